@@ -1,0 +1,6 @@
+"""Launcher for a checkout: ``python cli.py optimize``."""
+
+from planner.commands import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Errors that reach a user, each with the exit code of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+EXIT_DONE = 0
+EXIT_ERROR = 1
+EXIT_INPUT = 2
+EXIT_INFEASIBLE = 3
+EXIT_NOT_SURVIVED = 4
+EXIT_TIME_LIMIT = 5
+
+
+class PlannerError(Exception):
+    """Base of all errors the planner raises on purpose."""
+
+    exit_code = EXIT_ERROR
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong with an input.
+
+    Parameters
+    ----------
+    file
+        File (or option) it stands in.
+    line, column
+        Position from 1; 0 where the input has no lines.
+    where
+        Dotted path of the entry, ``regions.us-west.power_limit_mw``.
+    message
+        What is wrong and what would be accepted.
+    """
+
+    file: str
+    line: int
+    column: int
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        subject = f"{self.where}: " if self.where else ""
+        return f"{place}: {subject}{self.message}"
+
+
+class InputError(PlannerError):
+    """All problems of one input, reported at once."""
+
+    exit_code = EXIT_INPUT
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def single(cls, file: str, message: str, line: int = 0, column: int = 0) -> InputError:
+        """Make the error of a single problem."""
+        return cls([Problem(file, line, column, "", message)])
+
+
+class SolverError(PlannerError):
+    """The solver failed, or returned something that is not what it claimed."""
+
+
+class AuditError(PlannerError):
+    """The plan contradicts its own constraints or its own objective."""

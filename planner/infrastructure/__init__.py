@@ -1,0 +1,1 @@
+"""What exists: entities, model file, catalogue look-ups, the graph."""

@@ -1,0 +1,86 @@
+"""Shipped models and datasets, and the look-up of catalogue entries by name."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import planner
+from planner.errors import PlannerError
+
+#: Section of a model file and the catalogue that its entries may refer to with `from`.
+CATALOGUES = {
+    "regions": "climate.csv",
+    "gpus": "gpus.csv",
+    "cooling_units": "cooling_units.csv",
+    "offers": "cloud_offers.csv",
+}
+
+
+def data_directory(kind: str) -> Path:
+    """Folder of the shipped ``models`` or ``datasets``, in a wheel or in a checkout.
+
+    Raises
+    ------
+    PlannerError
+        If the installation lacks the folder.
+    """
+    package = Path(planner.__file__).resolve().parent
+    for folder in (package / kind, package.parent / kind):
+        if folder.is_dir():
+            return folder
+    raise PlannerError(f"the installation lacks its {kind}; reinstall the package")
+
+
+def shipped_models() -> dict[str, Path]:
+    """Path of each shipped model by its name."""
+    return {path.stem: path for path in sorted(data_directory("models").glob("*.yaml"))}
+
+
+@cache
+def catalogue(file: str) -> dict[str, dict[str, Any]]:
+    """Entries of a catalogue: name, then attribute, then value.
+
+    A catalogue is a table with one figure a row: ``name, attribute, value, unit, year,
+    confidence, source, note``.
+    """
+    entries: dict[str, dict[str, Any]] = {}
+    with (data_directory("datasets") / file).open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            entries.setdefault(row["name"], {})[row["attribute"]] = _value(row["value"])
+    return entries
+
+
+def _value(text: str) -> Any:
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
+
+
+@cache
+def demand_shape(name: str) -> tuple[float, ...]:
+    """Weekly demand of a shipped trace, 168 hourly values relative to the mean of the week.
+
+    Raises
+    ------
+    KeyError
+        If no trace has the name.
+    """
+    path = data_directory("datasets") / "demand_shapes.csv"
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return tuple(float(row[name]) for row in rows)
+
+
+@cache
+def demand_shape_names() -> tuple[str, ...]:
+    """Names of the shipped traces."""
+    path = data_directory("datasets") / "demand_shapes.csv"
+    with path.open(encoding="utf-8", newline="") as stream:
+        header = next(csv.reader(stream))
+    return tuple(header[1:])

@@ -1,0 +1,557 @@
+"""What exists and what can be bought: the entities of a model file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from planner.infrastructure.fields import (
+    Amount,
+    Celsius,
+    Count,
+    Degrees,
+    Entity,
+    Flag,
+    Hours,
+    Kelvin,
+    Minutes,
+    Name,
+    NamedEntity,
+    PerYear,
+    PositiveAmount,
+    PositiveCount,
+    Share,
+    Table,
+    Text,
+)
+
+Plane = Literal["edge", "service", "state", "control"]
+Severity = Literal["single", "double", "common", "region", "extreme"]
+
+
+class Region(NamedEntity):
+    """A place with climate, electricity price and power limit."""
+
+    city: Text = ""
+    """Where it is, for people."""
+    latitude: Degrees | None = None
+    """Degrees north."""
+    longitude: Degrees | None = None
+    """Degrees east."""
+    design_ambient_c: Celsius = 35.0
+    """Ambient temperature that cooling is sized for."""
+    electricity_usd_per_mwh: Amount = 0.0
+    """Price of electricity."""
+    power_limit_mw: Amount
+    """Largest electric power of IT and cooling together."""
+    candidate: Flag = False
+    """True if the region is not in use yet and has to be opened first."""
+    fixed_usd: Amount = 0.0
+    """Cost of opening a candidate."""
+    fixed_usd_per_year: Amount = 0.0
+    """Yearly cost of an opened candidate."""
+    life_years: PositiveAmount = 20.0
+    """Years over which the cost of opening is spread."""
+
+
+class GpuType(NamedEntity):
+    """What one GPU needs, does and costs, with its share of server and building."""
+
+    power_mw: Amount
+    """Electric power of one GPU at full load with its share of the server; all becomes heat."""
+    static_share: Share
+    """Share of that power drawn whenever the GPU is powered, whatever its load and clock."""
+    rps: PositiveAmount
+    """Requests per second that one GPU serves at full load."""
+    capital_usd: Amount = 0.0
+    """Price of one GPU with its share of the server."""
+    life_years: PositiveAmount = 5.0
+    """Economic life of the GPU."""
+    facility_usd: Amount = 0.0
+    """Building, power train and network for one GPU, without cooling."""
+    facility_life_years: PositiveAmount = 20.0
+    """Life of building and power train."""
+    maintenance_share_per_year: Share = 0.0
+    """Yearly maintenance as a share of both prices."""
+
+
+class Cluster(NamedEntity):
+    """GPUs of one type in one region, bought in blocks."""
+
+    region: Name
+    """Region that hosts the cluster."""
+    gpu: Name
+    """GPU type."""
+    existing_gpus: Count = 0
+    """GPUs in place."""
+    block_gpus: PositiveCount = 1
+    """GPUs in one block that can be bought (rack or pod)."""
+    max_gpus: Count
+    """Most GPUs the cluster can hold."""
+    max_utilisation: Annotated[Share, Field(gt=0)] = 0.95
+    """Utilisation beyond which no more requests are routed here."""
+    capacitance_mj_per_k_per_mw: PositiveAmount = 29.2
+    """Thermal capacitance of room, coolant and racks per MW of installed GPUs."""
+    setpoint_c: Celsius = 65.0
+    """GPU temperature that sufficient cooling holds."""
+    throttle_c: Celsius = 75.0
+    """GPU temperature from which the clock falls."""
+    shutdown_c: Celsius = 95.0
+    """GPU temperature at which the cluster switches itself off."""
+    restart_c: Celsius = 70.0
+    """GPU temperature below which a cluster that is off may restart."""
+
+
+class CoolingUnit(NamedEntity):
+    """A type of cooling unit."""
+
+    capacity_mw: PositiveAmount
+    """Heat carried away at the reference ambient."""
+    reference_ambient_c: Celsius = 35.0
+    """Ambient temperature of the rated capacity."""
+    derating_per_c: Share = 0.0
+    """Share of the rated capacity lost per degree above the reference."""
+    cutout_ambient_c: Celsius = 200.0
+    """Ambient temperature above which the unit stops."""
+    start_minutes: Minutes = 0.0
+    """Minutes from the start signal to full capacity."""
+    mode: Literal["running", "standby"] = "running"
+    """Whether the unit runs all the time or starts when it is needed."""
+    power_mw_per_mw: Amount = 0.0
+    """Electric power per heat carried away."""
+    capital_usd: Amount = 0.0
+    """Price of one unit, installed."""
+    life_years: PositiveAmount = 20.0
+    """Life of the unit."""
+    maintenance_share_per_year: Share = 0.0
+    """Yearly maintenance as a share of the price."""
+    failures_per_year: PerYear = 0.0
+    """Failures of one unit in a year of operation."""
+    repair_hours: Hours = 24.0
+    """Mean time to repair."""
+    start_failure_probability: Share = 0.0
+    """Probability that a start signal is not obeyed."""
+
+
+class Plant(NamedEntity):
+    """Cooling units that together carry heat away from the clusters they serve."""
+
+    region: Name
+    """Region the plant stands in."""
+    cools: tuple[Name, ...] = Field(min_length=1)
+    """Clusters it serves."""
+    role: Literal["primary", "emergency"] = "primary"
+    """Whether it runs all the time or starts when primary cooling falls short."""
+    automatic: Flag = True
+    """Whether standby units start by themselves; otherwise operators start them."""
+    redundancy: Annotated[Count, Field(le=20)] = 0
+    """k of N+k: the design heat is carried with the k largest units lost."""
+    existing: Table[Count] = Field(default_factory=dict)
+    """Units in place by type."""
+    options: tuple[Name, ...] = ()
+    """Unit types that may be bought."""
+    max_added: Count = 100
+    """Most units that may be added, of each type."""
+    depends_on: tuple[Name, ...] = ()
+    """Services without which the plant does not run (controls, make-up water)."""
+
+
+class Feed(NamedEntity):
+    """A utility feed with its batteries and generators."""
+
+    region: Name
+    """Region it supplies."""
+    capacity_mw: Amount
+    """Electric power it carries."""
+    powers: tuple[Name, ...] = ()
+    """Clusters and plants on it; none named means all of the region."""
+    ups_minutes: Minutes = 0.0
+    """Minutes that batteries carry the clusters (not the cooling)."""
+    generator_mw: Amount = 0.0
+    """Power of the generators behind it."""
+    generator_start_minutes: Minutes = 1.0
+    """Minutes until the generators carry their load."""
+    generator_hours: Hours = 48.0
+    """Hours of fuel."""
+    failures_per_year: PerYear = 0.0
+    """Failures in a year."""
+    repair_hours: Hours = 4.0
+    """Mean time to repair."""
+
+
+class Service(NamedEntity):
+    """A software dependency on one of the four planes."""
+
+    plane: Plane
+    """Edge, service, state or control plane."""
+    replicas: Table[Count] = Field(default_factory=dict)
+    """Replicas by region; none means that it is not tied to a region."""
+    needs_replicas: Count = 1
+    """Replicas that must be up."""
+    runs_on: tuple[Name, ...] = ()
+    """Clusters it runs on: one of them must be up."""
+    depends_on: tuple[Name, ...] = ()
+    """Services that must all be up."""
+    any_of: tuple[Name, ...] = ()
+    """Services of which at least one must be up."""
+    degrades_without: tuple[Name, ...] = ()
+    """Services whose loss degrades it without taking it down."""
+
+
+class Tier(NamedEntity):
+    """A class of customers."""
+
+    priority: PositiveCount
+    """1 is served first."""
+    share: Share
+    """Share of the demand of every zone."""
+    sla: Share = 0.0
+    """Availability promised."""
+    latency_limit_ms: PositiveAmount = 10_000.0
+    """Longest network round trip between zone and region."""
+    thermal_limit_c: Celsius = 95.0
+    """Hottest cluster its work may run on."""
+    scarcity_allocation: Share = 0.0
+    """Share of the capacity set aside for it when operators ration."""
+    value_usd_per_1000_requests: Amount = 0.0
+    """Worth of requests lost: revenue, market share, brand."""
+    sla_credit_usd_per_1000_requests: Amount = 0.0
+    """Credits owed for requests lost."""
+    entry: Name | None = None
+    """Service through which its requests enter."""
+
+
+class Zone(NamedEntity):
+    """A place that demand comes from."""
+
+    demand_rps: Amount
+    """Requests per second at the peak of the week."""
+    shape: Name = "flat"
+    """Hourly shape of the week."""
+    latency_ms: Table[Amount]
+    """Round trip to each region; regions not named are out of reach."""
+    transport_usd_per_million_requests: Table[Amount] = Field(default_factory=dict)
+    """Cost of carrying requests to a region, 0 where not named."""
+    prefers: tuple[Name, ...] = ()
+    """Regions tried first, in order, before the others by latency."""
+
+
+class Offer(NamedEntity):
+    """Emergency GPU capacity of a cloud provider, reserved now and used after a failure."""
+
+    provider: Name
+    """Who offers it."""
+    instance: Text = ""
+    """Instance type."""
+    gpu: Text = ""
+    """GPU in the instance."""
+    gpus_per_instance: PositiveCount
+    """GPUs of one instance."""
+    available_gpus: Count
+    """GPUs that the provider can supply."""
+    existing_instances: Count = 0
+    """Instances already under contract."""
+    lead_time_minutes: Minutes
+    """Minutes from the order to serving."""
+    usd_per_instance_hour: Amount
+    """List price."""
+    surge_multiplier: Annotated[Amount, Field(ge=1)] = 1.0
+    """Price in an emergency over the list price."""
+    retainer_usd_per_instance_year: Amount = 0.0
+    """Yearly price of the right to order one instance."""
+    rps_per_gpu: PositiveAmount
+    """Requests per second that one GPU serves at full load."""
+    region: Name | None = None
+    """Region next to which it runs, for latency and transport; none means anywhere."""
+
+
+class RestorationPhase(Entity):
+    """One step of bringing a cluster back."""
+
+    capacity: Annotated[Share, Field(gt=0)]
+    """Share of the cluster that takes requests."""
+    minutes: Minutes
+    """Length of the phase."""
+
+
+class Operations(Entity):
+    """How fast people and automation react."""
+
+    detection_minutes: Minutes = 5.0
+    """From the failure to the alert."""
+    response_minutes: Minutes = 10.0
+    """From the alert to the first action."""
+    approval_minutes: Minutes = 0.0
+    """From the first action to the order of emergency capacity."""
+    failover_minutes: Minutes = 4.0
+    """From a change of a cluster's capacity to the load balancers acting on it."""
+    priority_shedding: Literal["automatic", "operator", "none"] = "automatic"
+    """Whether scarce capacity goes to tiers by priority at once, after the response, or never."""
+    restart_check_minutes: Minutes = 15.0
+    """Checks before a cluster that was off takes requests again."""
+    restoration: tuple[RestorationPhase, ...] = ()
+    """Phases of bringing a cluster back; none means at once."""
+    queue_limit_requests: Amount = 1_000_000.0
+    """Most requests waiting; more are dropped."""
+    patience_minutes: Annotated[Minutes, Field(gt=0)] = 2.0
+    """Minutes after which a waiting request is given up."""
+
+
+class Finance(Entity):
+    """Money terms."""
+
+    discount_rate: Annotated[Share, Field(lt=1)] = 0.09
+    """Cost of capital."""
+    emergency_budget_usd: Amount = 0.0
+    """Approved emergency spend for one incident."""
+
+
+class FixedPurchases(Entity):
+    """Purchases that are settled: the plan adds exactly these."""
+
+    cooling: Table[Table[Count]] = Field(default_factory=dict)
+    """Units added, by plant and unit type."""
+    gpus: Table[Count] = Field(default_factory=dict)
+    """GPUs added, by cluster."""
+    emergency: Table[Count] = Field(default_factory=dict)
+    """Instances reserved beyond the existing ones, by offer."""
+
+
+class ForbiddenPurchases(Entity):
+    """Purchases that are ruled out."""
+
+    cooling: tuple[Name, ...] = ()
+    """Plants or unit types."""
+    gpus: tuple[Name, ...] = ()
+    """Clusters."""
+    emergency: tuple[Name, ...] = ()
+    """Offers."""
+
+
+class Policies(Entity):
+    """Rules that a plan keeps whatever they cost."""
+
+    surviving_capacity_share: Share = 0.0
+    """Share of all GPUs that remains after the loss of any one region."""
+    emergency_cooling_share: Share = 0.0
+    """Share of a cluster's design heat that its emergency plants carry by themselves."""
+    spare_block_per_region: Flag = False
+    """Whether every region in use serves its normal peak with one GPU block less."""
+    least_regions: Count = 0
+    """Least number of regions with GPUs."""
+    capital_budget_usd: Amount | None = None
+    """Most capital to spend."""
+    fixed: FixedPurchases = FixedPurchases()
+    """Purchases that are settled."""
+    forbidden: ForbiddenPurchases = ForbiddenPurchases()
+    """Purchases that are ruled out."""
+
+
+class ServedRule(Entity):
+    """One line of the survival standard."""
+
+    tier: Name
+    """A tier, `each` (every tier by itself) or `all` (all tiers together)."""
+    from_minute: Minutes
+    """Minute after the failure from which the rule holds."""
+    least_served: Share
+    """Least fraction of demand served in every minute."""
+
+
+class UnitLoss(Entity):
+    """Loss of named units of a plant."""
+
+    kind: Literal["units"]
+    """Discriminator."""
+    plant: Name
+    """Plant hit."""
+    unit: Name
+    """Unit type lost."""
+    count: PositiveCount = 1
+    """Units lost."""
+    at_minute: Minutes = 0.0
+    """Minute of the failure."""
+    repair_minutes: Annotated[Minutes, Field(gt=0)]
+    """Minutes until repaired."""
+
+
+class LargestUnitsLoss(Entity):
+    """Loss of the largest units of a plant, whatever they are in the plan."""
+
+    kind: Literal["largest-units"]
+    """Discriminator."""
+    plant: Name
+    """Plant hit."""
+    count: PositiveCount = 1
+    """Units lost."""
+    at_minute: Minutes = 0.0
+    """Minute of the failure."""
+    repair_minutes: Annotated[Minutes, Field(gt=0)]
+    """Minutes until repaired."""
+
+
+class NodeLoss(Entity):
+    """Loss of a whole node of the graph."""
+
+    kind: Literal["plant", "feed", "region", "provider", "cluster", "service"]
+    """Kind of the node."""
+    name: Name
+    """Node hit."""
+    at_minute: Minutes = 0.0
+    """Minute of the failure."""
+    repair_minutes: Annotated[Minutes, Field(gt=0)]
+    """Minutes until repaired."""
+
+
+class Heat(Entity):
+    """Ambient temperature above the design value."""
+
+    kind: Literal["heat"]
+    """Discriminator."""
+    region: Name
+    """Region hit."""
+    rise_c: Kelvin
+    """Degrees above the design ambient."""
+    at_minute: Minutes = 0.0
+    """Minute of its start."""
+    repair_minutes: Annotated[Minutes, Field(gt=0)]
+    """Minutes until it is over."""
+
+
+class Surge(Entity):
+    """Demand above its normal shape."""
+
+    kind: Literal["surge"]
+    """Discriminator."""
+    zones: tuple[Name, ...] = ()
+    """Zones hit; none named means all."""
+    factor: Annotated[PositiveAmount, Field(le=100)]
+    """Demand over normal demand."""
+    at_minute: Minutes = 0.0
+    """Minute of its start."""
+    repair_minutes: Annotated[Minutes, Field(gt=0)]
+    """Minutes until it is over."""
+
+
+Event = Annotated[
+    UnitLoss | LargestUnitsLoss | NodeLoss | Heat | Surge, Field(discriminator="kind")
+]
+
+
+class OperationsOverride(Entity):
+    """What a scenario changes about operations."""
+
+    detection_minutes: Minutes | None = None
+    """From the failure to the alert."""
+    response_minutes: Minutes | None = None
+    """From the alert to the first action."""
+    approval_minutes: Minutes | None = None
+    """From the first action to the order of emergency capacity."""
+    failover_minutes: Minutes | None = None
+    """From a change of capacity to the load balancers acting on it."""
+    priority_shedding: Literal["automatic", "operator", "none"] | None = None
+    """Whether scarce capacity goes to tiers by priority."""
+
+
+class Scenario(NamedEntity):
+    """Initial failure events with their severity class and frequency."""
+
+    severity: Severity
+    """Row of the survival standard that applies."""
+    frequency_per_year: PerYear
+    """Expected occurrences in a year."""
+    start_hour: Annotated[float, Field(ge=0, lt=168)] | None = None
+    """Hour of the week at minute 0; none means the hour of peak demand."""
+    operations: OperationsOverride = OperationsOverride()
+    """What is different about the reaction."""
+    events: tuple[Event, ...] = Field(min_length=1)
+    """What happens."""
+
+
+class FamilyTerms(Entity):
+    """Severity, frequency and repair time of a generated family."""
+
+    severity: Severity
+    """Severity class."""
+    frequency_per_year: PerYear | None = None
+    """Frequency of each member; none means worked out from failure rates."""
+    repair_hours: Annotated[Hours, Field(gt=0)] | None = None
+    """Repair time; none means that of the component."""
+
+
+class Generators(Entity):
+    """Scenario families generated from the graph; a family left out is not generated."""
+
+    unit: FamilyTerms | None = None
+    """Loss of the largest unit of each primary plant."""
+    units: FamilyTerms | None = None
+    """Loss of the k largest units of each plant, k being its redundancy (if over 1)."""
+    plant: FamilyTerms | None = None
+    """Loss of each primary plant."""
+    feed: FamilyTerms | None = None
+    """Loss of each feed."""
+    region: FamilyTerms | None = None
+    """Loss of each region."""
+    provider: FamilyTerms | None = None
+    """Loss of each provider of emergency capacity."""
+    heat_wave: FamilyTerms | None = None
+    """Heat wave in each region."""
+    heat_wave_unit: FamilyTerms | None = None
+    """Heat wave together with the loss of the largest unit of each primary plant."""
+    surge: FamilyTerms | None = None
+    """Demand surge in all zones."""
+    heat_wave_rise_c: Kelvin = 5.0
+    """Degrees above the design ambient in a heat wave."""
+    surge_factor: Annotated[PositiveAmount, Field(le=100)] = 1.2
+    """Demand in a surge over normal demand."""
+
+
+class Simulation(Entity):
+    """Settings of the simulated cascade."""
+
+    horizon_minutes: Annotated[Minutes, Field(ge=1, le=7 * 24 * 60)] = 720.0
+    """Minutes simulated after the failure."""
+
+
+class Model(NamedEntity):
+    """One infrastructure: what exists, what can be bought, what can fail, what must survive."""
+
+    description: Text = ""
+    """What the model is, for people."""
+    regions: Table[Region] = Field(min_length=1)
+    """Regions."""
+    gpus: Table[GpuType] = Field(min_length=1)
+    """GPU types."""
+    clusters: Table[Cluster] = Field(min_length=1)
+    """GPU clusters."""
+    cooling_units: Table[CoolingUnit] = Field(default_factory=dict)
+    """Cooling unit types."""
+    plants: Table[Plant] = Field(default_factory=dict)
+    """Cooling plants."""
+    feeds: Table[Feed] = Field(default_factory=dict)
+    """Power feeds; a region without any is limited by its power limit alone."""
+    services: Table[Service] = Field(default_factory=dict)
+    """Software dependencies."""
+    tiers: Table[Tier] = Field(min_length=1)
+    """Classes of customers."""
+    zones: Table[Zone] = Field(min_length=1)
+    """Origins of demand."""
+    shapes: Table[tuple[Amount, ...]] = Field(default_factory=dict)
+    """Demand by hour of the week (24 or 168 values), any scale."""
+    offers: Table[Offer] = Field(default_factory=dict)
+    """Emergency capacity."""
+    operations: Operations = Operations()
+    """How fast people and automation react."""
+    finance: Finance = Finance()
+    """Money terms."""
+    policies: Policies = Policies()
+    """Rules kept whatever they cost."""
+    standard: dict[Severity, tuple[ServedRule, ...]] = Field(default_factory=dict)
+    """Survival standard by severity class."""
+    generators: Generators = Generators()
+    """Scenario families worked out from the graph."""
+    scenarios: Table[Scenario] = Field(default_factory=dict)
+    """Scenarios written by hand."""
+    simulation: Simulation = Simulation()
+    """Settings of the simulated cascade."""

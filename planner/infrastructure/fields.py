@@ -1,0 +1,75 @@
+"""Types of the numbers and names in a model file: bounded, strict, finite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    StringConstraints,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+#: No quantity of an infrastructure is larger; beyond it a programme loses its digits.
+LARGEST = 1e12
+
+Name = Annotated[
+    str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")
+]
+Text = Annotated[str, Strict(), StringConstraints(max_length=2000)]
+Flag = Annotated[bool, Strict()]
+Count = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
+PositiveCount = Annotated[int, Strict(), Field(ge=1, le=10_000_000)]
+Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+PositiveAmount = Annotated[float, Strict(), Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+Share = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
+Celsius = Annotated[float, Strict(), Field(ge=-90, le=200, allow_inf_nan=False)]
+Kelvin = Annotated[float, Strict(), Field(ge=0, le=60, allow_inf_nan=False)]
+Minutes = Annotated[float, Strict(), Field(ge=0, le=60 * 24 * 366, allow_inf_nan=False)]
+Hours = Annotated[float, Strict(), Field(ge=0, le=24 * 366, allow_inf_nan=False)]
+PerYear = Annotated[float, Strict(), Field(ge=0, le=100_000, allow_inf_nan=False)]
+Degrees = Annotated[float, Strict(), Field(ge=-180, le=180, allow_inf_nan=False)]
+
+
+def _read_only(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(value))
+
+
+type Table[T] = Annotated[
+    Mapping[Name, T], AfterValidator(_read_only), PlainSerializer(dict, when_used="always")
+]
+
+
+class Entity(BaseModel):
+    """A frozen, validated record of a model file."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    def replace(self, **changes: object) -> Self:
+        """Copy with some fields changed, validated like the file.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If a changed field is unknown or outside its accepted set.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_validate(fields | changes)
+
+
+class NamedEntity(Entity):
+    """An entity that a model file lists under its name."""
+
+    name: SkipJsonSchema[Name] = Field(default="unnamed", repr=True)
+    """The key the entity stands under."""
+    source: Text = ""
+    """Where the figures come from, in words."""

@@ -1,0 +1,104 @@
+"""The capacities of an infrastructure: what exists, or what exists and a plan adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from planner.infrastructure.entities import Model
+from planner.laws.heat import derated_mw
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Numbers of everything that a plan can change.
+
+    Parameters
+    ----------
+    units
+        Cooling units in all by plant and unit type.
+    gpus
+        GPUs in all by cluster.
+    instances
+        Reserved emergency instances in all by offer.
+    opened
+        Candidate regions that are opened.
+    """
+
+    units: Mapping[str, Mapping[str, int]]
+    gpus: Mapping[str, int]
+    instances: Mapping[str, int]
+    opened: frozenset[str] = frozenset()
+
+    @classmethod
+    def existing(cls, model: Model) -> Fleet:
+        """The fleet before anything is bought."""
+        return cls.after(model, {}, {}, {}, frozenset())
+
+    @classmethod
+    def after(
+        cls,
+        model: Model,
+        units_added: Mapping[tuple[str, str], int],
+        gpus_added: Mapping[str, int],
+        instances_added: Mapping[str, int],
+        opened: frozenset[str],
+    ) -> Fleet:
+        """The fleet after purchases, given as additions to what exists."""
+        units = {
+            name: MappingProxyType(
+                {
+                    unit: plant.existing.get(unit, 0) + units_added.get((name, unit), 0)
+                    for unit in plant_units(model, name)
+                }
+            )
+            for name, plant in model.plants.items()
+        }
+        gpus = {
+            name: cluster.existing_gpus + gpus_added.get(name, 0)
+            for name, cluster in model.clusters.items()
+        }
+        instances = {
+            name: offer.existing_instances + instances_added.get(name, 0)
+            for name, offer in model.offers.items()
+        }
+        return cls(
+            MappingProxyType(units), MappingProxyType(gpus), MappingProxyType(instances), opened
+        )
+
+
+def plant_units(model: Model, plant: str) -> tuple[str, ...]:
+    """Unit types that a plant has or may get, in the order of the model."""
+    entry = model.plants[plant]
+    wanted = {*entry.existing, *entry.options}
+    return tuple(unit for unit in model.cooling_units if unit in wanted)
+
+
+def unit_mw(model: Model, plant: str, unit: str, rise_c: float = 0.0) -> float:
+    """Capacity of a unit at the design ambient of its plant's region and some degrees above, MW."""
+    kind = model.cooling_units[unit]
+    ambient = model.regions[model.plants[plant].region].design_ambient_c + rise_c
+    return derated_mw(
+        kind.capacity_mw,
+        ambient,
+        kind.reference_ambient_c,
+        kind.derating_per_c,
+        kind.cutout_ambient_c,
+    )
+
+
+def cooling_power_mw_per_mw(model: Model, region: str, roles: tuple[str, ...]) -> float:
+    """Electric power per heat of the hungriest unit type that plants of some roles have or may get.
+
+    Power limits are checked with it, whatever mixture of units a plan ends with.
+    """
+    return max(
+        (
+            model.cooling_units[unit].power_mw_per_mw
+            for name, plant in model.plants.items()
+            if plant.region == region and plant.role in roles
+            for unit in plant_units(model, name)
+        ),
+        default=0.0,
+    )

@@ -1,0 +1,198 @@
+"""The NetworkX graph of an infrastructure and the questions asked of it.
+
+Edges point from what supports to what is supported, so that failures travel along them. The
+attribute ``relation`` is one of ``hosts, cools, powers, depends_on, routes_to, supplies``. Edges
+into a node are gathered in groups (attribute ``group``); a node is up while, in each of its groups,
+at least ``needs[group]`` supporters are up. That one rule states hard dependencies (a group of one),
+any-of (needs 1) and k-of-n (needs k); a soft dependency needs 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import networkx as nx
+
+from planner.infrastructure.entities import Model, Tier
+
+Graph = nx.DiGraph
+
+
+def node(kind: str, name: str) -> str:
+    """Identifier of a node: ``region:us-west``."""
+    return f"{kind}:{name}"
+
+
+def build_graph(model: Model) -> Graph:
+    """Build the graph of a model.
+
+    Returns
+    -------
+    networkx.DiGraph
+        Nodes ``kind:name`` with attributes ``kind``, ``name`` and ``needs``; edges with ``relation``
+        and ``group``.
+    """
+    graph: Graph = nx.DiGraph()
+    for kind in ("region", "service", "cluster", "plant", "feed", "tier", "zone", "offer"):
+        for name, entity in getattr(model, f"{kind}s").items():
+            plane = getattr(entity, "plane", None)
+            graph.add_node(node(kind, name), kind=kind, name=name, plane=plane, needs={})
+    _add_power(graph, model)
+    _add_cooling(graph, model)
+    _add_services(graph, model)
+    _add_demand(graph, model)
+    return graph
+
+
+def _link(
+    graph: Graph, source: str, target: str, relation: str, group: str, needs: int = 1
+) -> None:
+    graph.add_edge(source, target, relation=relation, group=group)
+    graph.nodes[target]["needs"][group] = needs
+
+
+def _add_power(graph: Graph, model: Model) -> None:
+    """Feeds, and the batteries and generators behind them, power clusters and plants."""
+    for name, feed in model.feeds.items():
+        _link(graph, node("region", feed.region), node("feed", name), "hosts", "region")
+        sources = [("feed", True), ("ups", feed.ups_minutes > 0)]
+        sources.append(("generator", feed.generator_mw > 0))
+        for kind, present in sources:
+            if not present:
+                continue
+            if kind != "feed":
+                graph.add_node(node(kind, name), kind=kind, name=name, plane=None, needs={})
+                place = node("region", feed.region)
+                _link(graph, place, node(kind, name), "hosts", "region")
+            for load_kind, load in _loads(model, name):
+                if kind == "ups" and load_kind == "plant":
+                    continue
+                _link(graph, node(kind, name), node(load_kind, load), "powers", "power")
+
+
+def _loads(model: Model, feed: str) -> list[tuple[str, str]]:
+    entry = model.feeds[feed]
+    loads = [("cluster", name) for name, one in model.clusters.items() if one.region == entry.region]
+    loads += [("plant", name) for name, one in model.plants.items() if one.region == entry.region]
+    return [load for load in loads if not entry.powers or load[1] in entry.powers]
+
+
+def _add_cooling(graph: Graph, model: Model) -> None:
+    for name, cluster in model.clusters.items():
+        _link(graph, node("region", cluster.region), node("cluster", name), "hosts", "region")
+    for name, plant in model.plants.items():
+        _link(graph, node("region", plant.region), node("plant", name), "hosts", "region")
+        for cluster_name in plant.cools:
+            _link(graph, node("plant", name), node("cluster", cluster_name), "cools", "cooling")
+        for service in plant.depends_on:
+            _link(graph, node("service", service), node("plant", name), "depends_on", service)
+
+
+def _add_services(graph: Graph, model: Model) -> None:
+    for name, service in model.services.items():
+        target = node("service", name)
+        for region, count in service.replicas.items():
+            for index in range(count):
+                replica = f"replica:{name}@{region}#{index + 1}"
+                label = f"{name}@{region}#{index + 1}"
+                graph.add_node(replica, kind="replica", name=label, plane=service.plane, needs={})
+                _link(graph, node("region", region), replica, "hosts", "region")
+                _link(graph, replica, target, "supplies", "replicas", service.needs_replicas)
+        for cluster in service.runs_on:
+            _link(graph, node("cluster", cluster), target, "supplies", "gpus")
+        for other in service.depends_on:
+            _link(graph, node("service", other), target, "depends_on", other)
+        for other in service.any_of:
+            _link(graph, node("service", other), target, "depends_on", "any_of")
+        for other in service.degrades_without:
+            _link(graph, node("service", other), target, "depends_on", f"soft {other}", 0)
+    for name, tier in model.tiers.items():
+        if tier.entry is not None:
+            _link(graph, node("service", tier.entry), node("tier", name), "depends_on", "entry")
+
+
+def _add_demand(graph: Graph, model: Model) -> None:
+    for name in model.zones:
+        for cluster, entry in model.clusters.items():
+            if any(entry.region in reachable_regions(model, name, t) for t in model.tiers):
+                source, target = node("cluster", cluster), node("zone", name)
+                _link(graph, source, target, "routes_to", "routes")
+                graph.edges[source, target]["latency_ms"] = model.zones[name].latency_ms[entry.region]
+    for name, offer in model.offers.items():
+        provider = node("provider", offer.provider)
+        graph.add_node(provider, kind="provider", name=offer.provider, plane=None, needs={})
+        _link(graph, provider, node("offer", name), "supplies", "provider")
+        for zone in model.zones:
+            if offer_in_reach(model, zone, name, None):
+                _link(graph, node("offer", name), node("zone", zone), "supplies", "routes")
+
+
+def reachable_regions(model: Model, zone: str, tier: str) -> frozenset[str]:
+    """Regions that a zone reaches within the latency limit of a tier."""
+    limit = model.tiers[tier].latency_limit_ms
+    return frozenset(
+        region for region, latency in model.zones[zone].latency_ms.items() if latency <= limit
+    )
+
+
+def offer_in_reach(model: Model, zone: str, offer: str, tier: Tier | None) -> bool:
+    """Whether a zone reaches an offer within the limit of a tier (or at all, without a tier)."""
+    region = model.offers[offer].region
+    if region is None:
+        return True
+    latency = model.zones[zone].latency_ms.get(region)
+    return latency is not None and (tier is None or latency <= tier.latency_limit_ms)
+
+
+def down_nodes(graph: Graph, failed: Iterable[str]) -> frozenset[str]:
+    """Nodes that are down when some have failed, those themselves included."""
+    down = set(failed) & set(graph)
+    for name in nx.topological_sort(graph):
+        if name in down:
+            continue
+        up: dict[str, int] = {}
+        for source, _, data in graph.in_edges(name, data=True):
+            up[data["group"]] = up.get(data["group"], 0) + (source not in down)
+        needs = graph.nodes[name]["needs"]
+        if any(up.get(group, 0) < least for group, least in needs.items()):
+            down.add(name)
+    return frozenset(down)
+
+
+def blast_radius(graph: Graph, failed: str) -> frozenset[str]:
+    """Nodes that the loss of one node takes down with it, without itself.
+
+    Raises
+    ------
+    KeyError
+        If the graph has no such node.
+    """
+    if failed not in graph:
+        raise KeyError(failed)
+    return down_nodes(graph, [failed]) - {failed}
+
+
+def single_points_of_failure(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Nodes whose single loss takes a tier down, by tier."""
+    tiers = [name for name, kind in graph.nodes(data="kind") if kind == "tier"]
+    found: dict[str, list[str]] = {tier: [] for tier in tiers}
+    for name in sorted(graph):
+        radius = blast_radius(graph, name)
+        for tier in tiers:
+            if tier in radius:
+                found[tier].append(name)
+    return {graph.nodes[tier]["name"]: tuple(nodes) for tier, nodes in found.items()}
+
+
+def shared_supports(graph: Graph, plant: str, other: str) -> tuple[str, ...]:
+    """Nodes other than the region whose single loss takes two plants down together.
+
+    None means that the plants are independent of each other.
+    """
+    pair = {node("plant", plant), node("plant", other)}
+    ancestors = nx.ancestors(graph, node("plant", plant)) & nx.ancestors(graph, node("plant", other))
+    return tuple(
+        name
+        for name in sorted(ancestors)
+        if graph.nodes[name]["kind"] != "region" and pair <= blast_radius(graph, name)
+    )

@@ -1,0 +1,1 @@
+"""How it behaves: pure functions, each law once, shared by programme, simulator and finance."""

@@ -1,0 +1,172 @@
+"""Heat of GPUs and capacity of cooling units.
+
+Symbols: φ ``power_mw`` of a GPU, σ ``static_share``, q capacity of a unit, k units lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from typing import Any
+
+Floats = NDArray[np.float64]
+Linear = TypeVar("Linear")
+
+
+def heat_mw(power_mw: Any, static_share: Any, powered_gpus: Any, busy_gpus: Any) -> Any:
+    """Heat of a cluster, MW: ``φ·(σ·powered + (1 − σ)·busy)``.
+
+    All electricity becomes heat. The static share is drawn by every powered GPU; the rest follows
+    the work done, ``busy_gpus`` being requests per second over those of one GPU at full load.
+    Linear in both counts, so programme variables may stand for them.
+
+    >>> round(heat_mw(0.005, 0.58, 10_000, 8_500), 3)
+    46.85
+    """
+    return (power_mw * static_share) * powered_gpus + (power_mw * (1 - static_share)) * busy_gpus
+
+
+def heat_at_utilisation_mw(
+    power_mw: float, static_share: float, gpus: Any, utilisation: float
+) -> Any:
+    """Heat of GPUs that are all powered and busy to a given utilisation, MW.
+
+    >>> round(heat_at_utilisation_mw(0.005, 0.58, 10_000, 1.0), 6)
+    50.0
+    """
+    return heat_mw(power_mw, static_share, gpus, utilisation * gpus)
+
+
+def derated_mw(
+    capacity_mw: float,
+    ambient_c: float,
+    reference_ambient_c: float,
+    derating_per_c: float,
+    cutout_ambient_c: float,
+) -> float:
+    """Capacity of a cooling unit at an ambient temperature, MW.
+
+    Linear above the reference, never above the rated capacity, nothing above the cut-out.
+
+    >>> derated_mw(10.0, 40.0, 35.0, 0.01, 46.0)
+    9.5
+    >>> derated_mw(10.0, 47.0, 35.0, 0.01, 46.0)
+    0.0
+    """
+    if ambient_c > cutout_ambient_c:
+        return 0.0
+    loss = derating_per_c * max(0.0, ambient_c - reference_ambient_c)
+    return capacity_mw * max(0.0, 1.0 - loss)
+
+
+def threshold_capacity_mw(
+    sizes_mw: Mapping[str, float], counts: Mapping[str, Any], lost: int, threshold_mw: float
+) -> list[tuple[float, Any]]:
+    """Terms of ``Σ_u min(q_u, λ)·n_u − k·λ`` as (coefficient, count) pairs; constant last.
+
+    The largest of these over λ among the sizes and 0 is the capacity that remains with the k
+    largest units lost, whatever the mixture of sizes. The constant is paired with 1.
+    """
+    terms = [(min(sizes_mw[unit], threshold_mw), counts[unit]) for unit in counts]
+    return [*terms, (-lost * threshold_mw, 1)]
+
+
+def capacity_after_losses_mw(
+    sizes_mw: Sequence[float], counts: Sequence[int], lost: int
+) -> float:
+    """Capacity of a plant with its ``lost`` largest units gone, by taking them away one by one.
+
+    >>> capacity_after_losses_mw([36.0, 24.0, 10.0], [1, 1, 5], 2)
+    50.0
+    """
+    remaining = lost
+    total = 0.0
+    for size, count in sorted(zip(sizes_mw, counts, strict=True), reverse=True):
+        gone = min(remaining, count)
+        remaining -= gone
+        total += size * (count - gone)
+    return total
+
+
+def capacitance_mj_per_k(per_mw: Any, power_mw: Any, gpus: Any) -> Any:
+    """Thermal capacitance of a cluster, MJ/K, in proportion to the power installed."""
+    return per_mw * power_mw * gpus
+
+
+def temperature_after(
+    temperature_c: Floats,
+    heat_mw_: Floats,
+    cooling_mw: Floats,
+    capacitance: Floats,
+    setpoint_c: Floats,
+    seconds: float,
+) -> Floats:
+    """Temperature one step later: ``dT/dt = (heat − cooling)/capacitance``, not below set point.
+
+    MW over MJ/K is K/s. Where there is no capacitance (nothing installed) it stays as it was.
+    """
+    rate = np.divide(
+        heat_mw_ - cooling_mw, capacitance, out=np.zeros_like(heat_mw_), where=capacitance > 0
+    )
+    warmed: Floats = np.maximum(setpoint_c, temperature_c + rate * seconds)
+    return warmed
+
+
+def clock_share(temperature_c: Floats, throttle_c: Floats, shutdown_c: Floats) -> Floats:
+    """Clock over full clock: 1 up to the throttle temperature, falling to 0 at shutdown.
+
+    >>> clock_share(np.array([70.0, 85.0, 95.0]), np.array(75.0), np.array(95.0)).tolist()
+    [1.0, 0.5, 0.0]
+    """
+    share = (shutdown_c - temperature_c) / (shutdown_c - throttle_c)
+    clipped: Floats = np.clip(share, 0.0, 1.0)
+    return clipped
+
+
+def coolable_gpus(
+    gpus: Floats, power_mw: Floats, static_share: Floats, utilisation: Floats, cooling_mw: Floats
+) -> Floats:
+    """GPUs that may stay powered so that, busy to a utilisation, their heat meets the cooling.
+
+    The inverse of `heat_at_utilisation_mw`; never more than there are.
+    """
+    heat_per_gpu = heat_mw(power_mw, static_share, 1.0, utilisation)
+    limit = np.divide(
+        cooling_mw, heat_per_gpu, out=np.full_like(gpus, np.inf), where=heat_per_gpu > 0
+    )
+    powered: Floats = np.minimum(gpus, limit)
+    return powered
+
+
+def share_cooling(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_]) -> Floats:
+    """Cooling that reaches each cluster, plants in order, each in proportion to what is needed.
+
+    Parameters
+    ----------
+    need_mw
+        Heat to carry away, shape (scenarios, clusters).
+    capacity_mw
+        Capacity of each plant, shape (scenarios, plants).
+    serves
+        Whether a plant cools a cluster, shape (plants, clusters).
+
+    Returns
+    -------
+    numpy.ndarray
+        Cooling by cluster, at most its need, shape (scenarios, clusters).
+    """
+    rest = need_mw.copy()
+    for plant in range(capacity_mw.shape[1]):
+        wanted = rest * serves[plant]
+        total = wanted.sum(axis=1, keepdims=True)
+        share = np.divide(
+            capacity_mw[:, plant : plant + 1], total, out=np.zeros_like(total), where=total > 0
+        )
+        rest -= wanted * np.minimum(1.0, share)
+    cooled: Floats = need_mw - rest
+    return cooled

@@ -1,0 +1,64 @@
+"""Money: annual cost of capital, energy, emergency spend, requests lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+HOURS_PER_YEAR = 8760.0
+
+
+def annuity(rate: float, years: float) -> float:
+    """Yearly payment for one unit of capital: ``r / (1 − (1 + r)^−n)``, 1/n without interest.
+
+    Raises
+    ------
+    ValueError
+        If the rate is negative or the life is not positive.
+
+    References
+    ----------
+    Brealey, Myers & Allen, *Principles of Corporate Finance*, chapter on annuities: 15-year
+    annuity at 12 % pays 0.14682 a year.
+
+    >>> round(annuity(0.12, 15), 5)
+    0.14682
+    >>> annuity(0.0, 20)
+    0.05
+    """
+    if rate < 0 or years <= 0:
+        raise ValueError(f"Expected rate ≥ 0 and years > 0, got {rate} and {years}.")
+    return 1 / years if rate == 0 else rate / (1 - (1 + rate) ** -years)
+
+
+def energy_usd(power_mw: Any, hours: float, usd_per_mwh: float) -> Any:
+    """Cost of electric power drawn for some hours."""
+    return (hours * usd_per_mwh) * power_mw
+
+
+def emergency_usd(
+    gpus: Any, hours: Any, usd_per_instance_hour: float, gpus_per_instance: int, surge: float
+) -> Any:
+    """Cost of emergency GPUs in use: list price times surge multiplier.
+
+    >>> emergency_usd(800, 10.0, 21.957642, 8, 3.0)
+    65872.926
+    """
+    return (hours * (usd_per_instance_hour * surge / gpus_per_instance)) * gpus
+
+
+def lost_usd(rps: Any, hours: float, usd_per_1000_requests: float) -> Any:
+    """Worth of requests lost at a rate for some hours.
+
+    >>> lost_usd(1000.0, 1.0, 2.0)
+    7200.0
+    """
+    return (hours * 3.6 * usd_per_1000_requests) * rps
+
+
+def transport_usd(rps: Any, hours: float, usd_per_million_requests: float) -> Any:
+    """Cost of carrying requests at a rate for some hours.
+
+    >>> transport_usd(1000.0, 1.0, 5.0)
+    18.0
+    """
+    return (hours * 3600 * usd_per_million_requests / 1e6) * rps

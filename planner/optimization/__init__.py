@@ -1,0 +1,1 @@
+"""What to buy: the mixed-integer programme, its solvers, its audit and its diagnosis."""

@@ -1,0 +1,168 @@
+"""The data of the programme: everything it needs, worked out before the first variable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from planner.infrastructure.entities import GpuType, Model, Scenario
+from planner.infrastructure.fleet import plant_units, unit_mw
+from planner.infrastructure.graph import (
+    Graph,
+    build_graph,
+    offer_in_reach,
+    reachable_regions,
+)
+from planner.optimization.stages import NO_MARGIN, Margin, Stage, cannot_bind, cut_stages
+from planner.scenarios.course import Condition, lay_out, normal_condition
+from planner.scenarios.demand import load_factor, peak_hour, weekly_demand
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tiers of a zone that reach the same targets.
+
+    Parameters
+    ----------
+    zone
+        Origin.
+    tiers
+        Tiers in the group.
+    clusters, offers
+        Targets within their latency limit.
+    """
+
+    zone: str
+    tiers: tuple[str, ...]
+    clusters: tuple[str, ...]
+    offers: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Name of the group: its zone and its first tier."""
+        return f"{self.zone}.{self.tiers[0]}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model with its scenarios and margins.
+
+    Parameters
+    ----------
+    model
+        Infrastructure.
+    scenarios
+        Scenarios to survive.
+    margins
+        Extra requirement by scenario.
+    """
+
+    model: Model
+    scenarios: tuple[Scenario, ...]
+    margins: Mapping[str, Margin]
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Graph of the model."""
+        return build_graph(self.model)
+
+    @cached_property
+    def normal(self) -> Condition:
+        """Condition with nothing failed."""
+        return normal_condition(self.model, self.graph)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """Stages of all scenarios that can bind."""
+        result: list[Stage] = []
+        for scenario in self.scenarios:
+            course = lay_out(self.model, self.graph, scenario)
+            margin = self.margin(scenario.name)
+            if not cannot_bind(self.model, course, self.normal, margin):
+                result += cut_stages(self.model, course, margin)
+        return tuple(result)
+
+    @cached_property
+    def stages_by_scenario(self) -> dict[str, list[Stage]]:
+        """Stages of each scenario in the programme."""
+        grouped: dict[str, list[Stage]] = {}
+        for stage in self.stages:
+            grouped.setdefault(stage.scenario, []).append(stage)
+        return grouped
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Groups of tiers with the same reach, zone by zone."""
+        found: list[Group] = []
+        for zone in self.model.zones:
+            reach: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+            for tier in self.model.tiers:
+                reach.setdefault(self._targets(zone, tier), []).append(tier)
+            found += [Group(zone, tuple(tiers), *targets) for targets, tiers in reach.items()]
+        return tuple(found)
+
+    def _targets(self, zone: str, tier: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        regions = reachable_regions(self.model, zone, tier)
+        clusters = tuple(n for n, c in self.model.clusters.items() if c.region in regions)
+        entry = self.model.tiers[tier]
+        offers = tuple(
+            offer for offer in self.model.offers if offer_in_reach(self.model, zone, offer, entry)
+        )
+        return clusters, offers
+
+    @cached_property
+    def peak_rps(self) -> dict[tuple[str, str], float]:
+        """Demand by (zone, tier) in the hour of the week with the largest demand of each zone."""
+        peaks = weekly_demand(self.model).max(axis=1).tolist()
+        return {
+            (zone, tier): peak * entry.share
+            for zone, peak in zip(self.model.zones, peaks, strict=True)
+            for tier, entry in self.model.tiers.items()
+        }
+
+    @cached_property
+    def load_factor(self) -> float:
+        """Mean demand over peak demand."""
+        return load_factor(self.model)
+
+    @cached_property
+    def peak_hour(self) -> int:
+        """Hour of the week with the largest demand."""
+        return peak_hour(self.model)
+
+    def margin(self, scenario: str) -> Margin:
+        """Margin of a scenario."""
+        return self.margins.get(scenario, NO_MARGIN)
+
+    def gpu(self, cluster: str) -> GpuType:
+        """GPU type of a cluster."""
+        return self.model.gpus[self.model.clusters[cluster].gpu]
+
+    def units(self, plant: str) -> tuple[str, ...]:
+        """Unit types that a plant has or may get."""
+        return plant_units(self.model, plant)
+
+    def running_units(self, plant: str) -> frozenset[str]:
+        """Unit types of a plant that run all the time; none for an emergency plant."""
+        if self.model.plants[plant].role == "emergency":
+            return frozenset()
+        kinds = self.model.cooling_units
+        return frozenset(unit for unit in self.units(plant) if kinds[unit].mode == "running")
+
+    def plants_of(self, cluster: str, role: str | None = None) -> tuple[str, ...]:
+        """Plants that cool a cluster, of a role or of both."""
+        return tuple(
+            name
+            for name, plant in self.model.plants.items()
+            if cluster in plant.cools and role in (None, plant.role)
+        )
+
+    def clusters_in(self, region: str) -> tuple[str, ...]:
+        """Clusters of a region."""
+        return tuple(n for n, c in self.model.clusters.items() if c.region == region)
+
+    def unit_mw(self, plant: str, unit: str, rise_c: float = 0.0) -> float:
+        """Capacity of a unit at the design ambient of its region and some degrees above."""
+        return unit_mw(self.model, plant, unit, rise_c)
+

@@ -1,0 +1,165 @@
+"""The programme: its variables, its rows and what each row means. `build` composes the families."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pulp import LpAffineExpression, LpConstraint, LpMinimize, LpProblem, LpVariable, lpSum
+
+from planner.optimization.case import Case
+
+#: What an elastic solve may do to a row: nothing, fall short of it, or exceed it at a price.
+RowKind = Literal["definition", "requirement", "limit"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Meaning of a row.
+
+    Parameters
+    ----------
+    family
+        Constraint family.
+    subject
+        Region, plant, cluster, tier, offer or policy it speaks of.
+    scenario
+        Scenario, empty for normal operation and purchases.
+    kind
+        Whether it is a definition, a requirement or a limit.
+    unit
+        Unit of both sides.
+    amount
+        Size of the right-hand side in that unit, to price a relaxation.
+    from_minute
+        Start of the stage.
+    """
+
+    family: str
+    subject: str
+    scenario: str
+    kind: RowKind
+    unit: str
+    amount: float
+    from_minute: float = 0.0
+
+
+@dataclass
+class Programme:
+    """A programme under construction, and the built one.
+
+    Attributes
+    ----------
+    units, blocks, instances
+        Purchases: cooling units by (plant, unit), GPU blocks by cluster, instances by offer.
+    opened
+        Binary by candidate region.
+    flow
+        Requests per second by (stage label, group label, target); normal operation is ``normal``.
+    served
+        Requests per second by (stage label, zone, tier).
+    active
+        Powered GPUs by (stage label, cluster) where operators may switch some off.
+    carried
+        Heat in MW by (stage label, cluster, plant).
+    used
+        Emergency GPUs in use by (stage label, offer).
+    load
+        Mean heat in MW carried in normal operation by (plant, unit).
+    """
+
+    case: Case
+    problem: LpProblem = field(default_factory=lambda: LpProblem("resilience", LpMinimize))
+    rows: dict[str, Row] = field(default_factory=dict)
+    constraints: dict[str, LpConstraint] = field(default_factory=dict)
+    units: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
+    blocks: dict[str, LpVariable] = field(default_factory=dict)
+    instances: dict[str, LpVariable] = field(default_factory=dict)
+    opened: dict[str, LpVariable] = field(default_factory=dict)
+    flow: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
+    served: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
+    active: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
+    carried: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
+    used: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
+    load: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
+    surviving: dict[object, LpAffineExpression] = field(default_factory=dict)
+
+    def variable(
+        self,
+        *name: str,
+        low: float = 0.0,
+        high: float | None = None,
+        integer: bool = False,
+    ) -> LpVariable:
+        """Create a variable with a readable name."""
+        category: Literal["Integer", "Continuous"] = "Integer" if integer else "Continuous"
+        return self.problem.add_variable(label(*name), low, high, category)
+
+    def require(self, expression: LpAffineExpression, row: Row, *name: str) -> None:
+        """Add a row that must hold, with what it means."""
+        full = label(row.family, *name)
+        self.constraints[full] = self.problem.addConstraint(expression, full)
+        self.rows[full] = row
+
+    def define(self, expression: LpAffineExpression, family: str, *name: str) -> None:
+        """Add a row that defines something and is never relaxed."""
+        self.require(expression, Row(family, ".".join(name), "", "definition", "", 0.0), *name)
+
+    def gpus(self, cluster: str) -> LpAffineExpression:
+        """GPUs of a cluster after purchases."""
+        entry = self.case.model.clusters[cluster]
+        return entry.block_gpus * self.blocks[cluster] + entry.existing_gpus
+
+    def unit_count(self, plant: str, unit: str) -> LpAffineExpression:
+        """Units of a type in a plant after purchases."""
+        existing = self.case.model.plants[plant].existing.get(unit, 0)
+        return 1 * self.units[plant, unit] + existing
+
+    def instance_count(self, offer: str) -> LpAffineExpression:
+        """Reserved instances of an offer after purchases."""
+        return 1 * self.instances[offer] + self.case.model.offers[offer].existing_instances
+
+    def cluster_load(self, stage: str, cluster: str) -> LpAffineExpression:
+        """Requests per second served by a cluster in a stage."""
+        return lpSum(
+            self.flow[stage, group.label, cluster]
+            for group in self.case.groups
+            if (stage, group.label, cluster) in self.flow
+        )
+
+
+def label(*parts: str) -> str:
+    """Name that every solver and file format accepts."""
+    return re.sub(r"[^A-Za-z0-9_.]", "_", ".".join(parts))
+
+
+def build(case: Case) -> Programme:
+    """Build the programme of a case: purchases, normal operation, every stage, the objective."""
+    from planner.optimization import objective, purchases, recourse
+
+    programme = Programme(case)
+    purchases.add_variables(programme)
+    purchases.open_regions(programme)
+    purchases.design_heat(programme)
+    purchases.emergency_cover(programme)
+    purchases.power_limit(programme)
+    purchases.surviving_capacity_share(programme)
+    purchases.least_regions(programme)
+    purchases.capital_budget(programme)
+
+    recourse.add_variables(programme)
+    recourse.demand_balance(programme)
+    recourse.cluster_capacity(programme)
+    recourse.spare_block(programme)
+    recourse.offer_capacity(programme)
+    recourse.cooling_balance(programme)
+    recourse.ride_through(programme)
+    recourse.plant_capacity(programme)
+    recourse.stage_power(programme)
+    recourse.served_floors(programme)
+    recourse.emergency_budget(programme)
+
+    objective.normal_cooling(programme)
+    objective.set_objective(programme)
+    return programme

@@ -1,0 +1,283 @@
+"""First stage: what is bought, the N+k rule, and the policies.
+
+========================  =====================================  ==============================
+symbol                    attribute of the programme             meaning
+========================  =====================================  ==============================
+n[p,u]                    ``units`` plus existing                cooling units
+b[c], G[c]                ``blocks``, ``gpus()``                 GPU blocks, GPUs
+e[v]                      ``instances`` plus existing            emergency instances
+o[r]                      ``opened``                             candidate region opened
+w[p,λ]                    local to `surviving_capacity`          threshold chosen
+φ, σ                      ``GpuType.power_mw, static_share``     heat per GPU, static share of it
+q[u]                      ``Case.unit_mw``                       derated capacity of a unit
+========================  =====================================  ==============================
+"""
+
+from __future__ import annotations
+
+from pulp import LpAffineExpression, lpSum
+
+from planner.infrastructure.fleet import cooling_power_mw_per_mw
+from planner.laws.heat import heat_at_utilisation_mw, threshold_capacity_mw
+from planner.optimization.programme import Programme, Row
+
+
+def add_variables(programme: Programme) -> None:
+    """Create n, b, e, o with their bounds; fixed and forbidden purchases are bounds too."""
+    model = programme.case.model
+    fixed, forbidden = model.policies.fixed, model.policies.forbidden
+    for plant, entry in model.plants.items():
+        for unit in programme.case.units(plant):
+            barred = {plant, unit} & set(forbidden.cooling) or unit not in entry.options
+            high = 0 if barred else entry.max_added
+            low, high = _bounds(fixed.cooling.get(plant, {}).get(unit), high)
+            programme.units[plant, unit] = programme.variable(
+                "units", plant, unit, low=low, high=high, integer=True
+            )
+    for cluster, one in model.clusters.items():
+        blocks = (one.max_gpus - one.existing_gpus) // one.block_gpus
+        high = 0 if cluster in forbidden.gpus else blocks
+        wanted = fixed.gpus.get(cluster)
+        low, high = _bounds(None if wanted is None else -(-wanted // one.block_gpus), high)
+        programme.blocks[cluster] = programme.variable(
+            "blocks", cluster, low=low, high=high, integer=True
+        )
+    for offer, terms in model.offers.items():
+        most = max(0, terms.available_gpus // terms.gpus_per_instance - terms.existing_instances)
+        high = 0 if offer in forbidden.emergency else most
+        low, high = _bounds(fixed.emergency.get(offer), high)
+        programme.instances[offer] = programme.variable(
+            "instances", offer, low=low, high=high, integer=True
+        )
+    for region, place in model.regions.items():
+        if place.candidate:
+            programme.opened[region] = programme.variable("opened", region, high=1, integer=True)
+
+
+def _bounds(fixed: int | None, high: float) -> tuple[float, float]:
+    return (0.0, float(high)) if fixed is None else (float(fixed), float(fixed))
+
+
+def open_regions(programme: Programme) -> None:
+    """Nothing stands in a region that is not opened, and no region is opened for nothing.
+
+    ``b[c] ≤ B[c]·o[r]``, ``n[p,u] ≤ N[p,u]·o[r]``, ``o[r] ≤ Σ_c b[c]``
+    """
+    model = programme.case.model
+    for region, opened in programme.opened.items():
+        clusters = programme.case.clusters_in(region)
+        for cluster in clusters:
+            most = programme.blocks[cluster].upBound or 0.0
+            row = programme.blocks[cluster] <= most * opened
+            programme.define(row, "open_region", region, cluster)
+        for (plant, unit), count in programme.units.items():
+            if model.plants[plant].region == region:
+                row = count <= (count.upBound or 0.0) * opened
+                programme.define(row, "open_region", region, plant, unit)
+        used = lpSum(programme.blocks[cluster] for cluster in clusters)
+        programme.define(opened <= used, "open_region", region)
+
+
+def surviving_capacity(
+    programme: Programme, plant: str, units: frozenset[str], lost: int, rise_c: float
+) -> LpAffineExpression:
+    """Capacity of some unit types of a plant with their ``lost`` largest units gone, MW.
+
+    With sizes q[u] the capacity left is ``max over λ of Σ_u min(q_u, λ)·n_u − k·λ`` for λ among the
+    sizes and 0. One λ is chosen with binaries w, Σ w = 1:
+
+    ``left ≤ Σ_u min(q_u, λ)·n_u − k·λ + M_λ·(1 − w_λ)``
+
+    where M_λ is the most by which another λ can exceed this one within the bounds of n. A single
+    size needs no choice.
+    """
+    key = (plant, units, lost, rise_c)
+    if key not in programme.surviving:
+        programme.surviving[key] = _surviving_capacity(programme, plant, units, lost, rise_c)
+    return programme.surviving[key]
+
+
+def _surviving_capacity(
+    programme: Programme, plant: str, units: frozenset[str], lost: int, rise_c: float
+) -> LpAffineExpression:
+    case = programme.case
+    ordered = [unit for unit in case.units(plant) if unit in units]
+    sizes = {unit: case.unit_mw(plant, unit, rise_c) for unit in ordered}
+    counts = {unit: programme.unit_count(plant, unit) for unit in ordered}
+    bounds = {unit: _count_bounds(programme, plant, unit) for unit in ordered}
+    thresholds = sorted({size for size in sizes.values() if size > 0})
+    if lost and sum(low for low, _ in bounds.values()) < lost:
+        thresholds.insert(0, 0.0)
+    if not lost:
+        thresholds = thresholds[-1:]
+    lines = [_line(sizes, counts, lost, threshold) for threshold in thresholds]
+    if len(lines) <= 1:
+        return lines[0] if lines else LpAffineExpression.empty()
+    name = ("left", plant, "_".join(ordered), str(lost), f"{rise_c:g}")
+    left = programme.variable(*name)
+    chosen = [
+        programme.variable("threshold", *name[1:], str(i), high=1, integer=True)
+        for i in range(len(lines))
+    ]
+    programme.define(lpSum(chosen) == 1, "one_threshold", *name[1:])
+    for index, (threshold, line) in enumerate(zip(thresholds, lines, strict=True)):
+        big = max(
+            _largest_excess(sizes, bounds, lost, other, threshold)
+            for other in thresholds
+            if other != threshold
+        )
+        row = left <= line + big * (1 - chosen[index])
+        programme.define(row, "threshold", *name[1:], str(index))
+    return 1 * left
+
+
+def _count_bounds(programme: Programme, plant: str, unit: str) -> tuple[float, float]:
+    existing = programme.case.model.plants[plant].existing.get(unit, 0)
+    variable = programme.units[plant, unit]
+    return existing + (variable.lowBound or 0.0), existing + (variable.upBound or 0.0)
+
+
+def _line(
+    sizes: dict[str, float], counts: dict[str, LpAffineExpression], lost: int, threshold: float
+) -> LpAffineExpression:
+    terms = threshold_capacity_mw(sizes, counts, lost, threshold)
+    return lpSum([coefficient * count for coefficient, count in terms])
+
+
+def _largest_excess(
+    sizes: dict[str, float],
+    bounds: dict[str, tuple[float, float]],
+    lost: int,
+    other: float,
+    threshold: float,
+) -> float:
+    """Most by which the line of one threshold can exceed that of another within the bounds."""
+    excess = -lost * (other - threshold)
+    for unit, size in sizes.items():
+        slope = min(size, other) - min(size, threshold)
+        low, high = bounds[unit]
+        excess += slope * (high if slope > 0 else low)
+    return max(0.0, excess)
+
+
+def design_heat(programme: Programme) -> None:
+    """Primary plants carry the full heat of their clusters with their k largest units lost.
+
+    ``Σ_{c} heat[c,p] ≤ firm[p]``, ``Σ_{p primary} heat[c,p] ≥ φ_c·G[c]``
+    """
+    _cover(programme, "primary", "design_heat", 1.0)
+
+
+def emergency_cover(programme: Programme) -> None:
+    """Emergency plants carry a share of the design heat by themselves.
+
+    ``Σ_{p emergency} heat[c,p] ≥ share·φ_c·G[c]`` with the same ``firm[p]`` as for primary plants.
+    """
+    share = programme.case.model.policies.emergency_cooling_share
+    if share:
+        _cover(programme, "emergency", "emergency_cover", share)
+
+
+def _cover(programme: Programme, role: str, family: str, share: float) -> None:
+    case = programme.case
+    carried: dict[tuple[str, str], LpAffineExpression] = {}
+    for cluster in case.model.clusters:
+        gpu = case.gpu(cluster)
+        if not gpu.power_mw:
+            continue
+        plants = case.plants_of(cluster, role)
+        for plant in plants:
+            carried[cluster, plant] = 1 * programme.variable("heat", family, cluster, plant)
+        heat = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, programme.gpus(cluster), 1.0)
+        total = lpSum(carried[cluster, plant] for plant in plants)
+        most = gpu.power_mw * case.model.clusters[cluster].max_gpus * share
+        row = Row(family, cluster, "", "requirement", "MW", most)
+        programme.require(total >= share * heat, row, cluster)
+    for plant, entry in case.model.plants.items():
+        if entry.role != role or not any((c, plant) in carried for c in entry.cools):
+            continue
+        units = frozenset(case.units(plant))
+        firm = surviving_capacity(programme, plant, units, entry.redundancy, 0.0)
+        used = lpSum(carried[c, plant] for c in entry.cools if (c, plant) in carried)
+        programme.define(used <= firm, f"{family}_firm", plant)
+
+
+def power_limit(programme: Programme) -> None:
+    """IT at full load and its cooling stay within the power of the region.
+
+    ``(1 + cooling power per heat)·Σ_c φ_c·G[c] ≤ limit[r]`` with the hungriest unit type, the limit
+    being the smaller of the region's own and that of its feeds.
+    """
+    case = programme.case
+    for region, place in case.model.regions.items():
+        heat = lpSum(
+            heat_at_utilisation_mw(
+                case.gpu(c).power_mw, case.gpu(c).static_share, programme.gpus(c), 1.0
+            )
+            for c in case.clusters_in(region)
+        )
+        if not heat.items():
+            continue
+        limit = min(place.power_limit_mw, case.normal.power_mw.get(region, place.power_limit_mw))
+        row = Row("power_limit", region, "", "limit", "MW", limit)
+        factor = 1 + cooling_power_mw_per_mw(case.model, region, ("primary",))
+        programme.require(factor * heat <= limit, row, region)
+
+
+def surviving_capacity_share(programme: Programme) -> None:
+    """After the loss of any one region a share of all GPUs remains.
+
+    ``Σ_{c not in r} G[c] ≥ share·Σ_c G[c]`` for every region r
+    """
+    case = programme.case
+    share = case.model.policies.surviving_capacity_share
+    if not share:
+        return
+    total = lpSum(programme.gpus(c) for c in case.model.clusters)
+    for region in case.model.regions:
+        lost = lpSum(programme.gpus(c) for c in case.clusters_in(region))
+        amount = float(sum(c.max_gpus for c in case.model.clusters.values()))
+        row = Row("surviving_capacity_share", region, "", "requirement", "GPUs", amount)
+        programme.require(total - lost >= share * total, row, region)
+
+
+def least_regions(programme: Programme) -> None:
+    """At least so many regions hold GPUs: ``(regions that do) + Σ_r o[r] ≥ least``."""
+    case = programme.case
+    least = case.model.policies.least_regions
+    if not least:
+        return
+    held = {c.region for c in case.model.clusters.values() if c.existing_gpus}
+    used = [1 * opened for opened in programme.opened.values()]
+    for region, place in case.model.regions.items():
+        clusters = case.clusters_in(region)
+        if region in held or place.candidate or not clusters:
+            continue
+        used_here = programme.variable("holds_gpus", region, high=1, integer=True)
+        blocks = lpSum(programme.blocks[c] for c in clusters)
+        programme.define(used_here <= blocks, "holds_gpus", region)
+        used.append(1 * used_here)
+    row = Row("least_regions", "regions", "", "requirement", "regions", float(least))
+    programme.require(lpSum(used) + len(held) >= least, row)
+
+
+def capital_budget(programme: Programme) -> None:
+    """Capital stays within its budget: ``Σ price·bought ≤ budget``."""
+    budget = programme.case.model.policies.capital_budget_usd
+    if budget is not None:
+        row = Row("capital_budget", "capital", "", "limit", "USD", budget)
+        programme.require(capital_usd(programme) <= budget, row)
+
+
+def capital_usd(programme: Programme) -> LpAffineExpression:
+    """Capital of all purchases."""
+    model = programme.case.model
+    terms = [
+        model.cooling_units[unit].capital_usd * count
+        for (_, unit), count in programme.units.items()
+    ]
+    for cluster, blocks in programme.blocks.items():
+        gpu, size = programme.case.gpu(cluster), model.clusters[cluster].block_gpus
+        terms.append((gpu.capital_usd + gpu.facility_usd) * size * blocks)
+    terms += [model.regions[region].fixed_usd * one for region, one in programme.opened.items()]
+    return lpSum(terms)

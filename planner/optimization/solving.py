@@ -1,0 +1,220 @@
+"""Handing the programme to a solver and reading back what it really found."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pulp
+from pulp import LpProblem, LpSolveStats
+from pulp.constants import LpSolveStatus
+
+from planner.errors import InputError, SolverError
+from planner.infrastructure.fleet import Fleet
+from planner.optimization.programme import Programme
+
+#: Short names beside those that PuLP knows.
+SOLVERS = {"highs": "HiGHS", "cbc": "COIN_CMD"}
+INTEGRALITY = 1e-5
+
+
+@dataclass(frozen=True)
+class SolverSettings:
+    """How to solve.
+
+    Parameters
+    ----------
+    name
+        ``highs``, ``cbc`` or a name that PuLP knows.
+    gap
+        Relative gap at which a solution counts as optimal.
+    time_limit_seconds
+        Wall time for one solve; None for no limit.
+    threads
+        Threads of the solver; None for its own choice.
+
+    Raises
+    ------
+    ValueError
+        If a value is outside its accepted set.
+    """
+
+    name: str = "highs"
+    gap: float = 1e-3
+    time_limit_seconds: float | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gap < 1:
+            raise ValueError(f"Expected gap in [0, 1), got {self.gap}.")
+        if self.time_limit_seconds is not None and not self.time_limit_seconds > 0:
+            raise ValueError(f"Expected time limit > 0, got {self.time_limit_seconds}.")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"Expected threads ≥ 1, got {self.threads}.")
+
+
+Status = Literal["optimal", "feasible", "infeasible"]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What the solver found.
+
+    Parameters
+    ----------
+    status
+        ``optimal`` within the gap, ``feasible`` when a limit came first, ``infeasible``.
+    objective, bound
+        Cost of the plan and proven lower bound, USD per year; infinite when infeasible.
+    values
+        Value of every variable by name, integers rounded.
+    fleet
+        Capacities after the purchases.
+    seconds
+        Time in the solver.
+    rows, columns
+        Size of the programme.
+    """
+
+    status: Status
+    objective: float
+    bound: float
+    values: Mapping[str, float]
+    fleet: Fleet
+    seconds: float
+    rows: int
+    columns: int
+
+    @property
+    def gap(self) -> float:
+        """Relative distance between objective and bound."""
+        if self.objective == self.bound:
+            return 0.0
+        return abs(self.objective - self.bound) / max(abs(self.objective), 1e-9)
+
+
+def make_solver(settings: SolverSettings, log: Path | None = None) -> Any:
+    """Make the PuLP solver of some settings.
+
+    Raises
+    ------
+    InputError
+        If PuLP does not know the solver, or it is not installed.
+    """
+    known = SOLVERS.get(settings.name.lower(), settings.name)
+    available = pulp.listSolvers(onlyAvailable=True)
+    if known not in pulp.listSolvers() or known not in available:
+        names = ", ".join([short for short, full in SOLVERS.items() if full in available])
+        others = ", ".join(name for name in available if name not in SOLVERS.values())
+        accepted = names + (f", {others}" if others else "")
+        raise InputError.single("--solver", f"`{settings.name}` is not available; found: {accepted}")
+    options: dict[str, Any] = {"msg": False, "gapRel": settings.gap}
+    if settings.time_limit_seconds is not None:
+        options["timeLimit"] = settings.time_limit_seconds
+    if settings.threads is not None:
+        options["threads"] = settings.threads
+    if known == "HiGHS":
+        options |= {"random_seed": 1}
+    elif known == "COIN_CMD":
+        options |= {"randomSeed": 1}
+        options |= {"logPath": str(log)} if log else {}
+    return pulp.getSolver(known, **options)
+
+
+def solve(programme: Programme, settings: SolverSettings) -> Solution:
+    """Solve a programme.
+
+    Raises
+    ------
+    SolverError
+        If the solver fails, or ends with neither a solution nor a proof that there is none.
+    """
+    started = time.perf_counter()
+    stats = run_solver(programme.problem, settings)
+    seconds = time.perf_counter() - started
+    status = _status(stats)
+    size = (programme.problem.numConstraints(), programme.problem.numVariables())
+    model = programme.case.model
+    if status == "infeasible":
+        fleet = Fleet.existing(model)
+        return Solution(status, float("inf"), float("inf"), {}, fleet, seconds, *size)
+    values = _values(programme.problem)
+    objective = programme.problem.objective
+    cost = float(objective.value() or 0.0) if objective is not None else 0.0
+    bound = stats.best_bound
+    if bound is None:
+        bound = cost if not stats.is_mip else _bound_from_gap(cost, stats)
+    fleet = _fleet(programme, values)
+    return Solution(status, cost, min(bound, cost), values, fleet, seconds, *size)
+
+
+def run_solver(problem: LpProblem, settings: SolverSettings) -> LpSolveStats:
+    """Run a solver on any problem; its log is read for the bound where PuLP needs it.
+
+    Raises
+    ------
+    SolverError
+        If the solver fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        solver = make_solver(settings, Path(folder) / "solver.log")
+        try:
+            return problem.solve(solver)
+        except (pulp.PulpError, pulp.PulpSolverError, OSError) as error:
+            raise SolverError(f"solver {settings.name} failed: {error}") from error
+
+
+def _status(stats: LpSolveStats) -> Status:
+    if stats.status == LpSolveStatus.Infeasible:
+        return "infeasible"
+    if stats.status in (LpSolveStatus.Optimal, LpSolveStatus.GapLimit) and stats.has_solution:
+        return "optimal"
+    if stats.has_solution:
+        return "feasible"
+    if stats.status == LpSolveStatus.Undefined:
+        # All variables with a cost are bounded from below, so the programme is never unbounded.
+        return "infeasible"
+    reason = f"{stats.solver} stopped ({stats.status_str}) without a plan or a proof"
+    raise SolverError(f"{reason}; allow more time with --time-limit")
+
+
+def _bound_from_gap(cost: float, stats: LpSolveStats) -> float:
+    gap = stats.solver_gap
+    if gap is None:
+        raise SolverError(f"{stats.solver} reports neither bound nor gap; the plan is unproven")
+    return cost - abs(cost) * gap
+
+
+def _values(problem: LpProblem) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for variable in problem.variables():
+        value = variable.varValue or 0.0
+        if variable.cat == pulp.LpInteger:
+            if abs(value - round(value)) > INTEGRALITY * max(1.0, abs(value)):
+                raise SolverError(f"the solver returned {variable.name} = {value}, not whole")
+            value = float(round(value))
+            variable.varValue = value
+        values[variable.name] = value
+    return values
+
+
+def _fleet(programme: Programme, values: Mapping[str, float]) -> Fleet:
+    model = programme.case.model
+
+    def count(name: str) -> int:
+        return int(values[name])
+
+    return Fleet.after(
+        model,
+        {key: count(variable.name) for key, variable in programme.units.items()},
+        {
+            cluster: count(variable.name) * model.clusters[cluster].block_gpus
+            for cluster, variable in programme.blocks.items()
+        },
+        {offer: count(variable.name) for offer, variable in programme.instances.items()},
+        frozenset(r for r, variable in programme.opened.items() if count(variable.name)),
+    )

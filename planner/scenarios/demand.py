@@ -1,0 +1,85 @@
+"""Demand of each zone by hour of the week."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.infrastructure.catalogue import demand_shape
+from planner.infrastructure.entities import Model
+
+HOURS_PER_WEEK = 168
+Floats = NDArray[np.float64]
+
+
+@cache
+def _shape(values: tuple[float, ...]) -> Floats:
+    week = np.resize(np.asarray(values, dtype=float), HOURS_PER_WEEK)
+    return week / week.max()
+
+
+def zone_shape(model: Model, zone: str) -> Floats:
+    """Demand of a zone over its peak, 168 hourly values with the largest 1."""
+    name = model.zones[zone].shape
+    if name in model.shapes:
+        return _shape(tuple(model.shapes[name]))
+    if name == "flat":
+        return np.ones(HOURS_PER_WEEK)
+    return _shape(demand_shape(name))
+
+
+def weekly_demand(model: Model) -> Floats:
+    """Demand of all zones, requests per second, shape (zones, 168)."""
+    return np.array([model.zones[z].demand_rps * zone_shape(model, z) for z in model.zones])
+
+
+def peak_hour(model: Model) -> int:
+    """Hour of the week with the largest demand."""
+    return int(weekly_demand(model).sum(axis=0).argmax())
+
+
+def demand_at(model: Model, start_hour: float, minutes: Floats) -> Floats:
+    """Demand at minutes after a start hour, interpolated between hours.
+
+    Parameters
+    ----------
+    start_hour
+        Hour of the week at minute 0.
+    minutes
+        Minutes after it, shape (n,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Requests per second, shape (zones, n).
+    """
+    hours = (start_hour + np.asarray(minutes, dtype=float) / 60) % HOURS_PER_WEEK
+    week = weekly_demand(model)
+    wrapped = np.concatenate([week, week[:, :1]], axis=1)
+    grid = np.arange(HOURS_PER_WEEK + 1)
+    return np.array([np.interp(hours, grid, row) for row in wrapped])
+
+
+def largest_demand(model: Model, start_hour: float, from_minute: float, to_minute: float) -> Floats:
+    """Largest demand of each zone between two minutes, shape (zones,)."""
+    step = 60.0
+    minutes = np.unique(
+        np.concatenate(
+            [
+                [from_minute, to_minute],
+                np.arange(0, HOURS_PER_WEEK + 2) * step
+                + np.ceil((start_hour * 60 + from_minute) / step) * step
+                - start_hour * 60,
+            ]
+        )
+    )
+    inside = minutes[(minutes >= from_minute) & (minutes <= to_minute)]
+    return demand_at(model, start_hour, inside).max(axis=1)
+
+
+def load_factor(model: Model) -> float:
+    """Mean demand of the week over its peak, all zones together."""
+    total = weekly_demand(model).sum(axis=0)
+    return float(total.mean() / total.max())
