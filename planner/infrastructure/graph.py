@@ -144,17 +144,24 @@ def offer_in_reach(model: Model, zone: str, offer: str, tier: Tier | None) -> bo
     return latency is not None and (tier is None or latency <= tier.latency_limit_ms)
 
 
-def down_nodes(graph: Graph, failed: Iterable[str]) -> frozenset[str]:
-    """Nodes that are down when some have failed, those themselves included."""
+def down_nodes(
+    graph: Graph, failed: Iterable[str], ignoring: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """Nodes that are down when some have failed, those themselves included.
+
+    Relations in ``ignoring`` are left out: a cluster without cooling is lost in the end
+    (``cools``), but the simulator lets it heat up first.
+    """
     down = set(failed) & set(graph)
     for name in nx.topological_sort(graph):
         if name in down:
             continue
         up: dict[str, int] = {}
         for source, _, data in graph.in_edges(name, data=True):
-            up[data["group"]] = up.get(data["group"], 0) + (source not in down)
+            if data["relation"] not in ignoring:
+                up[data["group"]] = up.get(data["group"], 0) + (source not in down)
         needs = graph.nodes[name]["needs"]
-        if any(up.get(group, 0) < least for group, least in needs.items()):
+        if any(count < needs[group] for group, count in up.items()):
             down.add(name)
     return frozenset(down)
 

@@ -56,14 +56,31 @@ class Routing:
 
     Parameters
     ----------
-    served
-        Requests per second by zone and tier, shape (scenarios, zones, tiers).
+    flows
+        Requests per second by zone for each tier and rank, shape (tiers, ranks, scenarios, zones).
     load
         Requests per second by target, shape (scenarios, targets).
     """
 
-    served: Floats
+    flows: Floats
     load: Floats
+
+    def served_at(self, fits: Floats, routes: Routes) -> Floats:
+        """Requests served when only a share of what each target was sent fits.
+
+        Parameters
+        ----------
+        fits
+            Share by target, shape (scenarios, targets).
+
+        Returns
+        -------
+        numpy.ndarray
+            Requests per second, shape (scenarios, zones, tiers).
+        """
+        shares = np.einsum("sn,krzn->krsz", fits, routes.incidence)
+        served: Floats = (self.flows * shares).sum(axis=1).transpose(1, 2, 0)
+        return served
 
 
 def route(demand: Floats, capacity: Floats, routes: Routes) -> Routing:
@@ -81,20 +98,21 @@ def route(demand: Floats, capacity: Floats, routes: Routes) -> Routing:
         Preferences.
     """
     room = capacity.copy()
-    unserved = demand.copy()
-    tiers, ranks, _ = routes.order.shape
+    tiers, ranks, zones = routes.order.shape
+    flows = np.zeros((tiers, ranks, len(demand), zones))
     for tier in range(tiers):
-        rest = unserved[:, :, tier]
+        rest = demand[:, :, tier].copy()
         for rank in range(ranks):
             leads = routes.incidence[tier, rank]
             wanted = rest @ leads
-            if not wanted.any():
-                continue
             share = np.minimum(1.0, room / np.maximum(wanted, NEGLIGIBLE_RPS))
-            room -= wanted * share
-            rest *= 1.0 - share @ leads.T
-        np.maximum(room, 0.0, out=room)
-    return Routing(demand - unserved, capacity - room)
+            flow = rest * (share @ leads.T)
+            flows[tier, rank] = flow
+            rest -= flow
+            room = np.maximum(0.0, room - wanted * share)
+            if not (rest > NEGLIGIBLE_RPS).any():
+                break
+    return Routing(flows, capacity - room)
 
 
 def rationed(demand: Floats, capacity_rps: Floats, by_priority: NDArray[np.bool_]) -> Floats:

@@ -162,7 +162,8 @@ def _condition(
                 factor[zone] = factor.get(zone, 1.0) * event.factor
         else:
             failed |= _failed_nodes(model, event, minute)
-    down = down_nodes(graph, failed)
+    # A cluster that loses its cooling is not down: it heats up, and only then protects itself.
+    down = down_nodes(graph, failed, ignoring=frozenset({"cools"}))
     return Condition(
         clusters_down=_named(graph, down, "cluster"),
         plants_down=_named(graph, down, "plant"),

@@ -1,0 +1,1 @@
+"""What then happens: the cascade, vectorised over scenarios, and its verdict."""

@@ -1,0 +1,105 @@
+"""What the programme believes of every stage, read from its solution in plain arithmetic.
+
+The audit checks these figures against the laws, and the equivalence tests compare them with what the
+simulator measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planner.infrastructure.fleet import Fleet
+from planner.laws.heat import capacity_after_losses_mw, heat_mw
+from planner.optimization.case import Case
+from planner.optimization.programme import Programme
+from planner.optimization.recourse import NORMAL
+from planner.optimization.solving import Solution
+from planner.optimization.stages import Stage
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What the programme believes of one stage.
+
+    Parameters
+    ----------
+    load_rps
+        Requests per second by target.
+    served_rps
+        Requests per second by (zone, tier).
+    powered_gpus
+        GPUs by cluster.
+    heat_mw
+        Heat by cluster.
+    carried_mw
+        Heat carried by (cluster, plant), empty where cooling is as in normal operation.
+    used_gpus
+        Emergency GPUs by offer.
+    """
+
+    load_rps: Mapping[str, float]
+    served_rps: Mapping[tuple[str, str], float]
+    powered_gpus: Mapping[str, float]
+    heat_mw: Mapping[str, float]
+    carried_mw: Mapping[tuple[str, str], float]
+    used_gpus: Mapping[str, float]
+
+
+def believe(programme: Programme, solution: Solution, stage: Stage | None) -> Belief:
+    """Beliefs of a stage, or of normal operation at the peak of the week (None)."""
+    case, label = programme.case, stage.label if stage else NORMAL
+    values, fleet = solution.values, solution.fleet
+    load: dict[str, float] = {}
+    for (one, _, target), variable in programme.flow.items():
+        if one == label:
+            load[target] = load.get(target, 0.0) + values[variable.name]
+    served = {
+        (zone, tier): values[variable.name]
+        for (one, zone, tier), variable in programme.served.items()
+        if one == label
+    }
+    powered: dict[str, float] = {}
+    heat: dict[str, float] = {}
+    for cluster in case.model.clusters:
+        if stage and cluster in stage.condition.clusters_down:
+            continue
+        active = programme.active.get((label, cluster))
+        on = values[active.name] if active is not None else float(fleet.gpus[cluster])
+        gpu = case.gpu(cluster)
+        powered[cluster] = on
+        busy = load.get(cluster, 0.0) / gpu.rps
+        heat[cluster] = heat_mw(gpu.power_mw, gpu.static_share, on, busy)
+    carried = {
+        (cluster, plant): values[variable.name]
+        for (one, cluster, plant), variable in programme.carried.items()
+        if one == label and stage is not None
+    }
+    used = {o: values[v.name] for (one, o), v in programme.used.items() if one == label}
+    return Belief(load, served, powered, heat, carried, used)
+
+
+def stage_capacity_mw(case: Case, fleet: Fleet, stage: Stage, plant: str) -> float:
+    """Capacity of a plant in a stage by taking the lost units away one by one, MW."""
+    condition = stage.condition
+    if plant in condition.plants_down:
+        return 0.0
+    rise = condition.ambient_rise_c.get(case.model.plants[plant].region, 0.0)
+    units = [unit for unit in case.units(plant) if unit in stage.started[plant]]
+    sizes = [case.unit_mw(plant, unit, rise) for unit in units]
+    counts = [fleet.units[plant][unit] for unit in units]
+    capacity = capacity_after_losses_mw(sizes, counts, condition.lost_largest.get(plant, 0))
+    named = sum(
+        case.unit_mw(plant, unit, rise) * lost
+        for (hit, unit), lost in condition.lost_units.items()
+        if hit == plant and unit in units
+    )
+    return capacity - named
+
+
+def firm_mw(case: Case, fleet: Fleet, plant: str) -> float:
+    """Capacity of a plant with its k largest units lost, by taking them away one by one, MW."""
+    units = case.units(plant)
+    sizes = [case.unit_mw(plant, unit) for unit in units]
+    counts = [fleet.units[plant][unit] for unit in units]
+    return capacity_after_losses_mw(sizes, counts, case.model.plants[plant].redundancy)

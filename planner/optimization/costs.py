@@ -1,0 +1,181 @@
+"""Cost of a plan, asset by asset, recomputed from the plan with the laws of money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from planner.infrastructure.fleet import Fleet
+from planner.laws.heat import heat_mw
+from planner.laws.money import (
+    HOURS_PER_YEAR,
+    annuity,
+    emergency_usd,
+    energy_usd,
+    lost_usd,
+    transport_usd,
+)
+from planner.optimization.beliefs import Belief, believe
+from planner.optimization.case import Case
+from planner.optimization.programme import Programme
+from planner.optimization.recourse import NORMAL
+from planner.optimization.solving import Solution
+from planner.optimization.stages import Stage
+
+
+@dataclass(frozen=True)
+class CostItem:
+    """One line of the cost of a plan.
+
+    Parameters
+    ----------
+    category
+        ``cooling``, ``gpus``, ``regions``, ``emergency``, ``energy``, ``transport`` or ``recourse``.
+    asset
+        Plant and unit, cluster, region, offer or scenario.
+    capital_usd
+        Paid once.
+    usd_per_year
+        Annualised capital, upkeep and running cost.
+    """
+
+    category: str
+    asset: str
+    capital_usd: float
+    usd_per_year: float
+
+
+def cost_items(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
+    """All cost items of a solution; their yearly costs add up to its objective."""
+    items = [
+        *_cooling(programme.case, solution.fleet),
+        *_gpus(programme.case, solution.fleet),
+        *_regions(programme.case, solution.fleet),
+        *_emergency(programme.case, solution.fleet),
+        *_energy(programme, solution),
+        *_transport_items(programme, solution),
+        *_recourse(programme, solution),
+    ]
+    return tuple(item for item in items if item.capital_usd or item.usd_per_year)
+
+
+def _cooling(case: Case, fleet: Fleet) -> list[CostItem]:
+    rate = case.model.finance.discount_rate
+    items = []
+    for plant, counts in fleet.units.items():
+        for unit, total in counts.items():
+            kind = case.model.cooling_units[unit]
+            added = total - case.model.plants[plant].existing.get(unit, 0)
+            capital = kind.capital_usd * added
+            yearly = capital * annuity(rate, kind.life_years)
+            yearly += kind.capital_usd * kind.maintenance_share_per_year * total
+            items.append(CostItem("cooling", f"{plant}/{unit}", capital, yearly))
+    return items
+
+
+def _gpus(case: Case, fleet: Fleet) -> list[CostItem]:
+    rate = case.model.finance.discount_rate
+    items = []
+    for cluster, total in fleet.gpus.items():
+        gpu = case.gpu(cluster)
+        added = total - case.model.clusters[cluster].existing_gpus
+        yearly = added * gpu.capital_usd * annuity(rate, gpu.life_years)
+        yearly += added * gpu.facility_usd * annuity(rate, gpu.facility_life_years)
+        price = gpu.capital_usd + gpu.facility_usd
+        yearly += total * price * gpu.maintenance_share_per_year
+        items.append(CostItem("gpus", cluster, added * price, yearly))
+    return items
+
+
+def _regions(case: Case, fleet: Fleet) -> list[CostItem]:
+    rate = case.model.finance.discount_rate
+    items = []
+    for region in sorted(fleet.opened):
+        place = case.model.regions[region]
+        yearly = place.fixed_usd * annuity(rate, place.life_years) + place.fixed_usd_per_year
+        items.append(CostItem("regions", region, place.fixed_usd, yearly))
+    return items
+
+
+def _emergency(case: Case, fleet: Fleet) -> list[CostItem]:
+    return [
+        CostItem("emergency", offer, 0.0, terms.retainer_usd_per_instance_year * count)
+        for (offer, count), terms in zip(
+            fleet.instances.items(), case.model.offers.values(), strict=True
+        )
+    ]
+
+
+def _energy(programme: Programme, solution: Solution) -> list[CostItem]:
+    case, model = programme.case, programme.case.model
+    normal = believe(programme, solution, None)
+    items = []
+    for cluster, entry in model.clusters.items():
+        gpu, price = case.gpu(cluster), model.regions[entry.region].electricity_usd_per_mwh
+        busy = normal.load_rps.get(cluster, 0.0) * case.load_factor / gpu.rps
+        heat = heat_mw(gpu.power_mw, gpu.static_share, solution.fleet.gpus[cluster], busy)
+        items.append(CostItem("energy", cluster, 0.0, energy_usd(heat, HOURS_PER_YEAR, price)))
+    for (plant, unit), variable in programme.load.items():
+        price = model.regions[model.plants[plant].region].electricity_usd_per_mwh
+        power = model.cooling_units[unit].power_mw_per_mw * solution.values[variable.name]
+        yearly = energy_usd(power, HOURS_PER_YEAR, price)
+        items.append(CostItem("energy", f"{plant}/{unit}", 0.0, yearly))
+    return items
+
+
+def _transport(programme: Programme, solution: Solution, stage: str, hours: float) -> float:
+    model = programme.case.model
+    zone_of = {group.label: group.zone for group in programme.case.groups}
+    total = 0.0
+    for (one, group, target), variable in programme.flow.items():
+        if one != stage:
+            continue
+        place = model.clusters.get(target) or model.offers[target]
+        prices = model.zones[zone_of[group]].transport_usd_per_million_requests
+        price = prices.get(place.region or "", 0.0)
+        total += transport_usd(solution.values[variable.name], hours, price)
+    return total
+
+
+def _transport_items(programme: Programme, solution: Solution) -> list[CostItem]:
+    hours = HOURS_PER_YEAR * programme.case.load_factor
+    yearly = _transport(programme, solution, NORMAL, hours)
+    return [CostItem("transport", "normal operation", 0.0, yearly)]
+
+
+def _recourse(programme: Programme, solution: Solution) -> list[CostItem]:
+    items = []
+    for scenario, stages in programme.case.stages_by_scenario.items():
+        frequency = stages[0].course.scenario.frequency_per_year
+        cost = 0.0
+        for stage in stages:
+            belief = believe(programme, solution, stage)
+            cost += emergency_spend_usd(programme.case, stage, belief)
+            cost += _lost(programme.case, stage, belief)
+            cost += _transport(programme, solution, stage.label, stage.hours)
+        items.append(CostItem("recourse", scenario, 0.0, frequency * cost))
+    return items
+
+
+def emergency_spend_usd(case: Case, stage: Stage, belief: Belief) -> float:
+    """Emergency spend in one occurrence of a stage, USD."""
+    total = 0.0
+    for offer, gpus in belief.used_gpus.items():
+        terms = case.model.offers[offer]
+        total += emergency_usd(
+            gpus,
+            stage.hours,
+            terms.usd_per_instance_hour,
+            terms.gpus_per_instance,
+            terms.surge_multiplier,
+        )
+    return total
+
+
+def _lost(case: Case, stage: Stage, belief: Belief) -> float:
+    total = 0.0
+    for (zone, tier), demand in stage.demand_rps.items():
+        entry = case.model.tiers[tier]
+        price = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
+        rps = demand - belief.served_rps[zone, tier] + stage.down_rps.get((zone, tier), 0.0)
+        total += lost_usd(rps, stage.hours, price)
+    return total

@@ -1,0 +1,265 @@
+"""Verdicts: does a scenario survive its standard, and what broke first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from planner.infrastructure.entities import Model, Scenario
+from planner.infrastructure.fleet import Fleet
+from planner.laws.traffic import served_fraction
+from planner.scenarios.standard import ALL, Floor, floors, floors_at
+from planner.simulation.cascade import History, simulate
+from planner.simulation.story import tell
+from planner.simulation.world import Floats, World
+
+#: Fractions are compared up to this.
+TOLERANCE = 1e-6
+#: Fraction of every tier that counts as recovered.
+RECOVERED = 0.999
+
+BreachKind = Literal["served", "shutdown", "budget", "capacity"]
+
+
+@dataclass(frozen=True)
+class Breach:
+    """One way in which a scenario falls short of its standard.
+
+    Parameters
+    ----------
+    kind
+        Requests not served, a cluster that switched itself off, money, or capacity left (policy).
+    subject
+        Tier or `all`, cluster, budget, region.
+    minute
+        First minute of the breach.
+    until_minute
+        Last minute of it.
+    value, required
+        Value in the first minute and what the standard asks for: fractions, degrees or USD.
+    shortfall
+        Largest distance from what was required.
+    """
+
+    kind: BreachKind
+    subject: str
+    minute: float
+    until_minute: float
+    value: float
+    required: float
+    shortfall: float
+
+    def __str__(self) -> str:
+        at = f"at minute {self.minute:.0f}"
+        if self.kind == "served":
+            who = "all tiers together" if self.subject == ALL else self.subject
+            return f"{who} {_percent(self.value)} served {at}, {_percent(self.required)} required"
+        if self.kind == "shutdown":
+            return f"{self.subject} shut itself down {at} ({self.value:.0f} °C)"
+        if self.kind == "budget":
+            spent, budget = self.value / 1e6, self.required / 1e6
+            return f"emergency spend {spent:.1f} M USD, {budget:.1f} M USD approved"
+        left, least = _percent(self.value), _percent(self.required)
+        return f"{left} of all GPUs left without {self.subject}, {least} required by policy"
+
+
+def _percent(fraction: float) -> str:
+    """Percent with one digit, never rounded up to a full hundred."""
+    return f"{np.floor(fraction * 1000) / 10:.1f} %" if fraction < 1 else "100 %"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Outcome of one scenario.
+
+    Parameters
+    ----------
+    name, severity, frequency_per_year
+        The scenario.
+    breaches
+        Every way it falls short, in order of time; none means that it survives.
+    recovery_minutes
+        Minute from which all tiers are served in full for good; None if not within the simulation.
+    lost_requests
+        Requests shed, dropped or abandoned.
+    peak_temperature_c
+        Hottest cluster.
+    shutdowns
+        Clusters that switched themselves off.
+    peak_queue_requests
+        Most requests waiting.
+    emergency_usd
+        Emergency spend until everything is repaired; beyond the simulation at its last rate.
+    served
+        Least fraction served by tier, from the first minute that the standard speaks of it.
+    story
+        What happened, in plain language, with minutes.
+    """
+
+    name: str
+    severity: str
+    frequency_per_year: float
+    breaches: tuple[Breach, ...]
+    recovery_minutes: float | None
+    lost_requests: float
+    peak_temperature_c: float
+    shutdowns: tuple[str, ...]
+    peak_queue_requests: float
+    emergency_usd: float
+    served: dict[str, float]
+    story: tuple[str, ...]
+
+    @property
+    def survives(self) -> bool:
+        """Whether nothing falls short."""
+        return not self.breaches
+
+    @property
+    def first_breach(self) -> Breach | None:
+        """Earliest breach."""
+        return self.breaches[0] if self.breaches else None
+
+
+def judge(model: Model, fleet: Fleet, scenarios: tuple[Scenario, ...]) -> tuple[Verdict, ...]:
+    """Simulate scenarios on a fleet and compare each with its standard."""
+    world, history = simulate(model, fleet, scenarios)
+    return tuple(judge_one(world, history, fleet, index) for index in range(len(scenarios)))
+
+
+def judge_one(world: World, history: History, fleet: Fleet, index: int) -> Verdict:
+    """Verdict of one simulated scenario."""
+    course = world.courses[index]
+    scenario, model = course.scenario, world.model
+    rules = floors(model, scenario.severity)
+    fractions = _fractions(world, history, index)
+    spend = _emergency_usd(world, history, index)
+    breaches = [
+        *_served_breaches(rules, fractions),
+        *_shutdown_breaches(world, history, index),
+        *_budget_breach(model, spend),
+        *_capacity_breaches(model, fleet, scenario),
+    ]
+    shutdowns = tuple(b.subject for b in breaches if b.kind == "shutdown")
+    ordered = tuple(sorted(breaches, key=lambda breach: breach.minute))
+    lost = history.shed[:, index] + history.dropped[:, index] + history.abandoned[:, index]
+    return Verdict(
+        name=scenario.name,
+        severity=scenario.severity,
+        frequency_per_year=scenario.frequency_per_year,
+        breaches=ordered,
+        recovery_minutes=_recovery(world, fractions),
+        lost_requests=float(lost.sum()),
+        peak_temperature_c=_peak_temperature(world, history, index),
+        shutdowns=shutdowns,
+        peak_queue_requests=float(history.waiting[:, index].max()),
+        emergency_usd=spend,
+        served=_least_served(world, rules, fractions),
+        story=tell(world, history, index),
+    )
+
+
+def _fractions(world: World, history: History, index: int) -> dict[str, Floats]:
+    """Served fraction of every tier and of all together, each of shape (T,)."""
+    served, demand = history.served_rps[:, index], history.demand_rps[:, index]
+    fractions = {
+        tier: served_fraction(served[:, k], demand[:, k]) for k, tier in enumerate(world.tiers)
+    }
+    fractions[ALL] = served_fraction(served.sum(axis=1), demand.sum(axis=1))
+    return fractions
+
+
+def _served_breaches(rules: tuple[Floor, ...], fractions: dict[str, Floats]) -> list[Breach]:
+    breaches: list[Breach] = []
+    for tier, fraction in fractions.items():
+        required = np.zeros(len(fraction))
+        for rule in rules:
+            if rule.tier == tier:
+                start = int(np.ceil(rule.from_minute))
+                required[start:] = np.maximum(required[start:], rule.least_served)
+        short = np.flatnonzero(fraction < required - TOLERANCE)
+        if len(short):
+            first, last = int(short[0]), int(short[-1])
+            worst = float((required[short] - fraction[short]).max())
+            value, least = float(fraction[first]), float(required[first])
+            breaches.append(
+                Breach("served", tier, float(first), float(last), value, least, worst)
+            )
+    return breaches
+
+
+def _shutdown_breaches(world: World, history: History, index: int) -> list[Breach]:
+    """Clusters that switched themselves off although their region and power were there."""
+    breaches = []
+    up = world.conditions.cluster_up[world.interval[:, index]]
+    before = np.vstack([np.zeros_like(history.off[:1, index]), history.off[:-1, index]])
+    switched = history.off[:, index] & ~before & up
+    for c, name in enumerate(world.clusters.names):
+        minutes = np.flatnonzero(switched[:, c])
+        if len(minutes):
+            limit = float(world.clusters.shutdown_c[c])
+            last = float(np.flatnonzero(history.off[:, index, c])[-1])
+            breaches.append(Breach("shutdown", name, float(minutes[0]), last, limit, limit, 0.0))
+    return breaches
+
+
+def _budget_breach(model: Model, spend: float) -> list[Breach]:
+    budget = model.finance.emergency_budget_usd
+    if spend <= budget * (1 + TOLERANCE):
+        return []
+    return [Breach("budget", "budget", np.inf, np.inf, spend, budget, spend - budget)]
+
+
+def _capacity_breaches(model: Model, fleet: Fleet, scenario: Scenario) -> list[Breach]:
+    """Policy on the share of GPUs that is left without a region."""
+    least = model.policies.surviving_capacity_share
+    total = sum(fleet.gpus.values())
+    breaches = []
+    for event in scenario.events:
+        if event.kind == "region" and least and total:
+            left = surviving_share(model, fleet, event.name)
+            if left < least - TOLERANCE:
+                minute = event.at_minute
+                breaches.append(Breach("capacity", event.name, minute, minute, left, least, least - left))
+    return breaches
+
+
+def surviving_share(model: Model, fleet: Fleet, region: str) -> float:
+    """Share of all GPUs that stands in other regions than one."""
+    total = sum(fleet.gpus.values())
+    lost = sum(n for c, n in fleet.gpus.items() if model.clusters[c].region == region)
+    return (total - lost) / total if total else 0.0
+
+
+def _recovery(world: World, fractions: dict[str, Floats]) -> float | None:
+    least = np.min([fractions[tier] for tier in world.tiers], axis=0)
+    short = np.flatnonzero(least < RECOVERED)
+    if not len(short):
+        return 0.0
+    return None if short[-1] == len(least) - 1 else float(short[-1] + 1)
+
+
+def _peak_temperature(world: World, history: History, index: int) -> float:
+    installed = world.clusters.gpus > 0
+    return float(history.temperature_c[:, index][:, installed].max(initial=0.0))
+
+
+def _emergency_usd(world: World, history: History, index: int) -> float:
+    spend = history.emergency_usd[:, index]
+    beyond = max(0.0, world.courses[index].end_minute - world.minutes)
+    return float(spend.sum() + spend[-1] * beyond)
+
+
+def _least_served(
+    world: World, rules: tuple[Floor, ...], fractions: dict[str, Floats]
+) -> dict[str, float]:
+    least: dict[str, float] = {}
+    for tier in world.tiers:
+        starts = [rule.from_minute for rule in rules if rule.tier in (tier, ALL)]
+        start = min(int(np.ceil(min(starts, default=0.0))), len(fractions[tier]) - 1)
+        least[tier] = float(fractions[tier][start:].min())
+    return least
+
+
+__all__ = ["Breach", "Verdict", "floors_at", "judge", "judge_one", "surviving_share"]
