@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,8 +15,27 @@ from planner.simulation.world import Bools, Floats, World
 WORTH_TELLING = 0.005
 
 
-def tell(world: World, history: History, index: int) -> tuple[str, ...]:
-    """Events of a scenario in order of time, each ``minute N: what happened``."""
+@dataclass(frozen=True)
+class Line:
+    """One line of a story.
+
+    Parameters
+    ----------
+    minute
+        Minutes since the failure.
+    clock
+        Time of day, ``16:05``.
+    text
+        What happened.
+    """
+
+    minute: float
+    clock: str
+    text: str
+
+
+def tell(world: World, history: History, index: int) -> tuple[Line, ...]:
+    """Events of a scenario in order of time."""
     lines = [
         *_failures(world.courses[index].scenario),
         *_cooling(world, history, index),
@@ -24,7 +44,13 @@ def tell(world: World, history: History, index: int) -> tuple[str, ...]:
         *_operators(world, history, index),
     ]
     ordered = sorted(lines, key=lambda line: line[0])
-    return tuple(f"minute {minute:.0f}: {text}" for minute, text in ordered)
+    start = round(world.courses[index].start_hour * 60)
+    return tuple(Line(minute, _clock(start + minute), text) for minute, text in ordered)
+
+
+def _clock(minute: float) -> str:
+    hours, minutes = divmod(int(minute) % (24 * 60), 60)
+    return f"{hours:02d}:{minutes:02d}"
 
 
 def describe(event: Event) -> str:

@@ -12,7 +12,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.laws.traffic import served_fraction
 from planner.scenarios.standard import ALL, Floor, floors, floors_at
 from planner.simulation.cascade import History, simulate
-from planner.simulation.story import tell
+from planner.simulation.story import Line, tell
 from planner.simulation.world import Floats, World
 
 #: Fractions are compared up to this.
@@ -88,6 +88,8 @@ class Verdict:
         Hottest cluster.
     shutdowns
         Clusters that switched themselves off.
+    throttled
+        Whether any cluster exceeded its throttle temperature.
     peak_queue_requests
         Most requests waiting.
     emergency_usd
@@ -95,7 +97,7 @@ class Verdict:
     served
         Least fraction served by tier, from the first minute that the standard speaks of it.
     story
-        What happened, in plain language, with minutes.
+        What happened, in plain language, with minutes and time of day.
     """
 
     name: str
@@ -106,10 +108,11 @@ class Verdict:
     lost_requests: float
     peak_temperature_c: float
     shutdowns: tuple[str, ...]
+    throttled: bool
     peak_queue_requests: float
     emergency_usd: float
     served: dict[str, float]
-    story: tuple[str, ...]
+    story: tuple[Line, ...]
 
     @property
     def survives(self) -> bool:
@@ -153,6 +156,7 @@ def judge_one(world: World, history: History, fleet: Fleet, index: int) -> Verdi
         lost_requests=float(lost.sum()),
         peak_temperature_c=_peak_temperature(world, history, index),
         shutdowns=shutdowns,
+        throttled=bool((history.clock[:, index][:, world.clusters.gpus > 0] < 1.0).any()),
         peak_queue_requests=float(history.waiting[:, index].max()),
         emergency_usd=spend,
         served=_least_served(world, rules, fractions),

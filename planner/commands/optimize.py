@@ -1,0 +1,103 @@
+"""``plan optimize``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from planner.commands.options import Progress, model_argument, output_options
+from planner.errors import (
+    EXIT_DONE,
+    EXIT_INFEASIBLE,
+    EXIT_NOT_SURVIVED,
+    EXIT_TIME_LIMIT,
+)
+
+if TYPE_CHECKING:
+    from planner.optimization.solving import SolverSettings
+    from planner.verification import Outcome, Round
+
+
+@click.command("optimize")
+@model_argument
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Write DIR/plan.json and its tables.",
+)
+@click.option("--solver", default="highs", show_default=True, help="highs, cbc, or any PuLP knows.")
+@click.option(
+    "--gap", default=1e-3, show_default=True, type=click.FloatRange(0, 1, max_open=True),
+    help="Relative gap at which a plan counts as proven.",
+)
+@click.option(
+    "--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+    help="Time for all rounds together.",
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads of the solver.")
+@click.option(
+    "--rounds", default=12, show_default=True, type=click.IntRange(1, 100),
+    help="Most rounds of optimising and simulating.",
+)
+@output_options
+def command(
+    model: str,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    solver: str,
+    gap: float,
+    time_limit: float | None,
+    threads: int | None,
+    rounds: int,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Find the cheapest plan that survives every scenario of MODEL, and prove it.
+
+    Sizes cooling with N+k redundancy, GPUs by region and emergency cloud with a mixed-integer
+    programme, simulates the cascade of every failure on the result, and tightens the programme until
+    nothing fails.
+    """
+    from planner.infrastructure.loading import load_model
+    from planner.optimization.solving import SolverSettings, make_solver
+    from planner.plan import write_plan
+    from planner.reporting import terminal
+    from planner.scenarios.generators import all_scenarios
+    from planner.verification import optimise_and_verify
+
+    progress = Progress(quiet)
+    settings = SolverSettings(solver, gap, time_limit, threads)
+    make_solver(settings)
+    loaded = load_model(model, overrides)
+    scenarios = all_scenarios(loaded.model)
+    progress.say(f"{loaded.name}: {len(scenarios)} scenarios")
+    outcome = optimise_and_verify(
+        loaded.model, scenarios, settings, rounds, lambda one: progress.say(_round_line(one))
+    )
+    if outcome.best is None:
+        terminal.show_infeasible(outcome, as_json)
+        return EXIT_INFEASIBLE
+    plan = outcome.plan(loaded, settings)
+    if output is not None:
+        written = write_plan(plan, output)
+        progress.say(f"wrote {written[-1]} and {len(written) - 1} tables")
+    terminal.show_plan(plan, loaded.model, outcome, as_json)
+    return _exit_code(outcome, settings)
+
+
+def _round_line(one: Round) -> str:
+    solution, failed = one.solution, one.failed
+    survived = f"{len(failed)} fail: {', '.join(failed[:3])}" if failed else "all survive"
+    return (
+        f"round {one.number}: {solution.rows:,} rows, {solution.columns:,} columns, "
+        f"solved in {solution.seconds:.1f} s to {solution.gap:.3%}; {survived}"
+    )
+
+
+def _exit_code(outcome: Outcome, settings: SolverSettings) -> int:
+    best = outcome.best
+    if best is None or not outcome.survives:
+        return EXIT_NOT_SURVIVED
+    limited = best.solution.status == "feasible" and best.solution.gap > settings.gap
+    return EXIT_TIME_LIMIT if limited else EXIT_DONE

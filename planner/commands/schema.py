@@ -1,0 +1,18 @@
+"""``plan schema``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from planner.errors import EXIT_DONE
+
+
+@click.command("schema")
+def command() -> int:
+    """Print the JSON Schema of model files, for editors and validators."""
+    from planner.infrastructure.schema import model_schema
+
+    click.echo(json.dumps(model_schema(), indent=2))
+    return EXIT_DONE

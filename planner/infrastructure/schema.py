@@ -1,0 +1,55 @@
+"""JSON Schema of model files: that of `Model`, and what the loader accepts besides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.infrastructure.catalogue import CATALOGUES, catalogue
+from planner.infrastructure.entities import Model
+from planner.infrastructure.loading import SECTIONS
+
+
+def model_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a model file.
+
+    Beside the fields of the entities a file may say ``extends``, name a CSV table for a section, and
+    take an entry ``from`` a catalogue or leave it out with ``null``; none of its sections is
+    required, since a parent may supply them.
+    """
+    schema = Model.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Resilience planner model"
+    properties = schema["properties"]
+    schema.pop("required", None)
+    properties["extends"] = {
+        "type": "string",
+        "description": "Model file or shipped model whose values hold where this one is silent.",
+    }
+    for section in SECTIONS:
+        table = properties[section]
+        description = table.pop("description", "")
+        properties[section] = {
+            "description": description,
+            "anyOf": [table, {"type": "string", "pattern": r"\.csv$"}],
+        }
+    for section, file in CATALOGUES.items():
+        entity = schema["$defs"][_entity_name(section)]
+        entity["properties"]["from"] = {
+            "type": "string",
+            "description": f"Entry of {file} that supplies the fields not given here.",
+            "examples": sorted(catalogue(file)),
+        }
+    for entity in schema["$defs"].values():
+        # A model that extends another, or takes an entry from a catalogue, may give a part only.
+        if entity.get("type") == "object":
+            entity.pop("required", None)
+    return schema
+
+
+def _entity_name(section: str) -> str:
+    return {
+        "regions": "Region",
+        "gpus": "GpuType",
+        "cooling_units": "CoolingUnit",
+        "offers": "Offer",
+    }[section]

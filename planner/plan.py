@@ -1,0 +1,510 @@
+"""The plan: the frozen result of a run, written to and read from ``plan.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import planner
+from planner.errors import InputError, Problem
+from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
+from planner.infrastructure.loading import LoadedModel, nearest
+from planner.infrastructure.source import read_bytes
+from planner.laws.heat import capacity_after_losses_mw, heat_at_utilisation_mw
+from planner.optimization.costs import CostItem
+from planner.optimization.solving import Solution
+from planner.optimization.stages import Margin
+from planner.simulation.verdict import Verdict
+
+SCHEMA_VERSION = 1
+Whole = Annotated[int, Field(ge=0)]
+
+
+class Record(BaseModel):
+    """A frozen part of a plan; fields of later versions are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ModelReference(Record):
+    """The model that a plan is for."""
+
+    name: str
+    sha256: str
+    overrides: tuple[str, ...] = ()
+
+
+class SolverRecord(Record):
+    """Who proved the plan, and how long it took."""
+
+    name: str
+    seconds: float
+
+
+class CoolingLine(Record):
+    """Units of one type in one plant."""
+
+    plant: str
+    region: str
+    role: str
+    unit: str
+    existing: Whole
+    added: Whole
+    total: Whole
+    derated_mw_each: float
+    redundancy: Whole
+    design_heat_mw: float
+    firm_mw: float
+
+
+class GpuLine(Record):
+    """GPUs of one cluster."""
+
+    cluster: str
+    region: str
+    gpu: str
+    existing: Whole
+    added: Whole
+    total: Whole
+
+
+class EmergencyLine(Record):
+    """Reserved instances of one offer."""
+
+    offer: str
+    provider: str
+    instance: str
+    instances_reserved: Whole
+    gpus_reserved: Whole
+    lead_time_minutes: float
+    usd_per_gpu_hour: float
+
+
+class MeasureLine(Record):
+    """Another purchase."""
+
+    measure: str
+    bought: bool
+
+
+class CostLine(Record):
+    """One cost item."""
+
+    category: str
+    asset: str
+    capital_usd: float
+    usd_per_year: float
+
+
+class Cost(Record):
+    """Cost of the plan."""
+
+    capital_usd: float
+    usd_per_year: float
+    items: tuple[CostLine, ...]
+
+
+class BreachRecord(Record):
+    """First breach of a scenario."""
+
+    kind: str
+    subject: str
+    minute: float | None
+    shortfall: float
+    text: str
+
+
+class ScenarioLine(Record):
+    """Verdict of one scenario."""
+
+    name: str
+    severity: str
+    frequency_per_year: float
+    survives: bool
+    first_breach: BreachRecord | None
+    recovery_minutes: float | None
+    lost_requests: float
+    peak_temperature_c: float
+    emergency_usd: float
+    served: dict[str, float]
+
+
+class MarginRecord(Record):
+    """Margin on one scenario."""
+
+    scenario: str
+    demand: float
+    heat: float
+    late_minutes: float
+
+
+class RoundRecord(Record):
+    """One round of the loop."""
+
+    round: int
+    objective_usd_per_year: float
+    failed: tuple[str, ...]
+    margins: tuple[MarginRecord, ...] = ()
+
+
+class Verification(Record):
+    """Outcome of the loop."""
+
+    survives: bool
+    rounds: tuple[RoundRecord, ...]
+
+
+class Plan(Record):
+    """What to buy, what it costs, and how we know."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    model: ModelReference
+    created: str
+    versions: dict[str, str]
+    status: Literal["optimal", "feasible"]
+    objective_usd_per_year: float
+    gap: float
+    solver: SolverRecord
+    cooling: tuple[CoolingLine, ...]
+    gpus: tuple[GpuLine, ...]
+    emergency: tuple[EmergencyLine, ...]
+    measures: tuple[MeasureLine, ...] = ()
+    cost: Cost
+    scenarios: tuple[ScenarioLine, ...]
+    verification: Verification
+
+    def fleet(self, model: Model) -> Fleet:
+        """Capacities that the plan leads to."""
+        opened = {
+            line.region
+            for line in self.gpus
+            if model.regions[line.region].candidate and line.total
+        }
+        return Fleet.after(
+            model,
+            {(line.plant, line.unit): line.added for line in self.cooling},
+            {line.cluster: line.added for line in self.gpus},
+            {
+                line.offer: line.instances_reserved - model.offers[line.offer].existing_instances
+                for line in self.emergency
+            },
+            frozenset(opened),
+        )
+
+    def to_json(self) -> str:
+        """The plan as text, the same bytes for the same plan."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+
+
+def make_plan(
+    loaded: LoadedModel,
+    solution: Solution,
+    items: Iterable[CostItem],
+    verdicts: Iterable[Verdict],
+    rounds: tuple[RoundRecord, ...],
+    solver: str,
+    seconds: float,
+) -> Plan:
+    """Put a plan together from a solution, its cost and its verdicts."""
+    model = loaded.model
+    lines = tuple(
+        CostLine(
+            category=item.category,
+            asset=item.asset,
+            capital_usd=_cents(item.capital_usd),
+            usd_per_year=_cents(item.usd_per_year),
+        )
+        for item in items
+    )
+    cost = Cost(
+        capital_usd=_cents(sum(line.capital_usd for line in lines)),
+        usd_per_year=_cents(sum(line.usd_per_year for line in lines)),
+        items=lines,
+    )
+    scenarios = tuple(scenario_line(verdict) for verdict in verdicts)
+    survives = all(line.survives for line in scenarios)
+    return Plan(
+        model=ModelReference(name=loaded.name, sha256=loaded.sha256, overrides=loaded.overrides),
+        created=_now(),
+        versions=versions(),
+        status="optimal" if solution.status == "optimal" else "feasible",
+        objective_usd_per_year=_cents(solution.objective),
+        gap=round(solution.gap, 9),
+        solver=SolverRecord(name=solver, seconds=round(seconds, 3)),
+        cooling=_cooling_lines(model, solution.fleet),
+        gpus=_gpu_lines(model, solution.fleet),
+        emergency=_emergency_lines(model, solution.fleet),
+        cost=cost,
+        scenarios=scenarios,
+        verification=Verification(survives=survives, rounds=rounds),
+    )
+
+
+def scenario_line(verdict: Verdict) -> ScenarioLine:
+    """Verdict as a line of a plan."""
+    breach = verdict.first_breach
+    return ScenarioLine(
+        name=verdict.name,
+        severity=verdict.severity,
+        frequency_per_year=verdict.frequency_per_year,
+        survives=verdict.survives,
+        first_breach=None
+        if breach is None
+        else BreachRecord(
+            kind=breach.kind,
+            subject=breach.subject,
+            minute=breach.minute if breach.minute != float("inf") else None,
+            shortfall=round(breach.shortfall, 6),
+            text=str(breach),
+        ),
+        recovery_minutes=verdict.recovery_minutes,
+        lost_requests=float(round(verdict.lost_requests)),
+        peak_temperature_c=round(verdict.peak_temperature_c, 3),
+        emergency_usd=_cents(verdict.emergency_usd),
+        served={tier: round(fraction, 6) for tier, fraction in verdict.served.items()},
+    )
+
+
+def margin_records(margins: Mapping[str, Margin]) -> tuple[MarginRecord, ...]:
+    """Margins as lines of a plan."""
+    return tuple(
+        MarginRecord(
+            scenario=name,
+            demand=round(margin.demand, 6),
+            heat=round(margin.heat, 6),
+            late_minutes=margin.late_minutes,
+        )
+        for name, margin in sorted(margins.items())
+    )
+
+
+def _cents(usd: float) -> float:
+    return round(usd, 2)
+
+
+def _now() -> str:
+    """Time of creation; SOURCE_DATE_EPOCH pins it for reproducible files."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
+    return moment.isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a plan depends on."""
+    found = {"planner": planner.__version__, "python": platform.python_version()}
+    for package in ("pulp", "highspy", "numpy", "networkx"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def full_heat_mw(model: Model, fleet: Fleet, cluster: str) -> float:
+    """Heat of all GPUs of a cluster at full load, MW."""
+    gpu = model.gpus[model.clusters[cluster].gpu]
+    heat = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, fleet.gpus[cluster], 1.0)
+    return float(heat)
+
+
+def _cooling_lines(model: Model, fleet: Fleet) -> tuple[CoolingLine, ...]:
+    lines = []
+    for plant, entry in model.plants.items():
+        units = plant_units(model, plant)
+        sizes = [unit_mw(model, plant, unit) for unit in units]
+        counts = [fleet.units[plant][unit] for unit in units]
+        firm = capacity_after_losses_mw(sizes, counts, entry.redundancy)
+        share = 1.0 if entry.role == "primary" else model.policies.emergency_cooling_share
+        heat = share * sum(full_heat_mw(model, fleet, cluster) for cluster in entry.cools)
+        lines += [
+            CoolingLine(
+                plant=plant,
+                region=entry.region,
+                role=entry.role,
+                unit=unit,
+                existing=entry.existing.get(unit, 0),
+                added=count - entry.existing.get(unit, 0),
+                total=count,
+                derated_mw_each=round(size, 9),
+                redundancy=entry.redundancy,
+                design_heat_mw=round(heat, 9),
+                firm_mw=round(firm, 9),
+            )
+            for unit, size, count in zip(units, sizes, counts, strict=True)
+        ]
+    return tuple(lines)
+
+
+def _gpu_lines(model: Model, fleet: Fleet) -> tuple[GpuLine, ...]:
+    return tuple(
+        GpuLine(
+            cluster=name,
+            region=entry.region,
+            gpu=entry.gpu,
+            existing=entry.existing_gpus,
+            added=fleet.gpus[name] - entry.existing_gpus,
+            total=fleet.gpus[name],
+        )
+        for name, entry in model.clusters.items()
+    )
+
+
+def _emergency_lines(model: Model, fleet: Fleet) -> tuple[EmergencyLine, ...]:
+    return tuple(
+        EmergencyLine(
+            offer=name,
+            provider=offer.provider,
+            instance=offer.instance,
+            instances_reserved=fleet.instances[name],
+            gpus_reserved=fleet.instances[name] * offer.gpus_per_instance,
+            lead_time_minutes=offer.lead_time_minutes,
+            usd_per_gpu_hour=round(
+                offer.usd_per_instance_hour * offer.surge_multiplier / offer.gpus_per_instance, 6
+            ),
+        )
+        for name, offer in model.offers.items()
+    )
+
+
+def read_plan(path: Path, loaded: LoadedModel) -> Plan:
+    """Read a plan and check that it fits a model.
+
+    Raises
+    ------
+    InputError
+        With every problem: unreadable, not a plan, or for another model.
+    """
+    content = read_bytes(path, str(path))
+    try:
+        data = json.loads(content)
+        plan = Plan.model_validate(data)
+    except (ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise InputError.single(str(path), f"is not a plan in JSON: {error}") from error
+        raise InputError(
+            Problem(str(path), 0, 0, ".".join(str(part) for part in one["loc"]), one["msg"])
+            for one in error.errors(include_url=False)
+        ) from error
+    problems = [Problem(str(path), 0, 0, *one) for one in _misfits(plan, loaded)]
+    if problems:
+        raise InputError(problems)
+    return plan
+
+
+def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
+    """Where a plan names things that a model does not have, or counts them differently."""
+    model = loaded.model
+    found: list[tuple[str, str]] = []
+    if plan.model.name != loaded.name:
+        message = f"the plan is for model `{plan.model.name}`, not `{loaded.name}`"
+        found.append(("model.name", message))
+    for i, line in enumerate(plan.cooling):
+        where = f"cooling.{i}"
+        if line.plant not in model.plants:
+            hint = nearest(line.plant, model.plants)
+            found.append((f"{where}.plant", f"the model has no plant `{line.plant}`{hint}"))
+        elif line.unit not in plant_units(model, line.plant):
+            found.append((f"{where}.unit", f"`{line.plant}` cannot have `{line.unit}`"))
+        else:
+            found += _miscounted(where, line, model.plants[line.plant].existing.get(line.unit, 0))
+    for i, gpus in enumerate(plan.gpus):
+        if gpus.cluster not in model.clusters:
+            hint = nearest(gpus.cluster, model.clusters)
+            message = f"the model has no cluster `{gpus.cluster}`{hint}"
+            found.append((f"gpus.{i}.cluster", message))
+        else:
+            entry = model.clusters[gpus.cluster]
+            found += _miscounted(f"gpus.{i}", gpus, entry.existing_gpus)
+            if gpus.total > entry.max_gpus:
+                message = f"{gpus.total} GPUs exceed max_gpus {entry.max_gpus}"
+                found.append((f"gpus.{i}.total", message))
+            if gpus.region not in model.regions:
+                found.append((f"gpus.{i}.region", f"the model has no region `{gpus.region}`"))
+    for i, line_of in enumerate(plan.emergency):
+        if line_of.offer not in model.offers:
+            hint = nearest(line_of.offer, model.offers)
+            found.append((f"emergency.{i}.offer", f"the model has no offer `{line_of.offer}`{hint}"))
+    return found
+
+
+def _miscounted(
+    where: str, line: CoolingLine | GpuLine, existing: int
+) -> list[tuple[str, str]]:
+    if line.existing != existing:
+        message = f"the plan starts from {line.existing}, the model has {existing}"
+        return [(f"{where}.existing", message)]
+    if line.total != line.existing + line.added:
+        return [(f"{where}.total", f"{line.total} is not {line.existing} + {line.added}")]
+    return []
+
+
+#: Tables written beside ``plan.json`` and the part of the plan they hold.
+TABLES = ("cooling", "gpus", "emergency", "scenarios", "cost")
+
+
+def write_plan(plan: Plan, folder: Path) -> tuple[Path, ...]:
+    """Write ``plan.json`` and its tables; every file appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    """
+    texts = {f"{name}.csv": _table(plan, name) for name in TABLES}
+    texts["plan.json"] = plan.to_json()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            _replace(folder / name, text)
+    except OSError as error:
+        message = f"cannot be written: {error.strerror or error}"
+        raise InputError.single(str(folder), message) from error
+    return tuple(folder / name for name in texts)
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _table(plan: Plan, name: str) -> str:
+    """One part of a plan as CSV; texts that a spreadsheet would run as formulas are quoted."""
+    import pandas as pd
+
+    source: Any = plan.cost.items if name == "cost" else getattr(plan, name)
+    rows = [_flat(record) for record in source]
+    frame = pd.DataFrame(rows)
+    return str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _flat(record: Record) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for key, value in record.model_dump(mode="json").items():
+        if key == "served":
+            row |= {f"served_{tier}": fraction for tier, fraction in value.items()}
+        elif key == "first_breach":
+            row[key] = _safe(value["text"]) if value else ""
+        else:
+            row[key] = _safe(value) if isinstance(value, str) else value
+    return row
+
+
+def _safe(text: str) -> str:
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

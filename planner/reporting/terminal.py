@@ -1,0 +1,340 @@
+"""Tables and sentences for the terminal, readable at 80 columns; JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.graph import build_graph, shared_supports, single_points_of_failure
+from planner.infrastructure.loading import LoadedModel
+from planner.plan import CoolingLine, Plan, ScenarioLine, scenario_line
+from planner.scenarios.generators import all_scenarios
+from planner.simulation.verdict import Verdict
+from planner.verification import Outcome
+
+
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else shutil.get_terminal_size((80, 24)).columns
+    return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def print_json(data: Any) -> None:
+    """Print data as JSON on standard output."""
+    print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))  # noqa: T201
+
+
+def _table(title: str, *columns: str, left: int = 1) -> Table:
+    table = Table(
+        title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False,
+        padding=(0, 1), show_edge=False,
+    )
+    for index, column in enumerate(columns):
+        justify: Any = "left" if index < left else "right"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=index < left)
+    return table
+
+
+def _millions(usd: float) -> str:
+    return f"{usd / 1e6:,.1f}"
+
+
+# ------------------------------------------------------------------------------------------- plans
+
+
+def show_plan(plan: Plan, model: Model, outcome: Outcome, as_json: bool) -> None:
+    """Print a plan: purchases, survivability, cost, proof."""
+    if as_json:
+        print_json(plan.model_dump(mode="json"))
+        return
+    console = _console()
+    console.print(f"[bold]Plan for {escape(plan.model.name)}[/bold]", _override_note(plan))
+    for table in (_cooling_table(plan.cooling), _gpu_table(plan), _emergency_table(plan)):
+        console.print()
+        console.print(table)
+    console.print()
+    console.print(_cost_table(plan, model))
+    console.print()
+    _show_scenarios(console, plan.scenarios)
+    console.print()
+    _show_proof(console, plan, outcome)
+
+
+def _override_note(plan: Plan) -> str:
+    return f"with {escape(', '.join(plan.model.overrides))}" if plan.model.overrides else ""
+
+
+def _cooling_table(lines: Iterable[CoolingLine]) -> Table:
+    table = _table("Cooling", "plant", "unit", "has", "buy", "MW", "N+k", "firm", "heat", left=2)
+    last = ""
+    for line in lines:
+        if not line.total:
+            continue
+        first, last = line.plant != last, line.plant
+        table.add_row(
+            escape(line.plant) if first else "",
+            escape(line.unit),
+            f"{line.existing}" if line.existing else "",
+            f"+{line.added}" if line.added else "",
+            f"{line.derated_mw_each:.2f}",
+            f"N+{line.redundancy}" if first else "",
+            f"{line.firm_mw:.1f}" if first else "",
+            f"{line.design_heat_mw:.1f}" if first else "",
+        )
+    table.caption = "MW of one unit and firm MW with the k largest lost, at design ambient; heat in MW."
+    table.caption_justify = "left"
+    return table
+
+
+def _gpu_table(plan: Plan) -> Table:
+    table = _table("GPUs", "cluster", "region", "has", "buy", "total", left=2)
+    for line in plan.gpus:
+        if line.total:
+            table.add_row(
+                escape(line.cluster), escape(line.region), f"{line.existing:,}",
+                f"+{line.added:,}" if line.added else "", f"{line.total:,}",
+            )
+    table.add_section()
+    total, added = sum(line.total for line in plan.gpus), sum(line.added for line in plan.gpus)
+    table.add_row("all", "", f"{total - added:,}", f"+{added:,}" if added else "", f"{total:,}")
+    return table
+
+
+def _emergency_table(plan: Plan) -> Table:
+    table = _table("Emergency cloud", "offer", "instances", "GPUs", "after", "USD/GPU-hour")
+    for line in plan.emergency:
+        if line.instances_reserved:
+            table.add_row(
+                escape(line.offer), f"{line.instances_reserved:,}", f"{line.gpus_reserved:,}",
+                f"{line.lead_time_minutes:.0f} min", f"{line.usd_per_gpu_hour:.2f}",
+            )
+    if not table.row_count:
+        table.add_row("none reserved", "", "", "", "")
+    return table
+
+
+def _cost_table(plan: Plan, model: Model) -> Table:
+    table = _table("Cost", "category", "capital M USD", "M USD a year")
+    totals: dict[str, list[float]] = {}
+    for item in plan.cost.items:
+        sums = totals.setdefault(item.category, [0.0, 0.0])
+        sums[0] += item.capital_usd
+        sums[1] += item.usd_per_year
+    names = {"recourse": "recourse (expected)", "emergency": "emergency retainers"}
+    for category, (capital, yearly) in totals.items():
+        shown = _millions(capital) if capital else ""
+        table.add_row(names.get(category, category), shown, _millions(yearly))
+    table.add_section()
+    table.add_row("all", _millions(plan.cost.capital_usd), _millions(plan.cost.usd_per_year))
+    budget = model.finance.emergency_budget_usd
+    table.caption = f"Emergency budget {_millions(budget)} M USD for one incident."
+    table.caption_justify = "left"
+    return table
+
+
+def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
+    rounds = plan.verification.rounds
+    survived = sum(line.survives for line in plan.scenarios)
+    proof = "Proven cheapest" if plan.status == "optimal" else "Not proven cheapest"
+    console.print(
+        f"[bold]{proof}[/bold] to {plan.gap:.3%} "
+        f"({plan.objective_usd_per_year / 1e6:,.2f} M USD a year, {escape(plan.solver.name)}, "
+        f"{plan.solver.seconds:.1f} s), audited against every constraint."
+    )
+    colour = "green" if plan.verification.survives else "red"
+    console.print(
+        f"[bold {colour}]{survived} of {len(plan.scenarios)} scenarios survived[/] in simulation "
+        f"after {len(rounds)} round{'s' if len(rounds) > 1 else ''}."
+    )
+    if len(rounds) > 1:
+        missed = ", ".join(rounds[0].failed)
+        extra = rounds[-1].objective_usd_per_year - rounds[0].objective_usd_per_year
+        console.print(
+            f"The programme alone would have missed {escape(missed)}; "
+            f"the margins cost {_millions(extra)} M USD a year."
+        )
+    if outcome.diagnosis is not None:
+        console.print("[bold red]No plan meets the margins that the simulation asks for:[/]")
+        for line in outcome.diagnosis.lines():
+            console.print(f"  {escape(line)}")
+    if outcome.timed_out:
+        console.print("The time limit ended the search.")
+
+
+# --------------------------------------------------------------------------------------- scenarios
+
+
+def _show_scenarios(console: Console, lines: Sequence[ScenarioLine]) -> None:
+    table = _table("Scenarios", "scenario", "class", "ok", "full after", "°C", "M USD", left=2)
+    for line in lines:
+        mark = "[green]yes[/]" if line.survives else "[bold red]NO[/]"
+        table.add_row(
+            escape(line.name), line.severity, mark, _minutes(line.recovery_minutes),
+            f"{line.peak_temperature_c:.0f}",
+            f"{line.emergency_usd / 1e6:.2f}" if line.emergency_usd else "",
+        )
+    table.caption = (
+        "full after: all demand served again; °C: hottest cluster; M USD: emergency spend."
+    )
+    table.caption_justify = "left"
+    console.print(table)
+    failing = [line for line in lines if line.first_breach is not None]
+    if failing:
+        console.print()
+        console.print("[bold]What breaks first[/bold]")
+    for line in failing:
+        if line.first_breach is not None:
+            console.print(f"  {escape(line.name)}: {escape(line.first_breach.text)}")
+
+
+def _minutes(minutes: float | None) -> str:
+    return "never" if minutes is None else f"{minutes:.0f} min"
+
+
+def show_simulation(
+    loaded: LoadedModel,
+    fleet: Fleet,
+    verdicts: tuple[Verdict, ...],
+    told: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Print verdicts, and the stories of some scenarios."""
+    lines = [scenario_line(verdict) for verdict in verdicts]
+    survived = sum(line.survives for line in lines)
+    if as_json:
+        print_json(
+            {
+                "model": {"name": loaded.name, "sha256": loaded.sha256},
+                "gpus": dict(fleet.gpus),
+                "survives": survived == len(lines),
+                "scenarios": [
+                    line.model_dump(mode="json") | {"story": _story_data(verdict)}
+                    for line, verdict in zip(lines, verdicts, strict=True)
+                ],
+            }
+        )
+        return
+    console = _console()
+    _show_scenarios(console, lines)
+    for verdict in verdicts:
+        if verdict.name in told:
+            _show_story(console, verdict)
+    colour = "green" if survived == len(lines) else "red"
+    console.print()
+    console.print(f"[bold {colour}]{survived} of {len(lines)} scenarios survived.[/]")
+
+
+def _story_data(verdict: Verdict) -> list[dict[str, Any]]:
+    return [{"minute": one.minute, "clock": one.clock, "text": one.text} for one in verdict.story]
+
+
+def _show_story(console: Console, verdict: Verdict) -> None:
+    console.print()
+    console.print(f"[bold]The story of {escape(verdict.name)}[/bold]")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    for line in verdict.story:
+        table.add_row(f"  {line.clock}", f"+{line.minute:.0f} min", escape(line.text))
+    console.print(table)
+    millions = verdict.lost_requests / 1e6
+    console.print(
+        f"  {millions:,.1f} M requests lost, at most {verdict.peak_queue_requests:,.0f} waiting, "
+        f"peak {verdict.peak_temperature_c:.0f} °C."
+    )
+
+
+# -------------------------------------------------------------------------------------- infeasible
+
+
+def show_infeasible(outcome: Outcome, as_json: bool) -> None:
+    """Print why there is no plan."""
+    diagnosis = outcome.diagnosis
+    if diagnosis is None:
+        return
+    if as_json:
+        print_json(
+            {
+                "status": "infeasible",
+                "diagnosis": {
+                    "shortfalls": [vars(one) | {"text": str(one)} for one in diagnosis.shortfalls],
+                    "limits": [vars(one) | {"text": str(one)} for one in diagnosis.limits],
+                },
+            }
+        )
+        return
+    console = _console()
+    console.print("[bold red]No plan meets every requirement.[/]")
+    for line in diagnosis.lines():
+        console.print(f"  {escape(line)}")
+
+
+# ------------------------------------------------------------------------------------------- check
+
+
+def show_check(loaded: LoadedModel, as_json: bool) -> None:
+    """Print what a model holds and what its graph says."""
+    model, graph = loaded.model, build_graph(loaded.model)
+    scenarios = all_scenarios(model)
+    counts = {
+        section: len(getattr(model, section))
+        for section in ("regions", "clusters", "plants", "feeds", "services", "tiers", "zones", "offers")
+    }
+    points = single_points_of_failure(graph)
+    shared = _shared_cooling(model, graph)
+    if as_json:
+        print_json(
+            {
+                "model": {"name": loaded.name, "sha256": loaded.sha256},
+                "counts": counts,
+                "scenarios": [scenario.name for scenario in scenarios],
+                "single_points_of_failure": points,
+                "shared_cooling_supports": shared,
+            }
+        )
+        return
+    console = _console()
+    console.print(f"[bold]{escape(loaded.name)} is valid.[/bold] {escape(model.description)}")
+    held = ", ".join(f"{count} {section}" for section, count in counts.items() if count)
+    console.print(f"It has {held}; {len(scenarios)} scenarios.")
+    console.print()
+    console.print("[bold]Single nodes whose loss takes a tier down[/bold]")
+    for nodes, tiers in _by_nodes(points).items():
+        text = ", ".join(nodes) or "none"
+        console.print(f"  {escape(', '.join(tiers))}: {escape(text)}")
+    console.print()
+    console.print("[bold]Emergency cooling and what it shares with the primary[/bold]")
+    for pair, nodes_shared in shared.items():
+        text = f"shares {', '.join(nodes_shared)}" if nodes_shared else "independent"
+        console.print(f"  {escape(pair)}: {escape(text)}")
+    if not shared:
+        console.print("  no emergency plants")
+
+
+def _by_nodes(points: dict[str, tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:
+    grouped: dict[tuple[str, ...], list[str]] = {}
+    for tier, nodes in points.items():
+        grouped.setdefault(nodes, []).append(tier)
+    return grouped
+
+
+def _shared_cooling(model: Model, graph: Any) -> dict[str, tuple[str, ...]]:
+    """Shared supports of every emergency plant and the primary plants of the same clusters."""
+    shared: dict[str, tuple[str, ...]] = {}
+    for name, plant in model.plants.items():
+        if plant.role != "emergency":
+            continue
+        for other, primary in model.plants.items():
+            if primary.role == "primary" and set(primary.cools) & set(plant.cools):
+                shared[f"{name} / {other}"] = shared_supports(graph, name, other)
+    return shared
