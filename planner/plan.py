@@ -26,7 +26,6 @@ from planner.optimization.solving import Solution
 from planner.optimization.stages import Margin
 from planner.simulation.verdict import Verdict
 
-SCHEMA_VERSION = 1
 Whole = Annotated[int, Field(ge=0)]
 
 
@@ -167,7 +166,7 @@ class Verification(Record):
 class Plan(Record):
     """What to buy, what it costs, and how we know."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     model: ModelReference
     created: str
     versions: dict[str, str]
@@ -186,9 +185,7 @@ class Plan(Record):
     def fleet(self, model: Model) -> Fleet:
         """Capacities that the plan leads to."""
         opened = {
-            line.region
-            for line in self.gpus
-            if model.regions[line.region].candidate and line.total
+            line.region for line in self.gpus if model.regions[line.region].candidate and line.total
         }
         return Fleet.after(
             model,
@@ -433,13 +430,13 @@ def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
     for i, line_of in enumerate(plan.emergency):
         if line_of.offer not in model.offers:
             hint = nearest(line_of.offer, model.offers)
-            found.append((f"emergency.{i}.offer", f"the model has no offer `{line_of.offer}`{hint}"))
+            found.append(
+                (f"emergency.{i}.offer", f"the model has no offer `{line_of.offer}`{hint}")
+            )
     return found
 
 
-def _miscounted(
-    where: str, line: CoolingLine | GpuLine, existing: int
-) -> list[tuple[str, str]]:
+def _miscounted(where: str, line: CoolingLine | GpuLine, existing: int) -> list[tuple[str, str]]:
     if line.existing != existing:
         message = f"the plan starts from {line.existing}, the model has {existing}"
         return [(f"{where}.existing", message)]

@@ -155,9 +155,7 @@ def _remaining(settings: SolverSettings, deadline: float) -> SolverSettings:
     return replace(settings, time_limit_seconds=max(0.1, deadline - time.monotonic()))
 
 
-def tighten(
-    margins: Mapping[str, Margin], verdicts: tuple[Verdict, ...]
-) -> dict[str, Margin]:
+def tighten(margins: Mapping[str, Margin], verdicts: tuple[Verdict, ...]) -> dict[str, Margin]:
     """Margins for the next round: grown by what fell short, never shrunk."""
     grown = dict(margins)
     for verdict in verdicts:

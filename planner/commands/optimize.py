@@ -23,21 +23,32 @@ if TYPE_CHECKING:
 @click.command("optimize")
 @model_argument
 @click.option(
-    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
     help="Write DIR/plan.json and its tables.",
 )
 @click.option("--solver", default="highs", show_default=True, help="highs, cbc, or any PuLP knows.")
 @click.option(
-    "--gap", default=1e-3, show_default=True, type=click.FloatRange(0, 1, max_open=True),
+    "--gap",
+    default=1e-3,
+    show_default=True,
+    type=click.FloatRange(0, 1, max_open=True),
     help="Relative gap at which a plan counts as proven.",
 )
 @click.option(
-    "--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+    "--time-limit",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
     help="Time for all rounds together.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of the solver.")
 @click.option(
-    "--rounds", default=12, show_default=True, type=click.IntRange(1, 100),
+    "--rounds",
+    default=12,
+    show_default=True,
+    type=click.IntRange(1, 100),
     help="Most rounds of optimising and simulating.",
 )
 @output_options
@@ -56,8 +67,8 @@ def command(
     """Find the cheapest plan that survives every scenario of MODEL, and prove it.
 
     Sizes cooling with N+k redundancy, GPUs by region and emergency cloud with a mixed-integer
-    programme, simulates the cascade of every failure on the result, and tightens the programme until
-    nothing fails.
+    programme, simulates the cascade of every failure on the result, and tightens the programme
+    until nothing fails.
     """
     from planner.infrastructure.loading import load_model
     from planner.optimization.solving import SolverSettings, make_solver

@@ -13,11 +13,17 @@ from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError
 @click.command("simulate")
 @model_argument
 @click.option(
-    "--plan", "plan_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    "--plan",
+    "plan_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
     help="Simulate the fleet of a plan instead of what exists.",
 )
 @click.option(
-    "--scenario", "names", multiple=True, metavar="NAME",
+    "--scenario",
+    "names",
+    multiple=True,
+    metavar="NAME",
     help="Simulate only this scenario and tell its story (repeatable).",
 )
 @output_options

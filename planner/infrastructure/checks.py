@@ -54,7 +54,7 @@ EVENT_SECTIONS = {
     "service": "services",
 }
 #: Names accepted beside those of the section.
-EXTRA = {("standard", "*", "#", "tier"): ("all", "each")}
+EXTRA: dict[tuple[str, ...], tuple[str, ...]] = {("standard", "*", "#", "tier"): ("all", "each")}
 
 
 def _matches(data: Any, pattern: tuple[str, ...], path: Path_) -> Iterator[tuple[Path_, Any]]:
@@ -166,10 +166,11 @@ def _check_plants(model: Model, document: Document) -> None:
                 document.complain(path, f"`{cluster}` is not in region {plant.region}")
         if len(set(plant.options)) != len(plant.options):
             document.complain(("plants", name, "options"), "names a unit type twice")
-        if model.regions[plant.region].candidate and sum(plant.existing.values()):
+        if model.regions[plant.region].candidate and any(plant.existing.values()):
             document.complain(("plants", name), "has units in a region that is only a candidate")
         if plant.role == "primary" and all(
-            model.cooling_units[unit].mode == "standby" for unit in (*plant.existing, *plant.options)
+            model.cooling_units[unit].mode == "standby"
+            for unit in (*plant.existing, *plant.options)
         ):
             document.complain(("plants", name), "a primary plant needs units that run")
 
@@ -181,7 +182,9 @@ def _check_scenarios(model: Model, document: Document) -> None:
             if event.kind == "units":
                 have = model.plants[event.plant].existing.get(event.unit, 0)
                 if event.count > have:
-                    document.complain(path, f"loses {event.count} {event.unit}, the plant has {have}")
+                    document.complain(
+                        path, f"loses {event.count} {event.unit}, the plant has {have}"
+                    )
             providers = sorted({offer.provider for offer in model.offers.values()})
             if event.kind == "provider" and event.name not in providers:
                 document.complain(path, f"`{event.name}` is no provider ({', '.join(providers)})")

@@ -20,9 +20,7 @@ from pydantic.json_schema import SkipJsonSchema
 #: No quantity of an infrastructure is larger; beyond it a programme loses its digits.
 LARGEST = 1e12
 
-Name = Annotated[
-    str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")
-]
+Name = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")]
 Text = Annotated[str, Strict(), StringConstraints(max_length=2000)]
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]

@@ -2,9 +2,9 @@
 
 Edges point from what supports to what is supported, so that failures travel along them. The
 attribute ``relation`` is one of ``hosts, cools, powers, depends_on, routes_to, supplies``. Edges
-into a node are gathered in groups (attribute ``group``); a node is up while, in each of its groups,
-at least ``needs[group]`` supporters are up. That one rule states hard dependencies (a group of one),
-any-of (needs 1) and k-of-n (needs k); a soft dependency needs 0.
+into a node are gathered in groups (attribute ``group``); a node is up while, in each of its
+groups, at least ``needs[group]`` supporters are up. That one rule states hard dependencies (a group
+of one), any-of (needs 1) and k-of-n (needs k); a soft dependency needs 0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import networkx as nx
 
 from planner.infrastructure.entities import Model, Tier
 
-Graph = nx.DiGraph
+type Graph = nx.DiGraph[str]
 
 
 def node(kind: str, name: str) -> str:
@@ -29,8 +29,8 @@ def build_graph(model: Model) -> Graph:
     Returns
     -------
     networkx.DiGraph
-        Nodes ``kind:name`` with attributes ``kind``, ``name`` and ``needs``; edges with ``relation``
-        and ``group``.
+        Nodes ``kind:name`` with attributes ``kind``, ``name`` and ``needs``; edges with
+        ``relation`` and ``group``.
     """
     graph: Graph = nx.DiGraph()
     for kind in ("region", "service", "cluster", "plant", "feed", "tier", "zone", "offer"):
@@ -72,7 +72,9 @@ def _add_power(graph: Graph, model: Model) -> None:
 
 def _loads(model: Model, feed: str) -> list[tuple[str, str]]:
     entry = model.feeds[feed]
-    loads = [("cluster", name) for name, one in model.clusters.items() if one.region == entry.region]
+    loads = [
+        ("cluster", name) for name, one in model.clusters.items() if one.region == entry.region
+    ]
     loads += [("plant", name) for name, one in model.plants.items() if one.region == entry.region]
     return [load for load in loads if not entry.powers or load[1] in entry.powers]
 
@@ -117,7 +119,9 @@ def _add_demand(graph: Graph, model: Model) -> None:
             if any(entry.region in reachable_regions(model, name, t) for t in model.tiers):
                 source, target = node("cluster", cluster), node("zone", name)
                 _link(graph, source, target, "routes_to", "routes")
-                graph.edges[source, target]["latency_ms"] = model.zones[name].latency_ms[entry.region]
+                graph.edges[source, target]["latency_ms"] = model.zones[name].latency_ms[
+                    entry.region
+                ]
     for name, offer in model.offers.items():
         provider = node("provider", offer.provider)
         graph.add_node(provider, kind="provider", name=offer.provider, plane=None, needs={})
@@ -181,7 +185,7 @@ def blast_radius(graph: Graph, failed: str) -> frozenset[str]:
 
 def single_points_of_failure(graph: Graph) -> dict[str, tuple[str, ...]]:
     """Nodes whose single loss takes a tier down, by tier."""
-    tiers = [name for name, kind in graph.nodes(data="kind") if kind == "tier"]
+    tiers = [name for name in graph if graph.nodes[name]["kind"] == "tier"]
     found: dict[str, list[str]] = {tier: [] for tier in tiers}
     for name in sorted(graph):
         radius = blast_radius(graph, name)
@@ -197,9 +201,8 @@ def shared_supports(graph: Graph, plant: str, other: str) -> tuple[str, ...]:
     None means that the plants are independent of each other.
     """
     pair = {node("plant", plant), node("plant", other)}
-    ancestors = nx.ancestors(graph, node("plant", plant)) & nx.ancestors(graph, node("plant", other))
     return tuple(
         name
-        for name in sorted(ancestors)
+        for name in sorted(graph)
         if graph.nodes[name]["kind"] != "region" and pair <= blast_radius(graph, name)
     )

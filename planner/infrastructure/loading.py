@@ -294,7 +294,7 @@ def _accepted_fields(location: tuple[int | str, ...]) -> set[str]:
 def _step(one: Any, part: int | str) -> list[Any]:
     if isinstance(one, type) and issubclass(one, BaseModel):
         return [one.model_fields[part].annotation] if part in one.model_fields else []
-    return [inner for inner in _models_in(one)]
+    return _models_in(one)
 
 
 def _models_in(annotation: Any) -> list[Any]:

@@ -12,9 +12,9 @@ from planner.infrastructure.loading import SECTIONS
 def model_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a model file.
 
-    Beside the fields of the entities a file may say ``extends``, name a CSV table for a section, and
-    take an entry ``from`` a catalogue or leave it out with ``null``; none of its sections is
-    required, since a parent may supply them.
+    Beside the fields of the entities a file may say ``extends``, name a CSV table for a section,
+    and take an entry ``from`` a catalogue; none of its sections is required, since a parent may
+    supply them.
     """
     schema = Model.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"

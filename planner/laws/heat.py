@@ -6,16 +6,12 @@ Symbols: φ ``power_mw`` of a GPU, σ ``static_share``, q capacity of a unit, k 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from typing import Any
-
 Floats = NDArray[np.float64]
-Linear = TypeVar("Linear")
 
 
 def heat_mw(power_mw: Any, static_share: Any, powered_gpus: Any, busy_gpus: Any) -> Any:
@@ -31,9 +27,7 @@ def heat_mw(power_mw: Any, static_share: Any, powered_gpus: Any, busy_gpus: Any)
     return (power_mw * static_share) * powered_gpus + (power_mw * (1 - static_share)) * busy_gpus
 
 
-def heat_at_utilisation_mw(
-    power_mw: float, static_share: float, gpus: Any, utilisation: float
-) -> Any:
+def heat_at_utilisation_mw(power_mw: Any, static_share: Any, gpus: Any, utilisation: Any) -> Any:
     """Heat of GPUs that are all powered and busy to a given utilisation, MW.
 
     >>> round(heat_at_utilisation_mw(0.005, 0.58, 10_000, 1.0), 6)
@@ -76,9 +70,7 @@ def threshold_capacity_mw(
     return [*terms, (-lost * threshold_mw, 1)]
 
 
-def capacity_after_losses_mw(
-    sizes_mw: Sequence[float], counts: Sequence[int], lost: int
-) -> float:
+def capacity_after_losses_mw(sizes_mw: Sequence[float], counts: Sequence[int], lost: int) -> float:
     """Capacity of a plant with its ``lost`` largest units gone, by taking them away one by one.
 
     >>> capacity_after_losses_mw([36.0, 24.0, 10.0], [1, 1, 5], 2)

@@ -1,8 +1,8 @@
 """The plan checked again without the solver: every row, every rule, every dollar.
 
-Two independent looks. `_check_rows` evaluates the rows of the programme at the rounded solution, so a
-solver that claims too much is found out. The others start from the plan and the laws, not from the
-rows, so a wrongly built row is found out too.
+Two independent looks. `_check_rows` evaluates the rows of the programme at the rounded solution,
+so a solver that claims too much is found out. The others start from the plan and the laws, not from
+the rows, so a wrongly built row is found out too.
 """
 
 from __future__ import annotations
@@ -132,9 +132,9 @@ def _check_normal(programme: Programme, solution: Solution) -> Iterator[str]:
     """All demand is served at the peak of the week within the capacity of every cluster."""
     case = programme.case
     belief = believe(programme, solution, None)
-    demand = sum(case.peak_rps.values())
-    if _exceeds(demand, sum(belief.load_rps.values())):
-        yield f"normal operation serves {sum(belief.load_rps.values()):.2f} of {demand:.2f} requests/s"
+    demand, served = sum(case.peak_rps.values()), sum(belief.load_rps.values())
+    if _exceeds(demand, served):
+        yield f"normal operation serves {served:.2f} of {demand:.2f} requests/s"
     yield from _check_capacity(case, "normal operation", belief)
 
 
@@ -180,9 +180,7 @@ def _check_served(stage: Stage, belief: Belief) -> Iterator[str]:
             yield f"{stage.label}: {name} gets {served:.3f} of {least * demand:.3f} requests/s"
 
 
-def _check_reserved(
-    case: Case, solution: Solution, stage: Stage, belief: Belief
-) -> Iterator[str]:
+def _check_reserved(case: Case, solution: Solution, stage: Stage, belief: Belief) -> Iterator[str]:
     for offer, gpus in belief.used_gpus.items():
         reserved = solution.fleet.instances[offer] * case.model.offers[offer].gpus_per_instance
         if _exceeds(gpus, reserved):
@@ -207,9 +205,7 @@ def _check_cooling(
             continue
         gpu, entry = case.gpu(cluster), case.model.clusters[cluster]
         gpus = solution.fleet.gpus[cluster]
-        full = heat_at_utilisation_mw(
-            gpu.power_mw, gpu.static_share, gpus, entry.max_utilisation
-        )
+        full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, entry.max_utilisation)
         short = max(0.0, margin * full - carried)
         stored[cluster] = stored.get(cluster, 0.0) + stage.hours * 3600 * short
 

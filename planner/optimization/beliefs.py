@@ -1,7 +1,7 @@
 """What the programme believes of every stage, read from its solution in plain arithmetic.
 
-The audit checks these figures against the laws, and the equivalence tests compare them with what the
-simulator measures.
+The audit checks these figures against the laws, and the equivalence tests compare them with what
+the simulator measures.
 """
 
 from __future__ import annotations

@@ -165,4 +165,3 @@ class Case:
     def unit_mw(self, plant: str, unit: str, rise_c: float = 0.0) -> float:
         """Capacity of a unit at the design ambient of its region and some degrees above."""
         return unit_mw(self.model, plant, unit, rise_c)
-

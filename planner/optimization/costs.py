@@ -29,7 +29,7 @@ class CostItem:
     Parameters
     ----------
     category
-        ``cooling``, ``gpus``, ``regions``, ``emergency``, ``energy``, ``transport`` or ``recourse``.
+        ``cooling``, ``gpus``, ``regions``, ``emergency``, ``energy``, ``transport``, ``recourse``.
     asset
         Plant and unit, cluster, region, offer or scenario.
     capital_usd

@@ -1,9 +1,9 @@
 """Why there is no plan: the requirements that conflict, the limits they conflict with.
 
-Two elastic solves. The first may fall short of requirements at a price and says which cannot be met
-and by how much. The second keeps the requirements and may exceed limits (power, budgets, numbers of
-units, GPUs and instances) at a price and says which of them stand in the way. Prices are relative to
-the size of each row, so that megawatts, dollars and requests are comparable.
+Two elastic solves. The first may fall short of requirements at a price and says which cannot be
+met and by how much. The second keeps the requirements and may exceed limits (power, budgets,
+numbers of units, GPUs and instances) at a price and says which of them stand in the way. Prices are
+relative to the size of each row, so that megawatts, dollars and requests are comparable.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ class Diagnosis:
         text = [f"short of: {relaxation}" for relaxation in self.shortfalls]
         text += [f"in the way: {r}; raising it by that much helps" for r in self.limits]
         if not self.limits:
-            text.append("in the way: no limit on purchases, power or money; the failures themselves")
+            text.append(
+                "in the way: no limit on purchases, power or money; the failures themselves"
+            )
         return text
 
 
@@ -163,7 +165,9 @@ def _roomier(model: Model) -> Model:
             for name, cluster in model.clusters.items()
         },
         offers={
-            name: offer.replace(available_gpus=10 * (offer.available_gpus + offer.gpus_per_instance))
+            name: offer.replace(
+                available_gpus=10 * (offer.available_gpus + offer.gpus_per_instance)
+            )
             for name, offer in model.offers.items()
         },
         policies=model.policies.replace(forbidden=ForbiddenPurchases()),
@@ -195,8 +199,13 @@ def _relaxed(
         return ()
     found = [
         Relaxation(
-            row.family, row.subject, row.scenario, (slack.varValue or 0.0) * step, row.unit,
-            row.amount, row.from_minute,
+            row.family,
+            row.subject,
+            row.scenario,
+            (slack.varValue or 0.0) * step,
+            row.unit,
+            row.amount,
+            row.from_minute,
         )
         for slack, row, step in slacks
         if (slack.varValue or 0.0) * step > NEGLIGIBLE * max(row.amount, 1.0)

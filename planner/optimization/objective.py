@@ -129,7 +129,7 @@ def _transport(programme: Programme, stage: str, hours: float) -> LpAffineExpres
 
 
 def recourse_cost(programme: Programme, stage: Stage) -> LpAffineExpression:
-    """Cost of one occurrence of a stage: emergency spend, requests lost, credits, transport, USD."""
+    """Cost of one occurrence of a stage: emergency spend, requests lost, transport, USD."""
     terms = [emergency_spend(programme, stage), _transport(programme, stage.label, stage.hours)]
     for (zone, tier), demand in stage.demand_rps.items():
         entry = programme.case.model.tiers[tier]

@@ -29,23 +29,23 @@ def add_variables(programme: Programme) -> None:
     for plant, entry in model.plants.items():
         for unit in programme.case.units(plant):
             barred = {plant, unit} & set(forbidden.cooling) or unit not in entry.options
-            high = 0 if barred else entry.max_added
-            low, high = _bounds(fixed.cooling.get(plant, {}).get(unit), high)
+            most = 0 if barred else entry.max_added
+            low, high = _bounds(fixed.cooling.get(plant, {}).get(unit), most)
             programme.units[plant, unit] = programme.variable(
                 "units", plant, unit, low=low, high=high, integer=True
             )
     for cluster, one in model.clusters.items():
         blocks = (one.max_gpus - one.existing_gpus) // one.block_gpus
-        high = 0 if cluster in forbidden.gpus else blocks
+        most = 0 if cluster in forbidden.gpus else blocks
         wanted = fixed.gpus.get(cluster)
-        low, high = _bounds(None if wanted is None else -(-wanted // one.block_gpus), high)
+        low, high = _bounds(None if wanted is None else -(-wanted // one.block_gpus), most)
         programme.blocks[cluster] = programme.variable(
             "blocks", cluster, low=low, high=high, integer=True
         )
     for offer, terms in model.offers.items():
-        most = max(0, terms.available_gpus // terms.gpus_per_instance - terms.existing_instances)
-        high = 0 if offer in forbidden.emergency else most
-        low, high = _bounds(fixed.emergency.get(offer), high)
+        supply = terms.available_gpus // terms.gpus_per_instance
+        most = 0 if offer in forbidden.emergency else max(0, supply - terms.existing_instances)
+        low, high = _bounds(fixed.emergency.get(offer), most)
         programme.instances[offer] = programme.variable(
             "instances", offer, low=low, high=high, integer=True
         )

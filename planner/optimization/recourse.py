@@ -152,7 +152,9 @@ def spare_block(programme: Programme) -> None:
         clusters = case.clusters_in(region)
         for spare in clusters:
             room = lpSum(
-                serving_rps(programme.gpus(c), case.gpu(c).rps, case.model.clusters[c].max_utilisation)
+                serving_rps(
+                    programme.gpus(c), case.gpu(c).rps, case.model.clusters[c].max_utilisation
+                )
                 for c in clusters
             )
             entry = case.model.clusters[spare]
@@ -214,22 +216,18 @@ def _carried(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpres
 def ride_through(programme: Programme) -> None:
     """Before operators react, rooms and coolant take up what cooling does not carry.
 
-    ``Σ_t seconds_t·(heat[c] − Σ_p q[s,t,c,p])⁺ ≤ (throttle − set point)·capacitance·G[c]``, the heat
-    being that of all GPUs at the utilisation limit. Temperatures then stay below throttling.
+    ``Σ_t seconds_t·(heat[c] − Σ_p q[s,t,c,p])⁺ ≤ (throttle − set point)·capacitance·G[c]``, the
+    heat being that of all GPUs at the utilisation limit. Temperatures then stay below throttling.
     """
     case = programme.case
     for scenario, stages in case.stages_by_scenario.items():
         for cluster in case.model.clusters:
-            early = [
-                s for s in stages if not s.reacted and cooling_matters(case, s, cluster)
-            ]
+            early = [s for s in stages if not s.reacted and cooling_matters(case, s, cluster)]
             if early:
                 _ride_through(programme, scenario, early, cluster)
 
 
-def _ride_through(
-    programme: Programme, scenario: str, stages: list[Stage], cluster: str
-) -> None:
+def _ride_through(programme: Programme, scenario: str, stages: list[Stage], cluster: str) -> None:
     case = programme.case
     entry, gpu = case.model.clusters[cluster], case.gpu(cluster)
     gpus = programme.gpus(cluster)
@@ -325,15 +323,18 @@ def served_floors(programme: Programme) -> None:
             if not amount:
                 continue
             row = Row(
-                "served_floor", name, stage.scenario, "requirement", "requests/s",
-                amount, stage.start_minute,
+                "served_floor",
+                name,
+                stage.scenario,
+                "requirement",
+                "requests/s",
+                amount,
+                stage.start_minute,
             )
             programme.require(lpSum(served) >= least * amount, row, stage.label, name)
 
 
-def _of_tier(
-    programme: Programme, stage: Stage, name: str
-) -> tuple[list[LpVariable], list[float]]:
+def _of_tier(programme: Programme, stage: Stage, name: str) -> tuple[list[LpVariable], list[float]]:
     keys = [(zone, tier) for zone, tier in stage.demand_rps if name in (ALL, tier)]
     served = [programme.served[stage.label, zone, tier] for zone, tier in keys]
     return served, [stage.demand_rps[key] for key in keys]

@@ -111,7 +111,9 @@ def make_solver(settings: SolverSettings, log: Path | None = None) -> Any:
         names = ", ".join([short for short, full in SOLVERS.items() if full in available])
         others = ", ".join(name for name in available if name not in SOLVERS.values())
         accepted = names + (f", {others}" if others else "")
-        raise InputError.single("--solver", f"`{settings.name}` is not available; found: {accepted}")
+        raise InputError.single(
+            "--solver", f"`{settings.name}` is not available; found: {accepted}"
+        )
     options: dict[str, Any] = {"msg": False, "gapRel": settings.gap}
     if settings.time_limit_seconds is not None:
         options["timeLimit"] = settings.time_limit_seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units
@@ -12,7 +13,9 @@ from planner.scenarios.demand import largest_demand
 from planner.scenarios.standard import ALL, Floor, floors, floors_at
 
 #: Events that change cooling or power, after which standby units start.
-COOLING_EVENTS = frozenset({"units", "largest-units", "plant", "feed", "service", "heat", "cluster"})
+COOLING_EVENTS = frozenset(
+    {"units", "largest-units", "plant", "feed", "service", "heat", "cluster"}
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def cut_stages(model: Model, course: Course, margin: Margin) -> tuple[Stage, ...
     pieces: list[_Piece] = []
     for interval in course.intervals:
         cuts = sorted(_cuts(model, course, interval, rules, margin))
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in pairwise(cuts):
             piece = _piece(model, course, interval.condition, (start, end), rules, margin)
             if pieces and pieces[-1].same_as(piece):
                 piece = pieces.pop().until(end)
@@ -254,14 +257,19 @@ def _implied(model: Model, condition: Condition, normal: Condition) -> bool:
         condition.demand_factor,
         condition.power_mw,
     )
-    return harmless and runs and rest == (
-        normal.clusters_down,
-        normal.plants_down,
-        normal.tiers_down,
-        {},
-        {},
-        {},
-        normal.power_mw,
+    return (
+        harmless
+        and runs
+        and rest
+        == (
+            normal.clusters_down,
+            normal.plants_down,
+            normal.tiers_down,
+            {},
+            {},
+            {},
+            normal.power_mw,
+        )
     )
 
 

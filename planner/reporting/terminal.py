@@ -35,8 +35,13 @@ def print_json(data: Any) -> None:
 
 def _table(title: str, *columns: str, left: int = 1) -> Table:
     table = Table(
-        title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False,
-        padding=(0, 1), show_edge=False,
+        title=title,
+        box=SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        padding=(0, 1),
+        show_edge=False,
     )
     for index, column in enumerate(columns):
         justify: Any = "left" if index < left else "right"
@@ -90,7 +95,9 @@ def _cooling_table(lines: Iterable[CoolingLine]) -> Table:
             f"{line.firm_mw:.1f}" if first else "",
             f"{line.design_heat_mw:.1f}" if first else "",
         )
-    table.caption = "MW of one unit and firm MW with the k largest lost, at design ambient; heat in MW."
+    table.caption = (
+        "MW of one unit and firm MW with the k largest lost, at design ambient; heat in MW."
+    )
     table.caption_justify = "left"
     return table
 
@@ -100,8 +107,11 @@ def _gpu_table(plan: Plan) -> Table:
     for line in plan.gpus:
         if line.total:
             table.add_row(
-                escape(line.cluster), escape(line.region), f"{line.existing:,}",
-                f"+{line.added:,}" if line.added else "", f"{line.total:,}",
+                escape(line.cluster),
+                escape(line.region),
+                f"{line.existing:,}",
+                f"+{line.added:,}" if line.added else "",
+                f"{line.total:,}",
             )
     table.add_section()
     total, added = sum(line.total for line in plan.gpus), sum(line.added for line in plan.gpus)
@@ -114,8 +124,11 @@ def _emergency_table(plan: Plan) -> Table:
     for line in plan.emergency:
         if line.instances_reserved:
             table.add_row(
-                escape(line.offer), f"{line.instances_reserved:,}", f"{line.gpus_reserved:,}",
-                f"{line.lead_time_minutes:.0f} min", f"{line.usd_per_gpu_hour:.2f}",
+                escape(line.offer),
+                f"{line.instances_reserved:,}",
+                f"{line.gpus_reserved:,}",
+                f"{line.lead_time_minutes:.0f} min",
+                f"{line.usd_per_gpu_hour:.2f}",
             )
     if not table.row_count:
         table.add_row("none reserved", "", "", "", "")
@@ -178,7 +191,10 @@ def _show_scenarios(console: Console, lines: Sequence[ScenarioLine]) -> None:
     for line in lines:
         mark = "[green]yes[/]" if line.survives else "[bold red]NO[/]"
         table.add_row(
-            escape(line.name), line.severity, mark, _minutes(line.recovery_minutes),
+            escape(line.name),
+            line.severity,
+            mark,
+            _minutes(line.recovery_minutes),
             f"{line.peak_temperature_c:.0f}",
             f"{line.emergency_usd / 1e6:.2f}" if line.emergency_usd else "",
         )
@@ -288,7 +304,16 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     scenarios = all_scenarios(model)
     counts = {
         section: len(getattr(model, section))
-        for section in ("regions", "clusters", "plants", "feeds", "services", "tiers", "zones", "offers")
+        for section in (
+            "regions",
+            "clusters",
+            "plants",
+            "feeds",
+            "services",
+            "tiers",
+            "zones",
+            "offers",
+        )
     }
     points = single_points_of_failure(graph)
     shared = _shared_cooling(model, graph)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
-from planner.infrastructure.entities import Model, Operations, Scenario
+from planner.infrastructure.entities import Event, Model, NodeLoss, Operations, Scenario
 from planner.infrastructure.graph import Graph, down_nodes, node
 from planner.scenarios.demand import peak_hour
 
@@ -105,16 +106,12 @@ def normal_condition(model: Model, graph: Graph) -> Condition:
 
 def lay_out(model: Model, graph: Graph, scenario: Scenario) -> Course:
     """Lay a scenario out in time."""
-    changes = {
-        name: value
-        for name, value in scenario.operations
-        if value is not None
-    }
+    changes = {name: value for name, value in scenario.operations if value is not None}
     operations = model.operations.replace(**changes)
     cuts = sorted(_cuts(model, scenario))
     intervals = [
         Interval(start, end, _condition(model, graph, scenario.events, start))
-        for start, end in zip(cuts, cuts[1:], strict=False)
+        for start, end in pairwise(cuts)
     ]
     merged: list[Interval] = []
     for interval in intervals:
@@ -141,9 +138,7 @@ def _cuts(model: Model, scenario: Scenario) -> set[float]:
     return cuts
 
 
-def _condition(
-    model: Model, graph: Graph, events: tuple[object, ...], minute: float
-) -> Condition:
+def _condition(model: Model, graph: Graph, events: tuple[Event, ...], minute: float) -> Condition:
     failed: set[str] = set()
     lost_units: dict[tuple[str, str], int] = {}
     lost_largest: dict[str, int] = {}
@@ -177,13 +172,15 @@ def _condition(
     )
 
 
-def _active(events: tuple[object, ...], minute: float) -> list[object]:
+def _active(events: tuple[Event, ...], minute: float) -> list[Event]:
     return [
-        event for event in events if event.at_minute <= minute < event.at_minute + event.repair_minutes
+        event
+        for event in events
+        if event.at_minute <= minute < event.at_minute + event.repair_minutes
     ]
 
 
-def _failed_nodes(model: Model, event: object, minute: float) -> set[str]:
+def _failed_nodes(model: Model, event: NodeLoss, minute: float) -> set[str]:
     """Nodes that an event takes out at a minute; batteries run out, generators start and stop."""
     failed = {node(event.kind, event.name)}
     if event.kind != "feed":

@@ -17,7 +17,8 @@ Floats = NDArray[np.float64]
 @cache
 def _shape(values: tuple[float, ...]) -> Floats:
     week = np.resize(np.asarray(values, dtype=float), HOURS_PER_WEEK)
-    return week / week.max()
+    relative: Floats = week / week.max()
+    return relative
 
 
 def zone_shape(model: Model, zone: str) -> Floats:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Literal
 
+from planner.infrastructure.entities import Event as EventUnion
 from planner.infrastructure.entities import (
     FamilyTerms,
     Heat,
@@ -14,10 +16,10 @@ from planner.infrastructure.entities import (
     Scenario,
     Surge,
 )
-from planner.infrastructure.entities import Event as EventUnion
 from planner.infrastructure.fleet import plant_units
 
 HOURS_PER_YEAR = 8760.0
+NodeKind = Literal["plant", "feed", "region", "provider"]
 
 
 def all_scenarios(model: Model) -> tuple[Scenario, ...]:
@@ -58,7 +60,7 @@ def _make(
     terms: FamilyTerms,
     name: str,
     component: tuple[float, float],
-    *events: partial[EventUnion],
+    *events: Callable[..., EventUnion],
 ) -> Scenario:
     """Scenario of a family; component gives failures per year and repair hours by default."""
     frequency = component[0] if terms.frequency_per_year is None else terms.frequency_per_year
@@ -72,7 +74,7 @@ def _make(
 
 
 def _node_loss(
-    terms: FamilyTerms, kind: str, name: str, component: tuple[float, float]
+    terms: FamilyTerms, kind: NodeKind, name: str, component: tuple[float, float]
 ) -> Scenario:
     return _make(terms, f"{kind}-{name}", component, partial(NodeLoss, kind=kind, name=name))
 
@@ -93,7 +95,7 @@ def _unit_terms(model: Model, plant: str, count: int) -> tuple[float, float]:
     units, or one unit of each type on offer where none exist.
     """
     entry = model.plants[plant]
-    counts = dict(entry.existing) or {unit: 1 for unit in plant_units(model, plant)}
+    counts = dict(entry.existing) or dict.fromkeys(plant_units(model, plant), 1)
     units = [(model.cooling_units[unit], n) for unit, n in counts.items()]
     rate = sum(unit.failures_per_year * n for unit, n in units)
     hours = max((unit.repair_hours for unit, _ in units), default=24.0)

@@ -1,8 +1,8 @@
 """The cascade: one-minute steps made of laws, all scenarios at once.
 
-A step reads like the chain of the postmortem: what is up, what cools, what is powered, what the load
-balancers believe, where requests go, what queues, what heats, what switches itself off, what comes
-back.
+A step reads like the chain of the postmortem: what is up, what cools, what is powered, what the
+load balancers believe, where requests go, what queues, what heats, what switches itself off, what
+comes back.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class State:
     minutes_up
         Minutes since a cluster came back from checks, infinite if it was never off, shape (S, C).
     checking
-        Minutes of checks passed by clusters that are being brought back, NaN otherwise, shape (S, C).
+        Minutes of checks passed by clusters being brought back, NaN otherwise, shape (S, C).
     cooling_short
         Whether running units have ever fallen short of the heat a plant serves, shape (S, P).
     standby_since
@@ -121,9 +121,7 @@ class History:
     standby_since: Floats = field(default_factory=lambda: np.empty(0))
 
 
-def simulate(
-    model: Model, fleet: Fleet, scenarios: tuple[Scenario, ...]
-) -> tuple[World, History]:
+def simulate(model: Model, fleet: Fleet, scenarios: tuple[Scenario, ...]) -> tuple[World, History]:
     """Simulate the cascade of every scenario on a fleet.
 
     Returns
@@ -212,8 +210,11 @@ def _cooling_capacity(world: World, state: State, interval: Floats, minute: int)
 def _powered(
     world: World, state: State, interval: Floats, cooling_capacity: Floats, minute: int
 ) -> Floats:
-    """GPUs powered, (S, C): all that are not off, within what power and, once operators have
-    reacted, cooling allow. Clusters under checks are powered but take no requests."""
+    """GPUs powered, (S, C): all that are not off, within what power and cooling allow.
+
+    Cooling limits them once operators have reacted. Clusters under checks are powered but take no
+    requests.
+    """
     clusters = world.clusters
     on = ~state.off | (state.checking > 0)
     gpus = clusters.gpus * on * world.conditions.power_share[interval]
@@ -234,9 +235,7 @@ def _powered(
     return powered
 
 
-def _capacity(
-    world: World, state: State, interval: Floats, powered: Floats, minute: int
-) -> Floats:
+def _capacity(world: World, state: State, interval: Floats, powered: Floats, minute: int) -> Floats:
     """Requests per second that each target takes, (S, N)."""
     clusters, offers = world.clusters, world.offers
     clock = clock_share(state.temperature_c, clusters.throttle_c, clusters.shutdown_c)
@@ -320,8 +319,10 @@ def _heat(
 def _signal_standby(
     world: World, state: State, interval: Floats, heat: Floats, minute: int
 ) -> None:
-    """Standby units get their start signal once running units have fallen short of the heat, by
-    themselves or, where they need operators, when those react."""
+    """Standby units get their start signal once running units have fallen short of the heat.
+
+    They start by themselves or, where they need operators, when those react.
+    """
     if not world.standby:
         return
     running = world.conditions.running_mw[interval] * world.primary

@@ -107,10 +107,15 @@ def _clusters(world: World, history: History, index: int) -> Iterator[tuple[floa
         back = _first(~off[1:] & off[:-1])
         if back is not None:
             yield back + 1, f"{name} comes back, cool and checked, in phases"
-        parked = _first((history.powered_gpus[:, index, c] < clusters.gpus[c] * 0.999) & ~off & up[:, c])
+        parked = _first(
+            (history.powered_gpus[:, index, c] < clusters.gpus[c] * 0.999) & ~off & up[:, c]
+        )
         if parked is not None:
             left = history.powered_gpus[parked, index, c]
-            yield parked, f"{name} runs {left:,.0f} of {clusters.gpus[c]:,.0f} GPUs to fit its cooling"
+            yield (
+                parked,
+                f"{name} runs {left:,.0f} of {clusters.gpus[c]:,.0f} GPUs to fit its cooling",
+            )
 
 
 def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:

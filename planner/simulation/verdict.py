@@ -187,9 +187,7 @@ def _served_breaches(rules: tuple[Floor, ...], fractions: dict[str, Floats]) -> 
             first, last = int(short[0]), int(short[-1])
             worst = float((required[short] - fraction[short]).max())
             value, least = float(fraction[first]), float(required[first])
-            breaches.append(
-                Breach("served", tier, float(first), float(last), value, least, worst)
-            )
+            breaches.append(Breach("served", tier, float(first), float(last), value, least, worst))
     return breaches
 
 
@@ -225,7 +223,9 @@ def _capacity_breaches(model: Model, fleet: Fleet, scenario: Scenario) -> list[B
             left = surviving_share(model, fleet, event.name)
             if left < least - TOLERANCE:
                 minute = event.at_minute
-                breaches.append(Breach("capacity", event.name, minute, minute, left, least, least - left))
+                breaches.append(
+                    Breach("capacity", event.name, minute, minute, left, least, least - left)
+                )
     return breaches
 
 

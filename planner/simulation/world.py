@@ -6,6 +6,7 @@ standby units, Z zones, K tiers by priority, V offers, N targets (clusters, then
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,7 +149,7 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course,
     clusters = _clusters(model, fleet)
     standby = _standby(model)
     horizon = round(model.simulation.horizon_minutes)
-    conditions, interval = _conditions(model, graph, fleet, courses, horizon)
+    conditions, interval = _conditions(model, graph, courses, horizon)
     phases = model.operations.restoration
     return World(
         model=model,
@@ -162,7 +163,7 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course,
         primary=np.array([plant.role == "primary" for plant in model.plants.values()], dtype=bool),
         offers=_offers(model, fleet),
         routes=_routes(model, tiers),
-        conditions=_stack(model, fleet, conditions, standby, tiers, clusters, graph),
+        conditions=_stack(model, fleet, conditions, standby, tiers, clusters),
         reaction=_reaction(courses),
         interval=interval,
         demand=_demand(model, courses, conditions, interval, tiers),
@@ -224,15 +225,17 @@ def _offers(model: Model, fleet: Fleet) -> Offers:
 
 
 def _routes(model: Model, tiers: tuple[str, ...]) -> Routes:
-    """Clusters a zone prefers, then by latency, then offers by price; all within the tier's limit."""
+    """Clusters by preference and latency, then offers by price, within the limit of the tier."""
     clusters, offers = list(model.clusters), list(model.offers)
     ranks = len(clusters) + len(offers)
     order = np.full((len(tiers), ranks, len(model.zones)), -1, dtype=np.int64)
     by_price = sorted(
         offers,
-        key=lambda o: model.offers[o].usd_per_instance_hour
-        * model.offers[o].surge_multiplier
-        / model.offers[o].gpus_per_instance,
+        key=lambda o: (
+            model.offers[o].usd_per_instance_hour
+            * model.offers[o].surge_multiplier
+            / model.offers[o].gpus_per_instance
+        ),
     )
     for k, tier in enumerate(tiers):
         for z, (zone, entry) in enumerate(model.zones.items()):
@@ -250,13 +253,15 @@ def _routes(model: Model, tiers: tuple[str, ...]) -> Routes:
     return Routes.from_order(order[:, : max(used, 1)], ranks)
 
 
-def _nearness(prefers: tuple[str, ...], latency: object, region: str) -> tuple[int, float]:
+def _nearness(
+    prefers: tuple[str, ...], latency: Mapping[str, float], region: str
+) -> tuple[int, float]:
     rank = prefers.index(region) if region in prefers else len(prefers)
-    return rank, latency[region]  # type: ignore[index]
+    return rank, latency[region]
 
 
 def _conditions(
-    model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course, ...], horizon: int
+    model: Model, graph: Graph, courses: tuple[Course, ...], horizon: int
 ) -> tuple[list[Condition], Ints]:
     """Conditions of all intervals, and the interval of each scenario at each minute."""
     normal = normal_condition(model, graph)
@@ -278,7 +283,6 @@ def _stack(
     standby: list[tuple[StandbySet, tuple[str, str]]],
     tiers: tuple[str, ...],
     clusters: Clusters,
-    graph: Graph,
 ) -> Conditions:
     plants = list(model.plants)
     running = np.zeros((len(conditions), len(plants)))
@@ -292,7 +296,9 @@ def _stack(
                 else:
                     running[i, p] += capacity
     return Conditions(
-        cluster_up=np.array([[c not in x.clusters_down for c in model.clusters] for x in conditions]),
+        cluster_up=np.array(
+            [[c not in x.clusters_down for c in model.clusters] for x in conditions]
+        ),
         running_mw=running,
         standby_mw=started,
         offer_up=np.array(
