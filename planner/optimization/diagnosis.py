@@ -71,8 +71,7 @@ class Relaxation:
     def __str__(self) -> str:
         what = PHRASES[self.family].format(subject=self.subject, minute=self.from_minute)
         where = f" in scenario {self.scenario}" if self.scenario else ""
-        amount, limit = _shown(self.amount, self.unit), _shown(self.limit, self.unit)
-        return f"{what}{where}: {amount} of {limit}"
+        return f"{_shown(self.amount, self.unit)}: {what}{where}"
 
 
 def _shown(amount: float, unit: str) -> str:
@@ -192,22 +191,26 @@ def _relaxed(
     programme: Programme, slacks: list[Slack], settings: SolverSettings
 ) -> tuple[Relaxation, ...]:
     """Cheapest use of slacks that leaves a plan; nothing if even that leaves none."""
-    prices = [slack * (step / max(row.amount, 1.0)) for slack, row, step in slacks]
+    prices = [slack * (step / _scale(row)) for slack, row, step in slacks]
     programme.problem.setObjective(lpSum(prices))
-    stats = run_solver(programme.problem, replace(settings, gap=ELASTIC_GAP))
+    stats, _ = run_solver(programme.problem, replace(settings, gap=ELASTIC_GAP))
     if not stats.has_solution or stats.status == LpSolveStatus.Infeasible:
         return ()
-    found = [
-        Relaxation(
-            row.family,
-            row.subject,
-            row.scenario,
-            (slack.varValue or 0.0) * step,
-            row.unit,
-            row.amount,
-            row.from_minute,
-        )
-        for slack, row, step in slacks
-        if (slack.varValue or 0.0) * step > NEGLIGIBLE * max(row.amount, 1.0)
-    ]
-    return tuple(sorted(found, key=lambda one: (one.scenario, one.from_minute, one.family)))
+    found: dict[tuple[str, str, str], Relaxation] = {}
+    for slack, row, step in slacks:
+        amount = (slack.varValue or 0.0) * step
+        key = (row.scenario, row.family, row.subject)
+        if amount > NEGLIGIBLE * _scale(row) and amount > _amount(found.get(key)):
+            found[key] = Relaxation(
+                row.family, row.subject, row.scenario, amount, row.unit, row.amount, row.from_minute
+            )
+    return tuple(found[key] for key in sorted(found))
+
+
+def _amount(relaxation: Relaxation | None) -> float:
+    return 0.0 if relaxation is None else relaxation.amount
+
+
+def _scale(row: Row) -> float:
+    """Size of a row that makes one relaxation comparable with another."""
+    return max(row.amount, 1e6 if row.unit == "USD" else 1.0)

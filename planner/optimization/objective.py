@@ -51,13 +51,19 @@ def mean_heat(programme: Programme, cluster: str) -> LpAffineExpression:
 
 
 def set_objective(programme: Programme) -> None:
-    """Minimise the cost of a year: ``purchases + upkeep + energy + Σ_s frequency_s·recourse_s``."""
+    """Minimise the cost of a year: ``purchases + upkeep + energy + Σ_s frequency_s·recourse_s``.
+
+    The constant part is carried by a variable fixed at 1: some solvers drop constants, and a gap
+    relative to what is left would prove nothing about the plan.
+    """
     yearly = [capital_cost(programme), upkeep(programme), normal_operation(programme)]
     expected = [
         stage.course.scenario.frequency_per_year * recourse_cost(programme, stage)
         for stage in programme.case.stages
     ]
-    programme.problem.setObjective(lpSum([*yearly, *expected]))
+    cost = lpSum([*yearly, *expected])
+    one = programme.variable("one", low=1.0, high=1.0)
+    programme.problem.setObjective(cost - cost.constant + cost.constant * one)
 
 
 def capital_cost(programme: Programme) -> LpAffineExpression:

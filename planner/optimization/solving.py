@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from planner.optimization.programme import Programme
 #: Short names beside those that PuLP knows.
 SOLVERS = {"highs": "HiGHS", "cbc": "COIN_CMD"}
 INTEGRALITY = 1e-5
+#: CBC prints its bound with six digits.
+PRINTED_DIGITS = 5e-6
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def solve(programme: Programme, settings: SolverSettings) -> Solution:
         If the solver fails, or ends with neither a solution nor a proof that there is none.
     """
     started = time.perf_counter()
-    stats = run_solver(programme.problem, settings)
+    stats, bound = run_solver(programme.problem, settings)
     seconds = time.perf_counter() - started
     status = _status(stats)
     size = (programme.problem.numConstraints(), programme.problem.numVariables())
@@ -147,15 +150,14 @@ def solve(programme: Programme, settings: SolverSettings) -> Solution:
     values = _values(programme.problem)
     objective = programme.problem.objective
     cost = float(objective.value() or 0.0) if objective is not None else 0.0
-    bound = stats.best_bound
     if bound is None:
         bound = cost if not stats.is_mip else _bound_from_gap(cost, stats)
     fleet = _fleet(programme, values)
     return Solution(status, cost, min(bound, cost), values, fleet, seconds, *size)
 
 
-def run_solver(problem: LpProblem, settings: SolverSettings) -> LpSolveStats:
-    """Run a solver on any problem; its log is read for the bound where PuLP needs it.
+def run_solver(problem: LpProblem, settings: SolverSettings) -> tuple[LpSolveStats, float | None]:
+    """Run a solver on any problem and return its statistics and its proven bound.
 
     Raises
     ------
@@ -163,11 +165,24 @@ def run_solver(problem: LpProblem, settings: SolverSettings) -> LpSolveStats:
         If the solver fails.
     """
     with tempfile.TemporaryDirectory() as folder:
-        solver = make_solver(settings, Path(folder) / "solver.log")
+        log = Path(folder) / "solver.log"
+        solver = make_solver(settings, log)
         try:
-            return problem.solve(solver)
+            stats = problem.solve(solver)
         except (pulp.PulpError, pulp.PulpSolverError, OSError) as error:
             raise SolverError(f"solver {settings.name} failed: {error}") from error
+        return stats, _logged_bound(log) or stats.best_bound
+
+
+def _logged_bound(log: Path) -> float | None:
+    """Bound in a CBC log, where PuLP reports the objective instead; rounded down as printed."""
+    if not log.exists():
+        return None
+    found = re.findall(r"^Lower bound:\s+(\S+)", log.read_text(errors="replace"), re.MULTILINE)
+    if not found:
+        return None
+    bound = float(found[-1])
+    return bound - PRINTED_DIGITS * abs(bound)
 
 
 def _status(stats: LpSolveStats) -> Status:

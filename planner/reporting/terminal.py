@@ -333,10 +333,13 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     held = ", ".join(f"{count} {section}" for section, count in counts.items() if count)
     console.print(f"It has {held}; {len(scenarios)} scenarios.")
     console.print()
-    console.print("[bold]Single nodes whose loss takes a tier down[/bold]")
+    console.print("[bold]What takes a tier down if it alone is lost[/bold]")
     for nodes, tiers in _by_nodes(points).items():
-        text = ", ".join(nodes) or "none"
-        console.print(f"  {escape(', '.join(tiers))}: {escape(text)}")
+        services = [name.removeprefix("service:") for name in nodes if name.startswith("service:")]
+        places = [name for name in nodes if not name.startswith("service:")]
+        console.print(f"  {escape(', '.join(tiers))}")
+        console.print(f"    places and machines: {escape(', '.join(places) or 'none')}")
+        console.print(f"    services, with all replicas: {escape(', '.join(services) or 'none')}")
     console.print()
     console.print("[bold]Emergency cooling and what it shares with the primary[/bold]")
     for pair, nodes_shared in shared.items():
