@@ -97,12 +97,12 @@ class Diagnosis:
 
     def lines(self) -> list[str]:
         """The diagnosis in sentences."""
-        text = [f"short of: {relaxation}" for relaxation in self.shortfalls]
-        text += [f"in the way: {r}; raising it by that much helps" for r in self.limits]
+        text = [f"short by {relaxation}" for relaxation in self.shortfalls]
+        for one in self.limits:
+            now, enough = _shown(one.limit, one.unit), _shown(one.limit + one.amount, one.unit)
+            text.append(f"raise by {one}, from {now} to {enough}")
         if not self.limits:
-            text.append(
-                "in the way: no limit on purchases, power or money; the failures themselves"
-            )
+            text.append("no limit on purchases, power or money is in the way: raising none helps")
         return text
 
 
@@ -114,8 +114,9 @@ def diagnose(programme: Programme, settings: SolverSettings) -> Diagnosis:
     )
 
 
-#: A slack with the row it loosens and the size of one step in the unit of the row.
-Slack = tuple[LpVariable, Row, float]
+#: A slack with the row it loosens. It is measured in sizes of the row, so that its price is 1: solvers
+#: take prices of 1e-8 a dollar for zero.
+Slack = tuple[LpVariable, Row]
 
 
 def _short_of_requirements(case: Case) -> tuple[Programme, list[Slack]]:
@@ -133,8 +134,9 @@ def _beyond_limits(programme: Programme) -> tuple[Programme, list[Slack]]:
 
     def loosen(variable: LpVariable, most: float | None, row: Row, step: float) -> None:
         more = roomy.problem.add_variable(f"more.{variable.name}", 0.0)
-        roomy.problem.addConstraint(variable - more <= (most or 0.0), f"most.{variable.name}")
-        slacks.append((more, row, step))
+        loose = variable - (_scale(row) / step) * more
+        roomy.problem.addConstraint(loose <= (most or 0.0), f"most.{variable.name}")
+        slacks.append((more, row))
 
     for (plant, unit), variable in roomy.units.items():
         most = bounded.units[plant, unit].upBound
@@ -181,9 +183,9 @@ def _row_slacks(programme: Programme, kind: str) -> list[Slack]:
             constraint = programme.constraints[name]
             side = -1.0 if constraint.sense == const.LpConstraintLE else 1.0
             slack = programme.problem.add_column(
-                f"slack.{name}", 0.0, None, coefficients={constraint: side}
+                f"slack.{name}", 0.0, None, coefficients={constraint: side * _scale(row)}
             )
-            slacks.append((slack, row, 1.0))
+            slacks.append((slack, row))
     return slacks
 
 
@@ -191,14 +193,13 @@ def _relaxed(
     programme: Programme, slacks: list[Slack], settings: SolverSettings
 ) -> tuple[Relaxation, ...]:
     """Cheapest use of slacks that leaves a plan; nothing if even that leaves none."""
-    prices = [slack * (step / _scale(row)) for slack, row, step in slacks]
-    programme.problem.setObjective(lpSum(prices))
+    programme.problem.setObjective(lpSum(slack for slack, _ in slacks))
     stats, _ = run_solver(programme.problem, replace(settings, gap=ELASTIC_GAP))
     if not stats.has_solution or stats.status == LpSolveStatus.Infeasible:
         return ()
     found: dict[tuple[str, str, str], Relaxation] = {}
-    for slack, row, step in slacks:
-        amount = (slack.varValue or 0.0) * step
+    for slack, row in slacks:
+        amount = (slack.varValue or 0.0) * _scale(row)
         key = (row.scenario, row.family, row.subject)
         if amount > NEGLIGIBLE * _scale(row) and amount > _amount(found.get(key)):
             found[key] = Relaxation(
