@@ -114,8 +114,8 @@ def diagnose(programme: Programme, settings: SolverSettings) -> Diagnosis:
     )
 
 
-#: A slack with the row it loosens. It is measured in sizes of the row, so that its price is 1: solvers
-#: take prices of 1e-8 a dollar for zero.
+#: A slack with the row it loosens. It is measured in sizes of the row, so that its price is 1:
+#: solvers take prices of 1e-8 a dollar for zero.
 Slack = tuple[LpVariable, Row]
 
 

@@ -1,0 +1,19 @@
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+import pytest
+
+from planner.infrastructure.loading import LoadedModel, load_model
+
+
+@pytest.fixture(scope="session")
+def tiny() -> LoadedModel:
+    """The shipped two-region model."""
+    return load_model("tiny")
+
+
+@pytest.fixture(scope="session")
+def reference() -> LoadedModel:
+    """The shipped platform of 2023."""
+    return load_model("chatgpt-2023")

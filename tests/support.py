@@ -1,0 +1,46 @@
+"""Helpers for tests: models from text, plans from models, the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.loading import load_model
+from planner.optimization.case import Case
+from planner.optimization.programme import Programme, build
+from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.scenarios.generators import all_scenarios
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+EXACT = SolverSettings(gap=0.0)
+
+
+def model_of(folder: Path, text: str, *overrides: str, name: str = "model") -> Model:
+    """Model of a YAML text."""
+    path = folder / f"{name}.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_model(path, overrides).model
+
+
+def solved(model: Model, settings: SolverSettings = EXACT) -> tuple[Programme, Solution]:
+    """Programme of a model with all its scenarios, and its solution."""
+    programme = build(Case(model, all_scenarios(model), {}))
+    return programme, solve(programme, settings)
+
+
+def run_plan(
+    *arguments: str, cwd: Path | None = None, columns: int = 80
+) -> subprocess.CompletedProcess[str]:
+    """Run ``plan`` as a user would, through the launcher of the checkout."""
+    return subprocess.run(
+        [sys.executable, str(CHECKOUT / "cli.py"), *arguments],
+        cwd=cwd,
+        env=os.environ | {"COLUMNS": str(columns)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
