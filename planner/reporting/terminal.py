@@ -40,12 +40,12 @@ def _table(title: str, *columns: str, left: int = 1) -> Table:
         title_justify="left",
         title_style="bold",
         pad_edge=False,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),
         show_edge=False,
     )
     for index, column in enumerate(columns):
         justify: Any = "left" if index < left else "right"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=index < left)
+        table.add_column(column, justify=justify, no_wrap=True)
     return table
 
 

@@ -1,0 +1,123 @@
+"""Write the real output and the comparison into the README: ``python docs/readme.py``.
+
+Blocks stand between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. A test checks that the
+README says what a run says, but for seconds.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from planner.commands import main as plan
+from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
+from planner.infrastructure.loading import load_model
+from planner.plan import read_plan
+from planner.scenarios.generators import all_scenarios
+from planner.simulation.verdict import judge, surviving_share
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+OPTIMIZE = ("optimize", "-o", "out")
+STORY = ("simulate", "chatgpt-2023", "--scenario", "incident-2023")
+
+
+def run(*arguments: str, folder: Path) -> str:
+    """What ``plan`` prints at 80 columns, run in a folder."""
+    output, before = io.StringIO(), Path.cwd()
+    os.environ["COLUMNS"] = "80"
+    os.chdir(folder)
+    try:
+        with redirect_stdout(output), redirect_stderr(io.StringIO()):
+            plan(list(arguments))
+    except SystemExit:
+        pass
+    finally:
+        os.chdir(before)
+    text = "\n".join(line.rstrip() for line in output.getvalue().rstrip().split("\n"))
+    return f"```console\n$ plan {' '.join(arguments)}\n{text}\n```"
+
+
+def comparison(plan_file: Path) -> str:
+    """The table of the three builds."""
+    loaded, recommended = load_model("chatgpt-2023"), load_model("chatgpt-2023-v2").model
+    was = loaded.model
+    bought = read_plan(plan_file, loaded)
+    columns = [
+        _column(was, Fleet.existing(was), "0"),
+        _column(recommended, Fleet.existing(recommended), _recommended_capital(was, recommended)),
+        _column(was, bought.fleet(was), f"{bought.cost.capital_usd / 1e6:,.0f}"),
+    ]
+    lines = ["| | as it was | as recommended | as optimised |", "|---|---:|---:|---:|"]
+    for label in columns[0]:
+        lines.append(f"| {label} | " + " | ".join(column[label] for column in columns) + " |")
+    return "\n".join(lines)
+
+
+def _column(model: Model, fleet: Fleet, capital: str) -> dict[str, str]:
+    verdicts = judge(model, fleet, all_scenarios(model))
+    survived = sum(verdict.survives for verdict in verdicts)
+    instances = {o: n * model.offers[o].gpus_per_instance for o, n in fleet.instances.items()}
+    regions = {model.clusters[c].region for c, n in fleet.gpus.items() if n}
+    return {
+        "GPUs": f"{sum(fleet.gpus.values()):,}",
+        "regions with GPUs": f"{len(regions)}",
+        "primary cooling, MW": f"{_cooling(model, fleet, 'primary'):,.0f}",
+        "emergency cooling, MW": f"{_cooling(model, fleet, 'emergency'):,.0f}",
+        "emergency GPUs under contract": f"{sum(instances.values()):,}",
+        "capital to build it, M USD": capital,
+        "GPUs left when us-west is lost": f"{surviving_share(model, fleet, 'us-west'):.1%}",
+        "scenarios survived": f"{survived} of {len(verdicts)}",
+    }
+
+
+def _cooling(model: Model, fleet: Fleet, role: str) -> float:
+    return sum(
+        unit_mw(model, name, unit) * fleet.units[name][unit]
+        for name, plant in model.plants.items()
+        if plant.role == role
+        for unit in plant_units(model, name)
+    )
+
+
+def _recommended_capital(was: Model, recommended: Model) -> str:
+    """What the recommended build costs at the prices of the model, and as printed."""
+    total = sum(region.fixed_usd for region in was.regions.values())
+    for name, cluster in recommended.clusters.items():
+        gpu = recommended.gpus[cluster.gpu]
+        added = max(0, cluster.existing_gpus - was.clusters[name].existing_gpus)
+        total += added * (gpu.capital_usd + gpu.facility_usd)
+    for name, plant in recommended.plants.items():
+        for unit, count in plant.existing.items():
+            added = max(0, count - was.plants[name].existing.get(unit, 0))
+            total += added * recommended.cooling_units[unit].capital_usd
+    return f"{total / 1e6:,.0f} (1,150 as printed)"
+
+
+def filled(text: str, folder: Path) -> str:
+    """README text with every block run anew; plans are written below a folder."""
+    blocks = {"optimize": run(*OPTIMIZE, folder=folder), "story": run(*STORY, folder=folder)}
+    blocks["comparison"] = comparison(folder / "out" / "plan.json")
+    for name, block in blocks.items():
+        pattern = rf"(<!-- begin {name} -->\n).*?(\n<!-- end {name} -->)"
+        text, count = re.subn(
+            pattern, lambda m, b=block: m[1] + b + m[2], text, count=1, flags=re.DOTALL
+        )
+        if not count:
+            raise SystemExit(f"README.md has no block `{name}`")
+    return text
+
+
+def main() -> None:
+    """Rewrite the README."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        README.write_text(filled(README.read_text("utf-8"), Path(folder)), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""``python -m planner``: the command line without its script."""
+
+from planner.commands import main
+
+main()

@@ -1,0 +1,79 @@
+"""Time and memory of ``plan optimize`` on every shipped model, with the share of the solver.
+
+Run ``python tests/benchmarks/optimize.py [MODEL …]``. The machine may be shared and noisy: read the
+ratios, not the seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from planner.infrastructure.catalogue import shipped_models
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measured run: exit code, wall seconds, peak MiB, and the plan if there is one."""
+
+    code: int
+    seconds: float
+    peak_mib: float
+    plan: dict[str, object]
+
+
+def measure(model: str) -> Run:
+    """Run ``plan optimize MODEL --json`` in a process of its own and measure it."""
+    with tempfile.TemporaryFile() as output:
+        command = [sys.executable, str(CHECKOUT / "cli.py"), "optimize", model, "--json", "-q"]
+        started = time.perf_counter()
+        child = os.posix_spawn(
+            sys.executable,
+            command,
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, output.fileno(), 1)],
+        )
+        _, status, usage = os.wait4(child, 0)
+        seconds = time.perf_counter() - started
+        output.seek(0)
+        data = json.loads(output.read() or b"{}")
+    return Run(os.waitstatus_to_exitcode(status), seconds, usage.ru_maxrss / 1024, data)
+
+
+def row(model: str, run: Run) -> list[str]:
+    """Cells of a model; figures of the solver only where there is a plan."""
+    cells = [model, str(run.code), f"{run.seconds:.2f}"]
+    solver = run.plan.get("solver")
+    if isinstance(solver, dict):
+        seconds = float(solver["seconds"])
+        cells += [f"{seconds:.2f}", f"{run.seconds / seconds:.1f}"]
+        cells += [f"{solver['rows']:,}", f"{solver['columns']:,}"]
+    else:
+        cells += ["", "", "", ""]
+    return [*cells, f"{run.peak_mib:.0f}"]
+
+
+def main() -> None:
+    """Measure the named models, or all shipped ones."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("model", no_wrap=True)
+    for header in ("exit", "wall s", "solver s", "ratio", "rows", "columns", "MiB"):
+        table.add_column(header, justify="right")
+    for model in sys.argv[1:] or sorted(shipped_models()):
+        table.add_row(*row(model, measure(model)))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
