@@ -6,33 +6,34 @@ import json
 import os
 import platform
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 import planner
 from planner.errors import InputError, Problem
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import LoadedModel, nearest
-from planner.infrastructure.source import read_bytes
+from planner.infrastructure.source import printable, read_bytes
 from planner.laws.heat import capacity_after_losses_mw, heat_at_utilisation_mw
 from planner.optimization.costs import CostItem
 from planner.optimization.solving import Solution
 from planner.optimization.stages import Margin
 from planner.simulation.verdict import Verdict
 
-Whole = Annotated[int, Field(ge=0)]
+Whole = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
 
 
 class Record(BaseModel):
     """A frozen part of a plan; fields of later versions are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class ModelReference(Record):
@@ -48,6 +49,8 @@ class SolverRecord(Record):
 
     name: str
     seconds: float
+    rows: int = 0
+    columns: int = 0
 
 
 class CoolingLine(Record):
@@ -237,7 +240,12 @@ def make_plan(
         status="optimal" if solution.status == "optimal" else "feasible",
         objective_usd_per_year=_cents(solution.objective),
         gap=round(solution.gap, 9),
-        solver=SolverRecord(name=solver, seconds=round(seconds, 3)),
+        solver=SolverRecord(
+            name=solver,
+            seconds=round(seconds, 3),
+            rows=solution.rows,
+            columns=solution.columns,
+        ),
         cooling=_cooling_lines(model, solution.fleet),
         gpus=_gpu_lines(model, solution.fleet),
         emergency=_emergency_lines(model, solution.fleet),
@@ -389,10 +397,19 @@ def read_plan(path: Path, loaded: LoadedModel) -> Plan:
         if not isinstance(error, ValidationError):
             raise InputError.single(str(path), f"is not a plan in JSON: {error}") from error
         raise InputError(
-            Problem(str(path), 0, 0, ".".join(str(part) for part in one["loc"]), one["msg"])
+            Problem(
+                str(path),
+                0,
+                0,
+                ".".join(str(part) for part in one["loc"]),
+                one["msg"][:1].lower() + one["msg"][1:],
+            )
             for one in error.errors(include_url=False)
         ) from error
-    problems = [Problem(str(path), 0, 0, *one) for one in _misfits(plan, loaded)]
+    problems = [
+        Problem(str(path), 0, 0, where, printable(message))
+        for where, message in _misfits(plan, loaded)
+    ]
     if problems:
         raise InputError(problems)
     return plan
@@ -414,6 +431,7 @@ def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
             found.append((f"{where}.unit", f"`{line.plant}` cannot have `{line.unit}`"))
         else:
             found += _miscounted(where, line, model.plants[line.plant].existing.get(line.unit, 0))
+            found += _misplaced(where, line, model.plants[line.plant].region)
     for i, gpus in enumerate(plan.gpus):
         if gpus.cluster not in model.clusters:
             hint = nearest(gpus.cluster, model.clusters)
@@ -422,18 +440,48 @@ def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
         else:
             entry = model.clusters[gpus.cluster]
             found += _miscounted(f"gpus.{i}", gpus, entry.existing_gpus)
+            found += _misplaced(f"gpus.{i}", gpus, entry.region)
             if gpus.total > entry.max_gpus:
                 message = f"{gpus.total} GPUs exceed max_gpus {entry.max_gpus}"
                 found.append((f"gpus.{i}.total", message))
-            if gpus.region not in model.regions:
-                found.append((f"gpus.{i}.region", f"the model has no region `{gpus.region}`"))
     for i, line_of in enumerate(plan.emergency):
         if line_of.offer not in model.offers:
             hint = nearest(line_of.offer, model.offers)
             found.append(
                 (f"emergency.{i}.offer", f"the model has no offer `{line_of.offer}`{hint}")
             )
-    return found
+            continue
+        offer, where = model.offers[line_of.offer], f"emergency.{i}"
+        if line_of.instances_reserved < offer.existing_instances:
+            message = f"{line_of.instances_reserved} are fewer than the model's "
+            message += f"{offer.existing_instances} existing instances"
+            found.append((f"{where}.instances_reserved", message))
+        if line_of.gpus_reserved != line_of.instances_reserved * offer.gpus_per_instance:
+            message = f"{line_of.gpus_reserved} is not {line_of.instances_reserved} × "
+            message += f"{offer.gpus_per_instance} GPUs of an instance"
+            found.append((f"{where}.gpus_reserved", message))
+    return found + _repeated(plan)
+
+
+def _repeated(plan: Plan) -> list[tuple[str, str]]:
+    """Lines that stand twice; a thing without a line is as the model has it."""
+    held = {
+        "cooling": [f"{line.plant} {line.unit}" for line in plan.cooling],
+        "gpus": [line.cluster for line in plan.gpus],
+        "emergency": [line.offer for line in plan.emergency],
+    }
+    return [
+        (part, f"`{name}` stands twice")
+        for part, names in held.items()
+        for name, times in Counter(names).items()
+        if times > 1
+    ]
+
+
+def _misplaced(where: str, line: CoolingLine | GpuLine, region: str) -> list[tuple[str, str]]:
+    if line.region == region:
+        return []
+    return [(f"{where}.region", f"`{line.region}` is not {region}, where the model has it")]
 
 
 def _miscounted(where: str, line: CoolingLine | GpuLine, existing: int) -> list[tuple[str, str]]:

@@ -31,6 +31,21 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return as_json(quiet(function))
 
 
+def accepts(*names: str) -> Decorator:
+    """Accept options that every command has but that change nothing about this one."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        helps = {"--json": "Print JSON (it always does).", "--quiet": "No progress (it has none)."}
+        for name in names:
+            short = ("-q", name) if name == "--quiet" else (name,)
+            function = click.option(*short, is_flag=True, expose_value=False, help=helps[name])(
+                function
+            )
+        return function
+
+    return decorate
+
+
 class Progress:
     """Lines of progress with elapsed time on standard error."""
 

@@ -6,10 +6,12 @@ import json
 
 import click
 
+from planner.commands.options import accepts
 from planner.errors import EXIT_DONE
 
 
 @click.command("schema")
+@accepts("--json", "--quiet")
 def command() -> int:
     """Print the JSON Schema of model files, for editors and validators."""
     from planner.infrastructure.schema import model_schema

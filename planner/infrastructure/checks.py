@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
+
+import networkx as nx
 
 from planner.infrastructure.catalogue import demand_shape_names
 from planner.infrastructure.entities import Cluster, Model
@@ -53,6 +56,8 @@ EVENT_SECTIONS = {
     "cluster": "clusters",
     "service": "services",
 }
+#: Sections that every model has: where one is missing, references to it are not the problem.
+REQUIRED = frozenset({"regions", "gpus", "clusters", "tiers", "zones"})
 #: Names accepted beside those of the section.
 EXTRA: dict[tuple[str, ...], tuple[str, ...]] = {("standard", "*", "#", "tier"): ("all", "each")}
 
@@ -75,11 +80,14 @@ def _matches(data: Any, pattern: tuple[str, ...], path: Path_) -> Iterator[tuple
         yield from _matches(data[head], rest, (*path, head))
 
 
-def _names(data: Mapping[str, Any], sections: str) -> list[str]:
+def _names(data: Mapping[str, Any], sections: str) -> list[str] | None:
+    """Names that sections hold; None where a section has another form and was complained about."""
     names: list[str] = []
     for section in sections.split():
-        entries = data.get(section)
-        names += list(entries) if isinstance(entries, dict) else []
+        entries = data.get(section, None if section in REQUIRED else {})
+        if not isinstance(entries, dict) or (section in REQUIRED and not entries):
+            return None
+        names += list(entries)
         if section == "shapes":
             names += ["flat", *demand_shape_names()]
     return names
@@ -88,13 +96,22 @@ def _names(data: Mapping[str, Any], sections: str) -> list[str]:
 def check_references(document: Document) -> None:
     """Complain about every name that nothing has, on raw data, valid otherwise or not."""
     for pattern, sections in REFERENCES:
-        accepted = [*_names(document.data, sections), *EXTRA.get(pattern, ())]
+        names = _names(document.data, sections)
+        if names is None:
+            continue
+        accepted = [*names, *EXTRA.get(pattern, ())]
         for path, value in _matches(document.data, pattern, ()):
             _check_name(document, path, value, accepted, sections)
+    for pattern, _ in REFERENCES:
+        if pattern[-1] == "#":
+            for path, entries in _matches(document.data, pattern[:-1], ()):
+                _check_repeats(document, path, entries)
     for path, event in _matches(document.data, ("scenarios", "*", "events", "#"), ()):
-        if isinstance(event, dict) and event.get("kind") in EVENT_SECTIONS and "name" in event:
-            section = EVENT_SECTIONS[event["kind"]]
-            accepted = _names(document.data, section)
+        section = EVENT_SECTIONS.get(str(event.get("kind"))) if isinstance(event, dict) else None
+        if section is None or "name" not in event:
+            continue
+        accepted = _names(document.data, section) or []
+        if accepted or section not in REQUIRED:
             _check_name(document, (*path, "name"), event["name"], accepted, section)
 
 
@@ -110,6 +127,14 @@ def _check_name(
     document.complain(path, f"`{value}` is not among {what} ({known or 'none'}){hint}")
 
 
+def _check_repeats(document: Document, path: Path_, entries: Any) -> None:
+    if not isinstance(entries, list):
+        return
+    for index, entry in enumerate(entries):
+        if isinstance(entry, str) and entry in entries[:index]:
+            document.complain((*path, index), f"`{entry}` stands twice")
+
+
 def check_sense(model: Model, document: Document) -> None:
     """Complain about combinations that no infrastructure has."""
     _check_demand(model, document)
@@ -117,6 +142,7 @@ def check_sense(model: Model, document: Document) -> None:
     _check_plants(model, document)
     _check_scenarios(model, document)
     _check_services(model, document)
+    _check_purchases(model, document)
     _check_names(model, document)
 
 
@@ -164,8 +190,6 @@ def _check_plants(model: Model, document: Document) -> None:
             if model.clusters[cluster].region != plant.region:
                 path = ("plants", name, "cools", index)
                 document.complain(path, f"`{cluster}` is not in region {plant.region}")
-        if len(set(plant.options)) != len(plant.options):
-            document.complain(("plants", name, "options"), "names a unit type twice")
         if model.regions[plant.region].candidate and any(plant.existing.values()):
             document.complain(("plants", name), "has units in a region that is only a candidate")
         if plant.role == "primary" and all(
@@ -173,6 +197,13 @@ def _check_plants(model: Model, document: Document) -> None:
             for unit in (*plant.existing, *plant.options)
         ):
             document.complain(("plants", name), "a primary plant needs units that run")
+
+    for name, feed in model.feeds.items():
+        for index, load in enumerate(feed.powers):
+            loads = [entry.get(load) for entry in (model.clusters, model.plants)]
+            if all(one is None or one.region != feed.region for one in loads):
+                message = f"`{load}` is not in region {feed.region}"
+                document.complain(("feeds", name, "powers", index), message)
 
 
 def _check_scenarios(model: Model, document: Document) -> None:
@@ -187,7 +218,10 @@ def _check_scenarios(model: Model, document: Document) -> None:
                     )
             providers = sorted({offer.provider for offer in model.offers.values()})
             if event.kind == "provider" and event.name not in providers:
-                document.complain(path, f"`{event.name}` is no provider ({', '.join(providers)})")
+                close = get_close_matches(event.name, providers, n=1)
+                hint = f"; did you mean `{close[0]}`?" if close else ""
+                message = f"`{event.name}` is no provider ({', '.join(providers) or 'none'}){hint}"
+                document.complain((*path, "name"), message)
     used = [scenario.severity for scenario in model.scenarios.values()]
     for family in type(model.generators).model_fields:
         terms = getattr(model.generators, family)
@@ -201,30 +235,74 @@ def _check_services(model: Model, document: Document) -> None:
         name: (*service.depends_on, *service.any_of, *service.degrades_without)
         for name, service in model.services.items()
     }
-    state: dict[str, int] = {}
-
-    def visit(name: str, trail: tuple[str, ...]) -> None:
-        if state.get(name) == 1:
-            cycle = " → ".join((*trail[trail.index(name) :], name))
-            document.complain(("services", name), f"depends on itself: {cycle}")
-        if name in state:
-            return
-        state[name] = 1
-        for other in edges[name]:
-            visit(other, (*trail, name))
-        state[name] = 2
-
+    graph: nx.DiGraph[str] = nx.DiGraph(
+        (name, other) for name, others in edges.items() for other in others
+    )
+    for knot in nx.strongly_connected_components(graph):
+        first = next(name for name in model.services if name in knot)
+        if len(knot) > 1 or graph.has_edge(first, first):
+            cycle = [edge[0] for edge in nx.find_cycle(graph.subgraph(knot), first)]
+            message = f"depends on itself: {' → '.join((*cycle, cycle[0]))}"
+            document.complain(("services", cycle[0]), message)
     for name, service in model.services.items():
-        visit(name, ())
+        for other, times in Counter(edges[name]).items():
+            if times > 1:
+                message = (
+                    f"names `{other}` in more than one of depends_on, any_of, degrades_without"
+                )
+                document.complain(("services", name), message)
         if service.replicas and service.needs_replicas > sum(service.replicas.values()):
             have = sum(service.replicas.values())
             message = f"{service.needs_replicas} replicas are needed, {have} exist"
             document.complain(("services", name, "needs_replicas"), message)
 
 
+def _check_purchases(model: Model, document: Document) -> None:
+    """Offers and settled purchases stay within what can be had."""
+    fixed, forbidden = model.policies.fixed, model.policies.forbidden
+    path = ("policies", "fixed")
+    for name, offer in model.offers.items():
+        supply = offer.available_gpus // offer.gpus_per_instance
+        if offer.existing_instances > supply:
+            message = f"{offer.existing_instances} instances exceed the {supply} available"
+            document.complain(("offers", name, "existing_instances"), message)
+        elif offer.existing_instances + fixed.emergency.get(name, 0) > supply:
+            message = f"{fixed.emergency[name]} instances more exceed the {supply} available"
+            document.complain((*path, "emergency", name), message)
+        if fixed.emergency.get(name) and name in forbidden.emergency:
+            document.complain((*path, "emergency", name), "is forbidden too")
+    for name, added in fixed.gpus.items():
+        cluster = model.clusters[name]
+        if added % cluster.block_gpus:
+            message = f"{added} GPUs are not whole blocks of {cluster.block_gpus}"
+            document.complain((*path, "gpus", name), message)
+        if cluster.existing_gpus + added > cluster.max_gpus:
+            message = f"{added} GPUs more exceed max_gpus {cluster.max_gpus}"
+            document.complain((*path, "gpus", name), message)
+        if added and name in forbidden.gpus:
+            document.complain((*path, "gpus", name), "is forbidden too")
+    for name, units in fixed.cooling.items():
+        plant = model.plants[name]
+        for unit, added in units.items():
+            if added and unit not in (*plant.existing, *plant.options):
+                message = f"the plant has no `{unit}` among its units and options"
+                document.complain((*path, "cooling", name, unit), message)
+            if added and {name, unit} & set(forbidden.cooling):
+                document.complain((*path, "cooling", name, unit), "is forbidden too")
+
+
 def _check_names(model: Model, document: Document) -> None:
     """Names that differ only in signs would be one name to a solver."""
-    for section in ("regions", "clusters", "cooling_units", "plants", "tiers", "zones", "offers"):
+    for section in (
+        "regions",
+        "clusters",
+        "cooling_units",
+        "plants",
+        "tiers",
+        "zones",
+        "offers",
+        "scenarios",
+    ):
         seen: dict[str, str] = {}
         for name in getattr(model, section):
             folded = "".join(sign if sign.isalnum() else "_" for sign in name)

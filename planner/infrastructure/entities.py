@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, PlainSerializer
+from pydantic.json_schema import SkipJsonSchema
 
 from planner.infrastructure.fields import (
     Amount,
@@ -15,12 +17,14 @@ from planner.infrastructure.fields import (
     Flag,
     Hours,
     Kelvin,
+    LongName,
     Minutes,
     Name,
     NamedEntity,
     PerYear,
     PositiveAmount,
     PositiveCount,
+    ReadOnlyDict,
     Share,
     Table,
     Text,
@@ -185,7 +189,7 @@ class Service(NamedEntity):
 
     plane: Plane
     """Edge, service, state or control plane."""
-    replicas: Table[Count] = Field(default_factory=dict)
+    replicas: Table[Annotated[Count, Field(le=1000)]] = Field(default_factory=dict)
     """Replicas by region; none means that it is not tied to a region."""
     needs_replicas: Count = 1
     """Replicas that must be up."""
@@ -359,6 +363,13 @@ class ServedRule(Entity):
     """Least fraction of demand served in every minute."""
 
 
+Standard = Annotated[
+    Mapping[Severity, tuple[ServedRule, ...]],
+    AfterValidator(ReadOnlyDict),
+    PlainSerializer(dict, when_used="always"),
+]
+
+
 class UnitLoss(Entity):
     """Loss of named units of a plant."""
 
@@ -457,11 +468,13 @@ class OperationsOverride(Entity):
 class Scenario(NamedEntity):
     """Initial failure events with their severity class and frequency."""
 
+    name: SkipJsonSchema[LongName] = Field(default="unnamed", repr=True)
+    """The key the scenario stands under, or the name its family gives it."""
     severity: Severity
     """Row of the survival standard that applies."""
     frequency_per_year: PerYear
     """Expected occurrences in a year."""
-    start_hour: Annotated[float, Field(ge=0, lt=168)] | None = None
+    start_hour: Annotated[Hours, Field(lt=168)] | None = None
     """Hour of the week at minute 0; none means the hour of peak demand."""
     operations: OperationsOverride = OperationsOverride()
     """What is different about the reaction."""
@@ -547,7 +560,7 @@ class Model(NamedEntity):
     """Money terms."""
     policies: Policies = Policies()
     """Rules kept whatever they cost."""
-    standard: dict[Severity, tuple[ServedRule, ...]] = Field(default_factory=dict)
+    standard: Standard = Field(default_factory=dict)
     """Survival standard by severity class."""
     generators: Generators = Generators()
     """Scenario families worked out from the graph."""

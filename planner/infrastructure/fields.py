@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, Any, Self
+from typing import Annotated, NoReturn, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,28 +19,43 @@ from pydantic.json_schema import SkipJsonSchema
 #: No quantity of an infrastructure is larger; beyond it a programme loses its digits.
 LARGEST = 1e12
 
-Name = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")]
+NAME_LENGTH = 64
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$"
+Name = Annotated[str, Strict(), StringConstraints(pattern=_NAME, max_length=NAME_LENGTH)]
+#: Generated names put words before those of entities.
+LongName = Annotated[str, Strict(), StringConstraints(pattern=_NAME, max_length=2 * NAME_LENGTH)]
+#: -0.0 is 0.
+_Number = Annotated[float, Strict(), AfterValidator(lambda value: value + 0.0)]
 Text = Annotated[str, Strict(), StringConstraints(max_length=2000)]
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
 PositiveCount = Annotated[int, Strict(), Field(ge=1, le=10_000_000)]
-Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]
-PositiveAmount = Annotated[float, Strict(), Field(gt=0, le=LARGEST, allow_inf_nan=False)]
-Share = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
-Celsius = Annotated[float, Strict(), Field(ge=-90, le=200, allow_inf_nan=False)]
-Kelvin = Annotated[float, Strict(), Field(ge=0, le=60, allow_inf_nan=False)]
-Minutes = Annotated[float, Strict(), Field(ge=0, le=60 * 24 * 366, allow_inf_nan=False)]
-Hours = Annotated[float, Strict(), Field(ge=0, le=24 * 366, allow_inf_nan=False)]
-PerYear = Annotated[float, Strict(), Field(ge=0, le=100_000, allow_inf_nan=False)]
-Degrees = Annotated[float, Strict(), Field(ge=-180, le=180, allow_inf_nan=False)]
+Amount = Annotated[_Number, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+PositiveAmount = Annotated[_Number, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+Share = Annotated[_Number, Field(ge=0, le=1, allow_inf_nan=False)]
+Celsius = Annotated[_Number, Field(ge=-90, le=200, allow_inf_nan=False)]
+Kelvin = Annotated[_Number, Field(ge=0, le=60, allow_inf_nan=False)]
+Minutes = Annotated[_Number, Field(ge=0, le=60 * 24 * 366, allow_inf_nan=False)]
+Hours = Annotated[_Number, Field(ge=0, le=24 * 366, allow_inf_nan=False)]
+PerYear = Annotated[_Number, Field(ge=0, le=100_000, allow_inf_nan=False)]
+Degrees = Annotated[_Number, Field(ge=-180, le=180, allow_inf_nan=False)]
 
 
-def _read_only(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(dict(value))
+class ReadOnlyDict[K, V](dict[K, V]):
+    """A dictionary that cannot be changed, but copied, compared and sent to another process."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("this table is read-only; `replace()` makes a changed copy of its entity")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    update = pop = popitem = clear = setdefault = _refuse
+
+    def __reduce__(self) -> tuple[type[Self], tuple[dict[K, V]]]:
+        return type(self), (dict(self),)
 
 
 type Table[T] = Annotated[
-    Mapping[Name, T], AfterValidator(_read_only), PlainSerializer(dict, when_used="always")
+    Mapping[Name, T], AfterValidator(ReadOnlyDict), PlainSerializer(dict, when_used="always")
 ]
 
 
@@ -49,7 +63,11 @@ class Entity(BaseModel):
     """A frozen, validated record of a model file."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=True,
     )
 
     def replace(self, **changes: object) -> Self:

@@ -9,6 +9,7 @@ of one), any-of (needs 1) and k-of-n (needs k); a soft dependency needs 0.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 import networkx as nx
@@ -157,17 +158,28 @@ def down_nodes(
     (``cools``), but the simulator lets it heat up first.
     """
     down = set(failed) & set(graph)
-    for name in nx.topological_sort(graph):
-        if name in down:
-            continue
-        up: dict[str, int] = {}
-        for source, _, data in graph.in_edges(name, data=True):
-            if data["relation"] not in ignoring:
-                up[data["group"]] = up.get(data["group"], 0) + (source not in down)
-        needs = graph.nodes[name]["needs"]
-        if any(count < needs[group] for group, count in up.items()):
+    # Loops are allowed (a plant needs a service on the cluster that it cools): what is down is
+    # the least set that the failures force down, found by following them until nothing changes.
+    waiting = deque(graph)
+    queued = set(waiting)
+    while waiting:
+        name = waiting.popleft()
+        queued.discard(name)
+        if name not in down and _short_of_support(graph, name, down, ignoring):
             down.add(name)
+            affected = [other for other in graph.successors(name) if other not in queued]
+            waiting.extend(affected)
+            queued.update(affected)
     return frozenset(down)
+
+
+def _short_of_support(graph: Graph, name: str, down: set[str], ignoring: frozenset[str]) -> bool:
+    up: dict[str, int] = {}
+    for source, _, data in graph.in_edges(name, data=True):
+        if data["relation"] not in ignoring:
+            up[data["group"]] = up.get(data["group"], 0) + (source not in down)
+    needs = graph.nodes[name]["needs"]
+    return any(count < needs[group] for group, count in up.items())
 
 
 def blast_radius(graph: Graph, failed: str) -> frozenset[str]:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.scanner import Scanner, ScannerError
 
 from planner.errors import InputError, Problem
 
 #: Bounds that no honest model reaches; alias bombs and mistaken files do.
 MOST_BYTES = 5_000_000
-MOST_NODES = 400_000
+MOST_NODES = 100_000
 MOST_DEPTH = 40
 
 Path_ = tuple[str | int, ...]
@@ -63,8 +66,21 @@ class Document:
     def complain(self, path: Path_, message: str) -> None:
         """Add a problem at a path."""
         place = self.place(path)
-        where = ".".join(str(part) for part in path)
+        where = printable(".".join(str(part) for part in path))
         self.problems.append(Problem(place.file, place.line, place.column, where, message))
+
+
+def printable(text: str) -> str:
+    """A text on one line of a terminal: signs that would move the cursor are written out."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a file; not so for paths that no file system takes."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def read_bytes(path: Path, shown: str) -> bytes:
@@ -79,8 +95,19 @@ def read_bytes(path: Path, shown: str) -> bytes:
         if path.stat().st_size > MOST_BYTES:
             raise InputError.single(shown, f"larger than {MOST_BYTES:,} bytes")
         return path.read_bytes()
-    except OSError as error:
-        raise InputError.single(shown, f"cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError.single(shown, f"cannot be read: {reason}") from error
+
+
+class _BoundedScanner(Scanner):
+    """Scanner that refuses deep brackets, which cost it time with the square of their depth."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803
+        if self.flow_level >= MOST_DEPTH:
+            mark = self.reader.get_mark()
+            raise ScannerError(None, None, f"more than {MOST_DEPTH} levels", mark)
+        super().fetch_flow_collection_start(TokenClass, to_push)
 
 
 def parse_yaml(content: bytes, file: str) -> Document:
@@ -92,24 +119,45 @@ def parse_yaml(content: bytes, file: str) -> Document:
         If the text is not UTF-8 or not YAML, or its top is not a mapping.
     """
     yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = _BoundedScanner
     try:
-        node = yaml.compose(io.StringIO(content.decode("utf-8-sig")))
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError.single(file, f"is not UTF-8 text: {error.reason}") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError.single(file, f"is not UTF-8 text: {error.reason}", line, 1) from error
+    try:
+        with warnings.catch_warnings():
+            # YAML lets an anchor be used again; the later one holds.
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            node = yaml.compose(io.StringIO(text))
+    except ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        message = f"is not valid YAML: the sign {chr(error.character)!r} must not stand here"
+        raise InputError.single(file, message, line, column) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         message = f"is not valid YAML: {error.problem or error.context}"
         raise InputError.single(file, message, line, column) from error
-    except (YAMLError, RecursionError, ValueError) as error:
-        raise InputError.single(file, f"is not valid YAML: {error}") from error
+    except RecursionError as error:
+        message = f"is nested deeper than {MOST_DEPTH} levels"
+        raise InputError.single(file, message) from error
+    except (YAMLError, ValueError) as error:
+        raise InputError.single(file, f"is not valid YAML: {_first_line(error)}") from error
     if not isinstance(node, MappingNode):
-        raise InputError.single(file, "has no mapping at its top; expected `regions:` and so on", 1)
+        what = "is empty" if node is None else "has no mapping at its top"
+        raise InputError.single(file, f"{what}; expected `regions:` and so on", 1, 1)
     document = Document({}, {(): Place(file, 1, 1)}, texts=[content])
     document.data = _Builder(file, document, yaml).build(node, (), 0)
     if document.problems:
         raise InputError(document.problems)
     return document
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 class _Builder:
@@ -128,6 +176,10 @@ class _Builder:
         if self.nodes > MOST_NODES or depth > MOST_DEPTH:
             message = f"more than {MOST_NODES:,} values or {MOST_DEPTH} levels"
             raise InputError.single(self.file, message, mark.line + 1, mark.column + 1)
+        kind = str(node.tag).rsplit(":", 1)[-1]
+        if not isinstance(node, ScalarNode) and kind not in {"map", "seq"}:
+            self.document.complain(path, f"tag {node.tag} is not accepted")
+            return None
         if isinstance(node, MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, SequenceNode):
@@ -158,52 +210,93 @@ class _Builder:
             return None
         try:
             return self.constructor.construct_object(node)
-        except (YAMLError, ValueError, OverflowError) as error:
-            self.document.complain(path, f"cannot be read as {kind}: {error}")
+        except (YAMLError, ValueError, LookupError, ArithmeticError, TypeError) as error:
+            # The constructors of explicit tags (`!!int ""`, `!!bool maybe`) fail in many ways.
+            self.document.complain(path, f"cannot be read as {kind}: {_first_line(error)}")
             return None
 
 
-def parse_scalar(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """One YAML value, as in ``--set path=value``.
 
     Raises
     ------
-    InputError
-        If the text is not a YAML value.
+    ValueError
+        If the text is not a YAML value; the message says why.
     """
-    return parse_yaml(f"value: {text}\n".encode(), "--set").data["value"]
+    if len(text.splitlines()) > 1:
+        raise ValueError("more than one line")
+    try:
+        content = f"value: {text}\n".encode()
+        return parse_yaml(content, "--set").data["value"]
+    except UnicodeEncodeError as error:
+        raise ValueError(error.reason) from error
+    except InputError as error:
+        raise ValueError(error.problems[0].message) from error
 
 
-def parse_table(content: bytes, file: str, path: Path_) -> Document:
+@dataclass(frozen=True)
+class Columns:
+    """Columns of a table that do not hold a plain value.
+
+    Parameters
+    ----------
+    texts
+        Columns that hold text, even where it looks like a number.
+    lists
+        Columns that hold names separated by ``;``.
+    """
+
+    texts: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
+
+
+def parse_table(content: bytes, file: str, path: Path_, columns: Columns) -> Document:
     """Parse a CSV table with a ``name`` column into the entries of a section.
 
-    A dotted column, ``latency_ms.us-west``, fills a nested field; empty cells are left out;
-    several values in one cell are separated by ``;``.
+    A dotted column, ``latency_ms.us-west``, fills a nested field; empty cells are left out.
 
     Raises
     ------
     InputError
-        If the table has no ``name`` column, a name twice, or rows of the wrong width.
+        If the table has no ``name`` column, a column or a name twice, or rows of the wrong width.
     """
+    rows: list[tuple[int, list[str]]] = []
     try:
-        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError.single(file, f"is not a CSV table: {error}") from error
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        line = 1
+        for row in reader:
+            rows.append((line, row))
+            line = reader.line_num + 1
+    except UnicodeDecodeError as error:
+        raise InputError.single(file, f"is not UTF-8 text: {error.reason}") from error
+    except csv.Error as error:
+        raise InputError.single(file, f"is not a CSV table: {error}", line, 1) from error
     document = Document({}, {path: Place(file, 1, 1)}, texts=[content])
-    header = rows[0] if rows else []
+    header = [column.strip() for column in rows[0][1]] if rows else []
     if "name" not in header:
-        raise InputError.single(file, "needs a `name` column", 1)
-    for line, row in enumerate(rows[1:], start=2):
-        _table_row(document, header, row, (file, line), path)
+        raise InputError.single(file, "needs a `name` column", 1, 1)
+    fields = {column for column in header if header.count(column) > 1}
+    # `latency_ms` beside `latency_ms.us-west`: one is the whole, the other a part of it.
+    fields |= {column for column in header if any(c.startswith(f"{column}.") for c in header)}
+    for column in sorted(fields):
+        message = f"column `{printable(column)}` stands twice"
+        document.problems.append(Problem(file, 1, 1, "", message))
+    for line, row in rows[1:] if not fields else []:
+        _table_row(document, header, row, Place(file, line, 1), path, columns)
     if document.problems:
         raise InputError(document.problems)
     return document
 
 
 def _table_row(
-    document: Document, header: list[str], row: list[str], at: tuple[str, int], path: Path_
+    document: Document,
+    header: list[str],
+    row: list[str],
+    place: Place,
+    path: Path_,
+    columns: Columns,
 ) -> None:
-    place = Place(at[0], at[1], 1)
     if not any(cell.strip() for cell in row):
         return
     if len(row) != len(header):
@@ -215,20 +308,24 @@ def _table_row(
     document.places[(*path, name)] = place
     if name in document.data:
         document.complain((*path, name), "stands twice")
-    entry = document.data.setdefault(name, {})
+        return
+    entry: dict[str, Any] = {}
+    document.data[name] = entry
     for column, cell in cells.items():
         if not cell.strip():
             continue
-        target, parts = entry, column.strip().split(".")
-        for part in parts[:-1]:
-            target = target.setdefault(part, {})
-        target[parts[-1]] = _cell(cell)
-        document.places[(*path, name, *parts)] = place
+        # Names may have dots, fields have none: only the first one leads a level down.
+        head, dot, tail = column.partition(".")
+        if dot:
+            entry.setdefault(head, {})[tail] = _cell(cell)
+        elif head in columns.lists:
+            entry[head] = [part.strip() for part in cell.split(";") if part.strip()]
+        else:
+            entry[head] = cell.strip() if head in columns.texts else _cell(cell)
+        document.places[(*path, name, *((head, tail) if dot else (head,)))] = place
 
 
 def _cell(cell: str) -> Any:
-    if ";" in cell:
-        return [_cell(part) for part in cell.split(";")]
     text = cell.strip()
     for convert in (int, float):
         try:

@@ -155,10 +155,8 @@ def share_cooling(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_
     rest = need_mw.copy()
     for plant in range(capacity_mw.shape[1]):
         wanted = rest * serves[plant]
-        total = wanted.sum(axis=1, keepdims=True)
-        share = np.divide(
-            capacity_mw[:, plant : plant + 1], total, out=np.zeros_like(total), where=total > 0
-        )
-        rest -= wanted * np.minimum(1.0, share)
+        capacity = capacity_mw[:, plant : plant + 1]
+        most = np.maximum(capacity, wanted.sum(axis=1, keepdims=True))
+        rest -= wanted * np.divide(capacity, most, out=np.zeros_like(most), where=most > 0)
     cooled: Floats = need_mw - rest
     return cooled

@@ -80,21 +80,19 @@ def believe(programme: Programme, solution: Solution, stage: Stage | None) -> Be
 
 
 def stage_capacity_mw(case: Case, fleet: Fleet, stage: Stage, plant: str) -> float:
-    """Capacity of a plant in a stage by taking the lost units away one by one, MW."""
+    """Capacity of a plant in a stage by taking the lost units away one by one, MW.
+
+    Units lost by name go first, then the largest of those left.
+    """
     condition = stage.condition
     if plant in condition.plants_down:
         return 0.0
     rise = condition.ambient_rise_c.get(case.model.plants[plant].region, 0.0)
     units = [unit for unit in case.units(plant) if unit in stage.started[plant]]
     sizes = [case.unit_mw(plant, unit, rise) for unit in units]
-    counts = [fleet.units[plant][unit] for unit in units]
-    capacity = capacity_after_losses_mw(sizes, counts, condition.lost_largest.get(plant, 0))
-    named = sum(
-        case.unit_mw(plant, unit, rise) * lost
-        for (hit, unit), lost in condition.lost_units.items()
-        if hit == plant and unit in units
-    )
-    return capacity - named
+    named = stage.named_losses(plant)
+    counts = [fleet.units[plant][unit] - named.get(unit, 0) for unit in units]
+    return capacity_after_losses_mw(sizes, counts, condition.lost_largest.get(plant, 0))
 
 
 def firm_mw(case: Case, fleet: Fleet, plant: str) -> float:

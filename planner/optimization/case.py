@@ -143,12 +143,12 @@ class Case:
         """Unit types that a plant has or may get."""
         return plant_units(self.model, plant)
 
-    def running_units(self, plant: str) -> frozenset[str]:
+    def running_units(self, plant: str) -> tuple[str, ...]:
         """Unit types of a plant that run all the time; none for an emergency plant."""
         if self.model.plants[plant].role == "emergency":
-            return frozenset()
+            return ()
         kinds = self.model.cooling_units
-        return frozenset(unit for unit in self.units(plant) if kinds[unit].mode == "running")
+        return tuple(unit for unit in self.units(plant) if kinds[unit].mode == "running")
 
     def plants_of(self, cluster: str, role: str | None = None) -> tuple[str, ...]:
         """Plants that cool a cluster, of a role or of both."""

@@ -35,7 +35,7 @@ def normal_cooling(programme: Programme) -> None:
             programme.define(row, "mean_heat", cluster)
     for plant, entry in case.model.plants.items():
         if entry.role == "primary":
-            units = [programme.load[plant, unit] for unit in sorted(case.running_units(plant))]
+            units = [programme.load[plant, unit] for unit in case.running_units(plant)]
             heats = [programme.carried[NORMAL, cluster, plant] for cluster in entry.cools]
             programme.define(lpSum(heats) == lpSum(units), "mean_load", plant)
 

@@ -55,6 +55,8 @@ class Programme:
         Purchases: cooling units by (plant, unit), GPU blocks by cluster, instances by offer.
     opened
         Binary by candidate region.
+    holding
+        Binary by region that has no GPUs yet, where a policy asks whether it gets some.
     flow
         Requests per second by (stage label, group label, target); normal operation is ``normal``.
     served
@@ -77,6 +79,7 @@ class Programme:
     blocks: dict[str, LpVariable] = field(default_factory=dict)
     instances: dict[str, LpVariable] = field(default_factory=dict)
     opened: dict[str, LpVariable] = field(default_factory=dict)
+    holding: dict[str, LpVariable] = field(default_factory=dict)
     flow: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
     served: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
     active: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
@@ -120,6 +123,15 @@ class Programme:
         """Reserved instances of an offer after purchases."""
         return 1 * self.instances[offer] + self.case.model.offers[offer].existing_instances
 
+    def in_use(self, region: str) -> LpAffineExpression:
+        """Whether a region holds GPUs after purchases."""
+        for binary in (self.opened.get(region), self.holding.get(region)):
+            if binary is not None:
+                return 1 * binary
+        clusters = [self.case.model.clusters[name] for name in self.case.clusters_in(region)]
+        held = any(cluster.existing_gpus for cluster in clusters)
+        return LpAffineExpression.from_constant(float(held))
+
     def cluster_load(self, stage: str, cluster: str) -> LpAffineExpression:
         """Requests per second served by a cluster in a stage."""
         return lpSum(
@@ -141,6 +153,7 @@ def build(case: Case) -> Programme:
     programme = Programme(case)
     purchases.add_variables(programme)
     purchases.open_regions(programme)
+    purchases.regions_in_use(programme)
     purchases.design_heat(programme)
     purchases.emergency_cover(programme)
     purchases.power_limit(programme)

@@ -15,6 +15,9 @@ q[u]                      ``Case.unit_mw``                       derated capacit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from pulp import LpAffineExpression, lpSum
 
 from planner.infrastructure.fleet import cooling_power_mw_per_mw
@@ -78,10 +81,40 @@ def open_regions(programme: Programme) -> None:
         programme.define(opened <= used, "open_region", region)
 
 
+def regions_in_use(programme: Programme) -> None:
+    """Whether a region that is no candidate and has no GPUs yet gets some, where a policy asks.
+
+    ``b[c] ≤ B[c]·u[r]``, ``u[r] ≤ Σ_c b[c]``
+    """
+    case, policies = programme.case, programme.case.model.policies
+    if not (policies.least_regions or policies.spare_block_per_region):
+        return
+    for region, place in case.model.regions.items():
+        clusters = case.clusters_in(region)
+        empty = not any(case.model.clusters[c].existing_gpus for c in clusters)
+        if place.candidate or not clusters or not empty:
+            continue
+        used = programme.variable("holds_gpus", region, high=1, integer=True)
+        programme.holding[region] = used
+        for cluster in clusters:
+            most = programme.blocks[cluster].upBound or 0.0
+            row = programme.blocks[cluster] <= most * used
+            programme.define(row, "holds_gpus", region, cluster)
+        blocks = lpSum(programme.blocks[c] for c in clusters)
+        programme.define(used <= blocks, "holds_gpus", region)
+
+
 def surviving_capacity(
-    programme: Programme, plant: str, units: frozenset[str], lost: int, rise_c: float
+    programme: Programme,
+    plant: str,
+    units: frozenset[str],
+    lost: int,
+    rise_c: float,
+    named: Mapping[str, int] = MappingProxyType({}),
 ) -> LpAffineExpression:
     """Capacity of some unit types of a plant with their ``lost`` largest units gone, MW.
+
+    Units lost by name, ``named`` by type, are gone before the largest are.
 
     With sizes q[u] the capacity left is ``max over λ of Σ_u min(q_u, λ)·n_u − k·λ`` for λ among the
     sizes and 0. One λ is chosen with binaries w, Σ w = 1:
@@ -91,29 +124,36 @@ def surviving_capacity(
     where M_λ is the most by which another λ can exceed this one within the bounds of n. A single
     size needs no choice.
     """
-    key = (plant, units, lost, rise_c)
+    key = (plant, units, lost, rise_c, frozenset(named.items()))
     if key not in programme.surviving:
-        programme.surviving[key] = _surviving_capacity(programme, plant, units, lost, rise_c)
+        programme.surviving[key] = _surviving_capacity(
+            programme,
+            plant,
+            [u for u in programme.case.units(plant) if u in units],
+            lost,
+            rise_c,
+            named,
+        )
     return programme.surviving[key]
 
 
 def _surviving_capacity(
-    programme: Programme, plant: str, units: frozenset[str], lost: int, rise_c: float
+    programme: Programme,
+    plant: str,
+    units: list[str],
+    lost: int,
+    rise_c: float,
+    named: Mapping[str, int],
 ) -> LpAffineExpression:
-    case = programme.case
-    ordered = [unit for unit in case.units(plant) if unit in units]
-    sizes = {unit: case.unit_mw(plant, unit, rise_c) for unit in ordered}
-    counts = {unit: programme.unit_count(plant, unit) for unit in ordered}
-    bounds = {unit: _count_bounds(programme, plant, unit) for unit in ordered}
-    thresholds = sorted({size for size in sizes.values() if size > 0})
-    if lost and sum(low for low, _ in bounds.values()) < lost:
-        thresholds.insert(0, 0.0)
-    if not lost:
-        thresholds = thresholds[-1:]
+    sizes = {unit: programme.case.unit_mw(plant, unit, rise_c) for unit in units}
+    counts = {unit: programme.unit_count(plant, unit) - named.get(unit, 0) for unit in units}
+    bounds = {unit: _count_bounds(programme, plant, unit, named.get(unit, 0)) for unit in units}
+    thresholds = _thresholds(sizes, bounds, lost)
     lines = [_line(sizes, counts, lost, threshold) for threshold in thresholds]
     if len(lines) <= 1:
         return lines[0] if lines else LpAffineExpression.empty()
-    name = ("left", plant, "_".join(ordered), str(lost), f"{rise_c:g}")
+    gone = [f"{unit}_less_{count}" for unit, count in named.items()]
+    name = ("left", plant, "_".join(units), *gone, str(lost), f"{rise_c:g}")
     left = programme.variable(*name)
     chosen = [
         programme.variable("threshold", *name[1:], str(i), high=1, integer=True)
@@ -131,8 +171,19 @@ def _surviving_capacity(
     return 1 * left
 
 
-def _count_bounds(programme: Programme, plant: str, unit: str) -> tuple[float, float]:
-    existing = programme.case.model.plants[plant].existing.get(unit, 0)
+def _thresholds(
+    sizes: dict[str, float], bounds: dict[str, tuple[float, float]], lost: int
+) -> list[float]:
+    """Sizes that may be the best threshold; 0 where there may be fewer units than are lost."""
+    thresholds = sorted({size for size in sizes.values() if size > 0})
+    if not lost:
+        return thresholds[-1:]
+    least = sum(low for unit, (low, _) in bounds.items() if sizes[unit] > 0)
+    return [0.0, *thresholds] if least < lost else thresholds
+
+
+def _count_bounds(programme: Programme, plant: str, unit: str, gone: int) -> tuple[float, float]:
+    existing = programme.case.model.plants[plant].existing.get(unit, 0) - gone
     variable = programme.units[plant, unit]
     return existing + (variable.lowBound or 0.0), existing + (variable.upBound or 0.0)
 
@@ -242,23 +293,12 @@ def surviving_capacity_share(programme: Programme) -> None:
 
 
 def least_regions(programme: Programme) -> None:
-    """At least so many regions hold GPUs: ``(regions that do) + Σ_r o[r] ≥ least``."""
-    case = programme.case
-    least = case.model.policies.least_regions
-    if not least:
-        return
-    held = {c.region for c in case.model.clusters.values() if c.existing_gpus}
-    used = [1 * opened for opened in programme.opened.values()]
-    for region, place in case.model.regions.items():
-        clusters = case.clusters_in(region)
-        if region in held or place.candidate or not clusters:
-            continue
-        used_here = programme.variable("holds_gpus", region, high=1, integer=True)
-        blocks = lpSum(programme.blocks[c] for c in clusters)
-        programme.define(used_here <= blocks, "holds_gpus", region)
-        used.append(1 * used_here)
-    row = Row("least_regions", "regions", "", "requirement", "regions", float(least))
-    programme.require(lpSum(used) + len(held) >= least, row)
+    """At least so many regions hold GPUs: ``Σ_r u[r] ≥ least``, u = o for candidates."""
+    least = programme.case.model.policies.least_regions
+    if least:
+        used = lpSum(programme.in_use(region) for region in programme.case.model.regions)
+        row = Row("least_regions", "regions", "", "requirement", "regions", float(least))
+        programme.require(used >= least, row)
 
 
 def capital_budget(programme: Programme) -> None:

@@ -159,7 +159,7 @@ def spare_block(programme: Programme) -> None:
             )
             entry = case.model.clusters[spare]
             block = serving_rps(entry.block_gpus, case.gpu(spare).rps, entry.max_utilisation)
-            needed = block * programme.opened[region] if region in programme.opened else block
+            needed = block * programme.in_use(region)
             load = lpSum(programme.cluster_load(NORMAL, c) for c in clusters)
             row = Row("spare_block", region, "", "requirement", "requests/s", block)
             programme.require(load <= room - needed, row, region, spare)
@@ -251,7 +251,7 @@ def plant_capacity(programme: Programme) -> None:
     """A plant carries at most what its surviving, started units can at the moment's ambient.
 
     ``Σ_c q[s,t,c,p] ≤ Σ_u q_u(ambient)·(n[p,u] − lost[s,t,p,u])``, with the thresholds of
-    `surviving_capacity` where the largest units are lost
+    `surviving_capacity` where the largest of what is left are lost too
     """
     case = programme.case
     for stage in case.stages:
@@ -274,13 +274,8 @@ def stage_capacity(programme: Programme, stage: Stage, plant: str) -> LpAffineEx
         return LpAffineExpression.empty()
     rise = condition.ambient_rise_c.get(case.model.plants[plant].region, 0.0)
     lost = condition.lost_largest.get(plant, 0)
-    capacity = surviving_capacity(programme, plant, stage.started[plant], lost, rise)
-    gone = sum(
-        case.unit_mw(plant, unit, rise) * count
-        for (hit, unit), count in condition.lost_units.items()
-        if hit == plant and unit in stage.started[plant]
-    )
-    return capacity - gone
+    named = stage.named_losses(plant)
+    return surviving_capacity(programme, plant, stage.started[plant], lost, rise, named)
 
 
 def stage_power(programme: Programme) -> None:

@@ -95,6 +95,14 @@ class Stage:
         """Length."""
         return (self.end_minute - self.start_minute) / 60
 
+    def named_losses(self, plant: str) -> dict[str, int]:
+        """Units of a plant that are lost by name, by unit type, among those that carry load."""
+        return {
+            unit: count
+            for (hit, unit), count in self.condition.lost_units.items()
+            if hit == plant and unit in self.started[plant]
+        }
+
 
 def cut_stages(model: Model, course: Course, margin: Margin) -> tuple[Stage, ...]:
     """Cut a scenario into stages at lead times, start-up times, deadlines and repairs.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
+from planner.errors import InputError, Problem
 from planner.infrastructure.entities import Event as EventUnion
 from planner.infrastructure.entities import (
     FamilyTerms,
@@ -26,9 +28,23 @@ def all_scenarios(model: Model) -> tuple[Scenario, ...]:
     """Generated and hand-written scenarios, in a fixed order.
 
     A scenario written by hand replaces a generated one of the same name.
+
+    Raises
+    ------
+    InputError
+        If two names are the same or differ only in signs, which makes them one to a solver.
     """
-    generated = {scenario.name: scenario for scenario in _generated(model)}
-    return tuple((generated | dict(model.scenarios)).values())
+    scenarios = [model.scenarios.get(one.name, one) for one in _generated(model)]
+    generated = {scenario.name for scenario in scenarios}
+    scenarios += [one for name, one in model.scenarios.items() if name not in generated]
+    seen: dict[str, str] = {}
+    for scenario in scenarios:
+        folded = re.sub(r"[^A-Za-z0-9]", "_", scenario.name)
+        if folded in seen:
+            message = f"`{scenario.name}` differs from `{seen[folded]}` only in signs or not at all"
+            raise InputError([Problem(model.name, 0, 0, "scenarios", message)])
+        seen[folded] = scenario.name
+    return tuple(scenarios)
 
 
 def _generated(model: Model) -> Iterator[Scenario]:
@@ -95,7 +111,9 @@ def _unit_terms(model: Model, plant: str, count: int) -> tuple[float, float]:
     units, or one unit of each type on offer where none exist.
     """
     entry = model.plants[plant]
-    counts = dict(entry.existing) or dict.fromkeys(plant_units(model, plant), 1)
+    counts = {unit: n for unit, n in entry.existing.items() if n} or dict.fromkeys(
+        plant_units(model, plant), 1
+    )
     units = [(model.cooling_units[unit], n) for unit, n in counts.items()]
     rate = sum(unit.failures_per_year * n for unit, n in units)
     hours = max((unit.repair_hours for unit, _ in units), default=24.0)

@@ -169,10 +169,11 @@ def step(world: World, state: State, history: History, minute: int) -> None:
     interval = world.interval[minute]
     _fail_and_return(world, state, interval, minute)
     cooling_capacity = _cooling_capacity(world, state, interval, minute)
-    powered = _powered(world, state, interval, cooling_capacity, minute)
+    full, powered = _powered(world, state, interval, cooling_capacity, minute)
     capacity = _capacity(world, state, interval, powered, minute)
     load, served = _serve(world, state, history, capacity, minute)
-    _heat(world, state, history, interval, powered, load, cooling_capacity, minute)
+    heat = _heat(world, state, history, powered, load, cooling_capacity, minute)
+    _signal_standby(world, state, interval, heat, full, minute)
     _protect(world, state, history, minute)
     history.load_rps[minute] = load
     history.served_rps[minute] = served
@@ -209,11 +210,11 @@ def _cooling_capacity(world: World, state: State, interval: Floats, minute: int)
 
 def _powered(
     world: World, state: State, interval: Floats, cooling_capacity: Floats, minute: int
-) -> Floats:
-    """GPUs powered, (S, C): all that are not off, within what power and cooling allow.
+) -> tuple[Floats, Floats]:
+    """Full heat of what is not off, and the GPUs powered of it, both of shape (S, C).
 
-    Cooling limits them once operators have reacted. Clusters under checks are powered but take no
-    requests.
+    Power limits them at once, cooling once operators have reacted. Clusters under checks are
+    powered but take no requests.
     """
     clusters = world.clusters
     on = ~state.off | (state.checking > 0)
@@ -231,8 +232,7 @@ def _powered(
         np.where(cooling >= full * (1 - 1e-12), np.inf, cooling),
     )
     reacted = (minute >= world.reaction.reaction)[:, None]
-    powered: Floats = np.where(reacted, coolable, gpus)
-    return powered
+    return full, np.where(reacted, coolable, gpus)
 
 
 def _capacity(world: World, state: State, interval: Floats, powered: Floats, minute: int) -> Floats:
@@ -252,7 +252,11 @@ def _capacity(world: World, state: State, interval: Floats, powered: Floats, min
 def _serve(
     world: World, state: State, history: History, capacity: Floats, minute: int
 ) -> tuple[Floats, Floats]:
-    """Route, admit, queue; return the load of targets (S, N) and requests served by tier (S, K)."""
+    """Route, admit, queue; return the load of targets (S, N) and requests served by tier (S, K).
+
+    The load includes requests from the queue, which spread over the room that is left. They are
+    too late to count as served.
+    """
     state.believed = np.roll(state.believed, 1, axis=0)
     state.believed[0] = capacity
     believed = state.believed[world.reaction.failover, np.arange(len(capacity))]
@@ -270,15 +274,18 @@ def _serve(
     misrouted = routing.load.sum(axis=1) - load.sum(axis=1)
     shed = np.where(by_priority, refused, 0.0) + (demand.sum(axis=(1, 2)) - arrived)
     joining = np.where(by_priority, 0.0, refused) + misrouted
-    room = capacity.sum(axis=1) - load.sum(axis=1)
+    free = np.maximum(capacity - load, 0.0)
+    room = free.sum(axis=1)
     queue = queue_step(
         state.waiting,
         np.maximum(joining, 0.0) * SECONDS,
-        np.maximum(room, 0.0) * SECONDS,
+        room * SECONDS,
         world.reaction.queue_limit,
         world.reaction.patience,
     )
     state.waiting = queue.waiting
+    drained = queue.served / SECONDS / np.maximum(room, NEGLIGIBLE_RPS)
+    load += free * drained[:, None]
     state.short = refused + misrouted > 1e-6 * np.maximum(arrived, 1.0)
     history.demand_rps[minute] = demand.sum(axis=1)
     history.waiting[minute] = queue.waiting
@@ -295,17 +302,15 @@ def _heat(
     world: World,
     state: State,
     history: History,
-    interval: Floats,
     powered: Floats,
     load: Floats,
     cooling_capacity: Floats,
     minute: int,
-) -> None:
-    """Heat of the work done, standby start signals, cooling, temperature one minute later."""
+) -> Floats:
+    """Heat of the work done (returned), cooling, temperature one minute later."""
     clusters = world.clusters
     busy = load[:, : len(clusters.names)] / clusters.rps
     heat = heat_mw(clusters.power_mw, clusters.static_share, powered, busy)
-    _signal_standby(world, state, interval, heat, minute)
     stored = (state.temperature_c - clusters.setpoint_c) * clusters.capacitance / SECONDS
     cooling = share_cooling(heat + stored, cooling_capacity, world.serves)
     history.temperature_c[minute] = state.temperature_c
@@ -314,21 +319,24 @@ def _heat(
     state.temperature_c = temperature_after(
         state.temperature_c, heat, cooling, clusters.capacitance, clusters.setpoint_c, SECONDS
     )
+    return heat
 
 
 def _signal_standby(
-    world: World, state: State, interval: Floats, heat: Floats, minute: int
+    world: World, state: State, interval: Floats, heat: Floats, full: Floats, minute: int
 ) -> None:
     """Standby units get their start signal once running units have fallen short of the heat.
 
-    They start by themselves or, where they need operators, when those react.
+    They start by themselves or, where they need operators, when those react. Operators look at the
+    full heat: they do not leave GPUs off that standby units could cool.
     """
     if not world.standby:
         return
-    running = world.conditions.running_mw[interval] * world.primary
-    short = heat - share_cooling(heat, running, world.serves) > NEGLIGIBLE_MW
-    state.cooling_short |= short @ world.serves.T
     reacted = minute >= world.reaction.reaction
+    wanted = np.where(reacted[:, None], np.maximum(heat, full), heat)
+    running = world.conditions.running_mw[interval] * world.primary
+    short = wanted - share_cooling(wanted, running, world.serves) > NEGLIGIBLE_MW
+    state.cooling_short |= short @ world.serves.T
     for index, one in enumerate(world.standby):
         signal = state.cooling_short[:, one.plant] & (reacted | one.automatic)
         since = state.standby_since[:, index]

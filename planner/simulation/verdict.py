@@ -55,19 +55,36 @@ class Breach:
         at = f"at minute {self.minute:.0f}"
         if self.kind == "served":
             who = "all tiers together" if self.subject == ALL else self.subject
-            return f"{who} {_percent(self.value)} served {at}, {_percent(self.required)} required"
+            value, required = _percents(self.value, self.required)
+            return f"{who} {value} served {at}, {required} required"
         if self.kind == "shutdown":
             return f"{self.subject} shut itself down {at} ({self.value:.0f} °C)"
         if self.kind == "budget":
-            spent, budget = self.value / 1e6, self.required / 1e6
-            return f"emergency spend {spent:.1f} M USD, {budget:.1f} M USD approved"
-        left, least = _percent(self.value), _percent(self.required)
+            return f"emergency spend {self.value:,.0f} USD, {self.required:,.0f} USD approved"
+        left, least = _percents(self.value, self.required)
         return f"{left} of all GPUs left without {self.subject}, {least} required by policy"
 
 
-def _percent(fraction: float) -> str:
-    """Percent with one digit, never rounded up to a full hundred."""
-    return f"{np.floor(fraction * 1000) / 10:.1f} %" if fraction < 1 else "100 %"
+def _percents(value: float, required: float) -> tuple[str, str]:
+    """What is and what should be, in percent with as many digits as tell them apart."""
+    for digits in range(1, 6):
+        texts = _percent(value, digits), _percent(required, digits)
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
+def _percent(fraction: float, digits: int) -> str:
+    """Percent, never rounded up to a full hundred.
+
+    >>> _percent(0.99999, 1), _percent(0.619, 1), _percent(1.0, 1)
+    ('99.9 %', '61.9 %', '100 %')
+    """
+    if fraction >= 1:
+        return "100 %"
+    scale = 10**digits
+    # Rounded before cut off: 0.29 · 100 is a hair less than 29.
+    return f"{np.floor(round(fraction * 100 * scale, 6)) / scale:.{digits}f} %"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ standby units, Z zones, K tiers by priority, V offers, N targets (clusters, then
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -366,7 +367,9 @@ def _reaction(courses: tuple[Course, ...]) -> Reaction:
         shedding=column(
             [np.inf if c.shedding_minute is None else c.shedding_minute for c in courses]
         ),
-        failover=np.array([round(c.operations.failover_minutes) for c in courses], dtype=np.int64),
+        failover=np.array(
+            [math.ceil(c.operations.failover_minutes) for c in courses], dtype=np.int64
+        ),
         restart_check=column([c.operations.restart_check_minutes for c in courses]),
         queue_limit=column([c.operations.queue_limit_requests for c in courses]),
         patience=column([max(1.0, c.operations.patience_minutes) for c in courses]),
@@ -384,6 +387,7 @@ def _demand(
     minutes = np.arange(horizon, dtype=float)
     zones = list(model.zones)
     base = np.array([demand_at(model, course.start_hour, minutes) for course in courses])
+    base = base.reshape(len(courses), len(zones), horizon)
     factor = np.array([[x.demand_factor.get(z, 1.0) for z in zones] for x in conditions])
     by_zone = base.transpose(2, 0, 1) * factor[interval]
     shares = np.array([model.tiers[tier].share for tier in tiers])

@@ -1,0 +1,537 @@
+"""The cheapest plan found by listing every purchase.
+
+Written apart from the programme: rules on purchases are checked in plain Python (N+k by taking away
+every set of k units, shared plants by Hall's condition on every set of clusters), and what is done
+in a scenario is a small linear programme of its own with flows by tier, no groups of tiers, no
+powered GPUs, no thresholds and no scenario left out. Only laws and the stages are shared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import combinations, product
+
+import numpy as np
+from scipy.optimize import linprog
+
+from planner.infrastructure.entities import Cluster, GpuType, Model, Scenario
+from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw, unit_mw
+from planner.infrastructure.graph import offer_in_reach, reachable_regions
+from planner.laws.money import annuity
+from planner.optimization.case import Case
+from planner.optimization.stages import Margin, Stage, cut_stages
+from planner.scenarios.course import lay_out
+from planner.scenarios.demand import load_factor
+
+HOURS = 8760.0
+#: As tight as solvers keep their rows.
+TOLERANCE = 1e-6
+
+
+@dataclass
+class Lp:
+    """A linear programme: minimise cost over non-negative variables."""
+
+    cost: dict[object, float] = field(default_factory=dict)
+    at_most: list[tuple[dict[object, float], float]] = field(default_factory=list)
+    equal: list[tuple[dict[object, float], float]] = field(default_factory=list)
+    constant: float = 0.0
+
+    def least_cost(self) -> float:
+        """Least cost; infinite if nothing is feasible."""
+        names = list(dict.fromkeys([*self.cost, *self._names()]))
+        if not names:
+            feasible = all(right >= -TOLERANCE for _, right in self.at_most)
+            feasible &= all(abs(right) <= TOLERANCE for _, right in self.equal)
+            return self.constant if feasible else math.inf
+        upper, equal = self._matrix(self.at_most, names), self._matrix(self.equal, names)
+        result = linprog([self.cost.get(name, 0.0) for name in names], *upper, *equal)
+        assert result.status in (0, 2), result.message
+        return result.fun + self.constant if result.status == 0 else math.inf
+
+    def _names(self) -> Iterator[object]:
+        for row, _ in (*self.at_most, *self.equal):
+            yield from row
+
+    @staticmethod
+    def _matrix(
+        rows: list[tuple[dict[object, float], float]], names: list[object]
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        if not rows:
+            return None, None
+        column = {name: index for index, name in enumerate(names)}
+        matrix = np.zeros((len(rows), len(names)))
+        for index, (row, _) in enumerate(rows):
+            for name, coefficient in row.items():
+                matrix[index, column[name]] = coefficient
+        return matrix, np.array([right for _, right in rows])
+
+
+def total(*rows: Mapping[object, float], times: float = 1.0) -> dict[object, float]:
+    """Sum of linear expressions."""
+    result: dict[object, float] = {}
+    for row in rows:
+        for name, coefficient in row.items():
+            result[name] = result.get(name, 0.0) + times * coefficient
+    return result
+
+
+def cheapest(
+    model: Model, scenarios: tuple[Scenario, ...], margins: Mapping[str, Margin]
+) -> tuple[float, Fleet | None]:
+    """Least yearly cost of all purchases and the fleet that has it; infinite if none will do."""
+    world = World(model, scenarios, margins)
+    ranked = sorted(
+        ((world.fixed_cost(fleet), i, fleet) for i, fleet in enumerate(fleets(model))),
+        key=lambda entry: entry[:2],
+    )
+    best, winner = math.inf, None
+    for fixed, _, fleet in ranked:
+        if fixed >= best:
+            break
+        cost = fixed + world.running_cost(fleet) if world.allows(fleet) else math.inf
+        if cost < best:
+            best, winner = cost, fleet
+    return best, winner
+
+
+def fleets(model: Model) -> Iterator[Fleet]:
+    """Every fleet that the bounds on purchases allow."""
+    fixed, barred = model.policies.fixed, model.policies.forbidden
+    keys: list[tuple[str, ...]] = []
+    choices: list[range] = []
+
+    def add(key: tuple[str, ...], settled: int | None, most: int) -> None:
+        keys.append(key)
+        choices.append(range(most + 1) if settled is None else range(settled, settled + 1))
+
+    for name, plant in model.plants.items():
+        for unit in model.cooling_units:
+            if unit in plant.options and not {name, unit} & set(barred.cooling):
+                add(("unit", name, unit), fixed.cooling.get(name, {}).get(unit), plant.max_added)
+            elif unit in (*plant.options, *plant.existing):
+                add(("unit", name, unit), fixed.cooling.get(name, {}).get(unit), 0)
+    for name, one in model.clusters.items():
+        most = 0 if name in barred.gpus else (one.max_gpus - one.existing_gpus) // one.block_gpus
+        settled = fixed.gpus.get(name)
+        add(("block", name), None if settled is None else settled // one.block_gpus, most)
+    for name, offer in model.offers.items():
+        most = offer.available_gpus // offer.gpus_per_instance - offer.existing_instances
+        settled = fixed.emergency.get(name)
+        add(("instance", name), settled, 0 if name in barred.emergency else max(0, most))
+    for numbers in product(*choices):
+        bought = dict(zip(keys, numbers, strict=True))
+        yield _fleet(model, bought)
+
+
+def _fleet(model: Model, bought: Mapping[tuple[str, ...], int]) -> Fleet:
+    gpus = {name: bought["block", name] * one.block_gpus for name, one in model.clusters.items()}
+    opened = {
+        model.clusters[name].region
+        for name, added in gpus.items()
+        if added and model.regions[model.clusters[name].region].candidate
+    }
+    return Fleet.after(
+        model,
+        {(key[1], key[2]): n for key, n in bought.items() if key[0] == "unit"},
+        gpus,
+        {key[1]: n for key, n in bought.items() if key[0] == "instance"},
+        frozenset(opened),
+    )
+
+
+@cache
+def left_after_loss(units: tuple[float, ...], lost: int) -> float:
+    """Least capacity left over all ways of losing so many units, by trying every one."""
+    gone = min(lost, len(units))
+    whole = math.fsum(units)
+    return min(whole - math.fsum(taken) for taken in combinations(units, gone))
+
+
+class World:
+    """A model with its scenarios, and what a fleet costs in it."""
+
+    def __init__(
+        self, model: Model, scenarios: tuple[Scenario, ...], margins: Mapping[str, Margin]
+    ) -> None:
+        self.model = model
+        self.case = Case(model, scenarios, margins)
+        self.transport = any(
+            zone.transport_usd_per_million_requests for zone in model.zones.values()
+        )
+        self.stages = {
+            scenario.name: cut_stages(
+                model,
+                lay_out(model, self.case.graph, scenario),
+                margins.get(scenario.name, Margin()),
+            )
+            for scenario in scenarios
+        }
+
+    # what is bought
+
+    def allows(self, fleet: Fleet) -> bool:
+        """Whether a fleet keeps every rule on purchases."""
+        return (
+            self._regions_open(fleet)
+            and self._covered(fleet, "primary", 1.0)
+            and self._covered(fleet, "emergency", self.model.policies.emergency_cooling_share)
+            and self._powered(fleet)
+            and self._policies_kept(fleet)
+            and self._enough(fleet)
+        )
+
+    def _enough(self, fleet: Fleet) -> bool:
+        """Whether all GPUs together serve the normal peak; saves hopeless linear programmes."""
+        room = sum(self._room(fleet, cluster) for cluster in self.model.clusters)
+        return room >= sum(zone.demand_rps for zone in self.model.zones.values()) - TOLERANCE
+
+    def _added(self, fleet: Fleet, plant: str, unit: str) -> int:
+        return fleet.units[plant][unit] - self.model.plants[plant].existing.get(unit, 0)
+
+    def _regions_open(self, fleet: Fleet) -> bool:
+        return not any(
+            self.model.regions[self.model.plants[plant].region].candidate
+            and self.model.plants[plant].region not in fleet.opened
+            and any(units.values())
+            for plant, units in fleet.units.items()
+        )
+
+    def _gpu(self, cluster: str) -> GpuType:
+        return self.model.gpus[self.model.clusters[cluster].gpu]
+
+    def _full_heat(self, fleet: Fleet, cluster: str) -> float:
+        return self._gpu(cluster).power_mw * fleet.gpus[cluster]
+
+    def _covered(self, fleet: Fleet, role: str, share: float) -> bool:
+        """Every set of clusters has plants enough for its heat (Hall's condition)."""
+        plants = {name: one for name, one in self.model.plants.items() if one.role == role}
+        firm = {
+            name: left_after_loss(self._units(fleet, name, list(fleet.units[name])), one.redundancy)
+            for name, one in plants.items()
+        }
+        for size in range(1, len(self.model.clusters) + 1):
+            for some in combinations(self.model.clusters, size):
+                heat = share * sum(self._full_heat(fleet, cluster) for cluster in some)
+                cooling = sum(firm[p] for p, one in plants.items() if set(one.cools) & set(some))
+                if heat > cooling + TOLERANCE:
+                    return False
+        return True
+
+    def _units(
+        self, fleet: Fleet, plant: str, kinds: list[str], rise: float = 0.0
+    ) -> tuple[float, ...]:
+        """Size of every single unit of a plant."""
+        return tuple(
+            sorted(
+                size
+                for kind in kinds
+                for size in [unit_mw(self.model, plant, kind, rise)] * fleet.units[plant][kind]
+            )
+        )
+
+    def _powered(self, fleet: Fleet) -> bool:
+        for region, place in self.model.regions.items():
+            heat = sum(self._full_heat(fleet, c) for c in self.case.clusters_in(region))
+            power = heat * (1 + cooling_power_mw_per_mw(self.model, region, ("primary",)))
+            feeds = [one.capacity_mw for one in self.model.feeds.values() if one.region == region]
+            if power > min([place.power_limit_mw, *([sum(feeds)] if feeds else [])]) + TOLERANCE:
+                return False
+        return True
+
+    def _policies_kept(self, fleet: Fleet) -> bool:
+        policies = self.model.policies
+        everything = sum(fleet.gpus.values())
+        used = set()
+        for region in self.model.regions:
+            here = sum(fleet.gpus[c] for c in self.case.clusters_in(region))
+            used |= {region} if here else set()
+            if everything - here < policies.surviving_capacity_share * everything - TOLERANCE:
+                return False
+        budget = policies.capital_budget_usd
+        if budget is not None and self._capital(fleet) > budget * (1 + TOLERANCE):
+            return False
+        return len(used) >= policies.least_regions
+
+    # what it costs before anything runs
+
+    def _capital(self, fleet: Fleet) -> float:
+        return sum(capital for capital, _ in self._prices(fleet))
+
+    def fixed_cost(self, fleet: Fleet) -> float:
+        """Yearly cost of owning a fleet."""
+        return sum(yearly for _, yearly in self._prices(fleet))
+
+    def _prices(self, fleet: Fleet) -> Iterator[tuple[float, float]]:
+        """Capital and yearly cost of everything in a fleet."""
+        model, rate = self.model, self.model.finance.discount_rate
+        for plant, units in fleet.units.items():
+            for unit, count in units.items():
+                kind = model.cooling_units[unit]
+                capital = kind.capital_usd * self._added(fleet, plant, unit)
+                upkeep = kind.capital_usd * kind.maintenance_share_per_year * count
+                yield capital, capital * annuity(rate, kind.life_years) + upkeep
+        for cluster, count in fleet.gpus.items():
+            gpu = self._gpu(cluster)
+            added = count - model.clusters[cluster].existing_gpus
+            machines, building = added * gpu.capital_usd, added * gpu.facility_usd
+            yearly = machines * annuity(rate, gpu.life_years)
+            yearly += building * annuity(rate, gpu.facility_life_years)
+            price = gpu.capital_usd + gpu.facility_usd
+            yearly += count * price * gpu.maintenance_share_per_year
+            yield machines + building, yearly
+        for region in fleet.opened:
+            place = model.regions[region]
+            yearly = place.fixed_usd * annuity(rate, place.life_years) + place.fixed_usd_per_year
+            yield place.fixed_usd, yearly
+        for offer, count in fleet.instances.items():
+            yield 0.0, model.offers[offer].retainer_usd_per_instance_year * count
+
+    # what it costs to run and to fail
+
+    def running_cost(self, fleet: Fleet) -> float:
+        """Yearly cost of normal operation and of all scenarios; infinite if one is not survived."""
+        cost = self._normal(fleet).least_cost()
+        for name, stages in self.stages.items():
+            if math.isinf(cost):
+                break
+            once = self._scenario(fleet, stages).least_cost()
+            # Transport in a scenario that binds nothing is that of normal operation.
+            ignored = self.transport and name not in self.case.stages_by_scenario
+            frequency = stages[0].course.scenario.frequency_per_year
+            cost += (0.0 if ignored else frequency) * once if math.isfinite(once) else math.inf
+        return cost
+
+    def _transport_price(self, zone: str, region: str | None) -> float:
+        prices = self.model.zones[zone].transport_usd_per_million_requests
+        return prices.get(region or "", 0.0) * 3600 / 1e6
+
+    def _room(self, fleet: Fleet, cluster: str) -> float:
+        utilisation = self.model.clusters[cluster].max_utilisation
+        return self._gpu(cluster).rps * utilisation * fleet.gpus[cluster]
+
+    def _flows(self, down: frozenset[str], stage: str) -> dict[tuple[str, str], list[tuple]]:
+        """Flow variables by zone and tier to the clusters within its latency."""
+        return {
+            (zone, tier): [
+                (stage, zone, tier, cluster)
+                for cluster, entry in self.model.clusters.items()
+                if entry.region in reachable_regions(self.model, zone, tier) and cluster not in down
+            ]
+            for zone in self.model.zones
+            for tier in self.model.tiers
+        }
+
+    def _normal(self, fleet: Fleet) -> Lp:
+        lp, factor = Lp(), load_factor(self.model)
+        flows = self._flows(frozenset(), "normal")
+        for (zone, tier), variables in flows.items():
+            peak = self.model.zones[zone].demand_rps * self.model.tiers[tier].share
+            lp.equal.append((dict.fromkeys(variables, 1.0), peak))
+            for variable in variables:
+                region = self.model.clusters[variable[3]].region
+                lp.cost[variable] = HOURS * factor * self._transport_price(zone, region)
+        everything = [variable for variables in flows.values() for variable in variables]
+        for cluster in self.model.clusters:
+            load = {v: 1.0 for v in everything if v[3] == cluster}
+            lp.at_most.append((load, self._room(fleet, cluster)))
+            self._mean_heat(lp, fleet, cluster, total(load, times=factor))
+        self._spare_blocks(lp, fleet, everything)
+        for plant, one in self.model.plants.items():
+            if one.role == "primary":
+                self._mean_cooling(lp, fleet, plant)
+        return lp
+
+    def _mean_heat(
+        self, lp: Lp, fleet: Fleet, cluster: str, load: Mapping[object, float]
+    ) -> None:
+        gpu, entry = self._gpu(cluster), self.model.clusters[cluster]
+        static = gpu.power_mw * gpu.static_share * fleet.gpus[cluster]
+        dynamic = total(load, times=gpu.power_mw * (1 - gpu.static_share) / gpu.rps)
+        price = HOURS * self.model.regions[entry.region].electricity_usd_per_mwh
+        lp.constant += price * static
+        lp.cost = total(lp.cost, total(dynamic, times=price))
+        carried = {("mean", cluster, p): -1.0 for p in self.case.plants_of(cluster, "primary")}
+        lp.equal.append((total(dynamic, carried), -static))
+
+    def _mean_cooling(self, lp: Lp, fleet: Fleet, plant: str) -> None:
+        one = self.model.plants[plant]
+        price = HOURS * self.model.regions[one.region].electricity_usd_per_mwh
+        work: dict[object, float] = {}
+        for unit, count in fleet.units[plant].items():
+            kind = self.model.cooling_units[unit]
+            if kind.mode == "running":
+                variable = ("work", plant, unit)
+                lp.cost[variable] = price * kind.power_mw_per_mw
+                lp.at_most.append(({variable: 1.0}, unit_mw(self.model, plant, unit) * count))
+                work[variable] = -1.0
+        lp.equal.append((total({("mean", c, plant): 1.0 for c in one.cools}, work), 0.0))
+
+    def _spare_blocks(self, lp: Lp, fleet: Fleet, everything: list[tuple]) -> None:
+        if not self.model.policies.spare_block_per_region:
+            return
+        for region in self.model.regions:
+            clusters = self.case.clusters_in(region)
+            if not any(fleet.gpus[cluster] for cluster in clusters):
+                continue
+            spare = max(
+                self._gpu(c).rps
+                * self.model.clusters[c].max_utilisation
+                * self.model.clusters[c].block_gpus
+                for c in clusters
+            )
+            room = sum(self._room(fleet, cluster) for cluster in clusters)
+            load = {v: 1.0 for v in everything if v[3] in clusters}
+            lp.at_most.append((load, room - spare))
+
+    def _scenario(self, fleet: Fleet, stages: tuple[Stage, ...]) -> Lp:
+        """Everything that happens in a scenario, once."""
+        lp = Lp()
+        spend: dict[object, float] = {}
+        stored: dict[str, dict[object, float]] = {}
+        for stage in stages:
+            flows = self._stage_flows(stage)
+            spend = total(spend, self._serve(lp, fleet, stage, flows))
+            self._cool(lp, fleet, stage, flows, stored)
+        lp.at_most.append((spend, self.model.finance.emergency_budget_usd))
+        lp.cost = total(lp.cost, spend)
+        for cluster, heat in stored.items():
+            entry, gpu = self.model.clusters[cluster], self._gpu(cluster)
+            capacitance = entry.capacitance_mj_per_k_per_mw * gpu.power_mw * fleet.gpus[cluster]
+            lp.at_most.append((heat, (entry.throttle_c - entry.setpoint_c) * capacitance))
+        return lp
+
+    def _stage_flows(self, stage: Stage) -> dict[tuple[str, str], list[tuple]]:
+        flows = self._flows(stage.condition.clusters_down, stage.label)
+        for (zone, tier), variables in flows.items():
+            variables += [
+                (stage.label, zone, tier, offer)
+                for offer in stage.offers
+                if offer_in_reach(self.model, zone, offer, self.model.tiers[tier])
+            ]
+        return flows
+
+    def _serve(
+        self, lp: Lp, fleet: Fleet, stage: Stage, flows: dict[tuple[str, str], list[tuple]]
+    ) -> dict[object, float]:
+        """Add demand, floors, losses and clouds of a stage; return its emergency spend."""
+        model = self.model
+        for (zone, tier), variables in flows.items():
+            entry, demand = model.tiers[tier], stage.demand_rps[zone, tier]
+            lp.at_most.append((dict.fromkeys(variables, 1.0), demand))
+            worth = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
+            worth *= stage.hours * 3.6
+            lp.constant += worth * (demand + stage.down_rps.get((zone, tier), 0.0))
+            for variable in variables:
+                place = model.clusters.get(variable[3]) or model.offers[variable[3]]
+                price = self._transport_price(zone, place.region)
+                lp.cost[variable] = stage.hours * price - worth
+        for name, least in stage.floors.items():
+            keys = [key for key in flows if name in ("all", key[1])]
+            demand = sum(stage.demand_rps[key] + stage.down_rps.get(key, 0.0) for key in keys)
+            served = {variable: -1.0 for key in keys for variable in flows[key]}
+            lp.at_most.append((served, -least * demand))
+        spend: dict[object, float] = {}
+        for offer in stage.offers:
+            terms = model.offers[offer]
+            load = {v: 1.0 for some in flows.values() for v in some if v[3] == offer}
+            gpus = fleet.instances[offer] * terms.gpus_per_instance
+            lp.at_most.append((load, terms.rps_per_gpu * gpus))
+            price = terms.usd_per_instance_hour * terms.surge_multiplier / terms.gpus_per_instance
+            spend = total(spend, total(load, times=stage.hours * price / terms.rps_per_gpu))
+        return spend
+
+    def _cool(
+        self,
+        lp: Lp,
+        fleet: Fleet,
+        stage: Stage,
+        flows: dict[tuple[str, str], list[tuple]],
+        stored: dict[str, dict[object, float]],
+    ) -> None:
+        """Add capacity, heat and power of a stage, for every cluster that is up."""
+        up = [c for c in self.model.clusters if c not in stage.condition.clusters_down]
+        heats: dict[str, tuple[dict[object, float], float]] = {}
+        for cluster in up:
+            load = {v: 1.0 for some in flows.values() for v in some if v[3] == cluster}
+            lp.at_most.append((load, self._room(fleet, cluster)))
+            heats[cluster] = self._heat(fleet, stage, cluster, load)
+            self._carry(lp, fleet, stage, cluster, heats[cluster], stored)
+        for plant, one in self.model.plants.items():
+            carried = {(stage.label, "carried", c, plant): 1.0 for c in one.cools if c in up}
+            lp.at_most.append((carried, self._capacity(fleet, stage, plant)))
+        for region, power in stage.condition.power_mw.items():
+            if power != self.case.normal.power_mw[region]:
+                factor = 1 + cooling_power_mw_per_mw(self.model, region, ("primary", "emergency"))
+                here = [heats[c] for c in self.case.clusters_in(region) if c in up]
+                row = total(*(row for row, _ in here), times=factor)
+                lp.at_most.append((row, power - factor * sum(base for _, base in here)))
+
+    def _heat(
+        self, fleet: Fleet, stage: Stage, cluster: str, load: Mapping[object, float]
+    ) -> tuple[dict[object, float], float]:
+        """Heat by request and without any; after the reaction idle GPUs are switched off."""
+        gpu, entry = self._gpu(cluster), self.model.clusters[cluster]
+        dynamic = gpu.power_mw * (1 - gpu.static_share) / gpu.rps
+        static = gpu.power_mw * gpu.static_share
+        if not self._off(stage, cluster):
+            return total(load, times=dynamic), static * fleet.gpus[cluster]
+        return total(load, times=dynamic + static / (gpu.rps * entry.max_utilisation)), 0.0
+
+    def _off(self, stage: Stage, cluster: str) -> bool:
+        """Whether operators may have switched GPUs off: after something of theirs has failed."""
+        condition = stage.condition
+        region = self.model.clusters[cluster].region
+        hit = {*condition.plants_down, *condition.lost_largest}
+        hit |= {plant for plant, _ in condition.lost_units}
+        trouble = hit & set(self.case.plants_of(cluster, "primary"))
+        hot = condition.ambient_rise_c.get(region) or self.case.margin(stage.scenario).heat
+        dark = condition.power_mw.get(region) != self.case.normal.power_mw.get(region)
+        return stage.reacted and bool(trouble or hot or dark)
+
+    def _carry(
+        self,
+        lp: Lp,
+        fleet: Fleet,
+        stage: Stage,
+        cluster: str,
+        heat: tuple[dict[object, float], float],
+        stored: dict[str, dict[object, float]],
+    ) -> None:
+        """Carry the heat of a cluster away, or store it until operators react."""
+        margin = 1 + self.case.margin(stage.scenario).heat
+        carried = {
+            (stage.label, "carried", cluster, plant): -1.0
+            for plant in self.case.plants_of(cluster)
+        }
+        row, base = heat
+        if stage.reacted:
+            lp.at_most.append((total(total(row, times=margin), carried), -margin * base))
+            return
+        full = self._limit_heat(fleet, self._gpu(cluster), self.model.clusters[cluster], cluster)
+        short = (stage.label, "short", cluster)
+        lp.at_most.append((total(carried, {short: -1.0}), -margin * full))
+        more = {short: stage.hours * 3600}
+        stored[cluster] = total(stored.get(cluster, {}), more)
+
+    @staticmethod
+    def _limit_heat(fleet: Fleet, gpu: GpuType, entry: Cluster, cluster: str) -> float:
+        share = gpu.static_share + (1 - gpu.static_share) * entry.max_utilisation
+        return gpu.power_mw * share * fleet.gpus[cluster]
+
+    def _capacity(self, fleet: Fleet, stage: Stage, plant: str) -> float:
+        """Capacity of a plant: named units go first, then the largest of those left."""
+        condition = stage.condition
+        if plant in condition.plants_down:
+            return 0.0
+        rise = condition.ambient_rise_c.get(self.model.plants[plant].region, 0.0)
+        kinds = [unit for unit in fleet.units[plant] if unit in stage.started[plant]]
+        units = list(self._units(fleet, plant, kinds, rise))
+        for (hit, unit), lost in condition.lost_units.items():
+            if hit == plant and unit in kinds:
+                for _ in range(lost):
+                    units.remove(unit_mw(self.model, plant, unit, rise))
+        return left_after_loss(tuple(units), condition.lost_largest.get(plant, 0))

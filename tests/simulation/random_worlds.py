@@ -1,0 +1,169 @@
+"""Random small models, made from `tiny`, and random failures of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from planner.infrastructure.entities import (
+    Event,
+    Feed,
+    Heat,
+    LargestUnitsLoss,
+    Model,
+    NodeLoss,
+    Operations,
+    RestorationPhase,
+    Scenario,
+    Simulation,
+    Surge,
+    UnitLoss,
+)
+
+HORIZON = 150
+
+PHASES = (
+    (),
+    (RestorationPhase(capacity=0.25, minutes=10), RestorationPhase(capacity=0.5, minutes=15)),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model and what happens to it."""
+
+    model: Model
+    scenarios: tuple[Scenario, ...]
+
+
+operations = st.builds(
+    Operations,
+    detection_minutes=st.sampled_from([0.0, 2.0, 5.0, 60.0]),
+    response_minutes=st.sampled_from([0.0, 3.5, 10.0]),
+    approval_minutes=st.sampled_from([0.0, 5.0]),
+    failover_minutes=st.sampled_from([0.0, 1.0, 4.0]),
+    priority_shedding=st.sampled_from(["automatic", "operator", "none"]),
+    restart_check_minutes=st.sampled_from([0.0, 5.0, 15.0]),
+    restoration=st.sampled_from(PHASES),
+    queue_limit_requests=st.sampled_from([0.0, 1000.0, 1e6]),
+    patience_minutes=st.sampled_from([0.5, 2.0, 10.0]),
+)
+
+
+@st.composite
+def feeds(draw: st.DrawFn) -> dict[str, Feed]:
+    found = {}
+    for region in ("west", "east"):
+        for number in range(draw(st.integers(0, 2))):
+            name = f"{region}-feed-{number}"
+            found[name] = Feed(
+                name=name,
+                region=region,
+                capacity_mw=draw(st.sampled_from([4.0, 12.0])),
+                ups_minutes=draw(st.sampled_from([0.0, 3.0, 15.0])),
+                generator_mw=draw(st.sampled_from([0.0, 3.0, 12.0])),
+                generator_start_minutes=draw(st.sampled_from([1.0, 5.0])),
+                generator_hours=draw(st.sampled_from([0.5, 48.0])),
+            )
+    return found
+
+
+@st.composite
+def models(draw: st.DrawFn, tiny: Model) -> Model:
+    """`tiny` with other numbers of everything, other demand and other operations."""
+    clusters = {
+        name: entry.replace(
+            existing_gpus=draw(st.sampled_from([0, 300, 700, 1500])),
+            max_utilisation=draw(st.sampled_from([0.7, 0.95, 1.0])),
+            capacitance_mj_per_k_per_mw=draw(st.sampled_from([3.0, 10.0, 29.2])),
+        )
+        for name, entry in tiny.clusters.items()
+    }
+    shared = draw(st.booleans())
+    plants = {
+        name: entry.replace(
+            existing={
+                unit: draw(st.integers(0, 4))
+                for unit in dict.fromkeys([*entry.existing, *entry.options, "air-1"])
+            },
+            automatic=draw(st.booleans()),
+            cools=tuple(tiny.clusters) if shared else entry.cools,
+        )
+        for name, entry in tiny.plants.items()
+    }
+    gpu = tiny.gpus["accelerator"].replace(static_share=draw(st.sampled_from([0.0, 0.5, 1.0])))
+    tiers = {
+        name: entry.replace(latency_limit_ms=draw(st.sampled_from([20.0, 300.0])))
+        for name, entry in tiny.tiers.items()
+    }
+    zones = {
+        name: entry.replace(demand_rps=draw(st.sampled_from([0.0, 100.0, 400.0, 900.0])))
+        for name, entry in tiny.zones.items()
+    }
+    cloud = tiny.offers["cloud"].replace(
+        existing_instances=draw(st.integers(0, 60)),
+        lead_time_minutes=draw(st.sampled_from([0.0, 7.5, 30.0])),
+        region=draw(st.sampled_from([None, "east"])),
+    )
+    return tiny.replace(
+        gpus={"accelerator": gpu},
+        clusters=clusters,
+        plants=plants,
+        tiers=tiers,
+        zones=zones,
+        offers={"cloud": cloud},
+        feeds=draw(feeds()),
+        operations=draw(operations),
+        simulation=Simulation(horizon_minutes=float(HORIZON)),
+    )
+
+
+@st.composite
+def events(draw: st.DrawFn, model: Model) -> Event:
+    """Something that can happen to a model."""
+    kinds = ["units", "largest-units", "heat", "surge", "plant", "region", "provider", "cluster"]
+    kind = draw(st.sampled_from([*kinds, "feed"] if model.feeds else kinds))
+    when = {
+        "kind": kind,
+        "at_minute": draw(st.sampled_from([0.0, 7.0, 40.0])),
+        "repair_minutes": draw(st.sampled_from([1.0, 12.5, 60.0, 1000.0])),
+    }
+    plant = draw(st.sampled_from(list(model.plants)))
+    if kind == "units":
+        unit = draw(st.sampled_from(list(model.plants[plant].existing)))
+        return UnitLoss(**when, plant=plant, unit=unit, count=draw(st.integers(1, 3)))
+    if kind == "largest-units":
+        return LargestUnitsLoss(**when, plant=plant, count=draw(st.integers(1, 3)))
+    if kind == "heat":
+        region = draw(st.sampled_from(list(model.regions)))
+        return Heat(**when, region=region, rise_c=draw(st.sampled_from([2.0, 10.0])))
+    if kind == "surge":
+        zones = draw(st.sampled_from([(), ("west-users",)]))
+        return Surge(**when, zones=zones, factor=draw(st.sampled_from([0.5, 1.2, 3.0])))
+    names = {
+        "plant": list(model.plants),
+        "region": list(model.regions),
+        "provider": ["cloudy"],
+        "cluster": list(model.clusters),
+        "feed": list(model.feeds),
+    }
+    return NodeLoss(**when, name=draw(st.sampled_from(names[kind])))
+
+
+@st.composite
+def cases(draw: st.DrawFn, tiny: Model, most: int = 3) -> Case:
+    """A random model with up to so many random scenarios."""
+    model = draw(models(tiny))
+    return Case(
+        model,
+        tuple(
+            Scenario(
+                name=f"case-{number}",
+                severity="common",
+                frequency_per_year=0.1,
+                events=tuple(draw(st.lists(events(model), min_size=1, max_size=3))),
+            )
+            for number in range(draw(st.integers(1, most)))
+        ),
+    )

@@ -1,0 +1,83 @@
+"""Scenarios simulated together do not know of each other, nor of the end of the simulation."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulation.random_worlds import cases
+
+from planner.infrastructure.entities import Model, Scenario, Simulation
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.loading import LoadedModel
+from planner.simulation.cascade import History, simulate
+from planner.simulation.verdict import judge
+
+PROPERTY = settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+#: Records that are final values of the state, without a time axis.
+FINAL = ("order_minute", "standby_since")
+
+
+def history_of(model: Model, scenarios: tuple[Scenario, ...]) -> History:
+    return simulate(model, Fleet.existing(model), scenarios)[1]
+
+
+def assert_same(one: History, other: History, left: slice, right: slice) -> None:
+    """Records of some scenarios of one run equal those of another."""
+    for field in fields(History):
+        first, second = getattr(one, field.name), getattr(other, field.name)
+        if field.name in FINAL:
+            first, second = first[left], second[right]
+        else:
+            first, second = first[:, left], second[:, right]
+        assert np.allclose(first, second, rtol=1e-9, atol=1e-9), field.name
+
+
+@PROPERTY
+@given(data=st.data())
+def test_together_is_the_same_as_each_alone(data: st.DataObject, tiny: LoadedModel) -> None:
+    case = data.draw(cases(tiny.model))
+    together = history_of(case.model, case.scenarios)
+    for index, scenario in enumerate(case.scenarios):
+        alone = history_of(case.model, (scenario,))
+        assert_same(together, alone, slice(index, index + 1), slice(0, 1))
+
+
+@PROPERTY
+@given(data=st.data())
+def test_order_of_scenarios_does_not_matter(data: st.DataObject, tiny: LoadedModel) -> None:
+    case = data.draw(cases(tiny.model, most=4))
+    forward = history_of(case.model, case.scenarios)
+    backward = history_of(case.model, case.scenarios[::-1])
+    count = len(case.scenarios)
+    for index in range(count):
+        mirrored = count - 1 - index
+        assert_same(
+            forward, backward, slice(index, index + 1), slice(mirrored, mirrored + 1)
+        )
+
+
+@PROPERTY
+@given(data=st.data(), horizon=st.integers(1, 100))
+def test_what_happens_does_not_depend_on_how_long_one_looks(
+    data: st.DataObject, horizon: int, tiny: LoadedModel
+) -> None:
+    case = data.draw(cases(tiny.model))
+    short = case.model.replace(simulation=Simulation(horizon_minutes=float(horizon)))
+    whole, part = history_of(case.model, case.scenarios), history_of(short, case.scenarios)
+    for field in fields(History):
+        if field.name not in FINAL:
+            first, second = getattr(whole, field.name)[:horizon], getattr(part, field.name)
+            assert np.allclose(first, second, rtol=1e-12, atol=1e-12), field.name
+
+
+def test_nothing_to_simulate_is_no_error(tiny: LoadedModel) -> None:
+    assert judge(tiny.model, Fleet.existing(tiny.model), ()) == ()
+
