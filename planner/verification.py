@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from planner.errors import SolverError
 from planner.infrastructure.entities import Model, Scenario
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.audit import audit
@@ -19,11 +20,12 @@ from planner.optimization.stages import NO_MARGIN, Margin
 from planner.plan import Plan, RoundRecord, make_plan, margin_records
 from planner.simulation.verdict import Breach, Verdict, judge
 
-#: A breach that heals within so many minutes is put down to capacity that came late.
-LATE_WITHIN_MINUTES = 30.0
-#: Steps added to a measured shortfall, so that a margin always grows by something.
+#: Least growth of a margin in one round.
 DEMAND_STEP = 0.005
 HEAT_STEP = 0.02
+#: Most growth in one round: a plan should not pay for more than it needs.
+DEMAND_STRIDE = 0.25
+HEAT_STRIDE = 0.05
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def optimise_and_verify(
     """Find the cheapest plan that the programme believes in and the simulation confirms.
 
     Each round solves the programme, audits the plan, simulates every scenario on it and, where one
-    fails, tightens that scenario's margin. Margins only grow, so rounds end.
+    fails, tightens that scenario's margin. Margins only grow, so rounds end: with a plan that
+    survives, a programme without a plan, breaches that no margin answers, or out of rounds or time.
 
     Parameters
     ----------
@@ -134,7 +137,12 @@ def optimise_and_verify(
     deadline = time.monotonic() + (settings.time_limit_seconds or math.inf)
     for number in range(1, most_rounds + 1):
         programme = build(Case(model, scenarios, dict(margins)))
-        solution = solve(programme, _remaining(settings, deadline))
+        try:
+            solution = solve(programme, _remaining(settings, deadline))
+        except SolverError:
+            if rounds and time.monotonic() >= deadline:
+                return Outcome(tuple(rounds), timed_out=True)
+            raise
         if solution.status == "infeasible":
             return Outcome(tuple(rounds), diagnose(programme, settings))
         items = audit(programme, solution)
@@ -142,9 +150,11 @@ def optimise_and_verify(
         rounds.append(Round(number, dict(margins), programme, solution, items, verdicts))
         report(rounds[-1])
         tighter = tighten(margins, verdicts)
-        out_of_time = solution.status == "feasible" or time.monotonic() >= deadline
-        if not rounds[-1].failed or tighter == margins or out_of_time:
-            return Outcome(tuple(rounds), timed_out=out_of_time)
+        limited = solution.status == "feasible"
+        if not rounds[-1].failed or tighter == margins:
+            return Outcome(tuple(rounds), timed_out=limited)
+        if limited or time.monotonic() >= deadline:
+            return Outcome(tuple(rounds), timed_out=True)
         margins = tighter
     return Outcome(tuple(rounds))
 
@@ -156,29 +166,37 @@ def _remaining(settings: SolverSettings, deadline: float) -> SolverSettings:
 
 
 def tighten(margins: Mapping[str, Margin], verdicts: tuple[Verdict, ...]) -> dict[str, Margin]:
-    """Margins for the next round: grown by what fell short, never shrunk."""
+    """Margins for the next round: grown by what fell short, never shrunk.
+
+    The breaches of a scenario have causes of their own; each cause grows its margin once, by the
+    largest of its breaches. Breaches that no purchase changes grow nothing.
+    """
     grown = dict(margins)
     for verdict in verdicts:
-        margin = grown.get(verdict.name, NO_MARGIN)
-        overheated = any(breach.kind == "shutdown" for breach in verdict.breaches)
-        for breach in verdict.breaches:
-            margin = _grown(margin, breach, overheated or verdict.throttled)
+        before = grown.get(verdict.name, NO_MARGIN)
+        steps = [_step(breach, before) for breach in verdict.breaches]
+        margin = Margin(
+            demand=before.demand + max((step.demand for step in steps), default=0.0),
+            heat=before.heat + max((step.heat for step in steps), default=0.0),
+            late_minutes=max([before.late_minutes, *(step.late_minutes for step in steps)]),
+        )
         if margin != NO_MARGIN:
             grown[verdict.name] = margin
     return grown
 
 
-def _grown(margin: Margin, breach: Breach, overheated: bool) -> Margin:
-    """Margin after one breach, by its cause: heat, lateness or too little capacity."""
-    if breach.kind == "shutdown" or (breach.kind == "served" and overheated):
-        return replace(margin, heat=margin.heat + HEAT_STEP)
-    if breach.kind != "served":
-        return margin
-    lasted = breach.until_minute - breach.minute + 1
-    if lasted <= LATE_WITHIN_MINUTES and margin.late_minutes < lasted:
-        return replace(margin, late_minutes=lasted)
-    wanted = breach.shortfall / max(breach.required, DEMAND_STEP) + DEMAND_STEP
-    return replace(margin, demand=margin.demand + min(wanted, 0.25))
+def _step(breach: Breach, margin: Margin) -> Margin:
+    """What one breach adds to demand and heat, and the lateness that it measured."""
+    if breach.kind == "shutdown":
+        return Margin(heat=HEAT_STRIDE)
+    if breach.cause in (None, "routing"):
+        return NO_MARGIN
+    share = breach.shortfall / max(breach.required, DEMAND_STEP)
+    if breach.cause == "heat":
+        return Margin(heat=min(HEAT_STEP + 0.1 * share, HEAT_STRIDE))
+    if breach.cause == "late" and breach.late_minutes > margin.late_minutes:
+        return Margin(late_minutes=breach.late_minutes)
+    return Margin(demand=min(share + DEMAND_STEP, DEMAND_STRIDE))
 
 
 __all__ = ["Outcome", "Round", "optimise_and_verify", "tighten"]

@@ -14,6 +14,7 @@ from planner.infrastructure.fields import (
     Count,
     Degrees,
     Entity,
+    FilledTable,
     Flag,
     Hours,
     Kelvin,
@@ -532,11 +533,11 @@ class Model(NamedEntity):
 
     description: Text = ""
     """What the model is, for people."""
-    regions: Table[Region] = Field(min_length=1)
+    regions: FilledTable[Region]
     """Regions."""
-    gpus: Table[GpuType] = Field(min_length=1)
+    gpus: FilledTable[GpuType]
     """GPU types."""
-    clusters: Table[Cluster] = Field(min_length=1)
+    clusters: FilledTable[Cluster]
     """GPU clusters."""
     cooling_units: Table[CoolingUnit] = Field(default_factory=dict)
     """Cooling unit types."""
@@ -546,9 +547,9 @@ class Model(NamedEntity):
     """Power feeds; a region without any is limited by its power limit alone."""
     services: Table[Service] = Field(default_factory=dict)
     """Software dependencies."""
-    tiers: Table[Tier] = Field(min_length=1)
+    tiers: FilledTable[Tier]
     """Classes of customers."""
-    zones: Table[Zone] = Field(min_length=1)
+    zones: FilledTable[Zone]
     """Origins of demand."""
     shapes: Table[tuple[Amount, ...]] = Field(default_factory=dict)
     """Demand by hour of the week (24 or 168 values), any scale."""

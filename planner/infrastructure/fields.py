@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, NoReturn, Self
+from typing import Annotated, NoReturn, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -24,21 +24,19 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$"
 Name = Annotated[str, Strict(), StringConstraints(pattern=_NAME, max_length=NAME_LENGTH)]
 #: Generated names put words before those of entities.
 LongName = Annotated[str, Strict(), StringConstraints(pattern=_NAME, max_length=2 * NAME_LENGTH)]
-#: -0.0 is 0.
-_Number = Annotated[float, Strict(), AfterValidator(lambda value: value + 0.0)]
 Text = Annotated[str, Strict(), StringConstraints(max_length=2000)]
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
 PositiveCount = Annotated[int, Strict(), Field(ge=1, le=10_000_000)]
-Amount = Annotated[_Number, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
-PositiveAmount = Annotated[_Number, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
-Share = Annotated[_Number, Field(ge=0, le=1, allow_inf_nan=False)]
-Celsius = Annotated[_Number, Field(ge=-90, le=200, allow_inf_nan=False)]
-Kelvin = Annotated[_Number, Field(ge=0, le=60, allow_inf_nan=False)]
-Minutes = Annotated[_Number, Field(ge=0, le=60 * 24 * 366, allow_inf_nan=False)]
-Hours = Annotated[_Number, Field(ge=0, le=24 * 366, allow_inf_nan=False)]
-PerYear = Annotated[_Number, Field(ge=0, le=100_000, allow_inf_nan=False)]
-Degrees = Annotated[_Number, Field(ge=-180, le=180, allow_inf_nan=False)]
+Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+PositiveAmount = Annotated[float, Strict(), Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+Share = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
+Celsius = Annotated[float, Strict(), Field(ge=-90, le=200, allow_inf_nan=False)]
+Kelvin = Annotated[float, Strict(), Field(ge=0, le=60, allow_inf_nan=False)]
+Minutes = Annotated[float, Strict(), Field(ge=0, le=60 * 24 * 366, allow_inf_nan=False)]
+Hours = Annotated[float, Strict(), Field(ge=0, le=24 * 366, allow_inf_nan=False)]
+PerYear = Annotated[float, Strict(), Field(ge=0, le=100_000, allow_inf_nan=False)]
+Degrees = Annotated[float, Strict(), Field(ge=-180, le=180, allow_inf_nan=False)]
 
 
 class ReadOnlyDict[K, V](dict[K, V]):
@@ -54,8 +52,19 @@ class ReadOnlyDict[K, V](dict[K, V]):
         return type(self), (dict(self),)
 
 
-type Table[T] = Annotated[
-    Mapping[Name, T], AfterValidator(ReadOnlyDict), PlainSerializer(dict, when_used="always")
+T = TypeVar("T")
+#: Entries by name, read-only. (A `type` alias would be a definition of its own in the JSON Schema.)
+Table = Annotated[
+    Mapping[Name, T],
+    AfterValidator(ReadOnlyDict),
+    PlainSerializer(dict, when_used="always"),
+]
+#: The same with at least one entry.
+FilledTable = Annotated[
+    Mapping[Name, T],
+    Field(min_length=1),
+    AfterValidator(ReadOnlyDict),
+    PlainSerializer(dict, when_used="always"),
 ]
 
 

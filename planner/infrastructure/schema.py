@@ -8,6 +8,11 @@ from planner.infrastructure.catalogue import CATALOGUES, catalogue
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import SECTIONS
 
+#: Entities that stand in lists.
+LISTED = frozenset(
+    {"Heat", "LargestUnitsLoss", "NodeLoss", "RestorationPhase", "ServedRule", "Surge", "UnitLoss"}
+)
+
 
 def model_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a model file.
@@ -39,11 +44,27 @@ def model_schema() -> dict[str, Any]:
             "description": f"Entry of {file} that supplies the fields not given here.",
             "examples": sorted(catalogue(file)),
         }
-    for entity in schema["$defs"].values():
-        # A model that extends another, or takes an entry from a catalogue, may give a part only.
-        if entity.get("type") == "object":
+    for name, entity in schema["$defs"].items():
+        # A model that extends another, or takes an entry from a catalogue, may give a part only;
+        # lists are replaced as a whole, so that their entries stay complete.
+        if name not in LISTED:
             entity.pop("required", None)
+    _complete_tables(schema)
     return schema
+
+
+def _complete_tables(schema: Any) -> None:
+    """Tables take only names as keys; null takes an entry of the parent away."""
+    if isinstance(schema, list):
+        for inner in schema:
+            _complete_tables(inner)
+    elif isinstance(schema, dict):
+        for inner in schema.values():
+            _complete_tables(inner)
+        if "patternProperties" in schema:
+            schema["additionalProperties"] = False
+            for pattern, inner in schema["patternProperties"].items():
+                schema["patternProperties"][pattern] = {"anyOf": [inner, {"type": "null"}]}
 
 
 def _entity_name(section: str) -> str:

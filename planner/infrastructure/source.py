@@ -67,7 +67,8 @@ class Document:
         """Add a problem at a path."""
         place = self.place(path)
         where = printable(".".join(str(part) for part in path))
-        self.problems.append(Problem(place.file, place.line, place.column, where, message))
+        problem = Problem(place.file, place.line, place.column, where, printable(message))
+        self.problems.append(problem)
 
 
 def printable(text: str) -> str:
@@ -209,7 +210,8 @@ class _Builder:
             self.document.complain(path, f"tag {node.tag} is not accepted")
             return None
         try:
-            return self.constructor.construct_object(node)
+            value = self.constructor.construct_object(node)
+            return value + 0.0 if isinstance(value, float) else value  # -0.0 is 0
         except (YAMLError, ValueError, LookupError, ArithmeticError, TypeError) as error:
             # The constructors of explicit tags (`!!int ""`, `!!bool maybe`) fail in many ways.
             self.document.complain(path, f"cannot be read as {kind}: {_first_line(error)}")
@@ -329,7 +331,7 @@ def _cell(cell: str) -> Any:
     text = cell.strip()
     for convert in (int, float):
         try:
-            return convert(text)
+            return convert(text) + 0  # -0.0 is 0
         except ValueError:
             continue
     return {"true": True, "false": False}.get(text.lower(), text)

@@ -310,7 +310,7 @@ def _heat(
     """Heat of the work done (returned), cooling, temperature one minute later."""
     clusters = world.clusters
     busy = load[:, : len(clusters.names)] / clusters.rps
-    heat = heat_mw(clusters.power_mw, clusters.static_share, powered, busy)
+    heat: Floats = heat_mw(clusters.power_mw, clusters.static_share, powered, busy)
     stored = (state.temperature_c - clusters.setpoint_c) * clusters.capacitance / SECONDS
     cooling = share_cooling(heat + stored, cooling_capacity, world.serves)
     history.temperature_c[minute] = state.temperature_c

@@ -12,6 +12,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.laws.traffic import served_fraction
 from planner.scenarios.standard import ALL, Floor, floors, floors_at
 from planner.simulation.cascade import History, simulate
+from planner.simulation.causes import Cause, explain
 from planner.simulation.story import Line, tell
 from planner.simulation.world import Floats, World
 
@@ -41,6 +42,10 @@ class Breach:
         Value in the first minute and what the standard asks for: fractions, degrees or USD.
     shortfall
         Largest distance from what was required.
+    cause
+        What cost most requests in the worst minute; None where no requests are concerned.
+    late_minutes
+        Minutes by which emergency capacity came after its lead time, where that is the cause.
     """
 
     kind: BreachKind
@@ -50,6 +55,8 @@ class Breach:
     value: float
     required: float
     shortfall: float
+    cause: Cause | None = None
+    late_minutes: float = 0.0
 
     def __str__(self) -> str:
         at = f"at minute {self.minute:.0f}"
@@ -156,7 +163,7 @@ def judge_one(world: World, history: History, fleet: Fleet, index: int) -> Verdi
     fractions = _fractions(world, history, index)
     spend = _emergency_usd(world, history, index)
     breaches = [
-        *_served_breaches(rules, fractions),
+        *_served_breaches(world, history, index, rules, fractions),
         *_shutdown_breaches(world, history, index),
         *_budget_breach(model, spend),
         *_capacity_breaches(model, fleet, scenario),
@@ -191,7 +198,13 @@ def _fractions(world: World, history: History, index: int) -> dict[str, Floats]:
     return fractions
 
 
-def _served_breaches(rules: tuple[Floor, ...], fractions: dict[str, Floats]) -> list[Breach]:
+def _served_breaches(
+    world: World,
+    history: History,
+    index: int,
+    rules: tuple[Floor, ...],
+    fractions: dict[str, Floats],
+) -> list[Breach]:
     breaches: list[Breach] = []
     for tier, fraction in fractions.items():
         required = np.zeros(len(fraction))
@@ -199,12 +212,27 @@ def _served_breaches(rules: tuple[Floor, ...], fractions: dict[str, Floats]) -> 
             if rule.tier == tier:
                 start = int(np.ceil(rule.from_minute))
                 required[start:] = np.maximum(required[start:], rule.least_served)
-        short = np.flatnonzero(fraction < required - TOLERANCE)
-        if len(short):
-            first, last = int(short[0]), int(short[-1])
-            worst = float((required[short] - fraction[short]).max())
-            value, least = float(fraction[first]), float(required[first])
-            breaches.append(Breach("served", tier, float(first), float(last), value, least, worst))
+        gap = required - fraction
+        short = np.flatnonzero(gap > TOLERANCE)
+        if not len(short):
+            continue
+        first, last, worst = int(short[0]), int(short[-1]), int(np.argmax(gap))
+        demand = history.demand_rps[worst, index]
+        wanted = demand.sum() if tier == ALL else demand[world.tiers.index(tier)]
+        cause, late = explain(world, history, index, worst, float(gap[worst] * wanted))
+        breaches.append(
+            Breach(
+                kind="served",
+                subject=tier,
+                minute=float(first),
+                until_minute=float(last),
+                value=float(fraction[first]),
+                required=float(required[first]),
+                shortfall=float(gap[worst]),
+                cause=cause,
+                late_minutes=late,
+            )
+        )
     return breaches
 
 
@@ -219,7 +247,8 @@ def _shutdown_breaches(world: World, history: History, index: int) -> list[Breac
         if len(minutes):
             limit = float(world.clusters.shutdown_c[c])
             last = float(np.flatnonzero(history.off[:, index, c])[-1])
-            breaches.append(Breach("shutdown", name, float(minutes[0]), last, limit, limit, 0.0))
+            first = float(minutes[0])
+            breaches.append(Breach("shutdown", name, first, last, limit, limit, 0.0, "heat"))
     return breaches
 
 

@@ -225,9 +225,7 @@ def cooling_cases(
     amounts = st.floats(0.0, 50.0)
     need = draw(st.lists(amounts, min_size=2 * clusters, max_size=2 * clusters))
     capacity = draw(st.lists(amounts, min_size=2 * plants, max_size=2 * plants))
-    serves = draw(
-        st.lists(st.booleans(), min_size=plants * clusters, max_size=plants * clusters)
-    )
+    serves = draw(st.lists(st.booleans(), min_size=plants * clusters, max_size=plants * clusters))
     return (
         np.reshape(need, (2, clusters)),
         np.reshape(capacity, (2, plants)),

@@ -37,7 +37,7 @@ def draw(seed: int) -> Data:
     """Model data of a seed."""
     rng = Random(seed)
     data: Data = {"gpus": _gpus(rng), "tiers": _tiers(rng)}
-    regions = [f"r{i}" for i in range(rng.choice([1, 2, 2, 3]))]
+    regions = [f"r{i}" for i in range(rng.choice([1, 2, 2, 2, 3]))]
     data["regions"] = {region: _region(rng) for region in regions}
     if len(regions) > 1 and rng.random() < 0.5:
         data["regions"][regions[-1]] |= {
@@ -46,7 +46,7 @@ def draw(seed: int) -> Data:
             "fixed_usd_per_year": rng.choice([0.0, 5e4]),
         }
     _add_clusters(rng, data)
-    data["policies"] = {"emergency_cooling_share": rng.choice([0.0, 0.0, 0.0, 0.1, 0.3])}
+    data["policies"] = {"emergency_cooling_share": 0.2 if rng.random() < 0.15 else 0.0}
     _add_cooling(rng, data, data["policies"]["emergency_cooling_share"])
     _add_demand(rng, data)
     if rng.random() < 0.6:
@@ -65,8 +65,8 @@ def draw(seed: int) -> Data:
     }
     _add_services(rng, data)
     _add_scenarios(rng, data)
-    _add_policies(rng, data)
     _shrink(rng, data)
+    _add_policies(rng, data)
     return data
 
 
@@ -105,7 +105,7 @@ def _region(rng: Random) -> Data:
     return {
         "design_ambient_c": rng.choice([30.0, 35.0, 38.0]),
         "electricity_usd_per_mwh": rng.choice([0.0, 60.0, 150.0]),
-        "power_limit_mw": rng.choice([1.2, 2.0, 50.0, 50.0]),
+        "power_limit_mw": rng.choice([1.5, 2.5, 50.0, 50.0, 50.0]),
     }
 
 
@@ -131,7 +131,7 @@ def _add_cooling(rng: Random, data: Data, share: float) -> None:
         name: {
             "capacity_mw": capacity,
             "derating_per_c": rng.choice([0.0, 0.01, 0.03]),
-            "cutout_ambient_c": rng.choice([37.0, 200.0, 200.0]),
+            "cutout_ambient_c": 37.0 if rng.random() < 0.15 else 200.0,
             "power_mw_per_mw": rng.choice([0.1, 0.3]),
             "capital_usd": capacity * rng.choice([3e5, 6e5]),
             "maintenance_share_per_year": rng.choice([0.0, 0.03]),
@@ -149,11 +149,12 @@ def _add_cooling(rng: Random, data: Data, share: float) -> None:
     for region, place in data["regions"].items():
         clusters = [name for name, one in data["clusters"].items() if one["region"] == region]
         kinds = rng.choice([["large"], ["small"], ["large", "small"]])
+        spare = rng.choice([0, 0, 1, 1, 2])
         data["plants"][f"p-{region}"] = {
             "region": region,
             "cools": clusters,
-            "redundancy": rng.choice([0, 0, 1, 1, 2]),
-            "existing": {} if place.get("candidate") else _existing(rng, data, clusters, kinds),
+            "redundancy": spare,
+            "existing": {} if place.get("candidate") else _existing(rng, data, clusters, kinds, spare),
             "options": rng.choice([kinds, kinds[:1], ["large", "small"]]),
             "max_added": rng.choice([1, 2, 2, 3]),
         }
@@ -163,7 +164,7 @@ def _add_cooling(rng: Random, data: Data, share: float) -> None:
                 "cools": clusters if share else clusters[: rng.choice([1, 2])],
                 "role": "emergency",
                 "automatic": rng.random() < 0.7,
-                "redundancy": rng.choice([0, 0, 1]),
+                "redundancy": rng.choice([0, 0, 0, 1]),
                 "options": ["air"],
                 "max_added": rng.choice([1, 2, 2]),
             }
@@ -180,7 +181,7 @@ def _add_cooling(rng: Random, data: Data, share: float) -> None:
         }
 
 
-def _existing(rng: Random, data: Data, clusters: list[str], kinds: list[str]) -> dict[str, int]:
+def _existing(rng: Random, data: Data, clusters: list[str], kinds: list[str], spare: int) -> dict[str, int]:
     """Units in place: about enough for the GPUs in place, of mixed sizes."""
     heat = sum(
         data["gpus"][data["clusters"][name]["gpu"]]["power_mw"]
@@ -189,7 +190,7 @@ def _existing(rng: Random, data: Data, clusters: list[str], kinds: list[str]) ->
     )
     units = {kind: rng.choice([0, 1, 2]) for kind in kinds}
     size = data["cooling_units"][kinds[0]]["capacity_mw"]
-    units[kinds[0]] = min(4, math.ceil(heat / size) + rng.choice([0, 1, 2, 2]))
+    units[kinds[0]] = max(0, math.ceil(heat / size) + rng.choice([-1, 0, 1]) + spare)
     return units
 
 
@@ -205,7 +206,7 @@ def _capacity_rps(data: Data) -> tuple[float, float]:
 
 def _add_demand(rng: Random, data: Data) -> None:
     existing, most = _capacity_rps(data)
-    total = max(10.0, rng.uniform(0.3, 0.8) * rng.choice([existing, (existing + most) / 2, most]))
+    total = max(10.0, rng.uniform(0.3, 0.7) * rng.choice([existing, (existing + most) / 2, most]))
     regions = list(data["regions"])
     names = ["z0"] if rng.random() < 0.5 else ["z0", "z1"]
     data["zones"] = {}
@@ -284,7 +285,7 @@ def _add_scenarios(rng: Random, data: Data) -> None:
     data["scenarios"] = {}
     for index, maker in enumerate(rng.sample(makers, rng.choice([1, 2, 3]))):
         severity, events = maker(rng, data)
-        if rng.random() < 0.1:
+        if rng.random() < 0.15:
             severity = "extreme"
         if events:
             for event in events:
@@ -398,5 +399,7 @@ def _shrink(rng: Random, data: Data) -> None:
             plant["max_added"] -= 1
         elif len(plant["options"]) > 1 and rng.random() < 0.5:
             plant["options"] = plant["options"][:1]
-        elif rng.random() < 0.1:
+        elif rng.random() < 0.1 and plant.get("existing", {}).get(plant["options"][0]):
             plant["max_added"] = 0
+        elif rng.random() < 0.1:
+            cluster["max_gpus"] = max(cluster["existing_gpus"], cluster["block_gpus"])

@@ -266,9 +266,7 @@ class TestOverheating:
             RestorationPhase(capacity=capacity, minutes=minutes)
             for capacity, minutes in ((0.25, 30), (0.5, 45), (0.75, 60))
         )
-        model = self.all_static(
-            one, detection_minutes=30, response_minutes=0, restoration=phases
-        )
+        model = self.all_static(one, detection_minutes=30, response_minutes=0, restoration=phases)
         capacity = run(model, lose_chillers(1)).target("capacity_rps", "site")
         # Back at 48 with 900 GPUs that can be cooled; phases end at 78, 123 and 183.
         minutes = [47, 48, 77, 78, 122, 123, 182, 183, 249]

@@ -59,9 +59,7 @@ def test_order_of_scenarios_does_not_matter(data: st.DataObject, tiny: LoadedMod
     count = len(case.scenarios)
     for index in range(count):
         mirrored = count - 1 - index
-        assert_same(
-            forward, backward, slice(index, index + 1), slice(mirrored, mirrored + 1)
-        )
+        assert_same(forward, backward, slice(index, index + 1), slice(mirrored, mirrored + 1))
 
 
 @PROPERTY
@@ -80,4 +78,3 @@ def test_what_happens_does_not_depend_on_how_long_one_looks(
 
 def test_nothing_to_simulate_is_no_error(tiny: LoadedModel) -> None:
     assert judge(tiny.model, Fleet.existing(tiny.model), ()) == ()
-

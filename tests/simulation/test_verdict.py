@@ -38,7 +38,7 @@ def with_standard(
 class TestServed:
     def test_breach_has_its_first_and_last_minute_and_its_size(self, two: Model) -> None:
         verdict = judged(with_standard(two, ("all", 0, 0.9)), NEAR_IS_LOST)
-        assert verdict.breaches == (Breach("served", "all", 10, 13, 0.0, 0.9, 0.9),)
+        assert verdict.breaches == (Breach("served", "all", 10, 13, 0.0, 0.9, 0.9, "routing"),)
         assert verdict.first_breach is verdict.breaches[0]
         assert not verdict.survives
 
@@ -96,7 +96,7 @@ class TestShutdown:
 
     def test_is_a_breach_whatever_is_served(self, one: Model) -> None:
         verdict = judged(self.overheating(one), self.LOSS)
-        assert verdict.breaches == (Breach("shutdown", "site", 29, 119, 95.0, 95.0, 0.0),)
+        assert verdict.breaches == (Breach("shutdown", "site", 29, 119, 95.0, 95.0, 0.0, "heat"),)
         assert verdict.shutdowns == ("site",)
         assert verdict.throttled
         assert verdict.peak_temperature_c == pytest.approx(95.0)
@@ -106,6 +106,68 @@ class TestShutdown:
         assert verdict.survives
         assert verdict.shutdowns == ()
         assert not verdict.throttled
+
+
+class TestCauses:
+    """What the loop tightens hangs on why requests were missing in the worst minute."""
+
+    @staticmethod
+    def busy(model: Model) -> Model:
+        return changed(model, "zones", "users", demand_rps=1000.0)
+
+    def test_load_balancers_that_do_not_know_yet(self, two: Model) -> None:
+        (breach,) = judged(with_standard(two, ("all", 0, 1.0)), NEAR_IS_LOST).breaches
+        assert (breach.cause, breach.late_minutes) == ("routing", 0)
+
+    def test_cloud_that_serves_later_than_it_arrives(self, two: Model) -> None:
+        # Ordered at 30, there at 50, used from 54 on.
+        model = with_standard(self.busy(two), ("all", 50, 1.0))
+        (breach,) = judged(model, NEAR_IS_LOST).breaches
+        assert (breach.minute, breach.until_minute) == (50, 53)
+        assert (breach.cause, breach.late_minutes) == ("late", 4)
+
+    def test_cloud_that_is_ordered_late(self, two: Model) -> None:
+        # It could have been there at 50; short only at 60, it is used from 85 on.
+        surge = Surge(kind="surge", factor=2.0, at_minute=60, repair_minutes=1000)
+        (breach,) = judged(with_standard(two, ("all", 14, 1.0)), NEAR_IS_LOST, surge).breaches
+        assert (breach.minute, breach.until_minute) == (60, 84)
+        assert (breach.cause, breach.late_minutes) == ("late", 35)
+
+    def test_cloud_that_could_not_be_there_yet_is_not_late(self, two: Model) -> None:
+        model = with_standard(self.busy(two), ("all", 40, 1.0))
+        (breach,) = judged(model, NEAR_IS_LOST).breaches
+        assert (breach.minute, breach.until_minute) == (40, 53)
+        assert breach.cause == "scarcity"
+
+    def test_cloud_whose_provider_is_lost_is_not_late(self, two: Model) -> None:
+        model = with_standard(self.busy(two), ("all", 60, 1.0))
+        lost = NodeLoss(kind="provider", name="cloudy", at_minute=0, repair_minutes=1000)
+        (breach,) = judged(model, NEAR_IS_LOST, lost).breaches
+        assert breach.cause == "scarcity"
+
+    def test_throttling(self, one: Model) -> None:
+        loss = UnitLoss(
+            kind="units", plant="chillers", unit="chiller", count=2, repair_minutes=1000
+        )
+        (breach,) = judged(with_standard(one, ("all", 5, 0.99)), loss).breaches
+        assert breach.cause == "heat"
+
+    def test_self_protection(self, one: Model) -> None:
+        model = with_standard(TestShutdown.overheating(one), ("all", 40, 0.9))
+        served = [b for b in judged(model, TestShutdown.LOSS).breaches if b.kind == "served"]
+        assert [breach.cause for breach in served] == ["heat"]
+
+    def test_checks_after_the_loss_of_a_region_are_no_heat(self, one: Model) -> None:
+        lost = NodeLoss(kind="region", name="here", at_minute=0, repair_minutes=20)
+        (breach,) = judged(with_standard(one, ("all", 21, 0.9)), lost).breaches
+        assert (breach.minute, breach.until_minute) == (21, 38)
+        assert breach.cause == "scarcity"
+
+    def test_too_few_gpus(self, two: Model) -> None:
+        model = changed(self.busy(two), "offers", "cloud", existing_instances=10)
+        (breach,) = judged(with_standard(model, ("all", 60, 1.0)), NEAR_IS_LOST).breaches
+        assert breach.cause == "scarcity"
+        assert breach.shortfall == pytest.approx(0.3)
 
 
 class TestBudget:
@@ -209,9 +271,7 @@ class TestWords:
             (0.99985, 0.9999, "low 99.98 % served at minute 7, 99.99 % required"),
         ],
     )
-    def test_fractions_are_never_rounded_up(
-        self, value: float, required: float, text: str
-    ) -> None:
+    def test_fractions_are_never_rounded_up(self, value: float, required: float, text: str) -> None:
         assert str(Breach("served", "low", 7, 9, value, required, required - value)) == text
 
     def test_all_tiers_together(self) -> None:
@@ -224,9 +284,7 @@ class TestWords:
         budget = Breach("budget", "budget", 0, 0, 61.25e6, 50e6, 11.25e6)
         assert str(budget) == "emergency spend 61,250,000 USD, 50,000,000 USD approved"
         capacity = Breach("capacity", "near", 10, 10, 13_000 / 21_000, 0.7, 0.081)
-        assert (
-            str(capacity) == "61.9 % of all GPUs left without near, 70.0 % required by policy"
-        )
+        assert str(capacity) == "61.9 % of all GPUs left without near, 70.0 % required by policy"
 
     def test_examples_hold(self) -> None:
         assert doctest.testmod(planner.simulation.verdict).failed == 0

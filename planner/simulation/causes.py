@@ -1,0 +1,104 @@
+"""Why requests went unserved in a minute: heat, lateness, stale routing or plain scarcity.
+
+The loop tightens what was short: more cooling, later arrivals, more capacity. So the cause is
+measured, in requests per second that each of them cost, and the largest counts.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from planner.laws.traffic import serving_rps
+from planner.simulation.cascade import History
+from planner.simulation.world import Bools, Floats, World
+
+#: ``heat`` throttled or switched off, ``late`` emergency capacity that should have been there,
+#: ``routing`` sent to targets that were gone (no purchase changes it), ``scarcity`` all else.
+Cause = Literal["heat", "late", "routing", "scarcity"]
+
+
+def explain(
+    world: World, history: History, index: int, minute: int, missing_rps: float
+) -> tuple[Cause, float]:
+    """Cause of requests missing in a minute of a scenario.
+
+    Returns
+    -------
+    Cause
+        What cost most of them.
+    float
+        For ``late``: minutes from order and lead time to the first use of all that was reserved.
+    """
+    pending = _pending(world, history, index, minute)
+    costs: dict[Cause, float] = {
+        "heat": _lost_to_heat(world, history, index, minute),
+        "late": sum(rps for rps, _ in pending),
+        "routing": _stale(world, history, index, minute),
+    }
+    costs = {cause: min(cost, missing_rps) for cause, cost in costs.items()}
+    costs["scarcity"] = missing_rps - sum(costs.values())
+    cause = max(costs, key=lambda one: costs[one])
+    return cause, max((late for _, late in pending), default=0.0) if cause == "late" else 0.0
+
+
+def _believed(world: World, history: History, index: int, minute: int) -> Floats:
+    """Capacity of targets as load balancers see it in a minute."""
+    seen = minute - int(world.reaction.failover[index])
+    if seen >= 0:
+        return np.asarray(history.capacity_rps[seen, index])
+    clusters = world.clusters
+    normal = serving_rps(clusters.gpus, clusters.rps, clusters.utilisation)
+    return np.concatenate([normal, np.zeros(len(world.offers.names))])
+
+
+def _lost_to_heat(world: World, history: History, index: int, minute: int) -> float:
+    """Capacity lost to throttling and self-protection that load balancers reckon with, requests/s.
+
+    They act late on both loss and return, so the worst of the minutes in between counts.
+    """
+    clusters = world.clusters
+    first = max(0, minute - int(world.reaction.failover[index]))
+    span = slice(first, minute + 1)
+    powered = serving_rps(history.powered_gpus[span, index], clusters.rps, clusters.utilisation)
+    throttled = powered * (1 - history.clock[span, index])
+    full = serving_rps(clusters.gpus, clusters.rps, clusters.utilisation)
+    lost = np.where(_self_protected(world, history, index)[span], full, throttled)
+    return float(lost.sum(axis=1).max())
+
+
+def _self_protected(world: World, history: History, index: int) -> Bools:
+    """Whether clusters were off in a minute because they had switched themselves off, (T, C)."""
+    off = history.off[:, index]
+    before = np.vstack([np.zeros_like(off[:1]), off[:-1]])
+    up = world.conditions.cluster_up[world.interval[:, index]]
+    minutes = np.arange(len(off))[:, None]
+    switched = np.maximum.accumulate(np.where(off & ~before, minutes, 0), axis=0)
+    by_itself = np.take_along_axis(up, switched, axis=0)
+    result: Bools = off & before & up & by_itself
+    return result
+
+
+def _pending(world: World, history: History, index: int, minute: int) -> list[tuple[float, float]]:
+    """Emergency capacity past its lead time but not in use, and by how many minutes it was late."""
+    course, offers = world.courses[index], world.offers
+    delay = int(world.reaction.failover[index])
+    own = len(world.clusters.names)
+    believed = _believed(world, history, index, minute)[own:]
+    up = world.conditions.offer_up[world.interval[minute, index]]
+    found = []
+    for v, reserved in enumerate(offers.rps.tolist()):
+        due = course.order_minute + offers.lead_minutes[v]
+        if due > minute or not up[v] or believed[v] >= reserved:
+            continue
+        there = np.flatnonzero(history.capacity_rps[max(0, minute - delay) :, index, own + v])
+        wait = int(there[0]) + max(0, delay - minute) if len(there) else world.minutes - minute
+        found.append((float(reserved - believed[v]), float(minute + wait - due)))
+    return found
+
+
+def _stale(world: World, history: History, index: int, minute: int) -> float:
+    """Capacity that load balancers believe in and that is gone, requests/s."""
+    gone = _believed(world, history, index, minute) - history.capacity_rps[minute, index]
+    return float(np.maximum(gone, 0.0).sum())

@@ -1,0 +1,182 @@
+"""Published optima of capacitated facility location, stated as planner models.
+
+Source: Beasley, J.E. (1988), "An algorithm for solving large capacitated warehouse location problems",
+European Journal of Operational Research 33, 314-325; instances and optima from the OR-Library. How they
+were obtained and how they are stated as models is in ``data/README.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from support import EXACT, solved
+
+from planner.infrastructure.entities import Model
+from planner.optimization.audit import audit
+from planner.optimization.programme import Programme
+from planner.optimization.solving import Solution
+
+DATA = Path(__file__).parent / "data"
+RELATIVE = 1e-6
+SECONDS_PER_YEAR = 8760 * 3600
+
+#: Optima as the OR-Library publishes them.
+OPTIMA = {
+    "cap41": 1040444.375,
+    "cap42": 1098000.450,
+    "cap43": 1153000.450,
+    "cap44": 1235500.450,
+    "cap51": 1025208.225,
+    "cap61": 932615.750,
+    "cap63": 1014062.050,
+    "cap64": 1045650.250,
+    "cap71": 932615.750,
+    "cap74": 1034976.975,
+}
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A capacitated facility location instance.
+
+    Parameters
+    ----------
+    capacity, fixed_cost
+        By warehouse.
+    demand
+        By customer.
+    cost
+        Cost of serving all of a customer from a warehouse, by customer and warehouse.
+    """
+
+    capacity: tuple[int, ...]
+    fixed_cost: tuple[float, ...]
+    demand: tuple[float, ...]
+    cost: tuple[tuple[float, ...], ...]
+
+
+def read(name: str) -> Instance:
+    """Instance of a file; rows wrap, so tokens count and lines do not."""
+    tokens = iter((DATA / f"{name}.txt").read_text(encoding="ascii").split())
+    warehouses, customers = int(next(tokens)), int(next(tokens))
+    sites = [(float(next(tokens)), float(next(tokens))) for _ in range(warehouses)]
+    demand, cost = [], []
+    for _ in range(customers):
+        demand.append(float(next(tokens)))
+        cost.append(tuple(float(next(tokens)) for _ in range(warehouses)))
+    assert next(tokens, None) is None
+    assert all(capacity.is_integer() for capacity, _ in sites)
+    return Instance(
+        tuple(int(capacity) for capacity, _ in sites),
+        tuple(fixed for _, fixed in sites),
+        tuple(demand),
+        tuple(cost),
+    )
+
+
+def stated(instance: Instance, in_one_block: bool = True) -> Model:
+    """The planner model that says the same as an instance."""
+    sites = [f"warehouse-{number}" for number in range(1, len(instance.capacity) + 1)]
+    regions = {
+        site: {"power_limit_mw": 0.0, "candidate": True, "fixed_usd_per_year": fixed}
+        for site, fixed in zip(sites, instance.fixed_cost, strict=True)
+    }
+    clusters = {
+        site: {
+            "region": site,
+            "gpu": "unit",
+            "block_gpus": capacity if in_one_block else 1,
+            "max_gpus": capacity,
+            "max_utilisation": 1.0,
+        }
+        for site, capacity in zip(sites, instance.capacity, strict=True)
+    }
+    zones = {
+        f"customer-{number}": {
+            "demand_rps": demand,
+            "latency_ms": dict.fromkeys(sites, 1.0),
+            "transport_usd_per_million_requests": {
+                site: all_of_it * 1e6 / (demand * SECONDS_PER_YEAR)
+                for site, all_of_it in zip(sites, costs, strict=True)
+            },
+        }
+        for number, (demand, costs) in enumerate(
+            zip(instance.demand, instance.cost, strict=True), start=1
+        )
+    }
+    return Model.model_validate(
+        {
+            "regions": regions,
+            "gpus": {"unit": {"power_mw": 0.0, "static_share": 0.0, "rps": 1.0}},
+            "clusters": clusters,
+            "tiers": {"goods": {"priority": 1, "share": 1.0}},
+            "zones": zones,
+        }
+    )
+
+
+def transport_and_rent(instance: Instance, programme: Programme, solution: Solution) -> float:
+    """Cost of a solution in the terms of the instance, worked out from its flows."""
+    total = 0.0
+    for (_, group, site), variable in programme.flow.items():
+        customer = int(group.split(".")[0].removeprefix("customer-")) - 1
+        warehouse = int(site.removeprefix("warehouse-")) - 1
+        share = solution.values[variable.name] / instance.demand[customer]
+        total += share * instance.cost[customer][warehouse]
+    for site in solution.fleet.opened:
+        total += instance.fixed_cost[int(site.removeprefix("warehouse-")) - 1]
+    return total
+
+
+class TestReading:
+    @pytest.mark.parametrize("name", OPTIMA)
+    def test_every_file_holds_the_published_size_and_total_demand(self, name) -> None:
+        instance = read(name)
+
+        assert (len(instance.capacity), len(instance.demand)) == (16, 50)
+        assert sum(instance.demand) == 58268
+        assert instance.demand[10] == 5495 and instance.demand[33] == 12912
+
+    def test_capacity_and_fixed_cost_are_those_of_the_series(self) -> None:
+        found = {
+            name: (set(read(name).capacity), set(read(name).fixed_cost) - {0.0}) for name in OPTIMA
+        }
+
+        assert found == {
+            "cap41": ({5000}, {7500.0}),
+            "cap42": ({5000}, {12500.0}),
+            "cap43": ({5000}, {17500.0}),
+            "cap44": ({5000}, {25000.0}),
+            "cap51": ({10000}, {17500.0}),
+            "cap61": ({15000}, {7500.0}),
+            "cap63": ({15000}, {17500.0}),
+            "cap64": ({15000}, {25000.0}),
+            "cap71": ({58268}, {7500.0}),
+            "cap74": ({58268}, {25000.0}),
+        }
+
+
+class TestPublishedOptima:
+    @pytest.mark.parametrize(("name", "optimum"), OPTIMA.items())
+    def test_the_planner_finds_the_published_optimum(self, name, optimum) -> None:
+        instance = read(name)
+        model = stated(instance)
+
+        programme, solution = solved(model, EXACT)
+
+        assert solution.status == "optimal"
+        assert solution.objective == pytest.approx(optimum, rel=RELATIVE)
+        assert solution.bound == pytest.approx(optimum, rel=RELATIVE)
+        assert transport_and_rent(instance, programme, solution) == pytest.approx(
+            optimum, rel=RELATIVE
+        )
+        assert audit(programme, solution) is None
+
+    @pytest.mark.parametrize("name", ["cap41", "cap64", "cap74"])
+    def test_blocks_of_one_cost_the_same_as_one_block(self, name) -> None:
+        _, solution = solved(stated(read(name), in_one_block=False), EXACT)
+
+        assert solution.objective == pytest.approx(OPTIMA[name], rel=RELATIVE)

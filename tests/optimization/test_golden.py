@@ -1,0 +1,213 @@
+"""The rows of every constraint family on small variants of `tiny`, compared letter by letter.
+
+`UPDATE_GOLDEN=1` writes the files anew; their difference is then to be read like code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pulp import LpAffineExpression, LpConstraint
+from support import CHECKOUT, model_of
+
+from planner.infrastructure.loading import LoadedModel
+from planner.optimization.case import Case
+from planner.optimization.programme import Programme, build
+from planner.scenarios.generators import all_scenarios
+
+GOLDEN = Path(__file__).parent / "golden"
+SENSES = {-1: "<=", 0: "=", 1: ">="}
+
+#: What each variant adds to `tiny`, and the scenarios that it keeps.
+VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "bare": ("", ()),
+    "region_lost": ("", ("region-west",)),
+    "hot_and_unit_lost": (
+        "generators: {heat_wave_unit: {severity: common}}",
+        ("heat-wave-unit-west-chillers",),
+    ),
+    "plant_lost": ("generators: {plant: {severity: common}}", ("plant-west-chillers",)),
+    "feed_lost": (
+        """
+feeds:
+  grid-a: {region: west, capacity_mw: 8.0, ups_minutes: 10.0, generator_mw: 2.5,
+           generator_start_minutes: 2.0, generator_hours: 12.0}
+  grid-b: {region: west, capacity_mw: 3.0}
+generators: {feed: {severity: common}}
+""",
+        ("feed-grid-a",),
+    ),
+    "candidate": (
+        """
+regions:
+  north: {design_ambient_c: 25.0, electricity_usd_per_mwh: 40.0, power_limit_mw: 9.0,
+          candidate: true, fixed_usd: 5000000.0, fixed_usd_per_year: 100000.0}
+clusters:
+  north-gpus: {region: north, gpu: accelerator, block_gpus: 200, max_gpus: 1000}
+plants:
+  north-chillers: {region: north, cools: [north-gpus], redundancy: 1, options: [chiller-3],
+                   max_added: 6}
+zones:
+  east-users: {latency_ms: {north: 40.0},
+               transport_usd_per_million_requests: {east: 0.5, north: 2.0}}
+""",
+        ("region-west",),
+    ),
+    "empty_region": (
+        """
+regions:
+  south: {power_limit_mw: 9.0}
+clusters:
+  south-gpus: {region: south, gpu: accelerator, block_gpus: 50, max_gpus: 300}
+plants:
+  south-chillers: {region: south, cools: [south-gpus], options: [chiller-1], max_added: 4}
+zones:
+  east-users: {latency_ms: {south: 60.0}}
+policies: {least_regions: 3, spare_block_per_region: true}
+""",
+        (),
+    ),
+    "policies": (
+        """
+plants:
+  east-air: {region: east, cools: [east-gpus], role: emergency, options: [air-1], max_added: 9}
+  west-water: {region: west, cools: [west-gpus], role: emergency, redundancy: 1,
+               existing: {chiller-1: 2}, options: [air-1], max_added: 3}
+policies: {surviving_capacity_share: 0.4, emergency_cooling_share: 0.25,
+           capital_budget_usd: 90000000.0, fixed: {gpus: {east-gpus: 300}},
+           forbidden: {cooling: [chiller-3]}}
+""",
+        (),
+    ),
+}
+
+#: The variant on which each family is shown.
+FAMILIES = {
+    "open_region": "candidate",
+    "holds_gpus": "empty_region",
+    "one_threshold": "hot_and_unit_lost",
+    "threshold": "hot_and_unit_lost",
+    "design_heat": "bare",
+    "design_heat_firm": "bare",
+    "emergency_cover": "policies",
+    "emergency_cover_firm": "policies",
+    "power_limit": "feed_lost",
+    "surviving_capacity_share": "policies",
+    "least_regions": "empty_region",
+    "capital_budget": "candidate_budget",
+    "normal_demand": "bare",
+    "demand_balance": "region_lost",
+    "cluster_capacity": "region_lost",
+    "powered_gpus": "plant_lost",
+    "spare_block": "empty_region",
+    "offer_capacity": "region_lost",
+    "offer_reserved": "region_lost",
+    "cooling_balance": "plant_lost",
+    "uncooled": "plant_lost",
+    "ride_through": "plant_lost",
+    "plant_capacity": "hot_and_unit_lost",
+    "stage_power": "feed_lost",
+    "served_floor": "region_lost",
+    "emergency_budget": "region_lost",
+    "unit_load": "bare",
+    "mean_heat": "bare",
+    "mean_load": "bare",
+    "objective": "candidate",
+}
+VARIANTS["candidate_budget"] = (
+    VARIANTS["candidate"][0] + "policies: {capital_budget_usd: 90000000.0}\n",
+    (),
+)
+
+Programmes = Callable[[str], Programme]
+
+
+@pytest.fixture(scope="module")
+def programme_of(tmp_path_factory: pytest.TempPathFactory) -> Programmes:
+    """Programme of a variant, built once."""
+    folder, built = tmp_path_factory.mktemp("golden"), dict[str, Programme]()
+
+    def programme(variant: str) -> Programme:
+        if variant not in built:
+            text, kept = VARIANTS[variant]
+            model = model_of(folder, f"extends: tiny\n{text}", name=variant)
+            scenarios = {one.name: one for one in all_scenarios(model)}
+            built[variant] = build(Case(model, tuple(scenarios[name] for name in kept), {}))
+        return built[variant]
+
+    return programme
+
+
+def number(value: float) -> str:
+    """Ten digits, zero without a sign."""
+    return f"{value + 0.0:.10g}"
+
+
+def terms(expression: LpAffineExpression | LpConstraint) -> str:
+    """Terms sorted by the name of their variable, each with its sign."""
+    pairs = sorted((variable.name, factor) for variable, factor in expression.items() if factor)
+    return " ".join(f"{factor:+.10g} {name}" for name, factor in pairs) or "0"
+
+
+def shown(programme: Programme, family: str) -> str:
+    """Rows of a family, one a line."""
+    if family == "objective":
+        objective = programme.problem.objective
+        assert objective is not None
+        assert objective.constant == 0
+        return f"objective: {terms(objective)}\n"
+    lines = []
+    for name, row in programme.rows.items():
+        if row.family == family:
+            constraint = programme.constraints[name]
+            right = number(-constraint.constant)
+            lines.append(f"{name}: {terms(constraint)} {SENSES[constraint.sense]} {right}\n")
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_are_golden(family: str, programme_of: Programmes) -> None:
+    path, now = GOLDEN / f"{family}.lp", shown(programme_of(FAMILIES[family]), family)
+    assert now, f"no row of {family} in variant {FAMILIES[family]}"
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        path.write_text(now, encoding="utf-8")
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    difference = "".join(
+        difflib.unified_diff(
+            before.splitlines(keepends=True), now.splitlines(keepends=True), path.name, "now"
+        )
+    )
+    assert not difference, f"\n{difference}"
+
+
+def named_in_source() -> set[str]:
+    """Families that the source names where it adds rows."""
+    families = set[str]()
+    for path in (CHECKOUT / "planner" / "optimization").glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        families |= set(re.findall(r'\bRow\(\s*"(\w+)"', source))
+        families |= set(re.findall(r'\.define\([^"]*?"(\w+)"', source))
+        families |= set(re.findall(r'_cover\(programme, "\w+", "(\w+)"', source))
+    return families - {"most_units", "most_gpus", "most_instances"}
+
+
+def test_every_family_has_a_golden(programme_of: Programmes, reference: LoadedModel) -> None:
+    programmes = [programme_of(variant) for variant in VARIANTS]
+    platform = Case(reference.model, all_scenarios(reference.model), {})
+    found = {row.family for one in [*programmes, build(platform)] for row in one.rows.values()}
+    files = {path.stem for path in GOLDEN.iterdir()}
+    assert files == set(FAMILIES) == found | {"objective"}
+    assert named_in_source() <= found
+
+
+def test_the_text_stands_for_all_that_is_solved(programme_of: Programmes) -> None:
+    """Rows with a meaning are the rows of the problem: nothing is added beside them."""
+    for variant in VARIANTS:
+        programme = programme_of(variant)
+        assert set(programme.rows) == set(programme.constraints)
+        assert len(programme.rows) == programme.problem.numConstraints()

@@ -1,0 +1,420 @@
+"""The loop: plans that the programme believes in and the simulation does not, until both agree.
+
+Each kind of margin has a small model in which the programme is honestly mistaken: it knows nothing
+of load balancers that act late on arrivals, of operators who shed late, of plants that share their
+cooling in proportion.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support import model_of
+
+import planner.verification
+from planner.errors import SolverError
+from planner.infrastructure.entities import Model
+from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.programme import Programme
+from planner.optimization.solving import Solution, SolverSettings
+from planner.optimization.stages import NO_MARGIN, Margin
+from planner.scenarios.generators import all_scenarios
+from planner.simulation.verdict import Breach, BreachKind, Verdict
+from planner.verification import Outcome, optimise_and_verify, tighten
+
+EXACT = SolverSettings(gap=0.0)
+
+#: When the near region is lost, 400 requests/s have no GPUs. The standard wants them served from
+#: minute 35, when the cloud arrives; load balancers send nobody there before 39.
+LATE = """
+regions: {near: {power_limit_mw: 100}, far: {power_limit_mw: 100}}
+gpus: {gpu: {power_mw: 0.0, static_share: 0.5, rps: 1.0, capital_usd: 30000.0}}
+clusters:
+  first: {region: near, gpu: gpu, existing_gpus: 600, max_gpus: 600, max_utilisation: 1.0}
+  second: {region: far, gpu: gpu, existing_gpus: 600, block_gpus: 50, max_gpus: 1200,
+           max_utilisation: 1.0}
+tiers: {everyone: {priority: 1, share: 1.0, value_usd_per_1000_requests: 100.0}}
+zones: {users: {demand_rps: 1000.0, latency_ms: {near: 1.0, far: 50.0}}}
+offers:
+  cloud: {provider: cloudy, gpus_per_instance: 10, available_gpus: 1000, lead_time_minutes: 20,
+          usd_per_instance_hour: 30.0, retainer_usd_per_instance_year: 1000.0, rps_per_gpu: 1.0}
+operations: {detection_minutes: 5, response_minutes: 10, failover_minutes: 4}
+finance: {emergency_budget_usd: 1.0e+9}
+standard:
+  region:
+    - {tier: all, from_minute: 5, least_served: 0.6}
+    - {tier: all, from_minute: 35, least_served: 0.9}
+scenarios:
+  loss: {severity: region, frequency_per_year: 0.01,
+         events: [{kind: region, name: near, repair_minutes: 300}]}
+simulation: {horizon_minutes: 400}
+"""
+
+#: Six of ten requests are left with GPUs. The programme gives them to the upper tier at once;
+#: operators only do so at minute 15, and until then everyone gets an equal share.
+DEMAND = """
+regions: {near: {power_limit_mw: 100}, far: {power_limit_mw: 100}}
+gpus: {gpu: {power_mw: 0.0, static_share: 0.5, rps: 1.0, capital_usd: 30000.0}}
+clusters:
+  first: {region: near, gpu: gpu, existing_gpus: 600, max_gpus: 600, max_utilisation: 1.0}
+  second: {region: far, gpu: gpu, existing_gpus: 600, block_gpus: 50, max_gpus: 2000,
+           max_utilisation: 1.0}
+tiers:
+  high: {priority: 1, share: 0.6, value_usd_per_1000_requests: 100.0}
+  low: {priority: 2, share: 0.4}
+zones: {users: {demand_rps: 1000.0, latency_ms: {near: 1.0, far: 50.0}}}
+operations: {detection_minutes: 5, response_minutes: 10, failover_minutes: 4,
+             priority_shedding: operator}
+standard: {region: [{tier: high, from_minute: 5, least_served: 0.9}]}
+scenarios:
+  loss: {severity: region, frequency_per_year: 0.01,
+         events: [{kind: region, name: near, repair_minutes: 300}]}
+simulation: {horizon_minutes: 400}
+"""
+
+#: Two of ten chillers are lost and fans need ten minutes. The programme lets the room that warms
+#: slowly take up what is missing; the plant shares its cooling in proportion, so both warm.
+HEAT = """
+regions: {here: {power_limit_mw: 100}}
+gpus: {gpu: {power_mw: 0.01, static_share: 0.5, rps: 1.0}}
+clusters:
+  quick: {region: here, gpu: gpu, existing_gpus: 500, max_gpus: 500, max_utilisation: 1.0,
+          capacitance_mj_per_k_per_mw: 6.0}
+  slow: {region: here, gpu: gpu, existing_gpus: 500, max_gpus: 500, max_utilisation: 1.0,
+         capacitance_mj_per_k_per_mw: 24.0}
+cooling_units:
+  chiller: {capacity_mw: 1.0, capital_usd: 500000.0}
+  fan: {capacity_mw: 1.0, mode: standby, start_minutes: 10}
+plants:
+  chillers: {region: here, cools: [quick, slow], existing: {chiller: 10}, options: [chiller],
+             max_added: 5}
+  fans: {region: here, cools: [quick, slow], role: emergency, existing: {fan: 8}}
+tiers: {everyone: {priority: 1, share: 1.0, value_usd_per_1000_requests: 1.0}}
+zones: {users: {demand_rps: 1000.0, latency_ms: {here: 1.0}}}
+operations: {detection_minutes: 5, response_minutes: 10, failover_minutes: 4}
+standard: {single: [{tier: all, from_minute: 5, least_served: 0.99}]}
+scenarios:
+  loss: {severity: single, frequency_per_year: 0.1,
+         events: [{kind: units, plant: chillers, unit: chiller, count: 2, repair_minutes: 300}]}
+simulation: {horizon_minutes: 400}
+"""
+
+
+def loop(model: Model, settings: SolverSettings = EXACT, rounds: int = 12) -> Outcome:
+    return optimise_and_verify(model, all_scenarios(model), settings, rounds)
+
+
+def breach(kind: BreachKind, **fields: object) -> Breach:
+    values = {"subject": "x", "minute": 5, "until_minute": 9, "value": 0.5, "required": 1.0}
+    return Breach(kind, **(values | {"shortfall": 0.5} | fields))  # type: ignore[arg-type]
+
+
+def verdict(*breaches: Breach) -> Verdict:
+    return Verdict("loss", "single", 0.1, breaches, None, 0, 65, (), False, 0, 0, {}, ())
+
+
+class TestFirstPlanFailsAndLastSurvives:
+    @pytest.fixture(scope="class", params=["late", "demand", "heat"])
+    @staticmethod
+    def outcome(
+        request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> Outcome:
+        text = {"late": LATE, "demand": DEMAND, "heat": HEAT}[request.param]
+        return loop(model_of(tmp_path_factory.mktemp("loop"), text))
+
+    def test_first_fails_and_last_survives(self, outcome: Outcome) -> None:
+        assert len(outcome.rounds) > 1
+        assert outcome.rounds[0].failed == ("loss",)
+        assert outcome.rounds[-1].failed == ()
+        assert outcome.best is outcome.rounds[-1]
+        assert outcome.survives
+        assert outcome.diagnosis is None
+        assert not outcome.timed_out
+
+    def test_margins_never_shrink_and_every_round_grows_one(self, outcome: Outcome) -> None:
+        assert outcome.rounds[0].margins == {}
+        for before, after in pairwise(outcome.rounds):
+            low, high = before.margins.get("loss", NO_MARGIN), after.margins["loss"]
+            assert high.demand >= low.demand
+            assert high.heat >= low.heat
+            assert high.late_minutes >= low.late_minutes
+            assert high != low
+
+    def test_proof_costs_money(self, outcome: Outcome) -> None:
+        costs = [one.solution.objective for one in outcome.rounds]
+        assert all(after >= before - 1e-6 for before, after in pairwise(costs))
+        assert costs[-1] > costs[0] + 1000
+
+    def test_every_round_is_on_record(self, outcome: Outcome) -> None:
+        assert [one.number for one in outcome.rounds] == list(range(1, len(outcome.rounds) + 1))
+        records = [one.record() for one in outcome.rounds]
+        assert [record.failed for record in records] == [one.failed for one in outcome.rounds]
+        assert records[0].margins == ()
+        (margin,) = records[-1].margins
+        assert margin.scenario == "loss"
+        assert max(margin.demand, margin.heat, margin.late_minutes) > 0
+
+
+class TestCauses:
+    """The margin that grows is that of the cause, and of no other."""
+
+    def test_lateness_is_measured_to_the_minute(self, tmp_path: Path) -> None:
+        outcome = loop(model_of(tmp_path, LATE))
+        assert [dict(one.margins) for one in outcome.rounds] == [
+            {},
+            {"loss": Margin(late_minutes=4.0)},
+        ]
+        first, last = (one.solution.fleet for one in outcome.rounds)
+        # 900 of 1,000 requests/s: cloud for 300 at first, GPUs of one's own in the end.
+        assert (first.gpus["second"], first.instances["cloud"]) == (600, 30)
+        assert (last.gpus["second"], last.instances["cloud"]) == (900, 0)
+
+    def test_scarcity_grows_demand(self, tmp_path: Path) -> None:
+        outcome = loop(model_of(tmp_path, DEMAND))
+        margin = outcome.rounds[-1].margins["loss"]
+        assert margin.demand > 0
+        assert (margin.heat, margin.late_minutes) == (0, 0)
+        # An equal share of nine tenths takes 900 GPUs, and no more are bought.
+        assert outcome.rounds[-1].solution.fleet.gpus["second"] == 900
+
+    def test_overheating_grows_heat(self, tmp_path: Path) -> None:
+        outcome = loop(model_of(tmp_path, HEAT))
+        assert outcome.rounds[0].verdicts[0].throttled
+        assert not outcome.rounds[-1].verdicts[0].throttled
+        margin = outcome.rounds[-1].margins["loss"]
+        assert margin.heat > 0
+        assert (margin.demand, margin.late_minutes) == (0, 0)
+        assert outcome.rounds[-1].solution.fleet.units["chillers"]["chiller"] == 11
+
+    def test_a_cloud_ordered_late_is_late_however_long_it_takes(self, tmp_path: Path) -> None:
+        """Demand outgrows the rest only after two hours; the cloud is ordered then, not before."""
+        surge = "{kind: surge, factor: 1.5, at_minute: 120, repair_minutes: 180}"
+        text = LATE.replace("repair_minutes: 300}]", f"repair_minutes: 300}}, {surge}]")
+        text = text.replace("demand_rps: 1000.0", "demand_rps: 600.0")
+        outcome = loop(model_of(tmp_path, text))
+        # Short at 120, ordered at 121, there at 141, used at 145 instead of 35.
+        assert outcome.rounds[1].margins == {"loss": Margin(late_minutes=110.0)}
+        assert outcome.survives
+
+    def test_what_no_purchase_changes_ends_the_loop(self, tmp_path: Path) -> None:
+        """A standard from minute 0 cannot be met by load balancers that take four minutes."""
+        outcome = loop(model_of(tmp_path, LATE.replace("from_minute: 5", "from_minute: 0")))
+        # The second round has answered the late cloud; what is left has no answer.
+        assert len(outcome.rounds) == 2
+        (left,) = outcome.rounds[1].verdicts[0].breaches
+        assert (left.minute, left.until_minute, left.cause) == (0, 3, "routing")
+        assert not outcome.survives
+        assert outcome.diagnosis is None
+        assert not outcome.timed_out
+
+
+class TestTighten:
+    def test_each_cause_grows_once_by_its_largest_breach(self) -> None:
+        margins = tighten(
+            {"loss": Margin(demand=0.1, heat=0.1, late_minutes=3)},
+            (
+                verdict(
+                    breach("served", cause="scarcity", shortfall=0.02),
+                    breach("served", cause="scarcity", shortfall=0.01),
+                    breach("served", cause="heat", shortfall=0.1),
+                    breach("served", cause="heat", shortfall=0.05),
+                    breach("served", cause="late", late_minutes=7),
+                    breach("served", cause="late", late_minutes=5),
+                ),
+            ),
+        )
+        assert margins["loss"].demand == pytest.approx(0.1 + 0.02 + 0.005)
+        assert margins["loss"].heat == pytest.approx(0.1 + 0.02 + 0.01)
+        assert margins["loss"].late_minutes == 7
+
+    def test_steps_are_bounded(self) -> None:
+        whole = {"value": 0.0, "shortfall": 1.0}
+        margin = tighten(
+            {}, (verdict(breach("served", cause="scarcity", **whole), breach("shutdown")),)
+        )["loss"]
+        assert margin.demand == 0.25
+        assert margin.heat == 0.05
+
+    def test_lateness_that_is_reckoned_with_already_is_scarcity(self) -> None:
+        before = {"loss": Margin(late_minutes=7)}
+        margin = tighten(before, (verdict(breach("served", cause="late", late_minutes=7)),))["loss"]
+        assert margin.late_minutes == 7
+        assert margin.demand > 0
+
+    @pytest.mark.parametrize(
+        "unanswered",
+        [breach("served", cause="routing"), breach("budget"), breach("capacity")],
+    )
+    def test_nothing_answers_some_breaches(self, unanswered: Breach) -> None:
+        assert tighten({}, (verdict(unanswered),)) == {}
+
+    def test_scenarios_that_survive_keep_their_margins(self) -> None:
+        before = {"loss": Margin(heat=0.02), "other": Margin(demand=0.1)}
+        assert tighten(before, (verdict(),)) == before
+
+
+class TestEnds:
+    def test_infeasible_keeps_the_best_plan_and_says_why(self, tmp_path: Path) -> None:
+        # No room for GPUs in the far region: only the cloud can help, and it comes too late.
+        outcome = loop(model_of(tmp_path, LATE.replace("max_gpus: 1200", "max_gpus: 600")))
+        assert len(outcome.rounds) == 1
+        assert outcome.best is outcome.rounds[0]
+        assert not outcome.survives
+        assert outcome.diagnosis is not None
+        assert [one.family for one in outcome.diagnosis.shortfalls] == ["served_floor"]
+        assert [one.family for one in outcome.diagnosis.limits] == ["most_gpus"]
+        lines = "\n".join(outcome.diagnosis.lines())
+        assert "service to all" in lines
+        assert "GPUs that second can hold" in lines
+
+    def test_nothing_feasible_at_all(self, tmp_path: Path) -> None:
+        text = LATE.replace("max_gpus: 1200", "max_gpus: 600").replace(
+            "available_gpus: 1000", "available_gpus: 10"
+        )
+        model = model_of(tmp_path, text)
+        outcome = loop(model)
+        assert outcome.rounds == ()
+        assert outcome.best is None
+        assert not outcome.survives
+        assert outcome.diagnosis is not None
+        with pytest.raises(ValueError, match="no plan"):
+            outcome.plan(LoadedModel(model, "model", "", ()), EXACT)
+
+    def test_out_of_rounds(self, tmp_path: Path) -> None:
+        outcome = loop(model_of(tmp_path, DEMAND), rounds=2)
+        assert len(outcome.rounds) == 2
+        assert not outcome.survives
+        assert outcome.diagnosis is None
+        assert not outcome.timed_out
+
+    def test_best_is_the_last_of_those_that_fail_least(self, tmp_path: Path) -> None:
+        outcome = loop(model_of(tmp_path, DEMAND), rounds=3)
+        assert outcome.best is outcome.rounds[-1]
+
+    def test_nothing_to_survive(self, tmp_path: Path) -> None:
+        model = model_of(tmp_path, LATE).replace(scenarios={})
+        outcome = loop(model)
+        assert len(outcome.rounds) == 1
+        assert outcome.survives
+
+    def test_every_round_is_reported_as_it_ends(self, tmp_path: Path) -> None:
+        seen: list[int] = []
+        model = model_of(tmp_path, HEAT)
+        outcome = optimise_and_verify(
+            model, all_scenarios(model), EXACT, report=lambda one: seen.append(one.number)
+        )
+        assert seen == [one.number for one in outcome.rounds]
+
+
+class Clock:
+    """A clock that stands still until it is put forward."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        fake = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr(planner.verification, "time", fake)
+
+    def forward(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class TestTimeLimit:
+    SETTINGS = SolverSettings(gap=0.0, time_limit_seconds=60.0)
+
+    def test_is_for_all_rounds_together(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = Clock(monkeypatch)
+        model = model_of(tmp_path, DEMAND)
+        outcome = optimise_and_verify(
+            model, all_scenarios(model), self.SETTINGS, report=lambda _: clock.forward(35)
+        )
+        assert len(outcome.rounds) == 2
+        assert outcome.timed_out
+        assert not outcome.survives
+
+    def test_solver_gets_what_is_left(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        limits: list[float] = []
+        clock, real = Clock(monkeypatch), planner.verification.solve
+
+        def spy(programme: Programme, settings: SolverSettings) -> Solution:
+            assert settings.time_limit_seconds is not None
+            limits.append(settings.time_limit_seconds)
+            clock.forward(10)
+            return real(programme, settings)
+
+        monkeypatch.setattr(planner.verification, "solve", spy)
+        outcome = loop(model_of(tmp_path, DEMAND), self.SETTINGS)
+        assert outcome.survives
+        assert limits == [60, 50, 40, 30][: len(outcome.rounds)]
+
+    def test_a_plan_that_survives_is_not_spoilt_by_the_clock(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = Clock(monkeypatch)
+        model = model_of(tmp_path, LATE).replace(scenarios={})
+        outcome = optimise_and_verify(
+            model, all_scenarios(model), self.SETTINGS, report=lambda _: clock.forward(61)
+        )
+        assert outcome.survives
+        assert not outcome.timed_out
+
+    def test_earlier_plans_outlive_a_solver_that_runs_out_of_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock, real = Clock(monkeypatch), planner.verification.solve
+
+        def late(programme: Programme, settings: SolverSettings) -> Solution:
+            if programme.case.margins:
+                clock.forward(60)
+                raise SolverError("stopped without a plan or a proof")
+            return real(programme, settings)
+
+        monkeypatch.setattr(planner.verification, "solve", late)
+        outcome = loop(model_of(tmp_path, DEMAND), self.SETTINGS)
+        assert len(outcome.rounds) == 1
+        assert outcome.timed_out
+
+    def test_a_solver_that_fails_for_another_reason_is_an_error(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object) -> Solution:
+            raise SolverError("broken")
+
+        monkeypatch.setattr(planner.verification, "solve", broken)
+        with pytest.raises(SolverError, match="broken"):
+            loop(model_of(tmp_path, DEMAND))
+
+
+def test_same_input_same_plan_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    path = tmp_path / "model.yaml"
+    path.write_text(HEAT, encoding="utf-8")
+
+    def written() -> str:
+        loaded = load_model(path)
+        outcome = loop(loaded.model, SolverSettings())
+        data = json.loads(outcome.plan(loaded, SolverSettings()).to_json())
+        assert data["created"].startswith("2023-11-14T22:13:20")
+        data["solver"]["seconds"] = 0
+        return json.dumps(data)
+
+    assert written() == written()
+
+
+def test_plan_of_a_failed_loop_says_that_it_does_not_survive(tmp_path: Path) -> None:
+    path = tmp_path / "model.yaml"
+    path.write_text(DEMAND, encoding="utf-8")
+    loaded = load_model(path)
+    plan = loop(loaded.model, rounds=2).plan(loaded, EXACT)
+    assert not plan.verification.survives
+    assert [one.round for one in plan.verification.rounds] == [1, 2]
+    (line,) = plan.scenarios
+    assert line.first_breach is not None
+    assert "high 70.0 % served at minute 5, 90.0 % required" in line.first_breach.text
