@@ -497,6 +497,19 @@ def _miscounted(where: str, line: CoolingLine | GpuLine, existing: int) -> list[
 TABLES = ("cooling", "gpus", "emergency", "scenarios", "cost")
 
 
+def check_writable(folder: Path) -> None:
+    """Check before a long run that its plan can be written.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written.
+    """
+    existing = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError.single(str(folder), f"cannot be written: {existing} is no folder to write")
+
+
 def write_plan(plan: Plan, folder: Path) -> tuple[Path, ...]:
     """Write ``plan.json`` and its tables; every file appears whole or not at all.
 

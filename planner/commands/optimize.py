@@ -72,7 +72,7 @@ def command(
     """
     from planner.infrastructure.loading import load_model
     from planner.optimization.solving import SolverSettings, make_solver
-    from planner.plan import write_plan
+    from planner.plan import check_writable, write_plan
     from planner.reporting import terminal
     from planner.scenarios.generators import all_scenarios
     from planner.verification import optimise_and_verify
@@ -81,6 +81,8 @@ def command(
     settings = SolverSettings(solver, gap, time_limit, threads)
     make_solver(settings)
     loaded = load_model(model, overrides)
+    if output is not None:
+        check_writable(output)
     scenarios = all_scenarios(loaded.model)
     progress.say(f"{loaded.name}: {len(scenarios)} scenarios")
     outcome = optimise_and_verify(

@@ -10,7 +10,7 @@ from typing import Any
 import networkx as nx
 
 from planner.infrastructure.catalogue import demand_shape_names
-from planner.infrastructure.entities import Cluster, Model
+from planner.infrastructure.entities import Cluster, Model, Scenario, UnitLoss
 from planner.infrastructure.source import Document, Path_
 
 #: Path pattern (`*` any key, `#` any index, `@` the key itself is the reference) and the
@@ -212,10 +212,9 @@ def _check_scenarios(model: Model, document: Document) -> None:
             path = ("scenarios", name, "events", index)
             if event.kind == "units":
                 have = model.plants[event.plant].existing.get(event.unit, 0)
-                if event.count > have:
-                    document.complain(
-                        path, f"loses {event.count} {event.unit}, the plant has {have}"
-                    )
+                lost = _lost_at_once(scenario, event)
+                if lost > have:
+                    document.complain(path, f"loses {lost} {event.unit}, the plant has {have}")
             providers = sorted({offer.provider for offer in model.offers.values()})
             if event.kind == "provider" and event.name not in providers:
                 close = get_close_matches(event.name, providers, n=1)
@@ -228,6 +227,17 @@ def _check_scenarios(model: Model, document: Document) -> None:
         used += [terms.severity] if hasattr(terms, "severity") else []
     for severity in sorted(set(used) - set(model.standard)):
         document.complain(("standard",), f"has no rules for severity `{severity}`")
+
+
+def _lost_at_once(scenario: Scenario, event: UnitLoss) -> int:
+    """Units of the type of an event that are lost when it happens, by all events together."""
+    return sum(
+        other.count
+        for other in scenario.events
+        if other.kind == "units"
+        and (other.plant, other.unit) == (event.plant, event.unit)
+        and other.at_minute <= event.at_minute < other.at_minute + other.repair_minutes
+    )
 
 
 def _check_services(model: Model, document: Document) -> None:

@@ -651,6 +651,18 @@ class TestSense:
         assert problem.line == text.count("\n")
         assert problem.message == message
 
+    def test_losses_that_overlap_count_together(self, load, complaints, tiny_text):
+        text = tiny_text + (
+            "scenarios:\n  s:\n    severity: single\n    frequency_per_year: 1\n    events:\n"
+            "      - {kind: units, plant: west-chillers, unit: chiller-3, repair_minutes: 60}\n"
+            "      - {kind: units, plant: west-chillers, unit: chiller-3, at_minute: 30, count: 2,"
+            " repair_minutes: 60}\n"
+        )
+        (problem,) = complaints(text)
+        assert problem.where == "scenarios.s.events.1"
+        assert problem.message == "loses 3 chiller-3, the plant has 2"
+        load(text.replace("at_minute: 30", "at_minute: 60"))
+
     def test_circles_of_services(self, complaints, tiny_text):
         text = tiny_text + (
             "services:\n"

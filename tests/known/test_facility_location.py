@@ -7,7 +7,6 @@ were obtained and how they are stated as models is in ``data/README.md``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from support import EXACT, solved
 from planner.infrastructure.entities import Model
 from planner.optimization.audit import audit
 from planner.optimization.programme import Programme
-from planner.optimization.solving import Solution
+from planner.optimization.solving import Solution, SolverSettings
 
 DATA = Path(__file__).parent / "data"
 RELATIVE = 1e-6
@@ -173,10 +172,115 @@ class TestPublishedOptima:
         assert transport_and_rent(instance, programme, solution) == pytest.approx(
             optimum, rel=RELATIVE
         )
-        assert audit(programme, solution) is None
+        items = audit(programme, solution)
+        assert sum(item.usd_per_year for item in items) == pytest.approx(optimum, rel=RELATIVE)
 
-    @pytest.mark.parametrize("name", ["cap41", "cap64", "cap74"])
+    @pytest.mark.parametrize("name", ["cap41", "cap51", "cap64", "cap74"])
     def test_blocks_of_one_cost_the_same_as_one_block(self, name) -> None:
         _, solution = solved(stated(read(name), in_one_block=False), EXACT)
 
         assert solution.objective == pytest.approx(OPTIMA[name], rel=RELATIVE)
+
+    @pytest.mark.parametrize("name", ["cap51", "cap61", "cap74"])
+    def test_the_other_solver_finds_it_too(self, name) -> None:
+        _, solution = solved(stated(read(name)), SolverSettings(name="cbc", gap=0.0))
+
+        assert solution.objective == pytest.approx(OPTIMA[name], rel=RELATIVE)
+        assert solution.bound <= OPTIMA[name] * (1 + RELATIVE)
+
+    @pytest.mark.parametrize("name", ["cap41", "cap63"])
+    def test_a_solution_keeps_demand_and_capacity(self, name) -> None:
+        instance = read(name)
+
+        programme, solution = solved(stated(instance), EXACT)
+
+        received = dict.fromkeys(range(50), 0.0)
+        sent = dict.fromkeys(range(16), 0.0)
+        for (_, group, site), variable in programme.flow.items():
+            flow = solution.values[variable.name]
+            received[int(group.split(".")[0].removeprefix("customer-")) - 1] += flow
+            sent[int(site.removeprefix("warehouse-")) - 1] += flow
+        opened = {int(site.removeprefix("warehouse-")) - 1 for site in solution.fleet.opened}
+        assert tuple(received.values()) == pytest.approx(instance.demand, abs=1e-4)
+        for site, flow in sent.items():
+            assert flow <= (instance.capacity[site] if site in opened else 0) + 1e-4
+
+
+class TestChangedInstances:
+    """What would go unnoticed if the planner ignored a part of an instance."""
+
+    @pytest.mark.parametrize(
+        ("name", "other", "change"),
+        [
+            ("cap41", "cap42", {"fixed": 12500.0}),
+            ("cap61", "cap63", {"fixed": 17500.0}),
+            ("cap63", "cap51", {"capacity": 10000}),
+            ("cap64", "cap74", {"capacity": 58268}),
+        ],
+    )
+    def test_changing_one_column_gives_the_optimum_of_the_other_instance(
+        self, name, other, change
+    ) -> None:
+        instance = read(name)
+        if "fixed" in change:
+            costs = tuple(change["fixed"] if cost else 0.0 for cost in instance.fixed_cost)
+            instance = replace(instance, fixed_cost=costs)
+        else:
+            instance = replace(instance, capacity=(change["capacity"],) * len(instance.capacity))
+
+        _, solution = solved(stated(instance), EXACT)
+
+        assert OPTIMA[other] != pytest.approx(OPTIMA[name], rel=1e-3)
+        assert solution.objective == pytest.approx(OPTIMA[other], rel=RELATIVE)
+
+    def test_one_capacity_raised_where_it_binds_makes_it_cheaper(self) -> None:
+        instance = read("cap44")
+        programme, before = solved(stated(instance), EXACT)
+        full = [
+            site
+            for site in sorted(before.fleet.opened)
+            if sum(
+                before.values[variable.name]
+                for (_, _, target), variable in programme.flow.items()
+                if target == site
+            )
+            >= 5000 - 1e-3
+        ]
+        capacity = list(instance.capacity)
+        capacity[int(full[0].removeprefix("warehouse-")) - 1] = 10000
+
+        _, after = solved(stated(replace(instance, capacity=tuple(capacity))), EXACT)
+
+        assert after.objective < OPTIMA["cap44"] * (1 - 1e-4)
+
+    def test_one_fixed_cost_lowered_where_it_is_paid_saves_exactly_that(self) -> None:
+        instance = read("cap74")
+        _, before = solved(stated(instance), EXACT)
+        paid = next(
+            number
+            for number, cost in enumerate(instance.fixed_cost)
+            if cost and f"warehouse-{number + 1}" in before.fleet.opened
+        )
+        costs = list(instance.fixed_cost)
+        costs[paid] -= 1000.0
+
+        _, after = solved(stated(replace(instance, fixed_cost=tuple(costs))), EXACT)
+
+        assert after.objective == pytest.approx(OPTIMA["cap74"] - 1000.0, rel=RELATIVE)
+
+    def test_wrong_demands_of_a_corrupted_copy_would_be_noticed(self) -> None:
+        instance = read("cap41")
+        demand = list(instance.demand)
+        demand[10], demand[33] = 549.0, 129.0
+
+        _, solution = solved(stated(replace(instance, demand=tuple(demand))), EXACT)
+
+        assert solution.objective == pytest.approx(955641.925, rel=RELATIVE)
+
+    def test_demand_beyond_all_capacity_has_no_solution(self) -> None:
+        instance = read("cap41")
+        capacity = (3000,) * len(instance.capacity)
+
+        _, solution = solved(stated(replace(instance, capacity=capacity)), EXACT)
+
+        assert solution.status == "infeasible"

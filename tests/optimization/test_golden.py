@@ -18,6 +18,7 @@ from support import CHECKOUT, model_of
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.case import Case
 from planner.optimization.programme import Programme, build
+from planner.optimization.stages import Margin
 from planner.scenarios.generators import all_scenarios
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -26,6 +27,15 @@ SENSES = {-1: "<=", 0: "=", 1: ">="}
 #: What each variant adds to `tiny`, and the scenarios that it keeps.
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bare": ("", ()),
+    "daily": (
+        """
+shapes:
+  day: [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1]
+zones: {west-users: {shape: day}, east-users: {shape: day}}
+tiers: {free: {latency_limit_ms: 50.0}}
+""",
+        (),
+    ),
     "region_lost": ("", ("region-west",)),
     "hot_and_unit_lost": (
         "generators: {heat_wave_unit: {severity: common}}",
@@ -55,6 +65,7 @@ plants:
 zones:
   east-users: {latency_ms: {north: 40.0},
                transport_usd_per_million_requests: {east: 0.5, north: 2.0}}
+policies: {capital_budget_usd: 90000000.0}
 """,
         ("region-west",),
     ),
@@ -79,7 +90,7 @@ plants:
   west-water: {region: west, cools: [west-gpus], role: emergency, redundancy: 1,
                existing: {chiller-1: 2}, options: [air-1], max_added: 3}
 policies: {surviving_capacity_share: 0.4, emergency_cooling_share: 0.25,
-           capital_budget_usd: 90000000.0, fixed: {gpus: {east-gpus: 300}},
+           fixed: {gpus: {east-gpus: 300}},
            forbidden: {cooling: [chiller-3]}}
 """,
         (),
@@ -99,8 +110,8 @@ FAMILIES = {
     "power_limit": "feed_lost",
     "surviving_capacity_share": "policies",
     "least_regions": "empty_region",
-    "capital_budget": "candidate_budget",
-    "normal_demand": "bare",
+    "capital_budget": "candidate",
+    "normal_demand": "daily",
     "demand_balance": "region_lost",
     "cluster_capacity": "region_lost",
     "powered_gpus": "plant_lost",
@@ -115,14 +126,12 @@ FAMILIES = {
     "served_floor": "region_lost",
     "emergency_budget": "region_lost",
     "unit_load": "bare",
-    "mean_heat": "bare",
+    "mean_heat": "daily",
     "mean_load": "bare",
     "objective": "candidate",
 }
-VARIANTS["candidate_budget"] = (
-    VARIANTS["candidate"][0] + "policies: {capital_budget_usd: 90000000.0}\n",
-    (),
-)
+#: Margins that the loop might have set in a variant.
+MARGINS = {"plant_lost": Margin(demand=0.02, heat=0.1, late_minutes=1.0)}
 
 Programmes = Callable[[str], Programme]
 
@@ -137,7 +146,9 @@ def programme_of(tmp_path_factory: pytest.TempPathFactory) -> Programmes:
             text, kept = VARIANTS[variant]
             model = model_of(folder, f"extends: tiny\n{text}", name=variant)
             scenarios = {one.name: one for one in all_scenarios(model)}
-            built[variant] = build(Case(model, tuple(scenarios[name] for name in kept), {}))
+            margins = {name: MARGINS[variant] for name in kept if variant in MARGINS}
+            case = Case(model, tuple(scenarios[name] for name in kept), margins)
+            built[variant] = build(case)
         return built[variant]
 
     return programme
@@ -211,3 +222,25 @@ def test_the_text_stands_for_all_that_is_solved(programme_of: Programmes) -> Non
         programme = programme_of(variant)
         assert set(programme.rows) == set(programme.constraints)
         assert len(programme.rows) == programme.problem.numConstraints()
+
+
+def test_settled_and_barred_purchases_are_bounds(programme_of: Programmes) -> None:
+    programme = programme_of("policies")
+    bounds = {
+        variable.name: (variable.lowBound, variable.upBound, variable.cat)
+        for table in (programme.units, programme.blocks, programme.instances)
+        for variable in table.values()
+    }
+    assert bounds == {
+        "units.west_chillers.chiller_3": (0, 0, "Integer"),
+        "units.west_chillers.chiller_1": (0, 12, "Integer"),
+        "units.east_chillers.chiller_3": (0, 0, "Integer"),
+        "units.east_chillers.chiller_1": (0, 12, "Integer"),
+        "units.west_air.air_1": (0, 12, "Integer"),
+        "units.east_air.air_1": (0, 9, "Integer"),
+        "units.west_water.chiller_1": (0, 0, "Integer"),
+        "units.west_water.air_1": (0, 3, "Integer"),
+        "blocks.west_gpus": (0, 10, "Integer"),
+        "blocks.east_gpus": (3, 3, "Integer"),
+        "instances.cloud": (0, 60, "Integer"),
+    }

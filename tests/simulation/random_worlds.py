@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
@@ -149,6 +150,29 @@ def events(draw: st.DrawFn, model: Model) -> Event:
         "feed": list(model.feeds),
     }
     return NodeLoss(**when, name=draw(st.sampled_from(names[kind])))
+
+
+def cooled(model: Model) -> Model:
+    """The model with primary plants that carry the full heat of their clusters."""
+    plants = dict(model.plants)
+    for name, plant in model.plants.items():
+        if plant.role == "primary":
+            heat = sum(
+                model.clusters[cluster].existing_gpus
+                * model.gpus[model.clusters[cluster].gpu].power_mw
+                for cluster in plant.cools
+            )
+            plants[name] = plant.replace(existing={"chiller-3": math.ceil(heat / 3.0), "air-1": 1})
+    return model.replace(plants=plants)
+
+
+@st.composite
+def single_failures(draw: st.DrawFn, tiny: Model) -> Case:
+    """A model that is cooled and powered well, and one event."""
+    model = cooled(draw(models(tiny)).replace(feeds={}))
+    event = draw(events(model))
+    one = Scenario(name="case", severity="common", frequency_per_year=0.1, events=(event,))
+    return Case(model, (one,))
 
 
 @st.composite

@@ -1,0 +1,85 @@
+"""``plan check`` and ``plan schema``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from planner.infrastructure.loading import load_model
+from planner.infrastructure.schema import model_schema
+
+
+class TestCheck:
+    def test_says_what_a_model_holds(self, plan):
+        ran = plan("check", "tiny")
+        assert ran.code == 0
+        assert ran.err == ""
+        text = " ".join(ran.out.split())
+        assert text.startswith("tiny is valid. Two regions with one cluster each")
+        assert "2 regions, 2 clusters, 3 plants, 2 tiers, 2 zones" in text
+        assert "10 scenarios" in text
+        assert "west-air / west-chillers: independent" in text
+        assert max(len(line.rstrip()) for line in ran.out.splitlines()) <= 80
+
+    def test_reference_is_the_default(self, plan):
+        ran = plan("check")
+        text = " ".join(ran.out.split())
+        assert ran.code == 0
+        assert text.startswith("chatgpt-2023 is valid.")
+        assert "places and machines: none" in text
+        assert "us-west-emergency / us-west-liquid: independent" in text
+        assert "us-west-standby / us-west-liquid: shares" in text
+        assert "service:us-west-cooling-control" in text
+
+    def test_json(self, plan, tiny):
+        ran = plan("check", "tiny", "--json")
+        assert (ran.code, ran.err) == (0, "")
+        held = ran.json
+        assert held["model"] == {"name": "tiny", "sha256": tiny.sha256}
+        assert held["counts"]["plants"] == 3
+        assert held["scenarios"][0] == "unit-west-chillers"
+        assert held["single_points_of_failure"] == {"business": [], "free": []}
+        assert held["shared_cooling_supports"] == {"west-air / west-chillers": []}
+
+    def test_settings(self, plan):
+        ran = plan(
+            "check", "tiny", "--json", "--set", "generators=null", "--set", "offers=null", "--quiet"
+        )
+        assert ran.json["scenarios"] == []
+        assert ran.json["counts"]["offers"] == 0
+
+    def test_a_single_point_of_failure_is_named(self, plan):
+        ran = plan("check", "--json", "--set", "services.user-database.replicas={us-east: 1}")
+        for nodes in ran.json["single_points_of_failure"].values():
+            assert "region:us-east" in nodes
+
+    @pytest.mark.parametrize("name", ["chatgpt-2023", "chatgpt-2023-v2", "tiny"])
+    def test_shipped_models_are_valid(self, plan, name):
+        assert plan("check", name).code == 0
+
+    def test_text_of_a_model_is_text(self, plan, tmp_path):
+        """Rich would take [red] for a colour and drop it."""
+        path = tmp_path / "model.yaml"
+        path.write_text('extends: tiny\ndescription: "[red]not[/red] [/] a :warning: tag"\n')
+        ran = plan("check", path)
+        assert ran.code == 0
+        assert "[red]not[/red] [/] a :warning: tag" in ran.out
+
+
+class TestSchema:
+    def test_prints_the_schema(self, plan):
+        ran = plan("schema")
+        assert (ran.code, ran.err) == (0, "")
+        assert ran.json == json.loads(json.dumps(model_schema()))
+
+    def test_common_options_change_nothing(self, plan):
+        assert plan("schema", "--json", "--quiet").out == plan("schema").out
+
+
+def test_a_model_by_path_and_from_another_folder(plan, tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mine.yaml").write_text("extends: tiny\n")
+    monkeypatch.chdir(tmp_path)
+    assert plan("check", "models/mine.yaml").out.startswith("mine is valid.")
+    assert load_model("models/mine.yaml").name == "mine"

@@ -1,0 +1,87 @@
+"""``plan simulate`` as a command; what it simulates is tested elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from planner.scenarios.generators import all_scenarios
+
+
+def test_what_exists_in_tiny_does_not_survive(plan):
+    ran = plan("simulate", "tiny", "-q")
+    assert ran.code == 4
+    assert ran.err == ""
+    assert "region-west" in ran.out
+    assert max(len(line.rstrip()) for line in ran.out.splitlines()) <= 80
+
+
+def test_the_plan_of_tiny_survives(plan, tiny_plan):
+    ran = plan("simulate", "tiny", "--plan", tiny_plan / "plan.json", "-q")
+    assert ran.code == 0
+    assert "10 of 10 scenarios survived" in ran.out
+
+
+def test_progress_goes_to_standard_error(plan):
+    ran = plan("simulate", "tiny", "--scenario", "surge")
+    assert "tiny: 1 scenarios" in ran.err
+    assert "s] tiny" not in ran.out
+
+
+def test_json(plan, tiny):
+    ran = plan("simulate", "tiny", "--json", "-q")
+    assert ran.code == 4
+    assert ran.err == ""
+    names = [scenario["name"] for scenario in ran.json["scenarios"]]
+    assert names == [scenario.name for scenario in all_scenarios(tiny.model)]
+    lost = next(one for one in ran.json["scenarios"] if one["name"] == "region-west")
+    assert lost["survives"] is False
+    assert lost["first_breach"]["subject"] in {"business", "free", "all"}
+    assert ran.json["model"]["sha256"] == tiny.sha256
+
+
+def test_one_scenario(plan):
+    ran = plan("simulate", "tiny", "--scenario", "provider-cloudy", "--json", "-q")
+    assert ran.code == 0
+    assert [one["name"] for one in ran.json["scenarios"]] == ["provider-cloudy"]
+
+
+def test_scenarios_in_the_order_of_the_model_whatever_is_asked_for(plan):
+    ran = plan(
+        "simulate", "tiny", "--scenario", "surge", "--scenario", "region-west", "--json", "-q"
+    )
+    assert [one["name"] for one in ran.json["scenarios"]] == ["region-west", "surge"]
+
+
+@pytest.mark.parametrize(
+    ("names", "fragments"),
+    [
+        (["region-wst"], ["`region-wst`; did you mean `region-west`?"]),
+        (["surge", "srge", "zzz"], ["`srge`; did you mean `surge`?", "`zzz`"]),
+    ],
+)
+def test_unknown_scenario_with_the_nearest(plan, names, fragments):
+    options = [part for name in names for part in ("--scenario", name)]
+    ran = plan("simulate", "tiny", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("1 problem in the input:\n  --scenario: tiny has no ")
+    for fragment in fragments:
+        assert fragment in ran.err
+
+
+def test_no_scenarios(plan):
+    ran = plan("simulate", "tiny", "--set", "generators=null")
+    assert ran.code == 2
+    assert "the model has no scenarios to simulate" in ran.err
+
+
+def test_a_changed_model_is_noted(plan, tiny_plan):
+    ran = plan(
+        "simulate",
+        "tiny",
+        "--plan",
+        tiny_plan / "plan.json",
+        "--set",
+        "finance.emergency_budget_usd=3e6",
+    )
+    assert ran.code == 0
+    assert "note: tiny has changed since" in ran.err

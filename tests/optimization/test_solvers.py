@@ -1,0 +1,316 @@
+"""Solvers: they agree, and what is reported about a solution is true."""
+
+from __future__ import annotations
+
+import math
+
+import pulp
+import pytest
+from pulp import LpSolveStats
+from pulp.constants import LpSolveStatus
+from support import EXACT, solved
+
+from planner.errors import InputError, SolverError
+from planner.infrastructure.loading import LoadedModel
+from planner.optimization import solving
+from planner.optimization.audit import audit
+from planner.optimization.case import Case
+from planner.optimization.programme import Programme, build
+from planner.optimization.solving import Solution, SolverSettings, make_solver, run_solver, solve
+from planner.scenarios.generators import all_scenarios
+
+#: A solver's own tolerances on rows move the objective this much.
+RELATIVE = 1e-6
+SOLVERS = ("highs", "cbc")
+
+
+def programme_of(loaded: LoadedModel) -> Programme:
+    """Programme of a model with all its scenarios."""
+    return build(Case(loaded.model, all_scenarios(loaded.model), {}))
+
+
+@pytest.fixture(scope="module")
+def optimum(reference) -> Solution:
+    """The reference model solved to a gap of 0."""
+    solution = solved(reference.model, EXACT)[1]
+    assert solution.status == "optimal"
+    assert solution.gap <= RELATIVE
+    return solution
+
+
+class TestAgreement:
+    def test_solvers_agree_exactly_on_tiny(self, tiny) -> None:
+        first, second = (solved(tiny.model, SolverSettings(name, gap=0.0))[1] for name in SOLVERS)
+
+        assert (first.status, second.status) == ("optimal", "optimal")
+        assert first.objective == pytest.approx(second.objective, rel=RELATIVE)
+        assert first.bound == pytest.approx(first.objective, rel=RELATIVE)
+        assert second.bound == pytest.approx(second.objective, rel=2 * RELATIVE + 5e-6)
+
+    def test_each_objective_is_within_the_bound_of_the_other_on_the_reference_model(
+        self, reference, optimum
+    ) -> None:
+        first, second = (solved(reference.model, SolverSettings(name))[1] for name in SOLVERS)
+
+        for one, other in ((first, second), (second, first)):
+            assert one.status == "optimal"
+            assert one.gap <= 1e-3
+            assert one.objective >= other.bound * (1 - RELATIVE)
+            assert one.objective <= other.bound * (1 + 2e-3)
+            assert one.bound <= optimum.objective * (1 + RELATIVE)
+            assert one.objective >= optimum.bound * (1 - RELATIVE)
+
+    def test_solvers_agree_exactly_on_the_reference_model(self, reference, optimum) -> None:
+        _, other = solved(reference.model, SolverSettings("cbc", gap=0.0))
+
+        assert other.objective == pytest.approx(optimum.objective, rel=RELATIVE)
+
+    @pytest.mark.parametrize("name", SOLVERS)
+    def test_plans_of_every_solver_pass_the_audit(self, tiny, name) -> None:
+        programme, solution = solved(tiny.model, SolverSettings(name, gap=0.0))
+
+        cost = sum(item.usd_per_year for item in audit(programme, solution))
+
+        assert cost == pytest.approx(solution.objective, rel=RELATIVE)
+
+    @pytest.mark.parametrize("name", SOLVERS)
+    def test_the_same_settings_give_the_same_plan(self, reference, name) -> None:
+        first, second = (solved(reference.model, SolverSettings(name))[1] for _ in range(2))
+
+        assert dict(first.values) == dict(second.values)
+        assert first.bound == second.bound
+
+    @pytest.mark.parametrize("name", SOLVERS)
+    def test_impossible_demand_is_infeasible(self, tiny, name) -> None:
+        zone = tiny.model.zones["west-users"].replace(demand_rps=100_000.0)
+        model = tiny.model.replace(zones=tiny.model.zones | {"west-users": zone})
+
+        _, solution = solved(model, SolverSettings(name))
+
+        assert solution.status == "infeasible"
+        assert math.isinf(solution.objective) and math.isinf(solution.bound)
+        assert not solution.values
+
+
+class TestBounds:
+    @pytest.mark.parametrize("name", SOLVERS)
+    @pytest.mark.parametrize("gap", [0.05, 0.01, 1e-3])
+    def test_bound_and_objective_enclose_the_optimum(self, reference, optimum, name, gap) -> None:
+        _, solution = solved(reference.model, SolverSettings(name, gap=gap))
+
+        assert solution.status == "optimal"
+        assert solution.bound <= optimum.objective * (1 + RELATIVE)
+        assert solution.objective >= optimum.bound * (1 - RELATIVE)
+        assert solution.bound <= solution.objective
+        assert solution.gap <= gap
+
+    def test_a_loose_gap_stops_before_the_optimum(self, reference, optimum) -> None:
+        _, solution = solved(reference.model, SolverSettings(gap=0.05))
+
+        assert solution.gap > 1e-4
+        assert solution.bound < optimum.objective
+
+    @pytest.mark.parametrize("name", SOLVERS)
+    @pytest.mark.parametrize("seconds", [0.01, 0.4, 0.8, 1.6])
+    def test_a_short_time_limit_never_claims_more_than_was_proven(
+        self, reference, optimum, name, seconds
+    ) -> None:
+        settings = SolverSettings(name, gap=0.0, time_limit_seconds=seconds)
+        try:
+            programme, solution = solved(reference.model, settings)
+        except SolverError as error:
+            assert "--time-limit" in str(error)
+            return
+
+        assert solution.bound <= optimum.objective * (1 + RELATIVE)
+        assert solution.objective >= optimum.bound * (1 - RELATIVE)
+        audit(programme, solution)
+        if solution.status == "optimal":
+            assert solution.objective == pytest.approx(optimum.objective, rel=RELATIVE)
+        else:
+            assert solution.status == "feasible"
+            expected = 1 - solution.bound / solution.objective
+            assert solution.gap == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+    @pytest.mark.parametrize("name", SOLVERS)
+    def test_no_time_at_all_is_an_error_that_says_what_to_do(self, reference, name) -> None:
+        with pytest.raises(SolverError, match="--time-limit"):
+            solved(reference.model, SolverSettings(name, gap=0.0, time_limit_seconds=1e-3))
+
+
+class Faker:
+    """Solves for real, then reports something else."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, programme: Programme) -> None:
+        self.programme = programme
+        self.shift: dict[str, float] = {}
+        self.status = LpSolveStatus.Optimal
+        self.has_solution = True
+        self.bound: float | None = None
+        self.gap_of: float | None = None
+        monkeypatch.setattr(solving, "run_solver", self._run)
+
+    def _run(
+        self, problem: pulp.LpProblem, settings: SolverSettings
+    ) -> tuple[LpSolveStats, float | None]:
+        stats, bound = run_solver(problem, settings)
+        for variable in problem.variables():
+            if variable.name in self.shift:
+                variable.varValue = (variable.varValue or 0.0) + self.shift[variable.name]
+        stats.status, stats.has_solution = self.status, self.has_solution
+        return stats, bound if self.bound is None else self.bound
+
+    def solve(self) -> Solution:
+        """Solve the programme with the fake."""
+        return solve(self.programme, EXACT)
+
+
+@pytest.fixture
+def faker(monkeypatch, tiny) -> Faker:
+    """A solver of the small model whose report can be falsified."""
+    return Faker(monkeypatch, programme_of(tiny))
+
+
+class TestWhatASolverReturns:
+    @pytest.mark.parametrize("shift", [0.3, -0.3, 0.5, 1e-3])
+    def test_purchases_that_are_not_whole_are_refused(self, faker, shift) -> None:
+        bought = faker.programme.blocks["east-gpus"].name
+        faker.shift = {bought: shift}
+
+        with pytest.raises(SolverError, match=rf"{bought} = .*not whole"):
+            faker.solve()
+
+    def test_noise_within_the_tolerance_is_rounded(self, faker) -> None:
+        bought = faker.programme.blocks["east-gpus"].name
+        faker.shift = {bought: 1e-7}
+
+        solution = faker.solve()
+
+        assert solution.values[bought].is_integer()
+        assert all(
+            solution.values[variable.name].is_integer()
+            for variable in faker.programme.problem.variables()
+            if variable.cat == pulp.LpInteger
+        )
+
+    def test_the_objective_is_that_of_the_rounded_plan(self, faker) -> None:
+        honest = faker.solve().objective
+        faker.shift = {faker.programme.instances["cloud"].name: 5e-6}
+
+        assert faker.solve().objective == pytest.approx(honest, rel=1e-12)
+
+    @pytest.mark.parametrize(
+        "status", [LpSolveStatus.TimeLimit, LpSolveStatus.NodeLimit, LpSolveStatus.Interrupted]
+    )
+    def test_a_plan_found_before_a_limit_is_feasible_with_its_gap(self, faker, status) -> None:
+        honest = faker.solve()
+        faker.status, faker.bound = status, 0.9 * honest.objective
+
+        solution = faker.solve()
+
+        assert solution.status == "feasible"
+        assert solution.bound == pytest.approx(0.9 * honest.objective)
+        assert solution.gap == pytest.approx(0.1)
+
+    @pytest.mark.parametrize("status", [LpSolveStatus.TimeLimit, LpSolveStatus.NodeLimit])
+    def test_neither_plan_nor_proof_is_an_error(self, faker, status) -> None:
+        faker.status, faker.has_solution = status, False
+
+        with pytest.raises(SolverError, match="without a plan or a proof"):
+            faker.solve()
+
+    def test_a_claim_of_optimality_without_a_plan_is_an_error(self, faker) -> None:
+        faker.has_solution = False
+
+        with pytest.raises(SolverError):
+            faker.solve()
+
+    def test_a_bound_above_the_cost_is_never_reported(self, faker) -> None:
+        faker.bound = 1e12
+
+        solution = faker.solve()
+
+        assert solution.bound <= solution.objective
+
+    def test_a_failing_solver_is_an_error_of_the_planner(self, monkeypatch, tiny) -> None:
+        class Broken(pulp.HiGHS):
+            def actualSolve(self, lp, *arguments, **options):  # noqa: ARG002, N802
+                raise pulp.PulpSolverError("no licence")
+
+        monkeypatch.setattr(solving, "make_solver", lambda *_: Broken(msg=False))
+
+        with pytest.raises(SolverError, match="no licence"):
+            solve(programme_of(tiny), EXACT)
+
+    def test_a_logged_bound_of_zero_counts(self, monkeypatch) -> None:
+        problem = pulp.LpProblem("one", pulp.LpMinimize)
+        count = problem.add_variable("count", 1, 3, "Integer")
+        problem.setObjective(5 * count)
+        monkeypatch.setattr(solving, "_logged_bound", lambda _: 0.0)
+
+        assert run_solver(problem, SolverSettings("cbc"))[1] == 0.0
+
+    def test_a_logged_bound_is_rounded_down_as_far_as_its_digits_go(self, tmp_path) -> None:
+        log = tmp_path / "solver.log"
+        log.write_text("Objective value:                206967000.00\nLower bound:   205857000.0\n")
+
+        bound = solving._logged_bound(log)
+
+        assert bound is not None
+        assert bound == pytest.approx(205857000.0, rel=1e-5)
+        assert bound <= 205857000.0 - 500.0
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("gap", -1e-9),
+            ("gap", 1.0),
+            ("gap", math.nan),
+            ("gap", math.inf),
+            ("time_limit_seconds", 0.0),
+            ("time_limit_seconds", -1.0),
+            ("time_limit_seconds", math.nan),
+            ("threads", 0),
+            ("threads", -2),
+        ],
+    )
+    def test_values_outside_the_accepted_set_are_refused(self, field, value) -> None:
+        with pytest.raises(ValueError, match="Expected"):
+            SolverSettings(**{field: value})
+
+    def test_the_default_is_highs_with_a_gap_of_a_thousandth(self) -> None:
+        assert SolverSettings() == SolverSettings("highs", 1e-3, None, None)
+
+    @pytest.mark.parametrize("name", ["gurobbi", "", "no such solver", "GUROBI_CMD", "SCIP_CMD"])
+    def test_a_solver_that_is_not_there_is_reported_with_those_that_are(
+        self, monkeypatch, name
+    ) -> None:
+        monkeypatch.setattr(
+            pulp, "listSolvers", lambda onlyAvailable=False: _listed(onlyAvailable)
+        )
+
+        with pytest.raises(InputError) as caught:
+            make_solver(SolverSettings(name))
+
+        message = str(caught.value)
+        assert f"`{name}`" in message
+        assert "found: highs, cbc" in message
+        assert caught.value.exit_code == 2
+
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [("highs", "HiGHS"), ("HiGHS", "HiGHS"), ("cbc", "COIN_CMD"), ("COIN_CMD", "COIN_CMD")],
+    )
+    def test_short_names_and_those_of_pulp_are_known(self, name, kind) -> None:
+        solver = make_solver(SolverSettings(name, gap=0.02, time_limit_seconds=7.0, threads=1))
+
+        assert solver.name == kind
+        assert solver.timeLimit == 7.0
+        assert solver.optionsDict["gapRel"] == 0.02
+        assert solver.optionsDict["threads"] == 1
+
+
+def _listed(available_only: bool) -> list[str]:
+    return ["HiGHS", "COIN_CMD"] + ([] if available_only else ["GUROBI_CMD", "SCIP_CMD"])

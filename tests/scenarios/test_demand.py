@@ -1,0 +1,139 @@
+"""Demand by hour of the week, between the hours, and the most of it in a while."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.infrastructure.catalogue import demand_shape
+from planner.infrastructure.entities import Model
+from planner.infrastructure.loading import load_model
+from planner.scenarios.demand import (
+    demand_at,
+    largest_demand,
+    load_factor,
+    peak_hour,
+    weekly_demand,
+    zone_shape,
+)
+
+DAY = [float(value) for value in range(1, 25)]
+WEEK = [float(1 + (7 * hour) % 31) for hour in range(168)]
+
+
+def shaped(shapes: str, west: str = "flat", east: str = "flat") -> Model:
+    return load_model(
+        "tiny",
+        (f"shapes={shapes}", f"zones.west-users.shape={west}", f"zones.east-users.shape={east}"),
+    ).model
+
+
+MODELS = [
+    shaped(f"{{day: {DAY}, week: {WEEK}}}", "day", "week"),
+    shaped("{}", "conversation", "coding"),
+    load_model("chatgpt-2023").model,
+]
+
+
+class TestShapes:
+    def test_flat(self, tiny):
+        assert zone_shape(tiny.model, "west-users").tolist() == [1.0] * 168
+
+    def test_of_a_day_repeats_seven_times(self):
+        shape = zone_shape(shaped(f"{{day: {DAY}}}", "day"), "west-users")
+        assert shape.shape == (168,)
+        assert shape[:24] == pytest.approx(np.arange(1, 25) / 24)
+        assert shape.reshape(7, 24) == pytest.approx(np.tile(shape[:24], (7, 1)))
+
+    def test_of_a_week(self):
+        shape = zone_shape(shaped(f"{{week: {WEEK}}}", "week"), "west-users")
+        assert shape == pytest.approx(np.array(WEEK) / max(WEEK))
+
+    def test_any_scale(self):
+        tenfold = shaped(f"{{day: {[10 * v for v in DAY]}}}", "day")
+        assert zone_shape(tenfold, "west-users") == pytest.approx(
+            zone_shape(shaped(f"{{day: {DAY}}}", "day"), "west-users")
+        )
+
+    def test_of_a_trace(self):
+        shape = zone_shape(MODELS[1], "west-users")
+        trace = np.array(demand_shape("conversation"))
+        assert shape == pytest.approx(trace / trace.max())
+
+    def test_a_shape_of_the_model_wins_over_a_trace_of_the_same_name(self):
+        model = shaped(f"{{conversation: {DAY}}}", "conversation")
+        assert zone_shape(model, "west-users")[:24] == pytest.approx(np.array(DAY) / 24)
+
+
+class TestWeek:
+    def test_weekly_demand_peaks_at_the_stated_rate(self):
+        model = MODELS[0]
+        weekly = weekly_demand(model)
+        assert weekly.shape == (2, 168)
+        assert weekly.max(axis=1).tolist() == [700.0, 300.0]
+
+    def test_peak_hour(self, tiny):
+        assert peak_hour(tiny.model) == 0
+        assert peak_hour(shaped(f"{{day: {DAY}}}", "day", "day")) == 23
+        week = [1.0] * 168
+        week[100] = 2.0
+        assert peak_hour(shaped(f"{{week: {week}}}", "week", "week")) == 100
+
+    def test_load_factor(self, tiny):
+        assert load_factor(tiny.model) == 1.0
+        assert load_factor(shaped(f"{{day: {DAY}}}", "day", "day")) == pytest.approx(12.5 / 24)
+
+
+class TestBetweenHours:
+    def test_interpolated(self):
+        model = shaped(f"{{day: {DAY}}}", "day")
+        demand = demand_at(model, 0.0, np.array([0.0, 30.0, 60.0, 90.0]))
+        assert demand[0] == pytest.approx(700 / 24 * np.array([1.0, 1.5, 2.0, 2.5]))
+        assert demand[1].tolist() == [300.0] * 4
+
+    def test_start_hour_and_midnight(self):
+        model = shaped(f"{{day: {DAY}}}", "day")
+        demand = demand_at(model, 23.5, np.array([0.0, 30.0, 45.0]))
+        assert demand[0] == pytest.approx(700 / 24 * np.array([12.5, 1.0, 1.25]))
+
+    def test_the_week_wraps(self):
+        model = MODELS[0]
+        minutes = np.array([0.0, 17.0, 300.0])
+        week = 168 * 60.0
+        assert demand_at(model, 167.5, minutes) == pytest.approx(
+            demand_at(model, 167.5, minutes + week)
+        )
+        end = demand_at(model, 167.5, np.array([0.0]))[1, 0]
+        assert end == pytest.approx((WEEK[-1] + WEEK[0]) / 2 / max(WEEK) * 300)
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(range(len(MODELS))),
+    st.floats(0, 167.999),
+    st.floats(0, 20_000),
+    st.floats(0, 15_000),
+    st.lists(st.floats(0, 1), min_size=1, max_size=40),
+)
+def test_largest_demand_is_a_least_upper_bound(which, start, first, length, inside):
+    """No minute inside exceeds it, and it is reached at an end or at a full hour inside."""
+    model = MODELS[which]
+    last = first + length
+    most = largest_demand(model, start, first, last)
+    minutes = np.array([first, last, *(first + share * (last - first) for share in inside)])
+    assert (demand_at(model, start, minutes) <= most[:, None] * (1 + 1e-9)).all()
+    hours = np.arange(np.ceil(start + first / 60), np.floor(start + last / 60) + 1)
+    reached = np.array([first, last, *((hours - start) * 60)])
+    assert demand_at(model, start, reached).max(axis=1) == pytest.approx(most, rel=1e-6)
+
+
+def test_largest_demand_by_hand():
+    model = shaped(f"{{day: {DAY}}}", "day")
+    unit = 700 / 24
+    assert largest_demand(model, 0.0, 0.0, 0.0)[0] == pytest.approx(unit)
+    assert largest_demand(model, 0.0, 0.0, 90.0)[0] == pytest.approx(2.5 * unit)
+    assert largest_demand(model, 22.5, 0.0, 120.0)[0] == pytest.approx(24 * unit)
+    assert largest_demand(model, 23.0, 30.0, 90.0)[0] == pytest.approx(12.5 * unit)
+    assert largest_demand(model, 5.0, 0.0, 1e5)[0] == pytest.approx(700.0)

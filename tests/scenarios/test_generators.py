@@ -1,0 +1,246 @@
+"""Scenario families worked out from the model, and the scenarios written in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from planner.errors import InputError
+from planner.infrastructure.entities import Model, Scenario
+from planner.infrastructure.loading import load_model
+from planner.scenarios.generators import all_scenarios
+
+
+def by_name(model: Model) -> dict[str, Scenario]:
+    return {scenario.name: scenario for scenario in all_scenarios(model)}
+
+
+def with_settings(*settings: str, model: str = "tiny") -> dict[str, Scenario]:
+    return by_name(load_model(model, settings).model)
+
+
+class TestTiny:
+    def test_names_in_order(self, tiny):
+        assert list(by_name(tiny.model)) == [
+            "unit-west-chillers",
+            "unit-east-chillers",
+            "2-units-west-chillers",
+            "2-units-east-chillers",
+            "region-west",
+            "region-east",
+            "provider-cloudy",
+            "heat-wave-west",
+            "heat-wave-east",
+            "surge",
+        ]
+
+    def test_severities(self, tiny):
+        assert [scenario.severity for scenario in all_scenarios(tiny.model)] == [
+            "single",
+            "single",
+            "double",
+            "double",
+            "region",
+            "region",
+            "single",
+            "common",
+            "common",
+            "common",
+        ]
+
+    def test_events(self, tiny):
+        named = by_name(tiny.model)
+        (event,) = named["2-units-west-chillers"].events
+        assert (event.kind, event.plant, event.count) == ("largest-units", "west-chillers", 2)
+        assert (event.at_minute, event.repair_minutes) == (0.0, 24 * 60.0)
+        (event,) = named["region-east"].events
+        assert (event.kind, event.name, event.repair_minutes) == ("region", "east", 24 * 60.0)
+        (event,) = named["provider-cloudy"].events
+        assert (event.kind, event.name) == ("provider", "cloudy")
+        (event,) = named["heat-wave-east"].events
+        assert (event.kind, event.region, event.rise_c) == ("heat", "east", 5.0)
+        assert event.repair_minutes == 48 * 60.0
+        (event,) = named["surge"].events
+        assert (event.kind, event.zones, event.factor) == ("surge", (), 1.2)
+        assert event.repair_minutes == 8 * 60.0
+
+    def test_frequencies(self, tiny):
+        """Two units failing 0.5 times a year: 1 loss a year; two at once within 24 h: x 24/8760."""
+        named = by_name(tiny.model)
+        assert named["unit-west-chillers"].frequency_per_year == 1.0
+        assert named["unit-east-chillers"].frequency_per_year == 1.5
+        assert named["2-units-west-chillers"].frequency_per_year == pytest.approx(1.0 * 24 / 8760)
+        assert named["2-units-east-chillers"].frequency_per_year == pytest.approx(
+            1.5 * (1.5 * 24 / 8760)
+        )
+        assert named["region-west"].frequency_per_year == 0.05
+
+
+class TestFormula:
+    """λ·(λ·r/8760)^(k-1) a year, λ the sum of the rates of the units, r the longest repair."""
+
+    def test_three_at_once_of_mixed_units(self):
+        named = with_settings(
+            "plants.west-chillers.redundancy=3",
+            "plants.west-chillers.existing={chiller-3: 2, chiller-1: 1}",
+            "cooling_units.chiller-3.failures_per_year=0.4",
+            "cooling_units.chiller-1.failures_per_year=0.2",
+            "cooling_units.chiller-1.repair_hours=48",
+        )
+        scenario = named["3-units-west-chillers"]
+        rate = 2 * 0.4 + 0.2
+        assert scenario.frequency_per_year == pytest.approx(rate * (rate * 48 / 8760) ** 2)
+        (event,) = scenario.events
+        assert (event.count, event.repair_minutes) == (3, 48 * 60.0)
+        assert "2-units-west-chillers" not in named
+
+    @pytest.mark.parametrize("existing", ["{}", "{chiller-3: 0}"])
+    def test_without_units_one_of_each_option_counts(self, existing):
+        named = with_settings(
+            "clusters.west-gpus.existing_gpus=0",
+            f"plants.west-chillers.existing={existing}",
+            "cooling_units.chiller-3.failures_per_year=0.4",
+            "cooling_units.chiller-1.failures_per_year=0.3",
+        )
+        assert named["unit-west-chillers"].frequency_per_year == pytest.approx(0.7)
+
+    def test_terms_of_the_family_win(self):
+        named = with_settings(
+            "generators.unit={severity: common, frequency_per_year: 0.25, repair_hours: 3}"
+        )
+        scenario = named["unit-west-chillers"]
+        assert (scenario.severity, scenario.frequency_per_year) == ("common", 0.25)
+        assert scenario.events[0].repair_minutes == 180.0
+
+    def test_feeds_fail_at_their_own_rate(self):
+        named = with_settings(
+            "feeds.f={region: west, capacity_mw: 9, failures_per_year: 2.5, repair_hours: 6}",
+            "generators.feed={severity: single}",
+        )
+        scenario = named["feed-f"]
+        assert scenario.frequency_per_year == 2.5
+        assert (scenario.events[0].kind, scenario.events[0].repair_minutes) == ("feed", 360.0)
+
+    @pytest.mark.parametrize(
+        ("family", "name", "frequency", "hours"),
+        [
+            ("plant", "plant-west-chillers", 0.01, 12.0),
+            ("region", "region-west", 0.03, 24.0),
+            ("provider", "provider-cloudy", 0.05, 24.0),
+            ("heat_wave", "heat-wave-west", 0.5, 72.0),
+            ("heat_wave_unit", "heat-wave-unit-west-chillers", 0.05, 24.0),
+            ("surge", "surge", 1.0, 8.0),
+        ],
+    )
+    def test_defaults_where_no_component_has_a_rate(self, family, name, frequency, hours):
+        scenario = with_settings(f"generators.{family}={{severity: single}}")[name]
+        assert scenario.frequency_per_year == frequency
+        assert {event.repair_minutes for event in scenario.events} == {hours * 60}
+
+
+class TestFamilies:
+    def test_reference(self, reference):
+        """A family for each kind of thing that can fail, and the incident of 2023 itself."""
+        names = list(by_name(reference.model))
+        regions = list(reference.model.regions)
+        plants = [f"{region}-liquid" for region in regions]
+        assert names == [
+            *(f"unit-{plant}" for plant in plants),
+            *(f"2-units-{plant}" for plant in plants),
+            *(f"plant-{plant}" for plant in plants),
+            *(f"feed-{region}-feed" for region in regions),
+            *(f"region-{region}" for region in regions),
+            *(f"provider-{name}" for name in ("aws", "azure", "gcp")),
+            *(
+                name
+                for region in regions
+                for name in (f"heat-wave-{region}", f"heat-wave-unit-{region}-liquid")
+            ),
+            "surge",
+            "incident-2023",
+        ]
+
+    def test_incident_of_2023(self, reference):
+        scenario = by_name(reference.model)["incident-2023"]
+        (event,) = scenario.events
+        assert (event.kind, event.plant, event.unit) == ("units", "us-west-liquid", "loop-36")
+        assert scenario.operations.detection_minutes == 50.0
+        assert scenario.severity == "common"
+
+    def test_a_heat_wave_hits_with_a_unit(self, reference):
+        heat, loss = by_name(reference.model)["heat-wave-unit-us-west-liquid"].events
+        assert (heat.kind, heat.region, heat.rise_c) == ("heat", "us-west", 6.0)
+        assert (loss.kind, loss.plant, loss.count) == ("largest-units", "us-west-liquid", 1)
+        assert heat.repair_minutes == loss.repair_minutes == 24 * 60
+
+    def test_emergency_plants_are_no_target(self, reference):
+        assert not [name for name in by_name(reference.model) if "emergency" in name]
+
+    def test_a_family_left_out_is_not_generated(self):
+        named = with_settings("generators=null")
+        assert named == {}
+        named = with_settings("generators={surge: {severity: common}}")
+        assert list(named) == ["surge"]
+
+    def test_redundancy_of_one_makes_no_second_family(self):
+        named = with_settings("plants.west-chillers.redundancy=1")
+        assert "2-units-west-chillers" not in named
+        assert "1-units-west-chillers" not in named
+        assert "2-units-east-chillers" in named
+
+    def test_a_candidate_that_can_hold_nothing_cannot_be_lost(self):
+        settings = ("regions.north={power_limit_mw: 1, candidate: true}",)
+        assert "region-north" not in with_settings(*settings)
+        settings += ("clusters.north={region: north, gpu: accelerator, max_gpus: 100}",)
+        settings += ("plants.north={region: north, cools: [north], options: [chiller-1]}",)
+        named = with_settings(*settings)
+        assert {"region-north", "heat-wave-north", "unit-north"} <= set(named)
+
+    def test_names_may_be_as_long_as_they_can_be(self):
+        """A generated name has words before a name of up to 64 signs."""
+        longest = "w" * 64
+        named = with_settings(
+            f"plants.{longest}={{region: west, cools: [west-gpus], options: [chiller-1]}}",
+            "generators.heat_wave_unit={severity: single}",
+        )
+        assert f"heat-wave-unit-{longest}" in named
+
+
+class TestWrittenByHand:
+    EVENT = "{kind: region, name: west, repair_minutes: 5}"
+
+    def test_come_after_the_generated(self):
+        named = with_settings(
+            "scenarios={mine: {severity: region, frequency_per_year: 0.1, events: "
+            f"[{self.EVENT}]}}}}"
+        )
+        assert list(named)[-1] == "mine"
+        assert len(named) == 11
+
+    def test_override_a_generated_one_of_the_same_name(self):
+        named = with_settings(
+            "scenarios={region-west: {severity: common, frequency_per_year: 9, events: "
+            f"[{self.EVENT}]}}}}"
+        )
+        assert list(named).index("region-west") == 4
+        assert len(named) == 10
+        scenario = named["region-west"]
+        assert (scenario.severity, scenario.frequency_per_year) == ("common", 9.0)
+        assert scenario.events[0].repair_minutes == 5.0
+
+    def test_a_name_that_differs_only_in_signs_is_refused(self):
+        """It would be the same name to a solver, and silently mix two scenarios."""
+        with pytest.raises(InputError, match="`region_west` differs from `region-west` only"):
+            with_settings(
+                "scenarios={region_west: {severity: common, frequency_per_year: 9, events: "
+                f"[{self.EVENT}]}}}}"
+            )
+
+    def test_two_families_must_not_give_one_name(self):
+        """heat-wave-(region unit-west-chillers) and heat-wave-unit-(plant west-chillers)."""
+        with pytest.raises(InputError, match="heat-wave-unit-west-chillers"):
+            with_settings(
+                "regions.unit-west-chillers={power_limit_mw: 1}",
+                "clusters.c={region: unit-west-chillers, gpu: accelerator, max_gpus: 100}",
+                "plants.p={region: unit-west-chillers, cools: [c], options: [chiller-1]}",
+                "generators.heat_wave_unit={severity: common}",
+            )
