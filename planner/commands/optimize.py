@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Progress, model_argument, output_options
+from planner.commands.options import FiniteRange, Progress, model_argument, output_options
 from planner.errors import (
     EXIT_DONE,
     EXIT_INFEASIBLE,
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     "--gap",
     default=1e-3,
     show_default=True,
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     help="Relative gap at which a plan counts as proven.",
 )
 @click.option(
     "--time-limit",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     metavar="SECONDS",
     help="Time for all rounds together.",
 )

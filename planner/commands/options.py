@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,19 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
     quiet = click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")
     return as_json(quiet(function))
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers without NaN, which compares as inside every range, and infinity."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Convert a text."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 def accepts(*names: str) -> Decorator:

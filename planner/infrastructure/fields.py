@@ -20,11 +20,15 @@ from pydantic.json_schema import SkipJsonSchema
 LARGEST = 1e12
 
 NAME_LENGTH = 64
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$"
-Name = Annotated[str, Strict(), StringConstraints(pattern=_NAME, max_length=NAME_LENGTH)]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$"
+Name = Annotated[str, Strict(), StringConstraints(pattern=NAME_PATTERN, max_length=NAME_LENGTH)]
 #: Generated names put words before those of entities.
-LongName = Annotated[str, Strict(), StringConstraints(pattern=_NAME, max_length=2 * NAME_LENGTH)]
-Text = Annotated[str, Strict(), StringConstraints(max_length=2000)]
+LongName = Annotated[
+    str, Strict(), StringConstraints(pattern=NAME_PATTERN, max_length=2 * NAME_LENGTH)
+]
+#: Without signs that steer a terminal; lines and tabs are fine.
+_TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+Text = Annotated[str, Strict(), StringConstraints(pattern=_TEXT, max_length=2000)]
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
 PositiveCount = Annotated[int, Strict(), Field(ge=1, le=10_000_000)]

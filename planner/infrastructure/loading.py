@@ -25,7 +25,7 @@ from planner.infrastructure.entities import (
     Surge,
     UnitLoss,
 )
-from planner.infrastructure.fields import NAME_LENGTH
+from planner.infrastructure.fields import NAME_LENGTH, NAME_PATTERN
 from planner.infrastructure.source import (
     Columns,
     Document,
@@ -412,8 +412,10 @@ def _complain(document: Document, detail: ErrorDetails) -> None:
         message = "is missing"
     elif path[2:] == ("name",) and path[1] == detail["input"]:
         return  # complained about as a key
-    elif kind == "string_pattern_mismatch":
+    elif kind == "string_pattern_mismatch" and context.get("pattern") == NAME_PATTERN:
         message = f"is not a name: {NAME_RULE}, not {_shown(detail['input'])}"
+    elif kind == "string_pattern_mismatch":
+        message = f"must not have signs that steer a terminal, as {_shown(detail['input'])} has"
     elif kind == "union_tag_not_found":
         path, message = (*path, "kind"), f"is missing; expected one of {', '.join(EVENTS)}"
     elif kind == "union_tag_invalid":

@@ -83,10 +83,13 @@ class Routing:
         return served
 
 
-def route(demand: Floats, capacity: Floats, routes: Routes) -> Routing:
-    """Send demand to the nearest targets with room, tiers in order of priority.
+def route(
+    demand: Floats, capacity: Floats, routes: Routes, by_priority: NDArray[np.bool_]
+) -> Routing:
+    """Send demand to the nearest targets with room.
 
-    Where several zones want the last room of a target they share it in proportion.
+    Tiers come in order of priority or, where priorities are not in force, all alike. Zones (and
+    tiers that come alike) that want the last room of a target share it in proportion.
 
     Parameters
     ----------
@@ -96,41 +99,34 @@ def route(demand: Floats, capacity: Floats, routes: Routes) -> Routing:
         Requests per second that each target takes, shape (scenarios, targets).
     routes
         Preferences.
-    """
-    room = capacity.copy()
-    tiers, ranks, zones = routes.order.shape
-    flows = np.zeros((tiers, ranks, len(demand), zones))
-    for tier in range(tiers):
-        rest = demand[:, :, tier].copy()
-        for rank in range(ranks):
-            leads = routes.incidence[tier, rank]
-            wanted = rest @ leads
-            share = np.minimum(1.0, room / np.maximum(wanted, NEGLIGIBLE_RPS))
-            flow = rest * (share @ leads.T)
-            flows[tier, rank] = flow
-            rest -= flow
-            room = np.maximum(0.0, room - wanted * share)
-            if not (rest > NEGLIGIBLE_RPS).any():
-                break
-    return Routing(flows, capacity - room)
-
-
-def rationed(demand: Floats, capacity_rps: Floats, by_priority: NDArray[np.bool_]) -> Floats:
-    """Demand that may be admitted: all of it by priority, else an equal share of every tier.
-
-    Parameters
-    ----------
-    demand
-        Requests per second, shape (scenarios, zones, tiers).
-    capacity_rps
-        Capacity of all targets together, shape (scenarios,).
     by_priority
         Whether priorities are in force, shape (scenarios,).
     """
-    total = demand.sum(axis=(1, 2))
-    equal = np.minimum(1.0, capacity_rps / np.maximum(total, NEGLIGIBLE_RPS))
-    admitted: Floats = demand * np.where(by_priority, 1.0, equal)[:, None, None]
-    return admitted
+    room = capacity.copy()
+    flows = np.zeros((*routes.order.shape[:2], len(demand), routes.order.shape[2]))
+    by_tier = demand.transpose(2, 0, 1)
+    ordered = np.where(by_priority[:, None], by_tier, 0.0)
+    for tier in range(len(by_tier)):
+        room = _fill(flows, ordered, room, routes, slice(tier, tier + 1))
+    if not by_priority.all():
+        room = _fill(flows, by_tier - ordered, room, routes, slice(None))
+    return Routing(flows, capacity - room)
+
+
+def _fill(flows: Floats, demand: Floats, room: Floats, routes: Routes, tiers: slice) -> Floats:
+    """Add the flows of tiers that come alike, rank by rank, and return the room left."""
+    rest = demand[tiers].copy()
+    for rank in range(routes.order.shape[1]):
+        leads = routes.incidence[tiers, rank]
+        wanted = (rest @ leads).sum(axis=0)
+        share = np.minimum(1.0, room / np.maximum(wanted, NEGLIGIBLE_RPS))
+        flow = rest * (share @ leads.transpose(0, 2, 1))
+        flows[tiers, rank] += flow
+        rest -= flow
+        room = np.maximum(0.0, room - wanted * share)
+        if not (rest > NEGLIGIBLE_RPS).any():
+            break
+    return room
 
 
 @dataclass(frozen=True)

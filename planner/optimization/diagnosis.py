@@ -1,9 +1,10 @@
 """Why there is no plan: the requirements that conflict, the limits they conflict with.
 
-Two elastic solves. The first may fall short of requirements at a price and says which cannot be
-met and by how much. The second keeps the requirements and may exceed limits (power, budgets,
-numbers of units, GPUs and instances) at a price and says which of them stand in the way. Prices are
-relative to the size of each row, so that megawatts, dollars and requests are comparable.
+Elastic solves, in which rows may give way at a price. One may fall short of requirements and says
+which cannot be met and by how much. Another may also exceed limits (power, budgets, numbers of
+units, GPUs and instances): it falls short as little as possible, which is what no limit mends, and
+then exceeds limits as little as possible, which says what stands in the way. Prices are relative to
+the size of each row, so that megawatts, dollars and requests are comparable.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from planner.optimization.programme import Programme, Row, build
 from planner.optimization.solving import SolverSettings, run_solver
 
 #: Relaxations below this share of a row are rounding.
-NEGLIGIBLE = 1e-6
+NEGLIGIBLE = 1e-5
 #: Gap of the elastic solves: names matter, not the last digit.
 ELASTIC_GAP = 0.01
 
@@ -69,9 +70,14 @@ class Relaxation:
     from_minute: float
 
     def __str__(self) -> str:
-        what = PHRASES[self.family].format(subject=self.subject, minute=self.from_minute)
-        where = f" in scenario {self.scenario}" if self.scenario else ""
-        return f"{_shown(self.amount, self.unit)}: {what}{where}"
+        return f"{_shown(self.amount, self.unit)}: {_phrase(self)}"
+
+
+def _phrase(relaxation: Relaxation) -> str:
+    what = PHRASES[relaxation.family].format(
+        subject=relaxation.subject, minute=relaxation.from_minute
+    )
+    return f"{what} in scenario {relaxation.scenario}" if relaxation.scenario else what
 
 
 def _shown(amount: float, unit: str) -> str:
@@ -89,11 +95,14 @@ class Diagnosis:
     shortfalls
         Requirements that cannot be met within the limits, with what is missing.
     limits
-        Limits that would have to be raised to meet them, with by how much; empty if none helps.
+        Limits that would have to be raised to meet them, with by how much.
+    hopeless
+        Requirements that no raise of any limit meets, with what is missing even then.
     """
 
     shortfalls: tuple[Relaxation, ...]
     limits: tuple[Relaxation, ...]
+    hopeless: tuple[Relaxation, ...] = ()
 
     def lines(self) -> list[str]:
         """The diagnosis in sentences."""
@@ -101,28 +110,36 @@ class Diagnosis:
         for one in self.limits:
             now, enough = _shown(one.limit, one.unit), _shown(one.limit + one.amount, one.unit)
             text.append(f"raise by {one}, from {now} to {enough}")
-        if not self.limits:
-            text.append("no limit on purchases, power or money is in the way: raising none helps")
+        text += [f"no raise of a limit mends {_phrase(one)}" for one in self.hopeless]
         return text
 
 
 def diagnose(programme: Programme, settings: SolverSettings) -> Diagnosis:
-    """Explain an infeasible programme by two elastic solves."""
-    return Diagnosis(
-        _relaxed(*_short_of_requirements(programme.case), settings),
-        _relaxed(*_beyond_limits(programme), settings),
-    )
+    """Explain an infeasible programme by elastic solves.
+
+    What no limit mends is found first, and held, before the raises that mend the rest: otherwise it
+    would hide them.
+    """
+    elastic = replace(settings, gap=ELASTIC_GAP)
+    strict = build(programme.case)
+    needs = _row_slacks(strict, "requirement")
+    shortfalls = _relaxed(needs) if _minimise(strict, needs, elastic) is not None else ()
+
+    roomy, limits = _beyond_limits(programme)
+    missing = _row_slacks(roomy, "requirement")
+    least = _minimise(roomy, missing, elastic)
+    if least is None:
+        return Diagnosis(shortfalls, ())
+    total = lpSum(slack for slack, _ in missing)
+    roomy.problem.addConstraint(total <= least + NEGLIGIBLE / 10, "hopeless")
+    _minimise(roomy, limits, elastic)
+    hopeless = _relaxed(missing)
+    return Diagnosis(shortfalls or hopeless, _relaxed(limits), hopeless)
 
 
 #: A slack with the row it loosens. It is measured in sizes of the row, so that its price is 1:
 #: solvers take prices of 1e-8 a dollar for zero.
 Slack = tuple[LpVariable, Row]
-
-
-def _short_of_requirements(case: Case) -> tuple[Programme, list[Slack]]:
-    """The programme with priced slacks on its requirements."""
-    programme = build(case)
-    return programme, _row_slacks(programme, "requirement")
 
 
 def _beyond_limits(programme: Programme) -> tuple[Programme, list[Slack]]:
@@ -189,14 +206,17 @@ def _row_slacks(programme: Programme, kind: str) -> list[Slack]:
     return slacks
 
 
-def _relaxed(
-    programme: Programme, slacks: list[Slack], settings: SolverSettings
-) -> tuple[Relaxation, ...]:
-    """Cheapest use of slacks that leaves a plan; nothing if even that leaves none."""
+def _minimise(programme: Programme, slacks: list[Slack], settings: SolverSettings) -> float | None:
+    """Use slacks as little as a plan allows; None if even that leaves none."""
     programme.problem.setObjective(lpSum(slack for slack, _ in slacks))
-    stats, _ = run_solver(programme.problem, replace(settings, gap=ELASTIC_GAP))
+    stats, _ = run_solver(programme.problem, settings)
     if not stats.has_solution or stats.status == LpSolveStatus.Infeasible:
-        return ()
+        return None
+    return sum(slack.varValue or 0.0 for slack, _ in slacks)
+
+
+def _relaxed(slacks: list[Slack]) -> tuple[Relaxation, ...]:
+    """What slacks are used for, the largest of each requirement or limit in each scenario."""
     found: dict[tuple[str, str, str], Relaxation] = {}
     for slack, row in slacks:
         amount = (slack.varValue or 0.0) * _scale(row)

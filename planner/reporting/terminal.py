@@ -25,7 +25,7 @@ from planner.verification import Outcome
 
 def _console() -> Console:
     width = None if sys.stdout.isatty() else shutil.get_terminal_size((80, 24)).columns
-    return Console(width=width, highlight=False, soft_wrap=False)
+    return Console(width=width, highlight=False, soft_wrap=False, emoji=False)
 
 
 def print_json(data: Any) -> None:
@@ -285,6 +285,7 @@ def show_infeasible(outcome: Outcome, as_json: bool) -> None:
                 "diagnosis": {
                     "shortfalls": [vars(one) | {"text": str(one)} for one in diagnosis.shortfalls],
                     "limits": [vars(one) | {"text": str(one)} for one in diagnosis.limits],
+                    "hopeless": [vars(one) | {"text": str(one)} for one in diagnosis.hopeless],
                 },
             }
         )

@@ -25,7 +25,6 @@ from planner.laws.heat import (
 from planner.laws.traffic import (
     NEGLIGIBLE_RPS,
     queue_step,
-    rationed,
     restored_share,
     route,
     serving_rps,
@@ -263,8 +262,7 @@ def _serve(
     demand = world.demand[minute]
     alive = demand * world.conditions.tier_up[world.interval[minute]][:, None, :]
     by_priority = minute >= world.reaction.shedding
-    admitted = rationed(alive, believed.sum(axis=1), by_priority)
-    routing = route(admitted, believed, world.routes)
+    routing = route(alive, believed, world.routes, by_priority)
     fits = np.minimum(1.0, capacity / np.maximum(routing.load, NEGLIGIBLE_RPS))
     served = routing.served_at(fits, world.routes)
     load = np.minimum(routing.load, capacity)

@@ -13,7 +13,6 @@ from planner.laws.traffic import (
     Routes,
     Routing,
     queue_step,
-    rationed,
     restored_share,
     route,
     served_fraction,
@@ -23,6 +22,8 @@ from planner.laws.traffic import (
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=150)
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-6
+#: Both scenarios of a network with priorities in force.
+ORDERED = np.array([True, True])
 
 
 def routes_of(order: list[list[list[int]]], targets: int) -> Routes:
@@ -78,7 +79,7 @@ class TestRoute:
         self, network: tuple[Floats, Floats, Routes]
     ) -> None:
         demand, capacity, routes = network
-        routing = route(demand, capacity, routes)
+        routing = route(demand, capacity, routes, ORDERED)
         assert (routing.flows >= 0).all()
         assert (routing.load <= capacity).all()
         assert (served(routing) <= demand + TOLERANCE).all()
@@ -91,7 +92,7 @@ class TestRoute:
         self, network: tuple[Floats, Floats, Routes]
     ) -> None:
         demand, capacity, routes = network
-        routing = route(demand, capacity, routes)
+        routing = route(demand, capacity, routes, ORDERED)
         left, room = demand - served(routing), capacity - routing.load
         for scenario, zone, tier in np.argwhere(left > TOLERANCE):
             reach = routes.order[tier, :, zone]
@@ -105,8 +106,10 @@ class TestRoute:
         demand, capacity, routes = network
         alone = demand.copy()
         alone[:, :, 1:] = 0.0
-        together = served(route(demand, capacity, routes))[:, :, 0]
-        assert together == pytest.approx(served(route(alone, capacity, routes))[:, :, 0], abs=1e-6)
+        together = served(route(demand, capacity, routes, ORDERED))[:, :, 0]
+        assert together == pytest.approx(
+            served(route(alone, capacity, routes, ORDERED))[:, :, 0], abs=1e-6
+        )
 
     @PROPERTY
     @given(networks(), st.integers(0, 3), st.integers(0, 100))
@@ -116,8 +119,8 @@ class TestRoute:
         demand, capacity, routes = network
         larger = capacity.copy()
         larger[:, target % capacity.shape[1]] += more
-        before = served(route(demand, capacity, routes))
-        assert (served(route(demand, larger, routes)) >= before - TOLERANCE).all()
+        before = served(route(demand, capacity, routes, ORDERED))
+        assert (served(route(demand, larger, routes, ORDERED)) >= before - TOLERANCE).all()
 
     @PROPERTY
     @given(networks(single_reach=True))
@@ -126,7 +129,7 @@ class TestRoute:
     ) -> None:
         """For all tiers together and, since they come first, for the upper tiers alone."""
         demand, capacity, routes = network
-        flows = served(route(demand, capacity, routes))
+        flows = served(route(demand, capacity, routes, ORDERED))
         for scenario in range(len(demand)):
             for tiers in range(1, demand.shape[2] + 1):
                 upper = demand[scenario].copy()
@@ -140,7 +143,7 @@ class TestRoute:
         self, network: tuple[Floats, Floats, Routes]
     ) -> None:
         demand, capacity, routes = network
-        flows = served(route(demand, capacity, routes))
+        flows = served(route(demand, capacity, routes, ORDERED))
         for scenario in range(len(demand)):
             best = most_served(demand[scenario], capacity[scenario], routes)
             assert flows[scenario].sum() <= best + TOLERANCE
@@ -151,18 +154,20 @@ class TestRoute:
         The optimum serves all 200 requests: the first zone from target 1, the second from 0.
         """
         demand = np.array([[[100.0], [100.0]]])
-        routing = route(demand, np.array([[100.0, 100.0]]), routes_of([[[0, 1], [0]]], 2))
+        routing = route(
+            demand, np.array([[100.0, 100.0]]), routes_of([[[0, 1], [0]]], 2), ORDERED[:1]
+        )
         assert served(routing)[0, :, 0].tolist() == [100.0, 50.0]
         assert routing.load.tolist() == [[100.0, 50.0]]
 
     def test_zones_share_the_last_room_in_proportion(self) -> None:
         demand = np.array([[[30.0], [90.0]]])
-        routing = route(demand, np.array([[60.0]]), routes_of([[[0], [0]]], 1))
+        routing = route(demand, np.array([[60.0]]), routes_of([[[0], [0]]], 1), ORDERED[:1])
         assert served(routing)[0, :, 0].tolist() == [15.0, 45.0]
 
     def test_prefers_the_first_target_and_spills_to_the_next(self) -> None:
         demand = np.array([[[100.0]]])
-        routing = route(demand, np.array([[70.0, 50.0]]), routes_of([[[1, 0]]], 2))
+        routing = route(demand, np.array([[70.0, 50.0]]), routes_of([[[1, 0]]], 2), ORDERED[:1])
         assert routing.load.tolist() == [[50.0, 50.0]]
 
     @PROPERTY
@@ -171,24 +176,74 @@ class TestRoute:
         self, network: tuple[Floats, Floats, Routes], share: float
     ) -> None:
         demand, capacity, routes = network
-        routing = route(demand, capacity, routes)
+        routing = route(demand, capacity, routes, ORDERED)
         fits = np.full_like(capacity, share)
         assert routing.served_at(fits, routes) == pytest.approx(share * served(routing))
 
 
-class TestRationed:
+class TestWithoutPriorities:
+    ALIKE = np.array([False, False])
+
     @PROPERTY
-    @given(networks(), st.floats(0.0, 500.0))
-    def test_admits_all_by_priority_and_an_equal_share_otherwise(
-        self, network: tuple[Floats, Floats, Routes], capacity: float
+    @given(networks())
+    def test_keeps_within_demand_and_capacity_and_turns_nobody_away_from_room(
+        self, network: tuple[Floats, Floats, Routes]
     ) -> None:
-        demand, _, _ = network
-        admitted = rationed(demand, np.full(2, capacity), np.array([True, False]))
-        assert (admitted[0] == demand[0]).all()
-        total = demand[1].sum()
-        assert admitted[1].sum() == pytest.approx(min(total, capacity), abs=TOLERANCE)
-        share = min(1.0, capacity / total) if total else 1.0
-        assert admitted[1] == pytest.approx(demand[1] * share, abs=TOLERANCE)
+        demand, capacity, routes = network
+        routing = route(demand, capacity, routes, self.ALIKE)
+        assert (routing.load <= capacity).all()
+        assert (served(routing) <= demand + TOLERANCE).all()
+        left, room = demand - served(routing), capacity - routing.load
+        for scenario, zone, tier in np.argwhere(left > TOLERANCE):
+            reach = routes.order[tier, :, zone]
+            assert (room[scenario, reach[reach >= 0]] <= TOLERANCE).all()
+
+    @PROPERTY
+    @given(networks(), st.permutations([0, 1, 2]))
+    def test_the_order_of_tiers_does_not_matter(
+        self, network: tuple[Floats, Floats, Routes], order: list[int]
+    ) -> None:
+        demand, capacity, routes = network
+        mixed = [tier for tier in order if tier < demand.shape[2]]
+        other = Routes(routes.order[mixed], routes.incidence[mixed])
+        flows = served(route(demand, capacity, routes, self.ALIKE))
+        swapped = served(route(demand[:, :, mixed], capacity, other, self.ALIKE))
+        assert swapped == pytest.approx(flows[:, :, mixed], abs=TOLERANCE)
+
+    @PROPERTY
+    @given(networks())
+    def test_tiers_that_reach_the_same_get_equal_shares(
+        self, network: tuple[Floats, Floats, Routes]
+    ) -> None:
+        demand, capacity, routes = network
+        one = np.repeat(routes.order[:1], demand.shape[2], axis=0)
+        same = Routes.from_order(one, capacity.shape[1])
+        flows = served(route(demand, capacity, same, self.ALIKE))
+        totals = demand.sum(axis=2, keepdims=True)
+        share = np.divide(
+            flows.sum(axis=2, keepdims=True), totals, out=np.zeros_like(totals), where=totals > 0
+        )
+        assert flows == pytest.approx(demand * share, abs=TOLERANCE)
+
+    @PROPERTY
+    @given(networks())
+    def test_scenarios_with_and_without_priorities_go_together(
+        self, network: tuple[Floats, Floats, Routes]
+    ) -> None:
+        demand, capacity, routes = network
+        mixed = served(route(demand, capacity, routes, np.array([True, False])))
+        ordered, alike = (
+            served(route(demand, capacity, routes, np.full(2, flag))) for flag in (True, False)
+        )
+        assert mixed[0] == pytest.approx(ordered[0], abs=1e-9)
+        assert mixed[1] == pytest.approx(alike[1], abs=1e-9)
+
+    def test_room_beyond_reach_does_not_hide_a_shortage(self) -> None:
+        """Half of the capacity is out of reach; both tiers get half of what they want."""
+        demand = np.array([[[40.0, 60.0]]])
+        routes = routes_of([[[0]], [[0]]], 2)
+        routing = route(demand, np.array([[50.0, 50.0]]), routes, np.array([False]))
+        assert served(routing)[0, 0].tolist() == [20.0, 30.0]
 
 
 class TestQueue:

@@ -391,15 +391,17 @@ def purchases_of(data: Data) -> int:
 def _shrink(rng: Random, data: Data) -> None:
     """Take away what can be bought until few enough combinations are left."""
     while purchases_of(data) > MOST_COMBINATIONS:
+        kind = rng.choice(["blocks", "units", "options", "nothing"])
         cluster = rng.choice(list(data["clusters"].values()))
         plant = rng.choice(list(data["plants"].values()))
-        if cluster["max_gpus"] - cluster["existing_gpus"] > cluster["block_gpus"]:
+        room = cluster["max_gpus"] - cluster["existing_gpus"]
+        if kind == "blocks" and room > cluster["block_gpus"]:
             cluster["max_gpus"] -= cluster["block_gpus"]
-        elif plant["max_added"] > 1:
+        elif kind == "units" and plant["max_added"] > 1:
             plant["max_added"] -= 1
-        elif len(plant["options"]) > 1 and rng.random() < 0.5:
+        elif kind == "options" and rng.random() < 0.5:
             plant["options"] = plant["options"][:1]
-        elif rng.random() < 0.1 and plant.get("existing", {}).get(plant["options"][0]):
+        elif kind == "nothing" and rng.random() < 0.1 and plant.get("existing"):
             plant["max_added"] = 0
-        elif rng.random() < 0.1:
-            cluster["max_gpus"] = max(cluster["existing_gpus"], cluster["block_gpus"])
+        elif kind == "nothing" and rng.random() < 0.1 and cluster["existing_gpus"]:
+            cluster["max_gpus"] = cluster["existing_gpus"]

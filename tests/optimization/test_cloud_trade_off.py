@@ -1,0 +1,254 @@
+"""Emergency cloud is a genuine trade-off in the reference model: priced, timed, and never forced.
+
+Solutions are within a gap of the optimum, so costs are compared through bounds: the bound of one and the
+objective of the other enclose the difference of the optima.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+from support import solved
+
+from planner.infrastructure.entities import Model
+from planner.optimization.solving import Solution, SolverSettings
+
+SETTINGS = SolverSettings(gap=1e-3)
+RELATIVE = 1e-6
+
+#: Minutes from the failure to the recovery target of the model, and to the return of a lost region.
+RECOVERY_TARGET = 120.0
+OUTAGE = 1440.0
+
+Solve = Callable[..., Solution]
+
+
+def with_cloud(
+    model: Model,
+    retainer: float = 1.0,
+    lead_minutes: float | None = None,
+    only: str | None = None,
+) -> Model:
+    """The model with retainers multiplied and lead times set, for all offers or for one."""
+    offers = dict(model.offers)
+    for name, offer in model.offers.items():
+        if only in (None, name):
+            lead = offer.lead_time_minutes if lead_minutes is None else lead_minutes
+            price = offer.retainer_usd_per_instance_year * retainer
+            offers[name] = offer.replace(
+                retainer_usd_per_instance_year=price, lead_time_minutes=lead
+            )
+    return model.replace(offers=offers)
+
+
+def without_cloud(model: Model) -> Model:
+    """The model in which no provider has anything to offer."""
+    offers = {name: offer.replace(available_gpus=0) for name, offer in model.offers.items()}
+    return model.replace(offers=offers)
+
+
+def instances(solution: Solution) -> int:
+    """Instances reserved."""
+    return sum(solution.fleet.instances.values())
+
+
+def gpus(solution: Solution) -> int:
+    """Own GPUs."""
+    return sum(solution.fleet.gpus.values())
+
+
+def surely_dearer(dear: Solution, cheap: Solution) -> bool:
+    """Whether the optimum of one is above that of the other by proof."""
+    return dear.bound > cheap.objective
+
+
+def possibly_no_cheaper(dear: Solution, cheap: Solution) -> bool:
+    """Whether nothing proven contradicts that one optimum is at least the other."""
+    return dear.objective >= cheap.bound * (1 - RELATIVE)
+
+
+@pytest.fixture(scope="module")
+def model(reference) -> Model:
+    """The shipped platform of 2023."""
+    return reference.model
+
+
+@pytest.fixture(scope="module")
+def at(model) -> Solve:
+    """Solutions by retainer and lead time, each solved once."""
+
+    @cache
+    def solution(
+        retainer: float = 1.0, lead_minutes: float | None = None, only: str | None = None
+    ) -> Solution:
+        found = solved(with_cloud(model, retainer, lead_minutes, only), SETTINGS)[1]
+        assert found.status == "optimal"
+        assert found.gap <= SETTINGS.gap
+        return found
+
+    return solution
+
+
+@pytest.fixture(scope="module")
+def shipped(at) -> Solution:
+    """The plan of the model as shipped."""
+    return at()
+
+
+@pytest.fixture(scope="module")
+def none(model) -> Solution:
+    """The plan where there is no cloud."""
+    return solved(without_cloud(model), SETTINGS)[1]
+
+
+class TestAsShipped:
+    def test_some_of_the_cloud_is_reserved_and_not_all_of_it(self, model, shipped) -> None:
+        supply = {n: o.available_gpus // o.gpus_per_instance for n, o in model.offers.items()}
+
+        assert 0 < instances(shipped) < sum(supply.values())
+        assert any(0 < shipped.fleet.instances[name] < most for name, most in supply.items())
+
+    def test_nothing_is_under_contract_or_settled_in_the_model(self, model) -> None:
+        assert all(offer.existing_instances == 0 for offer in model.offers.values())
+        assert not model.policies.fixed.emergency
+        assert not model.policies.forbidden.emergency
+
+    def test_own_gpus_alone_would_do_at_a_higher_cost(self, shipped, none) -> None:
+        assert none.status == "optimal"
+        assert instances(none) == 0
+        assert gpus(none) > gpus(shipped)
+        assert surely_dearer(none, shipped)
+
+
+class TestRetainer:
+    def test_a_higher_retainer_moves_the_plan_to_own_gpus(self, at, shipped) -> None:
+        dear = at(retainer=4.0)
+
+        assert 0 < instances(dear) < instances(shipped)
+        assert gpus(dear) > gpus(shipped)
+
+    def test_a_lower_retainer_moves_it_back_to_cloud(self, at, shipped) -> None:
+        dearest, dear, cheap = at(retainer=5.0), at(retainer=4.0), at(retainer=0.1)
+
+        assert instances(dearest) < instances(dear) < instances(cheap)
+        assert gpus(dearest) > gpus(dear) > gpus(cheap)
+        assert instances(cheap) >= instances(shipped)
+        assert gpus(cheap) <= gpus(shipped)
+
+    def test_an_exorbitant_retainer_leaves_no_cloud(self, at, none) -> None:
+        exorbitant = at(retainer=1000.0)
+
+        assert instances(exorbitant) == 0
+        assert gpus(exorbitant) == gpus(none)
+
+    def test_cost_rises_with_the_retainer(self, at, shipped, none) -> None:
+        ladder = [at(retainer=0.1), shipped, at(retainer=4.0), at(retainer=5.0), none]
+
+        for cheap, dear in zip(ladder, ladder[1:], strict=False):
+            assert surely_dearer(dear, cheap)
+
+    @pytest.mark.parametrize(("low", "high"), [(0.1, 1.0), (1.0, 4.0), (4.0, 5.0)])
+    def test_cost_rises_by_between_the_retainers_of_the_two_plans(
+        self, model, at, low, high
+    ) -> None:
+        """Either plan is open at the other's prices, so each bounds what the change costs."""
+        cheap, dear = at(retainer=low), at(retainer=high)
+
+        def retainers(solution: Solution) -> float:
+            return sum(
+                count * model.offers[name].retainer_usd_per_instance_year
+                for name, count in solution.fleet.instances.items()
+            )
+
+        rise = high - low
+        assert dear.bound <= (cheap.objective + rise * retainers(cheap)) * (1 + RELATIVE)
+        assert cheap.bound <= (dear.objective - rise * retainers(dear)) * (1 + RELATIVE)
+
+    @pytest.mark.parametrize("name", ["aws-p4d", "azure-nd-a100"])
+    def test_one_offer_made_dearer_is_replaced_by_another(self, at, shipped, name) -> None:
+        changed = at(retainer=3.0, only=name)
+
+        assert changed.fleet.instances[name] < shipped.fleet.instances[name]
+        assert changed.fleet.instances["gcp-a2-ultra"] > shipped.fleet.instances["gcp-a2-ultra"]
+        assert possibly_no_cheaper(changed, shipped)
+
+
+class TestLeadTime:
+    def test_immediate_cloud_replaces_own_gpus(self, at, shipped) -> None:
+        immediate = at(lead_minutes=0.0)
+
+        assert instances(immediate) > instances(shipped)
+        assert gpus(immediate) < gpus(shipped)
+        assert surely_dearer(shipped, immediate)
+
+    def test_cloud_beyond_the_recovery_target_moves_the_plan_to_own_gpus(self, at, shipped) -> None:
+        late = at(lead_minutes=RECOVERY_TARGET)
+
+        assert instances(late) < instances(shipped)
+        assert gpus(late) > gpus(shipped)
+        assert surely_dearer(late, shipped)
+
+    def test_late_cloud_is_worth_something_only_for_the_next_peak_of_a_long_outage(
+        self, at, none
+    ) -> None:
+        late, longer = at(lead_minutes=RECOVERY_TARGET), at(lead_minutes=5 * RECOVERY_TARGET)
+
+        assert instances(longer) == instances(late) > 0
+        assert gpus(longer) == gpus(late) < gpus(none)
+
+    def test_cloud_that_arrives_after_the_outage_is_no_cloud(self, at, none) -> None:
+        too_late = at(lead_minutes=OUTAGE)
+
+        assert instances(too_late) == 0
+        assert too_late.fleet.gpus == none.fleet.gpus
+        assert too_late.objective <= none.objective * (1 + SETTINGS.gap)
+        assert none.objective <= too_late.objective * (1 + SETTINGS.gap)
+
+    def test_a_shorter_lead_time_brings_cloud_back(self, at) -> None:
+        ladder = [at(lead_minutes=m) for m in (OUTAGE, RECOVERY_TARGET, 60.0, 0.0)]
+
+        for long, short in zip(ladder, ladder[1:], strict=False):
+            assert instances(short) > instances(long)
+            assert gpus(short) < gpus(long)
+
+    def test_cost_rises_with_the_lead_time(self, at) -> None:
+        ladder = [at(lead_minutes=m) for m in (0.0, 60.0, RECOVERY_TARGET, OUTAGE)]
+
+        for short, long in zip(ladder, ladder[1:], strict=False):
+            assert surely_dearer(long, short)
+
+    def test_a_little_later_is_never_cheaper(self, at) -> None:
+        ladder = [at(lead_minutes=m) for m in (60.0, 90.0, 105.0, 110.0)]
+
+        for short, long in zip(ladder, ladder[1:], strict=False):
+            assert possibly_no_cheaper(long, short)
+
+    def test_the_recovery_target_less_the_reaction_is_where_it_turns(self, model, at) -> None:
+        operations = model.operations
+        reaction = operations.detection_minutes + operations.response_minutes
+        last = RECOVERY_TARGET - reaction - operations.approval_minutes
+
+        in_time, too_late = at(lead_minutes=last), at(lead_minutes=last + 1)
+
+        assert instances(too_late) < instances(in_time)
+        assert gpus(too_late) > gpus(in_time)
+
+
+class TestBudget:
+    def test_without_emergency_budget_there_is_no_cloud(self, model, none) -> None:
+        finance = model.finance.replace(emergency_budget_usd=0.0)
+
+        _, solution = solved(model.replace(finance=finance), SETTINGS)
+
+        assert instances(solution) == 0
+        assert gpus(solution) == gpus(none)
+
+    def test_a_tight_budget_is_between(self, model, shipped, none) -> None:
+        finance = model.finance.replace(emergency_budget_usd=500_000.0)
+
+        _, solution = solved(model.replace(finance=finance), SETTINGS)
+
+        assert 0 < instances(solution) < instances(shipped)
+        assert gpus(shipped) < gpus(solution) < gpus(none)
