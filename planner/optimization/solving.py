@@ -142,6 +142,11 @@ def solve(programme: Programme, settings: SolverSettings) -> Solution:
     stats, bound = run_solver(programme.problem, settings)
     seconds = time.perf_counter() - started
     status = _status(stats)
+    limit = settings.time_limit_seconds
+    if status == "infeasible" and limit is not None and seconds >= limit:
+        # CBC calls a programme infeasible when its time ends in preprocessing.
+        reason = f"{stats.solver} ran out of time without a plan or a proof"
+        raise SolverError(f"{reason}; allow more time with --time-limit")
     size = (programme.problem.numConstraints(), programme.problem.numVariables())
     model = programme.case.model
     if status == "infeasible":
@@ -151,7 +156,7 @@ def solve(programme: Programme, settings: SolverSettings) -> Solution:
     objective = programme.problem.objective
     cost = float(objective.value() or 0.0) if objective is not None else 0.0
     if bound is None:
-        bound = cost if not stats.is_mip else _bound_from_gap(cost, stats)
+        bound = cost if not stats.is_mip else _bound_from_gap(cost, stats, settings)
     fleet = _fleet(programme, values)
     return Solution(status, cost, min(bound, cost), values, fleet, seconds, *size)
 
@@ -171,7 +176,8 @@ def run_solver(problem: LpProblem, settings: SolverSettings) -> tuple[LpSolveSta
             stats = problem.solve(solver)
         except (pulp.PulpError, pulp.PulpSolverError, OSError) as error:
             raise SolverError(f"solver {settings.name} failed: {error}") from error
-        return stats, _logged_bound(log) or stats.best_bound
+        logged = _logged_bound(log)
+        return stats, stats.best_bound if logged is None else logged
 
 
 def _logged_bound(log: Path) -> float | None:
@@ -199,8 +205,11 @@ def _status(stats: LpSolveStats) -> Status:
     raise SolverError(f"{reason}; allow more time with --time-limit")
 
 
-def _bound_from_gap(cost: float, stats: LpSolveStats) -> float:
+def _bound_from_gap(cost: float, stats: LpSolveStats, settings: SolverSettings) -> float:
     gap = stats.solver_gap
+    if gap is None and stats.status == LpSolveStatus.Optimal:
+        # CBC prints no bound where its preprocessing solves it all.
+        gap = settings.gap
     if gap is None:
         raise SolverError(f"{stats.solver} reports neither bound nor gap; the plan is unproven")
     return cost - abs(cost) * gap

@@ -253,8 +253,8 @@ def _serve(
 ) -> tuple[Floats, Floats]:
     """Route, admit, queue; return the load of targets (S, N) and requests served by tier (S, K).
 
-    The load includes requests from the queue, which spread over the room that is left. They are
-    too late to count as served.
+    The load includes requests from the queue, which spread over the room that load balancers know
+    of. They are too late to count as served.
     """
     state.believed = np.roll(state.believed, 1, axis=0)
     state.believed[0] = capacity
@@ -272,7 +272,7 @@ def _serve(
     misrouted = routing.load.sum(axis=1) - load.sum(axis=1)
     shed = np.where(by_priority, refused, 0.0) + (demand.sum(axis=(1, 2)) - arrived)
     joining = np.where(by_priority, 0.0, refused) + misrouted
-    free = np.maximum(capacity - load, 0.0)
+    free = np.maximum(np.minimum(capacity, believed) - load, 0.0)
     room = free.sum(axis=1)
     queue = queue_step(
         state.waiting,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.infrastructure.entities import Event, Scenario
-from planner.simulation.cascade import History
+from planner.simulation.cascade import SECONDS, History
 from planner.simulation.world import Bools, Floats, World
 
 #: A shortage below this share of demand is not worth a line.
@@ -144,11 +144,11 @@ def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float
 def _overwhelmed(
     world: World, history: History, index: int, demand: Floats, missing: Bools
 ) -> Iterator[tuple[float, str]]:
-    """Clusters that are full while requests are turned away."""
+    """Clusters that are full of fresh requests while more are turned away."""
     served = history.served_rps[:, index].sum(axis=1)
-    lost = demand - served
+    lost, late = demand - served, history.queue_served[:, index] / SECONDS
     for c, name in enumerate(world.clusters.names):
-        load, room = history.load_rps[:, index, c], history.capacity_rps[:, index, c]
+        load, room = history.load_rps[:, index, c] - late, history.capacity_rps[:, index, c]
         healthy = history.clock[:, index, c] >= 1.0
         usual = load[0]
         full = (load >= room * 0.999) & (room > 0) & healthy & missing
@@ -167,7 +167,7 @@ def _operators(world: World, history: History, index: int) -> Iterator[tuple[flo
         return
     for v, name in enumerate(world.offers.names):
         load = history.load_rps[:, index, len(world.clusters.names) + v]
-        minute = _first(load > 0)
+        gpus = load / world.offers.rps_per_gpu[v]
+        minute = _first(gpus >= 1)
         if minute is not None:
-            gpus = load.max() / world.offers.rps_per_gpu[v]
-            yield minute, f"{name} serves with up to {gpus:,.0f} emergency GPUs"
+            yield minute, f"{name} serves with up to {gpus.max():,.0f} emergency GPUs"

@@ -1,8 +1,8 @@
 """Published optima of capacitated facility location, stated as planner models.
 
-Source: Beasley, J.E. (1988), "An algorithm for solving large capacitated warehouse location problems",
-European Journal of Operational Research 33, 314-325; instances and optima from the OR-Library. How they
-were obtained and how they are stated as models is in ``data/README.md``.
+Source: Beasley, J.E. (1988), "An algorithm for solving large capacitated warehouse location
+problems", European Journal of Operational Research 33, 314-325; instances and optima from the
+OR-Library. How they were obtained and how they are stated as models is in ``data/README.md``.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Emergency cloud is a genuine trade-off in the reference model: priced, timed, and never forced.
 
-Solutions are within a gap of the optimum, so costs are compared through bounds: the bound of one and the
-objective of the other enclose the difference of the optima.
+Solutions are within a gap of the optimum, so costs are compared through bounds: the bound of one
+and the objective of the other enclose the difference of the optima.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 
 import pytest
 from support import solved
@@ -146,7 +147,7 @@ class TestRetainer:
     def test_cost_rises_with_the_retainer(self, at, shipped, none) -> None:
         ladder = [at(retainer=0.1), shipped, at(retainer=4.0), at(retainer=5.0), none]
 
-        for cheap, dear in zip(ladder, ladder[1:], strict=False):
+        for cheap, dear in pairwise(ladder):
             assert surely_dearer(dear, cheap)
 
     @pytest.mark.parametrize(("low", "high"), [(0.1, 1.0), (1.0, 4.0), (4.0, 5.0)])
@@ -209,20 +210,20 @@ class TestLeadTime:
     def test_a_shorter_lead_time_brings_cloud_back(self, at) -> None:
         ladder = [at(lead_minutes=m) for m in (OUTAGE, RECOVERY_TARGET, 60.0, 0.0)]
 
-        for long, short in zip(ladder, ladder[1:], strict=False):
+        for long, short in pairwise(ladder):
             assert instances(short) > instances(long)
             assert gpus(short) < gpus(long)
 
     def test_cost_rises_with_the_lead_time(self, at) -> None:
         ladder = [at(lead_minutes=m) for m in (0.0, 60.0, RECOVERY_TARGET, OUTAGE)]
 
-        for short, long in zip(ladder, ladder[1:], strict=False):
+        for short, long in pairwise(ladder):
             assert surely_dearer(long, short)
 
     def test_a_little_later_is_never_cheaper(self, at) -> None:
         ladder = [at(lead_minutes=m) for m in (60.0, 90.0, 105.0, 110.0)]
 
-        for short, long in zip(ladder, ladder[1:], strict=False):
+        for short, long in pairwise(ladder):
             assert possibly_no_cheaper(long, short)
 
     def test_the_recovery_target_less_the_reaction_is_where_it_turns(self, model, at) -> None:

@@ -29,7 +29,7 @@ from planner.simulation.cascade import simulate
 PROPERTY = settings(
     derandomize=True,
     deadline=None,
-    max_examples=30,
+    max_examples=20,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -18,7 +18,7 @@ from planner.simulation.verdict import judge
 PROPERTY = settings(
     derandomize=True,
     deadline=None,
-    max_examples=15,
+    max_examples=10,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 #: Records that are final values of the state, without a time axis.
