@@ -162,6 +162,7 @@ class World:
         self.transport = any(
             zone.transport_usd_per_million_requests for zone in model.zones.values()
         )
+        self.crowds = list(self._crowds())
         self.stages = {
             scenario.name: cut_stages(
                 model,
@@ -170,6 +171,17 @@ class World:
             )
             for scenario in scenarios
         }
+
+    def _crowds(self) -> Iterator[tuple[float, set[str]]]:
+        """Peak of every set of zones and tiers, and all clusters that one of them reaches."""
+        flows = self._flows(frozenset(), "normal")
+        for size in range(1, len(flows) + 1):
+            for some in combinations(flows, size):
+                demand = sum(
+                    self.model.zones[zone].demand_rps * self.model.tiers[tier].share
+                    for zone, tier in some
+                )
+                yield demand, {variable[3] for key in some for variable in flows[key]}
 
     # what is bought
 
@@ -185,9 +197,12 @@ class World:
         )
 
     def _enough(self, fleet: Fleet) -> bool:
-        """Whether all GPUs together serve the normal peak; saves hopeless linear programmes."""
-        room = sum(self._room(fleet, cluster) for cluster in self.model.clusters)
-        return room >= sum(zone.demand_rps for zone in self.model.zones.values()) - TOLERANCE
+        """Whether every set of customers reaches GPUs for its peak; saves hopeless programmes."""
+        room = {cluster: self._room(fleet, cluster) for cluster in self.model.clusters}
+        return all(
+            demand <= sum(room[cluster] for cluster in reach) + TOLERANCE
+            for demand, reach in self.crowds
+        )
 
     def _added(self, fleet: Fleet, plant: str, unit: str) -> int:
         return fleet.units[plant][unit] - self.model.plants[plant].existing.get(unit, 0)
