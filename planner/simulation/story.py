@@ -40,8 +40,8 @@ def tell(world: World, history: History, index: int) -> tuple[Line, ...]:
         *_failures(world.courses[index].scenario),
         *_cooling(world, history, index),
         *_clusters(world, history, index),
-        *_traffic(world, history, index),
         *_operators(world, history, index),
+        *_traffic(world, history, index),
     ]
     ordered = sorted(lines, key=lambda line: line[0])
     start = round(world.courses[index].start_hour * 60)

@@ -154,7 +154,9 @@ def _add_cooling(rng: Random, data: Data, share: float) -> None:
             "region": region,
             "cools": clusters,
             "redundancy": spare,
-            "existing": {} if place.get("candidate") else _existing(rng, data, clusters, kinds, spare),
+            "existing": {}
+            if place.get("candidate")
+            else _existing(rng, data, clusters, kinds, spare),
             "options": rng.choice([kinds, kinds[:1], ["large", "small"]]),
             "max_added": rng.choice([1, 2, 2, 3]),
         }
@@ -181,7 +183,9 @@ def _add_cooling(rng: Random, data: Data, share: float) -> None:
         }
 
 
-def _existing(rng: Random, data: Data, clusters: list[str], kinds: list[str], spare: int) -> dict[str, int]:
+def _existing(
+    rng: Random, data: Data, clusters: list[str], kinds: list[str], spare: int
+) -> dict[str, int]:
     """Units in place: about enough for the GPUs in place, of mixed sizes."""
     heat = sum(
         data["gpus"][data["clusters"][name]["gpu"]]["power_mw"]
@@ -335,7 +339,7 @@ def _heat_and_units(rng: Random, data: Data) -> tuple[str, list[Data]]:
     return severity, [*events, loss]
 
 
-def _surge(rng: Random, data: Data) -> tuple[str, list[Data]]:
+def _surge(rng: Random, _: Data) -> tuple[str, list[Data]]:
     zones = rng.choice([[], ["z0"]])
     return "common", [{"kind": "surge", "factor": rng.choice([0.8, 1.1, 1.3]), "zones": zones}]
 

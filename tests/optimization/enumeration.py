@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import combinations, product
 
+import highspy
 import numpy as np
-from scipy.optimize import linprog
 
 from planner.infrastructure.entities import Cluster, GpuType, Model, Scenario
 from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw, unit_mw
@@ -42,32 +42,33 @@ class Lp:
 
     def least_cost(self) -> float:
         """Least cost; infinite if nothing is feasible."""
-        names = list(dict.fromkeys([*self.cost, *self._names()]))
-        if not names:
-            feasible = all(right >= -TOLERANCE for _, right in self.at_most)
-            feasible &= all(abs(right) <= TOLERANCE for _, right in self.equal)
-            return self.constant if feasible else math.inf
-        upper, equal = self._matrix(self.at_most, names), self._matrix(self.equal, names)
-        result = linprog([self.cost.get(name, 0.0) for name in names], *upper, *equal)
-        assert result.status in (0, 2), result.message
-        return result.fun + self.constant if result.status == 0 else math.inf
-
-    def _names(self) -> Iterator[object]:
-        for row, _ in (*self.at_most, *self.equal):
-            yield from row
-
-    @staticmethod
-    def _matrix(
-        rows: list[tuple[dict[object, float], float]], names: list[object]
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        if not rows:
-            return None, None
-        column = {name: index for index, name in enumerate(names)}
-        matrix = np.zeros((len(rows), len(names)))
-        for index, (row, _) in enumerate(rows):
-            for name, coefficient in row.items():
-                matrix[index, column[name]] = coefficient
-        return matrix, np.array([right for _, right in rows])
+        rows = [(row, -math.inf, right) for row, right in self.at_most]
+        rows += [(row, right, right) for row, right in self.equal]
+        names = [name for row in (self.cost, *(row for row, _, _ in rows)) for name in row]
+        column = {name: index for index, name in enumerate(dict.fromkeys([None, *names]))}
+        cost = np.array([self.cost.get(name, 0.0) for name in column])
+        solver = highspy.Highs()
+        solver.setOptionValue("output_flag", False)
+        solver.setOptionValue("presolve", "off")
+        none, nothing = np.zeros(0, dtype=np.int32), np.zeros(0)
+        low, high = np.zeros(len(column)), np.full(len(column), math.inf)
+        solver.addCols(len(column), cost, low, high, 0, none, none, nothing)
+        starts = np.cumsum([0, *(len(row) for row, _, _ in rows)], dtype=np.int32)[:-1]
+        solver.addRows(
+            len(rows),
+            np.array([low for _, low, _ in rows], dtype=float),
+            np.array([high for _, _, high in rows], dtype=float),
+            sum(len(row) for row, _, _ in rows),
+            starts,
+            np.array([column[name] for row, _, _ in rows for name in row], dtype=np.int32),
+            np.array([value for row, _, _ in rows for value in row.values()], dtype=float),
+        )
+        solver.run()
+        status = solver.getModelStatus()
+        if status == highspy.HighsModelStatus.kInfeasible:
+            return math.inf
+        assert status == highspy.HighsModelStatus.kOptimal, status
+        return solver.getInfo().objective_function_value + self.constant
 
 
 def total(*rows: Mapping[object, float], times: float = 1.0) -> dict[object, float]:
@@ -360,9 +361,7 @@ class World:
                 self._mean_cooling(lp, fleet, plant)
         return lp
 
-    def _mean_heat(
-        self, lp: Lp, fleet: Fleet, cluster: str, load: Mapping[object, float]
-    ) -> None:
+    def _mean_heat(self, lp: Lp, fleet: Fleet, cluster: str, load: Mapping[object, float]) -> None:
         gpu, entry = self._gpu(cluster), self.model.clusters[cluster]
         static = gpu.power_mw * gpu.static_share * fleet.gpus[cluster]
         dynamic = total(load, times=gpu.power_mw * (1 - gpu.static_share) / gpu.rps)
@@ -492,20 +491,9 @@ class World:
         gpu, entry = self._gpu(cluster), self.model.clusters[cluster]
         dynamic = gpu.power_mw * (1 - gpu.static_share) / gpu.rps
         static = gpu.power_mw * gpu.static_share
-        if not self._off(stage, cluster):
+        if not stage.reacted:
             return total(load, times=dynamic), static * fleet.gpus[cluster]
         return total(load, times=dynamic + static / (gpu.rps * entry.max_utilisation)), 0.0
-
-    def _off(self, stage: Stage, cluster: str) -> bool:
-        """Whether operators may have switched GPUs off: after something of theirs has failed."""
-        condition = stage.condition
-        region = self.model.clusters[cluster].region
-        hit = {*condition.plants_down, *condition.lost_largest}
-        hit |= {plant for plant, _ in condition.lost_units}
-        trouble = hit & set(self.case.plants_of(cluster, "primary"))
-        hot = condition.ambient_rise_c.get(region) or self.case.margin(stage.scenario).heat
-        dark = condition.power_mw.get(region) != self.case.normal.power_mw.get(region)
-        return stage.reacted and bool(trouble or hot or dark)
 
     def _carry(
         self,
@@ -519,8 +507,7 @@ class World:
         """Carry the heat of a cluster away, or store it until operators react."""
         margin = 1 + self.case.margin(stage.scenario).heat
         carried = {
-            (stage.label, "carried", cluster, plant): -1.0
-            for plant in self.case.plants_of(cluster)
+            (stage.label, "carried", cluster, plant): -1.0 for plant in self.case.plants_of(cluster)
         }
         row, base = heat
         if stage.reacted:

@@ -287,6 +287,12 @@ class TestCloud:
         assert case.target("load_rps", "cloud")[[53, 54, 119]].tolist() == [0, 400, 400]
         assert case.served()[[53, 54]].tolist() == [600, 1000]
 
+    def test_serves_the_queue_no_sooner(self, two: Model) -> None:
+        model = operating(self.busy(two), priority_shedding="none")
+        case = run(model, lose("region", "near"))
+        assert (case.total("waiting")[40:54] > 0).all()
+        assert case.target("load_rps", "cloud")[[50, 53, 54]].tolist() == [0, 0, 400]
+
     def test_costs_its_surge_price_while_it_is_used(self, two: Model) -> None:
         spend = run(self.busy(two), lose("region", "near")).total("emergency_usd")
         # 400 GPUs at 60 USD an hour for ten, doubled: 4,800 USD an hour.

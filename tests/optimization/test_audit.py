@@ -1,0 +1,351 @@
+"""The audit finds what is wrong with a plan, whoever says that it is optimal.
+
+Solutions are tampered with in one way at a time: in the fleet, in the values, in the objective. The
+message has to name the damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from support import solved
+
+from planner.errors import AuditError
+from planner.infrastructure.entities import Model, Policies
+from planner.infrastructure.fleet import Fleet
+from planner.optimization.audit import audit
+from planner.optimization.case import Case
+from planner.optimization.programme import Programme, build
+from planner.optimization.solving import Solution, SolverSettings
+
+Plan = tuple[Programme, Solution]
+
+
+@pytest.fixture(scope="module")
+def model(tiny) -> Model:
+    """The shipped two-region model."""
+    return tiny.model
+
+
+@pytest.fixture(scope="module")
+def plan(model) -> Plan:
+    """Its optimal plan."""
+    return solved(model)
+
+
+@pytest.fixture(scope="module")
+def wider(model) -> Model:
+    """With a candidate region next to the west that is worth opening: the east cannot grow."""
+    north = model.regions["east"].replace(name="north", candidate=True, fixed_usd=1000.0)
+    gpus = model.clusters["east-gpus"].replace(name="north-gpus", region="north", existing_gpus=0)
+    chillers = model.plants["east-chillers"].replace(
+        name="north-chillers", region="north", cools=("north-gpus",), existing={}
+    )
+    zones = {
+        name: zone.replace(latency_ms={**zone.latency_ms, "north": 40.0})
+        for name, zone in model.zones.items()
+    }
+    east = model.clusters["east-gpus"].replace(max_gpus=400)
+    return model.replace(
+        regions={**model.regions, "north": north},
+        clusters={**model.clusters, "east-gpus": east, "north-gpus": gpus},
+        plants={**model.plants, "north-chillers": chillers},
+        zones=zones,
+    )
+
+
+@pytest.fixture(scope="module")
+def wider_plan(wider) -> Plan:
+    """Its optimal plan, which opens the candidate."""
+    return solved(wider)
+
+
+def with_values(solution: Solution, changed: Mapping[str, float]) -> Solution:
+    """The solution with some values changed, all of variables that it has."""
+    assert changed.keys() <= solution.values.keys()
+    return replace(solution, values={**solution.values, **changed})
+
+
+def with_units(solution: Solution, plant: str, unit: str, change: int) -> Solution:
+    """The solution with other cooling units in its fleet."""
+    fleet = solution.fleet
+    counts = {**fleet.units[plant], unit: fleet.units[plant][unit] + change}
+    return replace(solution, fleet=replace(fleet, units={**fleet.units, plant: counts}))
+
+
+def with_gpus(solution: Solution, cluster: str, change: int) -> Solution:
+    """The solution with other GPUs in its fleet."""
+    fleet = solution.fleet
+    gpus = {**fleet.gpus, cluster: fleet.gpus[cluster] + change}
+    return replace(solution, fleet=replace(fleet, gpus=gpus))
+
+
+def complaints(programme: Programme, solution: Solution) -> str:
+    """What the audit says of a solution that it has to refuse."""
+    with pytest.raises(AuditError) as raised:
+        audit(programme, solution)
+    return str(raised.value)
+
+
+class TestUntouched:
+    def test_optimal_plan_passes_and_its_items_add_up(self, plan: Plan) -> None:
+        items = audit(*plan)
+
+        total = sum(item.usd_per_year for item in items)
+        assert total == pytest.approx(plan[1].objective, rel=1e-9)
+        assert {item.category for item in items} >= {"cooling", "gpus", "emergency", "energy"}
+
+    def test_capital_of_the_items_is_that_of_the_purchases(self, model: Model, plan: Plan) -> None:
+        fleet = plan[1].fleet
+        price = {name: unit.capital_usd for name, unit in model.cooling_units.items()}
+        capital = sum(
+            price[unit] * (count - model.plants[plant].existing.get(unit, 0))
+            for plant, counts in fleet.units.items()
+            for unit, count in counts.items()
+        )
+        gpu = model.gpus["accelerator"]
+        capital += (gpu.capital_usd + gpu.facility_usd) * sum(
+            count - model.clusters[cluster].existing_gpus for cluster, count in fleet.gpus.items()
+        )
+
+        assert sum(item.capital_usd for item in audit(*plan)) == pytest.approx(capital)
+
+    def test_plan_with_a_candidate_region_passes(self, wider_plan: Plan) -> None:
+        items = audit(*wider_plan)
+
+        assert [item.asset for item in items if item.category == "regions"] == ["north"]
+        total = sum(item.usd_per_year for item in items)
+        assert total == pytest.approx(wider_plan[1].objective, rel=1e-9)
+
+    def test_plan_of_the_platform_of_2023_passes(self, reference) -> None:
+        programme, solution = solved(reference.model, SolverSettings(gap=1e-2))
+
+        total = sum(item.usd_per_year for item in audit(programme, solution))
+
+        assert total == pytest.approx(solution.objective, rel=1e-7)
+
+
+class TestFleet:
+    @pytest.mark.parametrize(
+        ("plant", "unit", "cluster"),
+        [
+            ("west-chillers", "chiller-3", "west-gpus"),
+            ("west-chillers", "chiller-1", "west-gpus"),
+            ("east-chillers", "chiller-1", "east-gpus"),
+        ],
+    )
+    def test_one_cooling_unit_fewer(self, plan: Plan, plant: str, unit: str, cluster: str) -> None:
+        said = complaints(plan[0], with_units(plan[1], plant, unit, -1))
+
+        assert f"primary cooling of {cluster}" in said
+        assert "MW firm for" in said
+
+    def test_one_gpu_block_fewer(self, plan: Plan) -> None:
+        said = complaints(plan[0], with_gpus(plan[1], "east-gpus", -100))
+
+        assert "east-gpus serves" in said
+        assert "region-west" in said
+
+    def test_more_gpus_than_a_cluster_holds(self, plan: Plan) -> None:
+        said = complaints(plan[0], with_gpus(plan[1], "east-gpus", 1300))
+
+        assert "east-gpus: 2100 GPUs exceed 2000" in said
+
+    def test_one_reserved_instance_fewer(self, plan: Plan) -> None:
+        fleet = plan[1].fleet
+        fewer = replace(fleet, instances={"cloud": fleet.instances["cloud"] - 1})
+
+        said = complaints(plan[0], replace(plan[1], fleet=fewer))
+
+        assert "region-west" in said
+        assert "cloud uses 240.000 of 232 GPUs reserved" in said
+
+    def test_a_closed_region_that_holds_gpus(self, wider_plan: Plan) -> None:
+        programme, solution = wider_plan
+        assert solution.fleet.opened == {"north"}
+        assert solution.fleet.gpus["north-gpus"]
+
+        closed = replace(solution, fleet=replace(solution.fleet, opened=frozenset()))
+
+        assert "north-gpus: GPUs in a region that is not opened" in complaints(programme, closed)
+
+    def test_purchases_that_are_undone(self, model: Model, plan: Plan) -> None:
+        nothing = replace(plan[1], fleet=Fleet.existing(model))
+
+        assert "primary cooling of" in complaints(plan[0], nothing)
+
+
+class TestValues:
+    def test_more_served_than_flows(self, plan: Plan) -> None:
+        programme, solution = plan
+        name = programme.served["region-west.0", "west-users", "free"].name
+        said = complaints(programme, with_values(solution, {name: solution.values[name] + 50.0}))
+
+        assert "row demand_balance.region_west.0" in said
+        assert "region-west.0: more is served than reaches any target" in said
+
+    def test_more_served_than_is_asked_for(self, plan: Plan) -> None:
+        # Flow and served rise together, so only the demand itself is exceeded.
+        programme, solution = plan
+        label = "surge.5"
+        flow = next(
+            variable.name
+            for (stage, group, target), variable in programme.flow.items()
+            if stage == label and group.startswith("west-users") and target == "east-gpus"
+        )
+        served = programme.served[label, "west-users", "free"].name
+        values = {name: solution.values[name] + 20.0 for name in (flow, served)}
+
+        assert complaints(programme, with_values(solution, values))
+
+    def test_less_served_than_the_standard_asks_for(self, plan: Plan) -> None:
+        programme, solution = plan
+        label = "region-west.5"
+        drop = {
+            variable.name: 0.0
+            for table in (programme.flow, programme.served, programme.used)
+            for key, variable in table.items()
+            if key[0] == label
+        }
+
+        said = complaints(programme, with_values(solution, drop))
+
+        assert "row served_floor.region_west.5.business" in said
+        assert "region-west.5: business gets 0.000 of 600.000 requests/s" in said
+
+    def test_normal_operation_that_leaves_demand_unserved(self, plan: Plan) -> None:
+        programme, solution = plan
+        name = next(
+            variable.name
+            for (stage, _, _), variable in programme.flow.items()
+            if stage == "normal" and solution.values[variable.name] > 10.0
+        )
+        said = complaints(programme, with_values(solution, {name: 0.0}))
+
+        assert "normal operation serves" in said
+
+    def test_more_emergency_gpus_in_use_than_reserved(self, plan: Plan) -> None:
+        programme, solution = plan
+        name = programme.used["region-west.5", "cloud"].name
+        said = complaints(programme, with_values(solution, {name: 250.0}))
+
+        assert "row offer_reserved.region_west.5.cloud" in said
+        assert "region-west.5: cloud uses 250.000 of 240 GPUs reserved" in said
+
+    def test_a_flow_beyond_capacity(self, plan: Plan) -> None:
+        programme, solution = plan
+        name = next(
+            variable.name
+            for (stage, _, target), variable in programme.flow.items()
+            if stage == "region-west.0" and target == "east-gpus"
+        )
+        said = complaints(programme, with_values(solution, {name: 2000.0}))
+
+        assert "row cluster_capacity.region_west.0.east_gpus" in said
+        assert "region-west.0: east-gpus serves" in said
+        assert "of at most 760.000 requests/s" in said
+
+    def test_more_heat_than_a_plant_can_carry(self, plan: Plan) -> None:
+        programme, solution = plan
+        name = programme.carried["heat-wave-west.3", "west-gpus", "west-chillers"].name
+        said = complaints(programme, with_values(solution, {name: 11.0}))
+
+        assert "row plant_capacity.heat_wave_west.3.west_chillers" in said
+        assert "heat-wave-west.3: west-chillers carries 11.000 of 10.450 MW" in said
+
+    def test_heat_that_nothing_carries(self, plan: Plan) -> None:
+        programme, solution = plan
+        name = programme.carried["heat-wave-west.3", "west-gpus", "west-chillers"].name
+        said = complaints(programme, with_values(solution, {name: 0.0}))
+
+        assert "row cooling_balance.heat_wave_west.3.west_gpus" in said
+        assert "heat-wave-west.3: west-gpus is short of cooling" in said
+
+    def test_rooms_that_would_boil(self, model: Model, plan: Plan) -> None:
+        # Nothing carried before operators react, and rooms that hold next to nothing.
+        programme, solution = plan
+        clusters = {
+            name: cluster.replace(capacitance_mj_per_k_per_mw=0.01)
+            for name, cluster in model.clusters.items()
+        }
+        early = [s.label for s in programme.case.stages if not s.reacted]
+        idle = {
+            variable.name: 0.0
+            for (stage, _, _), variable in programme.carried.items()
+            if stage in early and stage.startswith("heat-wave-west")
+        }
+        thin = build(Case(model.replace(clusters=clusters), programme.case.scenarios, {}))
+
+        said = complaints(thin, with_values(solution, idle))
+
+        assert "row ride_through.heat_wave_west.west_gpus" in said
+        assert "heat-wave-west: west-gpus stores" in said
+
+
+class TestMoney:
+    @pytest.mark.parametrize("factor", [0.999, 1.001])
+    def test_another_objective(self, plan: Plan, factor: float) -> None:
+        changed = replace(plan[1], objective=plan[1].objective * factor)
+
+        said = complaints(plan[0], changed)
+
+        assert "1 places" in said
+        assert f"objective {changed.objective:,.2f}" in said
+        assert f"recomputed {plan[1].objective:,.2f}" in said
+
+    def test_a_purchase_that_was_not_counted(self, plan: Plan) -> None:
+        # More cooling than needed violates nothing but the sum.
+        said = complaints(plan[0], with_units(plan[1], "west-chillers", "chiller-3", 1))
+
+        assert "objective" in said
+        assert "1 places" in said
+
+    def test_emergency_spend_beyond_its_budget(self, model: Model, plan: Plan) -> None:
+        finance = model.finance.replace(emergency_budget_usd=1000.0)
+        poor = build(Case(model.replace(finance=finance), plan[0].case.scenarios, {}))
+
+        said = complaints(poor, plan[1])
+
+        assert "row emergency_budget.region_west" in said
+        assert "region-west: emergency spend" in said
+        assert "exceeds 1,000" in said
+
+    def test_capital_beyond_its_budget(self, model: Model, plan: Plan) -> None:
+        capital = sum(item.capital_usd for item in audit(*plan))
+        policies = Policies(capital_budget_usd=capital - 1000.0)
+        poor = build(Case(model.replace(policies=policies), plan[0].case.scenarios, {}))
+
+        assert "row capital_budget" in complaints(poor, plan[1])
+
+
+class TestPolicies:
+    def audited(self, model: Model, plan: Plan, policies: Policies) -> str:
+        programme = build(Case(model.replace(policies=policies), plan[0].case.scenarios, {}))
+        values = dict.fromkeys((v.name for v in programme.problem.variables()), 0.0)
+        solution = replace(plan[1], values={**values, **plan[1].values})
+        return complaints(programme, solution)
+
+    def test_share_that_does_not_survive(self, model: Model, plan: Plan) -> None:
+        # 800 of 1,800 GPUs are left without the west.
+        said = self.audited(model, plan, Policies(surviving_capacity_share=0.45))
+
+        assert "west: only 800 of 1800 GPUs left without it" in said
+        assert "row surviving_capacity_share.west" in said
+
+    def test_emergency_cooling_that_is_not_there(self, model: Model, plan: Plan) -> None:
+        said = self.audited(model, plan, Policies(emergency_cooling_share=0.5))
+
+        assert "emergency cooling of west-gpus: 0.000 MW firm for 2.500 MW of heat" in said
+
+    def test_too_few_regions(self, model: Model, plan: Plan) -> None:
+        said = self.audited(model, plan, Policies(least_regions=3))
+
+        assert "2 regions in use, policy asks for 3" in said
+
+    def test_no_spare_block(self, model: Model, plan: Plan) -> None:
+        # The cheaper east is as busy as it may be in normal operation.
+        said = self.audited(model, plan, Policies(spare_block_per_region=True))
+
+        assert "row spare_block.east.east_gpus" in said
