@@ -16,7 +16,7 @@ from planner.commands import main as plan
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model
-from planner.plan import read_plan
+from planner.planfile import read_plan
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge, surviving_share
 

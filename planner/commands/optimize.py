@@ -72,7 +72,7 @@ def command(
     """
     from planner.infrastructure.loading import load_model
     from planner.optimization.solving import SolverSettings, make_solver
-    from planner.plan import check_writable, write_plan
+    from planner.planfile import check_writable, write_plan
     from planner.reporting import terminal
     from planner.scenarios.generators import all_scenarios
     from planner.verification import optimise_and_verify

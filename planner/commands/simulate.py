@@ -41,7 +41,7 @@ def command(
     """
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import load_model, nearest
-    from planner.plan import read_plan
+    from planner.planfile import read_plan
     from planner.reporting import terminal
     from planner.scenarios.generators import all_scenarios
     from planner.simulation.verdict import judge

@@ -87,8 +87,8 @@ class History:
         By tier, shape (T, S, K).
     temperature_c, clock, off, heat_mw, cooling_mw, powered_gpus
         By cluster, shape (T, S, C).
-    load_rps, capacity_rps
-        By target, shape (T, S, N).
+    load_rps, capacity_rps, believed_rps
+        By target, shape (T, S, N); load balancers act on the believed capacity.
     cooling_capacity_mw
         By plant, standby units included once started, shape (T, S, P).
     waiting, queue_served, shed, dropped, abandoned
@@ -109,6 +109,7 @@ class History:
     powered_gpus: Floats
     load_rps: Floats
     capacity_rps: Floats
+    believed_rps: Floats
     cooling_capacity_mw: Floats
     waiting: Floats
     queue_served: Floats
@@ -170,13 +171,15 @@ def step(world: World, state: State, history: History, minute: int) -> None:
     cooling_capacity = _cooling_capacity(world, state, interval, minute)
     full, powered = _powered(world, state, interval, cooling_capacity, minute)
     capacity = _capacity(world, state, interval, powered, minute)
-    load, served = _serve(world, state, history, capacity, minute)
+    believed = _believed(world, state, capacity, full, powered)
+    load, served = _serve(world, state, history, capacity, believed, minute)
     heat = _heat(world, state, history, powered, load, cooling_capacity, minute)
     _signal_standby(world, state, interval, heat, full, minute)
     _protect(world, state, history, minute)
     history.load_rps[minute] = load
     history.served_rps[minute] = served
     history.capacity_rps[minute] = capacity
+    history.believed_rps[minute] = believed
     history.powered_gpus[minute] = powered
     history.cooling_capacity_mw[minute] = cooling_capacity
 
@@ -248,17 +251,39 @@ def _capacity(world: World, state: State, interval: Floats, powered: Floats, min
     return np.concatenate([own, rented], axis=1)
 
 
+def _believed(
+    world: World, state: State, capacity: Floats, full: Floats, powered: Floats
+) -> Floats:
+    """Capacity of targets that load balancers act on: that of some minutes ago, (S, N).
+
+    GPUs that operators switch off for want of cooling are drained first, so those are known.
+    """
+    state.believed = np.roll(state.believed, 1, axis=0)
+    state.believed[0] = capacity
+    believed: Floats = state.believed[world.reaction.failover, np.arange(len(capacity))]
+    clusters = world.clusters
+    left_on = heat_at_utilisation_mw(
+        clusters.power_mw, clusters.static_share, powered, clusters.utilisation
+    )
+    most = serving_rps(powered, clusters.rps, clusters.utilisation)
+    known = np.where(left_on < full * (1 - 1e-9), most, np.inf)
+    own = believed[:, : len(clusters.names)]
+    return np.concatenate([np.minimum(own, known), believed[:, len(clusters.names) :]], axis=1)
+
+
 def _serve(
-    world: World, state: State, history: History, capacity: Floats, minute: int
+    world: World,
+    state: State,
+    history: History,
+    capacity: Floats,
+    believed: Floats,
+    minute: int,
 ) -> tuple[Floats, Floats]:
     """Route, admit, queue; return the load of targets (S, N) and requests served by tier (S, K).
 
     The load includes requests from the queue, which spread over the room that load balancers know
     of. They are too late to count as served.
     """
-    state.believed = np.roll(state.believed, 1, axis=0)
-    state.believed[0] = capacity
-    believed = state.believed[world.reaction.failover, np.arange(len(capacity))]
     demand = world.demand[minute]
     alive = demand * world.conditions.tier_up[world.interval[minute]][:, None, :]
     by_priority = minute >= world.reaction.shedding
@@ -373,6 +398,7 @@ def _empty_history(world: World) -> History:
         powered_gpus=zeros(clusters),
         load_rps=zeros(targets),
         capacity_rps=zeros(targets),
+        believed_rps=zeros(targets),
         cooling_capacity_mw=zeros(len(world.serves)),
         waiting=zeros(),
         queue_served=zeros(),

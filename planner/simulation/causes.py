@@ -12,7 +12,7 @@ import numpy as np
 
 from planner.laws.traffic import serving_rps
 from planner.simulation.cascade import History
-from planner.simulation.world import Bools, Floats, World
+from planner.simulation.world import Bools, World
 
 #: ``heat`` throttled or switched off, ``late`` emergency capacity that should have been there,
 #: ``routing`` sent to targets that were gone (no purchase changes it), ``scarcity`` all else.
@@ -35,22 +35,12 @@ def explain(
     costs: dict[Cause, float] = {
         "heat": _lost_to_heat(world, history, index, minute),
         "late": sum(rps for rps, _ in pending),
-        "routing": _stale(world, history, index, minute),
+        "routing": _stale(history, index, minute),
     }
     costs = {cause: min(cost, missing_rps) for cause, cost in costs.items()}
     costs["scarcity"] = missing_rps - sum(costs.values())
     cause = max(costs, key=lambda one: costs[one])
     return cause, max((late for _, late in pending), default=0.0) if cause == "late" else 0.0
-
-
-def _believed(world: World, history: History, index: int, minute: int) -> Floats:
-    """Capacity of targets as load balancers see it in a minute."""
-    seen = minute - int(world.reaction.failover[index])
-    if seen >= 0:
-        return np.asarray(history.capacity_rps[seen, index])
-    clusters = world.clusters
-    normal = serving_rps(clusters.gpus, clusters.rps, clusters.utilisation)
-    return np.concatenate([normal, np.zeros(len(world.offers.names))])
 
 
 def _lost_to_heat(world: World, history: History, index: int, minute: int) -> float:
@@ -85,7 +75,7 @@ def _pending(world: World, history: History, index: int, minute: int) -> list[tu
     course, offers = world.courses[index], world.offers
     delay = int(world.reaction.failover[index])
     own = len(world.clusters.names)
-    believed = _believed(world, history, index, minute)[own:]
+    believed = history.believed_rps[minute, index, own:]
     up = world.conditions.offer_up[world.interval[minute, index]]
     found = []
     for v, reserved in enumerate(offers.rps.tolist()):
@@ -98,7 +88,7 @@ def _pending(world: World, history: History, index: int, minute: int) -> list[tu
     return found
 
 
-def _stale(world: World, history: History, index: int, minute: int) -> float:
+def _stale(history: History, index: int, minute: int) -> float:
     """Capacity that load balancers believe in and that is gone, requests/s."""
-    gone = _believed(world, history, index, minute) - history.capacity_rps[minute, index]
+    gone = history.believed_rps[minute, index] - history.capacity_rps[minute, index]
     return float(np.maximum(gone, 0.0).sum())

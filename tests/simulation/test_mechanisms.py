@@ -132,6 +132,25 @@ class TestLoadBalancers:
         case = run(model, lose("region", "near"))
         assert case.target("load_rps", "second")[[9, 14]].tolist() == [400, 600]
 
+    def test_know_at_once_what_operators_switch_off(self, two: Model) -> None:
+        model = changed(two, "cooling_units", "chiller", capacity_mw=3.0)
+        model = changed(model, "plants", "second-plant", existing={"chiller": 2})
+        model = changed(model, "plants", "first-plant", existing={"chiller": 2})
+        model = changed(model, "clusters", "first", capacitance_mj_per_k_per_mw=100.0)
+        loss = UnitLoss(
+            kind="units",
+            plant="first-plant",
+            unit="chiller",
+            count=1,
+            at_minute=10,
+            repair_minutes=1000,
+        )
+        case = run(model, loss)
+        # Operators leave 300 of 600 GPUs on at 25, and have drained the others.
+        assert case.target("load_rps", "first")[[24, 25]] == pytest.approx([500, 300])
+        assert case.target("load_rps", "second")[[24, 25]] == pytest.approx([0, 200])
+        assert (case.served() == 500).all()
+
     def test_only_reach_regions_within_the_latency_of_a_tier(self, two: Model) -> None:
         model = changed(two, "tiers", "high", latency_limit_ms=20.0)
         case = run(model, lose("region", "near"))

@@ -1,0 +1,205 @@
+"""Plans on disk: ``plan.json`` and its tables, written whole or not at all, read with suspicion."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from planner.errors import InputError, Problem
+from planner.infrastructure.fleet import plant_units
+from planner.infrastructure.loading import LoadedModel, nearest
+from planner.infrastructure.source import printable, read_bytes
+from planner.plan import CoolingLine, GpuLine, Plan, Record
+
+
+def read_plan(path: Path, loaded: LoadedModel) -> Plan:
+    """Read a plan and check that it fits a model.
+
+    Raises
+    ------
+    InputError
+        With every problem: unreadable, not a plan, or for another model.
+    """
+    content = read_bytes(path, str(path))
+    try:
+        data = json.loads(content)
+        plan = Plan.model_validate(data)
+    except (ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise InputError.single(str(path), f"is not a plan in JSON: {error}") from error
+        raise InputError(
+            Problem(
+                str(path),
+                0,
+                0,
+                ".".join(str(part) for part in one["loc"]),
+                one["msg"][:1].lower() + one["msg"][1:],
+            )
+            for one in error.errors(include_url=False)
+        ) from error
+    problems = [
+        Problem(str(path), 0, 0, where, printable(message))
+        for where, message in _misfits(plan, loaded)
+    ]
+    if problems:
+        raise InputError(problems)
+    return plan
+
+
+def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
+    """Where a plan names things that a model does not have, or counts them differently."""
+    model = loaded.model
+    found: list[tuple[str, str]] = []
+    if plan.model.name != loaded.name:
+        message = f"the plan is for model `{plan.model.name}`, not `{loaded.name}`"
+        found.append(("model.name", message))
+    for i, line in enumerate(plan.cooling):
+        where = f"cooling.{i}"
+        if line.plant not in model.plants:
+            hint = nearest(line.plant, model.plants)
+            found.append((f"{where}.plant", f"the model has no plant `{line.plant}`{hint}"))
+        elif line.unit not in plant_units(model, line.plant):
+            found.append((f"{where}.unit", f"`{line.plant}` cannot have `{line.unit}`"))
+        else:
+            found += _miscounted(where, line, model.plants[line.plant].existing.get(line.unit, 0))
+            found += _misplaced(where, line, model.plants[line.plant].region)
+    for i, gpus in enumerate(plan.gpus):
+        if gpus.cluster not in model.clusters:
+            hint = nearest(gpus.cluster, model.clusters)
+            message = f"the model has no cluster `{gpus.cluster}`{hint}"
+            found.append((f"gpus.{i}.cluster", message))
+        else:
+            entry = model.clusters[gpus.cluster]
+            found += _miscounted(f"gpus.{i}", gpus, entry.existing_gpus)
+            found += _misplaced(f"gpus.{i}", gpus, entry.region)
+            if gpus.total > entry.max_gpus:
+                message = f"{gpus.total} GPUs exceed max_gpus {entry.max_gpus}"
+                found.append((f"gpus.{i}.total", message))
+    for i, line_of in enumerate(plan.emergency):
+        if line_of.offer not in model.offers:
+            hint = nearest(line_of.offer, model.offers)
+            found.append(
+                (f"emergency.{i}.offer", f"the model has no offer `{line_of.offer}`{hint}")
+            )
+            continue
+        offer, where = model.offers[line_of.offer], f"emergency.{i}"
+        if line_of.instances_reserved < offer.existing_instances:
+            message = f"{line_of.instances_reserved} are fewer than the model's "
+            message += f"{offer.existing_instances} existing instances"
+            found.append((f"{where}.instances_reserved", message))
+        if line_of.gpus_reserved != line_of.instances_reserved * offer.gpus_per_instance:
+            message = f"{line_of.gpus_reserved} is not {line_of.instances_reserved} × "
+            message += f"{offer.gpus_per_instance} GPUs of an instance"
+            found.append((f"{where}.gpus_reserved", message))
+    return found + _repeated(plan)
+
+
+def _repeated(plan: Plan) -> list[tuple[str, str]]:
+    """Lines that stand twice; a thing without a line is as the model has it."""
+    held = {
+        "cooling": [f"{line.plant} {line.unit}" for line in plan.cooling],
+        "gpus": [line.cluster for line in plan.gpus],
+        "emergency": [line.offer for line in plan.emergency],
+    }
+    return [
+        (part, f"`{name}` stands twice")
+        for part, names in held.items()
+        for name, times in Counter(names).items()
+        if times > 1
+    ]
+
+
+def _misplaced(where: str, line: CoolingLine | GpuLine, region: str) -> list[tuple[str, str]]:
+    if line.region == region:
+        return []
+    return [(f"{where}.region", f"`{line.region}` is not {region}, where the model has it")]
+
+
+def _miscounted(where: str, line: CoolingLine | GpuLine, existing: int) -> list[tuple[str, str]]:
+    if line.existing != existing:
+        message = f"the plan starts from {line.existing}, the model has {existing}"
+        return [(f"{where}.existing", message)]
+    if line.total != line.existing + line.added:
+        return [(f"{where}.total", f"{line.total} is not {line.existing} + {line.added}")]
+    return []
+
+
+#: Tables written beside ``plan.json`` and the part of the plan they hold.
+TABLES = ("cooling", "gpus", "emergency", "scenarios", "cost")
+
+
+def check_writable(folder: Path) -> None:
+    """Check before a long run that its plan can be written.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written.
+    """
+    existing = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError.single(str(folder), f"cannot be written: {existing} is no folder to write")
+
+
+def write_plan(plan: Plan, folder: Path) -> tuple[Path, ...]:
+    """Write ``plan.json`` and its tables; every file appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    """
+    texts = {f"{name}.csv": _table(plan, name) for name in TABLES}
+    texts["plan.json"] = plan.to_json()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            _replace(folder / name, text)
+    except OSError as error:
+        message = f"cannot be written: {error.strerror or error}"
+        raise InputError.single(str(folder), message) from error
+    return tuple(folder / name for name in texts)
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _table(plan: Plan, name: str) -> str:
+    """One part of a plan as CSV; texts that a spreadsheet would run as formulas are quoted."""
+    import pandas as pd
+
+    source: Any = plan.cost.items if name == "cost" else getattr(plan, name)
+    rows = [_flat(record) for record in source]
+    frame = pd.DataFrame(rows)
+    return str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _flat(record: Record) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for key, value in record.model_dump(mode="json").items():
+        if key == "served":
+            row |= {f"served_{tier}": fraction for tier, fraction in value.items()}
+        elif key == "first_breach":
+            row[key] = _safe(value["text"]) if value else ""
+        else:
+            row[key] = _safe(value) if isinstance(value, str) else value
+    return row
+
+
+def _safe(text: str) -> str:
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
