@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from planner.errors import SolverError
-from planner.infrastructure.entities import Model, Scenario
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.audit import audit
 from planner.optimization.case import Case

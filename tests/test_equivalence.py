@@ -23,14 +23,8 @@ import numpy as np
 import pytest
 from support import EXACT
 
-from planner.infrastructure.entities import (
-    Heat,
-    Model,
-    Scenario,
-    ServedRule,
-    Surge,
-    UnitLoss,
-)
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Heat, Scenario, ServedRule, Surge, UnitLoss
 from planner.infrastructure.fleet import Fleet, plant_units
 from planner.infrastructure.loading import load_model
 from planner.laws.heat import coolable_gpus, heat_mw

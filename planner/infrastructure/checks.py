@@ -10,7 +10,8 @@ from typing import Any
 import networkx as nx
 
 from planner.infrastructure.catalogue import demand_shape_names
-from planner.infrastructure.entities import Cluster, Model, Scenario, UnitLoss
+from planner.infrastructure.entities import Cluster, Model
+from planner.infrastructure.failures import Scenario, UnitLoss
 from planner.infrastructure.source import Document, Path_
 
 #: Path pattern (`*` any key, `#` any index, `@` the key itself is the reference) and the

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import Field
 
+from planner.infrastructure.failures import Generators, Scenario, Standard
 from planner.infrastructure.fields import (
     Amount,
     Celsius,
@@ -17,22 +16,18 @@ from planner.infrastructure.fields import (
     FilledTable,
     Flag,
     Hours,
-    Kelvin,
-    LongName,
     Minutes,
     Name,
     NamedEntity,
     PerYear,
     PositiveAmount,
     PositiveCount,
-    ReadOnlyDict,
     Share,
     Table,
     Text,
 )
 
 Plane = Literal["edge", "service", "state", "control"]
-Severity = Literal["single", "double", "common", "region", "extreme"]
 
 
 class Region(NamedEntity):
@@ -351,174 +346,6 @@ class Policies(Entity):
     """Purchases that are settled."""
     forbidden: ForbiddenPurchases = ForbiddenPurchases()
     """Purchases that are ruled out."""
-
-
-class ServedRule(Entity):
-    """One line of the survival standard."""
-
-    tier: Name
-    """A tier, `each` (every tier by itself) or `all` (all tiers together)."""
-    from_minute: Minutes
-    """Minute after the failure from which the rule holds."""
-    least_served: Share
-    """Least fraction of demand served in every minute."""
-
-
-Standard = Annotated[
-    Mapping[Severity, tuple[ServedRule, ...]],
-    AfterValidator(ReadOnlyDict),
-    PlainSerializer(dict, when_used="always"),
-]
-
-
-class UnitLoss(Entity):
-    """Loss of named units of a plant."""
-
-    kind: Literal["units"]
-    """Discriminator."""
-    plant: Name
-    """Plant hit."""
-    unit: Name
-    """Unit type lost."""
-    count: PositiveCount = 1
-    """Units lost."""
-    at_minute: Minutes = 0.0
-    """Minute of the failure."""
-    repair_minutes: Annotated[Minutes, Field(gt=0)]
-    """Minutes until repaired."""
-
-
-class LargestUnitsLoss(Entity):
-    """Loss of the largest units of a plant, whatever they are in the plan."""
-
-    kind: Literal["largest-units"]
-    """Discriminator."""
-    plant: Name
-    """Plant hit."""
-    count: PositiveCount = 1
-    """Units lost."""
-    at_minute: Minutes = 0.0
-    """Minute of the failure."""
-    repair_minutes: Annotated[Minutes, Field(gt=0)]
-    """Minutes until repaired."""
-
-
-class NodeLoss(Entity):
-    """Loss of a whole node of the graph."""
-
-    kind: Literal["plant", "feed", "region", "provider", "cluster", "service"]
-    """Kind of the node."""
-    name: Name
-    """Node hit."""
-    at_minute: Minutes = 0.0
-    """Minute of the failure."""
-    repair_minutes: Annotated[Minutes, Field(gt=0)]
-    """Minutes until repaired."""
-
-
-class Heat(Entity):
-    """Ambient temperature above the design value."""
-
-    kind: Literal["heat"]
-    """Discriminator."""
-    region: Name
-    """Region hit."""
-    rise_c: Kelvin
-    """Degrees above the design ambient."""
-    at_minute: Minutes = 0.0
-    """Minute of its start."""
-    repair_minutes: Annotated[Minutes, Field(gt=0)]
-    """Minutes until it is over."""
-
-
-class Surge(Entity):
-    """Demand above its normal shape."""
-
-    kind: Literal["surge"]
-    """Discriminator."""
-    zones: tuple[Name, ...] = ()
-    """Zones hit; none named means all."""
-    factor: Annotated[PositiveAmount, Field(le=100)]
-    """Demand over normal demand."""
-    at_minute: Minutes = 0.0
-    """Minute of its start."""
-    repair_minutes: Annotated[Minutes, Field(gt=0)]
-    """Minutes until it is over."""
-
-
-Event = Annotated[
-    UnitLoss | LargestUnitsLoss | NodeLoss | Heat | Surge, Field(discriminator="kind")
-]
-
-
-class OperationsOverride(Entity):
-    """What a scenario changes about operations."""
-
-    detection_minutes: Minutes | None = None
-    """From the failure to the alert."""
-    response_minutes: Minutes | None = None
-    """From the alert to the first action."""
-    approval_minutes: Minutes | None = None
-    """From the first action to the order of emergency capacity."""
-    failover_minutes: Minutes | None = None
-    """From a change of capacity to the load balancers acting on it."""
-    priority_shedding: Literal["automatic", "operator", "none"] | None = None
-    """Whether scarce capacity goes to tiers by priority."""
-
-
-class Scenario(NamedEntity):
-    """Initial failure events with their severity class and frequency."""
-
-    name: SkipJsonSchema[LongName] = Field(default="unnamed", repr=True)
-    """The key the scenario stands under, or the name its family gives it."""
-    severity: Severity
-    """Row of the survival standard that applies."""
-    frequency_per_year: PerYear
-    """Expected occurrences in a year."""
-    start_hour: Annotated[Hours, Field(lt=168)] | None = None
-    """Hour of the week at minute 0; none means the hour of peak demand."""
-    operations: OperationsOverride = OperationsOverride()
-    """What is different about the reaction."""
-    events: tuple[Event, ...] = Field(min_length=1)
-    """What happens."""
-
-
-class FamilyTerms(Entity):
-    """Severity, frequency and repair time of a generated family."""
-
-    severity: Severity
-    """Severity class."""
-    frequency_per_year: PerYear | None = None
-    """Frequency of each member; none means worked out from failure rates."""
-    repair_hours: Annotated[Hours, Field(gt=0)] | None = None
-    """Repair time; none means that of the component."""
-
-
-class Generators(Entity):
-    """Scenario families generated from the graph; a family left out is not generated."""
-
-    unit: FamilyTerms | None = None
-    """Loss of the largest unit of each primary plant."""
-    units: FamilyTerms | None = None
-    """Loss of the k largest units of each plant, k being its redundancy (if over 1)."""
-    plant: FamilyTerms | None = None
-    """Loss of each primary plant."""
-    feed: FamilyTerms | None = None
-    """Loss of each feed."""
-    region: FamilyTerms | None = None
-    """Loss of each region."""
-    provider: FamilyTerms | None = None
-    """Loss of each provider of emergency capacity."""
-    heat_wave: FamilyTerms | None = None
-    """Heat wave in each region."""
-    heat_wave_unit: FamilyTerms | None = None
-    """Heat wave together with the loss of the largest unit of each primary plant."""
-    surge: FamilyTerms | None = None
-    """Demand surge in all zones."""
-    heat_wave_rise_c: Kelvin = 5.0
-    """Degrees above the design ambient in a heat wave."""
-    surge_factor: Annotated[PositiveAmount, Field(le=100)] = 1.2
-    """Demand in a surge over normal demand."""
 
 
 class Simulation(Entity):

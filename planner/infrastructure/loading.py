@@ -17,14 +17,8 @@ from pydantic_core import ErrorDetails
 from planner.errors import InputError, Problem
 from planner.infrastructure import checks
 from planner.infrastructure.catalogue import CATALOGUES, catalogue, shipped_models
-from planner.infrastructure.entities import (
-    Heat,
-    LargestUnitsLoss,
-    Model,
-    NodeLoss,
-    Surge,
-    UnitLoss,
-)
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Heat, LargestUnitsLoss, NodeLoss, Surge, UnitLoss
 from planner.infrastructure.fields import NAME_LENGTH, NAME_PATTERN
 from planner.infrastructure.source import (
     Columns,

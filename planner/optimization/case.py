@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from planner.infrastructure.entities import GpuType, Model, Scenario
+from planner.infrastructure.entities import GpuType, Model
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import plant_units, unit_mw
 from planner.infrastructure.graph import (
     Graph,

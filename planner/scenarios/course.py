@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from planner.infrastructure.entities import Event, Model, NodeLoss, Operations, Scenario
+from planner.infrastructure.entities import Model, Operations
+from planner.infrastructure.failures import Event, NodeLoss, Scenario
 from planner.infrastructure.graph import Graph, down_nodes, node
 from planner.scenarios.demand import peak_hour
 

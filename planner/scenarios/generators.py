@@ -8,12 +8,12 @@ from functools import partial
 from typing import Literal
 
 from planner.errors import InputError, Problem
-from planner.infrastructure.entities import Event as EventUnion
-from planner.infrastructure.entities import (
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Event as EventUnion
+from planner.infrastructure.failures import (
     FamilyTerms,
     Heat,
     LargestUnitsLoss,
-    Model,
     NodeLoss,
     Scenario,
     Surge,

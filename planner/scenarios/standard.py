@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.infrastructure.entities import Model, Severity
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Severity
 
 #: Name of the rule that binds all tiers together.
 ALL = "all"

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from planner.infrastructure.entities import Model, Scenario
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.laws.heat import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.infrastructure.entities import Event, Scenario
+from planner.infrastructure.failures import Event, Scenario
 from planner.simulation.cascade import SECONDS, History
 from planner.simulation.world import Bools, Floats, World
 

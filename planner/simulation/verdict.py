@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from planner.infrastructure.entities import Model, Scenario
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.laws.traffic import served_fraction
 from planner.scenarios.standard import ALL, Floor, floors, floors_at

@@ -405,7 +405,7 @@ def _shrink(rng: Random, data: Data) -> None:
             plant["max_added"] -= 1
         elif kind == "options" and rng.random() < 0.5:
             plant["options"] = plant["options"][:1]
-        elif kind == "nothing" and rng.random() < 0.1 and plant["region"] != "r0":
+        elif kind == "nothing" and rng.random() < 0.1:
             plant["max_added"] = 0
         elif kind == "nothing" and rng.random() < 0.1 and cluster["existing_gpus"]:
             cluster["max_gpus"] = cluster["existing_gpus"]

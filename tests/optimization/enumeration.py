@@ -17,7 +17,8 @@ from itertools import combinations, product
 import highspy
 import numpy as np
 
-from planner.infrastructure.entities import Cluster, GpuType, Model, Scenario
+from planner.infrastructure.entities import Cluster, GpuType, Model
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw, unit_mw
 from planner.infrastructure.graph import offer_in_reach, reachable_regions
 from planner.laws.money import annuity

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.infrastructure.entities import Model, Scenario
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph, down_nodes
 from planner.infrastructure.loading import load_model
 from planner.scenarios.course import Condition, Course, lay_out, normal_condition

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from planner.errors import InputError
-from planner.infrastructure.entities import Model, Scenario
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import load_model
 from planner.scenarios.generators import all_scenarios
 

@@ -7,17 +7,13 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from planner.infrastructure.entities import (
+from planner.infrastructure.entities import Feed, Model, Operations, RestorationPhase, Simulation
+from planner.infrastructure.failures import (
     Event,
-    Feed,
     Heat,
     LargestUnitsLoss,
-    Model,
     NodeLoss,
-    Operations,
-    RestorationPhase,
     Scenario,
-    Simulation,
     Surge,
     UnitLoss,
 )

@@ -10,19 +10,8 @@ import numpy as np
 import pytest
 from simulation.worlds import changed, operating, run
 
-from planner.infrastructure.entities import (
-    Feed,
-    Heat,
-    LargestUnitsLoss,
-    Model,
-    NodeLoss,
-    Plant,
-    RestorationPhase,
-    Service,
-    Surge,
-    UnitLoss,
-    Zone,
-)
+from planner.infrastructure.entities import Feed, Model, Plant, RestorationPhase, Service, Zone
+from planner.infrastructure.failures import Heat, LargestUnitsLoss, NodeLoss, Surge, UnitLoss
 
 
 def lose_chillers(count: int, at: float = 0, minutes: float = 1000) -> UnitLoss:

@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from simulation.random_worlds import single_failures
 from simulation.worlds import changed, operating, run
 
-from planner.infrastructure.entities import (
+from planner.infrastructure.entities import Feed, Model, Offer
+from planner.infrastructure.failures import (
     Event,
-    Feed,
     LargestUnitsLoss,
-    Model,
     NodeLoss,
-    Offer,
     Scenario,
     Surge,
     UnitLoss,

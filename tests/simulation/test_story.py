@@ -5,15 +5,8 @@ from __future__ import annotations
 import pytest
 from simulation.worlds import changed, judged, operating
 
-from planner.infrastructure.entities import (
-    Event,
-    Heat,
-    LargestUnitsLoss,
-    Model,
-    NodeLoss,
-    Surge,
-    UnitLoss,
-)
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Event, Heat, LargestUnitsLoss, NodeLoss, Surge, UnitLoss
 from planner.simulation.story import describe
 
 MINUTES = {"repair_minutes": 1000.0}

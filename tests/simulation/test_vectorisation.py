@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulation.random_worlds import cases
 
-from planner.infrastructure.entities import Model, Scenario, Simulation
+from planner.infrastructure.entities import Model, Simulation
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.simulation.cascade import History, simulate

@@ -8,16 +8,8 @@ import pytest
 from simulation.worlds import changed, judged, operating
 
 import planner.simulation.verdict
-from planner.infrastructure.entities import (
-    Finance,
-    Model,
-    NodeLoss,
-    Policies,
-    ServedRule,
-    Severity,
-    Surge,
-    UnitLoss,
-)
+from planner.infrastructure.entities import Finance, Model, Policies
+from planner.infrastructure.failures import NodeLoss, ServedRule, Severity, Surge, UnitLoss
 from planner.infrastructure.fleet import Fleet
 from planner.simulation.verdict import Breach, surviving_share
 

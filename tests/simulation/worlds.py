@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.infrastructure.entities import Event, Model, Scenario
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Event, Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.cascade import History, simulate

@@ -1,0 +1,325 @@
+"""What must happen to the cost when a model changes in a known way, whatever the cost is.
+
+Harder or poorer models never cost less, names and order mean nothing, money has no unit, solves
+repeat, and what the programme leaves out changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from math import isfinite
+from typing import Any
+
+import pytest
+from support import solved
+
+from planner.infrastructure.entities import Model, Policies
+from planner.infrastructure.failures import FamilyTerms, Heat, NodeLoss, Scenario, Surge, UnitLoss
+from planner.optimization import case as case_module
+from planner.optimization.audit import audit
+from planner.optimization.solving import Solution
+
+#: Relative difference within which two optima are the same.
+SAME = 1e-9
+DAY = 1440.0
+
+Change = Callable[[Model], Model]
+
+
+def cost(model: Model) -> float:
+    """Optimal cost; infinite where no plan will do."""
+    solution = solved(model)[1]
+    assert solution.status in ("optimal", "infeasible")
+    return solution.objective
+
+
+def redundant(model: Model) -> Model:
+    """With k units lost, a unit lost in a heat wave, and demand that follows the day."""
+    terms = FamilyTerms(severity="double", frequency_per_year=0.3, repair_hours=12.0)
+    plants = {
+        name: plant.replace(redundancy=3 if name == "east-chillers" else plant.redundancy)
+        for name, plant in model.plants.items()
+    }
+    generators = model.generators.replace(
+        units=terms, heat_wave=terms, heat_wave_unit=terms, heat_wave_rise_c=8.0
+    )
+    zones = {name: zone.replace(shape="day") for name, zone in model.zones.items()}
+    day = tuple(1.0 + (hour % 24 > 8) + 0.5 * (hour % 24 > 18) for hour in range(24))
+    return model.replace(plants=plants, generators=generators, zones=zones, shapes={"day": day})
+
+
+@pytest.fixture(scope="module")
+def model(tiny) -> Model:
+    """The shipped two-region model."""
+    return tiny.model
+
+
+@pytest.fixture(scope="module")
+def base(model) -> Solution:
+    """Its plan."""
+    return solved(model)[1]
+
+
+@pytest.fixture(scope="module")
+def capital(model) -> float:
+    """What the plan spends at once."""
+    return sum(item.capital_usd for item in audit(*solved(model)))
+
+
+def floor(severity: str, tier: str, least: float, from_minute: float = 5.0) -> Change:
+    """One more line of the survival standard."""
+
+    def change(model: Model) -> Model:
+        rule = {"tier": tier, "from_minute": from_minute, "least_served": least}
+        rules = (*model.standard.get(severity, ()), rule)
+        return model.replace(standard={**model.standard, severity: rules})
+
+    return change
+
+
+def scenario(*events: object, severity: str = "double") -> Change:
+    """One more scenario."""
+
+    def change(model: Model) -> Model:
+        one = Scenario(name="more", severity=severity, frequency_per_year=0.01, events=events)
+        return model.replace(scenarios={**model.scenarios, "more": one})
+
+    return change
+
+
+def without_option(plant: str, unit: str) -> Change:
+    """One unit type less to choose from."""
+
+    def change(model: Model) -> Model:
+        options = tuple(one for one in model.plants[plant].options if one != unit)
+        return model.replace(
+            plants={**model.plants, plant: model.plants[plant].replace(options=options)}
+        )
+
+    return change
+
+
+def entry(section: str, name: str, **fields: object) -> Change:
+    """Some fields of an entity changed."""
+
+    def change(model: Model) -> Model:
+        table = getattr(model, section)
+        return model.replace(**{section: {**table, name: table[name].replace(**fields)}})
+
+    return change
+
+
+def part(section: str, **fields: object) -> Change:
+    """Some fields of a part of the model changed."""
+    return lambda model: model.replace(**{section: getattr(model, section).replace(**fields)})
+
+
+#: Changes that make the model harder, and whether the cost has to rise.
+HARDER: dict[str, tuple[Change, bool]] = {
+    "floor-business": (floor("region", "business", 1.0), False),
+    "floor-all-early": (floor("region", "all", 0.9, 15.0), True),
+    "floor-each-heat": (floor("common", "each", 1.0), False),
+    "floor-free-early": (floor("region", "free", 0.9, 20.0), True),
+    "scenario-region-at-surge": (
+        scenario(
+            NodeLoss(kind="region", name="west", repair_minutes=DAY),
+            Surge(kind="surge", factor=1.3, repair_minutes=DAY),
+            severity="region",
+        ),
+        True,
+    ),
+    "scenario-plant": (
+        scenario(NodeLoss(kind="plant", name="west-chillers", repair_minutes=DAY)),
+        True,
+    ),
+    "scenario-units": (
+        scenario(
+            UnitLoss(
+                kind="units", plant="west-chillers", unit="chiller-3", count=2, repair_minutes=DAY
+            ),
+            Heat(kind="heat", region="west", rise_c=5.0, repair_minutes=DAY),
+        ),
+        False,
+    ),
+    "scenario-nothing": (
+        scenario(Heat(kind="heat", region="west", rise_c=0.0, repair_minutes=DAY)),
+        False,
+    ),
+    "no-chiller-1-east": (without_option("east-chillers", "chiller-1"), True),
+    "no-chiller-3-east": (without_option("east-chillers", "chiller-3"), False),
+    "no-chiller-1-west": (without_option("west-chillers", "chiller-1"), True),
+    "no-air": (without_option("west-air", "air-1"), False),
+    "no-offer": (lambda model: model.replace(offers={}), True),
+    "fewer-on-offer": (entry("offers", "cloud", available_gpus=200), True),
+    "later-offer": (entry("offers", "cloud", lead_time_minutes=180.0), True),
+    "smaller-east": (entry("clusters", "east-gpus", max_gpus=600), True),
+    "smaller-west": (entry("clusters", "west-gpus", max_gpus=1000), False),
+    "few-units": (entry("plants", "east-chillers", max_added=2), True),
+    "less-power": (entry("regions", "east", power_limit_mw=4.5), True),
+    "more-redundancy": (entry("plants", "west-chillers", redundancy=3), True),
+    "more-demand": (entry("zones", "east-users", demand_rps=350.0), True),
+    "smaller-emergency-budget": (part("finance", emergency_budget_usd=50_000.0), True),
+    "no-emergency-budget": (part("finance", emergency_budget_usd=0.0), True),
+    "slower-reaction": (part("operations", detection_minutes=15.0), False),
+}
+
+
+class TestHarder:
+    @pytest.mark.parametrize("name", HARDER)
+    def test_never_costs_less(self, model: Model, base: Solution, name: str) -> None:
+        change, dearer = HARDER[name]
+
+        after = cost(change(model))
+
+        assert after >= base.objective * (1 - SAME)
+        if dearer:
+            assert after > base.objective * (1 + 1e-6)
+
+    def test_changes_add_up(self, model: Model, base: Solution) -> None:
+        costs = [base.objective]
+        for name in ("fewer-on-offer", "more-demand", "more-redundancy", "no-offer"):
+            model = HARDER[name][0](model)
+            costs.append(cost(model))
+
+        assert costs == sorted(costs)
+
+    def test_a_lower_capital_budget_never_lowers_the_cost(
+        self, model: Model, base: Solution, capital: float
+    ) -> None:
+        costs = [
+            cost(model.replace(policies=Policies(capital_budget_usd=share * capital)))
+            for share in (2.0, 1.0, 0.98, 0.9, 0.5, 0.0)
+        ]
+
+        assert costs[0] == pytest.approx(base.objective, rel=SAME)
+        assert costs[1] == pytest.approx(base.objective, rel=SAME)
+        assert all(a <= b * (1 + SAME) for a, b in pairwise(costs))
+        assert costs[-1] == float("inf")
+
+
+def translated(data: Any, names: Mapping[str, str], *, reverse: bool) -> Any:
+    """Plain data with names translated wherever they stand, tables in reverse order."""
+    if isinstance(data, Mapping):
+        items = [(names.get(k, k), translated(v, names, reverse=reverse)) for k, v in data.items()]
+        return dict(reversed(items) if reverse else items)
+    if isinstance(data, list | tuple):
+        return [translated(one, names, reverse=reverse) for one in data]
+    return names.get(data, data) if isinstance(data, str) else data
+
+
+SECTIONS = (
+    "regions",
+    "gpus",
+    "clusters",
+    "cooling_units",
+    "plants",
+    "tiers",
+    "zones",
+    "offers",
+    "shapes",
+)
+
+
+def relabelled(model: Model) -> Model:
+    """All entities under other names, which sort the other way round."""
+    names = [name for section in SECTIONS for name in getattr(model, section)]
+    assert len(set(names)) == len(names)
+    codes = {name: f"x{99 - index}" for index, name in enumerate(names)}
+    codes["cloudy"] = "a-provider"
+    return Model.model_validate(translated(model.model_dump(), codes, reverse=False))
+
+
+def reordered(model: Model) -> Model:
+    """All tables in reverse order."""
+    return Model.model_validate(translated(model.model_dump(), {}, reverse=True))
+
+
+class TestNames:
+    @pytest.mark.parametrize("variant", [lambda model: model, redundant], ids=["tiny", "redundant"])
+    @pytest.mark.parametrize(
+        "change",
+        [relabelled, reordered, lambda model: reordered(relabelled(model))],
+        ids=["names", "order", "both"],
+    )
+    def test_mean_nothing(self, model: Model, variant: Change, change: Change) -> None:
+        before = variant(model)
+        after = change(before)
+        assert list(after.clusters) != list(before.clusters)
+
+        expected = cost(before)
+        assert isfinite(expected)
+        assert cost(after) == pytest.approx(expected, rel=SAME)
+
+
+def scaled(data: Any, factor: float, *, money: bool = False) -> Any:
+    """Plain data with everything that is money multiplied."""
+    if isinstance(data, Mapping):
+        return {
+            key: scaled(value, factor, money=money or "usd" in key.split("_"))
+            for key, value in data.items()
+        }
+    if isinstance(data, list | tuple):
+        return [scaled(one, factor, money=money) for one in data]
+    return data * factor if money and isinstance(data, float) else data
+
+
+class TestMoney:
+    @pytest.mark.parametrize("factor", [2.0, 0.5])
+    def test_has_no_unit(self, model: Model, capital: float, factor: float) -> None:
+        zones = {
+            name: zone.replace(transport_usd_per_million_requests={"east": 3.0, "west": 5.0})
+            for name, zone in model.zones.items()
+        }
+        budget = Policies(capital_budget_usd=1.1 * capital)
+        priced = redundant(model).replace(zones=zones, policies=budget)
+        rich = Model.model_validate(scaled(priced.model_dump(), factor))
+        assert rich.finance.emergency_budget_usd == factor * priced.finance.emergency_budget_usd
+        assert rich.policies.capital_budget_usd == factor * 1.1 * capital
+        assert rich.finance.discount_rate == priced.finance.discount_rate
+
+        expected = cost(priced)
+        assert isfinite(expected)
+        assert cost(rich) == pytest.approx(factor * expected, rel=SAME)
+
+    def test_nothing_that_costs_is_free(self, model: Model) -> None:
+        free = Model.model_validate(scaled(model.model_dump(), 0.0))
+        offers = {"cloud": free.offers["cloud"].replace(surge_multiplier=1.0)}
+
+        assert cost(free.replace(offers=offers)) == pytest.approx(0.0, abs=1e-6)
+
+
+class TestRepetition:
+    @pytest.mark.parametrize("variant", [lambda model: model, redundant], ids=["tiny", "redundant"])
+    def test_two_solves_give_the_same_plan(self, model: Model, variant: Change) -> None:
+        first, second = solved(variant(model))[1], solved(variant(model))[1]
+
+        assert first.objective == second.objective
+        assert first.bound == second.bound
+        assert first.fleet == second.fleet
+        assert first.values == second.values
+
+
+class TestLeftOut:
+    @pytest.mark.parametrize("variant", [lambda model: model, redundant], ids=["tiny", "redundant"])
+    def test_scenarios_that_cannot_bind_change_nothing(
+        self, model: Model, variant: Change, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one = variant(model)
+        programme, short = solved(one)
+
+        monkeypatch.setattr(case_module, "cannot_bind", lambda *_: False)
+        full_programme, full = solved(one)
+
+        assert len(full_programme.case.stages) > len(programme.case.stages)
+        assert full.rows > short.rows
+        assert full.objective == pytest.approx(short.objective, rel=SAME)
+        audit(full_programme, full)
+
+    def test_losses_beyond_the_redundancy_are_not_left_out(self, model: Model) -> None:
+        weaker = {n: plant.replace(redundancy=0) for n, plant in model.plants.items()}
+
+        stages = solved(model.replace(plants=weaker))[0].case.stages_by_scenario
+
+        assert "unit-west-chillers" in stages
+        assert "unit-east-chillers" in stages
