@@ -10,8 +10,10 @@ import io
 import os
 import re
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
 
+import planner
 from planner.commands import main as plan
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
@@ -101,6 +103,9 @@ def filled(text: str, folder: Path) -> str:
     """README text with every block run anew; plans are written below a folder."""
     blocks = {"optimize": run(*OPTIMIZE, folder=folder), "story": run(*STORY, folder=folder)}
     blocks["comparison"] = comparison(folder / "out" / "plan.json")
+    blocks["versions"] = (
+        f"Printed by version {planner.__version__} with HiGHS {version('highspy')}."
+    )
     for name, block in blocks.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(\n<!-- end {name} -->)"
         text, count = re.subn(
@@ -109,6 +114,12 @@ def filled(text: str, folder: Path) -> str:
         if not count:
             raise SystemExit(f"README.md has no block `{name}`")
     return text
+
+
+def block(text: str, name: str) -> str:
+    """What stands in a block."""
+    found = re.search(rf"<!-- begin {name} -->\n(.*?)\n<!-- end {name} -->", text, re.DOTALL)
+    return found[1] if found else ""
 
 
 def main() -> None:

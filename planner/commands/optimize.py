@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--solver", default="highs", show_default=True, help="highs, cbc, or any PuLP knows.")
 @click.option(
     "--gap",
-    default=1e-3,
+    default=1e-4,
     show_default=True,
     type=FiniteRange(0, 1, max_open=True),
     help="Relative gap at which a plan counts as proven.",

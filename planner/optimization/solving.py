@@ -47,7 +47,7 @@ class SolverSettings:
     """
 
     name: str = "highs"
-    gap: float = 1e-3
+    gap: float = 1e-4
     time_limit_seconds: float | None = None
     threads: int | None = None
 

@@ -120,7 +120,7 @@ class TestUntouched:
         assert total == pytest.approx(wider_plan[1].objective, rel=1e-9)
 
     def test_plan_of_the_platform_of_2023_passes(self, reference) -> None:
-        programme, solution = solved(reference.model, SolverSettings(gap=1e-2))
+        programme, solution = solved(reference.model, SolverSettings(gap=5e-2))
 
         total = sum(item.usd_per_year for item in audit(programme, solution))
 

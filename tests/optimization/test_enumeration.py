@@ -1,0 +1,118 @@
+"""The programme finds what listing every purchase finds, on hundreds of small random models."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+from optimization.drawing import MOST_COMBINATIONS, draw, drawn_model, purchases_of
+from optimization.enumeration import World, cheapest
+from support import EXACT, model_of
+
+from planner.infrastructure.entities import Model
+from planner.optimization.audit import audit
+from planner.optimization.case import Case
+from planner.optimization.programme import build
+from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.stages import Margin
+from planner.scenarios.generators import all_scenarios
+
+MODELS = 260
+AT_ONCE = 20
+#: Relative difference that the tolerances of a solver on rows make in the cost.
+RELATIVE = 1e-6
+
+
+def drawn_margins(seed: int, model: Model) -> dict[str, Margin]:
+    """Margins on some scenarios of every third model."""
+    rng = Random(f"margins {seed}")
+    if seed % 3:
+        return {}
+    return {
+        scenario.name: Margin(
+            demand=rng.choice([0.0, 0.05]),
+            heat=rng.choice([0.0, 0.04]),
+            late_minutes=rng.choice([0.0, 7.0]),
+        )
+        for scenario in all_scenarios(model)
+        if rng.random() < 0.5
+    }
+
+
+def solved_case(case: Case, settings: SolverSettings) -> Solution:
+    """Audited solution of a case."""
+    programme = build(case)
+    solution = solve(programme, settings)
+    if solution.status != "infeasible":
+        audit(programme, solution)
+    return solution
+
+
+@pytest.mark.parametrize("first", range(0, MODELS, AT_ONCE))
+def test_cost_and_feasibility_are_those_of_enumeration(first: int) -> None:
+    found = Counter[bool]()
+    for seed in range(first, first + AT_ONCE):
+        model = drawn_model(seed)
+        case = Case(model, all_scenarios(model), drawn_margins(seed, model))
+        cost, fleet = cheapest(model, case.scenarios, case.margins)
+        solution = solved_case(case, EXACT)
+
+        assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
+        found[math.isfinite(cost)] += 1
+        if fleet is not None:
+            assert solution.objective == pytest.approx(cost, rel=RELATIVE, abs=0.1), f"seed {seed}"
+            world = World(model, case.scenarios, case.margins)
+            assert world.allows(solution.fleet), f"seed {seed}"
+            bought = world.fixed_cost(solution.fleet) + world.running_cost(solution.fleet)
+            assert bought == pytest.approx(cost, rel=RELATIVE, abs=0.1), f"seed {seed}"
+    assert min(found[True], found[False]) >= AT_ONCE // 10, "all feasible or all infeasible"
+
+
+@pytest.mark.parametrize("first", range(0, 40, AT_ONCE))
+def test_solvers_agree(first: int) -> None:
+    for seed in range(first, first + AT_ONCE):
+        model = drawn_model(seed)
+        case = Case(model, all_scenarios(model), {})
+        one, other = (solved_case(case, SolverSettings(name, gap=0.0)) for name in ("highs", "cbc"))
+
+        assert one.status == other.status, f"seed {seed}"
+        if one.status == "optimal":
+            assert one.objective == pytest.approx(other.objective, rel=RELATIVE, abs=0.1)
+            assert other.bound <= one.objective * (1 + RELATIVE) + 0.1
+            assert one.bound <= other.objective * (1 + RELATIVE) + 0.1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_drawn_models_are_valid_files(seed: int, tmp_path: Path) -> None:
+    loaded = model_of(tmp_path, json.dumps(draw(seed)), name="unnamed")
+
+    assert loaded == drawn_model(seed)
+
+
+def test_models_are_small_and_varied() -> None:
+    drawn = [draw(seed) for seed in range(MODELS)]
+    seen = Counter[str]()
+    for data in drawn:
+        assert purchases_of(data) <= MOST_COMBINATIONS
+        events = [one for scenario in data["scenarios"].values() for one in scenario["events"]]
+        seen.update({event["kind"] for event in events})
+        seen.update(name for name, value in data["policies"].items() if value)
+        seen.update(f"{len(data[section])} {section}" for section in ("regions", "zones", "tiers"))
+        seen.update({plant.get("role", "primary") for plant in data["plants"].values()})
+        seen.update(f"k = {plant['redundancy']}" for plant in data["plants"].values())
+        seen["candidate"] += any(one.get("candidate") for one in data["regions"].values())
+        seen["mixed sizes"] += any(len(one["options"]) > 1 for one in data["plants"].values())
+        seen.update(section for section in ("offers", "feeds", "services") if section in data)
+
+    kinds = "largest-units units plant region heat surge provider feed candidate emergency offers"
+    kinds += " feeds services fixed forbidden capital_budget_usd least_regions"
+    kinds += " spare_block_per_region surviving_capacity_share emergency_cooling_share"
+    rare = [kind for kind in kinds.split() if seen[kind] < 8]
+    rare += [kind for kind in ("k = 0", "k = 1", "k = 2", "mixed sizes") if seen[kind] < 20]
+    rare += [f"{n} {s}" for s in ("zones", "tiers") for n in (1, 2) if seen[f"{n} {s}"] < 20]
+    rare += [f"{n} regions" for n in (1, 2, 3) if seen[f"{n} regions"] < 20]
+    assert not rare
