@@ -9,21 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pulp import const
+from pulp import LpInteger, const
 
 from planner.errors import AuditError
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
-from planner.optimization.beliefs import Belief, believe, firm_mw, stage_capacity_mw
+from planner.optimization.audit_purchases import (
+    ABSOLUTE,
+    RELATIVE,
+    check_money,
+    check_purchases,
+    exceeds,
+)
+from planner.optimization.beliefs import Belief, believe, stage_capacity_mw
 from planner.optimization.case import Case
 from planner.optimization.costs import CostItem, cost_items, emergency_spend_usd
 from planner.optimization.programme import Programme
-from planner.optimization.solving import Solution
+from planner.optimization.solving import Solution, fleet_of
 from planner.optimization.stages import ALL, Stage
 
-#: Feasibility tolerance of solvers (1e-6 on rows) with room for sums of a few terms.
-RELATIVE = 1e-5
-ABSOLUTE = 1e-4
 MONEY = 1e-6
 
 
@@ -40,13 +44,17 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
     AuditError
         With everything that does not hold.
     """
+    if solution.status == "infeasible":
+        raise AuditError("there is no plan to audit")
+    items = cost_items(programme, solution)
     found = [
         *_check_rows(programme, solution),
-        *_check_purchases(programme.case, solution),
+        *_check_bounds(programme, solution),
+        *check_purchases(programme.case, solution.fleet),
+        *check_money(programme.case, items),
         *_check_normal(programme, solution),
         *_check_stages(programme, solution),
     ]
-    items = cost_items(programme, solution)
     recomputed = sum(item.usd_per_year for item in items)
     if abs(recomputed - solution.objective) > MONEY * max(1.0, abs(solution.objective)):
         found.append(f"objective {solution.objective:,.2f}, recomputed {recomputed:,.2f} USD/year")
@@ -54,10 +62,6 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
         shown = "\n  ".join(found[:20])
         raise AuditError(f"the plan contradicts itself in {len(found)} places:\n  {shown}")
     return items
-
-
-def _exceeds(left: float, right: float) -> bool:
-    return left - right > ABSOLUTE + RELATIVE * max(abs(left), abs(right))
 
 
 def _check_rows(programme: Programme, solution: Solution) -> Iterator[str]:
@@ -75,57 +79,19 @@ def _check_rows(programme: Programme, solution: Solution) -> Iterator[str]:
             yield f"row {constraint.name} is off by {excess:g}"
 
 
-def _full_heat(case: Case, solution: Solution, cluster: str) -> float:
-    gpu = case.gpu(cluster)
-    gpus = solution.fleet.gpus[cluster]
-    return float(heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, 1.0))
-
-
-def _check_purchases(case: Case, solution: Solution) -> Iterator[str]:
-    """N+k by taking units away, limits on counts, policies, money."""
-    model, fleet = case.model, solution.fleet
-    for cluster, entry in model.clusters.items():
-        if fleet.gpus[cluster] > entry.max_gpus:
-            yield f"{cluster}: {fleet.gpus[cluster]} GPUs exceed {entry.max_gpus}"
-        closed = model.regions[entry.region].candidate and entry.region not in fleet.opened
-        if closed and fleet.gpus[cluster]:
-            yield f"{cluster}: GPUs in a region that is not opened"
-    for role, share in (("primary", 1.0), ("emergency", model.policies.emergency_cooling_share)):
-        yield from _check_cover(case, solution, role, share)
-    total = sum(fleet.gpus.values())
-    for region in model.regions:
-        left = total - sum(fleet.gpus[c] for c in case.clusters_in(region))
-        if _exceeds(model.policies.surviving_capacity_share * total, left):
-            yield f"{region}: only {left} of {total} GPUs left without it"
-    used = {model.clusters[c].region for c, n in fleet.gpus.items() if n}
-    if len(used) < model.policies.least_regions:
-        yield f"{len(used)} regions in use, policy asks for {model.policies.least_regions}"
-
-
-def _check_cover(case: Case, solution: Solution, role: str, share: float) -> Iterator[str]:
-    """Plants carry the design heat of every set of clusters that share no plant with the rest."""
-    if not share:
-        return
-    for clusters, plants in _components(case, role):
-        heat = share * sum(_full_heat(case, solution, cluster) for cluster in clusters)
-        firm = sum(firm_mw(case, solution.fleet, plant) for plant in plants)
-        if _exceeds(heat, firm):
-            names = ", ".join(sorted(clusters))
-            yield f"{role} cooling of {names}: {firm:.3f} MW firm for {heat:.3f} MW of heat"
-
-
-def _components(case: Case, role: str) -> list[tuple[set[str], set[str]]]:
-    components: list[tuple[set[str], set[str]]] = []
-    for cluster in case.model.clusters:
-        if not case.gpu(cluster).power_mw:
-            continue
-        clusters, plants = {cluster}, set(case.plants_of(cluster, role))
-        for other in [one for one in components if one[1] & plants]:
-            components.remove(other)
-            clusters |= other[0]
-            plants |= other[1]
-        components.append((clusters, plants))
-    return components
+def _check_bounds(programme: Programme, solution: Solution) -> Iterator[str]:
+    """Every variable within its bounds, purchases whole; the fleet is what the variables say."""
+    for variable in programme.problem.variables():
+        value = solution.values[variable.name]
+        low, high = variable.lowBound, variable.upBound
+        if low is not None and exceeds(low, value):
+            yield f"{variable.name} is {value:g}, at least {low:g} is allowed"
+        if high is not None and exceeds(value, high):
+            yield f"{variable.name} is {value:g}, at most {high:g} is allowed"
+        if variable.cat == LpInteger and value != round(value):
+            yield f"{variable.name} is {value:g}, not whole"
+    if fleet_of(programme, solution.values) != solution.fleet:
+        yield "the fleet is not what the purchases lead to"
 
 
 def _check_normal(programme: Programme, solution: Solution) -> Iterator[str]:
@@ -133,9 +99,29 @@ def _check_normal(programme: Programme, solution: Solution) -> Iterator[str]:
     case = programme.case
     belief = believe(programme, solution, None)
     demand, served = sum(case.peak_rps.values()), sum(belief.load_rps.values())
-    if _exceeds(demand, served):
+    if exceeds(demand, served):
         yield f"normal operation serves {served:.2f} of {demand:.2f} requests/s"
     yield from _check_capacity(case, "normal operation", belief)
+    if case.model.policies.spare_block_per_region:
+        yield from _check_spare_block(case, solution, belief)
+
+
+def _check_spare_block(case: Case, solution: Solution, normal: Belief) -> Iterator[str]:
+    """Every region in use serves its normal peak with its largest GPU block gone."""
+    for region, place in case.model.regions.items():
+        clusters = case.clusters_in(region)
+        if not clusters or (place.candidate and region not in solution.fleet.opened):
+            continue
+        total = sum(_room(case, cluster, solution.fleet.gpus[cluster]) for cluster in clusters)
+        block = max(_room(case, c, case.model.clusters[c].block_gpus) for c in clusters)
+        load = sum(normal.load_rps.get(cluster, 0.0) for cluster in clusters)
+        if exceeds(load, total - block):
+            yield f"{region}: {load:.3f} requests/s with a block less than {total:.3f} to spare"
+
+
+def _room(case: Case, cluster: str, gpus: float) -> float:
+    utilisation = case.model.clusters[cluster].max_utilisation
+    return float(serving_rps(gpus, case.gpu(cluster).rps, utilisation))
 
 
 def _check_capacity(case: Case, where: str, belief: Belief) -> Iterator[str]:
@@ -147,7 +133,7 @@ def _check_capacity(case: Case, where: str, belief: Belief) -> Iterator[str]:
             gpus, rps = belief.powered_gpus[target], case.gpu(target).rps
             utilisation = case.model.clusters[target].max_utilisation
         room = serving_rps(gpus, rps, utilisation)
-        if _exceeds(load, room):
+        if exceeds(load, room):
             yield f"{where}: {target} serves {load:.3f} of at most {room:.3f} requests/s"
 
 
@@ -164,26 +150,29 @@ def _check_stages(programme: Programme, solution: Solution) -> Iterator[str]:
             yield from _check_reserved(case, solution, stage, belief)
             yield from _check_cooling(case, solution, stage, belief, stored)
         budget = case.model.finance.emergency_budget_usd
-        if _exceeds(spend, budget):
+        if exceeds(spend, budget):
             yield f"{scenario}: emergency spend {spend:,.0f} USD exceeds {budget:,.0f}"
         yield from _check_ride_through(case, solution, scenario, stored)
 
 
 def _check_served(stage: Stage, belief: Belief) -> Iterator[str]:
-    if _exceeds(sum(belief.served_rps.values()), sum(belief.load_rps.values())):
+    if exceeds(sum(belief.served_rps.values()), sum(belief.load_rps.values())):
         yield f"{stage.label}: more is served than reaches any target"
+    for key, served in belief.served_rps.items():
+        if exceeds(served, stage.demand_rps[key]):
+            yield f"{stage.label}: {'/'.join(key)} gets {served:.3f} requests/s, more than it asks"
     for name, least in stage.floors.items():
         keys = [key for key in stage.demand_rps if name in (ALL, key[1])]
         served = sum(belief.served_rps[key] for key in keys)
         demand = sum(stage.demand_rps[key] + stage.down_rps.get(key, 0.0) for key in keys)
-        if _exceeds(least * demand, served):
+        if exceeds(least * demand, served):
             yield f"{stage.label}: {name} gets {served:.3f} of {least * demand:.3f} requests/s"
 
 
 def _check_reserved(case: Case, solution: Solution, stage: Stage, belief: Belief) -> Iterator[str]:
     for offer, gpus in belief.used_gpus.items():
         reserved = solution.fleet.instances[offer] * case.model.offers[offer].gpus_per_instance
-        if _exceeds(gpus, reserved):
+        if exceeds(gpus, reserved):
             yield f"{stage.label}: {offer} uses {gpus:.3f} of {reserved} GPUs reserved"
 
 
@@ -194,13 +183,13 @@ def _check_cooling(
     for plant in case.model.plants:
         carried = sum(mw for (_, other), mw in belief.carried_mw.items() if other == plant)
         capacity = stage_capacity_mw(case, solution.fleet, stage, plant)
-        if _exceeds(carried, max(0.0, capacity)):
+        if exceeds(carried, max(0.0, capacity)):
             yield f"{stage.label}: {plant} carries {carried:.3f} of {capacity:.3f} MW"
     margin = 1 + case.margin(stage.scenario).heat
     for cluster in sorted({cluster for cluster, _ in belief.carried_mw}):
         carried = sum(mw for (one, _), mw in belief.carried_mw.items() if one == cluster)
         if stage.reacted:
-            if _exceeds(margin * belief.heat_mw[cluster], carried):
+            if exceeds(margin * belief.heat_mw[cluster], carried):
                 yield f"{stage.label}: {cluster} is short of cooling"
             continue
         gpu, entry = case.gpu(cluster), case.model.clusters[cluster]
@@ -218,5 +207,5 @@ def _check_ride_through(
         allowed = (entry.throttle_c - entry.setpoint_c) * capacitance_mj_per_k(
             entry.capacitance_mj_per_k_per_mw, gpu.power_mw, solution.fleet.gpus[cluster]
         )
-        if _exceeds(megajoules, allowed):
+        if exceeds(megajoules, allowed):
             yield f"{scenario}: {cluster} stores {megajoules:.1f} MJ, {allowed:.1f} allowed"

@@ -157,7 +157,7 @@ def solve(programme: Programme, settings: SolverSettings) -> Solution:
     cost = float(objective.value() or 0.0) if objective is not None else 0.0
     if bound is None:
         bound = cost if not stats.is_mip else _bound_from_gap(cost, stats, settings)
-    fleet = _fleet(programme, values)
+    fleet = fleet_of(programme, values)
     return Solution(status, cost, min(bound, cost), values, fleet, seconds, *size)
 
 
@@ -228,7 +228,8 @@ def _values(problem: LpProblem) -> dict[str, float]:
     return values
 
 
-def _fleet(programme: Programme, values: Mapping[str, float]) -> Fleet:
+def fleet_of(programme: Programme, values: Mapping[str, float]) -> Fleet:
+    """Capacities that the values of the purchases lead to."""
     model = programme.case.model
 
     def count(name: str) -> int:

@@ -73,18 +73,16 @@ def _self_protected(world: World, history: History, index: int) -> Bools:
 def _pending(world: World, history: History, index: int, minute: int) -> list[tuple[float, float]]:
     """Emergency capacity past its lead time but not in use, and by how many minutes it was late."""
     course, offers = world.courses[index], world.offers
-    delay = int(world.reaction.failover[index])
-    own = len(world.clusters.names)
-    believed = history.believed_rps[minute, index, own:]
+    believed = history.believed_rps[minute:, index, len(world.clusters.names) :]
     up = world.conditions.offer_up[world.interval[minute, index]]
     found = []
     for v, reserved in enumerate(offers.rps.tolist()):
         due = course.order_minute + offers.lead_minutes[v]
-        if due > minute or not up[v] or believed[v] >= reserved:
+        in_use = believed[:, v] >= reserved
+        if due > minute or not up[v] or in_use[0]:
             continue
-        there = np.flatnonzero(history.capacity_rps[max(0, minute - delay) :, index, own + v])
-        wait = int(there[0]) + max(0, delay - minute) if len(there) else world.minutes - minute
-        found.append((float(reserved - believed[v]), float(minute + wait - due)))
+        first = minute + int(np.argmax(in_use)) if in_use.any() else world.minutes
+        found.append((float(reserved - believed[0, v]), float(first - due)))
     return found
 
 

@@ -151,7 +151,7 @@ class TestFleet:
     def test_more_gpus_than_a_cluster_holds(self, plan: Plan) -> None:
         said = complaints(plan[0], with_gpus(plan[1], "east-gpus", 1300))
 
-        assert "east-gpus: 2100 GPUs exceed 2000" in said
+        assert "east-gpus: 2100 GPUs, 400 to 2000 allowed" in said
 
     def test_one_reserved_instance_fewer(self, plan: Plan) -> None:
         fleet = plan[1].fleet
@@ -198,7 +198,10 @@ class TestValues:
         served = programme.served[label, "west-users", "free"].name
         values = {name: solution.values[name] + 20.0 for name in (flow, served)}
 
-        assert complaints(programme, with_values(solution, values))
+        said = complaints(programme, with_values(solution, values))
+
+        assert "west-users/free gets" in said
+        assert "more than it asks" in said
 
     def test_less_served_than_the_standard_asks_for(self, plan: Plan) -> None:
         programme, solution = plan
@@ -291,7 +294,7 @@ class TestMoney:
 
         said = complaints(plan[0], changed)
 
-        assert "1 places" in said
+        assert "2 places" in said
         assert f"objective {changed.objective:,.2f}" in said
         assert f"recomputed {plan[1].objective:,.2f}" in said
 
@@ -300,7 +303,7 @@ class TestMoney:
         said = complaints(plan[0], with_units(plan[1], "west-chillers", "chiller-3", 1))
 
         assert "objective" in said
-        assert "1 places" in said
+        assert "2 places" in said
 
     def test_emergency_spend_beyond_its_budget(self, model: Model, plan: Plan) -> None:
         finance = model.finance.replace(emergency_budget_usd=1000.0)
@@ -349,3 +352,71 @@ class TestPolicies:
         said = self.audited(model, plan, Policies(spare_block_per_region=True))
 
         assert "row spare_block.east.east_gpus" in said
+
+
+class TestBounds:
+    """Bounds of variables are constraints too."""
+
+    def test_flows_below_zero_that_cancel(self, plan: Plan) -> None:
+        programme, solution = plan
+        flows = [
+            variable.name
+            for (stage, _, target), variable in programme.flow.items()
+            if stage == "normal" and target == "west-gpus"
+        ]
+        changed = {
+            flows[0]: solution.values[flows[0]] + 5000.0,
+            flows[1]: solution.values[flows[1]] - 5000.0,
+        }
+
+        assert f"{flows[1]} is -" in complaints(programme, with_values(solution, changed))
+
+    def test_purchase_that_is_not_whole(self, plan: Plan) -> None:
+        programme, solution = plan
+        name = programme.units["west-chillers", "chiller-1"].name
+
+        said = complaints(programme, with_values(solution, {name: solution.values[name] + 0.5}))
+
+        assert f"{name} is" in said
+        assert "not whole" in said
+
+    @pytest.mark.parametrize(
+        ("policies", "what"),
+        [
+            (
+                {"forbidden": {"emergency": ["cloud"]}},
+                "cloud: instances reserved although forbidden",
+            ),
+            ({"fixed": {"emergency": {"cloud": 5}}}, "cloud: 30 instances added, 5 settled"),
+            ({"forbidden": {"gpus": ["east-gpus"]}}, "east-gpus: GPUs added although forbidden"),
+            ({"fixed": {"gpus": {"east-gpus": 300}}}, "east-gpus: 400 GPUs added, 300 settled"),
+            (
+                {"forbidden": {"cooling": ["chiller-1"]}},
+                "west-chillers: chiller-1 added although forbidden",
+            ),
+            ({"capital_budget_usd": 1e6}, "capital of 24,650,000 USD exceeds 1,000,000"),
+        ],
+    )
+    def test_plan_that_another_policy_rules_out(
+        self, plan: Plan, policies: dict[str, object], what: str
+    ) -> None:
+        programme, solution = plan
+        stricter = programme.case.model.replace(policies=Policies.model_validate(policies))
+        other = replace(programme, case=replace(programme.case, model=stricter))
+
+        assert what in complaints(other, solution)
+
+    def test_more_than_can_be_supplied_or_powered(self, plan: Plan) -> None:
+        programme, solution = plan
+        model = programme.case.model
+        cloud = model.offers["cloud"].replace(available_gpus=80)
+        west = model.regions["west"].replace(power_limit_mw=5.0)
+        tighter = model.replace(offers={"cloud": cloud}, regions={**model.regions, "west": west})
+        said = complaints(replace(programme, case=replace(programme.case, model=tighter)), solution)
+
+        assert "cloud: 30 instances reserved, 10 can be supplied" in said
+        assert "west: 5.800 MW at full load, 5.000 allowed" in said
+
+    def test_nothing_to_audit(self, plan: Plan) -> None:
+        with pytest.raises(AuditError, match="no plan"):
+            audit(plan[0], replace(plan[1], status="infeasible"))

@@ -1,0 +1,144 @@
+"""The purchases of a plan checked against every rule, from the plan and the laws alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw
+from planner.laws.heat import heat_at_utilisation_mw
+from planner.optimization.beliefs import firm_mw
+from planner.optimization.case import Case
+from planner.optimization.costs import CostItem
+
+#: Feasibility tolerance of solvers (1e-6 on rows) with room for sums of a few terms.
+RELATIVE = 1e-5
+ABSOLUTE = 1e-4
+
+
+def exceeds(left: float, right: float) -> bool:
+    """Whether one side is larger than the other beyond the tolerance of solvers."""
+    return left - right > ABSOLUTE + RELATIVE * max(abs(left), abs(right))
+
+
+def check_purchases(case: Case, fleet: Fleet) -> Iterator[str]:
+    """What a fleet breaks: counts, N+k by taking units away, power, policies."""
+    yield from _check_gpus(case, fleet)
+    yield from _check_units(case, fleet)
+    yield from _check_instances(case, fleet)
+    shares = (("primary", 1.0), ("emergency", case.model.policies.emergency_cooling_share))
+    for role, share in shares:
+        yield from _check_cover(case, fleet, role, share)
+    yield from _check_power(case, fleet)
+    yield from _check_regions(case, fleet)
+
+
+def check_money(case: Case, items: Iterable[CostItem]) -> Iterator[str]:
+    """Capital within its budget."""
+    budget = case.model.policies.capital_budget_usd
+    capital = sum(item.capital_usd for item in items)
+    if budget is not None and exceeds(capital, budget):
+        yield f"capital of {capital:,.0f} USD exceeds {budget:,.0f}"
+
+
+def _check_gpus(case: Case, fleet: Fleet) -> Iterator[str]:
+    model, policies = case.model, case.model.policies
+    for cluster, entry in model.clusters.items():
+        total = fleet.gpus[cluster]
+        added = total - entry.existing_gpus
+        if not entry.existing_gpus <= total <= entry.max_gpus:
+            yield f"{cluster}: {total} GPUs, {entry.existing_gpus} to {entry.max_gpus} allowed"
+        if added % entry.block_gpus:
+            yield f"{cluster}: {added} GPUs added are not whole blocks of {entry.block_gpus}"
+        if added and cluster in policies.forbidden.gpus:
+            yield f"{cluster}: GPUs added although forbidden"
+        if added != policies.fixed.gpus.get(cluster, added):
+            yield f"{cluster}: {added} GPUs added, {policies.fixed.gpus[cluster]} settled"
+        if total and _closed(case, fleet, entry.region):
+            yield f"{cluster}: GPUs in a region that is not opened"
+
+
+def _check_units(case: Case, fleet: Fleet) -> Iterator[str]:
+    policies = case.model.policies
+    for plant, entry in case.model.plants.items():
+        for unit, total in fleet.units[plant].items():
+            added = total - entry.existing.get(unit, 0)
+            most = entry.max_added if unit in entry.options else 0
+            if not 0 <= added <= most:
+                yield f"{plant}: {added} {unit} added, at most {most} allowed"
+            if added and {plant, unit} & set(policies.forbidden.cooling):
+                yield f"{plant}: {unit} added although forbidden"
+            settled = policies.fixed.cooling.get(plant, {}).get(unit, added)
+            if added != settled:
+                yield f"{plant}: {added} {unit} added, {settled} settled"
+            if total and _closed(case, fleet, entry.region):
+                yield f"{plant}: units in a region that is not opened"
+
+
+def _check_instances(case: Case, fleet: Fleet) -> Iterator[str]:
+    policies = case.model.policies
+    for offer, terms in case.model.offers.items():
+        total = fleet.instances[offer]
+        added = total - terms.existing_instances
+        supply = terms.available_gpus // terms.gpus_per_instance
+        if added < 0 or (added and total > supply):
+            yield f"{offer}: {total} instances reserved, {supply} can be supplied"
+        if added and offer in policies.forbidden.emergency:
+            yield f"{offer}: instances reserved although forbidden"
+        if added != policies.fixed.emergency.get(offer, added):
+            yield f"{offer}: {added} instances added, {policies.fixed.emergency[offer]} settled"
+
+
+def _closed(case: Case, fleet: Fleet, region: str) -> bool:
+    return case.model.regions[region].candidate and region not in fleet.opened
+
+
+def _full_heat(case: Case, fleet: Fleet, cluster: str) -> float:
+    gpu, gpus = case.gpu(cluster), fleet.gpus[cluster]
+    return float(heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, 1.0))
+
+
+def _check_power(case: Case, fleet: Fleet) -> Iterator[str]:
+    for region, place in case.model.regions.items():
+        limit = min(place.power_limit_mw, case.normal.power_mw.get(region, place.power_limit_mw))
+        heat = sum(_full_heat(case, fleet, cluster) for cluster in case.clusters_in(region))
+        power = (1 + cooling_power_mw_per_mw(case.model, region, ("primary",))) * heat
+        if exceeds(power, limit):
+            yield f"{region}: {power:.3f} MW at full load, {limit:.3f} allowed"
+
+
+def _check_regions(case: Case, fleet: Fleet) -> Iterator[str]:
+    model = case.model
+    total = sum(fleet.gpus.values())
+    for region in model.regions:
+        left = total - sum(fleet.gpus[cluster] for cluster in case.clusters_in(region))
+        if exceeds(model.policies.surviving_capacity_share * total, left):
+            yield f"{region}: only {left} of {total} GPUs left without it"
+    used = {model.clusters[cluster].region for cluster, gpus in fleet.gpus.items() if gpus}
+    if len(used) < model.policies.least_regions:
+        yield f"{len(used)} regions in use, policy asks for {model.policies.least_regions}"
+
+
+def _check_cover(case: Case, fleet: Fleet, role: str, share: float) -> Iterator[str]:
+    """Plants carry the design heat of every set of clusters that share no plant with the rest."""
+    if not share:
+        return
+    for clusters, plants in _components(case, role):
+        heat = share * sum(_full_heat(case, fleet, cluster) for cluster in clusters)
+        firm = sum(firm_mw(case, fleet, plant) for plant in plants)
+        if exceeds(heat, firm):
+            names = ", ".join(sorted(clusters))
+            yield f"{role} cooling of {names}: {firm:.3f} MW firm for {heat:.3f} MW of heat"
+
+
+def _components(case: Case, role: str) -> list[tuple[set[str], set[str]]]:
+    components: list[tuple[set[str], set[str]]] = []
+    for cluster in case.model.clusters:
+        if not case.gpu(cluster).power_mw:
+            continue
+        clusters, plants = {cluster}, set(case.plants_of(cluster, role))
+        for other in [one for one in components if one[1] & plants]:
+            components.remove(other)
+            clusters |= other[0]
+            plants |= other[1]
+        components.append((clusters, plants))
+    return components
