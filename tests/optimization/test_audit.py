@@ -294,7 +294,7 @@ class TestMoney:
 
         said = complaints(plan[0], changed)
 
-        assert "2 places" in said
+        assert "1 places" in said
         assert f"objective {changed.objective:,.2f}" in said
         assert f"recomputed {plan[1].objective:,.2f}" in said
 
