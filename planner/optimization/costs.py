@@ -176,6 +176,8 @@ def _lost(case: Case, stage: Stage, belief: Belief) -> float:
     for (zone, tier), demand in stage.demand_rps.items():
         entry = case.model.tiers[tier]
         price = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
-        rps = demand - belief.served_rps[zone, tier] + stage.down_rps.get((zone, tier), 0.0)
+        margin = 1 + case.margin(stage.scenario).demand
+        rps = (demand - belief.served_rps[zone, tier]) / margin
+        rps += stage.down_rps.get((zone, tier), 0.0)
         total += lost_usd(rps, stage.hours, price)
     return total

@@ -62,8 +62,10 @@ def set_objective(programme: Programme) -> None:
         for stage in programme.case.stages
     ]
     cost = lpSum([*yearly, *expected])
-    one = programme.variable("one", low=1.0, high=1.0)
-    programme.problem.setObjective(cost - cost.constant + cost.constant * one)
+    if cost.constant:
+        one = programme.variable("one", low=1.0, high=1.0)
+        cost = cost - cost.constant + cost.constant * one
+    programme.problem.setObjective(cost)
 
 
 def capital_cost(programme: Programme) -> LpAffineExpression:
@@ -140,7 +142,9 @@ def recourse_cost(programme: Programme, stage: Stage) -> LpAffineExpression:
     for (zone, tier), demand in stage.demand_rps.items():
         entry = programme.case.model.tiers[tier]
         price = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
-        lost = demand - programme.served[stage.label, zone, tier]
+        # A margin asks for more to be carried; what it adds is nobody's loss.
+        margin = 1 + programme.case.margin(stage.scenario).demand
+        lost = (1 / margin) * (demand - programme.served[stage.label, zone, tier])
         terms.append(lost_usd(lost, stage.hours, price))
         down = stage.down_rps.get((zone, tier), 0.0)
         terms.append(LpAffineExpression.from_constant(lost_usd(down, stage.hours, price)))
