@@ -108,9 +108,9 @@ def _check_normal(programme: Programme, solution: Solution) -> Iterator[str]:
 
 def _check_spare_block(case: Case, solution: Solution, normal: Belief) -> Iterator[str]:
     """Every region in use serves its normal peak with its largest GPU block gone."""
-    for region, place in case.model.regions.items():
+    for region in case.model.regions:
         clusters = case.clusters_in(region)
-        if not clusters or (place.candidate and region not in solution.fleet.opened):
+        if not any(solution.fleet.gpus[cluster] for cluster in clusters):
             continue
         total = sum(_room(case, cluster, solution.fleet.gpus[cluster]) for cluster in clusters)
         block = max(_room(case, c, case.model.clusters[c].block_gpus) for c in clusters)

@@ -439,7 +439,9 @@ class World:
             lp.at_most.append((dict.fromkeys(variables, 1.0), demand))
             worth = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
             worth *= stage.hours * 3.6
-            lp.constant += worth * (demand + stage.down_rps.get((zone, tier), 0.0))
+            lp.constant += worth * stage.down_rps.get((zone, tier), 0.0)
+            worth /= 1 + self.case.margin(stage.scenario).demand
+            lp.constant += worth * demand
             for variable in variables:
                 place = model.clusters.get(variable[3]) or model.offers[variable[3]]
                 price = self._transport_price(zone, place.region)
