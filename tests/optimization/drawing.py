@@ -61,7 +61,7 @@ def draw(seed: int) -> Data:
     }
     data["finance"] = {
         "discount_rate": rng.choice([0.0, 0.08]),
-        "emergency_budget_usd": rng.choice([2e3, 2e5, 1e7, 1e7]),
+        "emergency_budget_usd": rng.choice([500.0, 3e3, 1e7, 1e7]),
     }
     _add_services(rng, data)
     _add_scenarios(rng, data)
@@ -127,19 +127,20 @@ def _add_clusters(rng: Random, data: Data) -> None:
 
 
 def _add_cooling(rng: Random, data: Data, share: float) -> None:
+    heat = max(0.2, *(_heat_mw(data, name, "block_gpus") for name in data["clusters"]))
     data["cooling_units"] = {
         name: {
-            "capacity_mw": capacity,
-            "derating_per_c": rng.choice([0.0, 0.01, 0.03]),
-            "cutout_ambient_c": 37.0 if rng.random() < 0.15 else 200.0,
+            "capacity_mw": round(capacity * rng.choice([1.0, 1.05, 1.3]), 3),
+            "derating_per_c": rng.choice([0.0, 0.01, 0.02]),
+            "cutout_ambient_c": 37.0 if rng.random() < 0.1 else 200.0,
             "power_mw_per_mw": rng.choice([0.1, 0.3]),
             "capital_usd": capacity * rng.choice([3e5, 6e5]),
             "maintenance_share_per_year": rng.choice([0.0, 0.03]),
         }
-        for name, capacity in (("large", rng.choice([0.8, 1.0, 1.5])), ("small", 0.4))
+        for name, capacity in (("large", heat * rng.choice([1, 2])), ("small", heat / 2))
     }
     data["cooling_units"]["air"] = {
-        "capacity_mw": 0.5,
+        "capacity_mw": round(heat * rng.choice([0.5, 1.0]), 3),
         "mode": "standby",
         "start_minutes": rng.choice([0.0, 3.0, 20.0]),
         "power_mw_per_mw": 0.35,
@@ -187,15 +188,18 @@ def _existing(
     rng: Random, data: Data, clusters: list[str], kinds: list[str], spare: int
 ) -> dict[str, int]:
     """Units in place: about enough for the GPUs in place, of mixed sizes."""
-    heat = sum(
-        data["gpus"][data["clusters"][name]["gpu"]]["power_mw"]
-        * data["clusters"][name]["existing_gpus"]
-        for name in clusters
-    )
-    units = {kind: rng.choice([0, 1, 2]) for kind in kinds}
+    heat = sum(_heat_mw(data, name, "existing_gpus") for name in clusters)
+    units = {kind: rng.choice([0, 0, 1]) for kind in kinds}
     size = data["cooling_units"][kinds[0]]["capacity_mw"]
-    units[kinds[0]] = max(0, math.ceil(heat / size) + rng.choice([-1, 0, 1]) + spare)
+    units[kinds[0]] = max(0, math.ceil(heat / size) + rng.choice([-1, 0, 0, 1]) + spare)
     return units
+
+
+def _heat_mw(data: Data, cluster: str, count: str) -> float:
+    """Heat of a cluster's GPUs at full load; ``count`` is the field with their number."""
+    entry = data["clusters"][cluster]
+    heat: float = data["gpus"][entry["gpu"]]["power_mw"] * entry[count]
+    return heat
 
 
 def _capacity_rps(data: Data) -> tuple[float, float]:
@@ -237,31 +241,33 @@ def _offer(rng: Random, regions: list[str]) -> Data:
         "gpus_per_instance": 50,
         "available_gpus": rng.choice([50, 100]),
         "existing_instances": rng.choice([0, 0, 1]),
-        "lead_time_minutes": rng.choice([0.0, 30.0, 120.0]),
+        "lead_time_minutes": rng.choice([0.0, 30.0, 60.0]),
         "usd_per_instance_hour": rng.choice([50.0, 200.0]),
         "surge_multiplier": rng.choice([1.0, 3.0]),
-        "retainer_usd_per_instance_year": rng.choice([0.0, 5e4, 3e5]),
+        "retainer_usd_per_instance_year": rng.choice([0.0, 5e3, 5e4, 3e5]),
         "rps_per_gpu": rng.choice([0.5, 1.0]),
     } | rng.choice([{}, {"region": rng.choice(regions)}])
 
 
 def _add_feed(rng: Random, data: Data) -> None:
+    """One or two feeds of the first region, about enough for all it may hold."""
     region = next(iter(data["regions"]))
-    limit = data["regions"][region]["power_limit_mw"]
+    clusters = [name for name, one in data["clusters"].items() if one["region"] == region]
+    full = 0.1 + sum(_heat_mw(data, name, "max_gpus") for name in clusters)
     data["feeds"] = {
         name: {
             "region": region,
-            "capacity_mw": round(limit * rng.choice([0.7, 1.0]), 3),
+            "capacity_mw": round(full * rng.choice([0.7, 1.0, 1.4]), 3),
             "ups_minutes": rng.choice([0.0, 10.0]),
-            "generator_mw": rng.choice([0.0, 0.5]),
+            "generator_mw": round(full * rng.choice([0.0, 0.4, 0.8]), 3),
         }
-        for name in rng.choice([["feed-a"], ["feed-a", "feed-b"]])
+        for name in rng.choice([["feed-a"], ["feed-a", "feed-b"], ["feed-a", "feed-b"]])
     }
 
 
 def _add_services(rng: Random, data: Data) -> None:
     """A tier that enters through a service tied to one region, in some models."""
-    if rng.random() < 0.1:
+    if rng.random() < 0.15:
         region = next(iter(data["regions"]))
         data["services"] = {"login": {"plane": "service", "replicas": {region: 1}}}
         data["services"]["login"]["needs_replicas"] = 1
@@ -285,15 +291,17 @@ def _add_scenarios(rng: Random, data: Data) -> None:
     }
     makers = [_units, _named_units, _region_loss, _heat, _heat_and_units, _surge, _plant]
     makers += [_provider] if "offers" in data else []
-    makers += [_feed, _feed] if "feeds" in data else []
+    chosen = rng.sample(makers, rng.choice([1, 2, 3]))
+    chosen += [_feed] if "feeds" in data else []
+    chosen += [_region_loss] if "services" in data else []
     data["scenarios"] = {}
-    for index, maker in enumerate(rng.sample(makers, rng.choice([1, 2, 3]))):
+    for index, maker in enumerate(chosen):
         severity, events = maker(rng, data)
         if rng.random() < 0.15:
             severity = "extreme"
         if events:
             for event in events:
-                event.setdefault("repair_minutes", rng.choice([60.0, 600.0]))
+                event.setdefault("repair_minutes", rng.choice([90.0, 600.0]))
             data["scenarios"][f"s{index}"] = {
                 "severity": severity,
                 "frequency_per_year": rng.choice([0.01, 0.5, 5.0]),
@@ -345,8 +353,9 @@ def _surge(rng: Random, _: Data) -> tuple[str, list[Data]]:
 
 
 def _plant(rng: Random, data: Data) -> tuple[str, list[Data]]:
-    plant = rng.choice([name for name in data["plants"] if name[0] == "p"])
-    return "common", [{"kind": "plant", "name": plant}]
+    primary = [name for name in data["plants"] if name[0] == "p"]
+    backed = [name for name in primary if f"e{name[1:]}" in data["plants"]]
+    return "common", [{"kind": "plant", "name": rng.choice(backed or primary)}]
 
 
 def _provider(_: Random, data: Data) -> tuple[str, list[Data]]:

@@ -305,8 +305,8 @@ class TestSettings:
         with pytest.raises(ValueError, match="Expected"):
             SolverSettings(**{field: value})
 
-    def test_the_default_is_highs_with_a_gap_of_a_thousandth(self) -> None:
-        assert SolverSettings() == SolverSettings("highs", 1e-3, None, None)
+    def test_the_default_is_highs_with_a_gap_of_a_ten_thousandth(self) -> None:
+        assert SolverSettings() == SolverSettings("highs", 1e-4, None, None)
 
     @pytest.mark.parametrize("name", ["gurobbi", "", "no such solver", "GUROBI_CMD", "SCIP_CMD"])
     def test_a_solver_that_is_not_there_is_reported_with_those_that_are(
