@@ -62,13 +62,13 @@ def _check_units(case: Case, fleet: Fleet) -> Iterator[str]:
     for plant, entry in case.model.plants.items():
         for unit, total in fleet.units[plant].items():
             added = total - entry.existing.get(unit, 0)
+            settled = policies.fixed.cooling.get(plant, {}).get(unit)
             most = entry.max_added if unit in entry.options else 0
-            if not 0 <= added <= most:
+            if settled is None and not 0 <= added <= most:
                 yield f"{plant}: {added} {unit} added, at most {most} allowed"
             if added and {plant, unit} & set(policies.forbidden.cooling):
                 yield f"{plant}: {unit} added although forbidden"
-            settled = policies.fixed.cooling.get(plant, {}).get(unit, added)
-            if added != settled:
+            if settled is not None and added != settled:
                 yield f"{plant}: {added} {unit} added, {settled} settled"
             if total and _closed(case, fleet, entry.region):
                 yield f"{plant}: units in a region that is not opened"

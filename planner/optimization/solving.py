@@ -125,7 +125,8 @@ def make_solver(settings: SolverSettings, log: Path | None = None) -> Any:
     if known == "HiGHS":
         options |= {"random_seed": 1}
     elif known == "COIN_CMD":
-        options |= {"randomSeed": 1}
+        # Its preprocessing returned plans beyond their bounds at a wrong cost, called optimal.
+        options |= {"randomSeed": 1, "options": ["preprocess off"]}
         options |= {"logPath": str(log)} if log else {}
     return pulp.getSolver(known, **options)
 

@@ -303,6 +303,12 @@ class TestExtends:
         (problem,) = complaints("extends: m0.yaml\n")
         assert "`extends` goes over 20 files" in problem.message
 
+    def test_a_chain_of_twenty_is_fine(self, write, load):
+        write("m19.yaml", MINIMAL)
+        for index in range(1, 19):
+            write(f"m{index}.yaml", f"extends: m{index + 1}.yaml\n")
+        assert list(load("extends: m1.yaml\n").model.regions) == ["a", "b"]
+
     def test_problems_stand_in_the_file_that_has_them(self, write, complaints):
         base = write("base.yaml", MINIMAL.replace("20.0", "lots").replace("rps: 1.0", "rps: 0"))
         found = complaints(
@@ -624,6 +630,38 @@ class TestSense:
         (problem,) = complaints(tiny_text, *setting)
         assert problem.where == where
         assert message in problem.message
+
+    @pytest.mark.parametrize(
+        ("temperatures", "fine"),
+        [
+            ("65, throttle_c: 65.1, shutdown_c: 65.2, restart_c: 65", True),
+            ("65, throttle_c: 65, shutdown_c: 95, restart_c: 70", False),
+            ("65, throttle_c: 75, shutdown_c: 75, restart_c: 70", False),
+            ("65, throttle_c: 75, shutdown_c: 95, restart_c: 64.9", False),
+            ("65, throttle_c: 75, shutdown_c: 95, restart_c: 95", False),
+            ("65, throttle_c: 75, shutdown_c: 95, restart_c: 94.9", True),
+        ],
+    )
+    def test_order_of_temperatures(self, load, complaints, temperatures, fine):
+        text = MINIMAL.replace("max_gpus: 20}", f"max_gpus: 20, setpoint_c: {temperatures}}}", 1)
+        if fine:
+            load(text)
+        else:
+            assert {problem.where for problem in complaints(text)} == {"clusters.one"}
+
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            "clusters.west-gpus.existing_gpus=2000",
+            "policies.fixed.gpus.west-gpus=1000",
+            "policies.fixed.emergency.cloud=60",
+            "offers.cloud.existing_instances=60",
+            "tiers.free.share=0.4000009",
+            "zones.west-users.demand_rps=0",
+        ],
+    )
+    def test_the_limits_themselves_are_fine(self, load, tiny_text, setting):
+        load(tiny_text, setting)
 
     @pytest.mark.parametrize(
         ("event", "message"),

@@ -277,6 +277,7 @@ class TestReach:
         assert offer_in_reach(placed, "east-users", "cloud", tier)
         strict = tier.replace(latency_limit_ms=9.0)
         assert not offer_in_reach(placed, "east-users", "cloud", strict)
+        assert offer_in_reach(placed, "east-users", "cloud", tier.replace(latency_limit_ms=10.0))
         assert offer_in_reach(placed, "east-users", "cloud", None)
         assert not build_graph(placed).has_edge("offer:cloud", "zone:west-users")
 

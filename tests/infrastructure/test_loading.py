@@ -191,7 +191,7 @@ class TestTables:
         assert "beside" in problem.message
 
     def test_a_link_does_not_lead_out(self, write, tmp_path, complaints):
-        secret = write("secret.csv", "name,power_limit_mw\na,1\n")
+        secret = write("secret.csv", "its first line must not be told\n")
         (tmp_path / "models").mkdir()
         (tmp_path / "models" / "regions.csv").symlink_to(secret)
         (problem,) = complaints("regions: regions.csv\n", name="models/m.yaml")

@@ -13,7 +13,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import SECTIONS
 
 #: Most combinations of purchases in one model.
-MOST_COMBINATIONS = 100
+MOST_COMBINATIONS = 150
 
 Data = dict[str, Any]
 
@@ -46,12 +46,12 @@ def draw(seed: int) -> Data:
             "fixed_usd_per_year": rng.choice([0.0, 5e4]),
         }
     _add_clusters(rng, data)
-    data["policies"] = {"emergency_cooling_share": 0.2 if rng.random() < 0.15 else 0.0}
+    data["policies"] = {"emergency_cooling_share": 0.2 if rng.random() < 0.1 else 0.0}
     _add_cooling(rng, data, data["policies"]["emergency_cooling_share"])
     _add_demand(rng, data)
-    if rng.random() < 0.6:
+    if rng.random() < 0.75:
         data["offers"] = {"cloud": _offer(rng, regions)}
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         _add_feed(rng, data)
     data["operations"] = {
         "detection_minutes": rng.choice([0.0, 5.0]),
@@ -61,7 +61,7 @@ def draw(seed: int) -> Data:
     }
     data["finance"] = {
         "discount_rate": rng.choice([0.0, 0.08]),
-        "emergency_budget_usd": rng.choice([500.0, 3e3, 1e7, 1e7]),
+        "emergency_budget_usd": rng.choice([100.0, 1e3, 1e7]),
     }
     _add_services(rng, data)
     _add_scenarios(rng, data)
@@ -105,7 +105,7 @@ def _region(rng: Random) -> Data:
     return {
         "design_ambient_c": rng.choice([30.0, 35.0, 38.0]),
         "electricity_usd_per_mwh": rng.choice([0.0, 60.0, 150.0]),
-        "power_limit_mw": rng.choice([1.5, 2.5, 50.0, 50.0, 50.0]),
+        "power_limit_mw": rng.choice([2.0, 50.0, 50.0, 50.0]),
     }
 
 
@@ -120,9 +120,9 @@ def _add_clusters(rng: Random, data: Data) -> None:
                 "gpu": rng.choice(list(data["gpus"])),
                 "existing_gpus": existing,
                 "block_gpus": block,
-                "max_gpus": existing + block * rng.choice([0, 1, 2, 3]),
+                "max_gpus": existing + block * rng.choice([0, 1, 1, 2]),
                 "max_utilisation": rng.choice([0.9, 0.95, 1.0]),
-                "capacitance_mj_per_k_per_mw": rng.choice([2.0, 30.0]),
+                "capacitance_mj_per_k_per_mw": rng.choice([2.0, 30.0, 100.0, 100.0]),
             }
 
 
@@ -142,9 +142,9 @@ def _add_cooling(rng: Random, data: Data, share: float) -> None:
     data["cooling_units"]["air"] = {
         "capacity_mw": round(heat * rng.choice([0.5, 1.0]), 3),
         "mode": "standby",
-        "start_minutes": rng.choice([0.0, 3.0, 20.0]),
+        "start_minutes": rng.choice([0.0, 3.0, 10.0]),
         "power_mw_per_mw": 0.35,
-        "capital_usd": rng.choice([1e5, 4e5]),
+        "capital_usd": rng.choice([2e4, 1e5]),
     }
     data["plants"] = {}
     for region, place in data["regions"].items():
@@ -159,9 +159,9 @@ def _add_cooling(rng: Random, data: Data, share: float) -> None:
             if place.get("candidate")
             else _existing(rng, data, clusters, kinds, spare),
             "options": rng.choice([kinds, kinds[:1], ["large", "small"]]),
-            "max_added": rng.choice([1, 2, 2, 3]),
+            "max_added": rng.choice([2, 2, 3]),
         }
-        if share or rng.random() < 0.3:
+        if share or rng.random() < 0.35:
             data["plants"][f"e-{region}"] = {
                 "region": region,
                 "cools": clusters if share else clusters[: rng.choice([1, 2])],
@@ -191,7 +191,7 @@ def _existing(
     heat = sum(_heat_mw(data, name, "existing_gpus") for name in clusters)
     units = {kind: rng.choice([0, 0, 1]) for kind in kinds}
     size = data["cooling_units"][kinds[0]]["capacity_mw"]
-    units[kinds[0]] = max(0, math.ceil(heat / size) + rng.choice([-1, 0, 0, 1]) + spare)
+    units[kinds[0]] = max(0, math.ceil(heat / size) + rng.choice([-1, 0, 1, 1]) + spare)
     return units
 
 
@@ -244,7 +244,7 @@ def _offer(rng: Random, regions: list[str]) -> Data:
         "lead_time_minutes": rng.choice([0.0, 30.0, 60.0]),
         "usd_per_instance_hour": rng.choice([50.0, 200.0]),
         "surge_multiplier": rng.choice([1.0, 3.0]),
-        "retainer_usd_per_instance_year": rng.choice([0.0, 5e3, 5e4, 3e5]),
+        "retainer_usd_per_instance_year": rng.choice([0.0, 0.0, 5e3, 5e4, 3e5]),
         "rps_per_gpu": rng.choice([0.5, 1.0]),
     } | rng.choice([{}, {"region": rng.choice(regions)}])
 
@@ -253,15 +253,16 @@ def _add_feed(rng: Random, data: Data) -> None:
     """One or two feeds of the first region, about enough for all it may hold."""
     region = next(iter(data["regions"]))
     clusters = [name for name, one in data["clusters"].items() if one["region"] == region]
-    full = 0.1 + sum(_heat_mw(data, name, "max_gpus") for name in clusters)
+    full = 0.1 + 1.2 * sum(_heat_mw(data, name, "max_gpus") for name in clusters)
+    names = rng.choice([["feed-a"], ["feed-a", "feed-b"]])
     data["feeds"] = {
         name: {
             "region": region,
-            "capacity_mw": round(full * rng.choice([0.7, 1.0, 1.4]), 3),
+            "capacity_mw": round(full * rng.choice([0.9, 1.1]) / len(names), 3),
             "ups_minutes": rng.choice([0.0, 10.0]),
-            "generator_mw": round(full * rng.choice([0.0, 0.4, 0.8]), 3),
+            "generator_mw": round(full * rng.choice([0.0, 0.3, 0.6]) / len(names), 3),
         }
-        for name in rng.choice([["feed-a"], ["feed-a", "feed-b"], ["feed-a", "feed-b"]])
+        for name in names
     }
 
 
@@ -291,6 +292,7 @@ def _add_scenarios(rng: Random, data: Data) -> None:
     }
     makers = [_units, _named_units, _region_loss, _heat, _heat_and_units, _surge, _plant]
     makers += [_provider] if "offers" in data else []
+    makers += [_plant] if any(name[0] == "e" for name in data["plants"]) else []
     chosen = rng.sample(makers, rng.choice([1, 2, 3]))
     chosen += [_feed] if "feeds" in data else []
     chosen += [_region_loss] if "services" in data else []

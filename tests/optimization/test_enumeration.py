@@ -35,7 +35,7 @@ def drawn_margins(seed: int, model: Model) -> dict[str, Margin]:
     return {
         scenario.name: Margin(
             demand=rng.choice([0.0, 0.05]),
-            heat=rng.choice([0.0, 0.04]),
+            heat=rng.choice([0.0, 0.1, 0.3]),
             late_minutes=rng.choice([0.0, 7.0]),
         )
         for scenario in all_scenarios(model)
@@ -70,6 +70,68 @@ def test_cost_and_feasibility_are_those_of_enumeration(first: int) -> None:
             bought = world.fixed_cost(solution.fleet) + world.running_cost(solution.fleet)
             assert bought == pytest.approx(cost, rel=RELATIVE, abs=0.1), f"seed {seed}"
     assert min(found[True], found[False]) >= AT_ONCE // 10, "all feasible or all infeasible"
+
+
+#: One region of 200 GPUs and 1 MW whose cooling is lost in scenario `trouble`.
+BASE = """
+regions: {r: {power_limit_mw: 9.0}}
+gpus: {g: {power_mw: 0.005, static_share: 0.5, rps: 1.0, capital_usd: 20000.0}}
+clusters: {c: {region: r, gpu: g, existing_gpus: 200, block_gpus: 50, max_gpus: 300,
+               capacitance_mj_per_k_per_mw: 60.0}}
+cooling_units:
+  half: {capacity_mw: 0.5, capital_usd: 200000.0, derating_per_c: 0.01}
+  tenth: {capacity_mw: 0.1, capital_usd: 50000.0}
+  hot: {capacity_mw: 1.0, capital_usd: 1000.0, cutout_ambient_c: 30.0}
+  air: {capacity_mw: 0.25, capital_usd: 60000.0, mode: standby, start_minutes: 5.0}
+plants:
+  p: {region: r, cools: [c], existing: {half: 2}, options: [half, tenth], max_added: 3}
+  e: {region: r, cools: [c], role: emergency, options: [air], max_added: 4}
+tiers: {t: {priority: 1, share: 1.0, value_usd_per_1000_requests: 100.0}}
+zones: {z: {demand_rps: 170.0, latency_ms: {r: 10.0}}}
+operations: {detection_minutes: 5.0, response_minutes: 5.0}
+standard: {common: [{tier: each, from_minute: 20, least_served: 0.5}]}
+scenarios:
+  trouble: {severity: common, frequency_per_year: 1.0,
+            events: [{kind: plant, name: p, repair_minutes: 300.0}]}
+"""
+LOSSES = (
+    "scenarios.trouble.events=["
+    "{kind: units, plant: p, unit: half, count: 2, repair_minutes: 300.0}, "
+    "{kind: largest-units, plant: p, count: 1, repair_minutes: 300.0}]"
+)
+#: Settings in which a rule binds that random models seldom meet, and the margin of `trouble`.
+CORNERS: dict[str, tuple[tuple[str, ...], Margin]] = {
+    "nothing left to lose": ((LOSSES,), Margin()),
+    "emergency units": ((), Margin()),
+    "emergency units that people start": (("plants.e.automatic=false",), Margin()),
+    "more heat than meets the eye": ((), Margin(heat=0.3)),
+    "more demand than meets the eye": ((), Margin(demand=0.1)),
+    "units that start late": ((), Margin(late_minutes=12.0)),
+    "units in place that stop at the design ambient": (
+        ("plants.p.existing={half: 2, hot: 3}", "plants.p.redundancy=2"),
+        Margin(),
+    ),
+    "a spare block in a region that stays empty": (
+        (
+            "regions.s={power_limit_mw: 9.0}",
+            "clusters.d={region: s, gpu: g, block_gpus: 50, max_gpus: 50}",
+            "plants.d={region: s, cools: [d], options: [half], max_added: 1}",
+            "policies.spare_block_per_region=true",
+        ),
+        Margin(),
+    ),
+}
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_corners(corner: str, tmp_path: Path) -> None:
+    overrides, margin = CORNERS[corner]
+    model = model_of(tmp_path, BASE, *overrides)
+    case = Case(model, all_scenarios(model), {"trouble": margin})
+    cost, _ = cheapest(model, case.scenarios, case.margins)
+
+    assert solved_case(case, EXACT).objective == pytest.approx(cost, rel=RELATIVE)
+    assert math.isfinite(cost)
 
 
 @pytest.mark.parametrize("first", range(0, 40, AT_ONCE))
