@@ -86,7 +86,7 @@ cooling_units:
 plants:
   p: {region: r, cools: [c], existing: {half: 2}, options: [half, tenth], max_added: 3}
   e: {region: r, cools: [c], role: emergency, options: [air], max_added: 4}
-tiers: {t: {priority: 1, share: 1.0, value_usd_per_1000_requests: 100.0}}
+tiers: {t: {priority: 1, share: 1.0, value_usd_per_1000_requests: 1.0}}
 zones: {z: {demand_rps: 170.0, latency_ms: {r: 10.0}}}
 operations: {detection_minutes: 5.0, response_minutes: 5.0}
 standard: {common: [{tier: each, from_minute: 20, least_served: 0.5}]}
@@ -103,12 +103,20 @@ LOSSES = (
 CORNERS: dict[str, tuple[tuple[str, ...], Margin]] = {
     "nothing left to lose": ((LOSSES,), Margin()),
     "emergency units": ((), Margin()),
+    "rooms that warm up quickly": (("clusters.c.capacitance_mj_per_k_per_mw=40.0",), Margin()),
+    "rooms that warm up more quickly than they seem to": (
+        ("clusters.c.capacitance_mj_per_k_per_mw=40.0",),
+        Margin(heat=0.15),
+    ),
     "emergency units that people start": (("plants.e.automatic=false",), Margin()),
     "more heat than meets the eye": ((), Margin(heat=0.3)),
-    "more demand than meets the eye": ((), Margin(demand=0.1)),
+    "more demand than meets the eye": ((), Margin(demand=0.3)),
     "units that start late": ((), Margin(late_minutes=12.0)),
     "units in place that stop at the design ambient": (
-        ("plants.p.existing={half: 2, hot: 3}", "plants.p.redundancy=2"),
+        (
+            "plants.q={region: r, cools: [c], redundancy: 2, existing: {hot: 2}, options: [half], "
+            "max_added: 1}",
+        ),
         Margin(),
     ),
     "a spare block in a region that stays empty": (
