@@ -14,6 +14,7 @@ from planner.errors import EXIT_ERROR, InputError, PlannerError
 COMMANDS = {
     "optimize": "size cooling, GPUs and emergency cloud at least cost, and prove that they survive",
     "simulate": "simulate the cascade of every failure on what exists, or on a plan",
+    "replay": "simulate a recorded incident and compare it with what was observed",
     "check": "validate a model and say what it holds",
     "schema": "print the JSON Schema of model files",
 }
@@ -27,6 +28,7 @@ Examples:
   plan optimize --set finance.emergency_budget_usd=20e6
   plan simulate chatgpt-2023 --scenario incident-2023
   plan simulate chatgpt-2023 --plan out/plan.json
+  plan replay chatgpt-2023 -o chart.png     a recorded incident against its record
   plan check my-model.yaml                  all problems at once, with lines
 
 A model is a YAML file or the name of a shipped one (chatgpt-2023,

@@ -62,6 +62,19 @@ def _value(text: str) -> Any:
     return text
 
 
+def _column(file: str, name: str) -> tuple[float, ...]:
+    path = data_directory("datasets") / file
+    with path.open(encoding="utf-8", newline="") as stream:
+        return tuple(float(row[name]) for row in csv.DictReader(stream))
+
+
+def _columns(file: str) -> tuple[str, ...]:
+    """Names of the columns after the first, which counts the hours."""
+    path = data_directory("datasets") / file
+    with path.open(encoding="utf-8", newline="") as stream:
+        return tuple(next(csv.reader(stream))[1:])
+
+
 @cache
 def demand_shape(name: str) -> tuple[float, ...]:
     """Weekly demand of a shipped trace, 168 hourly values relative to the mean of the week.
@@ -71,16 +84,28 @@ def demand_shape(name: str) -> tuple[float, ...]:
     KeyError
         If no trace has the name.
     """
-    path = data_directory("datasets") / "demand_shapes.csv"
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return tuple(float(row[name]) for row in rows)
+    return _column("demand_shapes.csv", name)
 
 
 @cache
 def demand_shape_names() -> tuple[str, ...]:
     """Names of the shipped traces."""
-    path = data_directory("datasets") / "demand_shapes.csv"
-    with path.open(encoding="utf-8", newline="") as stream:
-        header = next(csv.reader(stream))
-    return tuple(header[1:])
+    return _columns("demand_shapes.csv")
+
+
+@cache
+def hot_week(climate: str) -> tuple[float, ...]:
+    """Outdoor air in the hottest week of 2020-24 of a climate, 168 hourly values in °C, local time.
+
+    Raises
+    ------
+    KeyError
+        If no climate has the name.
+    """
+    return _column("hot_weeks.csv", climate)
+
+
+@cache
+def hot_week_names() -> tuple[str, ...]:
+    """Names of the climates with a hot week."""
+    return _columns("hot_weeks.csv")

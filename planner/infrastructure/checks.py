@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
 
-from planner.infrastructure.catalogue import demand_shape_names
+from planner.infrastructure.catalogue import demand_shape_names, hot_week_names
 from planner.infrastructure.entities import Cluster, Model
-from planner.infrastructure.failures import Scenario, UnitLoss
+from planner.infrastructure.failures import Event, NodeLoss, Scenario, UnitLoss
 from planner.infrastructure.source import Document, Path_
 
 #: Path pattern (`*` any key, `#` any index, `@` the key itself is the reference) and the
 #: section that the value must name.
 REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("regions", "*", "climate"), "hot_weeks"),
     (("clusters", "*", "region"), "regions"),
     (("clusters", "*", "gpu"), "gpus"),
     (("plants", "*", "region"), "regions"),
@@ -37,6 +39,7 @@ REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("zones", "*", "prefers", "#"), "regions"),
     (("zones", "*", "shape"), "shapes"),
     (("offers", "*", "region"), "regions"),
+    (("operations", "restoration", "#", "tiers", "#"), "tiers"),
     (("standard", "*", "#", "tier"), "tiers"),
     (("policies", "fixed", "cooling", "@"), "plants"),
     (("policies", "fixed", "cooling", "*", "@"), "cooling_units"),
@@ -48,6 +51,7 @@ REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("scenarios", "*", "events", "#", "plant"), "plants"),
     (("scenarios", "*", "events", "#", "unit"), "cooling_units"),
     (("scenarios", "*", "events", "#", "region"), "regions"),
+    (("scenarios", "*", "events", "#", "feed"), "feeds"),
     (("scenarios", "*", "events", "#", "zones", "#"), "zones"),
 )
 EVENT_SECTIONS = {
@@ -85,6 +89,9 @@ def _names(data: Mapping[str, Any], sections: str) -> list[str] | None:
     """Names that sections hold; None where a section has another form and was complained about."""
     names: list[str] = []
     for section in sections.split():
+        if section == "hot_weeks":  # a catalogue, not a section of the model
+            names += hot_week_names()
+            continue
         entries = data.get(section, None if section in REQUIRED else {})
         if not isinstance(entries, dict) or (section in REQUIRED and not entries):
             return None
@@ -143,6 +150,9 @@ def check_sense(model: Model, document: Document) -> None:
     _check_plants(model, document)
     _check_scenarios(model, document)
     _check_services(model, document)
+    _check_limits_of_services(model, document)
+    _check_operations(model, document)
+    _check_rationing(model, document)
     _check_purchases(model, document)
     _check_names(model, document)
 
@@ -222,12 +232,28 @@ def _check_scenarios(model: Model, document: Document) -> None:
                 hint = f"; did you mean `{close[0]}`?" if close else ""
                 message = f"`{event.name}` is no provider ({', '.join(providers) or 'none'}){hint}"
                 document.complain((*path, "name"), message)
+            _check_time_and_power(model, event, document, path)
     used = [scenario.severity for scenario in model.scenarios.values()]
     for family in type(model.generators).model_fields:
         terms = getattr(model.generators, family)
         used += [terms.severity] if hasattr(terms, "severity") else []
     for severity in sorted(set(used) - set(model.standard)):
         document.complain(("standard",), f"has no rules for severity `{severity}`")
+
+
+def _check_time_and_power(model: Model, event: Event, document: Document, path: Path_) -> None:
+    horizon = model.simulation.horizon_minutes
+    if event.at_minute >= horizon:
+        message = f"never happens within the simulation, which ends at minute {horizon:g}"
+        document.complain((*path, "at_minute"), message)
+    if not isinstance(event, NodeLoss) or event.generators_start:
+        return
+    if event.kind != "feed":
+        message = f"a {event.kind} has no generators; only the loss of a feed can say that"
+        document.complain((*path, "generators_start"), message)
+    elif not model.feeds[event.name].generator_mw:
+        message = f"feed `{event.name}` has no generators that could fail to start"
+        document.complain((*path, "generators_start"), message)
 
 
 def _lost_at_once(scenario: Scenario, event: UnitLoss) -> int:
@@ -266,6 +292,64 @@ def _check_services(model: Model, document: Document) -> None:
             have = sum(service.replicas.values())
             message = f"{service.needs_replicas} replicas are needed, {have} exist"
             document.complain(("services", name, "needs_replicas"), message)
+
+
+def _check_limits_of_services(model: Model, document: Document) -> None:
+    """Capacity and connections mean something only where requests pass."""
+    passed = _services_of_requests(model)
+    for name, service in model.services.items():
+        limits = [one for one in ("capacity_rps", "connections") if getattr(service, one)]
+        for limit in limits if name not in passed else ():
+            message = "does nothing: no tier's requests pass this service on their way"
+            document.complain(("services", name, limit), message)
+        path = ("services", name, "degraded_share")
+        if service.degraded_share < 1 and not service.degrades_without:
+            document.complain(path, "does nothing without degrades_without")
+        elif service.degraded_share < 1 and not limits:
+            document.complain(path, "does nothing without capacity_rps or connections")
+
+
+def _services_of_requests(model: Model) -> set[str]:
+    """Services from which the entry of a tier needs an answer, the entries included."""
+    waiting = [tier.entry for tier in model.tiers.values() if tier.entry is not None]
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [*model.services[name].depends_on, *model.services[name].any_of]
+    return found
+
+
+def _check_operations(model: Model, document: Document) -> None:
+    operations, path = model.operations, ("operations",)
+    alerts = operations.alert_temperatures_c
+    if any(one >= other for one, other in pairwise(alerts)):
+        shown = ", ".join(f"{one:g}" for one in alerts)
+        document.complain((*path, "alert_temperatures_c"), f"expected to rise, not {shown}")
+    for index, (one, other) in enumerate(pairwise(operations.restoration), start=1):
+        if other.capacity < one.capacity:
+            message = f"falls from {one.capacity:g} of the phase before to {other.capacity:g}"
+            document.complain((*path, "restoration", index, "capacity"), message)
+    if operations.gates is not None and not operations.restoration:
+        document.complain((*path, "gates"), "does nothing without phases of restoration")
+    scopes: list[tuple[Path_, str | None]] = [(path, operations.restoration_scope)]
+    for name, scenario in model.scenarios.items():
+        override = scenario.operations.restoration_scope
+        scopes.append((("scenarios", name, "operations"), override))
+    for place, scope in scopes:
+        if scope == "platform" and not any(phase.tiers for phase in operations.restoration):
+            message = "`platform` does nothing where no phase of restoration names tiers"
+            document.complain((*place, "restoration_scope"), message)
+
+
+def _check_rationing(model: Model, document: Document) -> None:
+    """What is set aside by tier is all there is, where it is used."""
+    kinds = {one.operations.rationing for one in model.scenarios.values()}
+    total = sum(tier.scarcity_allocation for tier in model.tiers.values())
+    if "allocation" in kinds | {model.operations.rationing} and abs(total - 1) > 1e-6:
+        message = f"scarcity_allocation adds up to {total:g}; expected 1 to ration by allocation"
+        document.complain(("tiers",), message)
 
 
 def _check_purchases(model: Model, document: Document) -> None:

@@ -45,6 +45,9 @@ class Region(NamedEntity):
     """Price of electricity."""
     power_limit_mw: Amount
     """Largest electric power of IT and cooling together."""
+    climate: Name | None = None
+    """Hourly temperatures of a hot week to simulate (a column of datasets/hot_weeks.csv); none
+    means the design ambient throughout."""
     candidate: Flag = False
     """True if the region is not in use yet and has to be opened first."""
     fixed_usd: Amount = 0.0
@@ -68,6 +71,8 @@ class GpuType(NamedEntity):
     """Price of one GPU with its share of the server."""
     life_years: PositiveAmount = 5.0
     """Economic life of the GPU."""
+    service_seconds: PositiveAmount = 2.0
+    """Time that one request takes at full clock; with `rps` it gives the requests in work."""
     facility_usd: Amount = 0.0
     """Building, power train and network for one GPU, without cooling."""
     facility_life_years: PositiveAmount = 20.0
@@ -116,6 +121,8 @@ class CoolingUnit(NamedEntity):
     """Ambient temperature above which the unit stops."""
     start_minutes: Minutes = 0.0
     """Minutes from the start signal to full capacity."""
+    restart_minutes: Minutes = 0.0
+    """Minutes from the return of power until a running unit carries heat again."""
     mode: Literal["running", "standby"] = "running"
     """Whether the unit runs all the time or starts when it is needed."""
     power_mw_per_mw: Amount = 0.0
@@ -131,7 +138,7 @@ class CoolingUnit(NamedEntity):
     repair_hours: Hours = 24.0
     """Mean time to repair."""
     start_failure_probability: Share = 0.0
-    """Probability that a start signal is not obeyed."""
+    """Probability that a start signal is not obeyed; one cause stops all units of a plant."""
 
 
 class Plant(NamedEntity):
@@ -155,6 +162,8 @@ class Plant(NamedEntity):
     """Most units that may be added, of each type."""
     depends_on: tuple[Name, ...] = ()
     """Services without which the plant does not run (controls, make-up water)."""
+    buffer_mwh: Amount = 0.0
+    """Heat that a tank of chilled water takes up when units fall short, also without power."""
 
 
 class Feed(NamedEntity):
@@ -172,6 +181,8 @@ class Feed(NamedEntity):
     """Power of the generators behind it."""
     generator_start_minutes: Minutes = 1.0
     """Minutes until the generators carry their load."""
+    generator_start_probability: Share = 1.0
+    """Probability that the generators start when the feed is lost."""
     generator_hours: Hours = 48.0
     """Hours of fuel."""
     failures_per_year: PerYear = 0.0
@@ -197,6 +208,27 @@ class Service(NamedEntity):
     """Services of which at least one must be up."""
     degrades_without: tuple[Name, ...] = ()
     """Services whose loss degrades it without taking it down."""
+    degraded_share: Share = 1.0
+    """Share of its capacity and connections left for each of those that is lost."""
+    capacity_rps: PositiveAmount | None = None
+    """Requests per second that one replica handles (all of it, without replicas)."""
+    connections: PositiveAmount | None = None
+    """Connections in the pool of one replica (of all of it, without replicas)."""
+    connection_seconds: PositiveAmount = 2.0
+    """Time that one request holds a connection."""
+    holds_while_waiting: Flag = True
+    """Whether requests that wait for GPUs hold their connection."""
+
+
+class Retry(Entity):
+    """What clients do when a request fails."""
+
+    attempts: Annotated[Count, Field(le=10)] = 0
+    """Most times that a failed request is sent again."""
+    backoff_minutes: Annotated[Minutes, Field(gt=0)] = 1.0
+    """Mean time before it is sent again."""
+    gives_up: Share = 0.0
+    """Share of failed requests that are not sent again."""
 
 
 class Tier(NamedEntity):
@@ -220,6 +252,8 @@ class Tier(NamedEntity):
     """Credits owed for requests lost."""
     entry: Name | None = None
     """Service through which its requests enter."""
+    retry: Retry = Retry()
+    """What its clients do when a request fails."""
 
 
 class Zone(NamedEntity):
@@ -273,6 +307,22 @@ class RestorationPhase(Entity):
     """Share of the cluster that takes requests."""
     minutes: Minutes
     """Length of the phase."""
+    tiers: tuple[Name, ...] = ()
+    """Tiers that the platform admits in this phase where it restores as a whole; none named means
+    all."""
+
+
+class RestorationGates(Entity):
+    """What has to hold at the end of a restoration phase; otherwise it is rolled back."""
+
+    p99_seconds: PositiveAmount = 10.0
+    """Longest response time of 99 % of requests."""
+    error_share: Share = 0.05
+    """Largest share of admitted requests that fail."""
+    temperature_c: Celsius = 85.0
+    """Hottest GPU temperature of the cluster."""
+    queue_requests: Amount = 100_000.0
+    """Most requests waiting."""
 
 
 class Operations(Entity):
@@ -280,22 +330,43 @@ class Operations(Entity):
 
     detection_minutes: Minutes = 5.0
     """From the failure to the alert."""
+    escalation_minutes: Minutes = 0.0
+    """From the alert to the people who may act."""
     response_minutes: Minutes = 10.0
-    """From the alert to the first action."""
+    """From then to the first action."""
     approval_minutes: Minutes = 0.0
     """From the first action to the order of emergency capacity."""
     failover_minutes: Minutes = 4.0
     """From a change of a cluster's capacity to the load balancers acting on it."""
+    earliest_reroute_minutes: Minutes = 0.0
+    """From the failure to the first rerouting by load balancers; until then they go by what they
+    knew before."""
     priority_shedding: Literal["automatic", "operator", "none"] = "automatic"
     """Whether scarce capacity goes to tiers by priority at once, after the response, or never."""
+    rationing: Literal["priority", "allocation"] = "priority"
+    """Whether scarce capacity goes to tiers in full by priority, or first by the share set aside
+    for each (`scarcity_allocation`)."""
+    thermal_migration: Literal["automatic", "operator", "none"] = "automatic"
+    """Whether work leaves clusters hotter than the limit of its tier at once, after the response,
+    or never."""
     restart_check_minutes: Minutes = 15.0
     """Checks before a cluster that was off takes requests again."""
     restoration: tuple[RestorationPhase, ...] = ()
     """Phases of bringing a cluster back; none means at once."""
+    restoration_scope: Literal["cluster", "platform"] = "cluster"
+    """Whether phases hold back only the cluster that returns, or operators also admit only the
+    tiers of the phase to the whole platform once a cluster has switched itself off."""
+    gates: RestorationGates | None = None
+    """What has to hold at the end of each phase; none means that phases end by time alone."""
     queue_limit_requests: Amount = 1_000_000.0
     """Most requests waiting; more are dropped."""
     patience_minutes: Annotated[Minutes, Field(gt=0)] = 2.0
-    """Minutes after which a waiting request is given up."""
+    """Mean minutes after which a waiting request times out. Without shedding by priority its place
+    in the queue stays taken and the work is done in vain."""
+    alert_temperatures_c: tuple[Celsius, ...] = (75.0, 85.0, 90.0)
+    """GPU temperatures that raise an alert: warning, critical, emergency."""
+    alert_utilisation: Share = 0.95
+    """Utilisation of a cluster that raises an alert."""
 
 
 class Finance(Entity):

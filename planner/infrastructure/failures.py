@@ -9,7 +9,9 @@ from pydantic import AfterValidator, Field, PlainSerializer
 from pydantic.json_schema import SkipJsonSchema
 
 from planner.infrastructure.fields import (
+    Amount,
     Entity,
+    Flag,
     Hours,
     Kelvin,
     LongName,
@@ -87,6 +89,22 @@ class NodeLoss(Entity):
     """Minute of the failure."""
     repair_minutes: Annotated[Minutes, Field(gt=0)]
     """Minutes until repaired."""
+    generators_start: Flag = True
+    """Whether the generators behind a feed that is lost start."""
+
+
+class Sag(Entity):
+    """Voltage sag on a feed: running cooling units on it trip, batteries carry the clusters."""
+
+    kind: Literal["sag"]
+    """Discriminator."""
+    feed: Name
+    """Feed hit; plants that another feed supplies too do not notice."""
+    at_minute: Minutes = 0.0
+    """Minute of the sag."""
+    repair_minutes: Annotated[Minutes, Field(gt=0)] = 1.0
+    """Minutes until the units restart (`restart_minutes` of the unit come on top); where they do
+    not restart by themselves, until people have restarted them."""
 
 
 class Heat(Entity):
@@ -120,7 +138,7 @@ class Surge(Entity):
 
 
 Event = Annotated[
-    UnitLoss | LargestUnitsLoss | NodeLoss | Heat | Surge, Field(discriminator="kind")
+    UnitLoss | LargestUnitsLoss | NodeLoss | Sag | Heat | Surge, Field(discriminator="kind")
 ]
 
 
@@ -129,14 +147,30 @@ class OperationsOverride(Entity):
 
     detection_minutes: Minutes | None = None
     """From the failure to the alert."""
+    escalation_minutes: Minutes | None = None
+    """From the alert to the people who may act."""
     response_minutes: Minutes | None = None
-    """From the alert to the first action."""
+    """From then to the first action."""
     approval_minutes: Minutes | None = None
     """From the first action to the order of emergency capacity."""
     failover_minutes: Minutes | None = None
     """From a change of capacity to the load balancers acting on it."""
     priority_shedding: Literal["automatic", "operator", "none"] | None = None
     """Whether scarce capacity goes to tiers by priority."""
+    earliest_reroute_minutes: Minutes | None = None
+    """From the failure to the first rerouting by load balancers."""
+    rationing: Literal["priority", "allocation"] | None = None
+    """How scarce capacity is shared among tiers."""
+    thermal_migration: Literal["automatic", "operator", "none"] | None = None
+    """Whether work leaves clusters hotter than the limit of its tier."""
+    restart_check_minutes: Minutes | None = None
+    """Checks before a cluster that was off takes requests again."""
+    restoration_scope: Literal["cluster", "platform"] | None = None
+    """Whether phases hold back the cluster or the platform."""
+    queue_limit_requests: Amount | None = None
+    """Most requests waiting."""
+    patience_minutes: Annotated[Minutes, Field(gt=0)] | None = None
+    """Mean minutes after which a waiting request times out."""
 
 
 class Scenario(NamedEntity):
@@ -177,7 +211,13 @@ class Generators(Entity):
     plant: FamilyTerms | None = None
     """Loss of each primary plant."""
     feed: FamilyTerms | None = None
-    """Loss of each feed."""
+    """Loss of each feed, its generators starting."""
+    feed_no_generator: FamilyTerms | None = None
+    """Loss of each feed whose generators may fail to start (`generator_start_probability`)."""
+    sag: FamilyTerms | None = None
+    """Voltage sag on each feed: cooling stops and restarts, batteries carry the clusters."""
+    restart_failure: FamilyTerms | None = None
+    """Voltage sag after which, by one cause, the running units of the plants do not restart."""
     region: FamilyTerms | None = None
     """Loss of each region."""
     provider: FamilyTerms | None = None

@@ -75,6 +75,14 @@ def plant_units(model: Model, plant: str) -> tuple[str, ...]:
     return tuple(unit for unit in model.cooling_units if unit in wanted)
 
 
+def running_units(model: Model, plant: str) -> tuple[str, ...]:
+    """Unit types of a plant that run all the time; none for an emergency plant."""
+    if model.plants[plant].role == "emergency":
+        return ()
+    kinds = model.cooling_units
+    return tuple(unit for unit in plant_units(model, plant) if kinds[unit].mode == "running")
+
+
 def unit_mw(model: Model, plant: str, unit: str, rise_c: float = 0.0) -> float:
     """Capacity of a unit at the design ambient of its plant's region and some degrees above, MW."""
     kind = model.cooling_units[unit]

@@ -9,14 +9,17 @@ of one), any-of (needs 1) and k-of-n (needs k); a soft dependency needs 0.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import networkx as nx
 
 from planner.infrastructure.entities import Model, Tier
 
 type Graph = nx.DiGraph[str]
+
+_NOTHING = frozenset[str]()
 
 
 def node(kind: str, name: str) -> str:
@@ -30,8 +33,9 @@ def build_graph(model: Model) -> Graph:
     Returns
     -------
     networkx.DiGraph
-        Nodes ``kind:name`` with attributes ``kind``, ``name`` and ``needs``; edges with
-        ``relation`` and ``group``.
+        Nodes ``kind:name`` with attributes ``kind``, ``name`` and ``needs``, replicas also with
+        ``service``; edges with ``relation`` and ``group``. It is frozen, because what it implies
+        is worked out once: a copy may be changed, its attributes may not.
     """
     graph: Graph = nx.DiGraph()
     for kind in ("region", "service", "cluster", "plant", "feed", "tier", "zone", "offer"):
@@ -42,6 +46,7 @@ def build_graph(model: Model) -> Graph:
     _add_cooling(graph, model)
     _add_services(graph, model)
     _add_demand(graph, model)
+    nx.freeze(graph)
     return graph
 
 
@@ -98,7 +103,9 @@ def _add_services(graph: Graph, model: Model) -> None:
             for index in range(count):
                 replica = f"replica:{name}@{region}#{index + 1}"
                 label = f"{name}@{region}#{index + 1}"
-                graph.add_node(replica, kind="replica", name=label, plane=service.plane, needs={})
+                graph.add_node(
+                    replica, kind="replica", name=label, plane=service.plane, needs={}, service=name
+                )
                 _link(graph, node("region", region), replica, "hosts", "region")
                 _link(graph, replica, target, "supplies", "replicas", service.needs_replicas)
         for cluster in service.runs_on:
@@ -149,37 +156,114 @@ def offer_in_reach(model: Model, zone: str, offer: str, tier: Tier | None) -> bo
     return latency is not None and (tier is None or latency <= tier.latency_limit_ms)
 
 
+@dataclass(frozen=True)
+class Dependencies:
+    """A graph prepared for the question what is down when some nodes have failed.
+
+    Parameters
+    ----------
+    down
+        Nodes that are down with nothing failed.
+    supports
+        What each node supports: (node, number of the group it is in there).
+    spare
+        By group, how many of the supporters that are up with nothing failed it can lose.
+    sources
+        Sources of power by the nodes on them.
+    """
+
+    down: frozenset[str]
+    supports: Mapping[str, tuple[tuple[str, int], ...]]
+    spare: tuple[int, ...]
+    sources: Mapping[str, frozenset[str]]
+
+    def down_with(self, failed: Iterable[str]) -> frozenset[str]:
+        """Nodes that are down when some have failed, those themselves included.
+
+        Only what depends on the failed nodes is visited. Loops are allowed (a plant needs a service
+        on the cluster that it cools): what is down is the least set that the failures force down.
+        """
+        down = set(self.down)
+        waiting = [name for name in set(failed) if name in self.supports and name not in down]
+        down.update(waiting)
+        _spread(down, waiting, self.supports, self.spare)
+        return frozenset(down)
+
+    def without_power(self, failed: frozenset[str]) -> frozenset[str]:
+        """Nodes on power all of whose sources are among those failed."""
+        return frozenset(name for name, sources in self.sources.items() if sources <= failed)
+
+
+def _spread(
+    down: set[str],
+    waiting: list[str],
+    supports: Mapping[str, tuple[tuple[str, int], ...]],
+    spare: Sequence[int],
+) -> dict[int, int]:
+    """Add to ``down`` what the waiting nodes take with them; supporters lost by group."""
+    lost: dict[int, int] = {}
+    while waiting:
+        for name, group in supports[waiting.pop()]:
+            lost[group] = lost.get(group, 0) + 1
+            if lost[group] > spare[group] and name not in down:
+                down.add(name)
+                waiting.append(name)
+    return lost
+
+
+_PREPARED: WeakKeyDictionary[Graph, dict[frozenset[str], Dependencies]] = WeakKeyDictionary()
+
+
+def dependencies(graph: Graph, ignoring: frozenset[str] = _NOTHING) -> Dependencies:
+    """Prepare a graph, without the relations in ``ignoring``.
+
+    A frozen graph, as `build_graph` gives, is prepared once; any other each time, since it may have
+    changed.
+    """
+    if not nx.is_frozen(graph):
+        return _prepare(graph, ignoring)
+    prepared = _PREPARED.setdefault(graph, {})
+    if ignoring not in prepared:
+        prepared[ignoring] = _prepare(graph, ignoring)
+    return prepared[ignoring]
+
+
+def _prepare(graph: Graph, ignoring: frozenset[str]) -> Dependencies:
+    groups: dict[tuple[str, str], int] = {}
+    supports: dict[str, list[tuple[str, int]]] = {name: [] for name in graph}
+    sources: dict[str, set[str]] = {}
+    spare: list[int] = []
+    for source, target, data in graph.edges(data=True):
+        if data["relation"] in ignoring:
+            continue
+        key = (target, data["group"])
+        if key not in groups:
+            groups[key] = len(spare)
+            spare.append(-graph.nodes[target]["needs"][data["group"]])
+        spare[groups[key]] += 1
+        supports[source].append((target, groups[key]))
+        if data["relation"] == "powers":
+            sources.setdefault(target, set()).add(source)
+    links = {name: tuple(found) for name, found in supports.items()}
+    down = {name for (name, _), group in groups.items() if spare[group] < 0}
+    lost = _spread(down, list(down), links, spare)
+    return Dependencies(
+        frozenset(down),
+        links,
+        tuple(count - lost.get(group, 0) for group, count in enumerate(spare)),
+        {name: frozenset(found) for name, found in sources.items()},
+    )
+
+
 def down_nodes(
-    graph: Graph, failed: Iterable[str], ignoring: frozenset[str] = frozenset()
+    graph: Graph, failed: Iterable[str], ignoring: frozenset[str] = _NOTHING
 ) -> frozenset[str]:
     """Nodes that are down when some have failed, those themselves included.
 
     Relations in ``ignoring`` are left out: a cluster without cooling is lost in the end
     (``cools``), but the simulator lets it heat up first.
     """
-    down = set(failed) & set(graph)
-    # Loops are allowed (a plant needs a service on the cluster that it cools): what is down is
-    # the least set that the failures force down, found by following them until nothing changes.
-    waiting = deque(graph)
-    queued = set(waiting)
-    while waiting:
-        name = waiting.popleft()
-        queued.discard(name)
-        if name not in down and _short_of_support(graph, name, down, ignoring):
-            down.add(name)
-            affected = [other for other in graph.successors(name) if other not in queued]
-            waiting.extend(affected)
-            queued.update(affected)
-    return frozenset(down)
-
-
-def _short_of_support(graph: Graph, name: str, down: set[str], ignoring: frozenset[str]) -> bool:
-    up: dict[str, int] = {}
-    for source, _, data in graph.in_edges(name, data=True):
-        if data["relation"] not in ignoring:
-            up[data["group"]] = up.get(data["group"], 0) + (source not in down)
-    needs = graph.nodes[name]["needs"]
-    return any(count < needs[group] for group, count in up.items())
+    return dependencies(graph, ignoring).down_with(failed)
 
 
 def blast_radius(graph: Graph, failed: str) -> frozenset[str]:

@@ -45,17 +45,41 @@ def derated_mw(
 ) -> float:
     """Capacity of a cooling unit at an ambient temperature, MW.
 
-    Linear above the reference, never above the rated capacity, nothing above the cut-out.
-
     >>> derated_mw(10.0, 40.0, 35.0, 0.01, 46.0)
     9.5
     >>> derated_mw(10.0, 47.0, 35.0, 0.01, 46.0)
     0.0
     """
-    if ambient_c > cutout_ambient_c:
-        return 0.0
-    loss = derating_per_c * max(0.0, ambient_c - reference_ambient_c)
-    return capacity_mw * max(0.0, 1.0 - loss)
+    share = derated_share(ambient_c, reference_ambient_c, derating_per_c, cutout_ambient_c)
+    return capacity_mw * float(share)
+
+
+def derated_share(
+    ambient_c: Any, reference_ambient_c: Any, derating_per_c: Any, cutout_ambient_c: Any
+) -> Any:
+    """Share of the rated capacity of cooling units that is left at an ambient temperature.
+
+    Linear above the reference, never above the rated capacity, nothing above the cut-out.
+    """
+    loss = derating_per_c * np.maximum(0.0, ambient_c - reference_ambient_c)
+    return np.maximum(0.0, 1.0 - loss) * (ambient_c <= cutout_ambient_c)
+
+
+def buffer_step(
+    cold_mj: Floats, short_mw: Floats, spare_mw: Floats, size_mj: Floats, seconds: float
+) -> tuple[Floats, Floats]:
+    """One step of a tank of chilled water: it covers what units lack and is cooled by what is spare.
+
+    Returns
+    -------
+    numpy.ndarray
+        Heat that the tank takes up, MW.
+    numpy.ndarray
+        Cold left in it, MJ.
+    """
+    covered = np.minimum(short_mw, cold_mj / seconds)
+    left = np.minimum(size_mj, cold_mj + (spare_mw - covered) * seconds)
+    return covered, left
 
 
 def threshold_capacity_mw(
@@ -154,9 +178,24 @@ def share_cooling(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_
     """
     rest = need_mw.copy()
     for plant in range(capacity_mw.shape[1]):
-        wanted = rest * serves[plant]
-        capacity = capacity_mw[:, plant : plant + 1]
-        most = np.maximum(capacity, wanted.sum(axis=1, keepdims=True))
-        rest -= wanted * np.divide(capacity, most, out=np.zeros_like(most), where=most > 0)
+        rest -= _carried(rest, capacity_mw[:, plant : plant + 1], serves[plant])
     cooled: Floats = need_mw - rest
     return cooled
+
+
+def carried_by_plant(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_]) -> Floats:
+    """The cooling of `share_cooling` by plant, shape (scenarios, plants, clusters)."""
+    rest = need_mw.copy()
+    carried = np.zeros((*capacity_mw.shape, need_mw.shape[1]))
+    for plant in range(capacity_mw.shape[1]):
+        carried[:, plant] = _carried(rest, capacity_mw[:, plant : plant + 1], serves[plant])
+        rest -= carried[:, plant]
+    return carried
+
+
+def _carried(rest_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_]) -> Floats:
+    """Heat that one plant carries, in proportion to what is needed."""
+    wanted = rest_mw * serves
+    most = np.maximum(capacity_mw, wanted.sum(axis=1, keepdims=True))
+    carried: Floats = wanted * np.divide(capacity_mw, most, out=np.zeros_like(most), where=most > 0)
+    return carried

@@ -51,18 +51,51 @@ class Routes:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Flows of some tiers in some scenarios, one target for each zone and tier.
+
+    Parameters
+    ----------
+    scenarios, tiers
+        Those of the piece.
+    rank
+        Rank of the targets, or the targets themselves (−1 for none), shape as `flow`.
+    flow
+        Requests per second, shape (tiers of the piece, scenarios of the piece, zones).
+    """
+
+    scenarios: Ints | slice
+    tiers: slice
+    rank: int | Ints
+    flow: Floats
+
+    def at_targets(self, values: Floats, routes: Routes) -> Floats:
+        """Values of targets, shape (scenarios, targets), at the target of each flow."""
+        own = values[self.scenarios]
+        if isinstance(self.rank, int):
+            leads = routes.incidence[self.tiers, self.rank]
+            picked: Floats = own @ leads.transpose(0, 2, 1)
+            return picked
+        rows = np.arange(len(own))[None, :, None]
+        return np.where(self.rank >= 0, own[rows, np.maximum(self.rank, 0)], 0.0)
+
+
+@dataclass(frozen=True)
 class Routing:
     """Outcome of routing one step.
 
     Parameters
     ----------
-    flows
-        Requests per second by zone for each tier and rank, shape (tiers, ranks, scenarios, zones).
+    pieces
+        Flows; each request is in one piece.
+    sent
+        Requests per second that found a target, shape (scenarios, zones, tiers).
     load
         Requests per second by target, shape (scenarios, targets).
     """
 
-    flows: Floats
+    pieces: tuple[Piece, ...]
+    sent: Floats
     load: Floats
 
     def served_at(self, fits: Floats, routes: Routes) -> Floats:
@@ -78,18 +111,27 @@ class Routing:
         numpy.ndarray
             Requests per second, shape (scenarios, zones, tiers).
         """
-        shares = np.einsum("sn,krzn->krsz", fits, routes.incidence)
-        served: Floats = (self.flows * shares).sum(axis=1).transpose(1, 2, 0)
+        if (fits >= 1).all():
+            return self.sent
+        served = np.zeros_like(self.sent)
+        for piece in self.pieces:
+            part = piece.flow * piece.at_targets(fits, routes)
+            served[piece.scenarios, :, piece.tiers] += part.transpose(1, 2, 0)
         return served
 
 
 def route(
-    demand: Floats, capacity: Floats, routes: Routes, by_priority: NDArray[np.bool_]
+    demand: Floats,
+    capacity: Floats,
+    routes: Routes,
+    by_priority: NDArray[np.bool_],
+    allowed: NDArray[np.bool_] | None = None,
 ) -> Routing:
     """Send demand to the nearest targets with room.
 
     Tiers come in order of priority or, where priorities are not in force, all alike. Zones (and
-    tiers that come alike) that want the last room of a target share it in proportion.
+    tiers that come alike) that want the last room of a target share it in proportion. Those that
+    come alike pass over targets known to be gone, so that nobody is first in line at the next one.
 
     Parameters
     ----------
@@ -101,59 +143,180 @@ def route(
         Preferences.
     by_priority
         Whether priorities are in force, shape (scenarios,).
+    allowed
+        Whether a tier may run on a target, shape (tiers, scenarios, targets); None means that all
+        may.
     """
-    room = capacity.copy()
-    flows = np.zeros((*routes.order.shape[:2], len(demand), routes.order.shape[2]))
-    by_tier = demand.transpose(2, 0, 1)
-    ordered = np.where(by_priority[:, None], by_tier, 0.0)
-    for tier in range(len(by_tier)):
-        room = _fill(flows, ordered, room, routes, slice(tier, tier + 1))
-    if not by_priority.all():
-        room = _fill(flows, by_tier - ordered, room, routes, slice(None))
-    return Routing(flows, capacity - room)
+    by_tier = np.ascontiguousarray(demand.transpose(2, 0, 1))
+    every = slice(None)
+    room, pieces, contended = _fill(by_tier, capacity, routes, every, every, allowed)
+    ranks = len(pieces)
+    # The order matters only where something ran short; all other scenarios are done.
+    for rows, fill in (
+        (np.flatnonzero(contended & by_priority), _fill_by_priority),
+        (np.flatnonzero(contended & ~by_priority), _fill_alike),
+    ):
+        if len(rows):
+            for piece in pieces[:ranks]:
+                piece.flow[:, rows] = 0.0
+            may = None if allowed is None else allowed[:, rows]
+            room[rows], more = fill(by_tier[:, rows], capacity[rows], routes, rows, may)
+            pieces += more
+    sent = np.zeros_like(demand)
+    for piece in pieces:
+        sent[piece.scenarios, :, piece.tiers] += piece.flow.transpose(1, 2, 0)
+    return Routing(tuple(pieces), sent, capacity - room)
 
 
-def _fill(flows: Floats, demand: Floats, room: Floats, routes: Routes, tiers: slice) -> Floats:
-    """Add the flows of tiers that come alike, rank by rank, and return the room left."""
-    rest = demand[tiers].copy()
+def _fill(
+    demand: Floats,
+    capacity: Floats,
+    routes: Routes,
+    tiers: slice,
+    scenarios: Ints | slice,
+    allowed: NDArray[np.bool_] | None,
+) -> tuple[Floats, list[Piece], NDArray[np.bool_]]:
+    """Flows of tiers that come alike, rank by rank; room left, flows, whether a target ran full."""
+    rest, room = demand.copy(), capacity.copy()
+    pieces: list[Piece] = []
+    contended = np.zeros(len(room), dtype=bool)
     for rank in range(routes.order.shape[1]):
         leads = routes.incidence[tiers, rank]
-        wanted = (rest @ leads).sum(axis=0)
+        wanting = rest @ leads
+        wanted = (wanting if allowed is None else wanting * allowed).sum(axis=0)
         share = np.minimum(1.0, room / np.maximum(wanted, NEGLIGIBLE_RPS))
-        flow = rest * (share @ leads.transpose(0, 2, 1))
-        flows[tiers, rank] += flow
+        contended |= ((share < 1) & (capacity > NEGLIGIBLE_RPS)).any(axis=1)
+        granted = share if allowed is None else share * allowed
+        flow = rest * (granted @ leads.transpose(0, 2, 1))
+        pieces.append(Piece(scenarios, tiers, rank, flow))
         rest -= flow
         room = np.maximum(0.0, room - wanted * share)
-        if not (rest > NEGLIGIBLE_RPS).any():
+        open_to = (rest > NEGLIGIBLE_RPS).any(axis=(0, 2)) & (room > NEGLIGIBLE_RPS).any(axis=1)
+        if not open_to.any():
             break
-    return room
+    return room, pieces, contended
 
 
-@dataclass(frozen=True)
-class QueueStep:
-    """Requests that moved in one step, each of shape (scenarios,)."""
+def _fill_by_priority(
+    demand: Floats,
+    capacity: Floats,
+    routes: Routes,
+    scenarios: Ints,
+    allowed: NDArray[np.bool_] | None,
+) -> tuple[Floats, list[Piece]]:
+    """One tier after the other."""
+    room, pieces = capacity, []
+    for tier in range(len(demand)):
+        one = slice(tier, tier + 1)
+        may = None if allowed is None else allowed[one]
+        room, more, _ = _fill(demand[one], room, routes, one, scenarios, may)
+        pieces += more
+    return room, pieces
 
-    waiting: Floats
-    served: Floats
-    dropped: Floats
-    abandoned: Floats
+
+def _fill_alike(
+    demand: Floats,
+    capacity: Floats,
+    routes: Routes,
+    scenarios: Ints,
+    allowed: NDArray[np.bool_] | None,
+) -> tuple[Floats, list[Piece]]:
+    """All tiers at once, each zone at the nearest of the targets that are not gone."""
+    order = routes.order
+    # Shape (tiers, ranks, scenarios, zones): whether the target of a rank is there at all.
+    here = (capacity > NEGLIGIBLE_RPS).T[np.maximum(order, 0)].transpose(0, 1, 3, 2)
+    here = here & (order >= 0)[:, :, None, :]
+    if allowed is not None:
+        tiers = np.arange(len(order))[:, None, None]
+        may = allowed.transpose(0, 2, 1)[tiers, np.maximum(order, 0)].transpose(0, 1, 3, 2)
+        here &= may
+    position = np.cumsum(here, axis=1) * here
+    rest, room = demand.copy(), capacity.copy()
+    pieces: list[Piece] = []
+    width = capacity.shape[1]
+    start = np.arange(len(capacity))[None, :, None] * width
+    for place in range(1, int(position.max(initial=0)) + 1):
+        chosen = position == place
+        found = chosen.any(axis=1)
+        ranks = chosen.argmax(axis=1)
+        picked = np.take_along_axis(
+            np.broadcast_to(order[:, :, None, :], position.shape), ranks[:, None], axis=1
+        )[:, 0]
+        target = np.where(found, picked, -1)
+        cells = start + np.maximum(target, 0)
+        asked = np.where(found, rest, 0.0)
+        wanted = np.bincount(cells.ravel(), asked.ravel(), minlength=capacity.size)
+        wanted = wanted.reshape(capacity.shape)
+        share = np.minimum(1.0, room / np.maximum(wanted, NEGLIGIBLE_RPS))
+        flow = asked * share.ravel()[cells]
+        pieces.append(Piece(scenarios, slice(None), target, flow))
+        rest -= flow
+        room = np.maximum(0.0, room - wanted * share)
+    return room, pieces
 
 
-def queue_step(
-    waiting: Floats, arriving: Floats, drain: Floats, limit: Floats, patience_steps: Floats
-) -> QueueStep:
-    """One step of the queue of requests that found no room.
+def beyond_limit(unserved: Floats, arriving: Floats, limit: Floats) -> Floats:
+    """Arrivals that a full queue drops, taken from zones and tiers alike.
 
-    Room left by fresh requests drains the queue; of those still waiting one in ``patience_steps``
-    gives up; new ones join up to the limit; the rest is dropped. Arrived plus waiting equals served
-    plus dropped plus abandoned plus waiting after.
+    Parameters
+    ----------
+    unserved
+        Requests left over after a step, shape (scenarios, zones, tiers).
+    arriving
+        Those that joined in this step, same shape.
+    limit
+        Most requests waiting, shape (scenarios,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Requests dropped, at most those arriving and left over, same shape as these.
     """
-    served = np.minimum(waiting, drain)
-    left = waiting - served
-    abandoned = left * np.minimum(1.0, 1.0 / patience_steps)
-    left = left - abandoned
-    joined = np.minimum(arriving, np.maximum(0.0, limit - left))
-    return QueueStep(left + joined, served, arriving - joined, abandoned)
+    excess = np.maximum(0.0, unserved.sum(axis=(1, 2)) - limit)
+    droppable = np.minimum(unserved, arriving)
+    total = droppable.sum(axis=(1, 2))
+    share = np.divide(excess, total, out=np.zeros_like(excess), where=total > 0)
+    dropped: Floats = droppable * np.minimum(share, 1.0)[:, None, None]
+    return dropped
+
+
+def ration(available: Any, allocation: Floats) -> Floats:
+    """Shares of capacity granted to tiers, in order, each at most what is set aside for it.
+
+    The emergency rule of the postmortem: tiers take their allocation in turn until the capacity
+    that is left, as a share of what all want, is used up.
+
+    Parameters
+    ----------
+    available
+        Capacity over demand, shape (...).
+    allocation
+        Share set aside by tier in order of priority, shape (tiers,).
+
+    >>> ration(np.array(0.5), np.array([0.4, 0.3, 0.2, 0.1])).round(12).tolist()
+    [0.4, 0.1, 0.0, 0.0]
+    """
+    before = np.cumsum(allocation) - allocation
+    left = np.asarray(available)[..., None] - before
+    granted: Floats = np.clip(left, 0.0, allocation)
+    return granted
+
+
+#: Impact on the customers of a tier, by the share of their requests that is served.
+IMPACTS = ("complete outage", "severe degradation", "moderate degradation", "minimal impact")
+
+
+def impact(served: float) -> str:
+    """Class of impact: nothing served, less than half, less than four fifths, or more.
+
+    The four classes of the postmortem's emergency allocation.
+
+    >>> [impact(served) for served in (0.0, 0.3, 0.5, 0.8)]
+    ['complete outage', 'severe degradation', 'moderate degradation', 'minimal impact']
+    """
+    if served <= 0:
+        return IMPACTS[0]
+    return IMPACTS[1] if served < 0.5 else IMPACTS[2] if served < 0.8 else IMPACTS[3]
 
 
 def served_fraction(served: Floats, demand: Floats) -> Floats:
@@ -163,18 +326,3 @@ def served_fraction(served: Floats, demand: Floats) -> Floats:
     )
     return fraction
 
-
-def restored_share(minutes_up: Floats, ends: Floats, shares: Floats) -> Floats:
-    """Share of a cluster that takes requests, by minutes since it came back.
-
-    Parameters
-    ----------
-    minutes_up
-        Minutes since the checks were passed; infinite for a cluster that was never off.
-    ends
-        End of each phase, shape (phases,), ascending.
-    shares
-        Share of the cluster in each phase and after the last, shape (phases + 1,).
-    """
-    result: Floats = shares[np.searchsorted(ends, minutes_up, side="right")]
-    return result

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from planner.infrastructure.entities import GpuType, Model
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fleet import plant_units, unit_mw
+from planner.infrastructure.fleet import plant_units, running_units, unit_mw
 from planner.infrastructure.graph import (
     Graph,
     build_graph,
@@ -146,10 +146,7 @@ class Case:
 
     def running_units(self, plant: str) -> tuple[str, ...]:
         """Unit types of a plant that run all the time; none for an emergency plant."""
-        if self.model.plants[plant].role == "emergency":
-            return ()
-        kinds = self.model.cooling_units
-        return tuple(unit for unit in self.units(plant) if kinds[unit].mode == "running")
+        return running_units(self.model, plant)
 
     def plants_of(self, cluster: str, role: str | None = None) -> tuple[str, ...]:
         """Plants that cool a cluster, of a role or of both."""
@@ -162,6 +159,23 @@ class Case:
     def clusters_in(self, region: str) -> tuple[str, ...]:
         """Clusters of a region."""
         return tuple(n for n, c in self.model.clusters.items() if c.region == region)
+
+    def buffer_mj(self, cluster: str, lost: frozenset[str]) -> float:
+        """Heat that the tanks of a cluster's plants take up for it, but those of plants lost, MJ.
+
+        Clusters on one tank share it in proportion to their heat with all GPUs they can hold. A
+        megawatt-hour is 3,600 MJ.
+        """
+        total = 0.0
+        for name in self.plants_of(cluster):
+            plant = self.model.plants[name]
+            heats = {one: self._largest_heat_mw(one) for one in plant.cools}
+            if plant.buffer_mwh and name not in lost and heats[cluster]:
+                total += 3600 * plant.buffer_mwh * heats[cluster] / sum(heats.values())
+        return total
+
+    def _largest_heat_mw(self, cluster: str) -> float:
+        return self.gpu(cluster).power_mw * self.model.clusters[cluster].max_gpus
 
     def unit_mw(self, plant: str, unit: str, rise_c: float = 0.0) -> float:
         """Capacity of a unit at the design ambient of its region and some degrees above."""

@@ -80,7 +80,7 @@ def cooling_matters(case: Case, stage: Stage, cluster: str) -> bool:
     touched = any(
         plant in condition.plants_down
         or condition.lost_largest.get(plant, 0)
-        or any(lost_plant == plant for lost_plant, _ in condition.lost_units)
+        or any(hit == plant for hit, _ in (*condition.lost_units, *condition.restarting))
         for plant in plants
     )
     less_power = condition.power_mw.get(region) != case.normal.power_mw.get(region)
@@ -214,10 +214,11 @@ def _carried(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpres
 
 
 def ride_through(programme: Programme) -> None:
-    """Before operators react, rooms and coolant take up what cooling does not carry.
+    """Before operators react, rooms, coolant and tanks take up what cooling does not carry.
 
-    ``Σ_t seconds_t·(heat[c] − Σ_p q[s,t,c,p])⁺ ≤ (throttle − set point)·capacitance·G[c]``, the
-    heat being that of all GPUs at the utilisation limit. Temperatures then stay below throttling.
+    ``Σ_t seconds_t·(heat[c] − Σ_p q[s,t,c,p])⁺ ≤ (throttle − set point)·capacitance·G[c] +
+    tank[c]``, the heat being that of all GPUs at the utilisation limit, the tank the cluster's part
+    of the buffers of its plants. Temperatures then stay below throttling.
     """
     case = programme.case
     for scenario, stages in case.stages_by_scenario.items():
@@ -242,6 +243,10 @@ def _ride_through(programme: Programme, scenario: str, stages: list[Stage], clus
     allowed = (entry.throttle_c - entry.setpoint_c) * capacitance_mj_per_k(
         entry.capacitance_mj_per_k_per_mw, gpu.power_mw, gpus
     )
+    lost = frozenset[str]().union(*(stage.condition.plants_lost for stage in stages))
+    tank = case.buffer_mj(cluster, lost)
+    if tank:
+        allowed = allowed + tank
     amount = gpu.power_mw * entry.max_gpus * stages[-1].end_minute * 60
     row_of = Row("ride_through", cluster, scenario, "requirement", "MJ", amount)
     programme.require(lpSum(stored) <= allowed, row_of, scenario, cluster)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from planner.infrastructure.entities import Model
@@ -14,7 +14,7 @@ from planner.scenarios.standard import ALL, Floor, floors, floors_at
 
 #: Events that change cooling or power, after which standby units start.
 COOLING_EVENTS = frozenset(
-    {"units", "largest-units", "plant", "feed", "service", "heat", "cluster"}
+    {"units", "largest-units", "plant", "feed", "sag", "service", "heat", "cluster"}
 )
 
 
@@ -63,7 +63,7 @@ class Stage:
     offers
         Offers whose capacity has arrived.
     started
-        Unit types that carry load by plant.
+        Unit types that carry load by plant: running or started, and not restarting.
     reacted
         Whether operators have acted: GPUs may be switched off to fit the cooling.
     """
@@ -133,13 +133,12 @@ class _Piece:
     reacted: bool
 
     def same_as(self, other: _Piece) -> bool:
-        return (self.condition, self.floors, self.offers, self.started, self.reacted) == (
-            other.condition,
-            other.floors,
-            other.offers,
-            other.started,
-            other.reacted,
-        )
+        return self._content() == other._content()
+
+    def _content(self) -> tuple[object, ...]:
+        # Services matter to the programme only through the tiers and plants that need them.
+        condition = replace(self.condition, services_down=frozenset(), replicas_down={})
+        return condition, self.floors, self.offers, self.started, self.reacted
 
     def until(self, end: float) -> _Piece:
         return _Piece(
@@ -151,12 +150,21 @@ def _cuts(
     model: Model, course: Course, interval: Interval, rules: tuple[Floor, ...], margin: Margin
 ) -> set[float]:
     cuts = {interval.start_minute, interval.end_minute, course.reaction_minute}
+    cuts.add(reroute_minute(course))
     cuts |= {rule.from_minute for rule in rules}
     cuts |= {arrival_minute(model, course, offer, margin) for offer in model.offers}
     for plant in model.plants:
         for unit in plant_units(model, plant):
             cuts.add(start_minute(model, course, plant, unit, interval.start_minute, margin))
     return {cut for cut in cuts if interval.start_minute <= cut <= interval.end_minute}
+
+
+def reroute_minute(course: Course) -> float:
+    """Minute from which load balancers act on the first failure."""
+    operations = course.operations
+    return course.first_minute + max(
+        operations.failover_minutes, operations.earliest_reroute_minutes
+    )
 
 
 def arrival_minute(model: Model, course: Course, offer: str, margin: Margin) -> float:
@@ -187,7 +195,7 @@ def _piece(
     margin: Margin,
 ) -> _Piece:
     start, end = span
-    settled = start >= course.operations.failover_minutes or not condition.clusters_down
+    settled = start >= reroute_minute(course) or not condition.clusters_down
     arrived = tuple(
         offer
         for offer in model.offers
@@ -199,6 +207,7 @@ def _piece(
             unit
             for unit in plant_units(model, plant)
             if start_minute(model, course, plant, unit, start, margin) <= start
+            and (plant, unit) not in condition.restarting
         )
         for plant in model.plants
     }
@@ -264,6 +273,7 @@ def _implied(model: Model, condition: Condition, normal: Condition) -> bool:
         condition.ambient_rise_c,
         condition.demand_factor,
         condition.power_mw,
+        condition.restarting,
     )
     return (
         harmless
@@ -277,6 +287,7 @@ def _implied(model: Model, condition: Condition, normal: Condition) -> bool:
             {},
             {},
             normal.power_mw,
+            frozenset(),
         )
     )
 

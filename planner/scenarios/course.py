@@ -6,45 +6,22 @@ on the graph. The programme cuts its stages along these intervals, the simulator
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from planner.infrastructure.entities import Model, Operations
-from planner.infrastructure.failures import Event, NodeLoss, Scenario
-from planner.infrastructure.graph import Graph, down_nodes, node
-from planner.scenarios.demand import peak_hour
-
-
-@dataclass(frozen=True)
-class Condition:
-    """State of the infrastructure during one interval of a scenario.
-
-    Parameters
-    ----------
-    clusters_down, plants_down, offers_down, tiers_down
-        Names that are down: lost, or without something they depend on.
-    lost_units
-        Units lost by (plant, unit type).
-    lost_largest
-        Number of largest units lost by plant.
-    ambient_rise_c
-        Degrees above the design ambient by region, where not 0.
-    demand_factor
-        Demand over normal demand by zone, where not 1.
-    power_mw
-        Power that the surviving feeds and generators carry, by region with feeds.
-    """
-
-    clusters_down: frozenset[str]
-    plants_down: frozenset[str]
-    offers_down: frozenset[str]
-    tiers_down: frozenset[str]
-    lost_units: Mapping[tuple[str, str], int]
-    lost_largest: Mapping[str, int]
-    ambient_rise_c: Mapping[str, float]
-    demand_factor: Mapping[str, float]
-    power_mw: Mapping[str, float]
+from planner.infrastructure.failures import Event, Scenario
+from planner.infrastructure.graph import Graph, node
+from planner.scenarios.condition import Condition, Site, normal_condition, site_of
+from planner.scenarios.power import (
+    Restart,
+    feed_steps,
+    is_active,
+    node_losses,
+    restarts,
+    sagging_clusters,
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +46,7 @@ class Course:
     start_hour
         Hour of the week at minute 0.
     intervals
-        Conditions from minute 0 until everything is repaired.
+        Conditions from minute 0 until everything is repaired and runs again.
     """
 
     scenario: Scenario
@@ -79,14 +56,19 @@ class Course:
 
     @property
     def end_minute(self) -> float:
-        """Minute at which everything is repaired."""
+        """Minute at which everything is repaired and runs again."""
         return self.intervals[-1].end_minute
+
+    @property
+    def first_minute(self) -> float:
+        """Minute of the first event."""
+        return min(event.at_minute for event in self.scenario.events)
 
     @property
     def reaction_minute(self) -> float:
         """Minute at which operators act for the first time."""
-        first = min(event.at_minute for event in self.scenario.events)
-        return first + self.operations.detection_minutes + self.operations.response_minutes
+        known = self.first_minute + self.operations.detection_minutes
+        return known + self.operations.escalation_minutes + self.operations.response_minutes
 
     @property
     def order_minute(self) -> float:
@@ -96,56 +78,88 @@ class Course:
     @property
     def shedding_minute(self) -> float | None:
         """Minute from which scarce capacity goes to tiers by priority; None if never."""
-        kind = self.operations.priority_shedding
-        return {"automatic": 0.0, "operator": self.reaction_minute, "none": None}[kind]
+        return self._minute_of(self.operations.priority_shedding)
 
+    @property
+    def migration_minute(self) -> float | None:
+        """Minute from which work leaves clusters too hot for its tier; None if never."""
+        return self._minute_of(self.operations.thermal_migration)
 
-def normal_condition(model: Model, graph: Graph) -> Condition:
-    """Condition with nothing failed."""
-    return _condition(model, graph, (), 0.0)
+    def _minute_of(self, who: str) -> float | None:
+        return {"automatic": 0.0, "operator": self.reaction_minute, "none": None}[who]
 
 
 def lay_out(model: Model, graph: Graph, scenario: Scenario) -> Course:
     """Lay a scenario out in time."""
-    changes = {name: value for name, value in scenario.operations if value is not None}
-    operations = model.operations.replace(**changes)
-    cuts = sorted(_cuts(model, scenario))
-    intervals = [
-        Interval(start, end, _condition(model, graph, scenario.events, start))
-        for start, end in pairwise(cuts)
-    ]
+    site, events = site_of(model, graph), scenario.events
+    waits = restarts(site, events)
     merged: list[Interval] = []
-    for interval in intervals:
-        if merged and merged[-1].condition == interval.condition:
-            interval = Interval(merged.pop().start_minute, interval.end_minute, interval.condition)
-        merged.append(interval)
-    hour = float(peak_hour(model)) if scenario.start_hour is None else scenario.start_hour
-    return Course(scenario, operations, hour, tuple(merged))
+    for start, end in pairwise(sorted(_cuts(model, events, waits))):
+        condition = _condition(site, events, waits, start)
+        if merged and merged[-1].condition == condition:
+            start = merged.pop().start_minute
+        merged.append(Interval(start, end, condition))
+    hour = site.peak_hour if scenario.start_hour is None else scenario.start_hour
+    return Course(scenario, _operations(model, scenario), hour, tuple(merged))
 
 
-def _cuts(model: Model, scenario: Scenario) -> set[float]:
+def condition_with(
+    model: Model, graph: Graph, course: Course, minute: float, lost_clusters: frozenset[str]
+) -> Condition:
+    """Condition of a scenario at a minute when clusters have switched themselves off besides.
+
+    They count as failed: they are among ``clusters_down``, and with them goes what depends on them
+    (services that run on their GPUs, plants and tiers that need those services).
+    """
+    site = site_of(model, graph)
+    index = bisect_right(course.intervals, minute, key=lambda one: one.start_minute) - 1
+    index = max(0, index)
+    ended = minute >= course.end_minute
+    now = normal_condition(model, graph) if ended else course.intervals[index].condition
+    if not lost_clusters:
+        return now
+    failed = _failed(site, course.scenario.events, minute)
+    failed |= {node("cluster", name) for name in lost_clusters}
+    return replace(
+        site.condition(failed),
+        restarting=now.restarting,
+        lost_units=now.lost_units,
+        lost_largest=now.lost_largest,
+        ambient_rise_c=now.ambient_rise_c,
+        demand_factor=now.demand_factor,
+    )
+
+
+def _operations(model: Model, scenario: Scenario) -> Operations:
+    changes = {name: value for name, value in scenario.operations if value is not None}
+    return model.operations.replace(**changes) if changes else model.operations
+
+
+def _cuts(model: Model, events: tuple[Event, ...], waits: tuple[Restart, ...]) -> set[float]:
     cuts = {0.0}
-    for event in scenario.events:
-        end = event.at_minute + event.repair_minutes
-        cuts |= {event.at_minute, end}
+    for event in events:
+        cuts |= {event.at_minute, event.at_minute + event.repair_minutes}
         if event.kind == "feed":
-            feed = model.feeds[event.name]
-            steps = (
-                feed.generator_start_minutes,
-                feed.ups_minutes,
-                feed.generator_start_minutes + feed.generator_hours * 60,
-            )
-            cuts |= {event.at_minute + step for step in steps if event.at_minute + step < end}
+            cuts |= feed_steps(model, event)
+    for wait in waits:
+        cuts |= {wait.from_minute, wait.to_minute}
     return cuts
 
 
-def _condition(model: Model, graph: Graph, events: tuple[Event, ...], minute: float) -> Condition:
-    failed: set[str] = set()
+def _failed(site: Site, events: tuple[Event, ...], minute: float) -> frozenset[str]:
+    return node_losses(site.model, events, minute) | sagging_clusters(site, events, minute)
+
+
+def _condition(
+    site: Site, events: tuple[Event, ...], waits: tuple[Restart, ...], minute: float
+) -> Condition:
     lost_units: dict[tuple[str, str], int] = {}
     lost_largest: dict[str, int] = {}
     rise: dict[str, float] = {}
     factor: dict[str, float] = {}
-    for event in _active(events, minute):
+    for event in events:
+        if not is_active(event, minute):
+            continue
         if event.kind == "units":
             key = (event.plant, event.unit)
             lost_units[key] = lost_units.get(key, 0) + event.count
@@ -154,65 +168,25 @@ def _condition(model: Model, graph: Graph, events: tuple[Event, ...], minute: fl
         elif event.kind == "heat":
             rise[event.region] = rise.get(event.region, 0.0) + event.rise_c
         elif event.kind == "surge":
-            for zone in event.zones or model.zones:
+            for zone in event.zones or site.model.zones:
                 factor[zone] = factor.get(zone, 1.0) * event.factor
-        else:
-            failed |= _failed_nodes(model, event, minute)
-    # A cluster that loses its cooling is not down: it heats up, and only then protects itself.
-    down = down_nodes(graph, failed, ignoring=frozenset({"cools"}))
-    return Condition(
-        clusters_down=_named(graph, down, "cluster"),
-        plants_down=_named(graph, down, "plant"),
-        offers_down=_named(graph, down, "offer"),
-        tiers_down=_named(graph, down, "tier"),
+    return replace(
+        site.condition(_failed(site, events, minute)),
+        restarting=frozenset(
+            (one.plant, one.unit) for one in waits if one.from_minute <= minute < one.to_minute
+        ),
         lost_units=lost_units,
         lost_largest=lost_largest,
         ambient_rise_c={region: value for region, value in rise.items() if value},
         demand_factor={zone: value for zone, value in factor.items() if value != 1},
-        power_mw=_power(model, down),
     )
 
 
-def _active(events: tuple[Event, ...], minute: float) -> list[Event]:
-    return [
-        event
-        for event in events
-        if event.at_minute <= minute < event.at_minute + event.repair_minutes
-    ]
-
-
-def _failed_nodes(model: Model, event: NodeLoss, minute: float) -> set[str]:
-    """Nodes that an event takes out at a minute; batteries run out, generators start and stop."""
-    failed = {node(event.kind, event.name)}
-    if event.kind != "feed":
-        return failed
-    feed, since = model.feeds[event.name], minute - event.at_minute
-    if since >= feed.ups_minutes:
-        failed.add(node("ups", event.name))
-    fuel_end = feed.generator_start_minutes + feed.generator_hours * 60
-    if not feed.generator_start_minutes <= since < fuel_end:
-        failed.add(node("generator", event.name))
-    return failed
-
-
-def _named(graph: Graph, down: frozenset[str], kind: str) -> frozenset[str]:
-    return frozenset(graph.nodes[one]["name"] for one in down if graph.nodes[one]["kind"] == kind)
-
-
-def _power(model: Model, down: frozenset[str]) -> dict[str, float]:
-    """Power of each region with feeds: surviving feeds, and generators in place of lost ones."""
-    power: dict[str, float] = {}
-    for name, feed in model.feeds.items():
-        if node("feed", name) not in down:
-            carried = feed.capacity_mw
-        elif feed.generator_mw and node("generator", name) not in down:
-            carried = feed.generator_mw
-        elif feed.ups_minutes and node("ups", name) not in down:
-            carried = feed.capacity_mw
-        else:
-            carried = 0.0
-        power[feed.region] = power.get(feed.region, 0.0) + carried
-    return {
-        region: min(carried, model.regions[region].power_limit_mw)
-        for region, carried in power.items()
-    }
+__all__ = [
+    "Condition",
+    "Course",
+    "Interval",
+    "condition_with",
+    "lay_out",
+    "normal_condition",
+]

@@ -15,12 +15,21 @@ from planner.infrastructure.failures import (
     Heat,
     LargestUnitsLoss,
     NodeLoss,
+    Sag,
     Scenario,
     Surge,
 )
 from planner.infrastructure.fleet import plant_units
+from planner.infrastructure.graph import build_graph
+from planner.scenarios.condition import site_of
+from planner.scenarios.power import hit_units, sag_hits
 
 HOURS_PER_YEAR = 8760.0
+#: A voltage sag that all units outlast by restarting: a minute.
+SAG_HOURS = 1 / 60
+#: From the sag to the restart by hand of cooling that had not restarted by itself, 08:41 to 12:12
+#: (datasets/incidents/azure-australia-east-2023).
+RESTART_FAILURE_HOURS = 3.5
 NodeKind = Literal["plant", "feed", "region", "provider"]
 
 
@@ -55,10 +64,8 @@ def _generated(model: Model) -> Iterator[Scenario]:
         yield from _units_losses(model, families.units)
     if families.plant:
         yield from _plant_losses(model, families.plant)
-    if families.feed:
-        for name, feed in model.feeds.items():
-            terms = (feed.failures_per_year, feed.repair_hours)
-            yield _node_loss(families.feed, "feed", name, terms)
+    yield from _feed_losses(model)
+    yield from _sags(model)
     if families.region:
         for name, region in model.regions.items():
             if not region.candidate or _can_hold_gpus(model, name):
@@ -93,6 +100,48 @@ def _node_loss(
     terms: FamilyTerms, kind: NodeKind, name: str, component: tuple[float, float]
 ) -> Scenario:
     return _make(terms, f"{kind}-{name}", component, partial(NodeLoss, kind=kind, name=name))
+
+
+def _feed_losses(model: Model) -> Iterator[Scenario]:
+    """Losses of feeds, split by whether the generators behind them start."""
+    families = model.generators
+    if families.feed:
+        for name, feed in model.feeds.items():
+            starts = feed.generator_start_probability if feed.generator_mw else 1.0
+            terms = (feed.failures_per_year * starts, feed.repair_hours)
+            yield _node_loss(families.feed, "feed", name, terms)
+    if families.feed_no_generator:
+        for name, feed in model.feeds.items():
+            fails = 1 - feed.generator_start_probability
+            if feed.generator_mw and fails:
+                terms = (feed.failures_per_year * fails, feed.repair_hours)
+                event = partial(NodeLoss, kind="feed", name=name, generators_start=False)
+                yield _make(families.feed_no_generator, f"feed-no-generator-{name}", terms, event)
+
+
+def _sags(model: Model) -> Iterator[Scenario]:
+    """Voltage sags on feeds that at least one plant hangs on alone.
+
+    Units that do not restart by one cause stay off together, so that probability is that of one
+    unit: the largest among the types that are hit.
+    """
+    families = model.generators
+    if not (families.sag or families.restart_failure):
+        return
+    site = site_of(model, build_graph(model))
+    hit = {name: hit_units(site, sag_hits(site, [name], frozenset())) for name in model.feeds}
+    hit = {name: units for name, units in hit.items() if units}
+    if families.sag:
+        for name in hit:
+            terms = (model.feeds[name].failures_per_year, SAG_HOURS)
+            yield _make(families.sag, f"sag-{name}", terms, partial(Sag, kind="sag", feed=name))
+    if families.restart_failure:
+        for name, units in hit.items():
+            kinds = (model.cooling_units[unit] for _, unit in units)
+            fails = max(kind.start_failure_probability for kind in kinds)
+            terms = (model.feeds[name].failures_per_year * fails, RESTART_FAILURE_HOURS)
+            event = partial(Sag, kind="sag", feed=name)
+            yield _make(families.restart_failure, f"restart-failure-{name}", terms, event)
 
 
 def _can_hold_gpus(model: Model, region: str) -> bool:

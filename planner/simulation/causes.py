@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 
 from planner.laws.traffic import serving_rps
-from planner.simulation.cascade import History
-from planner.simulation.world import Bools, World
+from planner.simulation.conditions import Bools
+from planner.simulation.state import History
+from planner.simulation.world import World
 
 #: ``heat`` throttled or switched off, ``late`` emergency capacity that should have been there,
 #: ``routing`` sent to targets that were gone (no purchase changes it), ``scarcity`` all else.

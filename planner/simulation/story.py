@@ -8,11 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.infrastructure.failures import Event, Scenario
-from planner.simulation.cascade import SECONDS, History
-from planner.simulation.world import Bools, Floats, World
+from planner.simulation.alerts import alerts
+from planner.simulation.conditions import Bools, Floats
+from planner.simulation.state import History
+from planner.simulation.traffic import SECONDS
+from planner.simulation.world import World
 
 #: A shortage below this share of demand is not worth a line.
 WORTH_TELLING = 0.005
+#: Requests over new requests from which one speaks of a retry storm.
+STORM = 1.5
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ def tell(world: World, history: History, index: int) -> tuple[Line, ...]:
         *_clusters(world, history, index),
         *_operators(world, history, index),
         *_traffic(world, history, index),
+        *_restoration(world, history, index),
+        *((float(one.minute), str(one)) for one in alerts(world, history, index)),
     ]
     ordered = sorted(lines, key=lambda line: line[0])
     start = round(world.courses[index].start_hour * 60)
@@ -60,6 +67,8 @@ def describe(event: Event) -> str:
     if event.kind == "largest-units":
         units = "its largest unit" if event.count == 1 else f"its {event.count} largest units"
         return f"{event.plant} loses {units}"
+    if event.kind == "sag":
+        return f"the voltage of {event.feed} sags and cooling units trip"
     if event.kind == "heat":
         return f"{event.region} is {event.rise_c:g} °C hotter than designed for"
     if event.kind == "surge":
@@ -78,15 +87,16 @@ def _first(flags: Bools) -> int | None:
 
 
 def _cooling(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
-    plants = list(world.model.plants)
-    for j, one in enumerate(world.standby):
-        since = history.standby_since[index, j]
-        at = since + one.start_minutes
-        i = world.interval[min(int(at), world.minutes - 1), index] if np.isfinite(at) else 0
-        capacity = world.conditions.standby_mw[i, j]
-        if np.isfinite(at) and at < world.minutes and capacity > 0:
-            text = f"standby cooling of {plants[one.plant]} carries up to {capacity:.0f} MW"
-            yield at, text
+    starts = history.standby_since[index] + world.units.start_minutes
+    for u, at in enumerate(starts.tolist()):
+        if not np.isfinite(at) or at >= world.minutes:
+            continue
+        plant = world.units.plant[u]
+        before = history.cooling_capacity_mw[max(int(at) - 1, 0), index, plant]
+        added = history.cooling_capacity_mw[int(np.ceil(at)), index, plant] - before
+        if added > 0:
+            unit = world.units.names[u][1]
+            yield at, f"standby cooling of {world.plants.names[plant]} adds {added:.0f} MW ({unit})"
 
 
 def _clusters(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
@@ -96,10 +106,9 @@ def _clusters(world: World, history: History, index: int) -> Iterator[tuple[floa
         if not clusters.gpus[c]:
             continue
         hot = history.temperature_c[:, index, c]
-        for limit, what in ((clusters.throttle_c[c], "throttles"), (85.0, "is critical")):
-            minute = _first(hot > limit)
-            if minute is not None and limit < clusters.shutdown_c[c]:
-                yield minute, f"{name} {what} at {hot[minute]:.0f} °C"
+        minute = _first(hot > clusters.throttle_c[c])
+        if minute is not None:
+            yield minute, f"{name} throttles at {hot[minute]:.0f} °C"
         off = history.off[:, index, c]
         minute = _first(off & up[:, c])
         if minute is not None and _first(~up[:, c]) is None:
@@ -120,20 +129,19 @@ def _clusters(world: World, history: History, index: int) -> Iterator[tuple[floa
 
 def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
     demand = history.demand_rps[:, index].sum(axis=1)
-    served = history.served_rps[:, index].sum(axis=1)
+    served = np.minimum(history.served_rps[:, index], history.demand_rps[:, index]).sum(axis=1)
     missing = demand - served > WORTH_TELLING * demand
     minute = _first(missing)
     if minute is None:
         return
     share = served[minute] / demand[minute]
     yield minute, f"requests fail: {share:.0%} of demand served"
-    yield from _overwhelmed(world, history, index, demand, missing)
+    yield from _overwhelmed(world, history, index, missing)
+    yield from _queue(world, history, index)
+    yield from _retries(history, index)
+    yield from _services(world, history, index)
     worst = int(np.argmin(served / np.maximum(demand, 1e-9)))
     yield worst, f"worst moment: {served[worst] / max(demand[worst], 1e-9):.0%} of demand served"
-    limit = world.reaction.queue_limit[index]
-    full = _first(history.waiting[:, index] >= limit * 0.999)
-    if full is not None:
-        yield full, f"the queue is full at {limit:,.0f} requests; more are dropped"
     last = int(np.flatnonzero(missing)[-1])
     if last + 1 < world.minutes:
         yield last + 1, "all demand is served again"
@@ -142,23 +150,64 @@ def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float
 
 
 def _overwhelmed(
-    world: World, history: History, index: int, demand: Floats, missing: Bools
+    world: World, history: History, index: int, missing: Bools
 ) -> Iterator[tuple[float, str]]:
-    """Clusters that are full of fresh requests while more are turned away."""
-    served = history.served_rps[:, index].sum(axis=1)
-    lost, late = demand - served, history.queue_served[:, index] / SECONDS
+    """Healthy clusters that are full while more requests want in than usual."""
     for c, name in enumerate(world.clusters.names):
-        load, room = history.load_rps[:, index, c] - late, history.capacity_rps[:, index, c]
-        healthy = history.clock[:, index, c] >= 1.0
-        usual = load[0]
-        full = (load >= room * 0.999) & (room > 0) & healthy & missing
-        minute = _first(full & (lost > 0.05 * demand))
-        if minute is None or usual <= 0:
-            continue
-        peak = float(((load + lost) * full).max()) / usual
-        if peak < 1.05:
-            continue
-        yield minute, f"{name} is overwhelmed: up to {peak:.1f} times its usual traffic wants in"
+        wanted, room = history.wanted_rps[:, index, c], history.capacity_rps[:, index, c]
+        usual = history.load_rps[0, index, c]
+        full = (history.load_rps[:, index, c] >= room * 0.999) & (room > 0) & missing
+        full &= history.clock[:, index, c] >= 1.0
+        minute = _first(full & (wanted > 1.05 * usual))
+        if minute is not None and usual > 0:
+            peak = float((wanted * full).max()) / usual
+            text = f"{name} is overwhelmed: up to {peak:.1f} times its usual traffic wants in"
+            yield minute, text
+
+
+def _queue(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
+    limit = world.reaction.queue_limit[index]
+    full = _first(history.waiting[:, index] >= limit * 0.999)
+    if full is not None and limit > 0:
+        yield full, f"the queue is full at {limit:,.0f} requests; more are dropped"
+    done = history.load_rps[:, index].sum(axis=1) * SECONDS
+    minute = _first(history.wasted[:, index] > 0.05 * np.maximum(done, 1.0))
+    if minute is not None:
+        worst = float((history.wasted[:, index] / np.maximum(done, 1.0)).max())
+        yield minute, f"work is done for clients that have gone, up to {worst:.0%} of all"
+
+
+def _retries(history: History, index: int) -> Iterator[tuple[float, str]]:
+    wanted = history.demand_rps[:, index].sum(axis=1)
+    ratio = history.attempts_rps[:, index].sum(axis=1) / np.maximum(wanted, 1e-9)
+    minute = _first(ratio > STORM)
+    if minute is not None:
+        yield minute, f"clients retry: up to {ratio.max():.1f} requests for each new one"
+
+
+def _services(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
+    for x, name in enumerate(world.services.names):
+        minute = _first(history.pool_use[:, index, x] >= 1.0)
+        if minute is not None:
+            yield minute, f"{name} runs out of connections: requests fail"
+        minute = _first(history.service_use[:, index, x] > 1.0)
+        if minute is not None:
+            most = history.service_use[:, index, x].max()
+            yield minute, f"{name} is overloaded: up to {most:.1f} times what it handles"
+
+
+def _restoration(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
+    """Phases of clusters that come back, and what rolled them back."""
+    last = len(world.restoration.minutes)
+    for c, name in enumerate(world.clusters.names):
+        phase = history.phase[:, index, c]
+        rolled = np.flatnonzero((np.diff(phase) < 0) & (phase[:-1] < last))
+        if len(rolled):
+            share = world.restoration.shares[phase[rolled[0] + 1]]
+            yield rolled[0] + 1, f"{name} is rolled back to {share:.0%}: a gate does not hold"
+        full = np.flatnonzero((np.diff(phase) > 0) & (phase[1:] == last))
+        if len(full) and last:
+            yield full[-1] + 1, f"{name} takes requests in full"
 
 
 def _operators(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from typing import Literal
 
 import numpy as np
@@ -10,15 +13,20 @@ import numpy as np
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.laws.traffic import served_fraction
+from planner.laws.traffic import impact, served_fraction
 from planner.scenarios.standard import ALL, Floor, floors, floors_at
-from planner.simulation.cascade import History, simulate
+from planner.simulation.alerts import Alert, alerts
+from planner.simulation.cascade import simulate
 from planner.simulation.causes import Cause, explain
 from planner.simulation.story import Line, tell
-from planner.simulation.world import Floats, World
+from planner.simulation.conditions import Floats
+from planner.simulation.state import History
+from planner.simulation.world import World
 
 #: Fractions are compared up to this.
 TOLERANCE = 1e-6
+#: Scenarios simulated at once: arrays of this height still fit the caches of a processor.
+BATCH = 250
 #: Fraction of every tier that counts as recovered.
 RECOVERED = 0.999
 
@@ -108,7 +116,7 @@ class Verdict:
     recovery_minutes
         Minute from which all tiers are served in full for good; None if not within the simulation.
     lost_requests
-        Requests shed, dropped or abandoned.
+        Requests whose clients gave up, and those still waiting or backing off at the end.
     peak_temperature_c
         Hottest cluster.
     shutdowns
@@ -121,6 +129,12 @@ class Verdict:
         Emergency spend until everything is repaired; beyond the simulation at its last rate.
     served
         Least fraction served by tier, from the first minute that the standard speaks of it.
+    impact
+        Worst class of impact on each tier from that minute on (`planner.laws.traffic.impact`).
+    retry_ratio
+        Largest number of requests with retries over new requests.
+    alerts
+        Temperatures and utilisations that raised an alert, in order of time.
     story
         What happened, in plain language, with minutes and time of day.
     """
@@ -137,6 +151,9 @@ class Verdict:
     peak_queue_requests: float
     emergency_usd: float
     served: dict[str, float]
+    impact: dict[str, str]
+    retry_ratio: float
+    alerts: tuple[Alert, ...]
     story: tuple[Line, ...]
 
     @property
@@ -150,13 +167,45 @@ class Verdict:
         return self.breaches[0] if self.breaches else None
 
 
-def judge(model: Model, fleet: Fleet, scenarios: tuple[Scenario, ...]) -> tuple[Verdict, ...]:
-    """Simulate scenarios on a fleet and compare each with its standard."""
+def judge(
+    model: Model,
+    fleet: Fleet,
+    scenarios: tuple[Scenario, ...],
+    processes: int = 1,
+    stories: bool = True,
+) -> tuple[Verdict, ...]:
+    """Simulate scenarios on a fleet and compare each with its standard.
+
+    Scenarios are simulated in batches of `BATCH`, so memory does not grow with their number.
+
+    Parameters
+    ----------
+    processes
+        Processes to share the batches among.
+    stories
+        Whether to tell the story of each scenario.
+    """
+    batches = [scenarios[first : first + BATCH] for first in range(0, len(scenarios), BATCH)]
+    task = partial(_judge_batch, model, fleet, stories)
+    if processes <= 1 or len(batches) <= 1:
+        return tuple(verdict for batch in batches for verdict in task(batch))
+    # Fresh processes: forking one with threads of a solver may hang.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        return tuple(verdict for verdicts in pool.map(task, batches) for verdict in verdicts)
+
+
+def _judge_batch(
+    model: Model, fleet: Fleet, stories: bool, scenarios: tuple[Scenario, ...]
+) -> tuple[Verdict, ...]:
     world, history = simulate(model, fleet, scenarios)
-    return tuple(judge_one(world, history, fleet, index) for index in range(len(scenarios)))
+    return tuple(
+        judge_one(world, history, fleet, index, stories) for index in range(len(scenarios))
+    )
 
 
-def judge_one(world: World, history: History, fleet: Fleet, index: int) -> Verdict:
+def judge_one(
+    world: World, history: History, fleet: Fleet, index: int, stories: bool = True
+) -> Verdict:
     """Verdict of one simulated scenario."""
     course = world.courses[index]
     scenario, model = course.scenario, world.model
@@ -171,29 +220,37 @@ def judge_one(world: World, history: History, fleet: Fleet, index: int) -> Verdi
     ]
     shutdowns = tuple(b.subject for b in breaches if b.kind == "shutdown")
     ordered = tuple(sorted(breaches, key=lambda breach: breach.minute))
-    lost = history.shed[:, index] + history.dropped[:, index] + history.abandoned[:, index]
+    served = _least_served(world, rules, fractions)
     return Verdict(
         name=scenario.name,
         severity=scenario.severity,
         frequency_per_year=scenario.frequency_per_year,
         breaches=ordered,
         recovery_minutes=_recovery(world, fractions),
-        lost_requests=float(lost.sum()),
+        lost_requests=_lost_requests(history, index),
         peak_temperature_c=_peak_temperature(world, history, index),
         shutdowns=shutdowns,
         throttled=bool((history.clock[:, index][:, world.clusters.gpus > 0] < 1.0).any()),
         peak_queue_requests=float(history.waiting[:, index].max()),
         emergency_usd=spend,
-        served=_least_served(world, rules, fractions),
-        story=tell(world, history, index),
+        served=served,
+        impact={tier: impact(fraction) for tier, fraction in served.items()},
+        retry_ratio=_retry_ratio(history, index),
+        alerts=alerts(world, history, index),
+        story=tell(world, history, index) if stories else (),
     )
 
 
 def _fractions(world: World, history: History, index: int) -> dict[str, Floats]:
-    """Served fraction of every tier and of all together, each of shape (T,)."""
-    served, demand = history.served_rps[:, index], history.demand_rps[:, index]
+    """Served fraction of every tier and of all together, each of shape (T,).
+
+    Retries that succeed count in the minute in which they do; no minute serves more than is wanted.
+    """
+    demand = history.demand_rps[:, index]
+    served = np.minimum(history.served_rps[:, index], demand)
     fractions = {
-        tier: served_fraction(served[:, k], demand[:, k]) for k, tier in enumerate(world.tiers)
+        tier: served_fraction(served[:, k], demand[:, k])
+        for k, tier in enumerate(world.tiers.names)
     }
     fractions[ALL] = served_fraction(served.sum(axis=1), demand.sum(axis=1))
     return fractions
@@ -219,7 +276,7 @@ def _served_breaches(
             continue
         first, last, worst = int(short[0]), int(short[-1]), int(np.argmax(gap))
         demand = history.demand_rps[worst, index]
-        wanted = demand.sum() if tier == ALL else demand[world.tiers.index(tier)]
+        wanted = demand.sum() if tier == ALL else demand[world.tiers.names.index(tier)]
         cause, late = explain(world, history, index, worst, float(gap[worst] * wanted))
         breaches.append(
             Breach(
@@ -284,7 +341,7 @@ def surviving_share(model: Model, fleet: Fleet, region: str) -> float:
 
 
 def _recovery(world: World, fractions: dict[str, Floats]) -> float | None:
-    least = np.min([fractions[tier] for tier in world.tiers], axis=0)
+    least = np.min([fractions[tier] for tier in world.tiers.names], axis=0)
     short = np.flatnonzero(least < RECOVERED)
     if not len(short):
         return 0.0
@@ -294,6 +351,18 @@ def _recovery(world: World, fractions: dict[str, Floats]) -> float | None:
 def _peak_temperature(world: World, history: History, index: int) -> float:
     installed = world.clusters.gpus > 0
     return float(history.temperature_c[:, index][:, installed].max(initial=0.0))
+
+
+def _lost_requests(history: History, index: int) -> float:
+    left = history.waiting[-1:, index] - history.stale[-1:, index] + history.retrying[-1:, index]
+    return float(history.gave_up[:, index].sum() + left.sum())
+
+
+def _retry_ratio(history: History, index: int) -> float:
+    wanted = history.demand_rps[:, index].sum(axis=1)
+    attempts = history.attempts_rps[:, index].sum(axis=1)
+    ratio = np.divide(attempts, wanted, out=np.ones_like(wanted), where=wanted > 0)
+    return float(ratio.max(initial=1.0))
 
 
 def _emergency_usd(world: World, history: History, index: int) -> float:
@@ -306,7 +375,7 @@ def _least_served(
     world: World, rules: tuple[Floor, ...], fractions: dict[str, Floats]
 ) -> dict[str, float]:
     least: dict[str, float] = {}
-    for tier in world.tiers:
+    for tier in world.tiers.names:
         starts = [rule.from_minute for rule in rules if rule.tier in (tier, ALL)]
         start = min(int(np.ceil(min(starts, default=0.0))), len(fractions[tier]) - 1)
         least[tier] = float(fractions[tier][start:].min())

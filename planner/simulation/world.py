@@ -1,7 +1,8 @@
 """Everything about a simulation that does not change while it runs, as arrays.
 
-Axes: S scenarios, I intervals of all scenarios one after another, C clusters, P plants, J sets of
-standby units, Z zones, K tiers by priority, V offers, N targets (clusters, then offers), T minutes.
+Axes: S scenarios, I conditions of all scenarios one after another, C clusters, P plants, U unit
+types of plants, Z zones, K tiers by priority, V offers, N targets (clusters, then offers), X
+services with a limit, R regions, T minutes.
 """
 
 from __future__ import annotations
@@ -14,21 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import (
-    Fleet,
-    cooling_power_mw_per_mw,
-    plant_units,
-    unit_mw,
-)
+from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import Graph, offer_in_reach, reachable_regions
 from planner.laws.heat import capacitance_mj_per_k
+from planner.laws.retries import RetryTerms
 from planner.laws.traffic import Routes
+from planner.scenarios.climate import ambient_at
 from planner.scenarios.course import Condition, Course, normal_condition
 from planner.scenarios.demand import demand_at
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
+from planner.simulation.conditions import Bools, Conditions, Floats, Ints, Stacker
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,7 @@ class Clusters:
     power_mw: Floats
     static_share: Floats
     rps: Floats
+    service_seconds: Floats
     utilisation: Floats
     capacitance: Floats
     setpoint_c: Floats
@@ -50,12 +46,50 @@ class Clusters:
 
 
 @dataclass(frozen=True)
-class StandbySet:
-    """Units of one type in one plant that start when they are needed."""
+class Units:
+    """Unit types of plants, each array of shape (U,).
 
-    plant: int
-    start_minutes: float
-    automatic: bool
+    Parameters
+    ----------
+    standby
+        Whether units start only when they are needed.
+    automatic
+        Whether they then start by themselves.
+    """
+
+    names: tuple[tuple[str, str], ...]
+    plant: Ints
+    region: Ints
+    standby: Bools
+    automatic: Bools
+    start_minutes: Floats
+    capacity_mw: Floats
+    reference_c: Floats
+    derating_per_c: Floats
+    cutout_c: Floats
+
+
+@dataclass(frozen=True)
+class Plants:
+    """Cooling plants.
+
+    Parameters
+    ----------
+    serves
+        Whether a plant cools a cluster, shape (P, C).
+    holds
+        1 where a unit type belongs to a plant, shape (U, P).
+    primary
+        Shape (P,).
+    buffer_mj
+        Heat that the chilled-water tank takes up, shape (P,).
+    """
+
+    names: tuple[str, ...]
+    serves: Bools
+    holds: Floats
+    primary: Bools
+    buffer_mj: Floats
 
 
 @dataclass(frozen=True)
@@ -70,31 +104,54 @@ class Offers:
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What holds in each interval.
+class Services:
+    """Services with a capacity or a pool, each array of shape (X,)."""
+
+    names: tuple[str, ...]
+    seconds: Floats
+    holds_while_waiting: Bools
+
+
+@dataclass(frozen=True)
+class Tiers:
+    """Tiers by priority.
 
     Parameters
     ----------
-    cluster_up
-        Shape (I, C).
-    running_mw
-        Capacity of running units, shape (I, P).
-    standby_mw
-        Capacity of standby sets once started, shape (I, J).
-    offer_up
-        Shape (I, V).
-    tier_up
-        Shape (I, K).
-    power_share
-        Share of the full heat of a region that its power allows, shape (I, C).
+    share
+        Share of the demand of every zone, shape (K,).
+    allocation
+        Share of scarce capacity set aside, shape (K,).
+    thermal_limit_c
+        Hottest cluster that its work may run on, shape (K,).
+    retries
+        What clients do when a request fails.
     """
 
-    cluster_up: Bools
-    running_mw: Floats
-    standby_mw: Floats
-    offer_up: Bools
-    tier_up: Bools
-    power_share: Floats
+    names: tuple[str, ...]
+    share: Floats
+    allocation: Floats
+    thermal_limit_c: Floats
+    retries: RetryTerms
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """Phases of bringing clusters back, of shape (phases,) or, with the state after them, one more.
+
+    Parameters
+    ----------
+    minutes
+        Length of each phase.
+    shares
+        Share of the cluster that takes requests, 1 after the last phase.
+    admits
+        Tiers admitted in each phase where the platform restores as a whole, shape (phases + 1, K).
+    """
+
+    minutes: Floats
+    shares: Floats
+    admits: Bools
 
 
 @dataclass(frozen=True)
@@ -104,10 +161,14 @@ class Reaction:
     reaction: Floats
     order: Floats
     shedding: Floats
+    migration: Floats
+    reroute: Floats
     failover: Ints
     restart_check: Floats
     queue_limit: Floats
     patience: Floats
+    rationing: Bools
+    by_platform: Bools
 
 
 @dataclass(frozen=True)
@@ -117,116 +178,188 @@ class World:
     Parameters
     ----------
     interval
-        Interval of each scenario at each minute, shape (T, S).
-    demand
-        Requests per second, shape (T, S, Z, K).
+        Condition of each scenario at each minute, shape (T, S).
+    zone_rps
+        Requests per second of zones, shape (T, S, Z).
+    ambient_c
+        Usual ambient temperature, shape (T, S, R), or (1, 1, R) where it does not change.
     """
 
     model: Model
+    graph: Graph
     courses: tuple[Course, ...]
-    tiers: tuple[str, ...]
+    stacker: Stacker
+    tiers: Tiers
     clusters: Clusters
-    standby: tuple[StandbySet, ...]
-    serves: Bools
-    primary: Bools
+    plants: Plants
+    units: Units
     offers: Offers
+    services: Services
     routes: Routes
-    conditions: Conditions
+    reach: Floats
+    restoration: Restoration
     reaction: Reaction
+    conditions: Conditions
     interval: Ints
-    demand: Floats
-    phase_ends: Floats
-    phase_shares: Floats
+    zone_rps: Floats
+    ambient_c: Floats
 
     @property
     def minutes(self) -> int:
         """Length of the simulation."""
         return len(self.interval)
 
+    def demand_at(self, minute: int) -> Floats:
+        """Requests per second wanted in a minute, shape (S, Z, K)."""
+        return self.zone_rps[minute][..., None] * self.tiers.share
+
 
 def build_world(model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course, ...]) -> World:
     """Turn a model, a fleet and scenarios into arrays."""
-    tiers = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
-    clusters = _clusters(model, fleet)
-    standby = _standby(model)
+    names = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
+    normal = normal_condition(model, graph)
+    stacker = Stacker(model, fleet, names, normal)
     horizon = round(model.simulation.horizon_minutes)
-    conditions, interval = _conditions(model, graph, courses, horizon)
-    phases = model.operations.restoration
+    conditions, interval = _conditions(normal, courses, horizon)
+    routes = _routes(model, fleet, names)
+    services = [model.services[name] for name in stacker.services]
     return World(
         model=model,
+        graph=graph,
         courses=courses,
-        tiers=tiers,
-        clusters=clusters,
-        standby=tuple(one for one, _ in standby),
-        serves=np.array(
-            [[c in plant.cools for c in model.clusters] for plant in model.plants.values()]
-        ).reshape(len(model.plants), len(model.clusters)),
-        primary=np.array([plant.role == "primary" for plant in model.plants.values()], dtype=bool),
+        stacker=stacker,
+        tiers=_tiers(model, names),
+        clusters=_clusters(model, fleet),
+        plants=_plants(model, stacker.units),
+        units=_units(model, stacker.units),
         offers=_offers(model, fleet),
-        routes=_routes(model, tiers),
-        conditions=_stack(model, fleet, conditions, standby, tiers, clusters),
+        services=Services(
+            stacker.services,
+            np.array([service.connection_seconds for service in services], dtype=float),
+            np.array([service.holds_while_waiting for service in services], dtype=bool),
+        ),
+        routes=routes,
+        # Summed over ranks: whether a zone and tier may use a target at all, (K, Z, N).
+        reach=routes.incidence.max(axis=1),
+        restoration=_restoration(model, names),
         reaction=_reaction(courses),
+        conditions=stacker.stack(conditions),
         interval=interval,
-        demand=_demand(model, courses, conditions, interval, tiers),
-        phase_ends=np.cumsum([phase.minutes for phase in phases], dtype=float),
-        phase_shares=np.array([*(phase.capacity for phase in phases), 1.0]),
+        zone_rps=_zone_rps(model, courses, conditions, interval),
+        ambient_c=_ambient(model, courses, horizon),
     )
+
+
+def _column(values: list[float]) -> Floats:
+    return np.array(values, dtype=float)
 
 
 def _clusters(model: Model, fleet: Fleet) -> Clusters:
     entries = list(model.clusters.values())
     kinds = [model.gpus[entry.gpu] for entry in entries]
     regions = list(model.regions)
-
-    def column(values: list[float]) -> Floats:
-        return np.array(values, dtype=float)
-
-    gpus = column([fleet.gpus[entry.name] for entry in entries])
-    power = column([kind.power_mw for kind in kinds])
-    per_mw = column([entry.capacitance_mj_per_k_per_mw for entry in entries])
+    gpus = _column([fleet.gpus[entry.name] for entry in entries])
+    power = _column([kind.power_mw for kind in kinds])
+    per_mw = _column([entry.capacitance_mj_per_k_per_mw for entry in entries])
     return Clusters(
         names=tuple(model.clusters),
         gpus=gpus,
         power_mw=power,
-        static_share=column([kind.static_share for kind in kinds]),
-        rps=column([kind.rps for kind in kinds]),
-        utilisation=column([entry.max_utilisation for entry in entries]),
+        static_share=_column([kind.static_share for kind in kinds]),
+        rps=_column([kind.rps for kind in kinds]),
+        service_seconds=_column([kind.service_seconds for kind in kinds]),
+        utilisation=_column([entry.max_utilisation for entry in entries]),
         capacitance=capacitance_mj_per_k(per_mw, power, gpus),
-        setpoint_c=column([entry.setpoint_c for entry in entries]),
-        throttle_c=column([entry.throttle_c for entry in entries]),
-        shutdown_c=column([entry.shutdown_c for entry in entries]),
-        restart_c=column([entry.restart_c for entry in entries]),
+        setpoint_c=_column([entry.setpoint_c for entry in entries]),
+        throttle_c=_column([entry.throttle_c for entry in entries]),
+        shutdown_c=_column([entry.shutdown_c for entry in entries]),
+        restart_c=_column([entry.restart_c for entry in entries]),
         region=np.array([regions.index(entry.region) for entry in entries], dtype=np.int64),
     )
 
 
-def _standby(model: Model) -> list[tuple[StandbySet, tuple[str, str]]]:
-    sets = []
-    for index, (name, plant) in enumerate(model.plants.items()):
-        for unit in plant_units(model, name):
-            kind = model.cooling_units[unit]
-            if plant.role == "emergency" or kind.mode == "standby":
-                one = StandbySet(index, kind.start_minutes, plant.automatic)
-                sets.append((one, (name, unit)))
-    return sets
+def _units(model: Model, names: tuple[tuple[str, str], ...]) -> Units:
+    plants, regions = list(model.plants), list(model.regions)
+    kinds = [model.cooling_units[unit] for _, unit in names]
+    owners = [model.plants[plant] for plant, _ in names]
+    return Units(
+        names=names,
+        plant=np.array([plants.index(plant) for plant, _ in names], dtype=np.int64),
+        region=np.array([regions.index(owner.region) for owner in owners], dtype=np.int64),
+        standby=np.array(
+            [
+                owner.role == "emergency" or kind.mode == "standby"
+                for owner, kind in zip(owners, kinds, strict=True)
+            ],
+            dtype=bool,
+        ),
+        automatic=np.array([owner.automatic for owner in owners], dtype=bool),
+        start_minutes=_column([kind.start_minutes for kind in kinds]),
+        capacity_mw=_column([kind.capacity_mw for kind in kinds]),
+        reference_c=_column([kind.reference_ambient_c for kind in kinds]),
+        derating_per_c=_column([kind.derating_per_c for kind in kinds]),
+        cutout_c=_column([kind.cutout_ambient_c for kind in kinds]),
+    )
+
+
+def _plants(model: Model, units: tuple[tuple[str, str], ...]) -> Plants:
+    names, plants = tuple(model.plants), list(model.plants.values())
+    return Plants(
+        names=names,
+        serves=np.array(
+            [[c in plant.cools for c in model.clusters] for plant in plants], dtype=bool
+        ).reshape(len(plants), len(model.clusters)),
+        holds=np.array([[plant == name for name in names] for plant, _ in units], dtype=float)
+        .reshape(len(units), len(names)),
+        primary=np.array([plant.role == "primary" for plant in plants], dtype=bool),
+        buffer_mj=_column([plant.buffer_mwh * 3600 for plant in plants]),
+    )
 
 
 def _offers(model: Model, fleet: Fleet) -> Offers:
     entries = list(model.offers.values())
-    gpus = np.array([fleet.instances[o.name] * o.gpus_per_instance for o in entries], dtype=float)
-    rps_per_gpu = np.array([offer.rps_per_gpu for offer in entries], dtype=float)
+    gpus = _column([fleet.instances[o.name] * o.gpus_per_instance for o in entries])
+    rps_per_gpu = _column([offer.rps_per_gpu for offer in entries])
     price = [o.usd_per_instance_hour * o.surge_multiplier / o.gpus_per_instance for o in entries]
     return Offers(
         names=tuple(model.offers),
         rps=gpus * rps_per_gpu,
         rps_per_gpu=rps_per_gpu,
-        lead_minutes=np.array([offer.lead_time_minutes for offer in entries], dtype=float),
-        usd_per_gpu_minute=np.array(price, dtype=float) / 60,
+        lead_minutes=_column([offer.lead_time_minutes for offer in entries]),
+        usd_per_gpu_minute=_column(price) / 60,
     )
 
 
-def _routes(model: Model, tiers: tuple[str, ...]) -> Routes:
-    """Clusters by preference and latency, then offers by price, within the limit of the tier."""
+def _tiers(model: Model, names: tuple[str, ...]) -> Tiers:
+    entries = [model.tiers[name] for name in names]
+    return Tiers(
+        names=names,
+        share=_column([tier.share for tier in entries]),
+        allocation=_column([tier.scarcity_allocation for tier in entries]),
+        thermal_limit_c=_column([tier.thermal_limit_c for tier in entries]),
+        retries=RetryTerms.of(
+            [tier.retry.attempts for tier in entries],
+            [tier.retry.backoff_minutes for tier in entries],
+            [tier.retry.gives_up for tier in entries],
+        ),
+    )
+
+
+def _restoration(model: Model, tiers: tuple[str, ...]) -> Restoration:
+    phases = model.operations.restoration
+    admits = [[not phase.tiers or tier in phase.tiers for tier in tiers] for phase in phases]
+    return Restoration(
+        minutes=_column([phase.minutes for phase in phases]),
+        shares=_column([*(phase.capacity for phase in phases), 1.0]),
+        admits=np.array([*admits, [True] * len(tiers)], dtype=bool),
+    )
+
+
+def _routes(model: Model, fleet: Fleet, tiers: tuple[str, ...]) -> Routes:
+    """Clusters by preference and latency, then offers by price, within the limit of the tier.
+
+    What the fleet has nothing of is no target.
+    """
     clusters, offers = list(model.clusters), list(model.offers)
     ranks = len(clusters) + len(offers)
     order = np.full((len(tiers), ranks, len(model.zones)), -1, dtype=np.int64)
@@ -242,11 +375,15 @@ def _routes(model: Model, tiers: tuple[str, ...]) -> Routes:
         for z, (zone, entry) in enumerate(model.zones.items()):
             regions = reachable_regions(model, zone, tier)
             near = sorted(
-                (c for c in clusters if model.clusters[c].region in regions),
+                (c for c in clusters if model.clusters[c].region in regions and fleet.gpus[c]),
                 key=lambda c: _nearness(entry.prefers, entry.latency_ms, model.clusters[c].region),
             )
             limits = model.tiers[tier]
-            rented = [o for o in by_price if offer_in_reach(model, zone, o, limits)]
+            rented = [
+                o
+                for o in by_price
+                if fleet.instances[o] and offer_in_reach(model, zone, o, limits)
+            ]
             targets = [clusters.index(c) for c in near]
             targets += [len(clusters) + offers.index(o) for o in rented]
             order[k, : len(targets), z] = targets
@@ -262,134 +399,72 @@ def _nearness(
 
 
 def _conditions(
-    model: Model, graph: Graph, courses: tuple[Course, ...], horizon: int
+    normal: Condition, courses: tuple[Course, ...], horizon: int
 ) -> tuple[list[Condition], Ints]:
-    """Conditions of all intervals, and the interval of each scenario at each minute."""
-    normal = normal_condition(model, graph)
+    """Conditions of all intervals, and the one of each scenario at each minute."""
     conditions = [normal]
     interval = np.zeros((horizon, len(courses)), dtype=np.int64)
-    minutes = np.arange(horizon)
     for s, course in enumerate(courses):
         for one in course.intervals:
-            inside = (minutes >= one.start_minute) & (minutes < one.end_minute)
-            interval[inside, s] = len(conditions)
-            conditions.append(one.condition)
+            start, end = (min(math.ceil(at), horizon) for at in (one.start_minute, one.end_minute))
+            if end > start:
+                interval[start:end, s] = len(conditions)
+                conditions.append(one.condition)
     return conditions, interval
 
 
-def _stack(
-    model: Model,
-    fleet: Fleet,
-    conditions: list[Condition],
-    standby: list[tuple[StandbySet, tuple[str, str]]],
-    tiers: tuple[str, ...],
-    clusters: Clusters,
-) -> Conditions:
-    plants = list(model.plants)
-    running = np.zeros((len(conditions), len(plants)))
-    started = np.zeros((len(conditions), len(standby)))
-    places = {key: index for index, (_, key) in enumerate(standby)}
-    for i, condition in enumerate(conditions):
-        for p, plant in enumerate(plants):
-            for unit, capacity in surviving_units_mw(model, fleet, condition, plant).items():
-                if (plant, unit) in places:
-                    started[i, places[plant, unit]] = capacity
-                else:
-                    running[i, p] += capacity
-    return Conditions(
-        cluster_up=np.array(
-            [[c not in x.clusters_down for c in model.clusters] for x in conditions]
-        ),
-        running_mw=running,
-        standby_mw=started,
-        offer_up=np.array(
-            [[o not in x.offers_down for o in model.offers] for x in conditions], dtype=bool
-        ).reshape(len(conditions), len(model.offers)),
-        tier_up=np.array([[k not in x.tiers_down for k in tiers] for x in conditions]),
-        power_share=np.array(
-            [_power_share(model, one, conditions[0], clusters) for one in conditions]
-        ),
-    )
-
-
-def surviving_units_mw(
-    model: Model, fleet: Fleet, condition: Condition, plant: str
-) -> dict[str, float]:
-    """Capacity of each unit type of a plant with what a condition takes away, MW.
-
-    Named units go first, then the largest of those left; among equals running units go first.
-    """
-    if plant in condition.plants_down:
-        return {}
-    counts = dict(fleet.units[plant])
-    for (hit, unit), lost in condition.lost_units.items():
-        if hit == plant:
-            counts[unit] = max(0, counts[unit] - lost)
-    rise = condition.ambient_rise_c.get(model.plants[plant].region, 0.0)
-    sizes = {unit: unit_mw(model, plant, unit, rise) for unit in counts}
-    remaining = condition.lost_largest.get(plant, 0)
-
-    def rank(unit: str) -> tuple[float, bool]:
-        return -sizes[unit], model.cooling_units[unit].mode == "standby"
-
-    for unit in sorted(counts, key=rank):
-        gone = min(remaining, counts[unit])
-        counts[unit] -= gone
-        remaining -= gone
-    return {unit: sizes[unit] * count for unit, count in counts.items()}
-
-
-def _power_share(
-    model: Model, condition: Condition, normal: Condition, clusters: Clusters
-) -> Floats:
-    """Share of a cluster's heat at its utilisation limit that the power of its region allows."""
-    share = np.ones(len(clusters.names))
-    heat = clusters.power_mw * clusters.gpus
-    heat = heat * (clusters.static_share + (1 - clusters.static_share) * clusters.utilisation)
-    for index, region in enumerate(model.regions):
-        power = condition.power_mw.get(region)
-        here = clusters.region == index
-        total = heat[here].sum()
-        if power is None or power == normal.power_mw.get(region) or total <= 0:
-            continue
-        factor = 1 + cooling_power_mw_per_mw(model, region, ("primary", "emergency"))
-        share[here] = min(1.0, power / (factor * total))
-    return share
-
-
 def _reaction(courses: tuple[Course, ...]) -> Reaction:
-    def column(values: list[float]) -> Floats:
-        return np.array(values, dtype=float)
+    def optional(values: list[float | None]) -> Floats:
+        return _column([np.inf if value is None else value for value in values])
 
+    operations = [course.operations for course in courses]
     return Reaction(
-        reaction=column([course.reaction_minute for course in courses]),
-        order=column([course.order_minute for course in courses]),
-        shedding=column(
-            [np.inf if c.shedding_minute is None else c.shedding_minute for c in courses]
+        reaction=_column([course.reaction_minute for course in courses]),
+        order=_column([course.order_minute for course in courses]),
+        shedding=optional([course.shedding_minute for course in courses]),
+        migration=optional([course.migration_minute for course in courses]),
+        reroute=_column(
+            [
+                min(event.at_minute for event in one.scenario.events)
+                + one.operations.earliest_reroute_minutes
+                for one in courses
+            ]
         ),
-        failover=np.array(
-            [math.ceil(c.operations.failover_minutes) for c in courses], dtype=np.int64
+        failover=np.array([math.ceil(one.failover_minutes) for one in operations], dtype=np.int64),
+        restart_check=_column([one.restart_check_minutes for one in operations]),
+        queue_limit=_column([one.queue_limit_requests for one in operations]),
+        patience=_column([one.patience_minutes for one in operations]),
+        rationing=np.array([one.rationing == "allocation" for one in operations], dtype=bool),
+        by_platform=np.array(
+            [one.restoration_scope == "platform" for one in operations], dtype=bool
         ),
-        restart_check=column([c.operations.restart_check_minutes for c in courses]),
-        queue_limit=column([c.operations.queue_limit_requests for c in courses]),
-        patience=column([max(1.0, c.operations.patience_minutes) for c in courses]),
     )
 
 
-def _demand(
-    model: Model,
-    courses: tuple[Course, ...],
-    conditions: list[Condition],
-    interval: Ints,
-    tiers: tuple[str, ...],
+def _zone_rps(
+    model: Model, courses: tuple[Course, ...], conditions: list[Condition], interval: Ints
 ) -> Floats:
-    horizon = len(interval)
-    minutes = np.arange(horizon, dtype=float)
-    zones = list(model.zones)
-    base = np.array([demand_at(model, course.start_hour, minutes) for course in courses])
-    base = base.reshape(len(courses), len(zones), horizon)
+    minutes, zones = np.arange(len(interval), dtype=float), list(model.zones)
+    hours = sorted({course.start_hour for course in courses})
+    usual = np.array([demand_at(model, hour, minutes).T for hour in hours])
+    which = [hours.index(course.start_hour) for course in courses]
     factor = np.array([[x.demand_factor.get(z, 1.0) for z in zones] for x in conditions])
-    by_zone = base.transpose(2, 0, 1) * factor[interval]
-    shares = np.array([model.tiers[tier].share for tier in tiers])
-    demand: Floats = by_zone[..., None] * shares
-    return demand
+    if not courses:
+        return np.zeros((len(interval), 0, len(zones)))
+    rps: Floats = usual[which].transpose(1, 0, 2) * factor[interval]
+    return rps
+
+
+def _ambient(model: Model, courses: tuple[Course, ...], horizon: int) -> Floats:
+    regions = model.regions
+    if all(region.climate is None for region in regions.values()):
+        return np.array([[[region.design_ambient_c for region in regions.values()]]])
+    minutes = np.arange(horizon, dtype=float)
+    hours = sorted({course.start_hour for course in courses})
+    usual = np.array([[ambient_at(model, r, hour, minutes) for r in regions] for hour in hours])
+    which = [hours.index(course.start_hour) for course in courses]
+    ambient: Floats = usual[which].transpose(2, 0, 1)
+    return ambient
+
+
+__all__ = ["Bools", "Conditions", "Floats", "Ints", "World", "build_world"]

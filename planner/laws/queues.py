@@ -1,0 +1,277 @@
+"""Waiting: random queues below capacity, and a backlog whose clients time out.
+
+Below capacity a queue of many servers (M/M/c) says how long requests wait because they come at
+random. At or above capacity a backlog builds up; `competing_queue` moves it by one step and tells
+work done for clients who still wait from work done in vain.
+
+Symbols: c servers, ρ load (utilisation), s mean service time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+#: Requests waiting longer than the 99th percentile.
+SLOWEST = 0.01
+#: Backlog, as a share of the requests there were in a step, that counts as none.
+NEGLIGIBLE_SHARE = 1e-9
+
+
+def erlang_c(servers: int, load: float) -> float:
+    """Probability that a request waits in M/M/c, exactly (Erlang's second formula).
+
+    ``C = B/(1 − ρ·(1 − B))``, B being the share lost without a waiting room, by the recursion
+    ``B(0) = 1, B(n) = a·B(n−1)/(n + a·B(n−1))`` with ``a = c·ρ``. Takes time in proportion to the
+    servers; `waiting_probability` is the law for arrays.
+
+    Sources: A. K. Erlang, "Løsning af nogle Problemer fra Sandsynlighedsregningen af Betydning for
+    de automatiske Telefoncentraler", Elektroteknikeren 13 (1917); R. B. Cooper, "Introduction to
+    Queueing Theory", 2nd ed., North Holland 1981, chapter 3.
+
+    Parameters
+    ----------
+    servers
+        Number of servers, at least 1.
+    load
+        Arrival rate over the rate at which all servers together serve, in [0, 1).
+
+    Raises
+    ------
+    ValueError
+        If there is no server or the load lies outside [0, 1).
+
+    >>> erlang_c(1, 0.8)
+    0.8
+    >>> round(erlang_c(2, 0.5), 12)
+    0.333333333333
+    """
+    if servers < 1 or not 0.0 <= load < 1.0:
+        raise ValueError(f"Expected servers >= 1 and load in [0, 1), got {servers} and {load}.")
+    offered = servers * load
+    lost = 1.0
+    for count in range(1, servers + 1):
+        lost = offered * lost / (count + offered * lost)
+    return lost / (1.0 - load * (1.0 - lost))
+
+
+def waiting_probability(servers: Floats, load: Floats) -> Floats:
+    """Probability that a request waits in M/M/c, in closed form.
+
+    Erlang C with the share lost, B, from an asymptotic series that holds for all loads::
+
+        1/B = 1 + (1 + 1/(12c))·(√c·Φ(α)/φ(α) − 1/3 − α/(12√c)),   α = √(2c·(ρ − 1 − ln ρ))
+
+    with Φ, φ of the normal distribution. The time it takes does not depend on the servers, whose
+    number may be fractional. It errs by less than 0.0007 for one server, less than 0.00015 from two
+    servers on and less than 0.00003 from ten on, at any load (checked against `erlang_c` up to
+    10,000 servers). Fewer than one server count as one.
+
+    Sources: 1/B is the incomplete gamma function ratio Q(c + 1, cρ) over the Poisson probability of
+    c requests (DLMF 8.4.10); its uniform expansion is N. M. Temme, "The asymptotic expansion of the
+    incomplete gamma functions", SIAM J. Math. Anal. 10 (1979) 757-766 (DLMF 8.12.3-8.12.8), here
+    with the first term of the series and that to first order in α/√c.
+
+    Parameters
+    ----------
+    servers
+        Number of servers, any shape.
+    load
+        Utilisation, a shape that broadcasts with it; 1 and more means that every request waits.
+
+    Returns
+    -------
+    numpy.ndarray
+        Probability in [0, 1].
+
+    >>> waiting_probability(np.array([2.0, 55.0, 1e5]), np.array([0.5, 48 / 55, 1.0])).round(3)
+    array([0.333, 0.239, 1.   ])
+    """
+    count = np.maximum(servers, 1.0)
+    below_one = np.clip(load, np.finfo(float).tiny, 1.0)
+    alpha = np.sqrt(2.0 * count * np.maximum(0.0, below_one - 1.0 - np.log(below_one)))
+    density = np.exp(-0.5 * alpha**2) / np.sqrt(2.0 * np.pi)
+    series = density * (1.0 / 3.0 + alpha / (12.0 * np.sqrt(count)))
+    fits = (1.0 + 1.0 / (12.0 * count)) * (np.sqrt(count) * _normal(alpha, density) - series)
+    lost = density / (density + fits)
+    waits: Floats = np.minimum(1.0, lost / (1.0 - below_one * (1.0 - lost)))
+    return waits
+
+
+def _normal(deviation: Floats, density: Floats) -> Floats:
+    """Normal distribution function of a deviation of 0 or more, to within 7.5e-8.
+
+    Source: M. Abramowitz, I. A. Stegun, "Handbook of Mathematical Functions", formula 26.2.17.
+    """
+    t = 1.0 / (1.0 + 0.2316419 * deviation)
+    terms = (1.330274429, -1.821255978, 1.781477937, -0.356563782, 0.319381530)
+    tail = np.zeros_like(t)
+    for term in terms:
+        tail = (tail + term) * t
+    distribution: Floats = 1.0 - density * tail
+    return distribution
+
+
+def mean_wait_seconds(servers: Floats, load: Floats, service_seconds: Floats) -> Floats:
+    """Mean wait before service in M/M/c: ``P(wait)·s/(c·(1 − ρ))``.
+
+    Infinite at a load of 1 and more, where a backlog grows that the caller adds up, and where there
+    is load but no server; 0 without load. Source: as `erlang_c`.
+
+    Parameters
+    ----------
+    servers, load
+        As for `waiting_probability`.
+    service_seconds
+        Mean time that a server takes for a request.
+
+    >>> servers, load = np.array([1.0, 100.0, 100.0]), np.array([0.9, 0.9, 1.0])
+    >>> mean_wait_seconds(servers, load, np.array(2.0)).round(2)
+    array([18.01,  0.04,   inf])
+    """
+    waits = waiting_probability(servers, load)
+    return _scaled(waits, servers, load, service_seconds)
+
+
+def p99_wait_seconds(servers: Floats, load: Floats, service_seconds: Floats) -> Floats:
+    """Wait that 99 % of the requests stay below in M/M/c.
+
+    From ``P(W > t) = P(wait)·exp(−c·(1 − ρ)·t/s)``: ``ln(P(wait)/0.01)·s/(c·(1 − ρ))``, 0 where
+    fewer than one in a hundred wait at all; infinite as `mean_wait_seconds`. Source: as `erlang_c`.
+
+    Parameters
+    ----------
+    servers, load, service_seconds
+        As for `mean_wait_seconds`.
+
+    >>> p99_wait_seconds(np.array([1.0, 100.0]), np.array([0.5, 0.5]), np.array(2.0)).round(1)
+    array([15.7,  0. ])
+    """
+    waits = waiting_probability(servers, load)
+    return _scaled(np.log(np.maximum(waits, SLOWEST) / SLOWEST), servers, load, service_seconds)
+
+
+def _scaled(waits: Floats, servers: Floats, load: Floats, service_seconds: Floats) -> Floats:
+    """Multiples of the mean wait of those who wait, ``s/(c·(1 − ρ))``, in seconds."""
+    spare = servers * (1.0 - load)
+    possible = spare > 0
+    # Without load and without servers nobody waits; with load and without servers, for ever.
+    endless = np.where(load > 0, np.inf, 0.0)
+    seconds: Floats = np.where(
+        possible, waits * service_seconds / np.where(possible, spare, 1.0), endless
+    )
+    return seconds
+
+
+@dataclass(frozen=True)
+class QueueOutcome:
+    """What one step made of a backlog whose clients time out; requests, all of one shape.
+
+    Parameters
+    ----------
+    live, stale
+        Waiting after the step: those whose clients still wait, and those whose clients have gone.
+    good
+        Served for clients who waited.
+    timed_out
+        Clients who went without an answer.
+    wasted
+        Served in vain, the client having gone.
+    """
+
+    live: Floats
+    stale: Floats
+    good: Floats
+    timed_out: Floats
+    wasted: Floats
+
+
+def competing_queue(
+    live: Floats, stale: Floats, arriving: Floats, capacity: Floats, patience_steps: Floats
+) -> QueueOutcome:
+    """One step of a backlog in which service and time-outs compete for each request.
+
+    Requests are served in random order at a constant rate; a client times out after an exponential
+    time, but its request stays and takes service all the same. With backlog B (live and stale),
+    capacity C, arrivals a, hazard of a time-out θ = 1/patience, live share x = live/B::
+
+        dB/dt = a − C   (not below 0),      dx/dt = a·(1 − x)/B − θ·x
+
+    Service takes live and stale alike and so leaves x as it is. With B from B₀ to B₁ in the step,
+    ``x₁ = x* + (x₀ − x*)·exp(−a/L − θ)``, ``x* = a/(a + θ·M)``, L the logarithmic and M the
+    arithmetic mean of B. Of the requests that stop being live the share ``S/(S + θ·M)`` was served,
+    S being all that is served. A backlog that is gone before the step ends counts in M for the time
+    it lasted; without any backlog nobody waits and all is good.
+
+    ``live + arriving = live after + good + timed_out`` and
+    ``stale + timed_out = stale after + wasted`` to rounding; ``good + wasted = S``. Exact without
+    time-outs, without arrivals and service, and where the backlog is constant; otherwise off by at
+    most 4 % of the requests in the step where the patience is one step or more and 7 % where it is
+    half a step, in the mean by 0.7 % and 1.2 % (checked against 4096 steps in place of one). Two
+    half steps err by about half of that or less.
+
+    Sources: the equations are the fluid limit of M/M/c with random service and abandonment (W.
+    Whitt, "Fluid models for multiserver queues with abandonments", Operations Research 54 (2006)
+    37-54), with service for clients who have gone added.
+
+    Parameters
+    ----------
+    live, stale
+        Waiting before the step.
+    arriving
+        Joining in the step, at a constant rate; what a full queue turns away is already taken off.
+    capacity
+        Requests that service can take in the step. What is served is at most all there are.
+    patience_steps
+        Mean time that a client waits, in steps, above 0; infinite where nobody times out.
+
+    >>> full = competing_queue(*(np.array([n]) for n in (100.0, 0.0, 50.0, 50.0, 2.0)))
+    >>> [round(float(part[0]), 1) for part in (full.live, full.good, full.timed_out, full.wasted)]
+    [68.4, 40.8, 40.8, 9.2]
+    """
+    leaving = 1.0 / patience_steps
+    before = live + stale
+    there = before + arriving
+    served = np.minimum(capacity, there)
+    left = there - served
+    after = np.where(left > NEGLIGIBLE_SHARE * there, left, 0.0)
+    still = after * _live_share(live, before, after, arriving, leaving)
+    exits = np.maximum(0.0, live + arriving - still)
+    mean = 0.5 * (before + after) * _backlogged_share(before, after, arriving, capacity)
+    pulls = served + leaving * mean
+    good = np.minimum(
+        served, exits * np.divide(served, pulls, out=np.zeros_like(pulls), where=pulls > 0)
+    )
+    return QueueOutcome(still, np.maximum(0.0, left - still), good, exits - good, served - good)
+
+
+def _live_share(
+    live: Floats, before: Floats, after: Floats, arriving: Floats, leaving: Floats
+) -> Floats:
+    """Live share of the backlog after a step; of no account where nothing is left."""
+    both = (before > 0) & (after > 0)
+    first, last = np.where(both, before, 1.0), np.where(both, after, 1.0)
+    growth = np.log(last / first)
+    change = last - first
+    # The series near 1 keeps digits that the quotient loses.
+    level = np.abs(growth) < 1e-4
+    turns = np.where(
+        level,
+        2.0 / (first + last),
+        np.divide(growth, change, out=np.zeros_like(growth), where=~level),
+    )
+    memory = np.where(both, np.exp(-arriving * turns - leaving), 0.0)
+    joining = arriving + leaving * 0.5 * (before + after)
+    settled = np.divide(arriving, joining, out=np.ones_like(joining), where=joining > 0)
+    share: Floats = settled + (live / np.where(before > 0, before, 1.0) - settled) * memory
+    return share
+
+
+def _backlogged_share(before: Floats, after: Floats, arriving: Floats, capacity: Floats) -> Floats:
+    """Share of a step for which there is a backlog, service outrunning arrivals."""
+    gone = (after <= 0) & (capacity - arriving > before)
+    share: Floats = np.divide(before, capacity - arriving, out=np.ones_like(before), where=gone)
+    return share

@@ -1,0 +1,1 @@
+"""What really happened: recorded incidents, simulated and compared with their records."""

@@ -1,0 +1,241 @@
+"""A recorded incident: what happened when, what was done, and what the replay is compared with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, Strict, StringConstraints
+
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.fields import (
+    LARGEST,
+    Entity,
+    Flag,
+    Name,
+    PositiveAmount,
+    Text,
+)
+
+MINUTES_PER_DAY = 24 * 60
+MOST_CALIBRATED = 4
+
+#: A time of day; ` +1` is the next day, and so on.
+CLOCK_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]( \+[1-7])?$"
+Clock = Annotated[str, Strict(), StringConstraints(pattern=CLOCK_PATTERN)]
+Words = Annotated[str, Strict(), StringConstraints(min_length=1), Text]
+Number = Annotated[float, Strict(), Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Confidence = Literal["quoted", "derived", "engineering_estimate", "memory_unverified"]
+
+#: What can be compared at a moment, or (`minute`) the moment at which something happens.
+QuantityName = Literal[
+    "temperature_c",
+    "minute",
+    "success_rate",
+    "traffic_ratio",
+    "waiting_requests",
+    "response_seconds",
+    "heat_mw",
+    "cooling_mw",
+    "cooling_capacity_mw",
+]
+EventName = Literal[
+    "temperature_above",
+    "temperature_below",
+    "shutdown",
+    "restored",
+    "cooling_short",
+    "standby_cooling",
+    "utilisation_above",
+    "traffic_ratio_above",
+    "load_ratio_above",
+    "timeouts",
+    "success_below",
+    "success_above",
+    "pool_exhausted",
+    "service_overloaded",
+    "queue_full",
+    "queue_below",
+    "alarm",
+    "first_action",
+    "emergency_ordered",
+    "emergency_capacity",
+]
+#: What a subject names.
+SubjectKind = Literal["cluster", "plant", "service", "offer", "tiers", "nothing"]
+
+
+class QuantityTerms(Entity):
+    """What a quantity is of, how near the replay should come, and what can be observed."""
+
+    subject: SubjectKind = "nothing"
+    """What its subject names; tiers may be several, none meaning all."""
+    tolerance: PositiveAmount | None = None
+    """Largest difference that counts as agreement, unless the milestone has its own."""
+    least: Number = 0.0
+    """Smallest value that can be observed."""
+    most: Number = LARGEST
+    """Largest value that can be observed."""
+
+
+class EventTerms(Entity):
+    """What an event is of, and whether it has a threshold."""
+
+    subject: SubjectKind = "nothing"
+    """What its subject names."""
+    threshold: Flag = False
+    """Whether it happens at a threshold."""
+
+
+QUANTITIES: dict[str, QuantityTerms] = {
+    "temperature_c": QuantityTerms(subject="cluster", tolerance=2.0, least=-90.0, most=200.0),
+    "minute": QuantityTerms(tolerance=15.0),
+    "success_rate": QuantityTerms(subject="tiers", tolerance=0.15, most=1.0),
+    "traffic_ratio": QuantityTerms(subject="cluster"),
+    "waiting_requests": QuantityTerms(),
+    "response_seconds": QuantityTerms(),
+    "heat_mw": QuantityTerms(subject="cluster"),
+    "cooling_mw": QuantityTerms(subject="cluster"),
+    "cooling_capacity_mw": QuantityTerms(subject="plant"),
+}
+EVENTS: dict[str, EventTerms] = {
+    "temperature_above": EventTerms(subject="cluster", threshold=True),
+    "temperature_below": EventTerms(subject="cluster", threshold=True),
+    "shutdown": EventTerms(subject="cluster"),
+    "restored": EventTerms(subject="cluster"),
+    "cooling_short": EventTerms(subject="plant"),
+    "standby_cooling": EventTerms(subject="plant"),
+    "utilisation_above": EventTerms(subject="cluster", threshold=True),
+    "traffic_ratio_above": EventTerms(subject="cluster", threshold=True),
+    "load_ratio_above": EventTerms(subject="cluster", threshold=True),
+    "timeouts": EventTerms(),
+    "success_below": EventTerms(subject="tiers", threshold=True),
+    "success_above": EventTerms(subject="tiers", threshold=True),
+    "pool_exhausted": EventTerms(subject="service"),
+    "service_overloaded": EventTerms(subject="service"),
+    "queue_full": EventTerms(),
+    "queue_below": EventTerms(threshold=True),
+    "alarm": EventTerms(),
+    "first_action": EventTerms(),
+    "emergency_ordered": EventTerms(),
+    "emergency_capacity": EventTerms(subject="offer"),
+}
+
+
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Milestone(Entity):
+    """One line of the record that the replay is compared with, or that it was given."""
+
+    time: Clock
+    """Time of day; a time before that of minute 0 is of the next day."""
+    what: Words
+    """What happened, in words."""
+    quantity: QuantityName = "minute"
+    """What was observed; none is needed for an action that the replay was given."""
+    subject: Annotated[tuple[Name, ...], BeforeValidator(_several)] = ()
+    """What it was observed of: a cluster, a plant, a service, an offer, or tiers."""
+    event: EventName | None = None
+    """With `minute`: what happens at that time."""
+    threshold: Number | None = None
+    """Value at which the event happens."""
+    after: Clock | None = None
+    """Time of day before which the event does not count."""
+    last: Flag = False
+    """Whether the last minute of the event counts instead of the first."""
+    observed: Number | None = None
+    """Value of the record; for `minute` it follows from the time."""
+    calibrated: Flag = False
+    """Whether a parameter was fitted to it."""
+    forced: Flag = False
+    """Whether it is a recorded action that the replay was given; it is not scored."""
+    tolerance: PositiveAmount | None = None
+    """Largest difference that counts as agreement; none means that of the quantity."""
+    confidence: Confidence | None = None
+    """How sure the figure is; none means as sure as the incident."""
+    note: Text = ""
+    """Where the record contradicts itself, or what the replay cannot know."""
+
+    @property
+    def agreement(self) -> float | None:
+        """Largest difference that counts as agreement; None if there is nothing to score."""
+        if self.forced:
+            return None
+        return self.tolerance or QUANTITIES[self.quantity].tolerance
+
+
+class Calibrated(Entity):
+    """A parameter that was fitted to milestones, with the range that physics leaves it."""
+
+    parameter: Words
+    """Dotted path in the model; `*` stands for every entry."""
+    value: Number
+    """Value in use."""
+    unit: Words
+    """Its unit."""
+    low: Number
+    """Least value that is physically possible."""
+    high: Number
+    """Largest value that is physically possible."""
+    against: tuple[Clock, ...] = Field(min_length=1)
+    """Times of the milestones it was fitted to."""
+    why: Text = ""
+    """Where the range comes from."""
+
+
+class Incident(Entity):
+    """A recorded incident."""
+
+    title: Words
+    """What it was, for people."""
+    source: Words
+    """Where the record comes from."""
+    confidence: Confidence
+    """How sure the record is."""
+    model: Words
+    """Shipped model, or a model file, relative to this one."""
+    set: tuple[Words, ...] = ()
+    """`path=value` settings: how the model differs from the day."""
+    clock: Clock
+    """Time of day of minute 0."""
+    time_zone: Text = ""
+    """Time zone of the times, for people."""
+    scenario: Scenario
+    """What failed, and how people and automation reacted."""
+    calibrated: tuple[Calibrated, ...] = Field(default=(), max_length=MOST_CALIBRATED)
+    """Parameters fitted to the record."""
+    milestones: tuple[Milestone, ...] = Field(min_length=1)
+    """What the replay is compared with."""
+
+    def minute(self, time: str) -> int:
+        """Minutes from minute 0 to a time of day."""
+        return minutes_between(self.clock, time)
+
+
+def minutes_between(start: str, time: str) -> int:
+    """Minutes from one time of day to another, which is never the earlier one.
+
+    >>> minutes_between("16:05", "16:30"), minutes_between("23:50", "00:10")
+    (25, 20)
+    >>> minutes_between("08:41", "09:00 +1")
+    1459
+    """
+    minutes = _of_day(time) - _of_day(start)
+    return minutes if minutes >= 0 else minutes + MINUTES_PER_DAY
+
+
+def _of_day(time: str) -> int:
+    clock, _, days = time.partition(" +")
+    hours, minutes = clock.split(":")
+    return int(days or 0) * MINUTES_PER_DAY + int(hours) * 60 + int(minutes)
+
+
+def clock_at(start: str, minute: float) -> str:
+    """Time of day some minutes after a start, without the day.
+
+    >>> clock_at("23:50", 20)
+    '00:10'
+    """
+    hours, minutes = divmod((_of_day(start) + round(minute)) % MINUTES_PER_DAY, 60)
+    return f"{hours:02d}:{minutes:02d}"

@@ -1,0 +1,233 @@
+"""Reading out of a simulation what a record states: values at a moment, moments of events.
+
+The first scenario of a simulation is read; T minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from planner.simulation.conditions import Bools, Floats
+from planner.simulation.state import History
+from planner.simulation.world import World
+
+#: Below this a requirement is met within rounding.
+ROUNDING = 1e-9
+Subject = tuple[str, ...]
+
+
+def _cluster(world: World, subject: Subject) -> int:
+    return world.clusters.names.index(subject[0])
+
+
+def _plant(world: World, subject: Subject) -> int:
+    return world.plants.names.index(subject[0])
+
+
+def _service(world: World, subject: Subject) -> int:
+    return world.services.names.index(subject[0])
+
+
+def _temperature(world: World, history: History, subject: Subject) -> Floats:
+    """Temperature of a cluster, °C."""
+    values: Floats = history.temperature_c[:, 0, _cluster(world, subject)]
+    return values
+
+
+def _heat(world: World, history: History, subject: Subject) -> Floats:
+    """Heat of a cluster, MW."""
+    values: Floats = history.heat_mw[:, 0, _cluster(world, subject)]
+    return values
+
+
+def _cooling(world: World, history: History, subject: Subject) -> Floats:
+    """Heat carried away from a cluster, MW."""
+    values: Floats = history.cooling_mw[:, 0, _cluster(world, subject)]
+    return values
+
+
+def _cooling_capacity(world: World, history: History, subject: Subject) -> Floats:
+    """Heat that a plant could carry away, MW."""
+    values: Floats = history.cooling_capacity_mw[:, 0, _plant(world, subject)]
+    return values
+
+
+def _success_rate(world: World, history: History, subject: Subject) -> Floats:
+    """Requests that succeed over new requests, at most 1, of some tiers (none named: of all)."""
+    names = world.tiers.names
+    tiers = [names.index(name) for name in subject or names]
+    fresh = history.demand_rps[:, 0, tiers].sum(axis=1)
+    served = history.served_rps[:, 0, tiers].sum(axis=1)
+    rate = np.divide(served, fresh, out=np.ones_like(fresh), where=fresh > ROUNDING)
+    return np.minimum(rate, 1.0)
+
+
+def _traffic_ratio(world: World, history: History, subject: Subject) -> Floats:
+    """Requests that want into a cluster over its load at minute 0; NaN if that was nothing."""
+    cluster = _cluster(world, subject)
+    usual = float(history.load_rps[0, 0, cluster])
+    wanted: Floats = history.wanted_rps[:, 0, cluster]
+    return wanted / usual if usual > ROUNDING else np.full_like(wanted, np.nan)
+
+
+def _load_ratio(world: World, history: History, subject: Subject) -> Floats:
+    """Requests that a cluster was sent and took over those at minute 0; NaN if that was nothing."""
+    load: Floats = history.load_rps[:, 0, _cluster(world, subject)]
+    return load / load[0] if load[0] > ROUNDING else np.full_like(load, np.nan)
+
+
+def _waiting(world: World, history: History, subject: Subject) -> Floats:  # noqa: ARG001
+    """Requests in the queue."""
+    values: Floats = history.waiting[:, 0]
+    return values
+
+
+def _response(world: World, history: History, subject: Subject) -> Floats:  # noqa: ARG001
+    """Time that a request takes, queue and work, seconds."""
+    values: Floats = history.response_seconds[:, 0]
+    return values
+
+
+#: Course of each quantity, shape (T,).
+SERIES: dict[str, Callable[[World, History, Subject], Floats]] = {
+    "temperature_c": _temperature,
+    "success_rate": _success_rate,
+    "traffic_ratio": _traffic_ratio,
+    "waiting_requests": _waiting,
+    "response_seconds": _response,
+    "heat_mw": _heat,
+    "cooling_mw": _cooling,
+    "cooling_capacity_mw": _cooling_capacity,
+}
+
+
+def value_at(
+    world: World, history: History, quantity: str, subject: Subject, minute: int
+) -> float | None:
+    """Value of a quantity at a minute; None if it has none then."""
+    value = float(SERIES[quantity](world, history, subject)[minute])
+    return value if np.isfinite(value) else None
+
+
+# ------------------------------------------------------------------------------------------ events
+
+
+def _since(world: World, minute: float) -> Bools:
+    """True from a minute on."""
+    return np.arange(world.minutes) >= minute
+
+
+def _cooling_short(world: World, history: History, subject: Subject) -> Bools:
+    """Whether a cluster of a plant gets less cooling than it makes heat."""
+    served = world.plants.serves[_plant(world, subject)]
+    short = history.heat_mw[:, 0] > history.cooling_mw[:, 0] + ROUNDING
+    flags: Bools = (short & served).any(axis=1)
+    return flags
+
+
+def _standby_cooling(world: World, history: History, subject: Subject) -> Bools:
+    """Whether standby units of a plant have started, and there are any that work."""
+    units = world.units
+    mine = units.standby & (units.plant == _plant(world, subject))
+    started = np.arange(world.minutes)[:, None] >= history.standby_since[0] + units.start_minutes
+    working = world.conditions.units[world.interval[:, 0]] > 0
+    flags: Bools = (started & working & mine).any(axis=1)
+    return flags
+
+
+def _utilisation(world: World, history: History, subject: Subject) -> Floats:
+    """Load of a cluster over what it could serve with every powered GPU at its clock busy."""
+    cluster = _cluster(world, subject)
+    load: Floats = history.load_rps[:, 0, cluster]
+    full = history.capacity_rps[:, 0, cluster] / world.clusters.utilisation[cluster]
+    none = np.where(load > ROUNDING, np.inf, 0.0)
+    share: Floats = np.divide(load, full, out=none, where=full > ROUNDING)
+    return share
+
+
+def _off(world: World, history: History, subject: Subject) -> Bools:
+    """Whether a cluster is without power, by failure or by its own protection."""
+    values: Bools = history.off[:, 0, _cluster(world, subject)]
+    return values
+
+
+def _restored(world: World, history: History, subject: Subject) -> Bools:
+    """Whether a cluster that was off takes requests again."""
+    off = _off(world, history, subject)
+    was_off = np.concatenate([[False], np.logical_or.accumulate(off)[:-1]])
+    takes = history.capacity_rps[:, 0, _cluster(world, subject)] > ROUNDING
+    flags: Bools = was_off & ~off & takes
+    return flags
+
+
+def _pool(world: World, history: History, subject: Subject) -> Bools:
+    flags: Bools = history.pool_use[:, 0, _service(world, subject)] >= 1.0 - ROUNDING
+    return flags
+
+
+def _overload(world: World, history: History, subject: Subject) -> Bools:
+    flags: Bools = history.service_use[:, 0, _service(world, subject)] >= 1.0 - ROUNDING
+    return flags
+
+
+def _queue_full(world: World, history: History) -> Bools:
+    flags: Bools = history.waiting[:, 0] >= world.reaction.queue_limit[0] * 0.999
+    return flags & (history.waiting[:, 0] > 0)
+
+
+def _emergency_capacity(world: World, history: History, subject: Subject) -> Bools:
+    offer = len(world.clusters.names) + world.offers.names.index(subject[0])
+    flags: Bools = history.capacity_rps[:, 0, offer] > ROUNDING
+    return flags
+
+
+def _alarm(world: World) -> Bools:
+    course = world.courses[0]
+    first = min(event.at_minute for event in course.scenario.events)
+    return _since(world, first + course.operations.detection_minutes)
+
+
+Flags = Callable[[World, History, Subject, float], Bools]
+#: Whether each event is going on, minute by minute, shape (T,).
+FLAGS: dict[str, Flags] = {
+    "temperature_above": lambda w, h, s, x: _temperature(w, h, s) >= x,
+    "temperature_below": lambda w, h, s, x: _temperature(w, h, s) <= x,
+    "shutdown": lambda w, h, s, _: _off(w, h, s),
+    "restored": lambda w, h, s, _: _restored(w, h, s),
+    "cooling_short": lambda w, h, s, _: _cooling_short(w, h, s),
+    "standby_cooling": lambda w, h, s, _: _standby_cooling(w, h, s),
+    "utilisation_above": lambda w, h, s, x: _utilisation(w, h, s) >= x,
+    "traffic_ratio_above": lambda w, h, s, x: _traffic_ratio(w, h, s) >= x,
+    "load_ratio_above": lambda w, h, s, x: _load_ratio(w, h, s) >= x,
+    "timeouts": lambda _w, h, _s, _x: h.timed_out[:, 0] >= 1.0,
+    "success_below": lambda w, h, s, x: _success_rate(w, h, s) <= x + ROUNDING,
+    "success_above": lambda w, h, s, x: _success_rate(w, h, s) >= x - ROUNDING,
+    "pool_exhausted": lambda w, h, s, _: _pool(w, h, s),
+    "service_overloaded": lambda w, h, s, _: _overload(w, h, s),
+    "queue_full": lambda w, h, _s, _x: _queue_full(w, h),
+    "queue_below": lambda _w, h, _s, x: h.waiting[:, 0] <= x,
+    "alarm": lambda w, _h, _s, _x: _alarm(w),
+    "first_action": lambda w, _h, _s, _x: _since(w, w.reaction.reaction[0]),
+    "emergency_ordered": lambda w, h, _s, _x: _since(w, h.order_minute[0]),
+    "emergency_capacity": lambda w, h, s, _: _emergency_capacity(w, h, s),
+}
+
+
+def event_minute(
+    world: World,
+    history: History,
+    event: str,
+    subject: Subject,
+    threshold: float,
+    after: int = 0,
+    last: bool = False,
+) -> int | None:
+    """First (or last) minute from `after` on in which an event goes on; None if never.
+
+    A cluster that is off from minute 0 on, and the like, counts from minute 0.
+    """
+    flags = FLAGS[event](world, history, subject, threshold)
+    found = np.flatnonzero(flags[after:])
+    return after + int(found[-1 if last else 0]) if len(found) else None

@@ -1,0 +1,166 @@
+"""The condition of the infrastructure when some nodes have failed, worked out on the graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+import networkx as nx
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.graph import Dependencies, Graph, dependencies, node
+from planner.scenarios.demand import peak_hour
+
+#: Conditions kept for one graph.
+MOST_CONDITIONS = 2_000
+
+
+@dataclass(frozen=True)
+class Condition:
+    """State of the infrastructure during one interval of a scenario.
+
+    Parameters
+    ----------
+    clusters_down, plants_down, offers_down, tiers_down, services_down
+        Names that are down: lost, or without something they depend on.
+    plants_lost
+        Plants that are down for another reason than want of power.
+    replicas_down
+        Replicas that are down, those of a lost region included, by service, where not 0.
+    restarting
+        Unit types by (plant, unit type) that carry no heat because they tripped or were without
+        power and do not run again yet; none where their plant is an emergency plant.
+    lost_units
+        Units lost by (plant, unit type).
+    lost_largest
+        Number of largest units lost by plant.
+    ambient_rise_c
+        Degrees above the design ambient by region, where not 0.
+    demand_factor
+        Demand over normal demand by zone, where not 1.
+    power_mw
+        Power that the surviving feeds and generators carry, by region with feeds.
+    """
+
+    clusters_down: frozenset[str]
+    plants_down: frozenset[str]
+    offers_down: frozenset[str]
+    tiers_down: frozenset[str]
+    lost_units: Mapping[tuple[str, str], int]
+    lost_largest: Mapping[str, int]
+    ambient_rise_c: Mapping[str, float]
+    demand_factor: Mapping[str, float]
+    power_mw: Mapping[str, float]
+    restarting: frozenset[tuple[str, str]] = frozenset()
+    plants_lost: frozenset[str] = frozenset()
+    services_down: frozenset[str] = frozenset()
+    replicas_down: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A model with its graph, prepared once for the conditions of all its scenarios.
+
+    Parameters
+    ----------
+    model
+        Infrastructure.
+    depends
+        What takes what down; cooling is left out, because a cluster that loses its cooling is not
+        down: it heats up, and only then protects itself.
+    depends_without_power
+        The same without power.
+    places
+        Kind and name by node, for a replica the name of its service.
+    """
+
+    model: Model
+    depends: Dependencies
+    depends_without_power: Dependencies
+    places: Mapping[str, tuple[str, str]]
+    _known: dict[frozenset[str], Condition] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @cached_property
+    def peak_hour(self) -> float:
+        """Hour of the week with the largest demand."""
+        return float(peak_hour(self.model))
+
+    def condition(self, failed: frozenset[str]) -> Condition:
+        """Condition with some nodes failed and nothing else out of the ordinary."""
+        if failed not in self._known:
+            if len(self._known) >= MOST_CONDITIONS:
+                self._known.clear()
+            self._known[failed] = self._work_out(failed)
+        return self._known[failed]
+
+    def _work_out(self, failed: frozenset[str]) -> Condition:
+        down = self.depends.down_with(failed)
+        lost = self.depends_without_power.down_with(failed)
+        by_kind: dict[str, list[str]] = {}
+        for one in down:
+            kind, name = self.places[one]
+            by_kind.setdefault(kind, []).append(name)
+        return Condition(
+            clusters_down=frozenset(by_kind.get("cluster", ())),
+            plants_down=frozenset(by_kind.get("plant", ())),
+            offers_down=frozenset(by_kind.get("offer", ())),
+            tiers_down=frozenset(by_kind.get("tier", ())),
+            services_down=frozenset(by_kind.get("service", ())),
+            replicas_down=dict(Counter(sorted(by_kind.get("replica", ())))),
+            plants_lost=frozenset(
+                name for kind, name in (self.places[one] for one in lost) if kind == "plant"
+            ),
+            lost_units={},
+            lost_largest={},
+            ambient_rise_c={},
+            demand_factor={},
+            power_mw=_power(self.model, down),
+        )
+
+
+_SITES: WeakKeyDictionary[Graph, Site] = WeakKeyDictionary()
+
+
+def site_of(model: Model, graph: Graph) -> Site:
+    """Prepare a model; the same frozen graph with the same model is prepared once."""
+    known = _SITES.get(graph)
+    if known is not None and known.model is model:
+        return known
+    cools, power = frozenset({"cools"}), frozenset({"cools", "powers"})
+    places = {
+        one: (str(data["kind"]), str(data.get("service", data["name"])))
+        for one, data in graph.nodes(data=True)
+    }
+    site = Site(model, dependencies(graph, cools), dependencies(graph, power), places)
+    if nx.is_frozen(graph):
+        _SITES[graph] = site
+    return site
+
+
+def normal_condition(model: Model, graph: Graph) -> Condition:
+    """Condition with nothing failed."""
+    return site_of(model, graph).condition(frozenset())
+
+
+def _power(model: Model, down: frozenset[str]) -> dict[str, float]:
+    """Power of each region with feeds: surviving feeds, and generators in place of lost ones."""
+    power: dict[str, float] = {}
+    for name, feed in model.feeds.items():
+        if node("feed", name) not in down:
+            carried = feed.capacity_mw
+        elif feed.generator_mw and node("generator", name) not in down:
+            carried = feed.generator_mw
+        elif feed.ups_minutes and node("ups", name) not in down:
+            carried = feed.capacity_mw
+        else:
+            carried = 0.0
+        power[feed.region] = power.get(feed.region, 0.0) + carried
+    return {
+        region: min(carried, model.regions[region].power_limit_mw)
+        for region, carried in power.items()
+    }

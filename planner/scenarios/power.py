@@ -1,0 +1,132 @@
+"""What loses its power, what trips in a voltage sag, and what has to restart afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Event, NodeLoss, Sag
+from planner.infrastructure.fleet import running_units
+from planner.infrastructure.graph import node
+from planner.scenarios.condition import Site
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Minutes during which a unit type of a plant carries no heat though nothing of it is lost."""
+
+    from_minute: float
+    to_minute: float
+    plant: str
+    unit: str
+
+
+def node_losses(model: Model, events: tuple[Event, ...], minute: float) -> frozenset[str]:
+    """Nodes that losses have taken out at a minute, without what depends on them."""
+    failed: set[str] = set()
+    for event in events:
+        if isinstance(event, NodeLoss) and is_active(event, minute):
+            failed |= _lost_by(model, event, minute)
+    return frozenset(failed)
+
+
+def is_active(event: Event, minute: float) -> bool:
+    """Whether an event has begun and is not repaired yet."""
+    return event.at_minute <= minute < event.at_minute + event.repair_minutes
+
+
+def _lost_by(model: Model, event: NodeLoss, minute: float) -> set[str]:
+    """Nodes that an event takes out at a minute; batteries run out, generators start and stop."""
+    failed = {node(event.kind, event.name)}
+    if event.kind != "feed":
+        return failed
+    empty, runs, runs_out = _steps(model, event)
+    if minute >= empty:
+        failed.add(node("ups", event.name))
+    if not (event.generators_start and runs <= minute < runs_out):
+        failed.add(node("generator", event.name))
+    return failed
+
+
+def _steps(model: Model, event: NodeLoss) -> tuple[float, float, float]:
+    """Minutes at which batteries are empty, generators run, and these run out of fuel."""
+    feed, at = model.feeds[event.name], event.at_minute
+    runs = at + feed.generator_start_minutes
+    return at + feed.ups_minutes, runs, runs + feed.generator_hours * 60
+
+
+def feed_steps(model: Model, event: NodeLoss) -> set[float]:
+    """Minutes at which batteries or generators change what the loss of a feed takes out."""
+    end = event.at_minute + event.repair_minutes
+    return {step for step in _steps(model, event) if step < end}
+
+
+def sag_hits(site: Site, feeds: Iterable[str], failed: frozenset[str]) -> frozenset[str]:
+    """Clusters and plants that nothing but sagging feeds supplies, with some nodes failed.
+
+    A generator behind a sagging feed is no help: it stands still or takes minutes to start.
+    Batteries are, so clusters behind them are not hit.
+    """
+    sagging = {node(kind, feed) for feed in feeds for kind in ("feed", "generator")}
+    return site.depends.without_power(failed | sagging)
+
+
+def _hits(site: Site, events: tuple[Event, ...], sag: Sag) -> frozenset[str]:
+    together = (
+        one.feed for one in events if isinstance(one, Sag) and one.at_minute == sag.at_minute
+    )
+    return sag_hits(site, together, node_losses(site.model, events, sag.at_minute))
+
+
+def sagging_clusters(site: Site, events: tuple[Event, ...], minute: float) -> frozenset[str]:
+    """Nodes of clusters that a sag has switched off: they have neither batteries nor other feeds.
+
+    They are back with the repair of the sag, when people have restarted what tripped.
+    """
+    sags = [one for one in events if isinstance(one, Sag) and is_active(one, minute)]
+    return frozenset(
+        hit for sag in sags for hit in _hits(site, events, sag) if site.places[hit][0] == "cluster"
+    )
+
+
+def hit_units(site: Site, hits: frozenset[str]) -> list[tuple[str, str]]:
+    """Unit types by (plant, unit type) that stop when nodes lose power: those that run."""
+    plants = sorted(name for kind, name in (site.places[hit] for hit in hits) if kind == "plant")
+    return [(plant, unit) for plant in plants for unit in running_units(site.model, plant)]
+
+
+def restarts(site: Site, events: tuple[Event, ...]) -> tuple[Restart, ...]:
+    """All restarts of a scenario, those of length 0 left out.
+
+    After a sag units restart when it is repaired, after want of power when that returns;
+    ``restart_minutes`` of the unit come on top.
+    """
+    found: list[Restart] = []
+    for sag in events:
+        if isinstance(sag, Sag):
+            back = sag.at_minute + sag.repair_minutes
+            for plant, unit in hit_units(site, _hits(site, events, sag)):
+                wait = site.model.cooling_units[unit].restart_minutes
+                found.append(Restart(sag.at_minute, back + wait, plant, unit))
+    for minute, nodes in _power_returns(site, events):
+        for plant, unit in hit_units(site, nodes):
+            wait = site.model.cooling_units[unit].restart_minutes
+            if wait:
+                found.append(Restart(minute, minute + wait, plant, unit))
+    return tuple(found)
+
+
+def _power_returns(site: Site, events: tuple[Event, ...]) -> Iterable[tuple[float, frozenset[str]]]:
+    """Minutes at which nodes have power again that had none before."""
+    losses = tuple(one for one in events if isinstance(one, NodeLoss) and one.kind == "feed")
+    minutes = {one.at_minute + one.repair_minutes for one in losses}
+    minutes = minutes.union(*({one.at_minute} | feed_steps(site.model, one) for one in losses))
+    dark = {
+        minute: site.depends.without_power(node_losses(site.model, losses, minute))
+        for minute in sorted(minutes)
+    }
+    for before, minute in pairwise(dark):
+        if dark[before] - dark[minute]:
+            yield minute, dark[before] - dark[minute]

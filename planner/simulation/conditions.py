@@ -1,0 +1,240 @@
+"""What holds in each interval of the scenarios, as arrays.
+
+Axes: I conditions, C clusters, P plants, U unit types of plants, X services with a limit, K tiers,
+V offers, R regions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import (
+    Fleet,
+    cooling_power_mw_per_mw,
+    plant_units,
+    unit_mw,
+)
+from planner.laws.heat import heat_at_utilisation_mw
+from planner.scenarios.course import Condition
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What holds in each interval.
+
+    Parameters
+    ----------
+    cluster_up
+        Shape (I, C).
+    units
+        Units that could carry heat if started, shape (I, U).
+    rise_c
+        Degrees above the usual ambient, shape (I, R).
+    buffer_up
+        Whether the chilled-water tank of a plant can be used, shape (I, P).
+    offer_up
+        Shape (I, V).
+    tier_up
+        Shape (I, K).
+    power_share
+        Share of the full heat of a region that its power allows, shape (I, C).
+    service_rps, connections
+        Limits of services, infinite where there is none, shape (I, X).
+    weights
+        Share of the requests of a tier that pass a service, shape (I, K, X).
+    """
+
+    cluster_up: Bools
+    units: Floats
+    rise_c: Floats
+    buffer_up: Bools
+    offer_up: Bools
+    tier_up: Bools
+    power_share: Floats
+    service_rps: Floats
+    connections: Floats
+    weights: Floats
+
+    def and_also(self, other: Conditions) -> Conditions:
+        """Conditions of both, those of the other last."""
+        return Conditions(
+            *(
+                np.concatenate([getattr(self, field.name), getattr(other, field.name)])
+                for field in fields(self)
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Stacker:
+    """Turns conditions into arrays for one model and fleet."""
+
+    model: Model
+    fleet: Fleet
+    tiers: tuple[str, ...]
+    normal: Condition
+
+    @cached_property
+    def units(self) -> tuple[tuple[str, str], ...]:
+        """(plant, unit type) along axis U."""
+        return tuple((p, u) for p in self.model.plants for u in plant_units(self.model, p))
+
+    @cached_property
+    def services(self) -> tuple[str, ...]:
+        """Services with a capacity or a pool, along axis X."""
+        return tuple(
+            name
+            for name, service in self.model.services.items()
+            if service.capacity_rps is not None or service.connections is not None
+        )
+
+    def stack(self, conditions: Sequence[Condition]) -> Conditions:
+        """Arrays of conditions, one row each."""
+        model = self.model
+        limits = [self._limits(one) for one in conditions]
+        width = len(self.services)
+        return Conditions(
+            cluster_up=_up(list(model.clusters), [one.clusters_down for one in conditions]),
+            units=np.array([self._units(one) for one in conditions]).reshape(
+                len(conditions), len(self.units)
+            ),
+            rise_c=np.array(
+                [[one.ambient_rise_c.get(r, 0.0) for r in model.regions] for one in conditions]
+            ),
+            buffer_up=_up(list(model.plants), [one.plants_lost for one in conditions]),
+            offer_up=_up(list(model.offers), [one.offers_down for one in conditions]),
+            tier_up=_up(list(self.tiers), [one.tiers_down for one in conditions]),
+            power_share=np.array([self._power_share(one) for one in conditions]),
+            service_rps=np.array([one[0] for one in limits]).reshape(len(conditions), width),
+            connections=np.array([one[1] for one in limits]).reshape(len(conditions), width),
+            weights=np.array([one[2] for one in limits]).reshape(len(conditions), len(self.tiers), width),
+        )
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str], int]:
+        return {key: index for index, key in enumerate(self.units)}
+
+    @cached_property
+    def _every_unit(self) -> Floats:
+        return np.array([self.fleet.units[p][u] for p, u in self.units], dtype=float)
+
+    def _units(self, condition: Condition) -> Floats:
+        counts = self._every_unit.copy()
+        for plant, unit in condition.restarting:
+            counts[self._places[plant, unit]] = 0.0
+        hit = {plant for plant, _ in condition.lost_units} | set(condition.lost_largest)
+        for plant in hit | condition.plants_down:
+            left = surviving_units(self.model, self.fleet, condition, plant)
+            for unit in plant_units(self.model, plant):
+                counts[self._places[plant, unit]] = left.get(unit, 0)
+        return counts
+
+    @cached_property
+    def _heat(self) -> Floats:
+        """Heat of each cluster at its utilisation limit, MW."""
+        return np.array(
+            [
+                heat_at_utilisation_mw(
+                    self.model.gpus[entry.gpu].power_mw,
+                    self.model.gpus[entry.gpu].static_share,
+                    self.fleet.gpus[name],
+                    entry.max_utilisation,
+                )
+                for name, entry in self.model.clusters.items()
+            ]
+        )
+
+    def _power_share(self, condition: Condition) -> Floats:
+        """Share of a cluster's heat at its utilisation limit that its region's power allows."""
+        share = np.ones(len(self._heat))
+        regions = [cluster.region for cluster in self.model.clusters.values()]
+        for region, power in condition.power_mw.items():
+            here = np.array([one == region for one in regions])
+            total = self._heat[here].sum()
+            if power == self.normal.power_mw.get(region) or total <= 0:
+                continue
+            hungriest = cooling_power_mw_per_mw(self.model, region, ("primary", "emergency"))
+            share[here] = min(1.0, power / ((1 + hungriest) * total))
+        return share
+
+    def _limits(self, condition: Condition) -> tuple[list[float], list[float], list[list[float]]]:
+        """Capacity and connections of services, and who passes them."""
+        if not self.services:
+            return [], [], [[] for _ in self.tiers]
+        capacity, connections = [], []
+        for name in self.services:
+            service = self.model.services[name]
+            lost = condition.services_down & set(service.degrades_without)
+            scale = service.degraded_share ** len(lost) * (name not in condition.services_down)
+            if service.replicas:
+                replicas = sum(service.replicas.values())
+                scale *= replicas - condition.replicas_down.get(name, 0)
+            capacity.append(np.inf if service.capacity_rps is None else service.capacity_rps * scale)
+            connections.append(
+                np.inf if service.connections is None else service.connections * scale
+            )
+        weights = [self._weights(tier, condition) for tier in self.tiers]
+        return capacity, connections, weights
+
+    def _weights(self, tier: str, condition: Condition) -> list[float]:
+        """Share of a tier's requests that pass each service: alternatives that are up share."""
+        found: dict[str, float] = {}
+        entry = self.model.tiers[tier].entry
+        waiting = [] if entry is None else [(entry, 1.0)]
+        while waiting:
+            name, share = waiting.pop()
+            if share <= found.get(name, 0.0):
+                continue
+            found[name] = share
+            service = self.model.services[name]
+            waiting += [(other, share) for other in service.depends_on]
+            up = [other for other in service.any_of if other not in condition.services_down]
+            waiting += [(other, share / len(up)) for other in up]
+        return [found.get(name, 0.0) for name in self.services]
+
+
+def _up(names: list[str], down: list[frozenset[str]]) -> Bools:
+    """Whether each name is up in each condition, shape (conditions, names)."""
+    up = np.ones((len(down), len(names)), dtype=bool)
+    places = {name: index for index, name in enumerate(names)}
+    for row, some in enumerate(down):
+        up[row, [places[name] for name in some]] = False
+    return up
+
+
+def surviving_units(
+    model: Model, fleet: Fleet, condition: Condition, plant: str
+) -> dict[str, int]:
+    """Units of each type of a plant with what a condition takes away.
+
+    Named units go first, then the largest of those left; among equals running units go first. Units
+    that restart are away as well, but do not take the place of lost ones.
+    """
+    if plant in condition.plants_down:
+        return {}
+    counts = dict(fleet.units[plant])
+    for (hit, unit), lost in condition.lost_units.items():
+        if hit == plant:
+            counts[unit] = max(0, counts[unit] - lost)
+    rise = condition.ambient_rise_c.get(model.plants[plant].region, 0.0)
+    sizes = {unit: unit_mw(model, plant, unit, rise) for unit in counts}
+    remaining = condition.lost_largest.get(plant, 0)
+
+    def rank(unit: str) -> tuple[float, bool]:
+        return -sizes[unit], model.cooling_units[unit].mode == "standby"
+
+    for unit in sorted(counts, key=rank):
+        gone = min(remaining, counts[unit])
+        counts[unit] -= gone
+        remaining -= gone
+    return {unit: n * ((plant, unit) not in condition.restarting) for unit, n in counts.items()}

@@ -1,0 +1,247 @@
+"""What a simulation carries from minute to minute, and what it records.
+
+Axes as in `planner.simulation.world`; A attempts of a request, the first included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from planner.laws.traffic import serving_rps
+from planner.simulation.conditions import Bools, Conditions, Floats, Ints
+from planner.simulation.world import World
+
+
+@dataclass
+class State:
+    """State at the start of a minute; the first axis is scenarios unless said otherwise.
+
+    Attributes
+    ----------
+    conditions
+        Those of the world and those that clusters which switched themselves off have added.
+    extra
+        Row of `conditions` by (row of the world, clusters that switched themselves off).
+    temperature_c
+        GPU temperature, shape (S, C).
+    off, tripped
+        Clusters without power by failure or by their own protection; those of the latter that have
+        not gone through all phases of restoration since, shape (S, C).
+    phase, phase_minutes
+        Phase of restoration (past the last one in normal operation) and minutes in it, (S, C).
+    checking
+        Minutes of checks passed by clusters being brought back, NaN otherwise, shape (S, C).
+    cold_mj
+        Cold left in chilled-water tanks, shape (S, P).
+    cooling_short
+        Whether running units have ever fallen short of the heat a plant serves, shape (S, P).
+    standby_since
+        Minute at which the start signal was given, infinite before it, shape (S, U).
+    order_minute
+        Minute at which emergency capacity was ordered, infinite before it, shape (S,).
+    live
+        Waiting requests whose clients still wait, by the attempt they are, shape (S, Z, K, A).
+    stale
+        Waiting requests whose clients have timed out, shape (S, Z, K).
+    retrying
+        Clients that back off, by the attempt they will make, shape (S, Z, K, A − 1).
+    pool_rps
+        Requests per second that connection pools let through, shape (S, X).
+    error_share
+        Share of admitted requests that failed in the minute before, shape (S,).
+    response_seconds
+        Response time that 99 % of requests stayed below in the minute before, shape (S,).
+    short
+        Whether requests found no room in the minute before, shape (S,).
+    believed
+        Capacity of targets in recent minutes, newest first, shape (delay + 1, S, N).
+    frozen
+        Capacity that load balancers knew before the failure, shape (S, N).
+    """
+
+    conditions: Conditions
+    extra: dict[tuple[int, frozenset[str]], int]
+    temperature_c: Floats
+    off: Bools
+    tripped: Bools
+    phase: Ints
+    phase_minutes: Floats
+    checking: Floats
+    cold_mj: Floats
+    cooling_short: Bools
+    standby_since: Floats
+    order_minute: Floats
+    live: Floats
+    stale: Floats
+    retrying: Floats
+    pool_rps: Floats
+    error_share: Floats
+    response_seconds: Floats
+    short: Bools
+    believed: Floats
+    frozen: Floats
+
+
+def initial_state(world: World) -> State:
+    """State before the failure: everything up at its set point, nobody waits."""
+    scenarios, clusters = len(world.courses), len(world.clusters.names)
+    shape = (scenarios, clusters)
+    queue = (scenarios, len(world.model.zones), len(world.tiers.names))
+    attempts = world.tiers.retries.attempts
+    delay = int(world.reaction.failover.max(initial=0))
+    normal = serving_rps(world.clusters.gpus, world.clusters.rps, world.clusters.utilisation)
+    everything = np.concatenate([normal, np.zeros(len(world.offers.names))])
+    targets = (scenarios, len(everything))
+    return State(
+        conditions=world.conditions,
+        extra={},
+        temperature_c=np.broadcast_to(world.clusters.setpoint_c, shape).copy(),
+        off=np.zeros(shape, dtype=bool),
+        tripped=np.zeros(shape, dtype=bool),
+        phase=np.full(shape, len(world.restoration.minutes)),
+        phase_minutes=np.zeros(shape),
+        checking=np.full(shape, np.nan),
+        cold_mj=np.broadcast_to(
+            world.plants.buffer_mj, (scenarios, len(world.plants.names))
+        ).copy(),
+        cooling_short=np.zeros((scenarios, len(world.plants.names)), dtype=bool),
+        standby_since=np.full((scenarios, len(world.units.names)), np.inf),
+        order_minute=np.full(scenarios, np.inf),
+        live=np.zeros((*queue, attempts)),
+        stale=np.zeros(queue),
+        retrying=np.zeros((*queue, attempts - 1)),
+        pool_rps=np.full((scenarios, len(world.services.names)), np.inf),
+        error_share=np.zeros(scenarios),
+        response_seconds=np.zeros(scenarios),
+        short=np.zeros(scenarios, dtype=bool),
+        believed=np.broadcast_to(everything, (delay + 1, *targets)).copy(),
+        frozen=np.broadcast_to(everything, targets),
+    )
+
+
+@dataclass
+class History:
+    """Records of every minute; first axis minutes, second scenarios.
+
+    Attributes
+    ----------
+    demand_rps, attempts_rps, served_rps
+        New requests, requests with retries, and requests that succeed, by tier, shape (T, S, K).
+    temperature_c, clock, off, heat_mw, cooling_mw, powered_gpus
+        By cluster, shape (T, S, C).
+    load_rps, capacity_rps, believed_rps, wanted_rps
+        By target, shape (T, S, N). Load balancers act on the believed capacity; wanted are the load
+        and all requests turned away that could have come here.
+    cooling_capacity_mw
+        By plant, standby units included once started, shape (T, S, P).
+    service_use, pool_use
+        Requests over capacity and connections wanted over those there are, shape (T, S, X).
+    waiting, stale, retrying
+        Requests in the queue, those of them in vain, and clients backing off, shape (T, S).
+    shed, rejected, dropped, timed_out
+        Requests turned away by operators or for want of a service or room, by services and pools,
+        by a full queue, and those that timed out in it, shape (T, S).
+    wasted, purged
+        Requests served in vain, and those in vain taken out of the queue unserved, shape (T, S).
+    gave_up
+        Requests whose clients gave up for good, shape (T, S).
+    cold_mj
+        Cold in chilled-water tanks, shape (T, S, P).
+    emergency_usd
+        Spend, shape (T, S).
+    response_seconds
+        Response time that 99 % of requests stay below, shape (T, S).
+    phase
+        Phase of restoration, the number of phases in normal operation, shape (T, S, C).
+    order_minute, standby_since
+        Final values of the state.
+    """
+
+    demand_rps: Floats
+    attempts_rps: Floats
+    served_rps: Floats
+    temperature_c: Floats
+    clock: Floats
+    off: Bools
+    heat_mw: Floats
+    cooling_mw: Floats
+    powered_gpus: Floats
+    load_rps: Floats
+    capacity_rps: Floats
+    believed_rps: Floats
+    wanted_rps: Floats
+    cooling_capacity_mw: Floats
+    service_use: Floats
+    pool_use: Floats
+    waiting: Floats
+    stale: Floats
+    retrying: Floats
+    shed: Floats
+    rejected: Floats
+    dropped: Floats
+    timed_out: Floats
+    wasted: Floats
+    purged: Floats
+    gave_up: Floats
+    cold_mj: Floats
+    emergency_usd: Floats
+    response_seconds: Floats
+    phase: Ints
+    order_minute: Floats
+    standby_since: Floats
+
+    @classmethod
+    def empty(cls, world: World) -> History:
+        """Room for the records of all minutes."""
+        minutes, scenarios = world.minutes, len(world.courses)
+        widths = {
+            "K": len(world.tiers.names),
+            "C": len(world.clusters.names),
+            "N": len(world.clusters.names) + len(world.offers.names),
+            "P": len(world.plants.names),
+            "X": len(world.services.names),
+        }
+        records = {}
+        for axis, names in AXES.items():
+            shape = (minutes, scenarios, widths[axis]) if axis else (minutes, scenarios)
+            records |= {name: np.zeros(shape) for name in names}
+        records["off"] = records["off"].astype(bool)
+        records["phase"] = records["phase"].astype(np.int64)
+        return cls(**records, order_minute=np.empty(0), standby_since=np.empty(0))
+
+    def of(self, index: int) -> History:
+        """Records of one scenario, its axis kept."""
+        one = slice(index, index + 1)
+        values = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            values[field.name] = value[one] if field.name in FINAL else value[:, one]
+        return History(**values)
+
+
+#: Records by their axis after minutes and scenarios.
+AXES: dict[str, tuple[str, ...]] = {
+    "K": ("demand_rps", "attempts_rps", "served_rps"),
+    "C": ("temperature_c", "clock", "off", "heat_mw", "cooling_mw", "powered_gpus", "phase"),
+    "N": ("load_rps", "capacity_rps", "believed_rps", "wanted_rps"),
+    "P": ("cooling_capacity_mw", "cold_mj"),
+    "X": ("service_use", "pool_use"),
+    "": (
+        "waiting",
+        "stale",
+        "retrying",
+        "shed",
+        "rejected",
+        "dropped",
+        "timed_out",
+        "wasted",
+        "purged",
+        "gave_up",
+        "emergency_usd",
+        "response_seconds",
+    ),
+}
+#: Records that are final values of the state, without an axis of minutes.
+FINAL = ("order_minute", "standby_since")

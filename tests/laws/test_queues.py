@@ -1,0 +1,243 @@
+"""Waiting below capacity, and the backlog whose clients time out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from planner.laws.queues import (
+    QueueOutcome,
+    competing_queue,
+    erlang_c,
+    mean_wait_seconds,
+    p99_wait_seconds,
+    waiting_probability,
+)
+
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=200)
+Floats = NDArray[np.float64]
+LOADS = np.concatenate([np.linspace(0.1, 0.99, 90), [0.995, 0.999, 0.9999]])
+requests = st.one_of(st.just(0.0), st.floats(0.0, 1e8))
+patience = st.one_of(st.floats(0.01, 1e4), st.just(math.inf))
+
+
+def step(*amounts: float | Floats) -> QueueOutcome:
+    """One step of the queue from plain numbers or arrays."""
+    return competing_queue(*np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in amounts)))
+
+
+def several(
+    steps: int, live: Floats, stale: Floats, arriving: Floats, capacity: Floats, patience: float
+) -> QueueOutcome:
+    """One step cut into several."""
+    good, gone, wasted = np.zeros_like(live), np.zeros_like(live), np.zeros_like(live)
+    for _ in range(steps):
+        part = step(live, stale, arriving / steps, capacity / steps, patience * steps)
+        live, stale = part.live, part.stale
+        good, gone, wasted = good + part.good, gone + part.timed_out, wasted + part.wasted
+    return QueueOutcome(live, stale, good, gone, wasted)
+
+
+def random_queues(count: int = 4000) -> tuple[Floats, Floats, Floats, Floats]:
+    """Live, stale, arriving and capacity of queues with and without each of them."""
+    rng = np.random.default_rng(7)
+    before = rng.choice([0.0, 1.0], count, p=[0.3, 0.7]) * rng.uniform(0, 300, count)
+    share = rng.choice([1.0, 0.5, 0.1, 0.0], count)
+    arriving = rng.choice([0.0, 1.0], count, p=[0.2, 0.8]) * rng.uniform(0, 200, count)
+    capacity = rng.choice([0.0, 1.0], count, p=[0.1, 0.9]) * rng.uniform(0, 400, count)
+    return before * share, before * (1 - share), arriving, capacity
+
+
+class TestErlang:
+    def test_of_one_and_two_servers_has_a_closed_form(self) -> None:
+        for load in (0.0, 0.1, 0.5, 0.9, 0.999):
+            assert erlang_c(1, load) == pytest.approx(load, rel=1e-12)
+            assert erlang_c(2, load) == pytest.approx(2 * load**2 / (1 + load), rel=1e-12)
+
+    @pytest.mark.parametrize("servers", [3, 10, 40])
+    @pytest.mark.parametrize("load", [0.3, 0.8, 0.97])
+    def test_is_what_the_sum_of_states_gives(self, servers: int, load: float) -> None:
+        offered = servers * load
+        busy = offered**servers / math.factorial(servers) / (1 - load)
+        free = sum(offered**n / math.factorial(n) for n in range(servers))
+        assert erlang_c(servers, load) == pytest.approx(busy / (busy + free), rel=1e-12)
+
+    @pytest.mark.parametrize(("servers", "load"), [(0, 0.5), (5, 1.0), (5, -0.1), (5, math.nan)])
+    def test_refuses_what_has_no_steady_state(self, servers: int, load: float) -> None:
+        with pytest.raises(ValueError, match=r"servers >= 1 and load in \[0, 1\)"):
+            erlang_c(servers, load)
+
+
+class TestWaitingProbability:
+    @pytest.mark.parametrize(
+        ("servers", "bound"),
+        [
+            (1, 7e-4),
+            (2, 1.5e-4),
+            (3, 1.5e-4),
+            (5, 1.5e-4),
+            (10, 3e-5),
+            (100, 3e-5),
+            (1000, 3e-5),
+            (10_000, 3e-5),
+        ],
+    )
+    def test_errs_no_more_than_it_says(self, servers: int, bound: float) -> None:
+        loads = LOADS if servers < 10_000 else LOADS[-30::4]
+        exact = np.array([erlang_c(servers, float(load)) for load in loads])
+        law = waiting_probability(np.full_like(loads, servers), loads)
+        assert np.abs(law - exact).max() < bound
+
+    @PROPERTY
+    @given(st.floats(1.0, 1e6), st.floats(0.0, 0.9999), st.floats(0.0, 1.0), st.floats(1.0, 10.0))
+    def test_rises_with_load_and_falls_with_servers(
+        self, servers: float, load: float, towards: float, factor: float
+    ) -> None:
+        busier = load + towards * (1.0 - load)
+        counts = np.array([servers, servers, servers * factor])
+        same, more_load, more_servers = waiting_probability(counts, np.array([load, busier, load]))
+        # The error of the closed form may show in the last places.
+        assert 0.0 <= more_servers <= same + 1e-6
+        assert same <= more_load + 1e-6 <= 1.0 + 1e-6
+
+    def test_is_none_without_load_and_all_at_capacity(self) -> None:
+        law = waiting_probability(np.array([1.0, 9.0, 1e5]), np.array([[0.0], [1.0], [7.0]]))
+        assert law.tolist() == [[0.0] * 3, [1.0] * 3, [1.0] * 3]
+
+    def test_fewer_than_one_server_count_as_one(self) -> None:
+        few = waiting_probability(np.array([0.0, 0.3, 1.0]), np.array(0.6))
+        assert few[0] == few[1] == few[2]
+
+
+class TestWaits:
+    @pytest.mark.parametrize("law", [mean_wait_seconds, p99_wait_seconds])
+    def test_at_the_edges(self, law) -> None:
+        servers = np.array([5.0, 5.0, 5.0, 0.0, 0.0])
+        load = np.array([0.0, 1.0, 1.7, 0.5, 0.0])
+        waits = law(servers, load, np.array(3.0))
+        assert waits.tolist() == [0.0, math.inf, math.inf, math.inf, 0.0]
+
+    @PROPERTY
+    @given(st.floats(1.0, 1e5), st.floats(0.0, 0.999), st.floats(0.01, 100.0))
+    def test_scale_with_the_service_time(self, servers: float, load: float, seconds: float) -> None:
+        arrays = np.array([servers]), np.array([load])
+        for law in (mean_wait_seconds, p99_wait_seconds):
+            one, scaled = law(*arrays, np.array(1.0)), law(*arrays, np.array(seconds))
+            assert scaled == pytest.approx(seconds * one, rel=1e-12)
+
+    @PROPERTY
+    @given(st.floats(1.0, 1e5), st.floats(0.0, 0.999))
+    def test_one_in_a_hundred_waits_longer_than_the_99th_percentile(
+        self, servers: float, load: float
+    ) -> None:
+        arrays = np.array([servers]), np.array([load])
+        wait = p99_wait_seconds(*arrays, np.array(2.0))[0]
+        waits = waiting_probability(*arrays)[0]
+        longer = waits * math.exp(-servers * (1 - load) * wait / 2.0)
+        assert longer == pytest.approx(min(waits, 0.01), rel=1e-9)
+
+
+class TestCompetingQueue:
+    @PROPERTY
+    @given(requests, requests, requests, requests, patience)
+    def test_loses_and_invents_nothing(
+        self, live: float, stale: float, arriving: float, capacity: float, patience: float
+    ) -> None:
+        after = step(live, stale, arriving, capacity, patience)
+        there = live + stale + arriving
+        close = {"rel": 1e-12, "abs": 1e-12 * there}
+        for part in (after.live, after.stale, after.good, after.timed_out, after.wasted):
+            assert part >= 0.0
+        assert after.live + after.good + after.timed_out == pytest.approx(live + arriving, **close)
+        assert after.stale + after.wasted == pytest.approx(stale + after.timed_out, **close)
+        assert after.good + after.wasted == pytest.approx(min(capacity, there), **close)
+
+    @PROPERTY
+    @given(requests, requests, requests)
+    def test_patient_clients_all_get_good_answers(
+        self, live: float, arriving: float, capacity: float
+    ) -> None:
+        after = step(live, 0.0, arriving, capacity, math.inf)
+        served = min(capacity, live + arriving)
+        close = {"rel": 1e-9, "abs": 1e-8 * (live + arriving)}
+        assert after.good == pytest.approx(served, **close)
+        assert after.live == pytest.approx(live + arriving - served, **close)
+        assert after.timed_out == pytest.approx(0.0, abs=1e-8 * (live + arriving))
+
+    @PROPERTY
+    @given(requests, requests, st.floats(0.05, 100.0))
+    def test_without_service_clients_leave_exponentially(
+        self, live: float, stale: float, patience: float
+    ) -> None:
+        after = step(live, stale, 0.0, 0.0, patience)
+        assert after.live == pytest.approx(live * math.exp(-1 / patience), rel=1e-9, abs=1e-9)
+        assert after.live + after.stale == pytest.approx(live + stale)
+        assert after.good == after.wasted == 0.0
+
+    @PROPERTY
+    @given(st.floats(1.0, 1e6), st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.05, 100.0))
+    def test_is_exact_where_the_backlog_stays_as_it_is(
+        self, backlog: float, share: float, turnover: float, patience: float
+    ) -> None:
+        """Constant hazards: ``dQ/dt = a − (a/B + θ)·Q``."""
+        flow = 3.0 * turnover * backlog
+        after = step(share * backlog, (1 - share) * backlog, flow, flow, patience)
+        hazard = flow / backlog + 1 / patience
+        settled = flow / hazard
+        live = settled + (share * backlog - settled) * math.exp(-hazard)
+        assert after.live == pytest.approx(live, rel=1e-9, abs=1e-9 * backlog)
+        good = flow / backlog / hazard * (share * backlog + flow - live)
+        assert after.good == pytest.approx(good, rel=1e-9, abs=1e-9 * backlog)
+
+    def test_room_at_once_means_no_waiting(self) -> None:
+        after = step(0.0, 0.0, 80.0, 100.0, 0.1)
+        assert (after.good, after.timed_out, after.wasted) == (80.0, 0.0, 0.0)
+
+    def test_a_backlog_that_drains_sooner_loses_fewer(self) -> None:
+        after = step(100.0, 0.0, 0.0, np.array([100.0, 200.0, 1000.0, 1e12]), 1.0)
+        assert (after.live + after.stale).tolist() == [0.0] * 4
+        assert (np.diff(after.timed_out) < 0).all()
+        # Drained at a constant rate in the time t a backlog loses 1 − (1 − exp(−t))/t of it.
+        exact = [100 * (1 - (1 - math.exp(-t)) / t) for t in (1.0, 0.5, 0.1)]
+        assert after.timed_out[:3] == pytest.approx(exact, abs=3.6)
+        assert after.timed_out[3] == pytest.approx(0.0, abs=1e-6)
+
+    @pytest.mark.parametrize(
+        ("patience", "most", "mean"),
+        [(0.5, 0.07, 0.012), (1.0, 0.04, 0.007), (2.0, 0.025, 0.0035), (5.0, 0.01, 0.0015)],
+    )
+    def test_errs_no_more_than_it_says(self, patience: float, most: float, mean: float) -> None:
+        queues = random_queues()
+        there = np.maximum(sum(queues[:3]), 1e-9)
+        fine = several(256, *queues, patience)
+        errors = []
+        for steps in (1, 2):
+            law = several(steps, *queues, patience)
+            differences = np.abs(np.stack([law.live - fine.live, law.good - fine.good])) / there
+            errors.append((differences.max(), differences.mean()))
+        assert errors[0][0] < most
+        assert errors[0][1] < mean
+        assert errors[1][0] < 0.6 * errors[0][0]
+        assert errors[1][1] < 0.5 * errors[0][1]
+
+    @pytest.mark.parametrize("patience", [0.5, 2.0, 10.0])
+    @pytest.mark.parametrize("limit", [50.0, 400.0, 5000.0])
+    def test_settles_where_a_full_pool_is_served_in_vain(
+        self, patience: float, limit: float
+    ) -> None:
+        """Of a pool of L, held full by drops, Q = C·patience·(L − Q)/L are live."""
+        capacity = 100.0
+        live, stale = np.array(0.0), np.array(limit)
+        for _ in range(600):
+            after = step(live, stale, capacity, capacity, patience)
+            live, stale = after.live, after.stale
+        settled = capacity * patience * limit / (limit + capacity * patience)
+        assert settled == pytest.approx(capacity * patience * (limit - settled) / limit)
+        assert live == pytest.approx(settled, rel=1e-6)
+        assert live + stale == pytest.approx(limit)
+        assert after.good == pytest.approx(capacity * settled / limit, rel=1e-6)
