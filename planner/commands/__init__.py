@@ -28,11 +28,11 @@ Examples:
   plan optimize --set finance.emergency_budget_usd=20e6
   plan simulate chatgpt-2023 --scenario incident-2023
   plan simulate chatgpt-2023 --plan out/plan.json
-  plan replay chatgpt-2023 -o chart.png     a recorded incident against its record
+  plan replay chatgpt-2023 -o chart.png     an incident against its record
   plan check my-model.yaml                  all problems at once, with lines
 
 A model is a YAML file or the name of a shipped one (chatgpt-2023,
-chatgpt-2023-v2, tiny).
+chatgpt-2023-v2, azure-australia-east-2023, tiny).
 
 Exit codes: 0 done and survivable, 1 internal or solver error, 2 invalid
 input, 3 infeasible, 4 does not survive, 5 time limit reached with a plan.

@@ -18,7 +18,7 @@ from planner.errors import InputError, Problem
 from planner.infrastructure import checks
 from planner.infrastructure.catalogue import CATALOGUES, catalogue, shipped_models
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Heat, LargestUnitsLoss, NodeLoss, Surge, UnitLoss
+from planner.infrastructure.failures import Heat, LargestUnitsLoss, NodeLoss, Sag, Surge, UnitLoss
 from planner.infrastructure.fields import NAME_LENGTH, NAME_PATTERN
 from planner.infrastructure.source import (
     Columns,
@@ -53,7 +53,7 @@ NAME_RULE = "expected letters, digits, . _ @ -, starting with a letter or digit"
 #: Event of each kind.
 EVENTS: dict[str, type[BaseModel]] = {
     kind: event
-    for event in (UnitLoss, LargestUnitsLoss, NodeLoss, Heat, Surge)
+    for event in (UnitLoss, LargestUnitsLoss, NodeLoss, Sag, Heat, Surge)
     for kind in get_args(event.model_fields["kind"].annotation)
 }
 

@@ -6,6 +6,7 @@ Symbols: φ ``power_mw`` of a GPU, σ ``static_share``, q capacity of a unit, k 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -177,8 +178,8 @@ def share_cooling(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_
         Cooling by cluster, at most its need, shape (scenarios, clusters).
     """
     rest = need_mw.copy()
-    for plant in range(capacity_mw.shape[1]):
-        rest -= _carried(rest, capacity_mw[:, plant : plant + 1], serves[plant])
+    for plants, cools in _layers(serves.tobytes(), *serves.shape):
+        rest -= rest * (_met(rest, capacity_mw[:, plants], cools) @ cools)
     cooled: Floats = need_mw - rest
     return cooled
 
@@ -187,15 +188,35 @@ def carried_by_plant(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bo
     """The cooling of `share_cooling` by plant, shape (scenarios, plants, clusters)."""
     rest = need_mw.copy()
     carried = np.zeros((*capacity_mw.shape, need_mw.shape[1]))
-    for plant in range(capacity_mw.shape[1]):
-        carried[:, plant] = _carried(rest, capacity_mw[:, plant : plant + 1], serves[plant])
-        rest -= carried[:, plant]
+    for plants, cools in _layers(serves.tobytes(), *serves.shape):
+        met = _met(rest, capacity_mw[:, plants], cools)
+        carried[:, plants] = rest[:, None, :] * met[:, :, None] * cools
+        rest -= carried[:, plants].sum(axis=1)
     return carried
 
 
-def _carried(rest_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_]) -> Floats:
-    """Heat that one plant carries, in proportion to what is needed."""
-    wanted = rest_mw * serves
-    most = np.maximum(capacity_mw, wanted.sum(axis=1, keepdims=True))
-    carried: Floats = wanted * np.divide(capacity_mw, most, out=np.zeros_like(most), where=most > 0)
-    return carried
+def _met(rest_mw: Floats, capacity_mw: Floats, cools: Floats) -> Floats:
+    """Share of the heat before plants that they carry, shape (scenarios, plants)."""
+    wanted = rest_mw @ cools.T
+    most = np.maximum(capacity_mw, wanted)
+    met: Floats = np.divide(capacity_mw, most, out=np.zeros_like(most), where=most > 0)
+    return met
+
+
+@lru_cache(maxsize=256)
+def _layers(
+    serves: bytes, plants: int, clusters: int
+) -> tuple[tuple[NDArray[np.int64], Floats], ...]:
+    """Plants in layers: those of one layer share no cluster and come after those they share with.
+
+    Working through layers gives what working through plants one by one does, in a few operations.
+    """
+    matrix = np.frombuffer(serves, dtype=bool).reshape(plants, clusters)
+    layer = np.zeros(plants, dtype=np.int64)
+    for plant in range(plants):
+        before = [layer[other] for other in range(plant) if (matrix[other] & matrix[plant]).any()]
+        layer[plant] = 1 + max(before, default=-1)
+    return tuple(
+        (np.flatnonzero(layer == number), matrix[layer == number].astype(float))
+        for number in range(int(layer.max(initial=-1)) + 1)
+    )

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 SLOWEST = 0.01
 #: Backlog, as a share of the requests there were in a step, that counts as none.
 NEGLIGIBLE_SHARE = 1e-9
+#: Backlog that is rounding, small enough to leave room for a division.
+NEGLIGIBLE_BACKLOG = 1e-100
 
 
 def erlang_c(servers: int, load: float) -> float:
@@ -97,7 +99,7 @@ def waiting_probability(servers: Floats, load: Floats) -> Floats:
     series = density * (1.0 / 3.0 + alpha / (12.0 * np.sqrt(count)))
     fits = (1.0 + 1.0 / (12.0 * count)) * (np.sqrt(count) * _normal(alpha, density) - series)
     lost = density / (density + fits)
-    waits: Floats = np.minimum(1.0, lost / (1.0 - below_one * (1.0 - lost)))
+    waits: Floats = np.where(load < 1.0, lost / (1.0 - below_one * (1.0 - lost)), 1.0)
     return waits
 
 
@@ -210,8 +212,9 @@ def competing_queue(
     ``stale + timed_out = stale after + wasted`` to rounding; ``good + wasted = S``. Exact without
     time-outs, without arrivals and service, and where the backlog is constant; otherwise off by at
     most 4 % of the requests in the step where the patience is one step or more and 7 % where it is
-    half a step, in the mean by 0.7 % and 1.2 % (checked against 4096 steps in place of one). Two
-    half steps err by about half of that or less.
+    half a step, in the mean by 0.7 % and 1.2 % (checked against 4096 steps in place of one); two
+    half steps err by about half of that or less. At a tenth of a step it may be off by 16 %, in the
+    mean by 2 %.
 
     Sources: the equations are the fluid limit of M/M/c with random service and abandonment (W.
     Whitt, "Fluid models for multiserver queues with abandonments", Operations Research 54 (2006)
@@ -242,9 +245,8 @@ def competing_queue(
     exits = np.maximum(0.0, live + arriving - still)
     mean = 0.5 * (before + after) * _backlogged_share(before, after, arriving, capacity)
     pulls = served + leaving * mean
-    good = np.minimum(
-        served, exits * np.divide(served, pulls, out=np.zeros_like(pulls), where=pulls > 0)
-    )
+    answered = np.divide(served, pulls, out=np.zeros_like(pulls), where=pulls > 0)
+    good = np.minimum(served, exits * answered)
     return QueueOutcome(still, np.maximum(0.0, left - still), good, exits - good, served - good)
 
 
@@ -252,17 +254,13 @@ def _live_share(
     live: Floats, before: Floats, after: Floats, arriving: Floats, leaving: Floats
 ) -> Floats:
     """Live share of the backlog after a step; of no account where nothing is left."""
-    both = (before > 0) & (after > 0)
+    both = np.minimum(before, after) > NEGLIGIBLE_BACKLOG
     first, last = np.where(both, before, 1.0), np.where(both, after, 1.0)
     growth = np.log(last / first)
     change = last - first
-    # The series near 1 keeps digits that the quotient loses.
+    # Where the backlog hardly changes, the quotient would lose digits.
     level = np.abs(growth) < 1e-4
-    turns = np.where(
-        level,
-        2.0 / (first + last),
-        np.divide(growth, change, out=np.zeros_like(growth), where=~level),
-    )
+    turns = np.where(level, 2.0 / (first + last), growth / np.where(level, 1.0, change))
     memory = np.where(both, np.exp(-arriving * turns - leaving), 0.0)
     joining = arriving + leaving * 0.5 * (before + after)
     settled = np.divide(arriving, joining, out=np.ones_like(joining), where=joining > 0)

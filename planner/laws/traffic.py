@@ -6,6 +6,8 @@ Arrays have scenarios along their first axis.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -64,10 +66,15 @@ class Piece:
         Requests per second, shape (tiers of the piece, scenarios of the piece, zones).
     """
 
-    scenarios: Ints | slice
+    scenarios: Ints
     tiers: slice
     rank: int | Ints
     flow: Floats
+
+    def of(self, some: NDArray[np.bool_]) -> Piece:
+        """The flows of some of its scenarios."""
+        rank = self.rank if isinstance(self.rank, int) else self.rank[:, some]
+        return Piece(self.scenarios[some], self.tiers, rank, self.flow[:, some])
 
     def at_targets(self, values: Floats, routes: Routes) -> Floats:
         """Values of targets, shape (scenarios, targets), at the target of each flow."""
@@ -111,12 +118,17 @@ class Routing:
         numpy.ndarray
             Requests per second, shape (scenarios, zones, tiers).
         """
-        if (fits >= 1).all():
+        short = (fits < 1).any(axis=1)
+        if not short.any():
             return self.sent
-        served = np.zeros_like(self.sent)
+        served = self.sent.copy()
+        served[short] = 0.0
         for piece in self.pieces:
-            part = piece.flow * piece.at_targets(fits, routes)
-            served[piece.scenarios, :, piece.tiers] += part.transpose(1, 2, 0)
+            some = short[piece.scenarios]
+            if some.any():
+                one = piece.of(some)
+                part = one.flow * one.at_targets(fits, routes)
+                served[one.scenarios, :, one.tiers] += part.transpose(1, 2, 0)
         return served
 
 
@@ -148,24 +160,72 @@ def route(
         may.
     """
     by_tier = np.ascontiguousarray(demand.transpose(2, 0, 1))
-    every = slice(None)
-    room, pieces, contended = _fill(by_tier, capacity, routes, every, every, allowed)
-    ranks = len(pieces)
+    everyone = np.arange(len(demand))
+    room, pieces, contended = _fill(
+        by_tier, capacity, routes, slice(None), everyone, allowed, until_short=True
+    )
     # The order matters only where something ran short; all other scenarios are done.
-    for rows, fill in (
-        (np.flatnonzero(contended & by_priority), _fill_by_priority),
-        (np.flatnonzero(contended & ~by_priority), _fill_alike),
+    for short, fill in (
+        (contended & by_priority, _fill_by_priority),
+        (contended & ~by_priority, _fill_alike),
     ):
-        if len(rows):
-            for piece in pieces[:ranks]:
-                piece.flow[:, rows] = 0.0
+        if short.any():
+            for piece in pieces:
+                piece.flow[:, short[piece.scenarios]] = 0.0
+            rows = np.flatnonzero(short)
             may = None if allowed is None else allowed[:, rows]
             room[rows], more = fill(by_tier[:, rows], capacity[rows], routes, rows, may)
-            pieces += more
+            pieces = pieces + more
+            contended &= ~short
     sent = np.zeros_like(demand)
     for piece in pieces:
         sent[piece.scenarios, :, piece.tiers] += piece.flow.transpose(1, 2, 0)
     return Routing(tuple(pieces), sent, capacity - room)
+
+
+def deliver(
+    demand: Floats,
+    believed: Floats,
+    capacity: Floats,
+    routes: Routes,
+    by_priority: NDArray[np.bool_],
+    allowed: NDArray[np.bool_] | None = None,
+    compiled: bool = False,
+) -> tuple[Floats, Floats, Floats]:
+    """Route by what load balancers believe, and see what fits what is there.
+
+    Parameters
+    ----------
+    believed, capacity
+        Requests per second that each target is thought to take, and takes, (scenarios, targets).
+    compiled
+        Whether to use the compiled form of this law (`planner.laws.kernel`, needs Numba).
+
+    Returns
+    -------
+    numpy.ndarray
+        Requests sent to a target, shape (scenarios, zones, tiers).
+    numpy.ndarray
+        Those of them that fit it, same shape.
+    numpy.ndarray
+        What each target was sent, shape (scenarios, targets).
+    """
+    if compiled:
+        from planner.laws import kernel
+
+        sent, granted, load = kernel.deliver(
+            demand, believed, capacity, routes.order, by_priority, allowed
+        )
+        return sent, granted, load
+    routing = route(demand, believed, routes, by_priority, allowed)
+    fits = np.minimum(1.0, capacity / np.maximum(routing.load, NEGLIGIBLE_RPS))
+    return routing.sent, routing.served_at(fits, routes), routing.load
+
+
+@lru_cache(maxsize=1)
+def can_compile() -> bool:
+    """Whether Numba is installed."""
+    return find_spec("numba") is not None
 
 
 def _fill(
@@ -173,27 +233,44 @@ def _fill(
     capacity: Floats,
     routes: Routes,
     tiers: slice,
-    scenarios: Ints | slice,
+    scenarios: Ints,
     allowed: NDArray[np.bool_] | None,
+    until_short: bool = False,
 ) -> tuple[Floats, list[Piece], NDArray[np.bool_]]:
-    """Flows of tiers that come alike, rank by rank; room left, flows, whether a target ran full."""
-    rest, room = demand.copy(), capacity.copy()
-    pieces: list[Piece] = []
+    """Flows of tiers that come alike, rank by rank; room left, flows, whether a target ran full.
+
+    With ``until_short`` scenarios are left as they are as soon as a target runs full.
+    """
+    room, pieces = capacity.copy(), []
     contended = np.zeros(len(room), dtype=bool)
+    rest = demand.copy()
+    # A scenario takes part in a rank where a zone with requests left finds room at that rank.
+    open_to, wants = room > NEGLIGIBLE_RPS, rest > NEGLIGIBLE_RPS
     for rank in range(routes.order.shape[1]):
+        targets = routes.order[tiers, rank]
+        here = (open_to[:, targets] & (targets >= 0)).transpose(1, 0, 2) & wants
+        rows = np.flatnonzero(here.any(axis=(0, 2)))
+        if not len(rows):
+            continue
         leads = routes.incidence[tiers, rank]
-        wanting = rest @ leads
-        wanted = (wanting if allowed is None else wanting * allowed).sum(axis=0)
-        share = np.minimum(1.0, room / np.maximum(wanted, NEGLIGIBLE_RPS))
-        contended |= ((share < 1) & (capacity > NEGLIGIBLE_RPS)).any(axis=1)
-        granted = share if allowed is None else share * allowed
-        flow = rest * (granted @ leads.transpose(0, 2, 1))
-        pieces.append(Piece(scenarios, tiers, rank, flow))
-        rest -= flow
-        room = np.maximum(0.0, room - wanted * share)
-        open_to = (rest > NEGLIGIBLE_RPS).any(axis=(0, 2)) & (room > NEGLIGIBLE_RPS).any(axis=1)
-        if not open_to.any():
-            break
+        left, asking = room[rows], rest[:, rows]
+        wanting = asking @ leads
+        if allowed is not None:
+            wanting = wanting * allowed[:, rows]
+        wanted = wanting.sum(axis=0) if len(wanting) > 1 else wanting[0]
+        share = np.minimum(1.0, left / np.maximum(wanted, NEGLIGIBLE_RPS))
+        granted = share if allowed is None else share * allowed[:, rows]
+        flow = asking * (granted @ leads.transpose(0, 2, 1))
+        pieces.append(Piece(scenarios[rows], tiers, rank, flow))
+        left = np.maximum(0.0, left - wanted * share)
+        still_open = left > NEGLIGIBLE_RPS
+        short = (open_to[rows] & ~still_open).any(axis=1)
+        room[rows], open_to[rows] = left, still_open
+        asking = asking - flow
+        rest[:, rows], wants[:, rows] = asking, asking > NEGLIGIBLE_RPS
+        contended[rows] |= short
+        if until_short:
+            wants[:, rows[short]] = False
     return room, pieces, contended
 
 
@@ -325,4 +402,3 @@ def served_fraction(served: Floats, demand: Floats) -> Floats:
         served, demand, out=np.ones_like(demand), where=demand > NEGLIGIBLE_RPS
     )
     return fraction
-

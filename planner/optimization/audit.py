@@ -207,5 +207,6 @@ def _check_ride_through(
         allowed = (entry.throttle_c - entry.setpoint_c) * capacitance_mj_per_k(
             entry.capacitance_mj_per_k_per_mw, gpu.power_mw, solution.fleet.gpus[cluster]
         )
+        allowed += case.buffer_mj(scenario, cluster)
         if exceeds(megajoules, allowed):
             yield f"{scenario}: {cluster} stores {megajoules:.1f} MJ, {allowed:.1f} allowed"

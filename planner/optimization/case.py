@@ -160,12 +160,15 @@ class Case:
         """Clusters of a region."""
         return tuple(n for n, c in self.model.clusters.items() if c.region == region)
 
-    def buffer_mj(self, cluster: str, lost: frozenset[str]) -> float:
-        """Heat that the tanks of a cluster's plants take up for it, but those of plants lost, MJ.
+    def buffer_mj(self, scenario: str, cluster: str) -> float:
+        """Heat that the tanks of a cluster's plants take up before operators react, MJ.
 
-        Clusters on one tank share it in proportion to their heat with all GPUs they can hold. A
-        megawatt-hour is 3,600 MJ.
+        Not those of plants that are lost by then; want of power does not matter. Clusters on one
+        tank share it in proportion to their heat with all GPUs they can hold. A megawatt-hour is
+        3,600 MJ.
         """
+        stages = self.stages_by_scenario.get(scenario, ())
+        lost = {plant for one in stages if not one.reacted for plant in one.condition.plants_lost}
         total = 0.0
         for name in self.plants_of(cluster):
             plant = self.model.plants[name]

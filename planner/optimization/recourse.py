@@ -243,8 +243,7 @@ def _ride_through(programme: Programme, scenario: str, stages: list[Stage], clus
     allowed = (entry.throttle_c - entry.setpoint_c) * capacitance_mj_per_k(
         entry.capacitance_mj_per_k_per_mw, gpu.power_mw, gpus
     )
-    lost = frozenset[str]().union(*(stage.condition.plants_lost for stage in stages))
-    tank = case.buffer_mj(cluster, lost)
+    tank = case.buffer_mj(scenario, cluster)
     if tank:
         allowed = allowed + tank
     amount = gpu.power_mw * entry.max_gpus * stages[-1].end_minute * 60

@@ -19,10 +19,13 @@ from planner.infrastructure.fields import (
 MINUTES_PER_DAY = 24 * 60
 MOST_CALIBRATED = 4
 
+#: A time of day.
+START_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+Start = Annotated[str, Strict(), StringConstraints(pattern=START_PATTERN)]
 #: A time of day; ` +1` is the next day, and so on.
 CLOCK_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]( \+[1-7])?$"
 Clock = Annotated[str, Strict(), StringConstraints(pattern=CLOCK_PATTERN)]
-Words = Annotated[str, Strict(), StringConstraints(min_length=1), Text]
+Words = Annotated[Text, StringConstraints(min_length=1)]
 Number = Annotated[float, Strict(), Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Confidence = Literal["quoted", "derived", "engineering_estimate", "memory_unverified"]
 
@@ -47,7 +50,7 @@ EventName = Literal[
     "standby_cooling",
     "utilisation_above",
     "traffic_ratio_above",
-    "load_ratio_above",
+    "reroute",
     "timeouts",
     "success_below",
     "success_above",
@@ -106,7 +109,7 @@ EVENTS: dict[str, EventTerms] = {
     "standby_cooling": EventTerms(subject="plant"),
     "utilisation_above": EventTerms(subject="cluster", threshold=True),
     "traffic_ratio_above": EventTerms(subject="cluster", threshold=True),
-    "load_ratio_above": EventTerms(subject="cluster", threshold=True),
+    "reroute": EventTerms(subject="cluster"),
     "timeouts": EventTerms(),
     "success_below": EventTerms(subject="tiers", threshold=True),
     "success_above": EventTerms(subject="tiers", threshold=True),
@@ -197,7 +200,7 @@ class Incident(Entity):
     """Shipped model, or a model file, relative to this one."""
     set: tuple[Words, ...] = ()
     """`path=value` settings: how the model differs from the day."""
-    clock: Clock
+    clock: Start
     """Time of day of minute 0."""
     time_zone: Text = ""
     """Time zone of the times, for people."""

@@ -41,6 +41,7 @@ from planner.replay.incident import (
     CLOCK_PATTERN,
     EVENTS,
     QUANTITIES,
+    START_PATTERN,
     Calibrated,
     Incident,
     Milestone,
@@ -50,6 +51,8 @@ from planner.replay.incident import (
 
 FILE = "incident.yaml"
 SHOWN_LENGTH = 40
+#: Name of the inline scenario while it is checked as one of the model.
+SHADOW = "replayed"
 #: A model's own value and the one an incident states are the same number written twice.
 SAME = 1e-9
 
@@ -193,6 +196,8 @@ def _worded(document: Document, detail: ErrorDetails) -> tuple[Path_, str]:
 
 
 def _wrong_text(pattern: str, shown: str) -> str:
+    if pattern == START_PATTERN:
+        return f'expected a time of day such as "16:05", not {shown}'
     if pattern == CLOCK_PATTERN:
         return f'expected a time of day such as "16:05" ("01:05 +1" a day later), not {shown}'
     if pattern == NAME_PATTERN:
@@ -293,24 +298,28 @@ def _check(document: Document, model: Model, calibration: bool = True) -> None:
     """Complain about what does not fit the model, entry by entry, whatever else is wrong."""
     _check_scenario(document, model)
     clock = document.data.get("clock")
-    start = clock if isinstance(clock, str) and re.match(CLOCK_PATTERN, clock) else None
-    milestones = list(_valid(document, "milestones", Milestone))
-    for path, milestone in milestones:
+    start = clock if isinstance(clock, str) and re.match(START_PATTERN, clock) else None
+    for path, milestone in _valid(document, "milestones", Milestone):
         _check_milestone(document, path, milestone, model, start)
     if calibration:
-        _check_calibrated(document, model, [one for _, one in milestones])
+        _check_calibrated(document, model)
 
 
 def _valid[E: BaseModel](
     document: Document, section: str, kind: type[E]
 ) -> Iterator[tuple[Path_, E]]:
     """Entries of a list that are valid by themselves; the others were complained about."""
-    entries = document.data.get(section)
-    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+    for path, entry in _entries(document, section):
         try:
-            yield (section, index), kind.model_validate(entry)
+            yield path, kind.model_validate(entry)
         except ValidationError:
             continue
+
+
+def _entries(document: Document, section: str) -> Iterator[tuple[Path_, Any]]:
+    entries = document.data.get(section)
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        yield (section, index), entry
 
 
 def _check_scenario(document: Document, model: Model) -> None:
@@ -318,11 +327,10 @@ def _check_scenario(document: Document, model: Model) -> None:
     raw = document.data.get("scenario")
     if not isinstance(raw, dict):
         return
-    name = str(raw["name"])
     shadow = Document(
         {section: dict.fromkeys(getattr(model, section)) for section in SECTIONS}
-        | {"scenarios": {name: raw}},
-        {("scenarios", name, *path[1:]): place for path, place in _below(document, "scenario")},
+        | {"scenarios": {SHADOW: raw}},
+        {("scenarios", SHADOW, *path[1:]): place for path, place in _below(document, "scenario")},
     )
     shadow.places[()] = document.place(("scenario",))
     check_references(shadow)
@@ -334,14 +342,14 @@ def _check_scenario(document: Document, model: Model) -> None:
         # Nothing but the scenario is new; no standard is needed to replay it.
         check_sense(
             model.replace(
-                scenarios={name: scenario},
+                scenarios={SHADOW: scenario},
                 generators=Generators(),
                 standard={scenario.severity: ()},
             ),
             shadow,
         )
     for one in shadow.problems:
-        where = one.where.replace(f"scenarios.{name}", "scenario", 1)
+        where = one.where.replace(f"scenarios.{SHADOW}", "scenario", 1)
         document.problems.append(Problem(one.file, one.line, one.column, where, one.message))
 
 
@@ -430,10 +438,14 @@ def _check_time(
         document.complain((*path, "observed"), message)
 
 
-def _check_calibrated(document: Document, model: Model, milestones: list[Milestone]) -> None:
+def _check_calibrated(document: Document, model: Model) -> None:
     """Fitted values are those of the model, possible, and belong to milestones marked so."""
     data = model.model_dump(mode="json")
-    fitted = {one.time for one in milestones if one.calibrated}
+    fitted = {
+        str(entry.get("time")): path
+        for path, entry in _entries(document, "milestones")
+        if isinstance(entry, dict) and entry.get("calibrated") is True
+    }
     named: set[str] = set()
     for path, entry in _valid(document, "calibrated", Calibrated):
         named |= set(entry.against)
@@ -443,8 +455,8 @@ def _check_calibrated(document: Document, model: Model, milestones: list[Milesto
                 known = ", ".join(sorted(fitted)) or "none is"
                 message = f"no milestone at {time} is marked `calibrated` ({known})"
                 document.complain((*path, "against", index), message)
-    for path, milestone in _valid(document, "milestones", Milestone):
-        if milestone.calibrated and milestone.time not in named:
+    for time, path in fitted.items():
+        if time not in named:
             message = "no entry of `calibrated` was fitted against it"
             document.complain((*path, "calibrated"), message)
 

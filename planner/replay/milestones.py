@@ -72,12 +72,6 @@ def _traffic_ratio(world: World, history: History, subject: Subject) -> Floats:
     return wanted / usual if usual > ROUNDING else np.full_like(wanted, np.nan)
 
 
-def _load_ratio(world: World, history: History, subject: Subject) -> Floats:
-    """Requests that a cluster was sent and took over those at minute 0; NaN if that was nothing."""
-    load: Floats = history.load_rps[:, 0, _cluster(world, subject)]
-    return load / load[0] if load[0] > ROUNDING else np.full_like(load, np.nan)
-
-
 def _waiting(world: World, history: History, subject: Subject) -> Floats:  # noqa: ARG001
     """Requests in the queue."""
     values: Floats = history.waiting[:, 0]
@@ -162,6 +156,13 @@ def _restored(world: World, history: History, subject: Subject) -> Bools:
     return flags
 
 
+def _reroute(world: World, history: History, subject: Subject) -> Bools:
+    """Whether load balancers know of another capacity of a cluster than at minute 0."""
+    believed = history.believed_rps[:, 0, _cluster(world, subject)]
+    flags: Bools = np.abs(believed - believed[0]) > 1e-6 * believed[0]
+    return flags
+
+
 def _pool(world: World, history: History, subject: Subject) -> Bools:
     flags: Bools = history.pool_use[:, 0, _service(world, subject)] >= 1.0 - ROUNDING
     return flags
@@ -200,7 +201,7 @@ FLAGS: dict[str, Flags] = {
     "standby_cooling": lambda w, h, s, _: _standby_cooling(w, h, s),
     "utilisation_above": lambda w, h, s, x: _utilisation(w, h, s) >= x,
     "traffic_ratio_above": lambda w, h, s, x: _traffic_ratio(w, h, s) >= x,
-    "load_ratio_above": lambda w, h, s, x: _load_ratio(w, h, s) >= x,
+    "reroute": lambda w, h, s, _: _reroute(w, h, s),
     "timeouts": lambda _w, h, _s, _x: h.timed_out[:, 0] >= 1.0,
     "success_below": lambda w, h, s, x: _success_rate(w, h, s) <= x + ROUNDING,
     "success_above": lambda w, h, s, x: _success_rate(w, h, s) >= x - ROUNDING,

@@ -24,6 +24,12 @@ from planner.reporting.charts import Axis, Floats, Point, draw, nice_step
 from planner.reporting.terminal import _console, _table, print_json
 
 MISSING_EXTRA = "needs matplotlib, which is not installed: pip install 'resilience-planner[plots]'"
+CONFIDENCE = {
+    "quoted": "quoted",
+    "derived": "worked out",
+    "engineering_estimate": "judged",
+    "memory_unverified": "recalled, not verified",
+}
 #: Minutes between labels of the time axis.
 TIME_STEPS = (5, 10, 15, 30, 60, 120, 240, 480, 1440)
 PANEL_ROWS = 8
@@ -38,7 +44,7 @@ def _percent(value: float) -> str:
 
 def _requests(value: float) -> str:
     for unit, size in ((" M", 1e6), (" k", 1e3)):
-        if abs(value) >= size:
+        if abs(value) >= 0.99995 * size:  # 999,990 is 1.0 M, not 1000.0 k
             return f"{value / size:.1f}{unit}"
     return f"{value:.0f}"
 
@@ -50,9 +56,9 @@ WORDS: dict[str, Callable[[float], str]] = {
     "traffic_ratio": lambda x: f"{x:.1f} ×",
     "waiting_requests": _requests,
     "response_seconds": lambda x: f"{x:,.0f} s",
-    "heat_mw": lambda x: f"{x:.1f} MW",
-    "cooling_mw": lambda x: f"{x:.1f} MW",
-    "cooling_capacity_mw": lambda x: f"{x:.1f} MW",
+    "heat_mw": lambda x: f"{x:.2f} MW",
+    "cooling_mw": lambda x: f"{x:.2f} MW",
+    "cooling_capacity_mw": lambda x: f"{x:.2f} MW",
 }
 
 
@@ -97,7 +103,7 @@ def show_replay(replay: Replay, as_json: bool) -> None:
         print_json(replay_data(replay))
         return
     console, incident = _console(), replay.incident
-    sure = incident.confidence.replace("_", " ")
+    sure = CONFIDENCE[incident.confidence]
     console.print(f"[bold]{escape(incident.title)}[/bold]")
     console.print(escape(f"{replay.name} on model {replay.model}; record: {sure}."))
     if len(replay.overrides) > len(incident.set):
@@ -278,7 +284,10 @@ def _panel(
 
 
 def _axis_word(quantity: str) -> Callable[[float], str]:
-    return (lambda x: f"{x:.0f}") if quantity == "temperature_c" else WORDS[quantity]
+    """Shorter than in the table."""
+    if quantity == "temperature_c":
+        return lambda x: f"{x:.0f}"
+    return lambda x: WORDS[quantity](x).replace(".0 ", " ")
 
 
 def _end(replay: Replay) -> int:
@@ -447,9 +456,10 @@ def _draw_panel(replay: Replay, panel: Panel, ax: Any) -> None:
         if seen:
             ax.scatter(*zip(*seen, strict=True), marker=marker, c=colour, label=label,
                        edgecolors="black", zorder=3)  # fmt: skip
-    for reading in replay.readings:
-        if reading.milestone.forced:
-            ax.axvline(reading.minute, color="0.6", linestyle=":", linewidth=1)
+    given = sorted({one.minute for one in replay.readings if one.milestone.forced})
+    for index, minute in enumerate(given):
+        label = "_" if index else "recorded action"
+        ax.axvline(minute, color="0.6", linestyle=":", linewidth=1, label=label)
     ax.set_ylabel(_plain(panel.title))
     ax.yaxis.set_major_formatter(lambda value, _: panel.word(value))
     ax.grid(alpha=0.3)

@@ -36,8 +36,18 @@ from planner.simulation.world import World, build_world
 NEGLIGIBLE_MW = 1e-9
 
 
-def simulate(model: Model, fleet: Fleet, scenarios: tuple[Scenario, ...]) -> tuple[World, History]:
+def simulate(
+    model: Model,
+    fleet: Fleet,
+    scenarios: tuple[Scenario, ...],
+    only: frozenset[str] | None = None,
+) -> tuple[World, History]:
     """Simulate the cascade of every scenario on a fleet.
+
+    Parameters
+    ----------
+    only
+        Names of the records to keep; None keeps all.
 
     Returns
     -------
@@ -47,13 +57,13 @@ def simulate(model: Model, fleet: Fleet, scenarios: tuple[Scenario, ...]) -> tup
     graph = build_graph(model)
     courses = tuple(lay_out(model, graph, scenario) for scenario in scenarios)
     world = build_world(model, graph, fleet, courses)
-    return world, run(world)
+    return world, run(world, only)
 
 
-def run(world: World) -> History:
-    """Step a world through all its minutes."""
+def run(world: World, only: frozenset[str] | None = None) -> History:
+    """Step a world through all its minutes, recording everything or only some records."""
     state = initial_state(world)
-    history = History.empty(world)
+    history = History.empty(world, only)
     for minute in range(world.minutes):
         step(world, state, history, minute)
     history.order_minute = state.order_minute
@@ -79,14 +89,17 @@ def step(world: World, state: State, history: History, minute: int) -> None:
             world, load, powered, history.clock[minute], history.waiting[minute]
         )
     rented = load[:, len(world.clusters.names) :] / world.offers.rps_per_gpu
-    history.emergency_usd[minute] = rented @ world.offers.usd_per_gpu_minute
-    history.load_rps[minute] = load
-    history.capacity_rps[minute] = capacity
-    history.believed_rps[minute] = believed
-    history.powered_gpus[minute] = powered
-    history.cooling_capacity_mw[minute] = cooling_capacity
-    history.cold_mj[minute] = state.cold_mj
-    history.phase[minute] = state.phase
+    for name, values in {
+        "emergency_usd": rented @ world.offers.usd_per_gpu_minute,
+        "load_rps": load,
+        "capacity_rps": capacity,
+        "believed_rps": believed,
+        "powered_gpus": powered,
+        "cooling_capacity_mw": cooling_capacity,
+        "cold_mj": state.cold_mj,
+        "phase": state.phase,
+    }.items():
+        history.record(name, minute, values)
 
 
 def _conditions(world: World, state: State, minute: int) -> Ints:
@@ -163,7 +176,7 @@ def _capacity(
     """Requests per second that each target takes, (S, N)."""
     clusters, offers = world.clusters, world.offers
     clock = clock_share(state.temperature_c, clusters.throttle_c, clusters.shutdown_c)
-    history.clock[minute] = clock
+    history.record("clock", minute, clock)
     restored = restored_share(world, state)
     own = serving_rps(powered, clusters.rps, clusters.utilisation) * clock * restored * ~state.off
     ordering = np.isinf(state.order_minute) & state.short & (minute >= world.reaction.order)
@@ -190,9 +203,7 @@ def _believed(
     most = serving_rps(powered, clusters.rps, clusters.utilisation)
     known = np.where(left_on < full * (1 - 1e-9), most, np.inf)
     own = believed[:, : len(clusters.names)]
-    acted_on = np.concatenate(
-        [np.minimum(own, known), believed[:, len(clusters.names) :]], axis=1
-    )
+    acted_on = np.concatenate([np.minimum(own, known), believed[:, len(clusters.names) :]], axis=1)
     early = (minute < world.reaction.reroute)[:, None]
     return np.where(early, state.frozen, acted_on)
 
@@ -215,9 +226,9 @@ def _heat(
     cooling = share_cooling(heat + stored, cooling_capacity, serves)
     if world.plants.buffer_mj.any():
         cooling = cooling + _from_tanks(world, state, row, heat, cooling, cooling_capacity)
-    history.temperature_c[minute] = state.temperature_c
-    history.heat_mw[minute] = heat
-    history.cooling_mw[minute] = cooling
+    history.record("temperature_c", minute, state.temperature_c)
+    history.record("heat_mw", minute, heat)
+    history.record("cooling_mw", minute, cooling)
     state.temperature_c = temperature_after(
         state.temperature_c, heat, cooling, clusters.capacitance, clusters.setpoint_c, SECONDS
     )
@@ -275,4 +286,4 @@ def _protect(world: World, state: State, history: History, minute: int) -> None:
     state.checking[hot] = np.nan
     state.off |= hot
     state.tripped |= hot
-    history.off[minute] = state.off
+    history.record("off", minute, state.off)

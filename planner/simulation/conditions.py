@@ -117,7 +117,9 @@ class Stacker:
             power_share=np.array([self._power_share(one) for one in conditions]),
             service_rps=np.array([one[0] for one in limits]).reshape(len(conditions), width),
             connections=np.array([one[1] for one in limits]).reshape(len(conditions), width),
-            weights=np.array([one[2] for one in limits]).reshape(len(conditions), len(self.tiers), width),
+            weights=np.array([one[2] for one in limits]).reshape(
+                len(conditions), len(self.tiers), width
+            ),
         )
 
     @cached_property
@@ -179,7 +181,9 @@ class Stacker:
             if service.replicas:
                 replicas = sum(service.replicas.values())
                 scale *= replicas - condition.replicas_down.get(name, 0)
-            capacity.append(np.inf if service.capacity_rps is None else service.capacity_rps * scale)
+            capacity.append(
+                np.inf if service.capacity_rps is None else service.capacity_rps * scale
+            )
             connections.append(
                 np.inf if service.connections is None else service.connections * scale
             )
@@ -212,9 +216,7 @@ def _up(names: list[str], down: list[frozenset[str]]) -> Bools:
     return up
 
 
-def surviving_units(
-    model: Model, fleet: Fleet, condition: Condition, plant: str
-) -> dict[str, int]:
+def surviving_units(model: Model, fleet: Fleet, condition: Condition, plant: str) -> dict[str, int]:
     """Units of each type of a plant with what a condition takes away.
 
     Named units go first, then the largest of those left; among equals running units go first. Units

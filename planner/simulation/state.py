@@ -49,6 +49,8 @@ class State:
         Clients that back off, by the attempt they will make, shape (S, Z, K, A − 1).
     pool_rps
         Requests per second that connection pools let through, shape (S, X).
+    busy
+        Whether anybody waits or backs off, shape (S,).
     error_share
         Share of admitted requests that failed in the minute before, shape (S,).
     response_seconds
@@ -77,6 +79,7 @@ class State:
     stale: Floats
     retrying: Floats
     pool_rps: Floats
+    busy: Bools
     error_share: Floats
     response_seconds: Floats
     short: Bools
@@ -113,6 +116,7 @@ def initial_state(world: World) -> State:
         stale=np.zeros(queue),
         retrying=np.zeros((*queue, attempts - 1)),
         pool_rps=np.full((scenarios, len(world.services.names)), np.inf),
+        busy=np.zeros(scenarios, dtype=bool),
         error_share=np.zeros(scenarios),
         response_seconds=np.zeros(scenarios),
         short=np.zeros(scenarios, dtype=bool),
@@ -192,9 +196,17 @@ class History:
     order_minute: Floats
     standby_since: Floats
 
+    def record(
+        self, name: str, minute: int, values: Floats | float, scenarios: Ints | slice = slice(None)
+    ) -> None:
+        """Record values of a minute, of all scenarios or of some."""
+        record = getattr(self, name)
+        if len(record):
+            record[minute, scenarios] = values
+
     @classmethod
-    def empty(cls, world: World) -> History:
-        """Room for the records of all minutes."""
+    def empty(cls, world: World, only: frozenset[str] | None = None) -> History:
+        """Room for the records of all minutes; names left out of `only` have room for none."""
         minutes, scenarios = world.minutes, len(world.courses)
         widths = {
             "K": len(world.tiers.names),
@@ -205,10 +217,10 @@ class History:
         }
         records = {}
         for axis, names in AXES.items():
-            shape = (minutes, scenarios, widths[axis]) if axis else (minutes, scenarios)
-            records |= {name: np.zeros(shape) for name in names}
-        records["off"] = records["off"].astype(bool)
-        records["phase"] = records["phase"].astype(np.int64)
+            shape = (scenarios, widths[axis]) if axis else (scenarios,)
+            for name in names:
+                kept = minutes if only is None or name in only else 0
+                records[name] = np.zeros((kept, *shape), dtype=TYPES.get(name, float))
         return cls(**records, order_minute=np.empty(0), standby_since=np.empty(0))
 
     def of(self, index: int) -> History:
@@ -243,5 +255,6 @@ AXES: dict[str, tuple[str, ...]] = {
         "response_seconds",
     ),
 }
+TYPES: dict[str, type] = {"off": bool, "phase": int}
 #: Records that are final values of the state, without an axis of minutes.
 FINAL = ("order_minute", "standby_since")

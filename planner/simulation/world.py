@@ -19,11 +19,14 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import Graph, offer_in_reach, reachable_regions
 from planner.laws.heat import capacitance_mj_per_k
 from planner.laws.retries import RetryTerms
-from planner.laws.traffic import Routes
+from planner.laws.traffic import Routes, can_compile
 from planner.scenarios.climate import ambient_at
 from planner.scenarios.course import Condition, Course, normal_condition
 from planner.scenarios.demand import demand_at
 from planner.simulation.conditions import Bools, Conditions, Floats, Ints, Stacker
+
+#: Scenario-minutes from which loading compiled code (about a second) pays.
+WORTH_COMPILING = 100_000
 
 
 @dataclass(frozen=True)
@@ -177,12 +180,18 @@ class World:
 
     Parameters
     ----------
+    reach
+        1 where a zone and tier may use a target, shape (K, Z, N).
+    first_choice
+        Share of a zone's requests that go to a target while there is room, shape (Z, N).
     interval
         Condition of each scenario at each minute, shape (T, S).
     zone_rps
         Requests per second of zones, shape (T, S, Z).
     ambient_c
         Usual ambient temperature, shape (T, S, R), or (1, 1, R) where it does not change.
+    compiled
+        Whether requests are routed by compiled code.
     """
 
     model: Model
@@ -197,12 +206,14 @@ class World:
     services: Services
     routes: Routes
     reach: Floats
+    first_choice: Floats
     restoration: Restoration
     reaction: Reaction
     conditions: Conditions
     interval: Ints
     zone_rps: Floats
     ambient_c: Floats
+    compiled: bool
 
     @property
     def minutes(self) -> int:
@@ -241,12 +252,16 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course,
         routes=routes,
         # Summed over ranks: whether a zone and tier may use a target at all, (K, Z, N).
         reach=routes.incidence.max(axis=1),
+        first_choice=np.einsum(
+            "kzn,k->zn", routes.incidence[:, 0], [model.tiers[name].share for name in names]
+        ),
         restoration=_restoration(model, names),
         reaction=_reaction(courses),
         conditions=stacker.stack(conditions),
         interval=interval,
         zone_rps=_zone_rps(model, courses, conditions, interval),
         ambient_c=_ambient(model, courses, horizon),
+        compiled=len(courses) * horizon >= WORTH_COMPILING and can_compile(),
     )
 
 
@@ -309,8 +324,9 @@ def _plants(model: Model, units: tuple[tuple[str, str], ...]) -> Plants:
         serves=np.array(
             [[c in plant.cools for c in model.clusters] for plant in plants], dtype=bool
         ).reshape(len(plants), len(model.clusters)),
-        holds=np.array([[plant == name for name in names] for plant, _ in units], dtype=float)
-        .reshape(len(units), len(names)),
+        holds=np.array(
+            [[plant == name for name in names] for plant, _ in units], dtype=float
+        ).reshape(len(units), len(names)),
         primary=np.array([plant.role == "primary" for plant in plants], dtype=bool),
         buffer_mj=_column([plant.buffer_mwh * 3600 for plant in plants]),
     )
@@ -380,9 +396,7 @@ def _routes(model: Model, fleet: Fleet, tiers: tuple[str, ...]) -> Routes:
             )
             limits = model.tiers[tier]
             rented = [
-                o
-                for o in by_price
-                if fleet.instances[o] and offer_in_reach(model, zone, o, limits)
+                o for o in by_price if fleet.instances[o] and offer_in_reach(model, zone, o, limits)
             ]
             targets = [clusters.index(c) for c in near]
             targets += [len(clusters) + offers.index(o) for o in rented]

@@ -33,6 +33,9 @@ zones:
 #: Added to tiny, so that every reference that can be made is made.
 EVERYTHING = """
 extends: tiny
+regions: {west: {climate: us-west}}
+operations:
+  restoration: [{capacity: 0.25, minutes: 30.0, tiers: [business]}, {capacity: 1.0, minutes: 5.0}]
 shapes: {day: [1,1,1,1,1,1,1,1,1,1,1,1,2,1,1,1,1,1,1,1,1,1,1,1]}
 zones:
   west-users: {shape: day, prefers: [west], transport_usd_per_million_requests: {east: 1.0}}
@@ -67,6 +70,7 @@ scenarios:
       - {kind: provider, name: cloudy, repair_minutes: 60.0}
       - {kind: cluster, name: east-gpus, repair_minutes: 60.0}
       - {kind: service, name: api, repair_minutes: 60.0}
+      - {kind: sag, feed: west-feed}
 standard: {extreme: [{tier: free, from_minute: 60, least_served: 0.1}]}
 """
 
@@ -163,7 +167,7 @@ def test_dangling_name_of_an_event(everything, complaints, kind):
 
 def test_every_kind_of_event_is_used(everything):
     kinds = {event["kind"] for event in everything["scenarios"]["many"]["events"]}
-    assert kinds == {*EVENT_SECTIONS, "units", "largest-units", "provider", "heat", "surge"}
+    assert kinds == {*EVENT_SECTIONS, "units", "largest-units", "provider", "sag", "heat", "surge"}
 
 
 class TestFiles:
@@ -270,7 +274,7 @@ class TestExtends:
     @pytest.mark.parametrize(
         ("value", "fragment"),
         [
-            ("nix.yaml", "no such file or shipped model; shipped are chatgpt-2023,"),
+            ("nix.yaml", "no such file or shipped model; shipped are "),
             ("chatgpt-2032", "did you mean `chatgpt-2023`?"),
             ('""', "no such file"),
             (".", "no such file"),
@@ -632,6 +636,142 @@ class TestSense:
         assert message in problem.message
 
     @pytest.mark.parametrize(
+        ("setting", "where", "message"),
+        [
+            (
+                ["operations.alert_temperatures_c=[75, 85, 85]"],
+                "operations.alert_temperatures_c",
+                "expected to rise, not 75, 85, 85",
+            ),
+            (
+                [
+                    "operations.restoration=[{capacity: 0.5, minutes: 5},"
+                    " {capacity: 0.25, minutes: 5}]"
+                ],
+                "operations.restoration.1.capacity",
+                "falls from 0.5 of the phase before to 0.25",
+            ),
+            (
+                ["operations.gates={p99_seconds: 5}"],
+                "operations.gates",
+                "does nothing without phases of restoration",
+            ),
+            (
+                [
+                    "operations.restoration_scope=platform",
+                    "operations.restoration=[{capacity: 0.5, minutes: 5}]",
+                ],
+                "operations.restoration_scope",
+                "no phase of restoration names tiers",
+            ),
+            (
+                [
+                    "scenarios.s={severity: single, frequency_per_year: 1, operations:"
+                    " {restoration_scope: platform}, events: [EVENT]}"
+                ],
+                "scenarios.s.operations.restoration_scope",
+                "no phase of restoration names tiers",
+            ),
+            (
+                ["operations.rationing=allocation", "tiers.free.scarcity_allocation=0.7"],
+                "tiers",
+                "scarcity_allocation adds up to 0.7; expected 1",
+            ),
+            (
+                [
+                    "scenarios.s={severity: single, frequency_per_year: 1, operations:"
+                    " {rationing: allocation}, events: [EVENT]}"
+                ],
+                "tiers",
+                "scarcity_allocation adds up to 0; expected 1",
+            ),
+            (
+                ["services.a={plane: edge, capacity_rps: 5}"],
+                "services.a.capacity_rps",
+                "does nothing: no tier's requests pass",
+            ),
+            (
+                [
+                    "services.a={plane: edge, connections: 5}",
+                    "services.b={plane: edge, degrades_without: [a]}",
+                    "tiers.free.entry=b",
+                ],
+                "services.a.connections",
+                "does nothing: no tier's requests pass",
+            ),
+            (
+                ["services.a={plane: edge, degraded_share: 0.5, capacity_rps: 5}", "ENTRY"],
+                "services.a.degraded_share",
+                "does nothing without degrades_without",
+            ),
+            (
+                [
+                    "services.b={plane: edge}",
+                    "services.a={plane: edge, degraded_share: 0.5, degrades_without: [b]}",
+                    "ENTRY",
+                ],
+                "services.a.degraded_share",
+                "does nothing without capacity_rps or connections",
+            ),
+        ],
+    )
+    def test_settings_that_mean_nothing(self, complaints, tiny_text, setting, where, message):
+        event = "{kind: region, name: west, repair_minutes: 5}"
+        settings = [
+            one.replace("ENTRY", "tiers.free.entry=a").replace("EVENT", event) for one in setting
+        ]
+        (problem,) = complaints(tiny_text, *settings)
+        assert problem.where == where
+        assert message in problem.message
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            ["operations.alert_temperatures_c=[75]"],
+            ["operations.alert_temperatures_c=[]"],
+            [
+                "operations.restoration=[{capacity: 0.5, minutes: 5, tiers: [free]},"
+                " {capacity: 0.5, minutes: 5}]",
+                "operations.gates={}",
+                "operations.restoration_scope=platform",
+            ],
+            [
+                "operations.rationing=allocation",
+                "tiers.business.scarcity_allocation=0.6",
+                "tiers.free.scarcity_allocation=0.4000009",
+            ],
+            [
+                "services.a={plane: edge, capacity_rps: 5, connections: 5}",
+                "services.b={plane: edge, any_of: [a]}",
+                "services.c={plane: edge, depends_on: [b], capacity_rps: 5, degraded_share: 0.5,"
+                " degrades_without: [d]}",
+                "services.d={plane: edge}",
+                "tiers.business.entry=c",
+            ],
+            ["scenarios.s={severity: single, frequency_per_year: 1, events: [{kind: region,"
+             " name: west, at_minute: 719.9, repair_minutes: 5}]}"],
+        ],
+    )  # fmt: skip
+    def test_settings_that_mean_something(self, load, tiny_text, settings):
+        load(tiny_text, *settings)
+
+    def test_all_settings_that_mean_nothing_at_once(self, complaints, tiny_text):
+        found = complaints(
+            tiny_text,
+            "operations.gates={}",
+            "operations.alert_temperatures_c=[9, 8]",
+            "operations.rationing=allocation",
+            "services.a={plane: edge, capacity_rps: 5, connections: 5}",
+        )
+        assert {problem.where for problem in found} == {
+            "operations.alert_temperatures_c",
+            "operations.gates",
+            "services.a.capacity_rps",
+            "services.a.connections",
+            "tiers",
+        }
+
+    @pytest.mark.parametrize(
         ("temperatures", "fine"),
         [
             ("65, throttle_c: 65.1, shutdown_c: 65.2, restart_c: 65", True),
@@ -678,10 +818,23 @@ class TestSense:
                 "{kind: provider, name: cludy, repair_minutes: 5}",
                 "`cludy` is no provider (cloudy); did you mean `cloudy`?",
             ),
+            (
+                "{kind: region, name: west, repair_minutes: 5, at_minute: 720}",
+                "never happens within the simulation, which ends at minute 720",
+            ),
+            (
+                "{kind: region, name: west, repair_minutes: 5, generators_start: false}",
+                "a region has no generators; only the loss of a feed can say that",
+            ),
+            (
+                "{kind: feed, name: f, repair_minutes: 5, generators_start: false}",
+                "feed `f` has no generators that could fail to start",
+            ),
         ],
     )
     def test_scenario_beyond_the_model(self, complaints, tiny_text, event, message):
         text = tiny_text + (
+            "feeds: {f: {region: west, capacity_mw: 9}}\n"
             "scenarios:\n  s:\n    severity: single\n    frequency_per_year: 1\n"
             f"    events:\n      - {event}\n"
         )
@@ -689,6 +842,13 @@ class TestSense:
         assert problem.where.startswith("scenarios.s.events.0")
         assert problem.line == text.count("\n")
         assert problem.message == message
+
+    def test_an_unknown_field_of_a_sag(self, complaints, everything):
+        data = deepcopy(everything)
+        data["scenarios"]["many"]["events"][-1]["feeed"] = "west-feed"
+        (problem,) = complaints(yaml_of(data))
+        assert problem.where == "scenarios.many.events.10.feeed"
+        assert problem.message == "is not a field here; did you mean `feed`?"
 
     def test_losses_that_overlap_count_together(self, load, complaints, tiny_text):
         text = tiny_text + (

@@ -22,13 +22,20 @@ from planner.infrastructure.source import Document, Place, parse_yaml, walk
 
 TINY = parse_yaml(
     (Path(__file__).resolve().parents[2] / "models" / "tiny.yaml").read_bytes(), "tiny"
-).data | {
+).data
+TINY["tiers"]["free"] |= {"entry": "api", "retry": {"attempts": 2, "gives_up": 0.5}}
+TINY["regions"]["west"]["climate"] = "us-west"
+TINY |= {
     "services": {
         "db": {"plane": "state", "replicas": {"west": 1, "east": 2}, "needs_replicas": 2},
-        "api": {"plane": "edge", "runs_on": ["west-gpus"], "depends_on": ["db"]},
+        "api": {"plane": "edge", "runs_on": ["west-gpus"], "depends_on": ["db"],
+                "degrades_without": ["log"], "degraded_share": 0.5, "capacity_rps": 5000.0},
+        "log": {"plane": "state"},
     },
-    "feeds": {"f": {"region": "west", "capacity_mw": 5.0, "ups_minutes": 5.0}},
+    "feeds": {"f": {"region": "west", "capacity_mw": 5.0, "ups_minutes": 5.0,
+                    "generator_mw": 4.0, "generator_start_probability": 0.9}},
     "shapes": {"day": [1.0] * 24},
+    "generators": {"sag": {"severity": "single"}, "restart_failure": {"severity": "single"}},
     "scenarios": {
         "s": {
             "severity": "single",
@@ -41,6 +48,8 @@ TINY = parse_yaml(
                  "repair_minutes": 5.0},
                 {"kind": "surge", "zones": ["west-users"], "factor": 2.0, "repair_minutes": 5.0},
                 {"kind": "heat", "region": "west", "rise_c": 2.0, "repair_minutes": 5.0},
+                {"kind": "sag", "feed": "f", "repair_minutes": 5.0},
+                {"kind": "feed", "name": "f", "repair_minutes": 5.0, "generators_start": False},
             ],
         }
     },
@@ -48,7 +57,16 @@ TINY = parse_yaml(
         "fixed": {"gpus": {"west-gpus": 100}, "cooling": {"west-chillers": {"chiller-1": 1}}},
         "forbidden": {"cooling": ["east-chillers"]},
     },
-    "operations": {"restoration": [{"capacity": 0.5, "minutes": 30.0}]},
+    "operations": {
+        "restoration": [
+            {"capacity": 0.25, "minutes": 30.0, "tiers": ["business"]},
+            {"capacity": 0.5, "minutes": 30.0},
+        ],
+        "restoration_scope": "platform",
+        "gates": {"queue_requests": 5.0},
+        "rationing": "priority",
+        "alert_temperatures_c": [75.0, 85.0],
+    },
 }  # fmt: skip
 PATHS = [path for path, _ in walk(TINY) if path and path[:-1] != ("shapes", "day")]
 #: Names of the model itself make the most cunning junk: right words in wrong places.

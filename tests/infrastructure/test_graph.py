@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Iterable
+
 import networkx as nx
 import pytest
 from hypothesis import given, settings
@@ -12,6 +16,7 @@ from planner.infrastructure.graph import (
     Graph,
     blast_radius,
     build_graph,
+    dependencies,
     down_nodes,
     node,
     offer_in_reach,
@@ -436,3 +441,98 @@ def test_down_nodes_agree_with_the_meaning_of_services(webs, data):
     down = down_nodes(graph, failed)
     for name in webs:
         assert (f"service:{name}" not in down) == is_up(name, webs, failed)
+
+
+def down_by_trying(graph: Graph, failed: Iterable[str], ignoring: frozenset[str]) -> set[str]:
+    """What the module says, node by node until nothing changes: slow and plain."""
+    down = set(failed) & set(graph)
+    while True:
+        more = {name for name in set(graph) - down if lacks_support(graph, name, down, ignoring)}
+        if not more:
+            return down
+        down |= more
+
+
+def lacks_support(graph: Graph, name: str, down: set[str], ignoring: frozenset[str]) -> bool:
+    up: dict[str, int] = {}
+    for source, _, data in graph.in_edges(name, data=True):
+        if data["relation"] not in ignoring:
+            up[data["group"]] = up.get(data["group"], 0) + (source not in down)
+    return any(count < graph.nodes[name]["needs"][group] for group, count in up.items())
+
+
+@st.composite
+def random_graphs(draw: st.DrawFn) -> Graph:
+    """Any graph: loops, nodes that support themselves, groups that need more than there is."""
+    names = [f"n{index}" for index in range(draw(st.integers(1, 9)))]
+    graph: Graph = nx.DiGraph()
+    for name in names:
+        graph.add_node(name, needs={})
+    ends = st.tuples(st.sampled_from(names), st.sampled_from(names))
+    for source, target in draw(st.lists(ends, max_size=30)):
+        group = draw(st.sampled_from("abc"))
+        relation = draw(st.sampled_from(["cools", "powers", "hosts"]))
+        graph.add_edge(source, target, relation=relation, group=group)
+        graph.nodes[target]["needs"][group] = draw(st.sampled_from([1, 1, 1, 2, 0, 3]))
+    return graph
+
+
+IGNORED = st.frozensets(st.sampled_from(["cools", "powers", "hosts"]))
+
+
+@settings(PROPERTY, max_examples=400)
+@given(random_graphs(), st.data(), IGNORED)
+def test_prepared_graphs_agree_with_trying(graph, data, ignoring):
+    failed = data.draw(st.frozensets(st.sampled_from([*graph, "nowhere"]), max_size=4))
+    expected = down_by_trying(graph, failed, ignoring)
+    assert down_nodes(graph, failed, ignoring) == expected
+    nx.freeze(graph)
+    assert down_nodes(graph, failed, ignoring) == expected
+    again = data.draw(st.frozensets(st.sampled_from(list(graph)), max_size=4))
+    assert down_nodes(graph, again, ignoring) == down_by_trying(graph, again, ignoring)
+
+
+@settings(PROPERTY, max_examples=60)
+@given(FAILED, RELATIONS)
+def test_the_reference_agrees_with_trying(failed, ignoring):
+    assert down_nodes(GRAPH, failed, ignoring) == down_by_trying(GRAPH, failed, ignoring)
+
+
+class TestPrepared:
+    def test_a_graph_that_is_built_is_frozen_and_prepared_once(self):
+        graph = build_graph(TINY)
+        with pytest.raises(nx.NetworkXError, match="Frozen"):
+            graph.remove_node("region:west")
+        assert dependencies(graph) is dependencies(graph)
+        assert dependencies(graph) is not dependencies(graph, frozenset({"cools"}))
+
+    def test_a_copy_may_be_changed_and_is_not_stale(self):
+        graph = build_graph(TINY)
+        assert down_nodes(graph, ["plant:east-chillers"]) == {
+            "plant:east-chillers",
+            "cluster:east-gpus",
+        }
+        copy = nx.DiGraph(graph)
+        assert "cluster:east-gpus" in down_nodes(copy, ["plant:east-chillers"])
+        copy.add_edge("plant:west-air", "cluster:east-gpus", relation="cools", group="cooling")
+        assert down_nodes(copy, ["plant:east-chillers"]) == {"plant:east-chillers"}
+        assert "cluster:east-gpus" in down_nodes(graph, ["plant:east-chillers"])
+
+    def test_what_is_prepared_goes_with_the_graph(self):
+        graph = build_graph(TINY)
+        prepared = weakref.ref(dependencies(graph))
+        del graph
+        gc.collect()
+        assert prepared() is None
+
+    def test_without_power(self):
+        feed, ups, generator = (f"{kind}:us-west-feed" for kind in ("feed", "ups", "generator"))
+        depends = dependencies(GRAPH)
+        plants = {f"plant:{n}" for n, one in REFERENCE.plants.items() if one.region == "us-west"}
+        assert depends.without_power(frozenset({feed})) == frozenset()
+        assert depends.without_power(frozenset({feed, generator})) == plants
+        assert depends.without_power(frozenset({feed, generator, ups})) == {
+            *plants,
+            "cluster:us-west-primary",
+        }
+        assert dependencies(build_graph(TINY)).without_power(frozenset()) == frozenset()

@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.laws.heat import (
+    buffer_step,
     capacitance_mj_per_k,
     capacity_after_losses_mw,
+    carried_by_plant,
     clock_share,
     coolable_gpus,
     derated_mw,
+    derated_share,
     heat_at_utilisation_mw,
     heat_mw,
     share_cooling,
@@ -98,6 +101,19 @@ class TestDerating:
 
     def test_is_nothing_where_derating_takes_everything(self) -> None:
         assert derated_mw(10.0, 60.0, 35.0, 0.05, 90.0) == 0.0
+
+    @PROPERTY
+    @given(
+        st.lists(st.tuples(st.floats(-40, 60), shares), min_size=1, max_size=5),
+        st.floats(20, 70),
+    )
+    def test_of_many_units_at_once_is_that_of_each(
+        self, units: list[tuple[float, float]], cutout: float
+    ) -> None:
+        ambient, per_c = (np.array(column) for column in zip(*units, strict=True))
+        together = derated_share(ambient, 25.0, per_c, cutout)
+        alone = [derated_mw(1.0, a, 25.0, p, cutout) for a, p in units]
+        assert together.tolist() == alone
 
 
 class TestLosses:
@@ -278,3 +294,61 @@ class TestShareCooling:
         cooled = share_cooling(need, np.array([[4.0, 9.0]]), serves)
         # 4 MW are shared 3 : 1; the second plant carries the other 3 MW of the first cluster.
         assert cooled.tolist() == [[6.0, 1.0]]
+
+    @PROPERTY
+    @given(cooling_cases())
+    def test_by_plant_adds_up_and_keeps_to_plants_that_serve(
+        self, case: tuple[np.ndarray, np.ndarray, np.ndarray]
+    ) -> None:
+        need, capacity, serves = case
+        carried = carried_by_plant(need, capacity, serves)
+        assert (carried >= 0).all()
+        assert not carried[:, ~serves].any()
+        assert (carried.sum(axis=2) <= capacity + 1e-9).all()
+        assert carried.sum(axis=1) == pytest.approx(share_cooling(need, capacity, serves), abs=1e-9)
+
+    @PROPERTY
+    @given(cooling_cases())
+    def test_is_that_of_plants_taken_one_by_one(
+        self, case: tuple[np.ndarray, np.ndarray, np.ndarray]
+    ) -> None:
+        need, capacity, serves = case
+        carried = carried_by_plant(need, capacity, serves)
+        for scenario in range(len(need)):
+            rest = need[scenario].tolist()
+            for plant, room in enumerate(capacity[scenario]):
+                wanted = sum(rest[c] for c in np.flatnonzero(serves[plant]))
+                met = room / max(room, wanted) if wanted > 0 else 0.0
+                for c in np.flatnonzero(serves[plant]):
+                    assert carried[scenario, plant, c] == pytest.approx(rest[c] * met, abs=1e-9)
+                    rest[c] -= rest[c] * met
+
+
+class TestTank:
+    @PROPERTY
+    @given(megawatts, megawatts, st.floats(0, 1e5), shares)
+    def test_cold_taken_out_is_heat_taken_up(
+        self, short: float, spare: float, size: float, filled: float
+    ) -> None:
+        cold = size * filled
+        covered, left = (
+            float(part[0])
+            for part in buffer_step(*(np.array([x]) for x in (cold, short, spare, size)), 60.0)
+        )
+        assert 0 <= covered <= short
+        assert -1e-9 <= left <= size
+        balance = cold + (spare - covered) * 60
+        assert left == pytest.approx(min(size, balance), abs=1e-6)
+        if covered < short:
+            assert covered == pytest.approx(cold / 60)
+
+    def test_by_hand(self) -> None:
+        # 120 MJ cover 2 MW for a minute; then half of the shortage of the next; then it recharges.
+        covered, left = [], []
+        cold = np.array([180.0])
+        for short, spare in ((2.0, 0.0), (2.0, 0.0), (2.0, 0.0), (0.0, 1.5), (0.0, 9.0)):
+            part, cold = buffer_step(cold, np.array([short]), np.array([spare]), 180.0, 60.0)
+            covered.append(float(part[0]))
+            left.append(float(cold[0]))
+        assert covered == [2, 1, 0, 0, 0]
+        assert left == [60, 0, 0, 90, 180]

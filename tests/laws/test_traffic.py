@@ -1,4 +1,4 @@
-"""Routing, rationing, the queue, restoration."""
+"""Routing, thermal limits of tiers, rationing, full queues, classes of impact."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from planner.laws.traffic import (
+    IMPACTS,
     Routes,
     Routing,
-    queue_step,
-    restored_share,
+    beyond_limit,
+    impact,
+    ration,
     route,
     served_fraction,
     serving_rps,
@@ -52,8 +54,26 @@ def networks(draw: st.DrawFn, single_reach: bool = False) -> tuple[Floats, Float
 
 
 def served(routing: Routing) -> Floats:
-    """Requests per second served, shape (scenarios, zones, tiers)."""
-    return routing.flows.sum(axis=1).transpose(1, 2, 0)
+    """Requests per second that found a target, shape (scenarios, zones, tiers)."""
+    return routing.sent
+
+
+def load_of_pieces(routing: Routing, routes: Routes, allowed: Floats | None = None) -> Floats:
+    """Load of targets added up flow by flow, shape (scenarios, targets)."""
+    load = np.zeros_like(routing.load)
+    for piece in routing.pieces:
+        tiers = range(*piece.tiers.indices(routes.order.shape[0]))
+        rows = np.arange(len(load))[piece.scenarios]
+        for (i, s, z), flow in np.ndenumerate(piece.flow):
+            if isinstance(piece.rank, int):
+                target = routes.order[tiers[i], piece.rank, z]
+            else:
+                target = piece.rank[i, s, z]
+            if flow > 0:
+                assert target >= 0
+                assert allowed is None or allowed[tiers[i], rows[s], target]
+                load[rows[s], target] += flow
+    return load
 
 
 def most_served(demand: Floats, capacity: Floats, routes: Routes) -> float:
@@ -80,11 +100,10 @@ class TestRoute:
     ) -> None:
         demand, capacity, routes = network
         routing = route(demand, capacity, routes, ORDERED)
-        assert (routing.flows >= 0).all()
+        assert all((piece.flow >= 0).all() for piece in routing.pieces)
         assert (routing.load <= capacity).all()
         assert (served(routing) <= demand + TOLERANCE).all()
-        arrived = np.einsum("krsz,krzn->sn", routing.flows, routes.incidence)
-        assert arrived == pytest.approx(routing.load, abs=TOLERANCE)
+        assert load_of_pieces(routing, routes) == pytest.approx(routing.load, abs=TOLERANCE)
 
     @PROPERTY
     @given(networks())
@@ -192,6 +211,7 @@ class TestWithoutPriorities:
         demand, capacity, routes = network
         routing = route(demand, capacity, routes, self.ALIKE)
         assert (routing.load <= capacity).all()
+        assert load_of_pieces(routing, routes) == pytest.approx(routing.load, abs=TOLERANCE)
         assert (served(routing) <= demand + TOLERANCE).all()
         left, room = demand - served(routing), capacity - routing.load
         for scenario, zone, tier in np.argwhere(left > TOLERANCE):
@@ -246,61 +266,110 @@ class TestWithoutPriorities:
         assert served(routing)[0, 0].tolist() == [20.0, 30.0]
 
 
-class TestQueue:
+@st.composite
+def limited(draw: st.DrawFn) -> tuple[Floats, Floats, Routes, NDArray[np.bool_]]:
+    """A network and the targets that each tier may run on, shape (tiers, 2, targets)."""
+    demand, capacity, routes = draw(networks())
+    size = (demand.shape[2], 2, capacity.shape[1])
+    flags = draw(st.lists(st.booleans(), min_size=int(np.prod(size)), max_size=int(np.prod(size))))
+    return demand, capacity, routes, np.reshape(np.array(flags), size)
+
+
+class TestTargetsTooHotForATier:
+    @PROPERTY
+    @given(limited(), st.booleans())
+    def test_get_none_of_its_requests_and_all_others_are_used(
+        self, case: tuple[Floats, Floats, Routes, NDArray[np.bool_]], ordered: bool
+    ) -> None:
+        demand, capacity, routes, allowed = case
+        routing = route(demand, capacity, routes, np.full(2, ordered), allowed)
+        load = load_of_pieces(routing, routes, allowed)
+        assert load == pytest.approx(routing.load, abs=TOLERANCE)
+        assert (routing.load <= capacity + TOLERANCE).all()
+        left, room = demand - served(routing), capacity - routing.load
+        for scenario, zone, tier in np.argwhere(left > TOLERANCE):
+            reach = routes.order[tier, :, zone]
+            cool = [n for n in reach[reach >= 0] if allowed[tier, scenario, n]]
+            assert (room[scenario, cool] <= TOLERANCE).all()
+
+    @PROPERTY
+    @given(networks(), st.booleans())
+    def test_make_no_difference_where_all_are_cool(
+        self, network: tuple[Floats, Floats, Routes], ordered: bool
+    ) -> None:
+        demand, capacity, routes = network
+        flags = np.full(2, ordered)
+        everywhere = np.ones((demand.shape[2], *capacity.shape), dtype=bool)
+        free, cool = (
+            route(demand, capacity, routes, flags, allowed) for allowed in (None, everywhere)
+        )
+        assert cool.load == pytest.approx(free.load, abs=TOLERANCE)
+        assert served(cool) == pytest.approx(served(free), abs=TOLERANCE)
+
+    def test_a_tier_moves_on_and_the_other_stays(self) -> None:
+        demand = np.array([[[40.0, 60.0]]])
+        routes = routes_of([[[0, 1]], [[0, 1]]], 2)
+        allowed = np.array([[[False, True]], [[True, True]]])
+        routing = route(demand, np.array([[100.0, 30.0]]), routes, np.array([True]), allowed)
+        # Of the first tier 30 fit on the second target; the second tier is served by the first.
+        assert served(routing)[0, 0].tolist() == [30.0, 60.0]
+        assert routing.load.tolist() == [[60.0, 30.0]]
+
+
+class TestFullQueue:
     @PROPERTY
     @given(
-        st.floats(0, 1e6),
-        st.floats(0, 1e6),
-        st.floats(0, 1e6),
-        st.floats(0, 1e6),
-        st.floats(0.1, 100.0),
+        st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), min_size=4, max_size=4),
+        st.floats(0, 2e6),
     )
-    def test_loses_and_invents_nothing_and_keeps_its_limit(
-        self, waiting: float, arriving: float, drain: float, limit: float, patience: float
+    def test_drops_no_more_than_it_must_and_only_those_that_arrive(
+        self, amounts: list[tuple[float, float]], limit: float
     ) -> None:
-        arrays = [np.array([one]) for one in (waiting, arriving, drain, limit)]
-        after = queue_step(*arrays, np.array([patience]))
-        out = after.served + after.dropped + after.abandoned + after.waiting
-        assert out[0] == pytest.approx(waiting + arriving, rel=1e-12, abs=1e-9)
-        for part in (after.served, after.dropped, after.abandoned, after.waiting):
-            assert part[0] >= 0
-        assert after.served[0] <= min(drain, waiting)
-        # A queue that starts above its limit (a limit that fell) takes nobody in.
-        assert after.waiting[0] <= max(limit, waiting) * (1 + 1e-12)
+        unserved, arriving = (
+            np.reshape([pair[i] for pair in amounts], (1, 2, 2)) for i in (0, 1)
+        )
+        dropped = beyond_limit(unserved, arriving, np.array([limit]))
+        assert (dropped >= 0).all()
+        assert (dropped <= np.minimum(unserved, arriving) * (1 + 1e-12)).all()
+        excess = max(0.0, unserved.sum() - limit)
+        most = np.minimum(unserved, arriving).sum()
+        assert dropped.sum() == pytest.approx(min(excess, most), abs=1e-6)
 
     def test_by_hand(self) -> None:
-        # 100 wait, 20 are served, half of the other 80 give up, 40 stay; 25 of 60 fit below 65.
-        after = queue_step(*(np.array([x]) for x in (100.0, 60.0, 20.0, 65.0, 2.0)))
-        moved = (after.served, after.abandoned, after.waiting, after.dropped)
-        assert [float(one[0]) for one in moved] == [20.0, 40.0, 65.0, 35.0]
-
-    def test_impatience_never_takes_more_than_wait(self) -> None:
-        after = queue_step(*(np.array([x]) for x in (100.0, 0.0, 0.0, 100.0, 0.5)))
-        assert after.abandoned.tolist() == [100.0]
+        # 140 left of 100 that waited and 80 that arrived: 40 over the limit, one in two arrivals.
+        unserved, arriving = np.array([[[60.0, 80.0]]]), np.array([[[60.0, 20.0]]])
+        dropped = beyond_limit(unserved, arriving, np.array([100.0]))
+        assert dropped.tolist() == [[[30.0, 10.0]]]
 
 
-class TestRestoration:
-    ENDS = np.array([30.0, 75.0, 135.0])
-    SHARES = np.array([0.25, 0.5, 0.75, 1.0])
+class TestRationing:
+    @PROPERTY
+    @given(st.floats(0, 2), st.lists(st.floats(0, 1), min_size=1, max_size=5))
+    def test_grants_what_there_is_and_no_tier_more_than_its_own(
+        self, available: float, allocation: list[float]
+    ) -> None:
+        granted = ration(np.array(available), np.array(allocation))
+        assert (granted >= 0).all()
+        assert (granted <= np.array(allocation) + 1e-15).all()
+        assert granted.sum() == pytest.approx(min(available, sum(allocation)), abs=1e-9)
+        # Nobody gets anything before all those ahead have theirs.
+        first = np.flatnonzero(granted < np.array(allocation) - 1e-9)
+        if len(first):
+            assert granted[first[0] + 1 :] == pytest.approx(0.0, abs=1e-9)
+
+    def test_goes_by_scenario(self) -> None:
+        granted = ration(np.array([0.5, 0.9, 1.5]), np.array([0.4, 0.3, 0.2, 0.1]))
+        expected = [[0.4, 0.1, 0, 0], [0.4, 0.3, 0.2, 0], [0.4, 0.3, 0.2, 0.1]]
+        assert granted == pytest.approx(np.array(expected))
 
     @pytest.mark.parametrize(
-        ("minute", "share"),
-        [
-            (0.0, 0.25),
-            (29.0, 0.25),
-            (30.0, 0.5),
-            (74.0, 0.5),
-            (75.0, 0.75),
-            (134.0, 0.75),
-            (135.0, 1.0),
-            (np.inf, 1.0),
-        ],
+        ("served", "expected"),
+        [(0, 0), (1e-9, 1), (0.499, 1), (0.5, 2), (0.799, 2), (0.8, 3), (1.0, 3)],
     )
-    def test_share_changes_at_the_end_of_each_phase(self, minute: float, share: float) -> None:
-        assert restored_share(np.array([minute]), self.ENDS, self.SHARES).tolist() == [share]
-
-    def test_without_phases_all_comes_back_at_once(self) -> None:
-        assert restored_share(np.array([0.0]), np.array([]), np.array([1.0])).tolist() == [1.0]
+    def test_classes_of_impact_change_at_nothing_half_and_four_fifths(
+        self, served: float, expected: int
+    ) -> None:
+        assert impact(served) == IMPACTS[expected]
 
 
 def test_serving_rate_is_linear_in_gpus_and_utilisation() -> None:

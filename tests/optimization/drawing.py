@@ -67,6 +67,8 @@ def draw(seed: int) -> Data:
     _add_scenarios(rng, data)
     _shrink(rng, data)
     _add_policies(rng, data)
+    if "feeds" in data:
+        _add_sag(Random(f"sag {seed}"), data)
     return data
 
 
@@ -263,6 +265,22 @@ def _add_feed(rng: Random, data: Data) -> None:
             "generator_mw": round(full * rng.choice([0.0, 0.3, 0.6]) / len(names), 3),
         }
         for name in names
+    }
+
+
+def _add_sag(rng: Random, data: Data) -> None:
+    """A voltage sag, units that take their time to restart, and tanks in some plants."""
+    for unit in data["cooling_units"].values():
+        unit["restart_minutes"] = rng.choice([0.0, 2.0, 8.0])
+    for plant in data["plants"].values():
+        plant["buffer_mwh"] = rng.choice([0.0, 0.0, 0.05, 0.2])
+    data["scenarios"]["sag"] = {
+        "severity": rng.choice(["single", "common"]),
+        "frequency_per_year": 2.0,
+        "events": [
+            {"kind": "sag", "feed": feed, "repair_minutes": rng.choice([1.0, 4.0, 60.0])}
+            for feed in data["feeds"]
+        ],
     }
 
 

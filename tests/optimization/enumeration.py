@@ -416,8 +416,24 @@ class World:
         for cluster, heat in stored.items():
             entry, gpu = self.model.clusters[cluster], self._gpu(cluster)
             capacitance = entry.capacitance_mj_per_k_per_mw * gpu.power_mw * fleet.gpus[cluster]
-            lp.at_most.append((heat, (entry.throttle_c - entry.setpoint_c) * capacitance))
+            allowed = (entry.throttle_c - entry.setpoint_c) * capacitance
+            lp.at_most.append((heat, allowed + self._tanks(stages, cluster)))
         return lp
+
+    def _tanks(self, stages: tuple[Stage, ...], cluster: str) -> float:
+        """What the tanks of plants that stand until people react take up for a cluster, MJ."""
+        gone = [stage.condition.plants_lost for stage in stages if not stage.reacted]
+        largest = {
+            name: self._gpu(name).power_mw * one.max_gpus
+            for name, one in self.model.clusters.items()
+        }
+        if not largest[cluster]:
+            return 0.0
+        return sum(
+            one.buffer_mwh * 3600 * largest[cluster] / sum(largest[name] for name in one.cools)
+            for plant, one in self.model.plants.items()
+            if cluster in one.cools and not any(plant in lost for lost in gone)
+        )
 
     def _stage_flows(self, stage: Stage) -> dict[tuple[str, str], list[tuple]]:
         flows = self._flows(stage.condition.clusters_down, stage.label)

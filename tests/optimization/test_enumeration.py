@@ -99,6 +99,13 @@ LOSSES = (
     "{kind: units, plant: p, unit: half, count: 2, repair_minutes: 300.0}, "
     "{kind: largest-units, plant: p, count: 1, repair_minutes: 300.0}]"
 )
+SAG = (
+    "feeds.f={region: r, capacity_mw: 9.0, ups_minutes: 10.0}",
+    "cooling_units.half.restart_minutes=8.0",
+    "cooling_units.tenth.restart_minutes=3.0",
+    "clusters.c.capacitance_mj_per_k_per_mw=45.0",
+    "scenarios.trouble.events=[{kind: sag, feed: f, repair_minutes: 1.0}]",
+)
 #: Settings in which a rule binds that random models seldom meet, and the margin of `trouble`.
 CORNERS: dict[str, tuple[tuple[str, ...], Margin]] = {
     "nothing left to lose": ((LOSSES,), Margin()),
@@ -116,6 +123,21 @@ CORNERS: dict[str, tuple[tuple[str, ...], Margin]] = {
         (
             "plants.q={region: r, cools: [c], redundancy: 2, existing: {hot: 2}, options: [half], "
             "max_added: 1}",
+        ),
+        Margin(),
+    ),
+    "cooling that trips and restarts by type": (SAG, Margin()),
+    "cooling that trips and restarts with more heat": (SAG, Margin(heat=0.2)),
+    "cooling that people restart": (
+        (*SAG, "scenarios.trouble.events=[{kind: sag, feed: f, repair_minutes: 210.0}]"),
+        Margin(),
+    ),
+    "a tank that bridges a restart": (
+        (
+            *SAG,
+            "plants.p.buffer_mwh=0.05",
+            "plants.e.buffer_mwh=0.02",
+            "clusters.c.capacitance_mj_per_k_per_mw=10.0",
         ),
         Margin(),
     ),
@@ -176,10 +198,13 @@ def test_models_are_small_and_varied() -> None:
         seen.update(f"k = {plant['redundancy']}" for plant in data["plants"].values())
         seen["candidate"] += any(one.get("candidate") for one in data["regions"].values())
         seen["mixed sizes"] += any(len(one["options"]) > 1 for one in data["plants"].values())
+        seen["tanks"] += any(one.get("buffer_mwh") for one in data["plants"].values())
         seen.update(section for section in ("offers", "feeds", "services") if section in data)
 
-    kinds = "largest-units units plant region heat surge provider feed candidate emergency offers"
-    kinds += " feeds services fixed forbidden capital_budget_usd least_regions"
+    kinds = (
+        "largest-units units plant region heat surge provider feed sag candidate emergency offers"
+    )
+    kinds += " feeds tanks services fixed forbidden capital_budget_usd least_regions"
     kinds += " spare_block_per_region surviving_capacity_share emergency_cooling_share"
     rare = [kind for kind in kinds.split() if seen[kind] < 8]
     rare += [kind for kind in ("k = 0", "k = 1", "k = 2", "mixed sizes") if seen[kind] < 20]

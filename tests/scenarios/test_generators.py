@@ -245,3 +245,95 @@ class TestWrittenByHand:
                 "plants.p={region: unit-west-chillers, cools: [c], options: [chiller-1]}",
                 "generators.heat_wave_unit={severity: common}",
             )
+
+
+class TestPower:
+    """Feeds with and without generators that start, sags, restarts that fail."""
+
+    SETTINGS = (
+        "feeds.w={region: west, capacity_mw: 9, failures_per_year: 2, repair_hours: 6,"
+        " generator_mw: 9, generator_start_probability: 0.995}",
+        "feeds.e={region: east, capacity_mw: 9, failures_per_year: 0.5}",
+        "generators={feed: {severity: single}, feed_no_generator: {severity: common},"
+        " sag: {severity: single}, restart_failure: {severity: common}}",
+        "cooling_units.chiller-1.start_failure_probability=0.1",
+        "cooling_units.chiller-3.start_failure_probability=0.83",
+        "cooling_units.air-1.start_failure_probability=0.9",
+    )
+
+    def test_names_in_order(self):
+        assert list(with_settings(*self.SETTINGS)) == [
+            "feed-w",
+            "feed-e",
+            "feed-no-generator-w",
+            "sag-w",
+            "sag-e",
+            "restart-failure-w",
+            "restart-failure-e",
+        ]
+
+    def test_losses_are_split_by_whether_generators_start(self):
+        named = with_settings(*self.SETTINGS)
+        with_it, without = named["feed-w"], named["feed-no-generator-w"]
+        assert with_it.frequency_per_year == pytest.approx(2 * 0.995)
+        assert without.frequency_per_year == pytest.approx(2 * 0.005)
+        assert with_it.events[0].generators_start
+        assert not without.events[0].generators_start
+        assert (without.events[0].kind, without.events[0].name) == ("feed", "w")
+        assert without.events[0].repair_minutes == with_it.events[0].repair_minutes == 360.0
+        assert (with_it.severity, without.severity) == ("single", "common")
+        assert named["feed-e"].frequency_per_year == 0.5
+
+    def test_generators_that_always_start(self):
+        named = with_settings(*self.SETTINGS, "feeds.w.generator_start_probability=1")
+        assert "feed-no-generator-w" not in named
+        assert named["feed-w"].frequency_per_year == 2.0
+
+    def test_a_probability_without_generators_means_nothing(self):
+        named = with_settings(*self.SETTINGS, "feeds.e.generator_start_probability=0.5")
+        assert "feed-no-generator-e" not in named
+        assert named["feed-e"].frequency_per_year == 0.5
+
+    def test_sags(self):
+        scenario = with_settings(*self.SETTINGS)["sag-w"]
+        (event,) = scenario.events
+        assert (event.kind, event.feed, event.at_minute, event.repair_minutes) == (
+            "sag",
+            "w",
+            0.0,
+            1.0,
+        )
+        assert scenario.frequency_per_year == 2.0
+
+    def test_restart_failures(self):
+        """At the rate of sags times the largest probability of a type that runs; 3.5 hours."""
+        named = with_settings(*self.SETTINGS)
+        (event,) = named["restart-failure-w"].events
+        assert (event.kind, event.feed, event.repair_minutes) == ("sag", "w", 210.0)
+        assert named["restart-failure-w"].frequency_per_year == pytest.approx(2 * 0.83)
+
+    def test_restarts_that_never_fail(self):
+        named = with_settings(*self.SETTINGS[:-3], "generators.restart_failure={severity: common}")
+        assert named["restart-failure-w"].frequency_per_year == 0.0
+
+    def test_terms_of_the_families_win(self):
+        terms = "{severity: double, frequency_per_year: 0.25, repair_hours: 2}"
+        named = with_settings(
+            *self.SETTINGS,
+            *(
+                f"generators.{family}={terms}"
+                for family in ("feed", "feed_no_generator", "sag", "restart_failure")
+            ),
+        )
+        assert {one.severity for one in named.values()} == {"double"}
+        assert {one.frequency_per_year for one in named.values()} == {0.25}
+        assert {one.events[0].repair_minutes for one in named.values()} == {120.0}
+
+    def test_only_feeds_that_a_running_plant_hangs_on_alone(self):
+        second = "feeds.w2={region: west, capacity_mw: 9, powers: [west-chillers]}"
+        assert {"sag-w", "sag-w2"}.isdisjoint(with_settings(*self.SETTINGS, second))
+        other = "feeds.w2={region: west, capacity_mw: 9, powers: [west-gpus, west-air]}"
+        named = with_settings(*self.SETTINGS, other)
+        assert "sag-w" in named
+        assert "sag-w2" not in named
+        assert "restart-failure-w2" not in named

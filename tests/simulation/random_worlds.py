@@ -7,23 +7,43 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from planner.infrastructure.entities import Feed, Model, Operations, RestorationPhase, Simulation
+from planner.infrastructure.entities import (
+    Feed,
+    Model,
+    Operations,
+    RestorationGates,
+    RestorationPhase,
+    Retry,
+    Service,
+    Simulation,
+)
 from planner.infrastructure.failures import (
     Event,
     Heat,
     LargestUnitsLoss,
     NodeLoss,
+    Sag,
     Scenario,
     Surge,
     UnitLoss,
 )
 
-HORIZON = 150
+HORIZON = 110
 
 PHASES = (
     (),
     (RestorationPhase(capacity=0.25, minutes=10), RestorationPhase(capacity=0.5, minutes=15)),
+    (
+        RestorationPhase(capacity=0.3, minutes=0, tiers=("business",)),
+        RestorationPhase(capacity=0.6, minutes=7, tiers=("business",)),
+    ),
 )
+GATES = (
+    None,
+    RestorationGates(),
+    RestorationGates(p99_seconds=3.0, error_share=0.0, temperature_c=70.0, queue_requests=0.0),
+)
+AMOUNTS = (50.0, 300.0, 2000.0)
 
 
 @dataclass(frozen=True)
@@ -37,10 +57,16 @@ class Case:
 operations = st.builds(
     Operations,
     detection_minutes=st.sampled_from([0.0, 2.0, 5.0, 60.0]),
+    escalation_minutes=st.sampled_from([0.0, 3.0]),
     response_minutes=st.sampled_from([0.0, 3.5, 10.0]),
     approval_minutes=st.sampled_from([0.0, 5.0]),
     failover_minutes=st.sampled_from([0.0, 1.0, 4.0]),
+    earliest_reroute_minutes=st.sampled_from([0.0, 6.0]),
     priority_shedding=st.sampled_from(["automatic", "operator", "none"]),
+    rationing=st.sampled_from(["priority", "allocation"]),
+    thermal_migration=st.sampled_from(["automatic", "operator", "none"]),
+    restoration_scope=st.sampled_from(["cluster", "platform"]),
+    gates=st.sampled_from(GATES),
     restart_check_minutes=st.sampled_from([0.0, 5.0, 15.0]),
     restoration=st.sampled_from(PHASES),
     queue_limit_requests=st.sampled_from([0.0, 1000.0, 1e6]),
@@ -66,6 +92,50 @@ def feeds(draw: st.DrawFn) -> dict[str, Feed]:
     return found
 
 
+retries = st.builds(
+    Retry,
+    attempts=st.sampled_from([0, 1, 3]),
+    backoff_minutes=st.sampled_from([0.5, 2.0, 20.0]),
+    gives_up=st.sampled_from([0.0, 0.3, 1.0]),
+)
+
+
+@st.composite
+def services(draw: st.DrawFn) -> dict[str, Service]:
+    """Services of every kind: replicated, pooled, degraded, with alternatives, on GPUs."""
+
+    def limits() -> dict[str, object]:
+        return {
+            "capacity_rps": draw(st.sampled_from([None, *AMOUNTS])),
+            "connections": draw(st.sampled_from([None, 100.0, 5000.0])),
+            "holds_while_waiting": draw(st.booleans()),
+        }
+
+    replicas = {"west": draw(st.integers(0, 2)), "east": draw(st.integers(1, 2))}
+    found = [
+        Service(
+            name="store",
+            plane="state",
+            replicas=replicas,
+            needs_replicas=draw(st.integers(0, 1)),
+            **limits(),
+        ),
+        Service(name="cache", plane="state", runs_on=("west-gpus",), **limits()),
+        Service(
+            name="auth",
+            plane="service",
+            depends_on=("store",),
+            degrades_without=("cache",),
+            degraded_share=draw(st.sampled_from([0.0, 0.4])),
+            **limits(),
+        ),
+        Service(name="edge-a", plane="edge", **limits()),
+        Service(name="edge-b", plane="edge", **limits()),
+        Service(name="front", plane="edge", any_of=("edge-a", "edge-b"), depends_on=("auth",)),
+    ]
+    return {one.name: one for one in found}
+
+
 @st.composite
 def models(draw: st.DrawFn, tiny: Model) -> Model:
     """`tiny` with other numbers of everything, other demand and other operations."""
@@ -86,13 +156,32 @@ def models(draw: st.DrawFn, tiny: Model) -> Model:
             },
             automatic=draw(st.booleans()),
             cools=tuple(tiny.clusters) if shared else entry.cools,
+            buffer_mwh=draw(st.sampled_from([0.0, 0.0, 0.2, 3.0])),
         )
         for name, entry in tiny.plants.items()
     }
     gpu = tiny.gpus["accelerator"].replace(static_share=draw(st.sampled_from([0.0, 0.5, 1.0])))
+    kinds = {
+        name: entry.replace(restart_minutes=draw(st.sampled_from([0.0, 4.5])))
+        for name, entry in tiny.cooling_units.items()
+    }
+    found = draw(st.one_of(st.just({}), services()))
     tiers = {
-        name: entry.replace(latency_limit_ms=draw(st.sampled_from([20.0, 300.0])))
+        name: entry.replace(
+            latency_limit_ms=draw(st.sampled_from([20.0, 300.0])),
+            thermal_limit_c=draw(st.sampled_from([66.0, 80.0, 95.0])),
+            scarcity_allocation=draw(st.sampled_from([0.0, 0.2, 0.5])),
+            retry=draw(retries),
+            entry=draw(st.sampled_from([None, "front", "auth"])) if found else None,
+        )
         for name, entry in tiny.tiers.items()
+    }
+    regions = {
+        name: entry.replace(
+            climate=draw(st.sampled_from([None, None, "us-west"])),
+            longitude=draw(st.sampled_from([None, -120.0])),
+        )
+        for name, entry in tiny.regions.items()
     }
     zones = {
         name: entry.replace(demand_rps=draw(st.sampled_from([0.0, 100.0, 400.0, 900.0])))
@@ -104,6 +193,9 @@ def models(draw: st.DrawFn, tiny: Model) -> Model:
         region=draw(st.sampled_from([None, "east"])),
     )
     return tiny.replace(
+        regions=regions,
+        cooling_units=kinds,
+        services=found,
         gpus={"accelerator": gpu},
         clusters=clusters,
         plants=plants,
@@ -120,7 +212,8 @@ def models(draw: st.DrawFn, tiny: Model) -> Model:
 def events(draw: st.DrawFn, model: Model) -> Event:
     """Something that can happen to a model."""
     kinds = ["units", "largest-units", "heat", "surge", "plant", "region", "provider", "cluster"]
-    kind = draw(st.sampled_from([*kinds, "feed"] if model.feeds else kinds))
+    kinds += ["feed", "sag"] if model.feeds else []
+    kind = draw(st.sampled_from([*kinds, "service"] if model.services else kinds))
     when = {
         "kind": kind,
         "at_minute": draw(st.sampled_from([0.0, 7.0, 40.0])),
@@ -138,14 +231,18 @@ def events(draw: st.DrawFn, model: Model) -> Event:
     if kind == "surge":
         zones = draw(st.sampled_from([(), ("west-users",)]))
         return Surge(**when, zones=zones, factor=draw(st.sampled_from([0.5, 1.2, 3.0])))
+    if kind == "sag":
+        return Sag(**when, feed=draw(st.sampled_from(list(model.feeds))))
     names = {
         "plant": list(model.plants),
         "region": list(model.regions),
         "provider": ["cloudy"],
         "cluster": list(model.clusters),
         "feed": list(model.feeds),
+        "service": list(model.services),
     }
-    return NodeLoss(**when, name=draw(st.sampled_from(names[kind])))
+    starts = draw(st.booleans()) if kind == "feed" else True
+    return NodeLoss(**when, name=draw(st.sampled_from(names[kind])), generators_start=starts)
 
 
 def cooled(model: Model) -> Model:
@@ -172,8 +269,8 @@ def single_failures(draw: st.DrawFn, tiny: Model) -> Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, tiny: Model, most: int = 3) -> Case:
-    """A random model with up to so many random scenarios."""
+def cases(draw: st.DrawFn, tiny: Model, least: int = 1, most: int = 3) -> Case:
+    """A random model with so many random scenarios."""
     model = draw(models(tiny))
     return Case(
         model,
@@ -183,7 +280,8 @@ def cases(draw: st.DrawFn, tiny: Model, most: int = 3) -> Case:
                 severity="common",
                 frequency_per_year=0.1,
                 events=tuple(draw(st.lists(events(model), min_size=1, max_size=3))),
+                start_hour=draw(st.sampled_from([None, 20.0])),
             )
-            for number in range(draw(st.integers(1, most)))
+            for number in range(draw(st.integers(least, most)))
         ),
     )

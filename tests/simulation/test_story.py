@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
-from simulation.worlds import changed, judged, operating
+import re
 
-from planner.infrastructure.entities import Model
+import pytest
+from simulation.worlds import changed, hasty, judged, operating
+
+from planner.infrastructure.entities import (
+    Model,
+    RestorationGates,
+    RestorationPhase,
+    Retry,
+    Service,
+)
 from planner.infrastructure.failures import Event, Heat, LargestUnitsLoss, NodeLoss, Surge, UnitLoss
 from planner.simulation.story import describe
 
@@ -53,12 +61,14 @@ def told(model: Model, *events: Event, **changes: object) -> list[tuple[str, str
 
 
 def test_loss_of_a_region_and_cloud_in_its_place(two: Model) -> None:
-    model = changed(two, "zones", "users", demand_rps=1000.0)
+    model = changed(hasty(two), "zones", "users", demand_rps=1000.0)
     assert told(model, NEAR_IS_LOST, start_hour=23.5) == [
+        ("23:30", "alert: first busy beyond 95%"),
         ("23:40", "region near is lost"),
         ("23:40", "requests fail: 40% of demand served"),
         ("23:40", "worst moment: 40% of demand served"),
         ("23:44", "second is overwhelmed: up to 2.5 times its usual traffic wants in"),
+        ("23:44", "alert: second busy beyond 95%"),
         ("00:24", "cloud serves with up to 400 emergency GPUs"),
         ("00:24", "all demand is served again"),
     ]
@@ -87,3 +97,51 @@ def test_a_full_queue(one: Model) -> None:
 def test_nothing_worth_telling_but_the_failure(two: Model) -> None:
     lost = NodeLoss(kind="provider", name="cloudy", **MINUTES)
     assert told(two, lost, start_hour=0) == [("00:00", "provider cloudy is lost")]
+
+
+def test_standby_cooling_that_needs_no_time_to_start(one: Model) -> None:
+    model = changed(one, "cooling_units", "fan", start_minutes=0)
+    model = changed(model, "plants", "chillers", existing={"chiller": 10, "fan": 2})
+    loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=1, **MINUTES)
+    texts = [text for _, text in told(model, loss)]
+    assert "standby cooling of chillers adds 2 MW (fan)" in texts
+
+
+def test_retries_and_work_in_vain(one: Model) -> None:
+    model = operating(one, priority_shedding="none")
+    for tier in one.tiers:
+        model = changed(model, "tiers", tier, retry=Retry(attempts=3))
+    texts = [text for _, text in told(model, Surge(kind="surge", factor=2.0, **MINUTES))]
+    assert any(re.fullmatch(r"clients retry: up to [2-4]\.\d requests for .*", t) for t in texts)
+    assert any(t.startswith("work is done for clients that have gone, up to ") for t in texts)
+
+
+def test_services_and_pools(one: Model) -> None:
+    limited = Service(name="auth", plane="service", capacity_rps=1500.0)
+    small = Service(name="store", plane="state", connections=2100.0, connection_seconds=2.0)
+    entry = Service(name="entry", plane="edge", depends_on=("auth", "store"))
+    model = one.replace(services={"auth": limited, "store": small, "entry": entry})
+    model = changed(model, "tiers", "low", entry="entry", share=1.0)
+    model = changed(model, "tiers", "high", share=0.0)
+    texts = [text for _, text in told(model, Surge(kind="surge", factor=2.0, **MINUTES))]
+    assert "auth is overloaded: up to 1.3 times what it handles" in texts
+    assert "store runs out of connections: requests fail" in texts
+
+
+def test_alerts(one: Model) -> None:
+    loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=3, **MINUTES)
+    texts = [text for _, text in told(one, loss)]
+    assert "alert: site above 75 °C (warning)" in texts
+    assert "alert: site busy beyond 95%" in texts
+
+
+def test_restoration_that_is_rolled_back(one: Model) -> None:
+    """A gate on temperature that never holds: the cluster stays in its first phase."""
+    phases = tuple(RestorationPhase(capacity=share, minutes=5) for share in (0.25, 0.5))
+    gates = RestorationGates(temperature_c=60.0)
+    lost = NodeLoss(kind="region", name="here", at_minute=0, repair_minutes=10)
+    held = operating(one, restoration=phases, gates=gates)
+    texts = [text for _, text in told(held, lost)]
+    assert "site takes requests in full" not in texts
+    free = operating(one, restoration=phases)
+    assert "site takes requests in full" in [text for _, text in told(free, lost)]

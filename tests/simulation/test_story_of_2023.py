@@ -109,9 +109,10 @@ class TestIncident:
             r"us-west-primary throttles at 7\d °C",
             r"requests fail: \d\d% of demand served",
             r"us-east-backup is overwhelmed: up to \d\.\d times its usual traffic wants in",
-            r"us-west-primary is critical at 8[5-7] °C",
+            r"alert: us-west-primary above 85 °C \(critical\)",
+            r"the queue is full at 1,000,000 requests; more are dropped",
             r"us-west-primary shuts itself down at 95 °C",
-            r"standby cooling of us-west-standby carries up to 15 MW",
+            r"standby cooling of us-west-standby adds 15 MW \(.*\)",
             r"us-west-primary comes back, cool and checked, in phases",
             r"all demand is served again",
         )
@@ -124,7 +125,8 @@ class TestIncident:
     def test_story_has_the_time_of_day(self, story: tuple[Line, ...]) -> None:
         clocks = {line.text.split(" ", 2)[1]: line.clock for line in story}
         assert story[0].clock == "16:05"
-        assert clocks["shuts"] in {f"16:{minute}" for minute in range(55, 60)} | {"17:00"}
+        hour, minute = map(int, clocks["shuts"].split(":"))
+        assert hour * 60 + minute == pytest.approx(17 * 60, abs=5)
         assert clocks["comes"] == "18:30"
 
     def test_backup_is_wanted_by_at_least_what_the_postmortem_says(

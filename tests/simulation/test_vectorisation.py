@@ -14,16 +14,15 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.simulation.cascade import History, simulate
+from planner.simulation.state import FINAL
 from planner.simulation.verdict import judge
 
 PROPERTY = settings(
     derandomize=True,
     deadline=None,
-    max_examples=10,
+    max_examples=6,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-#: Records that are final values of the state, without a time axis.
-FINAL = ("order_minute", "standby_since")
 
 
 def history_of(model: Model, scenarios: tuple[Scenario, ...]) -> History:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 
 import pytest
-from simulation.worlds import changed, judged, operating
+from simulation.worlds import changed, hasty, judged, operating
 
 import planner.simulation.verdict
 from planner.infrastructure.entities import Finance, Model, Policies
@@ -227,7 +227,7 @@ class TestFigures:
         assert judged(model, NEAR_IS_LOST).recovery_minutes == 54
 
     def test_least_served_counts_from_when_the_standard_speaks_of_a_tier(self, two: Model) -> None:
-        model = with_standard(two, ("high", 12, 0.5), ("low", 14, 0.5), ("low", 60, 1.0))
+        model = with_standard(hasty(two), ("high", 12, 0.5), ("low", 14, 0.5), ("low", 60, 1.0))
         assert judged(model, NEAR_IS_LOST).served == {"high": 0.0, "low": 1.0}
 
     def test_least_served_counts_all_minutes_where_the_standard_is_silent(self, two: Model) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Event, Scenario
+from planner.infrastructure.failures import Event, NodeLoss, Scenario, Surge, UnitLoss
 from planner.infrastructure.fleet import Fleet
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.cascade import History, simulate
@@ -92,11 +93,25 @@ class Run:
     def served(self, tier: str | None = None) -> Floats:
         """Requests per second served, of a tier or of all."""
         served = self.history.served_rps[:, self.index]
-        return served.sum(axis=1) if tier is None else served[:, self.world.tiers.index(tier)]
+        return served.sum(axis=1) if tier is None else served[:, self.world.tiers.names.index(tier)]
 
     def demand(self) -> Floats:
         """Requests per second wanted."""
         return self.history.demand_rps[:, self.index].sum(axis=1)
+
+    def attempts(self) -> Floats:
+        """Requests per second with retries."""
+        return self.history.attempts_rps[:, self.index].sum(axis=1)
+
+    def service(self, quantity: str, name: str) -> Floats:
+        """A record by service with a limit, such as ``pool_use``."""
+        names = self.world.services.names
+        return getattr(self.history, quantity)[:, self.index, names.index(name)]
+
+    def lost(self) -> float:
+        """Requests whose clients gave up, and those that have no answer at the end."""
+        left = self.total("waiting")[-1] - self.total("stale")[-1] + self.total("retrying")[-1]
+        return float(self.total("gave_up").sum() + left)
 
     def total(self, quantity: str) -> Floats:
         """A record of requests or money of the whole platform, such as ``shed``."""
@@ -137,3 +152,59 @@ def changed(model: Model, section: str, name: str, **changes: object) -> Model:
 def operating(model: Model, **changes: object) -> Model:
     """The model with other operations."""
     return model.replace(operations=model.operations.replace(**changes))
+
+
+def hasty(model: Model) -> Model:
+    """The model without a queue: what is not served at once has failed."""
+    return operating(model, queue_limit_requests=0)
+
+
+def unattended(model: Model) -> Model:
+    """The model with operators who never come and load balancers that act at once."""
+    return operating(model, detection_minutes=10_000, failover_minutes=0)
+
+
+def lasting(model: Model, minutes: float) -> Model:
+    """The model with another length of the simulation."""
+    return model.replace(simulation=model.simulation.replace(horizon_minutes=float(minutes)))
+
+
+def lose(kind: str, name: str, at: float = 10, minutes: float = 1000) -> NodeLoss:
+    """Loss of a node."""
+    fields = {"kind": kind, "name": name, "at_minute": at, "repair_minutes": minutes}
+    return NodeLoss.model_validate(fields)
+
+
+def lose_chillers(count: int, at: float = 0, minutes: float = 1000) -> UnitLoss:
+    """Loss of chillers of `one`."""
+    return UnitLoss(
+        kind="units",
+        plant="chillers",
+        unit="chiller",
+        count=count,
+        at_minute=at,
+        repair_minutes=minutes,
+    )
+
+
+def surge(factor: float, at: float, minutes: float, *zones: str) -> Surge:
+    """Demand above its normal shape."""
+    return Surge(kind="surge", factor=factor, zones=zones, at_minute=at, repair_minutes=minutes)
+
+
+def fluid_queue(
+    live: float, stale: float, arriving: float, capacity: float, patience: float
+) -> tuple[float, float, float]:
+    """Live, stale and good after a minute of `planner.laws.queues.competing_queue`, step by step.
+
+    The fluid limit in a thousand small steps, with service in random order of all that wait.
+    """
+    steps, good = 1000, 0.0
+    for _ in range(steps):
+        live += arriving / steps
+        share = min(1.0, capacity / steps / max(live + stale, 1e-12))
+        good += share * live
+        live, stale = live * (1 - share), stale * (1 - share)
+        gone = live * (1 - math.exp(-1 / (patience * steps)))
+        live, stale = live - gone, stale + gone
+    return live, stale, good

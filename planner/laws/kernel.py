@@ -1,0 +1,138 @@
+"""The routing law as compiled loops, for simulations of thousands of scenarios.
+
+The law itself is `planner.laws.traffic.deliver`; this is the same law written for Numba, which is
+optional. Compiled once and cached on disk; tests hold the two together.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+NEGLIGIBLE_RPS = 1e-9
+
+
+@njit("void(f8[::1], f8[::1], f8[::1], i8)", cache=True)
+def _share_room(room, wanted, share, targets):
+    """Share of what is wanted of each target that fits, and the room left."""
+    for n in range(targets):
+        share[n] = min(1.0, room[n] / max(wanted[n], NEGLIGIBLE_RPS))
+        room[n] = max(0.0, room[n] - wanted[n] * share[n])
+
+
+@njit(
+    "void(f8[:,::1], f8[:,:,::1], f8[::1], f8[::1], f8[::1], i8[:,:,::1], b1[:,:,::1], i8, i8)",
+    cache=True,
+)
+def _by_priority(rest, flows, room, wanted, share, order, allowed, scenario, tier):
+    """One tier, rank by rank."""
+    ranks, zones = order.shape[1], order.shape[2]
+    for rank in range(ranks):
+        wanted[:] = 0.0
+        some = False
+        for zone in range(zones):
+            n = order[tier, rank, zone]
+            if n >= 0 and rest[tier, zone] > 0.0 and allowed[tier, scenario, n]:
+                wanted[n] += rest[tier, zone]
+                some = some or room[n] > NEGLIGIBLE_RPS
+        if not some:
+            continue
+        _share_room(room, wanted, share, len(room))
+        for zone in range(zones):
+            n = order[tier, rank, zone]
+            if n >= 0 and rest[tier, zone] > 0.0 and allowed[tier, scenario, n]:
+                flows[tier, rank, zone] = rest[tier, zone] * share[n]
+                rest[tier, zone] -= flows[tier, rank, zone]
+
+
+@njit(
+    "void(f8[:,::1], f8[:,:,::1], f8[::1], f8[::1], f8[::1], f8[::1], i8[:,:,::1], b1[:,:,::1], i8,"
+    " i8[:,::1])",
+    cache=True,
+)
+def _alike(rest, flows, room, there, wanted, share, order, allowed, scenario, rank_of):
+    """All tiers at once, each zone at the nearest of the targets that are not gone."""
+    tiers, ranks, zones = order.shape
+    rank_of[:] = -1
+    for _ in range(ranks):
+        wanted[:] = 0.0
+        some = False
+        for tier in range(tiers):
+            for zone in range(zones):
+                rank = rank_of[tier, zone] + 1
+                while rank < ranks:
+                    n = order[tier, rank, zone]
+                    if n >= 0 and there[n] > NEGLIGIBLE_RPS and allowed[tier, scenario, n]:
+                        break
+                    rank += 1
+                rank_of[tier, zone] = rank
+                if rank < ranks:
+                    wanted[order[tier, rank, zone]] += rest[tier, zone]
+                    some = True
+        if not some:
+            break
+        _share_room(room, wanted, share, len(room))
+        for tier in range(tiers):
+            for zone in range(zones):
+                rank = rank_of[tier, zone]
+                if rank < ranks:
+                    flow = rest[tier, zone] * share[order[tier, rank, zone]]
+                    flows[tier, rank, zone] = flow
+                    rest[tier, zone] -= flow
+
+
+@njit(
+    "void(f8[:,:,::1], f8[:,::1], f8[:,::1], i8[:,:,::1], b1[::1], b1[:,:,::1],"
+    " f8[:,:,::1], f8[:,:,::1], f8[:,::1])",
+    cache=True,
+)
+def _deliver(demand, believed, capacity, order, by_priority, allowed, sent, granted, load):
+    tiers, ranks, zones = order.shape
+    targets = believed.shape[1]
+    wanted, share = np.empty(targets), np.empty(targets)
+    rest, flows = np.empty((tiers, zones)), np.empty((tiers, ranks, zones))
+    rank_of = np.empty((tiers, zones), dtype=np.int64)
+    for scenario in range(len(demand)):
+        room = believed[scenario].copy()
+        flows[:] = 0.0
+        for tier in range(tiers):
+            for zone in range(zones):
+                rest[tier, zone] = demand[scenario, zone, tier]
+        if by_priority[scenario]:
+            for tier in range(tiers):
+                _by_priority(rest, flows, room, wanted, share, order, allowed, scenario, tier)
+        else:
+            there = believed[scenario]
+            _alike(rest, flows, room, there, wanted, share, order, allowed, scenario, rank_of)
+        for n in range(targets):
+            load[scenario, n] = believed[scenario, n] - room[n]
+            share[n] = min(1.0, capacity[scenario, n] / max(load[scenario, n], NEGLIGIBLE_RPS))
+        for tier in range(tiers):
+            for zone in range(zones):
+                for rank in range(ranks):
+                    flow = flows[tier, rank, zone]
+                    if flow > 0.0:
+                        sent[scenario, zone, tier] += flow
+                        granted[scenario, zone, tier] += flow * share[order[tier, rank, zone]]
+
+
+def deliver(demand, believed, capacity, order, by_priority, allowed):
+    """`planner.laws.traffic.deliver` in compiled loops: sent, granted and load."""
+    demand, believed, capacity = (
+        np.ascontiguousarray(array, dtype=np.float64) for array in (demand, believed, capacity)
+    )
+    sent, granted, load = np.zeros_like(demand), np.zeros_like(demand), np.empty_like(believed)
+    if allowed is None:
+        allowed = np.ones((order.shape[0], *believed.shape), dtype=np.bool_)
+    _deliver(
+        demand,
+        believed,
+        capacity,
+        np.ascontiguousarray(order),
+        np.ascontiguousarray(by_priority),
+        np.ascontiguousarray(allowed),
+        sent,
+        granted,
+        load,
+    )
+    return sent, granted, load

@@ -1,0 +1,197 @@
+"""What becomes of failed requests, of shared services and of connection pools."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.laws.retries import (
+    RetryTerms,
+    admitted_share,
+    amplification,
+    connections_in_use,
+    pool_rate,
+    repeat,
+)
+
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=150)
+shares = st.floats(0.0, 1.0)
+policies = st.lists(
+    st.tuples(st.integers(0, 6), st.floats(0.05, 60.0), shares), min_size=1, max_size=4
+)
+
+
+def terms_of(policies: list[tuple[int, float, float]]) -> RetryTerms:
+    return RetryTerms.of(*(list(column) for column in zip(*policies, strict=True)))
+
+
+class TestTerms:
+    @PROPERTY
+    @given(policies)
+    def test_a_client_makes_no_more_attempts_than_its_tier_allows(
+        self, policies: list[tuple[int, float, float]]
+    ) -> None:
+        terms = terms_of(policies)
+        most = max(attempts for attempts, _, _ in policies)
+        assert terms.repeats.shape == (len(policies), most + 1)
+        assert terms.attempts == most + 1
+        for row, (attempts, _, gives_up) in zip(terms.repeats, policies, strict=True):
+            assert row[:attempts] == pytest.approx(1 - gives_up)
+            assert not row[attempts:].any()
+
+    @pytest.mark.parametrize("backoff", [0.1, 1.0, 7.5, 1000.0])
+    def test_backoff_is_a_mean(self, backoff: float) -> None:
+        """Of clients who come back with the same chance in every step, ``1 − e^(−1/backoff)``."""
+        returning = float(terms_of([(1, backoff, 0.0)]).returning[0])
+        left, mean = 1.0, 0.0
+        for number in range(200_000):
+            # Back in the middle of the step, as for a constant rate within it.
+            inside = backoff - 1 / math.expm1(1 / backoff)
+            mean += left * returning * (number + inside)
+            left *= 1 - returning
+            if left < 1e-14:
+                break
+        assert mean == pytest.approx(backoff, rel=1e-6)
+
+
+class TestRepeat:
+    @PROPERTY
+    @given(policies, st.integers(0, 2**32 - 1))
+    def test_failed_requests_come_back_or_are_given_up(
+        self, policies: list[tuple[int, float, float]], seed: int
+    ) -> None:
+        terms = terms_of(policies)
+        failed = np.random.default_rng(seed).uniform(0, 1e5, (3, 2, *terms.repeats.shape))
+        again, gave_up = repeat(failed, terms)
+        assert (again >= 0).all()
+        assert (gave_up >= 0).all()
+        assert again.sum(axis=3) + gave_up == pytest.approx(failed.sum(axis=3))
+        for k, (attempts, _, gives_up) in enumerate(policies):
+            assert again[:, :, k, :attempts] == pytest.approx(
+                failed[:, :, k, :attempts] * (1 - gives_up)
+            )
+            assert not again[:, :, k, attempts:].any()
+
+    def test_without_retries_all_are_given_up(self) -> None:
+        again, gave_up = repeat(np.array([[[5.0]]]), terms_of([(0, 1.0, 0.0)]))
+        assert again.size == 0
+        assert gave_up.tolist() == [[5.0]]
+
+
+class TestAmplification:
+    @PROPERTY
+    @given(shares, st.integers(0, 10), shares)
+    def test_is_what_following_one_request_gives(
+        self, success: float, attempts: int, gives_up: float
+    ) -> None:
+        there, made = 1.0, 0.0
+        for number in range(attempts + 1):
+            made += there
+            failed = np.zeros((1, attempts + 1))
+            failed[0, number] = there * (1 - success)
+            there = float(repeat(failed, terms_of([(attempts, 1.0, gives_up)]))[0].sum())
+        assert amplification(success, attempts, gives_up) == pytest.approx(made)
+
+    @PROPERTY
+    @given(shares, shares, st.integers(0, 9), shares)
+    def test_falls_with_success_and_rises_with_attempts(
+        self, success: float, better: float, attempts: int, gives_up: float
+    ) -> None:
+        low, high = sorted((success, better))
+        law = amplification(low, attempts, gives_up)
+        assert amplification(high, attempts, gives_up) <= law + 1e-12
+        assert amplification(low, attempts + 1, gives_up) >= law
+        assert 1.0 <= law <= attempts + 1
+
+
+class TestServices:
+    @PROPERTY
+    @given(st.lists(st.floats(0.0, 50.0), min_size=1, max_size=4), shares)
+    def test_the_tightest_on_the_way_counts(self, use: list[float], weight: float) -> None:
+        weights = np.full((1, 1, len(use)), weight)
+        (share,) = admitted_share(np.array([use]), weights)[0]
+        tightest = max(1.0, max(use))
+        assert share == pytest.approx(1 - weight * (1 - 1 / tightest))
+
+    def test_only_tiers_that_pass_a_service_are_turned_away(self) -> None:
+        weights = np.array([[[1.0, 0.0], [0.0, 1.0], [0.5, 0.0]]])
+        share = admitted_share(np.array([[4.0, 0.5]]), weights)
+        assert share.tolist() == [[0.25, 1.0, 0.625]]
+
+    def test_no_service_admits_all(self) -> None:
+        assert admitted_share(np.zeros((2, 0)), np.zeros((2, 3, 0))).tolist() == [[1.0] * 3] * 2
+
+    @PROPERTY
+    @given(st.floats(0.0, 1e6), st.floats(0.1, 1e6))
+    def test_what_a_service_lets_through_is_its_capacity(
+        self, wanted: float, capacity: float
+    ) -> None:
+        """Of tiers that all pass it in full."""
+        share = admitted_share(np.array([[wanted / capacity]]), np.ones((1, 2, 1)))[0]
+        assert share[0] == share[1]
+        assert wanted * share[0] <= capacity * (1 + 1e-6)
+        if wanted <= capacity:
+            assert share[0] == 1.0
+
+
+class TestPools:
+    def test_connections_follow_little(self) -> None:
+        used = connections_in_use(
+            np.array([100.0, 100.0]), np.array([2.0, 2.0]), np.array([50.0, 50.0]),
+            np.array([True, False]),
+        )
+        assert used.tolist() == [250.0, 200.0]
+
+    @PROPERTY
+    @given(st.floats(0.01, 1e4), st.floats(0.1, 30.0), st.floats(6.0, 600.0))
+    def test_where_nobody_waits_all_connections_over_their_time_fit(
+        self, rate: float, seconds: float, patience: float
+    ) -> None:
+        connections = np.array(rate * seconds * 3.0)
+        used = connections_in_use(np.array(rate), np.array(seconds), np.array(0.0), np.array(True))
+        allowed = pool_rate(np.array(rate), used, connections, np.array(seconds), np.array(patience))
+        assert allowed >= 3.0 * rate * (1 - 1e-12)
+
+    @pytest.mark.parametrize("waits", [0.0, 30.0, 1000.0])
+    @pytest.mark.parametrize("wanted", [10.0, 500.0, 20_000.0])
+    @pytest.mark.parametrize("start", [0.0, 1.0, 1e5])
+    def test_settles_so_that_connections_in_use_are_those_there_are(
+        self, waits: float, wanted: float, start: float
+    ) -> None:
+        """Requests hold a connection for two seconds of work and, of each, some time of waiting."""
+        connections, seconds, patience = 1000.0, 2.0, 120.0
+        holding = seconds + waits
+        rate, in_use = np.array(start), np.array(0.0)
+        for _ in range(60):
+            admitted = np.minimum(rate, wanted)
+            in_use = admitted * holding
+            rate = pool_rate(
+                admitted, in_use, np.array(connections), np.array(seconds), np.array(patience)
+            )
+        assert admitted == pytest.approx(min(wanted, connections / holding), rel=1e-6)
+        assert in_use <= connections * (1 + 1e-6)
+
+    def test_a_pool_never_lets_in_more_than_its_work_allows(self) -> None:
+        """However many came in the minute before: each of a thousand connections is held for two
+        seconds, so no more than 500 requests/s fit, waiting or not.
+        """
+        rate = pool_rate(
+            np.array(20_000.0), np.array(40_000.0), np.array(1000.0), np.array(2.0), np.array(120.0)
+        )
+        assert rate <= 500.0
+
+    def test_a_pool_that_is_full_of_waiting_requests_lets_nothing_new_in(self) -> None:
+        full = pool_rate(
+            np.array(0.0), np.array(1500.0), np.array(1000.0), np.array(2.0), np.array(120.0)
+        )
+        assert full == 0.0
+
+    def test_an_empty_pool_opens_at_once(self) -> None:
+        empty = pool_rate(
+            np.array(0.0), np.array(0.0), np.array(1000.0), np.array(2.0), np.array(120.0)
+        )
+        assert empty == pytest.approx(500.0)

@@ -1,0 +1,260 @@
+"""``plan replay``: its contract for machines, its tables for people, its picture."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+
+import numpy as np
+import pytest
+from replay.conftest import OWN
+from support import run_plan
+
+from planner.reporting.charts import Axis, Point, draw, nice_step
+from planner.reporting.replay import WORDS
+
+KEYS = {
+    "time", "minute", "what", "quantity", "subject", "event", "threshold", "observed", "simulated",
+    "difference", "tolerance", "within", "calibrated", "forced", "confidence", "note",
+}  # fmt: skip
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class TestJson:
+    @pytest.mark.parametrize("name", ["chatgpt-2023", "azure-australia-east-2023"])
+    def test_contract(self, plan, name):
+        ran = plan("replay", name, "--json", "--quiet")
+        assert (ran.code, ran.err) == (0, "")
+        data = ran.json
+        assert data["incident"] == name
+        assert data["model"]["name"] == name
+        assert data["summary"]["milestones"] == len(data["milestones"])
+        assert 1 <= len(data["calibrated"]) <= 4
+        for one in data["milestones"]:
+            assert set(one) == KEYS
+            assert math.isfinite(one["observed"])
+            if one["simulated"] is None:
+                assert one["difference"] is None
+            else:
+                difference = one["simulated"] - one["observed"]
+                assert one["difference"] == pytest.approx(difference, abs=2e-6)
+            scored = one["tolerance"] is not None
+            assert (one["within"] is not None) == scored
+            assert not (scored and one["forced"])
+            if one["quantity"] == "minute":
+                assert one["observed"] == one["minute"]
+        for one in data["calibrated"]:
+            assert one["low"] <= one["value"] <= one["high"]
+
+    def test_the_default_is_the_incident_of_2023(self, plan):
+        data = plan("replay", "--json").json
+        assert data["incident"] == "chatgpt-2023"
+        warm = {
+            one["time"]: one for one in data["milestones"] if one["quantity"] == "temperature_c"
+        }
+        assert (warm["16:30"]["observed"], warm["17:00"]["observed"]) == (85.0, 95.0)
+        assert warm["16:30"]["calibrated"] is warm["17:00"]["calibrated"] is True
+
+    def test_own_incident(self, plan, write):
+        data = plan("replay", write(), "--json").json
+        assert data["incident"] == "own"
+        first, warm, *_ = data["milestones"]
+        assert (first["quantity"], first["observed"], first["within"]) == ("minute", 0.0, None)
+        assert (warm["simulated"], warm["difference"], warm["within"]) == (75.0, 0.0, True)
+        assert warm["subject"] == "site"
+        assert data["calibrated"][0]["value"] == 6.0
+
+    def test_same_twice(self, plan, write):
+        path = write()
+        assert plan("replay", path, "--json").out == plan("replay", path, "--json").out
+
+
+class TestTable:
+    @pytest.mark.parametrize("columns", [80, 120])
+    @pytest.mark.parametrize("name", ["chatgpt-2023", "azure-australia-east-2023"])
+    def test_fits(self, plan, monkeypatch, name, columns):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        ran = plan("replay", name, "--quiet")
+        assert ran.code == 0
+        lines = [line.rstrip() for line in ran.out.splitlines()]
+        assert max(map(len, lines)) <= columns
+        assert max(map(len, lines)) > columns - 10
+        assert not any("…" in line for line in lines)
+        (header,) = (line for line in lines if line.startswith("time "))
+        assert header.split() == ["time", "what", "observed", "simulated", "difference", "agrees"]
+
+    def test_rows(self, plan, write):
+        out = plan("replay", write(), "--quiet").out
+        lines = [" ".join(line.split()) for line in out.splitlines()]
+        assert "23:50 chillers stop 23:50 23:50 0 min given" in lines
+        assert "23:52* warm 75.0 °C 75.0 °C 0.0 °C yes" in lines
+        assert "00:10 cooling is back 5.00 MW 5.00 MW 0.00 MW" in lines
+        assert "00:20 all chillers run 9.00 MW 10.00 MW +1.00 MW NO" in lines
+        assert "1 of 2 scored milestones agree: 1 of 1 fitted, 0 of 1 predicted." in lines
+        assert "clusters.site.capacitance_mj_per_k_per_mw = 6 MJ/K per MW" in lines
+
+    def test_chart_has_a_panel_for_each(self, plan, write):
+        out = plan("replay", write(), "--quiet").out
+        for title in ("site, °C", "requests that succeed", "requests waiting"):
+            assert out.count(f"\n{title}") == 1
+        assert out.count("23:50") > 3
+        assert "●" in out.split("site, °C")[1].split("requests that")[0]
+
+    def test_text_of_an_incident_is_text(self, plan, write):
+        text = OWN.replace("what: warm", 'what: "[red]warm[/] :fire: $x^$"')
+        path = write(text)
+        out = plan("replay", path, "-o", path.with_suffix(".png")).out
+        assert "[red]warm[/] :fire: $x^$" in out
+
+    def test_settings_are_shown(self, plan, write):
+        setting = "clusters.site.capacitance_mj_per_k_per_mw=12"
+        out = " ".join(plan("replay", write(), "--set", setting).out.split())
+        assert f"With {setting}" in out
+        assert "fitted value 6" in out
+
+    def test_no_colour_where_none_is_wanted(self, write, monkeypatch):
+        monkeypatch.setenv("NO_COLOR", "1")
+        done = run_plan("replay", str(write()))
+        assert done.returncode == 0
+        assert "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("requests", "text"),
+    [(0.0, "0"), (999.0, "999"), (1_000.0, "1.0 k"), (999_949.0, "999.9 k"),
+     (999_990.0, "1.0 M"), (5e6, "5.0 M")],
+)  # fmt: skip
+def test_numbers_of_requests(requests, text):
+    assert WORDS["waiting_requests"](requests) == text
+
+
+class TestProgress:
+    def test_says_what_it_does(self, plan, write):
+        err = plan("replay", write()).err
+        assert "own: 4 milestones on site" in err
+
+    def test_quiet(self, plan, write, tmp_path):
+        assert plan("replay", write(), "--quiet", "-o", tmp_path / "x.png").err == ""
+
+
+class TestPicture:
+    @pytest.mark.parametrize(("kind", "start"), [("png", PNG), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+    def test_is_written(self, plan, write, tmp_path, kind, start):
+        path = tmp_path / f"chart.{kind}"
+        ran = plan("replay", write(), "-o", path)
+        assert ran.code == 0
+        assert f"wrote {path}" in ran.err
+        assert path.read_bytes().startswith(start)
+        assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
+
+    def test_same_incident_same_bytes(self, plan, write, tmp_path):
+        for kind in ("png", "svg", "pdf"):
+            first, second = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"
+            plan("replay", write(), "-o", first)
+            plan("replay", write(), "-o", second)
+            assert first.read_bytes() == second.read_bytes()
+
+    def test_replaces_an_older_one(self, plan, write, tmp_path):
+        path = tmp_path / "chart.png"
+        path.write_text("old")
+        plan("replay", write(), "-o", path)
+        assert path.read_bytes().startswith(PNG)
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [("missing/chart.png", "is no folder to write"), ("chart.txt", "expected one of ."),
+         ("chart", "not a name without an ending"), ("chart.pgf", "not `.pgf`"),
+         ("folder.png", "is a folder; expected a file to write")],
+    )  # fmt: skip
+    def test_where_none_can_be_written(self, plan, write, tmp_path, name, message):
+        (tmp_path / "folder.png").mkdir()
+        ran = plan("replay", write(), "-o", tmp_path / name)
+        assert (ran.code, ran.out) == (2, "")
+        assert message in ran.err
+        assert not (tmp_path / "missing").exists()
+
+    def test_without_matplotlib(self, plan, write, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "matplotlib.backend_bases", None)
+        ran = plan("replay", write(), "-o", tmp_path / "chart.png")
+        assert (ran.code, ran.out) == (2, "")
+        assert "pip install 'resilience-planner[plots]'" in ran.err
+        assert plan("replay", write()).code == 0  # everything else works without it
+
+    def test_a_failed_picture_leaves_the_older_one(self, plan, write, tmp_path, monkeypatch):
+        path = tmp_path / "chart.png"
+        path.write_text("old")
+        monkeypatch.setattr("os.fdopen", _full)
+        ran = plan("replay", write(), "-o", path)
+        assert ran.code == 2
+        assert "No space left on device" in ran.err
+        assert path.read_text() == "old"
+        assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
+
+
+def _full(handle, *_, **__):
+    os.close(handle)
+    raise OSError(28, "No space left on device")
+
+
+class TestBadInput:
+    def test_exit_code_and_no_output(self, plan, write):
+        ran = plan("replay", write(OWN.replace("confidence: quoted", "confidence: sure")), "--json")
+        assert (ran.code, ran.out) == (2, "")
+        assert "1 problem in the input" in ran.err
+
+    def test_unknown_name(self, plan):
+        ran = plan("replay", "chatgpt")
+        assert ran.code == 2
+        assert "did you mean `chatgpt-2023`?" in ran.err
+
+    def test_nothing_is_written(self, plan, write, tmp_path):
+        path = tmp_path / "chart.png"
+        ran = plan("replay", write(OWN.replace("unit: chiller,", "unit: x,")), "-o", path)
+        assert ran.code == 2
+        assert not path.exists()
+
+
+class TestChart:
+    TIME = Axis(0.0, 60.0, lambda x: f"{x:.0f}")
+    LEVEL = Axis(0.0, 1.0, lambda x: f"{x:.0%}")
+
+    def lines(self, values, points=(), width=40, height=4):
+        curve = np.asarray(values, dtype=float)
+        return [
+            line.plain
+            for line in draw(curve, list(points), self.TIME, self.LEVEL, width, height, 30.0)
+        ]
+
+    def test_size_and_labels(self):
+        lines = self.lines([0.5] * 61)
+        assert len(lines) == 4 + 2
+        assert {len(line) for line in lines[:5]} == {40}
+        assert lines[0].startswith("    100% ┤")
+        assert lines[3].startswith("      0% ┤")
+        assert lines[5].split() == ["0", "30", "60"]
+
+    def test_a_constant_is_one_line(self):
+        drawn = [line[10:] for line in self.lines([1.0] * 61)[:4]]
+        assert set(drawn[0]) == {"⠉"}
+        assert all(not line.strip() for line in drawn[1:])
+
+    def test_a_jump_is_joined(self):
+        drawn = [line[10:] for line in self.lines([0.0] * 30 + [1.0] * 31)[:4]]
+        assert all(line.strip() for line in drawn)
+
+    def test_values_outside_stay_inside(self):
+        lines = self.lines([-5.0] * 30 + [7.0] * 31, [Point(999.0, -3.0, "×", "red")])
+        assert lines[3].endswith("×")
+
+    def test_gaps_are_left_out(self):
+        drawn = [line[10:] for line in self.lines([float("nan")] * 61)[:4]]
+        assert all(not line.strip() for line in drawn)
+
+    def test_points_have_their_place(self):
+        lines = self.lines([0.0] * 61, [Point(0.0, 1.0, "●", "green")])
+        assert lines[0][10] == "●"
+
+    def test_steps(self):
+        assert nice_step(100, 5, (1, 10, 20, 50)) == 20
+        assert nice_step(1000, 5, (1, 10, 20, 50)) == 50

@@ -1,0 +1,77 @@
+"""Outdoor air by hour: the hot week of a climate in local time, or the design ambient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.infrastructure.catalogue import hot_week, hot_week_names
+from planner.infrastructure.entities import Model
+from planner.infrastructure.loading import load_model
+from planner.scenarios.climate import ambient_at
+
+
+def with_climate(*settings: str) -> Model:
+    return load_model("tiny", ("regions.west.climate=us-west", *settings)).model
+
+
+MODEL = with_climate()
+WEEK = np.array(hot_week("us-west"))
+
+
+def test_without_a_climate_it_is_the_design_ambient():
+    model = with_climate("regions.east.design_ambient_c=31.5")
+    assert ambient_at(model, "east", 5.0, np.array([0.0, 60.0, 1e4])).tolist() == [31.5] * 3
+    assert ambient_at(model, "east", 5.0, np.array([])).shape == (0,)
+
+
+def test_hours_and_what_lies_between():
+    found = ambient_at(MODEL, "west", 2.0, np.array([0.0, 60.0, 15.0]))
+    assert found[:2].tolist() == WEEK[2:4].tolist()
+    assert found[2] == pytest.approx(0.75 * WEEK[2] + 0.25 * WEEK[3])
+
+
+def test_the_week_repeats():
+    found = ambient_at(MODEL, "west", 167.0, np.array([0.0, 30.0, 60.0, 60.0 * 169]))
+    assert found[[0, 2]].tolist() == WEEK[[167, 0]].tolist()
+    assert found[1] == pytest.approx((WEEK[167] + WEEK[0]) / 2)
+    assert found[3] == pytest.approx(WEEK[(167 + 169) % 168])
+
+
+@pytest.mark.parametrize(
+    ("longitude", "hours"), [(-121.0, -8), (139.7, 9), (7.4, 0), (-180.0, -12)]
+)
+def test_local_time_by_longitude(longitude, hours):
+    """Midday in the west of America is evening in UTC."""
+    model = with_climate(f"regions.west.longitude={longitude}")
+    found = ambient_at(model, "west", 20.0, np.array([0.0]))
+    assert found[0] == pytest.approx(WEEK[(20 + hours) % 168])
+
+
+def test_the_afternoon_is_hotter_than_the_night():
+    """In local time; 22:00 UTC is 14:00 in Oregon, 12:00 UTC is 4:00."""
+    model = with_climate("regions.west.longitude=-121")
+    days = np.arange(7) * 24 * 60.0
+    afternoon, night = (ambient_at(model, "west", hour, days) for hour in (22.0, 12.0))
+    assert (afternoon > night + 3).all()
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.floats(0, 167.9), st.floats(0, 20_000))
+def test_within_the_week_and_the_same_whenever_it_starts(hour, minute):
+    found = ambient_at(MODEL, "west", hour, np.array([minute]))[0]
+    assert WEEK.min() <= found <= WEEK.max()
+    again = ambient_at(MODEL, "west", 0.0, np.array([minute + 60 * hour]))[0]
+    assert found == pytest.approx(again, abs=1e-6)
+
+
+def test_hot_weeks_of_the_catalogue():
+    assert "us-west" in hot_week_names()
+    for name in hot_week_names():
+        week = hot_week(name)
+        assert len(week) == 168
+        assert -10 < min(week) < max(week) < 55
+    with pytest.raises(KeyError):
+        hot_week("moon")
