@@ -44,7 +44,8 @@ def command(
     """
     from planner.replay.comparison import replay
     from planner.replay.loading import load_incident
-    from planner.reporting.replay import check_picture, show_replay, write_picture
+    from planner.reporting.replay import show_replay
+    from planner.reporting.replay_chart import check_picture, write_picture
 
     progress = Progress(quiet)
     if output is not None:

@@ -69,7 +69,7 @@ def derated_share(
 def buffer_step(
     cold_mj: Floats, short_mw: Floats, spare_mw: Floats, size_mj: Floats, seconds: float
 ) -> tuple[Floats, Floats]:
-    """One step of a tank of chilled water: it covers what units lack and is cooled by what is spare.
+    """One step of a tank of chilled water: it covers what units lack; spare units cool it again.
 
     Returns
     -------

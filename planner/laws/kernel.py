@@ -117,7 +117,13 @@ def _deliver(demand, believed, capacity, order, by_priority, allowed, sent, gran
 
 
 def deliver(demand, believed, capacity, order, by_priority, allowed):
-    """`planner.laws.traffic.deliver` in compiled loops: sent, granted and load."""
+    """`planner.laws.traffic.deliver` in compiled loops: sent, granted and load.
+
+    >>> order = np.zeros((1, 1, 1), dtype=np.int64)
+    >>> arguments = (np.full((1, 1, 1), 9.0), np.full((1, 1), 6.0), np.full((1, 1), 4.0))
+    >>> [part.item() for part in deliver(*arguments, order, np.array([True]), None)]
+    [6.0, 4.0, 6.0]
+    """
     demand, believed, capacity = (
         np.ascontiguousarray(array, dtype=np.float64) for array in (demand, believed, capacity)
     )

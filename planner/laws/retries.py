@@ -20,8 +20,8 @@ class RetryTerms:
     Parameters
     ----------
     returning
-        Share of the clients that are backing off who come back within a step, ``1 − e^(−1/backoff)``
-        for an exponential backoff, shape (tiers,).
+        Share of the clients that back off who come back within a step, ``1 − e^(−1/backoff)`` for
+        an exponential backoff, shape (tiers,).
     repeats
         Share of requests that failed in an attempt which are sent again, shape (tiers, attempts):
         ``1 − gives_up`` for all but the last attempt allowed.
@@ -49,7 +49,7 @@ class RetryTerms:
     @property
     def attempts(self) -> int:
         """Largest number of attempts of any tier, the first included."""
-        return self.repeats.shape[1]
+        return int(self.repeats.shape[1])
 
 
 def repeat(failed: Floats, terms: RetryTerms) -> tuple[Floats, Floats]:
@@ -104,17 +104,19 @@ def pool_rate(
 ) -> Floats:
     """Requests per second that a pool lets through in the next step.
 
-    Free connections go to new requests; one that waits in vain holds its connection for the time of
+    Free connections go to new requests. One that waits in vain holds its connection for the time of
     patience, so ``(connections − in_use)/patience`` more fit than did; where holding times do not
     change with the rate, ``connections/mean holding time`` fit. The larger of the two is exact in
-    either case and settles within a few steps in between.
+    either case and settles within some steps in between. No more ever fit than the work on each
+    allows, ``connections/seconds``.
     """
-    holding = np.divide(
-        in_use, admitted_rps, out=np.array(seconds + 0.0 * in_use), where=admitted_rps > 1e-9
-    )
-    by_holding = connections / np.maximum(holding, 1e-12)
+    busy = admitted_rps > 1e-9
+    free = np.maximum(connections - in_use, 0.0)
+    holding = np.divide(in_use, admitted_rps, out=np.array(seconds + 0.0 * in_use), where=busy)
+    by_holding = np.where(busy, connections / np.maximum(holding, 1e-12), free / seconds)
     by_patience = admitted_rps + (connections - in_use) / patience_seconds
-    rate: Floats = np.maximum(np.maximum(by_holding, by_patience), 0.0)
+    most = np.minimum(np.maximum(by_holding, by_patience), connections / seconds)
+    rate: Floats = np.maximum(most, 0.0)
     return rate
 
 

@@ -322,10 +322,10 @@ def _fill_alike(
         target = np.where(found, picked, -1)
         cells = start + np.maximum(target, 0)
         asked = np.where(found, rest, 0.0)
-        wanted = np.bincount(cells.ravel(), asked.ravel(), minlength=capacity.size)
-        wanted = wanted.reshape(capacity.shape)
+        sums = np.bincount(cells.ravel(), asked.ravel(), minlength=capacity.size)
+        wanted: Floats = sums.reshape(capacity.shape)
         share = np.minimum(1.0, room / np.maximum(wanted, NEGLIGIBLE_RPS))
-        flow = asked * share.ravel()[cells]
+        flow = asked * share.reshape(-1)[cells]
         pieces.append(Piece(scenarios, slice(None), target, flow))
         rest -= flow
         room = np.maximum(0.0, room - wanted * share)

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from planner.infrastructure.fleet import Fleet
+from planner.replay.checks import model_values
 from planner.replay.incident import Calibrated, Incident, Milestone
-from planner.replay.loading import LoadedIncident, model_values
+from planner.replay.loading import LoadedIncident
 from planner.replay.milestones import event_minute, value_at
 from planner.simulation.cascade import simulate
 from planner.simulation.state import History

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -13,48 +12,22 @@ from pydantic_core import ErrorDetails
 
 from planner.errors import InputError, Problem
 from planner.infrastructure.catalogue import data_directory, shipped_models
-from planner.infrastructure.checks import check_references, check_sense
-from planner.infrastructure.entities import Model, Service
-from planner.infrastructure.failures import Generators, Scenario
 from planner.infrastructure.fields import NAME_LENGTH, NAME_PATTERN
-from planner.infrastructure.loading import (
-    EVENTS as FAILURES,
-)
-from planner.infrastructure.loading import (
-    EXPECTED,
-    NAME_RULE,
-    SECTIONS,
-    LoadedModel,
-    load_model,
-    nearest,
-)
+from planner.infrastructure.loading import EVENTS as FAILURES
+from planner.infrastructure.loading import EXPECTED, NAME_RULE, LoadedModel, load_model, nearest
 from planner.infrastructure.source import (
     Document,
     Path_,
-    Place,
     is_file,
     parse_yaml,
     printable,
     read_bytes,
 )
-from planner.replay.incident import (
-    CLOCK_PATTERN,
-    EVENTS,
-    QUANTITIES,
-    START_PATTERN,
-    Calibrated,
-    Incident,
-    Milestone,
-    SubjectKind,
-    minutes_between,
-)
+from planner.replay.checks import check_incident
+from planner.replay.incident import CLOCK_PATTERN, START_PATTERN, Incident
 
 FILE = "incident.yaml"
 SHOWN_LENGTH = 40
-#: Name of the inline scenario while it is checked as one of the model.
-SHADOW = "replayed"
-#: A model's own value and the one an incident states are the same number written twice.
-SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -104,12 +77,12 @@ def load_incident(reference: str | Path, overrides: tuple[str, ...] = ()) -> Loa
     incident = _structure(document)
     loaded = _model(document, path)
     if loaded is not None:
-        _check(document, loaded.model)
+        check_incident(document, loaded.model)
     if document.problems or incident is None or loaded is None:
         raise InputError(document.problems)
     if overrides:
         loaded = load_model(_model_file(path, incident.model), (*incident.set, *overrides))
-        _check(document, loaded.model, calibration=False)
+        check_incident(document, loaded.model, calibration=False)
         if document.problems:
             raise InputError(document.problems)
     return LoadedIncident(incident, name, loaded)
@@ -289,210 +262,3 @@ def _blame(document: Document, settings: list[Any], problem: Problem) -> None:
             document.complain(("set", index), f"{where}{problem.message}")
             return
     document.problems.append(problem)
-
-
-# ------------------------------------------------------------------------------------------ checks
-
-
-def _check(document: Document, model: Model, calibration: bool = True) -> None:
-    """Complain about what does not fit the model, entry by entry, whatever else is wrong."""
-    _check_scenario(document, model)
-    clock = document.data.get("clock")
-    start = clock if isinstance(clock, str) and re.match(START_PATTERN, clock) else None
-    for path, milestone in _valid(document, "milestones", Milestone):
-        _check_milestone(document, path, milestone, model, start)
-    if calibration:
-        _check_calibrated(document, model)
-
-
-def _valid[E: BaseModel](
-    document: Document, section: str, kind: type[E]
-) -> Iterator[tuple[Path_, E]]:
-    """Entries of a list that are valid by themselves; the others were complained about."""
-    for path, entry in _entries(document, section):
-        try:
-            yield path, kind.model_validate(entry)
-        except ValidationError:
-            continue
-
-
-def _entries(document: Document, section: str) -> Iterator[tuple[Path_, Any]]:
-    entries = document.data.get(section)
-    for index, entry in enumerate(entries if isinstance(entries, list) else []):
-        yield (section, index), entry
-
-
-def _check_scenario(document: Document, model: Model) -> None:
-    """Check an inline scenario as if it stood in the model."""
-    raw = document.data.get("scenario")
-    if not isinstance(raw, dict):
-        return
-    shadow = Document(
-        {section: dict.fromkeys(getattr(model, section)) for section in SECTIONS}
-        | {"scenarios": {SHADOW: raw}},
-        {("scenarios", SHADOW, *path[1:]): place for path, place in _below(document, "scenario")},
-    )
-    shadow.places[()] = document.place(("scenario",))
-    check_references(shadow)
-    if not shadow.problems:
-        try:
-            scenario = Scenario.model_validate(raw)
-        except ValidationError:
-            return
-        # Nothing but the scenario is new; no standard is needed to replay it.
-        check_sense(
-            model.replace(
-                scenarios={SHADOW: scenario},
-                generators=Generators(),
-                standard={scenario.severity: ()},
-            ),
-            shadow,
-        )
-    for one in shadow.problems:
-        where = one.where.replace(f"scenarios.{SHADOW}", "scenario", 1)
-        document.problems.append(Problem(one.file, one.line, one.column, where, one.message))
-
-
-def _below(document: Document, head: str) -> Iterator[tuple[Path_, Place]]:
-    return ((path, place) for path, place in document.places.items() if path[:1] == (head,))
-
-
-def _check_milestone(
-    document: Document, path: Path_, milestone: Milestone, model: Model, start: str | None
-) -> None:
-    _check_event(document, path, milestone)
-    terms = QUANTITIES[milestone.quantity]
-    kind = EVENTS[milestone.event].subject if milestone.event else terms.subject
-    if milestone.event is None or milestone.quantity == "minute":
-        _check_subject(document, path, milestone, kind, model)
-    if milestone.forced and milestone.calibrated:
-        document.complain((*path, "calibrated"), "nothing can be fitted to what was given")
-    if milestone.observed is None and milestone.quantity != "minute":
-        document.complain((*path, "observed"), "is missing")
-    elif milestone.observed is not None and not terms.least <= milestone.observed <= terms.most:
-        message = f"expected {terms.least:g} to {terms.most:g}, not {milestone.observed:g}"
-        document.complain((*path, "observed"), message)
-    if start is not None:
-        _check_time(document, path, milestone, start, model.simulation.horizon_minutes)
-
-
-def _check_event(document: Document, path: Path_, milestone: Milestone) -> None:
-    """`minute` needs an event, and only events have thresholds."""
-    event, timed = milestone.event, milestone.quantity == "minute"
-    if timed and event is None and not milestone.forced:
-        document.complain((*path, "event"), f"is missing; expected one of {', '.join(EVENTS)}")
-    if event is not None and not timed:
-        message = f"belongs to `minute`, not to {milestone.quantity}"
-        document.complain((*path, "event"), message)
-    wants = timed and event is not None and EVENTS[event].threshold
-    if wants and milestone.threshold is None:
-        document.complain((*path, "threshold"), f"is missing; {event} happens at one")
-    if not wants and milestone.threshold is not None:
-        document.complain((*path, "threshold"), f"{event or milestone.quantity} has none")
-    for field in ("after", "last"):
-        if event is None and getattr(milestone, field):
-            document.complain((*path, field), "belongs to an event")
-
-
-def _check_subject(
-    document: Document, path: Path_, milestone: Milestone, kind: SubjectKind, model: Model
-) -> None:
-    what, where = milestone.event or milestone.quantity, (*path, "subject")
-    if kind == "nothing":
-        if milestone.subject:
-            document.complain(where, f"{what} has none")
-        return
-    if kind != "tiers" and len(milestone.subject) != 1:
-        document.complain(where, f"expected one {kind} that {what} is of")
-        return
-    names = getattr(model, kind if kind == "tiers" else f"{kind}s")
-    for name in milestone.subject:
-        if name not in names:
-            known = ", ".join(names) or "none"
-            message = f"`{name}` is not among the model's {kind.removesuffix('s')}s ({known})"
-            document.complain(where, message + nearest(name, names))
-        elif kind == "service":
-            _check_limit(document, where, what, names[name])
-
-
-def _check_limit(document: Document, where: Path_, event: str, service: Service) -> None:
-    """What has no limit never reaches it."""
-    field = "connections" if event == "pool_exhausted" else "capacity_rps"
-    if getattr(service, field) is None:
-        message = f"`{service.name}` has no {field} in the model, so {event} never happens"
-        document.complain(where, message)
-
-
-def _check_time(
-    document: Document, path: Path_, milestone: Milestone, start: str, horizon: float
-) -> None:
-    minute = minutes_between(start, milestone.time)
-    if minute >= horizon:
-        message = f"is minute {minute} of a simulation of {horizon:g} from {start} "
-        document.complain((*path, "time"), message + "(simulation.horizon_minutes of the model)")
-    if milestone.after and minutes_between(start, milestone.after) >= horizon:
-        document.complain((*path, "after"), f"is after the simulation of {horizon:g} minutes")
-    observed = milestone.observed
-    if milestone.quantity == "minute" and observed is not None and observed != minute:
-        message = f"{observed:g} is not the {minute} minutes from {start} to {milestone.time}"
-        document.complain((*path, "observed"), message)
-
-
-def _check_calibrated(document: Document, model: Model) -> None:
-    """Fitted values are those of the model, possible, and belong to milestones marked so."""
-    data = model.model_dump(mode="json")
-    fitted = {
-        str(entry.get("time")): path
-        for path, entry in _entries(document, "milestones")
-        if isinstance(entry, dict) and entry.get("calibrated") is True
-    }
-    named: set[str] = set()
-    for path, entry in _valid(document, "calibrated", Calibrated):
-        named |= set(entry.against)
-        _check_value(document, path, entry, data)
-        for index, time in enumerate(entry.against):
-            if time not in fitted:
-                known = ", ".join(sorted(fitted)) or "none is"
-                message = f"no milestone at {time} is marked `calibrated` ({known})"
-                document.complain((*path, "against", index), message)
-    for time, path in fitted.items():
-        if time not in named:
-            message = "no entry of `calibrated` was fitted against it"
-            document.complain((*path, "calibrated"), message)
-
-
-def _check_value(document: Document, path: Path_, entry: Calibrated, data: Any) -> None:
-    if entry.low >= entry.high:
-        document.complain((*path, "low"), "expected low < high")
-    elif not entry.low <= entry.value <= entry.high:
-        message = f"{entry.value:g} is outside {entry.low:g} to {entry.high:g} {entry.unit}"
-        document.complain((*path, "value"), message)
-    values = model_values(data, entry.parameter)
-    if not values:
-        document.complain((*path, "parameter"), f"the model has no number at {entry.parameter}")
-    for value in sorted(set(values)):
-        if abs(value - entry.value) > SAME * max(1.0, abs(value)):
-            document.complain((*path, "value"), f"the model has {value:g}, not {entry.value:g}")
-
-
-def model_values(data: Any, path: str) -> list[float]:
-    """Numbers of a model's plain data at a dotted path, `*` being every entry.
-
-    >>> model_values({"gpus": {"a.b": {"rps": 1.0}, "c": {"rps": 2.0}}}, "gpus.*.rps")
-    [1.0, 2.0]
-    >>> model_values({"gpus": {"a.b": {"rps": 1.0}}}, "gpus.a.b.rps")
-    [1.0]
-    """
-    if not path:
-        return [float(data)] if isinstance(data, int | float) and data is not True else []
-    entries: Mapping[str, Any] = (
-        dict(zip(map(str, range(len(data))), data, strict=True)) if isinstance(data, list) else data
-    )
-    if not isinstance(entries, dict):
-        return []
-    found: list[float] = []
-    for name, entry in entries.items():
-        for start in {name, "*"}:
-            if path == start or path.startswith(f"{start}."):
-                found += model_values(entry, path[len(start) + 1 :])
-    return found

@@ -1,65 +1,27 @@
-"""A replay as people see it: table, chart in the terminal, picture; and as machines do: JSON."""
+"""A replay as people read it, table and notes, and as machines do, JSON."""
 
 from __future__ import annotations
 
-import io
-import os
-import tempfile
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from planner.errors import InputError
 from planner.replay.comparison import Reading, Replay
 from planner.replay.incident import QUANTITIES, clock_at
-from planner.replay.milestones import SERIES
-from planner.reporting.charts import Axis, Floats, Point, draw, nice_step
+from planner.reporting.replay_chart import WORDS, show_chart
 from planner.reporting.terminal import _console, _table, print_json
 
-MISSING_EXTRA = "needs matplotlib, which is not installed: pip install 'resilience-planner[plots]'"
 CONFIDENCE = {
     "quoted": "quoted",
     "derived": "worked out",
     "engineering_estimate": "judged",
     "memory_unverified": "recalled, not verified",
 }
-#: Minutes between labels of the time axis.
-TIME_STEPS = (5, 10, 15, 30, 60, 120, 240, 480, 1440)
-PANEL_ROWS = 8
 
 
 # ------------------------------------------------------------------------------------------- words
-
-
-def _percent(value: float) -> str:
-    return f"{value:.0%}"
-
-
-def _requests(value: float) -> str:
-    for unit, size in ((" M", 1e6), (" k", 1e3)):
-        if abs(value) >= 0.99995 * size:  # 999,990 is 1.0 M, not 1000.0 k
-            return f"{value / size:.1f}{unit}"
-    return f"{value:.0f}"
-
-
-#: How values, and differences of values, are written.
-WORDS: dict[str, Callable[[float], str]] = {
-    "temperature_c": lambda x: f"{x:.1f} °C",
-    "success_rate": _percent,
-    "traffic_ratio": lambda x: f"{x:.1f} ×",
-    "waiting_requests": _requests,
-    "response_seconds": lambda x: f"{x:,.0f} s",
-    "heat_mw": lambda x: f"{x:.2f} MW",
-    "cooling_mw": lambda x: f"{x:.2f} MW",
-    "cooling_capacity_mw": lambda x: f"{x:.2f} MW",
-}
 
 
 def _value(replay: Replay, reading: Reading, value: float | None) -> str:
@@ -113,7 +75,7 @@ def show_replay(replay: Replay, as_json: bool) -> None:
     _show_notes(console, replay)
     _show_fits(console, replay)
     console.print()
-    _show_chart(console, replay)
+    show_chart(console, replay)
     console.print()
     _show_summary(console, replay)
 
@@ -199,121 +161,6 @@ def _show_summary(console: Console, replay: Replay) -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------- chart
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A simulated course, one value a minute."""
-
-    label: str
-    values: Floats
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One part of the chart: simulated curves, the first for the terminal, and what was observed.
-
-    Parameters
-    ----------
-    readings
-        Observations as (minute, value, reading).
-    """
-
-    title: str
-    word: Callable[[float], str]
-    axis: tuple[float, float]
-    curves: tuple[Curve, ...]
-    readings: tuple[tuple[float, float, Reading], ...]
-
-
-def _panels(replay: Replay) -> tuple[Panel, ...]:
-    cluster = _hot_cluster(replay)
-    names = ("temperature_above", "temperature_below")
-    warm = _panel(replay, f"{cluster}, °C", "temperature_c", ((cluster,),), names)
-    tiers = {
-        one.milestone.subject for one in replay.readings if one.milestone.quantity == "success_rate"
-    }
-    subjects = ((), *sorted(tiers - {()}))
-    names = ("success_above", "success_below")
-    success = _panel(replay, "requests that succeed", "success_rate", subjects, names)
-    waiting = _panel(replay, "requests waiting", "waiting_requests", ((),), ("queue_below",))
-    return warm, success, waiting
-
-
-def _hot_cluster(replay: Replay) -> str:
-    """The cluster whose temperature was observed, or else the hottest."""
-    for one in replay.readings:
-        if one.milestone.quantity == "temperature_c":
-            return one.milestone.subject[0]
-    peaks = replay.history.temperature_c[:, 0].max(axis=0)
-    peaks = np.where(replay.world.clusters.gpus > 0, peaks, -np.inf)
-    return replay.world.clusters.names[int(peaks.argmax())]
-
-
-def _panel(
-    replay: Replay,
-    title: str,
-    quantity: str,
-    subjects: tuple[tuple[str, ...], ...],
-    events: tuple[str, ...],
-) -> Panel:
-    """Curves of a quantity with what was observed of it, values and thresholds alike."""
-    end = _end(replay)
-    curves = tuple(
-        Curve(
-            ", ".join(subject) or "all",
-            SERIES[quantity](replay.world, replay.history, subject)[: end + 1],
-        )
-        for subject in subjects
-    )
-    seen = []
-    for one in replay.readings:
-        milestone = one.milestone
-        if quantity == "temperature_c" and milestone.subject != subjects[0]:
-            continue
-        if milestone.quantity == quantity:
-            seen.append((float(one.minute), one.observed, one))
-        elif milestone.event in events and milestone.threshold is not None:
-            seen.append((one.observed, milestone.threshold, one))
-    values = np.concatenate([curves[0].values, [value for _, value, _ in seen]])
-    low, high = (0.0, 1.0) if quantity == "success_rate" else (values.min(), values.max())
-    low = 0.0 if quantity == "waiting_requests" else float(low)
-    high = float(high) if high > low else low + 1.0
-    return Panel(title, _axis_word(quantity), (low, high), curves, tuple(seen))
-
-
-def _axis_word(quantity: str) -> Callable[[float], str]:
-    """Shorter than in the table."""
-    if quantity == "temperature_c":
-        return lambda x: f"{x:.0f}"
-    return lambda x: WORDS[quantity](x).replace(".0 ", " ")
-
-
-def _end(replay: Replay) -> int:
-    """Minute at which the chart ends: a little after the last milestone."""
-    last = max(reading.minute for reading in replay.readings)
-    return min(replay.world.minutes - 1, last + max(10, last // 12))
-
-
-def _sign(reading: Reading) -> tuple[str, str]:
-    signs = {True: ("●", "bold green"), False: ("×", "bold red"), None: ("○", "bold")}
-    return signs[reading.within]
-
-
-def _show_chart(console: Console, replay: Replay) -> None:
-    width, end, start = console.width, _end(replay), replay.incident.clock
-    step = nice_step(end, (width - 10) // 9, TIME_STEPS)
-    time = Axis(0.0, float(max(end, 1)), lambda minute: clock_at(start, minute))
-    for panel in _panels(replay):
-        points = [Point(x, y, *_sign(reading)) for x, y, reading in panel.readings]
-        console.print(f"[bold]{escape(panel.title)}[/bold]")
-        axis = Axis(*panel.axis, panel.word)
-        for line in draw(panel.curves[0].values, points, time, axis, width, PANEL_ROWS, step):
-            console.print(line, no_wrap=True, crop=True)
-    console.print("curve: simulated; observed: ● agrees, × does not, ○ not scored")
-
-
 # ------------------------------------------------------------------------------------------- JSON
 
 
@@ -363,109 +210,3 @@ def _reading_data(replay: Replay, reading: Reading) -> dict[str, Any]:
 
 def _number(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
-
-
-# ----------------------------------------------------------------------------------------- picture
-
-
-def check_picture(path: Path) -> None:
-    """Check before the simulation that a picture can be written.
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed or does not write such files, or the folder does not exist.
-    """
-    try:
-        from matplotlib.backend_bases import FigureCanvasBase
-    except ImportError as error:
-        raise InputError.single(str(path), MISSING_EXTRA) from error
-    # PGF needs TeX, which nobody promised.
-    kinds = sorted(set(FigureCanvasBase.get_supported_filetypes()) - {"pgf"})
-    kind = path.suffix[1:].lower()
-    if kind not in kinds:
-        wanted = f"`.{kind}`" if kind else "a name without an ending"
-        message = f"expected one of .{', .'.join(kinds)}, not {wanted}"
-        raise InputError.single(str(path), message)
-    if path.is_dir():
-        raise InputError.single(str(path), "is a folder; expected a file to write")
-    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK)):
-        raise InputError.single(str(path), f"{path.parent} is no folder to write")
-
-
-def write_picture(replay: Replay, path: Path) -> None:
-    """Write the chart as a picture, whole or not at all.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
-    content = _picture(replay, path.suffix[1:].lower())
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        message = f"cannot be written: {error.strerror or error}"
-        raise InputError.single(str(path), message) from error
-
-
-def _picture(replay: Replay, kind: str) -> bytes:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    panels, end = _panels(replay), _end(replay)
-    # Without a salt and dates the same replay makes the same bytes.
-    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with matplotlib.rc_context({"svg.hashsalt": "plan"}), warnings.catch_warnings():
-        # Signs that the font lacks are drawn as boxes.
-        warnings.simplefilter("ignore", UserWarning)
-        figure = Figure(figsize=(9, 8), layout="constrained")
-        axes = figure.subplots(len(panels), 1, sharex=True)
-        for panel, ax in zip(panels, axes, strict=True):
-            _draw_panel(replay, panel, ax)
-        step = nice_step(end, 9, TIME_STEPS)
-        ticks = list(range(0, end + 1, int(step)))
-        axes[-1].set_xticks(ticks, [clock_at(replay.incident.clock, tick) for tick in ticks])
-        axes[-1].set_xlim(-end * 0.01, end)
-        figure.suptitle(_plain(replay.incident.title))
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=150, metadata=dates.get(kind))
-    return buffer.getvalue()
-
-
-def _draw_panel(replay: Replay, panel: Panel, ax: Any) -> None:
-    """Curves, observations by whether they agree, and the actions that were given."""
-    for curve in panel.curves:
-        label = "simulated" + (f", {curve.label}" if len(panel.curves) > 1 else "")
-        ax.plot(np.arange(len(curve.values)), curve.values, label=_plain(label), linewidth=1.5)
-    kinds = {
-        True: ("o", "tab:green", "observed, agrees"),
-        False: ("X", "tab:red", "observed, does not agree"),
-        None: ("o", "none", "observed, not scored"),
-    }
-    for within, (marker, colour, label) in kinds.items():
-        seen = [(x, y) for x, y, reading in panel.readings if reading.within is within]
-        if seen:
-            ax.scatter(*zip(*seen, strict=True), marker=marker, c=colour, label=label,
-                       edgecolors="black", zorder=3)  # fmt: skip
-    given = sorted({one.minute for one in replay.readings if one.milestone.forced})
-    for index, minute in enumerate(given):
-        label = "_" if index else "recorded action"
-        ax.axvline(minute, color="0.6", linestyle=":", linewidth=1, label=label)
-    ax.set_ylabel(_plain(panel.title))
-    ax.yaxis.set_major_formatter(lambda value, _: panel.word(value))
-    ax.grid(alpha=0.3)
-    ax.legend(fontsize="x-small")
-
-
-def _plain(text: str) -> str:
-    """A text in which nothing is taken for a formula."""
-    return text.replace("$", r"\$")

@@ -104,7 +104,7 @@ def step(world: World, state: State, history: History, minute: int) -> None:
 
 def _conditions(world: World, state: State, minute: int) -> Ints:
     """Condition of each scenario, worked out anew on the graph where clusters shut down, (S,)."""
-    row = world.interval[minute]
+    row: Ints = world.interval[minute]
     if not state.tripped.any() or not any(s.runs_on for s in world.model.services.values()):
         return row
     lost = state.tripped & state.off
@@ -125,7 +125,7 @@ def _conditions(world: World, state: State, minute: int) -> Ints:
 
 
 def _unit_mw(world: World, state: State, row: Ints, minute: int) -> Floats:
-    """Capacity of the surviving units of each type at the moment's ambient, started or not, (S, U)."""
+    """Capacity of surviving units by type at the moment's ambient, started or not, (S, U)."""
     units = world.units
     ambient = world.ambient_c[minute % len(world.ambient_c)] + state.conditions.rise_c[row]
     share = derated_share(
@@ -243,7 +243,7 @@ def _from_tanks(
     cooling: Floats,
     cooling_capacity: Floats,
 ) -> Floats:
-    """Heat that chilled-water tanks take up beyond what units carry; spare units cool them, (S, C)."""
+    """Heat that tanks take up beyond what units carry; spare units cool them again, (S, C)."""
     serves, size = world.plants.serves, world.plants.buffer_mj
     usable = np.where(state.conditions.buffer_up[row], state.cold_mj, 0.0)
     short = np.maximum(heat - cooling, 0.0)

@@ -6,6 +6,7 @@ Axes as in `planner.simulation.world`; A attempts of a request, the first includ
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -197,7 +198,7 @@ class History:
     standby_since: Floats
 
     def record(
-        self, name: str, minute: int, values: Floats | float, scenarios: Ints | slice = slice(None)
+        self, name: str, minute: int, values: Any, scenarios: Ints | slice = slice(None)
     ) -> None:
         """Record values of a minute, of all scenarios or of some."""
         record = getattr(self, name)

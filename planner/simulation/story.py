@@ -9,7 +9,7 @@ import numpy as np
 
 from planner.infrastructure.failures import Event, Scenario
 from planner.simulation.alerts import alerts
-from planner.simulation.conditions import Bools, Floats
+from planner.simulation.conditions import Bools
 from planner.simulation.state import History
 from planner.simulation.traffic import SECONDS
 from planner.simulation.world import World

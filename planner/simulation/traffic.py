@@ -1,8 +1,8 @@
 """The requests of one minute: retries, services and pools, routing, shedding, the queue.
 
 Requests are counted per minute; rates are per second. Axes as in `planner.simulation.world`, and B
-the scenarios that are not calm: those in which something is short, waits or comes back. In calm ones
-every request fits the nearest target, which is quickly seen; only the others take the long way.
+the scenarios that are not calm: those in which something is short, waits or comes back. In calm
+ones every request fits the nearest target, quick to see; only the others take the long way.
 """
 
 from __future__ import annotations
@@ -170,7 +170,8 @@ def _past_services(
     capacity = state.conditions.service_rps[row]
     history.record("service_use", minute, passing / np.maximum(capacity, NEGLIGIBLE_RPS))
     lets = np.minimum(capacity, state.pool_rps)
-    return admitted_share(passing / np.maximum(lets, NEGLIGIBLE_RPS), weights)
+    passed: Floats = admitted_share(passing / np.maximum(lets, NEGLIGIBLE_RPS), weights)
+    return passed
 
 
 def _cool_enough(world: World, state: State, minute: int) -> Bools | None:
@@ -315,7 +316,7 @@ def _send(
     aside = demand * np.minimum(1.0, share)[:, None, :]
     first = deliver(aside, believed, capacity, *how)
     left = [np.maximum(each - first[2], 0.0) for each in rooms]
-    second = deliver(demand - aside, *left, *how)
+    second = deliver(demand - aside, left[0], left[1], *how)
     sent, granted, load = (one + other for one, other in zip(first, second, strict=True))
     return sent, granted, np.minimum(load, capacity)
 
@@ -402,7 +403,7 @@ def _come_back(
 
 
 def _forget(state: State, rows: Ints) -> Floats:
-    """Scenarios in which next to nobody waits or backs off are calm again; clients forgotten, (B,)."""
+    """Clients forgotten where next to nobody waits or backs off any more, shape (B,)."""
     live, retrying = (x[rows].sum(axis=(1, 2, 3)) for x in (state.live, state.retrying))
     left = live + retrying
     over = left + state.stale[rows].sum(axis=(1, 2)) < NEGLIGIBLE_REQUESTS

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from typing import Literal
@@ -18,9 +18,9 @@ from planner.scenarios.standard import ALL, Floor, floors, floors_at
 from planner.simulation.alerts import Alert, alerts
 from planner.simulation.cascade import simulate
 from planner.simulation.causes import Cause, explain
-from planner.simulation.story import Line, tell
 from planner.simulation.conditions import Floats
 from planner.simulation.state import History
+from planner.simulation.story import Line, tell
 from planner.simulation.world import World
 
 #: Fractions are compared up to this.

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
@@ -219,10 +218,6 @@ class World:
     def minutes(self) -> int:
         """Length of the simulation."""
         return len(self.interval)
-
-    def demand_at(self, minute: int) -> Floats:
-        """Requests per second wanted in a minute, shape (S, Z, K)."""
-        return self.zone_rps[minute][..., None] * self.tiers.share
 
 
 def build_world(model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course, ...]) -> World:

@@ -186,7 +186,9 @@ def _event(model: Model, dice: random.Random) -> dict[str, object]:
     if kind in ("units", "largest-units"):
         plant = dice.choice(list(model.plants))
         event |= {"plant": plant, "count": dice.randint(1, 3)}
-        return event | ({"unit": dice.choice(list(model.plants[plant].existing))} if kind == "units" else {})
+        return event | (
+            {"unit": dice.choice(list(model.plants[plant].existing))} if kind == "units" else {}
+        )
     if kind == "heat":
         return event | {"region": dice.choice(nodes["region"]), "rise_c": dice.choice([3.0, 8.0])}
     if kind == "surge":

@@ -147,8 +147,10 @@ class Run:
     def operate(self, cluster: Cluster) -> Process:
         """Heat, cooling, throttling and shutdown of a cluster, in the middle of every minute."""
         site = cluster.site
-        full = site.gpus * site.power_mw * (
-            site.static_share + (1 - site.static_share) * site.utilisation
+        full = (
+            site.gpus
+            * site.power_mw
+            * (site.static_share + (1 - site.static_share) * site.utilisation)
         )
         yield self.env.timeout(0.5)
         while True:
@@ -189,7 +191,9 @@ class Run:
         """One minute of requests."""
         tiers, sent = self.platform.tiers, [0.0] * len(room)
         flows: list[tuple[int, int, int, float]] = []
-        attempts = [[self.attempts(z, k, rps) for k in range(len(tiers))] for z, rps in enumerate(demand)]
+        attempts = [
+            [self.attempts(z, k, rps) for k in range(len(tiers))] for z, rps in enumerate(demand)
+        ]
         short = False
         for k in range(len(tiers)):
             for z in range(len(demand)):
@@ -215,7 +219,11 @@ class Run:
         for c, cluster in enumerate(self.clusters):
             cluster.load = load[c]
         self.served.append(served)
-        if short and self.env.now >= self.platform.reaction_minute and math.isinf(self.order_minute):
+        if (
+            short
+            and self.env.now >= self.platform.reaction_minute
+            and math.isinf(self.order_minute)
+        ):
             self.order_minute = self.env.now
 
     def attempts(self, zone: int, tier: int, demand: float) -> list[float]:

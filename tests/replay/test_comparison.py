@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from replay.conftest import OWN
 
+from planner.replay.checks import model_values
 from planner.replay.comparison import Reading, replay
 from planner.replay.incident import Milestone, clock_at, minutes_between
-from planner.replay.loading import load_incident, model_values, shipped_incidents
+from planner.replay.loading import load_incident, shipped_incidents
 
 
 class TestReplay:
@@ -141,7 +142,7 @@ def test_fitted_parameters_are_few_and_physically_possible(name):
         assert entry.why
 
 
-@pytest.mark.parametrize("name", ["replay.incident", "replay.loading", "reporting.charts"])
+@pytest.mark.parametrize("name", ["replay.incident", "replay.checks", "reporting.charts"])
 def test_examples_hold(name):
     result = doctest.testmod(import_module(f"planner.{name}"))
     assert result.attempted > 0

@@ -12,7 +12,7 @@ from replay.conftest import OWN
 from support import run_plan
 
 from planner.reporting.charts import Axis, Point, draw, nice_step
-from planner.reporting.replay import WORDS
+from planner.reporting.replay_chart import WORDS
 
 KEYS = {
     "time", "minute", "what", "quantity", "subject", "event", "threshold", "observed", "simulated",

@@ -1,0 +1,245 @@
+"""Speed and memory of the simulator on 12 regions and random failures, 12 hours in minutes.
+
+Run ``python tests/benchmarks/simulation.py [--quick] [--section NAME …]``. Sections:
+
+speed
+    Scenario-hours simulated and judged per second.
+process
+    The same clusters as SimPy processes, once in steps of a minute and once request by request, over
+    the simulator.
+scaling
+    Seconds and peak memory by number of scenarios and processes, each in a fresh process.
+compiled
+    The routing law in NumPy and compiled (left out without Numba): compilation, loading, calls.
+profile
+    Where the time of one batch goes.
+
+The machine may be shared and noisy: read the ratios, not the seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import os
+import pstats
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+# Run as a script: neither the checkout nor the references of the tests are on the path.
+sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests")]
+
+from reference.large_model import (  # noqa: E402
+    HORIZON_MINUTES,
+    large_model,
+    platform_of,
+    random_scenarios,
+    two_failures,
+)
+from reference.minute_model import Failure, simulate_minutes  # noqa: E402
+from reference.process_model import Setting, simulate_requests  # noqa: E402
+
+from planner.infrastructure.entities import Model  # noqa: E402
+from planner.infrastructure.failures import Scenario  # noqa: E402
+from planner.infrastructure.fleet import Fleet  # noqa: E402
+from planner.laws.traffic import deliver  # noqa: E402
+from planner.scenarios.demand import weekly_demand  # noqa: E402
+from planner.simulation.cascade import simulate  # noqa: E402
+from planner.simulation.verdict import BATCH, Verdict, judge  # noqa: E402
+
+HOURS = HORIZON_MINUTES / 60
+SIZES = (10, 100, 1_000, 10_000)
+QUICK_SIZES = (10, 100)
+#: Limits for the largest size: seconds, MiB.
+TARGET = (60.0, 2048.0)
+
+
+@cache
+def model() -> Model:
+    """The generated platform."""
+    return large_model()
+
+
+def judged(scenarios: tuple[Scenario, ...], processes: int = 1) -> tuple[Verdict, ...]:
+    """Verdicts on what exists, without stories."""
+    return judge(model(), Fleet.existing(model()), scenarios, processes=processes, stories=False)
+
+
+def best_of(times: int, act: Callable[[], object]) -> float:
+    """Least seconds of some calls."""
+    found = []
+    for _ in range(times):
+        started = time.perf_counter()
+        act()
+        found.append(time.perf_counter() - started)
+    return min(found)
+
+
+def speed(quick: bool) -> float:
+    """Print the rate of the simulator; seconds per scenario."""
+    count = 50 if quick else 4 * BATCH
+    scenarios = random_scenarios(model(), count)
+    judged(scenarios[:BATCH])
+    seconds = best_of(2 if quick else 3, lambda: judged(scenarios))
+    print(f"{count} scenarios of {HOURS:.0f} h: {seconds:.2f} s in one process, "
+          f"{count * HOURS / seconds:,.0f} scenario-hours/s, {seconds / count * 1e3:.2f} ms each")  # fmt: skip
+    return seconds / count
+
+
+def process(quick: bool) -> None:
+    """Print how much longer SimPy takes for a scenario of the same clusters."""
+    own = speed(quick)
+    one = two_failures(model())
+    platform = platform_of(model(), reaction_minute=25.0)
+    failures = (Failure(10, 0, True), Failure(40, 3, False))
+    by_minute = best_of(3, lambda: simulate_minutes(platform, failures))
+    _, history = simulate(model(), Fleet.existing(model()), (one,))
+    served = np.array(simulate_minutes(platform, failures).served).sum()
+    share = served / history.served_rps.sum()
+    print(f"SimPy, a process per cluster, steps of a minute: {by_minute:.3f} s a scenario, "
+          f"{by_minute / own:,.0f} × the simulator (serves {share:.4f} of what it serves)")  # fmt: skip
+    rps, minutes = 100.0, 2 if quick else 10
+    setting = Setting(minutes, ((0.0, rps),), ((0.0, 1.2 * rps),), 1.0, 120.0)
+    one_request = best_of(2, lambda: simulate_requests(setting, seed=1)) / (rps * minutes * 60)
+    demand = weekly_demand(model()).sum(axis=0).mean() * HORIZON_MINUTES * 60
+    by_request = one_request * demand
+    print(f"SimPy, a process per request: {one_request * 1e6:.0f} µs each without overload; "
+          f"{demand / 1e6:,.0f} M requests a scenario make {by_request:,.0f} s (extrapolated), "
+          f"{by_request / own:,.0f} × the simulator")  # fmt: skip
+
+
+def scaling(quick: bool) -> None:
+    """Print seconds and memory of every size."""
+    print(f"{'scenarios':>9} {'processes':>9} {'seconds':>8} {'ms each':>8} {'MiB in all':>10}")
+    for count in QUICK_SIZES if quick else SIZES:
+        for processes in (1, 2):
+            command = [sys.executable, __file__, "--child", str(count), str(processes)]
+            output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+            run = json.loads(output)
+            print(f"{count:>9,} {processes:>9} {run['seconds']:>8.2f} "
+                  f"{run['seconds'] / count * 1e3:>8.2f} {run['mib']:>10.0f}")  # fmt: skip
+    if not quick:
+        kept = run["seconds"] < TARGET[0] and run["mib"] < TARGET[1]
+        print(f"{count:,} scenarios in {TARGET[0]:.0f} s and {TARGET[1]:.0f} MiB: "
+              f"{'kept' if kept else 'missed'}")  # fmt: skip
+
+
+def child(count: int, processes: int) -> None:
+    """Run one size; print seconds and MiB as JSON."""
+    scenarios = random_scenarios(model(), count)
+    started = time.perf_counter()
+    judged(scenarios, processes)
+    seconds = time.perf_counter() - started
+    own, workers = (
+        resource.getrusage(who).ru_maxrss / 1024
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    # The largest of the workers counts for each, so this is never too little.
+    print(json.dumps({"seconds": seconds, "mib": own + workers * (processes > 1) * processes}))
+
+
+def compiled(quick: bool) -> None:
+    """Print what compiling the routing law costs and gives."""
+    if find_spec("numba") is None:
+        print("Numba is not installed; the routing law runs in NumPy.")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"import of Numba {imported('numba', folder):.2f} s; "
+              f"of the compiled law {imported('planner.laws.kernel', folder):.2f} s with an empty "
+              f"cache, {imported('planner.laws.kernel', folder):.2f} s with a full one")  # fmt: skip
+    count = 50 if quick else BATCH
+    scenarios = random_scenarios(model(), count)
+    routing_calls(scenarios, quick)
+    whole = {}
+    for use in (False, True):
+        with mock.patch("planner.simulation.world.can_compile", return_value=use):
+            judged(scenarios)
+            whole[use] = best_of(2, lambda: judged(scenarios))
+    print(f"judging {count} scenarios: NumPy {whole[False]:.2f} s, compiled {whole[True]:.2f} s, "
+          f"ratio {whole[False] / whole[True]:.2f}")  # fmt: skip
+
+
+def imported(module: str, cache_folder: str) -> float:
+    """Seconds of an import in a fresh process with a cache folder of its own."""
+    code = f"import time, numpy; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+    environment = os.environ | {"NUMBA_CACHE_DIR": cache_folder, "PYTHONPATH": str(CHECKOUT)}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
+    return float(run.stdout)
+
+
+def routing_calls(scenarios: tuple[Scenario, ...], quick: bool) -> None:
+    """Print times of the law for demand and capacity as simulated, and with half the capacity."""
+    world, history = simulate(model(), Fleet.existing(model()), scenarios)
+    minute = 200
+    demand = world.zone_rps[minute][..., None] * world.tiers.share
+    priority = np.arange(len(scenarios)) % 2 == 0
+    print("shapes: demand", demand.shape, "capacity", history.capacity_rps[minute].shape)
+    for scale in (1.0, 0.5):
+        capacity = history.capacity_rps[minute] * scale
+        believed = history.believed_rps[minute] * scale
+        for who, by_priority in (("priority", priority | True), ("half of them alike", priority)):
+            arguments = (demand, believed, capacity, world.routes, by_priority, None)
+            seconds, first, results = {}, {}, {}
+            for use in (False, True):
+                started = time.perf_counter()
+                results[use] = deliver(*arguments, compiled=use)
+                first[use] = time.perf_counter() - started
+                calls = 5 if quick else 30
+                seconds[use] = best_of(calls, lambda use=use: deliver(*arguments, compiled=use))
+            gap = max(np.abs(a - b).max() for a, b in zip(*results.values(), strict=True))
+            print(f"capacity × {scale}, {who}: NumPy {seconds[False] * 1e3:.2f} ms, compiled "
+                  f"{seconds[True] * 1e3:.2f} ms (first call {first[True] * 1e3:.2f} ms), ratio "
+                  f"{seconds[False] / seconds[True]:.1f}, largest difference {gap:.1e} requests/s")  # fmt: skip
+
+
+def profile(quick: bool) -> None:
+    """Print the functions that one batch spends most time in."""
+    scenarios = random_scenarios(model(), 50 if quick else BATCH)
+    judged(scenarios)
+    profiler = cProfile.Profile()
+    profiler.runcall(judged, scenarios)
+    pstats.Stats(profiler).strip_dirs().sort_stats("tottime").print_stats(25)
+
+
+SECTIONS: dict[str, Callable[[bool], object]] = {
+    "speed": speed,
+    "process": process,
+    "scaling": scaling,
+    "compiled": compiled,
+    "profile": profile,
+}
+
+
+def main() -> None:
+    """Run the sections asked for, or all."""
+    parser = argparse.ArgumentParser(description="Benchmark of the simulator.")
+    parser.add_argument("--quick", action="store_true", help="small sizes only")
+    parser.add_argument("--section", action="append", choices=sorted(SECTIONS), help="default: all")
+    parser.add_argument("--child", nargs=2, type=int, metavar="N", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(*options.child)
+        return
+    for name, section in SECTIONS.items():
+        if name in (options.section or SECTIONS):
+            print(f"── {name}")
+            started = time.perf_counter()
+            section(options.quick)
+            print(f"({time.perf_counter() - started:.1f} s)\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
