@@ -25,7 +25,7 @@ from support import EXACT
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Heat, Scenario, ServedRule, Surge, UnitLoss
-from planner.infrastructure.fleet import Fleet, plant_units
+from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model
 from planner.laws.heat import coolable_gpus, heat_mw
 from planner.optimization.beliefs import Belief, believe, stage_capacity_mw
@@ -35,7 +35,8 @@ from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import Stage
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.cascade import History, simulate
-from planner.simulation.world import World, surviving_units_mw
+from planner.simulation.conditions import surviving_units
+from planner.simulation.world import World
 
 MODELS = ("tiny", "chatgpt-2023")
 #: `tiny` with requests so cheap, and so little required, that losses of cooling are borne.
@@ -124,14 +125,14 @@ class Pair:
         """GPUs that operators leave on in a stage by the law, given what the plants can carry."""
         clusters, capacity = self.world.clusters, self.capacity_mw()
         # In the shipped models every plant cools one cluster, so nothing is shared.
-        assert (self.world.serves.sum(axis=1) == 1).all()
+        assert (self.world.plants.serves.sum(axis=1) == 1).all()
         down = [name in self.stage.condition.clusters_down for name in clusters.names]
         return coolable_gpus(
             np.where(down, 0.0, clusters.gpus),
             clusters.power_mw,
             clusters.static_share,
             clusters.utilisation,
-            capacity @ self.world.serves,
+            capacity @ self.world.plants.serves,
         )
 
 
@@ -206,7 +207,7 @@ def test_served_fractions_by_tier_and_in_all(compared: list[Pair]) -> None:
         demand, served = pair.record("demand_rps"), pair.record("served_rps")
         believed = np.zeros(len(demand))
         for (_, tier), rps in pair.belief.served_rps.items():
-            believed[pair.world.tiers.index(tier)] += rps
+            believed[pair.world.tiers.names.index(tier)] += rps
         fraction = believed / demand
         assert fraction == pytest.approx(served / demand, abs=RELATIVE), pair.stage.label
         assert believed.sum() == pytest.approx(served.sum(), rel=RELATIVE), pair.stage.label
@@ -295,7 +296,12 @@ def test_capacity_left_of_plants_is_one_law_on_both_sides(name: str) -> None:
     for fleet in [Fleet.existing(model), *(random_fleet(model, rng) for _ in range(5))]:
         for stage in case.stages:
             for plant in model.plants:
-                left = surviving_units_mw(model, fleet, stage.condition, plant)
-                started = sum(mw for unit, mw in left.items() if unit in stage.started[plant])
+                left = surviving_units(model, fleet, stage.condition, plant)
+                rise = stage.condition.ambient_rise_c.get(model.plants[plant].region, 0.0)
+                started = sum(
+                    count * unit_mw(model, plant, unit, rise)
+                    for unit, count in left.items()
+                    if unit in stage.started[plant]
+                )
                 believed = stage_capacity_mw(case, fleet, stage, plant)
                 assert started == pytest.approx(max(0.0, believed), abs=1e-9), (stage.label, plant)

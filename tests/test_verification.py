@@ -42,7 +42,8 @@ zones: {users: {demand_rps: 1000.0, latency_ms: {near: 1.0, far: 50.0}}}
 offers:
   cloud: {provider: cloudy, gpus_per_instance: 10, available_gpus: 1000, lead_time_minutes: 20,
           usd_per_instance_hour: 30.0, retainer_usd_per_instance_year: 1000.0, rps_per_gpu: 1.0}
-operations: {detection_minutes: 5, response_minutes: 10, failover_minutes: 4}
+operations: {detection_minutes: 5, response_minutes: 10, failover_minutes: 4,
+             queue_limit_requests: 0}
 finance: {emergency_budget_usd: 1.0e+9}
 standard:
   region:
@@ -55,7 +56,7 @@ simulation: {horizon_minutes: 400}
 """
 
 #: Six of ten requests are left with GPUs. The programme gives them to the upper tier at once;
-#: operators only do so at minute 15, and until then everyone gets an equal share.
+#: operators only do so at minute 15, and until then everyone gets an equal share (nobody waits).
 DEMAND = """
 regions: {near: {power_limit_mw: 100}, far: {power_limit_mw: 100}}
 gpus: {gpu: {power_mw: 0.0, static_share: 0.5, rps: 1.0, capital_usd: 30000.0}}
@@ -68,7 +69,7 @@ tiers:
   low: {priority: 2, share: 0.4}
 zones: {users: {demand_rps: 1000.0, latency_ms: {near: 1.0, far: 50.0}}}
 operations: {detection_minutes: 5, response_minutes: 10, failover_minutes: 4,
-             priority_shedding: operator}
+             priority_shedding: operator, queue_limit_requests: 0}
 standard: {region: [{tier: high, from_minute: 5, least_served: 0.9}]}
 scenarios:
   loss: {severity: region, frequency_per_year: 0.01,
@@ -114,7 +115,24 @@ def breach(kind: BreachKind, **fields: object) -> Breach:
 
 
 def verdict(*breaches: Breach) -> Verdict:
-    return Verdict("loss", "single", 0.1, breaches, None, 0, 65, (), False, 0, 0, {}, ())
+    return Verdict(
+        name="loss",
+        severity="single",
+        frequency_per_year=0.1,
+        breaches=breaches,
+        recovery_minutes=None,
+        lost_requests=0,
+        peak_temperature_c=65,
+        shutdowns=(),
+        throttled=False,
+        peak_queue_requests=0,
+        emergency_usd=0,
+        served={},
+        impact={},
+        retry_ratio=1.0,
+        alerts=(),
+        story=(),
+    )
 
 
 class TestFirstPlanFailsAndLastSurvives:

@@ -11,6 +11,7 @@ import numpy as np
 
 from planner.simulation.conditions import Bools, Floats
 from planner.simulation.state import History
+from planner.simulation.traffic import response_seconds
 from planner.simulation.world import World
 
 #: Below this a requirement is met within rounding.
@@ -78,9 +79,21 @@ def _waiting(world: World, history: History, subject: Subject) -> Floats:  # noq
     return values
 
 
+def _pending(world: World, history: History, subject: Subject) -> Floats:  # noqa: ARG001
+    """Requests in the queue, and those that clients who were turned away will send again."""
+    values: Floats = history.waiting[:, 0] + history.retrying[:, 0]
+    return values
+
+
 def _response(world: World, history: History, subject: Subject) -> Floats:  # noqa: ARG001
-    """Time that a request takes, queue and work, seconds."""
-    values: Floats = history.response_seconds[:, 0]
+    """Time that 99 of 100 requests stay below, queue and work, seconds."""
+    values: Floats = response_seconds(
+        world,
+        history.load_rps[:, 0],
+        history.powered_gpus[:, 0],
+        history.clock[:, 0],
+        history.waiting[:, 0],
+    )
     return values
 
 
@@ -90,6 +103,7 @@ SERIES: dict[str, Callable[[World, History, Subject], Floats]] = {
     "success_rate": _success_rate,
     "traffic_ratio": _traffic_ratio,
     "waiting_requests": _waiting,
+    "pending_requests": _pending,
     "response_seconds": _response,
     "heat_mw": _heat,
     "cooling_mw": _cooling,
@@ -209,6 +223,7 @@ FLAGS: dict[str, Flags] = {
     "service_overloaded": lambda w, h, s, _: _overload(w, h, s),
     "queue_full": lambda w, h, _s, _x: _queue_full(w, h),
     "queue_below": lambda _w, h, _s, x: h.waiting[:, 0] <= x,
+    "pending_below": lambda w, h, s, x: _pending(w, h, s) <= x,
     "alarm": lambda w, _h, _s, _x: _alarm(w),
     "first_action": lambda w, _h, _s, _x: _since(w, w.reaction.reaction[0]),
     "emergency_ordered": lambda w, h, _s, _x: _since(w, h.order_minute[0]),

@@ -44,6 +44,7 @@ WORDS: dict[str, Callable[[float], str]] = {
     "success_rate": _percent,
     "traffic_ratio": lambda x: f"{x:.1f} ×",
     "waiting_requests": _requests,
+    "pending_requests": _requests,
     "response_seconds": lambda x: f"{x:,.0f} s",
     "heat_mw": lambda x: f"{x:.2f} MW",
     "cooling_mw": lambda x: f"{x:.2f} MW",
@@ -86,7 +87,7 @@ def _panels(replay: Replay) -> tuple[Panel, ...]:
     subjects = ((), *sorted(tiers - {()}))
     names = ("success_above", "success_below")
     success = _panel(replay, "requests that succeed", "success_rate", subjects, names)
-    waiting = _panel(replay, "requests waiting", "waiting_requests", ((),), ("queue_below",))
+    waiting = _panel(replay, "requests pending", "pending_requests", ((),), ("pending_below",))
     return warm, success, waiting
 
 
@@ -127,7 +128,7 @@ def _panel(
             seen.append((one.observed, milestone.threshold, one))
     values = np.concatenate([curves[0].values, [value for _, value, _ in seen]])
     low, high = (0.0, 1.0) if quantity == "success_rate" else (values.min(), values.max())
-    low = 0.0 if quantity == "waiting_requests" else float(low)
+    low = 0.0 if quantity == "pending_requests" else float(low)
     high = float(high) if high > low else low + 1.0
     return Panel(title, _axis_word(quantity), (low, high), curves, tuple(seen))
 

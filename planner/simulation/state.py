@@ -14,6 +14,9 @@ from planner.laws.traffic import serving_rps
 from planner.simulation.conditions import Bools, Conditions, Floats, Ints
 from planner.simulation.world import World
 
+#: Capacity over all demand that no retry storm fills, yet small enough to keep the digits of loads.
+BOUNDLESS = 1e3
+
 
 @dataclass
 class State:
@@ -61,7 +64,7 @@ class State:
     believed
         Capacity of targets in recent minutes, newest first, shape (delay + 1, S, N).
     frozen
-        Capacity that load balancers knew before the failure, shape (S, N).
+        Capacity that load balancers go by until they first reroute, shape (S, N).
     """
 
     conditions: Conditions
@@ -122,8 +125,20 @@ def initial_state(world: World) -> State:
         response_seconds=np.zeros(scenarios),
         short=np.zeros(scenarios, dtype=bool),
         believed=np.broadcast_to(everything, (delay + 1, *targets)).copy(),
-        frozen=np.broadcast_to(everything, targets),
+        frozen=_before_rerouting(world, everything),
     )
+
+
+def _before_rerouting(world: World, normal: Floats) -> Floats:
+    """What load balancers go by until they first reroute, shape (S, N).
+
+    Nothing moves to other targets than usual: where all that usually comes to a target fits it, it
+    keeps coming, whatever becomes of the target.
+    """
+    usual = world.zone_rps[0] @ world.first_choice
+    boundless = BOUNDLESS * max(1.0, float(world.zone_rps.sum(axis=2).max(initial=0.0)))
+    frozen: Floats = np.where((usual <= normal) & (usual > 0), boundless, normal)
+    return frozen
 
 
 @dataclass
@@ -156,8 +171,6 @@ class History:
         Cold in chilled-water tanks, shape (T, S, P).
     emergency_usd
         Spend, shape (T, S).
-    response_seconds
-        Response time that 99 % of requests stay below, shape (T, S).
     phase
         Phase of restoration, the number of phases in normal operation, shape (T, S, C).
     order_minute, standby_since
@@ -192,7 +205,6 @@ class History:
     gave_up: Floats
     cold_mj: Floats
     emergency_usd: Floats
-    response_seconds: Floats
     phase: Ints
     order_minute: Floats
     standby_since: Floats
@@ -253,7 +265,6 @@ AXES: dict[str, tuple[str, ...]] = {
         "purged",
         "gave_up",
         "emergency_usd",
-        "response_seconds",
     ),
 }
 TYPES: dict[str, type] = {"off": bool, "phase": int}

@@ -5,8 +5,8 @@ Run ``python tests/benchmarks/simulation.py [--quick] [--section NAME …]``. Se
 speed
     Scenario-hours simulated and judged per second.
 process
-    The same clusters as SimPy processes, once in steps of a minute and once request by request, over
-    the simulator.
+    The same clusters as SimPy processes, in steps of a minute and request by request, over the
+    simulator.
 scaling
     Seconds and peak memory by number of scenarios and processes, each in a fresh process.
 compiled
@@ -30,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
@@ -93,8 +93,10 @@ def speed(quick: bool) -> float:
     scenarios = random_scenarios(model(), count)
     judged(scenarios[:BATCH])
     seconds = best_of(2 if quick else 3, lambda: judged(scenarios))
-    print(f"{count} scenarios of {HOURS:.0f} h: {seconds:.2f} s in one process, "
-          f"{count * HOURS / seconds:,.0f} scenario-hours/s, {seconds / count * 1e3:.2f} ms each")  # fmt: skip
+    print(
+        f"{count} scenarios of {HOURS:.0f} h: {seconds:.2f} s in one process, "
+        f"{count * HOURS / seconds:,.0f} scenario-hours/s, {seconds / count * 1e3:.2f} ms each"
+    )
     return seconds / count
 
 
@@ -108,16 +110,20 @@ def process(quick: bool) -> None:
     _, history = simulate(model(), Fleet.existing(model()), (one,))
     served = np.array(simulate_minutes(platform, failures).served).sum()
     share = served / history.served_rps.sum()
-    print(f"SimPy, a process per cluster, steps of a minute: {by_minute:.3f} s a scenario, "
-          f"{by_minute / own:,.0f} × the simulator (serves {share:.4f} of what it serves)")  # fmt: skip
+    print(
+        f"SimPy, a process per cluster, steps of a minute: {by_minute:.3f} s a scenario, "
+        f"{by_minute / own:,.0f} × the simulator (serves {share:.4f} of what it serves)"
+    )
     rps, minutes = 100.0, 2 if quick else 10
     setting = Setting(minutes, ((0.0, rps),), ((0.0, 1.2 * rps),), 1.0, 120.0)
     one_request = best_of(2, lambda: simulate_requests(setting, seed=1)) / (rps * minutes * 60)
     demand = weekly_demand(model()).sum(axis=0).mean() * HORIZON_MINUTES * 60
     by_request = one_request * demand
-    print(f"SimPy, a process per request: {one_request * 1e6:.0f} µs each without overload; "
-          f"{demand / 1e6:,.0f} M requests a scenario make {by_request:,.0f} s (extrapolated), "
-          f"{by_request / own:,.0f} × the simulator")  # fmt: skip
+    print(
+        f"SimPy, a process per request: {one_request * 1e6:.0f} µs each without overload; "
+        f"{demand / 1e6:,.0f} M requests a scenario make {by_request:,.0f} s (extrapolated), "
+        f"{by_request / own:,.0f} × the simulator"
+    )
 
 
 def scaling(quick: bool) -> None:
@@ -128,12 +134,15 @@ def scaling(quick: bool) -> None:
             command = [sys.executable, __file__, "--child", str(count), str(processes)]
             output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
             run = json.loads(output)
-            print(f"{count:>9,} {processes:>9} {run['seconds']:>8.2f} "
-                  f"{run['seconds'] / count * 1e3:>8.2f} {run['mib']:>10.0f}")  # fmt: skip
+            seconds, mib = run["seconds"], run["mib"]
+            each = seconds / count * 1e3
+            print(
+                f"{count:>9,} {processes:>9} {seconds:>8.2f} {each:>8.2f} {mib:>10.0f}", flush=True
+            )
     if not quick:
-        kept = run["seconds"] < TARGET[0] and run["mib"] < TARGET[1]
-        print(f"{count:,} scenarios in {TARGET[0]:.0f} s and {TARGET[1]:.0f} MiB: "
-              f"{'kept' if kept else 'missed'}")  # fmt: skip
+        kept = seconds < TARGET[0] and mib < TARGET[1]
+        target = f"{count:,} scenarios in {TARGET[0]:.0f} s and {TARGET[1]:.0f} MiB"
+        print(f"{target}: {'kept' if kept else 'missed'} with two processes")
 
 
 def child(count: int, processes: int) -> None:
@@ -156,9 +165,12 @@ def compiled(quick: bool) -> None:
         print("Numba is not installed; the routing law runs in NumPy.")
         return
     with tempfile.TemporaryDirectory() as folder:
-        print(f"import of Numba {imported('numba', folder):.2f} s; "
-              f"of the compiled law {imported('planner.laws.kernel', folder):.2f} s with an empty "
-              f"cache, {imported('planner.laws.kernel', folder):.2f} s with a full one")  # fmt: skip
+        numba = imported("numba", folder)
+        empty, full = (imported("planner.laws.kernel", folder) for _ in range(2))
+        print(
+            f"import of Numba {numba:.2f} s; of the compiled law {empty:.2f} s with an empty "
+            f"cache, {full:.2f} s with a full one"
+        )
     count = 50 if quick else BATCH
     scenarios = random_scenarios(model(), count)
     routing_calls(scenarios, quick)
@@ -167,13 +179,16 @@ def compiled(quick: bool) -> None:
         with mock.patch("planner.simulation.world.can_compile", return_value=use):
             judged(scenarios)
             whole[use] = best_of(2, lambda: judged(scenarios))
-    print(f"judging {count} scenarios: NumPy {whole[False]:.2f} s, compiled {whole[True]:.2f} s, "
-          f"ratio {whole[False] / whole[True]:.2f}")  # fmt: skip
+    print(
+        f"judging {count} scenarios: NumPy {whole[False]:.2f} s, compiled {whole[True]:.2f} s, "
+        f"ratio {whole[False] / whole[True]:.2f}"
+    )
 
 
 def imported(module: str, cache_folder: str) -> float:
     """Seconds of an import in a fresh process with a cache folder of its own."""
-    code = f"import time, numpy; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+    clock = "time.perf_counter()"
+    code = f"import time, numpy; t = {clock}; import {module}; print({clock} - t)"
     environment = os.environ | {"NUMBA_CACHE_DIR": cache_folder, "PYTHONPATH": str(CHECKOUT)}
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
@@ -183,26 +198,25 @@ def imported(module: str, cache_folder: str) -> float:
 def routing_calls(scenarios: tuple[Scenario, ...], quick: bool) -> None:
     """Print times of the law for demand and capacity as simulated, and with half the capacity."""
     world, history = simulate(model(), Fleet.existing(model()), scenarios)
-    minute = 200
+    minute, calls = 200, 5 if quick else 30
     demand = world.zone_rps[minute][..., None] * world.tiers.share
-    priority = np.arange(len(scenarios)) % 2 == 0
+    even = np.arange(len(scenarios)) % 2 == 0
     print("shapes: demand", demand.shape, "capacity", history.capacity_rps[minute].shape)
     for scale in (1.0, 0.5):
         capacity = history.capacity_rps[minute] * scale
         believed = history.believed_rps[minute] * scale
-        for who, by_priority in (("priority", priority | True), ("half of them alike", priority)):
-            arguments = (demand, believed, capacity, world.routes, by_priority, None)
-            seconds, first, results = {}, {}, {}
-            for use in (False, True):
-                started = time.perf_counter()
-                results[use] = deliver(*arguments, compiled=use)
-                first[use] = time.perf_counter() - started
-                calls = 5 if quick else 30
-                seconds[use] = best_of(calls, lambda use=use: deliver(*arguments, compiled=use))
-            gap = max(np.abs(a - b).max() for a, b in zip(*results.values(), strict=True))
-            print(f"capacity × {scale}, {who}: NumPy {seconds[False] * 1e3:.2f} ms, compiled "
-                  f"{seconds[True] * 1e3:.2f} ms (first call {first[True] * 1e3:.2f} ms), ratio "
-                  f"{seconds[False] / seconds[True]:.1f}, largest difference {gap:.1e} requests/s")  # fmt: skip
+        for who, by_priority in (("by priority", even | True), ("every other alike", even)):
+            law = partial(deliver, demand, believed, capacity, world.routes, by_priority, None)
+            forms = [partial(law, compiled=use) for use in (False, True)]
+            first = best_of(1, forms[1])
+            numpy, numba = (best_of(calls, form) for form in forms)
+            pairs = zip(forms[0](), forms[1](), strict=True)
+            gap = max(np.abs(one - other).max() for one, other in pairs)
+            print(
+                f"capacity × {scale}, {who}: NumPy {numpy * 1e3:.2f} ms, "
+                f"compiled {numba * 1e3:.2f} ms (first call {first * 1e3:.2f} ms), "
+                f"ratio {numpy / numba:.1f}, largest difference {gap:.0e} requests/s"
+            )
 
 
 def profile(quick: bool) -> None:

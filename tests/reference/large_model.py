@@ -1,4 +1,4 @@
-"""A generated platform of a given number of regions, random failures of it, and its minute model."""
+"""A generated platform of many regions, random failures of it, and its minute model."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import random
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from reference.minute_model import Class, Platform, Rented, Site
 
-from planner.infrastructure.entities import Model, Plant
-from planner.infrastructure.failures import Event, Scenario
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
 from planner.scenarios.demand import demand_at, peak_hour
@@ -128,7 +129,7 @@ def _services(shipped: Model, names: list[str]) -> dict[str, dict[str, object]]:
         if "us-west" in name or "us-east" in name:
             fields["replicas"] = {names[0 if "us-west" in name else 1]: 1}
         elif service.replicas:
-            fields["replicas"] = {region: 2 for region in names[place % 3 :: 3]}
+            fields["replicas"] = dict.fromkeys(names[place % 3 :: 3], 2)
         found[name] = fields | LIMITS.get(name, {})
     return found
 
@@ -197,7 +198,7 @@ def _event(model: Model, dice: random.Random) -> dict[str, object]:
 
 
 def two_failures(model: Model) -> Scenario:
-    """Loss of a primary plant and of a cluster, neither repaired: what the minute model knows too."""
+    """Loss of a primary plant and of a cluster for good, which the minute model knows too."""
     events: tuple[dict[str, object], ...] = (
         {"kind": "plant", "name": next(iter(model.plants)), "at_minute": 10},
         {"kind": "cluster", "name": list(model.clusters)[3], "at_minute": 40},
@@ -234,7 +235,7 @@ def platform_of(model: Model, reaction_minute: float) -> Platform:
         ]
         for zone in model.zones.values()
     ]
-    demand = demand_at(model, hour, [float(m) for m in minutes])
+    demand = demand_at(model, hour, np.array(minutes, dtype=float))
     return Platform(
         sites=tuple(_site(model, name) for name in model.clusters),
         rented=tuple(
@@ -259,19 +260,15 @@ def platform_of(model: Model, reaction_minute: float) -> Platform:
 def _site(model: Model, name: str) -> Site:
     cluster = model.clusters[name]
     kind = model.gpus[cluster.gpu]
-    plants = [plant for plant in model.plants.values() if name in plant.cools]
-    waiting = [
-        (model.cooling_units[unit], count)
-        for plant in plants
-        for unit, count in plant.existing.items()
-        if _stands_by(model, plant, unit)
-    ]
-    running = [
-        model.cooling_units[unit].capacity_mw * count
-        for plant in plants
-        for unit, count in plant.existing.items()
-        if not _stands_by(model, plant, unit)
-    ]
+    mw = {"running": 0.0, "standby": 0.0, "emergency": 0.0}
+    start_minutes = 0.0
+    for plant in model.plants.values():
+        for unit, count in plant.existing.items() if name in plant.cools else ():
+            entry = model.cooling_units[unit]
+            mw["emergency" if plant.role == "emergency" else entry.mode] += (
+                entry.capacity_mw * count
+            )
+            start_minutes = max(start_minutes, entry.start_minutes * (plant.role == "emergency"))
     return Site(
         gpus=float(cluster.existing_gpus),
         power_mw=kind.power_mw,
@@ -282,11 +279,8 @@ def _site(model: Model, name: str) -> Site:
         setpoint_c=cluster.setpoint_c,
         throttle_c=cluster.throttle_c,
         shutdown_c=cluster.shutdown_c,
-        running_mw=sum(running),
-        standby_mw=sum(unit.capacity_mw * count for unit, count in waiting),
-        start_minutes=max(unit.start_minutes for unit, _ in waiting),
+        running_mw=mw["running"],
+        spare_mw=mw["standby"],
+        emergency_mw=mw["emergency"],
+        start_minutes=start_minutes,
     )
-
-
-def _stands_by(model: Model, plant: Plant, unit: str) -> bool:
-    return plant.role == "emergency" or model.cooling_units[unit].mode == "standby"

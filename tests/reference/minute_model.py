@@ -1,10 +1,10 @@
 """A platform minute by minute, every cluster a SimPy process: what people write first.
 
 The same clusters, plants, zones and tiers as the simulator's, one scenario at a time, in plain
-Python. It knows routing by priority, failover, time-outs, retries, heat, standby cooling, throttling,
-shutdown and emergency capacity, but neither services nor power nor restoration, so it does less per
-minute than the simulator. Its purpose is the comparison of speed in ``tests/benchmarks``; the two
-agree on what is served (`tests/reference/test_minute_model.py`).
+Python. It knows routing by priority, failover, time-outs, retries, heat, standby cooling,
+throttling, shutdown and emergency capacity, but neither services nor power nor restoration, so it
+does less per minute than the simulator. Its purpose is the comparison of speed in
+``tests/benchmarks``; the two agree on what is served (``test_minute_model.py``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ Process = Generator[simpy.Event, object, None]
 
 @dataclass(frozen=True)
 class Site:
-    """A cluster with its cooling; MW, MJ/K, °C, requests per second."""
+    """A cluster with its cooling; MW, MJ/K, °C, requests per second.
+
+    Running and spare units stand in the primary plant, emergency units in one of their own.
+    """
 
     gpus: float
     power_mw: float
@@ -32,7 +35,8 @@ class Site:
     throttle_c: float
     shutdown_c: float
     running_mw: float
-    standby_mw: float
+    spare_mw: float
+    emergency_mw: float
     start_minutes: float
 
 
@@ -56,7 +60,7 @@ class Class:
 
 @dataclass(frozen=True)
 class Failure:
-    """Loss of a cluster, or of its running cooling units, for good."""
+    """Loss of a cluster, or of its primary plant, for good."""
 
     minute: float
     site: int
@@ -98,6 +102,7 @@ class Cluster:
     up: bool = True
     tripped: bool = False
     running_mw: float = 0.0
+    standby_mw: float = 0.0
     started_minute: float = math.inf
 
     def clock(self) -> float:
@@ -127,7 +132,13 @@ class Run:
     def __post_init__(self) -> None:
         zones, tiers = len(self.platform.demand_rps[0]), len(self.platform.tiers)
         self.clusters = [
-            Cluster(site, site.setpoint_c, site.gpus, running_mw=site.running_mw)
+            Cluster(
+                site,
+                site.setpoint_c,
+                site.gpus,
+                running_mw=site.running_mw,
+                standby_mw=site.spare_mw + site.emergency_mw,
+            )
             for site in self.platform.sites
         ]
         self.waiting = [[0.0] * tiers for _ in range(zones)]
@@ -140,7 +151,7 @@ class Run:
         yield self.env.timeout(failure.minute)
         cluster = self.clusters[failure.site]
         if failure.cooling_only:
-            cluster.running_mw = 0.0
+            cluster.running_mw, cluster.standby_mw = 0.0, cluster.site.emergency_mw
         else:
             cluster.up = False
 
@@ -157,7 +168,7 @@ class Run:
             minute = self.env.now - 0.5
             cooling = cluster.running_mw
             if minute - cluster.started_minute >= site.start_minutes:
-                cooling += site.standby_mw
+                cooling += cluster.standby_mw
             on = cluster.up and not cluster.tripped
             busy = cluster.load / site.rps
             static = site.static_share * cluster.powered * on

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from reference.process_model import (
     MINUTE,
+    Floats,
     Record,
     Setting,
     Steps,
@@ -174,9 +175,10 @@ class Pair:
     expected: Record
     found: Record
 
-    def gap(self, quantity: str) -> np.ndarray:
+    def gap(self, quantity: str) -> Floats:
         """Distance in each minute, as a share as in `TOLERANCES`."""
-        expected, found = getattr(self.expected, quantity), getattr(self.found, quantity)
+        expected: Floats = getattr(self.expected, quantity)
+        found: Floats = getattr(self.found, quantity)
         return np.abs(found - expected) / max(PER_MINUTE, expected.mean())
 
 
@@ -188,12 +190,14 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 class TestMinuteByMinute:
-    @pytest.mark.parametrize("quantity", TOLERANCES)
-    def test_requests(self, pair: Pair, quantity: str) -> None:
-        mean, largest = TOLERANCES[quantity]
-        gap = pair.gap(quantity)
-        assert gap.mean() <= mean, f"mean gap {gap.mean():.3f}"
-        assert gap.max() <= largest, f"gap {gap.max():.3f} in minute {gap.argmax()}"
+    def test_requests(self, pair: Pair) -> None:
+        gaps = {quantity: pair.gap(quantity) for quantity in TOLERANCES}
+        beyond = {
+            quantity: f"mean {gap.mean():.3f}, {gap.max():.3f} in minute {gap.argmax()}"
+            for quantity, gap in gaps.items()
+            if gap.mean() > TOLERANCES[quantity][0] or gap.max() > TOLERANCES[quantity][1]
+        }
+        assert beyond == {}
 
     def test_requests_in_vain_in_the_queue(self, pair: Pair) -> None:
         """They add up over the whole run, and so do the gaps in what times out."""
