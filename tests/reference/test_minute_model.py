@@ -18,7 +18,7 @@ def model() -> Model:
 
 
 def test_serves_what_the_simulator_serves(model: Model) -> None:
-    """To a thousandth in all and 5 % in the minutes of failover, in which requests wait or do not."""
+    """To a thousandth in all; within 5 % in minutes of failover, where requests may wait."""
     _, history = simulate(model, Fleet.existing(model), (two_failures(model),))
     platform = platform_of(model, reaction_minute=25.0)
     run = simulate_minutes(platform, (Failure(10, 0, True), Failure(40, 3, False)))
