@@ -17,6 +17,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph, shared_supports, single_points_of_failure
 from planner.infrastructure.loading import LoadedModel
+from planner.laws.traffic import IMPACTS
 from planner.plan import CoolingLine, Plan, ScenarioLine, scenario_line
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Verdict
@@ -233,7 +234,7 @@ def show_simulation(
                 "gpus": dict(fleet.gpus),
                 "survives": survived == len(lines),
                 "scenarios": [
-                    line.model_dump(mode="json") | {"story": _story_data(verdict)}
+                    line.model_dump(mode="json") | _verdict_data(verdict)
                     for line, verdict in zip(lines, verdicts, strict=True)
                 ],
             }
@@ -249,8 +250,15 @@ def show_simulation(
     console.print(f"[bold {colour}]{survived} of {len(lines)} scenarios survived.[/]")
 
 
-def _story_data(verdict: Verdict) -> list[dict[str, Any]]:
-    return [{"minute": one.minute, "clock": one.clock, "text": one.text} for one in verdict.story]
+def _verdict_data(verdict: Verdict) -> dict[str, Any]:
+    """What a verdict says beyond the line of a plan."""
+    return {
+        "impact": verdict.impact,
+        "retry_ratio": round(verdict.retry_ratio, 4),
+        "peak_queue_requests": round(verdict.peak_queue_requests, 1),
+        "alerts": [vars(one) for one in verdict.alerts],
+        "story": [vars(one) for one in verdict.story],
+    }
 
 
 def _show_story(console: Console, verdict: Verdict) -> None:
@@ -264,10 +272,16 @@ def _show_story(console: Console, verdict: Verdict) -> None:
         table.add_row(f"  {line.clock}", f"+{line.minute:.0f} min", escape(line.text))
     console.print(table)
     millions = verdict.lost_requests / 1e6
+    retries = f"{verdict.retry_ratio:.1f} requests for each new one at most, "
     console.print(
         f"  {millions:,.1f} M requests lost, at most {verdict.peak_queue_requests:,.0f} waiting, "
-        f"peak {verdict.peak_temperature_c:.0f} °C."
+        f"{retries if verdict.retry_ratio > 1.05 else ''}peak {verdict.peak_temperature_c:.0f} °C."
     )
+    worst: dict[str, list[str]] = {}
+    for tier, impact in verdict.impact.items():
+        worst.setdefault(impact, []).append(tier)
+    for impact in (one for one in IMPACTS if one in worst):
+        console.print(f"  {impact}: {escape(', '.join(worst[impact]))}")
 
 
 # -------------------------------------------------------------------------------------- infeasible

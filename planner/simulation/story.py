@@ -87,7 +87,8 @@ def _first(flags: Bools) -> int | None:
 
 
 def _cooling(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
-    starts = history.standby_since[index] + world.units.start_minutes
+    # A signal given in one minute is obeyed in the next at the earliest.
+    starts = history.standby_since[index] + np.maximum(world.units.start_minutes, 1.0)
     for u, at in enumerate(starts.tolist()):
         if not np.isfinite(at) or at >= world.minutes:
             continue

@@ -166,7 +166,7 @@ def _past_services(
     if not world.services.names:
         return np.ones(rps.shape)
     weights = state.conditions.weights[row]
-    passing = np.matmul(rps[:, None, :], weights)[:, 0]
+    passing: Floats = np.matmul(rps[:, None, :], weights)[:, 0]
     capacity = state.conditions.service_rps[row]
     history.record("service_use", minute, passing / np.maximum(capacity, NEGLIGIBLE_RPS))
     lets = np.minimum(capacity, state.pool_rps)

@@ -1,0 +1,41 @@
+"""The compiled form of the routing law is the routing law."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.laws.traffic import Routes, can_compile, deliver
+
+pytestmark = pytest.mark.skipif(not can_compile(), reason="Numba is not installed")
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.integers(0, 10**9))
+def test_compiled_loops_do_what_the_law_does(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scenarios, zones, tiers, targets = (int(rng.integers(1, most)) for most in (6, 5, 4, 6))
+    order = np.full((tiers, targets, zones), -1, dtype=np.int64)
+    for tier in range(tiers):
+        for zone in range(zones):
+            reached = rng.permutation(targets)[: rng.integers(0, targets + 1)]
+            order[tier, : len(reached), zone] = reached
+    routes = Routes.from_order(order, targets)
+    demand = np.round(rng.uniform(0, 100, (scenarios, zones, tiers))) * (
+        rng.random((scenarios, zones, tiers)) < 0.8
+    )
+    believed = np.round(rng.uniform(0, 300, (scenarios, targets))) * (
+        rng.random((scenarios, targets)) < 0.7
+    )
+    capacity = believed * np.where(
+        rng.random(believed.shape) < 0.7, 1.0, rng.random(believed.shape)
+    )
+    by_priority = rng.random(scenarios) < 0.5
+    allowed = None if rng.random() < 0.5 else rng.random((tiers, scenarios, targets)) < 0.8
+    arguments = (demand, believed, capacity, routes, by_priority, allowed)
+    for plain, compiled in zip(
+        deliver(*arguments), deliver(*arguments, compiled=True), strict=True
+    ):
+        assert compiled == pytest.approx(plain, abs=1e-6)
