@@ -138,7 +138,7 @@ def serve(
     share = admitted * _past_services(world, state, history, row, attempts * admitted, minute)
     allowed = _cool_enough(world, state, minute)
     tally = Tally(attempts, attempts * admitted, attempts * share, fresh.copy(), 0.0 * fresh)
-    load = zone_rps @ world.first_choice
+    load: Floats = zone_rps @ world.first_choice
     calm = ~state.busy & (share >= 1).all(axis=1)
     calm &= (load <= np.minimum(capacity, believed)).all(axis=1)
     if allowed is not None:

@@ -128,7 +128,8 @@ def process(quick: bool) -> None:
 
 def scaling(quick: bool) -> None:
     """Print seconds and memory of every size."""
-    print(f"{'scenarios':>9} {'processes':>9} {'seconds':>8} {'ms each':>8} {'MiB in all':>10}")
+    heads = ("scenarios", "processes", "seconds", "of processors", "ms each", "MiB in all")
+    print("".join(f"{head:>14}" for head in heads))
     for count in QUICK_SIZES if quick else SIZES:
         for processes in (1, 2):
             command = [sys.executable, __file__, "--child", str(count), str(processes)]
@@ -136,9 +137,9 @@ def scaling(quick: bool) -> None:
             run = json.loads(output)
             seconds, mib = run["seconds"], run["mib"]
             each = seconds / count * 1e3
-            print(
-                f"{count:>9,} {processes:>9} {seconds:>8.2f} {each:>8.2f} {mib:>10.0f}", flush=True
-            )
+            cells = [f"{count:,}", f"{processes}", f"{seconds:.2f}", f"{run['cpu']:.2f}"]
+            cells += [f"{each:.2f}", f"{mib:.0f}"]
+            print("".join(f"{cell:>14}" for cell in cells), flush=True)
     if not quick:
         kept = seconds < TARGET[0] and mib < TARGET[1]
         target = f"{count:,} scenarios in {TARGET[0]:.0f} s and {TARGET[1]:.0f} MiB"
@@ -146,17 +147,24 @@ def scaling(quick: bool) -> None:
 
 
 def child(count: int, processes: int) -> None:
-    """Run one size; print seconds and MiB as JSON."""
+    """Run one size; print seconds, seconds of processors and MiB as JSON."""
     scenarios = random_scenarios(model(), count)
-    started = time.perf_counter()
+    before, started = _used()[0], time.perf_counter()
     judged(scenarios, processes)
     seconds = time.perf_counter() - started
-    own, workers = (
-        resource.getrusage(who).ru_maxrss / 1024
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+    after, own, workers = _used()
     # The largest of the workers counts for each, so this is never too little.
-    print(json.dumps({"seconds": seconds, "mib": own + workers * (processes > 1) * processes}))
+    mib = own + workers * (processes > 1) * processes
+    print(json.dumps({"seconds": seconds, "cpu": after - before, "mib": mib}))
+
+
+def _used() -> tuple[float, float, float]:
+    """Seconds of processors so far, children included; peak MiB, and that of the largest child."""
+    own, workers = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    cpu = sum(one.ru_utime + one.ru_stime for one in (own, workers))
+    return cpu, own.ru_maxrss / 1024, workers.ru_maxrss / 1024
 
 
 def compiled(quick: bool) -> None:

@@ -16,7 +16,8 @@ from support import CHECKOUT
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
 from planner.laws.heat import clock_share, coolable_gpus, heat_at_utilisation_mw
-from planner.laws.traffic import queue_step
+from planner.laws.queues import competing_queue
+from planner.laws.traffic import beyond_limit
 from planner.simulation.verdict import surviving_share
 
 FIGURES = CHECKOUT / "datasets" / "incidents" / "chatgpt-2023" / "figures.csv"
@@ -65,16 +66,16 @@ class TestQueueOverflow:
         rate = printed["normal_processing_requests_per_second"]
         excess = rate * (1 - printed["calculated_reduced_capacity_percent"] / 100)
         limit = np.array([printed["queue_limit_requests"]])
-        waiting, dropped = np.zeros(1), 0.0
+        none, arriving = np.zeros((1, 1, 1)), np.full((1, 1, 1), excess * 60)
+        waiting, dropped = none, 0.0
         for _ in range(int(printed["calculated_outage_hours"]) * 60):
-            step = queue_step(
-                waiting, np.array([excess * 60]), np.zeros(1), limit, np.array([1e18])
-            )
-            waiting, dropped = step.waiting, dropped + step.dropped[0]
+            away = beyond_limit(waiting + arriving, arriving, limit)
+            waiting = competing_queue(waiting, none, arriving - away, none, none + np.inf).live
+            dropped += float(away.sum())
 
-        assert waiting[0] + dropped == pytest.approx(printed["calculated_queued_requests"])
+        assert waiting.sum() + dropped == pytest.approx(printed["calculated_queued_requests"])
         assert dropped == pytest.approx(printed["calculated_dropped_requests"])
-        success = waiting[0] / (waiting[0] + dropped)
+        success = waiting.sum() / (waiting.sum() + dropped)
         assert round(success, 3) == printed["calculated_success_share"]
 
     def test_wait_is_a_tenth_of_what_it_prints(self, printed) -> None:

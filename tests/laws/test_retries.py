@@ -141,7 +141,9 @@ class TestServices:
 class TestPools:
     def test_connections_follow_little(self) -> None:
         used = connections_in_use(
-            np.array([100.0, 100.0]), np.array([2.0, 2.0]), np.array([50.0, 50.0]),
+            np.array([100.0, 100.0]),
+            np.array([2.0, 2.0]),
+            np.array([50.0, 50.0]),
             np.array([True, False]),
         )
         assert used.tolist() == [250.0, 200.0]
@@ -153,7 +155,9 @@ class TestPools:
     ) -> None:
         connections = np.array(rate * seconds * 3.0)
         used = connections_in_use(np.array(rate), np.array(seconds), np.array(0.0), np.array(True))
-        allowed = pool_rate(np.array(rate), used, connections, np.array(seconds), np.array(patience))
+        allowed = pool_rate(
+            np.array(rate), used, connections, np.array(seconds), np.array(patience)
+        )
         assert allowed >= 3.0 * rate * (1 - 1e-12)
 
     @pytest.mark.parametrize("waits", [0.0, 30.0, 1000.0])

@@ -325,9 +325,7 @@ class TestFullQueue:
     def test_drops_no_more_than_it_must_and_only_those_that_arrive(
         self, amounts: list[tuple[float, float]], limit: float
     ) -> None:
-        unserved, arriving = (
-            np.reshape([pair[i] for pair in amounts], (1, 2, 2)) for i in (0, 1)
-        )
+        unserved, arriving = (np.reshape([pair[i] for pair in amounts], (1, 2, 2)) for i in (0, 1))
         dropped = beyond_limit(unserved, arriving, np.array([limit]))
         assert (dropped >= 0).all()
         assert (dropped <= np.minimum(unserved, arriving) * (1 + 1e-12)).all()

@@ -114,9 +114,15 @@ class TestValues:
 
     def test_of_the_platform(self, world, history):
         history.waiting[:, 0] = RAMP
-        history.response_seconds[:, 0] = 2 + RAMP
+        history.retrying[:, 0] = 2 * RAMP
         assert value_at(world, history, "waiting_requests", (), 9) == 9.0
-        assert value_at(world, history, "response_seconds", (), 9) == 11.0
+        assert value_at(world, history, "pending_requests", (), 9) == 27.0
+
+    def test_response_is_work_and_queue(self, world, history):
+        history.clock[:], history.powered_gpus[:] = 1.0, world.clusters.gpus
+        assert value_at(world, history, "response_seconds", (), 9) == pytest.approx(2.0, abs=0.1)
+        history.waiting[:, 0] = RAMP * history.load_rps[0, 0].sum()
+        assert value_at(world, history, "response_seconds", (), 9) == pytest.approx(11.0, abs=0.1)
 
 
 class TestEvents:

@@ -96,7 +96,7 @@ class TestTable:
 
     def test_chart_has_a_panel_for_each(self, plan, write):
         out = plan("replay", write(), "--quiet").out
-        for title in ("site, °C", "requests that succeed", "requests waiting"):
+        for title in ("site, °C", "requests that succeed", "requests pending"):
             assert out.count(f"\n{title}") == 1
         assert out.count("23:50") > 3
         assert "●" in out.split("site, °C")[1].split("requests that")[0]

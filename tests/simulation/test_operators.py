@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ class TestRationing:
     def test_is_of_no_account_while_there_is_enough(self, one: Model) -> None:
         model = changed(self.rationed(one, 0.1, 0.1), "zones", "users", demand_rps=990.0)
         case = run(model, surge(1.0, 0, 1))
-        assert (case.served() == pytest.approx(990))
+        assert case.served() == pytest.approx(990)
 
     @pytest.mark.parametrize("available", np.linspace(0, 1.2, 25))
     def test_law_is_the_rule_of_the_postmortem(self, available: float) -> None:
@@ -188,9 +189,7 @@ class TestProcurement:
         assert steps == pytest.approx([700, 800, 900])
 
 
-PHASES = tuple(
-    RestorationPhase(capacity=capacity, minutes=10) for capacity in (0.25, 0.5, 0.75)
-)
+PHASES = tuple(RestorationPhase(capacity=capacity, minutes=10) for capacity in (0.25, 0.5, 0.75))
 
 
 def phases_of(case: Run, cluster: str = "site") -> list[tuple[int, int]]:
@@ -204,7 +203,7 @@ class TestGates:
     """The region of `one` is lost from 10 to 20, and back without checks: phases from 20 on."""
 
     LOSS = lose("region", "here", 10, 10)
-    NORMAL = [(20, 0), (30, 1), (40, 2), (50, 3)]
+    NORMAL: ClassVar[list[tuple[int, int]]] = [(20, 0), (30, 1), (40, 2), (50, 3)]
 
     @staticmethod
     def gated(model: Model, demand_rps: float = 200.0, **gates: object) -> Model:
@@ -269,7 +268,14 @@ class TestGates:
 
     #: Nobody comes during the outage, so that no backlog of it is left; 600 requests/s at 37 to 40.
     PEAK = (surge(1e-6, 10, 10), surge(3.0, 37, 3))
-    ROLLED_BACK = [(20, 0), (30, 1), (40, 0), (50, 1), (60, 2), (70, 3)]
+    ROLLED_BACK: ClassVar[list[tuple[int, int]]] = [
+        (20, 0),
+        (30, 1),
+        (40, 0),
+        (50, 1),
+        (60, 2),
+        (70, 3),
+    ]
 
     def test_of_the_queue_roll_back(self, one: Model) -> None:
         case = run(self.gated(one, queue_requests=17_000.0), self.LOSS, *self.PEAK)
@@ -328,7 +334,9 @@ class TestPlatformScope:
     of ten minutes until 65. Operators come at 20.
     """
 
-    LOSS = UnitLoss(kind="units", plant="first-plant", unit="chiller", at_minute=0, repair_minutes=30)
+    LOSS = UnitLoss(
+        kind="units", plant="first-plant", unit="chiller", at_minute=0, repair_minutes=30
+    )
 
     @staticmethod
     def phased(model: Model, scope: str, *tiers: tuple[str, ...]) -> Model:
@@ -352,7 +360,9 @@ class TestPlatformScope:
         assert case.cluster("off", "first")[[3, 4]].tolist() == [False, True]
         assert phases_of(case, "first") == [(45, 0), (55, 1), (65, 2)]
         minutes = [10, 19, 20, 44, 54, 64, 65, 119]
-        assert case.served("low")[minutes].tolist() == pytest.approx([300, 300, 0, 0, 0, 0, 300, 300])
+        assert case.served("low")[minutes].tolist() == pytest.approx(
+            [300, 300, 0, 0, 0, 0, 300, 300]
+        )
         assert case.served("high")[minutes].tolist() == pytest.approx([200] * 8)
         assert case.total("shed")[[19, 20, 64, 65]] == pytest.approx([0, 18e3, 18e3, 0])
 

@@ -75,7 +75,9 @@ class TestReplicas:
 
     def test_needed_behind_another_service_count_as_well(self, two: Model) -> None:
         store = service("store", replicas={"near": 1, "far": 1}, capacity_rps=300.0)
-        case = run(behind(self.agile(two), service("front", depends_on=("store",)), store), self.LOSS)
+        case = run(
+            behind(self.agile(two), service("front", depends_on=("store",)), store), self.LOSS
+        )
         assert case.served()[[9, 10]].tolist() == pytest.approx([500, 300])
 
     def test_connections_are_lost_with_replicas(self, two: Model) -> None:
@@ -121,9 +123,7 @@ class TestAlternatives:
 
 class TestDegradation:
     @pytest.mark.parametrize(("lost", "left"), [(1, 0.6), (2, 0.36)])
-    def test_takes_a_share_for_each_that_is_lost(
-        self, two: Model, lost: int, left: float
-    ) -> None:
+    def test_takes_a_share_for_each_that_is_lost(self, two: Model, lost: int, left: float) -> None:
         auth = service(
             "auth",
             degrades_without=("cache", "search"),
@@ -231,16 +231,16 @@ class TestPools:
 class TestServicesOnGpus:
     """The lower tier needs a service that runs on the first site of `two`."""
 
-    LOSS = UnitLoss(kind="units", plant="first-plant", unit="chiller", at_minute=0, repair_minutes=90)
+    LOSS = UnitLoss(
+        kind="units", plant="first-plant", unit="chiller", at_minute=0, repair_minutes=90
+    )
 
     @staticmethod
     def hosted(model: Model, *clusters: str) -> Model:
-        """6 MW of static heat on 60 MJ/K: without its chiller the first site warms 6 °C a minute."""
+        """6 MW of static heat on 60 MJ/K: without its chiller the first site warms 6 K a minute."""
         model = changed(hasty(model), "gpus", "gpu", static_share=1.0)
         model = changed(model, "clusters", "first", capacitance_mj_per_k_per_mw=10.0)
-        model = operating(
-            unattended(model), thermal_migration="none", restart_check_minutes=10
-        )
+        model = operating(unattended(model), thermal_migration="none", restart_check_minutes=10)
         return behind(model, service("model-host", runs_on=clusters), tiers=("low",))
 
     def test_go_down_with_a_cluster_that_overheats(self, two: Model) -> None:

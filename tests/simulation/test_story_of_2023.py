@@ -157,7 +157,7 @@ class TestAsItWas:
         short = model.replace(simulation=model.simulation.replace(horizon_minutes=240.0))
         found = verdicts_of(short)
         assert not any(found[name].survives for name in wanted)
-        assert found["region-us-east"].served["enterprise_critical"] == 1.0
+        assert found["region-us-east"].served["enterprise_critical"] == pytest.approx(1.0)
 
 
 class TestAsRecommended:

@@ -106,7 +106,9 @@ class TestThermalLimits:
         model = operating(self.warming(two, "operator"), detection_minutes=8, response_minutes=2)
         case = run(model, self.LOSS)
         # Operators come at 20, to 75 °C. They also leave off what cannot be cooled.
-        assert case.target("load_rps", "second")[[16, 19, 20]].tolist() == pytest.approx([0, 0, 200])
+        assert case.target("load_rps", "second")[[16, 19, 20]].tolist() == pytest.approx(
+            [0, 0, 200]
+        )
 
     def test_do_nothing_where_nobody_migrates(self, two: Model) -> None:
         model = operating(self.warming(two, "none"), response_minutes=1000)
@@ -203,9 +205,7 @@ class TestTank:
     @staticmethod
     def tanked(model: Model, mwh: float = 0.1, **units: int) -> Model:
         existing = units or {"chiller": 10}
-        return changed(
-            static(model), "plants", "chillers", buffer_mwh=mwh, existing=existing
-        )
+        return changed(static(model), "plants", "chillers", buffer_mwh=mwh, existing=existing)
 
     @staticmethod
     def cold(case) -> np.ndarray:
