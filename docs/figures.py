@@ -40,8 +40,9 @@ def main() -> None:
         _, history = simulate(model, fleet, incident)
         minutes = HOURS * 60
         hours = START + np.arange(minutes) / 60
-        served = history.served_rps[:minutes, 0].sum(axis=1)
-        demand = history.demand_rps[:minutes, 0].sum(axis=1)
+        wanted = history.demand_rps[:minutes, 0]
+        served = np.minimum(history.served_rps[:minutes, 0], wanted).sum(axis=1)
+        demand = wanted.sum(axis=1)
         style = {"color": COLOURS[name], "label": name, "linewidth": 2}
         above.plot(hours, history.temperature_c[:minutes, 0, 0], **style)
         below.plot(hours, 100 * served / demand, **style)

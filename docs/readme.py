@@ -24,6 +24,7 @@ from planner.simulation.verdict import judge, surviving_share
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 OPTIMIZE = ("optimize", "-o", "out")
+REPLAY = ("replay", "chatgpt-2023")
 STORY = ("simulate", "chatgpt-2023", "--scenario", "incident-2023")
 
 
@@ -102,6 +103,7 @@ def _recommended_capital(was: Model, recommended: Model) -> str:
 def filled(text: str, folder: Path) -> str:
     """README text with every block run anew; plans are written below a folder."""
     blocks = {"optimize": run(*OPTIMIZE, folder=folder), "story": run(*STORY, folder=folder)}
+    blocks["replay"] = _without_notes(run(*REPLAY, folder=folder))
     blocks["comparison"] = comparison(folder / "out" / "plan.json")
     blocks["versions"] = (
         f"Printed by version {planner.__version__} with HiGHS {version('highspy')}."
@@ -114,6 +116,12 @@ def filled(text: str, folder: Path) -> str:
         if not count:
             raise SystemExit(f"README.md has no block `{name}`")
     return text
+
+
+def _without_notes(output: str) -> str:
+    """Output of a replay with its table and summary, without notes, parameters and chart."""
+    table, notes = output.split("\n\nOn the record\n", maxsplit=1)
+    return f"{table}\n\n...\n\n{notes.rsplit('\n\n', maxsplit=1)[1]}"
 
 
 def block(text: str, name: str) -> str:

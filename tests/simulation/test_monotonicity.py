@@ -111,6 +111,20 @@ class TestOneFailure:
 
     @PROPERTY
     @given(data=st.data())
+    def test_no_failure_loses_no_more_than_one(
+        self, data: st.DataObject, tiny: LoadedModel
+    ) -> None:
+        case = data.draw(single_failures(tiny.model))
+        (scenario,) = case.scenarios
+        (event,) = scenario.events
+        if protects(case.model, event) or (isinstance(event, Surge) and event.factor < 1):
+            return
+        nothing = surge(1.0, 0, 1)
+        before, after = lost(case.model, scenario, only(scenario, nothing))
+        assert no_more(after, before)
+
+    @PROPERTY
+    @given(data=st.data())
     def test_smaller_failures_lose_no_more(self, data: st.DataObject, tiny: LoadedModel) -> None:
         case = data.draw(single_failures(tiny.model))
         (scenario,) = case.scenarios

@@ -108,9 +108,8 @@ class TestIncident:
             r"us-west-liquid loses 1 × loop-36",
             r"us-west-primary throttles at 7\d °C",
             r"requests fail: \d\d% of demand served",
-            r"us-east-backup is overwhelmed: up to \d\.\d times its usual traffic wants in",
+            r"us-east-backup is overwhelmed: up to \d+\.\d times its usual traffic wants in",
             r"alert: us-west-primary above 85 °C \(critical\)",
-            r"the queue is full at 1,000,000 requests; more are dropped",
             r"us-west-primary shuts itself down at 95 °C",
             r"standby cooling of us-west-standby adds 15 MW \(.*\)",
             r"us-west-primary comes back, cool and checked, in phases",
@@ -121,6 +120,8 @@ class TestIncident:
             for chapter in chapters
         ]
         assert found == sorted(found)
+        for besides in ("the queue is full at 1,000,000 requests", "clients retry: up to "):
+            assert any(text.startswith(besides) for text in texts), besides
 
     def test_story_has_the_time_of_day(self, story: tuple[Line, ...]) -> None:
         clocks = {line.text.split(" ", 2)[1]: line.clock for line in story}
@@ -130,12 +131,15 @@ class TestIncident:
         assert clocks["comes"] == "18:30"
 
     def test_backup_is_wanted_by_at_least_what_the_postmortem_says(
-        self, story: tuple[Line, ...]
+        self, story: tuple[Line, ...], verdict: Verdict
     ) -> None:
-        """It saw 300 % more traffic than usual; all 10,000 requests/s would be 470 % more."""
-        line = next(line for line in story if "overwhelmed" in line.text)
-        (times,) = re.findall(r"up to (\d\.\d) times", line.text)
-        assert 4.0 <= float(times) <= 5.7
+        """It saw 300 % more traffic than usual; all 10,000 requests/s would be 470 % more.
+
+        Each of these may be sent again as often as the worst minute has it.
+        """
+        line = next(line for line in story if "us-east-backup is overwhelmed" in line.text)
+        (times,) = re.findall(r"up to (\d+\.\d) times", line.text)
+        assert 4.0 <= float(times) <= 5.7 * verdict.retry_ratio
 
 
 @pytest.fixture(scope="module")

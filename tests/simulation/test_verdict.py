@@ -8,7 +8,7 @@ import pytest
 from simulation.worlds import changed, hasty, judged, operating
 
 import planner.simulation.verdict
-from planner.infrastructure.entities import Finance, Model, Policies
+from planner.infrastructure.entities import Finance, Model, Policies, Retry, Service
 from planner.infrastructure.failures import NodeLoss, ServedRule, Severity, Surge, UnitLoss
 from planner.infrastructure.fleet import Fleet
 from planner.simulation.verdict import Breach, surviving_share
@@ -241,6 +241,51 @@ class TestFigures:
         assert verdict.peak_queue_requests == 0
         model = operating(one, priority_shedding="none", queue_limit_requests=20_000.0)
         assert judged(model, event).peak_queue_requests == pytest.approx(20_000)
+
+    def test_lost_are_also_those_without_an_answer_at_the_end(self, one: Model) -> None:
+        model = operating(one, priority_shedding="none", patience_minutes=100_000)
+        event = Surge(kind="surge", factor=2.0, at_minute=110, repair_minutes=1000)
+        # Ten minutes of a thousand requests/s too many; next to nobody has given up.
+        assert judged(model, event).lost_requests == pytest.approx(600e3, rel=1e-6)
+        model = operating(one, queue_limit_requests=0)
+        for tier in one.tiers:
+            model = changed(model, "tiers", tier, retry=Retry(attempts=10, backoff_minutes=1e5))
+        # Turned away at once and backing off until long after the end.
+        assert judged(model, event).lost_requests == pytest.approx(600e3, rel=1e-6)
+
+    def test_requests_that_succeed_later_are_not_lost(self, one: Model) -> None:
+        model = changed(operating(one, queue_limit_requests=0), "zones", "users", demand_rps=700.0)
+        for tier in one.tiers:
+            model = changed(model, "tiers", tier, retry=Retry(attempts=10, backoff_minutes=5))
+        event = Surge(kind="surge", factor=2.0, at_minute=5, repair_minutes=5)
+        verdict = judged(model, event)
+        # 400 requests/s too many for five minutes; a tenth of a per mille fails eleven times.
+        assert verdict.lost_requests < 1e-3 * 5 * 60 * 400
+        assert verdict.recovery_minutes == 10
+        assert verdict.served["low"] == pytest.approx((1000 - 560) / 840)
+        # No minute serves more than is wanted, though retries come on top.
+        assert judged(with_standard(model, ("all", 10, 1.0)), event).survives
+
+    def test_retry_ratio_is_that_of_the_worst_minute(self, one: Model) -> None:
+        auth = Service(name="auth", plane="service")
+        model = one.replace(services={"auth": auth})
+        for tier in one.tiers:
+            retry = Retry(attempts=3, backoff_minutes=0.5)
+            model = changed(model, "tiers", tier, entry="auth", retry=retry)
+        lost = NodeLoss(kind="service", name="auth", at_minute=10, repair_minutes=60)
+        assert judged(model, lost).retry_ratio == pytest.approx(4.0)
+        calm = NodeLoss(kind="service", name="auth", at_minute=500, repair_minutes=60)
+        assert judged(model, calm).retry_ratio == 1.0
+
+    def test_impact_follows_the_least_served(self, two: Model) -> None:
+        model = changed(two, "zones", "users", demand_rps=1000.0)
+        model = changed(hasty(model), "offers", "cloud", existing_instances=0)
+        verdict = judged(with_standard(model, ("each", 14, 0.1)), NEAR_IS_LOST)
+        # By priority the upper tier gets its 400, the lower 200 of its 600 requests/s.
+        assert verdict.impact == {"high": "minimal impact", "low": "severe degradation"}
+        assert judged(hasty(two), NEAR_IS_LOST).impact == dict.fromkeys(
+            ("high", "low"), "complete outage"
+        )
 
     def test_names_the_scenario(self, two: Model) -> None:
         verdict = judged(two, NEAR_IS_LOST, severity="region", frequency_per_year=0.25)
