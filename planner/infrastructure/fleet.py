@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from planner.infrastructure.entities import Model
+from planner.infrastructure.fields import ReadOnlyDict
 from planner.laws.heat import derated_mw
 
 
@@ -47,7 +47,7 @@ class Fleet:
     ) -> Fleet:
         """The fleet after purchases, given as additions to what exists."""
         units = {
-            name: MappingProxyType(
+            name: ReadOnlyDict(
                 {
                     unit: plant.existing.get(unit, 0) + units_added.get((name, unit), 0)
                     for unit in plant_units(model, name)
@@ -63,9 +63,7 @@ class Fleet:
             name: offer.existing_instances + instances_added.get(name, 0)
             for name, offer in model.offers.items()
         }
-        return cls(
-            MappingProxyType(units), MappingProxyType(gpus), MappingProxyType(instances), opened
-        )
+        return cls(ReadOnlyDict(units), ReadOnlyDict(gpus), ReadOnlyDict(instances), opened)
 
 
 def plant_units(model: Model, plant: str) -> tuple[str, ...]:

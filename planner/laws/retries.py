@@ -20,8 +20,9 @@ class RetryTerms:
     Parameters
     ----------
     returning
-        Share of the clients that back off who come back within a step, ``1 − e^(−1/backoff)`` for
-        an exponential backoff, shape (tiers,).
+        Share of the clients that back off who come back within a step, shape (tiers,):
+        ``1/backoff``. Clients fail throughout a step and count from the next one on, so that their
+        mean delay is the backoff; one step is the least there can be.
     repeats
         Share of requests that failed in an attempt which are sent again, shape (tiers, attempts):
         ``1 − gives_up`` for all but the last attempt allowed.
@@ -44,7 +45,7 @@ class RetryTerms:
         allowed = numbers[None, :] < np.array(attempts, dtype=float)[:, None]
         again = 1.0 - np.array(gives_up, dtype=float)
         backoff = np.array(backoff_steps, dtype=float)
-        return cls(-np.expm1(-1.0 / backoff), allowed * again[:, None])
+        return cls(np.minimum(1.0, 1.0 / backoff), allowed * again[:, None])
 
     @property
     def attempts(self) -> int:

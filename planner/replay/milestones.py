@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from planner.simulation.conditions import Bools, Floats
+from planner.simulation.dispatch import response_seconds
 from planner.simulation.state import History
-from planner.simulation.traffic import response_seconds
 from planner.simulation.world import World
 
 #: Below this a requirement is met within rounding.

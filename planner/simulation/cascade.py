@@ -26,11 +26,13 @@ from planner.laws.heat import (
 )
 from planner.laws.traffic import serving_rps
 from planner.scenarios.course import condition_with, lay_out
+from planner.simulation.build import build_world
 from planner.simulation.conditions import Floats, Ints
+from planner.simulation.dispatch import response_seconds
 from planner.simulation.restoration import fail_and_return, restored_share
 from planner.simulation.state import History, State, initial_state
-from planner.simulation.traffic import SECONDS, response_seconds, serve
-from planner.simulation.world import World, build_world
+from planner.simulation.traffic import serve
+from planner.simulation.world import SECONDS, World
 
 #: Heat short of cooling by less than this is rounding.
 NEGLIGIBLE_MW = 1e-9
@@ -204,8 +206,9 @@ def _believed(
     known = np.where(left_on < full * (1 - 1e-9), most, np.inf)
     own = believed[:, : len(clusters.names)]
     acted_on = np.concatenate([np.minimum(own, known), believed[:, len(clusters.names) :]], axis=1)
-    early = (minute < world.reaction.reroute)[:, None]
-    return np.where(early, state.frozen, acted_on)
+    reaction = world.reaction
+    early = (minute >= reaction.first) & (minute < reaction.reroute)
+    return np.where(early[:, None], state.frozen, acted_on)
 
 
 def _heat(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.laws.traffic import serving_rps
+from planner.laws.traffic import route, serving_rps
 from planner.simulation.conditions import Bools, Conditions, Floats, Ints
 from planner.simulation.world import World
 
@@ -130,14 +130,19 @@ def initial_state(world: World) -> State:
 
 
 def _before_rerouting(world: World, normal: Floats) -> Floats:
-    """What load balancers go by until they first reroute, shape (S, N).
+    """What load balancers go by from the failure until they first reroute, shape (S, N).
 
-    Nothing moves to other targets than usual: where all that usually comes to a target fits it, it
-    keeps coming, whatever becomes of the target.
+    Nothing moves to other targets than usual: what comes to a target that is not full before the
+    failure keeps coming, whatever becomes of the target.
     """
-    usual = world.zone_rps[0] @ world.first_choice
-    boundless = BOUNDLESS * max(1.0, float(world.zone_rps.sum(axis=2).max(initial=0.0)))
-    frozen: Floats = np.where((usual <= normal) & (usual > 0), boundless, normal)
+    scenarios = len(world.courses)
+    room = np.broadcast_to(normal, (scenarios, len(normal))).copy()
+    if not world.reaction.waits_to_reroute.any() or not world.minutes:
+        return room
+    demand = world.zone_rps[0][:, :, None] * world.tiers.share
+    usual = route(demand, room, world.routes, np.zeros(scenarios, dtype=bool)).load
+    boundless = BOUNDLESS * max(1.0, float(world.zone_rps.sum(axis=2).max()))
+    frozen: Floats = np.where((usual < room * (1 - 1e-9)) & (usual > 0), boundless, room)
     return frozen
 
 

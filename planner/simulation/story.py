@@ -11,8 +11,7 @@ from planner.infrastructure.failures import Event, Scenario
 from planner.simulation.alerts import alerts
 from planner.simulation.conditions import Bools
 from planner.simulation.state import History
-from planner.simulation.traffic import SECONDS
-from planner.simulation.world import World
+from planner.simulation.world import SECONDS, World
 
 #: A shortage below this share of demand is not worth a line.
 WORTH_TELLING = 0.005

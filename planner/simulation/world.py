@@ -7,25 +7,17 @@ services with a limit, R regions, T minutes.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import Graph, offer_in_reach, reachable_regions
-from planner.laws.heat import capacitance_mj_per_k
+from planner.infrastructure.graph import Graph
 from planner.laws.retries import RetryTerms
-from planner.laws.traffic import Routes, can_compile
-from planner.scenarios.climate import ambient_at
-from planner.scenarios.course import Condition, Course, normal_condition
-from planner.scenarios.demand import demand_at
+from planner.laws.traffic import Routes
+from planner.scenarios.course import Course
 from planner.simulation.conditions import Bools, Conditions, Floats, Ints, Stacker
 
-#: Scenario-minutes from which loading compiled code (about a second) pays.
-WORTH_COMPILING = 100_000
+#: Length of a step.
+SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -164,6 +156,7 @@ class Reaction:
     order: Floats
     shedding: Floats
     migration: Floats
+    first: Floats
     reroute: Floats
     failover: Ints
     restart_check: Floats
@@ -171,6 +164,11 @@ class Reaction:
     patience: Floats
     rationing: Bools
     by_platform: Bools
+
+    @property
+    def waits_to_reroute(self) -> Bools:
+        """Whether load balancers act on the first failure only after some time, shape (S,)."""
+        return self.reroute > self.first
 
 
 @dataclass(frozen=True)
@@ -218,262 +216,3 @@ class World:
     def minutes(self) -> int:
         """Length of the simulation."""
         return len(self.interval)
-
-
-def build_world(model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course, ...]) -> World:
-    """Turn a model, a fleet and scenarios into arrays."""
-    names = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
-    normal = normal_condition(model, graph)
-    stacker = Stacker(model, fleet, names, normal)
-    horizon = round(model.simulation.horizon_minutes)
-    conditions, interval = _conditions(normal, courses, horizon)
-    routes = _routes(model, fleet, names)
-    services = [model.services[name] for name in stacker.services]
-    return World(
-        model=model,
-        graph=graph,
-        courses=courses,
-        stacker=stacker,
-        tiers=_tiers(model, names),
-        clusters=_clusters(model, fleet),
-        plants=_plants(model, stacker.units),
-        units=_units(model, stacker.units),
-        offers=_offers(model, fleet),
-        services=Services(
-            stacker.services,
-            np.array([service.connection_seconds for service in services], dtype=float),
-            np.array([service.holds_while_waiting for service in services], dtype=bool),
-        ),
-        routes=routes,
-        # Summed over ranks: whether a zone and tier may use a target at all, (K, Z, N).
-        reach=routes.incidence.max(axis=1),
-        first_choice=np.einsum(
-            "kzn,k->zn", routes.incidence[:, 0], [model.tiers[name].share for name in names]
-        ),
-        restoration=_restoration(model, names),
-        reaction=_reaction(courses),
-        conditions=stacker.stack(conditions),
-        interval=interval,
-        zone_rps=_zone_rps(model, courses, conditions, interval),
-        ambient_c=_ambient(model, courses, horizon),
-        compiled=len(courses) * horizon >= WORTH_COMPILING and can_compile(),
-    )
-
-
-def _column(values: list[float]) -> Floats:
-    return np.array(values, dtype=float)
-
-
-def _clusters(model: Model, fleet: Fleet) -> Clusters:
-    entries = list(model.clusters.values())
-    kinds = [model.gpus[entry.gpu] for entry in entries]
-    regions = list(model.regions)
-    gpus = _column([fleet.gpus[entry.name] for entry in entries])
-    power = _column([kind.power_mw for kind in kinds])
-    per_mw = _column([entry.capacitance_mj_per_k_per_mw for entry in entries])
-    return Clusters(
-        names=tuple(model.clusters),
-        gpus=gpus,
-        power_mw=power,
-        static_share=_column([kind.static_share for kind in kinds]),
-        rps=_column([kind.rps for kind in kinds]),
-        service_seconds=_column([kind.service_seconds for kind in kinds]),
-        utilisation=_column([entry.max_utilisation for entry in entries]),
-        capacitance=capacitance_mj_per_k(per_mw, power, gpus),
-        setpoint_c=_column([entry.setpoint_c for entry in entries]),
-        throttle_c=_column([entry.throttle_c for entry in entries]),
-        shutdown_c=_column([entry.shutdown_c for entry in entries]),
-        restart_c=_column([entry.restart_c for entry in entries]),
-        region=np.array([regions.index(entry.region) for entry in entries], dtype=np.int64),
-    )
-
-
-def _units(model: Model, names: tuple[tuple[str, str], ...]) -> Units:
-    plants, regions = list(model.plants), list(model.regions)
-    kinds = [model.cooling_units[unit] for _, unit in names]
-    owners = [model.plants[plant] for plant, _ in names]
-    return Units(
-        names=names,
-        plant=np.array([plants.index(plant) for plant, _ in names], dtype=np.int64),
-        region=np.array([regions.index(owner.region) for owner in owners], dtype=np.int64),
-        standby=np.array(
-            [
-                owner.role == "emergency" or kind.mode == "standby"
-                for owner, kind in zip(owners, kinds, strict=True)
-            ],
-            dtype=bool,
-        ),
-        automatic=np.array([owner.automatic for owner in owners], dtype=bool),
-        start_minutes=_column([kind.start_minutes for kind in kinds]),
-        capacity_mw=_column([kind.capacity_mw for kind in kinds]),
-        reference_c=_column([kind.reference_ambient_c for kind in kinds]),
-        derating_per_c=_column([kind.derating_per_c for kind in kinds]),
-        cutout_c=_column([kind.cutout_ambient_c for kind in kinds]),
-    )
-
-
-def _plants(model: Model, units: tuple[tuple[str, str], ...]) -> Plants:
-    names, plants = tuple(model.plants), list(model.plants.values())
-    return Plants(
-        names=names,
-        serves=np.array(
-            [[c in plant.cools for c in model.clusters] for plant in plants], dtype=bool
-        ).reshape(len(plants), len(model.clusters)),
-        holds=np.array(
-            [[plant == name for name in names] for plant, _ in units], dtype=float
-        ).reshape(len(units), len(names)),
-        primary=np.array([plant.role == "primary" for plant in plants], dtype=bool),
-        buffer_mj=_column([plant.buffer_mwh * 3600 for plant in plants]),
-    )
-
-
-def _offers(model: Model, fleet: Fleet) -> Offers:
-    entries = list(model.offers.values())
-    gpus = _column([fleet.instances[o.name] * o.gpus_per_instance for o in entries])
-    rps_per_gpu = _column([offer.rps_per_gpu for offer in entries])
-    price = [o.usd_per_instance_hour * o.surge_multiplier / o.gpus_per_instance for o in entries]
-    return Offers(
-        names=tuple(model.offers),
-        rps=gpus * rps_per_gpu,
-        rps_per_gpu=rps_per_gpu,
-        lead_minutes=_column([offer.lead_time_minutes for offer in entries]),
-        usd_per_gpu_minute=_column(price) / 60,
-    )
-
-
-def _tiers(model: Model, names: tuple[str, ...]) -> Tiers:
-    entries = [model.tiers[name] for name in names]
-    return Tiers(
-        names=names,
-        share=_column([tier.share for tier in entries]),
-        allocation=_column([tier.scarcity_allocation for tier in entries]),
-        thermal_limit_c=_column([tier.thermal_limit_c for tier in entries]),
-        retries=RetryTerms.of(
-            [tier.retry.attempts for tier in entries],
-            [tier.retry.backoff_minutes for tier in entries],
-            [tier.retry.gives_up for tier in entries],
-        ),
-    )
-
-
-def _restoration(model: Model, tiers: tuple[str, ...]) -> Restoration:
-    phases = model.operations.restoration
-    admits = [[not phase.tiers or tier in phase.tiers for tier in tiers] for phase in phases]
-    return Restoration(
-        minutes=_column([phase.minutes for phase in phases]),
-        shares=_column([*(phase.capacity for phase in phases), 1.0]),
-        admits=np.array([*admits, [True] * len(tiers)], dtype=bool),
-    )
-
-
-def _routes(model: Model, fleet: Fleet, tiers: tuple[str, ...]) -> Routes:
-    """Clusters by preference and latency, then offers by price, within the limit of the tier.
-
-    What the fleet has nothing of is no target.
-    """
-    clusters, offers = list(model.clusters), list(model.offers)
-    ranks = len(clusters) + len(offers)
-    order = np.full((len(tiers), ranks, len(model.zones)), -1, dtype=np.int64)
-    by_price = sorted(
-        offers,
-        key=lambda o: (
-            model.offers[o].usd_per_instance_hour
-            * model.offers[o].surge_multiplier
-            / model.offers[o].gpus_per_instance
-        ),
-    )
-    for k, tier in enumerate(tiers):
-        for z, (zone, entry) in enumerate(model.zones.items()):
-            regions = reachable_regions(model, zone, tier)
-            near = sorted(
-                (c for c in clusters if model.clusters[c].region in regions and fleet.gpus[c]),
-                key=lambda c: _nearness(entry.prefers, entry.latency_ms, model.clusters[c].region),
-            )
-            limits = model.tiers[tier]
-            rented = [
-                o for o in by_price if fleet.instances[o] and offer_in_reach(model, zone, o, limits)
-            ]
-            targets = [clusters.index(c) for c in near]
-            targets += [len(clusters) + offers.index(o) for o in rented]
-            order[k, : len(targets), z] = targets
-    used = int((order >= 0).any(axis=(0, 2)).sum())
-    return Routes.from_order(order[:, : max(used, 1)], ranks)
-
-
-def _nearness(
-    prefers: tuple[str, ...], latency: Mapping[str, float], region: str
-) -> tuple[int, float]:
-    rank = prefers.index(region) if region in prefers else len(prefers)
-    return rank, latency[region]
-
-
-def _conditions(
-    normal: Condition, courses: tuple[Course, ...], horizon: int
-) -> tuple[list[Condition], Ints]:
-    """Conditions of all intervals, and the one of each scenario at each minute."""
-    conditions = [normal]
-    interval = np.zeros((horizon, len(courses)), dtype=np.int64)
-    for s, course in enumerate(courses):
-        for one in course.intervals:
-            start, end = (min(math.ceil(at), horizon) for at in (one.start_minute, one.end_minute))
-            if end > start:
-                interval[start:end, s] = len(conditions)
-                conditions.append(one.condition)
-    return conditions, interval
-
-
-def _reaction(courses: tuple[Course, ...]) -> Reaction:
-    def optional(values: list[float | None]) -> Floats:
-        return _column([np.inf if value is None else value for value in values])
-
-    operations = [course.operations for course in courses]
-    return Reaction(
-        reaction=_column([course.reaction_minute for course in courses]),
-        order=_column([course.order_minute for course in courses]),
-        shedding=optional([course.shedding_minute for course in courses]),
-        migration=optional([course.migration_minute for course in courses]),
-        reroute=_column(
-            [
-                min(event.at_minute for event in one.scenario.events)
-                + one.operations.earliest_reroute_minutes
-                for one in courses
-            ]
-        ),
-        failover=np.array([math.ceil(one.failover_minutes) for one in operations], dtype=np.int64),
-        restart_check=_column([one.restart_check_minutes for one in operations]),
-        queue_limit=_column([one.queue_limit_requests for one in operations]),
-        patience=_column([one.patience_minutes for one in operations]),
-        rationing=np.array([one.rationing == "allocation" for one in operations], dtype=bool),
-        by_platform=np.array(
-            [one.restoration_scope == "platform" for one in operations], dtype=bool
-        ),
-    )
-
-
-def _zone_rps(
-    model: Model, courses: tuple[Course, ...], conditions: list[Condition], interval: Ints
-) -> Floats:
-    minutes, zones = np.arange(len(interval), dtype=float), list(model.zones)
-    hours = sorted({course.start_hour for course in courses})
-    usual = np.array([demand_at(model, hour, minutes).T for hour in hours])
-    which = [hours.index(course.start_hour) for course in courses]
-    factor = np.array([[x.demand_factor.get(z, 1.0) for z in zones] for x in conditions])
-    if not courses:
-        return np.zeros((len(interval), 0, len(zones)))
-    rps: Floats = usual[which].transpose(1, 0, 2) * factor[interval]
-    return rps
-
-
-def _ambient(model: Model, courses: tuple[Course, ...], horizon: int) -> Floats:
-    regions = model.regions
-    if all(region.climate is None for region in regions.values()):
-        return np.array([[[region.design_ambient_c for region in regions.values()]]])
-    minutes = np.arange(horizon, dtype=float)
-    hours = sorted({course.start_hour for course in courses})
-    usual = np.array([[ambient_at(model, r, hour, minutes) for r in regions] for hour in hours])
-    which = [hours.index(course.start_hour) for course in courses]
-    ambient: Floats = usual[which].transpose(2, 0, 1)
-    return ambient
-
-
-__all__ = ["Bools", "Conditions", "Floats", "Ints", "World", "build_world"]

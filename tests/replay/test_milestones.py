@@ -16,7 +16,8 @@ from planner.replay.incident import EVENTS, QUANTITIES, EventName, QuantityName
 from planner.replay.milestones import FLAGS, SERIES, event_minute, value_at
 from planner.scenarios.course import lay_out
 from planner.simulation.state import History
-from planner.simulation.world import World, build_world
+from planner.simulation.build import build_world
+from planner.simulation.world import World
 
 MINUTES = 120
 RAMP = np.arange(MINUTES, dtype=float)

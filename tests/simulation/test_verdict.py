@@ -246,12 +246,12 @@ class TestFigures:
         model = operating(one, priority_shedding="none", patience_minutes=100_000)
         event = Surge(kind="surge", factor=2.0, at_minute=110, repair_minutes=1000)
         # Ten minutes of a thousand requests/s too many; next to nobody has given up.
-        assert judged(model, event).lost_requests == pytest.approx(600e3, rel=1e-6)
+        assert judged(model, event).lost_requests == pytest.approx(600e3, rel=1e-4)
         model = operating(one, queue_limit_requests=0)
         for tier in one.tiers:
             model = changed(model, "tiers", tier, retry=Retry(attempts=10, backoff_minutes=1e5))
         # Turned away at once and backing off until long after the end.
-        assert judged(model, event).lost_requests == pytest.approx(600e3, rel=1e-6)
+        assert judged(model, event).lost_requests == pytest.approx(600e3, rel=1e-4)
 
     def test_requests_that_succeed_later_are_not_lost(self, one: Model) -> None:
         model = changed(operating(one, queue_limit_requests=0), "zones", "users", demand_rps=700.0)
