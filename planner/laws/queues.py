@@ -241,8 +241,9 @@ def competing_queue(
     served = np.minimum(capacity, there)
     left = there - served
     after = np.where(left > NEGLIGIBLE_SHARE * there, left, 0.0)
-    still = after * _live_share(live, before, after, arriving, leaving)
-    exits = np.maximum(0.0, live + arriving - still)
+    share = _live_share(live, before, after, arriving, leaving)
+    still = np.minimum(after * share, live + arriving)
+    exits = live + arriving - still
     mean = 0.5 * (before + after) * _backlogged_share(before, after, arriving, capacity)
     pulls = served + leaving * mean
     answered = np.divide(served, pulls, out=np.zeros_like(pulls), where=pulls > 0)
