@@ -11,6 +11,8 @@ The programme has freedom that costs nothing, so some of its figures are one cho
   needs and what cooling and purchases allow; operators leave on all that cooling allows at the
   utilisation limit. Heat is compared with the GPUs that this law leaves on.
 - It serves scarce capacity by value, the simulator by priority. Here value follows priority.
+- It counts every request once. Clients who retry come back in ever smaller numbers for hours; here
+  they do not.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy as np
 import pytest
 from support import EXACT
 
-from planner.infrastructure.entities import Model
+from planner.infrastructure.entities import Model, Retry
 from planner.infrastructure.failures import Heat, Scenario, ServedRule, Surge, UnitLoss
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model
@@ -54,6 +56,7 @@ def flat(name: str) -> Model:
             tier: entry.replace(
                 value_usd_per_1000_requests=2000.0 - 100 * entry.priority,
                 sla_credit_usd_per_1000_requests=0.0,
+                retry=Retry(),
             )
             for tier, entry in model.tiers.items()
         },

@@ -22,10 +22,8 @@ class Minute:
     ----------
     scenarios
         Their positions, shape (B,).
-    attempts
-        Requests by attempt, shape (B, Z, K, A).
-    total, entering
-        All of these, and those past services and pools, shape (B, Z, K).
+    fresh, total, entering
+        New requests, all with those that came back, and those past services and pools, (B, Z, K).
     backlog, waiting
         Requests that waited before, and those of them whose tier is admitted, shape (B, Z, K).
     shedding
@@ -33,7 +31,7 @@ class Minute:
     """
 
     scenarios: Ints
-    attempts: Floats
+    fresh: Floats
     total: Floats
     entering: Floats
     backlog: Floats
@@ -95,7 +93,7 @@ def dispatch(
     )
     drained = np.zeros_like(granted)
     late = np.where(one.shedding, one.waiting, 0.0) / SECONDS
-    some = late.sum(axis=(1, 2)) > 0
+    some = late.reshape(len(late), -1).max(axis=1, initial=0.0) > 0
     if some.any():
         free = np.maximum(np.minimum(capacity[some], believed[some]) - load[some], 0.0)
         may = None if allowed is None else allowed[:, some]
@@ -121,9 +119,10 @@ def _send(
     Where operators ration, first what is set aside for each tier, then the rest.
     """
     believed, capacity = rooms
-    wanted, room = demand.sum(axis=(1, 2)), believed.sum(axis=1)
-    rationed = by_priority & world.reaction.rationing[scenarios] & (wanted > room)
+    rationed = by_priority & world.reaction.rationing[scenarios]
     how = (world.routes, by_priority, allowed, world.compiled)
+    wanted, room = demand.sum(axis=(1, 2)), believed.sum(axis=1)
+    rationed &= wanted > room
     if not rationed.any():
         sent, granted, load = deliver(demand, believed, capacity, *how)
         return sent, granted, np.minimum(load, capacity)

@@ -214,6 +214,10 @@ class History:
     order_minute: Floats
     standby_since: Floats
 
+    def keeps(self, name: str) -> bool:
+        """Whether a record is kept."""
+        return len(getattr(self, name)) > 0
+
     def record(
         self, name: str, minute: int, values: Any, scenarios: Ints | slice = slice(None)
     ) -> None:

@@ -41,17 +41,17 @@ class TestTerms:
             assert row[:attempts] == pytest.approx(1 - gives_up)
             assert not row[attempts:].any()
 
-    @pytest.mark.parametrize("backoff", [0.1, 1.0, 7.5, 1000.0])
-    def test_backoff_is_a_mean(self, backoff: float) -> None:
-        """Clients who fail in the middle of a step and come back in the middle of a later one."""
+    @pytest.mark.parametrize("backoff", [0.1, 1.0, 1.5, 7.5, 1000.0])
+    def test_backoff_is_the_mean_number_of_steps_until_the_next_attempt(
+        self, backoff: float
+    ) -> None:
+        """Clients come back with the same chance in every step, in the next at the earliest."""
         returning = float(terms_of([(1, backoff, 0.0)]).returning[0])
-        left, mean = 1.0, 0.0
-        for number in range(200_000):
-            mean += left * returning * (number + 1)
-            left *= 1 - returning
-            if left < 1e-14:
-                break
-        assert mean == pytest.approx(max(1.0, backoff), rel=1e-6)
+        assert 0 < returning <= 1
+        steps = np.arange(1, 200_000)
+        chance = returning * (1 - returning) ** (steps - 1.0)
+        assert chance.sum() == pytest.approx(1.0)
+        assert (steps * chance).sum() == pytest.approx(max(1.0, backoff))
 
 
 class TestRepeat:

@@ -76,6 +76,9 @@ def check_attempts(world: World, history: History) -> None:
     ended = history.served_rps.sum(axis=2) * 60 + failed + live
     assert ended == pytest.approx(attempts, rel=1e-9, abs=ROUNDING)
     before = np.vstack([np.zeros_like(history.retrying[:1]), history.retrying[:-1]])
+    # Nobody makes more attempts than allowed.
+    allowed = world.tiers.retries.attempts * np.cumsum(fresh, axis=0)
+    assert (np.cumsum(attempts, axis=0) <= allowed * (1 + 1e-9) + ROUNDING).all()
     most = world.tiers.retries.returning.max()
     assert (returning <= most * before * (1 + 1e-9) + 1e-4).all()
     assert (returning >= -1e-4).all()

@@ -120,6 +120,29 @@ class TestAlternatives:
         case = run(model, surge(1.0, 0, 1))
         assert case.served()[-1] == pytest.approx(350)
 
+    def test_pass_on_all_their_traffic_to_what_both_need(self, two: Model) -> None:
+        """Half of the requests come by each door, so all of them reach the store."""
+        model = behind(
+            two,
+            service("front", any_of=("a", "b")),
+            service("a", depends_on=("store",)),
+            service("b", depends_on=("store",)),
+            service("store", capacity_rps=300.0),
+        )
+        case = run(model, lose("service", "b", 10, 30))
+        assert case.served()[[9, 10, 40]].tolist() == pytest.approx([300, 300, 300])
+
+    def test_are_passed_once_where_they_are_also_needed_directly(self, two: Model) -> None:
+        model = behind(
+            two,
+            service("front", any_of=("a", "b"), depends_on=("a",)),
+            service("a", capacity_rps=300.0),
+            service("b"),
+        )
+        case = run(model, surge(1.0, 0, 1))
+        assert case.service("service_use", "a")[0] == pytest.approx(500 / 300)
+        assert case.served()[0] == pytest.approx(300)
+
 
 class TestDegradation:
     @pytest.mark.parametrize(("lost", "left"), [(1, 0.6), (2, 0.36)])

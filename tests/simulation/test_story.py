@@ -112,7 +112,7 @@ def test_retries_and_work_in_vain(one: Model) -> None:
     for tier in one.tiers:
         model = changed(model, "tiers", tier, retry=Retry(attempts=3))
     texts = [text for _, text in told(model, Surge(kind="surge", factor=2.0, **MINUTES))]
-    assert any(re.fullmatch(r"clients retry: up to [2-4]\.\d requests for .*", t) for t in texts)
+    assert any(re.fullmatch(r"clients retry: up to \d\.\d requests for .*", t) for t in texts)
     assert any(t.startswith("work is done for clients that have gone, up to ") for t in texts)
 
 
