@@ -85,39 +85,34 @@ def amplification(success: float, attempts: int, gives_up: float) -> float:
     return float(sum(ratio**a for a in range(attempts + 1)))
 
 
-def connections_in_use(
-    served_rps: Floats, seconds: Floats, waiting: Floats, holds_while_waiting: NDArray[np.bool_]
-) -> Floats:
-    """Connections in use by Little's law: requests in work plus, where they hold on, those waiting.
-
-    Little, J. D. C. (1961), "A proof for the queuing formula L = λW", Operations Research 9(3).
-    """
-    used: Floats = served_rps * seconds + waiting * holds_while_waiting
-    return used
-
-
 def pool_rate(
-    admitted_rps: Floats,
-    in_use: Floats,
+    entered_rps: Floats,
+    held: Floats,
+    held_before: Floats,
     connections: Floats,
     seconds: Floats,
-    patience_seconds: Floats,
+    step_seconds: float,
 ) -> Floats:
-    """Requests per second that a pool lets through in the next step.
+    """Requests per second that a connection pool lets through in the next step.
 
-    Free connections go to new requests. One that waits in vain holds its connection for the time of
-    patience, so ``(connections − in_use)/patience`` more fit than did; where holding times do not
-    change with the rate, ``connections/mean holding time`` fit. The larger of the two is exact in
-    either case and settles within some steps in between. No more ever fit than the work on each
-    allows, ``connections/seconds``.
+    A request holds a connection for the time of its work, by Little's law ``rate·seconds`` in all,
+    and some keep it while they wait (``held``). What entered less what ``held`` grew by has let go
+    of its connection; as many more may enter as leaves the pool just full at the end of the step.
+    No more ever fit than the work on each allows, ``connections/seconds``.
+
+    Little, J. D. C. (1961), "A proof for the queuing formula L = λW", Operations Research 9(3).
+
+    Parameters
+    ----------
+    entered_rps
+        Requests per second that entered in the last step.
+    held, held_before
+        Connections held by waiting requests after it and before it.
     """
-    busy = admitted_rps > 1e-9
-    free = np.maximum(connections - in_use, 0.0)
-    holding = np.divide(in_use, admitted_rps, out=np.array(seconds + 0.0 * in_use), where=busy)
-    by_holding = np.where(busy, connections / np.maximum(holding, 1e-12), free / seconds)
-    by_patience = admitted_rps + (connections - in_use) / patience_seconds
-    most = np.minimum(np.maximum(by_holding, by_patience), connections / seconds)
-    rate: Floats = np.maximum(most, 0.0)
+    released = np.maximum(entered_rps - (held - held_before) / step_seconds, 0.0)
+    free = connections - held - released * seconds
+    room = np.where(held > 0, released + free / step_seconds, np.inf)
+    rate: Floats = np.maximum(np.minimum(room, connections / seconds), 0.0)
     return rate
 
 

@@ -195,9 +195,10 @@ def _believed(
 
     GPUs that operators switch off for want of cooling are drained first, so those are known.
     """
-    state.believed = np.roll(state.believed, 1, axis=0)
-    state.believed[0] = capacity
-    believed: Floats = state.believed[world.reaction.failover, np.arange(len(capacity))]
+    kept = len(state.believed)
+    state.believed[minute % kept] = capacity
+    then = (minute - world.reaction.failover) % kept
+    believed: Floats = state.believed[then, np.arange(len(capacity))]
     clusters = world.clusters
     left_on = heat_at_utilisation_mw(
         clusters.power_mw, clusters.static_share, powered, clusters.utilisation

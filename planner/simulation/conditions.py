@@ -169,10 +169,10 @@ class Stacker:
             share[here] = min(1.0, power / ((1 + hungriest) * total))
         return share
 
-    def _limits(self, condition: Condition) -> tuple[list[float], list[float], list[list[float]]]:
+    def _limits(self, condition: Condition) -> tuple[list[float], list[float], list[Floats]]:
         """Capacity and connections of services, and who passes them."""
         if not self.services:
-            return [], [], [[] for _ in self.tiers]
+            return [], [], [np.zeros(0) for _ in self.tiers]
         capacity, connections = [], []
         for name in self.services:
             service = self.model.services[name]
@@ -190,21 +190,22 @@ class Stacker:
         weights = [self._weights(tier, condition) for tier in self.tiers]
         return capacity, connections, weights
 
-    def _weights(self, tier: str, condition: Condition) -> list[float]:
+    def _weights(self, tier: str, condition: Condition) -> Floats:
         """Share of a tier's requests that pass each service: alternatives that are up share."""
-        found: dict[str, float] = {}
-        entry = self.model.tiers[tier].entry
-        waiting = [] if entry is None else [(entry, 1.0)]
-        while waiting:
-            name, share = waiting.pop()
-            if share <= found.get(name, 0.0):
-                continue
-            found[name] = share
+        entry, known = self.model.tiers[tier].entry, dict[str, Floats]()
+        return np.zeros(len(self.services)) if entry is None else self._on(entry, condition, known)
+
+    def _on(self, name: str, condition: Condition, known: dict[str, Floats]) -> Floats:
+        """Share of the requests of a service that pass each service, itself included."""
+        if name not in known:
             service = self.model.services[name]
-            waiting += [(other, share) for other in service.depends_on]
-            up = [other for other in service.any_of if other not in condition.services_down]
-            waiting += [(other, share / len(up)) for other in up]
-        return [found.get(name, 0.0) for name in self.services]
+            up = [one for one in service.any_of if one not in condition.services_down]
+            ways = [self._on(other, condition, known) for other in service.depends_on]
+            if up:
+                ways.append(np.mean([self._on(one, condition, known) for one in up], axis=0))
+            itself = np.array([float(name == one) for one in self.services])
+            known[name] = np.max([itself, *ways], axis=0)
+        return known[name]
 
 
 def _up(names: list[str], down: list[frozenset[str]]) -> Bools:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.laws.retries import admitted_share, connections_in_use, pool_rate
+from planner.laws.retries import admitted_share, pool_rate
 from planner.laws.traffic import NEGLIGIBLE_RPS
 from planner.simulation.conditions import Floats, Ints
 from planner.simulation.state import History, State
@@ -65,10 +65,10 @@ def run_pools(
     by_tier = np.stack([tally.entering, tally.admitted, tally.served, tally.waiting], axis=1)
     entered, wanted, served, waiting = np.matmul(by_tier, weights).transpose(1, 0, 2)
     working = np.where(services.holds_while_waiting, served, entered)
-    in_use = connections_in_use(working, services.seconds, waiting, services.holds_while_waiting)
-    state.pool_rps = pool_rate(
-        entered, in_use, connections, services.seconds, world.reaction.patience[:, None] * SECONDS
-    )
+    held = waiting * services.holds_while_waiting
+    state.pool_rps = pool_rate(entered, held, state.held, connections, services.seconds, SECONDS)
+    state.held = held
     turned_away = np.maximum(1.0, wanted / np.maximum(entered, NEGLIGIBLE_RPS))
+    in_use = working * services.seconds + held
     use = in_use / np.maximum(connections, NEGLIGIBLE_RPS) * turned_away
     history.record("pool_use", minute, use)

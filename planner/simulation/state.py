@@ -51,8 +51,9 @@ class State:
         Waiting requests whose clients have timed out, shape (S, Z, K).
     retrying
         Clients that back off, by the attempt they will make, shape (S, Z, K, A − 1).
-    pool_rps
-        Requests per second that connection pools let through, shape (S, X).
+    pool_rps, held
+        Requests per second that connection pools let through, and connections that waiting requests
+        hold, shape (S, X).
     busy
         Whether anybody waits or backs off, shape (S,).
     error_share
@@ -62,7 +63,7 @@ class State:
     short
         Whether requests found no room in the minute before, shape (S,).
     believed
-        Capacity of targets in recent minutes, newest first, shape (delay + 1, S, N).
+        Capacity of targets in recent minutes, shape (delay + 1, S, N), a minute at its remainder.
     frozen
         Capacity that load balancers go by until they first reroute, shape (S, N).
     """
@@ -83,6 +84,7 @@ class State:
     stale: Floats
     retrying: Floats
     pool_rps: Floats
+    held: Floats
     busy: Bools
     error_share: Floats
     response_seconds: Floats
@@ -121,6 +123,7 @@ def initial_state(world: World) -> State:
         retrying=np.zeros((*queue, attempts - 1)),
         pool_rps=np.full((scenarios, len(world.services.names)), np.inf),
         busy=np.zeros(scenarios, dtype=bool),
+        held=np.zeros((scenarios, len(world.services.names))),
         error_share=np.zeros(scenarios),
         response_seconds=np.zeros(scenarios),
         short=np.zeros(scenarios, dtype=bool),

@@ -222,13 +222,14 @@ def _forget(state: State, rows: Ints) -> Floats:
 
 
 def over_attempts(requests: Floats) -> Floats:
-    """Sum over the last, short axis, as a product: many times as fast as a sum."""
-    ones = np.ones(requests.shape[-1])
-    total: Floats = (requests.reshape(-1, len(ones)) @ ones).reshape(requests.shape[:-1])
+    """Sum over the last, short axis, one slice after the other: several times as fast as a sum."""
+    total = np.zeros(requests.shape[:-1])
+    for attempt in range(requests.shape[-1]):
+        total += requests[..., attempt]
     return total
 
 
 def in_all(requests: Floats) -> Floats:
     """Sum over all axes but the first."""
-    total: Floats = requests.reshape(len(requests), -1).sum(axis=1)
+    total: Floats = requests.sum(axis=tuple(range(1, requests.ndim)))
     return total

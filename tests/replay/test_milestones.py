@@ -15,8 +15,8 @@ from planner.infrastructure.graph import build_graph
 from planner.replay.incident import EVENTS, QUANTITIES, EventName, QuantityName
 from planner.replay.milestones import FLAGS, SERIES, event_minute, value_at
 from planner.scenarios.course import lay_out
-from planner.simulation.state import History
 from planner.simulation.build import build_world
+from planner.simulation.state import History
 from planner.simulation.world import World
 
 MINUTES = 120
