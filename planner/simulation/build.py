@@ -31,7 +31,7 @@ from planner.simulation.world import (
 )
 
 #: Scenario-minutes from which loading compiled code (about a second) pays.
-WORTH_COMPILING = 100_000
+WORTH_COMPILING = 10_000
 
 
 def build_world(model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course, ...]) -> World:

@@ -101,7 +101,13 @@ class Stacker:
     def stack(self, conditions: Sequence[Condition]) -> Conditions:
         """Arrays of conditions, one row each."""
         model = self.model
-        limits = [self._limits(one) for one in conditions]
+        known: dict[object, tuple[list[float], list[float], list[Floats]]] = {}
+        limits = []
+        for one in conditions:
+            key = (one.services_down, tuple(sorted(one.replicas_down.items())))
+            if key not in known:
+                known[key] = self._limits(one)
+            limits.append(known[key])
         width = len(self.services)
         return Conditions(
             cluster_up=_up(list(model.clusters), [one.clusters_down for one in conditions]),

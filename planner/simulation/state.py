@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.infrastructure.entities import Model
 from planner.laws.traffic import route, serving_rps
 from planner.simulation.conditions import Bools, Conditions, Floats, Ints
 from planner.simulation.world import World
@@ -233,13 +234,7 @@ class History:
     def empty(cls, world: World, only: frozenset[str] | None = None) -> History:
         """Room for the records of all minutes; names left out of `only` have room for none."""
         minutes, scenarios = world.minutes, len(world.courses)
-        widths = {
-            "K": len(world.tiers.names),
-            "C": len(world.clusters.names),
-            "N": len(world.clusters.names) + len(world.offers.names),
-            "P": len(world.plants.names),
-            "X": len(world.services.names),
-        }
+        widths = _widths(world.model)
         records = {}
         for axis, names in AXES.items():
             shape = (scenarios, widths[axis]) if axis else (scenarios,)
@@ -256,6 +251,31 @@ class History:
             value = getattr(self, field.name)
             values[field.name] = value[one] if field.name in FINAL else value[:, one]
         return History(**values)
+
+
+def _widths(model: Model) -> dict[str, int]:
+    """Lengths of the axes of records."""
+    limited = [one for one in model.services.values() if one.capacity_rps or one.connections]
+    return {
+        "K": len(model.tiers),
+        "C": len(model.clusters),
+        "N": len(model.clusters) + len(model.offers),
+        "P": len(model.plants),
+        "X": len(limited),
+        "": 1,
+    }
+
+
+def bytes_per_scenario(model: Model, only: frozenset[str] | None) -> float:
+    """Memory that the records of one scenario take."""
+    widths = _widths(model)
+    numbers = sum(
+        widths[axis]
+        for axis, names in AXES.items()
+        for name in names
+        if only is None or name in only
+    )
+    return 8.0 * numbers * model.simulation.horizon_minutes
 
 
 #: Records by their axis after minutes and scenarios.

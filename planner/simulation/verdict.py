@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,14 +20,14 @@ from planner.simulation.alerts import Alert, alerts
 from planner.simulation.cascade import simulate
 from planner.simulation.causes import Cause, explain
 from planner.simulation.conditions import Floats
-from planner.simulation.state import History
+from planner.simulation.state import History, bytes_per_scenario
 from planner.simulation.story import Line, tell
 from planner.simulation.world import World
 
 #: Fractions are compared up to this.
 TOLERANCE = 1e-6
-#: Scenarios simulated at once: arrays of this height still fit the caches of a processor.
-BATCH = 250
+#: Memory for the records of the scenarios simulated at once.
+BATCH_BYTES = 400e6
 #: Records that a verdict without its story looks at.
 JUDGED = frozenset(
     {
@@ -196,7 +197,7 @@ def judge(
 ) -> tuple[Verdict, ...]:
     """Simulate scenarios on a fleet and compare each with its standard.
 
-    Scenarios are simulated in batches of `BATCH`, so memory does not grow with their number.
+    Scenarios are simulated in batches, so memory does not grow with their number.
 
     Parameters
     ----------
@@ -205,13 +206,21 @@ def judge(
     stories
         Whether to tell the story of each scenario.
     """
-    batches = [scenarios[first : first + BATCH] for first in range(0, len(scenarios), BATCH)]
+    size = batch_size(model, len(scenarios), processes, stories)
+    batches = [scenarios[first : first + size] for first in range(0, len(scenarios), size)]
     task = partial(_judge_batch, model, fleet, stories)
     if processes <= 1 or len(batches) <= 1:
         return tuple(verdict for batch in batches for verdict in task(batch))
     # Fresh processes: forking one with threads of a solver may hang.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         return tuple(verdict for verdicts in pool.map(task, batches) for verdict in verdicts)
+
+
+def batch_size(model: Model, count: int, processes: int, stories: bool) -> int:
+    """Scenarios to simulate at once: as many as memory allows, in equal parts for the processes."""
+    most = max(1, int(BATCH_BYTES / bytes_per_scenario(model, None if stories else JUDGED)))
+    rounds = max(1, math.ceil(count / (most * processes)))
+    return max(1, math.ceil(count / (rounds * processes)))
 
 
 def _judge_batch(

@@ -37,6 +37,8 @@ from unittest import mock
 
 import numpy as np
 
+#: Scenarios in the sections that time one batch.
+BATCH = 250
 CHECKOUT = Path(__file__).resolve().parents[2]
 # Run as a script: neither the checkout nor the references of the tests are on the path.
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests")]
@@ -57,7 +59,7 @@ from planner.infrastructure.fleet import Fleet  # noqa: E402
 from planner.laws.traffic import deliver  # noqa: E402
 from planner.scenarios.demand import weekly_demand  # noqa: E402
 from planner.simulation.cascade import simulate  # noqa: E402
-from planner.simulation.verdict import BATCH, Verdict, judge  # noqa: E402
+from planner.simulation.verdict import Verdict, judge  # noqa: E402
 
 HOURS = HORIZON_MINUTES / 60
 SIZES = (10, 100, 1_000, 10_000)
