@@ -81,6 +81,19 @@ def _alike(rest, flows, room, there, wanted, share, order, allowed, scenario, ra
                     rest[tier, zone] -= flow
 
 
+@njit("void(f8[:,:,::1], f8[:,:,::1], f8[::1], i8[:,:,::1], i8)", cache=True)
+def _cut(granted, flows, share, order, scenario):
+    """What is granted where only a share of what a target was sent fits."""
+    tiers, ranks, zones = order.shape
+    for tier in range(tiers):
+        for zone in range(zones):
+            total = 0.0
+            for rank in range(ranks):
+                if flows[tier, rank, zone] > 0.0:
+                    total += flows[tier, rank, zone] * share[order[tier, rank, zone]]
+            granted[scenario, zone, tier] = total
+
+
 @njit(
     "void(f8[:,:,::1], f8[:,::1], f8[:,::1], i8[:,:,::1], b1[::1], b1[:,:,::1],"
     " f8[:,:,::1], f8[:,:,::1], f8[:,::1])",
@@ -104,16 +117,19 @@ def _deliver(demand, believed, capacity, order, by_priority, allowed, sent, gran
         else:
             there = believed[scenario]
             _alike(rest, flows, room, there, wanted, share, order, allowed, scenario, rank_of)
+        fits = True
         for n in range(targets):
             load[scenario, n] = believed[scenario, n] - room[n]
             share[n] = min(1.0, capacity[scenario, n] / max(load[scenario, n], NEGLIGIBLE_RPS))
+            fits = fits and share[n] >= 1.0
         for tier in range(tiers):
             for zone in range(zones):
-                for rank in range(ranks):
-                    flow = flows[tier, rank, zone]
-                    if flow > 0.0:
-                        sent[scenario, zone, tier] += flow
-                        granted[scenario, zone, tier] += flow * share[order[tier, rank, zone]]
+                # What is not left was sent.
+                all_sent = demand[scenario, zone, tier] - rest[tier, zone]
+                sent[scenario, zone, tier] = all_sent
+                granted[scenario, zone, tier] = all_sent
+        if not fits:
+            _cut(granted, flows, share, order, scenario)
 
 
 def deliver(demand, believed, capacity, order, by_priority, allowed):
@@ -127,7 +143,7 @@ def deliver(demand, believed, capacity, order, by_priority, allowed):
     demand, believed, capacity = (
         np.ascontiguousarray(array, dtype=np.float64) for array in (demand, believed, capacity)
     )
-    sent, granted, load = np.zeros_like(demand), np.zeros_like(demand), np.empty_like(believed)
+    sent, granted, load = np.empty_like(demand), np.empty_like(demand), np.empty_like(believed)
     if allowed is None:
         allowed = np.ones((order.shape[0], *believed.shape), dtype=np.bool_)
     _deliver(

@@ -62,10 +62,16 @@ def simulate(
     return world, run(world, only)
 
 
-def run(world: World, only: frozenset[str] | None = None) -> History:
-    """Step a world through all its minutes, recording everything or only some records."""
+def run(world: World, only: frozenset[str] | None = None, reuse: History | None = None) -> History:
+    """Step a world through all its minutes, recording everything or only some records.
+
+    Parameters
+    ----------
+    reuse
+        Records that are not needed any more: their memory is written to again where it fits.
+    """
     state = initial_state(world)
-    history = History.empty(world, only)
+    history = History.empty(world, only, reuse)
     for minute in range(world.minutes):
         step(world, state, history, minute)
     history.order_minute = state.order_minute

@@ -231,7 +231,9 @@ class History:
             record[minute, scenarios] = values
 
     @classmethod
-    def empty(cls, world: World, only: frozenset[str] | None = None) -> History:
+    def empty(
+        cls, world: World, only: frozenset[str] | None = None, reuse: History | None = None
+    ) -> History:
         """Room for the records of all minutes; names left out of `only` have room for none."""
         minutes, scenarios = world.minutes, len(world.courses)
         widths = _widths(world.model)
@@ -240,7 +242,12 @@ class History:
             shape = (scenarios, widths[axis]) if axis else (scenarios,)
             for name in names:
                 kept = minutes if only is None or name in only else 0
-                records[name] = np.zeros((kept, *shape), dtype=TYPES.get(name, float))
+                old = None if reuse is None else getattr(reuse, name)
+                if old is not None and old.shape == (kept, *shape):
+                    old.fill(0)
+                    records[name] = old
+                else:
+                    records[name] = np.zeros((kept, *shape), dtype=TYPES.get(name, float))
         return cls(**records, order_minute=np.empty(0), standby_since=np.empty(0))
 
     def of(self, index: int) -> History:

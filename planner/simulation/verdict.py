@@ -14,10 +14,13 @@ import numpy as np
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.graph import build_graph
 from planner.laws.traffic import impact, served_fraction
+from planner.scenarios.course import lay_out
 from planner.scenarios.standard import ALL, Floor, floors, floors_at
 from planner.simulation.alerts import Alert, alerts
-from planner.simulation.cascade import simulate
+from planner.simulation.build import build_world
+from planner.simulation.cascade import run
 from planner.simulation.causes import Cause, explain
 from planner.simulation.conditions import Floats
 from planner.simulation.state import History, bytes_per_scenario
@@ -207,13 +210,14 @@ def judge(
         Whether to tell the story of each scenario.
     """
     size = batch_size(model, len(scenarios), processes, stories)
-    batches = [scenarios[first : first + size] for first in range(0, len(scenarios), size)]
-    task = partial(_judge_batch, model, fleet, stories)
-    if processes <= 1 or len(batches) <= 1:
-        return tuple(verdict for batch in batches for verdict in task(batch))
+    task = partial(_judge_part, model, fleet, stories, size)
+    if processes <= 1 or len(scenarios) <= size:
+        return task(scenarios)
+    part = math.ceil(len(scenarios) / processes)
+    parts = [scenarios[first : first + part] for first in range(0, len(scenarios), part)]
     # Fresh processes: forking one with threads of a solver may hang.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        return tuple(verdict for verdicts in pool.map(task, batches) for verdict in verdicts)
+        return tuple(verdict for verdicts in pool.map(task, parts) for verdict in verdicts)
 
 
 def batch_size(model: Model, count: int, processes: int, stories: bool) -> int:
@@ -223,13 +227,20 @@ def batch_size(model: Model, count: int, processes: int, stories: bool) -> int:
     return max(1, math.ceil(count / (rounds * processes)))
 
 
-def _judge_batch(
-    model: Model, fleet: Fleet, stories: bool, scenarios: tuple[Scenario, ...]
+def _judge_part(
+    model: Model, fleet: Fleet, stories: bool, size: int, scenarios: tuple[Scenario, ...]
 ) -> tuple[Verdict, ...]:
-    world, history = simulate(model, fleet, scenarios, None if stories else JUDGED)
-    return tuple(
-        judge_one(world, history, fleet, index, stories) for index in range(len(scenarios))
-    )
+    """Verdicts of scenarios, simulated in batches that write their records to the same memory."""
+    verdicts: list[Verdict] = []
+    history: History | None = None
+    graph = build_graph(model)
+    for first in range(0, len(scenarios), size):
+        batch = scenarios[first : first + size]
+        courses = tuple(lay_out(model, graph, scenario) for scenario in batch)
+        world = build_world(model, graph, fleet, courses)
+        history = run(world, None if stories else JUDGED, history)
+        verdicts += [judge_one(world, history, fleet, i, stories) for i in range(len(batch))]
+    return tuple(verdicts)
 
 
 def judge_one(
