@@ -30,7 +30,7 @@ from planner.simulation.world import World
 #: Fractions are compared up to this.
 TOLERANCE = 1e-6
 #: Memory for the records of the scenarios simulated at once.
-BATCH_BYTES = 400e6
+BATCH_BYTES = 250e6
 #: Records that a verdict without its story looks at.
 JUDGED = frozenset(
     {
