@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tempfile
 import time
@@ -182,13 +183,22 @@ def run_solver(problem: LpProblem, settings: SolverSettings) -> tuple[LpSolveSta
 
 
 def _logged_bound(log: Path) -> float | None:
-    """Bound in a CBC log, where PuLP reports the objective instead; rounded down as printed."""
+    """Bound in a CBC log, where PuLP reports the objective instead; rounded down as printed.
+
+    A time limit that ends the search before its first node leaves the objective of a half-solved
+    relaxation in the place of the bound, above the optimum or far below. Then only the first
+    relaxation counts.
+    """
     if not log.exists():
         return None
-    found = re.findall(r"^Lower bound:\s+(\S+)", log.read_text(errors="replace"), re.MULTILINE)
+    text = log.read_text(errors="replace")
+    found = re.findall(r"^Lower bound:\s+(\S+)", text, re.MULTILINE)
     if not found:
         return None
     bound = float(found[-1])
+    if re.search(r"^Enumerated nodes:\s+0$", text, re.MULTILINE) and "on time" in text:
+        relaxed = re.findall(r"^Continuous objective value is (\S+)", text, re.MULTILINE)
+        bound = float(relaxed[-1]) if relaxed else -math.inf
     return bound - PRINTED_DIGITS * abs(bound)
 
 

@@ -16,7 +16,14 @@ from planner.optimization import solving
 from planner.optimization.audit import audit
 from planner.optimization.case import Case
 from planner.optimization.programme import Programme, build
-from planner.optimization.solving import Solution, SolverSettings, make_solver, run_solver, solve
+from planner.optimization.solving import (
+    Solution,
+    SolverSettings,
+    _logged_bound,
+    make_solver,
+    run_solver,
+    solve,
+)
 from planner.scenarios.generators import all_scenarios
 
 #: A solver's own tolerances on rows move the objective this much.
@@ -126,6 +133,19 @@ class TestBounds:
 
         assert solution.gap > 1e-4
         assert solution.bound < optimum.objective
+
+    @pytest.mark.parametrize("bound", ["2.06967e+08", "-4.59265e+12"])
+    def test_a_bound_of_cbc_without_a_node_is_that_of_the_first_relaxation(
+        self, tmp_path, bound
+    ) -> None:
+        """Both were printed for an optimum of 206,832,634 when time ran out among the first cuts."""
+        log = tmp_path / "solver.log"
+        lines = ["Continuous objective value is 1.99818e+08 - 0.09 seconds"]
+        lines += ["Result - Stopped on time limit", f"Lower bound:                    {bound}"]
+        log.write_text("\n".join([*lines, "Enumerated nodes:               0", ""]))
+        assert _logged_bound(log) == pytest.approx(1.99818e8, rel=1e-5)
+        log.write_text("\n".join([*lines, "Enumerated nodes:               3", ""]))
+        assert _logged_bound(log) == pytest.approx(float(bound), rel=1e-5)
 
     @pytest.mark.parametrize("name", SOLVERS)
     @pytest.mark.parametrize("seconds", [0.01, 0.25, 0.4, 0.8, 1.6])
