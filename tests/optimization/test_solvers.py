@@ -138,7 +138,7 @@ class TestBounds:
     def test_a_bound_of_cbc_without_a_node_is_that_of_the_first_relaxation(
         self, tmp_path, bound
     ) -> None:
-        """Both were printed for an optimum of 206,832,634 when time ran out among the first cuts."""
+        """Both were printed for an optimum of 206,832,634 when time ended among the first cuts."""
         log = tmp_path / "solver.log"
         lines = ["Continuous objective value is 1.99818e+08 - 0.09 seconds"]
         lines += ["Result - Stopped on time limit", f"Lower bound:                    {bound}"]
