@@ -59,6 +59,8 @@ def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
     if plan.model.name != loaded.name:
         message = f"the plan is for model `{plan.model.name}`, not `{loaded.name}`"
         found.append(("model.name", message))
+    if not plan.cooling and not plan.gpus and not plan.emergency:
+        found.append(("plan", "is empty: it has neither cooling nor GPUs nor emergency capacity"))
     for i, line in enumerate(plan.cooling):
         where = f"cooling.{i}"
         if line.plant not in model.plants:

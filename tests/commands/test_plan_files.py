@@ -186,6 +186,13 @@ class TestReading:
         )
         assert read_plan(path, tiny).objective_usd_per_year == data["objective_usd_per_year"]
 
+    def test_an_empty_plan(self, problems):
+        def emptied(plan: dict[str, Any]) -> None:
+            plan["cooling"], plan["gpus"], plan["emergency"] = [], [], []
+
+        expected = "plan: is empty: it has neither cooling nor GPUs nor emergency capacity"
+        assert expected in problems(emptied)
+
     def test_another_model(self, problems, reference):
         found = problems(lambda _: None, reference)
         assert "model.name: the plan is for model `tiny`, not `chatgpt-2023`" in found
