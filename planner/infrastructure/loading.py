@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -115,17 +115,28 @@ def find_model(reference: str | Path) -> Path:
     InputError
         If there is neither such a file nor such a shipped model.
     """
-    path, shipped, wanted = Path(reference), shipped_models(), str(reference)
+    return find_file(reference, shipped_models(), "model")
+
+
+def find_file(reference: str | Path, shipped: Mapping[str, Path], kind: str) -> Path:
+    """Path of a file given by path, or by the name of one that is shipped.
+
+    Raises
+    ------
+    InputError
+        If there is neither such a file nor such a shipped one.
+    """
+    path, wanted = Path(reference), str(reference)
     if is_file(path):
         return path
     if wanted in shipped:
         return shipped[wanted]
     known = f"shipped are {', '.join(sorted(shipped))}{nearest(wanted, shipped)}"
     try:
-        what = "is a directory, not a model file" if path.is_dir() else "no such file"
+        what = f"is a directory, not a {kind} file" if path.is_dir() else "no such file"
     except (OSError, ValueError):
         what = "no such file"
-    raise InputError.single(printable(wanted), f"{what} or shipped model; {known}")
+    raise InputError.single(printable(wanted), f"{what} or shipped {kind}; {known}")
 
 
 def nearest(wrong: str, names: Iterable[object]) -> str:

@@ -14,7 +14,14 @@ from planner.errors import InputError, Problem
 from planner.infrastructure.catalogue import data_directory, shipped_models
 from planner.infrastructure.fields import NAME_LENGTH, NAME_PATTERN
 from planner.infrastructure.loading import EVENTS as FAILURES
-from planner.infrastructure.loading import EXPECTED, NAME_RULE, LoadedModel, load_model, nearest
+from planner.infrastructure.loading import (
+    EXPECTED,
+    NAME_RULE,
+    LoadedModel,
+    find_file,
+    load_model,
+    nearest,
+)
 from planner.infrastructure.source import (
     Document,
     Path_,
@@ -96,14 +103,7 @@ def find_incident(reference: str | Path) -> Path:
     InputError
         If there is neither such a file nor such a shipped incident.
     """
-    path, shipped, wanted = Path(reference), shipped_incidents(), str(reference)
-    if is_file(path):
-        return path
-    if wanted in shipped:
-        return shipped[wanted]
-    known = f"shipped are {', '.join(sorted(shipped))}{nearest(wanted, shipped)}"
-    message = f"no such file or shipped incident; {known}"
-    raise InputError.single(printable(wanted), message)
+    return find_file(reference, shipped_incidents(), "incident")
 
 
 def _read(path: Path) -> Document:

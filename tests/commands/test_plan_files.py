@@ -304,8 +304,12 @@ class TestReading:
     def test_what_has_no_line_is_as_it_is(self, data, tiny, tmp_path):
         """A model that has grown since the plan was made has things that the plan does not name."""
         path = tmp_path / "plan.json"
-        path.write_text(json.dumps(data | {"gpus": [], "cooling": [], "emergency": []}))
-        assert read_plan(path, tiny).fleet(tiny.model) == Fleet.existing(tiny.model)
+        first = data["gpus"][0]
+        lines = {"gpus": [first], "cooling": [], "emergency": []}
+        path.write_text(json.dumps(data | lines))
+        fleet, existing = read_plan(path, tiny).fleet(tiny.model), Fleet.existing(tiny.model)
+        assert (fleet.units, fleet.instances) == (existing.units, existing.instances)
+        assert fleet.gpus == existing.gpus | {first["cluster"]: first["total"]}
 
     def test_command(self, plan, data, tmp_path):
         path = tmp_path / "plan.json"
