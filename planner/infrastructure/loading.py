@@ -133,7 +133,7 @@ def find_file(reference: str | Path, shipped: Mapping[str, Path], kind: str) -> 
         return shipped[wanted]
     known = f"shipped are {', '.join(sorted(shipped))}{nearest(wanted, shipped)}"
     try:
-        what = f"is a directory, not a {kind} file" if path.is_dir() else "no such file"
+        what = f"is a directory, no {kind} file" if path.is_dir() else "no such file"
     except (OSError, ValueError):
         what = "no such file"
     raise InputError.single(printable(wanted), f"{what} or shipped {kind}; {known}")

@@ -181,7 +181,7 @@ class TestFiles:
         assert "\0" not in str(caught.value)
 
     def test_directory(self, tmp_path):
-        with pytest.raises(InputError, match="is a directory, not a model file"):
+        with pytest.raises(InputError, match="is a directory, no model file"):
             load_model(tmp_path)
 
     def test_a_directory_does_not_hide_a_shipped_model(self, tmp_path, monkeypatch):

@@ -185,7 +185,7 @@ def test_neither_file_nor_shipped():
 
 def test_a_folder_is_no_incident(tmp_path):
     (found,) = problems(tmp_path)
-    assert "no such file or shipped incident" in found
+    assert "is a directory, no incident file or shipped incident" in found
 
 
 def test_settings_of_the_user_are_checked(write):
