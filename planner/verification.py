@@ -147,7 +147,7 @@ def optimise_and_verify(
         if solution.status == "infeasible":
             return Outcome(tuple(rounds), diagnose(programme, settings))
         items = audit(programme, solution)
-        verdicts = judge(model, solution.fleet, scenarios)
+        verdicts = judge(model, solution.fleet, scenarios, stories=False)
         rounds.append(Round(number, dict(margins), programme, solution, items, verdicts))
         report(rounds[-1])
         tighter = tighten(margins, verdicts)

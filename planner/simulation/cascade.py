@@ -92,7 +92,7 @@ def step(world: World, state: State, history: History, minute: int) -> None:
     heat = _heat(world, state, history, row, powered, load, cooling_capacity, minute)
     _signal_standby(world, state, each_unit, heat, full, minute)
     _protect(world, state, history, minute)
-    if world.model.operations.gates is not None:
+    if world.model.operations.gates is not None and state.tripped_or_returning(world):
         state.response_seconds = response_seconds(
             world, load, powered, history.clock[minute], history.waiting[minute]
         )

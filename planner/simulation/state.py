@@ -93,6 +93,11 @@ class State:
     believed: Floats
     frozen: Floats
 
+    def tripped_or_returning(self, world: World) -> bool:
+        """Whether any cluster is off or in a phase of restoration."""
+        returning = self.phase < len(world.restoration.minutes)
+        return bool(self.off.any() or returning.any())
+
 
 def initial_state(world: World) -> State:
     """State before the failure: everything up at its set point, nobody waits."""

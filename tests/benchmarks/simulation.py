@@ -186,7 +186,7 @@ def compiled(quick: bool) -> None:
     routing_calls(scenarios, quick)
     whole = {}
     for use in (False, True):
-        with mock.patch("planner.simulation.world.can_compile", return_value=use):
+        with mock.patch("planner.simulation.build.can_compile", return_value=use):
             judged(scenarios)
             whole[use] = best_of(2, lambda: judged(scenarios))
     print(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulation.random_worlds import cases
@@ -13,9 +14,11 @@ from planner.infrastructure.entities import Model, Simulation
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
+from planner.scenarios.generators import all_scenarios
+from planner.simulation import verdict
 from planner.simulation.cascade import History, simulate
-from planner.simulation.state import FINAL
-from planner.simulation.verdict import judge
+from planner.simulation.state import FINAL, bytes_per_scenario
+from planner.simulation.verdict import batch_size, judge
 
 PROPERTY = settings(
     derandomize=True,
@@ -78,3 +81,23 @@ def test_what_happens_does_not_depend_on_how_long_one_looks(
 
 def test_nothing_to_simulate_is_no_error(tiny: LoadedModel) -> None:
     assert judge(tiny.model, Fleet.existing(tiny.model), ()) == ()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_batches_and_processes_change_nothing(
+    processes: int, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, scenarios = tiny.model, all_scenarios(tiny.model)
+    fleet = Fleet.existing(model)
+    at_once = judge(model, fleet, scenarios)
+    # Room for the records of three scenarios.
+    monkeypatch.setattr(verdict, "BATCH_BYTES", 3.5 * bytes_per_scenario(model, None))
+    assert batch_size(model, len(scenarios), processes, stories=True) <= 3
+    assert judge(model, fleet, scenarios, processes) == at_once
+
+
+def test_verdicts_without_stories_are_the_same_but_for_them(tiny: LoadedModel) -> None:
+    model, scenarios = tiny.model, all_scenarios(tiny.model)
+    told = judge(model, Fleet.existing(model), scenarios)
+    untold = judge(model, Fleet.existing(model), scenarios, stories=False)
+    assert [replace(one, story=()) for one in told] == list(untold)
