@@ -26,12 +26,22 @@ from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError
     metavar="NAME",
     help="Simulate only this scenario and tell its story (repeatable).",
 )
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes to share the scenarios among; worth while from some hundreds on.",
+)
 @output_options
 def command(
     model: str,
     overrides: tuple[str, ...],
     plan_file: Path | None,
     names: tuple[str, ...],
+    jobs: int,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -65,7 +75,7 @@ def command(
             progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
         fleet = plan.fleet(loaded.model)
     progress.say(f"{loaded.name}: {len(scenarios)} scenarios")
-    verdicts = judge(loaded.model, fleet, scenarios)
+    verdicts = judge(loaded.model, fleet, scenarios, jobs)
     told = names or tuple(loaded.model.scenarios)
     terminal.show_simulation(loaded, fleet, verdicts, told, as_json)
     return EXIT_DONE if all(verdict.survives for verdict in verdicts) else EXIT_NOT_SURVIVED

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -224,8 +224,13 @@ def deliver(
 
 @lru_cache(maxsize=1)
 def can_compile() -> bool:
-    """Whether Numba is installed."""
-    return find_spec("numba") is not None
+    """Whether the compiled form of `deliver` can be used: Numba installed, fit, able to cache."""
+    try:
+        import_module("planner.laws.kernel")
+    except (ImportError, RuntimeError, OSError):
+        # Missing, made for another NumPy, or without a folder to keep what it compiled.
+        return False
+    return True
 
 
 def _fill(

@@ -7,9 +7,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.laws import traffic
 from planner.laws.traffic import Routes, can_compile, deliver
 
-pytestmark = pytest.mark.skipif(not can_compile(), reason="Numba is not installed")
+pytest.importorskip("numba", reason="Numba, of the extra `fast`, is not installed")
+
+
+def test_it_is_used_where_numba_is_installed() -> None:
+    assert can_compile()
+
+
+@pytest.mark.parametrize("error", [ImportError, RuntimeError("no locator available"), OSError])
+def test_without_a_working_numba_the_law_does(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(traffic, "import_module", fail)
+    assert not can_compile.__wrapped__()
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)
