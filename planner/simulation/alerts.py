@@ -36,7 +36,7 @@ class Alert:
     def __str__(self) -> str:
         if self.quantity == "temperature":
             return f"alert: {self.cluster} above {self.threshold:.0f} °C ({self.level})"
-        return f"alert: {self.cluster} busy beyond {self.threshold:.0%}"
+        return f"alert: {self.cluster} busy at {self.threshold:.0%}"
 
 
 def alerts(world: World, history: History, index: int) -> tuple[Alert, ...]:
@@ -56,7 +56,8 @@ def alerts(world: World, history: History, index: int) -> tuple[Alert, ...]:
             minute = int(passed[:, column].argmax())
             found.append(Alert(minute, name, "temperature", level, threshold))
     use = utilisation(world, history, index)
-    busy = use[:, installed] > operations.alert_utilisation + 1e-9
+    # Load balancers fill clusters up to a limit that often is the level itself.
+    busy = use[:, installed] >= operations.alert_utilisation - 1e-9
     for column in np.flatnonzero(busy.any(axis=0)).tolist():
         name = clusters.names[installed[column]]
         minute = int(busy[:, column].argmax())

@@ -63,12 +63,12 @@ def told(model: Model, *events: Event, **changes: object) -> list[tuple[str, str
 def test_loss_of_a_region_and_cloud_in_its_place(two: Model) -> None:
     model = changed(hasty(two), "zones", "users", demand_rps=1000.0)
     assert told(model, NEAR_IS_LOST, start_hour=23.5) == [
-        ("23:30", "alert: first busy beyond 95%"),
+        ("23:30", "alert: first busy at 95%"),
         ("23:40", "region near is lost"),
         ("23:40", "requests fail: 40% of demand served"),
         ("23:40", "worst moment: 40% of demand served"),
         ("23:44", "second is overwhelmed: up to 2.5 times its usual traffic wants in"),
-        ("23:44", "alert: second busy beyond 95%"),
+        ("23:44", "alert: second busy at 95%"),
         ("00:24", "cloud serves with up to 400 emergency GPUs"),
         ("00:24", "all demand is served again"),
     ]
@@ -132,7 +132,7 @@ def test_alerts(one: Model) -> None:
     loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=3, **MINUTES)
     texts = [text for _, text in told(one, loss)]
     assert "alert: site above 75 °C (warning)" in texts
-    assert "alert: site busy beyond 95%" in texts
+    assert "alert: site busy at 95%" in texts
 
 
 def test_restoration_that_is_rolled_back(one: Model) -> None:
