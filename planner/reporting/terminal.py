@@ -313,6 +313,11 @@ def show_infeasible(outcome: Outcome, as_json: bool) -> None:
 # ------------------------------------------------------------------------------------------- check
 
 
+def _counted(count: int, things: str) -> str:
+    """A number with its noun, which ends in s."""
+    return f"{count} {things.removesuffix('s') if count == 1 else things}"
+
+
 def show_check(loaded: LoadedModel, as_json: bool) -> None:
     """Print what a model holds and what its graph says."""
     model, graph = loaded.model, build_graph(loaded.model)
@@ -345,8 +350,8 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
         return
     console = _console()
     console.print(f"[bold]{escape(loaded.name)} is valid.[/bold] {escape(model.description)}")
-    held = ", ".join(f"{count} {section}" for section, count in counts.items() if count)
-    console.print(f"It has {held}; {len(scenarios)} scenarios.")
+    held = ", ".join(_counted(count, section) for section, count in counts.items() if count)
+    console.print(f"It has {held}; {_counted(len(scenarios), 'scenarios')}.")
     console.print()
     console.print("[bold]What takes a tier down if it alone is lost[/bold]")
     for nodes, tiers in _by_nodes(points).items():
