@@ -1,4 +1,4 @@
-"""The routing law as compiled loops, for simulations of thousands of scenarios.
+"""The routing law as compiled loops, several times as fast as with whole arrays.
 
 The law itself is `planner.laws.traffic.deliver`; this is the same law written for Numba, which is
 optional. Compiled once and cached on disk; tests hold the two together.

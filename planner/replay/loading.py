@@ -241,7 +241,7 @@ def _model(document: Document, path: Path) -> LoadedModel | None:
             f"shipped are {', '.join(sorted(shipped_models()))}{nearest(file, shipped_models())}"
         )
         message = f"no file {_shown(wanted)} beside this one and no such shipped model; {known}"
-        document.complain(("model",), message + known)
+        document.complain(("model",), message)
         return None
     try:
         return load_model(file, tuple(one for one in settings if isinstance(one, str)))

@@ -11,7 +11,7 @@ from rich.table import Table
 from planner.replay.comparison import Reading, Replay
 from planner.replay.incident import QUANTITIES, clock_at
 from planner.reporting.replay_chart import WORDS, show_chart
-from planner.reporting.terminal import _console, _table, print_json
+from planner.reporting.terminal import new_console, new_table, print_json
 
 CONFIDENCE = {
     "quoted": "quoted",
@@ -64,7 +64,7 @@ def show_replay(replay: Replay, as_json: bool) -> None:
     if as_json:
         print_json(replay_data(replay))
         return
-    console, incident = _console(), replay.incident
+    console, incident = new_console(), replay.incident
     sure = CONFIDENCE[incident.confidence]
     console.print(f"[bold]{escape(incident.title)}[/bold]")
     console.print(escape(f"{replay.name} on model {replay.model}; record: {sure}."))
@@ -81,7 +81,7 @@ def show_replay(replay: Replay, as_json: bool) -> None:
 
 
 def _comparison(replay: Replay) -> Table:
-    table = _table(
+    table = new_table(
         f"Observed and simulated (minute 0 is {replay.incident.clock})",
         "time",
         "what",

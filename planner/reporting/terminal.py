@@ -24,7 +24,8 @@ from planner.simulation.verdict import Verdict
 from planner.verification import Outcome
 
 
-def _console() -> Console:
+def new_console() -> Console:
+    """A console as wide as the terminal, or 80 columns where there is none."""
     width = None if sys.stdout.isatty() else shutil.get_terminal_size((80, 24)).columns
     return Console(width=width, highlight=False, soft_wrap=False, emoji=False)
 
@@ -34,7 +35,8 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))  # noqa: T201
 
 
-def _table(title: str, *columns: str, left: int = 1) -> Table:
+def new_table(title: str, *columns: str, left: int = 1) -> Table:
+    """A table whose first columns are text, the others numbers."""
     table = Table(
         title=title,
         box=SIMPLE_HEAD,
@@ -62,7 +64,7 @@ def show_plan(plan: Plan, model: Model, outcome: Outcome, as_json: bool) -> None
     if as_json:
         print_json(plan.model_dump(mode="json"))
         return
-    console = _console()
+    console = new_console()
     console.print(f"[bold]Plan for {escape(plan.model.name)}[/bold]", _override_note(plan))
     for table in (_cooling_table(plan.cooling), _gpu_table(plan), _emergency_table(plan)):
         console.print()
@@ -80,7 +82,7 @@ def _override_note(plan: Plan) -> str:
 
 
 def _cooling_table(lines: Iterable[CoolingLine]) -> Table:
-    table = _table("Cooling", "plant", "unit", "has", "buy", "MW", "N+k", "firm", "heat", left=2)
+    table = new_table("Cooling", "plant", "unit", "has", "buy", "MW", "N+k", "firm", "heat", left=2)
     last = ""
     for line in lines:
         if not line.total:
@@ -104,7 +106,7 @@ def _cooling_table(lines: Iterable[CoolingLine]) -> Table:
 
 
 def _gpu_table(plan: Plan) -> Table:
-    table = _table("GPUs", "cluster", "region", "has", "buy", "total", left=2)
+    table = new_table("GPUs", "cluster", "region", "has", "buy", "total", left=2)
     for line in plan.gpus:
         if line.total:
             table.add_row(
@@ -121,7 +123,7 @@ def _gpu_table(plan: Plan) -> Table:
 
 
 def _emergency_table(plan: Plan) -> Table:
-    table = _table("Emergency cloud", "offer", "instances", "GPUs", "after", "USD/GPU-hour")
+    table = new_table("Emergency cloud", "offer", "instances", "GPUs", "after", "USD/GPU-hour")
     for line in plan.emergency:
         if line.instances_reserved:
             table.add_row(
@@ -137,7 +139,7 @@ def _emergency_table(plan: Plan) -> Table:
 
 
 def _cost_table(plan: Plan, model: Model) -> Table:
-    table = _table("Cost", "category", "capital M USD", "M USD a year")
+    table = new_table("Cost", "category", "capital M USD", "M USD a year")
     totals: dict[str, list[float]] = {}
     for item in plan.cost.items:
         sums = totals.setdefault(item.category, [0.0, 0.0])
@@ -188,7 +190,7 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
 
 
 def _show_scenarios(console: Console, lines: Sequence[ScenarioLine]) -> None:
-    table = _table("Scenarios", "scenario", "class", "ok", "full after", "°C", "M USD", left=2)
+    table = new_table("Scenarios", "scenario", "class", "ok", "full after", "°C", "M USD", left=2)
     for line in lines:
         mark = "[green]yes[/]" if line.survives else "[bold red]NO[/]"
         table.add_row(
@@ -240,7 +242,7 @@ def show_simulation(
             }
         )
         return
-    console = _console()
+    console = new_console()
     _show_scenarios(console, lines)
     for verdict in verdicts:
         if verdict.name in told:
@@ -304,7 +306,7 @@ def show_infeasible(outcome: Outcome, as_json: bool) -> None:
             }
         )
         return
-    console = _console()
+    console = new_console()
     console.print("[bold red]No plan meets every requirement.[/]")
     for line in diagnosis.lines():
         console.print(f"  {escape(line)}")
@@ -348,7 +350,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
             }
         )
         return
-    console = _console()
+    console = new_console()
     console.print(f"[bold]{escape(loaded.name)} is valid.[/bold] {escape(model.description)}")
     held = ", ".join(_counted(count, section) for section, count in counts.items() if count)
     console.print(f"It has {held}; {_counted(len(scenarios), 'scenarios')}.")

@@ -86,18 +86,18 @@ def step(world: World, state: State, history: History, minute: int) -> None:
     each_unit = _unit_mw(world, state, row, minute)
     cooling_capacity = _cooling_capacity(world, state, each_unit, minute)
     full, powered = _powered(world, state, row, cooling_capacity, minute)
-    capacity = _capacity(world, state, history, row, powered, minute)
+    clock = clock_share(state.temperature_c, world.clusters.throttle_c, world.clusters.shutdown_c)
+    capacity = _capacity(world, state, row, powered, clock, minute)
     believed = _believed(world, state, capacity, full, powered, minute)
     load = serve(world, state, history, row, capacity, believed, minute)
     heat = _heat(world, state, history, row, powered, load, cooling_capacity, minute)
     _signal_standby(world, state, each_unit, heat, full, minute)
     _protect(world, state, history, minute)
     if world.model.operations.gates is not None and state.tripped_or_returning(world):
-        state.response_seconds = response_seconds(
-            world, load, powered, history.clock[minute], history.waiting[minute]
-        )
+        state.response_seconds = response_seconds(world, load, powered, clock, state.waiting())
     rented = load[:, len(world.clusters.names) :] / world.offers.rps_per_gpu
     for name, values in {
+        "clock": clock,
         "emergency_usd": rented @ world.offers.usd_per_gpu_minute,
         "load_rps": load,
         "capacity_rps": capacity,
@@ -179,12 +179,10 @@ def _powered(
 
 
 def _capacity(
-    world: World, state: State, history: History, row: Ints, powered: Floats, minute: int
+    world: World, state: State, row: Ints, powered: Floats, clock: Floats, minute: int
 ) -> Floats:
     """Requests per second that each target takes, (S, N)."""
     clusters, offers = world.clusters, world.offers
-    clock = clock_share(state.temperature_c, clusters.throttle_c, clusters.shutdown_c)
-    history.record("clock", minute, clock)
     restored = restored_share(world, state)
     own = serving_rps(powered, clusters.rps, clusters.utilisation) * clock * restored * ~state.off
     ordering = np.isinf(state.order_minute) & state.short & (minute >= world.reaction.order)

@@ -92,11 +92,7 @@ class Stacker:
     @cached_property
     def services(self) -> tuple[str, ...]:
         """Services with a capacity or a pool, along axis X."""
-        return tuple(
-            name
-            for name, service in self.model.services.items()
-            if service.capacity_rps is not None or service.connections is not None
-        )
+        return limited_services(self.model)
 
     def stack(self, conditions: Sequence[Condition]) -> Conditions:
         """Arrays of conditions, one row each."""
@@ -212,6 +208,15 @@ class Stacker:
             itself = np.array([float(name == one) for one in self.services])
             known[name] = np.max([itself, *ways], axis=0)
         return known[name]
+
+
+def limited_services(model: Model) -> tuple[str, ...]:
+    """Services with a capacity or a pool."""
+    return tuple(
+        name
+        for name, service in model.services.items()
+        if service.capacity_rps is not None or service.connections is not None
+    )
 
 
 def _up(names: list[str], down: list[frozenset[str]]) -> Bools:

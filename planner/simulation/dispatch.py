@@ -49,10 +49,8 @@ class Sent:
 
     Parameters
     ----------
-    offered
-        Requests for which load balancers looked for a target.
     sent, granted
-        Those that were sent to one, and those that found room there.
+        Requests that were sent to a target, and those that found room there.
     drained
         Those from the queue that were served with the room left.
     spare
@@ -60,7 +58,6 @@ class Sent:
         could have been served.
     """
 
-    offered: Floats
     sent: Floats
     granted: Floats
     drained: Floats
@@ -102,8 +99,7 @@ def dispatch(
         load[some] += second[2]
     room = np.minimum(capacity, believed).sum(axis=1)
     spare = np.maximum(1.0, room / np.maximum(load.sum(axis=1), NEGLIGIBLE_RPS))
-    requests = (offered, sent * SECONDS, granted * SECONDS, drained)
-    return Sent(*requests, spare[:, None, None]), load
+    return Sent(sent * SECONDS, granted * SECONDS, drained, spare[:, None, None]), load
 
 
 def _send(
@@ -119,10 +115,9 @@ def _send(
     Where operators ration, first what is set aside for each tier, then the rest.
     """
     believed, capacity = rooms
-    rationed = by_priority & world.reaction.rationing[scenarios]
     how = (world.routes, by_priority, allowed, world.compiled)
     wanted, room = demand.sum(axis=(1, 2)), believed.sum(axis=1)
-    rationed &= wanted > room
+    rationed = by_priority & world.reaction.rationing[scenarios] & (wanted > room)
     if not rationed.any():
         sent, granted, load = deliver(demand, believed, capacity, *how)
         return sent, granted, np.minimum(load, capacity)

@@ -61,10 +61,9 @@ def _gates_hold(world: World, state: State) -> Bools:
     gates = world.model.operations.gates
     if gates is None:
         return np.ones(state.phase.shape, dtype=bool)
-    waiting = state.live.sum(axis=(1, 2, 3)) + state.stale.sum(axis=(1, 2))
     platform = state.response_seconds <= gates.p99_seconds
     platform &= state.error_share <= gates.error_share
-    platform &= waiting <= gates.queue_requests
+    platform &= state.waiting() <= gates.queue_requests
     hold: Bools = platform[:, None] & (state.temperature_c <= gates.temperature_c)
     return hold
 

@@ -5,14 +5,14 @@ Axes as in `planner.simulation.world`; A attempts of a request, the first includ
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from planner.infrastructure.entities import Model
 from planner.laws.traffic import route, serving_rps
-from planner.simulation.conditions import Bools, Conditions, Floats, Ints
+from planner.simulation.conditions import Bools, Conditions, Floats, Ints, limited_services
 from planner.simulation.world import World
 
 #: Capacity over all demand that no retry storm fills, yet small enough to keep the digits of loads.
@@ -92,6 +92,11 @@ class State:
     short: Bools
     believed: Floats
     frozen: Floats
+
+    def waiting(self) -> Floats:
+        """Requests in the queue, shape (S,)."""
+        waiting: Floats = self.live.sum(axis=(1, 2, 3)) + self.stale.sum(axis=(1, 2))
+        return waiting
 
     def tripped_or_returning(self, world: World) -> bool:
         """Whether any cluster is off or in a phase of restoration."""
@@ -255,25 +260,15 @@ class History:
                     records[name] = np.zeros((kept, *shape), dtype=TYPES.get(name, float))
         return cls(**records, order_minute=np.empty(0), standby_since=np.empty(0))
 
-    def of(self, index: int) -> History:
-        """Records of one scenario, its axis kept."""
-        one = slice(index, index + 1)
-        values = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            values[field.name] = value[one] if field.name in FINAL else value[:, one]
-        return History(**values)
-
 
 def _widths(model: Model) -> dict[str, int]:
     """Lengths of the axes of records."""
-    limited = [one for one in model.services.values() if one.capacity_rps or one.connections]
     return {
         "K": len(model.tiers),
         "C": len(model.clusters),
         "N": len(model.clusters) + len(model.offers),
         "P": len(model.plants),
-        "X": len(limited),
+        "X": len(limited_services(model)),
         "": 1,
     }
 
@@ -312,5 +307,3 @@ AXES: dict[str, tuple[str, ...]] = {
     ),
 }
 TYPES: dict[str, type] = {"off": bool, "phase": int}
-#: Records that are final values of the state, without an axis of minutes.
-FINAL = ("order_minute", "standby_since")

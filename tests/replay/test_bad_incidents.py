@@ -198,3 +198,8 @@ def test_settings_of_the_user_are_checked(write):
 def test_settings_of_the_user_may_change_what_was_fitted(write):
     loaded = load_incident(write(), ("clusters.site.capacitance_mj_per_k_per_mw=12",))
     assert loaded.loaded.model.clusters["site"].capacitance_mj_per_k_per_mw == 12
+
+
+def test_shipped_models_are_listed_once(write):
+    (found,) = problems(write(changed("model: site.yaml", "model: tny")))
+    assert found.count("shipped are") == 1

@@ -16,10 +16,12 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.scenarios.generators import all_scenarios
 from planner.simulation import verdict
-from planner.simulation.cascade import History, simulate
-from planner.simulation.state import FINAL, bytes_per_scenario
+from planner.simulation.cascade import simulate
+from planner.simulation.state import History, bytes_per_scenario
 from planner.simulation.verdict import batch_size, judge
 
+#: Records that are final values of the state, without an axis of minutes.
+FINAL = ("order_minute", "standby_since")
 PROPERTY = settings(
     derandomize=True,
     deadline=None,
