@@ -14,14 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field, Strict
 
 import planner
 from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Severity
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.heat import capacity_after_losses_mw, heat_at_utilisation_mw
 from planner.optimization.costs import CostItem
+from planner.optimization.risk import RiskFigures
 from planner.optimization.solving import Solution
 from planner.optimization.stages import Margin
 from planner.simulation.verdict import Verdict
 
+Method = Literal["optimum", "rule-of-thumb"]
+Stopped = Literal["time limit", "interrupted"]
 Whole = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
 
 
@@ -31,12 +35,23 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
+class SelectionRecord(Record):
+    """Which scenarios a plan is for, where these are not those of the model."""
+
+    sets: tuple[str, ...]
+    only: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    severities: tuple[Severity, ...] = ()
+    least_per_year: float = 0.0
+
+
 class ModelReference(Record):
     """The model that a plan is for."""
 
     name: str
     sha256: str
     overrides: tuple[str, ...] = ()
+    scenarios: SelectionRecord | None = None
 
 
 class SolverRecord(Record):
@@ -57,6 +72,7 @@ class CoolingLine(Record):
     unit: str
     existing: Whole
     added: Whole
+    retired: Whole = 0
     total: Whole
     derated_mw_each: float
     redundancy: Whole
@@ -72,6 +88,7 @@ class GpuLine(Record):
     gpu: str
     existing: Whole
     added: Whole
+    retired: Whole = 0
     total: Whole
 
 
@@ -145,6 +162,18 @@ class MarginRecord(Record):
     late_minutes: float
 
 
+class RiskRecord(Record):
+    """What failures cost in an average and in a bad year."""
+
+    kind: Literal["expected", "cvar", "worst"]
+    alpha: float
+    beta: float
+    expected_usd_per_year: float
+    cvar_usd_per_year: float
+    worst_usd_per_year: float
+    once_usd: dict[str, float]
+
+
 class RoundRecord(Record):
     """One round of the loop."""
 
@@ -159,6 +188,7 @@ class Verification(Record):
 
     survives: bool
     rounds: tuple[RoundRecord, ...]
+    stopped: Stopped | None = None
 
 
 class Plan(Record):
@@ -169,6 +199,8 @@ class Plan(Record):
     created: str
     versions: dict[str, str]
     status: Literal["optimal", "feasible"]
+    method: Method = "optimum"
+    repairs: tuple[str, ...] = ()
     objective_usd_per_year: float
     gap: float
     solver: SolverRecord
@@ -177,6 +209,7 @@ class Plan(Record):
     emergency: tuple[EmergencyLine, ...]
     measures: tuple[MeasureLine, ...] = ()
     cost: Cost
+    risk: RiskRecord | None = None
     scenarios: tuple[ScenarioLine, ...]
     verification: Verification
 
@@ -187,8 +220,8 @@ class Plan(Record):
         }
         return Fleet.after(
             model,
-            {(line.plant, line.unit): line.added for line in self.cooling},
-            {line.cluster: line.added for line in self.gpus},
+            {(line.plant, line.unit): line.added - line.retired for line in self.cooling},
+            {line.cluster: line.added - line.retired for line in self.gpus},
             {
                 line.offer: line.instances_reserved - model.offers[line.offer].existing_instances
                 for line in self.emergency
@@ -209,6 +242,10 @@ def make_plan(
     rounds: tuple[RoundRecord, ...],
     solver: str,
     seconds: float,
+    risk: RiskFigures | None = None,
+    method: Method = "optimum",
+    repairs: tuple[str, ...] = (),
+    stopped: Stopped | None = None,
 ) -> Plan:
     """Put a plan together from a solution, its cost and its verdicts."""
     model = loaded.model
@@ -233,6 +270,8 @@ def make_plan(
         created=_now(),
         versions=versions(),
         status="optimal" if solution.status == "optimal" else "feasible",
+        method=method,
+        repairs=repairs,
         objective_usd_per_year=_cents(solution.objective),
         gap=round(solution.gap, 9),
         solver=SolverRecord(
@@ -245,8 +284,23 @@ def make_plan(
         gpus=_gpu_lines(model, solution.fleet),
         emergency=_emergency_lines(model, solution.fleet),
         cost=cost,
+        risk=None if risk is None else risk_record(risk),
         scenarios=scenarios,
-        verification=Verification(survives=survives, rounds=rounds),
+        verification=Verification(survives=survives, rounds=rounds, stopped=stopped),
+    )
+
+
+def risk_record(figures: RiskFigures) -> RiskRecord:
+    """Risk figures as a part of a plan."""
+    policy = figures.policy
+    return RiskRecord(
+        kind=policy.kind,
+        alpha=policy.alpha,
+        beta=policy.beta,
+        expected_usd_per_year=_cents(figures.expected_usd_per_year),
+        cvar_usd_per_year=_cents(figures.cvar_usd_per_year),
+        worst_usd_per_year=_cents(figures.worst_usd_per_year),
+        once_usd={name: _cents(usd) for name, usd in figures.once_usd.items()},
     )
 
 
@@ -333,7 +387,8 @@ def _cooling_lines(model: Model, fleet: Fleet) -> tuple[CoolingLine, ...]:
                 role=entry.role,
                 unit=unit,
                 existing=entry.existing.get(unit, 0),
-                added=count - entry.existing.get(unit, 0),
+                added=max(0, count - entry.existing.get(unit, 0)),
+                retired=max(0, entry.existing.get(unit, 0) - count),
                 total=count,
                 derated_mw_each=round(size, 9),
                 redundancy=entry.redundancy,
@@ -352,7 +407,8 @@ def _gpu_lines(model: Model, fleet: Fleet) -> tuple[GpuLine, ...]:
             region=entry.region,
             gpu=entry.gpu,
             existing=entry.existing_gpus,
-            added=fleet.gpus[name] - entry.existing_gpus,
+            added=max(0, fleet.gpus[name] - entry.existing_gpus),
+            retired=max(0, entry.existing_gpus - fleet.gpus[name]),
             total=fleet.gpus[name],
         )
         for name, entry in model.clusters.items()

@@ -12,24 +12,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.errors import InputError, Problem
-from planner.infrastructure.fleet import plant_units
+from planner.infrastructure.fleet import plant_units, retirable_blocks, retirable_units
 from planner.infrastructure.loading import LoadedModel, nearest
 from planner.infrastructure.source import printable, read_bytes
 from planner.plan import CoolingLine, GpuLine, Plan, Record
 
 
-def read_plan(path: Path, loaded: LoadedModel) -> Plan:
-    """Read a plan and check that it fits a model.
+def parse_plan(path: Path) -> Plan:
+    """Read a plan without asking whether it fits a model.
 
     Raises
     ------
     InputError
-        With every problem: unreadable, not a plan, or for another model.
+        With every problem: unreadable, or not a plan.
     """
     content = read_bytes(path, str(path))
     try:
-        data = json.loads(content)
-        plan = Plan.model_validate(data)
+        return Plan.model_validate(json.loads(content))
     except (ValueError, RecursionError) as error:
         if not isinstance(error, ValidationError):
             raise InputError.single(str(path), f"is not a plan in JSON: {error}") from error
@@ -43,6 +42,17 @@ def read_plan(path: Path, loaded: LoadedModel) -> Plan:
             )
             for one in error.errors(include_url=False)
         ) from error
+
+
+def read_plan(path: Path, loaded: LoadedModel) -> Plan:
+    """Read a plan and check that it fits a model.
+
+    Raises
+    ------
+    InputError
+        With every problem: unreadable, not a plan, or for another model.
+    """
+    plan = parse_plan(path)
     problems = [
         Problem(str(path), 0, 0, where, printable(message))
         for where, message in _misfits(plan, loaded)
@@ -69,7 +79,9 @@ def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
         elif line.unit not in plant_units(model, line.plant):
             found.append((f"{where}.unit", f"`{line.plant}` cannot have `{line.unit}`"))
         else:
-            found += _miscounted(where, line, model.plants[line.plant].existing.get(line.unit, 0))
+            existing = model.plants[line.plant].existing.get(line.unit, 0)
+            retirable = retirable_units(model, line.plant, line.unit)
+            found += _miscounted(where, line, existing, retirable)
             found += _misplaced(where, line, model.plants[line.plant].region)
     for i, gpus in enumerate(plan.gpus):
         if gpus.cluster not in model.clusters:
@@ -78,7 +90,8 @@ def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
             found.append((f"gpus.{i}.cluster", message))
         else:
             entry = model.clusters[gpus.cluster]
-            found += _miscounted(f"gpus.{i}", gpus, entry.existing_gpus)
+            retirable = retirable_blocks(model, gpus.cluster) * entry.block_gpus
+            found += _miscounted(f"gpus.{i}", gpus, entry.existing_gpus, retirable)
             found += _misplaced(f"gpus.{i}", gpus, entry.region)
             if gpus.total > entry.max_gpus:
                 message = f"{gpus.total} GPUs exceed max_gpus {entry.max_gpus}"
@@ -123,12 +136,18 @@ def _misplaced(where: str, line: CoolingLine | GpuLine, region: str) -> list[tup
     return [(f"{where}.region", f"`{line.region}` is not {region}, where the model has it")]
 
 
-def _miscounted(where: str, line: CoolingLine | GpuLine, existing: int) -> list[tuple[str, str]]:
+def _miscounted(
+    where: str, line: CoolingLine | GpuLine, existing: int, retirable: int
+) -> list[tuple[str, str]]:
     if line.existing != existing:
         message = f"the plan starts from {line.existing}, the model has {existing}"
         return [(f"{where}.existing", message)]
-    if line.total != line.existing + line.added:
-        return [(f"{where}.total", f"{line.total} is not {line.existing} + {line.added}")]
+    if line.total != line.existing + line.added - line.retired:
+        sum_of = f"{line.existing} + {line.added}" + (f" - {line.retired}" if line.retired else "")
+        return [(f"{where}.total", f"{line.total} is not {sum_of}")]
+    if line.retired > retirable:
+        message = f"{line.retired} are retired, the model lets {retirable} go"
+        return [(f"{where}.retired", message)]
     return []
 
 
@@ -161,24 +180,28 @@ def write_plan(plan: Plan, folder: Path) -> tuple[Path, ...]:
     texts["plan.json"] = plan.to_json()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            _replace(folder / name, text)
+        _replace({folder / name: text for name, text in texts.items()})
     except OSError as error:
         message = f"cannot be written: {error.strerror or error}"
         raise InputError.single(str(folder), message) from error
     return tuple(folder / name for name in texts)
 
 
-def _replace(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def _replace(texts: dict[Path, str]) -> None:
+    """Write all texts beside their places, then put them there one after the other."""
+    written: dict[Path, Path] = {}
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        for path, text in texts.items():
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            written[path] = Path(name)
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+            written[path].chmod(0o644)
+        for path, temporary in written.items():
+            temporary.replace(path)
+    finally:
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)
 
 
 def _table(plan: Plan, name: str) -> str:

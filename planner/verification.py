@@ -10,15 +10,16 @@ from dataclasses import dataclass, replace
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
+from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.audit import audit
 from planner.optimization.case import Case
-from planner.optimization.costs import CostItem
+from planner.optimization.costs import CostItem, risk_of
 from planner.optimization.diagnosis import Diagnosis, diagnose
 from planner.optimization.programme import Programme, build
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import NO_MARGIN, Margin
-from planner.plan import Plan, RoundRecord, make_plan, margin_records
+from planner.plan import Plan, RoundRecord, Stopped, make_plan, margin_records
 from planner.simulation.verdict import Breach, Verdict, judge
 
 #: Least growth of a margin in one round.
@@ -81,11 +82,21 @@ class Outcome:
         Why the last programme had no plan, if that is how the loop ended.
     timed_out
         Whether the time limit ended it.
+    interrupted
+        Whether somebody did.
     """
 
     rounds: tuple[Round, ...]
     diagnosis: Diagnosis | None = None
     timed_out: bool = False
+    interrupted: bool = False
+
+    @property
+    def stopped(self) -> Stopped | None:
+        """What ended the loop before its own end."""
+        if self.interrupted:
+            return "interrupted"
+        return "time limit" if self.timed_out else None
 
     @property
     def best(self) -> Round | None:
@@ -110,8 +121,17 @@ class Outcome:
             raise ValueError("There is no plan.")
         seconds = sum(one.solution.seconds for one in self.rounds)
         records = tuple(one.record() for one in self.rounds)
+        risk = risk_of(best.programme, best.solution)
         return make_plan(
-            loaded, best.solution, best.items, best.verdicts, records, settings.name, seconds
+            loaded,
+            best.solution,
+            best.items,
+            best.verdicts,
+            records,
+            settings.name,
+            seconds,
+            risk,
+            stopped=self.stopped,
         )
 
 
@@ -121,6 +141,7 @@ def optimise_and_verify(
     settings: SolverSettings,
     most_rounds: int = 12,
     report: Callable[[Round], None] = lambda _: None,
+    start: Fleet | None = None,
 ) -> Outcome:
     """Find the cheapest plan that the programme believes in and the simulation confirms.
 
@@ -132,6 +153,15 @@ def optimise_and_verify(
     ----------
     report
         Called after every round.
+    start
+        Fleet of an earlier plan, from which the search for the first plan starts.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If it is told to stop (``settings.stop``) before there is a plan.
+    SolverError
+        If time ends before there is a plan or a proof that there is none.
     """
     margins: dict[str, Margin] = {}
     rounds: list[Round] = []
@@ -139,13 +169,15 @@ def optimise_and_verify(
     for number in range(1, most_rounds + 1):
         programme = build(Case(model, scenarios, dict(margins)))
         try:
-            solution = solve(programme, _remaining(settings, deadline))
+            solution = _solve(programme, _remaining(settings, deadline), None if rounds else start)
         except SolverError:
-            if rounds and time.monotonic() >= deadline:
-                return Outcome(tuple(rounds), timed_out=True)
+            if settings.stopped and not rounds:
+                raise KeyboardInterrupt from None
+            if rounds and (settings.stopped or time.monotonic() >= deadline):
+                return _cut(rounds, settings)
             raise
         if solution.status == "infeasible":
-            return Outcome(tuple(rounds), diagnose(programme, settings))
+            return Outcome(tuple(rounds), diagnose(programme, _remaining(settings, deadline), number))
         items = audit(programme, solution)
         verdicts = judge(model, solution.fleet, scenarios, stories=False)
         rounds.append(Round(number, dict(margins), programme, solution, items, verdicts))
@@ -153,11 +185,23 @@ def optimise_and_verify(
         tighter = tighten(margins, verdicts)
         limited = solution.status == "feasible"
         if not rounds[-1].failed or tighter == margins:
-            return Outcome(tuple(rounds), timed_out=limited)
-        if limited or time.monotonic() >= deadline:
-            return Outcome(tuple(rounds), timed_out=True)
+            return _cut(rounds, settings) if limited else Outcome(tuple(rounds))
+        if limited or settings.stopped or time.monotonic() >= deadline:
+            return _cut(rounds, settings)
         margins = tighter
     return Outcome(tuple(rounds))
+
+
+def _solve(programme: Programme, settings: SolverSettings, start: Fleet | None) -> Solution:
+    if settings.stopped:
+        raise SolverError("told to stop")
+    return solve(programme, settings, start) if start else solve(programme, settings)
+
+
+def _cut(rounds: list[Round], settings: SolverSettings) -> Outcome:
+    """What there is when time or patience ended."""
+    stopped = settings.stopped
+    return Outcome(tuple(rounds), timed_out=not stopped, interrupted=stopped)
 
 
 def _remaining(settings: SolverSettings, deadline: float) -> SolverSettings:

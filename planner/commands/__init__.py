@@ -14,6 +14,9 @@ from planner.errors import EXIT_ERROR, InputError, PlannerError
 COMMANDS = {
     "optimize": "size cooling, GPUs and emergency cloud at least cost, and prove that they survive",
     "simulate": "simulate the cascade of every failure on what exists, or on a plan",
+    "explain": "say why a plan buys what it buys, and what it would cost otherwise",
+    "frontier": "show what survivability costs, point by point",
+    "alternatives": "show plans that cost little more and differ most",
     "replay": "simulate a recorded incident and compare it with what was observed",
     "check": "validate a model and say what it holds",
     "schema": "print the JSON Schema of model files",
@@ -96,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted; nothing was written.", err=True)
-        sys.exit(130)
+        _leave(130)
     except BrokenPipeError:
         # The reader has gone (`plan … | head`); keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -107,6 +110,17 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"Internal error: {type(error).__name__}: {error}", err=True)
         click.echo("Set PLAN_DEBUG=1 to see where, and please report it.", err=True)
         sys.exit(EXIT_ERROR)
+
+
+def _leave(code: int) -> None:
+    """Exit at once, also while a solver still works in its thread."""
+    from planner.commands.interruption import solver_runs
+
+    if solver_runs():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _report_input(error: InputError) -> None:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import FiniteRange, Progress, model_argument, output_options
+from planner.commands.earlier import Earlier, earlier_options, load_with
+from planner.commands.options import (
+    FiniteRange,
+    Progress,
+    model_argument,
+    output_options,
+    risk_options,
+)
+from planner.commands.selecting import choose, recorded, selection_options
 from planner.errors import (
     EXIT_DONE,
     EXIT_INFEASIBLE,
@@ -17,6 +25,7 @@ from planner.errors import (
 
 if TYPE_CHECKING:
     from planner.optimization.solving import SolverSettings
+    from planner.scenarios.selection import Wanted
     from planner.verification import Outcome, Round
 
 
@@ -51,7 +60,10 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     help="Most rounds of optimising and simulating.",
 )
+@earlier_options
 @output_options
+@selection_options
+@risk_options
 def command(
     model: str,
     overrides: tuple[str, ...],
@@ -63,6 +75,8 @@ def command(
     rounds: int,
     as_json: bool,
     quiet: bool,
+    wanted: Wanted | None,
+    earlier: Earlier,
 ) -> int:
     """Find the cheapest plan that survives every scenario of MODEL, and prove it.
 
@@ -70,28 +84,36 @@ def command(
     programme, simulates the cascade of every failure on the result, and tightens the programme
     until nothing fails.
     """
-    from planner.infrastructure.loading import load_model
+    from planner.commands.interruption import interruptible
     from planner.optimization.solving import SolverSettings, make_solver
     from planner.planfile import check_writable, write_plan
-    from planner.reporting import terminal
-    from planner.scenarios.generators import all_scenarios
+    from planner.reporting import infeasible, terminal
     from planner.verification import optimise_and_verify
 
     progress = Progress(quiet)
-    settings = SolverSettings(solver, gap, time_limit, threads)
-    make_solver(settings)
-    loaded = load_model(model, overrides)
+    make_solver(SolverSettings(solver, gap, time_limit, threads))
+    loaded, start = load_with(model, overrides, earlier)
     if output is not None:
         check_writable(output)
-    scenarios = all_scenarios(loaded.model)
-    progress.say(f"{loaded.name}: {len(scenarios)} scenarios")
-    outcome = optimise_and_verify(
-        loaded.model, scenarios, settings, rounds, lambda one: progress.say(_round_line(one))
-    )
+    selection = choose(loaded, wanted, progress)
+    with interruptible(quiet) as stop:
+        settings = SolverSettings(solver, gap, time_limit, threads, stop)
+        outcome = optimise_and_verify(
+            loaded.model,
+            selection.scenarios,
+            settings,
+            rounds,
+            lambda one: progress.say(_round_line(one)),
+            start,
+        )
+    if outcome.rounds and outcome.rounds[0].solution.start_used is False:
+        progress.say("the earlier plan is no plan here; the search began without it")
     if outcome.best is None:
-        terminal.show_infeasible(outcome, as_json)
+        infeasible.show_infeasible(outcome, as_json)
+        if earlier.fix:
+            progress.say(f"held by --fix: {', '.join(earlier.fix)}; without it there may be a plan")
         return EXIT_INFEASIBLE
-    plan = outcome.plan(loaded, settings)
+    plan = recorded(outcome.plan(loaded, settings), selection)
     if output is not None:
         written = write_plan(plan, output)
         progress.say(f"wrote {written[-1]} and {len(written) - 1} tables")
@@ -110,7 +132,9 @@ def _round_line(one: Round) -> str:
 
 def _exit_code(outcome: Outcome, settings: SolverSettings) -> int:
     best = outcome.best
-    if best is None or not outcome.survives:
+    if best is None or (not outcome.survives and not outcome.stopped):
         return EXIT_NOT_SURVIVED
+    if not outcome.survives:
+        return EXIT_TIME_LIMIT
     limited = best.solution.status == "feasible" and best.solution.gap > settings.gap
     return EXIT_TIME_LIMIT if limited else EXIT_DONE

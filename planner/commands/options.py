@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import re
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -43,6 +45,78 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
+
+
+class Money(click.ParamType[float]):
+    """An amount in USD: 400M, 1.2B, 250k, 400e6."""
+
+    name = "usd"
+    FACTORS: ClassVar = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9}
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Convert a text."""
+        found = re.fullmatch(r"(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?([kmb]?)", str(value).lower())
+        if not found:
+            self.fail(f"{value!r} is no amount in USD such as 400M, 1.2B or 400e6.", param, ctx)
+        number, power, unit = found.groups()
+        return float(number + (power or "")) * self.FACTORS[unit]
+
+
+def risk_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--risk, --alpha, --beta and budgets, handed on as changes of the model (`overrides`)."""
+
+    @functools.wraps(function)
+    def changed(
+        *,
+        overrides: tuple[str, ...],
+        risk: str | None,
+        alpha: float | None,
+        beta: float | None,
+        capital_budget: float | None,
+        emergency_budget: float | None,
+        **rest: Any,
+    ) -> Any:
+        if alpha is not None and risk != "cvar":
+            raise click.UsageError("--alpha needs --risk cvar.")
+        if beta is not None and risk not in ("cvar", "worst"):
+            raise click.UsageError("--beta needs --risk cvar or worst.")
+        values = {
+            "policies.risk.kind": risk,
+            "policies.risk.alpha": alpha,
+            "policies.risk.beta": beta,
+            "policies.capital_budget_usd": capital_budget,
+            "finance.emergency_budget_usd": emergency_budget,
+        }
+        more = (f"{path}={value}" for path, value in values.items() if value is not None)
+        return function(overrides=(*overrides, *more), **rest)
+
+    share = FiniteRange(0, 1, max_open=True)
+    options = [
+        click.option(
+            "--risk",
+            type=click.Choice(["expected", "cvar", "worst"]),
+            help="How failures count: their expected cost, or with it that of the costliest "
+            "years (CVaR) or of the worst failure.",
+        ),
+        click.option(
+            "--alpha", type=share, help="Confidence of CVaR; 0.95: the costliest 5 % of years."
+        ),
+        click.option("--beta", type=share, help="Weight of CVaR or the worst (0 to below 1)."),
+        click.option(
+            "--capital-budget", type=Money(), metavar="USD", help="Most capital (400M, 1.2B)."
+        ),
+        click.option(
+            "--emergency-budget",
+            type=Money(),
+            metavar="USD",
+            help="Most emergency spend in one incident that has no budget of its own.",
+        ),
+    ]
+    for option in reversed(options):
+        changed = option(changed)
+    return changed
 
 
 def accepts(*names: str) -> Decorator:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from planner.commands.options import Progress, model_argument, output_options
+from planner.commands.selecting import announce, selection_options, wanted_by
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError
+
+if TYPE_CHECKING:
+    from planner.scenarios.selection import Wanted
 
 
 @click.command("simulate")
@@ -36,6 +42,7 @@ from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError
     help="Processes to share the scenarios among; worth while from some hundreds on.",
 )
 @output_options
+@selection_options
 def command(
     model: str,
     overrides: tuple[str, ...],
@@ -44,6 +51,7 @@ def command(
     jobs: int,
     as_json: bool,
     quiet: bool,
+    wanted: Wanted | None,
 ) -> int:
     """Simulate the cascade of every failure on what exists in MODEL, or on a plan.
 
@@ -53,29 +61,30 @@ def command(
     from planner.infrastructure.loading import load_model, nearest
     from planner.planfile import read_plan
     from planner.reporting import terminal
-    from planner.scenarios.generators import all_scenarios
+    from planner.scenarios.selection import select
     from planner.simulation.verdict import judge
 
     progress = Progress(quiet)
     loaded = load_model(model, overrides)
-    scenarios = all_scenarios(loaded.model)
-    known = [scenario.name for scenario in scenarios]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        hints = ", ".join(f"`{name}`{nearest(name, known)}" for name in unknown)
-        raise InputError.single("--scenario", f"{loaded.name} has no {hints}")
-    if names:
-        scenarios = tuple(scenario for scenario in scenarios if scenario.name in names)
-    if not scenarios:
-        raise InputError.single(loaded.name, "the model has no scenarios to simulate")
     fleet = Fleet.existing(loaded.model)
     if plan_file is not None:
         plan = read_plan(plan_file, loaded)
         if plan.model.sha256 != loaded.sha256:
             progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
-        fleet = plan.fleet(loaded.model)
-    progress.say(f"{loaded.name}: {len(scenarios)} scenarios")
-    verdicts = judge(loaded.model, fleet, scenarios, jobs)
+        fleet, wanted = plan.fleet(loaded.model), wanted or wanted_by(plan)
+    selection = select(loaded.model, wanted)
+    known = [scenario.name for scenario in selection.scenarios]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        hints = ", ".join(f"`{name}`{nearest(name, known)}" for name in unknown)
+        raise InputError.single("--scenario", f"{loaded.name} has no {hints}")
+    if names:
+        named = tuple(one for one in selection.scenarios if one.name in names)
+        selection = replace(selection, scenarios=named)
+    if not selection.scenarios:
+        raise InputError.single(loaded.name, "the model has no scenarios to simulate")
+    announce(loaded, selection, progress)
+    verdicts = judge(loaded.model, fleet, selection.scenarios, jobs)
     told = names or tuple(loaded.model.scenarios)
     terminal.show_simulation(loaded, fleet, verdicts, told, as_json)
     return EXIT_DONE if all(verdict.survives for verdict in verdicts) else EXIT_NOT_SURVIVED

@@ -11,8 +11,10 @@ from typing import Any
 import networkx as nx
 
 from planner.infrastructure.catalogue import demand_shape_names, hot_week_names
+from planner.infrastructure.measure_checks import check_measures
 from planner.infrastructure.entities import Cluster, Model
 from planner.infrastructure.failures import Event, NodeLoss, Scenario, UnitLoss
+from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.source import Document, Path_
 
 #: Path pattern (`*` any key, `#` any index, `@` the key itself is the reference) and the
@@ -44,10 +46,21 @@ REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("policies", "fixed", "cooling", "@"), "plants"),
     (("policies", "fixed", "cooling", "*", "@"), "cooling_units"),
     (("policies", "fixed", "gpus", "@"), "clusters"),
+    (("policies", "fixed", "regions", "@"), "regions"),
     (("policies", "fixed", "emergency", "@"), "offers"),
+    (("policies", "fixed", "measures", "@"), "measures"),
     (("policies", "forbidden", "cooling", "#"), "plants cooling_units"),
     (("policies", "forbidden", "gpus", "#"), "clusters"),
     (("policies", "forbidden", "emergency", "#"), "offers"),
+    (("policies", "forbidden", "measures", "#"), "measures"),
+    (("measures", "*", "feeds", "#"), "feeds"),
+    (("measures", "*", "replicas", "@"), "services"),
+    (("measures", "*", "replicas", "*", "@"), "regions"),
+    (("measures", "*", "connections", "@"), "services"),
+    (("measures", "*", "independent", "@"), "plants"),
+    (("measures", "*", "independent", "*", "#"), "services"),
+    (("measures", "*", "buffer_mwh", "@"), "plants"),
+    (("measures", "*", "automatic", "#"), "plants"),
     (("scenarios", "*", "events", "#", "plant"), "plants"),
     (("scenarios", "*", "events", "#", "unit"), "cooling_units"),
     (("scenarios", "*", "events", "#", "region"), "regions"),
@@ -154,6 +167,8 @@ def check_sense(model: Model, document: Document) -> None:
     _check_operations(model, document)
     _check_rationing(model, document)
     _check_purchases(model, document)
+    _check_salvage(model, document)
+    check_measures(model, document)
     _check_names(model, document)
 
 
@@ -374,7 +389,9 @@ def _check_purchases(model: Model, document: Document) -> None:
         if cluster.existing_gpus + added > cluster.max_gpus:
             message = f"{added} GPUs more exceed max_gpus {cluster.max_gpus}"
             document.complain((*path, "gpus", name), message)
-        if added and name in forbidden.gpus:
+        if -added > retirable_blocks(model, name) * cluster.block_gpus:
+            document.complain((*path, "gpus", name), f"{-added} GPUs may not be retired")
+        if added > 0 and name in forbidden.gpus:
             document.complain((*path, "gpus", name), "is forbidden too")
     for name, units in fixed.cooling.items():
         plant = model.plants[name]
@@ -382,8 +399,24 @@ def _check_purchases(model: Model, document: Document) -> None:
             if added and unit not in (*plant.existing, *plant.options):
                 message = f"the plant has no `{unit}` among its units and options"
                 document.complain((*path, "cooling", name, unit), message)
-            if added and {name, unit} & set(forbidden.cooling):
+            if -added > retirable_units(model, name, unit):
+                message = f"{-added} `{unit}` may not be retired"
+                document.complain((*path, "cooling", name, unit), message)
+            if added > 0 and {name, unit} & set(forbidden.cooling):
                 document.complain((*path, "cooling", name, unit), "is forbidden too")
+
+
+def _check_salvage(model: Model, document: Document) -> None:
+    """Nothing earns more when it goes than it costs when it comes."""
+    for section in ("gpus", "cooling_units"):
+        for name, kind in getattr(model, section).items():
+            if kind.salvage_usd > kind.capital_usd:
+                message = f"{kind.salvage_usd:g} exceeds capital_usd {kind.capital_usd:g}"
+                document.complain((section, name, "salvage_usd"), message)
+    for name in model.policies.fixed.regions:
+        if not model.regions[name].candidate:
+            message = "is no candidate that could be opened or not"
+            document.complain(("policies", "fixed", "regions", name), message)
 
 
 def _check_names(model: Model, document: Document) -> None:
@@ -396,6 +429,7 @@ def _check_names(model: Model, document: Document) -> None:
         "tiers",
         "zones",
         "offers",
+        "measures",
         "scenarios",
     ):
         seen: dict[str, str] = {}

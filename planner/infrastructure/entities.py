@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from planner.infrastructure.failures import Generators, Scenario, Standard
+from planner.infrastructure.failures import AmountByClass, Generators, Scenario, Standard
 from planner.infrastructure.fields import (
     Amount,
     Celsius,
+    Change,
     Count,
     Degrees,
     Entity,
@@ -25,6 +26,7 @@ from planner.infrastructure.fields import (
     Share,
     Table,
     Text,
+    ZoneOffset,
 )
 
 Plane = Literal["edge", "service", "state", "control"]
@@ -69,6 +71,8 @@ class GpuType(NamedEntity):
     """Requests per second that one GPU serves at full load."""
     capital_usd: Amount = 0.0
     """Price of one GPU with its share of the server."""
+    salvage_usd: Amount = 0.0
+    """What an existing one earns where it is retired."""
     life_years: PositiveAmount = 5.0
     """Economic life of the GPU."""
     service_seconds: PositiveAmount = 2.0
@@ -94,6 +98,8 @@ class Cluster(NamedEntity):
     """GPUs in one block that can be bought (rack or pod)."""
     max_gpus: Count
     """Most GPUs the cluster can hold."""
+    may_retire: Flag = False
+    """Whether existing GPUs may be retired, in whole blocks."""
     max_utilisation: Annotated[Share, Field(gt=0)] = 0.95
     """Utilisation beyond which no more requests are routed here."""
     capacitance_mj_per_k_per_mw: PositiveAmount = 29.2
@@ -129,6 +135,8 @@ class CoolingUnit(NamedEntity):
     """Electric power per heat carried away."""
     capital_usd: Amount = 0.0
     """Price of one unit, installed."""
+    salvage_usd: Amount = 0.0
+    """What an existing one earns where it is retired."""
     life_years: PositiveAmount = 20.0
     """Life of the unit."""
     maintenance_share_per_year: Share = 0.0
@@ -160,6 +168,8 @@ class Plant(NamedEntity):
     """Unit types that may be bought."""
     max_added: Count = 100
     """Most units that may be added, of each type."""
+    may_retire: Flag = False
+    """Whether existing units may be retired; those that a scenario loses by type stay."""
     depends_on: tuple[Name, ...] = ()
     """Services without which the plant does not run (controls, make-up water)."""
     buffer_mwh: Amount = 0.0
@@ -263,6 +273,9 @@ class Zone(NamedEntity):
     """Requests per second at the peak of the week."""
     shape: Name = "flat"
     """Hourly shape of the week."""
+    utc_offset_hours: ZoneOffset = 0
+    """Hours by which local time is ahead of UTC: the shape is read as local time and moved by them;
+    0 leaves it as it is."""
     latency_ms: Table[Amount]
     """Round trip to each region; regions not named are out of reach."""
     transport_usd_per_million_requests: Table[Amount] = Field(default_factory=dict)
@@ -298,6 +311,53 @@ class Offer(NamedEntity):
     """Requests per second that one GPU serves at full load."""
     region: Name | None = None
     """Region next to which it runs, for latency and transport; none means anywhere."""
+
+
+class Reaction(Entity):
+    """Times of reaction that a measure brings down to, where they are longer."""
+
+    detection_minutes: Minutes | None = None
+    """From the failure to the alert (thermal monitoring, earlier detection)."""
+    escalation_minutes: Minutes | None = None
+    """From the alert to the people who may act."""
+    response_minutes: Minutes | None = None
+    """From then to the first action (automated start-up and shedding)."""
+    approval_minutes: Minutes | None = None
+    """From the first action to the order of emergency capacity (pre-approved procurement)."""
+    failover_minutes: Minutes | None = None
+    """From a change of a cluster's capacity to the load balancers acting on it."""
+
+
+class Measure(NamedEntity):
+    """Something else that money can buy, and what it changes."""
+
+    description: Text = ""
+    """What it is, for people."""
+    capital_usd: Amount = 0.0
+    """Price, paid once."""
+    life_years: PositiveAmount = 20.0
+    """Years over which the price is spread."""
+    usd_per_year: Amount = 0.0
+    """Yearly cost."""
+    feeds: tuple[Name, ...] = ()
+    """Feeds that exist only with it; a cluster or plant on several feeds needs one of them."""
+    replicas: Table[Table[Annotated[Count, Field(le=1000)]]] = Field(default_factory=dict)
+    """Replicas added, by service and region."""
+    connections: Table[PositiveAmount] = Field(default_factory=dict)
+    """Connections added to the pool of each replica, by service."""
+    independent: Table[tuple[Name, ...]] = Field(default_factory=dict)
+    """Services that a plant then runs without (controls of its own), by plant."""
+    buffer_mwh: Table[PositiveAmount] = Field(default_factory=dict)
+    """Chilled water added to the tank of a plant."""
+    automatic: tuple[Name, ...] = ()
+    """Plants whose standby units then start by themselves."""
+    operations: Reaction = Reaction()
+    """Times of reaction that it brings down."""
+
+    @property
+    def changes_reaction(self) -> bool:
+        """Whether it changes when people or standby units act."""
+        return bool(self.automatic) or self.operations != Reaction()
 
 
 class RestorationPhase(Entity):
@@ -376,17 +436,23 @@ class Finance(Entity):
     """Cost of capital."""
     emergency_budget_usd: Amount = 0.0
     """Approved emergency spend for one incident."""
+    emergency_budget_by_class_usd: AmountByClass = Field(default_factory=dict)
+    """The same for severity classes that have an approval of their own."""
 
 
 class FixedPurchases(Entity):
     """Purchases that are settled: the plan adds exactly these."""
 
-    cooling: Table[Table[Count]] = Field(default_factory=dict)
-    """Units added, by plant and unit type."""
-    gpus: Table[Count] = Field(default_factory=dict)
-    """GPUs added, by cluster."""
+    cooling: Table[Table[Change]] = Field(default_factory=dict)
+    """Units added, by plant and unit type; below 0 retired."""
+    gpus: Table[Change] = Field(default_factory=dict)
+    """GPUs added, by cluster; below 0 retired."""
     emergency: Table[Count] = Field(default_factory=dict)
     """Instances reserved beyond the existing ones, by offer."""
+    measures: Table[Flag] = Field(default_factory=dict)
+    """Whether a measure is bought."""
+    regions: Table[Flag] = Field(default_factory=dict)
+    """Whether a candidate region is opened."""
 
 
 class ForbiddenPurchases(Entity):
@@ -398,6 +464,21 @@ class ForbiddenPurchases(Entity):
     """Clusters."""
     emergency: tuple[Name, ...] = ()
     """Offers."""
+    measures: tuple[Name, ...] = ()
+    """Measures."""
+
+
+class RiskPolicy(Entity):
+    """How failures count in the objective beside their expected cost."""
+
+    kind: Literal["expected", "cvar", "worst"] = "expected"
+    """Expected cost alone, or with it the mean of the costliest years (conditional value at risk)
+    or the costliest scenario."""
+    alpha: Annotated[Share, Field(lt=1)] = 0.95
+    """Confidence of `cvar`: 0.95 looks at the costliest 5 % of years."""
+    beta: Annotated[Share, Field(lt=1)] = 0.5
+    """Weight of `cvar` or `worst` against the expected cost. Below 1: what lesser failures cost
+    has to count for something."""
 
 
 class Policies(Entity):
@@ -413,6 +494,8 @@ class Policies(Entity):
     """Least number of regions with GPUs."""
     capital_budget_usd: Amount | None = None
     """Most capital to spend."""
+    risk: RiskPolicy = RiskPolicy()
+    """How failures count in the objective."""
     fixed: FixedPurchases = FixedPurchases()
     """Purchases that are settled."""
     forbidden: ForbiddenPurchases = ForbiddenPurchases()
@@ -453,6 +536,8 @@ class Model(NamedEntity):
     """Demand by hour of the week (24 or 168 values), any scale."""
     offers: Table[Offer] = Field(default_factory=dict)
     """Emergency capacity."""
+    measures: Table[Measure] = Field(default_factory=dict)
+    """What else can be bought: feeds, replicas, tanks, faster reaction."""
     operations: Operations = Operations()
     """How fast people and automation react."""
     finance: Finance = Finance()

@@ -46,6 +46,13 @@ Standard = Annotated[
 ]
 
 
+AmountByClass = Annotated[
+    Mapping[Severity, Amount],
+    AfterValidator(ReadOnlyDict),
+    PlainSerializer(dict, when_used="always"),
+]
+
+
 class UnitLoss(Entity):
     """Loss of named units of a plant."""
 
@@ -186,6 +193,8 @@ class Scenario(NamedEntity):
     """Hour of the week at minute 0; none means the hour of peak demand."""
     operations: OperationsOverride = OperationsOverride()
     """What is different about the reaction."""
+    emergency_budget_usd: Amount | None = None
+    """Approved emergency spend; none means that of its class or of the finance section."""
     events: tuple[Event, ...] = Field(min_length=1)
     """What happens."""
 
@@ -199,6 +208,8 @@ class FamilyTerms(Entity):
     """Frequency of each member; none means worked out from failure rates."""
     repair_hours: Annotated[Hours, Field(gt=0)] | None = None
     """Repair time; none means that of the component."""
+    emergency_budget_usd: Amount | None = None
+    """Approved emergency spend of each member; none means that of its class."""
 
 
 class Generators(Entity):
@@ -228,6 +239,10 @@ class Generators(Entity):
     """Heat wave together with the loss of the largest unit of each primary plant."""
     surge: FamilyTerms | None = None
     """Demand surge in all zones."""
+    cluster: FamilyTerms | None = None
+    """Loss of each cluster that may hold GPUs."""
+    service: FamilyTerms | None = None
+    """Loss of each service with all its replicas."""
     heat_wave_rise_c: Kelvin = 5.0
     """Degrees above the design ambient in a heat wave."""
     surge_factor: Annotated[PositiveAmount, Field(le=100)] = 1.2

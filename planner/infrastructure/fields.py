@@ -31,6 +31,7 @@ _TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 Text = Annotated[str, Strict(), StringConstraints(pattern=_TEXT, max_length=2000)]
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
+Change = Annotated[int, Strict(), Field(ge=-10_000_000, le=10_000_000)]
 PositiveCount = Annotated[int, Strict(), Field(ge=1, le=10_000_000)]
 Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 PositiveAmount = Annotated[float, Strict(), Field(gt=0, le=LARGEST, allow_inf_nan=False)]
@@ -41,6 +42,7 @@ Minutes = Annotated[float, Strict(), Field(ge=0, le=60 * 24 * 366, allow_inf_nan
 Hours = Annotated[float, Strict(), Field(ge=0, le=24 * 366, allow_inf_nan=False)]
 PerYear = Annotated[float, Strict(), Field(ge=0, le=100_000, allow_inf_nan=False)]
 Degrees = Annotated[float, Strict(), Field(ge=-180, le=180, allow_inf_nan=False)]
+ZoneOffset = Annotated[int, Strict(), Field(ge=-12, le=14)]
 
 
 class ReadOnlyDict[K, V](dict[K, V]):

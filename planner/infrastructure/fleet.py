@@ -24,12 +24,15 @@ class Fleet:
         Reserved emergency instances in all by offer.
     opened
         Candidate regions that are opened.
+    measures
+        Measures that are bought.
     """
 
     units: Mapping[str, Mapping[str, int]]
     gpus: Mapping[str, int]
     instances: Mapping[str, int]
     opened: frozenset[str] = frozenset()
+    measures: frozenset[str] = frozenset()
 
     @classmethod
     def existing(cls, model: Model) -> Fleet:
@@ -44,6 +47,7 @@ class Fleet:
         gpus_added: Mapping[str, int],
         instances_added: Mapping[str, int],
         opened: frozenset[str],
+        measures: frozenset[str] = frozenset(),
     ) -> Fleet:
         """The fleet after purchases, given as additions to what exists."""
         units = {
@@ -63,7 +67,8 @@ class Fleet:
             name: offer.existing_instances + instances_added.get(name, 0)
             for name, offer in model.offers.items()
         }
-        return cls(ReadOnlyDict(units), ReadOnlyDict(gpus), ReadOnlyDict(instances), opened)
+        tables = (ReadOnlyDict(units), ReadOnlyDict(gpus), ReadOnlyDict(instances))
+        return cls(*tables, opened, measures)
 
 
 def plant_units(model: Model, plant: str) -> tuple[str, ...]:
@@ -71,6 +76,31 @@ def plant_units(model: Model, plant: str) -> tuple[str, ...]:
     entry = model.plants[plant]
     wanted = {*entry.existing, *entry.options}
     return tuple(unit for unit in model.cooling_units if unit in wanted)
+
+
+def retirable_units(model: Model, plant: str, unit: str) -> int:
+    """Existing units of a type that a plan may retire.
+
+    Those that a scenario of the model loses by type stay, so that there is something to lose.
+    """
+    entry = model.plants[plant]
+    if not entry.may_retire:
+        return 0
+    lost = [
+        sum(
+            event.count
+            for event in scenario.events
+            if event.kind == "units" and (event.plant, event.unit) == (plant, unit)
+        )
+        for scenario in model.scenarios.values()
+    ]
+    return max(0, entry.existing.get(unit, 0) - max(lost, default=0))
+
+
+def retirable_blocks(model: Model, cluster: str) -> int:
+    """Blocks of existing GPUs that a plan may retire."""
+    entry = model.clusters[cluster]
+    return entry.existing_gpus // entry.block_gpus if entry.may_retire else 0
 
 
 def running_units(model: Model, plant: str) -> tuple[str, ...]:

@@ -5,6 +5,9 @@ attribute ``relation`` is one of ``hosts, cools, powers, depends_on, routes_to, 
 into a node are gathered in groups (attribute ``group``); a node is up while, in each of its
 groups, at least ``needs[group]`` supporters are up. That one rule states hard dependencies (a group
 of one), any-of (needs 1) and k-of-n (needs k); a soft dependency needs 0.
+
+Measures that can be bought are nodes too: what exists only with them hangs on them, and what they
+make dispensable has them as another supporter. With nothing said they are not bought: down.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from planner.infrastructure.entities import Model, Tier
 type Graph = nx.DiGraph[str]
 
 _NOTHING = frozenset[str]()
+#: What supplies a load with power: the feed, and the batteries and generators behind it.
+POWER_SOURCES = ("feed", "ups", "generator")
 
 
 def node(kind: str, name: str) -> str:
@@ -38,7 +43,8 @@ def build_graph(model: Model) -> Graph:
         is worked out once: a copy may be changed, its attributes may not.
     """
     graph: Graph = nx.DiGraph()
-    for kind in ("region", "service", "cluster", "plant", "feed", "tier", "zone", "offer"):
+    kinds = ("region", "service", "cluster", "plant", "feed", "tier", "zone", "offer", "measure")
+    for kind in kinds:
         for name, entity in getattr(model, f"{kind}s").items():
             plane = getattr(entity, "plane", None)
             graph.add_node(node(kind, name), kind=kind, name=name, plane=plane, needs={})
@@ -46,6 +52,7 @@ def build_graph(model: Model) -> Graph:
     _add_cooling(graph, model)
     _add_services(graph, model)
     _add_demand(graph, model)
+    _add_measures(graph, model)
     nx.freeze(graph)
     return graph
 
@@ -101,13 +108,7 @@ def _add_services(graph: Graph, model: Model) -> None:
         target = node("service", name)
         for region, count in service.replicas.items():
             for index in range(count):
-                replica = f"replica:{name}@{region}#{index + 1}"
-                label = f"{name}@{region}#{index + 1}"
-                graph.add_node(
-                    replica, kind="replica", name=label, plane=service.plane, needs={}, service=name
-                )
-                _link(graph, node("region", region), replica, "hosts", "region")
-                _link(graph, replica, target, "supplies", "replicas", service.needs_replicas)
+                _add_replica(graph, model, name, region, f"{name}@{region}#{index + 1}")
         for cluster in service.runs_on:
             _link(graph, node("cluster", cluster), target, "supplies", "gpus")
         for other in service.depends_on:
@@ -119,6 +120,35 @@ def _add_services(graph: Graph, model: Model) -> None:
     for name, tier in model.tiers.items():
         if tier.entry is not None:
             _link(graph, node("service", tier.entry), node("tier", name), "depends_on", "entry")
+
+
+def _add_replica(graph: Graph, model: Model, service: str, region: str, label: str) -> str:
+    replica, entry = node("replica", label), model.services[service]
+    graph.add_node(
+        replica, kind="replica", name=label, plane=entry.plane, needs={}, service=service
+    )
+    _link(graph, node("region", region), replica, "hosts", "region")
+    target = node("service", service)
+    _link(graph, replica, target, "supplies", "replicas", entry.needs_replicas)
+    return replica
+
+
+def _add_measures(graph: Graph, model: Model) -> None:
+    for name, measure in model.measures.items():
+        source = node("measure", name)
+        for feed in measure.feeds:
+            for kind in POWER_SOURCES:
+                if node(kind, feed) in graph:
+                    _link(graph, source, node(kind, feed), "supplies", "measure")
+        for service, replicas in measure.replicas.items():
+            for region, count in replicas.items():
+                for index in range(count):
+                    label = f"{service}@{region}#{name}-{index + 1}"
+                    replica = _add_replica(graph, model, service, region, label)
+                    _link(graph, source, replica, "supplies", "measure")
+        for plant, services in measure.independent.items():
+            for service in services:
+                _link(graph, source, node("plant", plant), "supplies", service)
 
 
 def _add_demand(graph: Graph, model: Model) -> None:
@@ -163,7 +193,7 @@ class Dependencies:
     Parameters
     ----------
     down
-        Nodes that are down with nothing failed.
+        Nodes that are down with nothing failed: measures not bought and what hangs on them.
     supports
         What each node supports: (node, number of the group it is in there).
     spare
@@ -190,8 +220,9 @@ class Dependencies:
         return frozenset(down)
 
     def without_power(self, failed: frozenset[str]) -> frozenset[str]:
-        """Nodes on power all of whose sources are among those failed."""
-        return frozenset(name for name, sources in self.sources.items() if sources <= failed)
+        """Nodes on power all of whose sources are among those failed or down anyway."""
+        gone = failed | self.down
+        return frozenset(name for name, sources in self.sources.items() if sources <= gone)
 
 
 def _spread(
@@ -211,24 +242,28 @@ def _spread(
     return lost
 
 
-_PREPARED: WeakKeyDictionary[Graph, dict[frozenset[str], Dependencies]] = WeakKeyDictionary()
+_PREPARED: WeakKeyDictionary[Graph, dict[tuple[frozenset[str], bool], Dependencies]] = (
+    WeakKeyDictionary()
+)
 
 
-def dependencies(graph: Graph, ignoring: frozenset[str] = _NOTHING) -> Dependencies:
-    """Prepare a graph, without the relations in ``ignoring``.
+def dependencies(
+    graph: Graph, ignoring: frozenset[str] = _NOTHING, all_measures: bool = False
+) -> Dependencies:
+    """Prepare a graph, without the relations in ``ignoring``, with no measure bought or with all.
 
     A frozen graph, as `build_graph` gives, is prepared once; any other each time, since it may have
     changed.
     """
     if not nx.is_frozen(graph):
-        return _prepare(graph, ignoring)
-    prepared = _PREPARED.setdefault(graph, {})
-    if ignoring not in prepared:
-        prepared[ignoring] = _prepare(graph, ignoring)
-    return prepared[ignoring]
+        return _prepare(graph, ignoring, all_measures)
+    prepared, key = _PREPARED.setdefault(graph, {}), (ignoring, all_measures)
+    if key not in prepared:
+        prepared[key] = _prepare(graph, ignoring, all_measures)
+    return prepared[key]
 
 
-def _prepare(graph: Graph, ignoring: frozenset[str]) -> Dependencies:
+def _prepare(graph: Graph, ignoring: frozenset[str], all_measures: bool) -> Dependencies:
     groups: dict[tuple[str, str], int] = {}
     supports: dict[str, list[tuple[str, int]]] = {name: [] for name in graph}
     sources: dict[str, set[str]] = {}
@@ -246,6 +281,8 @@ def _prepare(graph: Graph, ignoring: frozenset[str]) -> Dependencies:
             sources.setdefault(target, set()).add(source)
     links = {name: tuple(found) for name, found in supports.items()}
     down = {name for (name, _), group in groups.items() if spare[group] < 0}
+    if not all_measures:
+        down |= {name for name, kind in graph.nodes(data="kind") if kind == "measure"}
     lost = _spread(down, list(down), links, spare)
     return Dependencies(
         frozenset(down),
@@ -276,7 +313,7 @@ def blast_radius(graph: Graph, failed: str) -> frozenset[str]:
     """
     if failed not in graph:
         raise KeyError(failed)
-    return down_nodes(graph, [failed]) - {failed}
+    return down_nodes(graph, [failed]) - down_nodes(graph, []) - {failed}
 
 
 def single_points_of_failure(graph: Graph) -> dict[str, tuple[str, ...]]:

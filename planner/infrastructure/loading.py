@@ -46,6 +46,7 @@ SECTIONS = (
     "tiers",
     "zones",
     "offers",
+    "measures",
     "scenarios",
 )
 MOST_ANCESTORS = 20

@@ -27,6 +27,7 @@ from planner.optimization.costs import CostItem, cost_items, emergency_spend_usd
 from planner.optimization.programme import Programme
 from planner.optimization.solving import Solution, fleet_of
 from planner.optimization.stages import ALL, Stage
+from planner.scenarios.standard import emergency_budget_usd
 
 MONEY = 1e-6
 
@@ -47,13 +48,14 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
     if solution.status == "infeasible":
         raise AuditError("there is no plan to audit")
     items = cost_items(programme, solution)
+    case = programme.case.with_bought(solution.fleet.measures)
     found = [
         *_check_rows(programme, solution),
         *_check_bounds(programme, solution),
-        *check_purchases(programme.case, solution.fleet),
-        *check_money(programme.case, items),
+        *check_purchases(case, solution.fleet),
+        *check_money(case, items),
         *_check_normal(programme, solution),
-        *_check_stages(programme, solution),
+        *_check_stages(programme, solution, case),
     ]
     recomputed = sum(item.usd_per_year for item in items)
     if abs(recomputed - solution.objective) > MONEY * max(1.0, abs(solution.objective)):
@@ -130,15 +132,15 @@ def _check_capacity(case: Case, where: str, belief: Belief) -> Iterator[str]:
             gpus, rps = belief.used_gpus[target], case.model.offers[target].rps_per_gpu
             utilisation = 1.0
         else:
-            gpus, rps = belief.powered_gpus[target], case.gpu(target).rps
+            gpus, rps = belief.powered_gpus.get(target, 0.0), case.gpu(target).rps
             utilisation = case.model.clusters[target].max_utilisation
         room = serving_rps(gpus, rps, utilisation)
         if exceeds(load, room):
             yield f"{where}: {target} serves {load:.3f} of at most {room:.3f} requests/s"
 
 
-def _check_stages(programme: Programme, solution: Solution) -> Iterator[str]:
-    case = programme.case
+def _check_stages(programme: Programme, solution: Solution, case: Case) -> Iterator[str]:
+    """Every stage as it is with the measures that are bought, worked out on the graph anew."""
     for scenario, stages in case.stages_by_scenario.items():
         spend = 0.0
         stored: dict[str, float] = {}
@@ -149,7 +151,7 @@ def _check_stages(programme: Programme, solution: Solution) -> Iterator[str]:
             yield from _check_served(stage, belief)
             yield from _check_reserved(case, solution, stage, belief)
             yield from _check_cooling(case, solution, stage, belief, stored)
-        budget = case.model.finance.emergency_budget_usd
+        budget = emergency_budget_usd(case.model, stages[0].course.scenario)
         if exceeds(spend, budget):
             yield f"{scenario}: emergency spend {spend:,.0f} USD exceeds {budget:,.0f}"
         yield from _check_ride_through(case, solution, scenario, stored)
@@ -188,6 +190,8 @@ def _check_cooling(
     margin = 1 + case.margin(stage.scenario).heat
     for cluster in sorted({cluster for cluster, _ in belief.carried_mw}):
         carried = sum(mw for (one, _), mw in belief.carried_mw.items() if one == cluster)
+        if cluster not in belief.heat_mw:
+            continue
         if stage.reacted:
             if exceeds(margin * belief.heat_mw[cluster], carried):
                 yield f"{stage.label}: {cluster} is short of cooling"

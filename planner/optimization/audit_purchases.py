@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw
+from planner.infrastructure.fleet import (
+    Fleet,
+    cooling_power_mw_per_mw,
+    retirable_blocks,
+    retirable_units,
+)
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.optimization.beliefs import firm_mw
 from planner.optimization.case import Case
@@ -25,6 +30,7 @@ def check_purchases(case: Case, fleet: Fleet) -> Iterator[str]:
     yield from _check_gpus(case, fleet)
     yield from _check_units(case, fleet)
     yield from _check_instances(case, fleet)
+    yield from _check_measures(case, fleet)
     shares = (("primary", 1.0), ("emergency", case.model.policies.emergency_cooling_share))
     for role, share in shares:
         yield from _check_cover(case, fleet, role, share)
@@ -45,11 +51,12 @@ def _check_gpus(case: Case, fleet: Fleet) -> Iterator[str]:
     for cluster, entry in model.clusters.items():
         total = fleet.gpus[cluster]
         added = total - entry.existing_gpus
-        if not entry.existing_gpus <= total <= entry.max_gpus:
-            yield f"{cluster}: {total} GPUs, {entry.existing_gpus} to {entry.max_gpus} allowed"
+        least = entry.existing_gpus - retirable_blocks(model, cluster) * entry.block_gpus
+        if not least <= total <= entry.max_gpus:
+            yield f"{cluster}: {total} GPUs, {least} to {entry.max_gpus} allowed"
         if added % entry.block_gpus:
             yield f"{cluster}: {added} GPUs added are not whole blocks of {entry.block_gpus}"
-        if added and cluster in policies.forbidden.gpus:
+        if added > 0 and cluster in policies.forbidden.gpus:
             yield f"{cluster}: GPUs added although forbidden"
         if added != policies.fixed.gpus.get(cluster, added):
             yield f"{cluster}: {added} GPUs added, {policies.fixed.gpus[cluster]} settled"
@@ -64,9 +71,12 @@ def _check_units(case: Case, fleet: Fleet) -> Iterator[str]:
             added = total - entry.existing.get(unit, 0)
             settled = policies.fixed.cooling.get(plant, {}).get(unit)
             most = entry.max_added if unit in entry.options else 0
-            if settled is None and not 0 <= added <= most:
+            least = -retirable_units(case.model, plant, unit)
+            if settled is None and added > most:
                 yield f"{plant}: {added} {unit} added, at most {most} allowed"
-            if added and {plant, unit} & set(policies.forbidden.cooling):
+            if added < least:
+                yield f"{plant}: {-added} {unit} retired, at most {-least} allowed"
+            if added > 0 and {plant, unit} & set(policies.forbidden.cooling):
                 yield f"{plant}: {unit} added although forbidden"
             if settled is not None and added != settled:
                 yield f"{plant}: {added} {unit} added, {settled} settled"
@@ -86,6 +96,15 @@ def _check_instances(case: Case, fleet: Fleet) -> Iterator[str]:
             yield f"{offer}: instances reserved although forbidden"
         if added != policies.fixed.emergency.get(offer, added):
             yield f"{offer}: {added} instances added, {policies.fixed.emergency[offer]} settled"
+
+
+def _check_measures(case: Case, fleet: Fleet) -> Iterator[str]:
+    policies = case.model.policies
+    for name in sorted(fleet.measures & set(policies.forbidden.measures)):
+        yield f"{name}: bought although forbidden"
+    for name, bought in policies.fixed.measures.items():
+        if bought != (name in fleet.measures):
+            yield f"{name}: {'not bought' if bought else 'bought'} although settled otherwise"
 
 
 def _closed(case: Case, fleet: Fleet, region: str) -> bool:
@@ -113,6 +132,9 @@ def _check_regions(case: Case, fleet: Fleet) -> Iterator[str]:
         left = total - sum(fleet.gpus[cluster] for cluster in case.clusters_in(region))
         if exceeds(model.policies.surviving_capacity_share * total, left):
             yield f"{region}: only {left} of {total} GPUs left without it"
+    for region, opened in model.policies.fixed.regions.items():
+        if opened != (region in fleet.opened):
+            yield f"{region}: {'not opened' if opened else 'opened'} although settled otherwise"
     used = {model.clusters[cluster].region for cluster, gpus in fleet.gpus.items() if gpus}
     if len(used) < model.policies.least_regions:
         yield f"{len(used)} regions in use, policy asks for {model.policies.least_regions}"

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 
-from planner.infrastructure.entities import GpuType, Model
+from planner.infrastructure.entities import GpuType, Measure, Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import plant_units, running_units, unit_mw
+from planner.infrastructure.measures import (
+    capped,
+    scenarios_with,
+    with_automatic,
+    with_measures,
+)
 from planner.infrastructure.graph import (
     Graph,
     build_graph,
     offer_in_reach,
     reachable_regions,
 )
-from planner.optimization.stages import NO_MARGIN, Margin, Stage, cannot_bind, cut_stages
-from planner.scenarios.course import Condition, lay_out, normal_condition
+from planner.optimization.stages import (
+    NO_MARGIN,
+    Margin,
+    Reacting,
+    Stage,
+    cannot_bind,
+    cut_like,
+    cut_stages,
+)
+from planner.scenarios.condition import site_of
+from planner.scenarios.course import Condition, Course, lay_out, normal_condition
 from planner.scenarios.demand import load_factor, peak_hour, weekly_demand
 
 
@@ -57,11 +73,14 @@ class Case:
         Scenarios to survive.
     margins
         Extra requirement by scenario.
+    cuts
+        Stages to cut scenarios like, and no others; None to cut where something changes.
     """
 
     model: Model
     scenarios: tuple[Scenario, ...]
     margins: Mapping[str, Margin]
+    cuts: Mapping[str, tuple[Stage, ...]] | None = None
 
     @cached_property
     def graph(self) -> Graph:
@@ -70,8 +89,41 @@ class Case:
 
     @cached_property
     def normal(self) -> Condition:
-        """Condition with nothing failed."""
+        """Condition with nothing failed and no measure bought."""
         return normal_condition(self.model, self.graph)
+
+    @cached_property
+    def normal_at_best(self) -> Condition:
+        """Condition with nothing failed and all measures bought."""
+        return site_of(self.model, self.graph).condition(frozenset(), all_measures=True)
+
+    @cached_property
+    def reactions(self) -> tuple[frozenset[str], ...]:
+        """Combinations of the measures that change the reaction, the first with none of them."""
+        names = [name for name, one in self.model.measures.items() if one.changes_reaction]
+        return tuple(
+            frozenset(some)
+            for size in range(len(names) + 1)
+            for some in combinations(names, size)
+        )
+
+    def _ways(self, course: Course) -> tuple[Reacting, ...]:
+        """A scenario under each combination of measures that change the reaction."""
+        return tuple(
+            Reacting(
+                number,
+                self._reacting[number],
+                replace(course, operations=capped(course.operations, self._measures(some))),
+            )
+            for number, some in enumerate(self.reactions)
+        )
+
+    @cached_property
+    def _reacting(self) -> tuple[Model, ...]:
+        return tuple(with_automatic(self.model, self._measures(some)) for some in self.reactions)
+
+    def _measures(self, names: frozenset[str]) -> list[Measure]:
+        return [self.model.measures[name] for name in names]
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -79,10 +131,42 @@ class Case:
         result: list[Stage] = []
         for scenario in self.scenarios:
             course = lay_out(self.model, self.graph, scenario)
+            if self.cuts is not None:
+                cuts = self.cuts.get(scenario.name, ())
+                margin = self.margin(scenario.name)
+                result += cut_like(self.model, course, margin, cuts, self.normal)
+                continue
             margin = self.margin(scenario.name)
-            if not cannot_bind(self.model, course, self.normal, margin):
-                result += cut_stages(self.model, course, margin)
+            best = self.normal_at_best if self.model.measures else self.normal
+            if not cannot_bind(self.model, course, self.normal, margin, best):
+                result += cut_stages(self.model, course, margin, self._ways(course))
         return tuple(result)
+
+    def with_bought(self, bought: frozenset[str]) -> Case:
+        """The case as it is with some measures in place, its scenarios cut where this one's are.
+
+        Raises
+        ------
+        ValueError
+            If something changes within a stage of this case.
+        """
+        if not self.model.measures:
+            return self
+        if bought not in self._after:
+            self._after[bought] = self._with_bought(bought)
+        return self._after[bought]
+
+    @cached_property
+    def _after(self) -> dict[frozenset[str], Case]:
+        return {}
+
+    def _with_bought(self, bought: frozenset[str]) -> Case:
+        return replace(
+            self,
+            model=with_measures(self.model, bought),
+            scenarios=scenarios_with(self.model, self.scenarios, bought),
+            cuts={name: tuple(stages) for name, stages in self.stages_by_scenario.items()},
+        )
 
     @cached_property
     def stages_by_scenario(self) -> dict[str, list[Stage]]:
@@ -169,13 +253,16 @@ class Case:
         """
         stages = self.stages_by_scenario.get(scenario, ())
         lost = {plant for one in stages if not one.reacted for plant in one.condition.plants_lost}
-        total = 0.0
-        for name in self.plants_of(cluster):
-            plant = self.model.plants[name]
-            heats = {one: self._largest_heat_mw(one) for one in plant.cools}
-            if plant.buffer_mwh and name not in lost and heats[cluster]:
-                total += 3600 * plant.buffer_mwh * heats[cluster] / sum(heats.values())
-        return total
+        return sum(
+            3600 * self.model.plants[name].buffer_mwh * self.tank_share(name, cluster)
+            for name in self.plants_of(cluster)
+            if name not in lost
+        )
+
+    def tank_share(self, plant: str, cluster: str) -> float:
+        """Part of the tank of a plant that is there for a cluster."""
+        heats = {one: self._largest_heat_mw(one) for one in self.model.plants[plant].cools}
+        return heats[cluster] / sum(heats.values()) if heats[cluster] else 0.0
 
     def _largest_heat_mw(self, cluster: str) -> float:
         return self.gpu(cluster).power_mw * self.model.clusters[cluster].max_gpus

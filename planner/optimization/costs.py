@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.infrastructure.fleet import Fleet
@@ -18,6 +19,7 @@ from planner.optimization.beliefs import Belief, believe
 from planner.optimization.case import Case
 from planner.optimization.programme import Programme
 from planner.optimization.recourse import NORMAL
+from planner.optimization.risk import RiskFigures, risk_figures
 from planner.optimization.solving import Solution
 from planner.optimization.stages import Stage
 
@@ -29,7 +31,9 @@ class CostItem:
     Parameters
     ----------
     category
-        ``cooling``, ``gpus``, ``regions``, ``emergency``, ``energy``, ``transport``, ``recourse``.
+        ``cooling``, ``gpus``, ``regions``, ``emergency``, ``energy``, ``transport``, ``recourse``,
+        ``risk`` (what a risk policy adds to the expected recourse; negative where failures that
+        recur within a year outweigh the costliest one).
     asset
         Plant and unit, cluster, region, offer or scenario.
     capital_usd
@@ -46,14 +50,17 @@ class CostItem:
 
 def cost_items(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
     """All cost items of a solution; their yearly costs add up to its objective."""
+    once = recourse_usd(programme, solution)
     items = [
         *_cooling(programme.case, solution.fleet),
         *_gpus(programme.case, solution.fleet),
         *_regions(programme.case, solution.fleet),
         *_emergency(programme.case, solution.fleet),
+        *_measures(programme.case, solution.fleet),
         *_energy(programme, solution),
         *_transport_items(programme, solution),
-        *_recourse(programme, solution),
+        *_recourse(programme.case, once),
+        *_risk(programme.case, once),
     ]
     return tuple(item for item in items if item.capital_usd or item.usd_per_year)
 
@@ -65,7 +72,8 @@ def _cooling(case: Case, fleet: Fleet) -> list[CostItem]:
         for unit, total in counts.items():
             kind = case.model.cooling_units[unit]
             added = total - case.model.plants[plant].existing.get(unit, 0)
-            capital = kind.capital_usd * added
+            # What is retired earns its salvage instead of costing its price.
+            capital = added * (kind.capital_usd if added > 0 else kind.salvage_usd)
             yearly = capital * annuity(rate, kind.life_years)
             yearly += kind.capital_usd * kind.maintenance_share_per_year * total
             items.append(CostItem("cooling", f"{plant}/{unit}", capital, yearly))
@@ -78,11 +86,13 @@ def _gpus(case: Case, fleet: Fleet) -> list[CostItem]:
     for cluster, total in fleet.gpus.items():
         gpu = case.gpu(cluster)
         added = total - case.model.clusters[cluster].existing_gpus
-        yearly = added * gpu.capital_usd * annuity(rate, gpu.life_years)
-        yearly += added * gpu.facility_usd * annuity(rate, gpu.facility_life_years)
+        bought, retired = max(0, added), max(0, -added)
+        each = gpu.capital_usd * bought - gpu.salvage_usd * retired
+        yearly = each * annuity(rate, gpu.life_years)
+        yearly += bought * gpu.facility_usd * annuity(rate, gpu.facility_life_years)
         price = gpu.capital_usd + gpu.facility_usd
         yearly += total * price * gpu.maintenance_share_per_year
-        items.append(CostItem("gpus", cluster, added * price, yearly))
+        items.append(CostItem("gpus", cluster, each + bought * gpu.facility_usd, yearly))
     return items
 
 
@@ -103,6 +113,16 @@ def _emergency(case: Case, fleet: Fleet) -> list[CostItem]:
             fleet.instances.items(), case.model.offers.values(), strict=True
         )
     ]
+
+
+def _measures(case: Case, fleet: Fleet) -> list[CostItem]:
+    rate = case.model.finance.discount_rate
+    items = []
+    for name in sorted(fleet.measures):
+        measure = case.model.measures[name]
+        yearly = measure.capital_usd * annuity(rate, measure.life_years) + measure.usd_per_year
+        items.append(CostItem("measures", name, measure.capital_usd, yearly))
+    return items
 
 
 def _energy(programme: Programme, solution: Solution) -> list[CostItem]:
@@ -142,18 +162,44 @@ def _transport_items(programme: Programme, solution: Solution) -> list[CostItem]
     return [CostItem("transport", "normal operation", 0.0, yearly)]
 
 
-def _recourse(programme: Programme, solution: Solution) -> list[CostItem]:
-    items = []
-    for scenario, stages in programme.case.stages_by_scenario.items():
-        frequency = stages[0].course.scenario.frequency_per_year
+def recourse_usd(programme: Programme, solution: Solution) -> dict[str, float]:
+    """Cost of one occurrence of every scenario in the programme, USD; the others cost nothing."""
+    costs: dict[str, float] = {}
+    case = programme.case.with_bought(solution.fleet.measures)
+    for scenario, stages in case.stages_by_scenario.items():
         cost = 0.0
         for stage in stages:
             belief = believe(programme, solution, stage)
-            cost += emergency_spend_usd(programme.case, stage, belief)
-            cost += _lost(programme.case, stage, belief)
+            cost += emergency_spend_usd(case, stage, belief)
+            cost += _lost(case, stage, belief)
             cost += _transport(programme, solution, stage.label, stage.hours)
-        items.append(CostItem("recourse", scenario, 0.0, frequency * cost))
-    return items
+        costs[scenario] = cost
+    return costs
+
+
+def risk_of(programme: Programme, solution: Solution) -> RiskFigures:
+    """What failures cost in an average and in a bad year, by sorting the costs of scenarios."""
+    once = recourse_usd(programme, solution)
+    return risk_figures(programme.case.model, _frequencies(programme.case), once)
+
+
+def _frequencies(case: Case) -> dict[str, float]:
+    return {one.name: one.frequency_per_year for one in case.scenarios}
+
+
+def _recourse(case: Case, once: Mapping[str, float]) -> list[CostItem]:
+    frequencies = _frequencies(case)
+    return [
+        CostItem("recourse", scenario, 0.0, frequencies[scenario] * cost)
+        for scenario, cost in once.items()
+    ]
+
+
+def _risk(case: Case, once: Mapping[str, float]) -> list[CostItem]:
+    figures = risk_figures(case.model, _frequencies(case), once)
+    policy = figures.policy
+    asset = f"{policy.kind} {policy.alpha:g}" if policy.kind == "cvar" else policy.kind
+    return [CostItem("risk", asset, 0.0, figures.premium_usd_per_year)]
 
 
 def emergency_spend_usd(case: Case, stage: Stage, belief: Belief) -> float:

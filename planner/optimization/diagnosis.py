@@ -1,64 +1,52 @@
-"""Why there is no plan: the requirements that conflict, the limits they conflict with.
+"""Why there is no plan, and what would make one: in the words and the values of the model.
 
-Elastic solves, in which rows may give way at a price. One may fall short of requirements and says
-which cannot be met and by how much. Another may also exceed limits (power, budgets, numbers of
-units, GPUs and instances): it falls short as little as possible, which is what no limit mends, and
-then exceeds limits as little as possible, which says what stands in the way. Prices are relative to
-the size of each row, so that megawatts, dollars and requests are comparable.
+The conflict names requirements and limits that cannot all hold. Each set of relaxations names
+values of the model that would have to change, by how much and at what price: limits only,
+requirements only, the cheapest mixture, and single values that change the course of a scenario. A
+set is reported once the programme of the changed model has a plan.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
-from pulp import LpVariable, const, lpSum
-from pulp.constants import LpSolveStatus
-
-from planner.infrastructure.entities import ForbiddenPurchases, Model
+from planner.errors import SolverError
+from planner.optimization.alternatives import find_alternatives
 from planner.optimization.case import Case
-from planner.optimization.programme import Programme, Row, build
-from planner.optimization.solving import SolverSettings, run_solver
+from planner.optimization.clock import Clock, OutOfTime
+from planner.optimization.conflict import Conflict, find_conflict
+from planner.optimization.elastic import ELASTIC_GAP, Elastic, Item, Kind
+from planner.optimization.programme import Programme
+from planner.optimization.relaxation import Relaxation, RelaxationSet, Trials, find_set
+from planner.optimization.solving import SolverSettings
+from planner.optimization.stages import NO_MARGIN, Margin
+from planner.optimization.wording import amount_text, change, noun, price, sentence
 
-#: Relaxations below this share of a row are rounding.
-NEGLIGIBLE = 1e-5
-#: Gap of the elastic solves: names matter, not the last digit.
-ELASTIC_GAP = 0.01
-
-PHRASES = {
-    "design_heat": "primary cooling of {subject} with its largest units lost (N+k)",
-    "emergency_cover": "emergency cooling of {subject}",
-    "normal_demand": "normal peak demand of {subject}",
-    "served_floor": "service to {subject} from minute {minute:.0f}",
-    "ride_through": "thermal ride-through of {subject} before operators react",
-    "surviving_capacity_share": "share of GPUs left without {subject}",
-    "least_regions": "least number of {subject} in use",
-    "spare_block": "spare GPU block in {subject}",
-    "power_limit": "power limit of {subject}",
-    "stage_power": "surviving power of {subject} from minute {minute:.0f}",
-    "emergency_budget": "emergency {subject}",
-    "capital_budget": "{subject} budget",
-    "most_units": "units of {subject} that may be added",
-    "most_gpus": "GPUs that {subject} can hold",
-    "most_instances": "instances that {subject} can supply",
+#: Sets by name: what may change in them.
+SETS: dict[str, tuple[Kind, ...]] = {
+    "mixture": ("limit", "requirement"),
+    "limits": ("limit",),
+    "requirements": ("requirement",),
 }
 
 
 @dataclass(frozen=True)
-class Relaxation:
-    """One row that has to give way.
+class Shortfall:
+    """A requirement that is missed.
 
     Parameters
     ----------
     family, subject, scenario
         What it is about; no scenario for normal operation and purchases.
-    amount
-        By how much, in ``unit``.
-    unit
-        Unit.
+    amount, unit
+        By how much it is missed.
     limit
-        The limit or requirement as it stands.
+        Size of the requirement.
     from_minute
-        Start of the stage.
+        Start of the stage in which it is missed most.
+    text
+        The same in words.
     """
 
     family: str
@@ -68,22 +56,56 @@ class Relaxation:
     unit: str
     limit: float
     from_minute: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A requirement or limit of the conflict, in words.
+
+    Parameters
+    ----------
+    kind
+        ``requirement`` or ``limit``.
+    family, subject, scenario
+        What it is about.
+    text
+        What it demands.
+    """
+
+    kind: Kind
+    family: str
+    subject: str
+    scenario: str
+    text: str
+
+
+@dataclass(frozen=True)
+class TightenedScenario:
+    """A scenario of the conflict that carries margins of the loop.
+
+    Parameters
+    ----------
+    scenario
+        Its name.
+    demand, heat, late_minutes
+        What the simulation asked for beyond the scenario itself.
+    """
+
+    scenario: str
+    demand: float
+    heat: float
+    late_minutes: float
 
     def __str__(self) -> str:
-        return f"{_shown(self.amount, self.unit)}: {_phrase(self)}"
-
-
-def _phrase(relaxation: Relaxation) -> str:
-    what = PHRASES[relaxation.family].format(
-        subject=relaxation.subject, minute=relaxation.from_minute
-    )
-    return f"{what} in scenario {relaxation.scenario}" if relaxation.scenario else what
-
-
-def _shown(amount: float, unit: str) -> str:
-    if unit == "USD":
-        return f"{amount / 1e6:,.2f} M USD"
-    return f"{amount:,.3f} {unit}" if abs(amount) < 10 else f"{amount:,.1f} {unit}"
+        parts = []
+        if self.demand:
+            parts.append(f"{self.demand:.1%} more demand")
+        if self.heat:
+            parts.append(f"{self.heat:.1%} more heat")
+        if self.late_minutes:
+            parts.append(f"supply {self.late_minutes:g} min later")
+        return f"{self.scenario}: {', '.join(parts)}"
 
 
 @dataclass(frozen=True)
@@ -92,146 +114,187 @@ class Diagnosis:
 
     Parameters
     ----------
+    conflict
+        Requirements and limits that cannot all hold.
+    irreducible
+        Whether any of them could be left out (then the others can hold together).
+    sets
+        Complete sets of relaxations, the cheapest first.
     shortfalls
-        Requirements that cannot be met within the limits, with what is missing.
-    limits
-        Limits that would have to be raised to meet them, with by how much.
+        Requirements that are missed if no limit is raised and as little as possible is missed.
     hopeless
         Requirements that no raise of any limit meets, with what is missing even then.
+    margins
+        Margins of the loop that the conflict needs.
+    round
+        Round of the loop that has no plan.
+    complete
+        Whether everything was worked out before time ran out.
     """
 
-    shortfalls: tuple[Relaxation, ...]
-    limits: tuple[Relaxation, ...]
-    hopeless: tuple[Relaxation, ...] = ()
+    conflict: tuple[Demand, ...] = ()
+    irreducible: bool = False
+    sets: tuple[RelaxationSet, ...] = ()
+    shortfalls: tuple[Shortfall, ...] = ()
+    hopeless: tuple[Shortfall, ...] = ()
+    margins: tuple[TightenedScenario, ...] = ()
+    round: int = 1
+    complete: bool = True
+
+    @property
+    def limits(self) -> tuple[Relaxation, ...]:
+        """Limits to raise where that alone helps."""
+        return next((one.relaxations for one in self.sets if _limits_only(one)), ())
 
     def lines(self) -> list[str]:
         """The diagnosis in sentences."""
-        text = [f"short by {relaxation}" for relaxation in self.shortfalls]
-        for one in self.limits:
-            now, enough = _shown(one.limit, one.unit), _shown(one.limit + one.amount, one.unit)
-            text.append(f"raise by {one}, from {now} to {enough}")
-        text += [f"no raise of a limit mends {_phrase(one)}" for one in self.hopeless]
+        text = [f"{one.text}" for one in self.conflict]
+        if self.conflict:
+            text.insert(0, conflict_title(self))
+        text += margin_lines(self)
+        for number, one in enumerate(self.sets):
+            text.append("this would make it feasible:" if not number else "or this:")
+            for relaxation in one.relaxations:
+                text.append(relaxation_line(relaxation))
         return text
 
 
-def diagnose(programme: Programme, settings: SolverSettings) -> Diagnosis:
-    """Explain an infeasible programme by elastic solves.
+def _limits_only(one: RelaxationSet) -> bool:
+    return one.name in SETS and all(relaxation.kind == "limit" for relaxation in one.relaxations)
 
-    What no limit mends is found first, and held, before the raises that mend the rest: otherwise it
-    would hide them.
+
+def conflict_title(diagnosis: Diagnosis) -> str:
+    """What introduces the conflict."""
+    count = len(diagnosis.conflict)
+    if count == 1:
+        return "This cannot hold, whatever is bought:"
+    if not diagnosis.irreducible:
+        return f"These {count} cannot all hold (some of them may be spare):"
+    without = "either of them" if count == 2 else "any one of them"
+    return f"These {count} cannot all hold; without {without} the others can:"
+
+
+def margin_lines(diagnosis: Diagnosis) -> list[str]:
+    """Which margins of the loop are in the way."""
+    if not diagnosis.margins:
+        return []
+    before = diagnosis.round - 1
+    rounds = "the first round" if before == 1 else f"the first {before} rounds"
+    title = f"margins after {rounds}, from the simulation, are part of it:"
+    return [title, *(f"{one}" for one in diagnosis.margins)]
+
+
+def relaxation_line(one: Relaxation) -> str:
+    """A relaxation in one line."""
+    cost = price(one)
+    return change(one) + (f" ({cost})" if cost else "")
+
+
+def diagnose(programme: Programme, settings: SolverSettings, round_number: int = 1) -> Diagnosis:
+    """Explain an infeasible programme; what is known when the time limit comes has to do.
+
+    Parameters
+    ----------
+    settings
+        How to solve; the time limit holds for everything together.
+    round_number
+        Round of the loop.
     """
-    elastic = replace(settings, gap=ELASTIC_GAP)
-    strict = build(programme.case)
-    needs = _row_slacks(strict, "requirement")
-    shortfalls = _relaxed(needs) if _minimise(strict, needs, elastic) is not None else ()
-
-    roomy, limits = _beyond_limits(programme)
-    missing = _row_slacks(roomy, "requirement")
-    least = _minimise(roomy, missing, elastic)
-    if least is None:
-        return Diagnosis(shortfalls, ())
-    total = lpSum(slack for slack, _ in missing)
-    roomy.problem.addConstraint(total <= least + NEGLIGIBLE / 10, "hopeless")
-    _minimise(roomy, limits, elastic)
-    hopeless = _relaxed(missing)
-    return Diagnosis(shortfalls or hopeless, _relaxed(limits), hopeless)
+    clock = Clock(settings)
+    return _Diagnosing(programme.case, clock, round_number).run()
 
 
-#: A slack with the row it loosens. It is measured in sizes of the row, so that its price is 1:
-#: solvers take prices of 1e-8 a dollar for zero.
-Slack = tuple[LpVariable, Row]
+@dataclass
+class _Diagnosing:
+    """The diagnosis as far as it has come."""
+
+    case: Case
+    clock: Clock
+    round_number: int
+    found: Diagnosis = field(default_factory=Diagnosis)
+
+    def run(self) -> Diagnosis:
+        """Work everything out, what says most first."""
+        self.found = replace(self.found, round=self.round_number)
+        try:
+            self._explain()
+        except OutOfTime:
+            self.found = replace(self.found, complete=False)
+        except SolverError:
+            if not self.clock.over:
+                raise
+            self.found = replace(self.found, complete=False)
+        return self.found
+
+    def _explain(self) -> None:
+        elastic = Elastic(self.case)
+        trials = Trials(self.case, self.clock)
+        conflict = find_conflict(elastic, self.clock)
+        self._take_conflict(conflict)
+        sets: list[RelaxationSet] = []
+        for name, kinds in SETS.items():
+            one = find_set(name, kinds, elastic, trials)
+            if one is not None:
+                sets.append(replace(one, cheapest=name == "mixture"))
+                self.found = replace(self.found, sets=_distinct(sets))
+            elif name == "limits":
+                hopeless = self._missed(elastic, ("limit",))
+                self.found = replace(self.found, hopeless=hopeless)
+        for one in find_alternatives(conflict.items, trials, stuck=not self.found.limits):
+            sets.append(one)
+            self.found = replace(self.found, sets=_distinct(sets))
+        self.found = replace(self.found, shortfalls=self._missed(elastic, ()))
+
+    def _take_conflict(self, conflict: Conflict) -> None:
+        case = self.case
+        demands = tuple(
+            Demand(item.kind, *item.key, sentence(case, item))
+            for item in sorted(conflict.items, key=lambda item: item.kind != "requirement")
+        )
+        named = {item.key[2] for item in conflict.items} or set(case.margins)
+        margins = tuple(
+            TightenedScenario(name, margin.demand, margin.heat, margin.late_minutes)
+            for name, margin in _margins(case)
+            if name in named
+        )
+        self.found = replace(
+            self.found, conflict=demands, irreducible=conflict.irreducible, margins=margins
+        )
+
+    def _missed(self, elastic: Elastic, kinds: tuple[Kind, ...]) -> tuple[Shortfall, ...]:
+        """Requirements missed with limits of some kinds free, as little as possible."""
+        items = [item for item in elastic.items.values() if item.kind == "requirement"]
+        settings = self.clock.settings(ELASTIC_GAP)
+        if elastic.minimise((), items, settings, unpriced=elastic.of_kind(*kinds)) is None:
+            return ()
+        return tuple(_shortfall(item) for item in items if item.used)
 
 
-def _beyond_limits(programme: Programme) -> tuple[Programme, list[Slack]]:
-    """The programme with priced slacks on its limits and on the bounds of its purchases."""
-    case, bounded = programme.case, programme
-    roomy = build(Case(_roomier(case.model), case.scenarios, case.margins))
-    slacks = _row_slacks(roomy, "limit")
-    model = case.model
-
-    def loosen(variable: LpVariable, most: float | None, row: Row, step: float) -> None:
-        more = roomy.problem.add_variable(f"more.{variable.name}", 0.0)
-        loose = variable - (_scale(row) / step) * more
-        roomy.problem.addConstraint(loose <= (most or 0.0), f"most.{variable.name}")
-        slacks.append((more, row))
-
-    for (plant, unit), variable in roomy.units.items():
-        most = bounded.units[plant, unit].upBound
-        row = Row("most_units", f"{plant}/{unit}", "", "limit", "units", most or 0.0)
-        loosen(variable, most, row, 1.0)
-    for cluster, variable in roomy.blocks.items():
-        size = float(model.clusters[cluster].block_gpus)
-        most = bounded.blocks[cluster].upBound
-        total = model.clusters[cluster].existing_gpus + (most or 0.0) * size
-        loosen(variable, most, Row("most_gpus", cluster, "", "limit", "GPUs", total), size)
-    for offer, variable in roomy.instances.items():
-        most = bounded.instances[offer].upBound
-        row = Row("most_instances", offer, "", "limit", "instances", most or 0.0)
-        loosen(variable, most, row, 1.0)
-    return roomy, slacks
+def _margins(case: Case) -> Iterator[tuple[str, Margin]]:
+    return ((name, one) for name, one in case.margins.items() if one != NO_MARGIN)
 
 
-def _roomier(model: Model) -> Model:
-    """The model with ten times the room on every purchase and nothing forbidden."""
-    return model.replace(
-        plants={
-            name: plant.replace(max_added=10 * plant.max_added + 10)
-            for name, plant in model.plants.items()
-        },
-        clusters={
-            name: cluster.replace(max_gpus=10 * cluster.max_gpus + 10 * cluster.block_gpus)
-            for name, cluster in model.clusters.items()
-        },
-        offers={
-            name: offer.replace(
-                available_gpus=10 * (offer.available_gpus + offer.gpus_per_instance)
-            )
-            for name, offer in model.offers.items()
-        },
-        policies=model.policies.replace(forbidden=ForbiddenPurchases()),
+def _shortfall(item: Item) -> Shortfall:
+    row, amount = item.worst()
+    return Shortfall(
+        family=row.family,
+        subject=row.subject,
+        scenario=row.scenario,
+        amount=amount,
+        unit=row.unit,
+        limit=row.amount,
+        from_minute=row.from_minute,
+        text=f"{amount_text(amount, row.unit)}: {noun(row)}",
     )
 
 
-def _row_slacks(programme: Programme, kind: str) -> list[Slack]:
-    """Slacks on the rows of a kind, on the side that loosens them."""
-    slacks = []
-    for name, row in programme.rows.items():
-        if row.kind == kind:
-            constraint = programme.constraints[name]
-            side = -1.0 if constraint.sense == const.LpConstraintLE else 1.0
-            slack = programme.problem.add_column(
-                f"slack.{name}", 0.0, None, coefficients={constraint: side * _scale(row)}
-            )
-            slacks.append((slack, row))
-    return slacks
-
-
-def _minimise(programme: Programme, slacks: list[Slack], settings: SolverSettings) -> float | None:
-    """Use slacks as little as a plan allows; None if even that leaves none."""
-    programme.problem.setObjective(lpSum(slack for slack, _ in slacks))
-    stats, _ = run_solver(programme.problem, settings)
-    if not stats.has_solution or stats.status == LpSolveStatus.Infeasible:
-        return None
-    return sum(slack.varValue or 0.0 for slack, _ in slacks)
-
-
-def _relaxed(slacks: list[Slack]) -> tuple[Relaxation, ...]:
-    """What slacks are used for, the largest of each requirement or limit in each scenario."""
-    found: dict[tuple[str, str, str], Relaxation] = {}
-    for slack, row in slacks:
-        amount = (slack.varValue or 0.0) * _scale(row)
-        key = (row.scenario, row.family, row.subject)
-        if amount > NEGLIGIBLE * _scale(row) and amount > _amount(found.get(key)):
-            found[key] = Relaxation(
-                row.family, row.subject, row.scenario, amount, row.unit, row.amount, row.from_minute
-            )
-    return tuple(found[key] for key in sorted(found))
-
-
-def _amount(relaxation: Relaxation | None) -> float:
-    return 0.0 if relaxation is None else relaxation.amount
-
-
-def _scale(row: Row) -> float:
-    """Size of a row that makes one relaxation comparable with another."""
-    return max(row.amount, 1e6 if row.unit == "USD" else 1.0)
+def _distinct(sets: Iterable[RelaxationSet]) -> tuple[RelaxationSet, ...]:
+    """The sets, of those that change the same things only the first."""
+    found: dict[frozenset[tuple[str, str, str, str]], RelaxationSet] = {}
+    for one in sets:
+        key = frozenset(
+            (relaxation.path, relaxation.family, relaxation.subject, str(relaxation.value))
+            for relaxation in one.relaxations
+        )
+        found.setdefault(key, one)
+    return tuple(found.values())

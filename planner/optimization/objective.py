@@ -8,6 +8,7 @@ from planner.laws.heat import heat_mw
 from planner.laws.money import HOURS_PER_YEAR, annuity, energy_usd, lost_usd, transport_usd
 from planner.optimization.programme import Programme
 from planner.optimization.recourse import NORMAL, emergency_spend
+from planner.optimization.risk import premium
 from planner.optimization.stages import Stage
 
 
@@ -53,15 +54,18 @@ def mean_heat(programme: Programme, cluster: str) -> LpAffineExpression:
 def set_objective(programme: Programme) -> None:
     """Minimise the cost of a year: ``purchases + upkeep + energy + Σ_s frequency_s·recourse_s``.
 
+    A risk policy adds its premium (`planner.optimization.risk`).
+
     The constant part is carried by a variable fixed at 1: some solvers drop constants, and a gap
     relative to what is left would prove nothing about the plan.
     """
     yearly = [capital_cost(programme), upkeep(programme), normal_operation(programme)]
-    expected = [
-        stage.course.scenario.frequency_per_year * recourse_cost(programme, stage)
-        for stage in programme.case.stages
-    ]
-    cost = lpSum([*yearly, *expected])
+    once: dict[str, LpAffineExpression] = {}
+    expected = []
+    for scenario, stages in programme.case.stages_by_scenario.items():
+        once[scenario] = lpSum(recourse_cost(programme, stage) for stage in stages)
+        expected.append(stages[0].course.scenario.frequency_per_year * once[scenario])
+    cost = lpSum([*yearly, *expected, premium(programme, once)])
     if cost.constant:
         one = programme.variable("one", low=1.0, high=1.0)
         cost = cost - cost.constant + cost.constant * one
@@ -69,7 +73,7 @@ def set_objective(programme: Programme) -> None:
 
 
 def capital_cost(programme: Programme) -> LpAffineExpression:
-    """Annualised capital of all purchases, USD per year."""
+    """Annualised capital of all purchases less salvage of retirements, USD per year."""
     model = programme.case.model
     rate = model.finance.discount_rate
     terms = []
@@ -81,11 +85,29 @@ def capital_cost(programme: Programme) -> LpAffineExpression:
         per_gpu = gpu.capital_usd * annuity(rate, gpu.life_years)
         per_gpu += gpu.facility_usd * annuity(rate, gpu.facility_life_years)
         terms.append(per_gpu * size * blocks)
+    terms += _salvage(programme)
     for region, opened in programme.opened.items():
         place = model.regions[region]
         yearly = place.fixed_usd * annuity(rate, place.life_years) + place.fixed_usd_per_year
         terms.append(yearly * opened)
+    for name, bought in programme.measures.items():
+        measure = model.measures[name]
+        yearly = measure.capital_usd * annuity(rate, measure.life_years) + measure.usd_per_year
+        terms.append(yearly * bought)
     return lpSum(terms)
+
+
+def _salvage(programme: Programme) -> list[LpAffineExpression]:
+    """What retirements earn, spread over the life of the like as its price is."""
+    model, rate = programme.case.model, programme.case.model.finance.discount_rate
+    terms = []
+    for (_, unit), count in programme.retired.items():
+        kind = model.cooling_units[unit]
+        terms.append(-kind.salvage_usd * annuity(rate, kind.life_years) * count)
+    for cluster, blocks in programme.retired_blocks.items():
+        gpu, size = programme.case.gpu(cluster), model.clusters[cluster].block_gpus
+        terms.append(-gpu.salvage_usd * annuity(rate, gpu.life_years) * size * blocks)
+    return terms
 
 
 def upkeep(programme: Programme) -> LpAffineExpression:

@@ -9,6 +9,10 @@ from typing import Literal
 from pulp import LpAffineExpression, LpConstraint, LpMinimize, LpProblem, LpVariable, lpSum
 
 from planner.optimization.case import Case
+from planner.optimization.stages import When
+
+#: Whether something is so: certainly (1), certainly not (0), or as measures are bought.
+Chance = float | LpAffineExpression
 
 #: What an elastic solve may do to a row: nothing, fall short of it, or exceed it at a price.
 RowKind = Literal["definition", "requirement", "limit"]
@@ -53,10 +57,20 @@ class Programme:
     ----------
     units, blocks, instances
         Purchases: cooling units by (plant, unit), GPU blocks by cluster, instances by offer.
+    retired, retired_blocks
+        Existing cooling units and GPU blocks that go, like ``units`` and ``blocks``, where the
+        model lets them.
     opened
         Binary by candidate region.
     holding
         Binary by region that has no GPUs yet, where a policy asks whether it gets some.
+    measures
+        Binary by measure.
+    reacting
+        Whether a combination of measures is bought, by its number, for those that change the
+        reaction.
+    available
+        Whether a node is up, by what has failed and the node, where measures decide it.
     flow
         Requests per second by (stage label, group label, target); normal operation is ``normal``.
     served
@@ -69,6 +83,10 @@ class Programme:
         Emergency GPUs in use by (stage label, offer).
     load
         Mean heat in MW carried in normal operation by (plant, unit).
+    known
+        Nodes that are down, by what has failed.
+    risk
+        Costs in M USD that a risk measure needs, by (what, scenario).
     """
 
     case: Case
@@ -78,14 +96,21 @@ class Programme:
     units: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     blocks: dict[str, LpVariable] = field(default_factory=dict)
     instances: dict[str, LpVariable] = field(default_factory=dict)
+    retired: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
+    retired_blocks: dict[str, LpVariable] = field(default_factory=dict)
     opened: dict[str, LpVariable] = field(default_factory=dict)
     holding: dict[str, LpVariable] = field(default_factory=dict)
+    measures: dict[str, LpVariable] = field(default_factory=dict)
+    reacting: dict[int, LpVariable] = field(default_factory=dict)
+    available: dict[object, Chance | None] = field(default_factory=dict)
+    known: dict[object, frozenset[str]] = field(default_factory=dict)
     flow: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
     served: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
     active: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     carried: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
     used: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     load: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
+    risk: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     surviving: dict[object, LpAffineExpression] = field(default_factory=dict)
 
     def variable(
@@ -110,14 +135,20 @@ class Programme:
         self.require(expression, Row(family, ".".join(name), "", "definition", "", 0.0), *name)
 
     def gpus(self, cluster: str) -> LpAffineExpression:
-        """GPUs of a cluster after purchases."""
+        """GPUs of a cluster after purchases and retirements."""
         entry = self.case.model.clusters[cluster]
-        return entry.block_gpus * self.blocks[cluster] + entry.existing_gpus
+        count = entry.block_gpus * self.blocks[cluster] + entry.existing_gpus
+        if cluster in self.retired_blocks:
+            count = count - entry.block_gpus * self.retired_blocks[cluster]
+        return count
 
     def unit_count(self, plant: str, unit: str) -> LpAffineExpression:
-        """Units of a type in a plant after purchases."""
+        """Units of a type in a plant after purchases and retirements."""
         existing = self.case.model.plants[plant].existing.get(unit, 0)
-        return 1 * self.units[plant, unit] + existing
+        count = 1 * self.units[plant, unit] + existing
+        if (plant, unit) in self.retired:
+            count = count - 1 * self.retired[plant, unit]
+        return count
 
     def instance_count(self, offer: str) -> LpAffineExpression:
         """Reserved instances of an offer after purchases."""
@@ -131,6 +162,12 @@ class Programme:
         clusters = [self.case.model.clusters[name] for name in self.case.clusters_in(region)]
         held = any(cluster.existing_gpus for cluster in clusters)
         return LpAffineExpression.from_constant(float(held))
+
+    def when(self, ways: When) -> Chance:
+        """Whether the platform reacts in one of some ways: 0, 1 or an expression of measures."""
+        if isinstance(ways, bool):
+            return float(ways)
+        return lpSum(self.reacting[number] for number in sorted(ways))
 
     def cluster_load(self, stage: str, cluster: str) -> LpAffineExpression:
         """Requests per second served by a cluster in a stage."""
@@ -148,10 +185,12 @@ def label(*parts: str) -> str:
 
 def build(case: Case) -> Programme:
     """Build the programme of a case: purchases, normal operation, every stage, the objective."""
-    from planner.optimization import objective, purchases, recourse
+    from planner.optimization import measures, objective, purchases, recourse
 
     programme = Programme(case)
     purchases.add_variables(programme)
+    measures.add_variables(programme)
+    measures.one_way_of_reacting(programme)
     purchases.open_regions(programme)
     purchases.regions_in_use(programme)
     purchases.design_heat(programme)
@@ -162,6 +201,7 @@ def build(case: Case) -> Programme:
     purchases.capital_budget(programme)
 
     recourse.add_variables(programme)
+    recourse.tiers_up(programme)
     recourse.demand_balance(programme)
     recourse.cluster_capacity(programme)
     recourse.spare_block(programme)

@@ -20,8 +20,13 @@ from types import MappingProxyType
 
 from pulp import LpAffineExpression, lpSum
 
-from planner.infrastructure.fleet import cooling_power_mw_per_mw
+from planner.infrastructure.fleet import (
+    cooling_power_mw_per_mw,
+    retirable_blocks,
+    retirable_units,
+)
 from planner.laws.heat import heat_at_utilisation_mw, threshold_capacity_mw
+from planner.optimization import measures
 from planner.optimization.programme import Programme, Row
 
 
@@ -33,7 +38,9 @@ def add_variables(programme: Programme) -> None:
         for unit in programme.case.units(plant):
             barred = {plant, unit} & set(forbidden.cooling) or unit not in entry.options
             most = 0 if barred else entry.max_added
-            low, high = _bounds(fixed.cooling.get(plant, {}).get(unit), most)
+            settled = fixed.cooling.get(plant, {}).get(unit)
+            low, high = _bounds(settled, most)
+            _add_retired_units(programme, plant, unit, settled)
             programme.units[plant, unit] = programme.variable(
                 "units", plant, unit, low=low, high=high, integer=True
             )
@@ -41,7 +48,9 @@ def add_variables(programme: Programme) -> None:
         blocks = (one.max_gpus - one.existing_gpus) // one.block_gpus
         most = 0 if cluster in forbidden.gpus else blocks
         wanted = fixed.gpus.get(cluster)
-        low, high = _bounds(None if wanted is None else -(-wanted // one.block_gpus), most)
+        settled = None if wanted is None else -(-wanted // one.block_gpus)
+        low, high = _bounds(settled, most)
+        _add_retired_blocks(programme, cluster, settled)
         programme.blocks[cluster] = programme.variable(
             "blocks", cluster, low=low, high=high, integer=True
         )
@@ -54,11 +63,35 @@ def add_variables(programme: Programme) -> None:
         )
     for region, place in model.regions.items():
         if place.candidate:
-            programme.opened[region] = programme.variable("opened", region, high=1, integer=True)
+            settled_open = fixed.regions.get(region)
+            low, high = _bounds(None if settled_open is None else int(settled_open), 1)
+            programme.opened[region] = programme.variable(
+                "opened", region, low=low, high=high, integer=True
+            )
 
 
 def _bounds(fixed: int | None, high: float) -> tuple[float, float]:
-    return (0.0, float(high)) if fixed is None else (float(fixed), float(fixed))
+    if fixed is None:
+        return 0.0, float(high)
+    return max(0.0, float(fixed)), max(0.0, float(fixed))
+
+
+def _add_retired_units(programme: Programme, plant: str, unit: str, settled: int | None) -> None:
+    most = retirable_units(programme.case.model, plant, unit)
+    low, high = _bounds(None if settled is None else -settled, most)
+    if high:
+        programme.retired[plant, unit] = programme.variable(
+            "retired", plant, unit, low=low, high=high, integer=True
+        )
+
+
+def _add_retired_blocks(programme: Programme, cluster: str, settled: int | None) -> None:
+    most = retirable_blocks(programme.case.model, cluster)
+    low, high = _bounds(None if settled is None else -settled, most)
+    if high:
+        programme.retired_blocks[cluster] = programme.variable(
+            "retired_blocks", cluster, low=low, high=high, integer=True
+        )
 
 
 def open_regions(programme: Programme) -> None:
@@ -82,26 +115,34 @@ def open_regions(programme: Programme) -> None:
 
 
 def regions_in_use(programme: Programme) -> None:
-    """Whether a region that is no candidate and has no GPUs yet gets some, where a policy asks.
+    """Whether a region that is no candidate and may be empty holds GPUs, where a policy asks.
 
-    ``b[c] ≤ B[c]·u[r]``, ``u[r] ≤ Σ_c b[c]``
+    ``G[c] ≤ most[c]·u[r]``, ``u[r] ≤ Σ_c G[c]``
     """
     case, policies = programme.case, programme.case.model.policies
     if not (policies.least_regions or policies.spare_block_per_region):
         return
     for region, place in case.model.regions.items():
         clusters = case.clusters_in(region)
-        empty = not any(case.model.clusters[c].existing_gpus for c in clusters)
+        empty = not any(_least_gpus(programme, cluster) for cluster in clusters)
         if place.candidate or not clusters or not empty:
             continue
         used = programme.variable("holds_gpus", region, high=1, integer=True)
         programme.holding[region] = used
         for cluster in clusters:
-            most = programme.blocks[cluster].upBound or 0.0
-            row = programme.blocks[cluster] <= most * used
+            entry = case.model.clusters[cluster]
+            most = entry.block_gpus * (programme.blocks[cluster].upBound or 0.0)
+            row = programme.gpus(cluster) <= (entry.existing_gpus + most) * used
             programme.define(row, "holds_gpus", region, cluster)
-        blocks = lpSum(programme.blocks[c] for c in clusters)
-        programme.define(used <= blocks, "holds_gpus", region)
+        held = lpSum(programme.gpus(cluster) for cluster in clusters)
+        programme.define(used <= held, "holds_gpus", region)
+
+
+def _least_gpus(programme: Programme, cluster: str) -> float:
+    entry = programme.case.model.clusters[cluster]
+    retired = programme.retired_blocks.get(cluster)
+    gone = 0.0 if retired is None else entry.block_gpus * (retired.upBound or 0.0)
+    return entry.existing_gpus - gone
 
 
 def surviving_capacity(
@@ -185,7 +226,11 @@ def _thresholds(
 def _count_bounds(programme: Programme, plant: str, unit: str, gone: int) -> tuple[float, float]:
     existing = programme.case.model.plants[plant].existing.get(unit, 0) - gone
     variable = programme.units[plant, unit]
-    return existing + (variable.lowBound or 0.0), existing + (variable.upBound or 0.0)
+    least, most = existing + (variable.lowBound or 0.0), existing + (variable.upBound or 0.0)
+    retired = programme.retired.get((plant, unit))
+    if retired is None:
+        return least, most
+    return least - (retired.upBound or 0.0), most - (retired.lowBound or 0.0)
 
 
 def _line(
@@ -272,7 +317,12 @@ def power_limit(programme: Programme) -> None:
         limit = min(place.power_limit_mw, case.normal.power_mw.get(region, place.power_limit_mw))
         row = Row("power_limit", region, "", "limit", "MW", limit)
         factor = 1 + cooling_power_mw_per_mw(case.model, region, ("primary",))
-        programme.require(factor * heat <= limit, row, region)
+        if not measures.feeds_to_buy(case.model, region):
+            programme.require(factor * heat <= limit, row, region)
+            continue
+        programme.require(factor * heat <= place.power_limit_mw, row, region)
+        feeds = measures.feed_power(programme, region)
+        programme.require(factor * heat <= feeds, row, region, "feeds")
 
 
 def surviving_capacity_share(programme: Programme) -> None:
@@ -310,7 +360,7 @@ def capital_budget(programme: Programme) -> None:
 
 
 def capital_usd(programme: Programme) -> LpAffineExpression:
-    """Capital of all purchases."""
+    """Capital of all purchases, less what is earned by what is retired."""
     model = programme.case.model
     terms = [
         model.cooling_units[unit].capital_usd * count
@@ -319,5 +369,11 @@ def capital_usd(programme: Programme) -> LpAffineExpression:
     for cluster, blocks in programme.blocks.items():
         gpu, size = programme.case.gpu(cluster), model.clusters[cluster].block_gpus
         terms.append((gpu.capital_usd + gpu.facility_usd) * size * blocks)
+    for (_, unit), count in programme.retired.items():
+        terms.append(-model.cooling_units[unit].salvage_usd * count)
+    for cluster, blocks in programme.retired_blocks.items():
+        size = model.clusters[cluster].block_gpus
+        terms.append(-programme.case.gpu(cluster).salvage_usd * size * blocks)
     terms += [model.regions[region].fixed_usd * one for region, one in programme.opened.items()]
+    terms += [model.measures[name].capital_usd * one for name, one in programme.measures.items()]
     return lpSum(terms)

@@ -5,25 +5,30 @@ from __future__ import annotations
 import math
 import re
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pulp
-from pulp import LpProblem, LpSolveStats
+from pulp import LpProblem, LpSolveStats, LpVariable
 from pulp.constants import LpSolveStatus
 
 from planner.errors import InputError, SolverError
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.programme import Programme
+from planner.optimization.risk import settle
+from planner.optimization.solvers import Cbc, Highs
 
 #: Short names beside those that PuLP knows.
 SOLVERS = {"highs": "HiGHS", "cbc": "COIN_CMD"}
 INTEGRALITY = 1e-5
 #: CBC prints its bound with six digits.
 PRINTED_DIGITS = 5e-6
+#: What CBC prints when it was stopped.
+ENDED_EARLY = re.compile("on time|ctrl-c")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class SolverSettings:
         Wall time for one solve; None for no limit.
     threads
         Threads of the solver; None for its own choice.
+    stop
+        Once it is set, HiGHS and CBC end with what they have; None for never.
 
     Raises
     ------
@@ -51,6 +58,12 @@ class SolverSettings:
     gap: float = 1e-4
     time_limit_seconds: float | None = None
     threads: int | None = None
+    stop: threading.Event | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether solvers are told to stop."""
+        return self.stop is not None and self.stop.is_set()
 
     def __post_init__(self) -> None:
         if not 0 <= self.gap < 1:
@@ -82,6 +95,9 @@ class Solution:
         Time in the solver.
     rows, columns
         Size of the programme.
+    start_used
+        Whether the earlier plan that was given is a plan here too and the search began with it;
+        None without one.
     """
 
     status: Status
@@ -92,6 +108,7 @@ class Solution:
     seconds: float
     rows: int
     columns: int
+    start_used: bool | None = None
 
     @property
     def gap(self) -> float:
@@ -101,8 +118,10 @@ class Solution:
         return abs(self.objective - self.bound) / max(abs(self.objective), 1e-9)
 
 
-def make_solver(settings: SolverSettings, log: Path | None = None) -> Any:
-    """Make the PuLP solver of some settings.
+def make_solver(
+    settings: SolverSettings, log: Path | None = None, start: Mapping[str, float] | None = None
+) -> Any:
+    """Make the PuLP solver of some settings, to start from a known solution.
 
     Raises
     ------
@@ -123,17 +142,17 @@ def make_solver(settings: SolverSettings, log: Path | None = None) -> Any:
         options["timeLimit"] = settings.time_limit_seconds
     if settings.threads is not None:
         options["threads"] = settings.threads
+    options |= {"logPath": str(log)} if log and known == "COIN_CMD" else {}
     if known == "HiGHS":
-        options |= {"random_seed": 1}
-    elif known == "COIN_CMD":
+        return Highs(settings.stop, start, random_seed=1, **options)
+    if known == "COIN_CMD":
         # Its preprocessing returned plans beyond their bounds at a wrong cost, called optimal.
-        options |= {"randomSeed": 1, "options": ["preprocess off"]}
-        options |= {"logPath": str(log)} if log else {}
+        return Cbc(settings.stop, start, randomSeed=1, options=["preprocess off"], **options)
     return pulp.getSolver(known, **options)
 
 
-def solve(programme: Programme, settings: SolverSettings) -> Solution:
-    """Solve a programme.
+def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = None) -> Solution:
+    """Solve a programme, from the purchases of an earlier plan if there is one.
 
     Raises
     ------
@@ -141,11 +160,17 @@ def solve(programme: Programme, settings: SolverSettings) -> Solution:
         If the solver fails, or ends with neither a solution nor a proof that there is none.
     """
     started = time.perf_counter()
-    stats, bound = run_solver(programme.problem, settings)
+    first = completed(programme, start, settings) if start else None
+    if first is None:
+        stats, bound = run_solver(programme.problem, settings)
+    else:
+        rest = _less_time(settings, time.perf_counter() - started)
+        stats, bound = run_solver(programme.problem, rest, first)
     seconds = time.perf_counter() - started
     status = _status(stats)
     limit = settings.time_limit_seconds
-    if status == "infeasible" and limit is not None and seconds >= limit:
+    early = settings.stopped or (limit is not None and seconds >= limit)
+    if status == "infeasible" and early:
         # CBC calls a programme infeasible when its time ends in preprocessing.
         reason = f"{stats.solver} ran out of time without a plan or a proof"
         raise SolverError(f"{reason}; allow more time with --time-limit")
@@ -154,16 +179,62 @@ def solve(programme: Programme, settings: SolverSettings) -> Solution:
     if status == "infeasible":
         fleet = Fleet.existing(model)
         return Solution(status, float("inf"), float("inf"), {}, fleet, seconds, *size)
+    settle(programme)
     values = _values(programme.problem)
+    _cancel(programme, values)
     objective = programme.problem.objective
     cost = float(objective.value() or 0.0) if objective is not None else 0.0
     if bound is None:
         bound = cost if not stats.is_mip else _bound_from_gap(cost, stats, settings)
+    if math.isinf(bound):
+        bound = _least_objective(programme.problem)
     fleet = fleet_of(programme, values)
-    return Solution(status, cost, min(bound, cost), values, fleet, seconds, *size)
+    used = None if start is None else first is not None
+    return Solution(status, cost, min(bound, cost), values, fleet, seconds, *size, used)
 
 
-def run_solver(problem: LpProblem, settings: SolverSettings) -> tuple[LpSolveStats, float | None]:
+def _cancel(programme: Programme, values: dict[str, float]) -> None:
+    """Let nothing be bought and retired at once: leaving out both never costs more."""
+    pairs = [(programme.units[key], gone) for key, gone in programme.retired.items()]
+    pairs += [(programme.blocks[key], gone) for key, gone in programme.retired_blocks.items()]
+    for bought, gone in pairs:
+        both = min(values[bought.name], values[gone.name])
+        for variable in (bought, gone):
+            values[variable.name] -= both
+            variable.varValue = values[variable.name]
+
+
+def _less_time(settings: SolverSettings, seconds: float) -> SolverSettings:
+    if settings.time_limit_seconds is None:
+        return settings
+    return replace(settings, time_limit_seconds=max(0.1, settings.time_limit_seconds - seconds))
+
+
+def completed(
+    programme: Programme, fleet: Fleet, settings: SolverSettings
+) -> dict[str, float] | None:
+    """Values of all variables with the purchases of a fleet; None where they are no plan."""
+    wanted = purchases_for(programme, fleet)
+    bounds = [(variable, variable.lowBound, variable.upBound) for variable, _ in wanted]
+    values = [value for _, value in wanted]
+    within = zip(bounds, values, strict=True)
+    if not all((low or 0.0) <= value <= (high or 0.0) for (_, low, high), value in within):
+        return None
+    try:
+        for variable, value in wanted:
+            variable.lowBound = variable.upBound = value
+        stats, _ = run_solver(programme.problem, settings)
+    finally:
+        for variable, low, high in bounds:
+            variable.lowBound, variable.upBound = low, high
+    if not stats.has_solution or stats.status == LpSolveStatus.Infeasible:
+        return None
+    return _values(programme.problem)
+
+
+def run_solver(
+    problem: LpProblem, settings: SolverSettings, start: Mapping[str, float] | None = None
+) -> tuple[LpSolveStats, float | None]:
     """Run a solver on any problem and return its statistics and its proven bound.
 
     Raises
@@ -173,7 +244,7 @@ def run_solver(problem: LpProblem, settings: SolverSettings) -> tuple[LpSolveSta
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "solver.log"
-        solver = make_solver(settings, log)
+        solver = make_solver(settings, log, start)
         try:
             stats = problem.solve(solver)
         except (pulp.PulpError, pulp.PulpSolverError, OSError) as error:
@@ -196,7 +267,7 @@ def _logged_bound(log: Path) -> float | None:
     if not found:
         return None
     bound = float(found[-1])
-    if re.search(r"^Enumerated nodes:\s+0$", text, re.MULTILINE) and "on time" in text:
+    if re.search(r"^Enumerated nodes:\s+0$", text, re.MULTILINE) and ENDED_EARLY.search(text):
         relaxed = re.findall(r"^Continuous objective value is (\S+)", text, re.MULTILINE)
         bound = float(relaxed[-1]) if relaxed else -math.inf
     return bound - PRINTED_DIGITS * abs(bound)
@@ -221,9 +292,23 @@ def _bound_from_gap(cost: float, stats: LpSolveStats, settings: SolverSettings) 
     if gap is None and stats.status == LpSolveStatus.Optimal:
         # CBC prints no bound where its preprocessing solves it all.
         gap = settings.gap
-    if gap is None:
-        raise SolverError(f"{stats.solver} reports neither bound nor gap; the plan is unproven")
-    return cost - abs(cost) * gap
+    if gap is not None:
+        return cost - abs(cost) * gap
+    if stats.solver in (Highs.name, Cbc.name):
+        # Stopped before the first relaxation was solved.
+        return -math.inf
+    raise SolverError(f"{stats.solver} reports neither bound nor gap; the plan is unproven")
+
+
+def _least_objective(problem: LpProblem) -> float:
+    """Least value of the objective within the bounds of the variables alone."""
+    if problem.objective is None:
+        return 0.0
+    total = problem.objective.constant
+    for variable, coefficient in problem.objective.items():
+        if coefficient:
+            total += coefficient * (variable.lowBound if coefficient > 0 else variable.upBound)
+    return total
 
 
 def _values(problem: LpProblem) -> dict[str, float]:
@@ -246,13 +331,49 @@ def fleet_of(programme: Programme, values: Mapping[str, float]) -> Fleet:
     def count(name: str) -> int:
         return int(values[name])
 
+    def change(bought: LpVariable, gone: LpVariable | None) -> int:
+        return count(bought.name) - (0 if gone is None else count(gone.name))
+
     return Fleet.after(
         model,
-        {key: count(variable.name) for key, variable in programme.units.items()},
         {
-            cluster: count(variable.name) * model.clusters[cluster].block_gpus
+            key: change(variable, programme.retired.get(key))
+            for key, variable in programme.units.items()
+        },
+        {
+            cluster: change(variable, programme.retired_blocks.get(cluster))
+            * model.clusters[cluster].block_gpus
             for cluster, variable in programme.blocks.items()
         },
         {offer: count(variable.name) for offer, variable in programme.instances.items()},
         frozenset(r for r, variable in programme.opened.items() if count(variable.name)),
+        frozenset(m for m, variable in programme.measures.items() if count(variable.name)),
     )
+
+
+def purchases_for(programme: Programme, fleet: Fleet) -> list[tuple[LpVariable, float]]:
+    """Variables of the purchases with the values that lead to a fleet."""
+    model = programme.case.model
+    found: list[tuple[LpVariable, float]] = []
+
+    def changed(bought: LpVariable, gone: LpVariable | None, change: float) -> None:
+        found.append((bought, change if gone is None else max(0.0, change)))
+        if gone is not None:
+            found.append((gone, max(0.0, -change)))
+
+    for (plant, unit), variable in programme.units.items():
+        change = fleet.units[plant][unit] - model.plants[plant].existing.get(unit, 0)
+        changed(variable, programme.retired.get((plant, unit)), float(change))
+    for cluster, variable in programme.blocks.items():
+        entry = model.clusters[cluster]
+        change = fleet.gpus[cluster] - entry.existing_gpus
+        gone = programme.retired_blocks.get(cluster)
+        changed(variable, gone, change / entry.block_gpus)
+    for offer, variable in programme.instances.items():
+        change = fleet.instances[offer] - model.offers[offer].existing_instances
+        found.append((variable, float(change)))
+    for region, variable in programme.opened.items():
+        found.append((variable, float(region in fleet.opened)))
+    for name, variable in programme.measures.items():
+        found.append((variable, float(name in fleet.measures)))
+    return found

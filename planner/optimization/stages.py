@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units
-from planner.scenarios.course import Condition, Course, Interval
+from planner.infrastructure.measures import feed_hit
+from planner.scenarios.course import Condition, Course, Interval, Outage
 from planner.scenarios.demand import largest_demand
 from planner.scenarios.standard import ALL, Floor, floors, floors_at
 
@@ -39,6 +40,29 @@ class Margin:
 
 NO_MARGIN = Margin()
 
+#: Ways of reacting (numbers of combinations of measures) with which something is so; True: with
+#: all, False: with none.
+When = bool | frozenset[int]
+
+
+@dataclass(frozen=True)
+class Reacting:
+    """How a scenario is reacted to with some measures bought.
+
+    Parameters
+    ----------
+    number
+        Position among the combinations of measures that change the reaction.
+    model
+        Model in which the standby units that these measures start do so by themselves.
+    course
+        The scenario with the times of reaction that these measures bring down.
+    """
+
+    number: int
+    model: Model
+    course: Course
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -66,6 +90,21 @@ class Stage:
         Unit types that carry load by plant: running or started, and not restarting.
     reacted
         Whether operators have acted: GPUs may be switched off to fit the cooling.
+    at_best
+        What is up with all measures bought; ``condition`` is with none.
+    outage
+        What has failed.
+    floors_if_up
+        Floors that hold only if no cluster is down, before load balancers have acted.
+    standing
+        Unit types that carry load by plant but for those restarting.
+    variants
+        The stage under other ways of reacting than the first, and the numbers of these.
+
+    Notes
+    -----
+    The other fields describe the stage with no measure bought, but tiers that a measure keeps up
+    have their demand.
     """
 
     course: Course
@@ -79,6 +118,20 @@ class Stage:
     offers: tuple[str, ...]
     started: Mapping[str, frozenset[str]]
     reacted: bool
+    at_best: Condition
+    outage: Outage
+    floors_if_up: Mapping[str, float]
+    standing: Mapping[str, frozenset[str]]
+    variants: tuple[tuple[frozenset[int], Stage], ...] = ()
+
+    def when(self, test: Callable[[Stage], bool]) -> When:
+        """Ways of reacting with which the stage passes a test."""
+        if not self.variants:
+            return test(self)
+        passed = [numbers for numbers, stage in self.variants if test(stage)]
+        if len(passed) in (0, len(self.variants)):
+            return bool(passed)
+        return frozenset().union(*passed)
 
     @property
     def scenario(self) -> str:
@@ -95,55 +148,113 @@ class Stage:
         """Length."""
         return (self.end_minute - self.start_minute) / 60
 
-    def named_losses(self, plant: str) -> dict[str, int]:
+    def named_losses(self, plant: str, units: frozenset[str] | None = None) -> dict[str, int]:
         """Units of a plant that are lost by name, by unit type, among those that carry load."""
+        carrying = self.started[plant] if units is None else units
         return {
             unit: count
             for (hit, unit), count in self.condition.lost_units.items()
-            if hit == plant and unit in self.started[plant]
+            if hit == plant and unit in carrying
         }
 
 
-def cut_stages(model: Model, course: Course, margin: Margin) -> tuple[Stage, ...]:
+def cut_stages(
+    model: Model, course: Course, margin: Margin, ways: tuple[Reacting, ...] = ()
+) -> tuple[Stage, ...]:
     """Cut a scenario into stages at lead times, start-up times, deadlines and repairs.
 
     Neighbouring slices in which nothing differs are one stage. Minutes before load balancers have
     acted on the failure carry no floors: no purchase changes them.
+
+    Parameters
+    ----------
+    ways
+        Ways of reacting; none means the one of the model.
+    """
+    ways = ways or (Reacting(0, model, course),)
+    rules = floors(model, course.scenario.severity)
+    slices: list[_Slice] = []
+    for interval in course.intervals:
+        found = [_cuts(way.model, way.course, interval, rules, margin) for way in ways]
+        for start, end in pairwise(sorted(set().union(*found))):
+            pieces = tuple(
+                _piece(way.model, way.course, interval, (start, end), rules, margin)
+                for way in ways
+            )
+            one = _Slice(start, end, interval, pieces)
+            if slices and slices[-1].same_as(one):
+                one = replace(one, start=slices.pop().start)
+            slices.append(one)
+    return tuple(_stage(ways, i, one, margin) for i, one in enumerate(slices))
+
+
+def cut_like(
+    model: Model, course: Course, margin: Margin, stages: tuple[Stage, ...], normal: Condition
+) -> tuple[Stage, ...]:
+    """Stages of a scenario at the cuts of given ones, whatever else would be cut or merged.
+
+    Where the scenario is over before the given stages are, the rest is normal operation.
+
+    Raises
+    ------
+    ValueError
+        If something changes within one of them.
     """
     rules = floors(model, course.scenario.severity)
-    pieces: list[_Piece] = []
-    for interval in course.intervals:
-        cuts = sorted(_cuts(model, course, interval, rules, margin))
-        for start, end in pairwise(cuts):
-            piece = _piece(model, course, interval.condition, (start, end), rules, margin)
-            if pieces and pieces[-1].same_as(piece):
-                piece = pieces.pop().until(end)
-            pieces.append(piece)
-    return tuple(_stage(model, course, i, piece, margin) for i, piece in enumerate(pieces))
+    way = (Reacting(0, model, course),)
+    result = []
+    for stage in stages:
+        inside = [
+            one
+            for one in course.intervals
+            if one.start_minute < stage.end_minute and stage.start_minute < one.end_minute
+        ]
+        if stage.end_minute > course.end_minute:
+            rest = Interval(course.end_minute, stage.end_minute, normal, normal, Outage())
+            inside.append(rest)
+        states = [_state(one.condition) for one in inside]
+        if any(state != states[0] for state in states):
+            raise ValueError(f"{stage.label} is cut too coarsely.")
+        span = (stage.start_minute, stage.end_minute)
+        piece = _piece(model, course, inside[0], span, rules, margin)
+        one = _Slice(*span, inside[0], (piece,))
+        result.append(_stage(way, stage.index, one, margin))
+    return tuple(result)
 
 
 @dataclass(frozen=True)
 class _Piece:
-    start: float
-    end: float
-    condition: Condition
+    """What one way of reacting makes of a slice."""
+
     floors: dict[str, float]
+    floors_if_up: dict[str, float]
     offers: tuple[str, ...]
     started: dict[str, frozenset[str]]
+    standing: dict[str, frozenset[str]]
     reacted: bool
 
-    def same_as(self, other: _Piece) -> bool:
+
+@dataclass(frozen=True)
+class _Slice:
+    """A slice of time with what each way of reacting makes of it."""
+
+    start: float
+    end: float
+    interval: Interval
+    pieces: tuple[_Piece, ...]
+
+    def same_as(self, other: _Slice) -> bool:
         return self._content() == other._content()
 
     def _content(self) -> tuple[object, ...]:
-        # Services matter to the programme only through the tiers and plants that need them.
-        condition = replace(self.condition, services_down=frozenset(), replicas_down={})
-        return condition, self.floors, self.offers, self.started, self.reacted
+        interval = self.interval
+        worst, best = (_state(one) for one in (interval.condition, interval.at_best))
+        return worst, best, None if worst == best else interval.outage, self.pieces
 
-    def until(self, end: float) -> _Piece:
-        return _Piece(
-            self.start, end, self.condition, self.floors, self.offers, self.started, self.reacted
-        )
+
+def _state(condition: Condition) -> Condition:
+    """A condition without what matters to the programme only through tiers and plants."""
+    return replace(condition, services_down=frozenset(), replicas_down={})
 
 
 def _cuts(
@@ -189,70 +300,123 @@ def start_minute(
 def _piece(
     model: Model,
     course: Course,
-    condition: Condition,
+    interval: Interval,
     span: tuple[float, float],
     rules: tuple[Floor, ...],
     margin: Margin,
 ) -> _Piece:
-    start, end = span
+    start, condition = span[0], interval.condition
     settled = start >= reroute_minute(course) or not condition.clusters_down
+    if_up = not settled and not interval.at_best.clusters_down
     arrived = tuple(
         offer
         for offer in model.offers
         if arrival_minute(model, course, offer, margin) <= start
         and offer not in condition.offers_down
     )
-    started = {
+    standing = {
         plant: frozenset(
             unit
             for unit in plant_units(model, plant)
             if start_minute(model, course, plant, unit, start, margin) <= start
-            and (plant, unit) not in condition.restarting
+            and (plant, unit) not in interval.at_best.restarting
         )
         for plant in model.plants
     }
-    floors_now = floors_at(rules, start) if settled else {}
-    reacted = start >= course.reaction_minute
-    return _Piece(start, end, condition, floors_now, arrived, started, reacted)
-
-
-def _stage(model: Model, course: Course, index: int, piece: _Piece, margin: Margin) -> Stage:
-    largest = largest_demand(model, course.start_hour, piece.start, piece.end)
-    demand: dict[tuple[str, str], float] = {}
-    down: dict[tuple[str, str], float] = {}
-    for zone, peak in zip(model.zones, largest.tolist(), strict=True):
-        factor = piece.condition.demand_factor.get(zone, 1.0)
-        for tier, entry in model.tiers.items():
-            rps = peak * factor * entry.share
-            lost = tier in piece.condition.tiers_down
-            demand[zone, tier] = 0.0 if lost else rps * (1 + margin.demand)
-            if lost and rps:
-                down[zone, tier] = rps
-    return Stage(
-        course=course,
-        index=index,
-        start_minute=piece.start,
-        end_minute=piece.end,
-        condition=piece.condition,
-        demand_rps=demand,
-        down_rps=down,
-        floors=piece.floors,
-        offers=piece.offers,
-        started=piece.started,
-        reacted=piece.reacted,
+    started = {
+        plant: frozenset(one for one in units if (plant, one) not in condition.restarting)
+        for plant, units in standing.items()
+    }
+    now = floors_at(rules, start)
+    return _Piece(
+        floors=now if settled else {},
+        floors_if_up=now if if_up else {},
+        offers=arrived,
+        started=started,
+        standing=standing,
+        reacted=start >= course.reaction_minute,
     )
 
 
-def cannot_bind(model: Model, course: Course, normal: Condition, margin: Margin) -> bool:
+def _stage(ways: tuple[Reacting, ...], index: int, one: _Slice, margin: Margin) -> Stage:
+    """The stage under the first way of reacting, with the others as variants where they differ."""
+    by_piece: list[tuple[_Piece, list[int]]] = []
+    for way, piece in zip(ways, one.pieces, strict=True):
+        known = [numbers for other, numbers in by_piece if other == piece]
+        if known:
+            known[0].append(way.number)
+        else:
+            by_piece.append((piece, [way.number]))
+    first = ways[0]
+    demand, down = _demand(first, one, margin)
+    stages = [
+        Stage(
+            course=first.course,
+            index=index,
+            start_minute=one.start,
+            end_minute=one.end,
+            condition=one.interval.condition,
+            at_best=one.interval.at_best,
+            outage=one.interval.outage,
+            demand_rps=demand,
+            down_rps=down,
+            floors=piece.floors,
+            floors_if_up=piece.floors_if_up,
+            offers=piece.offers,
+            started=piece.started,
+            standing=piece.standing,
+            reacted=piece.reacted,
+        )
+        for piece, _ in by_piece
+    ]
+    if len(stages) == 1:
+        return stages[0]
+    numbered = [frozenset(numbers) for _, numbers in by_piece]
+    return replace(stages[0], variants=tuple(zip(numbered, stages, strict=True)))
+
+
+def _demand(
+    way: Reacting, one: _Slice, margin: Margin
+) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
+    """Demand by (zone, tier): that can be served, and that of tiers that are down in any case."""
+    model, interval = way.model, one.interval
+    largest = largest_demand(model, way.course.start_hour, one.start, one.end)
+    demand: dict[tuple[str, str], float] = {}
+    down: dict[tuple[str, str], float] = {}
+    for zone, peak in zip(model.zones, largest.tolist(), strict=True):
+        factor = interval.condition.demand_factor.get(zone, 1.0)
+        for tier, entry in model.tiers.items():
+            rps = peak * factor * entry.share
+            lost = tier in interval.at_best.tiers_down
+            demand[zone, tier] = 0.0 if lost else rps * (1 + margin.demand)
+            if lost and rps:
+                down[zone, tier] = rps
+    return demand, down
+
+
+def cannot_bind(
+    model: Model, course: Course, normal: Condition, margin: Margin, best: Condition | None = None
+) -> bool:
     """Whether the rest of the programme already implies every requirement of a scenario.
 
     True where nothing differs from normal operation but offers, and where the only thing lost is at
     most ``redundancy`` largest units of primary plants at design ambient: normal operation serves
-    all demand at the peak of the week, and the N+k constraint carries the full design heat.
+    all demand at the peak of the week, and the N+k constraint carries the full design heat. Both
+    have to hold with no measure bought and with all of them.
+
+    Parameters
+    ----------
+    normal, best
+        Normal operation with no measure bought, and with all.
     """
-    if margin != NO_MARGIN:
+    optional = {feed for measure in model.measures.values() for feed in measure.feeds}
+    hit = {feed_hit(event) for event in course.scenario.events}
+    if margin != NO_MARGIN or hit & optional:
         return False
-    return all(_implied(model, one.condition, normal) for one in course.intervals)
+    return all(
+        _implied(model, one.condition, normal) and _implied(model, one.at_best, best or normal)
+        for one in course.intervals
+    )
 
 
 def _implied(model: Model, condition: Condition, normal: Condition) -> bool:
@@ -292,4 +456,15 @@ def _implied(model: Model, condition: Condition, normal: Condition) -> bool:
     )
 
 
-__all__ = ["ALL", "NO_MARGIN", "Margin", "Stage", "arrival_minute", "cannot_bind", "cut_stages"]
+__all__ = [
+    "ALL",
+    "NO_MARGIN",
+    "Margin",
+    "Reacting",
+    "Stage",
+    "When",
+    "arrival_minute",
+    "cannot_bind",
+    "cut_like",
+    "cut_stages",
+]

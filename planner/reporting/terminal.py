@@ -20,8 +20,12 @@ from planner.infrastructure.loading import LoadedModel
 from planner.laws.traffic import IMPACTS
 from planner.plan import CoolingLine, Plan, ScenarioLine, scenario_line
 from planner.scenarios.generators import all_scenarios
+from planner.scenarios.standard import emergency_budget_usd
 from planner.simulation.verdict import Verdict
 from planner.verification import Outcome
+
+#: Changes of the model longer than this are named without their value.
+LONGEST_OVERRIDE = 60
 
 
 def new_console() -> Console:
@@ -78,21 +82,25 @@ def show_plan(plan: Plan, model: Model, outcome: Outcome, as_json: bool) -> None
 
 
 def _override_note(plan: Plan) -> str:
-    return f"with {escape(', '.join(plan.model.overrides))}" if plan.model.overrides else ""
+    shown = [
+        one if len(one) <= LONGEST_OVERRIDE else f"{one.partition('=')[0]}=…"
+        for one in plan.model.overrides
+    ]
+    return f"with {escape(', '.join(shown))}" if shown else ""
 
 
 def _cooling_table(lines: Iterable[CoolingLine]) -> Table:
     table = new_table("Cooling", "plant", "unit", "has", "buy", "MW", "N+k", "firm", "heat", left=2)
     last = ""
     for line in lines:
-        if not line.total:
+        if not line.total and not line.retired:
             continue
         first, last = line.plant != last, line.plant
         table.add_row(
             escape(line.plant) if first else "",
             escape(line.unit),
             f"{line.existing}" if line.existing else "",
-            f"+{line.added}" if line.added else "",
+            _bought(line.added, line.retired),
             f"{line.derated_mw_each:.2f}",
             f"N+{line.redundancy}" if first else "",
             f"{line.firm_mw:.1f}" if first else "",
@@ -108,18 +116,25 @@ def _cooling_table(lines: Iterable[CoolingLine]) -> Table:
 def _gpu_table(plan: Plan) -> Table:
     table = new_table("GPUs", "cluster", "region", "has", "buy", "total", left=2)
     for line in plan.gpus:
-        if line.total:
+        if line.total or line.retired:
             table.add_row(
                 escape(line.cluster),
                 escape(line.region),
                 f"{line.existing:,}",
-                f"+{line.added:,}" if line.added else "",
+                _bought(line.added, line.retired),
                 f"{line.total:,}",
             )
     table.add_section()
-    total, added = sum(line.total for line in plan.gpus), sum(line.added for line in plan.gpus)
-    table.add_row("all", "", f"{total - added:,}", f"+{added:,}" if added else "", f"{total:,}")
+    total, has = sum(line.total for line in plan.gpus), sum(line.existing for line in plan.gpus)
+    change = _bought(max(0, total - has), max(0, has - total))
+    table.add_row("all", "", f"{has:,}", change, f"{total:,}")
     return table
+
+
+def _bought(added: int, retired: int) -> str:
+    if retired:
+        return f"-{retired:,}"
+    return f"+{added:,}" if added else ""
 
 
 def _emergency_table(plan: Plan) -> Table:
@@ -145,27 +160,60 @@ def _cost_table(plan: Plan, model: Model) -> Table:
         sums = totals.setdefault(item.category, [0.0, 0.0])
         sums[0] += item.capital_usd
         sums[1] += item.usd_per_year
-    names = {"recourse": "recourse (expected)", "emergency": "emergency retainers"}
+    names = {
+        "recourse": "recourse (expected)",
+        "emergency": "emergency retainers",
+        "risk": "risk premium",
+    }
     for category, (capital, yearly) in totals.items():
         shown = _millions(capital) if capital else ""
         table.add_row(names.get(category, category), shown, _millions(yearly))
     table.add_section()
     table.add_row("all", _millions(plan.cost.capital_usd), _millions(plan.cost.usd_per_year))
-    budget = model.finance.emergency_budget_usd
-    table.caption = f"Emergency budget {_millions(budget)} M USD for one incident."
+    budget = _millions(model.finance.emergency_budget_usd)
+    others = "" if _one_budget(model) else " that has none of its own"
+    table.caption = f"Emergency budget {budget} M USD for one incident{others}."
     table.caption_justify = "left"
     return table
+
+
+def _one_budget(model: Model) -> bool:
+    """Whether the general emergency budget holds for every scenario."""
+    general = model.finance.emergency_budget_usd
+    return all(emergency_budget_usd(model, one) == general for one in all_scenarios(model))
+
+
+def _show_risk(console: Console, plan: Plan) -> None:
+    risk = plan.risk
+    if risk is None or risk.kind == "expected" or not risk.once_usd:
+        return
+    worst = max(risk.once_usd, key=lambda name: risk.once_usd[name])
+    console.print(
+        f"Failures cost {risk.expected_usd_per_year / 1e6:,.2f} M USD in an average year, "
+        f"{risk.cvar_usd_per_year / 1e6:,.2f} in the costliest {100 * (1 - risk.alpha):.3g} % of years "
+        f"(CVaR {risk.alpha:g}); {escape(worst)} alone {risk.once_usd[worst] / 1e6:,.2f}. "
+        f"The objective weighs {'CVaR' if risk.kind == 'cvar' else 'the worst'} with {risk.beta:g}."
+    )
 
 
 def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
     rounds = plan.verification.rounds
     survived = sum(line.survives for line in plan.scenarios)
-    proof = "Proven cheapest" if plan.status == "optimal" else "Not proven cheapest"
-    console.print(
-        f"[bold]{proof}[/bold] to {plan.gap:.3%} "
-        f"({plan.objective_usd_per_year / 1e6:,.2f} M USD a year, {escape(plan.solver.name)}, "
-        f"{plan.solver.seconds:.1f} s), audited against every constraint."
-    )
+    _show_risk(console, plan)
+    proof = f"[bold]Proven cheapest[/bold] to {plan.gap:.3%}"
+    if plan.status == "feasible":
+        proof = f"[bold]Best plan found so far[/bold]; none is more than {plan.gap:.3%} cheaper"
+    if plan.method == "rule-of-thumb":
+        millions = f"{plan.objective_usd_per_year / 1e6:,.2f}"
+        console.print(f"[bold]By rule of thumb[/bold], no proof: {millions} M USD a year.")
+        for repair in plan.repairs:
+            console.print(f"  {escape(repair)}")
+    else:
+        console.print(
+            f"{proof} ({plan.objective_usd_per_year / 1e6:,.2f} M USD a year, "
+            f"{escape(plan.solver.name)}, {plan.solver.seconds:.1f} s), "
+            "audited against every constraint."
+        )
     colour = "green" if plan.verification.survives else "red"
     console.print(
         f"[bold {colour}]{survived} of {len(plan.scenarios)} scenarios survived[/] in simulation "
@@ -182,8 +230,9 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
         console.print("[bold red]No plan meets the margins that the simulation asks for:[/]")
         for line in outcome.diagnosis.lines():
             console.print(f"  {escape(line)}")
-    if outcome.timed_out:
-        console.print("The time limit ended the search.")
+    if outcome.stopped:
+        who = "You" if outcome.interrupted else "The time limit"
+        console.print(f"[bold]{who} ended the search[/bold] in round {len(rounds)}.")
 
 
 # --------------------------------------------------------------------------------------- scenarios
@@ -284,32 +333,6 @@ def _show_story(console: Console, verdict: Verdict) -> None:
         worst.setdefault(impact, []).append(tier)
     for impact in (one for one in IMPACTS if one in worst):
         console.print(f"  {impact}: {escape(', '.join(worst[impact]))}")
-
-
-# -------------------------------------------------------------------------------------- infeasible
-
-
-def show_infeasible(outcome: Outcome, as_json: bool) -> None:
-    """Print why there is no plan."""
-    diagnosis = outcome.diagnosis
-    if diagnosis is None:
-        return
-    if as_json:
-        print_json(
-            {
-                "status": "infeasible",
-                "diagnosis": {
-                    "shortfalls": [vars(one) | {"text": str(one)} for one in diagnosis.shortfalls],
-                    "limits": [vars(one) | {"text": str(one)} for one in diagnosis.limits],
-                    "hopeless": [vars(one) | {"text": str(one)} for one in diagnosis.hopeless],
-                },
-            }
-        )
-        return
-    console = new_console()
-    console.print("[bold red]No plan meets every requirement.[/]")
-    for line in diagnosis.lines():
-        console.print(f"  {escape(line)}")
 
 
 # ------------------------------------------------------------------------------------------- check

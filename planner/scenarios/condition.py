@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import networkx as nx
 
-from planner.infrastructure.entities import Model
+from planner.infrastructure.entities import Feed, Model
 from planner.infrastructure.graph import Dependencies, Graph, dependencies, node
 from planner.scenarios.demand import peak_hour
 
@@ -73,6 +73,8 @@ class Site:
         down: it heats up, and only then protects itself.
     depends_without_power
         The same without power.
+    depends_at_best, depends_at_best_without_power
+        The same two with every measure bought.
     places
         Kind and name by node, for a replica the name of its service.
     """
@@ -80,8 +82,10 @@ class Site:
     model: Model
     depends: Dependencies
     depends_without_power: Dependencies
+    depends_at_best: Dependencies
+    depends_at_best_without_power: Dependencies
     places: Mapping[str, tuple[str, str]]
-    _known: dict[frozenset[str], Condition] = field(
+    _known: dict[tuple[frozenset[str], bool], Condition] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -90,17 +94,24 @@ class Site:
         """Hour of the week with the largest demand."""
         return float(peak_hour(self.model))
 
-    def condition(self, failed: frozenset[str]) -> Condition:
-        """Condition with some nodes failed and nothing else out of the ordinary."""
-        if failed not in self._known:
+    def condition(self, failed: frozenset[str], all_measures: bool = False) -> Condition:
+        """Condition with some nodes failed and nothing else out of the ordinary.
+
+        No measure is bought, or all are.
+        """
+        key = failed, all_measures and bool(self.model.measures)
+        if key not in self._known:
             if len(self._known) >= MOST_CONDITIONS:
                 self._known.clear()
-            self._known[failed] = self._work_out(failed)
-        return self._known[failed]
+            self._known[key] = self._work_out(*key)
+        return self._known[key]
 
-    def _work_out(self, failed: frozenset[str]) -> Condition:
-        down = self.depends.down_with(failed)
-        lost = self.depends_without_power.down_with(failed)
+    def _work_out(self, failed: frozenset[str], all_measures: bool) -> Condition:
+        depends, powerless = self.depends, self.depends_without_power
+        if all_measures:
+            depends, powerless = self.depends_at_best, self.depends_at_best_without_power
+        down = depends.down_with(failed)
+        lost = powerless.down_with(failed)
         by_kind: dict[str, list[str]] = {}
         for one in down:
             kind, name = self.places[one]
@@ -136,7 +147,14 @@ def site_of(model: Model, graph: Graph) -> Site:
         one: (str(data["kind"]), str(data.get("service", data["name"])))
         for one, data in graph.nodes(data=True)
     }
-    site = Site(model, dependencies(graph, cools), dependencies(graph, power), places)
+    site = Site(
+        model,
+        dependencies(graph, cools),
+        dependencies(graph, power),
+        dependencies(graph, cools, all_measures=True),
+        dependencies(graph, power, all_measures=True),
+        places,
+    )
     if nx.is_frozen(graph):
         _SITES[graph] = site
     return site
@@ -147,19 +165,20 @@ def normal_condition(model: Model, graph: Graph) -> Condition:
     return site_of(model, graph).condition(frozenset())
 
 
+def feed_mw(feed: Feed, down: frozenset[str]) -> float:
+    """Power that a feed, or the generator or batteries behind it, carry with some nodes down."""
+    if node("feed", feed.name) not in down:
+        return feed.capacity_mw
+    if feed.generator_mw and node("generator", feed.name) not in down:
+        return feed.generator_mw
+    return feed.capacity_mw if feed.ups_minutes and node("ups", feed.name) not in down else 0.0
+
+
 def _power(model: Model, down: frozenset[str]) -> dict[str, float]:
     """Power of each region with feeds: surviving feeds, and generators in place of lost ones."""
     power: dict[str, float] = {}
-    for name, feed in model.feeds.items():
-        if node("feed", name) not in down:
-            carried = feed.capacity_mw
-        elif feed.generator_mw and node("generator", name) not in down:
-            carried = feed.generator_mw
-        elif feed.ups_minutes and node("ups", name) not in down:
-            carried = feed.capacity_mw
-        else:
-            carried = 0.0
-        power[feed.region] = power.get(feed.region, 0.0) + carried
+    for feed in model.feeds.values():
+        power[feed.region] = power.get(feed.region, 0.0) + feed_mw(feed, down)
     return {
         region: min(carried, model.regions[region].power_limit_mw)
         for region, carried in power.items()

@@ -21,16 +21,51 @@ from planner.scenarios.power import (
     node_losses,
     restarts,
     sagging_clusters,
+    sags_at,
 )
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A condition from one minute to another."""
+    """A condition from one minute to another.
+
+    Parameters
+    ----------
+    start_minute, end_minute
+        From and until.
+    condition
+        What is up, with no measure bought.
+    at_best
+        The same with all measures bought.
+    outage
+        What has failed, from which the condition with some measures bought follows.
+    """
 
     start_minute: float
     end_minute: float
     condition: Condition
+    at_best: Condition
+    outage: Outage
+
+
+@dataclass(frozen=True)
+class Outage:
+    """What has failed, before anything that depends on it.
+
+    Parameters
+    ----------
+    failed
+        Nodes that are lost.
+    sags
+        Sources that supplied nothing when a sag came that is not repaired, one set for each sag:
+        clusters that hung on these alone are off.
+    restarts
+        Units that do not run again yet, where they stopped.
+    """
+
+    failed: frozenset[str] = frozenset()
+    sags: frozenset[frozenset[str]] = frozenset()
+    restarts: tuple[Restart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,10 +130,10 @@ def lay_out(model: Model, graph: Graph, scenario: Scenario) -> Course:
     waits = restarts(site, events)
     merged: list[Interval] = []
     for start, end in pairwise(sorted(_cuts(model, events, waits))):
-        condition = _condition(site, events, waits, start)
-        if merged and merged[-1].condition == condition:
-            start = merged.pop().start_minute
-        merged.append(Interval(start, end, condition))
+        interval = _interval(site, events, waits, start, end)
+        if merged and _alike(merged[-1], interval):
+            interval = replace(interval, start_minute=merged.pop().start_minute)
+        merged.append(interval)
     hour = site.peak_hour if scenario.start_hour is None else scenario.start_hour
     return Course(scenario, _operations(model, scenario), hour, tuple(merged))
 
@@ -150,9 +185,36 @@ def _failed(site: Site, events: tuple[Event, ...], minute: float) -> frozenset[s
     return node_losses(site.model, events, minute) | sagging_clusters(site, events, minute)
 
 
+def _interval(
+    site: Site, events: tuple[Event, ...], waits: tuple[Restart, ...], minute: float, end: float
+) -> Interval:
+    outage = Outage(
+        node_losses(site.model, events, minute),
+        sags_at(site, events, minute),
+        tuple(one for one in waits if one.from_minute <= minute < one.to_minute),
+    )
+    condition = _condition(site, events, outage, minute)
+    if not site.model.measures:
+        return Interval(minute, end, condition, condition, outage)
+    best = _condition(site, events, outage, minute, all_measures=True)
+    return Interval(minute, end, condition, best, outage)
+
+
+def _alike(one: Interval, other: Interval) -> bool:
+    """Whether two intervals differ in nothing, whatever measures are bought."""
+    if one.condition != other.condition or one.at_best != other.at_best:
+        return False
+    return one.condition == one.at_best or one.outage == other.outage
+
+
 def _condition(
-    site: Site, events: tuple[Event, ...], waits: tuple[Restart, ...], minute: float
+    site: Site,
+    events: tuple[Event, ...],
+    outage: Outage,
+    minute: float,
+    all_measures: bool = False,
 ) -> Condition:
+    """Condition at a minute; events on the same thing add up, surges multiply."""
     lost_units: dict[tuple[str, str], int] = {}
     lost_largest: dict[str, int] = {}
     rise: dict[str, float] = {}
@@ -170,10 +232,15 @@ def _condition(
         elif event.kind == "surge":
             for zone in event.zones or site.model.zones:
                 factor[zone] = factor.get(zone, 1.0) * event.factor
+    depends = site.depends_at_best if all_measures else site.depends
+    tripped = (hit for dark in outage.sags for hit in depends.without_power(dark))
+    off = frozenset(hit for hit in tripped if site.places[hit][0] == "cluster")
     return replace(
-        site.condition(_failed(site, events, minute)),
+        site.condition(outage.failed | off, all_measures),
         restarting=frozenset(
-            (one.plant, one.unit) for one in waits if one.from_minute <= minute < one.to_minute
+            (one.plant, one.unit)
+            for one in outage.restarts
+            if node("plant", one.plant) in depends.without_power(one.dark)
         ),
         lost_units=lost_units,
         lost_largest=lost_largest,

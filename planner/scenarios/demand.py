@@ -22,13 +22,15 @@ def _shape(values: tuple[float, ...]) -> Floats:
 
 
 def zone_shape(model: Model, zone: str) -> Floats:
-    """Demand of a zone over its peak, 168 hourly values with the largest 1."""
-    name = model.zones[zone].shape
+    """Demand of a zone over its peak by hour of the week in UTC, 168 values with the largest 1."""
+    name, ahead = model.zones[zone].shape, model.zones[zone].utc_offset_hours
     if name in model.shapes:
-        return _shape(tuple(model.shapes[name]))
-    if name == "flat":
-        return np.ones(HOURS_PER_WEEK)
-    return _shape(demand_shape(name))
+        local = _shape(tuple(model.shapes[name]))
+    elif name == "flat":
+        local = np.ones(HOURS_PER_WEEK)
+    else:
+        local = _shape(demand_shape(name))
+    return np.roll(local, -ahead) if ahead else local
 
 
 def weekly_demand(model: Model) -> Floats:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Literal
 
 from planner.errors import InputError, Problem
@@ -17,6 +18,7 @@ from planner.infrastructure.failures import (
     NodeLoss,
     Sag,
     Scenario,
+    Severity,
     Surge,
 )
 from planner.infrastructure.fleet import plant_units
@@ -30,7 +32,14 @@ SAG_HOURS = 1 / 60
 #: From the sag to the restart by hand of cooling that had not restarted by itself, 08:41 to 12:12
 #: (datasets/incidents/azure-australia-east-2023).
 RESTART_FAILURE_HOURS = 3.5
-NodeKind = Literal["plant", "feed", "region", "provider"]
+#: Loss of a whole cluster (fire protection, network, power path of a hall): failures a year and
+#: hours. Estimate, after availability-zone-thermal in datasets/failure_rates.csv.
+CLUSTER_LOSS = (0.01, 24.0)
+#: Loss of a whole service with all its replicas: once in ten years, an estimate, for two hours, the
+#: median of a large provider's published events (aws event_hours_median in the same table).
+SERVICE_LOSS = (0.1, 2.0)
+NodeKind = Literal["plant", "feed", "region", "provider", "cluster", "service"]
+Family = Callable[[Model, FamilyTerms], Iterable[Scenario]]
 
 
 def all_scenarios(model: Model) -> tuple[Scenario, ...]:
@@ -46,6 +55,18 @@ def all_scenarios(model: Model) -> tuple[Scenario, ...]:
     scenarios = [model.scenarios.get(one.name, one) for one in _generated(model)]
     generated = {scenario.name for scenario in scenarios}
     scenarios += [one for name, one in model.scenarios.items() if name not in generated]
+    check_names(model, scenarios)
+    return tuple(scenarios)
+
+
+def check_names(model: Model, scenarios: Iterable[Scenario]) -> None:
+    """Check that no two names are one to a solver.
+
+    Raises
+    ------
+    InputError
+        If two names are the same or differ only in signs.
+    """
     seen: dict[str, str] = {}
     for scenario in scenarios:
         folded = re.sub(r"[^A-Za-z0-9]", "_", scenario.name)
@@ -53,30 +74,34 @@ def all_scenarios(model: Model) -> tuple[Scenario, ...]:
             message = f"`{scenario.name}` differs from `{seen[folded]}` only in signs or not at all"
             raise InputError([Problem(model.name, 0, 0, "scenarios", message)])
         seen[folded] = scenario.name
-    return tuple(scenarios)
 
 
 def _generated(model: Model) -> Iterator[Scenario]:
-    families = model.generators
-    if families.unit:
-        yield from _unit_losses(model, families.unit)
-    if families.units:
-        yield from _units_losses(model, families.units)
-    if families.plant:
-        yield from _plant_losses(model, families.plant)
-    yield from _feed_losses(model)
-    yield from _sags(model)
-    if families.region:
-        for name, region in model.regions.items():
-            if not region.candidate or _can_hold_gpus(model, name):
-                yield _node_loss(families.region, "region", name, (0.03, 24.0))
-    if families.provider:
-        for name in sorted({offer.provider for offer in model.offers.values()}):
-            yield _node_loss(families.provider, "provider", name, (0.05, 24.0))
-    yield from _heat_waves(model)
-    if families.surge:
-        event = partial(Surge, kind="surge", factor=families.surge_factor)
-        yield _make(families.surge, "surge", (1.0, 8.0), event)
+    """Families that the model asks for; heat waves come region by region."""
+    wanted = model.generators
+    for name in FAMILIES:
+        terms: FamilyTerms | None = getattr(wanted, name)
+        if name == "heat_wave":
+            yield from _heat_waves(model, wanted.heat_wave, wanted.heat_wave_unit)
+        elif terms and name != "heat_wave_unit":
+            yield from FAMILIES[name](model, terms)
+
+
+def terms_of(model: Model, name: str) -> FamilyTerms:
+    """Terms of a family: those of the model, or the usual severity where it states none."""
+    terms: FamilyTerms | None = getattr(model.generators, name)
+    return terms or FamilyTerms(severity=SEVERITIES[name])
+
+
+def family(model: Model, name: str) -> tuple[Scenario, ...]:
+    """All members of a family, also where the model does not ask for it.
+
+    Raises
+    ------
+    KeyError
+        If there is no such family.
+    """
+    return tuple(FAMILIES[name](model, terms_of(model, name)))
 
 
 def _make(
@@ -92,6 +117,7 @@ def _make(
         name=name,
         severity=terms.severity,
         frequency_per_year=frequency,
+        emergency_budget_usd=terms.emergency_budget_usd,
         events=tuple(event(repair_minutes=max(hours, 1 / 60) * 60) for event in events),
     )
 
@@ -102,105 +128,193 @@ def _node_loss(
     return _make(terms, f"{kind}-{name}", component, partial(NodeLoss, kind=kind, name=name))
 
 
-def _feed_losses(model: Model) -> Iterator[Scenario]:
-    """Losses of feeds, split by whether the generators behind them start."""
-    families = model.generators
-    if families.feed:
-        for name, feed in model.feeds.items():
-            starts = feed.generator_start_probability if feed.generator_mw else 1.0
-            terms = (feed.failures_per_year * starts, feed.repair_hours)
-            yield _node_loss(families.feed, "feed", name, terms)
-    if families.feed_no_generator:
-        for name, feed in model.feeds.items():
-            fails = 1 - feed.generator_start_probability
-            if feed.generator_mw and fails:
-                terms = (feed.failures_per_year * fails, feed.repair_hours)
-                event = partial(NodeLoss, kind="feed", name=name, generators_start=False)
-                yield _make(families.feed_no_generator, f"feed-no-generator-{name}", terms, event)
+def _feed_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    """Losses of feeds behind which the generators start, where there are any."""
+    for name, feed in model.feeds.items():
+        starts = feed.generator_start_probability if feed.generator_mw else 1.0
+        component = (feed.failures_per_year * starts, feed.repair_hours)
+        yield _node_loss(terms, "feed", name, component)
 
 
-def _sags(model: Model) -> Iterator[Scenario]:
-    """Voltage sags on feeds that at least one plant hangs on alone.
+def _feed_losses_without_generator(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    """Losses of feeds whose generators do not start."""
+    for name, feed in model.feeds.items():
+        fails = 1 - feed.generator_start_probability
+        if feed.generator_mw and fails:
+            component = (feed.failures_per_year * fails, feed.repair_hours)
+            event = partial(NodeLoss, kind="feed", name=name, generators_start=False)
+            yield _make(terms, f"feed-no-generator-{name}", component, event)
+
+
+def _sagging(model: Model) -> dict[str, list[tuple[str, str]]]:
+    """Unit types that a sag stops by feed, for feeds that at least one plant hangs on alone."""
+    site = site_of(model, build_graph(model))
+    hit = {name: hit_units(site, sag_hits(site, [name], frozenset())) for name in model.feeds}
+    return {name: units for name, units in hit.items() if units}
+
+
+def _sags(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    for name in _sagging(model):
+        component = (model.feeds[name].failures_per_year, SAG_HOURS)
+        yield _make(terms, f"sag-{name}", component, partial(Sag, kind="sag", feed=name))
+
+
+def _restart_failures(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    """Sags after which units do not restart.
 
     Units that do not restart by one cause stay off together, so that probability is that of one
     unit: the largest among the types that are hit.
     """
-    families = model.generators
-    if not (families.sag or families.restart_failure):
-        return
-    site = site_of(model, build_graph(model))
-    hit = {name: hit_units(site, sag_hits(site, [name], frozenset())) for name in model.feeds}
-    hit = {name: units for name, units in hit.items() if units}
-    if families.sag:
-        for name in hit:
-            terms = (model.feeds[name].failures_per_year, SAG_HOURS)
-            yield _make(families.sag, f"sag-{name}", terms, partial(Sag, kind="sag", feed=name))
-    if families.restart_failure:
-        for name, units in hit.items():
-            kinds = (model.cooling_units[unit] for _, unit in units)
-            fails = max(kind.start_failure_probability for kind in kinds)
-            terms = (model.feeds[name].failures_per_year * fails, RESTART_FAILURE_HOURS)
-            event = partial(Sag, kind="sag", feed=name)
-            yield _make(families.restart_failure, f"restart-failure-{name}", terms, event)
+    for name, units in _sagging(model).items():
+        kinds = (model.cooling_units[unit] for _, unit in units)
+        fails = max(kind.start_failure_probability for kind in kinds)
+        component = (model.feeds[name].failures_per_year * fails, RESTART_FAILURE_HOURS)
+        event = partial(Sag, kind="sag", feed=name)
+        yield _make(terms, f"restart-failure-{name}", component, event)
 
 
 def _can_hold_gpus(model: Model, region: str) -> bool:
     return any(c.region == region and c.max_gpus for c in model.clusters.values())
 
 
-def _primary_plants(model: Model) -> Iterator[str]:
-    yield from (name for name, plant in model.plants.items() if plant.role == "primary")
+def primary_plants(model: Model) -> tuple[str, ...]:
+    """Names of the primary plants."""
+    return tuple(name for name, plant in model.plants.items() if plant.role == "primary")
+
+
+def unit_counts(model: Model, plant: str) -> dict[str, int]:
+    """Units that failure rates are counted for: the existing ones.
+
+    One of each type on offer where none exist.
+    """
+    counts = {unit: n for unit, n in model.plants[plant].existing.items() if n}
+    return counts or dict.fromkeys(plant_units(model, plant), 1)
 
 
 def _unit_terms(model: Model, plant: str, count: int) -> tuple[float, float]:
     """Frequency and repair time of losing the largest units, from the rates of the units.
 
     The plant loses one of its units at the sum of their failure rates; two are lost together when
-    another fails within the repair time of the first, and so on. Rates are those of the existing
-    units, or one unit of each type on offer where none exist.
+    another fails within the repair time of the first, and so on.
     """
-    entry = model.plants[plant]
-    counts = {unit: n for unit, n in entry.existing.items() if n} or dict.fromkeys(
-        plant_units(model, plant), 1
-    )
-    units = [(model.cooling_units[unit], n) for unit, n in counts.items()]
+    units = [(model.cooling_units[unit], n) for unit, n in unit_counts(model, plant).items()]
     rate = sum(unit.failures_per_year * n for unit, n in units)
     hours = max((unit.repair_hours for unit, _ in units), default=24.0)
     overlap = rate * hours / HOURS_PER_YEAR
     return rate * float(overlap ** (count - 1)), hours
 
 
+def largest_units(model: Model, terms: FamilyTerms, plant: str, count: int) -> Scenario:
+    """Loss of the largest units of a plant."""
+    event = partial(LargestUnitsLoss, kind="largest-units", plant=plant, count=count)
+    name = f"unit-{plant}" if count == 1 else f"{count}-units-{plant}"
+    return _make(terms, name, _unit_terms(model, plant, count), event)
+
+
 def _unit_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
-    for plant in _primary_plants(model):
-        event = partial(LargestUnitsLoss, kind="largest-units", plant=plant, count=1)
-        yield _make(terms, f"unit-{plant}", _unit_terms(model, plant, 1), event)
+    for plant in primary_plants(model):
+        yield largest_units(model, terms, plant, 1)
 
 
 def _units_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
-    for plant in _primary_plants(model):
+    for plant in primary_plants(model):
         count = model.plants[plant].redundancy
         if count > 1:
-            event = partial(LargestUnitsLoss, kind="largest-units", plant=plant, count=count)
-            yield _make(terms, f"{count}-units-{plant}", _unit_terms(model, plant, count), event)
+            yield largest_units(model, terms, plant, count)
 
 
 def _plant_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
-    for plant in _primary_plants(model):
-        yield _node_loss(terms, "plant", plant, (0.01, 12.0))
+    for plant in primary_plants(model):
+        yield plant_loss(terms, plant)
 
 
-def _heat_waves(model: Model) -> Iterator[Scenario]:
-    families = model.generators
+def plant_loss(terms: FamilyTerms, plant: str) -> Scenario:
+    """Loss of a whole plant."""
+    return _node_loss(terms, "plant", plant, (0.01, 12.0))
+
+
+def _region_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    for name, region in model.regions.items():
+        if not region.candidate or _can_hold_gpus(model, name):
+            yield _node_loss(terms, "region", name, (0.03, 24.0))
+
+
+def _provider_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    for name in sorted({offer.provider for offer in model.offers.values()}):
+        yield _node_loss(terms, "provider", name, (0.05, 24.0))
+
+
+def _cluster_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    for name, cluster in model.clusters.items():
+        if cluster.max_gpus:
+            yield _node_loss(terms, "cluster", name, CLUSTER_LOSS)
+
+
+def _service_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    for name in model.services:
+        yield _node_loss(terms, "service", name, SERVICE_LOSS)
+
+
+def _heat_waves(
+    model: Model, wave: FamilyTerms | None, with_unit: FamilyTerms | None
+) -> Iterator[Scenario]:
     for region in model.regions:
         if not _can_hold_gpus(model, region):
             continue
-        heat = partial(Heat, kind="heat", region=region, rise_c=families.heat_wave_rise_c)
-        if families.heat_wave:
-            yield _make(families.heat_wave, f"heat-wave-{region}", (0.5, 72.0), heat)
-        if not families.heat_wave_unit:
+        rise = model.generators.heat_wave_rise_c
+        heat = partial(Heat, kind="heat", region=region, rise_c=rise)
+        if wave:
+            yield _make(wave, f"heat-wave-{region}", (0.5, 72.0), heat)
+        if not with_unit:
             continue
-        for plant in _primary_plants(model):
+        for plant in primary_plants(model):
             if model.plants[plant].region == region:
                 loss = partial(LargestUnitsLoss, kind="largest-units", plant=plant, count=1)
                 name = f"heat-wave-unit-{plant}"
-                yield _make(families.heat_wave_unit, name, (0.05, 24.0), heat, loss)
+                yield _make(with_unit, name, (0.05, 24.0), heat, loss)
+
+
+def _surges(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    event = partial(Surge, kind="surge", factor=model.generators.surge_factor)
+    yield _make(terms, "surge", (1.0, 8.0), event)
+
+
+#: Families by the field of `Generators` that asks for them, in the order of their scenarios.
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "unit": _unit_losses,
+        "units": _units_losses,
+        "plant": _plant_losses,
+        "feed": _feed_losses,
+        "feed_no_generator": _feed_losses_without_generator,
+        "sag": _sags,
+        "restart_failure": _restart_failures,
+        "region": _region_losses,
+        "provider": _provider_losses,
+        "heat_wave": lambda model, terms: _heat_waves(model, terms, None),
+        "heat_wave_unit": lambda model, terms: _heat_waves(model, None, terms),
+        "surge": _surges,
+        "cluster": _cluster_losses,
+        "service": _service_losses,
+    }
+)
+#: Severity of a family where a model states none: a component alone is `single`, what takes several
+#: components with it is `common`.
+SEVERITIES: Mapping[str, Severity] = MappingProxyType(
+    {
+        "unit": "single",
+        "units": "double",
+        "plant": "common",
+        "feed": "single",
+        "feed_no_generator": "common",
+        "sag": "single",
+        "restart_failure": "common",
+        "region": "region",
+        "provider": "single",
+        "heat_wave": "common",
+        "heat_wave_unit": "double",
+        "surge": "common",
+        "cluster": "common",
+        "service": "common",
+    }
+)

@@ -15,12 +15,23 @@ from planner.scenarios.condition import Site
 
 @dataclass(frozen=True)
 class Restart:
-    """Minutes during which a unit type of a plant carries no heat though nothing of it is lost."""
+    """Minutes during which a unit type of a plant carries no heat though nothing of it is lost.
+
+    Parameters
+    ----------
+    from_minute, to_minute
+        From the trip, or the return of power, until it carries heat again.
+    plant, unit
+        Unit type of a plant.
+    dark
+        Sources of power that failed or sagged: a plant that has another one did not notice.
+    """
 
     from_minute: float
     to_minute: float
     plant: str
     unit: str
+    dark: frozenset[str]
 
 
 def node_losses(model: Model, events: tuple[Event, ...], minute: float) -> frozenset[str]:
@@ -69,15 +80,26 @@ def sag_hits(site: Site, feeds: Iterable[str], failed: frozenset[str]) -> frozen
     A generator behind a sagging feed is no help: it stands still or takes minutes to start.
     Batteries are, so clusters behind them are not hit.
     """
-    sagging = {node(kind, feed) for feed in feeds for kind in ("feed", "generator")}
-    return site.depends.without_power(failed | sagging)
+    return site.depends.without_power(failed | sagging_sources(feeds))
 
 
-def _hits(site: Site, events: tuple[Event, ...], sag: Sag) -> frozenset[str]:
+def sagging_sources(feeds: Iterable[str]) -> frozenset[str]:
+    """Nodes that supply nothing during a sag on some feeds."""
+    return frozenset(node(kind, feed) for feed in feeds for kind in ("feed", "generator"))
+
+
+def _dark(site: Site, events: tuple[Event, ...], sag: Sag) -> frozenset[str]:
+    """Sources that supply nothing at the minute of a sag."""
     together = (
         one.feed for one in events if isinstance(one, Sag) and one.at_minute == sag.at_minute
     )
-    return sag_hits(site, together, node_losses(site.model, events, sag.at_minute))
+    return sagging_sources(together) | node_losses(site.model, events, sag.at_minute)
+
+
+def sags_at(site: Site, events: tuple[Event, ...], minute: float) -> frozenset[frozenset[str]]:
+    """For each sag not repaired at a minute the sources that supplied nothing when it came."""
+    sags = [one for one in events if isinstance(one, Sag) and is_active(one, minute)]
+    return frozenset(_dark(site, events, sag) for sag in sags)
 
 
 def sagging_clusters(site: Site, events: tuple[Event, ...], minute: float) -> frozenset[str]:
@@ -85,9 +107,11 @@ def sagging_clusters(site: Site, events: tuple[Event, ...], minute: float) -> fr
 
     They are back with the repair of the sag, when people have restarted what tripped.
     """
-    sags = [one for one in events if isinstance(one, Sag) and is_active(one, minute)]
     return frozenset(
-        hit for sag in sags for hit in _hits(site, events, sag) if site.places[hit][0] == "cluster"
+        hit
+        for dark in sags_at(site, events, minute)
+        for hit in site.depends.without_power(dark)
+        if site.places[hit][0] == "cluster"
     )
 
 
@@ -106,27 +130,31 @@ def restarts(site: Site, events: tuple[Event, ...]) -> tuple[Restart, ...]:
     found: list[Restart] = []
     for sag in events:
         if isinstance(sag, Sag):
-            back = sag.at_minute + sag.repair_minutes
-            for plant, unit in hit_units(site, _hits(site, events, sag)):
+            back, dark = sag.at_minute + sag.repair_minutes, _dark(site, events, sag)
+            for plant, unit in hit_units(site, site.depends.without_power(dark)):
                 wait = site.model.cooling_units[unit].restart_minutes
-                found.append(Restart(sag.at_minute, back + wait, plant, unit))
-    for minute, nodes in _power_returns(site, events):
+                found.append(Restart(sag.at_minute, back + wait, plant, unit, dark))
+    for minute, nodes, dark in _power_returns(site, events):
         for plant, unit in hit_units(site, nodes):
             wait = site.model.cooling_units[unit].restart_minutes
             if wait:
-                found.append(Restart(minute, minute + wait, plant, unit))
+                found.append(Restart(minute, minute + wait, plant, unit, dark))
     return tuple(found)
 
 
-def _power_returns(site: Site, events: tuple[Event, ...]) -> Iterable[tuple[float, frozenset[str]]]:
-    """Minutes at which nodes have power again that had none before."""
+def _power_returns(
+    site: Site, events: tuple[Event, ...]
+) -> Iterable[tuple[float, frozenset[str], frozenset[str]]]:
+    """Minutes at which nodes may have power again that had none before, and what failed before.
+
+    Power that returns only with measures counts: without them what is on it stays without.
+    """
     losses = tuple(one for one in events if isinstance(one, NodeLoss) and one.kind == "feed")
     minutes = {one.at_minute + one.repair_minutes for one in losses}
     minutes = minutes.union(*({one.at_minute} | feed_steps(site.model, one) for one in losses))
-    dark = {
-        minute: site.depends.without_power(node_losses(site.model, losses, minute))
-        for minute in sorted(minutes)
-    }
-    for before, minute in pairwise(dark):
-        if dark[before] - dark[minute]:
-            yield minute, dark[before] - dark[minute]
+    failed = {minute: node_losses(site.model, losses, minute) for minute in sorted(minutes)}
+    for before, minute in pairwise(failed):
+        was_dark = site.depends.without_power(failed[before])
+        returned = was_dark - site.depends_at_best.without_power(failed[minute])
+        if returned:
+            yield minute, returned, failed[before]

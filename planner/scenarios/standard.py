@@ -1,11 +1,11 @@
-"""The survival standard: which share of which tier must be served from which minute on."""
+"""The survival standard: what must be served from which minute on, at what emergency spend."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Severity
+from planner.infrastructure.failures import Scenario, Severity
 
 #: Name of the rule that binds all tiers together.
 ALL = "all"
@@ -36,3 +36,12 @@ def floors_at(all_floors: tuple[Floor, ...], minute: float) -> dict[str, float]:
         if floor.from_minute <= minute:
             active[floor.tier] = max(active.get(floor.tier, 0.0), floor.least_served)
     return active
+
+
+def emergency_budget_usd(model: Model, scenario: Scenario) -> float:
+    """Emergency spend approved for a scenario: its own, that of its class, or that for all, USD."""
+    if scenario.emergency_budget_usd is not None:
+        return scenario.emergency_budget_usd
+    finance = model.finance
+    by_class = finance.emergency_budget_by_class_usd
+    return by_class.get(scenario.severity, finance.emergency_budget_usd)

@@ -13,6 +13,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
+from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.heat import (
     buffer_step,
     carried_by_plant,
@@ -56,6 +57,8 @@ def simulate(
     World, History
         Static data with the meaning of the axes, and the record of every minute.
     """
+    scenarios = scenarios_with(model, scenarios, fleet.measures)
+    model = with_measures(model, fleet.measures)
     graph = build_graph(model)
     courses = tuple(lay_out(model, graph, scenario) for scenario in scenarios)
     world = build_world(model, graph, fleet, courses)

@@ -15,9 +15,10 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
+from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.traffic import impact, served_fraction
 from planner.scenarios.course import lay_out
-from planner.scenarios.standard import ALL, Floor, floors, floors_at
+from planner.scenarios.standard import ALL, Floor, emergency_budget_usd, floors, floors_at
 from planner.simulation.alerts import Alert, alerts
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
@@ -209,6 +210,8 @@ def judge(
     stories
         Whether to tell the story of each scenario.
     """
+    scenarios = scenarios_with(model, scenarios, fleet.measures)
+    model = with_measures(model, fleet.measures)
     size = batch_size(model, len(scenarios), processes, stories)
     task = partial(_judge_part, model, fleet, stories, size)
     if processes <= 1 or len(scenarios) <= size:
@@ -255,7 +258,7 @@ def judge_one(
     breaches = [
         *_served_breaches(world, history, index, rules, fractions),
         *_shutdown_breaches(world, history, index),
-        *_budget_breach(model, spend),
+        *_budget_breach(model, scenario, spend),
         *_capacity_breaches(model, fleet, scenario),
     ]
     shutdowns = tuple(b.subject for b in breaches if b.kind == "shutdown")
@@ -350,8 +353,8 @@ def _shutdown_breaches(world: World, history: History, index: int) -> list[Breac
     return breaches
 
 
-def _budget_breach(model: Model, spend: float) -> list[Breach]:
-    budget = model.finance.emergency_budget_usd
+def _budget_breach(model: Model, scenario: Scenario, spend: float) -> list[Breach]:
+    budget = emergency_budget_usd(model, scenario)
     if spend <= budget * (1 + TOLERANCE):
         return []
     return [Breach("budget", "budget", np.inf, np.inf, spend, budget, spend - budget)]

@@ -23,7 +23,7 @@ def test_the_plan_of_tiny_survives(plan, tiny_plan):
 
 def test_progress_goes_to_standard_error(plan):
     ran = plan("simulate", "tiny", "--scenario", "surge")
-    assert "tiny: 1 scenarios" in ran.err
+    assert "tiny: 1 scenario: 1 common" in ran.err
     assert "s] tiny" not in ran.out
 
 

@@ -1,0 +1,93 @@
+"""Options that start from what there is: an earlier plan, parts of it, existing equipment."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from planner.infrastructure.fleet import Fleet
+    from planner.infrastructure.loading import LoadedModel
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What a run starts from.
+
+    Parameters
+    ----------
+    path
+        Earlier plan.
+    fix
+        Parts of it (or of what exists) that stay.
+    keep_existing
+        Whether nothing is retired.
+    """
+
+    path: Path | None
+    fix: tuple[str, ...]
+    keep_existing: bool
+
+
+def earlier_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--from, --fix and --keep-existing, as one argument `earlier`."""
+
+    @functools.wraps(function)
+    def bundled(
+        *, earlier: Path | None, fix: tuple[str, ...], keep_existing: bool, **rest: Any
+    ) -> Any:
+        return function(earlier=Earlier(earlier, fix, keep_existing), **rest)
+
+    options = [
+        click.option(
+            "--from",
+            "--warm-start",
+            "earlier",
+            type=click.Path(path_type=Path),
+            metavar="PLAN",
+            help="Start the search from an earlier plan.json.",
+        ),
+        click.option(
+            "--fix",
+            multiple=True,
+            metavar="PART",
+            help="Hold cooling, gpus, emergency, regions, measures, or one by name, as in the plan "
+            "of --from; without one, as they are today (repeatable).",
+        ),
+        click.option("--keep-existing", is_flag=True, help="Retire nothing that exists."),
+    ]
+    for option in reversed(options):
+        bundled = option(bundled)
+    return bundled
+
+
+def load_with(
+    model: str, overrides: tuple[str, ...], earlier: Earlier
+) -> tuple[LoadedModel, Fleet | None]:
+    """A model with what is held in it, and the fleet of the earlier plan.
+
+    Raises
+    ------
+    InputError
+        If the model, the plan or a name is wrong.
+    """
+    from planner.infrastructure.fleet import Fleet
+    from planner.infrastructure.loading import load_model
+    from planner.optimization.holding import held, kept
+    from planner.planfile import read_plan
+
+    loaded = load_model(model, overrides)
+    start = None
+    if earlier.path is not None:
+        start = read_plan(earlier.path, loaded).fleet(loaded.model)
+    more: tuple[str, ...] = ()
+    if earlier.keep_existing:
+        more += kept(loaded.model)
+    if earlier.fix:
+        more += held(loaded.model, start or Fleet.existing(loaded.model), earlier.fix)
+    return (load_model(model, (*overrides, *more)) if more else loaded), start

@@ -1,0 +1,133 @@
+"""``plan explain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from planner.commands.options import FiniteRange, Progress, output_options
+from planner.errors import EXIT_DONE, InputError
+
+if TYPE_CHECKING:
+    from planner.infrastructure.failures import Scenario
+    from planner.infrastructure.loading import LoadedModel
+    from planner.plan import Plan
+
+QUICK_SOLVES = 16
+
+
+@click.command("explain")
+@click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
+@click.argument("model", required=False)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a value of the model beyond what the plan was made with (repeatable).",
+)
+@click.option(
+    "--solves",
+    default=60,
+    show_default=True,
+    type=click.IntRange(0, 100_000),
+    metavar="N",
+    help="Most programmes to solve.",
+)
+@click.option("--quick", is_flag=True, help=f"At most {QUICK_SOLVES} programmes.")
+@click.option(
+    "--time-limit",
+    type=FiniteRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Time after which no more are solved.",
+)
+@click.option("--solver", default="highs", show_default=True, help="highs, cbc, or any PuLP knows.")
+@click.option(
+    "--gap",
+    default=1e-4,
+    show_default=True,
+    type=FiniteRange(0, 1, max_open=True),
+    help="Relative gap of every solve; smaller differences cannot be told.",
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads of the solver.")
+@output_options
+def command(
+    plan_file: Path,
+    model: str | None,
+    overrides: tuple[str, ...],
+    solves: int,
+    quick: bool,
+    time_limit: float | None,
+    solver: str,
+    gap: float,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Say why PLAN (a plan.json or its folder) buys what it buys.
+
+    Solves the programme of the plan again and again, each time without one scenario or
+    requirement, or with one unit, block, instance or megawatt less or more: which scenario binds
+    which decision, what each costs, what the next one would be worth, and what the margins bought.
+    MODEL is only needed where the plan's model is not a shipped one.
+    """
+    import math
+    import time
+
+    from planner.explanation import Questions, explain
+    from planner.optimization.solving import SolverSettings, make_solver
+    from planner.reporting.explanation import show_explanation
+
+    progress = Progress(quiet)
+    settings = SolverSettings(solver, gap, None, threads)
+    make_solver(settings)
+    plan, loaded = _load(plan_file, model, overrides)
+    if plan.model.sha256 != loaded.sha256:
+        progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
+    scenarios = _scenarios_of(plan, loaded, progress)
+    progress.say(f"{loaded.name}: {len(scenarios)} scenarios")
+    questions = Questions(
+        settings,
+        min(solves, QUICK_SOLVES) if quick else solves,
+        math.inf if time_limit is None else time.monotonic() + time_limit,
+        progress.say,
+    )
+    explanation = explain(plan, loaded, scenarios, questions)
+    show_explanation(explanation, plan, as_json)
+    return EXIT_DONE
+
+
+def _load(
+    plan_file: Path, model: str | None, overrides: tuple[str, ...]
+) -> tuple[Plan, LoadedModel]:
+    """A plan with its model, as changed by the settings that the plan was made with."""
+    from planner.infrastructure.catalogue import shipped_models
+    from planner.infrastructure.loading import load_model
+    from planner.infrastructure.source import printable
+    from planner.planfile import parse_plan, read_plan
+
+    path = plan_file / "plan.json" if plan_file.is_dir() else plan_file
+    reference = parse_plan(path).model
+    if model is None and reference.name not in shipped_models():
+        message = f"the plan is for `{printable(reference.name)}`, which is no shipped model; "
+        raise InputError.single(str(path), f"{message}give its file as MODEL")
+    loaded = load_model(model or reference.name, (*reference.overrides, *overrides))
+    return read_plan(path, loaded), loaded
+
+
+def _scenarios_of(plan: Plan, loaded: LoadedModel, progress: Progress) -> tuple[Scenario, ...]:
+    """Scenarios of a plan, as the model has them today."""
+    from planner.commands.selecting import wanted_by
+    from planner.scenarios.selection import select
+
+    planned = {line.name for line in plan.scenarios}
+    found = select(loaded.model, wanted_by(plan)).scenarios
+    names = {one.name for one in found}
+    changes = (("no longer there", planned - names), ("new and left out", names - planned))
+    for text, some in changes:
+        if some:
+            shown = ", ".join(sorted(some)[:3])
+            progress.say(f"note: {len(some)} scenarios are {text}: {shown}")
+    return tuple(one for one in found if one.name in planned)

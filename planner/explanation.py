@@ -1,0 +1,752 @@
+"""Why a plan is what it is: asked by solving the programme again, without one thing at a time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError, SolverError
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.loading import LoadedModel
+from planner.optimization.case import Case
+from planner.optimization.costs import recourse_usd
+from planner.optimization.decisions import (
+    Decision,
+    bounded,
+    counts_of,
+    one_less,
+    prices,
+    variables,
+)
+from planner.optimization.programme import Programme, Row, build
+from planner.optimization.solving import Solution, SolverSettings
+from planner.optimization.stages import Margin
+from planner.optimization.whatif import (
+    Answer,
+    Elastic,
+    Shortfall,
+    Tightness,
+    ask,
+    expected_usd,
+    settle,
+    tightness,
+    with_less_redundancy,
+    with_more_power,
+    with_room,
+    without_family,
+    without_scenarios,
+)
+from planner.plan import MarginRecord, Plan, RoundRecord
+from planner.simulation.verdict import judge
+
+#: Half of the last digit of the margins in a plan.
+ROUNDING = 5e-7
+#: Share by which the cost of a plan may differ from the programme's for the same purchases.
+AGREEMENT = 1e-5
+#: Share of a limit below which what is left of it is near nothing.
+NEAR = 0.05
+#: Families of rows that say what a programme is, rather than what is asked of a plan.
+ESSENTIAL = frozenset({"design_heat", "normal_demand", "power_limit", "served_floor"})
+
+
+class UnmetPlan(PlannerError):
+    """The plan does not meet the programme of its model, so there is nothing to explain."""
+
+    exit_code = EXIT_INFEASIBLE
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two optimal costs, each known to within a gap, USD per year.
+
+    Parameters
+    ----------
+    usd
+        Between the plans found.
+    least, most
+        Between what is proven.
+    """
+
+    usd: float
+    least: float
+    most: float
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is more than the gaps can hide."""
+        return self.least > 0
+
+    def less(self, usd: float) -> Difference:
+        """The difference less an amount that is known."""
+        return Difference(self.usd - usd, self.least - usd, self.most - usd)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What the plan would save without some scenarios, or without a requirement.
+
+    Parameters
+    ----------
+    names
+        Scenarios removed, or the requirement.
+    saves
+        Cost of the plan less that of the cheapest plan without them.
+    recourse_usd
+        Part of it that is expected to be spent and lost when the scenarios happen.
+    changes
+        What the plan without them buys more (less, where negative).
+    """
+
+    names: tuple[str, ...]
+    saves: Difference
+    recourse_usd: float
+    changes: Mapping[Decision, int]
+
+    @property
+    def forces(self) -> Difference:
+        """What the scenarios make the plan spend beyond what is expected when they happen."""
+        return self.saves.less(self.recourse_usd)
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one of a purchase is worth, USD per year: what it saves elsewhere.
+
+    Parameters
+    ----------
+    value
+        None where there is no plan to compare with.
+    reason
+        Why there is none: ``indispensable``, ``impossible`` or ``settled`` by a policy.
+    """
+
+    value: Difference | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class DecisionNote:
+    """One decision of the plan and what it stands on.
+
+    Parameters
+    ----------
+    decision, bought, price_usd
+        What, how many, and what one costs a year whatever use it is put to.
+    fails
+        What no longer holds with one less and everything else as it is; None where that leaves no
+        programme.
+    earns_usd
+        What one less would add to the yearly cost where nothing fails; None otherwise.
+    earns_in
+        Scenarios whose expected cost would grow then.
+    smaller_without
+        Scenarios and requirements without which a cheaper plan was found that has fewer, with by
+        how many.
+    last, next
+        Worth of the last one and of one more; None where it was not asked.
+    linear_usd
+        Worth of one more in the linear programme with all whole numbers fixed.
+    """
+
+    decision: Decision
+    bought: int
+    price_usd: float
+    fails: tuple[Shortfall, ...] | None
+    earns_usd: float | None
+    earns_in: tuple[str, ...]
+    smaller_without: tuple[tuple[str, int], ...]
+    last: Worth | None
+    next: Worth | None
+    linear_usd: float
+
+
+@dataclass(frozen=True)
+class FirstRound:
+    """The plan of the first round, before any margin.
+
+    Parameters
+    ----------
+    failed
+        Scenarios that failed, as recorded.
+    breaches
+        What the simulation finds on its plan today, by scenario.
+    margins
+        Margins of the plan.
+    bought_usd
+        What they cost a year.
+    changes
+        What the plan buys more than that of the first round.
+    """
+
+    failed: tuple[str, ...]
+    breaches: Mapping[str, str]
+    margins: tuple[MarginRecord, ...]
+    bought_usd: Difference | None
+    changes: Mapping[Decision, int]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a plan is what it is.
+
+    Parameters
+    ----------
+    cost_usd, bound_usd
+        Cost of its purchases in the programme with its margins, and the proven lower bound.
+    agrees
+        Whether that is the cost that the plan states.
+    scenarios
+        Scenarios one by one, those that force most first.
+    all_together
+        All scenarios left out at once; more than the sum where several ask for the same.
+    idle_together
+        Those that force nothing alone left out at once: what they force, one stands in for another.
+    silent
+        Scenarios that force nothing beyond the gap, left out together, while the others stay.
+    covered
+        Scenarios that other requirements imply, so that the programme leaves them out.
+    unasked
+        Scenarios for which solves or time ran out.
+    requirements
+        Policies and budgets, each missed at no price.
+    power
+        Gain of one megawatt more of power by region; None where it was not asked.
+    binding
+        Limits and requirements with little room.
+    solves, solves_wanted
+        Programmes solved, and how many there were to solve.
+    """
+
+    cost_usd: float
+    bound_usd: float
+    agrees: bool
+    decisions: tuple[DecisionNote, ...]
+    scenarios: tuple[Removal, ...]
+    all_together: Removal | None
+    idle_together: Removal | None
+    silent: tuple[str, ...]
+    covered: tuple[str, ...]
+    unasked: tuple[str, ...]
+    requirements: tuple[Removal, ...]
+    power: Mapping[str, Difference | None]
+    first_round: FirstRound | None
+    binding: tuple[Tightness, ...]
+    solves: int
+    solves_wanted: int
+
+
+@dataclass
+class Questions:
+    """Solves that may still be made.
+
+    Attributes
+    ----------
+    most
+        Solves in all.
+    deadline
+        Moment of the monotonic clock after which nothing is asked.
+    report
+        Called before every solve.
+    made, wanted
+        Solves made, and asked for.
+    """
+
+    settings: SolverSettings
+    most: int
+    deadline: float = math.inf
+    report: Callable[[str], None] = lambda _: None
+    made: int = 0
+    wanted: int = 0
+
+    def ask(self, text: str, make: Callable[[], Programme]) -> Answer | None:
+        """Solve a programme; None where solves or time are spent."""
+        self.wanted += 1
+        left = self.deadline - time.monotonic()
+        if self.made >= self.most or left <= 0:
+            return None
+        self.made += 1
+        self.report(f"solve {self.made} of at most {self.most}: {text}")
+        settings = self.settings
+        if math.isfinite(left):
+            settings = replace(settings, time_limit_seconds=max(0.1, left))
+        try:
+            return ask(make(), settings)
+        except SolverError:
+            if time.monotonic() >= self.deadline:
+                return None
+            raise
+
+
+@dataclass
+class Study:
+    """A plan in the programme that it came from, while it is being explained."""
+
+    case: Case
+    programme: Programme
+    bought: dict[Decision, int]
+    solution: Solution
+    low: float
+    questions: Questions
+    prices: dict[Decision, float] = field(init=False)
+    once_usd: dict[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prices = prices(self.programme)
+        self.once_usd = recourse_usd(self.programme, self.solution)
+
+    @property
+    def cost(self) -> float:
+        """Cost of the plan, USD per year."""
+        return self.solution.objective
+
+    def expected(self, names: Collection[str]) -> float:
+        """What some scenarios add to the cost by being expected, USD per year."""
+        every = expected_usd(self.case, self.once_usd)
+        return every - expected_usd(self.case, self.once_usd, names)
+
+    def saving(self, other: Answer, least: float = -math.inf) -> Difference:
+        """Cost of the plan less that of another, at least an amount that is known."""
+        usd, low = self.cost - other.cost, self.low - other.cost
+        return Difference(max(usd, least), max(low, least), max(self.cost - other.bound, least))
+
+    def changes(self, other: Answer) -> dict[Decision, int]:
+        """What another plan buys more than this one."""
+        found = {key: other.bought[key] - count for key, count in self.bought.items()}
+        return {key: more for key, more in found.items() if more}
+
+    def removal(self, names: tuple[str, ...], other: Answer) -> Removal:
+        """What the removal of scenarios saves: at least what is expected when they happen."""
+        expected = self.expected(names)
+        saves = self.saving(other, expected)
+        changes = self.changes(other) if saves.less(expected).certain else {}
+        return Removal(names, saves, expected, changes)
+
+
+def explain(
+    plan: Plan,
+    loaded: LoadedModel,
+    scenarios: tuple[Scenario, ...],
+    questions: Questions,
+) -> Explanation:
+    """Explain a plan by solving its programme again, with the margins of its last round.
+
+    Scenarios that one purchase less would break, or make dearer, are left out one by one. All
+    others are left out together: leaving out more never saves less, so where that saves nothing,
+    none of them does. Where it does save something, halves of them are tried.
+
+    Raises
+    ------
+    InputError
+        If the purchases are not whole blocks.
+    UnmetPlan
+        If the purchases do not meet the programme.
+    """
+    study, agrees = _study(plan, loaded, scenarios, questions)
+    rows, reduced = tightness(study.case, study.solution, study.bought, questions.settings)
+    notes = _local_notes(study, reduced)
+    suspects = _suspects(study, notes)
+    removals, unasked, silent = _one_by_one(study, suspects)
+    every, idle = _groups(study, removals)
+    first = _first_round(study, plan, scenarios)
+    notes = _marginal_values(study, notes)
+    power = _power(study)
+    requirements = _requirements(study)
+    unbought = _unbought(study, reduced)
+    in_programme = study.case.stages_by_scenario
+    return Explanation(
+        cost_usd=study.cost,
+        bound_usd=study.low,
+        agrees=agrees,
+        decisions=tuple(_smaller(note, (*removals, *requirements)) for note in (*notes, *unbought)),
+        scenarios=tuple(sorted(removals, key=lambda one: -one.forces.usd)),
+        all_together=every,
+        idle_together=idle,
+        silent=silent,
+        covered=tuple(one.name for one in scenarios if one.name not in in_programme),
+        unasked=unasked,
+        requirements=requirements,
+        power=power,
+        first_round=first,
+        binding=_binding(plan, rows),
+        solves=questions.made,
+        solves_wanted=questions.wanted,
+    )
+
+
+# ------------------------------------------------------------------------------------- the base case
+
+
+def final_round(plan: Plan) -> RoundRecord | None:
+    """The round that a plan came from: the last one with its cost."""
+    rounds = plan.verification.rounds
+    same = [one for one in rounds if one.objective_usd_per_year == plan.objective_usd_per_year]
+    return same[-1] if same else rounds[-1] if rounds else None
+
+
+def margins_of(record: RoundRecord | None) -> dict[str, Margin]:
+    """Margins of a round, never more than they were before they were rounded."""
+    lines = record.margins if record is not None else ()
+    return {
+        line.scenario: Margin(
+            demand=max(0.0, line.demand - ROUNDING),
+            heat=max(0.0, line.heat - ROUNDING),
+            late_minutes=line.late_minutes,
+        )
+        for line in lines
+    }
+
+
+def _study(
+    plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], questions: Questions
+) -> tuple[Study, bool]:
+    case = Case(loaded.model, scenarios, margins_of(final_round(plan)))
+    programme = build(case)
+    try:
+        bought = counts_of(programme, plan.fleet(loaded.model))
+    except ValueError as error:
+        raise InputError.single(loaded.name, str(error)) from error
+    solution = settle(programme, bought, questions.settings)
+    if solution.status == "infeasible":
+        raise UnmetPlan(_unmet(case, bought, questions.settings))
+    stated = plan.objective_usd_per_year
+    agrees = math.isclose(solution.objective, stated, rel_tol=AGREEMENT, abs_tol=1.0)
+    low = solution.objective - plan.gap * abs(solution.objective)
+    if not agrees or plan.status != "optimal" or plan.method != "optimum":
+        fresh = questions.ask("the programme as it is now", lambda: build(case))
+        low = fresh.bound if fresh is not None else -math.inf
+    return Study(case, programme, bought, solution, low, questions), agrees
+
+
+def _unmet(case: Case, bought: Mapping[Decision, int], settings: SolverSettings) -> str:
+    missed = Elastic(case, settings).missed(bought)
+    if missed is None:
+        return "the plan contradicts its model: it cannot be used as it stands"
+    lines = [f"{describe(one)}: short by {one.amount:,.3g} {one.unit}" for one in missed]
+    return "the plan does not meet the programme of its model:\n  " + "\n  ".join(lines[:10])
+
+
+PHRASES = {
+    "design_heat": "N+k cooling of {subject}",
+    "emergency_cover": "emergency cooling of {subject}",
+    "normal_demand": "normal peak demand of {subject}",
+    "served_floor": "{subject} from minute {minute:.0f}",
+    "ride_through": "heat in {subject} before operators react",
+    "surviving_capacity_share": "GPUs left without {subject}",
+    "least_regions": "least number of regions",
+    "spare_block": "spare block in {subject}",
+    "power_limit": "power limit of {subject}",
+    "stage_power": "surviving power of {subject}",
+    "emergency_budget": "emergency budget",
+    "capital_budget": "capital budget",
+}
+
+
+def describe(one: Shortfall) -> str:
+    """A requirement or limit in words, with its scenario."""
+    known = PHRASES.get(one.family, f"{one.family.replace('_', ' ')} of {{subject}}")
+    text = known.format(subject=one.subject, minute=one.from_minute)
+    return f"{one.scenario}: {text}" if one.scenario else text
+
+
+# ---------------------------------------------------------------------------- one less, nothing else
+
+
+def _local_notes(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionNote]:
+    """What fails, or becomes dearer, with one less of each purchase and all others as they are."""
+    elastic = Elastic(study.case, study.questions.settings)
+    notes = []
+    for key, count in study.bought.items():
+        if not count:
+            continue
+        less = one_less(study.case, study.bought, key)
+        fails = elastic.missed(less)
+        earns, where = _earns(study, less) if fails == () else (None, ())
+        notes.append(
+            DecisionNote(
+                decision=key,
+                bought=count,
+                price_usd=study.prices[key],
+                fails=fails,
+                earns_usd=earns,
+                earns_in=where,
+                smaller_without=(),
+                last=None,
+                next=None,
+                linear_usd=study.prices[key] - reduced[key],
+            )
+        )
+    return notes
+
+
+def _earns(study: Study, less: Mapping[Decision, int]) -> tuple[float | None, tuple[str, ...]]:
+    """What fewer purchases add to the cost, and the scenarios that become dearer, dearest first."""
+    solution = settle(study.programme, less, study.questions.settings)
+    if solution.status == "infeasible":
+        return None, ()
+    dearer = {
+        name: usd - study.once_usd.get(name, 0.0)
+        for name, usd in recourse_usd(study.programme, solution).items()
+    }
+    least = 1e-6 * max([1.0, *study.once_usd.values()])
+    names = sorted((n for n, usd in dearer.items() if usd > least), key=lambda n: -dearer[n])
+    return solution.objective - study.cost, tuple(names)
+
+
+def _suspects(study: Study, notes: Iterable[DecisionNote]) -> list[str]:
+    """Scenarios that one purchase less breaks or makes dearer, those with most at stake first."""
+    stake: dict[str, float] = {}
+    for note in notes:
+        broken = {one.scenario for one in note.fails or ()} | set(note.earns_in)
+        for name in broken - {""}:
+            stake[name] = stake.get(name, 0.0) + note.bought * note.price_usd
+    order = list(study.case.stages_by_scenario)
+    return sorted(stake, key=lambda name: (-stake[name], order.index(name)))
+
+
+# ------------------------------------------------------------------------------ scenarios left out
+
+
+def _one_by_one(
+    study: Study, suspects: list[str]
+) -> tuple[list[Removal], tuple[str, ...], tuple[str, ...]]:
+    """Removals of the suspects, the scenarios not asked about, and those that force nothing."""
+    removals: list[Removal] = []
+    unasked: list[str] = []
+    rest = [name for name in study.case.stages_by_scenario if name not in suspects]
+    silent = _screen(study, rest, removals, unasked)
+    for name in suspects:
+        answer = _without(study, (name,))
+        if answer is None:
+            unasked.append(name)
+        else:
+            removals.append(study.removal((name,), answer))
+    return removals, tuple(unasked), tuple(silent)
+
+
+def _screen(
+    study: Study, names: list[str], removals: list[Removal], unasked: list[str]
+) -> list[str]:
+    """Scenarios that force nothing, found by leaving out many at once and halving."""
+    if not names:
+        return []
+    answer = _without(study, tuple(names))
+    if answer is None:
+        unasked += names
+        return []
+    removal = study.removal(tuple(names), answer)
+    if not removal.forces.certain:
+        removals += [_silent_one(study, one, removal) for one in names if study.expected([one])]
+        return names
+    if len(names) == 1:
+        removals.append(removal)
+        return []
+    half = len(names) // 2
+    found = _screen(study, names[:half], removals, unasked)
+    return found + _screen(study, names[half:], removals, unasked)
+
+
+def _silent_one(study: Study, name: str, group: Removal) -> Removal:
+    """What one scenario of a group that forces nothing saves: what is expected of it."""
+    usd = study.expected([name])
+    return Removal((name,), Difference(usd, usd, usd + group.forces.most), usd, {})
+
+
+def _without(study: Study, names: tuple[str, ...]) -> Answer | None:
+    text = f"without {names[0]}" if len(names) == 1 else f"without {len(names)} scenarios together"
+    return study.questions.ask(text, lambda: build(without_scenarios(study.case, names)))
+
+
+def _groups(
+    study: Study, removals: Iterable[Removal]
+) -> tuple[Removal | None, Removal | None]:
+    """All scenarios together, and those together that force nothing alone."""
+
+    def together(names: tuple[str, ...]) -> Removal | None:
+        answer = _without(study, names) if len(names) > 1 else None
+        return None if answer is None else study.removal(names, answer)
+
+    every = tuple(study.case.stages_by_scenario)
+    idle = tuple(one.names[0] for one in removals if not one.forces.certain)
+    first = together(every)
+    return first, first if idle == every else together(idle)
+
+
+def _smaller(note: DecisionNote, removals: Iterable[Removal]) -> DecisionNote:
+    """A note with the removals without which the decision was smaller, the largest cuts first."""
+    cuts = [
+        (one.names[0], -one.changes[note.decision])
+        for one in removals
+        if len(one.names) == 1 and one.changes.get(note.decision, 0) < 0
+    ]
+    return replace(note, smaller_without=tuple(sorted(cuts, key=lambda cut: (-cut[1], cut[0]))))
+
+
+# ---------------------------------------------------------------------------------- marginal values
+
+
+def _marginal_values(study: Study, notes: list[DecisionNote]) -> list[DecisionNote]:
+    """Notes with the worth of the last one and of one more, by solving with one less and more."""
+    last = [replace(note, last=last_worth(study, note.decision)) for note in notes]
+    return [replace(note, next=next_worth(study, note.decision)) for note in last]
+
+
+def last_worth(study: Study, key: Decision) -> Worth | None:
+    """Worth of the last one: its price and what it costs to do with one less."""
+    chosen, count = variables(study.programme)[key], study.bought[key]
+    low = chosen.lowBound or 0.0
+    if count - 1 < low:
+        return Worth(None, "settled")
+    with bounded(study.programme, {key: (low, float(count - 1))}):
+        answer = study.questions.ask(f"one {key.noun} less of {key}", lambda: study.programme)
+    if answer is None:
+        return None
+    if not answer.found:
+        return Worth(None, "indispensable")
+    price = study.prices[key]
+    extra = answer.cost - study.cost
+    least = max(answer.bound, study.low) - study.cost
+    return Worth(Difference(price + extra, price + least, price + answer.cost - study.low))
+
+
+def next_worth(study: Study, key: Decision) -> Worth | None:
+    """Worth of one more: its price less what it costs to be made to buy it.
+
+    Where no more can be had, with room for one more.
+    """
+    chosen, more = variables(study.programme)[key], float(study.bought[key] + 1)
+    programme = study.programme
+    if chosen.upBound is not None and more > chosen.upBound:
+        roomier = None if chosen.upBound == chosen.lowBound else with_room(study.case, key)
+        if roomier is None:
+            return Worth(None, "settled")
+        programme = build(roomier)
+    high = variables(programme)[key].upBound
+    with bounded(programme, {key: (more, high)}):
+        answer = study.questions.ask(f"one {key.noun} more of {key}", lambda: programme)
+    if answer is None:
+        return None
+    if not answer.found:
+        return Worth(None, "impossible")
+    price = study.prices[key]
+    extra = answer.cost - study.cost
+    least = price - (answer.cost - study.low)
+    return Worth(Difference(price - extra, least, price - (answer.bound - study.cost)))
+
+
+def _unbought(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionNote]:
+    """Notes on what can be bought but is not: what one of it would be worth."""
+    notes = []
+    for key, variable in variables(study.programme).items():
+        if study.bought[key] or not variable.upBound or key.kind == "region":
+            continue
+        worth = next_worth(study, key)
+        price, linear = study.prices[key], study.prices[key] - reduced[key]
+        notes.append(DecisionNote(key, 0, price, (), None, (), (), None, worth, linear))
+    return notes
+
+
+def _power(study: Study) -> dict[str, Difference | None]:
+    """Gain of a megawatt more in each region; all together first, which gains most."""
+    regions = [row.subject for row in study.programme.rows.values() if row.family == "power_limit"]
+
+    def gain(some: Collection[str]) -> Difference | None:
+        where = next(iter(some)) if len(some) == 1 else "every region"
+        answer = study.questions.ask(
+            f"a megawatt more in {where}", lambda: with_more_power(study.case, some)
+        )
+        return None if answer is None else study.saving(answer, 0.0)
+
+    if not regions:
+        return {}
+    together = gain(regions)
+    if together is None or not together.certain or len(regions) == 1:
+        return dict.fromkeys(regions, together)
+    return {region: gain([region]) for region in regions}
+
+
+def _requirements(study: Study) -> tuple[Removal, ...]:
+    """What policies and budgets cost, and one unit less of redundancy in every plant."""
+    rows = study.programme.rows.values()
+    families = {
+        row.family: None
+        for row in rows
+        if row.kind != "definition"
+        and row.family not in ESSENTIAL
+        and (not row.scenario or row.family == "emergency_budget")
+    }
+    found = []
+    for family in families:
+        answer = study.questions.ask(
+            f"without {family.replace('_', ' ')}",
+            lambda family=family: without_family(study.case, family),  # type: ignore[misc]
+        )
+        if answer is not None:
+            found.append(study.removal((family,), answer))
+    plants = [name for name, plant in study.case.model.plants.items() if plant.redundancy]
+    if plants:
+        answer = study.questions.ask(
+            "one unit less of redundancy in every plant",
+            lambda: build(with_less_redundancy(study.case, plants)),
+        )
+        if answer is not None:
+            found.append(study.removal(("redundancy",), answer))
+    return tuple(found)
+
+
+# ----------------------------------------------------------------------------------- what is used up
+
+
+def _binding(plan: Plan, rows: Iterable[Tightness]) -> tuple[Tightness, ...]:
+    """Limits nearly used up, and requirements that are met exactly although more is possible.
+
+    N+k is read from the plan: the programme may write down less firm capacity than there is.
+    """
+    found: dict[tuple[str, str, str], Tightness] = {}
+    for one in rows:
+        row = one.row
+        if row.family in ("normal_demand", "design_heat", "emergency_cover"):
+            continue
+        near = one.room <= NEAR * abs(row.amount) if row.kind == "limit" else one.tight
+        key = (row.family, row.subject, row.scenario)
+        tighter = key not in found or one.room < found[key].room
+        if near and one.can_exceed and tighter:
+            found[key] = one
+    return (*_firm(plan), *found.values())
+
+
+def _firm(plan: Plan) -> list[Tightness]:
+    """Plants with little firm capacity to spare."""
+    found = {}
+    for line in plan.cooling:
+        family = "design_heat" if line.role == "primary" else "emergency_cover"
+        row = Row(family, line.plant, "", "requirement", "MW", line.design_heat_mw)
+        room = line.firm_mw - line.design_heat_mw
+        if line.design_heat_mw and room <= NEAR * line.design_heat_mw:
+            found[line.plant] = Tightness(row, max(0.0, room), 0.0)
+    return list(found.values())
+
+
+# ------------------------------------------------------------------------------------- the first round
+
+
+def _first_round(
+    study: Study, plan: Plan, scenarios: tuple[Scenario, ...]
+) -> FirstRound | None:
+    """What the first round would have bought, and what its plan would not have survived."""
+    rounds = plan.verification.rounds
+    if len(rounds) < 2 or not rounds[0].failed:
+        return None
+    model, last = study.case.model, final_round(plan)
+    margins = last.margins if last is not None else ()
+    case = Case(model, scenarios, margins_of(rounds[0]))
+    answer = study.questions.ask("the first round, without margins", lambda: build(case))
+    if answer is None or not answer.found:
+        return FirstRound(rounds[0].failed, {}, margins, None, {})
+    verdicts = judge(model, answer.fleet, scenarios, stories=False)
+    breaches = {
+        one.name: str(one.first_breach) for one in verdicts if one.first_breach is not None
+    }
+    changes = {key: -more for key, more in study.changes(answer).items()}
+    return FirstRound(rounds[0].failed, breaches, margins, study.saving(answer), changes)

@@ -1,0 +1,68 @@
+"""Checks of measures: each changes something, and what it changes is there to be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from planner.infrastructure.entities import Measure, Model
+from planner.infrastructure.measures import TIMES
+from planner.infrastructure.source import Document, Path_
+
+#: Measures that change reaction times or automatic starts; the programme weighs every combination.
+MOST_REACTIONS = 8
+
+
+def check_measures(model: Model, document: Document) -> None:
+    """Complain about measures that do nothing or contradict each other."""
+    owners: dict[str, str] = {}
+    for name, measure in model.measures.items():
+        for index, feed in enumerate(measure.feeds):
+            if feed in owners:
+                message = f"feed `{feed}` belongs to measure `{owners[feed]}` already"
+                document.complain(("measures", name, "feeds", index), message)
+            owners[feed] = name
+        for path, message in _idle(model, measure):
+            document.complain(("measures", name, *path), message)
+    reactions = [name for name, one in model.measures.items() if one.changes_reaction]
+    if len(reactions) > MOST_REACTIONS:
+        message = f"{len(reactions)} change reaction or starts; at most {MOST_REACTIONS} can"
+        document.complain(("measures",), message)
+    _check_settled(model, document)
+
+
+def _idle(model: Model, measure: Measure) -> Iterator[tuple[Path_, str]]:
+    """Parts of a measure that change nothing."""
+    effects = (
+        measure.feeds,
+        measure.replicas,
+        measure.connections,
+        measure.independent,
+        measure.buffer_mwh,
+    )
+    if not any(effects) and not measure.changes_reaction:
+        yield (), "changes nothing"
+    for service in measure.connections:
+        if model.services[service].connections is None:
+            yield ("connections", service), "the service has no pool of connections"
+    for service in measure.replicas:
+        if not model.services[service].replicas:
+            yield ("replicas", service), "the service is not tied to regions; it has no replicas"
+    for plant, services in measure.independent.items():
+        for index, service in enumerate(services):
+            if service not in model.plants[plant].depends_on:
+                message = f"`{plant}` does not depend on `{service}`"
+                yield ("independent", plant, index), message
+    for index, plant in enumerate(measure.automatic):
+        if model.plants[plant].automatic:
+            yield ("automatic", index), f"standby units of `{plant}` start by themselves already"
+    for name in TIMES:
+        minutes, now = getattr(measure.operations, name), getattr(model.operations, name)
+        slower = [getattr(one.operations, name) or 0.0 for one in model.scenarios.values()]
+        if minutes is not None and minutes >= max([now, *slower]):
+            yield ("operations", name), f"{minutes:g} minutes are no less than {now:g} without it"
+
+
+def _check_settled(model: Model, document: Document) -> None:
+    for name, bought in model.policies.fixed.measures.items():
+        if bought and name in model.policies.forbidden.measures:
+            document.complain(("policies", "fixed", "measures", name), "is forbidden too")

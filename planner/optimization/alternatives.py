@@ -1,0 +1,144 @@
+"""Other ways out of a conflict: values that change the course of a scenario, tried one by one.
+
+Lead times, start-up times, reaction times, generators and batteries change what the programme looks
+like, so no slack stands for them. Each is first set to the most that it could be; if that leaves a
+plan, the mildest value that does is searched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from planner.infrastructure.changes import value_at
+from planner.infrastructure.failures import NodeLoss, Scenario
+from planner.optimization.clock import OutOfTime
+from planner.optimization.elastic import Elastic, Item, Value
+from planner.optimization.relaxation import Draft, RelaxationSet, Step, Trials, find_set, finish
+from planner.optimization.stages import arrival_minute
+
+#: Most alternatives that are reported.
+MOST_ALTERNATIVES = 4
+#: Steps in which power is searched.
+POWER_STEPS = 20
+
+
+def find_alternatives(
+    items: Iterable[Item], trials: Trials, stuck: bool
+) -> Iterator[RelaxationSet]:
+    """Sets with one value that changes a scenario; where nothing else helps also with limits."""
+    values: dict[str, tuple[Value, str]] = {}
+    for item in items:
+        for value in _values_of(item, trials):
+            values.setdefault(value.path, (value, item.key[2]))
+    found = 0
+    for value, scenario in values.values():
+        if found == MOST_ALTERNATIVES:
+            return
+        step = Step(value, 1.0, scenario, choice=len(value.choices) - 1)
+        draft = Draft(trials.case.model, [step])
+        try:
+            one = None
+            if trials.plan(draft) is not None:
+                one = finish("alternative", draft, trials)
+            elif stuck:
+                elastic = Elastic(trials.changed_case(draft.model()))
+                one = find_set("alternative", ("limit",), elastic, trials, draft)
+        except OutOfTime:
+            return
+        if one is not None:
+            found += 1
+            yield one
+
+
+def _values_of(item: Item, trials: Trials) -> Iterator[Value]:
+    family, subject, name = item.key
+    scenario = next((one for one in trials.case.scenarios if one.name == name), None)
+    if scenario is None:
+        return
+    minute = min(row.from_minute for row in item.rows)
+    if family == "served_floor":
+        yield from _supply(trials, scenario, minute)
+        yield from _standby_power(trials, scenario)
+    if family in ("ride_through", "served_floor"):
+        yield from _standby_cooling(trials, scenario, subject)
+        yield from _reaction(trials, scenario)
+
+
+def _value(family: str, subject: str, unit: str, path: str, choices: Iterable[Any]) -> list[Value]:
+    """The value at a path with its choices, mildest first; nothing where it has none."""
+    values = tuple(choices)
+    one = Value(
+        path=path,
+        kind="limit",
+        family=family,
+        subject=subject,
+        unit=unit,
+        new=lambda *_: values[-1],
+        choices=values,
+    )
+    return [one] if values else []
+
+
+def _shorter(minutes: float) -> list[float]:
+    """Whole minutes below a time, longest first."""
+    return [float(one) for one in range(math.ceil(minutes) - 1, -1, -1)]
+
+
+def _supply(trials: Trials, scenario: Scenario, minute: float) -> Iterator[Value]:
+    """Lead times of offers that arrive after what is asked for."""
+    case = trials.case
+    model = case.model
+    stage = case.stages_by_scenario[scenario.name][0]
+    for offer, terms in model.offers.items():
+        if arrival_minute(model, stage.course, offer, case.margin(scenario.name)) > minute:
+            path = f"offers.{offer}.lead_time_minutes"
+            shorter = _shorter(terms.lead_time_minutes)
+            yield from _value("lead_time_minutes", offer, "min", path, shorter)
+
+
+def _standby_power(trials: Trials, scenario: Scenario) -> Iterator[Value]:
+    """Generators behind lost feeds that have none, batteries where those do not start in time."""
+    model = trials.case.model
+    for event in scenario.events:
+        if not isinstance(event, NodeLoss) or event.kind != "feed":
+            continue
+        feed = model.feeds[event.name]
+        if not feed.generator_mw:
+            path = f"feeds.{event.name}.generator_mw"
+            step = feed.capacity_mw / POWER_STEPS
+            values = (round(step * one, 6) for one in range(1, POWER_STEPS + 1))
+            yield from _value("generator_mw", event.name, "MW", path, values)
+        else:
+            path = f"feeds.{event.name}.ups_minutes"
+            waits = {feed.generator_start_minutes, event.repair_minutes}
+            longer = (one for one in sorted(waits) if one > feed.ups_minutes)
+            yield from _value("ups_minutes", event.name, "min", path, longer)
+
+
+def _standby_cooling(trials: Trials, scenario: Scenario, cluster: str) -> Iterator[Value]:
+    """Start-up times of standby units that cool a cluster, or any where it is about a tier."""
+    case, model = trials.case, trials.case.model
+    clusters = [cluster] if cluster in model.clusters else list(model.clusters)
+    cooling = {"units", "largest-units", "plant", "sag", "heat", "feed"}
+    if not any(event.kind in cooling for event in scenario.events):
+        return
+    plants = {plant for one in clusters for plant in case.plants_of(one)}
+    for unit in sorted({unit for plant in plants for unit in case.units(plant)}):
+        minutes = model.cooling_units[unit].start_minutes
+        if model.cooling_units[unit].mode == "standby" and minutes:
+            path = f"cooling_units.{unit}.start_minutes"
+            yield from _value("start_minutes", unit, "min", path, _shorter(minutes))
+
+
+def _reaction(trials: Trials, scenario: Scenario) -> Iterator[Value]:
+    """Time from the alert to the first action, that of the scenario where it has its own."""
+    path = "operations.response_minutes"
+    if scenario.operations.response_minutes is not None:
+        path = f"scenarios.{scenario.name}.{path}"
+    model = trials.case.model
+    if scenario.name not in model.scenarios and path.startswith("scenarios."):
+        return
+    shorter = _shorter(value_at(model, path))
+    yield from _value("response_minutes", "", "min", path, shorter)

@@ -1,0 +1,148 @@
+"""Purchases of a programme under one name each, to ask of every one of them the same questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+from pulp import LpVariable
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet
+from planner.optimization.case import Case
+from planner.optimization.programme import Programme
+
+Kind = Literal["cooling", "gpus", "emergency", "region", "measure"]
+
+#: What one of each kind is called.
+NOUNS: dict[Kind, str] = {
+    "cooling": "unit",
+    "gpus": "block",
+    "emergency": "instance",
+    "region": "region",
+    "measure": "measure",
+}
+
+
+class Decision(NamedTuple):
+    """What is decided, as a key.
+
+    Parameters
+    ----------
+    kind
+        What is bought.
+    asset
+        ``plant/unit``, cluster, offer, region or measure.
+    """
+
+    kind: Kind
+    asset: str
+
+    @property
+    def noun(self) -> str:
+        """What one of it is called."""
+        return NOUNS[self.kind]
+
+    def __str__(self) -> str:
+        return self.asset
+
+
+def variables(programme: Programme) -> dict[Decision, LpVariable]:
+    """Integer variable of every decision."""
+    found = {
+        Decision("cooling", f"{plant}/{unit}"): variable
+        for (plant, unit), variable in programme.units.items()
+    }
+    found |= {Decision("gpus", name): one for name, one in programme.blocks.items()}
+    found |= {Decision("emergency", name): one for name, one in programme.instances.items()}
+    found |= {Decision("region", name): one for name, one in programme.opened.items()}
+    measures: Mapping[str, LpVariable] = getattr(programme, "measures", {})
+    return found | {Decision("measure", name): one for name, one in measures.items()}
+
+
+def prices(programme: Programme) -> dict[Decision, float]:
+    """What one of each costs a year whatever use it is put to, USD: capital, upkeep, retainer."""
+    objective = programme.problem.objective
+    costs = dict(objective.items()) if objective is not None else {}
+    return {key: float(costs.get(one, 0.0)) for key, one in variables(programme).items()}
+
+
+def counts(programme: Programme, values: Mapping[str, float]) -> dict[Decision, int]:
+    """How many of each a solution buys."""
+    return {key: round(values[one.name]) for key, one in variables(programme).items()}
+
+
+def counts_of(programme: Programme, fleet: Fleet) -> dict[Decision, int]:
+    """How many of each lead to a fleet.
+
+    Raises
+    ------
+    ValueError
+        If a cluster has grown by other than whole blocks.
+    """
+    model = programme.case.model
+    found: dict[Decision, int] = {}
+    for plant, unit in programme.units:
+        added = fleet.units[plant][unit] - model.plants[plant].existing.get(unit, 0)
+        found[Decision("cooling", f"{plant}/{unit}")] = added
+    for cluster in programme.blocks:
+        entry = model.clusters[cluster]
+        blocks, rest = divmod(fleet.gpus[cluster] - entry.existing_gpus, entry.block_gpus)
+        if rest:
+            message = f"{cluster} grows by {blocks * entry.block_gpus + rest} GPUs, "
+            raise ValueError(f"{message}not whole blocks of {entry.block_gpus}")
+        found[Decision("gpus", cluster)] = blocks
+    for offer in programme.instances:
+        reserved = fleet.instances[offer] - model.offers[offer].existing_instances
+        found[Decision("emergency", offer)] = reserved
+    for region in programme.opened:
+        found[Decision("region", region)] = int(region in fleet.opened)
+    bought: frozenset[str] = getattr(fleet, "measures", frozenset())
+    for key in variables(programme):
+        if key.kind == "measure":
+            found[key] = int(key.asset in bought)
+    return found
+
+
+def region_of(model: Model, key: Decision) -> str | None:
+    """Region that a decision stands in; None for what stands in none."""
+    if key.kind == "cooling":
+        return model.plants[key.asset.split("/")[0]].region
+    if key.kind == "gpus":
+        return model.clusters[key.asset].region
+    return key.asset if key.kind == "region" else None
+
+
+def one_less(case: Case, bought: Mapping[Decision, int], key: Decision) -> dict[Decision, int]:
+    """Purchases with one less of a decision; a candidate region without GPUs is closed."""
+    less = dict(bought)
+    less[key] -= 1
+    region = region_of(case.model, key)
+    if region is None or Decision("region", region) not in less:
+        return less
+    inside = [one for one in less if region_of(case.model, one) == region]
+    if key.kind == "region" or not any(less[one] for one in inside if one.kind == "gpus"):
+        less |= dict.fromkeys(inside, 0)
+    return less
+
+
+@contextmanager
+def bounded(
+    programme: Programme, limits: Mapping[Decision, tuple[float | None, float | None]]
+) -> Iterator[None]:
+    """Other bounds on some decisions for a while."""
+    chosen = variables(programme)
+    before = {key: (chosen[key].lowBound, chosen[key].upBound) for key in limits}
+    try:
+        for key, (low, high) in limits.items():
+            chosen[key].lowBound, chosen[key].upBound = low, high
+        yield
+    finally:
+        for key, (low, high) in before.items():
+            chosen[key].lowBound, chosen[key].upBound = low, high
+
+
+def settled(bought: Mapping[Decision, int]) -> dict[Decision, tuple[float | None, float | None]]:
+    """Bounds that leave nothing to decide."""
+    return {key: (float(count), float(count)) for key, count in bought.items()}

@@ -1,0 +1,341 @@
+"""Scenarios that cannot bind because another one asks for at least as much on every coordinate.
+
+A scenario s is dominated by d if any plan, with any measures, that has recourse for d has recourse
+for s. What is checked is sufficient for that: for each stage of s there is a stage of d in which
+the same or more is down, no more units are left, it is as hot or hotter, there is as much demand
+everywhere or more in proportion, no more power and no more emergency capacity, floors are as high,
+and operators have acted in both or in neither. The recourse of d there, scaled to the demand of s,
+is recourse for s. Two things couple stages. Before operators act, heat is stored: there d must be
+as bad in every minute, and clusters that are up in s must be up in d, since a cluster that is off
+stores nothing. And emergency spend adds up: unless it cannot reach the budget, a stage of s must
+lie within that of d in time.
+
+That is about what must hold, not about cost. A dominated scenario has an expected cost of recourse
+too; `planner.optimization.reduction` says what becomes of it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from planner.optimization.case import Case
+from planner.optimization.recourse import cooling_matters, offers_of
+from planner.optimization.stages import Stage
+from planner.scenarios.course import Condition
+from planner.scenarios.standard import emergency_budget_usd
+
+#: Relative difference up to which two demands are in the same proportion.
+SAME = 1e-12
+
+
+def dominated(case: Case) -> dict[str, str]:
+    """Scenarios of a programme that others dominate, each with one that stays and dominates it.
+
+    Scenarios are compared only with those that lose at least the same things, found by the rarest
+    thing that is lost, and the first that dominates ends the search. Of two that dominate each
+    other one stays.
+    """
+    laid = [_lay(case, stages) for stages in case.stages_by_scenario.values()]
+    with_loss: dict[tuple[object, str], list[_Laid]] = defaultdict(list)
+    alike: dict[object, list[_Laid]] = defaultdict(list)
+    for one in laid:
+        alike[one.key].append(one)
+        for loss in one.gone:
+            with_loss[one.key, loss].append(one)
+    witness: dict[str, str] = {}
+    for one in sorted(laid, key=lambda one: len(one.losses)):
+        pools = [with_loss[one.key, loss] for loss in one.losses]
+        pool = min(pools, key=len, default=alike[one.key])
+        found = next(_dominating(case, one, pool, witness), None)
+        if found is not None:
+            witness[one.name] = found.name
+    return {name: _last(witness, name) for name in witness}
+
+
+def _last(witness: Mapping[str, str], name: str) -> str:
+    while name in witness:
+        name = witness[name]
+    return name
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """A scenario laid out, with digests that spare most comparisons.
+
+    Parameters
+    ----------
+    key
+        What is equal wherever one dominates the other.
+    losses
+        What is lost and matters: anything that dominates has lost it too.
+    gone
+        All that is lost.
+    """
+
+    name: str
+    stages: tuple[Stage, ...]
+    key: object
+    losses: frozenset[str]
+    gone: frozenset[str]
+
+
+def _lay(case: Case, stages: list[Stage]) -> _Laid:
+    course = stages[0].course
+    key = (case.margin(course.scenario.name), course.reaction_minute, course.start_hour)
+    losses = frozenset(loss for stage in stages for loss in _losses(case, stage))
+    gone = losses.union(*(_plants_touched(case, stage) for stage in stages))
+    return _Laid(course.scenario.name, tuple(stages), key, losses, gone)
+
+
+def _losses(case: Case, stage: Stage) -> Iterator[str]:
+    """Things that a scenario has to lose too to be as bad as a stage."""
+    condition = stage.at_best
+    yield from (f"cluster {name}" for name in condition.clusters_down)
+    yield from (f"zone {name}" for name, factor in condition.demand_factor.items() if factor > 1)
+    yield from (
+        f"offer {name}" for name in stage.condition.offers_down if _could_help(case, stage, name)
+    )
+    needing = {c for c in case.model.clusters if cooling_matters(case, stage, c)}
+    for plant in _plants_touched(case, stage):
+        if needing & set(case.model.plants[plant.removeprefix("plant ")].cools):
+            yield plant
+
+
+def _plants_touched(case: Case, stage: Stage) -> frozenset[str]:
+    return frozenset(f"plant {one}" for one in case.model.plants if _touched(stage.at_best, one))
+
+
+def _could_help(case: Case, stage: Stage, offer: str) -> bool:
+    """Whether an offer would have arrived by a stage, whatever the measures, were it not down."""
+    lead = case.model.offers[offer].lead_time_minutes
+    late = case.margin(stage.scenario).late_minutes
+    return stage.course.order_minute + lead + late <= stage.start_minute
+
+
+def _touched(condition: Condition, plant: str) -> bool:
+    hit = (*condition.lost_units, *condition.restarting)
+    lost = condition.lost_largest.get(plant, 0)
+    return plant in condition.plants_down or bool(lost) or any(plant == one for one, _ in hit)
+
+
+def _dominating(
+    case: Case, one: _Laid, pool: Iterable[_Laid], witness: Mapping[str, str]
+) -> Iterator[_Laid]:
+    for other in pool:
+        if other is one or other.name in witness or not one.losses <= other.gone:
+            continue
+        if dominates(case, other.stages, one.stages):
+            yield other
+
+
+def dominates(case: Case, worse: tuple[Stage, ...], stages: tuple[Stage, ...]) -> bool:
+    """Whether recourse for one scenario is recourse for another, whatever is bought.
+
+    Parameters
+    ----------
+    worse
+        Stages of the scenario that has recourse.
+    stages
+        Stages of the other; both have the same margin.
+    """
+    model = case.model
+    budget, other = (
+        emergency_budget_usd(model, some[0].course.scenario) for some in (stages, worse)
+    )
+    slack = _most_spend_usd(case, stages) <= budget
+    if not slack and budget < other:
+        return False
+    return all(_has_recourse(case, worse, stage, slack) for stage in stages)
+
+
+def _has_recourse(case: Case, worse: tuple[Stage, ...], stage: Stage, slack: bool) -> bool:
+    """Whether the recourse of one of the stages will do, and heat is stored no faster."""
+    meanwhile = [
+        one
+        for one in worse
+        if one.start_minute < stage.end_minute and stage.start_minute < one.end_minute
+    ]
+    if not any(
+        _covers(case, one, stage)
+        for one in (worse if slack else meanwhile)
+        if slack or not offers_of(one) or _within(stage, one)
+    ):
+        return False
+    if all(after.reacted for _, after in _ways(stage)):
+        return True
+    covered = bool(meanwhile) and meanwhile[-1].end_minute >= stage.end_minute
+    return covered and all(_stores_as_much(case, one, stage) for one in meanwhile)
+
+
+def _within(stage: Stage, other: Stage) -> bool:
+    return other.start_minute <= stage.start_minute and stage.end_minute <= other.end_minute
+
+
+def _most_spend_usd(case: Case, stages: tuple[Stage, ...]) -> float:
+    """Emergency spend with all that could be reserved in use from its arrival on, USD."""
+    total = 0.0
+    for stage in stages:
+        for offer in offers_of(stage):
+            terms = case.model.offers[offer]
+            supply = terms.available_gpus // terms.gpus_per_instance
+            most = max(supply, terms.existing_instances)
+            total += stage.hours * most * terms.usd_per_instance_hour * terms.surge_multiplier
+    return total
+
+
+#: Numbers of ways of reacting; None means all.
+_Numbers = frozenset[int] | None
+
+
+def _ways(stage: Stage) -> tuple[tuple[_Numbers, Stage], ...]:
+    return stage.variants or ((None, stage),)
+
+
+def _pairs(worse: Stage, stage: Stage) -> Iterator[tuple[Stage, Stage]]:
+    """Both stages as each way of reacting makes them."""
+    for numbers, one in _ways(worse):
+        for others, other in _ways(stage):
+            if numbers is None or others is None or numbers & others:
+                yield one, other
+
+
+def _covers(case: Case, worse: Stage, stage: Stage) -> bool:
+    """Whether what is done in one stage, scaled to the demand, will do in another.
+
+    Heat before operators act is left to `_stores_as_much`.
+    """
+    return (
+        _down_too(case, worse, stage)
+        and _demand_in_proportion(case, worse, stage)
+        and all(
+            one.reacted == other.reacted
+            and set(one.offers) <= set(other.offers)
+            and _floors_as_high(one, other)
+            and (not other.reacted or _cools_no_better(case, one, other))
+            and _no_more_power(case, one, other)
+            for one, other in _pairs(worse, stage)
+        )
+    )
+
+
+def _down_too(case: Case, worse: Stage, stage: Stage) -> bool:
+    """Whether what is down is down in the worse stage too, whatever measures are bought."""
+    if case.model.measures and not (
+        stage.outage.failed <= worse.outage.failed
+        and stage.outage.sags <= worse.outage.sags
+        and set(stage.outage.restarts) <= set(worse.outage.restarts)
+    ):
+        return False
+    both = ((worse.condition, stage.condition), (worse.at_best, stage.at_best))
+    equal = case.margin(stage.scenario).demand > 0
+    return all(
+        other.clusters_down <= one.clusters_down
+        and other.tiers_down <= one.tiers_down
+        and not (equal and other.tiers_down != one.tiers_down)
+        for one, other in both
+    )
+
+
+def _floors_as_high(worse: Stage, stage: Stage) -> bool:
+    return all(
+        least <= worse.floors.get(name, 0.0)
+        for floors in (stage.floors, stage.floors_if_up)
+        for name, least in floors.items()
+    )
+
+
+def _demand_in_proportion(case: Case, worse: Stage, stage: Stage) -> bool:
+    """Whether all demand is that of the worse stage times one factor of at most 1."""
+    shares = []
+    for zone in case.model.zones:
+        for tier in case.model.tiers:
+            here, there = (
+                one.demand_rps[zone, tier] + one.down_rps.get((zone, tier), 0.0)
+                for one in (stage, worse)
+            )
+            if here > there * (1 + SAME):
+                return False
+            if there:
+                shares.append(here / there)
+    return not shares or max(shares) - min(shares) <= SAME
+
+
+def _cools_no_better(case: Case, worse: Stage, stage: Stage) -> bool:
+    """Whether every cluster that is used in the worse stage can be cooled as well."""
+    model = case.model
+    needing = [
+        name
+        for name in model.clusters
+        if name not in worse.at_best.clusters_down and cooling_matters(case, stage, name)
+    ]
+    return all(cooling_matters(case, worse, name) for name in needing) and all(
+        _plant_no_better(case, worse, stage, plant)
+        for plant, entry in model.plants.items()
+        if any(name in entry.cools for name in needing)
+    )
+
+
+def _plant_no_better(case: Case, worse: Stage, stage: Stage, plant: str) -> bool:
+    """Whether a plant carries no more in the worse stage, whatever units it has."""
+    conditions = ((worse.condition, stage.condition), (worse.at_best, stage.at_best))
+    if all(plant in one.plants_down for one, _ in conditions):
+        return True
+    if any(
+        plant in other.plants_down and plant not in one.plants_down for one, other in conditions
+    ):
+        return False
+    region = case.model.plants[plant].region
+    now, then = stage.condition, worse.condition
+    units = worse.standing[plant]
+    return (
+        worse.started[plant] <= stage.started[plant]
+        and units <= stage.standing[plant]
+        and now.lost_largest.get(plant, 0) <= then.lost_largest.get(plant, 0)
+        and now.ambient_rise_c.get(region, 0.0) <= then.ambient_rise_c.get(region, 0.0)
+        and all(
+            now.lost_units.get((plant, unit), 0) <= then.lost_units.get((plant, unit), 0)
+            for unit in units
+        )
+    )
+
+
+def _no_more_power(case: Case, worse: Stage, stage: Stage) -> bool:
+    """Whether power that is short is no less short in the worse stage.
+
+    Before operators act all GPUs of clusters that are up draw power, so the same must be up.
+    """
+    normals = (case.normal, case.normal_at_best)
+    conditions = ((worse.condition, stage.condition), (worse.at_best, stage.at_best))
+    for normal, (one, other) in zip(normals, conditions, strict=True):
+        for region, power in other.power_mw.items():
+            usual = normal.power_mw.get(region)
+            if power == usual:
+                continue
+            less = one.power_mw.get(region, 0.0)
+            if less > power or less == usual:
+                return False
+            if not stage.reacted and any(
+                (name in one.clusters_down) != (name in other.clusters_down)
+                for name in case.clusters_in(region)
+            ):
+                return False
+    return True
+
+
+def _stores_as_much(case: Case, worse: Stage, stage: Stage) -> bool:
+    """Whether, before operators act, every cluster that stores heat stores no less of it."""
+    for one, other in _pairs(worse, stage):
+        if other.reacted:
+            continue
+        if one.reacted:
+            return False
+        for name in case.model.clusters:
+            if cooling_matters(case, other, name) and name in one.condition.clusters_down:
+                return False
+        lost = other.condition.plants_lost <= one.condition.plants_lost
+        best = other.at_best.plants_lost <= one.at_best.plants_lost
+        if not (lost and best and _cools_no_better(case, one, other)):
+            return False
+    return True

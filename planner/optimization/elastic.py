@@ -1,0 +1,405 @@
+"""The programme made elastic: what may give way, by which value of the model, at what price.
+
+A *lever* is one value of the model that a user can change: a limit that can be raised or a
+requirement that can be lowered. Its column enters every row that the value stands in, so that one
+solve says by how much which values have to change. An *item* is one requirement or limit as people
+speak of it (the service to a tier in a scenario); its slack takes the item out of the programme.
+
+Some values enter rows as a product with a variable, or change the shape of the programme
+(redundancy, latency limits, shares of GPUs). Their column loosens their rows by an amount that only
+shows where they matter, and the value is searched afterwards among `Lever.choices`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import pulp
+from pulp import (
+    LpAffineExpression,
+    LpConstraint,
+    LpProblem,
+    LpSolveStats,
+    LpVariable,
+    const,
+    lpSum,
+)
+from pulp.constants import LpSolveStatus
+
+from planner.infrastructure.entities import Model
+from planner.laws.money import annuity
+from planner.optimization.case import Case
+from planner.optimization.clock import OutOfTime
+from planner.optimization.programme import Programme, Row, build, label
+from planner.optimization.solving import SolverSettings, run_solver
+from planner.optimization.stages import Stage
+
+Kind = Literal["limit", "requirement"]
+#: Family, subject and scenario of something that can be in conflict.
+Key = tuple[str, str, str]
+#: Relaxations below this share of a row are rounding.
+NEGLIGIBLE = 1e-5
+#: Gap of the elastic solves.
+ELASTIC_GAP = 1e-3
+#: Least price of a column against the reference: solvers take smaller ones for zero.
+LEAST_PRICE = 1e-3
+#: Room of purchases while their bounds are rows that can give way.
+ROOM = 10
+MOST_COUNT = 10_000_000
+
+
+@dataclass(eq=False, kw_only=True)
+class Value:
+    """One value of the model that can change.
+
+    Parameters
+    ----------
+    path
+        Where it stands in the model; empty where a row has no value behind it.
+    kind
+        Whether a limit is raised or a requirement lowered.
+    family, subject, unit
+        What it is, for words.
+    new
+        New value from the model and an amount.
+    usd, usd_per_year
+        What one unit costs once, and in a year with the price spread over its life; None where
+        the model has no price.
+    choices
+        Values to search, mildest first, where no amount says what is needed.
+    """
+
+    path: str
+    kind: Kind
+    family: str
+    subject: str
+    unit: str
+    new: Callable[[Model, float], Any]
+    usd: float | None = None
+    usd_per_year: float | None = None
+    choices: tuple[Any, ...] = ()
+
+
+@dataclass(eq=False, kw_only=True)
+class Lever(Value):
+    """A value with its column in the elastic programme.
+
+    Parameters
+    ----------
+    scale
+        Amount, in the unit, that one unit of the column stands for.
+    column
+        How much of it is used.
+    weight
+        Price of the column in the search for the cheapest relaxations.
+    uses
+        Rows by name, with the coefficient of the column.
+    """
+
+    scale: float
+    column: LpVariable
+    weight: float = 1.0
+    uses: dict[str, tuple[Row, LpConstraint, float]] = field(default_factory=dict)
+
+    @property
+    def amount(self) -> float:
+        """How much of it the last solve used, in its unit."""
+        return float(self.column.varValue or 0.0) * self.scale
+
+    @property
+    def used(self) -> bool:
+        """Whether the last solve used it."""
+        return float(self.column.varValue or 0.0) > NEGLIGIBLE
+
+
+@dataclass(eq=False)
+class Item:
+    """One requirement or limit as people speak of it.
+
+    Parameters
+    ----------
+    key
+        Family, subject and scenario.
+    kind
+        Requirement or limit.
+    rows
+        What its rows mean.
+    column
+        Slack that takes it out, in sizes of its rows.
+    constraints
+        Its rows with the coefficient of the slack.
+    """
+
+    key: Key
+    kind: Kind
+    column: LpVariable
+    rows: list[Row] = field(default_factory=list)
+    constraints: list[tuple[LpConstraint, float]] = field(default_factory=list)
+
+    @property
+    def used(self) -> bool:
+        """Whether the last solve took it out."""
+        return float(self.column.varValue or 0.0) > NEGLIGIBLE
+
+    def worst(self) -> tuple[Row, float]:
+        """The row that the last solve fell shortest of, and by how much in its unit."""
+        amount = float(self.column.varValue or 0.0)
+        row = max(self.rows, key=size)
+        short = [
+            (excess(constraint, coefficient, amount), one)
+            for one, (constraint, coefficient) in zip(self.rows, self.constraints, strict=True)
+        ]
+        most, found = max(short, key=lambda pair: pair[0], default=(0.0, row))
+        return found, most
+
+
+def excess(constraint: LpConstraint, coefficient: float, amount: float) -> float:
+    """By how much a row would be broken without its slack: what of it is really needed."""
+    spare = float(constraint.constant)
+    spare += sum(factor * float(one.varValue or 0.0) for one, factor in constraint.items())
+    if constraint.sense == const.LpConstraintLE:
+        spare = -spare
+    elif constraint.sense == const.LpConstraintEQ:
+        spare = 0.0
+    return abs(coefficient) * amount - max(spare, 0.0)
+
+
+class Elastic:
+    """An elastic programme: built once, then solved with different things free to give way."""
+
+    def __init__(self, case: Case) -> None:
+        from planner.optimization import levers
+
+        self.case = case
+        self.model = case.model
+        self.programme: Programme = build(replace(case, model=roomier(case.model)))
+        self.levers: dict[tuple[str, str], Lever] = {}
+        self.items: dict[Key, Item] = {}
+        levers.attach(self)
+        for lever in self.levers.values():
+            lever.weight = _weight(lever, self.reference_usd)
+        every = (*self.levers.values(), *self.items.values())
+        self._most = {one.column.name: one.column.upBound for one in every}
+
+    @cached_property
+    def reference_usd(self) -> float:
+        """What changing an unpriced value by all of itself counts as, USD a year.
+
+        The annualised price of the GPUs in place, at least a million.
+        """
+        rate, total = self.model.finance.discount_rate, 1e6
+        for name, cluster in self.model.clusters.items():
+            gpu = self.case.gpu(name)
+            yearly = gpu.capital_usd * annuity(rate, gpu.life_years)
+            yearly += gpu.facility_usd * annuity(rate, gpu.facility_life_years)
+            total += yearly * cluster.existing_gpus
+        return total
+
+    @cached_property
+    def stages(self) -> dict[tuple[str, float], Stage]:
+        """Stages by scenario and first minute."""
+        return {(one.scenario, one.start_minute): one for one in self.case.stages}
+
+    def lever(
+        self,
+        path: str,
+        kind: Kind,
+        family: str,
+        subject: str,
+        unit: str,
+        scale: float,
+        new: Callable[[Model, float], Any],
+        *,
+        side: str = "",
+        most: float | None = None,
+        whole: bool = False,
+        **terms: Any,
+    ) -> Lever:
+        """The lever of a path, made when it is first asked for.
+
+        Parameters
+        ----------
+        side
+            Tells two levers of one path apart.
+        most
+            Most that its column may be.
+        whole
+            Whether the column is whole.
+        """
+        key = (path, f"{family} {subject} {side}")
+        if key not in self.levers:
+            name = label("lever", path or family, subject, side, str(len(self.levers)))
+            column = self.programme.variable(name, high=most, integer=whole)
+            self.levers[key] = Lever(
+                path=path,
+                kind=kind,
+                family=family,
+                subject=subject,
+                unit=unit,
+                scale=scale,
+                column=column,
+                new=new,
+                **terms,
+            )
+        return self.levers[key]
+
+    def use(self, lever: Lever, row: Row, constraint: LpConstraint, per_unit: float) -> None:
+        """Let a lever loosen a row by ``per_unit`` for each unit of the lever."""
+        before = lever.uses.get(constraint.name, (row, constraint, 0.0))[2]
+        coefficient = before + _side(constraint) * per_unit * lever.scale
+        constraint.set_coefficient(lever.column, coefficient)
+        lever.uses[constraint.name] = (row, constraint, coefficient)
+
+    def item(self, row: Row, kind: Kind, constraints: Iterable[LpConstraint]) -> Item:
+        """Count rows to the item of their family, subject and scenario."""
+        key = (row.family, row.subject, row.scenario)
+        if key not in self.items:
+            column = self.programme.variable("slack", *key, str(len(self.items)))
+            self.items[key] = Item(key, kind, column)
+        item = self.items[key]
+        for constraint in constraints:
+            coefficient = _side(constraint) * size(row)
+            constraint.set_coefficient(item.column, coefficient)
+            item.rows.append(row)
+            item.constraints.append((constraint, coefficient))
+        return item
+
+    def twin(self, constraint: LpConstraint, more: float) -> LpConstraint:
+        """A second row like one that stands, with another right-hand side."""
+        left = lpSum(factor * one for one, factor in constraint.items())
+        right = more - float(constraint.constant)
+        name = f"{constraint.name}.twin{self.programme.problem.numConstraints()}"
+        row = left <= right if constraint.sense == const.LpConstraintLE else left >= right
+        return self.programme.problem.addConstraint(row, name)
+
+    def bound(self, expression: LpAffineExpression, *name: str) -> LpConstraint:
+        """A row for what is a bound of a purchase in the programme itself."""
+        return self.programme.problem.addConstraint(expression, label("bound", *name))
+
+    # -------------------------------------------------------------------------------------- solves
+
+    def minimise(
+        self,
+        levers: Iterable[Lever],
+        items: Iterable[Item],
+        settings: SolverSettings,
+        relaxed: bool = False,
+        counted: bool = True,
+        unpriced: Iterable[Lever] = (),
+    ) -> float | None:
+        """Solve with some levers and items free to give way, as little as possible.
+
+        Parameters
+        ----------
+        relaxed
+            Whether whole numbers may be broken: a bound, and a proof where there is no solution.
+        counted
+            Whether giving way has a price; otherwise any solution will do.
+        unpriced
+            Levers that are free and cost nothing.
+
+        Returns
+        -------
+        float or None
+            Price of what gave way, weighted; None if even so there is no solution.
+        """
+        free_levers, free_items = list(levers), list(items)
+        columns = {one.column.name for one in (*free_levers, *free_items, *unpriced)}
+        for one in (*self.levers.values(), *self.items.values()):
+            one.column.upBound = self._most[one.column.name] if one.column.name in columns else 0.0
+        terms = [one.weight * one.column for one in free_levers]
+        terms += [1.0 * one.column for one in free_items]
+        self.programme.problem.setObjective(
+            lpSum(terms) if counted and terms else LpAffineExpression.empty()
+        )
+        if relaxed:
+            return solve_relaxed(self.programme, settings)
+        stats, _ = run_solver(self.programme.problem, settings)
+        return _optimum(self.programme.problem, stats)
+
+    def of_kind(self, *kinds: Kind) -> list[Lever]:
+        """Levers of some kinds."""
+        return [lever for lever in self.levers.values() if lever.kind in kinds]
+
+
+def solve_relaxed(programme: Programme, settings: SolverSettings) -> float | None:
+    """Optimum with whole numbers broken; None if there is no solution.
+
+    By HiGHS whatever the solver of the programme: it is always there, and gives dual values.
+    """
+    options: dict[str, Any] = {"msg": False, "mip": False}
+    if settings.time_limit_seconds is not None:
+        options["timeLimit"] = settings.time_limit_seconds
+    return _optimum(programme.problem, programme.problem.solve(pulp.HiGHS(**options)))
+
+
+def _optimum(problem: LpProblem, stats: LpSolveStats) -> float | None:
+    if stats.status in (LpSolveStatus.Infeasible, LpSolveStatus.Undefined):
+        return None  # every price is positive, so no programme here is unbounded
+    if not stats.has_solution:
+        raise OutOfTime
+    objective = problem.objective
+    return float(objective.value() or 0.0) if objective is not None else 0.0
+
+
+def size(row: Row) -> float:
+    """Size of a row that makes one relaxation comparable with another."""
+    return max(row.amount, 1e6 if row.unit == "USD" else 1.0)
+
+
+def _side(constraint: LpConstraint) -> float:
+    return -1.0 if constraint.sense == const.LpConstraintLE else 1.0
+
+
+def _weight(lever: Lever, reference_usd: float) -> float:
+    """Price of a column: yearly money over the reference, or how many times itself it changes."""
+    own = lever.weight
+    if lever.usd_per_year is None:
+        return own
+    return max(lever.usd_per_year * lever.scale / reference_usd, LEAST_PRICE * own)
+
+
+def roomier(model: Model) -> Model:
+    """The model with ten times the room on every purchase, nothing settled and nothing forbidden.
+
+    Measures stay as they are.
+    """
+    policies = model.policies
+    fixed = policies.fixed
+    settled = [count for units in fixed.cooling.values() for count in units.values()]
+    units = max([0, *settled, *(plant.max_added for plant in model.plants.values())])
+    return model.replace(
+        plants={
+            name: plant.replace(max_added=min(ROOM * units + ROOM, MOST_COUNT))
+            for name, plant in model.plants.items()
+        },
+        clusters={
+            name: one.replace(max_gpus=min(ROOM * (one.max_gpus or one.block_gpus), MOST_COUNT))
+            for name, one in model.clusters.items()
+        },
+        offers={
+            name: offer.replace(
+                available_gpus=min(
+                    ROOM * (offer.available_gpus + offer.gpus_per_instance), MOST_COUNT
+                )
+            )
+            for name, offer in model.offers.items()
+        },
+        policies=policies.replace(
+            fixed=fixed.replace(cooling={}, gpus={}, emergency={}),
+            forbidden=policies.forbidden.replace(cooling=(), gpus=(), emergency=()),
+        ),
+    )
+
+
+def round_up(amount: float, digits: int = 3) -> float:
+    """The number rounded up to some digits; what is a rounding error above one is that one."""
+    if amount <= 0:
+        return 0.0
+    places = digits - 1 - math.floor(math.log10(amount))
+    whole = math.ceil(amount * 10.0**places * (1 - 1e-7) - 1e-9)
+    return round(whole / 10.0**places, max(places, 0))

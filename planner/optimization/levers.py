@@ -1,0 +1,501 @@
+"""Which values of the model loosen which rows of the programme.
+
+One function for each constraint family; families that have none give way by an amount that no value
+of the model stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from pulp import LpConstraint
+
+from planner.infrastructure.changes import value_at
+from planner.infrastructure.entities import Model
+from planner.infrastructure.graph import node
+from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
+from planner.optimization.elastic import Elastic, Kind, Lever, round_up, size
+from planner.optimization.programme import Row
+from planner.optimization.stages import ALL, Stage
+from planner.scenarios.condition import site_of
+from planner.scenarios.generators import all_scenarios
+from planner.scenarios.power import node_losses, sagging_clusters
+
+#: Years over which money without a life of its own is spread.
+BUDGET_YEARS = 20.0
+#: What leaving a scenario out counts as: a last resort.
+LAST_RESORT = 10.0
+#: Steps of a share that is searched.
+SHARE_STEP = 0.001
+
+
+def attach(elastic: Elastic) -> None:
+    """Give every requirement, limit and bound of a programme its levers and its item."""
+    programme = elastic.programme
+    for name, row in list(programme.rows.items()):
+        if row.kind == "definition":
+            continue
+        constraint = programme.constraints[name]
+        rows = FAMILIES.get(row.family, _unknown)(elastic, row, constraint)
+        kind: Kind = "requirement" if row.kind == "requirement" else "limit"
+        elastic.item(row, kind, rows or _unknown(elastic, row, constraint))
+    _units(elastic)
+    _blocks(elastic)
+    _instances(elastic)
+
+
+def _number(path: str, sign: float) -> Callable[[Model, float], Any]:
+    """A new number: what stands and an amount more or less, that amount rounded up."""
+
+    def new(model: Model, amount: float) -> Any:
+        now = value_at(model, path)
+        if isinstance(now, int):
+            return int(max(0, now + sign * round(amount)))
+        value = now + sign * round_up(amount)
+        return max(0.0, float(f"{value:.12g}"))
+
+    return new
+
+
+def _unknown(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    """Let a row give way by an amount: no value of the model stands for it."""
+    subject = f"{row.subject} {row.scenario}".strip()
+    kind: Kind = "requirement" if row.kind == "requirement" else "limit"
+    lever = elastic.lever(
+        "", kind, row.family, row.subject, row.unit, size(row), lambda _, more: more, side=subject
+    )
+    elastic.use(lever, row, constraint, 1.0)
+    return [constraint]
+
+
+# -------------------------------------------------------------------------------------------- power
+
+
+def _power(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    """The smaller of the region's own limit and what its feeds and generators carry."""
+    model, region = elastic.model, row.subject
+    limits = [model.regions[region].power_limit_mw]
+    sources = _sources(elastic, row)
+    if any(feed.region == region for feed in model.feeds.values()):
+        limits.append(sum(value_at(model, path) for path in sources))
+    spare, rows = [constraint], []
+    for limit in limits:
+        binds = spare and limit == row.amount
+        rows.append(spare.pop() if binds else elastic.twin(constraint, limit - row.amount))
+    elastic.use(_megawatts(elastic, f"regions.{region}.power_limit_mw", region), row, rows[0], 1.0)
+    for path in sources:
+        elastic.use(_megawatts(elastic, path, path.split(".")[1]), row, rows[1], 1.0)
+    return rows + spare
+
+
+def _megawatts(elastic: Elastic, path: str, subject: str) -> Lever:
+    family = path.rsplit(".", 1)[-1]
+    scale = max(value_at(elastic.model, path), 1.0)
+    return elastic.lever(path, "limit", family, subject, "MW", scale, _number(path, 1.0))
+
+
+def _sources(elastic: Elastic, row: Row) -> list[str]:
+    """Paths of the capacities that carry the power of a row."""
+    model, case = elastic.model, elastic.case
+    site = site_of(model, case.graph)
+    failed: frozenset[str] = frozenset()
+    if row.scenario:
+        events = next(one.events for one in case.scenarios if one.name == row.scenario)
+        failed = node_losses(model, events, row.from_minute)
+        failed |= sagging_clusters(site, events, row.from_minute)
+    down = site.depends.down_with(failed)
+    found = []
+    for name, feed in model.feeds.items():
+        if feed.region != row.subject:
+            continue
+        if node("feed", name) not in down:
+            found.append(f"feeds.{name}.capacity_mw")
+        elif feed.generator_mw and node("generator", name) not in down:
+            found.append(f"feeds.{name}.generator_mw")
+        elif feed.ups_minutes and node("ups", name) not in down:
+            found.append(f"feeds.{name}.capacity_mw")
+    return found
+
+
+# ------------------------------------------------------------------------------------------ service
+
+
+def _served_floor(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    """The rules of the standard in force, each a row of its own."""
+    model = elastic.model
+    stage = elastic.stages.get((row.scenario, row.from_minute))
+    severity = next(one.severity for one in elastic.case.scenarios if one.name == row.scenario)
+    names = {row.subject} if row.subject == ALL else {row.subject, "each"}
+    rules = [
+        (rule.least_served, index)
+        for index, rule in enumerate(model.standard.get(severity, ()))
+        if rule.tier in names and rule.from_minute <= row.from_minute and rule.least_served > 0
+    ]
+    if stage is None or not rules:
+        return []
+    rules.sort(reverse=True)
+    rows = [constraint]
+    for least, _ in rules[1:]:
+        rows.append(elastic.twin(constraint, (least - rules[0][0]) * row.amount))
+    usd = _lost_usd_per_share(elastic, stage, row.subject)
+    for (least, index), target in zip(rules, rows, strict=True):
+        path = f"standard.{severity}[{index}].least_served"
+        lever = elastic.lever(
+            path, "requirement", "least_served", model.standard[severity][index].tier, "share", 1.0,
+            _number(path, -1.0), most=least, usd_per_year=usd,
+        )  # fmt: skip
+        lever.usd_per_year = max(lever.usd_per_year or 0.0, usd)
+        elastic.use(lever, row, target, row.amount)
+        _less_demand(elastic, row, target, stage, least)
+        _within_reach(elastic, row, target, stage)
+    return rows
+
+
+def _lost_usd_per_share(elastic: Elastic, stage: Stage, subject: str) -> float:
+    """Expected yearly value of all requests of a tier in the scenario of a stage."""
+    case, total = elastic.case, 0.0
+    frequency = stage.course.scenario.frequency_per_year
+    for one in case.stages_by_scenario[stage.scenario]:
+        for (_, tier), rps in one.demand_rps.items():
+            if subject in (ALL, tier):
+                total += frequency * lost_usd(rps, one.hours, request_value(elastic.model, tier))
+    return total
+
+
+def request_value(model: Model, tier: str) -> float:
+    """What a thousand lost requests of a tier cost, USD."""
+    entry = model.tiers[tier]
+    return entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
+
+
+def _demand_lever(elastic: Elastic, zone: str) -> Lever:
+    model, case = elastic.model, elastic.case
+    path, peak = f"zones.{zone}.demand_rps", model.zones[zone].demand_rps
+    value = sum(one.share * request_value(model, tier) for tier, one in model.tiers.items())
+    usd = lost_usd(case.load_factor, HOURS_PER_YEAR, value)
+    return elastic.lever(
+        path, "requirement", "demand_rps", zone, "requests/s", max(peak, 1e-6),
+        _number(path, -1.0), most=1.0, usd_per_year=usd,
+    )  # fmt: skip
+
+
+def _less_demand(
+    elastic: Elastic, row: Row, target: LpConstraint, stage: Stage, least: float
+) -> None:
+    for zone, entry in elastic.model.zones.items():
+        rps = sum(
+            demand
+            for (origin, tier), demand in stage.demand_rps.items()
+            if origin == zone and row.subject in (ALL, tier)
+        )
+        if rps and entry.demand_rps:
+            per_rps = least * rps / entry.demand_rps
+            elastic.use(_demand_lever(elastic, zone), row, target, per_rps)
+
+
+def _normal_demand(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    """Demand of a zone, and where a tier reaches no region its latency limit."""
+    group = next((one for one in elastic.case.groups if one.label == row.subject), None)
+    if group is None or not row.amount:
+        return []
+    demand = elastic.model.zones[group.zone].demand_rps
+    elastic.use(_demand_lever(elastic, group.zone), row, constraint, row.amount / demand)
+    for tier in group.tiers if not group.clusters else ():
+        lever = _latency(elastic, tier)
+        if lever is not None:
+            elastic.use(lever, row, constraint, elastic.case.peak_rps[group.zone, tier])
+    return [constraint]
+
+
+def _within_reach(elastic: Elastic, row: Row, target: LpConstraint, stage: Stage) -> None:
+    """A latency limit that leaves no region is also why nothing is served in scenarios."""
+    for group in elastic.case.groups:
+        for tier in group.tiers if not group.clusters else ():
+            lever = _latency(elastic, tier) if row.subject in (ALL, tier) else None
+            if lever is not None:
+                elastic.use(lever, row, target, stage.demand_rps[group.zone, tier])
+
+
+def _latency(elastic: Elastic, tier: str) -> Lever | None:
+    model = elastic.model
+    limit = model.tiers[tier].latency_limit_ms
+    longer = {one for zone in model.zones.values() for one in zone.latency_ms.values()}
+    choices = tuple(sorted(one for one in longer if one > limit))
+    if not choices:
+        return None
+    path = f"tiers.{tier}.latency_limit_ms"
+    return elastic.lever(
+        path, "requirement", "latency_limit_ms", tier, "ms", 1.0, lambda *_: choices[-1],
+        most=1.0, choices=choices,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------ cooling
+
+
+def _design_heat(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    """The k of N+k of the plants that cool the cluster."""
+    for plant in elastic.case.plants_of(row.subject, "primary"):
+        spare = elastic.model.plants[plant].redundancy
+        if not spare:
+            continue
+        path = f"plants.{plant}.redundancy"
+        lever = elastic.lever(
+            path, "requirement", "redundancy", plant, "units", size(row), lambda *_: 0,
+            choices=tuple(range(spare - 1, -1, -1)),
+        )  # fmt: skip
+        elastic.use(lever, row, constraint, 1.0)
+    return [constraint]
+
+
+def _share(path: str, elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    """A share that stands before a variable: it is searched."""
+    now = value_at(elastic.model, path)
+    steps = int(now / SHARE_STEP)
+    values = [round(SHARE_STEP * step, 6) for step in range(steps, -1, -1)]
+    lever = elastic.lever(
+        path, "requirement", row.family, "", "share", size(row), lambda *_: 0.0,
+        choices=tuple(one for one in values if one < now),
+    )  # fmt: skip
+    elastic.use(lever, row, constraint, 1.0)
+    return [constraint]
+
+
+def _ride_through(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    """Tanks of the plants that still run; failing that the scenario itself."""
+    case, model = elastic.case, elastic.model
+    stages = case.stages_by_scenario.get(row.scenario, ())
+    lost = {plant for one in stages if not one.reacted for plant in one.condition.plants_lost}
+    for plant in case.plants_of(row.subject):
+        if plant in lost:
+            continue
+        path, entry = f"plants.{plant}.buffer_mwh", model.plants[plant]
+        heats = {
+            one: case.gpu(one).power_mw * model.clusters[one].max_gpus for one in entry.cools
+        }
+        part = heats[row.subject] / (sum(heats.values()) or 1.0)
+        scale = max(entry.buffer_mwh, size(row) / 3600)
+        lever = elastic.lever(
+            path, "limit", "buffer_mwh", plant, "MWh", scale, _number(path, 1.0)
+        )
+        elastic.use(lever, row, constraint, 3600 * part)
+    lever = elastic.lever(
+        _scenario_path(model, row.scenario), "requirement", "scenario", row.scenario, "scenario",
+        size(row), lambda *_: None, weight=LAST_RESORT, choices=(None,),
+    )  # fmt: skip
+    elastic.use(lever, row, constraint, 1.0)
+    return [constraint]
+
+
+def _scenario_path(model: Model, name: str) -> str:
+    """What takes a scenario out of the model: its entry, or the family that gives it."""
+    if name in model.scenarios:
+        return f"scenarios.{name}"
+    families = model.generators
+    for family in type(families).model_fields:
+        if hasattr(getattr(families, family), "severity"):
+            without = model.replace(generators=families.replace(**{family: None}))
+            if name not in {one.name for one in all_scenarios(without)}:
+                return f"generators.{family}"
+    return ""
+
+
+# ----------------------------------------------------------------------------------------- policies
+
+
+def _least_regions(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    path = "policies.least_regions"
+    lever = elastic.lever(
+        path, "requirement", "least_regions", "", "regions", 1.0, _number(path, -1.0),
+        most=row.amount, whole=True, weight=1 / max(row.amount, 1.0),
+    )  # fmt: skip
+    elastic.use(lever, row, constraint, 1.0)
+    return [constraint]
+
+
+def _spare_block(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    path = "policies.spare_block_per_region"
+    lever = elastic.lever(
+        path, "requirement", "spare_block", "", "", 1.0, lambda *_: False, most=1.0, whole=True
+    )
+    elastic.use(lever, row, constraint, row.amount)
+    return [constraint]
+
+
+def _emergency_budget(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    path = "finance.emergency_budget_usd"
+    frequency = max((one.frequency_per_year for one in elastic.case.scenarios), default=0.0)
+    lever = elastic.lever(
+        path, "limit", "emergency_budget", "", "USD", max(row.amount, 1e6), _number(path, 1.0),
+        usd=1.0, usd_per_year=frequency,
+    )  # fmt: skip
+    elastic.use(lever, row, constraint, 1.0)
+    return [constraint]
+
+
+def _capital_budget(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    path = "policies.capital_budget_usd"
+    rate = elastic.model.finance.discount_rate
+    lever = elastic.lever(
+        path, "limit", "capital_budget", "", "USD", size(row), _number(path, 1.0),
+        usd=1.0, usd_per_year=annuity(rate, BUDGET_YEARS),
+    )  # fmt: skip
+    elastic.use(lever, row, constraint, 1.0)
+    return [constraint]
+
+
+# ---------------------------------------------------------------------------------------- purchases
+
+
+def _units(elastic: Elastic) -> None:
+    """Units that a plant may get, those that are settled and those that are forbidden."""
+    model, programme = elastic.model, elastic.programme
+    fixed, rate = model.policies.fixed.cooling, model.finance.discount_rate
+    for (plant, unit), count in programme.units.items():
+        entry, kind = model.plants[plant], model.cooling_units[unit]
+        subject = f"{plant}/{unit}"
+        yearly = kind.capital_usd * (
+            annuity(rate, kind.life_years) + kind.maintenance_share_per_year
+        )
+        settled = fixed.get(plant, {}).get(unit)
+        if settled is not None:
+            path = f"policies.fixed.cooling.{plant}.{unit}"
+            _settled(elastic, count, settled, path, subject, "units", 1)
+        elif unit in entry.options:
+            path = f"plants.{plant}.max_added"
+            row = Row("most_units", subject, "", "limit", "units", float(entry.max_added))
+            bound = elastic.bound(count <= entry.max_added, "units", plant, unit)
+            lever = elastic.lever(
+                path, "limit", "max_added", plant, "units", 1.0, _number(path, 1.0), whole=True,
+                usd=kind.capital_usd, usd_per_year=yearly, weight=1 / max(entry.max_added, 1),
+            )  # fmt: skip
+            if kind.capital_usd < (lever.usd or 0.0):
+                lever.usd, lever.usd_per_year = kind.capital_usd, yearly
+            elastic.use(lever, row, bound, 1.0)
+            elastic.item(row, "limit", [bound])
+        else:
+            count.upBound = 0.0
+        for name in sorted({plant, unit} & set(model.policies.forbidden.cooling)):
+            _forbidden(elastic, count, "cooling", name, (plant, unit))
+
+
+def _blocks(elastic: Elastic) -> None:
+    """GPUs that a cluster can hold, those that are settled and those that are forbidden."""
+    model, rate = elastic.model, elastic.model.finance.discount_rate
+    for cluster, blocks in elastic.programme.blocks.items():
+        entry, gpu = model.clusters[cluster], elastic.case.gpu(cluster)
+        most = (entry.max_gpus - entry.existing_gpus) // entry.block_gpus
+        usd = gpu.capital_usd + gpu.facility_usd
+        yearly = gpu.capital_usd * annuity(rate, gpu.life_years)
+        yearly += gpu.facility_usd * annuity(rate, gpu.facility_life_years)
+        yearly += usd * gpu.maintenance_share_per_year
+        path = f"clusters.{cluster}.max_gpus"
+        row = Row("most_gpus", cluster, "", "limit", "GPUs", float(entry.max_gpus))
+        bound = elastic.bound(blocks <= most, "blocks", cluster)
+        lever = elastic.lever(
+            path, "limit", "max_gpus", cluster, "GPUs", float(entry.block_gpus),
+            partial(_more_gpus, cluster), whole=True, usd=usd, usd_per_year=yearly,
+            weight=entry.block_gpus / max(entry.max_gpus, 1),
+        )  # fmt: skip
+        elastic.use(lever, row, bound, 1 / entry.block_gpus)
+        elastic.item(row, "limit", [bound])
+        settled = model.policies.fixed.gpus.get(cluster)
+        if settled is not None:
+            path = f"policies.fixed.gpus.{cluster}"
+            _settled(elastic, blocks, settled, path, cluster, "GPUs", entry.block_gpus)
+        if cluster in model.policies.forbidden.gpus:
+            _forbidden(elastic, blocks, "gpus", cluster, (cluster,))
+
+
+def _more_gpus(cluster: str, model: Model, amount: float) -> int:
+    entry = model.clusters[cluster]
+    blocks = (entry.max_gpus - entry.existing_gpus) // entry.block_gpus
+    blocks += round(amount / entry.block_gpus)
+    return entry.existing_gpus + blocks * entry.block_gpus
+
+
+def _instances(elastic: Elastic) -> None:
+    """Instances that an offer can supply, those that are settled and those that are forbidden."""
+    model = elastic.model
+    for offer, count in elastic.programme.instances.items():
+        terms = model.offers[offer]
+        most = max(0, terms.available_gpus // terms.gpus_per_instance - terms.existing_instances)
+        path = f"offers.{offer}.available_gpus"
+        row = Row("most_instances", offer, "", "limit", "instances", float(most))
+        bound = elastic.bound(count <= most, "instances", offer)
+        lever = elastic.lever(
+            path, "limit", "available_gpus", offer, "GPUs", float(terms.gpus_per_instance),
+            partial(_more_instances, offer), whole=True, usd_per_year=(
+                terms.retainer_usd_per_instance_year / terms.gpus_per_instance
+            ), weight=terms.gpus_per_instance / max(terms.available_gpus, 1),
+        )  # fmt: skip
+        elastic.use(lever, row, bound, 1 / terms.gpus_per_instance)
+        elastic.item(row, "limit", [bound])
+        settled = model.policies.fixed.emergency.get(offer)
+        if settled is not None:
+            path = f"policies.fixed.emergency.{offer}"
+            _settled(elastic, count, settled, path, offer, "instances", 1)
+        if offer in model.policies.forbidden.emergency:
+            _forbidden(elastic, count, "emergency", offer, (offer,))
+
+
+def _more_instances(offer: str, model: Model, amount: float) -> int:
+    terms = model.offers[offer]
+    supply = max(terms.available_gpus // terms.gpus_per_instance, terms.existing_instances)
+    return (supply + round(amount / terms.gpus_per_instance)) * terms.gpus_per_instance
+
+
+def _settled(
+    elastic: Elastic, count: Any, settled: int, path: str, subject: str, unit: str, block: int
+) -> None:
+    """A purchase that is settled may turn out larger or smaller."""
+    number = -(-settled // block)
+    row = Row("fixed", subject, "", "limit", unit, float(settled))
+    for side, sign in (("more", 1.0), ("less", -1.0)):
+        expression = count <= number if sign > 0 else count >= number
+        bound = elastic.bound(expression, "fixed", subject, side)
+        lever = elastic.lever(
+            path, "limit", "fixed", subject, unit, float(block), _number(path, sign), side=side,
+            whole=True, weight=1 / max(number, 1), most=None if sign > 0 else float(number),
+        )  # fmt: skip
+        elastic.use(lever, row, bound, 1 / block)
+        elastic.item(row, "limit", [bound])
+
+
+def _forbidden(
+    elastic: Elastic, count: Any, section: str, name: str, bought: tuple[str, ...]
+) -> None:
+    """A purchase that is forbidden may be allowed."""
+    path = f"policies.forbidden.{section}"
+    most = count.upBound or 0.0
+    row = Row("forbidden", name, "", "limit", "", most)
+    bound = elastic.bound(1 * count <= 0, "forbidden", *bought, name)
+    lever = elastic.lever(
+        path, "limit", "forbidden", name, "", 1.0, partial(_allowed, path, name), most=1.0,
+        whole=True,
+    )  # fmt: skip
+    elastic.use(lever, row, bound, most)
+    elastic.item(row, "limit", [bound])
+
+
+def _allowed(path: str, name: str, model: Model, _: float) -> tuple[str, ...]:
+    return tuple(one for one in value_at(model, path) if one != name)
+
+
+#: What gives way in each family: rows of the item, or none where no value is found.
+FAMILIES: dict[str, Callable[[Elastic, Row, LpConstraint], list[LpConstraint]]] = {
+    "power_limit": _power,
+    "stage_power": _power,
+    "served_floor": _served_floor,
+    "normal_demand": _normal_demand,
+    "design_heat": _design_heat,
+    "ride_through": _ride_through,
+    "surviving_capacity_share": partial(_share, "policies.surviving_capacity_share"),
+    "emergency_cover": partial(_share, "policies.emergency_cooling_share"),
+    "least_regions": _least_regions,
+    "spare_block": _spare_block,
+    "emergency_budget": _emergency_budget,
+    "capital_budget": _capital_budget,
+}

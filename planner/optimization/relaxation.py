@@ -1,0 +1,420 @@
+"""Complete sets of relaxations: found by an elastic solve, applied to the model, solved again.
+
+Nothing is believed because the elastic programme says so. A set counts only when the programme of
+the changed model has a plan, and each relaxation stays in it only when there is none without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pulp import const
+from pydantic import ValidationError
+
+from planner.errors import SolverError
+from planner.infrastructure.changes import changed, setting, value_at
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
+from planner.laws.money import lost_usd
+from planner.optimization.case import Case
+from planner.optimization.clock import Clock, OutOfTime
+from planner.optimization.elastic import (
+    ELASTIC_GAP,
+    Elastic,
+    Key,
+    Kind,
+    Lever,
+    Value,
+    excess,
+    round_up,
+    size,
+    solve_relaxed,
+)
+from planner.optimization.levers import request_value
+from planner.optimization.programme import Programme, Row, build
+from planner.optimization.purchases import capital_usd
+from planner.optimization.solving import Solution, solve
+from planner.optimization.stages import ALL
+from planner.scenarios.generators import all_scenarios
+
+#: Times that an elastic solve is repeated on the model it has changed.
+MOST_PASSES = 4
+#: Gap of the plan that a set makes possible.
+PLAN_GAP = 0.01
+#: Gap where only the existence of a plan counts.
+ANY_GAP = 0.5
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """One value of the model that changes.
+
+    Parameters
+    ----------
+    kind
+        ``limit`` if one is raised, ``requirement`` if one is lowered.
+    family, subject
+        What it is; for a limit that no model value stands for, the family of its rows.
+    scenario
+        Scenario that needs it most, empty for normal operation and purchases.
+    path, value, before
+        Where it stands in the model, what it would have to be, what it is; no path where only a row
+        of the programme gives way.
+    amount, unit
+        By how much.
+    usd
+        What that much costs once, from the prices of the model; None where it has none.
+    usd_per_year
+        The same in a year with the price spread over its life; for a requirement the expected value
+        of the requests lost.
+    """
+
+    kind: Kind
+    family: str
+    subject: str
+    scenario: str
+    path: str
+    value: Any
+    before: Any
+    amount: float
+    unit: str
+    usd: float | None = None
+    usd_per_year: float | None = None
+
+    @property
+    def override(self) -> str:
+        """The change as ``--set`` takes it, empty without a path."""
+        return setting(self.path, self.value) if self.path else ""
+
+
+@dataclass(frozen=True)
+class RelaxationSet:
+    """Relaxations that together leave a plan.
+
+    Parameters
+    ----------
+    name
+        ``limits``, ``requirements``, ``mixture`` or ``alternative``.
+    relaxations
+        What changes.
+    verified
+        Whether the programme of the changed model was solved and has a plan.
+    minimal
+        Whether there is no plan without any one of them.
+    cheapest
+        Whether it is the cheapest of all, by prices of the model where it has some.
+    plan_usd_per_year, plan_capital_usd
+        Cost of the plan that it makes possible, to 1 %; None if time ran out.
+    """
+
+    name: str
+    relaxations: tuple[Relaxation, ...]
+    verified: bool
+    minimal: bool
+    cheapest: bool = False
+    plan_usd_per_year: float | None = None
+    plan_capital_usd: float | None = None
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The set as ``--set`` options; several changes of one list are one."""
+        last = {one.path: one.override for one in self.relaxations if one.path}
+        return tuple(last.values())
+
+
+@dataclass
+class Step:
+    """A value with how far it is moved.
+
+    Parameters
+    ----------
+    lever
+        The value.
+    amount
+        By how much, in its unit.
+    scenario
+        Scenario that needs it most.
+    lost_usd_per_year
+        Expected value of the requests that it lets go; None for limits.
+    choice
+        Which of the choices of the value, where it is searched.
+    rows
+        Items that it loosens, for a row with no value behind it.
+    """
+
+    lever: Value
+    amount: float
+    scenario: str
+    lost_usd_per_year: float | None = None
+    choice: int | None = None
+    rows: tuple[Key, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from other steps."""
+        return (self.lever.path, self.lever.family, self.lever.subject)
+
+    def apply(self, model: Model) -> Model:
+        """The model with this step made."""
+        lever = self.lever
+        if not lever.path:
+            return model
+        value = lever.new(model, self.amount)
+        if self.choice is not None:
+            value = lever.choices[self.choice]
+        return changed(model, {lever.path: value})
+
+
+@dataclass
+class Draft:
+    """A model and the steps taken from it."""
+
+    base: Model
+    steps: list[Step] = field(default_factory=list)
+
+    def model(self) -> Model:
+        """The model with all steps made."""
+        model = self.base
+        for step in self.steps:
+            model = step.apply(model)
+        return model
+
+    def loosened(self) -> dict[Key, float]:
+        """Rows that give way without a value of the model, with by how much."""
+        return {
+            key: round_up(step.amount)
+            for step in self.steps
+            if not step.lever.path
+            for key in step.rows
+        }
+
+    def without(self, key: tuple[str, str, str]) -> Draft:
+        """The same without the steps of a key."""
+        return Draft(self.base, [step for step in self.steps if step.key != key])
+
+    def keys(self) -> list[tuple[str, str, str]]:
+        """Keys of the steps, each once."""
+        return list(dict.fromkeys(step.key for step in self.steps))
+
+    def take(self, elastic: Elastic, lever: Lever) -> None:
+        """Add what the last solve used of a lever."""
+        choice = len(lever.choices) - 1 if lever.choices else None
+        scenario, lost = _scenario_and_loss(elastic, lever)
+        rows = ((row.family, row.subject, row.scenario) for row, _, _ in lever.uses.values())
+        step = Step(lever, lever.amount, scenario, lost, choice, tuple(dict.fromkeys(rows)))
+        self.steps.append(step)
+
+    def relaxations(self) -> tuple[Relaxation, ...]:
+        """The steps as changes of values."""
+        found, model = [], self.base
+        for key in self.keys():
+            steps = [step for step in self.steps if step.key == key]
+            lever, before = steps[0].lever, None
+            if lever.path:
+                before = value_at(model, lever.path)
+                for step in steps:
+                    model = step.apply(model)
+            value = value_at(model, lever.path) if lever.path else None
+            amount = sum(step.amount for step in steps)
+            found.append(_relaxation(steps, lever, before, value, amount))
+        return tuple(found)
+
+
+def _relaxation(
+    steps: list[Step], lever: Value, before: Any, value: Any, amount: float
+) -> Relaxation:
+    if _is_number(before) and _is_number(value):
+        amount = float(f"{abs(value - before):.9g}")
+    elif lever.path:
+        amount = 1.0
+    usd = None if lever.usd is None else lever.usd * amount
+    yearly = None if lever.usd_per_year is None else lever.usd_per_year * amount
+    if lever.family == "emergency_budget":
+        yearly = None  # what is approved is not spent every year
+    losses = [step.lost_usd_per_year for step in steps if step.lost_usd_per_year is not None]
+    if losses:
+        yearly = max(losses)
+    return Relaxation(
+        kind=lever.kind,
+        family=lever.family,
+        subject=lever.subject,
+        scenario=next((step.scenario for step in steps if step.scenario), ""),
+        path=lever.path,
+        value=value,
+        before=before,
+        amount=amount,
+        unit=lever.unit,
+        usd=usd,
+        usd_per_year=yearly,
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _scenario_and_loss(elastic: Elastic, lever: Lever) -> tuple[str, float | None]:
+    """Scenario whose row needs a lever most, and the expected value of requests it lets go."""
+    amount = float(lever.column.varValue or 0.0)
+    worst, scenario = 0.0, ""
+    lost: dict[tuple[str, float], float] = {}
+    for row, constraint, coefficient in lever.uses.values():
+        short = excess(constraint, coefficient, amount)
+        if short / size(row) > worst:
+            worst, scenario = short / size(row), row.scenario
+        if lever.family == "least_served" and short > 0:
+            key = (row.scenario, row.from_minute)
+            lost[key] = max(lost.get(key, 0.0), _lost(elastic, row, short))
+    return scenario, sum(lost.values()) if lever.family == "least_served" else None
+
+
+def _lost(elastic: Elastic, row: Row, rps: float) -> float:
+    """Expected yearly value of requests that a stage of a scenario loses, USD."""
+    stage, model = elastic.stages[row.scenario, row.from_minute], elastic.model
+    tiers = model.tiers if row.subject == ALL else {row.subject: model.tiers[row.subject]}
+    shares = sum(tier.share for tier in tiers.values()) or 1.0
+    value = sum(tier.share * request_value(model, name) for name, tier in tiers.items()) / shares
+    frequency = stage.course.scenario.frequency_per_year
+    return float(frequency * lost_usd(rps, stage.hours, value))
+
+
+# ------------------------------------------------------------------------------------------- trials
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Solves of changed models.
+
+    Parameters
+    ----------
+    case
+        What has no plan.
+    clock
+        Time left.
+    """
+
+    case: Case
+    clock: Clock
+
+    def changed_case(self, model: Model) -> Case:
+        """The case with another model: its scenarios are those of that model."""
+        before = {one.name for one in all_scenarios(self.case.model)}
+        now = {one.name: one for one in all_scenarios(model)}
+        scenarios = [self._scenario(one, before, now) for one in self.case.scenarios]
+        kept = tuple(one for one in scenarios if one is not None)
+        return replace(self.case, model=model, scenarios=kept)
+
+    @staticmethod
+    def _scenario(
+        one: Scenario, before: set[str], now: Mapping[str, Scenario]
+    ) -> Scenario | None:
+        return now.get(one.name) if one.name in before else one
+
+    def plan(self, draft: Draft, gap: float = ANY_GAP) -> tuple[Programme, Solution] | None:
+        """A plan of a changed model; None if there is none."""
+        try:
+            programme = build(self.changed_case(draft.model()))
+        except ValidationError:
+            return None
+        _loosen(programme, draft.loosened())
+        if solve_relaxed(programme, self.clock.settings()) is None:
+            return None
+        try:
+            solution = solve(programme, self.clock.settings(gap))
+        except SolverError:
+            if self.clock.over:
+                raise OutOfTime from None
+            raise
+        return None if solution.status == "infeasible" else (programme, solution)
+
+
+def _loosen(programme: Programme, by: Mapping[Key, float]) -> None:
+    for name, row in programme.rows.items():
+        amount = by.get((row.family, row.subject, row.scenario))
+        if amount is not None:
+            constraint = programme.constraints[name]
+            side = -1.0 if constraint.sense == const.LpConstraintLE else 1.0
+            programme.problem.add_column(
+                f"loose.{name}", 0.0, amount, coefficients={constraint: side}
+            )
+
+
+# --------------------------------------------------------------------------------------------- sets
+
+
+def find_set(
+    name: str, kinds: tuple[Kind, ...], elastic: Elastic, trials: Trials, start: Draft | None = None
+) -> RelaxationSet | None:
+    """The cheapest relaxations of some kinds that leave a plan; None if there are none.
+
+    Parameters
+    ----------
+    start
+        Steps taken already.
+    """
+    draft = Draft(trials.case.model) if start is None else start
+    for _ in range(MOST_PASSES):
+        levers = elastic.of_kind(*kinds)
+        if elastic.minimise(levers, (), trials.clock.settings(ELASTIC_GAP)) is None:
+            return None
+        for lever in levers:
+            if lever.used:
+                draft.take(elastic, lever)
+        if trials.plan(draft) is not None:
+            return finish(name, draft, trials)
+        elastic = Elastic(trials.changed_case(draft.model()))
+    return None
+
+
+def finish(name: str, draft: Draft, trials: Trials) -> RelaxationSet:
+    """Search the mildest values of a draft with a plan, leave out what is spare, and price it."""
+    minimal = False
+    found = None
+    try:
+        _search(draft, trials)
+        draft = _needed(draft, trials)
+        minimal = True
+        found = trials.plan(draft, PLAN_GAP)
+    except OutOfTime:
+        pass
+    relaxations = draft.relaxations()
+    if found is None:
+        return RelaxationSet(name, relaxations, True, minimal)
+    programme, solution = found
+    capital = capital_usd(programme)
+    return RelaxationSet(
+        name,
+        relaxations,
+        verified=True,
+        minimal=minimal,
+        plan_usd_per_year=solution.objective,
+        plan_capital_usd=float(capital.value() or 0.0),
+    )
+
+
+def _search(draft: Draft, trials: Trials) -> None:
+    """Halve the choices of every searched step until the mildest that leaves a plan."""
+    for step in draft.steps:
+        if step.choice is None:
+            continue
+        low, high = 0, step.choice
+        while low < high:
+            step.choice = (low + high) // 2
+            try:
+                possible = trials.plan(draft) is not None
+            except OutOfTime:
+                step.choice = high
+                raise
+            low, high = (low, step.choice) if possible else (step.choice + 1, high)
+        step.choice = high
+
+
+def _needed(draft: Draft, trials: Trials) -> Draft:
+    """The draft without steps that are spare: there is a plan without them."""
+    for key in sorted(draft.keys(), key=lambda key: key[0]):
+        rest = draft.without(key)
+        if rest.steps and trials.plan(rest) is not None:
+            draft = rest
+    return draft

@@ -1,0 +1,280 @@
+"""Questions to the programme: what it would cost otherwise, and what would no longer hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from pulp import LpConstraint, LpInteger, LpVariable, const, lpSum
+from pulp.constants import LpSolveStatus
+
+from planner.infrastructure.fleet import Fleet
+from planner.optimization.case import Case
+from planner.optimization.decisions import Decision, bounded, counts, settled, variables
+from planner.optimization.programme import Programme, Row, build
+from planner.optimization.risk import risk_figures
+from planner.optimization.solving import Solution, SolverSettings, run_solver, solve
+
+#: Relaxations and differences below this share of a row are rounding.
+NEGLIGIBLE = 1e-6
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Cheapest plan of a programme that was changed for a question.
+
+    Parameters
+    ----------
+    cost, bound
+        Cost of the plan found and proven lower bound, USD per year; infinite where there is none.
+    bought
+        Its purchases.
+    fleet
+        Capacities after them.
+    """
+
+    cost: float
+    bound: float
+    bought: Mapping[Decision, int]
+    fleet: Fleet
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a plan."""
+        return math.isfinite(self.cost)
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A requirement that fails, or a limit that is exceeded, with a given fleet.
+
+    Parameters
+    ----------
+    family, subject, scenario
+        What it is about; no scenario for normal operation and purchases.
+    amount, unit
+        By how much.
+    from_minute
+        Start of the stage.
+    """
+
+    family: str
+    subject: str
+    scenario: str
+    amount: float
+    unit: str
+    from_minute: float
+
+
+@dataclass(frozen=True)
+class Tightness:
+    """How much room a requirement or a limit leaves.
+
+    Parameters
+    ----------
+    row
+        What the row means.
+    room
+        What is left before it binds, in the unit of the row.
+    price
+        What one unit of the row less would save, USD per year, in the linear programme that is left
+        when all whole numbers are fixed.
+    can_exceed
+        Whether more than what is required is possible at all.
+    """
+
+    row: Row
+    room: float
+    price: float
+    can_exceed: bool = True
+
+    @property
+    def tight(self) -> bool:
+        """Whether nothing is left."""
+        return self.room <= NEGLIGIBLE * max(1.0, abs(self.row.amount))
+
+
+def ask(programme: Programme, settings: SolverSettings) -> Answer:
+    """Cheapest plan of a programme."""
+    solution = solve(programme, settings)
+    bought = counts(programme, solution.values) if solution.values else {}
+    return Answer(solution.objective, solution.bound, bought, solution.fleet)
+
+
+def without_scenarios(case: Case, names: Collection[str]) -> Case:
+    """The case without some scenarios, their requirements and their costs."""
+    return replace(case, scenarios=tuple(one for one in case.scenarios if one.name not in names))
+
+
+def without_family(case: Case, family: str) -> Programme:
+    """The programme in which the rows of a family may be missed at no price."""
+    programme = build(case)
+    for name, row in list(programme.rows.items()):
+        if row.family == family:
+            _loosen(programme, name, f"free.{name}", None)
+    return programme
+
+
+def with_more_power(case: Case, regions: Collection[str], megawatts: float = 1.0) -> Programme:
+    """The programme with more power in normal operation in some regions, at no price."""
+    programme = build(case)
+    for name, row in list(programme.rows.items()):
+        if row.family == "power_limit" and row.subject in regions:
+            _loosen(programme, name, f"more.{name}", megawatts)
+    return programme
+
+
+def with_less_redundancy(case: Case, plants: Collection[str]) -> Case:
+    """The case in which some plants hold one unit less in reserve (N+k becomes N+(k−1))."""
+    changed = {
+        name: plant.replace(redundancy=plant.redundancy - 1)
+        if name in plants and plant.redundancy
+        else plant
+        for name, plant in case.model.plants.items()
+    }
+    return replace(case, model=case.model.replace(plants=changed))
+
+
+def with_room(case: Case, key: Decision) -> Case | None:
+    """The case in which one more of a decision can be bought; None if nothing limits its number.
+
+    A plant has one limit for all its unit types.
+    """
+    model = case.model
+    if key.kind == "cooling":
+        plant = key.asset.split("/")[0]
+        entry = model.plants[plant]
+        plants = model.plants | {plant: entry.replace(max_added=entry.max_added + 1)}
+        return replace(case, model=model.replace(plants=plants))
+    if key.kind == "gpus":
+        cluster = model.clusters[key.asset]
+        larger = cluster.replace(max_gpus=cluster.max_gpus + cluster.block_gpus)
+        return replace(case, model=model.replace(clusters=model.clusters | {key.asset: larger}))
+    if key.kind == "emergency":
+        offer = model.offers[key.asset]
+        more = offer.replace(available_gpus=offer.available_gpus + offer.gpus_per_instance)
+        return replace(case, model=model.replace(offers=model.offers | {key.asset: more}))
+    return None
+
+
+def _loosen(programme: Programme, row: str, name: str, most: float | None) -> LpVariable:
+    """Add a variable by which a row may be missed, in the unit of the row."""
+    constraint = programme.constraints[row]
+    side = -1.0 if constraint.sense == const.LpConstraintLE else 1.0
+    return programme.problem.add_column(name, 0.0, most, coefficients={constraint: side})
+
+
+# ------------------------------------------------------------------------------------ a given fleet
+
+
+def settle(
+    programme: Programme, bought: Mapping[Decision, int], settings: SolverSettings
+) -> Solution:
+    """Best use of given purchases; infeasible if they do not meet the programme."""
+    with bounded(programme, settled(bought)):
+        return solve(programme, replace(settings, gap=0.0))
+
+
+def expected_usd(
+    case: Case, once_usd: Mapping[str, float], without: Collection[str] = ()
+) -> float:
+    """What failures add to the objective, USD per year, with some scenarios left out.
+
+    Parameters
+    ----------
+    once_usd
+        Cost of one occurrence by scenario.
+    """
+    kept = {name: usd for name, usd in once_usd.items() if name not in without}
+    frequencies = {one.name: one.frequency_per_year for one in case.scenarios}
+    figures = risk_figures(case.model, frequencies, kept)
+    return figures.expected_usd_per_year + figures.premium_usd_per_year
+
+
+def tightness(
+    case: Case, solution: Solution, bought: Mapping[Decision, int], settings: SolverSettings
+) -> tuple[tuple[Tightness, ...], dict[Decision, float]]:
+    """Room and price of every requirement and limit, and the reduced cost of every decision.
+
+    The programme with all whole numbers fixed is linear; its duals are the prices. The reduced cost
+    is what one more of a decision adds to the cost in it, USD per year.
+    """
+    programme = build(case)
+    for variable in programme.problem.variables():
+        if variable.cat == LpInteger:
+            variable.lowBound = variable.upBound = solution.values[variable.name]
+            variable.cat = "Continuous"
+    linear = solve(programme, settings)
+    found = []
+    for name, row in programme.rows.items():
+        if row.kind == "definition":
+            continue
+        constraint = programme.constraints[name]
+        total = sum(factor * linear.values[one.name] for one, factor in constraint.items())
+        total += constraint.constant
+        room = abs(total) if constraint.sense == const.LpConstraintEQ else constraint.sense * total
+        price = abs(float(constraint.pi or 0.0))
+        found.append(Tightness(row, max(0.0, float(room)), price, _can_exceed(constraint)))
+    chosen = variables(programme)
+    return tuple(found), {key: float(chosen[key].dj or 0.0) for key in bought}
+
+
+def _can_exceed(constraint: LpConstraint) -> bool:
+    """Whether the bounds of its variables allow a row ``≥`` to be more than met."""
+    if constraint.sense != const.LpConstraintGE:
+        return True
+    ends = [(one.upBound if factor > 0 else one.lowBound, factor)
+            for one, factor in constraint.items()]  # fmt: skip
+    if any(end is None for end, _ in ends):
+        return True
+    most = sum(factor * (end or 0.0) for end, factor in ends) + constraint.constant
+    return most > NEGLIGIBLE * max(1.0, abs(constraint.constant))
+
+
+class Elastic:
+    """The programme in which requirements and limits may be missed, as little as possible.
+
+    Parameters
+    ----------
+    case
+        Model, scenarios and margins.
+    settings
+        How to solve.
+    """
+
+    def __init__(self, case: Case, settings: SolverSettings) -> None:
+        self.programme = build(case)
+        self.settings = replace(settings, gap=0.01)
+        self.slacks: list[tuple[LpVariable, Row]] = []
+        for name, row in list(self.programme.rows.items()):
+            if row.kind != "definition":
+                slack = _loosen(self.programme, name, f"slack.{name}", None)
+                self.slacks.append((slack, row))
+        self.programme.problem.setObjective(lpSum(slack / _size(row) for slack, row in self.slacks))
+
+    def missed(self, bought: Mapping[Decision, int]) -> tuple[Shortfall, ...] | None:
+        """What given purchases miss, the largest of each requirement in each scenario.
+
+        None if they contradict what defines the programme, such as GPUs in a closed region.
+        """
+        with bounded(self.programme, settled(bought)):
+            stats, _ = run_solver(self.programme.problem, self.settings)
+        if not stats.has_solution or stats.status == LpSolveStatus.Infeasible:
+            return None
+        found: dict[tuple[str, str, str], Shortfall] = {}
+        for slack, row in self.slacks:
+            amount = float(slack.varValue or 0.0)
+            key = (row.scenario, row.family, row.subject)
+            if amount <= NEGLIGIBLE * _size(row):
+                continue
+            if key not in found or amount > found[key].amount:
+                found[key] = Shortfall(
+                    row.family, row.subject, row.scenario, amount, row.unit, row.from_minute
+                )
+        return tuple(found[key] for key in sorted(found))
+
+
+def _size(row: Row) -> float:
+    """Size of a row that makes missing one comparable with missing another."""
+    return max(row.amount, 1e6 if row.unit == "USD" else 1.0)

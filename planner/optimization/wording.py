@@ -1,0 +1,226 @@
+"""Requirements, limits and their changes in the words of those who know the platform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.optimization.case import Case
+from planner.optimization.elastic import Item
+from planner.optimization.programme import Row
+from planner.optimization.relaxation import Relaxation
+from planner.optimization.stages import ALL, Stage
+
+#: What a row is about, as a noun.
+PHRASES = {
+    "design_heat": "primary cooling of {subject} with its largest units lost (N+k)",
+    "emergency_cover": "emergency cooling of {subject}",
+    "normal_demand": "normal peak demand of {subject}",
+    "served_floor": "service to {subject} from minute {minute:g}",
+    "ride_through": "thermal ride-through of {subject} before operators react",
+    "surviving_capacity_share": "share of GPUs left without {subject}",
+    "least_regions": "least number of {subject} in use",
+    "spare_block": "spare GPU block in {subject}",
+    "power_limit": "power limit of {subject}",
+    "stage_power": "surviving power of {subject} from minute {minute:g}",
+    "emergency_budget": "emergency {subject}",
+    "capital_budget": "{subject} budget",
+    "most_units": "units of {subject} that may be added",
+    "most_gpus": "GPUs that {subject} can hold",
+    "most_instances": "instances that {subject} can supply",
+    "fixed": "purchase of {subject} that is settled",
+    "forbidden": "ban on buying {subject}",
+}
+
+#: What an item demands, as a sentence.
+SENTENCES = {
+    "design_heat": "the primary plants of {subject} carry its full heat with {spare} lost",
+    "emergency_cover": "emergency plants carry {share} of the design heat of {subject}",
+    "normal_demand": "all demand of {subject} is served at the normal peak ({amount})",
+    "served_floor": "{tier} {verb} at least {share} of {its} requests from minute {minute:g}",
+    "ride_through": "{subject} stays below throttling until operators react",
+    "surviving_capacity_share": "{share} of all GPUs remain without {subject}",
+    "least_regions": "at least {number} regions hold GPUs",
+    "spare_block": "{subject} serves its normal peak with one GPU block less",
+    "power_limit": "{subject} draws at most {amount}",
+    "stage_power": "{subject} has only {amount} of power from minute {minute:g}",
+    "emergency_budget": "emergency spend stays within {amount}",
+    "capital_budget": "capital stays within {amount}",
+    "most_units": "at most {number} units of {subject} are added",
+    "most_gpus": "{subject} holds at most {number} GPUs",
+    "most_instances": "{subject} supplies at most {number} instances more",
+    "fixed": "exactly {amount} are bought for {subject}",
+    "forbidden": "nothing is bought of {subject}",
+}
+
+#: How a value changes: verb and what it is.
+CHANGES = {
+    "power_limit_mw": ("raise", "the power limit of {subject}"),
+    "capacity_mw": ("raise", "the capacity of feed {subject}"),
+    "generator_mw": ("raise", "the generators of feed {subject}"),
+    "ups_minutes": ("extend", "the batteries of feed {subject}"),
+    "max_added": ("raise", "the units of each type that may be added in {subject}"),
+    "max_gpus": ("raise", "the GPUs that {subject} can hold"),
+    "available_gpus": ("raise", "the GPUs that {subject} can supply"),
+    "emergency_budget": ("raise", "the emergency budget"),
+    "capital_budget": ("raise", "the capital budget"),
+    "buffer_mwh": ("raise", "the chilled-water tank of {subject}"),
+    "fixed": ("change", "the settled purchase of {subject}"),
+    "forbidden": ("allow", "purchases of {subject}"),
+    "lead_time_minutes": ("shorten", "the lead time of {subject}"),
+    "start_minutes": ("shorten", "the start-up time of {subject}"),
+    "response_minutes": ("shorten", "the time until operators act"),
+    "least_served": ("lower", "what the standard asks for {subject}"),
+    "demand_rps": ("turn away", "demand of {subject}"),
+    "latency_limit_ms": ("lengthen", "the latency limit of {subject}"),
+    "redundancy": ("lower", "the redundancy of {subject}"),
+    "surviving_capacity_share": ("lower", "the share of GPUs that remains without any one region"),
+    "emergency_cover": ("lower", "the share of design heat that emergency plants carry"),
+    "least_regions": ("lower", "the least number of regions"),
+    "spare_block": ("give up", "the spare GPU block of every region"),
+    "scenario": ("leave out", "scenario {subject}"),
+}
+
+
+def amount_text(amount: float, unit: str) -> str:
+    """A number with its unit."""
+    if unit == "USD":
+        return f"{amount / 1e6:,.2f} M USD"
+    if unit == "share":
+        return f"{100 * amount:.4g} %"
+    text = f"{amount:,.1f}" if abs(amount) >= 1000 else f"{amount:.4g}"
+    text = text.removesuffix(".0")
+    one = unit.removesuffix("s") if unit != "requests/s" and text == "1" else unit
+    return f"{text} {one}".strip()
+
+
+def noun(row: Row, scenario: bool = True) -> str:
+    """What a row is about."""
+    phrase = PHRASES.get(row.family, f"{row.family.replace('_', ' ')} of {{subject}}")
+    text = phrase.format(subject=row.subject, minute=row.from_minute)
+    return f"{text} in scenario {row.scenario}" if row.scenario and scenario else text
+
+
+def sentence(case: Case, item: Item) -> str:
+    """What an item demands, with the reason where nothing that can be bought meets it."""
+    row = min(item.rows, key=lambda one: one.from_minute)
+    stage = _stage_of(case, row)
+    if row.family == "served_floor":
+        # The strictest of its rows says most.
+        row = max(item.rows, key=lambda one: (_floor(_stage_of(case, one), one), -one.from_minute))
+        stage = _stage_of(case, row)
+    form = SENTENCES.get(row.family)
+    if form is None:
+        text = f"{noun(row, scenario=False)} holds ({amount_text(row.amount, row.unit)})"
+    else:
+        text = form.format(**_words(case, row, stage))
+    if row.scenario:
+        text += f" in scenario {row.scenario}"
+    why = _reason(case, row, stage)
+    return f"{text} ({why})" if why else text
+
+
+def _stage_of(case: Case, row: Row) -> Stage | None:
+    stages = case.stages_by_scenario.get(row.scenario, ())
+    return next((one for one in stages if one.start_minute == row.from_minute), None)
+
+
+def _floor(stage: Stage | None, row: Row) -> float:
+    return 0.0 if stage is None else stage.floors.get(row.subject, 0.0)
+
+
+def _words(case: Case, row: Row, stage: Stage | None) -> dict[str, Any]:
+    model, together = case.model, row.subject == ALL
+    plants = case.plants_of(row.subject, "primary") if row.subject in model.clusters else ()
+    spare = max((model.plants[plant].redundancy for plant in plants), default=0)
+    units = {0: "no unit", 1: "the largest unit"}.get(spare, f"the {spare} largest units")
+    share = {
+        "surviving_capacity_share": model.policies.surviving_capacity_share,
+        "emergency_cover": model.policies.emergency_cooling_share,
+        "served_floor": _floor(stage, row),
+    }.get(row.family, 0.0)
+    return {
+        "subject": row.subject,
+        "tier": "all tiers together" if together else row.subject,
+        "verb": "get" if together else "gets",
+        "its": "their" if together else "its",
+        "minute": row.from_minute,
+        "amount": amount_text(row.amount, row.unit),
+        "number": f"{row.amount:,.0f}",
+        "share": f"{100 * share:.4g} %",
+        "spare": units,
+    }
+
+
+def _reason(case: Case, row: Row, stage: Stage | None) -> str:
+    """Why nothing that can be bought meets a requirement, where the model alone says so."""
+    if row.family == "normal_demand":
+        group = next((one for one in case.groups if one.label == row.subject), None)
+        if group is not None and not group.clusters:
+            limits = (case.model.tiers[tier].latency_limit_ms for tier in group.tiers)
+            return f"no region lies within {max(limits):g} ms"
+    if row.family == "served_floor" and stage is not None:
+        down = stage.condition.tiers_down
+        tiers = set(case.model.tiers) if row.subject == ALL else {row.subject}
+        if tiers & down:
+            return f"{', '.join(sorted(tiers & down))} is down with {_events(stage)}"
+        dark = stage.condition.clusters_down
+        if dark and any(event.kind == "feed" for event in stage.course.scenario.events):
+            return f"{', '.join(sorted(dark))} without power"
+    return ""
+
+
+def _events(stage: Stage) -> str:
+    events = stage.course.scenario.events
+    return " and ".join(
+        f"{event.kind} {getattr(event, 'name', '')}".strip() for event in events
+    )
+
+
+# -------------------------------------------------------------------------------------- relaxations
+
+
+def change(one: Relaxation) -> str:
+    """What changes, from what to what, and why."""
+    verb, what = CHANGES.get(
+        one.family, ("loosen", f"{one.family.replace('_', ' ')} of {{subject}}")
+    )
+    text = f"{verb} {what.format(subject=one.subject)}"
+    if one.family in {"least_served"}:
+        text = f"lower what the standard asks for {_tier(one)}"
+    if not one.path:
+        text += f" by {amount_text(one.amount, one.unit)}"
+    elif one.family not in {"forbidden", "spare_block", "scenario"}:
+        now, then = amount_text(one.before or 0, one.unit), amount_text(one.value, one.unit)
+        text += f" from {now} to {then}"
+    if one.scenario and one.family != "scenario":
+        text += f", for scenario {one.scenario}"
+    return text
+
+
+def _tier(one: Relaxation) -> str:
+    return {ALL: "all tiers together", "each": "each tier"}.get(one.subject, one.subject)
+
+
+def price(one: Relaxation) -> str:
+    """What a relaxation costs, empty where the model has no price."""
+    if one.family == "emergency_budget":
+        return f"{amount_text(one.amount, 'USD')} more may be spent in one incident"
+    if one.family == "capital_budget":
+        return f"{amount_text(one.amount, 'USD')} more capital"
+    if one.kind == "requirement":
+        if one.usd_per_year is None:
+            return ""
+        return f"requests worth {money(one.usd_per_year)} a year lost"
+    parts = []
+    if one.usd:
+        parts.append(f"{money(one.usd)} to buy")
+    if one.usd_per_year:
+        parts.append(f"{money(one.usd_per_year)} a year")
+    extra = f"{amount_text(one.amount, one.unit)} more: " if parts else ""
+    return extra + ", ".join(parts)
+
+
+def money(usd: float) -> str:
+    """Dollars, in millions where there are many."""
+    return f"{usd / 1e6:,.2f} M USD" if abs(usd) >= 1e5 else f"{usd:,.0f} USD"
+

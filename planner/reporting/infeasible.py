@@ -1,0 +1,179 @@
+"""Why there is no plan, for people and as JSON."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from planner.optimization.diagnosis import (
+    Diagnosis,
+    Shortfall,
+    conflict_title,
+    margin_lines,
+    relaxation_line,
+)
+from planner.optimization.relaxation import Relaxation, RelaxationSet
+from planner.optimization.wording import change, money, price
+from planner.reporting.terminal import new_console, print_json
+from planner.verification import Outcome
+
+#: Most shortfalls that are listed.
+MOST_SHORTFALLS = 8
+TITLES = {
+    "mixture": "the cheapest change",
+    "limits": "raising limits only",
+    "requirements": "lowering requirements only",
+    "alternative": "instead",
+}
+
+
+def show_infeasible(outcome: Outcome, as_json: bool) -> None:
+    """Print why there is no plan."""
+    diagnosis = outcome.diagnosis
+    if diagnosis is None:
+        return
+    if as_json:
+        print_json(diagnosis_data(diagnosis))
+        return
+    console = new_console()
+    console.print("[bold red]No plan meets every requirement.[/]")
+    show_diagnosis(console, diagnosis)
+
+
+def diagnosis_data(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The diagnosis as JSON."""
+    return {
+        "status": "infeasible",
+        "complete": diagnosis.complete,
+        "round": diagnosis.round,
+        "conflict": [vars(one) for one in diagnosis.conflict],
+        "irreducible": diagnosis.irreducible,
+        "margins": [vars(one) for one in diagnosis.margins],
+        "relaxations": [_set_data(one) for one in diagnosis.sets],
+        "diagnosis": {
+            "shortfalls": [vars(one) for one in diagnosis.shortfalls],
+            "limits": [_relaxation_data(one) for one in diagnosis.limits],
+            "hopeless": [vars(one) for one in diagnosis.hopeless],
+        },
+    }
+
+
+def _set_data(one: RelaxationSet) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "cheapest": one.cheapest,
+        "verified": one.verified,
+        "minimal": one.minimal,
+        "set": list(one.overrides),
+        "plan_usd_per_year": _rounded(one.plan_usd_per_year),
+        "plan_capital_usd": _rounded(one.plan_capital_usd),
+        "changes": [_relaxation_data(relaxation) for relaxation in one.relaxations],
+    }
+
+
+def _relaxation_data(one: Relaxation) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "family": one.family,
+        "subject": one.subject,
+        "scenario": one.scenario,
+        "path": one.path,
+        "before": one.before,
+        "value": one.value,
+        "amount": one.amount,
+        "unit": one.unit,
+        "usd": _rounded(one.usd),
+        "usd_per_year": _rounded(one.usd_per_year),
+        "text": relaxation_line(one),
+    }
+
+
+def _rounded(usd: float | None) -> float | None:
+    return None if usd is None else round(usd, 2)
+
+
+def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
+    """Print the conflict, and what would resolve it."""
+    if diagnosis.conflict:
+        _say(console, conflict_title(diagnosis))
+        for demand in diagnosis.conflict:
+            _say(console, f"- {demand.text}", indent=2)
+    margins = margin_lines(diagnosis)
+    if margins:
+        console.print()
+        _say(console, f"The {margins[0]}")
+        for line in margins[1:]:
+            _say(console, f"- {line}", indent=2)
+    _show_sets(console, diagnosis)
+    _show_shortfalls(console, diagnosis.shortfalls)
+    if not diagnosis.complete:
+        console.print()
+        console.print("The time limit ended the diagnosis; there may be more to say.")
+
+
+def _show_sets(console: Console, diagnosis: Diagnosis) -> None:
+    if diagnosis.hopeless:
+        console.print()
+        _say(console, "Nothing that can be raised by itself gives all of this:")
+        for missed in _worst(diagnosis.hopeless):
+            _say(console, f"- {missed.text}", indent=2)
+    if diagnosis.sets:
+        console.print()
+        console.print("[bold]What would make it feasible[/] (each checked by solving again)")
+    for number, one in enumerate(diagnosis.sets, start=1):
+        _show_set(console, number, one)
+
+
+def _show_set(console: Console, number: int, one: RelaxationSet) -> None:
+    title = TITLES[one.name]
+    if one.name == "mixture":
+        kinds = {relaxation.kind for relaxation in one.relaxations}
+        title += {frozenset({"limit"}): ": limits only", frozenset({"requirement"}): ""}.get(
+            frozenset(kinds), ""
+        )
+    cost = ""
+    if one.plan_usd_per_year is not None and one.plan_capital_usd is not None:
+        yearly, capital = money(one.plan_usd_per_year), money(one.plan_capital_usd)
+        cost = f"; the plan: {yearly} a year, {capital} to buy"
+    console.print()
+    _say(console, f"{number} {title}{cost}")
+    for relaxation in one.relaxations:
+        _say(console, change(relaxation), indent=2)
+        paid = price(relaxation)
+        if paid:
+            _say(console, paid, indent=6)
+    for override in one.overrides:
+        console.print(f"      --set {escape(override)}", soft_wrap=True)
+    if not one.minimal:
+        _say(console, "(time ran out before each was shown to be needed)", indent=2)
+
+
+def _show_shortfalls(console: Console, shortfalls: Sequence[Shortfall]) -> None:
+    if not shortfalls:
+        return
+    console.print()
+    _say(console, "If nothing changes, at least this is missed:")
+    for one in _worst(shortfalls):
+        _say(console, f"- {one.text}", indent=2)
+    if len(shortfalls) > MOST_SHORTFALLS:
+        _say(console, f"- and {len(shortfalls) - MOST_SHORTFALLS} more (see --json)", indent=2)
+
+
+def _worst(shortfalls: Sequence[Shortfall]) -> list[Shortfall]:
+    """The shortfalls that are largest for their requirement."""
+    ordered = sorted(shortfalls, key=lambda one: -one.amount / max(one.limit, 1e-9))
+    return ordered[:MOST_SHORTFALLS]
+
+
+def _say(console: Console, text: str, indent: int = 0) -> None:
+    """Print text wrapped to the width, further lines indented below the first."""
+    hanging = " " * (indent + 2)
+    for line in textwrap.wrap(
+        text, console.width, initial_indent=" " * indent, subsequent_indent=hanging,
+        break_long_words=False, break_on_hyphens=False,
+    ):  # fmt: skip
+        console.print(escape(line), soft_wrap=True)
