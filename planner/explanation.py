@@ -18,6 +18,7 @@ from planner.optimization.decisions import (
     counts_of,
     one_less,
     prices,
+    region_of,
     variables,
 )
 from planner.optimization.programme import Programme, Row, build
@@ -301,6 +302,11 @@ class Study:
         """Cost of the plan, USD per year."""
         return self.solution.objective
 
+    @property
+    def closed(self) -> set[str]:
+        """Candidate regions that the plan does not open."""
+        return {key.asset for key, n in self.bought.items() if key.kind == "region" and not n}
+
     def expected(self, names: Collection[str]) -> float:
         """What some scenarios add to the cost by being expected, USD per year."""
         every = expected_usd(self.case, self.once_usd)
@@ -348,7 +354,7 @@ def explain(
     notes = _local_notes(study, reduced)
     suspects = _suspects(study, notes)
     removals, unasked, silent = _one_by_one(study, suspects)
-    every, idle = _groups(study, removals)
+    every, idle = _groups(study, removals, silent)
     first = _first_round(study, plan, scenarios)
     notes = _marginal_values(study, notes)
     power = _power(study)
@@ -359,7 +365,9 @@ def explain(
         cost_usd=study.cost,
         bound_usd=study.low,
         agrees=agrees,
-        decisions=tuple(_smaller(note, (*removals, *requirements)) for note in (*notes, *unbought)),
+        decisions=tuple(
+            _smaller(study, note, (*removals, *requirements)) for note in (*notes, *unbought)
+        ),
         scenarios=tuple(sorted(removals, key=lambda one: -one.forces.usd)),
         all_together=every,
         idle_together=idle,
@@ -559,7 +567,7 @@ def _without(study: Study, names: tuple[str, ...]) -> Answer | None:
 
 
 def _groups(
-    study: Study, removals: Iterable[Removal]
+    study: Study, removals: Iterable[Removal], silent: Collection[str]
 ) -> tuple[Removal | None, Removal | None]:
     """All scenarios together, and those together that force nothing alone."""
 
@@ -568,18 +576,30 @@ def _groups(
         return None if answer is None else study.removal(names, answer)
 
     every = tuple(study.case.stages_by_scenario)
-    idle = tuple(one.names[0] for one in removals if not one.forces.certain)
+    idle = {one.names[0] for one in removals if not one.forces.certain}
+    if not idle - set(silent):
+        return together(every), None
+    rest = tuple(name for name in every if name in idle | set(silent))
     first = together(every)
-    return first, first if idle == every else together(idle)
+    return first, first if rest == every else together(rest)
 
 
-def _smaller(note: DecisionNote, removals: Iterable[Removal]) -> DecisionNote:
-    """A note with the removals without which the decision was smaller, the largest cuts first."""
-    cuts = [
-        (one.names[0], -one.changes[note.decision])
-        for one in removals
-        if len(one.names) == 1 and one.changes.get(note.decision, 0) < 0
-    ]
+def _smaller(study: Study, note: DecisionNote, removals: Iterable[Removal]) -> DecisionNote:
+    """A note with the removals without which the decision was smaller, the largest cuts first.
+
+    A plant that only swaps one unit type for another of at least the same price does not count.
+    """
+    cuts = []
+    for one in removals:
+        less = -one.changes.get(note.decision, 0)
+        plant = note.decision.asset.split("/")[0]
+        spent = sum(
+            more * study.prices[key]
+            for key, more in one.changes.items()
+            if key.kind == note.decision.kind and key.asset.split("/")[0] == plant
+        )
+        if less > 0 and spent < 0:
+            cuts.append((one.names[0], less))
     return replace(note, smaller_without=tuple(sorted(cuts, key=lambda cut: (-cut[1], cut[0]))))
 
 
@@ -639,7 +659,9 @@ def _unbought(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionN
     """Notes on what can be bought but is not: what one of it would be worth."""
     notes = []
     for key, variable in variables(study.programme).items():
-        if study.bought[key] or not variable.upBound or key.kind == "region":
+        region = region_of(study.case.model, key)
+        closed = key.kind != "region" and region in study.closed
+        if study.bought[key] or not variable.upBound or closed:
             continue
         worth = next_worth(study, key)
         price, linear = study.prices[key], study.prices[key] - reduced[key]

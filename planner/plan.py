@@ -18,6 +18,7 @@ from planner.infrastructure.failures import Severity
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.heat import capacity_after_losses_mw, heat_at_utilisation_mw
+from planner.laws.money import annuity
 from planner.optimization.costs import CostItem
 from planner.optimization.risk import RiskFigures
 from planner.optimization.solving import Solution
@@ -109,6 +110,8 @@ class MeasureLine(Record):
 
     measure: str
     bought: bool
+    capital_usd: float = 0.0
+    usd_per_year: float = 0.0
 
 
 class CostLine(Record):
@@ -227,6 +230,7 @@ class Plan(Record):
                 for line in self.emergency
             },
             frozenset(opened),
+            frozenset(line.measure for line in self.measures if line.bought),
         )
 
     def to_json(self) -> str:
@@ -283,6 +287,7 @@ def make_plan(
         cooling=_cooling_lines(model, solution.fleet),
         gpus=_gpu_lines(model, solution.fleet),
         emergency=_emergency_lines(model, solution.fleet),
+        measures=_measure_lines(model, solution.fleet),
         cost=cost,
         risk=None if risk is None else risk_record(risk),
         scenarios=scenarios,
@@ -378,7 +383,7 @@ def _cooling_lines(model: Model, fleet: Fleet) -> tuple[CoolingLine, ...]:
         sizes = [unit_mw(model, plant, unit) for unit in units]
         counts = [fleet.units[plant][unit] for unit in units]
         firm = capacity_after_losses_mw(sizes, counts, entry.redundancy)
-        share = 1.0 if entry.role == "primary" else model.policies.emergency_cooling_share
+        share = 1.0 if entry.role == "primary" else model.emergency_share
         heat = share * sum(full_heat_mw(model, fleet, cluster) for cluster in entry.cools)
         lines += [
             CoolingLine(
@@ -412,6 +417,22 @@ def _gpu_lines(model: Model, fleet: Fleet) -> tuple[GpuLine, ...]:
             total=fleet.gpus[name],
         )
         for name, entry in model.clusters.items()
+    )
+
+
+def _measure_lines(model: Model, fleet: Fleet) -> tuple[MeasureLine, ...]:
+    """Measures with what each costs, whether bought or not."""
+    rate = model.finance.discount_rate
+    return tuple(
+        MeasureLine(
+            measure=name,
+            bought=name in fleet.measures,
+            capital_usd=one.capital_usd,
+            usd_per_year=_cents(
+                one.capital_usd * annuity(rate, one.life_years) + one.usd_per_year
+            ),
+        )
+        for name, one in model.measures.items()
     )
 
 

@@ -112,6 +112,11 @@ def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
             message = f"{line_of.gpus_reserved} is not {line_of.instances_reserved} × "
             message += f"{offer.gpus_per_instance} GPUs of an instance"
             found.append((f"{where}.gpus_reserved", message))
+    for i, measure in enumerate(plan.measures):
+        if measure.measure not in model.measures:
+            hint = nearest(measure.measure, model.measures)
+            message = f"the model has no measure `{measure.measure}`{hint}"
+            found.append((f"measures.{i}.measure", message))
     return found + _repeated(plan)
 
 
@@ -121,6 +126,7 @@ def _repeated(plan: Plan) -> list[tuple[str, str]]:
         "cooling": [f"{line.plant} {line.unit}" for line in plan.cooling],
         "gpus": [line.cluster for line in plan.gpus],
         "emergency": [line.offer for line in plan.emergency],
+        "measures": [line.measure for line in plan.measures],
     }
     return [
         (part, f"`{name}` stands twice")
@@ -152,7 +158,7 @@ def _miscounted(
 
 
 #: Tables written beside ``plan.json`` and the part of the plan they hold.
-TABLES = ("cooling", "gpus", "emergency", "scenarios", "cost")
+TABLES = ("cooling", "gpus", "emergency", "measures", "scenarios", "cost")
 
 
 def check_writable(folder: Path) -> None:

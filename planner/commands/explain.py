@@ -30,7 +30,7 @@ QUICK_SOLVES = 16
 )
 @click.option(
     "--solves",
-    default=60,
+    default=45,
     show_default=True,
     type=click.IntRange(0, 100_000),
     metavar="N",

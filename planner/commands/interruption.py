@@ -11,7 +11,7 @@ from typing import Any
 
 from planner.optimization.solvers import THREAD
 
-NOTE = "Interrupted: stopping with the best plan so far (Ctrl-C again quits at once).\n"
+NOTE = "Interrupted: ending with the best plan so far, once simulated; again quits at once.\n"
 
 
 @contextmanager

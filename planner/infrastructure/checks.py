@@ -11,10 +11,10 @@ from typing import Any
 import networkx as nx
 
 from planner.infrastructure.catalogue import demand_shape_names, hot_week_names
-from planner.infrastructure.measure_checks import check_measures
 from planner.infrastructure.entities import Cluster, Model
 from planner.infrastructure.failures import Event, NodeLoss, Scenario, UnitLoss
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
+from planner.infrastructure.measure_checks import check_measures
 from planner.infrastructure.source import Document, Path_
 
 #: Path pattern (`*` any key, `#` any index, `@` the key itself is the reference) and the
@@ -43,6 +43,7 @@ REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("offers", "*", "region"), "regions"),
     (("operations", "restoration", "#", "tiers", "#"), "tiers"),
     (("standard", "*", "#", "tier"), "tiers"),
+    (("policies", "critical_tiers", "#"), "tiers"),
     (("policies", "fixed", "cooling", "@"), "plants"),
     (("policies", "fixed", "cooling", "*", "@"), "cooling_units"),
     (("policies", "fixed", "gpus", "@"), "clusters"),

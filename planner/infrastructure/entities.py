@@ -488,6 +488,10 @@ class Policies(Entity):
     """Share of all GPUs that remains after the loss of any one region."""
     emergency_cooling_share: Share = 0.0
     """Share of a cluster's design heat that its emergency plants carry by themselves."""
+    critical_tiers: tuple[Name, ...] = ()
+    """Tiers whose share of the design heat emergency plants carry, if that is more."""
+    independent_emergency_cooling: Flag = False
+    """Whether only emergency plants count that share nothing but the region with the primary."""
     spare_block_per_region: Flag = False
     """Whether every region in use serves its normal peak with one GPU block less."""
     least_regions: Count = 0
@@ -552,3 +556,9 @@ class Model(NamedEntity):
     """Scenarios written by hand."""
     simulation: Simulation = Simulation()
     """Settings of the simulated cascade."""
+
+    @property
+    def emergency_share(self) -> float:
+        """Share of the design heat that emergency plants carry by themselves."""
+        critical = sum(self.tiers[name].share for name in self.policies.critical_tiers)
+        return max(self.policies.emergency_cooling_share, min(1.0, critical))

@@ -282,7 +282,7 @@ def _prepare(graph: Graph, ignoring: frozenset[str], all_measures: bool) -> Depe
     links = {name: tuple(found) for name, found in supports.items()}
     down = {name for (name, _), group in groups.items() if spare[group] < 0}
     if not all_measures:
-        down |= {name for name, kind in graph.nodes(data="kind") if kind == "measure"}
+        down |= {name for name in graph if graph.nodes[name]["kind"] == "measure"}
     lost = _spread(down, list(down), links, spare)
     return Dependencies(
         frozenset(down),
@@ -338,4 +338,15 @@ def shared_supports(graph: Graph, plant: str, other: str) -> tuple[str, ...]:
         name
         for name in sorted(graph)
         if graph.nodes[name]["kind"] != "region" and pair <= blast_radius(graph, name)
+    )
+
+
+def independent_plants(model: Model, graph: Graph, cluster: str) -> tuple[str, ...]:
+    """Emergency plants of a cluster that share nothing but the region with its primary plants."""
+    plants = [name for name, plant in model.plants.items() if cluster in plant.cools]
+    primary = [name for name in plants if model.plants[name].role == "primary"]
+    return tuple(
+        name
+        for name in plants
+        if name not in primary and not any(shared_supports(graph, name, other) for other in primary)
     )

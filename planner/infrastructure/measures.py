@@ -111,9 +111,7 @@ def capped(operations: Operations, measures: list[Measure]) -> Operations:
     return operations.replace(**_lower(operations, caps(measures)))
 
 
-def _lower(
-    times: Operations | OperationsOverride, limits: Mapping[str, float]
-) -> dict[str, float]:
+def _lower(times: Operations | OperationsOverride, limits: Mapping[str, float]) -> dict[str, float]:
     """Times that are longer than their limit, at the limit; an override may leave times unsaid."""
     return {
         name: limit

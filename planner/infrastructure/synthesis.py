@@ -339,7 +339,9 @@ def _plants(place: Place, halls: Sequence[Hall], rng: random.Random) -> Entries:
     """One primary plant for each hall or one for both, and an emergency plant for both."""
     name = place.name
     together = rng.random() < 0.5
-    groups = {f"{name}-chillers": halls} if together else {f"{h.name}-chillers": (h,) for h in halls}
+    groups = (
+        {f"{name}-chillers": halls} if together else {f"{h.name}-chillers": (h,) for h in halls}
+    )
     found = {plant: _primary(place, group, rng) for plant, group in groups.items()}
     hottest = place.design_ambient_c + HEAT_WAVE_RISE_C
     options = ["chiller-3.5"]

@@ -10,6 +10,7 @@ from planner.infrastructure.fleet import (
     retirable_blocks,
     retirable_units,
 )
+from planner.infrastructure.graph import independent_plants
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.optimization.beliefs import firm_mw
 from planner.optimization.case import Case
@@ -31,7 +32,7 @@ def check_purchases(case: Case, fleet: Fleet) -> Iterator[str]:
     yield from _check_units(case, fleet)
     yield from _check_instances(case, fleet)
     yield from _check_measures(case, fleet)
-    shares = (("primary", 1.0), ("emergency", case.model.policies.emergency_cooling_share))
+    shares = (("primary", 1.0), ("emergency", case.model.emergency_share))
     for role, share in shares:
         yield from _check_cover(case, fleet, role, share)
     yield from _check_power(case, fleet)
@@ -158,6 +159,8 @@ def _components(case: Case, role: str) -> list[tuple[set[str], set[str]]]:
         if not case.gpu(cluster).power_mw:
             continue
         clusters, plants = {cluster}, set(case.plants_of(cluster, role))
+        if role == "emergency" and case.model.policies.independent_emergency_cooling:
+            plants &= set(independent_plants(case.model, case.graph, cluster))
         for other in [one for one in components if one[1] & plants]:
             components.remove(other)
             clusters |= other[0]

@@ -51,13 +51,11 @@ def believe(programme: Programme, solution: Solution, stage: Stage | None) -> Be
     case, label = programme.case, stage.label if stage else NORMAL
     values, fleet = solution.values, solution.fleet
     load: dict[str, float] = {}
-    for (one, _, target), variable in programme.flow.items():
-        if one == label:
-            load[target] = load.get(target, 0.0) + values[variable.name]
+    for (_, target), variable in programme.of_stage("flow", label):
+        load[target] = load.get(target, 0.0) + values[variable.name]
     served = {
         (zone, tier): values[variable.name]
-        for (one, zone, tier), variable in programme.served.items()
-        if one == label
+        for (zone, tier), variable in programme.of_stage("served", label)
     }
     powered: dict[str, float] = {}
     heat: dict[str, float] = {}
@@ -72,10 +70,10 @@ def believe(programme: Programme, solution: Solution, stage: Stage | None) -> Be
         heat[cluster] = heat_mw(gpu.power_mw, gpu.static_share, on, busy)
     carried = {
         (cluster, plant): values[variable.name]
-        for (one, cluster, plant), variable in programme.carried.items()
-        if one == label and stage is not None
+        for (cluster, plant), variable in programme.of_stage("carried", label)
+        if stage is not None
     }
-    used = {o: values[v.name] for (one, o), v in programme.used.items() if one == label}
+    used = {offer: values[v.name] for (offer,), v in programme.of_stage("used", label)}
     return Belief(load, served, powered, heat, carried, used)
 
 

@@ -10,17 +10,17 @@ from itertools import combinations
 from planner.infrastructure.entities import GpuType, Measure, Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import plant_units, running_units, unit_mw
-from planner.infrastructure.measures import (
-    capped,
-    scenarios_with,
-    with_automatic,
-    with_measures,
-)
 from planner.infrastructure.graph import (
     Graph,
     build_graph,
     offer_in_reach,
     reachable_regions,
+)
+from planner.infrastructure.measures import (
+    capped,
+    scenarios_with,
+    with_automatic,
+    with_measures,
 )
 from planner.optimization.stages import (
     NO_MARGIN,
@@ -102,9 +102,7 @@ class Case:
         """Combinations of the measures that change the reaction, the first with none of them."""
         names = [name for name, one in self.model.measures.items() if one.changes_reaction]
         return tuple(
-            frozenset(some)
-            for size in range(len(names) + 1)
-            for some in combinations(names, size)
+            frozenset(some) for size in range(len(names) + 1) for some in combinations(names, size)
         )
 
     def _ways(self, course: Course) -> tuple[Reacting, ...]:

@@ -146,9 +146,7 @@ def _transport(programme: Programme, solution: Solution, stage: str, hours: floa
     model = programme.case.model
     zone_of = {group.label: group.zone for group in programme.case.groups}
     total = 0.0
-    for (one, group, target), variable in programme.flow.items():
-        if one != stage:
-            continue
+    for (group, target), variable in programme.of_stage("flow", stage):
         place = model.clusters.get(target) or model.offers[target]
         prices = model.zones[zone_of[group]].transport_usd_per_million_requests
         price = prices.get(place.region or "", 0.0)

@@ -45,7 +45,7 @@ class Decision(NamedTuple):
         return NOUNS[self.kind]
 
     def __str__(self) -> str:
-        return self.asset
+        return f"region {self.asset}" if self.kind == "region" else self.asset
 
 
 def variables(programme: Programme) -> dict[Decision, LpVariable]:

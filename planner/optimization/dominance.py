@@ -18,14 +18,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner.optimization.case import Case
 from planner.optimization.recourse import cooling_matters, offers_of
-from planner.optimization.stages import Stage
+from planner.optimization.stages import ALL, Stage, cannot_bind
 from planner.scenarios.course import Condition
 from planner.scenarios.standard import emergency_budget_usd
 
+#: What dominates a scenario in which everybody can be served as if nothing had happened.
+NORMAL = "normal operation"
 #: Relative difference up to which two demands are in the same proportion.
 SAME = 1e-12
 
@@ -33,18 +35,25 @@ SAME = 1e-12
 def dominated(case: Case) -> dict[str, str]:
     """Scenarios of a programme that others dominate, each with one that stays and dominates it.
 
+    The first of all is normal operation (`NORMAL`), with the units that N+k can lose.
     Scenarios are compared only with those that lose at least the same things, found by the rarest
     thing that is lost, and the first that dominates ends the search. Of two that dominate each
     other one stays.
     """
-    laid = [_lay(case, stages) for stages in case.stages_by_scenario.values()]
+    witness = {
+        name: NORMAL for name, one in case.stages_by_scenario.items() if _is_normal(case, one)
+    }
+    laid = [
+        _lay(case, stages)
+        for name, stages in case.stages_by_scenario.items()
+        if name not in witness
+    ]
     with_loss: dict[tuple[object, str], list[_Laid]] = defaultdict(list)
     alike: dict[object, list[_Laid]] = defaultdict(list)
     for one in laid:
         alike[one.key].append(one)
         for loss in one.gone:
             with_loss[one.key, loss].append(one)
-    witness: dict[str, str] = {}
     for one in sorted(laid, key=lambda one: len(one.losses)):
         pools = [with_loss[one.key, loss] for loss in one.losses]
         pool = min(pools, key=len, default=alike[one.key])
@@ -52,6 +61,26 @@ def dominated(case: Case) -> dict[str, str]:
         if found is not None:
             witness[one.name] = found.name
     return {name: _last(witness, name) for name in witness}
+
+
+def _is_normal(case: Case, stages: list[Stage]) -> bool:
+    """Whether nothing is lost but what cannot bind, and plants that stand by for what is not lost.
+
+    Emergency plants carry nothing as long as primary ones carry the design heat.
+    """
+    idle = frozenset(name for name, one in case.model.plants.items() if one.role == "emergency")
+
+    def without(condition: Condition) -> Condition:
+        return replace(condition, plants_down=condition.plants_down - idle)
+
+    course = stages[0].course
+    intervals = tuple(
+        replace(one, condition=without(one.condition), at_best=without(one.at_best))
+        for one in course.intervals
+    )
+    normal, best = without(case.normal), without(case.normal_at_best)
+    calm, margin = replace(course, intervals=intervals), case.margin(course.scenario.name)
+    return cannot_bind(case.model, calm, normal, margin, best)
 
 
 def _last(witness: Mapping[str, str], name: str) -> str:
@@ -212,7 +241,7 @@ def _covers(case: Case, worse: Stage, stage: Stage) -> bool:
         and all(
             one.reacted == other.reacted
             and set(one.offers) <= set(other.offers)
-            and _floors_as_high(one, other)
+            and _floors_as_high(case, one, other)
             and (not other.reacted or _cools_no_better(case, one, other))
             and _no_more_power(case, one, other)
             for one, other in _pairs(worse, stage)
@@ -238,9 +267,17 @@ def _down_too(case: Case, worse: Stage, stage: Stage) -> bool:
     )
 
 
-def _floors_as_high(worse: Stage, stage: Stage) -> bool:
+def _floors_as_high(case: Case, worse: Stage, stage: Stage) -> bool:
+    """Whether floors follow from those of the worse stage.
+
+    What every tier gets all together get at least in the same share, and if all together get
+    everything then so does every tier.
+    """
+    each = min(worse.floors.get(tier, 0.0) for tier in case.model.tiers)
+    together = max(worse.floors.get(ALL, 0.0), each)
+    everything = 1.0 if together >= 1 else 0.0
     return all(
-        least <= worse.floors.get(name, 0.0)
+        least <= (together if name == ALL else max(worse.floors.get(name, 0.0), everything))
         for floors in (stage.floors, stage.floors_if_up)
         for name, least in floors.items()
     )
@@ -331,9 +368,11 @@ def _stores_as_much(case: Case, worse: Stage, stage: Stage) -> bool:
             continue
         if one.reacted:
             return False
-        for name in case.model.clusters:
-            if cooling_matters(case, other, name) and name in one.condition.clusters_down:
-                return False
+        storing = [name for name in case.model.clusters if cooling_matters(case, other, name)]
+        if any(name in one.condition.clusters_down for name in storing):
+            return False
+        if not storing:
+            continue
         lost = other.condition.plants_lost <= one.condition.plants_lost
         best = other.at_best.plants_lost <= one.at_best.plants_lost
         if not (lost and best and _cools_no_better(case, one, other)):

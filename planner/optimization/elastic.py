@@ -374,7 +374,10 @@ def roomier(model: Model) -> Model:
     units = max([0, *settled, *(plant.max_added for plant in model.plants.values())])
     return model.replace(
         plants={
-            name: plant.replace(max_added=min(ROOM * units + ROOM, MOST_COUNT))
+            name: plant.replace(
+                max_added=min(ROOM * units + ROOM, MOST_COUNT),
+                options=tuple(dict.fromkeys((*plant.options, *plant.existing))),
+            )
             for name, plant in model.plants.items()
         },
         clusters={

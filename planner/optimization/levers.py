@@ -272,14 +272,10 @@ def _ride_through(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[
         if plant in lost:
             continue
         path, entry = f"plants.{plant}.buffer_mwh", model.plants[plant]
-        heats = {
-            one: case.gpu(one).power_mw * model.clusters[one].max_gpus for one in entry.cools
-        }
+        heats = {one: case.gpu(one).power_mw * model.clusters[one].max_gpus for one in entry.cools}
         part = heats[row.subject] / (sum(heats.values()) or 1.0)
         scale = max(entry.buffer_mwh, size(row) / 3600)
-        lever = elastic.lever(
-            path, "limit", "buffer_mwh", plant, "MWh", scale, _number(path, 1.0)
-        )
+        lever = elastic.lever(path, "limit", "buffer_mwh", plant, "MWh", scale, _number(path, 1.0))
         elastic.use(lever, row, constraint, 3600 * part)
     lever = elastic.lever(
         _scenario_path(model, row.scenario), "requirement", "scenario", row.scenario, "scenario",
@@ -363,7 +359,7 @@ def _units(elastic: Elastic) -> None:
         if settled is not None:
             path = f"policies.fixed.cooling.{plant}.{unit}"
             _settled(elastic, count, settled, path, subject, "units", 1)
-        elif unit in entry.options:
+        else:
             path = f"plants.{plant}.max_added"
             row = Row("most_units", subject, "", "limit", "units", float(entry.max_added))
             bound = elastic.bound(count <= entry.max_added, "units", plant, unit)
@@ -375,10 +371,27 @@ def _units(elastic: Elastic) -> None:
                 lever.usd, lever.usd_per_year = kind.capital_usd, yearly
             elastic.use(lever, row, bound, 1.0)
             elastic.item(row, "limit", [bound])
-        else:
-            count.upBound = 0.0
+            if unit not in entry.options:
+                _no_option(elastic, count, plant, unit)
         for name in sorted({plant, unit} & set(model.policies.forbidden.cooling)):
             _forbidden(elastic, count, "cooling", name, (plant, unit))
+
+
+def _no_option(elastic: Elastic, count: Any, plant: str, unit: str) -> None:
+    """A unit type that stands in a plant but is not among those that may be bought."""
+    path, most = f"plants.{plant}.options", count.upBound or 0.0
+    row = Row("no_option", f"{plant}/{unit}", "", "limit", "", most)
+    bound = elastic.bound(1 * count <= 0, "option", plant, unit)
+    lever = elastic.lever(
+        path, "limit", "options", f"{plant}/{unit}", "", 1.0, partial(_with_option, path, unit),
+        most=1.0, whole=True,
+    )  # fmt: skip
+    elastic.use(lever, row, bound, most)
+    elastic.item(row, "limit", [bound])
+
+
+def _with_option(path: str, unit: str, model: Model, _: float) -> tuple[str, ...]:
+    return (*value_at(model, path), unit)
 
 
 def _blocks(elastic: Elastic) -> None:

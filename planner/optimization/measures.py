@@ -154,10 +154,10 @@ def _groups(programme: Programme, outage: Outage, name: str, powered: bool) -> l
     groups = [(graph.nodes[name]["needs"][group], some) for group, some in supporters.items()]
     if name.startswith("cluster:") and powered:
         groups += [(1, [_noticed_nothing(programme, name, dark)]) for dark in outage.sags]
-    found = []
+    found: list[Group] = []
     for needs, some in groups:
         certain = sum(one for one in some if isinstance(one, float))
-        open_ones = [one for one in some if not isinstance(one, float)]
+        open_ones: list[Chance] = [one for one in some if not isinstance(one, float)]
         if needs > certain:
             found.append((needs - int(certain), open_ones))
     return found
@@ -165,8 +165,9 @@ def _groups(programme: Programme, outage: Outage, name: str, powered: bool) -> l
 
 def _noticed_nothing(programme: Programme, name: str, dark: frozenset[str]) -> Chance:
     """Whether a cluster or plant has a source of power that a sag did not touch."""
-    lit = programme.case.graph.in_edges(name, data="relation")
-    sources = [source for source, _, relation in lit if relation == "powers" and source not in dark]
+    edges = programme.case.graph.in_edges(name, data=True)
+    powers = [source for source, _, data in edges if data["relation"] == "powers"]
+    sources = [source for source in powers if source not in dark]
     chances = [up(programme, Outage(), source) for source in sources]
     if any(isinstance(one, float) and one for one in chances):
         return 1.0

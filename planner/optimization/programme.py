@@ -17,6 +17,9 @@ Chance = float | LpAffineExpression
 #: What an elastic solve may do to a row: nothing, fall short of it, or exceed it at a price.
 RowKind = Literal["definition", "requirement", "limit"]
 
+#: Variables by stage, each with the rest of its key.
+StageTable = dict[str, list[tuple[tuple[str, ...], LpVariable]]]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -112,6 +115,9 @@ class Programme:
     load: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     risk: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     surviving: dict[object, LpAffineExpression] = field(default_factory=dict)
+    _by_stage: dict[str, tuple[int, StageTable]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def variable(
         self,
@@ -123,6 +129,23 @@ class Programme:
         """Create a variable with a readable name."""
         category: Literal["Integer", "Continuous"] = "Integer" if integer else "Continuous"
         return self.problem.add_variable(label(*name), low, high, category)
+
+    def of_stage(
+        self, what: Literal["flow", "served", "carried", "used"], stage: str
+    ) -> list[tuple[tuple[str, ...], LpVariable]]:
+        """Variables of a stage with what follows the stage in their keys.
+
+        They are sorted by stage once: looking through all of them for each stage takes longer than
+        everything else together where stages are many.
+        """
+        table: dict[tuple[str, ...], LpVariable] = getattr(self, what)
+        size, found = self._by_stage.get(what, (-1, {}))
+        if size != len(table):
+            found = {}
+            for (one, *rest), variable in table.items():
+                found.setdefault(one, []).append((tuple(rest), variable))
+            self._by_stage[what] = (len(table), found)
+        return found.get(stage, [])
 
     def require(self, expression: LpAffineExpression, row: Row, *name: str) -> None:
         """Add a row that must hold, with what it means."""

@@ -25,9 +25,11 @@ from planner.infrastructure.fleet import (
     retirable_blocks,
     retirable_units,
 )
+from planner.infrastructure.graph import node, shared_supports
 from planner.laws.heat import heat_at_utilisation_mw, threshold_capacity_mw
 from planner.optimization import measures
 from planner.optimization.programme import Programme, Row
+from planner.scenarios.course import Outage
 
 
 def add_variables(programme: Programme) -> None:
@@ -269,9 +271,30 @@ def emergency_cover(programme: Programme) -> None:
 
     ``Σ_{p emergency} heat[c,p] ≥ share·φ_c·G[c]`` with the same ``firm[p]`` as for primary plants.
     """
-    share = programme.case.model.policies.emergency_cooling_share
+    share = programme.case.model.emergency_share
     if share:
         _cover(programme, "emergency", "emergency_cover", share)
+
+
+def _independent(
+    programme: Programme, cluster: str, plant: str, carried: LpAffineExpression, most: float
+) -> None:
+    """What an emergency plant carries counts only if no single loss takes the primary too.
+
+    ``heat[c,e] ≤ most·(up_x[e] + up_x[p])`` for every node x whose loss takes both e and p down with
+    nothing bought, x being named by the row.
+    """
+    case = programme.case
+    for other in case.plants_of(cluster, "primary"):
+        for shared in shared_supports(case.graph, plant, other):
+            outage = Outage(failed=frozenset({shared}))
+            left = [measures.up(programme, outage, node("plant", one)) for one in (plant, other)]
+            chance = left[0] + left[1]
+            if isinstance(chance, float) and chance >= 1:
+                continue
+            subject = f"{plant} / {other}: {shared}"
+            row = Row("independent_cooling", subject, "", "limit", "MW", most)
+            programme.require(carried <= most * chance, row, cluster, plant, other, shared)
 
 
 def _cover(programme: Programme, role: str, family: str, share: float) -> None:
@@ -284,6 +307,9 @@ def _cover(programme: Programme, role: str, family: str, share: float) -> None:
         plants = case.plants_of(cluster, role)
         for plant in plants:
             carried[cluster, plant] = 1 * programme.variable("heat", family, cluster, plant)
+            if role == "emergency" and case.model.policies.independent_emergency_cooling:
+                most = gpu.power_mw * case.model.clusters[cluster].max_gpus
+                _independent(programme, cluster, plant, carried[cluster, plant], most)
         heat = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, programme.gpus(cluster), 1.0)
         total = lpSum(carried[cluster, plant] for plant in plants)
         most = gpu.power_mw * case.model.clusters[cluster].max_gpus * share

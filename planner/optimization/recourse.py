@@ -426,9 +426,7 @@ def _standing(stage: Stage, plant: str) -> list[tuple[frozenset[str], When]]:
     """Sets of units that may carry load but for those restarting, and when each does."""
     stages = [one for _, one in stage.variants] or [stage]
     sets = dict.fromkeys(one.standing[plant] for one in stages)
-    return [
-        (units, stage.when(partial(_stands, plant, units))) for units in sets
-    ]
+    return [(units, stage.when(partial(_stands, plant, units))) for units in sets]
 
 
 def _stands(plant: str, units: frozenset[str], stage: Stage) -> bool:

@@ -307,9 +307,7 @@ class Trials:
         return replace(self.case, model=model, scenarios=kept)
 
     @staticmethod
-    def _scenario(
-        one: Scenario, before: set[str], now: Mapping[str, Scenario]
-    ) -> Scenario | None:
+    def _scenario(one: Scenario, before: set[str], now: Mapping[str, Scenario]) -> Scenario | None:
         return now.get(one.name) if one.name in before else one
 
     def plan(self, draft: Draft, gap: float = ANY_GAP) -> tuple[Programme, Solution] | None:

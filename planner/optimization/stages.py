@@ -178,8 +178,7 @@ def cut_stages(
         found = [_cuts(way.model, way.course, interval, rules, margin) for way in ways]
         for start, end in pairwise(sorted(set().union(*found))):
             pieces = tuple(
-                _piece(way.model, way.course, interval, (start, end), rules, margin)
-                for way in ways
+                _piece(way.model, way.course, interval, (start, end), rules, margin) for way in ways
             )
             one = _Slice(start, end, interval, pieces)
             if slices and slices[-1].same_as(one):

@@ -81,7 +81,7 @@ class Tightness:
         What one unit of the row less would save, USD per year, in the linear programme that is left
         when all whole numbers are fixed.
     can_exceed
-        Whether more than what is required is possible at all.
+        Whether more than what is required is possible at all, and anything is used.
     """
 
     row: Row
@@ -176,9 +176,7 @@ def settle(
         return solve(programme, replace(settings, gap=0.0))
 
 
-def expected_usd(
-    case: Case, once_usd: Mapping[str, float], without: Collection[str] = ()
-) -> float:
+def expected_usd(case: Case, once_usd: Mapping[str, float], without: Collection[str] = ()) -> float:
     """What failures add to the objective, USD per year, with some scenarios left out.
 
     Parameters
@@ -211,11 +209,12 @@ def tightness(
         if row.kind == "definition":
             continue
         constraint = programme.constraints[name]
-        total = sum(factor * linear.values[one.name] for one, factor in constraint.items())
-        total += constraint.constant
+        terms = [factor * linear.values[one.name] for one, factor in constraint.items()]
+        total = sum(terms) + constraint.constant
         room = abs(total) if constraint.sense == const.LpConstraintEQ else constraint.sense * total
         price = abs(float(constraint.pi or 0.0))
-        found.append(Tightness(row, max(0.0, float(room)), price, _can_exceed(constraint)))
+        free = _can_exceed(constraint) and any(terms)
+        found.append(Tightness(row, max(0.0, float(room)), price, free))
     chosen = variables(programme)
     return tuple(found), {key: float(chosen[key].dj or 0.0) for key in bought}
 

@@ -29,6 +29,7 @@ PHRASES = {
     "most_instances": "instances that {subject} can supply",
     "fixed": "purchase of {subject} that is settled",
     "forbidden": "ban on buying {subject}",
+    "no_option": "units of {subject} that are not on offer",
 }
 
 #: What an item demands, as a sentence.
@@ -50,6 +51,7 @@ SENTENCES = {
     "most_instances": "{subject} supplies at most {number} instances more",
     "fixed": "exactly {amount} are bought for {subject}",
     "forbidden": "nothing is bought of {subject}",
+    "no_option": "no units of {subject} are on offer",
 }
 
 #: How a value changes: verb and what it is.
@@ -66,6 +68,7 @@ CHANGES = {
     "buffer_mwh": ("raise", "the chilled-water tank of {subject}"),
     "fixed": ("change", "the settled purchase of {subject}"),
     "forbidden": ("allow", "purchases of {subject}"),
+    "options": ("offer", "more units of {subject}"),
     "lead_time_minutes": ("shorten", "the lead time of {subject}"),
     "start_minutes": ("shorten", "the start-up time of {subject}"),
     "response_minutes": ("shorten", "the time until operators act"),
@@ -171,9 +174,7 @@ def _reason(case: Case, row: Row, stage: Stage | None) -> str:
 
 def _events(stage: Stage) -> str:
     events = stage.course.scenario.events
-    return " and ".join(
-        f"{event.kind} {getattr(event, 'name', '')}".strip() for event in events
-    )
+    return " and ".join(f"{event.kind} {getattr(event, 'name', '')}".strip() for event in events)
 
 
 # -------------------------------------------------------------------------------------- relaxations
@@ -189,7 +190,7 @@ def change(one: Relaxation) -> str:
         text = f"lower what the standard asks for {_tier(one)}"
     if not one.path:
         text += f" by {amount_text(one.amount, one.unit)}"
-    elif one.family not in {"forbidden", "spare_block", "scenario"}:
+    elif one.family not in {"forbidden", "options", "spare_block", "scenario"}:
         now, then = amount_text(one.before or 0, one.unit), amount_text(one.value, one.unit)
         text += f" from {now} to {then}"
     if one.scenario and one.family != "scenario":
@@ -223,4 +224,3 @@ def price(one: Relaxation) -> str:
 def money(usd: float) -> str:
     """Dollars, in millions where there are many."""
     return f"{usd / 1e6:,.2f} M USD" if abs(usd) >= 1e5 else f"{usd:,.0f} USD"
-

@@ -25,6 +25,8 @@ from planner.optimization.whatif import Tightness
 from planner.plan import Plan
 from planner.reporting.terminal import new_console, new_table, print_json
 
+#: Least yearly cost of a scenario that gets a line.
+SHOWN_USD = 500.0
 REASONS = {"indispensable": "no plan", "impossible": "no room", "settled": "settled"}
 REQUIREMENTS = {
     "emergency_cover": "emergency cooling share",
@@ -108,7 +110,7 @@ def _show_base(console: Console, explanation: Explanation, plan: Plan) -> None:
 def _show_decisions(console: Console, explanation: Explanation) -> None:
     console.print()
     console.print("[bold]What each purchase stands on[/bold]")
-    console.print("fails: with one less and all else as it is; needs: fewer without these.")
+    _say(console, "fails: with one less and all else as it is. fewer without: in a cheaper plan.", 0)
     for note in explanation.decisions:
         if not note.bought:
             continue
@@ -116,7 +118,7 @@ def _show_decisions(console: Console, explanation: Explanation) -> None:
         _say(console, _stands_on(note), 4)
         if note.smaller_without:
             cuts = ", ".join(f"{REQUIREMENTS.get(name, name)} (-{fewer:,})" for name, fewer in note.smaller_without)
-            _say(console, f"needs: {cuts}", 4)
+            _say(console, f"fewer without: {cuts}", 4)
 
 
 def _stands_on(note: DecisionNote) -> str:
@@ -172,7 +174,8 @@ def _show_scenarios(console: Console, explanation: Explanation) -> None:
     if explanation.idle_together is not None:
         rows.append(("those that force nothing, together", explanation.idle_together))
     for name, one in rows:
-        table.add_row(escape(name), *_removal_cells(one))
+        if one.forces.certain or one.saves.usd >= SHOWN_USD or len(one.names) > 1:
+            table.add_row(escape(name), *_removal_cells(one))
     if explanation.all_together is not None:
         table.add_section()
         table.add_row("all scenarios together", *_removal_cells(explanation.all_together))
@@ -247,6 +250,7 @@ def _show_binding(console: Console, rows: Iterable[Tightness]) -> None:
         price = f"{one.price:,.4g}" if one.price else ""
         text = describe_row(one)
         table.add_row(escape(text), room, price)
+    table.columns[0].no_wrap = False
     note = "USD a unit: what one more saves a year with whole numbers fixed (LP)."
     _show_table(console, "Limits and requirements with little room", table, note)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,8 @@ from planner.verification import Outcome
 
 #: Most shortfalls that are listed.
 MOST_SHORTFALLS = 8
+#: A number and its unit, which stay on one line.
+UNIT = re.compile(r"(\d) (%|MW\b|M USD\b|USD\b|GPUs?\b|min\b)")
 TITLES = {
     "mixture": "the cheapest change",
     "limits": "raising limits only",
@@ -118,7 +121,7 @@ def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
 def _show_sets(console: Console, diagnosis: Diagnosis) -> None:
     if diagnosis.hopeless:
         console.print()
-        _say(console, "Nothing that can be raised by itself gives all of this:")
+        _say(console, "No limit that can be raised gives this:")
         for missed in _worst(diagnosis.hopeless):
             _say(console, f"- {missed.text}", indent=2)
     if diagnosis.sets:
@@ -172,8 +175,9 @@ def _worst(shortfalls: Sequence[Shortfall]) -> list[Shortfall]:
 def _say(console: Console, text: str, indent: int = 0) -> None:
     """Print text wrapped to the width, further lines indented below the first."""
     hanging = " " * (indent + 2)
+    tied = UNIT.sub("\\1\u00a0\\2", text)
     for line in textwrap.wrap(
-        text, console.width, initial_indent=" " * indent, subsequent_indent=hanging,
+        tied, console.width, initial_indent=" " * indent, subsequent_indent=hanging,
         break_long_words=False, break_on_hyphens=False,
     ):  # fmt: skip
-        console.print(escape(line), soft_wrap=True)
+        console.print(escape(line.replace("\u00a0", " ")), soft_wrap=True)

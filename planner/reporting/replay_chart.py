@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +12,12 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
-from planner.errors import InputError
 from planner.replay.comparison import Reading, Replay
 from planner.replay.incident import clock_at
 from planner.replay.milestones import SERIES
 from planner.reporting.charts import Axis, Floats, Point, draw, nice_step
+from planner.reporting.pictures import check_picture, picture_bytes, plain, write_file
 
-MISSING_EXTRA = "needs matplotlib, which is not installed: pip install 'resilience-planner[plots]'"
 #: Minutes between labels of the time axis.
 TIME_STEPS = (5, 10, 15, 30, 60, 120, 240, 480, 1440)
 PANEL_ROWS = 8
@@ -168,31 +164,6 @@ def show_chart(console: Console, replay: Replay) -> None:
 # ----------------------------------------------------------------------------------------- picture
 
 
-def check_picture(path: Path) -> None:
-    """Check before the simulation that a picture can be written.
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed or does not write such files, or the folder does not exist.
-    """
-    try:
-        from matplotlib.backend_bases import FigureCanvasBase
-    except ImportError as error:
-        raise InputError.single(str(path), MISSING_EXTRA) from error
-    # PGF needs TeX, which nobody promised.
-    kinds = sorted(set(FigureCanvasBase.get_supported_filetypes()) - {"pgf"})
-    kind = path.suffix[1:].lower()
-    if kind not in kinds:
-        wanted = f"`.{kind}`" if kind else "a name without an ending"
-        message = f"expected one of .{', .'.join(kinds)}, not {wanted}"
-        raise InputError.single(str(path), message)
-    if path.is_dir():
-        raise InputError.single(str(path), "is a folder; expected a file to write")
-    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK)):
-        raise InputError.single(str(path), f"{path.parent} is no folder to write")
-
-
 def write_picture(replay: Replay, path: Path) -> None:
     """Write the chart as a picture, whole or not at all.
 
@@ -202,19 +173,7 @@ def write_picture(replay: Replay, path: Path) -> None:
         If the file cannot be written.
     """
     content = _picture(replay, path.suffix[1:].lower())
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        message = f"cannot be written: {error.strerror or error}"
-        raise InputError.single(str(path), message) from error
+    write_file(content, path)
 
 
 def _picture(replay: Replay, kind: str) -> bytes:
@@ -222,8 +181,6 @@ def _picture(replay: Replay, kind: str) -> bytes:
     from matplotlib.figure import Figure
 
     panels, end = _panels(replay), _end(replay)
-    # Without a salt and dates the same replay makes the same bytes.
-    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with matplotlib.rc_context({"svg.hashsalt": "plan"}), warnings.catch_warnings():
         # Signs that the font lacks are drawn as boxes.
         warnings.simplefilter("ignore", UserWarning)
@@ -235,17 +192,15 @@ def _picture(replay: Replay, kind: str) -> bytes:
         ticks = list(range(0, end + 1, int(step)))
         axes[-1].set_xticks(ticks, [clock_at(replay.incident.clock, tick) for tick in ticks])
         axes[-1].set_xlim(-end * 0.01, end)
-        figure.suptitle(_plain(replay.incident.title))
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=150, metadata=dates.get(kind))
-    return buffer.getvalue()
+        figure.suptitle(plain(replay.incident.title))
+        return picture_bytes(figure, kind)
 
 
 def _draw_panel(replay: Replay, panel: Panel, ax: Any) -> None:
     """Curves, observations by whether they agree, and the actions that were given."""
     for curve in panel.curves:
         label = "simulated" + (f", {curve.label}" if len(panel.curves) > 1 else "")
-        ax.plot(np.arange(len(curve.values)), curve.values, label=_plain(label), linewidth=1.5)
+        ax.plot(np.arange(len(curve.values)), curve.values, label=plain(label), linewidth=1.5)
     kinds = {
         True: ("o", "tab:green", "observed, agrees"),
         False: ("X", "tab:red", "observed, does not agree"),
@@ -260,12 +215,10 @@ def _draw_panel(replay: Replay, panel: Panel, ax: Any) -> None:
     for index, minute in enumerate(given):
         label = "_" if index else "recorded action"
         ax.axvline(minute, color="0.6", linestyle=":", linewidth=1, label=label)
-    ax.set_ylabel(_plain(panel.title))
+    ax.set_ylabel(plain(panel.title))
     ax.yaxis.set_major_formatter(lambda value, _: panel.word(value))
     ax.grid(alpha=0.3)
     ax.legend(fontsize="x-small")
 
 
-def _plain(text: str) -> str:
-    """A text in which nothing is taken for a formula."""
-    return text.replace("$", r"\$")
+__all__ = ["WORDS", "check_picture", "show_chart", "write_picture"]

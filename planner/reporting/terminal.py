@@ -73,6 +73,9 @@ def show_plan(plan: Plan, model: Model, outcome: Outcome, as_json: bool) -> None
     for table in (_cooling_table(plan.cooling), _gpu_table(plan), _emergency_table(plan)):
         console.print()
         console.print(table)
+    if plan.measures:
+        console.print()
+        console.print(_measure_table(plan))
     console.print()
     console.print(_cost_table(plan, model))
     console.print()
@@ -150,6 +153,18 @@ def _emergency_table(plan: Plan) -> Table:
             )
     if not table.row_count:
         table.add_row("none reserved", "", "", "", "")
+    return table
+
+
+def _measure_table(plan: Plan) -> Table:
+    table = new_table("Measures", "measure", "buy", "capital M USD", "M USD a year", left=2)
+    for line in plan.measures:
+        table.add_row(
+            escape(line.measure),
+            "[bold]yes[/]" if line.bought else "no",
+            f"{line.capital_usd / 1e6:,.2f}",
+            f"{line.usd_per_year / 1e6:,.2f}",
+        )
     return table
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from planner.infrastructure.entities import Cluster, GpuType, Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw, unit_mw
-from planner.infrastructure.graph import offer_in_reach, reachable_regions
+from planner.infrastructure.graph import independent_plants, offer_in_reach, reachable_regions
 from planner.laws.money import annuity
 from planner.optimization.case import Case
 from planner.optimization.stages import Margin, Stage, cut_stages
@@ -192,7 +192,7 @@ class World:
         return (
             self._regions_open(fleet)
             and self._covered(fleet, "primary", 1.0)
-            and self._covered(fleet, "emergency", self.model.policies.emergency_cooling_share)
+            and self._covered(fleet, "emergency", self.model.emergency_share)
             and self._powered(fleet)
             and self._policies_kept(fleet)
             and self._enough(fleet)
@@ -233,10 +233,22 @@ class World:
         for size in range(1, len(self.model.clusters) + 1):
             for some in combinations(self.model.clusters, size):
                 heat = share * sum(self._full_heat(fleet, cluster) for cluster in some)
-                cooling = sum(firm[p] for p, one in plants.items() if set(one.cools) & set(some))
+                cooling = sum(firm[p] for p in plants if self._counts(p, some))
                 if heat > cooling + TOLERANCE:
                     return False
         return True
+
+    def _counts(self, plant: str, clusters: tuple[str, ...]) -> bool:
+        """Whether a plant covers one of some clusters, by itself if policy says so."""
+        entry = self.model.plants[plant]
+        strict = self.model.policies.independent_emergency_cooling and entry.role == "emergency"
+        if not strict:
+            return bool(set(entry.cools) & set(clusters))
+        graph = self.case.graph
+        return any(
+            cluster in entry.cools and plant in independent_plants(self.model, graph, cluster)
+            for cluster in clusters
+        )
 
     def _units(
         self, fleet: Fleet, plant: str, kinds: list[str], rise: float = 0.0

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from optimization.drawing import draw, model_from
 from optimization.enumeration import cheapest
-from support import EXACT
+from support import EXACT, model_of
 
-from planner.infrastructure.entities import Measure, Model, Reaction
+from planner.infrastructure.entities import Measure, Model
 from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.money import annuity
 from planner.optimization.audit import audit
@@ -26,13 +28,12 @@ from planner.optimization.programme import build
 from planner.optimization.solving import solve
 from planner.optimization.stages import Margin
 from planner.scenarios.generators import all_scenarios
+from planner.simulation.verdict import judge
 
-MODELS = 120
+MODELS = 96
 AT_ONCE = 12
 #: Most subsets of measures times purchases that an oracle lists.
 MOST_MEASURES = 3
-
-EFFECTS = ("feeds", "replicas", "independent", "buffer_mwh", "automatic")
 
 Data = dict[str, Any]
 
@@ -91,7 +92,9 @@ def _second_feed(rng: Random, data: Data, name: str) -> Data:
     for unit in data["cooling_units"].values():
         unit.setdefault("restart_minutes", rng.choice([0.0, 2.0, 8.0]))
     for feed in (hit, f"feed-{name}"):
-        kind = {"kind": "feed", "name": feed} if rng.random() < 0.6 else {"kind": "sag", "feed": feed}
+        kind = (
+            {"kind": "feed", "name": feed} if rng.random() < 0.6 else {"kind": "sag", "feed": feed}
+        )
         repair = {"repair_minutes": rng.choice([3.0, 90.0])}
         data["scenarios"][f"lost-{feed}"] = _scenario(rng, kind | repair)
     return {"feeds": [f"feed-{name}"]}
@@ -143,6 +146,15 @@ def _control(rng: Random, data: Data, name: str) -> Data:
     data["plants"][plant].setdefault("depends_on", []).append(control)
     event = {"kind": "service", "name": control, "repair_minutes": 300.0}
     data["scenarios"][f"lost-{name}"] = _scenario(rng, event)
+    emergency = next((p for p, one in data["plants"].items() if one.get("role")), None)
+    if emergency is not None and rng.random() < 0.7:
+        data["policies"] |= {"independent_emergency_cooling": True, "emergency_cooling_share": 0.1}
+        primary = "p" + emergency[1:]
+        for one in {emergency, primary} - {plant}:
+            data["plants"][one].setdefault("depends_on", []).append(control)
+        plant = rng.choice([emergency, primary])
+        if control not in data["plants"][plant]["depends_on"]:
+            data["plants"][plant]["depends_on"].append(control)
     return {"independent": {plant: [control]}}
 
 
@@ -210,13 +222,96 @@ def test_brute_force_over_all_subsets_agrees(first: int) -> None:
     assert found[True]
 
 
-def test_every_kind_of_measure_is_bought_somewhere() -> None:
-    bought = Counter[str]()
-    for seed in range(MODELS):
-        model = measured_model(seed)
-        solution = solve(build(Case(model, all_scenarios(model), {})), EXACT)
-        for name in solution.fleet.measures:
-            measure = model.measures[name]
-            bought.update(part for part in EFFECTS if getattr(measure, part))
-            bought["operations"] += measure.operations != Reaction()
-    assert min(bought[part] for part in (*EFFECTS, "operations")) > 0, bought
+#: A cluster of 1 MW on one feed and one plant, with cooling to buy; what is planned for differs.
+BASE = """
+regions: {r: {power_limit_mw: 9.0}, s: {power_limit_mw: 9.0}}
+gpus: {g: {power_mw: 0.005, static_share: 0.5, rps: 1.0, capital_usd: 20000.0}}
+clusters:
+  c: {region: r, gpu: g, existing_gpus: 200, block_gpus: 50, max_gpus: 200,
+      capacitance_mj_per_k_per_mw: 30.0}
+cooling_units:
+  half: {capacity_mw: 0.5, capital_usd: 200000.0, restart_minutes: 8.0}
+  air: {capacity_mw: 0.25, capital_usd: 60000.0, mode: standby, start_minutes: 1.0}
+plants:
+  p: {region: r, cools: [c], existing: {half: 2}, options: [half], max_added: 3}
+  e: {region: r, cools: [c], role: emergency, automatic: false, options: [air], max_added: 4}
+feeds:
+  f: {region: r, capacity_mw: 9.0}
+services:
+  control: {plane: control, replicas: {r: 1}, needs_replicas: 1}
+  store: {plane: state, replicas: {s: 1}, needs_replicas: 1}
+tiers: {t: {priority: 1, share: 1.0, value_usd_per_1000_requests: 1.0}}
+zones: {z: {demand_rps: 170.0, latency_ms: {r: 10.0}}}
+offers:
+  cloud: {provider: p, gpus_per_instance: 10, available_gpus: 300, lead_time_minutes: 30.0,
+          usd_per_instance_hour: 1.0, retainer_usd_per_instance_year: 100.0, rps_per_gpu: 1.0}
+operations: {detection_minutes: 5.0, response_minutes: 10.0, approval_minutes: 60.0}
+finance: {emergency_budget_usd: 1.0e+6}
+standard: {common: [{tier: each, from_minute: 20, least_served: 0.5}],
+           region: [{tier: each, from_minute: 60, least_served: 0.5}]}
+"""
+LOST_PLANT = "[{kind: plant, name: p, repair_minutes: 300.0}]"
+#: What is planned for, and the measure without which there is no plan or a dearer one.
+KINDS = {
+    "second feed": (
+        "common",
+        "[{kind: feed, name: f, repair_minutes: 300.0}]",
+        "{feeds: [g]}",
+        ("feeds.g={region: r, capacity_mw: 9.0}", "offers.cloud.available_gpus=0"),
+    ),
+    "tank": (
+        "common",
+        "[{kind: sag, feed: f, repair_minutes: 1.0}]",
+        "{buffer_mwh: {p: 0.2}}",
+        (
+            "feeds.f.ups_minutes=5.0",
+            "clusters.c.capacitance_mj_per_k_per_mw=5.0",
+            "standard.common=[{tier: each, from_minute: 5, least_served: 0.5}]",
+        ),
+    ),
+    "replica": (
+        "common",
+        "[{kind: region, name: s, repair_minutes: 300.0}]",
+        "{replicas: {store: {r: 1}}}",
+        ("tiers.t.entry=store",),
+    ),
+    "controls": (
+        "common",
+        "[{kind: service, name: control, repair_minutes: 300.0}]",
+        "{independent: {p: [control]}}",
+        ("plants.p.depends_on=[control]",),
+    ),
+    "automatic start": ("common", LOST_PLANT, "{automatic: [e]}", ()),
+    "earlier detection": (
+        "common",
+        LOST_PLANT,
+        "{operations: {detection_minutes: 0.0, response_minutes: 1.0}}",
+        (),
+    ),
+    "pre-approved procurement": (
+        "region",
+        "[{kind: region, name: r, repair_minutes: 300.0}]",
+        "{operations: {approval_minutes: 0.0}}",
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_measure_is_what_is_missing(kind: str, tmp_path: Path) -> None:
+    severity, events, effect, overrides = KINDS[kind]
+    scenario = f"{{severity: {severity}, frequency_per_year: 1.0, events: {events}}}"
+    measure = f"measures.m={effect[:-1]}, capital_usd: 1000.0}}"
+    model = model_of(tmp_path, BASE, *overrides, f"scenarios.trouble={scenario}", measure)
+    case = Case(model, all_scenarios(model), {})
+    cost, bought = cheapest_subset(case)
+    programme = build(case)
+    solution = solve(programme, EXACT)
+
+    assert solution.fleet.measures == bought == {"m"}
+    assert solution.objective == pytest.approx(cost, rel=1e-6)
+    audit(programme, solution)
+    verdicts = judge(model, solution.fleet, case.scenarios)
+    assert [one.name for one in verdicts if one.survives] == ["trouble"]
+    without = replace(solution.fleet, measures=frozenset())
+    assert not judge(model, without, case.scenarios)[0].survives

@@ -1,0 +1,128 @@
+"""``plan frontier``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from planner.commands.options import FiniteRange, Progress, model_argument, output_options
+from planner.commands.selecting import choose, selection_options
+from planner.errors import EXIT_DONE, EXIT_INFEASIBLE
+
+if TYPE_CHECKING:
+    from planner.frontier import FrontierPoint
+    from planner.scenarios.selection import Wanted
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers separated by commas."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Convert a text."""
+        if isinstance(value, tuple):
+            return value
+        number = FiniteRange(0)
+        return tuple(number.convert(part.strip(), param, ctx) for part in str(value).split(","))
+
+
+@click.command("frontier")
+@model_argument
+@click.option(
+    "--by",
+    type=click.Choice(["standard", "failures", "classes", "recovery"]),
+    default="standard",
+    show_default=True,
+    help="Share of the standard; components lost together; severity classes; minutes to full "
+    "service.",
+)
+@click.option(
+    "--points",
+    default=4,
+    show_default=True,
+    type=click.IntRange(2, 100),
+    help="Points on the axes `standard` and `recovery`.",
+)
+@click.option(
+    "--at", "values", type=Numbers(), metavar="N,N,…", help="These points instead: 0.8,0.9,1."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the table (.csv) or a picture: .png, .svg, .pdf, … (extra `plots`).",
+)
+@click.option("--solver", default="highs", show_default=True, help="highs, cbc, or any PuLP knows.")
+@click.option(
+    "--gap",
+    default=1e-4,
+    show_default=True,
+    type=FiniteRange(0, 1, max_open=True),
+    help="Relative gap of every point.",
+)
+@click.option(
+    "--time-limit",
+    type=FiniteRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Time for one point.",
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads of the solver.")
+@output_options
+@selection_options
+def command(
+    model: str,
+    overrides: tuple[str, ...],
+    by: Any,
+    points: int,
+    values: tuple[float, ...] | None,
+    output: Path | None,
+    solver: str,
+    gap: float,
+    time_limit: float | None,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+    wanted: Wanted | None,
+) -> int:
+    """Show what survivability costs: the cheapest surviving plan of MODEL at every point.
+
+    Every point is optimised and simulated as `plan optimize` does. Exits with 3 if no point has a
+    plan.
+    """
+    from planner.commands.interruption import interruptible
+    from planner.frontier import settings_of, trace
+    from planner.infrastructure.loading import load_model
+    from planner.optimization.solving import SolverSettings, make_solver
+    from planner.reporting.frontier import check_output, show_frontier, write_output
+
+    progress = Progress(quiet)
+    make_solver(SolverSettings(solver, gap, time_limit, threads))
+    loaded = load_model(model, overrides)
+    if output is not None:
+        check_output(output)
+    scenarios = choose(loaded, wanted, progress).scenarios
+    settings = settings_of(by, loaded.model, scenarios, points, values or ())
+    progress.say(f"{len(settings)} points: {', '.join(one.label for one in settings)}")
+    with interruptible(quiet) as stop:
+        limits = SolverSettings(solver, gap, time_limit, threads, stop)
+        frontier = trace(
+            by, settings, loaded.model, scenarios, limits, lambda one: progress.say(_line(one))
+        )
+    if output is not None:
+        write_output(frontier, loaded.name, output)
+        progress.say(f"wrote {output}")
+    show_frontier(frontier, loaded, as_json)
+    return EXIT_DONE if any(one.planned for one in frontier.points) else EXIT_INFEASIBLE
+
+
+def _line(point: FrontierPoint) -> str:
+    if not point.planned:
+        return f"{point.label}: {point.status}"
+    rounds = f"{point.rounds} round{'s' if point.rounds > 1 else ''}"
+    return f"{point.label}: {point.cost_usd / 1e6:,.3f} M USD a year, {point.status}, {rounds}"

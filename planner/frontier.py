@@ -1,0 +1,357 @@
+"""Cost against survivability: the cheapest surviving plan for every strictness of one requirement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from planner.errors import InputError, SolverError
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario, ServedRule, Severity
+from planner.infrastructure.fleet import Fleet
+from planner.optimization.solving import SolverSettings
+from planner.simulation.verdict import judge
+from planner.verification import Outcome, optimise_and_verify
+
+Axis = Literal["standard", "failures", "classes", "recovery"]
+Status = Literal["survives", "fails", "unproven", "infeasible", "no plan in time"]
+
+#: Severity classes in the order in which they are added.
+CLASSES: tuple[Severity, ...] = ("single", "double", "common", "region", "extreme")
+LEAST_SHARE = 0.7
+LEAST_MINUTES = 5.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is asked of one point.
+
+    Parameters
+    ----------
+    label
+        Its name on the axis.
+    value
+        Its place on it: share, number or minutes.
+    model, scenarios
+        What the plan is for.
+    """
+
+    label: str
+    value: float
+    model: Model
+    scenarios: tuple[Scenario, ...]
+
+
+@dataclass(frozen=True)
+class FrontierPoint:
+    """One point: the cheapest plan, simulated.
+
+    Parameters
+    ----------
+    label, value
+        Place on the axis.
+    status
+        ``survives``; ``fails`` if the simulation does not confirm the best plan; ``unproven`` if
+        time ended before the gap was closed; or why there is no plan.
+    cost_usd, bound_usd, capital_usd
+        Cost per year, its proven lower bound, and what is paid once; infinite without a plan.
+    fleet
+        Capacities; None without a plan.
+    scenarios
+        Scenarios that the point is for.
+    survived
+        Scenarios of the whole frontier that its plan survives by the full standard.
+    rounds
+        Rounds of the loop.
+    reason
+        Why there is no plan, or what fails.
+    cheaper_at
+        Label of a stricter point whose plan costs less, and so would do here too.
+    within_gap
+        Whether that difference is one that the gaps allow.
+    """
+
+    label: str
+    value: float
+    status: Status
+    cost_usd: float
+    bound_usd: float
+    capital_usd: float
+    fleet: Fleet | None
+    scenarios: int
+    survived: int
+    rounds: int
+    reason: str = ""
+    cheaper_at: str = ""
+    within_gap: bool = False
+
+    @property
+    def planned(self) -> bool:
+        """Whether there is a plan."""
+        return math.isfinite(self.cost_usd)
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """All points, from the least strict to the strictest.
+
+    Parameters
+    ----------
+    axis
+        What is varied.
+    points
+        The points.
+    scenarios
+        Scenarios by which `FrontierPoint.survived` counts.
+    """
+
+    axis: Axis
+    points: tuple[FrontierPoint, ...]
+    scenarios: int
+
+
+def trace(
+    axis: Axis,
+    settings: Sequence[Setting],
+    model: Model,
+    scenarios: tuple[Scenario, ...],
+    solver: SolverSettings,
+    report: Callable[[FrontierPoint], None] = lambda _: None,
+) -> Frontier:
+    """Optimise and simulate every setting, from the least strict to the strictest.
+
+    Parameters
+    ----------
+    model, scenarios
+        The full standard and all scenarios, by which every plan is counted besides.
+    solver
+        Settings of every solve; the time limit is that of one point.
+    report
+        Called after every point.
+    """
+    points: list[FrontierPoint] = []
+    start: Fleet | None = None
+    for setting in settings:
+        point = _point(setting, model, scenarios, solver, start)
+        start = point.fleet or start
+        points.append(point)
+        report(point)
+        if solver.stopped:
+            break
+    return Frontier(axis, _compared(points), len(scenarios))
+
+
+def _point(
+    setting: Setting,
+    model: Model,
+    scenarios: tuple[Scenario, ...],
+    solver: SolverSettings,
+    start: Fleet | None,
+) -> FrontierPoint:
+    try:
+        outcome = optimise_and_verify(setting.model, setting.scenarios, solver, start=start)
+    except SolverError as error:
+        if solver.time_limit_seconds is None:
+            raise
+        return _unplanned(setting, "no plan in time", str(error))
+    best = outcome.best
+    if best is None:
+        lines = outcome.diagnosis.lines() if outcome.diagnosis is not None else []
+        return _unplanned(setting, "infeasible", " ".join(lines[:2]))
+    full = judge(model, best.solution.fleet, scenarios, stories=False)
+    return FrontierPoint(
+        setting.label,
+        setting.value,
+        _status(outcome, solver),
+        best.solution.objective,
+        best.solution.bound,
+        sum(item.capital_usd for item in best.items),
+        best.solution.fleet,
+        len(setting.scenarios),
+        sum(one.survives for one in full),
+        len(outcome.rounds),
+        _failure(outcome),
+    )
+
+
+def _unplanned(setting: Setting, status: Status, reason: str) -> FrontierPoint:
+    none = math.inf
+    count = len(setting.scenarios)
+    return FrontierPoint(
+        setting.label, setting.value, status, none, none, none, None, count, 0, 0, reason
+    )
+
+
+def _status(outcome: Outcome, solver: SolverSettings) -> Status:
+    if not outcome.survives:
+        return "fails"
+    best = outcome.best
+    return "unproven" if best is not None and best.solution.gap > solver.gap else "survives"
+
+
+def _failure(outcome: Outcome) -> str:
+    """What fails first in the simulation, or why the loop ended before nothing did."""
+    if outcome.survives or outcome.best is None:
+        return ""
+    if outcome.diagnosis is not None:
+        return "no plan meets the margins that the simulation asks for"
+    failing = next(one for one in outcome.best.verdicts if not one.survives)
+    return f"{failing.name}: {failing.first_breach}"
+
+
+def _compared(points: Sequence[FrontierPoint]) -> tuple[FrontierPoint, ...]:
+    """Points with the stricter ones whose plans cost less: those survive the weaker point too."""
+    found = []
+    for index, point in enumerate(points):
+        stricter = [one for one in points[index + 1 :] if one.status in ("survives", "unproven")]
+        best = min(stricter, key=lambda one: one.cost_usd, default=None)
+        if best is not None and point.planned and best.cost_usd < point.cost_usd:
+            within = best.cost_usd >= point.bound_usd
+            point = replace(point, cheaper_at=best.label, within_gap=within)
+        found.append(point)
+    return tuple(found)
+
+
+# ------------------------------------------------------------------------------------------- axes
+
+
+def settings_of(
+    axis: Axis,
+    model: Model,
+    scenarios: tuple[Scenario, ...],
+    count: int,
+    values: Sequence[float] = (),
+) -> tuple[Setting, ...]:
+    """Settings of an axis, from the least strict to the strictest.
+
+    Parameters
+    ----------
+    count
+        Points, where the axis does not have points of its own.
+    values
+        Points to take instead.
+
+    Raises
+    ------
+    InputError
+        If a value is not on the axis, or the standard has nothing to vary.
+    """
+    if axis == "standard":
+        return _shares(model, scenarios, values or np.linspace(LEAST_SHARE, 1.0, count).tolist())
+    if axis == "recovery":
+        return _recoveries(model, scenarios, count, values)
+    levels = _failure_levels(model, scenarios) if axis == "failures" else _classes(model, scenarios)
+    if values:
+        wrong = [value for value in values if value not in [one.value for one in levels]]
+        if wrong:
+            known = ", ".join(f"{one.value:g}" for one in levels)
+            raise InputError.single("--at", f"there is no {wrong[0]:g} on this axis, only {known}")
+        return tuple(one for one in levels if one.value in values)
+    return tuple(levels)
+
+
+def _shares(
+    model: Model, scenarios: tuple[Scenario, ...], shares: Iterable[float]
+) -> tuple[Setting, ...]:
+    """Every floor of the standard scaled."""
+    found = []
+    for share in sorted(set(shares)):
+        if not 0 < share <= 1:
+            raise InputError.single("--at", f"expected shares above 0 and up to 1, not {share:g}")
+        standard = {
+            severity: tuple(
+                rule.replace(least_served=rule.least_served * share) for rule in rules
+            )
+            for severity, rules in model.standard.items()
+        }
+        scaled = model.replace(standard=standard)
+        found.append(Setting(f"{share:.4g}", share, scaled, scenarios))
+    return tuple(found)
+
+
+def failures_of(scenario: Scenario) -> int:
+    """Components that fail together in a scenario; a region or a plant is one."""
+    return sum(
+        event.count if event.kind in ("units", "largest-units") else 1 for event in scenario.events
+    )
+
+
+def _with_redundancy(model: Model, most: float) -> Model:
+    """The model with at most so many units in reserve in every plant."""
+    plants = {
+        name: plant.replace(redundancy=int(min(plant.redundancy, most)))
+        for name, plant in model.plants.items()
+    }
+    return model.replace(plants=plants)
+
+
+def _failure_levels(model: Model, scenarios: tuple[Scenario, ...]) -> list[Setting]:
+    """0, 1, 2, … components lost together, with as many cooling units in reserve at most."""
+    redundancy = max((plant.redundancy for plant in model.plants.values()), default=0)
+    most = max([redundancy, *(failures_of(one) for one in scenarios)])
+    found: list[Setting] = []
+    for count in range(most + 1):
+        some = tuple(one for one in scenarios if failures_of(one) <= count)
+        new = not found or len(some) > len(found[-1].scenarios) or count <= redundancy
+        if new:
+            smaller = _with_redundancy(model, count)
+            found.append(Setting(str(count), float(count), smaller, some))
+    return found
+
+
+def _classes(model: Model, scenarios: tuple[Scenario, ...]) -> list[Setting]:
+    """Severity classes one after another; N+1 with the single ones, the full N+k from then on."""
+    found = [Setting("none", 0.0, _with_redundancy(model, 0), ())]
+    for place, severity in enumerate(CLASSES, start=1):
+        if not any(one.severity == severity for one in scenarios):
+            continue
+        some = tuple(one for one in scenarios if CLASSES.index(one.severity) < place)
+        changed = _with_redundancy(model, 1) if severity == "single" else model
+        found.append(Setting(f"+ {severity}", float(place), changed, some))
+    return found
+
+
+def recovery_minutes(model: Model) -> float | None:
+    """Minute from which the standard asks for full service at the latest; None if it never does."""
+    full = [
+        rule.from_minute
+        for rules in model.standard.values()
+        for rule in rules
+        if rule.least_served >= 1
+    ]
+    return max(full, default=None)
+
+
+def _recoveries(
+    model: Model, scenarios: tuple[Scenario, ...], count: int, values: Sequence[float]
+) -> tuple[Setting, ...]:
+    """Recovery targets from the longest to the shortest; by default halved from twice today's."""
+    today = recovery_minutes(model)
+    if today is None:
+        raise InputError.single("--by recovery", "the standard asks for full service in no class")
+    if not values:
+        halved = [2 * max(today, LEAST_MINUTES) / 2**step for step in range(count)]
+        values = [minutes for minutes in halved if minutes >= LEAST_MINUTES]
+    found = []
+    for minutes in sorted(set(values), reverse=True):
+        if minutes < 0:
+            raise InputError.single("--at", f"expected minutes of at least 0, not {minutes:g}")
+        standard = {
+            severity: tuple(_recovering(rule, today, minutes) for rule in rules)
+            for severity, rules in model.standard.items()
+        }
+        changed = model.replace(standard=standard)
+        found.append(Setting(f"{minutes:g} min", minutes, changed, scenarios))
+    return tuple(found)
+
+
+def _recovering(rule: ServedRule, today: float, minutes: float) -> ServedRule:
+    """The latest rules of full service move to the target, earlier ones only to earlier ones."""
+    if rule.least_served < 1:
+        return rule
+    moved = minutes if rule.from_minute == today else min(rule.from_minute, minutes)
+    return rule.replace(from_minute=moved)
