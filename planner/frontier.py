@@ -1,4 +1,4 @@
-"""Cost against survivability: the cheapest surviving plan for every strictness of one requirement."""
+"""Cost against survivability: the cheapest surviving plan for every strictness asked of it."""
 
 from __future__ import annotations
 
@@ -162,7 +162,6 @@ def _point(
     if best is None:
         lines = outcome.diagnosis.lines() if outcome.diagnosis is not None else []
         return _unplanned(setting, "infeasible", " ".join(lines[:2]))
-    full = judge(model, best.solution.fleet, scenarios, stories=False)
     return FrontierPoint(
         setting.label,
         setting.value,
@@ -172,10 +171,24 @@ def _point(
         sum(item.capital_usd for item in best.items),
         best.solution.fleet,
         len(setting.scenarios),
-        sum(one.survives for one in full),
+        _survived(setting, outcome, model, scenarios),
         len(outcome.rounds),
         _failure(outcome),
     )
+
+
+def _survived(
+    setting: Setting, outcome: Outcome, model: Model, scenarios: tuple[Scenario, ...]
+) -> int:
+    """Scenarios that the best plan survives by the full standard; not simulated twice."""
+    best = outcome.best
+    if best is None:
+        return 0
+    same = setting.model.standard == model.standard
+    known = {one.name: one.survives for one in best.verdicts} if same else {}
+    rest = tuple(one for one in scenarios if one.name not in known)
+    more = judge(model, best.solution.fleet, rest, stories=False) if rest else ()
+    return sum(known.values()) + sum(one.survives for one in more)
 
 
 def _unplanned(setting: Setting, status: Status, reason: str) -> FrontierPoint:
@@ -263,9 +276,7 @@ def _shares(
         if not 0 < share <= 1:
             raise InputError.single("--at", f"expected shares above 0 and up to 1, not {share:g}")
         standard = {
-            severity: tuple(
-                rule.replace(least_served=rule.least_served * share) for rule in rules
-            )
+            severity: tuple(rule.replace(least_served=rule.least_served * share) for rule in rules)
             for severity, rules in model.standard.items()
         }
         scaled = model.replace(standard=standard)

@@ -18,6 +18,7 @@ COMMANDS = {
     "frontier": "show what survivability costs, point by point",
     "alternatives": "show plans that cost little more and differ most",
     "replay": "simulate a recorded incident and compare it with what was observed",
+    "new": "make a sound model of any size, for tests and benchmarks",
     "check": "validate a model and say what it holds",
     "schema": "print the JSON Schema of model files",
 }
@@ -33,9 +34,10 @@ Examples:
   plan simulate chatgpt-2023 --plan out/plan.json
   plan replay chatgpt-2023 -o chart.png     an incident against its record
   plan check my-model.yaml                  all problems at once, with lines
+  plan new --regions 5 --seed 1 -o five.yaml
 
 A model is a YAML file or the name of a shipped one (chatgpt-2023,
-chatgpt-2023-v2, azure-australia-east-2023, tiny).
+chatgpt-2023-v2, azure-australia-east-2023, hyperscaler-12, tiny).
 
 Exit codes: 0 done and survivable, 1 internal or solver error, 2 invalid
 input, 3 infeasible, 4 does not survive, 5 time limit reached with a plan.

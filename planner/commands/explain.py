@@ -76,9 +76,10 @@ def command(
     import math
     import time
 
-    from planner.explanation import Questions, explain
+    from planner.explanation import explain
     from planner.optimization.solving import SolverSettings, make_solver
     from planner.reporting.explanation import show_explanation
+    from planner.study import Questions
 
     progress = Progress(quiet)
     settings = SolverSettings(solver, gap, None, threads)

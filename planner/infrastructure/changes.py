@@ -1,4 +1,4 @@
-"""Changes of a model by path: what ``--set path=value`` does to a file, done to a model in memory."""
+"""Changes of a model by path: what ``--set`` does to a file, done to a model in memory."""
 
 from __future__ import annotations
 

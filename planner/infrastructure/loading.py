@@ -287,8 +287,11 @@ def _index(entries: list[Any], part: int | str) -> int:
 
 
 def _override_path(data: Any, text: str) -> Path_:
-    """Split a dotted path; a name with dots is taken whole where the model has it."""
-    parts = text.split(".")
+    """Split a dotted path; a name with dots is taken whole where the model has it.
+
+    An entry of a list may stand in brackets: ``standard.region[2]`` is ``standard.region.2``.
+    """
+    parts = re.sub(r"\[(\d+)\]", r".\1", text).split(".")
     path: list[int | str] = []
     while parts:
         taken, part = 1, parts[0]

@@ -1,8 +1,10 @@
-"""Other ways out of a conflict: values that change the course of a scenario, tried one by one.
+"""Other ways out of a conflict: each of its requirements and limits by itself, other values.
 
-Lead times, start-up times, reaction times, generators and batteries change what the programme looks
-like, so no slack stands for them. Each is first set to the most that it could be; if that leaves a
-plan, the mildest value that does is searched.
+Whatever gives way in an irreducible conflict resolves it, so what stands behind each of its members
+is tried alone: there may be no other conflict. Lead times, start-up times, reaction times,
+generators and batteries change what the programme looks like, so no slack stands for them. Each is
+first set to the most that it could be; if that leaves a plan, the mildest value that does is
+searched.
 """
 
 from __future__ import annotations
@@ -18,10 +20,38 @@ from planner.optimization.elastic import Elastic, Item, Value
 from planner.optimization.relaxation import Draft, RelaxationSet, Step, Trials, find_set, finish
 from planner.optimization.stages import arrival_minute
 
-#: Most alternatives that are reported.
+#: Most alternatives of each sort that are reported.
 MOST_ALTERNATIVES = 4
 #: Steps in which power is searched.
 POWER_STEPS = 20
+
+
+def find_single(
+    items: Iterable[Item], elastic: Elastic, trials: Trials, known: frozenset[str]
+) -> Iterator[RelaxationSet]:
+    """Sets in which only what stands behind one member of the conflict changes.
+
+    Parameters
+    ----------
+    known
+        Paths that are in a set already.
+    """
+    found = 0
+    for item in sorted(items, key=lambda one: one.kind != "limit"):
+        names = {constraint.name for constraint, _ in item.constraints}
+        paths = frozenset(
+            lever.path
+            for lever in elastic.levers.values()
+            if lever.path and lever.family != "demand_rps" and names & set(lever.uses)
+        )
+        if found == MOST_ALTERNATIVES or not paths - known:
+            continue
+        one = find_set(
+            "alternative", ("limit", "requirement"), elastic, trials, paths=paths - known
+        )
+        if one is not None:
+            found += 1
+            yield one
 
 
 def find_alternatives(

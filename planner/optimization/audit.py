@@ -27,6 +27,13 @@ from planner.optimization.costs import CostItem, cost_items, emergency_spend_usd
 from planner.optimization.programme import Programme
 from planner.optimization.solving import Solution, fleet_of
 from planner.optimization.stages import ALL, Stage
+from planner.scenarios.services import (
+    degradation,
+    limited_services,
+    passing_share,
+    replicas_up,
+    service_rps,
+)
 from planner.scenarios.standard import emergency_budget_usd
 
 MONEY = 1e-6
@@ -149,6 +156,7 @@ def _check_stages(programme: Programme, solution: Solution, case: Case) -> Itera
             spend += emergency_spend_usd(case, stage, belief)
             yield from _check_capacity(case, stage.label, belief)
             yield from _check_served(stage, belief)
+            yield from _check_services(case, stage, belief)
             yield from _check_reserved(case, solution, stage, belief)
             yield from _check_cooling(case, solution, stage, belief, stored)
         budget = emergency_budget_usd(case.model, stages[0].course.scenario)
@@ -169,6 +177,20 @@ def _check_served(stage: Stage, belief: Belief) -> Iterator[str]:
         demand = sum(stage.demand_rps[key] + stage.down_rps.get(key, 0.0) for key in keys)
         if exceeds(least * demand, served):
             yield f"{stage.label}: {name} gets {served:.3f} of {least * demand:.3f} requests/s"
+
+
+def _check_services(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
+    """What is served passes the services on its way."""
+    model, condition = case.model, stage.condition
+    for name in limited_services(model):
+        passed = sum(
+            rps * passing_share(model, tier, condition.services_down).get(name, 0.0)
+            for (_, tier), rps in belief.served_rps.items()
+        )
+        room = service_rps(model, name) * replicas_up(model, name, condition)
+        room *= degradation(model, name, condition)
+        if exceeds(passed, room):
+            yield f"{stage.label}: {passed:.3f} requests/s pass {name}, which takes {room:.3f}"
 
 
 def _check_reserved(case: Case, solution: Solution, stage: Stage, belief: Belief) -> Iterator[str]:

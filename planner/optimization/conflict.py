@@ -105,6 +105,7 @@ def _deleted(kept: list[Item], holds: Callable[[list[Item]], bool]) -> list[Item
     return kept
 
 
-def _order(item: Item) -> tuple[bool, float, tuple[str, str, str]]:
-    """Limits are kept where there is a choice, and the latest requirements: they say most."""
-    return (item.kind == "limit", max(row.from_minute for row in item.rows), item.key)
+def _order(item: Item) -> tuple[bool, bool, float, tuple[str, str, str]]:
+    """What is taken out first: scenarios before normal operation, the latest first, limits last."""
+    minute = min(row.from_minute for row in item.rows)
+    return (item.kind == "limit", not item.key[2], -minute, item.key)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from planner.errors import SolverError
-from planner.optimization.alternatives import find_alternatives
+from planner.optimization.alternatives import find_alternatives, find_single
 from planner.optimization.case import Case
 from planner.optimization.clock import Clock, OutOfTime
 from planner.optimization.conflict import Conflict, find_conflict
@@ -240,6 +240,10 @@ class _Diagnosing:
             elif name == "limits":
                 hopeless = self._missed(elastic, ("limit",))
                 self.found = replace(self.found, hopeless=hopeless)
+        known = {relaxation.path for one in sets for relaxation in one.relaxations}
+        for one in find_single(conflict.items, elastic, trials, frozenset(known)):
+            sets.append(one)
+            self.found = replace(self.found, sets=_distinct(sets))
         for one in find_alternatives(conflict.items, trials, stuck=not self.found.limits):
             sets.append(one)
             self.found = replace(self.found, sets=_distinct(sets))

@@ -38,7 +38,7 @@ def dominated(case: Case) -> dict[str, str]:
     The first of all is normal operation (`NORMAL`), with the units that N+k can lose.
     Scenarios are compared only with those that lose at least the same things, found by the rarest
     thing that is lost, and the first that dominates ends the search. Of two that dominate each
-    other one stays.
+    other the one stays that takes more hours of a year.
     """
     witness = {
         name: NORMAL for name, one in case.stages_by_scenario.items() if _is_normal(case, one)
@@ -54,7 +54,7 @@ def dominated(case: Case) -> dict[str, str]:
         alike[one.key].append(one)
         for loss in one.gone:
             with_loss[one.key, loss].append(one)
-    for one in sorted(laid, key=lambda one: len(one.losses)):
+    for one in sorted(laid, key=lambda one: (len(one.losses), one.hours_per_year)):
         pools = [with_loss[one.key, loss] for loss in one.losses]
         pool = min(pools, key=len, default=alike[one.key])
         found = next(_dominating(case, one, pool, witness), None)
@@ -108,6 +108,12 @@ class _Laid:
     key: object
     losses: frozenset[str]
     gone: frozenset[str]
+
+    @property
+    def hours_per_year(self) -> float:
+        """Hours of a year that the scenario takes, and its recourse costs money."""
+        hours = sum(stage.hours for stage in self.stages)
+        return self.stages[0].course.scenario.frequency_per_year * hours
 
 
 def _lay(case: Case, stages: list[Stage]) -> _Laid:

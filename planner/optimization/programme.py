@@ -208,7 +208,7 @@ def label(*parts: str) -> str:
 
 def build(case: Case) -> Programme:
     """Build the programme of a case: purchases, normal operation, every stage, the objective."""
-    from planner.optimization import measures, objective, purchases, recourse
+    from planner.optimization import measures, objective, purchases, recourse, services
 
     programme = Programme(case)
     purchases.add_variables(programme)
@@ -225,6 +225,7 @@ def build(case: Case) -> Programme:
 
     recourse.add_variables(programme)
     recourse.tiers_up(programme)
+    services.service_capacity(programme)
     recourse.demand_balance(programme)
     recourse.cluster_capacity(programme)
     recourse.spare_block(programme)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from planner.infrastructure.failures import Scenario
+from planner.errors import SolverError
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.case import Case
 from planner.optimization.decisions import bounded, counts, settled
@@ -26,6 +26,8 @@ from planner.optimization.solving import Solution, SolverSettings, solve
 
 #: Share of the gap that is left to the solver; the rest is for recourse that it does not see.
 GAP_SHARE = 0.75
+#: Relative gap that the tolerances of a solver leave.
+NOISE = 1e-7
 #: Least time for a solve that follows another, in seconds.
 LEAST_SECONDS = 0.1
 
@@ -73,38 +75,54 @@ def solve_reduced(case: Case, settings: SolverSettings, start: Fleet | None = No
     Raises
     ------
     SolverError
-        As `solve` does.
+        As `solve` does, where there is no solution yet.
     """
-    watch = _Watch(settings)
-    whole = build(case)
+    watch, whole, found = _Watch(settings), build(case), dominated(case)
     implied = len(case.scenarios) - len(case.stages_by_scenario)
-    found = dominated(case)
-    left_out = dict(found)
-    while left_out:
-        small = build(replace(case, scenarios=_without(case, left_out)))
-        first = solve(small, watch.settings(GAP_SHARE), start)
-        watch.seconds += first.seconds
-        if first.status == "infeasible":
-            return Reduced(whole, _in_whole(first, whole), left_out, implied=implied)
-        with bounded(whole, settled(counts(small, first.values))):
-            second = solve(whole, replace(watch.settings(), gap=0.0))
-        watch.seconds += second.seconds
-        if second.status == "infeasible":
-            # Not dominated after all: the whole programme decides.
-            break
-        solution = _joined(first, second, watch.seconds)
-        limited = first.status == "feasible" or second.status == "feasible"
-        if limited or solution.gap <= settings.gap:
-            taken = tuple(sorted(set(found) - set(left_out)))
-            return Reduced(whole, solution, left_out, taken, implied, first.rows, first.columns)
-        for name in _costliest(whole, left_out, solution, settings.gap):
+    left_out, best = dict(found), None
+    while True:
+        try:
+            one = _solve_without(whole, left_out, watch, start)
+        except SolverError:
+            if best is None:
+                raise
+            return best
+        if one is None:
+            left_out = {}
+            continue
+        taken = tuple(sorted(set(found) - set(left_out)))
+        best = replace(one, taken_back=taken, implied=implied)
+        if not left_out or one.solution.status != "feasible" or watch.over:
+            return best
+        for name in _costliest(whole, left_out, one.solution, settings.gap):
             del left_out[name]
-        start = first.fleet
-    solution = solve(whole, watch.settings(), start)
-    solution = replace(solution, seconds=watch.seconds + solution.seconds)
-    return Reduced(
-        whole, solution, {}, tuple(sorted(found)), implied, solution.rows, solution.columns
+        start = one.solution.fleet
+
+
+def _solve_without(
+    whole: Programme, left_out: Mapping[str, str], watch: _Watch, start: Fleet | None
+) -> Reduced | None:
+    """Solve without some scenarios; None if one of them has no recourse, so was not dominated."""
+    if not left_out:
+        solution = watch.timed(solve(whole, watch.settings(), start))
+        return Reduced(whole, solution, rows=solution.rows, columns=solution.columns)
+    kept = tuple(one for one in whole.case.scenarios if one.name not in left_out)
+    small = build(replace(whole.case, scenarios=kept))
+    first = watch.timed(solve(small, watch.settings(GAP_SHARE), start))
+    names, size = dict(left_out), (first.rows, first.columns)
+    if first.status == "infeasible":
+        rows, columns = whole.problem.numConstraints(), whole.problem.numVariables()
+        return Reduced(whole, replace(first, rows=rows, columns=columns), names, (), 0, *size)
+    with bounded(whole, settled(counts(small, first.values))):
+        second = watch.timed(solve(whole, replace(watch.endless, gap=0.0)))
+    if second.status == "infeasible":
+        return None
+    solution = replace(
+        second, bound=min(first.bound, second.objective), start_used=first.start_used
     )
+    proven = solution.gap <= watch.endless.gap + NOISE
+    solution = replace(solution, status="optimal" if proven else "feasible")
+    return Reduced(whole, solution, names, (), 0, *size)
 
 
 class _Watch:
@@ -113,35 +131,32 @@ class _Watch:
     def __init__(self, settings: SolverSettings) -> None:
         self._settings = settings
         self._started = time.monotonic()
-        self.seconds = 0.0
+        self._seconds = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether time or patience has run out."""
+        limit = self._settings.time_limit_seconds
+        spent = limit is not None and time.monotonic() - self._started >= limit
+        return spent or self._settings.stopped
+
+    @property
+    def endless(self) -> SolverSettings:
+        """Settings of a short solve without which there is no plan: nothing ends it early."""
+        return replace(self._settings, time_limit_seconds=None, stop=None)
 
     def settings(self, gap_share: float = 1.0) -> SolverSettings:
         """Settings of the next solve."""
         limit = self._settings.time_limit_seconds
         if limit is not None:
             limit = max(LEAST_SECONDS, limit - (time.monotonic() - self._started))
-        return replace(self._settings, gap=gap_share * self._settings.gap, time_limit_seconds=limit)
+        gap = gap_share * self._settings.gap
+        return replace(self._settings, gap=gap, time_limit_seconds=limit)
 
-
-def _without(case: Case, left_out: Mapping[str, str]) -> tuple[Scenario, ...]:
-    return tuple(one for one in case.scenarios if one.name not in left_out)
-
-
-def _in_whole(first: Solution, whole: Programme) -> Solution:
-    """An infeasible solution with the size of the whole programme."""
-    rows, columns = whole.problem.numConstraints(), whole.problem.numVariables()
-    return replace(first, rows=rows, columns=columns)
-
-
-def _joined(first: Solution, second: Solution, seconds: float) -> Solution:
-    """Cost and recourse of the whole programme with what was proven for the smaller one."""
-    return replace(
-        second,
-        status=first.status,
-        bound=min(first.bound, second.objective),
-        seconds=seconds,
-        start_used=first.start_used,
-    )
+    def timed(self, solution: Solution) -> Solution:
+        """A solution with the time of all solves so far."""
+        self._seconds += solution.seconds
+        return replace(solution, seconds=self._seconds)
 
 
 def _costliest(

@@ -343,7 +343,12 @@ def _loosen(programme: Programme, by: Mapping[Key, float]) -> None:
 
 
 def find_set(
-    name: str, kinds: tuple[Kind, ...], elastic: Elastic, trials: Trials, start: Draft | None = None
+    name: str,
+    kinds: tuple[Kind, ...],
+    elastic: Elastic,
+    trials: Trials,
+    start: Draft | None = None,
+    paths: frozenset[str] | None = None,
 ) -> RelaxationSet | None:
     """The cheapest relaxations of some kinds that leave a plan; None if there are none.
 
@@ -351,10 +356,12 @@ def find_set(
     ----------
     start
         Steps taken already.
+    paths
+        Values that may change; None for all.
     """
     draft = Draft(trials.case.model) if start is None else start
     for _ in range(MOST_PASSES):
-        levers = elastic.of_kind(*kinds)
+        levers = [one for one in elastic.of_kind(*kinds) if paths is None or one.path in paths]
         if elastic.minimise(levers, (), trials.clock.settings(ELASTIC_GAP)) is None:
             return None
         for lever in levers:

@@ -11,6 +11,7 @@ from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.measures import feed_hit
 from planner.scenarios.course import Condition, Course, Interval, Outage
 from planner.scenarios.demand import largest_demand
+from planner.scenarios.services import limited_services
 from planner.scenarios.standard import ALL, Floor, floors, floors_at
 
 #: Events that change cooling or power, after which standby units start.
@@ -180,7 +181,7 @@ def cut_stages(
             pieces = tuple(
                 _piece(way.model, way.course, interval, (start, end), rules, margin) for way in ways
             )
-            one = _Slice(start, end, interval, pieces)
+            one = _Slice(start, end, interval, _state(model, interval.condition), pieces)
             if slices and slices[-1].same_as(one):
                 one = replace(one, start=slices.pop().start)
             slices.append(one)
@@ -211,12 +212,12 @@ def cut_like(
         if stage.end_minute > course.end_minute:
             rest = Interval(course.end_minute, stage.end_minute, normal, normal, Outage())
             inside.append(rest)
-        states = [_state(one.condition) for one in inside]
+        states = [_state(model, one.condition) for one in inside]
         if any(state != states[0] for state in states):
             raise ValueError(f"{stage.label} is cut too coarsely.")
         span = (stage.start_minute, stage.end_minute)
         piece = _piece(model, course, inside[0], span, rules, margin)
-        one = _Slice(*span, inside[0], (piece,))
+        one = _Slice(*span, inside[0], states[0], (piece,))
         result.append(_stage(way, stage.index, one, margin))
     return tuple(result)
 
@@ -240,6 +241,7 @@ class _Slice:
     start: float
     end: float
     interval: Interval
+    state: Condition
     pieces: tuple[_Piece, ...]
 
     def same_as(self, other: _Slice) -> bool:
@@ -247,12 +249,15 @@ class _Slice:
 
     def _content(self) -> tuple[object, ...]:
         interval = self.interval
-        worst, best = (_state(one) for one in (interval.condition, interval.at_best))
-        return worst, best, None if worst == best else interval.outage, self.pieces
+        certain = interval.condition == interval.at_best
+        best = None if certain else (interval.at_best, interval.outage)
+        return self.state, best, self.pieces
 
 
-def _state(condition: Condition) -> Condition:
+def _state(model: Model, condition: Condition) -> Condition:
     """A condition without what matters to the programme only through tiers and plants."""
+    if limited_services(model):
+        return condition
     return replace(condition, services_down=frozenset(), replicas_down={})
 
 
@@ -438,6 +443,11 @@ def _implied(model: Model, condition: Condition, normal: Condition) -> bool:
         condition.power_mw,
         condition.restarting,
     )
+    if limited_services(model) and (
+        condition.services_down != normal.services_down
+        or condition.replicas_down != normal.replicas_down
+    ):
+        return False
     return (
         harmless
         and runs

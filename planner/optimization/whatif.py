@@ -145,16 +145,16 @@ def with_room(case: Case, key: Decision) -> Case | None:
     if key.kind == "cooling":
         plant = key.asset.split("/")[0]
         entry = model.plants[plant]
-        plants = model.plants | {plant: entry.replace(max_added=entry.max_added + 1)}
+        plants = {**model.plants, plant: entry.replace(max_added=entry.max_added + 1)}
         return replace(case, model=model.replace(plants=plants))
     if key.kind == "gpus":
         cluster = model.clusters[key.asset]
         larger = cluster.replace(max_gpus=cluster.max_gpus + cluster.block_gpus)
-        return replace(case, model=model.replace(clusters=model.clusters | {key.asset: larger}))
+        return replace(case, model=model.replace(clusters={**model.clusters, key.asset: larger}))
     if key.kind == "emergency":
         offer = model.offers[key.asset]
         more = offer.replace(available_gpus=offer.available_gpus + offer.gpus_per_instance)
-        return replace(case, model=model.replace(offers=model.offers | {key.asset: more}))
+        return replace(case, model=model.replace(offers={**model.offers, key.asset: more}))
     return None
 
 

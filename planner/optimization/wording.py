@@ -162,6 +162,9 @@ def _reason(case: Case, row: Row, stage: Stage | None) -> str:
             limits = (case.model.tiers[tier].latency_limit_ms for tier in group.tiers)
             return f"no region lies within {max(limits):g} ms"
     if row.family == "served_floor" and stage is not None:
+        groups = [one for one in case.groups if row.subject in one.tiers and not one.clusters]
+        if groups:
+            return f"no region lies within {case.model.tiers[row.subject].latency_limit_ms:g} ms"
         down = stage.condition.tiers_down
         tiers = set(case.model.tiers) if row.subject == ALL else {row.subject}
         if tiers & down:

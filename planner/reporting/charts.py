@@ -118,7 +118,7 @@ def _x_axis(axis: Axis, width: int, step: float) -> tuple[str, str]:
         column = round(axis.share(float(x)) * (width - 1))
         ticks[column] = "┬"
         text = axis.label(float(x))
-        start = max(column - len(text) // 2, 0)
+        start = max(min(column - len(text) // 2, width - len(text)), 0)
         if start >= free and start + len(text) <= width:
             labels[start : start + len(text)] = text
             free = start + len(text) + 1

@@ -13,17 +13,15 @@ from rich.text import Text
 
 from planner.explanation import (
     DecisionNote,
-    Difference,
     Explanation,
     FirstRound,
-    Removal,
-    Worth,
     describe,
 )
 from planner.optimization.decisions import Decision
 from planner.optimization.whatif import Tightness
 from planner.plan import Plan
 from planner.reporting.terminal import new_console, new_table, print_json
+from planner.study import Difference, Removal, Worth
 
 #: Least yearly cost of a scenario that gets a line.
 SHOWN_USD = 500.0
@@ -110,14 +108,19 @@ def _show_base(console: Console, explanation: Explanation, plan: Plan) -> None:
 def _show_decisions(console: Console, explanation: Explanation) -> None:
     console.print()
     console.print("[bold]What each purchase stands on[/bold]")
-    _say(console, "fails: with one less and all else as it is. fewer without: in a cheaper plan.", 0)
+    _say(
+        console, "fails: with one less and all else as it is. fewer without: in a cheaper plan.", 0
+    )
     for note in explanation.decisions:
         if not note.bought:
             continue
         console.print(f"  [bold]{escape(str(note.decision))}[/bold] +{note.bought:,}")
         _say(console, _stands_on(note), 4)
         if note.smaller_without:
-            cuts = ", ".join(f"{REQUIREMENTS.get(name, name)} (-{fewer:,})" for name, fewer in note.smaller_without)
+            cuts = ", ".join(
+                f"{REQUIREMENTS.get(name, name)} (-{fewer:,})"
+                for name, fewer in note.smaller_without
+            )
             _say(console, f"fewer without: {cuts}", 4)
 
 
@@ -150,11 +153,11 @@ def _show_worth(console: Console, explanation: Explanation) -> None:
     for region, gain in explanation.power.items():
         if gain is not None:
             table.add_row(escape(f"MW of power in {region}"), "", "", "", _told(gain), "")
-    note = (
+    told = (
         "last: what doing with one less costs, its price included. next: what one more saves "
         "elsewhere. Both by solving again; <: all that the gap can tell. LP: whole numbers fixed."
     )
-    _show_table(console, "What one is worth, M USD a year", table, note)
+    _show_table(console, "What one is worth, M USD a year", table, told)
 
 
 def _worth(worth: Worth | None) -> str:

@@ -22,6 +22,12 @@ from planner.infrastructure.fleet import (
 )
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.scenarios.course import Condition
+from planner.scenarios.services import (
+    degradation,
+    limited_services,
+    passing_share,
+    replicas_up,
+)
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -178,11 +184,8 @@ class Stacker:
         capacity, connections = [], []
         for name in self.services:
             service = self.model.services[name]
-            lost = condition.services_down & set(service.degrades_without)
-            scale = service.degraded_share ** len(lost) * (name not in condition.services_down)
-            if service.replicas:
-                replicas = sum(service.replicas.values())
-                scale *= replicas - condition.replicas_down.get(name, 0)
+            scale = degradation(self.model, name, condition)
+            scale *= replicas_up(self.model, name, condition)
             capacity.append(
                 np.inf if service.capacity_rps is None else service.capacity_rps * scale
             )
@@ -193,30 +196,8 @@ class Stacker:
         return capacity, connections, weights
 
     def _weights(self, tier: str, condition: Condition) -> Floats:
-        """Share of a tier's requests that pass each service: alternatives that are up share."""
-        entry, known = self.model.tiers[tier].entry, dict[str, Floats]()
-        return np.zeros(len(self.services)) if entry is None else self._on(entry, condition, known)
-
-    def _on(self, name: str, condition: Condition, known: dict[str, Floats]) -> Floats:
-        """Share of the requests of a service that pass each service, itself included."""
-        if name not in known:
-            service = self.model.services[name]
-            up = [one for one in service.any_of if one not in condition.services_down]
-            ways = [self._on(other, condition, known) for other in service.depends_on]
-            if up:
-                ways.append(np.mean([self._on(one, condition, known) for one in up], axis=0))
-            itself = np.array([float(name == one) for one in self.services])
-            known[name] = np.max([itself, *ways], axis=0)
-        return known[name]
-
-
-def limited_services(model: Model) -> tuple[str, ...]:
-    """Services with a capacity or a pool."""
-    return tuple(
-        name
-        for name, service in model.services.items()
-        if service.capacity_rps is not None or service.connections is not None
-    )
+        shares = passing_share(self.model, tier, condition.services_down)
+        return np.array([shares.get(name, 0.0) for name in self.services])
 
 
 def _up(names: list[str], down: list[frozenset[str]]) -> Bools:

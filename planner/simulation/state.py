@@ -12,7 +12,8 @@ import numpy as np
 
 from planner.infrastructure.entities import Model
 from planner.laws.traffic import route, serving_rps
-from planner.simulation.conditions import Bools, Conditions, Floats, Ints, limited_services
+from planner.scenarios.services import limited_services
+from planner.simulation.conditions import Bools, Conditions, Floats, Ints
 from planner.simulation.world import World
 
 #: Capacity over all demand that no retry storm fills, yet small enough to keep the digits of loads.

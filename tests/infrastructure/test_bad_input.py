@@ -33,7 +33,7 @@ zones:
 #: Added to tiny, so that every reference that can be made is made.
 EVERYTHING = """
 extends: tiny
-regions: {west: {climate: us-west}}
+regions: {west: {climate: us-west}, north: {power_limit_mw: 1.0, candidate: true}}
 operations:
   restoration: [{capacity: 0.25, minutes: 30.0, tiers: [business]}, {capacity: 1.0, minutes: 5.0}]
 shapes: {day: [1,1,1,1,1,1,1,1,1,1,1,1,2,1,1,1,1,1,1,1,1,1,1,1]}
@@ -53,7 +53,8 @@ offers:
   other: {provider: cloudier, gpus_per_instance: 8, available_gpus: 80, lead_time_minutes: 5.0,
           usd_per_instance_hour: 24.0, rps_per_gpu: 1.0}
 policies:
-  fixed: {cooling: {west-chillers: {chiller-3: 2}}, gpus: {west-gpus: 100}, emergency: {cloud: 1}}
+  fixed: {cooling: {west-chillers: {chiller-3: 2}}, gpus: {west-gpus: 100},
+          emergency: {cloud: 1}, regions: {north: false}}
   forbidden: {cooling: [east-chillers], gpus: [east-gpus], emergency: [other]}
 scenarios:
   many:

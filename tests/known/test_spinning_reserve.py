@@ -70,9 +70,7 @@ def stated(running: tuple[str, ...], reserve_mw: int) -> Model:
     demand["rest"] = LOAD_MW + reserve_mw - sum(demand.values())
     model = {
         "regions": {name: {"power_limit_mw": 0.0} for name in regions},
-        "gpus": {
-            unit: gpu | {"capital_usd": upkeep[unit], "life_years": 1e12} for unit in UNITS
-        }
+        "gpus": {unit: gpu | {"capital_usd": upkeep[unit], "life_years": 1e12} for unit in UNITS}
         | {"free": gpu},
         "clusters": {name: one | {"max_utilisation": 1.0} for name, one in clusters.items()},
         "tiers": {"load": {"priority": 1, "share": 1.0}},

@@ -26,6 +26,13 @@ from planner.optimization.case import Case
 from planner.optimization.stages import Margin, Stage, cut_stages
 from planner.scenarios.course import lay_out
 from planner.scenarios.demand import load_factor
+from planner.scenarios.services import (
+    degradation,
+    limited_services,
+    passing_share,
+    replicas_up,
+    service_rps,
+)
 
 HOURS = 8760.0
 #: As tight as solvers keep their rows.
@@ -101,25 +108,27 @@ def cheapest(
 
 
 def fleets(model: Model) -> Iterator[Fleet]:
-    """Every fleet that the bounds on purchases allow."""
+    """Every fleet that the bounds on purchases and retirements allow."""
     fixed, barred = model.policies.fixed, model.policies.forbidden
     keys: list[tuple[str, ...]] = []
     choices: list[range] = []
 
-    def add(key: tuple[str, ...], settled: int | None, most: int) -> None:
+    def add(key: tuple[str, ...], settled: int | None, most: int, fewer: int = 0) -> None:
         keys.append(key)
-        choices.append(range(most + 1) if settled is None else range(settled, settled + 1))
+        choices.append(range(-fewer, most + 1) if settled is None else range(settled, settled + 1))
 
     for name, plant in model.plants.items():
         for unit in model.cooling_units:
+            settled, fewer = fixed.cooling.get(name, {}).get(unit), spare_units(model, name, unit)
             if unit in plant.options and not {name, unit} & set(barred.cooling):
-                add(("unit", name, unit), fixed.cooling.get(name, {}).get(unit), plant.max_added)
+                add(("unit", name, unit), settled, plant.max_added, fewer)
             elif unit in (*plant.options, *plant.existing):
-                add(("unit", name, unit), fixed.cooling.get(name, {}).get(unit), 0)
+                add(("unit", name, unit), settled, 0, fewer)
     for name, one in model.clusters.items():
         most = 0 if name in barred.gpus else (one.max_gpus - one.existing_gpus) // one.block_gpus
         settled = fixed.gpus.get(name)
-        add(("block", name), None if settled is None else settled // one.block_gpus, most)
+        fewer = one.existing_gpus // one.block_gpus if one.may_retire else 0
+        add(("block", name), None if settled is None else settled // one.block_gpus, most, fewer)
     for name, offer in model.offers.items():
         most = offer.available_gpus // offer.gpus_per_instance - offer.existing_instances
         settled = fixed.emergency.get(name)
@@ -127,6 +136,20 @@ def fleets(model: Model) -> Iterator[Fleet]:
     for numbers in product(*choices):
         bought = dict(zip(keys, numbers, strict=True))
         yield _fleet(model, bought)
+
+
+def spare_units(model: Model, plant: str, unit: str) -> int:
+    """Existing units that may go: not those that a scenario loses by type."""
+    entry = model.plants[plant]
+    spare = entry.existing.get(unit, 0) if entry.may_retire else 0
+    for scenario in model.scenarios.values():
+        lost = [
+            e.count
+            for e in scenario.events
+            if e.kind == "units" and e.plant == plant and e.unit == unit
+        ]
+        spare = min(spare, max(0, entry.existing.get(unit, 0) - sum(lost)))
+    return spare
 
 
 def _fleet(model: Model, bought: Mapping[tuple[str, ...], int]) -> Fleet:
@@ -195,8 +218,22 @@ class World:
             and self._covered(fleet, "emergency", self.model.emergency_share)
             and self._powered(fleet)
             and self._policies_kept(fleet)
+            and self._peak_passes()
             and self._enough(fleet)
         )
+
+    def _peak_passes(self) -> bool:
+        """Whether services with limits let the peak of the week through."""
+        for name in limited_services(self.model):
+            room = service_rps(self.model, name)
+            room *= replicas_up(self.model, name, self.case.normal)
+            peak = sum(
+                rps * passing_share(self.model, tier).get(name, 0.0)
+                for (_, tier), rps in self.case.peak_rps.items()
+            )
+            if peak > room + TOLERANCE:
+                return False
+        return True
 
     def _enough(self, fleet: Fleet) -> bool:
         """Whether every set of customers reaches GPUs for its peak; saves hopeless programmes."""
@@ -300,13 +337,15 @@ class World:
         for plant, units in fleet.units.items():
             for unit, count in units.items():
                 kind = model.cooling_units[unit]
-                capital = kind.capital_usd * self._added(fleet, plant, unit)
+                added = self._added(fleet, plant, unit)
+                capital = kind.capital_usd * max(0, added) - kind.salvage_usd * max(0, -added)
                 upkeep = kind.capital_usd * kind.maintenance_share_per_year * count
                 yield capital, capital * annuity(rate, kind.life_years) + upkeep
         for cluster, count in fleet.gpus.items():
             gpu = self._gpu(cluster)
             added = count - model.clusters[cluster].existing_gpus
-            machines, building = added * gpu.capital_usd, added * gpu.facility_usd
+            machines = max(0, added) * gpu.capital_usd - max(0, -added) * gpu.salvage_usd
+            building = max(0, added) * gpu.facility_usd
             yearly = machines * annuity(rate, gpu.life_years)
             yearly += building * annuity(rate, gpu.facility_life_years)
             price = gpu.capital_usd + gpu.facility_usd
@@ -457,6 +496,21 @@ class World:
             ]
         return flows
 
+    def _services(
+        self, stage: Stage, flows: dict[tuple[str, str], list[tuple]]
+    ) -> Iterator[tuple[dict[object, float], float]]:
+        """What passes each service with a limit, and the limit."""
+        model, condition = self.model, stage.condition
+        for name in limited_services(model):
+            room = service_rps(model, name) * replicas_up(model, name, condition)
+            room *= degradation(model, name, condition)
+            passing: dict[object, float] = {}
+            for (_, tier), variables in flows.items():
+                share = passing_share(model, tier, condition.services_down).get(name, 0.0)
+                passing |= dict.fromkeys(variables, share)
+            if not math.isinf(room):
+                yield passing, room
+
     def _serve(
         self, lp: Lp, fleet: Fleet, stage: Stage, flows: dict[tuple[str, str], list[tuple]]
     ) -> dict[object, float]:
@@ -474,6 +528,8 @@ class World:
                 place = model.clusters.get(variable[3]) or model.offers[variable[3]]
                 price = self._transport_price(zone, place.region)
                 lp.cost[variable] = stage.hours * price - worth
+        for passing, room in self._services(stage, flows):
+            lp.at_most.append((passing, room))
         for name, least in stage.floors.items():
             keys = [key for key in flows if name in ("all", key[1])]
             demand = sum(stage.demand_rps[key] + stage.down_rps.get(key, 0.0) for key in keys)

@@ -163,11 +163,12 @@ MODELS = [
     planted(
         "feed loss without generator",
         """
-feeds: {grid: {region: east, capacity_mw: 12.0, ups_minutes: 10.0, repair_hours: 6.0}}
+feeds: {grid: {region: east, capacity_mw: 12.0, powers: [east-gpus], ups_minutes: 10.0,
+               repair_hours: 6.0}}
 generators: {feed: {severity: single}}
 offers: {cloud: {available_gpus: 0}}
 clusters: {west-gpus: {max_gpus: 1000}, east-gpus: {max_gpus: 1400}}
-policies: {forbidden: {cooling: [west-air]}}
+standard: {region: [{tier: business, from_minute: 5, least_served: 0.5}]}
 """,
         [("served_floor", "free", "feed-grid")],
         ["feeds.grid.generator_mw"],
@@ -177,9 +178,6 @@ policies: {forbidden: {cooling: [west-air]}}
         """
 feeds: {grid: {region: west, capacity_mw: 12.0, generator_mw: 1.0}}
 generators: {feed: {severity: common}}
-clusters: {east-gpus: {max_gpus: 900}}
-offers: {cloud: {available_gpus: 0}}
-standard: {region: null}
 """,
         [("stage_power", "west", "feed-grid")],
         ["feeds.grid.generator_mw"],
@@ -284,7 +282,7 @@ def assert_mends(path: Path, way: RelaxationSet) -> None:
     assert way.minimal
     assert solved(load_model(path, way.overrides).model)[1].status == "optimal"
     for override in way.overrides if len(way.overrides) > 1 else ():
-        others = tuple(one for one in way.overrides if one is not override)
+        others = tuple(one for one in way.overrides if one != override)
         assert solved(load_model(path, others).model)[1].status == "infeasible", override
 
 

@@ -126,10 +126,17 @@ def _replica(rng: Random, data: Data, name: str) -> Data:
         services[entry] = {"plane": "edge", "any_of": [other, f"spare-{name}"]}
     tier = rng.choice(list(data["tiers"]))
     data["tiers"][tier]["entry"] = entry
+    demand = sum(zone["demand_rps"] for zone in data["zones"].values())
+    if rng.random() < 0.4:
+        services[other]["capacity_rps"] = round(demand * rng.choice([0.3, 0.7, 1.1]), 1)
     event = {"kind": "region", "name": regions[0], "repair_minutes": 300.0}
     if rng.random() < 0.5 and entry in services:
         event = {"kind": "service", "name": other, "repair_minutes": 300.0}
     data["scenarios"][f"lost-{name}"] = _scenario(rng, event)
+    if rng.random() < 0.4:
+        services[other] |= {"connections": round(demand * rng.choice([0.5, 1.5]), 1)}
+        more = {"connections": {other: round(demand, 1)}}
+        return more | ({} if rng.random() < 0.5 else {"replicas": {other: {regions[-1]: 1}}})
     return {"replicas": {other: {regions[-1]: rng.choice([1, 2])}}}
 
 

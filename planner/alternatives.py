@@ -1,0 +1,298 @@
+"""Plans that cost little more than the cheapest one and differ most from it.
+
+Modelling to generate alternatives: E. D. Brill, S.-Y. Chang and L. D. Hopkins, "Modeling to
+Generate Alternatives: The HSJ Approach and an Illustration Using a Problem in Land Use Planning",
+*Management Science* 28 (1982), pp. 221-235; J. F. DeCarolis, "Using modeling to generate
+alternatives (MGA) to expand our thinking on energy futures", *Energy Economics* 33 (2011),
+pp. 145-152. Instead of one weight on all that the optimum buys, every direction has its own: least
+of one kind of purchase, least in one region, least capital. The cheapest plan that goes as far is
+then taken, so that an alternative does not buy what it does not need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pulp import LpAffineExpression, lpSum
+
+from planner.errors import SolverError
+from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet
+from planner.optimization.audit import audit
+from planner.optimization.case import Case
+from planner.optimization.decisions import Decision, counts, prices, region_of, variables
+from planner.optimization.programme import Programme, build
+from planner.optimization.purchases import capital_usd
+from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.stages import Margin
+from planner.simulation.verdict import Verdict, judge
+from planner.verification import tighten
+
+#: Costs in added rows are in millions: solvers keep rows to 1e-6 of whatever unit they are in.
+MILLION = 1e6
+#: How far a direction is sought: which plans exist matters, not the last unit of them.
+DIRECTION_GAP = 0.01
+#: Share by which the second solve may fall behind the first.
+SLACK = 1e-3
+#: Rounds in which an alternative that fails in simulation is repaired.
+REPAIRS = 3
+#: Least difference of two plans that are shown as two.
+LEAST_DIFFERENCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What an alternative has as little of as possible.
+
+    Parameters
+    ----------
+    name
+        In words.
+    weights
+        What counts, by decision; empty for capital.
+    """
+
+    name: str
+    weights: Mapping[Decision, float]
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One plan near the cheapest.
+
+    Parameters
+    ----------
+    name
+        Direction in words.
+    slack
+        Share by which it may cost more than the cheapest plan.
+    cost_usd, capital_usd
+        Cost per year and capital.
+    difference
+        Share of the yearly cost of purchases that is spent on something else: the L1 distance of
+        the purchases, priced, over what the cheapest plan spends.
+    changes
+        What it buys more than the cheapest plan (less, where negative).
+    fleet
+        Capacities.
+    verdicts
+        Simulated outcome of every scenario.
+    repairs
+        Rounds of tightening that it took to survive.
+    """
+
+    name: str
+    slack: float
+    cost_usd: float
+    capital_usd: float
+    difference: float
+    changes: Mapping[Decision, int]
+    fleet: Fleet
+    verdicts: tuple[Verdict, ...]
+    repairs: int
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Scenarios that it does not survive."""
+        return tuple(one.name for one in self.verdicts if not one.survives)
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The cheapest plan, which alternatives are compared with.
+
+    Parameters
+    ----------
+    case
+        Model, scenarios and margins of its last round.
+    cost_usd
+        Cost per year.
+    bought
+        Purchases.
+    prices
+        Yearly price of one of each.
+    """
+
+    case: Case
+    cost_usd: float
+    bought: Mapping[Decision, int]
+    prices: Mapping[Decision, float]
+
+    @classmethod
+    def of(cls, programme: Programme, solution: Solution) -> Optimum:
+        """The optimum of a solved programme."""
+        bought = counts(programme, solution.values)
+        return cls(programme.case, solution.objective, bought, prices(programme))
+
+    def changes(self, bought: Mapping[Decision, int]) -> dict[Decision, int]:
+        """What other purchases have more."""
+        more = {key: bought[key] - count for key, count in self.bought.items()}
+        return {key: count for key, count in more.items() if count}
+
+    def distance(self, one: Mapping[Decision, int], other: Mapping[Decision, int]) -> float:
+        """Priced L1 distance of two sets of changes over what the optimum spends on purchases."""
+        spent = sum(abs(count) * self.prices[key] for key, count in self.bought.items())
+        apart = sum(
+            abs(one.get(key, 0) - other.get(key, 0)) * price for key, price in self.prices.items()
+        )
+        return apart / spent if spent else float(apart > 0)
+
+
+def alternatives(
+    optimum: Optimum,
+    slacks: Sequence[float],
+    most: int,
+    settings: SolverSettings,
+    report: Callable[[str], None] = lambda _: None,
+) -> tuple[Alternative, ...]:
+    """Plans within each slack that differ most from the optimum and from each other.
+
+    Parameters
+    ----------
+    slacks
+        Shares by which they may cost more, for example 0.01 and 0.05.
+    most
+        Alternatives kept for each slack.
+    """
+    found: list[Alternative] = []
+    for slack in slacks:
+        candidates = []
+        for direction in directions(optimum):
+            report(f"within {slack:.1%}: {direction.name}")
+            one = _alternative(optimum, direction, slack, settings)
+            if one is not None:
+                candidates.append(one)
+            if settings.stopped:
+                break
+        found += _most_different(optimum, candidates, most)
+    return tuple(found)
+
+
+def directions(optimum: Optimum) -> tuple[Direction, ...]:
+    """Directions in which something can become less: kinds of purchases, regions, capital."""
+    model, bought = optimum.case.model, optimum.bought
+    groups: dict[str, list[Decision]] = {}
+    for key, count in bought.items():
+        if count <= 0:
+            continue
+        groups.setdefault(f"least {_kind(model, key)}", []).append(key)
+        region = region_of(model, key)
+        if region is not None:
+            groups.setdefault(f"least in {region}", []).append(key)
+    found: dict[frozenset[Decision], Direction] = {}
+    for name, keys in groups.items():
+        members = _all_of(optimum, keys, name)
+        weights = {key: optimum.prices[key] / MILLION for key in members}
+        found.setdefault(frozenset(members), Direction(name, weights))
+    spent = {key for key, count in bought.items() if count > 0}
+    # Hop, skip and jump: away from all that the optimum buys, each in shares of what it buys.
+    jump = Direction("least of the cheapest plan", {key: 1 / bought[key] for key in spent})
+    return (*found.values(), jump, Direction("least capital", {}))
+
+
+def _kind(model: Model, key: Decision) -> str:
+    if key.kind == "cooling":
+        return f"{model.plants[key.asset.split('/')[0]].role} cooling"
+    return {"gpus": "GPUs", "emergency": "cloud", "region": "regions", "measure": "measures"}[
+        key.kind
+    ]
+
+
+def _all_of(optimum: Optimum, keys: Sequence[Decision], name: str) -> list[Decision]:
+    """All decisions of a group, also those of which the optimum buys none."""
+    model, region = optimum.case.model, region_of(optimum.case.model, keys[0])
+    if name.startswith("least in "):
+        return [key for key in optimum.bought if region_of(model, key) == region]
+    return [key for key in optimum.bought if _kind(model, key) == _kind(model, keys[0])]
+
+
+def _alternative(
+    optimum: Optimum, direction: Direction, slack: float, settings: SolverSettings
+) -> Alternative | None:
+    """The plan of a direction, simulated, and tightened a few times where it fails.
+
+    None if it is the cheapest plan again, or time ends before there is one.
+    """
+    case, fewest = optimum.case, None
+    for repairs in range(REPAIRS + 1):
+        try:
+            solved = _furthest(case, optimum.cost_usd * (1 + slack), direction, settings)
+        except SolverError:
+            return fewest
+        if solved is None:
+            return fewest
+        programme, solution = solved
+        items = audit(programme, solution)
+        changes = optimum.changes(counts(programme, solution.values))
+        if optimum.distance(changes, {}) < LEAST_DIFFERENCE:
+            return fewest
+        verdicts = judge(case.model, solution.fleet, case.scenarios, stories=False)
+        one = Alternative(
+            name=direction.name,
+            slack=slack,
+            cost_usd=solution.objective,
+            capital_usd=sum(item.capital_usd for item in items),
+            difference=optimum.distance(changes, {}),
+            changes=changes,
+            fleet=solution.fleet,
+            verdicts=verdicts,
+            repairs=repairs,
+        )
+        if fewest is None or len(one.failed) < len(fewest.failed):
+            fewest = one
+        tighter: dict[str, Margin] = tighten(case.margins, verdicts)
+        if not one.failed or tighter == case.margins:
+            return fewest
+        case = replace(case, margins=tighter)
+    return fewest
+
+
+def _furthest(
+    case: Case, most_usd: float, direction: Direction, settings: SolverSettings
+) -> tuple[Programme, Solution] | None:
+    """The cheapest of the plans within a cost that go furthest in a direction."""
+    programme = build(case)
+    cost = programme.problem.objective
+    if cost is None:
+        return None
+    way = _expression(programme, direction)
+    programme.problem.addConstraint((1 / MILLION) * cost <= most_usd / MILLION, "most_cost")
+    programme.problem.setObjective(way)
+    first = solve(programme, replace(settings, gap=max(settings.gap, DIRECTION_GAP)))
+    if first.status == "infeasible":
+        return None
+    allowed = first.objective + SLACK * max(abs(first.objective), SLACK)
+    programme.problem.addConstraint(way <= allowed, "direction")
+    programme.problem.setObjective(cost)
+    second = solve(programme, settings)
+    return None if second.status == "infeasible" else (programme, second)
+
+
+def _expression(programme: Programme, direction: Direction) -> LpAffineExpression:
+    if not direction.weights:
+        return (1 / MILLION) * capital_usd(programme)
+    chosen = variables(programme)
+    return lpSum(weight * chosen[key] for key, weight in direction.weights.items())
+
+
+def _most_different(
+    optimum: Optimum, candidates: Sequence[Alternative], most: int
+) -> list[Alternative]:
+    """Surviving candidates first, each farthest from the optimum and from those already taken."""
+    taken: list[Alternative] = []
+    left = list(candidates)
+    while left and len(taken) < most:
+        known: list[Mapping[Decision, int]] = [{}, *(one.changes for one in taken)]
+
+        def apart(one: Alternative, known: Sequence[Mapping[Decision, int]] = known) -> float:
+            return min(optimum.distance(one.changes, other) for other in known)
+
+        best = max(left, key=lambda one: (not one.failed, apart(one)))
+        left.remove(best)
+        if apart(best) >= LEAST_DIFFERENCE:
+            taken.append(best)
+    return taken
+
+
+__all__ = ["Alternative", "Direction", "Optimum", "alternatives", "directions"]

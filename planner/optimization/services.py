@@ -1,0 +1,120 @@
+"""Services with limits: what is served has to pass them.
+
+The programme takes a limit as one on what is served, whoever it is; the simulator, in which services
+turn away all tiers alike and clients come back, is stricter, and the loop adds what is missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pulp import LpAffineExpression, lpSum
+
+from planner.optimization.measures import bought_exactly, up
+from planner.optimization.programme import Chance, Programme, Row
+from planner.scenarios.condition import Condition
+from planner.scenarios.course import Outage
+from planner.scenarios.services import (
+    degradation,
+    limited_services,
+    passing_share,
+    service_rps,
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A stage or normal operation: what has failed and what is asked and served by tier."""
+
+    label: str
+    scenario: str
+    from_minute: float
+    condition: Condition
+    outage: Outage
+    asked_rps: Mapping[str, float]
+    served_rps: Mapping[str, LpAffineExpression]
+
+
+def service_capacity(programme: Programme) -> None:
+    """What is served passes the services on its way, in normal operation and in every stage.
+
+    ``Σ_k w[k,x]·Σ_z x[s,t,z,k] ≤ replicas up[s,t,x]·min(capacity_x, connections_x / seconds_x)``, w
+    being the share of a tier's requests that pass service x. Connections that measures add: a row
+    for each set of them, loosened unless exactly that set is bought. Limits that nothing can reach
+    have no row.
+    """
+    limited = limited_services(programme.case.model)
+    for moment in _moments(programme) if limited else ():
+        for name in limited:
+            _limit(programme, moment, name)
+
+
+def _moments(programme: Programme) -> Iterator[Moment]:
+    case = programme.case
+    peaks = _by_tier(case.peak_rps)
+    all_of_it = {tier: LpAffineExpression.from_constant(rps) for tier, rps in peaks.items()}
+    yield Moment("normal", "", 0.0, case.normal, Outage(), peaks, all_of_it)
+    for stage in case.stages:
+        served = {
+            tier: lpSum(programme.served[stage.label, zone, tier] for zone in case.model.zones)
+            for tier in case.model.tiers
+        }
+        yield Moment(
+            stage.label,
+            stage.scenario,
+            stage.start_minute,
+            stage.condition,
+            stage.outage,
+            _by_tier(stage.demand_rps),
+            served,
+        )
+
+
+def _by_tier(rps: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for (_, tier), some in rps.items():
+        total[tier] = total.get(tier, 0.0) + some
+    return total
+
+
+def _limit(programme: Programme, moment: Moment, name: str) -> None:
+    model, down = programme.case.model, moment.condition.services_down
+    weights = {tier: passing_share(model, tier, down).get(name, 0.0) for tier in model.tiers}
+    asked = sum(weight * moment.asked_rps[tier] for tier, weight in weights.items())
+    if not asked:
+        return
+    through = lpSum(weight * moment.served_rps[tier] for tier, weight in weights.items() if weight)
+    replicas = _replicas(programme, moment.outage, name)
+    left = degradation(model, name, moment.condition, itself_up=True)
+    adding = [m for m, measure in model.measures.items() if name in measure.connections]
+    for index, (some, other) in enumerate(bought_exactly(programme, adding)):
+        more = sum(model.measures[one].connections[name] for one in some)
+        rate = left * service_rps(model, name, more)
+        if math.isinf(rate) or (isinstance(replicas, float) and rate * replicas >= asked):
+            continue
+        row = Row(
+            "service_capacity",
+            name,
+            moment.scenario,
+            "limit",
+            "requests/s",
+            rate * (replicas if isinstance(replicas, float) else 1.0),
+            moment.from_minute,
+        )
+        tag = (moment.label, name, str(index)) if index else (moment.label, name)
+        programme.require(through <= rate * replicas + asked * other, row, *tag)
+
+
+def _replicas(programme: Programme, outage: Outage, name: str) -> Chance:
+    """Replicas that are up; 1 for a service that is not tied to regions."""
+    graph = programme.case.graph
+    replicas = [
+        one
+        for one, data in graph.nodes(data=True)
+        if data["kind"] == "replica" and data["service"] == name
+    ]
+    if not replicas:
+        return 1.0
+    return sum((up(programme, outage, one) for one in replicas), start=0.0)

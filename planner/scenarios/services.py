@@ -1,0 +1,78 @@
+"""Services with limits on the way of requests: who passes them, and how much they let through."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from planner.infrastructure.entities import Model
+from planner.scenarios.condition import Condition
+
+
+def limited_services(model: Model) -> tuple[str, ...]:
+    """Services with a capacity or a pool."""
+    return tuple(
+        name
+        for name, service in model.services.items()
+        if service.capacity_rps is not None or service.connections is not None
+    )
+
+
+def passing_share(
+    model: Model, tier: str, services_down: frozenset[str] = frozenset()
+) -> Mapping[str, float]:
+    """Share of a tier's requests that pass each service: alternatives that are up share them."""
+    entry, known = model.tiers[tier].entry, dict[str, dict[str, float]]()
+    return {} if entry is None else _passed_from(model, entry, services_down, known)
+
+
+def _passed_from(
+    model: Model, name: str, services_down: frozenset[str], known: dict[str, dict[str, float]]
+) -> dict[str, float]:
+    """Share of the requests of a service that pass each service, itself included."""
+    if name not in known:
+        service, shares = model.services[name], {name: 1.0}
+        up = [one for one in service.any_of if one not in services_down]
+        for other in service.depends_on:
+            for one, share in _passed_from(model, other, services_down, known).items():
+                shares[one] = max(shares.get(one, 0.0), share)
+        split: dict[str, float] = {}
+        for other in up:
+            for one, share in _passed_from(model, other, services_down, known).items():
+                split[one] = split.get(one, 0.0) + share / len(up)
+        for one, share in split.items():
+            shares[one] = max(shares.get(one, 0.0), share)
+        known[name] = shares
+    return known[name]
+
+
+def replicas_up(model: Model, name: str, condition: Condition) -> float:
+    """Replicas of a service that are up, 1 for a service without any."""
+    service = model.services[name]
+    if not service.replicas:
+        return 1.0
+    return float(sum(service.replicas.values()) - condition.replicas_down.get(name, 0))
+
+
+def service_rps(model: Model, name: str, more_connections: float = 0.0) -> float:
+    """Requests per second that one replica lets through, infinite without a limit.
+
+    A request holds a connection for the time of its work, so a pool lets through its connections
+    over that time (Little's law, as in `planner.laws.retries.pool_rate`).
+    """
+    service = model.services[name]
+    capacity = math.inf if service.capacity_rps is None else service.capacity_rps
+    if service.connections is None:
+        return capacity
+    return min(capacity, (service.connections + more_connections) / service.connection_seconds)
+
+
+def degradation(model: Model, name: str, condition: Condition, itself_up: bool = False) -> float:
+    """Share of its capacity and connections that a replica has left.
+
+    0 for a service that is down, unless ``itself_up`` says to take it as up.
+    """
+    service = model.services[name]
+    lost = condition.services_down & set(service.degrades_without)
+    up = itself_up or name not in condition.services_down
+    return float(service.degraded_share ** len(lost) * up)

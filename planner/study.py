@@ -1,0 +1,354 @@
+"""Questions to the programme of a plan: its cost without one thing, or with one more or less."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from planner.errors import SolverError
+from planner.optimization.case import Case
+from planner.optimization.costs import recourse_usd
+from planner.optimization.decisions import Decision, bounded, prices, variables
+from planner.optimization.programme import Programme, build
+from planner.optimization.solving import Solution, SolverSettings
+from planner.optimization.whatif import (
+    Answer,
+    ask,
+    expected_usd,
+    with_less_redundancy,
+    with_more_power,
+    with_room,
+    without_family,
+    without_scenarios,
+)
+
+#: Families of rows that say what a programme is, rather than what is asked of a plan.
+ESSENTIAL = frozenset({"design_heat", "normal_demand", "power_limit", "served_floor"})
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two optimal costs, each known to within a gap, USD per year.
+
+    Parameters
+    ----------
+    usd
+        Between the plans found.
+    least, most
+        Between what is proven.
+    """
+
+    usd: float
+    least: float
+    most: float
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is more than the gaps can hide."""
+        return self.least > 0
+
+    def less(self, usd: float) -> Difference:
+        """The difference less an amount that is known."""
+        return Difference(self.usd - usd, self.least - usd, self.most - usd)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What the plan would save without some scenarios, or without a requirement.
+
+    Parameters
+    ----------
+    names
+        Scenarios removed, or the requirement.
+    saves
+        Cost of the plan less that of the cheapest plan without them.
+    recourse_usd
+        Part of it that is expected to be spent and lost when the scenarios happen.
+    changes
+        What the plan without them buys more (less, where negative).
+    """
+
+    names: tuple[str, ...]
+    saves: Difference
+    recourse_usd: float
+    changes: Mapping[Decision, int]
+
+    @property
+    def forces(self) -> Difference:
+        """What the scenarios make the plan spend beyond what is expected when they happen."""
+        return self.saves.less(self.recourse_usd)
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one of a purchase is worth, USD per year: what it saves elsewhere.
+
+    Parameters
+    ----------
+    value
+        None where there is no plan to compare with.
+    reason
+        Why there is none: ``indispensable``, ``impossible`` or ``settled`` by a policy.
+    """
+
+    value: Difference | None
+    reason: str = ""
+
+
+@dataclass
+class Questions:
+    """Solves that may still be made.
+
+    Attributes
+    ----------
+    most
+        Solves in all.
+    deadline
+        Moment of the monotonic clock after which nothing is asked.
+    report
+        Called before every solve.
+    made, wanted
+        Solves made, and asked for.
+    """
+
+    settings: SolverSettings
+    most: int
+    deadline: float = math.inf
+    report: Callable[[str], None] = lambda _: None
+    made: int = 0
+    wanted: int = 0
+
+    def ask(self, text: str, make: Callable[[], Programme]) -> Answer | None:
+        """Solve a programme; None where solves or time are spent."""
+        self.wanted += 1
+        left = self.deadline - time.monotonic()
+        if self.made >= self.most or left <= 0:
+            return None
+        self.made += 1
+        self.report(f"solve {self.made} of at most {self.most}: {text}")
+        settings = self.settings
+        if math.isfinite(left):
+            settings = replace(settings, time_limit_seconds=max(0.1, left))
+        try:
+            return ask(make(), settings)
+        except SolverError:
+            if time.monotonic() >= self.deadline:
+                return None
+            raise
+
+
+@dataclass
+class Study:
+    """A plan in the programme that it came from, while it is being explained."""
+
+    case: Case
+    programme: Programme
+    bought: dict[Decision, int]
+    solution: Solution
+    low: float
+    questions: Questions
+    prices: dict[Decision, float] = field(init=False)
+    once_usd: dict[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prices = prices(self.programme)
+        self.once_usd = recourse_usd(self.programme, self.solution)
+
+    @property
+    def cost(self) -> float:
+        """Cost of the plan, USD per year."""
+        return self.solution.objective
+
+    @property
+    def closed(self) -> set[str]:
+        """Candidate regions that the plan does not open."""
+        return {key.asset for key, n in self.bought.items() if key.kind == "region" and not n}
+
+    def expected(self, names: Collection[str]) -> float:
+        """What some scenarios add to the cost by being expected, USD per year."""
+        every = expected_usd(self.case, self.once_usd)
+        return every - expected_usd(self.case, self.once_usd, names)
+
+    def saving(self, other: Answer, least: float = -math.inf) -> Difference:
+        """Cost of the plan less that of another, at least an amount that is known."""
+        usd, low = self.cost - other.cost, self.low - other.cost
+        return Difference(max(usd, least), max(low, least), max(self.cost - other.bound, least))
+
+    def changes(self, other: Answer) -> dict[Decision, int]:
+        """What another plan buys more than this one."""
+        found = {key: other.bought[key] - count for key, count in self.bought.items()}
+        return {key: more for key, more in found.items() if more}
+
+    def removal(self, names: tuple[str, ...], other: Answer) -> Removal:
+        """What the removal of scenarios saves: at least what is expected when they happen."""
+        expected = self.expected(names)
+        saves = self.saving(other, expected)
+        changes = self.changes(other) if saves.less(expected).certain else {}
+        return Removal(names, saves, expected, changes)
+
+
+# ------------------------------------------------------------------------------- scenarios left out
+
+
+def one_by_one(
+    study: Study, suspects: list[str]
+) -> tuple[list[Removal], tuple[str, ...], tuple[str, ...]]:
+    """Removals of the suspects, the scenarios not asked about, and those that force nothing."""
+    removals: list[Removal] = []
+    unasked: list[str] = []
+    rest = [name for name in study.case.stages_by_scenario if name not in suspects]
+    silent = _screen(study, rest, removals, unasked)
+    for name in suspects:
+        answer = _without(study, (name,))
+        if answer is None:
+            unasked.append(name)
+        else:
+            removals.append(study.removal((name,), answer))
+    return removals, tuple(unasked), tuple(silent)
+
+
+def _screen(
+    study: Study, names: list[str], removals: list[Removal], unasked: list[str]
+) -> list[str]:
+    """Scenarios that force nothing, found by leaving out many at once and halving."""
+    if not names:
+        return []
+    answer = _without(study, tuple(names))
+    if answer is None:
+        unasked += names
+        return []
+    removal = study.removal(tuple(names), answer)
+    if not removal.forces.certain:
+        removals += [_silent_one(study, one, removal) for one in names if study.expected([one])]
+        return names
+    if len(names) == 1:
+        removals.append(removal)
+        return []
+    half = len(names) // 2
+    found = _screen(study, names[:half], removals, unasked)
+    return found + _screen(study, names[half:], removals, unasked)
+
+
+def _silent_one(study: Study, name: str, group: Removal) -> Removal:
+    """What one scenario of a group that forces nothing saves: what is expected of it."""
+    usd = study.expected([name])
+    return Removal((name,), Difference(usd, usd, usd + group.forces.most), usd, {})
+
+
+def _without(study: Study, names: tuple[str, ...]) -> Answer | None:
+    text = f"without {names[0]}" if len(names) == 1 else f"without {len(names)} scenarios together"
+    return study.questions.ask(text, lambda: build(without_scenarios(study.case, names)))
+
+
+def together(
+    study: Study, removals: Iterable[Removal], silent: Collection[str]
+) -> tuple[Removal | None, Removal | None]:
+    """All scenarios together, and those together that force nothing alone."""
+
+    def leave_out(names: tuple[str, ...]) -> Removal | None:
+        answer = _without(study, names) if len(names) > 1 else None
+        return None if answer is None else study.removal(names, answer)
+
+    every = tuple(study.case.stages_by_scenario)
+    idle = {one.names[0] for one in removals if not one.forces.certain}
+    if not idle - set(silent):
+        return leave_out(every), None
+    rest = tuple(name for name in every if name in idle | set(silent))
+    first = leave_out(every)
+    return first, first if rest == every else leave_out(rest)
+
+
+# --------------------------------------------------------------------------------- one more or less
+
+
+def last_worth(study: Study, key: Decision) -> Worth | None:
+    """Worth of the last one: its price and what it costs to do with one less."""
+    chosen, count = variables(study.programme)[key], study.bought[key]
+    low = chosen.lowBound or 0.0
+    if count - 1 < low:
+        return Worth(None, "settled")
+    with bounded(study.programme, {key: (low, float(count - 1))}):
+        answer = study.questions.ask(f"one {key.noun} less of {key}", lambda: study.programme)
+    if answer is None:
+        return None
+    if not answer.found:
+        return Worth(None, "indispensable")
+    price = study.prices[key]
+    extra = answer.cost - study.cost
+    least = max(answer.bound, study.low) - study.cost
+    return Worth(Difference(price + extra, price + least, price + answer.cost - study.low))
+
+
+def next_worth(study: Study, key: Decision) -> Worth | None:
+    """Worth of one more: its price less what it costs to be made to buy it.
+
+    Where no more can be had, with room for one more.
+    """
+    chosen, more = variables(study.programme)[key], float(study.bought[key] + 1)
+    programme = study.programme
+    if chosen.upBound is not None and more > chosen.upBound:
+        roomier = None if chosen.upBound == chosen.lowBound else with_room(study.case, key)
+        if roomier is None:
+            return Worth(None, "settled")
+        programme = build(roomier)
+    high = variables(programme)[key].upBound
+    with bounded(programme, {key: (more, high)}):
+        answer = study.questions.ask(f"one {key.noun} more of {key}", lambda: programme)
+    if answer is None:
+        return None
+    if not answer.found:
+        return Worth(None, "impossible")
+    price = study.prices[key]
+    extra = answer.cost - study.cost
+    least = price - (answer.cost - study.low)
+    return Worth(Difference(price - extra, least, price - (answer.bound - study.cost)))
+
+
+def power_gains(study: Study) -> dict[str, Difference | None]:
+    """Gain of a megawatt more in each region; all together first, which gains most."""
+    regions = [row.subject for row in study.programme.rows.values() if row.family == "power_limit"]
+
+    def gain(some: Collection[str]) -> Difference | None:
+        where = next(iter(some)) if len(some) == 1 else "every region"
+        answer = study.questions.ask(
+            f"a megawatt more in {where}", lambda: with_more_power(study.case, some)
+        )
+        return None if answer is None else study.saving(answer, 0.0)
+
+    if not regions:
+        return {}
+    together = gain(regions)
+    if together is None or not together.certain or len(regions) == 1:
+        return dict.fromkeys(regions, together)
+    return {region: gain([region]) for region in regions}
+
+
+def requirement_removals(study: Study) -> tuple[Removal, ...]:
+    """What policies and budgets cost, and one unit less of redundancy in every plant."""
+    rows = study.programme.rows.values()
+    families = {
+        row.family: None
+        for row in rows
+        if row.kind != "definition"
+        and row.family not in ESSENTIAL
+        and (not row.scenario or row.family == "emergency_budget")
+    }
+    found = []
+    for family in families:
+        answer = study.questions.ask(
+            f"without {family.replace('_', ' ')}",
+            lambda family=family: without_family(study.case, family),  # type: ignore[misc]
+        )
+        if answer is not None:
+            found.append(study.removal((family,), answer))
+    plants = [name for name, plant in study.case.model.plants.items() if plant.redundancy]
+    if plants:
+        answer = study.questions.ask(
+            "one unit less of redundancy in every plant",
+            lambda: build(with_less_redundancy(study.case, plants)),
+        )
+        if answer is not None:
+            found.append(study.removal(("redundancy",), answer))
+    return tuple(found)

@@ -1,0 +1,267 @@
+"""Ctrl-C and time limits: the best plan so far with its gap, whole files, or nothing at all.
+
+Every moment is made certain: the solver itself sends the signal when it has found a plan, and waits
+until it has arrived.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support import CHECKOUT, EXACT
+
+import planner.verification
+from planner.commands.interruption import interruptible
+from planner.infrastructure.loading import LoadedModel
+from planner.optimization.solving import SolverSettings
+from planner.optimization.stages import Margin
+from planner.planfile import read_plan
+from planner.scenarios.generators import all_scenarios
+from planner.verification import optimise_and_verify
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+DRIVER = """
+import os, re, signal, sys, threading, time
+sys.path.insert(0, {checkout!r})
+import planner.verification
+from planner.commands import main
+from planner.optimization import solvers
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+def at_first_plan(act):
+    real = solvers.Highs.callSolver
+    def call(self, lp):
+        plans = []
+        def found(event):
+            plans.append(event)
+            if len(plans) == 1:
+                act(self.stop)
+        lp.solverModel.cbMipImprovingSolution.subscribe(found)
+        real(self, lp)
+    solvers.Highs.callSolver = call
+
+{hook}
+main(sys.argv[1:])
+"""
+ONCE = """
+def act(stop):
+    interrupt()
+    stop.wait(60)
+at_first_plan(act)
+"""
+TWICE = """
+def act(stop):
+    interrupt()
+    stop.wait(60)
+    interrupt()
+    time.sleep(600)
+at_first_plan(act)
+"""
+SLOW = """
+at_first_plan(lambda stop: time.sleep(4.5))
+"""
+CBC = """
+real = solvers.Cbc._wait
+def wait(self, process, log):
+    def watch():
+        while not re.search("Solution found of|Integer solution of", log.read_text()):
+            time.sleep(0.01)
+        interrupt()
+    threading.Thread(target=watch, daemon=True).start()
+    real(self, process, log)
+solvers.Cbc._wait = wait
+"""
+BUILDING = """
+real = planner.verification.build
+def build(case):
+    interrupt()
+    return real(case)
+planner.verification.build = build
+"""
+KILLED = """
+import pathlib
+def replace(self, target):
+    os.kill(os.getpid(), signal.SIGKILL)
+pathlib.Path.replace = replace
+"""
+
+
+def run(hook: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run ``plan`` with something that happens on the way."""
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            DRIVER.format(checkout=str(CHECKOUT), hook=hook),
+            *map(str, arguments),
+        ],
+        env=os.environ | {"COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def optimize(hook: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Optimise the platform of 2023 without a gap, which takes longer than a first plan does."""
+    return run(hook, "optimize", "chatgpt-2023", "--gap", "0", "-o", folder, *arguments)
+
+
+@pytest.mark.parametrize("solver", ["highs", "cbc"])
+def test_the_best_plan_so_far_is_returned_with_its_gap(
+    tmp_path: Path, reference: LoadedModel, solver: str
+) -> None:
+    ran = optimize(ONCE if solver == "highs" else CBC, tmp_path, "--solver", solver)
+
+    assert ran.returncode == 5, ran.stderr
+    assert "Interrupted: ending with the best plan so far" in ran.stderr
+    assert "Best plan found so far; none is more than" in ran.stdout
+    assert "You ended the search in round 1." in ran.stdout
+    plan = read_plan(tmp_path / "plan.json", reference)
+    assert plan.status == "feasible"
+    assert plan.gap > 1e-4
+    assert plan.verification.stopped == "interrupted"
+    assert len(plan.scenarios) == len(all_scenarios(reference.model))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv"}
+
+
+def test_the_time_limit_does_the_same(tmp_path: Path, reference: LoadedModel) -> None:
+    ran = optimize(SLOW, tmp_path, "--time-limit", "4", "--json")
+
+    assert ran.returncode == 5, ran.stderr
+    data = json.loads(ran.stdout)
+    assert data["status"] == "feasible"
+    assert data["gap"] > 0
+    assert data["verification"]["stopped"] == "time limit"
+    assert read_plan(tmp_path / "plan.json", reference).gap == data["gap"]
+
+
+@pytest.mark.parametrize(
+    ("hook", "solver"), [(TWICE, "highs"), (BUILDING, "highs"), (BUILDING, "cbc")]
+)
+def test_nothing_is_touched_without_a_plan_or_by_the_second_signal(
+    tmp_path: Path, hook: str, solver: str
+) -> None:
+    earlier = tmp_path / "plan.json"
+    earlier.write_text("earlier", encoding="utf-8")
+    started = time.monotonic()
+
+    ran = optimize(hook, tmp_path, "--solver", solver)
+
+    assert ran.returncode == 130, ran.stderr
+    assert time.monotonic() - started < 120
+    assert "Interrupted; nothing was written." in ran.stderr
+    assert not ran.stdout
+    assert "Traceback" not in ran.stderr
+    assert earlier.read_text(encoding="utf-8") == "earlier"
+    assert list(tmp_path.iterdir()) == [earlier]
+
+
+def test_an_earlier_plan_outlives_a_kill_in_the_middle_of_writing(tmp_path: Path) -> None:
+    earlier = tmp_path / "plan.json"
+    earlier.write_text("earlier", encoding="utf-8")
+
+    ran = run(KILLED, "optimize", "tiny", "-o", tmp_path)
+
+    assert ran.returncode == -signal.SIGKILL
+    assert earlier.read_text(encoding="utf-8") == "earlier"
+
+
+def test_a_solver_told_to_stop_before_it_starts_has_nothing(
+    tiny: LoadedModel, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(KeyboardInterrupt):
+        optimise_and_verify(tiny.model, all_scenarios(tiny.model), SolverSettings(stop=stop))
+    assert capfd.readouterr() == ("", "")
+
+
+class TestBetweenRounds:
+    @pytest.fixture(autouse=True)
+    def never_survives(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A simulation in which something fails in every round, and margins that grow."""
+        verdict = SimpleNamespace(name="surge", survives=False, breaches=())
+        monkeypatch.setattr(planner.verification, "judge", lambda *_, **__: (verdict,))
+        monkeypatch.setattr(
+            planner.verification,
+            "tighten",
+            lambda margins, _: {"surge": Margin(demand=0.001 * (1 + len(margins)))},
+        )
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_the_rounds_so_far_are_the_result(self, tiny: LoadedModel, number: int) -> None:
+        stop = threading.Event()
+
+        outcome = optimise_and_verify(
+            tiny.model,
+            all_scenarios(tiny.model),
+            SolverSettings(stop=stop),
+            report=lambda one: stop.set() if one.number == number else None,
+        )
+
+        assert len(outcome.rounds) == number
+        assert outcome.stopped == "interrupted"
+        assert outcome.interrupted
+        assert not outcome.timed_out
+
+    def test_a_round_cut_short_before_its_plan_leaves_those_before(
+        self, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stop, real = threading.Event(), planner.verification.build
+
+        def build(case):  # noqa: ANN001, ANN202
+            if case.margins:
+                stop.set()
+            return real(case)
+
+        monkeypatch.setattr(planner.verification, "build", build)
+        outcome = optimise_and_verify(
+            tiny.model, all_scenarios(tiny.model), SolverSettings(stop=stop)
+        )
+
+        assert len(outcome.rounds) == 1
+        assert outcome.stopped == "interrupted"
+
+
+def test_a_plan_that_survives_is_not_spoilt_by_a_signal_in_its_simulation(
+    tiny: LoadedModel,
+) -> None:
+    stop = threading.Event()
+
+    outcome = optimise_and_verify(
+        tiny.model,
+        all_scenarios(tiny.model),
+        SolverSettings(gap=EXACT.gap, stop=stop),
+        report=lambda _: stop.set(),
+    )
+
+    assert outcome.survives
+    assert outcome.stopped is None
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_first_signal_asks_and_the_second_quits(
+    quiet: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interruptible(quiet) as stop:
+        assert not stop.is_set()
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert bool(capfd.readouterr().err) is not quiet

@@ -1,0 +1,300 @@
+"""Scenarios that cannot bind: claims checked on every fleet, and plans with and without them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from itertools import combinations
+from random import Random
+from threading import Event
+
+import pytest
+from optimization.drawing import drawn_model
+from optimization.enumeration import World, fleets
+from support import EXACT
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.loading import load_model
+from planner.optimization import reduction
+from planner.optimization.audit import audit
+from planner.optimization.case import Case
+from planner.optimization.dominance import NORMAL, dominated, dominates
+from planner.optimization.programme import build
+from planner.optimization.reduction import solve_reduced
+from planner.optimization.solving import SolverSettings, solve
+from planner.optimization.stages import Margin
+from planner.scenarios.generators import all_scenarios
+from planner.scenarios.selection import Wanted, select
+
+AT_ONCE = 12
+#: Fleets on which every claim about a model is checked.
+FLEETS = 6
+RELATIVE = 1e-6
+
+
+def fits(model: Model, scenario: Scenario) -> bool:
+    """Whether no more units are lost by name than a plant has."""
+    lost = Counter[tuple[str, str]]()
+    for event in scenario.events:
+        if event.kind == "units":
+            lost[event.plant, event.unit] += event.count
+    return all(model.plants[p].existing.get(u, 0) >= n for (p, u), n in lost.items())
+
+
+def drawn_case(seed: int, most: int, *, answerable: bool = False) -> Case:
+    """A random model with its scenarios, milder, longer and joint ones, pairs and common causes.
+
+    Answerable means that nothing is required of what comes on top.
+    """
+    model, rng = drawn_model(seed), Random(f"dominance {seed}")
+    own = list(all_scenarios(model))
+    more = []
+    for index, one in enumerate(own):
+        times = rng.choice([0.5, 1.0, 2.0])
+        events = [e.replace(repair_minutes=times * e.repair_minutes) for e in one.events]
+        severity = rng.choice([one.severity, one.severity, "extreme", "region"])
+        more.append(one.replace(name=f"like-{index}", events=events, severity=severity))
+        events = (*one.events, *rng.choice(own).events)
+        more.append(one.replace(name=f"joint-{index}", events=events))
+    found = select(model, Wanted(("n-1", "n-2", "common", "heat"))).scenarios
+    names = {one.name for one in own}
+    more += rng.sample([one for one in found if one.name not in names], min(most, len(found) // 2))
+    if answerable:
+        more = [one.replace(severity="extreme", frequency_per_year=2.0) for one in more]
+    kept = [one for one in (*own, *more) if fits(model, one)]
+    return Case(model, tuple(kept), {})
+
+
+@pytest.mark.parametrize("first", range(0, 3 * AT_ONCE, AT_ONCE))
+def test_a_fleet_that_survives_what_dominates_survives_what_is_dominated(first: int) -> None:
+    """By linear programmes of their own that know nothing of dominance, on fleets at random."""
+    seen = Counter[str]()
+    for seed in range(first, first + AT_ONCE):
+        case = drawn_case(seed, 10)
+        claims, world = dominated(case), World(case.model, case.scenarios, {})
+        assert not set(claims) & set(claims.values())
+        allowed = [fleet for fleet in fleets(case.model) if world.allows(fleet)]
+        for fleet in Random(seed).sample(allowed, min(FLEETS, len(allowed))):
+            survives = {
+                name: math.isfinite(world._scenario(fleet, world.stages[name]).least_cost())
+                for name in {*claims, *claims.values()} - {NORMAL}
+            }
+            survives[NORMAL] = math.isfinite(world._normal(fleet).least_cost())
+            for easier, harder in claims.items():
+                assert survives[easier] or not survives[harder], (seed, easier, harder, fleet)
+                told = survives[harder] or not survives[easier]
+                seen["tells nothing" if not told else "both" if survives[harder] else "none"] += 1
+                seen["normal"] += harder == NORMAL
+    assert seen["both"] > 100
+    assert min(seen["none"], seen["tells nothing"], seen["normal"]) > 0
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.01])
+@pytest.mark.parametrize("first", range(0, 2 * AT_ONCE, AT_ONCE))
+def test_the_plan_costs_the_same_with_and_without(first: int, gap: float) -> None:
+    seen = Counter[str]()
+    for seed in range(first, first + AT_ONCE):
+        case = drawn_case(seed, 5, answerable=bool(seed % 3))
+        settings = SolverSettings(gap=gap)
+        whole, found = solve(build(case), settings), solve_reduced(case, settings)
+        solution = found.solution
+        assert solution.status == whole.status, f"seed {seed}"
+        seen[solution.status] += 1
+        seen["left out"] += len(found.dominated)
+        seen["taken back"] += len(found.taken_back)
+        if solution.status == "infeasible":
+            continue
+        audit(found.programme, solution)
+        assert solution.gap <= gap + RELATIVE
+        slack = RELATIVE * abs(whole.objective) + 0.1
+        assert solution.bound <= whole.objective + slack, f"seed {seed}"
+        assert whole.bound <= solution.objective + slack, f"seed {seed}"
+        assert {line.scenario for line in found.programme.case.stages} == set(
+            case.stages_by_scenario
+        )
+    assert min(seen["optimal"], seen["infeasible"]) >= 2
+    assert seen["left out"] > 20
+
+
+def tiny_case(*sets: str, margins: dict[str, Margin] | None = None, **filters: object) -> Case:
+    model = load_model("tiny", ()).model
+    return Case(model, select(model, Wanted(sets, **filters)).scenarios, margins or {})
+
+
+class TestTiny:
+    def test_single_failures_are_dominated_by_pairs(self) -> None:
+        found = dominated(tiny_case("n-1", "n-2"))
+        case = tiny_case("n-1")
+        assert set(case.stages_by_scenario) <= set(found)
+        assert all("-and-" in name or name == NORMAL for name in found.values())
+
+    def test_alone_each_stands_for_itself(self) -> None:
+        case = tiny_case("n-1")
+        assert dominated(case) == {"plant-west-air": NORMAL}
+
+    def test_of_two_that_are_the_same_one_stays(self) -> None:
+        case = tiny_case("regions")
+        twins = tuple(
+            one.replace(name=f"{one.name}{suffix}")
+            for one in case.scenarios
+            for suffix in ("", "-again")
+        )
+        found = dominated(replace(case, scenarios=twins))
+        assert len(found) == 2
+        assert {*found, *found.values()} == {one.name for one in twins}
+
+    @pytest.mark.parametrize(
+        ("change", "left"),
+        [
+            ({"severity": "single"}, False),
+            ({"severity": "extreme"}, True),
+            ({"start_hour": 3.0}, False),
+            ({"operations": {"response_minutes": 60.0}}, False),
+            ({"operations": {"approval_minutes": 60.0}}, False),
+            ({"frequency_per_year": 0.01}, True),
+            ({"frequency_per_year": 9.0}, False),
+            ({"emergency_budget_usd": 1000.0}, False),
+        ],
+        ids=str,
+    )
+    def test_what_makes_another_of_the_same_loss(self, change, left) -> None:
+        case = tiny_case("regions")
+        data = case.scenarios[0].model_dump()
+        other = Scenario.model_validate(data | {"name": "other"} | change)
+        found = dominated(replace(case, scenarios=(*case.scenarios, other)))
+        assert ("other" in found) is left
+
+    def test_a_shorter_loss_is_dominated_and_a_longer_one_within_budget(self) -> None:
+        case = tiny_case("regions")
+        west = case.scenarios[0]
+        times = {
+            name: west.replace(
+                name=name, events=tuple(e.replace(repair_minutes=m) for e in west.events)
+            )
+            for name, m in {"short": 600.0, "long": 3000.0, "too-long": 14_400.0}.items()
+        }
+        both = replace(case, scenarios=(west, times["short"]))
+        assert dominated(both) == {"short": "region-west"}
+        assert dominated(replace(case, scenarios=(times["too-long"], west))) == {
+            "region-west": "too-long"
+        }
+        poor = case.model.replace(
+            finance=case.model.finance.replace(emergency_budget_usd=100_000.0)
+        )
+        assert "long" not in dominated(Case(poor, (west, times["long"]), {}))
+
+    def test_margins_keep_scenarios_apart(self) -> None:
+        case = tiny_case("regions", "n-2", only=("region-west*", "*-and-region-west"))
+        assert "region-west" in dominated(case)
+        margins = {"region-west": Margin(demand=0.1)}
+        assert "region-west" not in dominated(replace(case, margins=margins))
+
+    def test_a_cluster_that_is_off_stores_no_heat(self) -> None:
+        """A region that is lost does not show that its cluster survives the loss of its plant."""
+        case = tiny_case("n-1", only=("region-west", "plant-west-chillers"))
+        stages = {name: tuple(some) for name, some in case.stages_by_scenario.items()}
+        assert not dominates(case, stages["region-west"], stages["plant-west-chillers"])
+        assert not dominates(case, stages["plant-west-chillers"], stages["region-west"])
+
+
+def test_only_few_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rarest loss leaves far fewer pairs to compare than there are."""
+    from planner.optimization import dominance
+
+    compared = []
+
+    def counted(*arguments: object) -> bool:
+        compared.append(arguments)
+        return dominates(*arguments)
+
+    monkeypatch.setattr(dominance, "dominates", counted)
+    model = load_model("chatgpt-2023", ()).model
+    case = Case(model, select(model, Wanted(("n-1", "n-2"))).scenarios, {})
+    found = dominance.dominated(case)
+    count = len(case.stages_by_scenario)
+    assert count > 300
+    assert len(found) > count // 3
+    assert len(compared) < count * count // 20
+
+
+class TestSolving:
+    def often(self) -> Case:
+        """A region that is lost often, and with it pairs that dominate it but are rare."""
+        case = tiny_case(
+            "n-1", "n-2", only=("region-*", "unit-*-and-region-*"), excluded=("region-*-and-*",)
+        )
+        scenarios = tuple(
+            one.replace(frequency_per_year=20.0) if one.name == "region-west" else one
+            for one in case.scenarios
+        )
+        return replace(case, scenarios=scenarios)
+
+    def test_recourse_that_costs_is_taken_back(self) -> None:
+        case = self.often()
+        assert {"region-west", "region-east"} <= set(dominated(case))
+        found = solve_reduced(case, EXACT)
+        assert "region-west" in found.taken_back
+        assert found.solution.objective == pytest.approx(
+            solve(build(case), EXACT).objective, rel=RELATIVE
+        )
+        assert "taken" not in str(found)
+        assert "cannot bind" in str(found)
+
+    def test_what_costs_too_much_shows_in_the_gap(self) -> None:
+        """The bound is proven without it, the cost is with it."""
+        case = self.often()
+        settings = SolverSettings(gap=0.5)
+        found = solve_reduced(case, settings)
+        assert "region-west" in found.dominated
+        assert 0.001 < found.solution.gap <= 0.5
+        assert found.solution.bound <= solve(build(case), EXACT).objective
+        audit(found.programme, found.solution)
+
+    def test_counts(self) -> None:
+        case = tiny_case("n-1", "regions", excluded=("plant-east-*", "plant-west-c*"))
+        found = solve_reduced(case, EXACT)
+        assert found.implied == 3
+        assert dict(found.dominated) == {"plant-west-air": NORMAL}
+        assert str(found) == (
+            "4 of 8 scenarios cannot bind: 3 implied by normal operation and N+k, "
+            "1 dominated by others"
+        )
+        assert found.rows < found.solution.rows
+
+    def test_a_wrong_claim_does_no_harm(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever claims too much is found out when the purchases are settled."""
+        case = tiny_case("regions", "heat")
+        monkeypatch.setattr(reduction, "dominated", lambda _: {"region-west": "heat-wave-west"})
+        found = solve_reduced(case, EXACT)
+        assert not found.dominated
+        assert found.solution.objective == pytest.approx(
+            solve(build(case), EXACT).objective, rel=RELATIVE
+        )
+
+    def test_one_who_stops_gets_the_plan_there_is(self) -> None:
+        case = self.often()
+        stop = Event()
+        settings = SolverSettings(gap=0.0, stop=stop)
+
+        class Stopping(reduction._Watch):
+            def timed(self, solution):
+                stop.set()
+                return super().timed(solution)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reduction, "_Watch", Stopping)
+            found = solve_reduced(case, settings)
+        assert found.solution.status == "feasible"
+        assert 0 < found.solution.gap < 1
+        audit(found.programme, found.solution)
+
+
+def test_names_of_witnesses_are_kept_scenarios() -> None:
+    """Chains end in a scenario that stays: nobody vouches for another and leaves."""
+    case = tiny_case("n-1", "n-2", "common", "mc:200:1")
+    found = dominated(case)
+    kept = {one.name for one in case.scenarios} - set(found)
+    assert set(found.values()) <= kept | {NORMAL}
+    assert len({frozenset(pair) for pair in combinations(sorted(kept), 2)}) > 0
