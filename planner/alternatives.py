@@ -132,9 +132,9 @@ class Optimum:
 
     def distance(self, one: Mapping[Decision, int], other: Mapping[Decision, int]) -> float:
         """Priced L1 distance of two sets of changes over what the optimum spends on purchases."""
-        spent = sum(abs(count) * self.prices[key] for key, count in self.bought.items())
+        spent = sum(abs(count * self.prices[key]) for key, count in self.bought.items())
         apart = sum(
-            abs(one.get(key, 0) - other.get(key, 0)) * price for key, price in self.prices.items()
+            abs((one.get(key, 0) - other.get(key, 0)) * price) for key, price in self.prices.items()
         )
         return apart / spent if spent else float(apart > 0)
 
@@ -174,7 +174,7 @@ def directions(optimum: Optimum) -> tuple[Direction, ...]:
     model, bought = optimum.case.model, optimum.bought
     groups: dict[str, list[Decision]] = {}
     for key, count in bought.items():
-        if count <= 0:
+        if not count or key.kind == "retired":
             continue
         groups.setdefault(f"least {_kind(model, key)}", []).append(key)
         region = region_of(model, key)
@@ -185,7 +185,7 @@ def directions(optimum: Optimum) -> tuple[Direction, ...]:
         members = _all_of(optimum, keys, name)
         weights = {key: optimum.prices[key] / MILLION for key in members}
         found.setdefault(frozenset(members), Direction(name, weights))
-    spent = {key for key, count in bought.items() if count > 0}
+    spent = {key for key, count in bought.items() if count and key.kind != "retired"}
     # Hop, skip and jump: away from all that the optimum buys, each in shares of what it buys.
     jump = Direction("least of the cheapest plan", {key: 1 / bought[key] for key in spent})
     return (*found.values(), jump, Direction("least capital", {}))
@@ -194,17 +194,21 @@ def directions(optimum: Optimum) -> tuple[Direction, ...]:
 def _kind(model: Model, key: Decision) -> str:
     if key.kind == "cooling":
         return f"{model.plants[key.asset.split('/')[0]].role} cooling"
-    return {"gpus": "GPUs", "emergency": "cloud", "region": "regions", "measure": "measures"}[
-        key.kind
-    ]
+    names = {"gpus": "GPUs", "emergency": "cloud", "region": "regions", "measure": "measures"}
+    return names.get(key.kind, key.kind)
 
 
 def _all_of(optimum: Optimum, keys: Sequence[Decision], name: str) -> list[Decision]:
     """All decisions of a group, also those of which the optimum buys none."""
     model, region = optimum.case.model, region_of(optimum.case.model, keys[0])
     if name.startswith("least in "):
-        return [key for key in optimum.bought if region_of(model, key) == region]
-    return [key for key in optimum.bought if _kind(model, key) == _kind(model, keys[0])]
+        return [key for key in optimum.prices if _bought_in(model, key) == region]
+    kind = _kind(model, keys[0])
+    return [key for key in optimum.prices if _kind(model, key) == kind]
+
+
+def _bought_in(model: Model, key: Decision) -> str | None:
+    return None if key.kind == "retired" else region_of(model, key)
 
 
 def _alternative(

@@ -16,6 +16,7 @@ from planner.optimization.programme import Row, build
 from planner.optimization.solving import SolverSettings
 from planner.optimization.stages import Margin
 from planner.optimization.whatif import Elastic, Shortfall, Tightness, settle, tightness
+from planner.optimization.wording import PHRASES as WORDING
 from planner.plan import MarginRecord, Plan, RoundRecord
 from planner.simulation.verdict import judge
 from planner.study import (
@@ -228,6 +229,7 @@ def margins_of(record: RoundRecord | None) -> dict[str, Margin]:
             demand=max(0.0, line.demand - ROUNDING),
             heat=max(0.0, line.heat - ROUNDING),
             late_minutes=line.late_minutes,
+            services=max(0.0, line.services - ROUNDING),
         )
         for line in lines
     }
@@ -262,19 +264,13 @@ def _unmet(case: Case, bought: Mapping[Decision, int], settings: SolverSettings)
     return "the plan does not meet the programme of its model:\n  " + "\n  ".join(lines[:10])
 
 
-PHRASES = {
+#: Shorter than where there is no plan.
+PHRASES = WORDING | {
     "design_heat": "N+k cooling of {subject}",
-    "emergency_cover": "emergency cooling of {subject}",
-    "normal_demand": "normal peak demand of {subject}",
-    "served_floor": "{subject} from minute {minute:.0f}",
+    "served_floor": "{subject} from minute {minute:g}",
     "ride_through": "heat in {subject} before operators react",
     "surviving_capacity_share": "GPUs left without {subject}",
-    "least_regions": "least number of regions",
     "spare_block": "spare block in {subject}",
-    "power_limit": "power limit of {subject}",
-    "stage_power": "surviving power of {subject}",
-    "emergency_budget": "emergency budget",
-    "capital_budget": "capital budget",
 }
 
 
@@ -364,8 +360,18 @@ def _smaller(study: Study, note: DecisionNote, removals: Iterable[Removal]) -> D
 
 def _marginal_values(study: Study, notes: list[DecisionNote]) -> list[DecisionNote]:
     """Notes with the worth of the last one and of one more, by solving with one less and more."""
-    last = [replace(note, last=last_worth(study, note.decision)) for note in notes]
-    return [replace(note, next=next_worth(study, note.decision)) for note in last]
+
+    def asked(note: DecisionNote) -> bool:
+        return note.decision.kind != "retired"
+
+    last = [
+        replace(note, last=last_worth(study, note.decision)) if asked(note) else note
+        for note in notes
+    ]
+    return [
+        replace(note, next=next_worth(study, note.decision)) if asked(note) else note
+        for note in last
+    ]
 
 
 def _unbought(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionNote]:
@@ -374,7 +380,7 @@ def _unbought(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionN
     for key, variable in variables(study.programme).items():
         region = region_of(study.case.model, key)
         closed = key.kind != "region" and region in study.closed
-        if study.bought[key] or not variable.upBound or closed:
+        if study.bought[key] or not variable.upBound or closed or key.kind == "retired":
             continue
         worth = next_worth(study, key)
         price, linear = study.prices[key], study.prices[key] - reduced[key]

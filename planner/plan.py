@@ -163,6 +163,7 @@ class MarginRecord(Record):
     demand: float
     heat: float
     late_minutes: float
+    services: float = 0.0
 
 
 class RiskRecord(Record):
@@ -342,6 +343,7 @@ def margin_records(margins: Mapping[str, Margin]) -> tuple[MarginRecord, ...]:
             demand=round(margin.demand, 6),
             heat=round(margin.heat, 6),
             late_minutes=margin.late_minutes,
+            services=round(margin.services, 6),
         )
         for name, margin in sorted(margins.items())
     )

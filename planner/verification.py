@@ -17,6 +17,8 @@ from planner.optimization.case import Case
 from planner.optimization.costs import CostItem, risk_of
 from planner.optimization.diagnosis import Diagnosis, diagnose
 from planner.optimization.programme import Programme, build
+from planner.optimization.dominance import dominated
+from planner.optimization.reduction import counted, solve_reduced
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import NO_MARGIN, Margin
 from planner.plan import Plan, RoundRecord, Stopped, make_plan, margin_records
@@ -27,6 +29,9 @@ DEMAND_STEP = 0.005
 HEAT_STEP = 0.02
 #: Most growth in one round: a plan should not pay for more than it needs.
 DEMAND_STRIDE = 0.25
+#: Replicas are few and cheap beside GPUs, and retries swamp what only just suffices.
+SERVICES_STEP = 0.25
+SERVICES_STRIDE = 1.0
 HEAT_STRIDE = 0.05
 
 
@@ -142,6 +147,7 @@ def optimise_and_verify(
     most_rounds: int = 12,
     report: Callable[[Round], None] = lambda _: None,
     start: Fleet | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Find the cheapest plan that the programme believes in and the simulation confirms.
 
@@ -155,6 +161,8 @@ def optimise_and_verify(
         Called after every round.
     start
         Fleet of an earlier plan, from which the search for the first plan starts.
+    note
+        Told before the first solve how many scenarios cannot bind.
 
     Raises
     ------
@@ -164,12 +172,17 @@ def optimise_and_verify(
         If time ends before there is a plan or a proof that there is none.
     """
     margins: dict[str, Margin] = {}
+    services_grow = any(one.replicas or one.connections for one in model.measures.values())
     rounds: list[Round] = []
     deadline = time.monotonic() + (settings.time_limit_seconds or math.inf)
     for number in range(1, most_rounds + 1):
         programme = build(Case(model, scenarios, dict(margins)))
         try:
-            solution = _solve(programme, _remaining(settings, deadline), None if rounds else start)
+            left_out = dominated(programme.case)
+            if not rounds:
+                note(counted(programme.case, left_out))
+            first = None if rounds else start
+            solution = _solve(programme, _remaining(settings, deadline), first, left_out)
         except SolverError:
             if settings.stopped and not rounds:
                 raise KeyboardInterrupt from None
@@ -182,7 +195,7 @@ def optimise_and_verify(
         verdicts = judge(model, solution.fleet, scenarios, stories=False)
         rounds.append(Round(number, dict(margins), programme, solution, items, verdicts))
         report(rounds[-1])
-        tighter = tighten(margins, verdicts)
+        tighter = tighten(margins, verdicts, services_grow)
         limited = solution.status == "feasible"
         if not rounds[-1].failed or tighter == margins:
             return _cut(rounds, settings) if limited else Outcome(tuple(rounds))
@@ -192,9 +205,16 @@ def optimise_and_verify(
     return Outcome(tuple(rounds))
 
 
-def _solve(programme: Programme, settings: SolverSettings, start: Fleet | None) -> Solution:
+def _solve(
+    programme: Programme,
+    settings: SolverSettings,
+    start: Fleet | None,
+    left_out: Mapping[str, str],
+) -> Solution:
     if settings.stopped:
         raise SolverError("told to stop")
+    if left_out:
+        return solve_reduced(programme, settings, start, left_out).solution
     return solve(programme, settings, start) if start else solve(programme, settings)
 
 
@@ -210,27 +230,36 @@ def _remaining(settings: SolverSettings, deadline: float) -> SolverSettings:
     return replace(settings, time_limit_seconds=max(0.1, deadline - time.monotonic()))
 
 
-def tighten(margins: Mapping[str, Margin], verdicts: tuple[Verdict, ...]) -> dict[str, Margin]:
+def tighten(
+    margins: Mapping[str, Margin], verdicts: tuple[Verdict, ...], services_grow: bool = False
+) -> dict[str, Margin]:
     """Margins for the next round: grown by what fell short, never shrunk.
 
     The breaches of a scenario have causes of their own; each cause grows its margin once, by the
     largest of its breaches. Breaches that no purchase changes grow nothing.
+
+    Parameters
+    ----------
+    services_grow
+        Whether replicas or connections can be bought; otherwise only more GPUs help where services
+        turn requests away.
     """
     grown = dict(margins)
     for verdict in verdicts:
         before = grown.get(verdict.name, NO_MARGIN)
-        steps = [_step(breach, before) for breach in verdict.breaches]
+        steps = [_step(breach, before, services_grow) for breach in verdict.breaches]
         margin = Margin(
             demand=before.demand + max((step.demand for step in steps), default=0.0),
             heat=before.heat + max((step.heat for step in steps), default=0.0),
             late_minutes=max([before.late_minutes, *(step.late_minutes for step in steps)]),
+            services=before.services + max((step.services for step in steps), default=0.0),
         )
         if margin != NO_MARGIN:
             grown[verdict.name] = margin
     return grown
 
 
-def _step(breach: Breach, margin: Margin) -> Margin:
+def _step(breach: Breach, margin: Margin, services_grow: bool) -> Margin:
     """What one breach adds to demand and heat, and the lateness that it measured."""
     if breach.kind == "shutdown":
         return Margin(heat=HEAT_STRIDE)
@@ -239,6 +268,8 @@ def _step(breach: Breach, margin: Margin) -> Margin:
     share = breach.shortfall / max(breach.required, DEMAND_STEP)
     if breach.cause == "heat":
         return Margin(heat=min(HEAT_STEP + 0.1 * share, HEAT_STRIDE))
+    if breach.cause == "services" and services_grow:
+        return Margin(services=min(share + SERVICES_STEP, SERVICES_STRIDE))
     if breach.cause == "late" and breach.late_minutes > margin.late_minutes:
         return Margin(late_minutes=breach.late_minutes)
     return Margin(demand=min(share + DEMAND_STEP, DEMAND_STRIDE))

@@ -284,9 +284,13 @@ class TestEnds:
         assert not outcome.survives
         assert outcome.diagnosis is not None
         assert [one.family for one in outcome.diagnosis.shortfalls] == ["served_floor"]
-        assert [one.family for one in outcome.diagnosis.limits] == ["most_gpus"]
+        assert [one.family for one in outcome.diagnosis.limits] == ["max_gpus"]
+        assert outcome.diagnosis.round == 2
+        (tightened,) = outcome.diagnosis.margins
+        assert tightened.scenario in outcome.rounds[0].failed
+        assert tightened.scenario in "\n".join(outcome.diagnosis.lines())
         lines = "\n".join(outcome.diagnosis.lines())
-        assert "service to all" in lines
+        assert "all tiers together get at least" in lines
         assert "GPUs that second can hold" in lines
 
     def test_nothing_feasible_at_all(self, tmp_path: Path) -> None:

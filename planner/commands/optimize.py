@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ from planner.errors import (
 )
 
 if TYPE_CHECKING:
+    from planner.infrastructure.loading import LoadedModel
     from planner.optimization.solving import SolverSettings
-    from planner.scenarios.selection import Wanted
+    from planner.scenarios.selection import Selection, Wanted
     from planner.verification import Outcome, Round
 
 
@@ -60,6 +62,13 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     help="Most rounds of optimising and simulating.",
 )
+@click.option(
+    "--method",
+    default="optimum",
+    show_default=True,
+    type=click.Choice(["optimum", "rule-of-thumb"]),
+    help="Prove the cheapest plan, or make the one of a spreadsheet to compare it with.",
+)
 @earlier_options
 @output_options
 @selection_options
@@ -73,6 +82,7 @@ def command(
     time_limit: float | None,
     threads: int | None,
     rounds: int,
+    method: str,
     as_json: bool,
     quiet: bool,
     wanted: Wanted | None,
@@ -96,6 +106,9 @@ def command(
     if output is not None:
         check_writable(output)
     selection = choose(loaded, wanted, progress)
+    if method == "rule-of-thumb":
+        settings = SolverSettings(solver, gap, time_limit, threads)
+        return _by_rule_of_thumb(loaded, selection, settings, output, progress, as_json)
     with interruptible(quiet) as stop:
         settings = SolverSettings(solver, gap, time_limit, threads, stop)
         outcome = optimise_and_verify(
@@ -105,6 +118,7 @@ def command(
             rounds,
             lambda one: progress.say(_round_line(one)),
             start,
+            lambda text: progress.say(f"  {text}"),
         )
     if outcome.rounds and outcome.rounds[0].solution.start_used is False:
         progress.say("the earlier plan is no plan here; the search began without it")
@@ -119,6 +133,33 @@ def command(
         progress.say(f"wrote {written[-1]} and {len(written) - 1} tables")
     terminal.show_plan(plan, loaded.model, outcome, as_json)
     return _exit_code(outcome, settings)
+
+
+def _by_rule_of_thumb(
+    loaded: LoadedModel,
+    selection: Selection,
+    settings: SolverSettings,
+    output: Path | None,
+    progress: Progress,
+    as_json: bool,
+) -> int:
+    from planner.commands.interruption import interruptible
+    from planner.planfile import write_plan
+    from planner.reporting import terminal
+    from planner.rule_of_thumb import plan_by_rule_of_thumb
+
+    with interruptible(progress.quiet) as stop:
+        thumb = plan_by_rule_of_thumb(
+            loaded.model, selection.scenarios, replace(settings, stop=stop), progress.say
+        )
+    plan = recorded(thumb.plan(loaded, settings), selection)
+    if output is not None:
+        written = write_plan(plan, output)
+        progress.say(f"wrote {written[-1]} and {len(written) - 1} tables")
+    terminal.show_plan(plan, loaded.model, thumb.outcome, as_json)
+    if thumb.survives:
+        return EXIT_DONE
+    return EXIT_TIME_LIMIT if thumb.outcome.stopped else EXIT_NOT_SURVIVED
 
 
 def _round_line(one: Round) -> str:

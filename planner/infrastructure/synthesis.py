@@ -166,11 +166,13 @@ def model_text(regions: int, seed: int) -> str:
     if seed < 0:
         raise ValueError(f"Expected seed ≥ 0, got {seed}.")
     lines = [
-        f"# Synthetic: plan new --regions {regions} --seed {seed}. Climate, latency, prices, GPUs and",
-        "# units are those of datasets/; demand, numbers in place and limits are drawn (estimates).",
+        f"# Synthetic: plan new --regions {regions} --seed {seed}. Climate, latency, prices, GPUs",
+        "# and units are those of datasets/; demand, fleets and limits are drawn (estimates).",
         f"description: Synthetic model of {regions} regions, seed {seed}.",
     ]
-    for section, entries in _sections(regions, random.Random(seed)):
+    # Not NumPy's generator, whose numbers may change from version to version.
+    rng = random.Random(seed)  # noqa: S311
+    for section, entries in _sections(regions, rng):
         lines.append(f"{section}:")
         for name, entry in entries.items():
             text = f"{name}: {_flow(entry)}"

@@ -145,7 +145,7 @@ def _check_cover(case: Case, fleet: Fleet, role: str, share: float) -> Iterator[
     """Plants carry the design heat of every set of clusters that share no plant with the rest."""
     if not share:
         return
-    for clusters, plants in _components(case, role):
+    for clusters, plants in components(case, role):
         heat = share * sum(_full_heat(case, fleet, cluster) for cluster in clusters)
         firm = sum(firm_mw(case, fleet, plant) for plant in plants)
         if exceeds(heat, firm):
@@ -153,17 +153,18 @@ def _check_cover(case: Case, fleet: Fleet, role: str, share: float) -> Iterator[
             yield f"{role} cooling of {names}: {firm:.3f} MW firm for {heat:.3f} MW of heat"
 
 
-def _components(case: Case, role: str) -> list[tuple[set[str], set[str]]]:
-    components: list[tuple[set[str], set[str]]] = []
+def components(case: Case, role: str) -> list[tuple[set[str], set[str]]]:
+    """Clusters that share plants of a role, with these plants; independent ones, if they must be."""
+    found: list[tuple[set[str], set[str]]] = []
     for cluster in case.model.clusters:
         if not case.gpu(cluster).power_mw:
             continue
         clusters, plants = {cluster}, set(case.plants_of(cluster, role))
         if role == "emergency" and case.model.policies.independent_emergency_cooling:
             plants &= set(independent_plants(case.model, case.graph, cluster))
-        for other in [one for one in components if one[1] & plants]:
-            components.remove(other)
+        for other in [one for one in found if one[1] & plants]:
+            found.remove(other)
             clusters |= other[0]
             plants |= other[1]
-        components.append((clusters, plants))
-    return components
+        found.append((clusters, plants))
+    return found

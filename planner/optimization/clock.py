@@ -42,8 +42,9 @@ class Clock:
         OutOfTime
             If there is no time left for one.
         """
-        if self.over:
+        left = self._end - time.monotonic()
+        if left < LEAST_SECONDS:
             raise OutOfTime
-        left = None if math.isinf(self._end) else self._end - time.monotonic()
         chosen = self._settings.gap if gap is None else gap
-        return replace(self._settings, gap=chosen, time_limit_seconds=left)
+        limit = None if math.isinf(left) else left
+        return replace(self._settings, gap=chosen, time_limit_seconds=limit)

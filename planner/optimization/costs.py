@@ -52,17 +52,24 @@ def cost_items(programme: Programme, solution: Solution) -> tuple[CostItem, ...]
     """All cost items of a solution; their yearly costs add up to its objective."""
     once = recourse_usd(programme, solution)
     items = [
-        *_cooling(programme.case, solution.fleet),
-        *_gpus(programme.case, solution.fleet),
-        *_regions(programme.case, solution.fleet),
-        *_emergency(programme.case, solution.fleet),
-        *_measures(programme.case, solution.fleet),
+        *purchase_items(programme.case, solution.fleet),
         *_energy(programme, solution),
         *_transport_items(programme, solution),
         *_recourse(programme.case, once),
         *_risk(programme.case, once),
     ]
     return tuple(item for item in items if item.capital_usd or item.usd_per_year)
+
+
+def purchase_items(case: Case, fleet: Fleet) -> tuple[CostItem, ...]:
+    """Cost of owning a fleet: capital, upkeep, retainers."""
+    return (
+        *_cooling(case, fleet),
+        *_gpus(case, fleet),
+        *_regions(case, fleet),
+        *_emergency(case, fleet),
+        *_measures(case, fleet),
+    )
 
 
 def _cooling(case: Case, fleet: Fleet) -> list[CostItem]:

@@ -13,7 +13,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.optimization.case import Case
 from planner.optimization.programme import Programme
 
-Kind = Literal["cooling", "gpus", "emergency", "region", "measure"]
+Kind = Literal["cooling", "gpus", "emergency", "region", "measure", "retired"]
 
 #: What one of each kind is called.
 NOUNS: dict[Kind, str] = {
@@ -22,6 +22,7 @@ NOUNS: dict[Kind, str] = {
     "emergency": "instance",
     "region": "region",
     "measure": "measure",
+    "retired": "retirement",
 }
 
 
@@ -31,9 +32,9 @@ class Decision(NamedTuple):
     Parameters
     ----------
     kind
-        What is bought.
+        What is bought; ``retired`` for what goes.
     asset
-        ``plant/unit``, cluster, offer, region or measure.
+        ``plant/unit``, cluster, offer, region or measure; ``plant/unit`` or cluster of what goes.
     """
 
     kind: Kind
@@ -45,7 +46,8 @@ class Decision(NamedTuple):
         return NOUNS[self.kind]
 
     def __str__(self) -> str:
-        return f"region {self.asset}" if self.kind == "region" else self.asset
+        words: dict[Kind, str] = {"region": "region ", "retired": "retired "}
+        return words.get(self.kind, "") + self.asset
 
 
 def variables(programme: Programme) -> dict[Decision, LpVariable]:
@@ -57,8 +59,10 @@ def variables(programme: Programme) -> dict[Decision, LpVariable]:
     found |= {Decision("gpus", name): one for name, one in programme.blocks.items()}
     found |= {Decision("emergency", name): one for name, one in programme.instances.items()}
     found |= {Decision("region", name): one for name, one in programme.opened.items()}
-    measures: Mapping[str, LpVariable] = getattr(programme, "measures", {})
-    return found | {Decision("measure", name): one for name, one in measures.items()}
+    found |= {Decision("measure", name): one for name, one in programme.measures.items()}
+    found |= {Decision("retired", f"{p}/{u}"): one for (p, u), one in programme.retired.items()}
+    retired = programme.retired_blocks
+    return found | {Decision("retired", name): one for name, one in retired.items()}
 
 
 def prices(programme: Programme) -> dict[Decision, float]:
@@ -79,39 +83,46 @@ def counts_of(programme: Programme, fleet: Fleet) -> dict[Decision, int]:
     Raises
     ------
     ValueError
-        If a cluster has grown by other than whole blocks.
+        If a cluster has grown by other than whole blocks, or something went that has to stay.
     """
     model = programme.case.model
     found: dict[Decision, int] = {}
     for plant, unit in programme.units:
         added = fleet.units[plant][unit] - model.plants[plant].existing.get(unit, 0)
-        found[Decision("cooling", f"{plant}/{unit}")] = added
+        found |= _bought_or_retired(Decision("cooling", f"{plant}/{unit}"), added)
     for cluster in programme.blocks:
         entry = model.clusters[cluster]
         blocks, rest = divmod(fleet.gpus[cluster] - entry.existing_gpus, entry.block_gpus)
         if rest:
             message = f"{cluster} grows by {blocks * entry.block_gpus + rest} GPUs, "
             raise ValueError(f"{message}not whole blocks of {entry.block_gpus}")
-        found[Decision("gpus", cluster)] = blocks
+        found |= _bought_or_retired(Decision("gpus", cluster), blocks)
     for offer in programme.instances:
         reserved = fleet.instances[offer] - model.offers[offer].existing_instances
         found[Decision("emergency", offer)] = reserved
     for region in programme.opened:
         found[Decision("region", region)] = int(region in fleet.opened)
-    bought: frozenset[str] = getattr(fleet, "measures", frozenset())
-    for key in variables(programme):
-        if key.kind == "measure":
-            found[key] = int(key.asset in bought)
-    return found
+    for measure in programme.measures:
+        found[Decision("measure", measure)] = int(measure in fleet.measures)
+    known = variables(programme)
+    lost = [key for key, count in found.items() if count and key not in known]
+    if lost:
+        raise ValueError(f"{lost[0].asset} shrinks, which the model does not allow")
+    return {key: found.get(key, 0) for key in known}
+
+
+def _bought_or_retired(key: Decision, change: int) -> dict[Decision, int]:
+    return {key: max(0, change), Decision("retired", key.asset): max(0, -change)}
 
 
 def region_of(model: Model, key: Decision) -> str | None:
     """Region that a decision stands in; None for what stands in none."""
-    if key.kind == "cooling":
-        return model.plants[key.asset.split("/")[0]].region
-    if key.kind == "gpus":
-        return model.clusters[key.asset].region
-    return key.asset if key.kind == "region" else None
+    place = key.asset.split("/")[0]
+    if key.kind == "region":
+        return place
+    if key.kind in ("cooling", "gpus", "retired"):
+        return (model.plants.get(place) or model.clusters[place]).region
+    return None
 
 
 def one_less(case: Case, bought: Mapping[Decision, int], key: Decision) -> dict[Decision, int]:
@@ -121,7 +132,7 @@ def one_less(case: Case, bought: Mapping[Decision, int], key: Decision) -> dict[
     region = region_of(case.model, key)
     if region is None or Decision("region", region) not in less:
         return less
-    inside = [one for one in less if region_of(case.model, one) == region]
+    inside = [one for one in less if one.kind != "retired" and region_of(case.model, one) == region]
     if key.kind == "region" or not any(less[one] for one in inside if one.kind == "gpus"):
         less |= dict.fromkeys(inside, 0)
     return less

@@ -13,6 +13,7 @@ shows where they matter, and the value is searched afterwards among `Lever.choic
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -30,7 +31,7 @@ from pulp import (
 )
 from pulp.constants import LpSolveStatus
 
-from planner.infrastructure.entities import Model
+from planner.infrastructure.entities import FixedPurchases, ForbiddenPurchases, Model
 from planner.laws.money import annuity
 from planner.optimization.case import Case
 from planner.optimization.clock import OutOfTime
@@ -182,8 +183,9 @@ class Elastic:
         levers.attach(self)
         for lever in self.levers.values():
             lever.weight = _weight(lever, self.reference_usd)
-        every = (*self.levers.values(), *self.items.values())
-        self._most = {one.column.name: one.column.upBound for one in every}
+        columns = [one.column for one in self.levers.values()]
+        columns += [one.column for one in self.items.values()]
+        self._columns = {column.name: (column, column.upBound) for column in columns}
 
     @cached_property
     def reference_usd(self) -> float:
@@ -308,9 +310,10 @@ class Elastic:
             Price of what gave way, weighted; None if even so there is no solution.
         """
         free_levers, free_items = list(levers), list(items)
-        columns = {one.column.name for one in (*free_levers, *free_items, *unpriced)}
-        for one in (*self.levers.values(), *self.items.values()):
-            one.column.upBound = self._most[one.column.name] if one.column.name in columns else 0.0
+        free = {one.column.name for one in (*free_levers, *unpriced)}
+        free |= {one.column.name for one in free_items}
+        for name, (column, most) in self._columns.items():
+            column.upBound = most if name in free else 0.0
         terms = [one.weight * one.column for one in free_levers]
         terms += [1.0 * one.column for one in free_items]
         self.programme.problem.setObjective(
@@ -318,8 +321,36 @@ class Elastic:
         )
         if relaxed:
             return solve_relaxed(self.programme, settings)
+        started, limit = time.monotonic(), settings.time_limit_seconds
         stats, _ = run_solver(self.programme.problem, settings)
-        return _optimum(self.programme.problem, stats)
+        optimum = _optimum(self.programme.problem, stats)
+        if optimum is None and limit is not None and time.monotonic() - started >= limit:
+            raise OutOfTime  # CBC calls a programme infeasible when its time ends early
+        return optimum
+
+    def scenarios_of(self, levers: list[Lever], settings: SolverSettings) -> dict[Lever, str]:
+        """Scenario that needs each of some levers most, empty for normal operation.
+
+        A lever that is used loosens its rows in all scenarios at once, whether they need it or not.
+        So the same rows are loosened scenario by scenario instead, as little as possible.
+        """
+        names = {name for lever in levers for name in lever.uses}
+        touched = [
+            item
+            for item in self.items.values()
+            if any(constraint.name in names for constraint, _ in item.constraints)
+        ]
+        self.minimise((), touched, settings)
+        found: dict[Lever, str] = {}
+        for lever in levers:
+            needed = [
+                (float(item.column.varValue or 0.0), item.key[2])
+                for item in touched
+                if any(constraint.name in lever.uses for constraint, _ in item.constraints)
+            ]
+            most, scenario = max(needed, default=(0.0, ""))
+            found[lever] = scenario if most > NEGLIGIBLE else ""
+        return found
 
     def of_kind(self, *kinds: Kind) -> list[Lever]:
         """Levers of some kinds."""
@@ -364,10 +395,7 @@ def _weight(lever: Lever, reference_usd: float) -> float:
 
 
 def roomier(model: Model) -> Model:
-    """The model with ten times the room on every purchase, nothing settled and nothing forbidden.
-
-    Measures stay as they are.
-    """
+    """The model with ten times the room on every purchase; nothing is settled or forbidden."""
     policies = model.policies
     fixed = policies.fixed
     settled = [count for units in fixed.cooling.values() for count in units.values()]
@@ -393,8 +421,8 @@ def roomier(model: Model) -> Model:
             for name, offer in model.offers.items()
         },
         policies=policies.replace(
-            fixed=fixed.replace(cooling={}, gpus={}, emergency={}),
-            forbidden=policies.forbidden.replace(cooling=(), gpus=(), emergency=()),
+            fixed=FixedPurchases(),
+            forbidden=ForbiddenPurchases(),
         ),
     )
 

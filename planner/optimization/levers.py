@@ -10,18 +10,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pulp import LpConstraint
+from pulp import LpAffineExpression, LpConstraint
 
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import node
 from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
 from planner.optimization.elastic import Elastic, Kind, Lever, round_up, size
+from planner.optimization.measures import feeds_to_buy
 from planner.optimization.programme import Row
 from planner.optimization.stages import ALL, Stage
 from planner.scenarios.condition import site_of
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.power import node_losses, sagging_clusters
+from planner.scenarios.services import service_rps
 
 #: Years over which money without a life of its own is spread.
 BUDGET_YEARS = 20.0
@@ -44,6 +46,7 @@ def attach(elastic: Elastic) -> None:
     _units(elastic)
     _blocks(elastic)
     _instances(elastic)
+    _measures(elastic)
 
 
 def _number(path: str, sign: float) -> Callable[[Model, float], Any]:
@@ -52,7 +55,7 @@ def _number(path: str, sign: float) -> Callable[[Model, float], Any]:
     def new(model: Model, amount: float) -> Any:
         now = value_at(model, path)
         if isinstance(now, int):
-            return int(max(0, now + sign * round(amount)))
+            return int(now + sign * round(amount))
         value = now + sign * round_up(amount)
         return max(0.0, float(f"{value:.12g}"))
 
@@ -74,20 +77,36 @@ def _unknown(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpCon
 
 
 def _power(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
-    """The smaller of the region's own limit and what its feeds and generators carry."""
+    """The smaller of the region's own limit and what its feeds and generators carry.
+
+    Where feeds can be bought, what they carry is no number; then a row is loosened by what it is.
+    """
     model, region = elastic.model, row.subject
-    limits = [model.regions[region].power_limit_mw]
+    limit = model.regions[region].power_limit_mw
+    own = _megawatts(elastic, f"regions.{region}.power_limit_mw", region)
     sources = _sources(elastic, row)
-    if any(feed.region == region for feed in model.feeds.values()):
-        limits.append(sum(value_at(model, path) for path in sources))
-    spare, rows = [constraint], []
-    for limit in limits:
-        binds = spare and limit == row.amount
-        rows.append(spare.pop() if binds else elastic.twin(constraint, limit - row.amount))
-    elastic.use(_megawatts(elastic, f"regions.{region}.power_limit_mw", region), row, rows[0], 1.0)
-    for path in sources:
-        elastic.use(_megawatts(elastic, path, path.split(".")[1]), row, rows[1], 1.0)
-    return rows + spare
+    if feeds_to_buy(model, region) and not row.scenario:
+        by_feeds = constraint.name.endswith(".feeds")
+        for lever in _feeds(elastic, sources) if by_feeds else [own]:
+            elastic.use(lever, row, constraint, 1.0)
+        return [constraint]
+    rows = [constraint]
+    if row.amount < limit:
+        carried, rows = constraint, [constraint, elastic.twin(constraint, limit - row.amount)]
+        elastic.use(own, row, rows[1], 1.0)
+    else:
+        if any(feed.region == region for feed in model.feeds.values()):
+            more = sum(value_at(model, path) for path in sources) - row.amount
+            rows.append(elastic.twin(constraint, max(more, 0.0)))
+        carried = rows[-1]
+        elastic.use(own, row, constraint, 1.0)
+    for lever in _feeds(elastic, sources):
+        elastic.use(lever, row, carried, 1.0)
+    return rows
+
+
+def _feeds(elastic: Elastic, sources: list[str]) -> list[Lever]:
+    return [_megawatts(elastic, path, ".".join(path.split(".")[1:-1])) for path in sources]
 
 
 def _megawatts(elastic: Elastic, path: str, subject: str) -> Lever:
@@ -107,8 +126,9 @@ def _sources(elastic: Elastic, row: Row) -> list[str]:
         failed |= sagging_clusters(site, events, row.from_minute)
     down = site.depends.down_with(failed)
     found = []
+    bought = feeds_to_buy(model, row.subject)
     for name, feed in model.feeds.items():
-        if feed.region != row.subject:
+        if feed.region != row.subject or name in bought:
             continue
         if node("feed", name) not in down:
             found.append(f"feeds.{name}.capacity_mw")
@@ -263,6 +283,46 @@ def _share(path: str, elastic: Elastic, row: Row, constraint: LpConstraint) -> l
     return [constraint]
 
 
+def _emergency_cover(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    """The share for all, or where that is more the tiers that count as critical."""
+    policies = elastic.model.policies
+    if policies.emergency_cooling_share:
+        _share("policies.emergency_cooling_share", elastic, row, constraint)
+    if policies.critical_tiers:
+        path = "policies.critical_tiers"
+        lever = elastic.lever(
+            path, "requirement", "critical_tiers", "", "", size(row), lambda *_: (),
+            choices=((),), weight=float(bool(policies.critical_tiers)),
+        )  # fmt: skip
+        elastic.use(lever, row, constraint, 1.0)
+    return [constraint]
+
+
+def _independent(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    """The rule that emergency plants share nothing with the primary."""
+    path = "policies.independent_emergency_cooling"
+    lever = elastic.lever(
+        path, "requirement", "independent_cooling", "", "", size(row), lambda *_: False,
+        choices=(False,),
+    )  # fmt: skip
+    elastic.use(lever, row, constraint, 1.0)
+    return [constraint]
+
+
+def _service_capacity(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+    """Capacity or connections of a replica, whichever is less."""
+    name = row.subject
+    service = elastic.model.services[name]
+    rate = service_rps(elastic.model, name)
+    field = "capacity_rps" if service.capacity_rps == rate else "connections"
+    path = f"services.{name}.{field}"
+    now = value_at(elastic.model, path)
+    unit = "requests/s" if field == "capacity_rps" else "connections"
+    lever = elastic.lever(path, "limit", field, name, unit, now, _number(path, 1.0))
+    elastic.use(lever, row, constraint, (row.amount or rate) / now)
+    return [constraint]
+
+
 def _ride_through(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
     """Tanks of the plants that still run; failing that the scenario itself."""
     case, model = elastic.case, elastic.model
@@ -272,8 +332,7 @@ def _ride_through(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[
         if plant in lost:
             continue
         path, entry = f"plants.{plant}.buffer_mwh", model.plants[plant]
-        heats = {one: case.gpu(one).power_mw * model.clusters[one].max_gpus for one in entry.cools}
-        part = heats[row.subject] / (sum(heats.values()) or 1.0)
+        part = case.tank_share(plant, row.subject)
         scale = max(entry.buffer_mwh, size(row) / 3600)
         lever = elastic.lever(path, "limit", "buffer_mwh", plant, "MWh", scale, _number(path, 1.0))
         elastic.use(lever, row, constraint, 3600 * part)
@@ -321,12 +380,22 @@ def _spare_block(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[L
 
 
 def _emergency_budget(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
-    path = "finance.emergency_budget_usd"
-    frequency = max((one.frequency_per_year for one in elastic.case.scenarios), default=0.0)
+    """The budget of the scenario, of its class, or that for all."""
+    model = elastic.model
+    scenario = next(one for one in elastic.case.scenarios if one.name == row.scenario)
+    path, frequency = "finance.emergency_budget_usd", scenario.frequency_per_year
+    if scenario.emergency_budget_usd is not None:
+        path = f"scenarios.{row.scenario}.emergency_budget_usd"
+        if row.scenario not in model.scenarios:
+            return []
+    elif scenario.severity in model.finance.emergency_budget_by_class_usd:
+        path = f"finance.emergency_budget_by_class_usd.{scenario.severity}"
+    subject = "" if path.startswith("finance.emergency_budget_usd") else row.scenario
     lever = elastic.lever(
-        path, "limit", "emergency_budget", "", "USD", max(row.amount, 1e6), _number(path, 1.0),
-        usd=1.0, usd_per_year=frequency,
+        path, "limit", "emergency_budget", subject, "USD", max(row.amount, 1e6),
+        _number(path, 1.0), usd=1.0, usd_per_year=frequency,
     )  # fmt: skip
+    lever.usd_per_year = max(lever.usd_per_year or 0.0, frequency)
     elastic.use(lever, row, constraint, 1.0)
     return [constraint]
 
@@ -358,7 +427,10 @@ def _units(elastic: Elastic) -> None:
         settled = fixed.get(plant, {}).get(unit)
         if settled is not None:
             path = f"policies.fixed.cooling.{plant}.{unit}"
-            _settled(elastic, count, settled, path, subject, "units", 1)
+            net = 1 * count
+            if (plant, unit) in programme.retired:
+                net = net - programme.retired[plant, unit]
+            _settled(elastic, net, settled, path, subject, "units", 1)
         else:
             path = f"plants.{plant}.max_added"
             row = Row("most_units", subject, "", "limit", "units", float(entry.max_added))
@@ -417,7 +489,10 @@ def _blocks(elastic: Elastic) -> None:
         settled = model.policies.fixed.gpus.get(cluster)
         if settled is not None:
             path = f"policies.fixed.gpus.{cluster}"
-            _settled(elastic, blocks, settled, path, cluster, "GPUs", entry.block_gpus)
+            net = 1 * blocks
+            if cluster in elastic.programme.retired_blocks:
+                net = net - elastic.programme.retired_blocks[cluster]
+            _settled(elastic, net, settled, path, cluster, "GPUs", entry.block_gpus)
         if cluster in model.policies.forbidden.gpus:
             _forbidden(elastic, blocks, "gpus", cluster, (cluster,))
 
@@ -449,7 +524,7 @@ def _instances(elastic: Elastic) -> None:
         settled = model.policies.fixed.emergency.get(offer)
         if settled is not None:
             path = f"policies.fixed.emergency.{offer}"
-            _settled(elastic, count, settled, path, offer, "instances", 1)
+            _settled(elastic, 1 * count, settled, path, offer, "instances", 1)
         if offer in model.policies.forbidden.emergency:
             _forbidden(elastic, count, "emergency", offer, (offer,))
 
@@ -460,8 +535,42 @@ def _more_instances(offer: str, model: Model, amount: float) -> int:
     return (supply + round(amount / terms.gpus_per_instance)) * terms.gpus_per_instance
 
 
+def _measures(elastic: Elastic) -> None:
+    """Measures and openings of regions that are settled, and measures that are forbidden."""
+    fixed = elastic.model.policies.fixed
+    binaries = [
+        ("measures", elastic.programme.measures, fixed.measures),
+        ("regions", elastic.programme.opened, fixed.regions),
+    ]
+    for section, variables, settled in binaries:
+        for name, wanted in settled.items():
+            path = f"policies.fixed.{section}.{name}"
+            row = Row("fixed_choice", name, "", "limit", "", 1.0)
+            binary = 1 * variables[name]
+            expression = binary >= 1 if wanted else binary <= 0
+            bound = elastic.bound(expression, "fixed", section, name)
+            lever = elastic.lever(
+                path, "limit", "fixed_choice", name, "", 1.0, partial(_opposite, path), most=1.0,
+                whole=True,
+            )  # fmt: skip
+            elastic.use(lever, row, bound, 1.0)
+            elastic.item(row, "limit", [bound])
+    for name in elastic.model.policies.forbidden.measures:
+        _forbidden(elastic, elastic.programme.measures[name], "measures", name, (name,))
+
+
+def _opposite(path: str, model: Model, _: float) -> bool:
+    return not value_at(model, path)
+
+
 def _settled(
-    elastic: Elastic, count: Any, settled: int, path: str, subject: str, unit: str, block: int
+    elastic: Elastic,
+    count: LpAffineExpression,
+    settled: int,
+    path: str,
+    subject: str,
+    unit: str,
+    block: int,
 ) -> None:
     """A purchase that is settled may turn out larger or smaller."""
     number = -(-settled // block)
@@ -471,7 +580,7 @@ def _settled(
         bound = elastic.bound(expression, "fixed", subject, side)
         lever = elastic.lever(
             path, "limit", "fixed", subject, unit, float(block), _number(path, sign), side=side,
-            whole=True, weight=1 / max(number, 1), most=None if sign > 0 else float(number),
+            whole=True, weight=1 / max(abs(number), 1),
         )  # fmt: skip
         elastic.use(lever, row, bound, 1 / block)
         elastic.item(row, "limit", [bound])
@@ -506,7 +615,9 @@ FAMILIES: dict[str, Callable[[Elastic, Row, LpConstraint], list[LpConstraint]]] 
     "design_heat": _design_heat,
     "ride_through": _ride_through,
     "surviving_capacity_share": partial(_share, "policies.surviving_capacity_share"),
-    "emergency_cover": partial(_share, "policies.emergency_cooling_share"),
+    "emergency_cover": _emergency_cover,
+    "independent_cooling": _independent,
+    "service_capacity": _service_capacity,
     "least_regions": _least_regions,
     "spare_block": _spare_block,
     "emergency_budget": _emergency_budget,

@@ -19,7 +19,7 @@ from planner.errors import SolverError
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.case import Case
 from planner.optimization.decisions import bounded, counts, settled
-from planner.optimization.dominance import dominated
+from planner.optimization.dominance import NORMAL, dominated
 from planner.optimization.objective import recourse_cost
 from planner.optimization.programme import Programme, build
 from planner.optimization.solving import Solution, SolverSettings, solve
@@ -44,8 +44,6 @@ class Reduced:
         Scenarios left out in the last solve, each with one that dominates it.
     taken_back
         Scenarios that are dominated but whose recourse cost too much to be left out.
-    implied
-        Scenarios that normal operation and N+k imply.
     rows, columns
         Size of the smaller programme.
     """
@@ -54,49 +52,61 @@ class Reduced:
     solution: Solution
     dominated: Mapping[str, str] = field(default_factory=dict)
     taken_back: tuple[str, ...] = ()
-    implied: int = 0
     rows: int = 0
     columns: int = 0
 
-    def __str__(self) -> str:
-        """Counts for people."""
-        total = len(self.programme.case.scenarios)
-        text = f"{self.implied + len(self.dominated):,} of {total:,} scenarios cannot bind: "
-        text += f"{self.implied:,} implied by normal operation and N+k, "
-        text += f"{len(self.dominated):,} dominated by others"
-        if self.taken_back:
-            text += f" ({len(self.taken_back):,} more for all but their cost)"
-        return text
 
+def solve_reduced(
+    whole: Programme,
+    settings: SolverSettings,
+    start: Fleet | None = None,
+    left_out: Mapping[str, str] | None = None,
+) -> Reduced:
+    """Solve a programme without scenarios that cannot bind; optimal within the gap for all of them.
 
-def solve_reduced(case: Case, settings: SolverSettings, start: Fleet | None = None) -> Reduced:
-    """Solve a case without scenarios that cannot bind; optimal within the gap for all of them.
+    Parameters
+    ----------
+    whole
+        Programme with all scenarios.
+    start
+        Fleet of an earlier plan to start from.
+    left_out
+        Scenarios that are dominated, if that is known already.
 
     Raises
     ------
     SolverError
         As `solve` does, where there is no solution yet.
     """
-    watch, whole, found = _Watch(settings), build(case), dominated(case)
-    implied = len(case.scenarios) - len(case.stages_by_scenario)
-    left_out, best = dict(found), None
+    found = dominated(whole.case) if left_out is None else left_out
+    watch, left, best = _Watch(settings), dict(found), None
     while True:
         try:
-            one = _solve_without(whole, left_out, watch, start)
+            one = _solve_without(whole, left, watch, start)
         except SolverError:
             if best is None:
                 raise
             return best
         if one is None:
-            left_out = {}
+            left = {}
             continue
-        taken = tuple(sorted(set(found) - set(left_out)))
-        best = replace(one, taken_back=taken, implied=implied)
-        if not left_out or one.solution.status != "feasible" or watch.over:
+        best = replace(one, taken_back=tuple(sorted(set(found) - set(left))))
+        if not left or one.solution.status != "feasible" or watch.over:
             return best
-        for name in _costliest(whole, left_out, one.solution, settings.gap):
-            del left_out[name]
+        for name in _costliest(whole, left, one.solution, settings.gap):
+            del left[name]
         start = one.solution.fleet
+
+
+def counted(case: Case, left_out: Mapping[str, str]) -> str:
+    """How many scenarios are not in the programme that is solved, and why."""
+    total, present = len(case.scenarios), len(case.stages_by_scenario)
+    implied = total - present + sum(one == NORMAL for one in left_out.values())
+    others = total - implied - (present - len(left_out))
+    return (
+        f"{implied + others:,} of {total:,} scenarios cannot bind: {implied:,} implied by normal "
+        f"operation and N+k, {others:,} dominated by another"
+    )
 
 
 def _solve_without(
@@ -112,7 +122,7 @@ def _solve_without(
     names, size = dict(left_out), (first.rows, first.columns)
     if first.status == "infeasible":
         rows, columns = whole.problem.numConstraints(), whole.problem.numVariables()
-        return Reduced(whole, replace(first, rows=rows, columns=columns), names, (), 0, *size)
+        return Reduced(whole, replace(first, rows=rows, columns=columns), names, (), *size)
     with bounded(whole, settled(counts(small, first.values))):
         second = watch.timed(solve(whole, replace(watch.endless, gap=0.0)))
     if second.status == "infeasible":
@@ -122,7 +132,7 @@ def _solve_without(
     )
     proven = solution.gap <= watch.endless.gap + NOISE
     solution = replace(solution, status="optimal" if proven else "feasible")
-    return Reduced(whole, solution, names, (), 0, *size)
+    return Reduced(whole, solution, names, (), *size)
 
 
 class _Watch:

@@ -27,16 +27,14 @@ from planner.optimization.elastic import (
     Kind,
     Lever,
     Value,
-    excess,
     round_up,
-    size,
     solve_relaxed,
 )
 from planner.optimization.levers import request_value
-from planner.optimization.programme import Programme, Row, build
+from planner.optimization.programme import Programme, build
 from planner.optimization.purchases import capital_usd
 from planner.optimization.solving import Solution, solve
-from planner.optimization.stages import ALL
+from planner.optimization.stages import ALL, Stage
 from planner.scenarios.generators import all_scenarios
 
 #: Times that an elastic solve is repeated on the model it has changed.
@@ -136,8 +134,6 @@ class Step:
         By how much, in its unit.
     scenario
         Scenario that needs it most.
-    lost_usd_per_year
-        Expected value of the requests that it lets go; None for limits.
     choice
         Which of the choices of the value, where it is searched.
     rows
@@ -147,7 +143,6 @@ class Step:
     lever: Value
     amount: float
     scenario: str
-    lost_usd_per_year: float | None = None
     choice: int | None = None
     rows: tuple[Key, ...] = ()
 
@@ -198,13 +193,11 @@ class Draft:
         """Keys of the steps, each once."""
         return list(dict.fromkeys(step.key for step in self.steps))
 
-    def take(self, elastic: Elastic, lever: Lever) -> None:
-        """Add what the last solve used of a lever."""
+    def take(self, lever: Lever, amount: float, scenario: str) -> None:
+        """Add what a solve used of a lever."""
         choice = len(lever.choices) - 1 if lever.choices else None
-        scenario, lost = _scenario_and_loss(elastic, lever)
         rows = ((row.family, row.subject, row.scenario) for row, _, _ in lever.uses.values())
-        step = Step(lever, lever.amount, scenario, lost, choice, tuple(dict.fromkeys(rows)))
-        self.steps.append(step)
+        self.steps.append(Step(lever, amount, scenario, choice, tuple(dict.fromkeys(rows))))
 
     def relaxations(self) -> tuple[Relaxation, ...]:
         """The steps as changes of values."""
@@ -233,9 +226,8 @@ def _relaxation(
     yearly = None if lever.usd_per_year is None else lever.usd_per_year * amount
     if lever.family == "emergency_budget":
         yearly = None  # what is approved is not spent every year
-    losses = [step.lost_usd_per_year for step in steps if step.lost_usd_per_year is not None]
-    if losses:
-        yearly = max(losses)
+    if lever.family == "least_served":
+        yearly = None  # known when there is a plan
     return Relaxation(
         kind=lever.kind,
         family=lever.family,
@@ -255,29 +247,48 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _scenario_and_loss(elastic: Elastic, lever: Lever) -> tuple[str, float | None]:
-    """Scenario whose row needs a lever most, and the expected value of requests it lets go."""
-    amount = float(lever.column.varValue or 0.0)
-    worst, scenario = 0.0, ""
-    lost: dict[tuple[str, float], float] = {}
-    for row, constraint, coefficient in lever.uses.values():
-        short = excess(constraint, coefficient, amount)
-        if short / size(row) > worst:
-            worst, scenario = short / size(row), row.scenario
-        if lever.family == "least_served" and short > 0:
-            key = (row.scenario, row.from_minute)
-            lost[key] = max(lost.get(key, 0.0), _lost(elastic, row, short))
-    return scenario, sum(lost.values()) if lever.family == "least_served" else None
+def _priced(one: Relaxation, case: Case, programme: Programme) -> Relaxation:
+    """A lower requirement of the standard with the expected value of the requests it gives up.
+
+    What the plan serves less than the standard asked for, by frequency, USD a year.
+    """
+    if one.family != "least_served":
+        return one
+    severity = one.path.split(".")[1].partition("[")[0]
+    minute = value_at(case.model, f"{one.path.rpartition('.')[0]}.from_minute")
+    total = 0.0
+    for stage in programme.case.stages:
+        scenario = stage.course.scenario
+        if scenario.severity == severity and stage.start_minute >= minute:
+            lost = _lost(one, stage, programme)
+            total += scenario.frequency_per_year * lost
+    return replace(one, usd_per_year=total)
 
 
-def _lost(elastic: Elastic, row: Row, rps: float) -> float:
-    """Expected yearly value of requests that a stage of a scenario loses, USD."""
-    stage, model = elastic.stages[row.scenario, row.from_minute], elastic.model
-    tiers = model.tiers if row.subject == ALL else {row.subject: model.tiers[row.subject]}
-    shares = sum(tier.share for tier in tiers.values()) or 1.0
-    value = sum(tier.share * request_value(model, name) for name, tier in tiers.items()) / shares
-    frequency = stage.course.scenario.frequency_per_year
-    return float(frequency * lost_usd(rps, stage.hours, value))
+def _lost(one: Relaxation, stage: Stage, programme: Programme) -> float:
+    """Value of what a stage serves less than a share of its demand, USD."""
+    model = programme.case.model
+    groups = [tuple(model.tiers)] if one.subject == ALL else [(one.subject,)]
+    if one.subject == "each":
+        groups = [(tier,) for tier in model.tiers]
+    total = 0.0
+    for tiers in groups:
+        asked = {tier: _asked_rps(stage, tier) for tier in tiers}
+        served = sum(
+            programme.served[stage.label, zone, tier].varValue or 0.0
+            for zone in model.zones
+            for tier in tiers
+        )
+        demand = sum(asked.values())
+        short = max(0.0, one.before * demand - served)
+        value = sum(rps * request_value(model, tier) for tier, rps in asked.items())
+        total += lost_usd(short, stage.hours, value / (demand or 1.0))
+    return total
+
+
+def _asked_rps(stage: Stage, tier: str) -> float:
+    rps = (*stage.demand_rps.items(), *stage.down_rps.items())
+    return sum(some for (_, one), some in rps if one == tier)
 
 
 # ------------------------------------------------------------------------------------------- trials
@@ -364,9 +375,10 @@ def find_set(
         levers = [one for one in elastic.of_kind(*kinds) if paths is None or one.path in paths]
         if elastic.minimise(levers, (), trials.clock.settings(ELASTIC_GAP)) is None:
             return None
-        for lever in levers:
-            if lever.used:
-                draft.take(elastic, lever)
+        used = {lever: lever.amount for lever in levers if lever.used}
+        scenarios = elastic.scenarios_of(list(used), trials.clock.settings(ELASTIC_GAP))
+        for lever, amount in used.items():
+            draft.take(lever, amount, scenarios[lever])
         if trials.plan(draft) is not None:
             return finish(name, draft, trials)
         elastic = Elastic(trials.changed_case(draft.model()))
@@ -388,6 +400,7 @@ def finish(name: str, draft: Draft, trials: Trials) -> RelaxationSet:
     if found is None:
         return RelaxationSet(name, relaxations, True, minimal)
     programme, solution = found
+    relaxations = tuple(_priced(one, trials.case, programme) for one in relaxations)
     capital = capital_usd(programme)
     return RelaxationSet(
         name,

@@ -81,11 +81,13 @@ def _by_tier(rps: Mapping[tuple[str, str], float]) -> dict[str, float]:
 
 def _limit(programme: Programme, moment: Moment, name: str) -> None:
     model, down = programme.case.model, moment.condition.services_down
+    margin = programme.case.margin(moment.scenario).services
     weights = {tier: passing_share(model, tier, down).get(name, 0.0) for tier in model.tiers}
     asked = sum(weight * moment.asked_rps[tier] for tier, weight in weights.items())
     if not asked:
         return
-    through = lpSum(weight * moment.served_rps[tier] for tier, weight in weights.items() if weight)
+    asked *= 1 + margin
+    through = (1 + margin) * lpSum(weight * moment.served_rps[tier] for tier, weight in weights.items() if weight)
     replicas = _replicas(programme, moment.outage, name)
     left = degradation(model, name, moment.condition, itself_up=True)
     adding = [m for m, measure in model.measures.items() if name in measure.connections]

@@ -32,11 +32,14 @@ class Margin:
         Heat to remove beyond the real one, as a share of it.
     late_minutes
         Minutes by which emergency capacity and standby units count as arriving later.
+    services
+        Requests that services with limits have to let through beyond those served, as a share.
     """
 
     demand: float = 0.0
     heat: float = 0.0
     late_minutes: float = 0.0
+    services: float = 0.0
 
 
 NO_MARGIN = Margin()

@@ -30,6 +30,9 @@ PHRASES = {
     "fixed": "purchase of {subject} that is settled",
     "forbidden": "ban on buying {subject}",
     "no_option": "units of {subject} that are not on offer",
+    "fixed_choice": "decision on {subject} that is settled",
+    "independent_cooling": "independence of {subject}",
+    "service_capacity": "capacity of service {subject} from minute {minute:g}",
 }
 
 #: What an item demands, as a sentence.
@@ -52,6 +55,9 @@ SENTENCES = {
     "fixed": "exactly {amount} are bought for {subject}",
     "forbidden": "nothing is bought of {subject}",
     "no_option": "no units of {subject} are on offer",
+    "fixed_choice": "it is settled whether {subject} is bought or opened",
+    "independent_cooling": "{plant} does not count where it shares {shared} with {other}",
+    "service_capacity": "service {subject} lets through at most {amount} from minute {minute:g}",
 }
 
 #: How a value changes: verb and what it is.
@@ -67,6 +73,11 @@ CHANGES = {
     "capital_budget": ("raise", "the capital budget"),
     "buffer_mwh": ("raise", "the chilled-water tank of {subject}"),
     "fixed": ("change", "the settled purchase of {subject}"),
+    "fixed_choice": ("reverse", "the settled decision on {subject}"),
+    "capacity_rps": ("raise", "the capacity of each replica of {subject}"),
+    "connections": ("raise", "the connections of each replica of {subject}"),
+    "critical_tiers": ("drop", "the emergency cooling of critical tiers"),
+    "independent_cooling": ("drop", "the rule that emergency cooling is independent"),
     "forbidden": ("allow", "purchases of {subject}"),
     "options": ("offer", "more units of {subject}"),
     "lead_time_minutes": ("shorten", "the lead time of {subject}"),
@@ -82,6 +93,19 @@ CHANGES = {
     "spare_block": ("give up", "the spare GPU block of every region"),
     "scenario": ("leave out", "scenario {subject}"),
 }
+
+#: Families whose values are no numbers.
+NOT_NUMBERS = frozenset(
+    {
+        "critical_tiers",
+        "fixed_choice",
+        "forbidden",
+        "independent_cooling",
+        "options",
+        "scenario",
+        "spare_block",
+    }
+)
 
 
 def amount_text(amount: float, unit: str) -> str:
@@ -138,11 +162,16 @@ def _words(case: Case, row: Row, stage: Stage | None) -> dict[str, Any]:
     units = {0: "no unit", 1: "the largest unit"}.get(spare, f"the {spare} largest units")
     share = {
         "surviving_capacity_share": model.policies.surviving_capacity_share,
-        "emergency_cover": model.policies.emergency_cooling_share,
+        "emergency_cover": model.emergency_share,
         "served_floor": _floor(stage, row),
     }.get(row.family, 0.0)
+    pair, _, shared = row.subject.partition(": ")
+    plant, _, other = pair.partition(" / ")
     return {
         "subject": row.subject,
+        "plant": plant,
+        "other": other,
+        "shared": shared.replace(":", " "),
         "tier": "all tiers together" if together else row.subject,
         "verb": "get" if together else "gets",
         "its": "their" if together else "its",
@@ -189,11 +218,11 @@ def change(one: Relaxation) -> str:
         one.family, ("loosen", f"{one.family.replace('_', ' ')} of {{subject}}")
     )
     text = f"{verb} {what.format(subject=one.subject)}"
-    if one.family in {"least_served"}:
+    if one.family == "least_served":
         text = f"lower what the standard asks for {_tier(one)}"
     if not one.path:
         text += f" by {amount_text(one.amount, one.unit)}"
-    elif one.family not in {"forbidden", "options", "spare_block", "scenario"}:
+    elif one.family not in NOT_NUMBERS:
         now, then = amount_text(one.before or 0, one.unit), amount_text(one.value, one.unit)
         text += f" from {now} to {then}"
     if one.scenario and one.family != "scenario":

@@ -28,6 +28,12 @@ from planner.verification import Outcome
 LONGEST_OVERRIDE = 60
 
 
+#: Most scenarios listed one by one; of more, those that survive are counted.
+MOST_LINES = 100
+#: Characters of the table of scenarios beside their names.
+OTHER_COLUMNS = 40
+
+
 def new_console() -> Console:
     """A console as wide as the terminal, or 80 columns where there is none."""
     width = None if sys.stdout.isatty() else shutil.get_terminal_size((80, 24)).columns
@@ -203,9 +209,10 @@ def _show_risk(console: Console, plan: Plan) -> None:
     if risk is None or risk.kind == "expected" or not risk.once_usd:
         return
     worst = max(risk.once_usd, key=lambda name: risk.once_usd[name])
+    share = f"{100 * (1 - risk.alpha):.3g} %"
     console.print(
         f"Failures cost {risk.expected_usd_per_year / 1e6:,.2f} M USD in an average year, "
-        f"{risk.cvar_usd_per_year / 1e6:,.2f} in the costliest {100 * (1 - risk.alpha):.3g} % of years "
+        f"{risk.cvar_usd_per_year / 1e6:,.2f} in the costliest {share} of years "
         f"(CVaR {risk.alpha:g}); {escape(worst)} alone {risk.once_usd[worst] / 1e6:,.2f}. "
         f"The objective weighs {'CVaR' if risk.kind == 'cvar' else 'the worst'} with {risk.beta:g}."
     )
@@ -222,7 +229,7 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
         millions = f"{plan.objective_usd_per_year / 1e6:,.2f}"
         console.print(f"[bold]By rule of thumb[/bold], no proof: {millions} M USD a year.")
         for repair in plan.repairs:
-            console.print(f"  {escape(repair)}")
+            console.print(f"  {escape(repair)}.")
     else:
         console.print(
             f"{proof} ({plan.objective_usd_per_year / 1e6:,.2f} M USD a year, "
@@ -255,10 +262,14 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
 
 def _show_scenarios(console: Console, lines: Sequence[ScenarioLine]) -> None:
     table = new_table("Scenarios", "scenario", "class", "ok", "full after", "°C", "M USD", left=2)
+    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
+    many = len(lines) > MOST_LINES
     for line in lines:
+        if many and line.survives:
+            continue
         mark = "[green]yes[/]" if line.survives else "[bold red]NO[/]"
         table.add_row(
-            escape(line.name),
+            escape(_broken(line.name, console.width - OTHER_COLUMNS)),
             line.severity,
             mark,
             _minutes(line.recovery_minutes),
@@ -269,14 +280,24 @@ def _show_scenarios(console: Console, lines: Sequence[ScenarioLine]) -> None:
         "full after: all demand served again; °C: hottest cluster; M USD: emergency spend."
     )
     table.caption_justify = "left"
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     failing = [line for line in lines if line.first_breach is not None]
+    if many:
+        console.print(f"{len(lines) - len(failing):,} scenarios that survive are not shown.")
     if failing:
         console.print()
         console.print("[bold]What breaks first[/bold]")
-    for line in failing:
+    for line in failing[:MOST_LINES]:
         if line.first_breach is not None:
             console.print(f"  {escape(line.name)}: {escape(line.first_breach.text)}")
+    if len(failing) > MOST_LINES:
+        console.print(f"  and {len(failing) - MOST_LINES:,} more")
+
+
+def _broken(name: str, width: int) -> str:
+    """A name that is too long for a line, broken between the failures that it joins."""
+    return name if len(name) <= width else name.replace("-and-", "-and-\n")
 
 
 def _minutes(minutes: float | None) -> str:

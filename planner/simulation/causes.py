@@ -13,11 +13,12 @@ import numpy as np
 from planner.laws.traffic import serving_rps
 from planner.simulation.conditions import Bools
 from planner.simulation.state import History
-from planner.simulation.world import World
+from planner.simulation.world import SECONDS, World
 
 #: ``heat`` throttled or switched off, ``late`` emergency capacity that should have been there,
-#: ``routing`` sent to targets that were gone (no purchase changes it), ``scarcity`` all else.
-Cause = Literal["heat", "late", "routing", "scarcity"]
+#: ``routing`` sent to targets that were gone (no purchase changes it), ``services`` turned away by
+#: services and their pools, ``scarcity`` all else.
+Cause = Literal["heat", "late", "routing", "services", "scarcity"]
 
 
 def explain(
@@ -37,11 +38,19 @@ def explain(
         "heat": _lost_to_heat(world, history, index, minute),
         "late": sum(rps for rps, _ in pending),
         "routing": _stale(history, index, minute),
+        "services": _turned_away(history, index, minute),
     }
     costs = {cause: min(cost, missing_rps) for cause, cost in costs.items()}
     costs["scarcity"] = missing_rps - sum(costs.values())
     cause = max(costs, key=lambda one: costs[one])
     return cause, max((late for _, late in pending), default=0.0) if cause == "late" else 0.0
+
+
+def _turned_away(history: History, index: int, minute: int) -> float:
+    """New requests that services turned away, in proportion to all that they did, requests/s."""
+    attempts = history.attempts_rps[minute, index].sum()
+    rejected = history.rejected[minute, index] / SECONDS
+    return float(history.demand_rps[minute, index].sum() * rejected / max(attempts, rejected, 1e-9))
 
 
 def _lost_to_heat(world: World, history: History, index: int, minute: int) -> float:

@@ -48,6 +48,7 @@ JUDGED = frozenset(
         "waiting",
         "stale",
         "retrying",
+        "rejected",
         "gave_up",
         "emergency_usd",
     }

@@ -223,7 +223,7 @@ class TestBetweenRounds:
     ) -> None:
         stop, real = threading.Event(), planner.verification.build
 
-        def build(case):  # noqa: ANN001, ANN202
+        def build(case):
             if case.margins:
                 stop.set()
             return real(case)

@@ -61,7 +61,6 @@ def test_regions_come_again_with_a_number(tmp_path):
 
 def test_what_is_real_comes_from_the_catalogues(tmp_path):
     model = made(tmp_path, 12, 3)
-    assert list(model.regions) == sorted(model.regions, key=list(model.regions).index)
     assert set(model.regions) == set(catalogue("climate.csv"))
     for name, region in model.regions.items():
         assert region.design_ambient_c == catalogue("climate.csv")[name]["extreme_ambient_c"]
@@ -105,7 +104,7 @@ def test_wrong_numbers(regions, seed, message):
         model_text(regions, seed)
 
 
-SIZES = st.tuples(st.integers(2, 30), st.integers(0, 10**9))
+SIZES = st.tuples(st.integers(2, 16), st.integers(0, 10**9))
 
 
 @settings(max_examples=25, deadline=None)

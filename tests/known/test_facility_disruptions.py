@@ -1,11 +1,11 @@
 """Facility location with disruptions, on published data with optima worked out here.
 
-After Snyder, L. V. and Daskin, M. S. (2005), "Reliability models for facility location: the expected
-failure cost case", Transportation Science 39, 400-416: a facility that fails is out for a while, its
-customers go to the next one, and what that costs counts with its probability. No published instance
-of it with data and optimum was at hand, so *these optima are not published*: sites, customers and
-costs are those of the OR-Library (``data/README.md``), one site at a time is lost, and every set of
-sites is tried, apart from the planner.
+After Snyder, L. V. and Daskin, M. S. (2005), "Reliability models for facility location: the
+expected failure cost case", Transportation Science 39, 400-416: a facility that fails is out for a
+while, its customers go to the next one, and what that costs counts with its probability. No
+published instance of it with data and optimum was at hand, so *these optima are not published*:
+sites, customers and costs are the first of instances of the OR-Library (``data/README.md``), one
+site at a time is lost, and every set of sites is tried, apart from the planner.
 
 Two questions: the least expected cost where a site without substitute loses its customers (capacity
 never binds: cap71, cap74), and the least cost of sites that carry all demand whichever is lost

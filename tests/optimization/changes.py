@@ -1,7 +1,7 @@
 """Changes of a random model with a known effect on its cheapest plan.
 
-Each takes plain data in the form of a model file, as `drawing.draw` makes it, and a source of chance
-for what is left open. It changes the data in place and says whether there was anything to change.
+Each takes plain data in the form of a model file, as `drawing.draw` makes it, and a source of
+chance for what is left open. It changes the data in place and says whether it found what to change.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ LESS, MORE = (0.0, 0.5, 0.9), (1.1, 2.0)
 
 #: Changes after which a plan costs at least as much. No smaller generators: before operators react
 #: all GPUs are powered, so the programme finds no plan with a generator too small for them, but may
-#: find one with none at all, when those GPUs are just off. No shorter batteries for the same reason.
+#: find one with none at all, when those GPUs are just off. No shorter batteries, for this reason.
 HARDER: Mapping[str, Change] = {
     "higher floor": _higher_floor,
     "earlier floor": _earlier_floor,

@@ -1,0 +1,86 @@
+"""``plan optimize`` from what there is: --from, --fix, --keep-existing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands.conftest import Runs
+
+MORE = ("--set", "zones.west-users.demand_rps=720")
+
+
+def numbers(data: dict, part: str) -> list[int]:
+    """Totals of a part of a plan."""
+    field = "instances_reserved" if part == "emergency" else "total"
+    return [line[field] for line in data[part]]
+
+
+def test_an_earlier_plan_changes_nothing_but_the_start(plan: Runs, tiny_plan: Path) -> None:
+    before = json.loads((tiny_plan / "plan.json").read_text(encoding="utf-8"))
+
+    ran = plan("optimize", "tiny", "--from", tiny_plan / "plan.json", "--json")
+
+    assert ran.code == 0
+    assert ran.json["objective_usd_per_year"] == before["objective_usd_per_year"]
+    assert "began without it" not in ran.err
+    other = plan("optimize", "tiny", "--warm-start", tiny_plan / "plan.json", *MORE, "--json")
+    assert other.code == 0
+    assert "the earlier plan is no plan here; the search began without it" in other.err
+
+
+@pytest.mark.parametrize("part", ["cooling", "gpus", "emergency"])
+def test_parts_are_held_as_in_the_plan(plan: Runs, tiny_plan: Path, part: str) -> None:
+    before = json.loads((tiny_plan / "plan.json").read_text(encoding="utf-8"))
+    cheaper = ("--set", "zones.west-users.demand_rps=500")
+    free = plan("optimize", "tiny", *cheaper, "--json").json
+
+    ran = plan(
+        "optimize", "tiny", "--from", tiny_plan / "plan.json", "--fix", part, *cheaper, "--json"
+    )
+
+    assert ran.code == 0
+    assert numbers(ran.json, part) == numbers(before, part)
+    assert numbers(free, part) != numbers(before, part)
+    assert ran.json["objective_usd_per_year"] > free["objective_usd_per_year"]
+    assert any(one.startswith(f"policies.fixed.{part}=") for one in ran.json["model"]["overrides"])
+
+
+def test_without_a_plan_parts_are_held_as_they_are(plan: Runs) -> None:
+    ran = plan("optimize", "tiny", "--fix", "east-chillers", "--fix", "east-gpus", "--json")
+
+    assert ran.code == 3
+    assert "held by --fix: east-chillers, east-gpus; without it there may be a plan" in ran.err
+
+
+def test_what_exists_is_kept(plan: Runs) -> None:
+    may = (
+        "--set",
+        "clusters.west-gpus.may_retire=true",
+        "--set",
+        "gpus.accelerator.salvage_usd=2e4",
+    )
+    free = plan("optimize", "tiny", *may, "--json")
+    kept = plan("optimize", "tiny", *may, "--keep-existing", "--json")
+
+    assert free.json["gpus"][0]["retired"] > 0
+    assert kept.json["gpus"][0]["retired"] == 0
+    assert kept.json["objective_usd_per_year"] > free.json["objective_usd_per_year"]
+    shown = plan("optimize", "tiny", *may)
+    assert f"-{free.json['gpus'][0]['retired']}" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--fix", "coolings"), "--fix: `coolings` is none of cooling, gpus"),
+        (("--from", "nowhere.json"), "nowhere.json"),
+        (("--from", "."), "."),
+    ],
+)
+def test_bad_input_is_reported(plan: Runs, arguments: tuple[str, ...], message: str) -> None:
+    ran = plan("optimize", "tiny", *arguments)
+
+    assert ran.code == 2
+    assert message in ran.err

@@ -1,0 +1,339 @@
+"""Explanations say what independent solves and enumeration say."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from optimization.drawing import drawn_model
+from optimization.enumeration import World, cheapest, fleets
+from support import EXACT, model_of
+
+from planner.errors import InputError
+from planner.explanation import Explanation, UnmetPlanError, explain, margins_of
+from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.case import Case
+from planner.optimization.decisions import Decision, counts, counts_of
+from planner.optimization.programme import build
+from planner.optimization.solving import solve
+from planner.optimization.stages import Margin
+from planner.optimization.whatif import Elastic
+from planner.plan import MarginRecord, Plan
+from planner.scenarios.generators import all_scenarios
+from planner.study import Difference, Questions, Removal, Study, last_worth, next_worth
+from planner.verification import optimise_and_verify
+
+#: Random models with a plan and few enough fleets to try them all.
+SEEDS = (2, 7, 14, 22, 25, 42, 67)
+USD = 2.0
+
+#: A region of 100 GPUs at capacity; only the loss of region `a` asks for more than that.
+TWO = """
+regions: {a: {power_limit_mw: 9.0}, b: {power_limit_mw: 9.0}}
+gpus: {g: {power_mw: 0.005, static_share: 0.5, rps: 1.0, capital_usd: 20000.0}}
+clusters:
+  ca: {region: a, gpu: g, existing_gpus: 100, block_gpus: 10, max_gpus: 200, max_utilisation: 1.0}
+  cb: {region: b, gpu: g, existing_gpus: 0, block_gpus: 10, max_gpus: 200, max_utilisation: 1.0}
+cooling_units: {u: {capacity_mw: 0.1, capital_usd: 1000.0}}
+plants:
+  pa: {region: a, cools: [ca], options: [u]}
+  pb: {region: b, cools: [cb], options: [u]}
+tiers: {t: {priority: 1, share: 1.0}}
+zones: {z: {demand_rps: 100.0, latency_ms: {a: 1.0, b: 1.0}}}
+standard: {region: [{tier: t, from_minute: 5, least_served: 1.0}]}
+scenarios:
+  lose-a: {severity: region, frequency_per_year: 0.1,
+           events: [{kind: region, name: a, repair_minutes: 600}]}
+  lose-a-again: {severity: region, frequency_per_year: 0.1, start_hour: 5,
+                 events: [{kind: region, name: a, repair_minutes: 600}]}
+"""
+
+
+THREE = (
+    TWO.replace("b: {power_limit_mw: 9.0}", "b: {power_limit_mw: LIMIT}, c: {power_limit_mw: 9.0, "
+                "electricity_usd_per_mwh: 200.0}")
+    .replace("cooling_units:", "  cc: {region: c, gpu: g, block_gpus: 10, max_gpus: 200, "
+             "max_utilisation: 1.0}\ncooling_units:")
+    .replace("tiers:", "  pc: {region: c, cools: [cc], options: [u]}\ntiers:")
+    .replace("latency_ms: {a: 1.0, b: 1.0}", "latency_ms: {a: 1.0, b: 1.0, c: 1.0}")
+)  # fmt: skip
+
+#: The scenario is over later in the simulation than the programme believes.
+LATE = """
+regions: {near: {power_limit_mw: 100.0}, far: {power_limit_mw: 100.0}}
+"""
+
+
+def planned(loaded: LoadedModel) -> Plan:
+    outcome = optimise_and_verify(loaded.model, all_scenarios(loaded.model), EXACT)
+    return outcome.plan(loaded, EXACT)
+
+
+@pytest.fixture(scope="module")
+def tiny_planned(tiny: LoadedModel) -> Plan:
+    return planned(tiny)
+
+
+@pytest.fixture(scope="module")
+def explained(tiny: LoadedModel, tiny_planned: Plan) -> Explanation:
+    return explain(tiny_planned, tiny, all_scenarios(tiny.model), Questions(EXACT, 1000))
+
+
+def optimum(loaded: LoadedModel, without: tuple[str, ...] = (), *overrides: str) -> float:
+    model = load_model(loaded.name, overrides).model
+    kept = tuple(one for one in all_scenarios(model) if one.name not in without)
+    return solve(build(Case(model, kept, {})), EXACT).objective
+
+
+def test_the_base_case_is_the_plan(explained: Explanation, tiny_planned: Plan) -> None:
+    assert explained.agrees
+    assert explained.cost_usd == pytest.approx(tiny_planned.objective_usd_per_year, abs=USD)
+    assert explained.bound_usd == pytest.approx(explained.cost_usd, abs=USD)
+
+
+def test_every_scenario_is_accounted_for_once(explained: Explanation, tiny: LoadedModel) -> None:
+    names = {one.names[0] for one in explained.scenarios}
+    assert names | set(explained.silent) | set(explained.covered) == {
+        one.name for one in all_scenarios(tiny.model)
+    }
+    assert not set(explained.covered) & (names | set(explained.silent))
+    assert explained.unasked == ()
+
+
+def test_what_a_scenario_costs_is_the_difference_of_two_optima(
+    explained: Explanation, tiny: LoadedModel
+) -> None:
+    whole = optimum(tiny)
+    for one in explained.scenarios:
+        assert one.saves.usd == pytest.approx(whole - optimum(tiny, one.names), abs=USD)
+    found = {one.names[0]: one.saves.usd for one in explained.scenarios}
+    for name in explained.silent:
+        assert found.get(name, 0.0) == pytest.approx(whole - optimum(tiny, (name,)), abs=USD)
+    for name in explained.covered:
+        assert whole == pytest.approx(optimum(tiny, (name,)), abs=USD)
+    every = explained.all_together
+    assert every is not None
+    assert every.saves.usd == pytest.approx(whole - optimum(tiny, every.names), abs=USD)
+    assert max(one.forces.usd for one in explained.scenarios) > 1e6
+
+
+def test_a_free_unit_saves_what_the_next_one_is_worth(
+    explained: Explanation, tiny: LoadedModel
+) -> None:
+    worth = {note.decision: note.next for note in explained.decisions}
+    for plant, unit in (("east-chillers", "chiller-3"), ("west-air", "air-1")):
+        next_one = worth[Decision("cooling", f"{plant}/{unit}")]
+        assert next_one is not None and next_one.value is not None
+        free = optimum(tiny, (), f"plants.{plant}.existing.{unit}=1")
+        assert next_one.value.usd == pytest.approx(explained.cost_usd - free, abs=USD)
+
+
+def test_a_megawatt_more_saves_what_a_higher_limit_saves(
+    explained: Explanation, tiny: LoadedModel
+) -> None:
+    for region, gain in explained.power.items():
+        more = optimum(tiny, (), f"regions.{region}.power_limit_mw=13")
+        assert gain is not None
+        assert gain.usd == pytest.approx(optimum(tiny) - more, abs=USD)
+
+
+def test_a_binding_power_limit_has_a_price(tmp_path: Path) -> None:
+    """What region b has no power for stands in region c, whose electricity is dear."""
+    costs = {}
+    for limit in (0.3, 1.3):
+        model = model_of(tmp_path, THREE.replace("LIMIT", str(limit)), name=f"three{limit}")
+        costs[limit] = solve(build(Case(model, all_scenarios(model), {})), EXACT).objective
+    loaded = load_model(tmp_path / "three0.3.yaml")
+    scenarios = all_scenarios(loaded.model)
+    found = explain(planned(loaded), loaded, scenarios, Questions(EXACT, 1000))
+    gains = {region: one.usd for region, one in found.power.items() if one is not None}
+    assert gains["b"] == pytest.approx(costs[0.3] - costs[1.3], abs=USD)
+    assert gains["b"] > 1e4
+    assert gains["a"] == gains["c"] == pytest.approx(0.0, abs=USD)
+    assert ("power_limit", "b") in {(one.row.family, one.row.subject) for one in found.binding}
+
+
+def test_last_is_worth_its_price_and_next_no_more(explained: Explanation) -> None:
+    for note in explained.decisions:
+        if note.last is not None and note.last.value is not None:
+            assert note.last.value.usd >= note.price_usd - USD
+        if note.next is not None and note.next.value is not None:
+            assert note.next.value.usd <= note.price_usd + USD
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_marginal_values_are_those_of_trying_every_fleet(seed: int) -> None:
+    model = drawn_model(seed)
+    case = Case(model, all_scenarios(model), {})
+    programme = build(case)
+    solution = solve(programme, EXACT)
+    assert solution.status == "optimal"
+    bought = counts(programme, solution.values)
+    study = Study(case, programme, bought, solution, solution.bound, Questions(EXACT, 1000))
+    world = World(model, case.scenarios, {})
+    tried = [
+        (counts_of(programme, fleet), world.fixed_cost(fleet) + world.running_cost(fleet))
+        for fleet in fleets(model)
+        if world.allows(fleet)
+    ]
+
+    def least(key: Decision, low: float, high: float) -> float:
+        return min((usd for some, usd in tried if low <= some[key] <= high), default=math.inf)
+
+    compared = 0
+    for key, count in bought.items():
+        if key.kind not in ("cooling", "gpus", "emergency"):
+            continue
+        high = programme_most(study, key)
+        for worth, found, sign in (
+            (last_worth(study, key) if count else None, least(key, 0, count - 1), 1),
+            (next_worth(study, key) if count < high else None, least(key, count + 1, high), -1),
+        ):
+            if worth is None or worth.reason == "settled":
+                continue
+            assert (worth.value is not None) == math.isfinite(found), (key, worth)
+            if worth.value is not None:
+                wanted = study.prices[key] + sign * (found - study.cost)
+                assert worth.value.usd == pytest.approx(wanted, rel=1e-5, abs=USD)
+            compared += 1
+    assert compared
+
+
+def programme_most(study: Study, key: Decision) -> float:
+    from planner.optimization.decisions import variables
+
+    return variables(study.programme)[key].upBound or 0.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_scenario_costs_are_those_of_enumeration(seed: int) -> None:
+    model = drawn_model(seed)
+    scenarios = all_scenarios(model)
+    case = Case(model, scenarios, {})
+    programme = build(case)
+    solution = solve(programme, EXACT)
+    bought = counts(programme, solution.values)
+    study = Study(case, programme, bought, solution, solution.bound, Questions(EXACT, 1000))
+    from planner.study import one_by_one
+
+    removals, unasked, silent = one_by_one(study, list(case.stages_by_scenario)[:1])
+    assert not unasked
+    saved = {one.names[0]: one.saves.usd for one in removals}
+    for scenario in scenarios:
+        rest = tuple(one for one in scenarios if one is not scenario)
+        cost, _ = cheapest(model, rest, {})
+        found = saved.get(scenario.name, 0.0)
+        assert found == pytest.approx(study.cost - cost, rel=1e-5, abs=USD), scenario.name
+    assert set(silent) <= {one.name for one in scenarios}
+
+
+def test_scenarios_that_stand_in_for_each_other_are_found_together(tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(TWO, encoding="utf-8")
+    loaded = load_model(tmp_path / "two.yaml")
+    scenarios = all_scenarios(loaded.model)
+    found = explain(planned(loaded), loaded, scenarios, Questions(EXACT, 1000))
+    assert all(not one.forces.certain for one in found.scenarios)
+    assert found.all_together is not None
+    assert found.all_together.forces.usd > 1e5
+    note = next(one for one in found.decisions if one.decision == Decision("gpus", "cb"))
+    assert note.fails is not None
+    assert {one.scenario for one in note.fails} == {"lose-a", "lose-a-again"}
+
+
+def test_one_less_names_the_requirement_that_fails(tmp_path: Path) -> None:
+    model = model_of(tmp_path, TWO)
+    case = Case(model, all_scenarios(model), {})
+    programme = build(case)
+    bought = counts(programme, solve(programme, EXACT).values)
+    elastic = Elastic(case, EXACT)
+    assert elastic.missed(bought) == ()
+    short = elastic.missed({**bought, Decision("gpus", "cb"): 8})
+    assert short is not None
+    assert {(one.family, one.subject) for one in short} == {("served_floor", "t")}
+    assert all(one.amount == pytest.approx(20.0) for one in short)
+    cool = elastic.missed({**bought, Decision("cooling", "pb/u"): 4})
+    assert cool is not None
+    assert [(one.family, one.amount) for one in cool] == [("design_heat", pytest.approx(0.1))]
+
+
+def test_solves_and_what_was_not_asked_are_counted(tiny: LoadedModel, tiny_planned: Plan) -> None:
+    said: list[str] = []
+    questions = Questions(EXACT, 2, report=said.append)
+    found = explain(tiny_planned, tiny, all_scenarios(tiny.model), questions)
+    assert (found.solves, len(said)) == (2, 2)
+    assert found.solves_wanted > 2
+    none = explain(tiny_planned, tiny, all_scenarios(tiny.model), Questions(EXACT, 0))
+    assert none.scenarios == ()
+    assert set(none.unasked) == {
+        one.name for one in all_scenarios(tiny.model) if one.name not in none.covered
+    }
+    assert [note.fails for note in none.decisions] == [
+        replace(note, last=None, next=None).fails for note in found.decisions
+    ]
+
+
+def test_gaps_are_told_from_differences() -> None:
+    assert not Difference(10.0, -5.0, 20.0).certain
+    assert Difference(10.0, 5.0, 20.0).certain
+    removal = Removal(("s",), Difference(10.0, 5.0, 20.0), 8.0, {})
+    assert removal.forces == Difference(2.0, -3.0, 12.0)
+
+
+def test_margins_are_never_more_than_they_were() -> None:
+    from planner.plan import RoundRecord
+
+    line = MarginRecord(scenario="s", demand=0.123457, heat=0.0, late_minutes=3.0)
+    record = RoundRecord(round=1, objective_usd_per_year=1.0, failed=(), margins=(line,))
+    found = margins_of(record)["s"]
+    assert found == Margin(demand=pytest.approx(0.1234565), heat=0.0, late_minutes=3.0)
+    assert margins_of(None) == {}
+
+
+def test_what_the_margins_bought(tiny: LoadedModel) -> None:
+    """With slow balancers the first plan fails; the explanation has its failure and its price."""
+    slow = load_model("tiny", ("operations.failover_minutes=6",))
+    scenarios = all_scenarios(slow.model)
+    outcome = optimise_and_verify(slow.model, scenarios, EXACT)
+    if len(outcome.rounds) < 2:
+        pytest.fail("the first round survives: the model does not test what it should")
+    found = explain(outcome.plan(slow, EXACT), slow, scenarios, Questions(EXACT, 1000))
+    first, rounds = found.first_round, outcome.rounds
+    assert found.agrees
+    assert first is not None and first.bought_usd is not None
+    assert first.failed == rounds[0].failed
+    assert set(first.breaches) == set(first.failed)
+    best = outcome.best
+    assert best is not None
+    extra = best.solution.objective - rounds[0].solution.objective
+    assert first.bought_usd.usd == pytest.approx(extra, rel=1e-4, abs=USD)
+
+
+def test_a_plan_that_does_not_meet_its_model_is_refused(
+    tiny: LoadedModel, tiny_planned: Plan
+) -> None:
+    harder = load_model("tiny", ("zones.west-users.demand_rps=1500",))
+    with pytest.raises(UnmetPlanError, match="does not meet") as caught:
+        explain(tiny_planned, harder, all_scenarios(harder.model), Questions(EXACT, 1000))
+    assert caught.value.exit_code == 3
+
+
+def test_a_changed_model_is_said(tiny: LoadedModel, tiny_planned: Plan) -> None:
+    dearer = load_model("tiny", ("offers.cloud.retainer_usd_per_instance_year=30000",))
+    questions = Questions(EXACT, 1000)
+    found = explain(tiny_planned, dearer, all_scenarios(dearer.model), questions)
+    assert not found.agrees
+    assert found.bound_usd <= found.cost_usd
+
+
+def test_parts_of_blocks_are_refused(tiny: LoadedModel, tiny_planned: Plan) -> None:
+    lines = [
+        line.model_copy(update={"added": line.added + 50, "total": line.total + 50})
+        if line.cluster == "east-gpus"
+        else line
+        for line in tiny_planned.gpus
+    ]
+    edited = tiny_planned.model_copy(update={"gpus": tuple(lines)})
+    with pytest.raises(InputError, match="not whole blocks of 100"):
+        explain(edited, tiny, all_scenarios(tiny.model), Questions(EXACT, 0))
