@@ -200,10 +200,11 @@ def _unplanned(setting: Setting, status: Status, reason: str) -> FrontierPoint:
 
 
 def _status(outcome: Outcome, solver: SolverSettings) -> Status:
-    if not outcome.survives:
-        return "fails"
     best = outcome.best
-    return "unproven" if best is not None and best.solution.gap > solver.gap else "survives"
+    if best is None or not outcome.survives:
+        return "fails"
+    limited = best.solution.status == "feasible" and best.solution.gap > solver.gap
+    return "unproven" if limited else "survives"
 
 
 def _failure(outcome: Outcome) -> str:

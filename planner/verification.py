@@ -16,8 +16,8 @@ from planner.optimization.audit import audit
 from planner.optimization.case import Case
 from planner.optimization.costs import CostItem, risk_of
 from planner.optimization.diagnosis import Diagnosis, diagnose
-from planner.optimization.programme import Programme, build
 from planner.optimization.dominance import dominated
+from planner.optimization.programme import Programme, build
 from planner.optimization.reduction import counted, solve_reduced
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import NO_MARGIN, Margin

@@ -15,7 +15,6 @@ from typing import Any
 
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.failures import NodeLoss, Scenario
-from planner.optimization.clock import OutOfTime
 from planner.optimization.elastic import Elastic, Item, Value
 from planner.optimization.relaxation import Draft, RelaxationSet, Step, Trials, find_set, finish
 from planner.optimization.stages import arrival_minute
@@ -68,15 +67,12 @@ def find_alternatives(
             return
         step = Step(value, 1.0, scenario, choice=len(value.choices) - 1)
         draft = Draft(trials.case.model, [step])
-        try:
-            one = None
-            if trials.plan(draft) is not None:
-                one = finish("alternative", draft, trials)
-            elif stuck:
-                elastic = Elastic(trials.changed_case(draft.model()))
-                one = find_set("alternative", ("limit",), elastic, trials, draft)
-        except OutOfTime:
-            return
+        one = None
+        if trials.plan(draft) is not None:
+            one = finish("alternative", draft, trials)
+        elif stuck:
+            elastic = Elastic(trials.changed_case(draft.model()))
+            one = find_set("alternative", ("limit",), elastic, trials, draft)
         if one is not None:
             found += 1
             yield one

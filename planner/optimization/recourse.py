@@ -381,7 +381,8 @@ def _tank_left(programme: Programme, scenario: str, plant: str) -> list[Chance] 
         if isinstance(total, float) and not total:
             return []
         found.append(total)
-    return found or None
+    # Stages that differ in something else say the same.
+    return list({str(one): one for one in found}.values()) or None
 
 
 def plant_capacity(programme: Programme) -> None:

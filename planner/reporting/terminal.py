@@ -237,9 +237,10 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
             "audited against every constraint."
         )
     colour = "green" if plan.verification.survives else "red"
+    after = f" after {len(rounds)} round{'s' if len(rounds) > 1 else ''}"
     console.print(
-        f"[bold {colour}]{survived} of {len(plan.scenarios)} scenarios survived[/] in simulation "
-        f"after {len(rounds)} round{'s' if len(rounds) > 1 else ''}."
+        f"[bold {colour}]{survived} of {len(plan.scenarios)} scenarios survived[/] in simulation"
+        f"{'' if plan.method == 'rule-of-thumb' else after}."
     )
     if len(rounds) > 1:
         missed = ", ".join(rounds[0].failed)

@@ -1,26 +1,27 @@
 """Time to build the same programme in PuLP, linopy and Pyomo.
 
 Needs ``pip install linopy pyomo`` beside the planner and what its tests need, in an environment of
-its own if you like; the planner itself uses neither. Run ``python tests/benchmarks/build.py [MODEL
-…]``, the name ``large`` being the generated platform of twelve regions with a dozen random scenarios.
-The machine may be shared and noisy: read the ratios, not the seconds.
+its own if you like; the planner itself uses neither. Run ``python tests/benchmarks/build.py
+[MODEL …]``, the name ``large`` being the generated platform of twelve regions with a dozen random
+scenarios. The machine may be shared and noisy: read the ratios, not the seconds.
 
-A programme is built once by the planner and taken apart into families of columns and rows with their
-coefficients as plain lists, the neutral description. From it the three build what they build best:
+A programme is built once by the planner and taken apart into families of columns and rows with
+their coefficients as plain lists, the neutral description. From it the three build what they build
+best:
 
 * PuLP: a variable a column, an expression from a list of pairs a row, names included.
 * linopy: an array of variables a family of columns, an array of constraints a family of rows, whose
   terms are two arrays of labels and coefficients, padded to the longest row of the family. No
-  expression is added to another, which is more than a model in linopy's own style can hope for. Once
-  more with as few families as possible, since on small programmes most of its time is a cost per
-  call: a bound on what linopy can do rather than a model that anyone would write.
-* Pyomo: indexed variables and constraints with rules, a family each; the sum of a row by `quicksum`.
+  expression is added to another, which is more than a model in linopy's own style can hope for.
+  Once more with as few families as possible, since on small programmes most of its time is a cost
+  per call: a bound on what linopy can do rather than a model that anyone would write.
+* Pyomo: indexed variables and constraints with rules, a family each; a row's sum by `quicksum`.
   Once more with `LinearExpression` instead of sums, its form for those in a hurry.
 
-The planner builds from a model, not from lists: stages, laws and what each row means come on top, as
-its own two lines show. Arrays made beforehand cost linopy nothing here; in a planner that used it
-they would have to be made. The last step hands the programme to HiGHS in memory. Then relaxations are
-compared: rows, columns, coefficients and optimum have to be the same.
+The planner builds from a model, not from lists: stages, laws and what each row means come on top,
+as its own two lines show. Arrays made beforehand cost linopy nothing here; in a planner that used
+it they would have to be made. The last step hands the programme to HiGHS in memory. Then the
+relaxations are compared: rows, columns, coefficients and optimum have to be the same.
 """
 
 from __future__ import annotations

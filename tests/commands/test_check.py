@@ -54,7 +54,7 @@ class TestCheck:
         for nodes in ran.json["single_points_of_failure"].values():
             assert "region:us-east" in nodes
 
-    @pytest.mark.parametrize("name", ["chatgpt-2023", "chatgpt-2023-v2", "tiny"])
+    @pytest.mark.parametrize("name", ["chatgpt-2023", "chatgpt-2023-v2", "hyperscaler-12", "tiny"])
     def test_shipped_models_are_valid(self, plan, name):
         assert plan("check", name).code == 0
 

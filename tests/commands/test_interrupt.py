@@ -41,9 +41,8 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 def at_first_plan(act):
-    real = solvers.Highs.callSolver
+    real, plans = solvers.Highs.callSolver, []
     def call(self, lp):
-        plans = []
         def found(event):
             plans.append(event)
             if len(plans) == 1:
@@ -75,6 +74,7 @@ at_first_plan(lambda stop: time.sleep(4.5))
 CBC = """
 real = solvers.Cbc._wait
 def wait(self, process, log):
+    solvers.Cbc._wait = real
     def watch():
         while not re.search("Solution found of|Integer solution of", log.read_text()):
             time.sleep(0.01)

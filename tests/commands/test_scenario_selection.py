@@ -30,8 +30,8 @@ def test_count_comes_before_anything_is_solved(plan):
     assert first.endswith("tiny: 12 scenarios: 3 single, 2 double, 5 common, 2 region")
     assert second.endswith("  from n-1 10, heat 4; 2 filtered out")
     assert third.endswith(
-        "  5 of 12 scenarios cannot bind: 4 implied by normal operation and N+k, "
-        "1 dominated by another"
+        "  6 of 12 scenarios cannot bind: 4 implied by normal operation and N+k, "
+        "2 dominated by another"
     )
     assert "round 1" in fourth
 

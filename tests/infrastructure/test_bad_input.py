@@ -43,19 +43,27 @@ services:
   control: {plane: control, replicas: {west: 1, east: 1}}
   cache: {plane: edge}
   api: {plane: service, runs_on: [west-gpus, east-gpus], depends_on: [control], any_of: [cache],
-        degrades_without: [log]}
+        degrades_without: [log], connections: 100.0}
   log: {plane: state}
 tiers: {business: {entry: api}}
-plants: {west-chillers: {depends_on: [control]}}
-feeds: {west-feed: {region: west, capacity_mw: 12.0, powers: [west-gpus, west-chillers]}}
+plants: {west-chillers: {depends_on: [control]}, west-air: {automatic: false}}
+feeds:
+  west-feed: {region: west, capacity_mw: 12.0, powers: [west-gpus, west-chillers]}
+  second: {region: west, capacity_mw: 12.0}
+measures:
+  more: {feeds: [second], replicas: {control: {west: 1}}, connections: {api: 10.0},
+         independent: {west-chillers: [control]}, buffer_mwh: {west-chillers: 1.0},
+         automatic: [west-air]}
+  other: {operations: {detection_minutes: 1.0}}
 offers:
   cloud: {region: east}
   other: {provider: cloudier, gpus_per_instance: 8, available_gpus: 80, lead_time_minutes: 5.0,
           usd_per_instance_hour: 24.0, rps_per_gpu: 1.0}
 policies:
   fixed: {cooling: {west-chillers: {chiller-3: 2}}, gpus: {west-gpus: 100},
-          emergency: {cloud: 1}, regions: {north: false}}
-  forbidden: {cooling: [east-chillers], gpus: [east-gpus], emergency: [other]}
+          emergency: {cloud: 1}, regions: {north: false}, measures: {more: true}}
+  critical_tiers: [business]
+  forbidden: {measures: [other], cooling: [east-chillers], gpus: [east-gpus], emergency: [other]}
 scenarios:
   many:
     severity: extreme

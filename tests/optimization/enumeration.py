@@ -363,6 +363,7 @@ class World:
     def running_cost(self, fleet: Fleet) -> float:
         """Yearly cost of normal operation and of all scenarios; infinite if one is not survived."""
         cost = self._normal(fleet).least_cost()
+        failures: list[tuple[float, float]] = []
         for name, stages in self.stages.items():
             if math.isinf(cost):
                 break
@@ -371,7 +372,31 @@ class World:
             ignored = self.transport and name not in self.case.stages_by_scenario
             frequency = stages[0].course.scenario.frequency_per_year
             cost += (0.0 if ignored else frequency) * once if math.isfinite(once) else math.inf
-        return cost
+            failures.append((frequency, 0.0 if ignored else once))
+        return cost + self._premium(failures) if math.isfinite(cost) else cost
+
+    def _premium(self, failures: list[tuple[float, float]]) -> float:
+        """What a risk policy adds, from the frequency and the cost of one of every failure.
+
+        With CVaR by trying every quantile that can be the best one; a year without any is one.
+        """
+        policy = self.model.policies.risk
+        if policy.kind == "expected":
+            return 0.0
+        chances = [1 - math.exp(-frequency) for frequency, _ in failures]
+        yearly = [
+            cost * frequency / chance if frequency else cost
+            for (frequency, cost), chance in zip(failures, chances, strict=True)
+        ]
+        measure = max(yearly, default=0.0)
+        if policy.kind == "cvar":
+            measure = min(
+                level
+                + sum(p * max(0.0, cost - level) for p, cost in zip(chances, yearly, strict=True))
+                / (1 - policy.alpha)
+                for level in (0.0, *yearly)
+            )
+        return policy.beta * (measure - sum(f * cost for f, cost in failures))
 
     def _transport_price(self, zone: str, region: str | None) -> float:
         prices = self.model.zones[zone].transport_usd_per_million_requests
@@ -462,7 +487,12 @@ class World:
             flows = self._stage_flows(stage)
             spend = total(spend, self._serve(lp, fleet, stage, flows))
             self._cool(lp, fleet, stage, flows, stored)
-        lp.at_most.append((spend, self.model.finance.emergency_budget_usd))
+        scenario, finance = stages[0].course.scenario, self.model.finance
+        general = finance.emergency_budget_usd
+        budget = finance.emergency_budget_by_class_usd.get(scenario.severity, general)
+        if scenario.emergency_budget_usd is not None:
+            budget = scenario.emergency_budget_usd
+        lp.at_most.append((spend, budget))
         lp.cost = total(lp.cost, spend)
         for cluster, heat in stored.items():
             entry, gpu = self.model.clusters[cluster], self._gpu(cluster)

@@ -95,6 +95,45 @@ policies: {surviving_capacity_share: 0.4, emergency_cooling_share: 0.25,
 """,
         (),
     ),
+    "measured": (
+        """
+feeds:
+  grid-a: {region: west, capacity_mw: 9.0, ups_minutes: 4.0}
+  grid-b: {region: west, capacity_mw: 6.0}
+services:
+  control: {plane: control, replicas: {west: 1}, needs_replicas: 1}
+  store: {plane: state, replicas: {west: 1, east: 1}, needs_replicas: 2, connections: 1500.0}
+  desk: {plane: edge, depends_on: [store], capacity_rps: 1200.0}
+tiers: {business: {entry: desk}}
+cooling_units: {chiller-3: {restart_minutes: 10.0}, chiller-1: {restart_minutes: 8.0}}
+plants:
+  west-chillers: {depends_on: [control]}
+  west-air: {depends_on: [control], automatic: false}
+operations: {detection_minutes: 5.0, approval_minutes: 20.0, failover_minutes: 8.0}
+standard: {common: [{tier: business, from_minute: 0, least_served: 0.5}]}
+policies: {emergency_cooling_share: 0.2, independent_emergency_cooling: true}
+measures:
+  second-feed: {capital_usd: 3000000.0, feeds: [grid-b]}
+  tank: {capital_usd: 200000.0, buffer_mwh: {west-chillers: 1.5}}
+  alarms: {usd_per_year: 50000.0, operations: {detection_minutes: 1.0, approval_minutes: 0.0}}
+  starter: {capital_usd: 40000.0, automatic: [west-air]}
+  replicas: {usd_per_year: 9000.0, replicas: {store: {east: 2}}, connections: {store: 500.0}}
+  controls: {capital_usd: 80000.0, independent: {west-air: [control], west-chillers: [control]}}
+scenarios:
+  dark: {severity: common, frequency_per_year: 1.0,
+         events: [{kind: feed, name: grid-a, repair_minutes: 60.0}]}
+  dip: {severity: common, frequency_per_year: 2.0,
+        events: [{kind: sag, feed: grid-a, repair_minutes: 3.0}]}
+  mute: {severity: common, frequency_per_year: 0.5,
+         events: [{kind: service, name: control, repair_minutes: 90.0}]}
+""",
+        ("dark", "dip", "mute", "region-west"),
+    ),
+    "tail": (
+        "policies: {risk: {kind: cvar, alpha: 0.9, beta: 0.4}}",
+        ("region-west", "region-east", "surge"),
+    ),
+    "worst": ("policies: {risk: {kind: worst}}", ("region-west", "region-east")),
 }
 
 #: The variant on which each family is shown.
@@ -128,6 +167,19 @@ FAMILIES = {
     "unit_load": "bare",
     "mean_heat": "daily",
     "mean_load": "bare",
+    "one_way_of_reacting": "measured",
+    "availability": "measured",
+    "tier_up": "measured",
+    "powered_if_up": "measured",
+    "powered_before": "measured",
+    "offer_arrived": "measured",
+    "in_force": "measured",
+    "tank": "measured",
+    "service_capacity": "measured",
+    "independent_cooling": "measured",
+    "scenario_cost": "worst",
+    "tail_cost": "tail",
+    "worst_cost": "worst",
     "objective": "candidate",
 }
 #: Margins that the loop might have set in a variant.

@@ -62,6 +62,16 @@ class TestShapes:
         trace = np.array(demand_shape("conversation"))
         assert shape == pytest.approx(trace / trace.max())
 
+    @pytest.mark.parametrize("ahead", [-12, -8, 0, 1, 14])
+    def test_is_in_local_time_where_a_zone_says_how_far_that_is_ahead(self, ahead):
+        name = f"zones.west-users.utc_offset_hours={ahead}"
+        model = load_model(
+            "tiny", (f"shapes={{week: {WEEK}}}", "zones.west-users.shape=week", name)
+        )
+        shape = zone_shape(model.model, "west-users")
+        for hour in range(168):
+            assert shape[hour] == WEEK[(hour + ahead) % 168] / max(WEEK)
+
     def test_a_shape_of_the_model_wins_over_a_trace_of_the_same_name(self):
         model = shaped(f"{{conversation: {DAY}}}", "conversation")
         assert zone_shape(model, "west-users")[:24] == pytest.approx(np.array(DAY) / 24)

@@ -1,0 +1,160 @@
+"""`plan optimize` where there is no plan: exit 3, words, JSON, and nothing overwritten."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import solved
+
+from planner.commands import main
+from planner.errors import EXIT_INFEASIBLE
+from planner.infrastructure.loading import load_model
+
+OVERRIDES = ("policies.surviving_capacity_share=0.45", "clusters.east-gpus.max_gpus=400")
+
+
+def run(
+    capsys: pytest.CaptureFixture[str], *arguments: str, overrides: tuple[str, ...] = OVERRIDES
+) -> tuple[str, str]:
+    """Output and error of an infeasible `plan optimize tiny`."""
+    settings = [part for override in overrides for part in ("--set", override)]
+    with pytest.raises(SystemExit) as end:
+        main(["optimize", "tiny", *settings, *arguments])
+    assert end.value.code == EXIT_INFEASIBLE == 3
+    output = capsys.readouterr()
+    return output.out, output.err
+
+
+def answer(
+    capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...] = OVERRIDES
+) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(capsys, "--json", "-q", overrides=overrides)[0])
+    return found
+
+
+def test_command_says_why_and_what_helps(capsys: pytest.CaptureFixture[str]) -> None:
+    output, errors = run(capsys)
+    text = " ".join(output.split())
+    assert text.startswith("No plan meets every requirement.")
+    assert "cannot all hold; without" in text
+    assert "east-gpus holds at most 400 GPUs" in text
+    assert "raise the GPUs that east-gpus can hold from 400 GPUs to 900 GPUs" in text
+    assert "500 GPUs more: 25.00 M USD to buy" in text
+    assert "--set clusters.east-gpus.max_gpus=900" in text
+    assert "230 GPUs: share of GPUs left without west" in text
+    assert "Traceback" not in output + errors
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_lines_fit_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    output, _ = run(capsys)
+    assert max(map(len, output.splitlines())) <= columns
+
+
+def test_command_says_when_nothing_can_be_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    output, _ = run(capsys, overrides=("policies.least_regions=3",))
+    text = " ".join(output.split())
+    assert "This cannot hold, whatever is bought: - at least 3 regions hold GPUs" in text
+    assert "No limit that can be raised gives this: - 1 region" in text
+    assert "lower the least number of regions from 3 regions to 2 regions" in text
+    assert "raise" not in text.replace("can be raised", "")
+
+
+def test_json_holds_everything(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    found = answer(capsys)
+    assert found["status"] == "infeasible"
+    assert found["complete"] is True
+    assert found["irreducible"] is True
+    assert found["round"] == 1
+    assert found["margins"] == []
+    assert {"kind", "family", "subject", "scenario", "text"} <= set(found["conflict"][0])
+    names = [one["name"] for one in found["relaxations"]]
+    assert names[:3] == ["mixture", "limits", "requirements"]
+    assert [one["cheapest"] for one in found["relaxations"]].count(True) == 1
+    assert all(one["verified"] and one["minimal"] for one in found["relaxations"])
+    limits = found["relaxations"][1]
+    assert limits["set"] == ["clusters.east-gpus.max_gpus=900"]
+    assert limits["plan_usd_per_year"] > 0
+    (change,) = limits["changes"]
+    assert change.pop("usd_per_year") > 0
+    assert "from 400 GPUs to 900 GPUs" in change.pop("text")
+    assert change == {
+        "kind": "limit",
+        "family": "max_gpus",
+        "subject": "east-gpus",
+        "scenario": "",
+        "path": "clusters.east-gpus.max_gpus",
+        "before": 400,
+        "value": 900,
+        "amount": 500,
+        "unit": "GPUs",
+        "usd": pytest.approx(25e6),
+    }
+
+
+def test_earlier_keys_of_the_json_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    diagnosis = answer(capsys)["diagnosis"]
+    shortfalls = {
+        (one["family"], one["subject"], one["scenario"]) for one in diagnosis["shortfalls"]
+    }
+    assert ("surviving_capacity_share", "west", "") in shortfalls
+    assert ("served_floor", "business", "region-west") in shortfalls
+    assert [one["subject"] for one in diagnosis["limits"]] == ["east-gpus"]
+    assert diagnosis["hopeless"] == []
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        OVERRIDES,
+        ("policies.forbidden.gpus=[east-gpus]",),
+        ("regions.east.power_limit_mw=2.5", "standard.region[0].least_served=0.97"),
+        ("plants.west-chillers.redundancy=4", "plants.west-chillers.max_added=1"),
+    ],
+)
+def test_what_is_suggested_can_be_set(
+    capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...]
+) -> None:
+    """Each set, given back as `--set`, leaves a programme with a plan."""
+    found = answer(capsys, overrides)
+    assert found["relaxations"]
+    for one in found["relaxations"]:
+        model = load_model("tiny", (*overrides, *one["set"])).model
+        assert solved(model)[1].status == "optimal"
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_earlier_plan_is_left_alone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text("an earlier plan", encoding="utf-8")
+    before = plan.stat().st_mtime_ns
+    run(capsys, "-o", str(tmp_path), *form)
+    assert list(tmp_path.iterdir()) == [plan]
+    assert plan.read_bytes() == b"an earlier plan"
+    assert plan.stat().st_mtime_ns == before
+
+
+def test_no_folder_is_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run(capsys, "-o", str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_time_limit_cuts_the_diagnosis_short(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time that is left after the rounds is all that the diagnosis gets."""
+    monkeypatch.setattr("planner.optimization.clock.LEAST_SECONDS", 1e9)
+    output, _ = run(capsys, "--time-limit", "100")
+    assert output.startswith("No plan meets every requirement.")
+    assert "The time limit ended the diagnosis" in output

@@ -1,0 +1,255 @@
+"""Stricter costs more; alternatives keep to their cost, survive and differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from support import EXACT, model_of
+
+from planner.alternatives import Alternative, Optimum, alternatives, directions
+from planner.errors import InputError
+from planner.frontier import (
+    Axis,
+    Frontier,
+    FrontierPoint,
+    _compared,
+    failures_of,
+    recovery_minutes,
+    settings_of,
+    trace,
+)
+from planner.infrastructure.entities import Model
+from planner.optimization.decisions import Decision, counts_of
+from planner.optimization.programme import build
+from planner.optimization.solving import solve
+from planner.optimization.whatif import settle
+from planner.scenarios.generators import all_scenarios
+from planner.reporting.alternatives import write_table
+from planner.simulation.verdict import judge
+from planner.verification import Outcome, optimise_and_verify
+
+#: Two regions that can lose each other, chillers of two sizes, cloud after half an hour.
+SMALL = """
+regions: {a: {power_limit_mw: 9.0}, b: {power_limit_mw: 9.0}}
+gpus: {g: {power_mw: 0.005, static_share: 0.5, rps: 1.0, capital_usd: 20000.0}}
+clusters:
+  ca: {region: a, gpu: g, existing_gpus: 100, block_gpus: 10, max_gpus: 200, max_utilisation: 1.0}
+  cb: {region: b, gpu: g, existing_gpus: 0, block_gpus: 10, max_gpus: 200, max_utilisation: 1.0}
+cooling_units:
+  large: {capacity_mw: 0.2, capital_usd: 150000.0}
+  small: {capacity_mw: 0.1, capital_usd: 90000.0}
+plants:
+  pa: {region: a, cools: [ca], redundancy: 2, options: [large, small], max_added: 20}
+  pb: {region: b, cools: [cb], redundancy: 1, options: [large, small], max_added: 20}
+tiers: {t: {priority: 1, share: 1.0, value_usd_per_1000_requests: 1.0}}
+zones: {z: {demand_rps: 100.0, latency_ms: {a: 1.0, b: 1.0}}}
+offers:
+  cloud: {provider: x, gpus_per_instance: 5, available_gpus: 60, lead_time_minutes: 20,
+          usd_per_instance_hour: 10.0, retainer_usd_per_instance_year: 9000.0, rps_per_gpu: 1.0}
+finance: {emergency_budget_usd: 1.0e+6}
+standard:
+  single: [{tier: t, from_minute: 5, least_served: 1.0}]
+  double: [{tier: t, from_minute: 5, least_served: 1.0}]
+  region: [{tier: t, from_minute: 5, least_served: 0.5}, {tier: t, from_minute: 90,
+           least_served: 1.0}]
+generators: {unit: {severity: single}, units: {severity: double}}
+scenarios:
+  lose-a: {severity: region, frequency_per_year: 0.1,
+           events: [{kind: region, name: a, repair_minutes: 600}]}
+simulation: {horizon_minutes: 120}
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return model_of(tmp_path_factory.mktemp("frontier"), SMALL)
+
+
+def traced(model: Model, axis: Axis, *values: float) -> Frontier:
+    scenarios = all_scenarios(model)
+    settings = settings_of(axis, model, scenarios, 3, values)
+    return trace(axis, settings, model, scenarios, EXACT)
+
+
+@pytest.fixture(scope="module")
+def frontiers(small: Model) -> Callable[[Axis], Frontier]:
+    """The frontier of an axis, traced once."""
+    return cache(lambda axis: traced(small, axis))
+
+
+@pytest.fixture(scope="module")
+def verified(small: Model) -> Outcome:
+    return optimise_and_verify(small, all_scenarios(small), EXACT)
+
+
+class TestAxes:
+    @pytest.mark.parametrize("axis", ["standard", "failures", "classes", "recovery"])
+    def test_stricter_never_costs_less(
+        self, frontiers: Callable[[Axis], Frontier], axis: Axis
+    ) -> None:
+        points = frontiers(axis).points
+        assert len(points) >= 3
+        assert all(one.status == "survives" for one in points)
+        for weaker, stricter in pairwise(points):
+            assert weaker.cost_usd <= stricter.cost_usd + 1e-6 * stricter.cost_usd
+        assert points[0].cost_usd < points[-1].cost_usd
+        assert not any(one.cheaper_at for one in points)
+
+    @pytest.mark.parametrize("axis", ["standard", "classes", "failures"])
+    def test_the_strictest_point_is_the_plan(
+        self,
+        small: Model,
+        verified: Outcome,
+        frontiers: Callable[[Axis], Frontier],
+        axis: Axis,
+    ) -> None:
+        last, whole = frontiers(axis).points[-1], verified.best
+        assert whole is not None
+        assert last.cost_usd == pytest.approx(whole.solution.objective)
+        assert last.survived == last.scenarios == len(all_scenarios(small))
+
+    def test_every_plan_survives_what_its_point_asks(
+        self, small: Model, frontiers: Callable[[Axis], Frontier]
+    ) -> None:
+        scenarios = all_scenarios(small)
+        settings = settings_of("standard", small, scenarios, 3)
+        points = frontiers("standard").points
+        for setting, point in zip(settings, points, strict=True):
+            assert point.fleet is not None
+            verdicts = judge(setting.model, point.fleet, setting.scenarios, stories=False)
+            assert all(one.survives for one in verdicts)
+            full = judge(small, point.fleet, scenarios, stories=False)
+            assert point.survived == sum(one.survives for one in full)
+        assert points[0].survived < points[-1].survived
+
+    def test_shares_scale_every_floor(self, small: Model) -> None:
+        (half,) = settings_of("standard", small, (), 1, (0.5,))
+        rules = half.model.standard["region"]
+        assert [rule.least_served for rule in rules] == [0.25, 0.5]
+
+    def test_recovery_moves_full_service(self, small: Model) -> None:
+        assert recovery_minutes(small) == 90
+        found = settings_of("recovery", small, (), 4)
+        assert [one.value for one in found] == [180, 90, 45, 22.5]
+        assert [rule.from_minute for rule in found[0].model.standard["region"]] == [5, 180]
+        assert [rule.from_minute for rule in found[0].model.standard["single"]] == [5]
+        (at_once,) = settings_of("recovery", small, (), 1, (2.0,))
+        assert [rule.from_minute for rule in at_once.model.standard["single"]] == [2]
+        assert [rule.least_served for rule in at_once.model.standard["region"]] == [0.5, 1.0]
+
+    def test_failures_count_units_and_limit_the_reserve(self, small: Model) -> None:
+        found = settings_of("failures", small, all_scenarios(small), 0)
+        assert [one.label for one in found] == ["0", "1", "2"]
+        assert [max(map(failures_of, one.scenarios), default=0) for one in found] == [0, 1, 2]
+        reserve = [{p: e.redundancy for p, e in one.model.plants.items()} for one in found]
+        assert reserve == [{"pa": 0, "pb": 0}, {"pa": 1, "pb": 1}, {"pa": 2, "pb": 1}]
+
+    def test_what_is_not_on_the_axis_is_refused(self, small: Model) -> None:
+        with pytest.raises(InputError, match="no 7 on this axis, only 0, 1, 2"):
+            settings_of("failures", small, all_scenarios(small), 0, (7,))
+        with pytest.raises(InputError, match="above 0 and up to 1, not 1.5"):
+            settings_of("standard", small, (), 0, (1.5,))
+        with pytest.raises(InputError, match="full service in no class"):
+            settings_of("recovery", small.replace(standard={}), (), 3)
+
+    def test_an_infeasible_point_says_why(self, small: Model) -> None:
+        offers = {"cloud": small.offers["cloud"].replace(available_gpus=0)}
+        cluster = small.clusters["cb"].replace(max_gpus=60)
+        tight = small.replace(offers=offers, clusters={**small.clusters, "cb": cluster})
+        weak, strict = traced(tight, "standard", 0.5, 1.0).points
+        assert (weak.status, strict.status) == ("survives", "infeasible")
+        assert strict.reason
+        assert not strict.planned and strict.fleet is None
+
+
+def point(label: str, cost: float, bound: float) -> FrontierPoint:
+    return FrontierPoint(label, 0.0, "survives", cost, bound, 0.0, None, 1, 1, 1)
+
+
+def test_a_cheaper_stricter_plan_is_marked() -> None:
+    points = (point("a", 10.0, 8.0), point("b", 12.0, 11.5), point("c", 9.0, 9.0))
+    first, second, third = _compared(points)
+    assert (first.cheaper_at, first.within_gap) == ("c", True)
+    assert (second.cheaper_at, second.within_gap) == ("c", False)
+    assert third.cheaper_at == ""
+
+
+# ------------------------------------------------------------------------------------ alternatives
+
+
+@pytest.fixture(scope="module")
+def optimum(verified: Outcome) -> Optimum:
+    best = verified.best
+    assert best is not None
+    return Optimum.of(best.programme, best.solution)
+
+
+@pytest.fixture(scope="module")
+def found(optimum: Optimum) -> tuple[Alternative, ...]:
+    return alternatives(optimum, (0.05, 0.3), 3, EXACT)
+
+
+class TestAlternatives:
+    def test_they_keep_to_their_cost_and_are_no_cheaper(
+        self, optimum: Optimum, found: tuple[Alternative, ...]
+    ) -> None:
+        assert {one.slack for one in found} == {0.05, 0.3}
+        for one in found:
+            assert one.cost_usd <= optimum.cost_usd * (1 + one.slack) * (1 + 1e-6)
+            assert one.cost_usd >= optimum.cost_usd * (1 - 1e-9)
+
+    def test_they_differ_from_the_optimum_and_each_other(
+        self, optimum: Optimum, found: tuple[Alternative, ...]
+    ) -> None:
+        for slack in (0.05, 0.3):
+            some = [one.changes for one in found if one.slack == slack]
+            assert all(some)
+            for index, one in enumerate(some):
+                assert all(optimum.distance(one, other) > 1e-3 for other in some[:index])
+        wide = max(one.difference for one in found if one.slack == 0.3)
+        assert wide > max(one.difference for one in found if one.slack == 0.05)
+
+    def test_they_survive(self, small: Model, found: tuple[Alternative, ...]) -> None:
+        for one in found:
+            verdicts = judge(small, one.fleet, all_scenarios(small), stories=False)
+            assert all(verdict.survives for verdict in verdicts)
+            assert one.failed == ()
+
+    def test_their_cost_is_that_of_their_fleet(
+        self, optimum: Optimum, found: tuple[Alternative, ...]
+    ) -> None:
+        """No cheaper use of the same purchases: nothing is wasted on the way."""
+        for one in found:
+            programme = build(optimum.case)
+            solution = settle(programme, counts_of(programme, one.fleet), EXACT)
+            assert solution.objective == pytest.approx(one.cost_usd, rel=1e-6)
+
+    def test_less_of_something(self, optimum: Optimum, found: tuple[Alternative, ...]) -> None:
+        ways = {one.name: one for one in directions(optimum)}
+        for one in found:
+            weights = ways[one.name].weights
+            if weights:
+                assert sum(weights.get(key, 0.0) * more for key, more in one.changes.items()) < 0
+
+    def test_distance_is_a_share_of_what_is_spent(self, optimum: Optimum) -> None:
+        nothing = {key: -count for key, count in optimum.bought.items() if count}
+        assert optimum.distance(nothing, {}) == pytest.approx(1.0)
+        assert optimum.distance(nothing, nothing) == 0.0
+        one = Decision("gpus", "cb")
+        share = optimum.prices[one] / sum(
+            count * optimum.prices[key] for key, count in optimum.bought.items()
+        )
+        assert optimum.distance({one: 1}, {}) == pytest.approx(share)
+
+
+def test_nothing_else_is_within_nothing(optimum: Optimum) -> None:
+    assert alternatives(optimum, (1e-9,), 3, EXACT) == ()
+
+
+def test_a_table_of_nothing(tmp_path: Path) -> None:
+    write_table((), tmp_path / "none.csv")
+    assert (tmp_path / "none.csv").read_text() == "name\n"
