@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
@@ -184,9 +184,10 @@ def explain(
     removals, unasked, silent = one_by_one(study, suspects)
     every, idle = together(study, removals, silent)
     first = _first_round(study, plan, scenarios)
-    notes = _marginal_values(study, notes)
+    notes = [replace(one, last=_asked(study, one, last_worth)) for one in notes]
     power = power_gains(study)
     requirements = requirement_removals(study)
+    notes = [replace(one, next=_asked(study, one, next_worth)) for one in notes]
     unbought = _unbought(study, reduced)
     in_programme = study.case.stages_by_scenario
     return Explanation(
@@ -358,20 +359,11 @@ def _smaller(study: Study, note: DecisionNote, removals: Iterable[Removal]) -> D
 # ---------------------------------------------------------------------------------- marginal values
 
 
-def _marginal_values(study: Study, notes: list[DecisionNote]) -> list[DecisionNote]:
-    """Notes with the worth of the last one and of one more, by solving with one less and more."""
-
-    def asked(note: DecisionNote) -> bool:
-        return note.decision.kind != "retired"
-
-    last = [
-        replace(note, last=last_worth(study, note.decision)) if asked(note) else note
-        for note in notes
-    ]
-    return [
-        replace(note, next=next_worth(study, note.decision)) if asked(note) else note
-        for note in last
-    ]
+def _asked(
+    study: Study, note: DecisionNote, question: Callable[[Study, Decision], Worth | None]
+) -> Worth | None:
+    """Worth of what is bought; what is retired has none."""
+    return None if note.decision.kind == "retired" else question(study, note.decision)
 
 
 def _unbought(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionNote]:

@@ -90,7 +90,8 @@ class Worth:
     value
         None where there is no plan to compare with.
     reason
-        Why there is none: ``indispensable``, ``impossible`` or ``settled`` by a policy.
+        Why there is none: ``indispensable``, ``impossible``, ``settled`` by a policy, or
+        ``all`` where there is but one.
     """
 
     value: Difference | None
@@ -289,9 +290,11 @@ def next_worth(study: Study, key: Decision) -> Worth | None:
     chosen, more = variables(study.programme)[key], float(study.bought[key] + 1)
     programme = study.programme
     if chosen.upBound is not None and more > chosen.upBound:
-        roomier = None if chosen.upBound == chosen.lowBound else with_room(study.case, key)
-        if roomier is None:
+        if chosen.upBound == chosen.lowBound:
             return Worth(None, "settled")
+        roomier = with_room(study.case, key)
+        if roomier is None:
+            return Worth(None, "all")
         programme = build(roomier)
     high = variables(programme)[key].upBound
     with bounded(programme, {key: (more, high)}):

@@ -335,7 +335,7 @@ def test_what_the_margins_bought(tmp_path: Path) -> None:
 
 
 def test_a_plan_that_does_not_meet_its_model_is_refused(
-    tiny: LoadedModel, tiny_planned: Plan
+    tiny_planned: Plan,
 ) -> None:
     harder = load_model("tiny", ("zones.west-users.demand_rps=1500",))
     with pytest.raises(UnmetPlanError, match="does not meet") as caught:
@@ -343,7 +343,7 @@ def test_a_plan_that_does_not_meet_its_model_is_refused(
     assert caught.value.exit_code == 3
 
 
-def test_a_changed_model_is_said(tiny: LoadedModel, tiny_planned: Plan) -> None:
+def test_a_changed_model_is_said(tiny_planned: Plan) -> None:
     dearer = load_model("tiny", ("offers.cloud.retainer_usd_per_instance_year=30000",))
     questions = Questions(EXACT, 1000)
     found = explain(tiny_planned, dearer, all_scenarios(dearer.model), questions)

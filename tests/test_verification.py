@@ -19,8 +19,9 @@ import planner.verification
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.optimization.programme import Programme
-from planner.optimization.solving import Solution, SolverSettings
+from planner.optimization.case import Case
+from planner.optimization.programme import Programme, build
+from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import NO_MARGIN, Margin
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Breach, BreachKind, Verdict
@@ -49,6 +50,31 @@ standard:
   region:
     - {tier: all, from_minute: 5, least_served: 0.6}
     - {tier: all, from_minute: 35, least_served: 0.9}
+scenarios:
+  loss: {severity: region, frequency_per_year: 0.01,
+         events: [{kind: region, name: near, repair_minutes: 300}]}
+simulation: {horizon_minutes: 400}
+"""
+
+#: Sign-in just takes what is asked when a region is lost; replicas can be bought.
+SIGN_IN = """
+regions: {near: {power_limit_mw: 100}, far: {power_limit_mw: 100}}
+gpus: {gpu: {power_mw: 0.0, static_share: 0.5, rps: 1.0, capital_usd: 30000.0}}
+clusters:
+  first: {region: near, gpu: gpu, existing_gpus: 600, max_gpus: 600, max_utilisation: 1.0}
+  second: {region: far, gpu: gpu, existing_gpus: 600, block_gpus: 50, max_gpus: 3000,
+           max_utilisation: 1.0}
+services:
+  login: {plane: service, replicas: {near: 1, far: 1}, needs_replicas: 1, capacity_rps: 1100.0}
+tiers:
+  everyone: {priority: 1, share: 1.0, value_usd_per_1000_requests: 100.0, entry: login,
+             retry: {attempts: 8, backoff_minutes: 2.0, gives_up: 0.05}}
+zones: {users: {demand_rps: 1000.0, latency_ms: {near: 1.0, far: 50.0}}}
+measures:
+  more: {usd_per_year: 5000.0, replicas: {login: {far: 2}}}
+operations: {detection_minutes: 5, response_minutes: 10, failover_minutes: 12,
+             queue_limit_requests: 0}
+standard: {region: [{tier: all, from_minute: 14, least_served: 0.99}]}
 scenarios:
   loss: {severity: region, frequency_per_year: 0.01,
          events: [{kind: region, name: near, repair_minutes: 300}]}
@@ -269,6 +295,19 @@ class TestTighten:
     )
     def test_nothing_answers_some_breaches(self, unanswered: Breach) -> None:
         assert tighten({}, (verdict(unanswered),)) == {}
+
+    def test_services_that_turn_requests_away_have_to_let_more_through(self) -> None:
+        short = (verdict(breach("served", cause="services", shortfall=0.1)),)
+        assert tighten({}, short, services_grow=True)["loss"] == Margin(services=0.1 + 0.25)
+        assert tighten({}, short)["loss"] == Margin(demand=0.1 + 0.005)
+
+    @pytest.mark.parametrize(("more", "bought"), [(0.0, set()), (0.5, {"more"})])
+    def test_replicas_answer_that(self, more: float, bought: set[str], tmp_path: Path) -> None:
+        model = model_of(tmp_path, SIGN_IN)
+        case = Case(model, all_scenarios(model), {"loss": Margin(services=more)})
+        solution = solve(build(case), EXACT)
+        assert solution.fleet.measures == bought
+        assert solution.fleet.gpus == {"first": 600, "second": 1000}
 
     def test_scenarios_that_survive_keep_their_margins(self) -> None:
         before = {"loss": Margin(heat=0.02), "other": Margin(demand=0.1)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from importlib import import_module
 
 import click
@@ -30,8 +31,12 @@ Examples:
   plan optimize                             plan for the shipped 2023 platform
   plan optimize my-model.yaml -o out        write out/plan.json and tables
   plan optimize --set finance.emergency_budget_usd=20e6
+  plan optimize --from out/plan.json --fix cooling
   plan simulate chatgpt-2023 --scenario incident-2023
   plan simulate chatgpt-2023 --plan out/plan.json
+  plan explain out                          why the plan buys what it buys
+  plan frontier --by recovery -o costs.png  what survivability costs
+  plan alternatives --within 1,5            good plans that differ
   plan replay chatgpt-2023 -o chart.png     an incident against its record
   plan check my-model.yaml                  all problems at once, with lines
   plan new --regions 5 --seed 1 -o five.yaml
@@ -40,7 +45,8 @@ A model is a YAML file or the name of a shipped one (chatgpt-2023,
 chatgpt-2023-v2, azure-australia-east-2023, hyperscaler-12, tiny).
 
 Exit codes: 0 done and survivable, 1 internal or solver error, 2 invalid
-input, 3 infeasible, 4 does not survive, 5 time limit reached with a plan.
+input, 3 infeasible, 4 does not survive, 5 ended early by the time limit or
+Ctrl-C with the best plan so far, 130 ended by Ctrl-C with nothing.
 """
 
 
@@ -116,9 +122,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _leave(code: int) -> None:
     """Exit at once, also while a solver still works in its thread."""
-    from planner.commands.interruption import solver_runs
-
-    if solver_runs():
+    # Python waits for nobody at its end, but a solver in a thread may then stumble over it.
+    if threading.active_count() > 1 and "planner.commands.interruption" in sys.modules:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from planner.optimization.solvers import THREAD
-
 NOTE = "Interrupted: ending with the best plan so far, once simulated; again quits at once.\n"
 
 
@@ -43,8 +41,3 @@ def interruptible(quiet: bool) -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def solver_runs() -> bool:
-    """Whether a solver still works in its thread, which would keep Python from ending."""
-    return any(thread.name == THREAD for thread in threading.enumerate())

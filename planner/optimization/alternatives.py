@@ -71,7 +71,7 @@ def find_alternatives(
         if trials.plan(draft) is not None:
             one = finish("alternative", draft, trials)
         elif stuck:
-            elastic = Elastic(trials.changed_case(draft.model()))
+            elastic = Elastic(trials.changed_case(draft))
             one = find_set("alternative", ("limit",), elastic, trials, draft)
         if one is not None:
             found += 1

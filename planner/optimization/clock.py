@@ -31,8 +31,8 @@ class Clock:
 
     @property
     def over(self) -> bool:
-        """Whether time has run out."""
-        return self._end - time.monotonic() < LEAST_SECONDS
+        """Whether time has run out, or somebody has asked to stop."""
+        return self._settings.stopped or self._end - time.monotonic() < LEAST_SECONDS
 
     def settings(self, gap: float | None = None) -> SolverSettings:
         """Settings for the next solve.
@@ -43,7 +43,7 @@ class Clock:
             If there is no time left for one.
         """
         left = self._end - time.monotonic()
-        if left < LEAST_SECONDS:
+        if self._settings.stopped or left < LEAST_SECONDS:
             raise OutOfTime
         chosen = self._settings.gap if gap is None else gap
         limit = None if math.isinf(left) else left

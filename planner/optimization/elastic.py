@@ -32,12 +32,14 @@ from pulp import (
 from pulp.constants import LpSolveStatus
 
 from planner.infrastructure.entities import FixedPurchases, ForbiddenPurchases, Model
+from planner.infrastructure.failures import Scenario
 from planner.laws.money import annuity
 from planner.optimization.case import Case
 from planner.optimization.clock import OutOfTime
 from planner.optimization.programme import Programme, Row, build, label
 from planner.optimization.solving import SolverSettings, run_solver
 from planner.optimization.stages import Stage
+from planner.scenarios.generators import all_scenarios
 
 Kind = Literal["limit", "requirement"]
 #: Family, subject and scenario of something that can be in conflict.
@@ -206,6 +208,24 @@ class Elastic:
         """Stages by scenario and first minute."""
         return {(one.scenario, one.start_minute): one for one in self.case.stages}
 
+    @cached_property
+    def scenarios(self) -> dict[str, Scenario]:
+        """Scenarios by name."""
+        return {one.name: one for one in self.case.scenarios}
+
+    @cached_property
+    def scenario_paths(self) -> dict[str, str]:
+        """What takes a scenario out of the model: its entry, or the family that gives it."""
+        generators = self.model.generators
+        found: dict[str, str] = {}
+        every = {one.name for one in all_scenarios(self.model)}
+        for family in type(generators).model_fields:
+            if hasattr(getattr(generators, family), "severity"):
+                without = self.model.replace(generators=generators.replace(**{family: None}))
+                left = {one.name for one in all_scenarios(without)}
+                found |= dict.fromkeys(every - left, f"generators.{family}")
+        return found | {name: f"scenarios.{name}" for name in self.model.scenarios}
+
     def lever(
         self,
         path: str,
@@ -324,7 +344,8 @@ class Elastic:
         started, limit = time.monotonic(), settings.time_limit_seconds
         stats, _ = run_solver(self.programme.problem, settings)
         optimum = _optimum(self.programme.problem, stats)
-        if optimum is None and limit is not None and time.monotonic() - started >= limit:
+        late = limit is not None and time.monotonic() - started >= limit
+        if optimum is None and (late or settings.stopped):
             raise OutOfTime  # CBC calls a programme infeasible when its time ends early
         return optimum
 

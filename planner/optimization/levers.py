@@ -21,7 +21,6 @@ from planner.optimization.measures import feeds_to_buy
 from planner.optimization.programme import Row
 from planner.optimization.stages import ALL, Stage
 from planner.scenarios.condition import site_of
-from planner.scenarios.generators import all_scenarios
 from planner.scenarios.power import node_losses, sagging_clusters
 from planner.scenarios.services import service_rps
 
@@ -121,7 +120,7 @@ def _sources(elastic: Elastic, row: Row) -> list[str]:
     site = site_of(model, case.graph)
     failed: frozenset[str] = frozenset()
     if row.scenario:
-        events = next(one.events for one in case.scenarios if one.name == row.scenario)
+        events = elastic.scenarios[row.scenario].events
         failed = node_losses(model, events, row.from_minute)
         failed |= sagging_clusters(site, events, row.from_minute)
     down = site.depends.down_with(failed)
@@ -146,7 +145,7 @@ def _served_floor(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[
     """The rules of the standard in force, each a row of its own."""
     model = elastic.model
     stage = elastic.stages.get((row.scenario, row.from_minute))
-    severity = next(one.severity for one in elastic.case.scenarios if one.name == row.scenario)
+    severity = elastic.scenarios[row.scenario].severity
     names = {row.subject} if row.subject == ALL else {row.subject, "each"}
     rules = [
         (rule.least_served, index)
@@ -336,25 +335,13 @@ def _ride_through(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[
         scale = max(entry.buffer_mwh, size(row) / 3600)
         lever = elastic.lever(path, "limit", "buffer_mwh", plant, "MWh", scale, _number(path, 1.0))
         elastic.use(lever, row, constraint, 3600 * part)
+    path = elastic.scenario_paths.get(row.scenario, "")
     lever = elastic.lever(
-        _scenario_path(model, row.scenario), "requirement", "scenario", row.scenario, "scenario",
-        size(row), lambda *_: None, weight=LAST_RESORT, choices=(None,),
+        path, "requirement", "scenario", row.scenario, "", size(row), lambda *_: None,
+        weight=LAST_RESORT, choices=(None,),
     )  # fmt: skip
     elastic.use(lever, row, constraint, 1.0)
     return [constraint]
-
-
-def _scenario_path(model: Model, name: str) -> str:
-    """What takes a scenario out of the model: its entry, or the family that gives it."""
-    if name in model.scenarios:
-        return f"scenarios.{name}"
-    families = model.generators
-    for family in type(families).model_fields:
-        if hasattr(getattr(families, family), "severity"):
-            without = model.replace(generators=families.replace(**{family: None}))
-            if name not in {one.name for one in all_scenarios(without)}:
-                return f"generators.{family}"
-    return ""
 
 
 # ----------------------------------------------------------------------------------------- policies
@@ -382,7 +369,7 @@ def _spare_block(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[L
 def _emergency_budget(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
     """The budget of the scenario, of its class, or that for all."""
     model = elastic.model
-    scenario = next(one for one in elastic.case.scenarios if one.name == row.scenario)
+    scenario = elastic.scenarios[row.scenario]
     path, frequency = "finance.emergency_budget_usd", scenario.frequency_per_year
     if scenario.emergency_budget_usd is not None:
         path = f"scenarios.{row.scenario}.emergency_budget_usd"

@@ -119,7 +119,7 @@ def open_regions(programme: Programme) -> None:
 def regions_in_use(programme: Programme) -> None:
     """Whether a region that is no candidate and may be empty holds GPUs, where a policy asks.
 
-    ``G[c] ≤ most[c]·u[r]``, ``u[r] ≤ Σ_c G[c]``
+    ``g[c] ≤ most[c]·u[r]``, ``u[r] ≤ Σ_c g[c]``, g being the blocks that are there in the end
     """
     case, policies = programme.case, programme.case.model.policies
     if not (policies.least_regions or policies.spare_block_per_region):
@@ -133,11 +133,20 @@ def regions_in_use(programme: Programme) -> None:
         programme.holding[region] = used
         for cluster in clusters:
             entry = case.model.clusters[cluster]
-            most = entry.block_gpus * (programme.blocks[cluster].upBound or 0.0)
-            row = programme.gpus(cluster) <= (entry.existing_gpus + most) * used
+            existing = entry.existing_gpus // entry.block_gpus
+            most = existing + (programme.blocks[cluster].upBound or 0.0)
+            row = _blocks_held(programme, cluster) <= most * used
             programme.define(row, "holds_gpus", region, cluster)
-        held = lpSum(programme.gpus(cluster) for cluster in clusters)
+        held = lpSum(_blocks_held(programme, cluster) for cluster in clusters)
         programme.define(used <= held, "holds_gpus", region)
+
+
+def _blocks_held(programme: Programme, cluster: str) -> LpAffineExpression:
+    entry = programme.case.model.clusters[cluster]
+    held = 1 * programme.blocks[cluster] + entry.existing_gpus // entry.block_gpus
+    if cluster in programme.retired_blocks:
+        held = held - 1 * programme.retired_blocks[cluster]
+    return held
 
 
 def _least_gpus(programme: Programme, cluster: str) -> float:

@@ -185,6 +185,14 @@ class Draft:
             for key in step.rows
         }
 
+    def dropped(self) -> frozenset[str]:
+        """Scenarios that are left out without a value of the model."""
+        return frozenset(
+            step.lever.subject
+            for step in self.steps
+            if step.lever.family == "scenario" and not step.lever.path
+        )
+
     def without(self, key: tuple[str, str, str]) -> Draft:
         """The same without the steps of a key."""
         return Draft(self.base, [step for step in self.steps if step.key != key])
@@ -309,12 +317,13 @@ class Trials:
     case: Case
     clock: Clock
 
-    def changed_case(self, model: Model) -> Case:
-        """The case with another model: its scenarios are those of that model."""
+    def changed_case(self, draft: Draft) -> Case:
+        """The case with the model of a draft: its scenarios are those of that model."""
+        model, dropped = draft.model(), draft.dropped()
         before = {one.name for one in all_scenarios(self.case.model)}
         now = {one.name: one for one in all_scenarios(model)}
         scenarios = [self._scenario(one, before, now) for one in self.case.scenarios]
-        kept = tuple(one for one in scenarios if one is not None)
+        kept = tuple(one for one in scenarios if one is not None and one.name not in dropped)
         return replace(self.case, model=model, scenarios=kept)
 
     @staticmethod
@@ -324,7 +333,7 @@ class Trials:
     def plan(self, draft: Draft, gap: float = ANY_GAP) -> tuple[Programme, Solution] | None:
         """A plan of a changed model; None if there is none."""
         try:
-            programme = build(self.changed_case(draft.model()))
+            programme = build(self.changed_case(draft))
         except ValidationError:
             return None
         _loosen(programme, draft.loosened())
@@ -381,24 +390,25 @@ def find_set(
             draft.take(lever, amount, scenarios[lever])
         if trials.plan(draft) is not None:
             return finish(name, draft, trials)
-        elastic = Elastic(trials.changed_case(draft.model()))
+        elastic = Elastic(trials.changed_case(draft))
     return None
 
 
 def finish(name: str, draft: Draft, trials: Trials) -> RelaxationSet:
     """Search the mildest values of a draft with a plan, leave out what is spare, and price it."""
-    minimal = False
+    minimal, verified = False, True
     found = None
     try:
         _search(draft, trials)
         draft = _needed(draft, trials)
         minimal = True
         found = trials.plan(draft, PLAN_GAP)
+        verified = found is not None
     except OutOfTime:
         pass
     relaxations = draft.relaxations()
     if found is None:
-        return RelaxationSet(name, relaxations, True, minimal)
+        return RelaxationSet(name, relaxations, verified, minimal)
     programme, solution = found
     relaxations = tuple(_priced(one, trials.case, programme) for one in relaxations)
     capital = capital_usd(programme)

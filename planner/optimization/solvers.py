@@ -20,8 +20,6 @@ from typing import Any
 import pulp
 from pulp.constants import LpSolveStatus
 
-#: Name of the thread that HiGHS works in.
-THREAD = "solver"
 #: Seconds between two looks at whether to stop.
 LOOK_SECONDS = 0.1
 #: Seconds after which CBC is told again: it does not listen while it reads and presolves.
@@ -62,7 +60,7 @@ class Highs(pulp.HiGHS):
             return
         for moment in (highs.cbMipInterrupt, highs.cbSimplexInterrupt, highs.cbIpmInterrupt):
             moment.subscribe(self._look)
-        work = threading.Thread(target=self._run, args=(highs,), name=THREAD, daemon=True)
+        work = threading.Thread(target=self._run, args=(highs,), name="solver", daemon=True)
         work.start()
         try:
             while work.is_alive():

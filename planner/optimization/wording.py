@@ -220,14 +220,21 @@ def change(one: Relaxation) -> str:
     text = f"{verb} {what.format(subject=one.subject)}"
     if one.family == "least_served":
         text = f"lower what the standard asks for {_tier(one)}"
-    if not one.path:
+    if not one.path and one.family not in NOT_NUMBERS:
         text += f" by {amount_text(one.amount, one.unit)}"
-    elif one.family not in NOT_NUMBERS:
-        now, then = amount_text(one.before or 0, one.unit), amount_text(one.value, one.unit)
-        text += f" from {now} to {then}"
+    elif one.path and one.family not in NOT_NUMBERS:
+        by, now = _bare(one.amount, one.unit), _bare(one.before or 0, one.unit)
+        text += f" by {by}, from {now} to {amount_text(one.value, one.unit)}"
     if one.scenario and one.family != "scenario":
         text += f", for scenario {one.scenario}"
     return text
+
+
+def _bare(amount: float, unit: str) -> str:
+    """A number without its unit, for which one follows."""
+    words = {"USD": "M USD", "share": "%"}.get(unit, unit)
+    text = amount_text(amount, unit)
+    return text.removesuffix(words).removesuffix(words.removesuffix("s")).strip()
 
 
 def _tier(one: Relaxation) -> str:
@@ -237,7 +244,7 @@ def _tier(one: Relaxation) -> str:
 def price(one: Relaxation) -> str:
     """What a relaxation costs, empty where the model has no price."""
     if one.family == "emergency_budget":
-        return f"{amount_text(one.amount, 'USD')} more may be spent in one incident"
+        return f"up to {amount_text(one.amount, 'USD')} more spent in one incident"
     if one.family == "capital_budget":
         return f"{amount_text(one.amount, 'USD')} more capital"
     if one.kind == "requirement":
@@ -249,8 +256,7 @@ def price(one: Relaxation) -> str:
         parts.append(f"{money(one.usd)} to buy")
     if one.usd_per_year:
         parts.append(f"{money(one.usd_per_year)} a year")
-    extra = f"{amount_text(one.amount, one.unit)} more: " if parts else ""
-    return extra + ", ".join(parts)
+    return ", ".join(parts)
 
 
 def money(usd: float) -> str:

@@ -25,7 +25,7 @@ from planner.study import Difference, Removal, Worth
 
 #: Least yearly cost of a scenario that gets a line.
 SHOWN_USD = 500.0
-REASONS = {"indispensable": "no plan", "impossible": "no room", "settled": "settled"}
+REASONS = {"indispensable": "no plan", "impossible": "no room", "settled": "settled", "all": ""}
 REQUIREMENTS = {
     "emergency_cover": "emergency cooling share",
     "surviving_capacity_share": "surviving capacity share",
@@ -177,7 +177,8 @@ def _show_scenarios(console: Console, explanation: Explanation) -> None:
     if explanation.idle_together is not None:
         rows.append(("those that force nothing, together", explanation.idle_together))
     for name, one in rows:
-        if one.forces.certain or one.saves.usd >= SHOWN_USD or len(one.names) > 1:
+        alone = len(one.names) == 1 and one.saves.usd >= SHOWN_USD
+        if one.forces.certain or alone:
             table.add_row(escape(name), *_removal_cells(one))
     if explanation.all_together is not None:
         table.add_section()

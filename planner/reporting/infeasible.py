@@ -26,11 +26,16 @@ from planner.verification import Outcome
 MOST_SHORTFALLS = 8
 #: A number and its unit, which stay on one line.
 UNIT = re.compile(r"(\d) (%|MW\b|M USD\b|USD\b|GPUs?\b|min\b)")
+#: What the cheapest change is made of, where that is one kind.
+KINDS = {
+    frozenset({"limit"}): ", raising limits only",
+    frozenset({"requirement"}): ", lowering requirements only",
+}
 TITLES = {
     "mixture": "the cheapest change",
     "limits": "raising limits only",
     "requirements": "lowering requirements only",
-    "alternative": "instead",
+    "alternative": "another way",
 }
 
 
@@ -112,7 +117,9 @@ def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
         for line in margins[1:]:
             _say(console, f"- {line}", indent=2)
     _show_sets(console, diagnosis)
-    _show_shortfalls(console, diagnosis.shortfalls)
+    told = {one.text for one in diagnosis.hopeless}
+    if not {one.text for one in diagnosis.shortfalls} <= told:
+        _show_shortfalls(console, diagnosis.shortfalls)
     if not diagnosis.complete:
         console.print()
         console.print("The time limit ended the diagnosis; there may be more to say.")
@@ -126,7 +133,7 @@ def _show_sets(console: Console, diagnosis: Diagnosis) -> None:
             _say(console, f"- {missed.text}", indent=2)
     if diagnosis.sets:
         console.print()
-        console.print("[bold]What would make it feasible[/] (each checked by solving again)")
+        console.print("[bold]What would make it feasible[/] (each solved again, plan costs to 1 %)")
     for number, one in enumerate(diagnosis.sets, start=1):
         _show_set(console, number, one)
 
@@ -135,9 +142,7 @@ def _show_set(console: Console, number: int, one: RelaxationSet) -> None:
     title = TITLES[one.name]
     if one.name == "mixture":
         kinds = {relaxation.kind for relaxation in one.relaxations}
-        title += {frozenset({"limit"}): ": limits only", frozenset({"requirement"}): ""}.get(
-            frozenset(kinds), ""
-        )
+        title += KINDS.get(frozenset(kinds), "")
     cost = ""
     if one.plan_usd_per_year is not None and one.plan_capital_usd is not None:
         yearly, capital = money(one.plan_usd_per_year), money(one.plan_capital_usd)

@@ -3,7 +3,8 @@
 Needs ``pip install linopy pyomo`` beside the planner and what its tests need, in an environment of
 its own if you like; the planner itself uses neither. Run ``python tests/benchmarks/build.py
 [MODEL …]``, the name ``large`` being the generated platform of twelve regions with a dozen random
-scenarios. The machine may be shared and noisy: read the ratios, not the seconds.
+scenarios. Times are those of the processor, which other work on the machine disturbs least; even so
+read the ratios, not the seconds.
 
 A programme is built once by the planner and taken apart into families of columns and rows with
 their coefficients as plain lists, the neutral description. From it the three build what they build
@@ -121,9 +122,12 @@ class Description:
 
 
 def described(programme: Programme) -> Description:
-    """Neutral description of a built programme; rows without a column are left out."""
+    """Neutral description of a built programme; empty rows and columns are left out.
+
+    PuLP gives solvers neither, the others do.
+    """
     families: dict[str, list[pulp.LpVariable]] = {}
-    for variable in programme.problem.variables():
+    for variable in programme.problem.exported_variables():
         families.setdefault(variable.name.split(".")[0], []).append(variable)
     columns: dict[str, Columns] = {}
     place: dict[str, int] = {}
@@ -335,12 +339,12 @@ class Timing:
 
 
 def seconds(step: Callable[[], object]) -> tuple[float, object]:
-    """Time of a step, the collector of garbage at rest, and its result."""
+    """Processor time of a step, the collector of garbage at rest, and its result."""
     gc.collect()
     gc.disable()
-    started = time.perf_counter()
+    started = time.process_time()
     result = step()
-    taken = time.perf_counter() - started
+    taken = time.process_time() - started
     gc.enable()
     return taken, result
 

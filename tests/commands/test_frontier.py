@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture
 def small(tmp_path):
     """A model that is simulated quickly."""
-    text = "inherits: tiny\nsimulation: {horizon_minutes: 150}\n"
+    text = "extends: tiny\nsimulation: {horizon_minutes: 150}\n"
     path = tmp_path / "small.yaml"
     path.write_text(text)
     return path

@@ -41,8 +41,8 @@ def test_command_says_why_and_what_helps(capsys: pytest.CaptureFixture[str]) -> 
     assert text.startswith("No plan meets every requirement.")
     assert "cannot all hold; without" in text
     assert "east-gpus holds at most 400 GPUs" in text
-    assert "raise the GPUs that east-gpus can hold from 400 GPUs to 900 GPUs" in text
-    assert "500 GPUs more: 25.00 M USD to buy" in text
+    assert "raise the GPUs that east-gpus can hold by 500, from 400 to 900 GPUs" in text
+    assert "25.00 M USD to buy" in text
     assert "--set clusters.east-gpus.max_gpus=900" in text
     assert "230 GPUs: share of GPUs left without west" in text
     assert "Traceback" not in output + errors
@@ -62,8 +62,8 @@ def test_command_says_when_nothing_can_be_raised(capsys: pytest.CaptureFixture[s
     text = " ".join(output.split())
     assert "This cannot hold, whatever is bought: - at least 3 regions hold GPUs" in text
     assert "No limit that can be raised gives this: - 1 region" in text
-    assert "lower the least number of regions from 3 regions to 2 regions" in text
-    assert "raise" not in text.replace("can be raised", "")
+    assert "lower the least number of regions by 1, from 3 to 2 regions" in text
+    assert "raise the" not in text
 
 
 def test_json_holds_everything(
@@ -86,7 +86,7 @@ def test_json_holds_everything(
     assert limits["plan_usd_per_year"] > 0
     (change,) = limits["changes"]
     assert change.pop("usd_per_year") > 0
-    assert "from 400 GPUs to 900 GPUs" in change.pop("text")
+    assert "by 500, from 400 to 900 GPUs" in change.pop("text")
     assert change == {
         "kind": "limit",
         "family": "max_gpus",

@@ -22,7 +22,7 @@ from planner.laws.risk import (
     yearly_probability,
 )
 
-CELLS = 1000
+CELLS = 10_000
 
 
 def normal_cells(mean: float, deviation: float) -> list[float]:
@@ -45,7 +45,7 @@ def test_minimum_variance_portfolio_of_rockafellar_and_uryasev(
     chances = [1 / CELLS] * CELLS
 
     assert conditional_value_at_risk(losses, chances, alpha) == pytest.approx(tail, abs=1e-6)
-    assert value_at_risk(losses, chances, alpha) == pytest.approx(quantile, abs=2e-4)
+    assert value_at_risk(losses, chances, alpha) == pytest.approx(quantile, abs=3e-4)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 0.9, 0.99])
@@ -99,7 +99,7 @@ def test_sorting_and_minimising_agree(outcomes: list[tuple[float, float]], alpha
     sorted_out = conditional_value_at_risk(costs, chances, alpha)
 
     assert sorted_out == pytest.approx(by_programme(costs, chances, alpha), rel=1e-6, abs=1e-3)
-    assert value_at_risk(costs, chances, alpha) <= sorted_out + 1e-9 or sum(chances) < 1 - alpha
+    assert value_at_risk(costs, chances, alpha) <= sorted_out + 1e-6
     assert sorted_out <= max(costs) + 1e-9
 
 

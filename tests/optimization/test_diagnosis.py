@@ -10,6 +10,7 @@ import pytest
 from support import EXACT, solved
 
 from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.infrastructure.loading import load_model
 from planner.optimization import levers
 from planner.optimization.case import Case
@@ -466,6 +467,20 @@ def test_rows_without_a_model_value_give_way_by_an_amount(
     assert way.overrides == ()
     assert "loosen" not in diagnosis.lines()[0]
     assert "by 1 region" in "\n".join(diagnosis.lines())
+
+
+def test_scenario_that_is_not_in_the_model_is_left_out_by_name() -> None:
+    """One that was asked for on the command line has no path in the model."""
+    model = load_model("tiny").model
+    lost = NodeLoss(kind="plant", name="east-chillers", repair_minutes=600.0)
+    pair = Scenario(name="pair", severity="common", frequency_per_year=0.1, events=(lost,))
+    case = Case(model, (*all_scenarios(model), pair), {})
+    diagnosis = diagnose(build(case), EXACT)
+    assert [one.scenario for one in diagnosis.conflict] == ["pair"]
+    (way,) = diagnosis.sets
+    assert way.verified
+    assert way.overrides == ()
+    assert "leave out scenario pair" in diagnosis.lines()
 
 
 MARGIN_TEXT = """

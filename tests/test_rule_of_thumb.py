@@ -1,0 +1,216 @@
+"""The plan by rule of thumb follows its rule, survives where it can, and claims no proof."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands.conftest import Runs, plan  # noqa: F401
+from optimization.drawing import drawn_model
+from support import EXACT, model_of, solved
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.loading import LoadedModel
+from planner.optimization.audit_purchases import check_purchases
+from planner.optimization.beliefs import firm_mw
+from planner.optimization.case import Case
+from planner.optimization.solving import SolverSettings
+from planner.rule_of_thumb import ThumbPlan, plan_by_rule_of_thumb
+from planner.scenarios.generators import all_scenarios
+
+ROOMY = """
+extends: tiny
+regions: {west: {power_limit_mw: 60.0}, east: {power_limit_mw: 60.0}}
+clusters: {west-gpus: {max_gpus: 9000}, east-gpus: {max_gpus: 9000}}
+plants: {west-chillers: {max_added: 60}, east-chillers: {max_added: 60}}
+"""
+NORTH = """
+regions:
+  north: {power_limit_mw: 12.0, candidate: true, fixed_usd: 1000000.0}
+  south: {power_limit_mw: 12.0, candidate: true, fixed_usd: 9000000.0}
+clusters:
+  north-gpus: {region: north, gpu: accelerator, block_gpus: 100, max_gpus: 2000}
+  south-gpus: {region: south, gpu: accelerator, block_gpus: 100, max_gpus: 2000}
+plants:
+  north-chillers: {region: north, cools: [north-gpus], redundancy: 2, options: [chiller-1]}
+  south-chillers: {region: south, cools: [south-gpus], redundancy: 2, options: [chiller-1]}
+zones:
+  west-users: {latency_ms: {north: 40.0, south: 40.0}}
+  east-users: {latency_ms: {north: 40.0, south: 40.0}}
+"""
+#: The loss of all running chillers of a region, in which nobody may go without.
+PLANT = """
+extends: tiny
+generators: {plant: {severity: single}}
+operations: {detection_minutes: 1.0, response_minutes: 1.0, failover_minutes: 1.0}
+clusters: {west-gpus: {max_gpus: 1000}, east-gpus: {existing_gpus: 1100, max_gpus: 1100}}
+plants:
+  east-air: {region: east, cools: [east-gpus], role: emergency, options: [air-1], max_added: 12}
+"""
+
+
+def thumb(model: Model) -> ThumbPlan:
+    """The plan of a model by rule of thumb."""
+    return plan_by_rule_of_thumb(model, all_scenarios(model), EXACT)
+
+
+def fleet_of(found: ThumbPlan) -> Fleet:
+    """What it leads to."""
+    return found.outcome.rounds[0].solution.fleet
+
+
+class TestRule:
+    def test_regions_grow_in_proportion(self, tmp_path: Path) -> None:
+        """1,000 requests/s at 0.95 a GPU take 1,100 GPUs in the east: 400 times 2.75."""
+        found = thumb(model_of(tmp_path, ROOMY))
+        assert fleet_of(found).gpus == {"west-gpus": 2700, "east-gpus": 1100}
+        assert fleet_of(found).instances == {"cloud": 0}
+        assert found.survives
+
+    def test_what_cannot_be_built_is_reserved_in_the_cloud(self, tmp_path: Path) -> None:
+        text = "extends: tiny\nclusters: {east-gpus: {max_gpus: 600}}\n"
+        found = thumb(model_of(tmp_path, text))
+        # 1,000 − 600·0.95 requests/s by instances of 8 GPUs at 1 request/s.
+        assert fleet_of(found).gpus["east-gpus"] == 600
+        assert fleet_of(found).instances == {"cloud": 54}
+
+    def test_candidates_stay_shut_while_others_hold(self, tmp_path: Path) -> None:
+        found = thumb(model_of(tmp_path, "extends: tiny\n" + NORTH))
+        assert fleet_of(found).opened == frozenset()
+
+    def test_the_cheapest_candidate_opens_before_the_cloud(self, tmp_path: Path) -> None:
+        text = "extends: tiny\n" + NORTH.replace(
+            "clusters:\n", "clusters:\n  east-gpus: {max_gpus: 600}\n"
+        )
+        fleet = fleet_of(thumb(model_of(tmp_path, text)))
+        assert fleet.opened == {"north"}
+        # The west, at its limit of 2,000, may be lost: 430 requests/s are left for the north.
+        assert fleet.gpus["north-gpus"] == 500
+        assert fleet.instances == {"cloud": 0}
+
+    def test_a_policy_on_regions_opens_candidates_too(self, tmp_path: Path) -> None:
+        text = "extends: tiny\npolicies: {least_regions: 3}\n" + NORTH
+        found = thumb(model_of(tmp_path, text))
+        assert fleet_of(found).opened == {"north"}
+        assert fleet_of(found).gpus["north-gpus"] == 100
+        assert not found.lacks
+
+    def test_a_policy_on_shares_adds_where_there_are_fewest(self, tmp_path: Path) -> None:
+        text = ROOMY + "policies: {surviving_capacity_share: 0.5}\n"
+        found = thumb(model_of(tmp_path, text))
+        assert fleet_of(found).gpus == {"west-gpus": 2700, "east-gpus": 2700}
+        assert not found.lacks
+
+    def test_cooling_is_n_plus_k_of_one_type(self, tmp_path: Path) -> None:
+        model = model_of(tmp_path, ROOMY)
+        fleet = fleet_of(thumb(model))
+        case = Case(model, (), {})
+        for plant in ("west-chillers", "east-chillers"):
+            (cluster,) = model.plants[plant].cools
+            existing = model.plants[plant].existing
+            added = {u: n - existing.get(u, 0) for u, n in fleet.units[plant].items()}
+            assert sum(1 for count in added.values() if count) == 1
+            heat = 0.005 * fleet.gpus[cluster]
+            size = max(case.unit_mw(plant, unit) for unit, n in added.items() if n)
+            assert heat <= firm_mw(case, fleet, plant) + 1e-9 < heat + size
+
+    def test_settled_and_forbidden_purchases_are_kept(self, tmp_path: Path) -> None:
+        text = ROOMY + (
+            "policies:\n  fixed: {gpus: {west-gpus: 200}}\n  forbidden: {cooling: [chiller-1]}\n"
+        )
+        found = thumb(model_of(tmp_path, text))
+        assert fleet_of(found).gpus["west-gpus"] == 1200
+        assert fleet_of(found).units["east-chillers"]["chiller-1"] == 3
+        assert not found.lacks
+
+    @pytest.mark.parametrize("seed", range(0, 40, 4))
+    def test_never_below_the_optimum_of_the_programme(self, seed: int) -> None:
+        """Where the programme agrees that it is a plan; its purchases keep the rules or say not."""
+        model = drawn_model(seed)
+        found = thumb(model)
+        fleet = fleet_of(found)
+        assert set(check_purchases(Case(model, all_scenarios(model), {}), fleet)) <= set(
+            found.lacks
+        )
+        if not any(text.startswith("costed without") for text in found.repairs):
+            _, best = solved(model)
+            cost = found.outcome.rounds[0].solution.objective
+            assert best.status == "optimal"
+            assert cost >= best.objective * (1 - 1e-7) - 0.1
+
+
+class TestRepair:
+    def test_units_are_added_until_a_lost_plant_is_survived(self, tmp_path: Path) -> None:
+        model = model_of(tmp_path, PLANT)
+        found = thumb(model)
+        assert found.survives
+        fleet = fleet_of(found)
+        assert fleet.units["west-air"]["air-1"] > 0
+        assert fleet.units["east-air"]["air-1"] > 0
+        told = "\n".join(found.repairs)
+        assert "plant-west-chillers took" in told
+        assert "unit in west-air" in told
+
+    def test_what_mends_nothing_is_taken_back(self, tmp_path: Path) -> None:
+        """Load balancers act after four minutes, whatever is bought."""
+        text = ROOMY + "standard: {region: [{tier: each, from_minute: 0, least_served: 1.0}]}\n"
+        found = thumb(model_of(tmp_path, text))
+        assert not found.survives
+        assert fleet_of(found).gpus == {"west-gpus": 2700, "east-gpus": 1100}
+        failed = found.outcome.rounds[0].failed
+        assert set(failed) == {"region-west", "region-east"}
+
+    def test_time_ends_repairs(self, tmp_path: Path) -> None:
+        model = model_of(tmp_path, PLANT)
+        settings = SolverSettings(time_limit_seconds=1e-9)
+        found = plan_by_rule_of_thumb(model, all_scenarios(model), settings)
+        assert not found.survives
+        assert found.outcome.stopped == "time limit"
+
+
+class TestPlan:
+    def test_claims_no_proof_and_adds_up(self, tiny: LoadedModel) -> None:
+        document = thumb(tiny.model).plan(tiny, EXACT)
+        assert (document.method, document.status, document.gap) == ("rule-of-thumb", "feasible", 1)
+        total = sum(item.usd_per_year for item in document.cost.items)
+        assert total == pytest.approx(document.objective_usd_per_year, abs=0.1)
+        assert document.verification.survives
+
+    def test_same_rule_same_plan(self, tiny: LoadedModel) -> None:
+        def written() -> dict[str, object]:
+            data = json.loads(thumb(tiny.model).plan(tiny, EXACT).to_json())
+            return {key: data[key] for key in ("cooling", "gpus", "emergency", "cost", "scenarios")}
+
+        assert written() == written()
+
+    def test_no_measure_is_bought(self, tmp_path: Path) -> None:
+        text = "extends: tiny\nmeasures: {alarms: {operations: {detection_minutes: 1.0}}}\n"
+        assert fleet_of(thumb(model_of(tmp_path, text))).measures == frozenset()
+
+
+class TestCommand:
+    def test_writes_a_plan_that_simulates_the_same(
+        self,
+        plan: Runs,  # noqa: F811
+        tmp_path: Path,
+    ) -> None:
+        ran = plan("optimize", "tiny", "--method", "rule-of-thumb", "-q", "-o", tmp_path)
+        assert ran.code == 0
+        assert "By rule of thumb" in ran.out
+        assert "Proven" not in ran.out
+        again = plan("simulate", "tiny", "--plan", tmp_path / "plan.json", "-q", "--json")
+        assert again.code == 0
+        assert again.json["survives"]
+
+    def test_a_plan_that_fails_says_what(self, plan: Runs) -> None:  # noqa: F811
+        ran = plan(
+            *("optimize", "tiny", "--method", "rule-of-thumb", "--json"),
+            *("--set", "standard.region=[{tier: each, from_minute: 0, least_served: 1.0}]"),
+        )
+        assert ran.code == 4
+        failed = [line for line in ran.json["scenarios"] if not line["survives"]]
+        assert {line["name"] for line in failed} == {"region-west", "region-east"}
+        assert all(line["first_breach"] for line in failed)
+        assert "nothing within the limits mends region-west" in ran.err
