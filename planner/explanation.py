@@ -225,15 +225,18 @@ def final_round(plan: Plan) -> RoundRecord | None:
 def margins_of(record: RoundRecord | None) -> dict[str, Margin]:
     """Margins of a round, never more than they were before they were rounded."""
     lines = record.margins if record is not None else ()
-    return {
-        line.scenario: Margin(
-            demand=max(0.0, line.demand - ROUNDING),
-            heat=max(0.0, line.heat - ROUNDING),
-            late_minutes=line.late_minutes,
-            services=max(0.0, line.services - ROUNDING),
-        )
-        for line in lines
-    }
+    return {line.scenario: _margin(line) for line in lines}
+
+
+def _margin(line: MarginRecord) -> Margin:
+    shares = {"demand", "heat", "services"}
+    values = line.model_dump(exclude={"scenario"})
+    return Margin(
+        **{
+            name: max(0.0, value - ROUNDING) if name in shares else value
+            for name, value in values.items()
+        }
+    )
 
 
 def _study(

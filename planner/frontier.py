@@ -132,11 +132,21 @@ def trace(
         Settings of every solve; the time limit is that of one point.
     report
         Called after every point.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If it is told to stop before the first point; later it ends with the points that there are.
     """
     points: list[FrontierPoint] = []
     start: Fleet | None = None
     for setting in settings:
-        point = _point(setting, model, scenarios, solver, start)
+        try:
+            point = _point(setting, model, scenarios, solver, start)
+        except KeyboardInterrupt:
+            if not points:
+                raise
+            break
         start = point.fleet or start
         points.append(point)
         report(point)
@@ -211,6 +221,8 @@ def _failure(outcome: Outcome) -> str:
     """What fails first in the simulation, or why the loop ended before nothing did."""
     if outcome.survives or outcome.best is None:
         return ""
+    if outcome.stopped is not None:
+        return f"{outcome.stopped} before a plan that survives"
     if outcome.diagnosis is not None:
         return "no plan meets the margins that the simulation asks for"
     failing = next(one for one in outcome.best.verdicts if not one.survives)

@@ -57,7 +57,7 @@ CLOUD_STEP = 0.01
 #: Units added at once to one plant where fewer mend nothing.
 UNIT_STEPS = (1, 2, 4)
 #: Steps of GPUs or cloud in a row that mend nothing before the rule gives up on them.
-PATIENCE = 8
+PATIENCE = 4
 #: Worth of a degree less where nothing else got better.
 DEGREE = 1e-6
 #: Price of what a plan lacks by its own rules, USD per unit: it is reported, not bought.
@@ -92,7 +92,8 @@ class ThumbPlan:
     Parameters
     ----------
     outcome
-        Its single round, in the form of the loop's result.
+        Its single round, in the form of the loop's result; none where limits leave so little that
+        not even normal operation is possible.
     repairs
         What the simulation made the rule add, and what the plan still lacks, in words.
     lacks
@@ -143,6 +144,9 @@ def plan_by_rule_of_thumb(
     draft, verdicts, repairs = _repair(desk, desk.first_draft(), report)
     fleet = desk.fleet(draft)
     programme, solution, note = _costed(desk, fleet, settings)
+    if solution.status == "infeasible":
+        lacks = tuple(check_purchases(desk.case, fleet)) or note
+        return ThumbPlan(Outcome(()), repairs, lacks)
     items = cost_items(programme, solution)
     lacks = (*check_purchases(desk.case, fleet), *check_money(desk.case, items))
     notes = (*repairs, *note, *(f"breaks a rule: {one}" for one in lacks))
@@ -550,6 +554,7 @@ def _mend(desk: Desk, draft: Draft, verdict: Verdict) -> tuple[Draft, list[str]]
     taken: list[str] = []
     last: tuple[str, Step] | None = None
     idle = 0
+    blocks_help = bool({breach.cause for breach in verdict.breaches} & {"scarcity", "late"})
     while not verdict.survives and idle < PATIENCE and not desk.over():
         better = None
         if last is not None:
@@ -558,7 +563,7 @@ def _mend(desk: Desk, draft: Draft, verdict: Verdict) -> tuple[Draft, list[str]]
             better = better or _best(desk, draft, verdict, scenario, steps)
         idle = 0 if better else idle + 1
         last = better[0] if better else ("GPU block in proportion", desk.next_block)
-        more = better[1] if better else desk.next_block(draft)
+        more = better[1] if better else desk.next_block(draft) if blocks_help else None
         if more is None:
             return None
         draft = more
@@ -650,6 +655,8 @@ def _costed(
     given = _give_way(programme)
     with bounded(programme, settled(counts_of(programme, fleet))):
         solution = solve(programme, settings)
+    if solution.status == "infeasible":
+        return programme, solution, ("normal operation is not possible",)
     cost = sum(item.usd_per_year for item in cost_items(programme, solution))
     loose = {
         (row.family, row.scenario)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -308,10 +308,12 @@ def test_gaps_are_told_from_differences() -> None:
 
 
 def test_margins_are_never_more_than_they_were() -> None:
-    line = MarginRecord(scenario="s", demand=0.123457, heat=0.0, late_minutes=3.0)
+    line = MarginRecord(scenario="s", demand=0.123457, heat=0.0, late_minutes=3.0, services=0.5)
     record = RoundRecord(round=1, objective_usd_per_year=1.0, failed=(), margins=(line,))
     found = margins_of(record)["s"]
-    assert found == Margin(demand=pytest.approx(0.1234565), heat=0.0, late_minutes=3.0)
+    assert (found.demand, found.services) == pytest.approx((0.1234565, 0.4999995))
+    assert (found.heat, found.late_minutes) == (0.0, 3.0)
+    assert {field.name for field in fields(Margin)} | {"scenario"} == set(MarginRecord.model_fields)
     assert margins_of(None) == {}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -256,3 +258,14 @@ def test_nothing_else_is_within_nothing(optimum: Optimum) -> None:
 def test_a_table_of_nothing(tmp_path: Path) -> None:
     write_table((), tmp_path / "none.csv")
     assert (tmp_path / "none.csv").read_text() == "name\n"
+
+
+def test_the_points_so_far_are_kept_when_somebody_interrupts(small: Model) -> None:
+    stop = threading.Event()
+    scenarios = all_scenarios(small)
+    settings = settings_of("classes", small, scenarios, 0)
+    solver = replace(EXACT, stop=stop)
+    found = trace("classes", settings, small, scenarios, solver, lambda _: stop.set())
+    assert [one.label for one in found.points] == ["none"]
+    with pytest.raises(KeyboardInterrupt):
+        trace("classes", settings, small, scenarios, solver)

@@ -19,13 +19,17 @@ from planner.optimization.case import Case
 from planner.optimization.solving import SolverSettings
 from planner.rule_of_thumb import ThumbPlan, plan_by_rule_of_thumb
 from planner.scenarios.generators import all_scenarios
+from planner.simulation.verdict import judge
 
-ROOMY = """
-extends: tiny
+SHORT = "extends: tiny\nsimulation: {horizon_minutes: 200.0}\n"
+ROOMY = (
+    SHORT
+    + """
 regions: {west: {power_limit_mw: 60.0}, east: {power_limit_mw: 60.0}}
 clusters: {west-gpus: {max_gpus: 9000}, east-gpus: {max_gpus: 9000}}
 plants: {west-chillers: {max_added: 60}, east-chillers: {max_added: 60}}
 """
+)
 NORTH = """
 regions:
   north: {power_limit_mw: 12.0, candidate: true, fixed_usd: 1000000.0}
@@ -41,14 +45,16 @@ zones:
   east-users: {latency_ms: {north: 40.0, south: 40.0}}
 """
 #: The loss of all running chillers of a region, in which nobody may go without.
-PLANT = """
-extends: tiny
+PLANT = (
+    SHORT
+    + """
 generators: {plant: {severity: single}}
 operations: {detection_minutes: 1.0, response_minutes: 1.0, failover_minutes: 1.0}
 clusters: {west-gpus: {max_gpus: 1000}, east-gpus: {existing_gpus: 1100, max_gpus: 1100}}
 plants:
   east-air: {region: east, cools: [east-gpus], role: emergency, options: [air-1], max_added: 12}
 """
+)
 
 
 def thumb(model: Model) -> ThumbPlan:
@@ -70,20 +76,18 @@ class TestRule:
         assert found.survives
 
     def test_what_cannot_be_built_is_reserved_in_the_cloud(self, tmp_path: Path) -> None:
-        text = "extends: tiny\nclusters: {east-gpus: {max_gpus: 600}}\n"
+        text = SHORT + "clusters: {east-gpus: {max_gpus: 600}}\n"
         found = thumb(model_of(tmp_path, text))
         # 1,000 − 600·0.95 requests/s by instances of 8 GPUs at 1 request/s.
         assert fleet_of(found).gpus["east-gpus"] == 600
         assert fleet_of(found).instances == {"cloud": 54}
 
     def test_candidates_stay_shut_while_others_hold(self, tmp_path: Path) -> None:
-        found = thumb(model_of(tmp_path, "extends: tiny\n" + NORTH))
+        found = thumb(model_of(tmp_path, SHORT + NORTH))
         assert fleet_of(found).opened == frozenset()
 
     def test_the_cheapest_candidate_opens_before_the_cloud(self, tmp_path: Path) -> None:
-        text = "extends: tiny\n" + NORTH.replace(
-            "clusters:\n", "clusters:\n  east-gpus: {max_gpus: 600}\n"
-        )
+        text = SHORT + NORTH.replace("clusters:\n", "clusters:\n  east-gpus: {max_gpus: 600}\n")
         fleet = fleet_of(thumb(model_of(tmp_path, text)))
         assert fleet.opened == {"north"}
         # The west, at its limit of 2,000, may be lost: 430 requests/s are left for the north.
@@ -91,7 +95,7 @@ class TestRule:
         assert fleet.instances == {"cloud": 0}
 
     def test_a_policy_on_regions_opens_candidates_too(self, tmp_path: Path) -> None:
-        text = "extends: tiny\npolicies: {least_regions: 3}\n" + NORTH
+        text = SHORT + "policies: {least_regions: 3}\n" + NORTH
         found = thumb(model_of(tmp_path, text))
         assert fleet_of(found).opened == {"north"}
         assert fleet_of(found).gpus["north-gpus"] == 100
@@ -130,6 +134,9 @@ class TestRule:
         """Where the programme agrees that it is a plan; its purchases keep the rules or say not."""
         model = drawn_model(seed)
         found = thumb(model)
+        if found.outcome.best is None:
+            assert found.lacks
+            return
         fleet = fleet_of(found)
         assert set(check_purchases(Case(model, all_scenarios(model), {}), fleet)) <= set(
             found.lacks
@@ -146,12 +153,13 @@ class TestRepair:
         model = model_of(tmp_path, PLANT)
         found = thumb(model)
         assert found.survives
-        fleet = fleet_of(found)
-        assert fleet.units["west-air"]["air-1"] > 0
-        assert fleet.units["east-air"]["air-1"] > 0
-        told = "\n".join(found.repairs)
-        assert "plant-west-chillers took" in told
-        assert "unit in west-air" in told
+        before = plan_by_rule_of_thumb(model, (), EXACT)
+        assert fleet_of(before).units["east-air"]["air-1"] == 0
+        assert fleet_of(found).units["east-air"]["air-1"] == 1
+        assert found.repairs[0] == "plant-east-chillers took 1 × 1 unit in east-air"
+        lost = tuple(one for one in all_scenarios(model) if one.name == "plant-east-chillers")
+        (verdict,) = judge(model, fleet_of(before), lost, stories=False)
+        assert not verdict.survives
 
     def test_what_mends_nothing_is_taken_back(self, tmp_path: Path) -> None:
         """Load balancers act after four minutes, whatever is bought."""
@@ -186,7 +194,7 @@ class TestPlan:
         assert written() == written()
 
     def test_no_measure_is_bought(self, tmp_path: Path) -> None:
-        text = "extends: tiny\nmeasures: {alarms: {operations: {detection_minutes: 1.0}}}\n"
+        text = SHORT + "measures: {alarms: {operations: {detection_minutes: 1.0}}}\n"
         assert fleet_of(thumb(model_of(tmp_path, text))).measures == frozenset()
 
 
@@ -204,9 +212,22 @@ class TestCommand:
         assert again.code == 0
         assert again.json["survives"]
 
+    def test_no_plan_at_all(self, plan: Runs) -> None:  # noqa: F811
+        """Without room for chillers not even normal operation is possible."""
+        barred = ("--set", "policies.forbidden.cooling=[chiller-3, chiller-1]")
+        more = ("--set", "clusters.west-gpus.existing_gpus=1900")
+        arguments = ("optimize", "tiny", "--method", "rule-of-thumb", "-q", *barred, *more)
+        ran = plan(*arguments)
+        assert ran.code == 3
+        assert "leads to no plan" in ran.out
+        again = plan(*arguments, "--json")
+        assert again.json["status"] == "infeasible"
+        assert any("primary cooling of west-gpus" in one for one in again.json["lacks"])
+
     def test_a_plan_that_fails_says_what(self, plan: Runs) -> None:  # noqa: F811
         ran = plan(
             *("optimize", "tiny", "--method", "rule-of-thumb", "--json"),
+            *("--set", "simulation.horizon_minutes=200"),
             *("--set", "standard.region=[{tier: each, from_minute: 0, least_served: 1.0}]"),
         )
         assert ran.code == 4

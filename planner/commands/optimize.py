@@ -152,6 +152,9 @@ def _by_rule_of_thumb(
         thumb = plan_by_rule_of_thumb(
             loaded.model, selection.scenarios, replace(settings, stop=stop), progress.say
         )
+    if thumb.outcome.best is None:
+        terminal.show_no_thumb_plan(thumb.lacks, as_json)
+        return EXIT_INFEASIBLE
     plan = recorded(thumb.plan(loaded, settings), selection)
     if output is not None:
         written = write_plan(plan, output)

@@ -219,7 +219,10 @@ def _check_cooling(
                 yield f"{stage.label}: {cluster} is short of cooling"
             continue
         gpu, entry = case.gpu(cluster), case.model.clusters[cluster]
-        gpus = solution.fleet.gpus[cluster]
+        gpus: float = solution.fleet.gpus[cluster]
+        if stage.condition.power_mw.get(entry.region) != case.normal.power_mw.get(entry.region):
+            # Loads that power does not carry go off by themselves.
+            gpus = belief.powered_gpus[cluster]
         full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, entry.max_utilisation)
         short = max(0.0, margin * full - carried)
         stored[cluster] = stored.get(cluster, 0.0) + stage.hours * 3600 * short

@@ -347,7 +347,8 @@ def _plant_no_better(case: Case, worse: Stage, stage: Stage, plant: str) -> bool
 def _no_more_power(case: Case, worse: Stage, stage: Stage) -> bool:
     """Whether power that is short is no less short in the worse stage.
 
-    Before operators act all GPUs of clusters that are up draw power, so the same must be up.
+    Before operators act all GPUs of clusters that are up draw power; `_stores_as_much` sees to it
+    that these are the same, since where power is short cooling matters.
     """
     normals = (case.normal, case.normal_at_best)
     conditions = ((worse.condition, stage.condition), (worse.at_best, stage.at_best))
@@ -358,11 +359,6 @@ def _no_more_power(case: Case, worse: Stage, stage: Stage) -> bool:
                 continue
             less = one.power_mw.get(region, 0.0)
             if less > power or less == usual:
-                return False
-            if not stage.reacted and any(
-                (name in one.clusters_down) != (name in other.clusters_down)
-                for name in case.clusters_in(region)
-            ):
                 return False
     return True
 

@@ -52,7 +52,8 @@ def add_variables(programme: Programme) -> None:
         for cluster in case.model.clusters:
             reacted = stage.when(lambda one: one.reacted)
             cooled = cooling_matters(case, stage, cluster)
-            if (cooled and reacted) or may_be_down(stage, cluster):
+            short = cooled and 0.0 not in whole_power(programme, stage, cluster)
+            if (cooled and reacted) or short or may_be_down(stage, cluster):
                 key = (stage.label, cluster)
                 programme.active[key] = programme.variable("active", *key)
             if not cooled:
@@ -195,7 +196,8 @@ def _powered_if_up(
 ) -> None:
     """Nothing of a cluster that is down is powered, and all of one that nobody has acted on.
 
-    ``a[s,t,c] ≤ max_c·up[s,t,c]``, ``a[s,t,c] ≥ G[c] − max_c·(1 − up[s,t,c] + reacted[s,t])``
+    ``a[s,t,c] ≤ max_c·up[s,t,c]``, ``a[s,t,c] ≥ G[c] − max_c·(1 − up[s,t,c] + reacted[s,t])``, the
+    latter unless power is short: loads that it does not carry go off by themselves.
     """
     most = float(programme.case.model.clusters[cluster].max_gpus)
     chance: Chance = 1.0
@@ -203,9 +205,21 @@ def _powered_if_up(
         chance = cluster_up(programme, stage, cluster)
         programme.define(on <= most * chance, "powered_if_up", stage.label, cluster)
     reacted = stage.when(lambda one: one.reacted)
-    if reacted is not True:
-        left = programme.gpus(cluster) - most * (1 - chance + programme.when(reacted))
-        programme.define(on >= left, "powered_before", stage.label, cluster)
+    if reacted is True:
+        return
+    for index, other in enumerate(whole_power(programme, stage, cluster)):
+        left = programme.gpus(cluster) - most * (1 - chance + programme.when(reacted) + other)
+        name = (stage.label, cluster, str(index)) if index else (stage.label, cluster)
+        programme.define(on >= left, "powered_before", *name)
+
+
+def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[Chance]:
+    """Chances that are 0 where the power of a cluster's region is as in normal operation."""
+    case, region = programme.case, programme.case.model.clusters[cluster].region
+    if region not in stage.condition.power_mw:
+        return [0.0]
+    sets = _power_by_feeds(programme, stage, region)
+    return [other for power, normal, other in sets if power == normal]
 
 
 def spare_block(programme: Programme) -> None:
@@ -514,12 +528,19 @@ def _power_limits(
     programme: Programme, stage: Stage, region: str
 ) -> Iterator[tuple[float, Chance]]:
     """Power of a region where it differs from normal, MW, each with 0 where it counts."""
+    for power, normal, other in _power_by_feeds(programme, stage, region):
+        if power != normal:
+            yield power, other
+
+
+def _power_by_feeds(
+    programme: Programme, stage: Stage, region: str
+) -> Iterator[tuple[float, float, Chance]]:
+    """Power of a region now and in normal operation, MW, by the feeds that are bought."""
     case = programme.case
     owners = feeds_to_buy(case.model, region)
     if not owners:
-        power = stage.condition.power_mw[region]
-        if power != case.normal.power_mw.get(region):
-            yield power, 0.0
+        yield stage.condition.power_mw[region], case.normal.power_mw[region], 0.0
         return
     limit = case.model.regions[region].power_limit_mw
     for some, other in bought_exactly(programme, owners.values()):
@@ -527,8 +548,7 @@ def _power_limits(
             min(limit, feed_power_mw(programme, region, failed, some))
             for failed in (stage.outage.failed, frozenset[str]())
         )
-        if power != normal:
-            yield power, other
+        yield power, normal, other
 
 
 def served_floors(programme: Programme) -> None:

@@ -37,6 +37,7 @@ class Highs(pulp.HiGHS):
     ) -> None:
         super().__init__(**options)
         self.stop, self.start = stop, dict(start or {})
+        self.left = threading.Event()
         self.failed: list[BaseException] = []
 
     def buildSolverModel(self, lp: pulp.LpProblem) -> None:  # noqa: N802
@@ -55,19 +56,16 @@ class Highs(pulp.HiGHS):
     def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
         """Run HiGHS to its end, or until told to stop."""
         highs: Any = lp.solverModel
-        if self.stop is None:
-            highs.run()
-            return
         for moment in (highs.cbMipInterrupt, highs.cbSimplexInterrupt, highs.cbIpmInterrupt):
             moment.subscribe(self._look)
         work = threading.Thread(target=self._run, args=(highs,), name="solver", daemon=True)
-        work.start()
         try:
+            work.start()
             while work.is_alive():
                 # Signals reach Python between two waits only.
                 work.join(LOOK_SECONDS)
         except BaseException:
-            self.stop.set()
+            self.left.set()
             raise
         if self.failed:
             raise pulp.PulpSolverError(str(self.failed[0])) from self.failed[0]
@@ -79,7 +77,7 @@ class Highs(pulp.HiGHS):
             self.failed.append(error)
 
     def _look(self, event: Any) -> None:
-        if self.stop is not None and self.stop.is_set():
+        if self.left.is_set() or (self.stop is not None and self.stop.is_set()):
             event.interrupt()
 
 

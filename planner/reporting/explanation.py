@@ -19,7 +19,7 @@ from planner.explanation import (
 )
 from planner.optimization.decisions import Decision
 from planner.optimization.whatif import Tightness
-from planner.plan import Plan
+from planner.plan import MarginRecord, Plan
 from planner.reporting.terminal import new_console, new_table, print_json
 from planner.study import Difference, Removal, Worth
 
@@ -233,12 +233,14 @@ def _show_first_round(console: Console, first: FirstRound | None) -> None:
     _say(console, f"The margins cost {_told(first.bought_usd)} M USD a year: {changes}.", 0)
 
 
-def _margin_text(margin: Any) -> str:
+def _margin_text(margin: MarginRecord) -> str:
     parts = []
     if margin.demand:
         parts.append(f"{margin.demand:+.1%} demand")
     if margin.heat:
         parts.append(f"{margin.heat:+.1%} heat")
+    if margin.services:
+        parts.append(f"{margin.services:+.1%} through services")
     if margin.late_minutes:
         parts.append(f"{margin.late_minutes:.0f} min later")
     return ", ".join(parts)

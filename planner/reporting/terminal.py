@@ -204,6 +204,17 @@ def _one_budget(model: Model) -> bool:
     return all(emergency_budget_usd(model, one) == general for one in all_scenarios(model))
 
 
+def show_no_thumb_plan(lacks: Sequence[str], as_json: bool) -> None:
+    """Print why the rule of thumb leads to no plan."""
+    if as_json:
+        print_json({"status": "infeasible", "method": "rule-of-thumb", "lacks": list(lacks)})
+        return
+    console = new_console()
+    console.print("[bold red]The rule of thumb leads to no plan.[/]")
+    for line in lacks:
+        console.print(f"  {escape(line)}")
+
+
 def _show_risk(console: Console, plan: Plan) -> None:
     risk = plan.risk
     if risk is None or risk.kind == "expected" or not risk.once_usd:

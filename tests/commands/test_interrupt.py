@@ -22,7 +22,10 @@ from support import CHECKOUT, EXACT
 import planner.verification
 from planner.commands.interruption import interruptible
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.solving import SolverSettings
+from planner.optimization.case import Case
+from planner.optimization.programme import build
+from planner.optimization.solvers import Highs
+from planner.optimization.solving import SolverSettings, solve
 from planner.optimization.stages import Margin
 from planner.planfile import read_plan
 from planner.scenarios.generators import all_scenarios
@@ -199,7 +202,7 @@ class TestBetweenRounds:
         monkeypatch.setattr(
             planner.verification,
             "tighten",
-            lambda margins, _: {"surge": Margin(demand=0.001 * (1 + len(margins)))},
+            lambda margins, *_: {"surge": Margin(demand=0.001 * (1 + len(margins)))},
         )
 
     @pytest.mark.parametrize("number", [1, 2])
@@ -265,3 +268,22 @@ def test_the_first_signal_asks_and_the_second_quits(
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
     assert bool(capfd.readouterr().err) is not quiet
+
+
+def test_where_nobody_asks_for_the_best_plan_a_signal_ends_the_solver(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[bool] = []
+
+    def interrupted(self: Highs, _: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        left.append(self.left.wait(30))
+
+    monkeypatch.setattr(Highs, "_run", interrupted)
+    programme = build(Case(tiny.model, all_scenarios(tiny.model), {}))
+    with pytest.raises(KeyboardInterrupt):
+        solve(programme, SolverSettings())
+    for thread in threading.enumerate():
+        if thread.name == "solver":
+            thread.join(30)
+    assert left == [True]

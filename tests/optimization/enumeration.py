@@ -604,11 +604,14 @@ class World:
     def _heat(
         self, fleet: Fleet, stage: Stage, cluster: str, load: Mapping[object, float]
     ) -> tuple[dict[object, float], float]:
-        """Heat by request and without any; after the reaction idle GPUs are switched off."""
+        """Heat by request and without any.
+
+        Idle GPUs are off after the reaction, and at once where there is not power for all.
+        """
         gpu, entry = self._gpu(cluster), self.model.clusters[cluster]
         dynamic = gpu.power_mw * (1 - gpu.static_share) / gpu.rps
         static = gpu.power_mw * gpu.static_share
-        if not stage.reacted:
+        if not stage.reacted and not self._short(stage, cluster):
             return total(load, times=dynamic), static * fleet.gpus[cluster]
         return total(load, times=dynamic + static / (gpu.rps * entry.max_utilisation)), 0.0
 
@@ -630,11 +633,23 @@ class World:
         if stage.reacted:
             lp.at_most.append((total(total(row, times=margin), carried), -margin * base))
             return
-        full = self._limit_heat(fleet, self._gpu(cluster), self.model.clusters[cluster], cluster)
+        gpu, entry = self._gpu(cluster), self.model.clusters[cluster]
+        full = self._limit_heat(fleet, gpu, entry, cluster)
         short = (stage.label, "short", cluster)
-        lp.at_most.append((total(carried, {short: -1.0}), -margin * full))
+        if self._short(stage, cluster):
+            each = gpu.static_share + (1 - gpu.static_share) * entry.max_utilisation
+            each *= gpu.power_mw / (gpu.rps * entry.max_utilisation)
+            busy = total(dict.fromkeys(row, 1.0), times=margin * each)
+            lp.at_most.append((total(busy, carried, {short: -1.0}), 0.0))
+        else:
+            lp.at_most.append((total(carried, {short: -1.0}), -margin * full))
         more = {short: stage.hours * 3600}
         stored[cluster] = total(stored.get(cluster, {}), more)
+
+    def _short(self, stage: Stage, cluster: str) -> bool:
+        """Whether the region of a cluster has less power than usual."""
+        region = self.model.clusters[cluster].region
+        return stage.condition.power_mw.get(region) != self.case.normal.power_mw.get(region)
 
     @staticmethod
     def _limit_heat(fleet: Fleet, gpu: GpuType, entry: Cluster, cluster: str) -> float:

@@ -198,6 +198,135 @@ class TestTiny:
         assert not dominates(case, stages["plant-west-chillers"], stages["region-west"])
 
 
+SITE = (
+    "feeds.w={region: west, capacity_mw: 9, generator_mw: 4, generator_start_minutes: 0,"
+    " ups_minutes: 600}",
+    "services.login={plane: service, replicas: {west: 1}}",
+    "tiers.free.entry=login",
+)
+
+
+def losses(*events: dict[str, object], severity: str = "common", **fields: object) -> Scenario:
+    """Events that begin at minute 0 and last ten hours unless they say otherwise."""
+    usual = {"repair_minutes": 600.0}
+    data = {"severity": severity, "frequency_per_year": 1.0, "events": [usual | e for e in events]}
+    return Scenario.model_validate(data | fields)
+
+
+def lost(kind: str, name: str, **more: object) -> dict[str, object]:
+    return {"kind": kind, "name": name} | more
+
+
+def largest(count: int) -> dict[str, object]:
+    return {"kind": "largest-units", "plant": "west-chillers", "count": count}
+
+
+def chillers(count: int) -> dict[str, object]:
+    return {"kind": "units", "plant": "west-chillers", "unit": "chiller-3", "count": count}
+
+
+HOT = {"kind": "heat", "region": "west", "rise_c": 5.0}
+PLANT = lost("plant", "west-chillers")
+ALL_COOLING = (PLANT, lost("plant", "west-air"))
+DARK = lost("feed", "w", generators_start=False)
+QUICK = {"detection_minutes": 1.0, "response_minutes": 1.0}
+BRIEF = {"repair_minutes": 10.0}
+#: What has recourse, what else, and whether it then has recourse too.
+PAIRS: dict[str, tuple[Scenario, Scenario, bool]] = {
+    "the same": (losses(PLANT), losses(PLANT), True),
+    "more units": (losses(HOT, largest(2)), losses(HOT, largest(1)), True),
+    "fewer units": (losses(HOT, largest(1)), losses(HOT, largest(2)), False),
+    "more named": (losses(HOT, chillers(2)), losses(HOT, chillers(1)), True),
+    "fewer named": (losses(HOT, chillers(1)), losses(HOT, chillers(2)), False),
+    "the whole plant": (losses(HOT, PLANT), losses(HOT, chillers(2)), True),
+    "cooler": (losses(largest(3)), losses(largest(3), HOT), False),
+    "a region off stores no heat": (losses(lost("region", "west")), losses(PLANT), False),
+    "a cluster that is up": (losses(*ALL_COOLING), losses(lost("cluster", "west-gpus")), False),
+    "a tier that is up": (
+        losses(*ALL_COOLING, severity="extreme"),
+        losses(lost("service", "login"), severity="extreme"),
+        False,
+    ),
+    "less demand": (losses(PLANT), losses({"kind": "surge", "factor": 1.2}), False),
+    "more demand": (losses(PLANT, {"kind": "surge", "factor": 1.2}), losses(PLANT), True),
+    "more power": (losses(*ALL_COOLING), losses(lost("feed", "w")), False),
+    "no offer": (losses(PLANT, lost("provider", "cloudy")), losses(PLANT), True),
+    "an offer": (losses(PLANT), losses(PLANT, lost("provider", "cloudy")), False),
+    "over before anybody acts": (
+        losses(PLANT | BRIEF),
+        losses(PLANT | BRIEF, operations=QUICK),
+        False,
+    ),
+    "standby that started before": (
+        losses(HOT, PLANT),
+        losses(HOT, PLANT | {"at_minute": 30.0}),
+        False,
+    ),
+    "heat stored for less time": (
+        losses(HOT, PLANT | {"at_minute": 10.0}),
+        losses(HOT, PLANT),
+        False,
+    ),
+    "a tank that is left": (losses(DARK), losses(PLANT), False),
+    "a lower floor": (losses(PLANT, severity="region"), losses(PLANT), False),
+    "a higher floor": (
+        losses(PLANT, severity="double"),
+        losses(PLANT, severity="region"),
+        True,
+    ),
+    "longer": (losses(PLANT), losses(PLANT | {"repair_minutes": 900.0}), True),
+    "a larger budget": (
+        losses(PLANT, emergency_budget_usd=2e6),
+        losses(PLANT, emergency_budget_usd=1e3),
+        False,
+    ),
+    "a smaller budget": (
+        losses(PLANT, emergency_budget_usd=1e3),
+        losses(PLANT, emergency_budget_usd=1e4),
+        True,
+    ),
+    "longer on a budget": (
+        losses(PLANT, emergency_budget_usd=1e4),
+        losses(PLANT | {"repair_minutes": 900.0}, emergency_budget_usd=1e4),
+        False,
+    ),
+}
+
+
+def compared(settings: tuple[str, ...], worse: Scenario, other: Scenario) -> bool:
+    model = load_model("tiny", (*SITE, *settings)).model
+    case = Case(model, (worse.replace(name="worse"), other.replace(name="other")), {})
+    return dominates(case, *(tuple(case.stages_by_scenario[n]) for n in ("worse", "other")))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_rules(name: str) -> None:
+    worse, other, expected = PAIRS[name]
+    assert compared((), worse, other) is expected
+
+
+@pytest.mark.parametrize(
+    ("floors", "expected"),
+    [
+        (("all", 0.8, "each", 0.8), False),
+        (("all", 1.0, "each", 1.0), True),
+        (("each", 0.8, "all", 0.8), True),
+        (("each", 0.8, "all", 0.81), False),
+        (("business", 0.8, "all", 0.8), False),
+        (("all", 0.9, "all", 0.8), True),
+    ],
+)
+def test_floors_that_follow_from_floors(floors, expected) -> None:
+    """All together from each, and each from all together where that is everything."""
+    given, share, wanted, least = floors
+    standard = [
+        f"standard.{severity}=[{{tier: {tier}, from_minute: 5, least_served: {value}}}]"
+        for severity, tier, value in (("common", given, share), ("double", wanted, least))
+    ]
+    found = compared(tuple(standard), losses(PLANT), losses(PLANT, severity="double"))
+    assert found is expected
+
+
 def test_only_few_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rarest loss leaves far fewer pairs to compare than there are."""
     from planner.optimization import dominance
