@@ -215,7 +215,7 @@ class TestCommand:
     def test_no_plan_at_all(self, plan: Runs) -> None:  # noqa: F811
         """Without room for chillers not even normal operation is possible."""
         barred = ("--set", "policies.forbidden.cooling=[chiller-3, chiller-1]")
-        more = ("--set", "clusters.west-gpus.existing_gpus=1900")
+        more = ("--set", "plants.west-chillers.existing={chiller-3: 1}")
         arguments = ("optimize", "tiny", "--method", "rule-of-thumb", "-q", *barred, *more)
         ran = plan(*arguments)
         assert ran.code == 3

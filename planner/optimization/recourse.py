@@ -218,8 +218,9 @@ def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[Chance
     case, region = programme.case, programme.case.model.clusters[cluster].region
     if region not in stage.condition.power_mw:
         return [0.0]
-    sets = _power_by_feeds(programme, stage, region)
-    return [other for power, normal, other in sets if power == normal]
+    sets = list(_power_by_feeds(programme, stage, region))
+    usual = [other for power, normal, other in sets if power == normal]
+    return [0.0] if len(usual) == len(sets) else usual
 
 
 def spare_block(programme: Programme) -> None:

@@ -32,7 +32,7 @@ from planner.laws.risk import (
     value_at_risk,
     yearly_probability,
 )
-from planner.optimization.programme import Programme
+from planner.optimization.programme import Programme, label
 
 #: Money in these rows is in millions: solvers keep rows to 1e-6 of whatever unit they are in.
 MILLION = 1e6
@@ -160,16 +160,22 @@ def _worst_cost(programme: Programme) -> LpAffineExpression:
 
 
 def settle(programme: Programme) -> None:
-    """Put η, z and w where they belong for the costs that a solver found.
+    """Put R, η, z and w where they belong for the recourse that a solver found.
 
-    A solution within the gap may hold more in them than the costs ask for.
+    A solution within the gap may hold more in them than the costs ask for, and a solver keeps the
+    rows that define R only to its tolerance, which is a dollar.
     """
     if not programme.risk:
         return
     cost, chance = {}, {}
     for name, frequency in _frequencies(programme):
-        once = max(0.0, programme.risk["once", name].varValue or 0.0)
-        cost[name] = times_if_any(frequency) * once
+        once, row = (
+            programme.risk["once", name],
+            programme.constraints[label("scenario_cost", name)],
+        )
+        off = sum(factor * (one.varValue or 0.0) for one, factor in row.items()) + row.constant
+        once.varValue = max(0.0, (once.varValue or 0.0) - off)
+        cost[name] = times_if_any(frequency) * once.varValue
         chance[name] = yearly_probability(frequency)
     alpha = programme.case.model.policies.risk.alpha
     level = value_at_risk(list(cost.values()), list(chance.values()), alpha)

@@ -100,7 +100,7 @@ class TestEnumeration:
 
     @pytest.mark.parametrize("risk", POLICIES, ids=["tail", "half", "worst"])
     def test_leaving_dominated_scenarios_out_changes_nothing(self, risk: dict[str, object]) -> None:
-        for seed in (30, 36, 38, 40, 43):
+        for seed in (36, 38, 43):
             model = with_risk(dear(drawn_model(seed)), **risk)
             programme, solution = solved(model)
             reduced = solve_reduced(programme, EXACT)
