@@ -190,7 +190,9 @@ def optimise_and_verify(
                 return _cut(rounds, settings)
             raise
         if solution.status == "infeasible":
-            return Outcome(tuple(rounds), diagnose(programme, _remaining(settings, deadline), number))
+            return Outcome(
+                tuple(rounds), diagnose(programme, _remaining(settings, deadline), number)
+            )
         items = audit(programme, solution)
         verdicts = judge(model, solution.fleet, scenarios, stories=False)
         rounds.append(Round(number, dict(margins), programme, solution, items, verdicts))

@@ -217,6 +217,7 @@ class TestCommand:
         barred = ("--set", "policies.forbidden.cooling=[chiller-3, chiller-1]")
         more = ("--set", "plants.west-chillers.existing={chiller-3: 1}")
         arguments = ("optimize", "tiny", "--method", "rule-of-thumb", "-q", *barred, *more)
+        arguments += ("--only", "provider-*")
         ran = plan(*arguments)
         assert ran.code == 3
         assert "leads to no plan" in ran.out
