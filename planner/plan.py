@@ -430,9 +430,7 @@ def _measure_lines(model: Model, fleet: Fleet) -> tuple[MeasureLine, ...]:
             measure=name,
             bought=name in fleet.measures,
             capital_usd=one.capital_usd,
-            usd_per_year=_cents(
-                one.capital_usd * annuity(rate, one.life_years) + one.usd_per_year
-            ),
+            usd_per_year=_cents(one.capital_usd * annuity(rate, one.life_years) + one.usd_per_year),
         )
         for name, one in model.measures.items()
     )

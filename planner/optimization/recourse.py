@@ -215,7 +215,7 @@ def _powered_if_up(
 
 def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[Chance]:
     """Chances that are 0 where the power of a cluster's region is as in normal operation."""
-    case, region = programme.case, programme.case.model.clusters[cluster].region
+    region = programme.case.model.clusters[cluster].region
     if region not in stage.condition.power_mw:
         return [0.0]
     sets = list(_power_by_feeds(programme, stage, region))

@@ -1,7 +1,8 @@
 """Services with limits: what is served has to pass them.
 
-The programme takes a limit as one on what is served, whoever it is; the simulator, in which services
-turn away all tiers alike and clients come back, is stricter, and the loop adds what is missing.
+The programme takes a limit as one on what is served, whoever it is; the simulator, in which
+services turn away all tiers alike and clients come back, is stricter, and the loop adds what is
+missing.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def service_capacity(programme: Programme) -> None:
     """What is served passes the services on its way, in normal operation and in every stage.
 
     ``Σ_k w[k,x]·Σ_z x[s,t,z,k] ≤ replicas up[s,t,x]·min(capacity_x, connections_x / seconds_x)``, w
-    being the share of a tier's requests that pass service x. Connections that measures add: a row
+    being the share of a tier's requests that pass service x; a margin of the loop multiplies the
+    left side. Connections that measures add: a row
     for each set of them, loosened unless exactly that set is bought. Limits that nothing can reach
     have no row.
     """
@@ -87,7 +89,9 @@ def _limit(programme: Programme, moment: Moment, name: str) -> None:
     if not asked:
         return
     asked *= 1 + margin
-    through = (1 + margin) * lpSum(weight * moment.served_rps[tier] for tier, weight in weights.items() if weight)
+    through = (1 + margin) * lpSum(
+        weight * moment.served_rps[tier] for tier, weight in weights.items() if weight
+    )
     replicas = _replicas(programme, moment.outage, name)
     left = degradation(model, name, moment.condition, itself_up=True)
     adding = [m for m, measure in model.measures.items() if name in measure.connections]
