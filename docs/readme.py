@@ -25,6 +25,9 @@ from planner.simulation.verdict import judge, surviving_share
 README = Path(__file__).resolve().parents[1] / "README.md"
 OPTIMIZE = ("optimize", "-o", "out")
 REPLAY = ("replay", "chatgpt-2023")
+EXPLAIN = ("explain", "tiny-plan/plan.json")
+FRONTIER = ("frontier", "tiny", "--by", "classes")
+INFEASIBLE = ("optimize", "tiny", "--capital-budget", "20M")
 STORY = ("simulate", "chatgpt-2023", "--scenario", "incident-2023")
 
 
@@ -108,14 +111,27 @@ def filled(text: str, folder: Path) -> str:
     blocks["versions"] = (
         f"Printed by version {planner.__version__} with HiGHS {version('highspy')}."
     )
+    run("optimize", "tiny", "-o", "tiny-plan", folder=folder)
+    blocks["explain"] = _part(run(*EXPLAIN, folder=folder), "What each scenario costs")
+    blocks["frontier"] = _part(run(*FRONTIER, folder=folder), "What survivability costs")
+    blocks["infeasible"] = run(*INFEASIBLE, folder=folder)
     for name, block in blocks.items():
-        pattern = rf"(<!-- begin {name} -->\n).*?(\n<!-- end {name} -->)"
+        pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text, count = re.subn(
-            pattern, lambda m, b=block: m[1] + b + m[2], text, count=1, flags=re.DOTALL
+            pattern, lambda m, b=block: f"{m[1]}{b}\n{m[2]}", text, count=1, flags=re.DOTALL
         )
         if not count:
             raise SystemExit(f"README.md has no block `{name}`")
     return text
+
+
+def _part(output: str, title: str) -> str:
+    """Output with only the section under a title, from an empty line to the next."""
+    command, rest = output.split("\n$ ")[1].split("\n", maxsplit=1)
+    sections = rest.removesuffix("\n```").split("\n\n")
+    (found,) = [one for one in sections if title in one]
+    shown = [found] if found is sections[0] else ["...", found]
+    return "\n".join(["```console", f"$ {command}", *shown, "...", "```"])
 
 
 def _without_notes(output: str) -> str:

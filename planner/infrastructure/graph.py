@@ -282,7 +282,7 @@ def _prepare(graph: Graph, ignoring: frozenset[str], all_measures: bool) -> Depe
     links = {name: tuple(found) for name, found in supports.items()}
     down = {name for (name, _), group in groups.items() if spare[group] < 0}
     if not all_measures:
-        down |= {name for name in graph if graph.nodes[name]["kind"] == "measure"}
+        down |= {name for name in graph if graph.nodes[name].get("kind") == "measure"}
     lost = _spread(down, list(down), links, spare)
     return Dependencies(
         frozenset(down),

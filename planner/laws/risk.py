@@ -79,7 +79,7 @@ def conditional_value_at_risk(
     Rockafellar & Uryasev, "Conditional value-at-risk for general loss distributions", *Journal of
     Banking & Finance* 26 (2002), proposition 8.
 
-    >>> conditional_value_at_risk([100.0, 20.0, 0.0], [0.1, 0.3, 0.6], 0.8)
+    >>> conditional_value_at_risk([100.0, 20.0, 0.0], [0.25, 0.25, 0.5], 0.5)
     60.0
     """
     left = tail = _tail(alpha)

@@ -154,7 +154,7 @@ def _check_cover(case: Case, fleet: Fleet, role: str, share: float) -> Iterator[
 
 
 def components(case: Case, role: str) -> list[tuple[set[str], set[str]]]:
-    """Clusters that share plants of a role, with these plants; independent ones, if they must be."""
+    """Clusters that share plants of a role, with these plants; independent ones where asked for."""
     found: list[tuple[set[str], set[str]]] = []
     for cluster in case.model.clusters:
         if not case.gpu(cluster).power_mw:

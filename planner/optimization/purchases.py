@@ -290,8 +290,8 @@ def _independent(
 ) -> None:
     """What an emergency plant carries counts only if no single loss takes the primary too.
 
-    ``heat[c,e] ≤ most·(up_x[e] + up_x[p])`` for every node x whose loss takes both e and p down with
-    nothing bought, x being named by the row.
+    ``heat[c,e] ≤ most·(up_x[e] + up_x[p])`` for every node x whose loss takes both e and p down
+    with nothing bought, x being named by the row.
     """
     case = programme.case
     for other in case.plants_of(cluster, "primary"):

@@ -70,7 +70,12 @@ class TestWriting:
         ):
             assert key in data
         assert data["schema_version"] == 1
-        assert data["model"] == {"name": "tiny", "sha256": tiny.sha256, "overrides": []}
+        assert data["model"] == {
+            "name": "tiny",
+            "sha256": tiny.sha256,
+            "overrides": [],
+            "scenarios": None,
+        }
         assert {"plant", "unit", "derated_mw_each", "firm_mw"} <= set(data["cooling"][0])
         assert {line["cluster"] for line in data["gpus"]} == set(tiny.model.clusters)
         assert {line["name"] for line in data["scenarios"]} >= {"region-west", "surge"}

@@ -179,8 +179,9 @@ standard: {region: [{tier: business, from_minute: 5, least_served: 0.5}]}
     planted(
         "generators too small",
         """
-feeds: {grid: {region: west, capacity_mw: 12.0, generator_mw: 1.0}}
-generators: {feed: {severity: common}}
+feeds: {grid: {region: west, capacity_mw: 12.0, generator_mw: 0.3}}
+clusters: {east-gpus: {max_gpus: 500}}
+generators: {feed: {severity: common}, region: null}
 """,
         [("stage_power", "west", "feed-grid")],
         ["feeds.grid.generator_mw"],
