@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.commands.frontier import Numbers
-from planner.commands.options import FiniteRange, Progress, model_argument, output_options
+from planner.commands.options import (
+    Progress,
+    model_argument,
+    output_options,
+    solver_options,
+)
 from planner.commands.selecting import choose, selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED, InputError
 
@@ -41,21 +46,10 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write the table (.csv).",
 )
-@click.option("--solver", default="highs", show_default=True, help="highs, cbc, or any PuLP knows.")
-@click.option(
-    "--gap",
-    default=1e-4,
-    show_default=True,
-    type=FiniteRange(0, 1, max_open=True),
-    help="Relative gap of the cheapest plan and of every alternative.",
+@solver_options(
+    gap="Relative gap of the cheapest plan and of every alternative.",
+    time_limit="Time for one solve.",
 )
-@click.option(
-    "--time-limit",
-    type=FiniteRange(0, min_open=True),
-    metavar="SECONDS",
-    help="Time for one solve.",
-)
-@click.option("--threads", type=click.IntRange(1), help="Threads of the solver.")
 @output_options
 @selection_options
 def command(

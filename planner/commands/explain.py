@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import FiniteRange, Progress, output_options
+from planner.commands.options import Progress, output_options, solver_options
 from planner.errors import EXIT_DONE, InputError
 
 if TYPE_CHECKING:
@@ -37,21 +37,10 @@ QUICK_SOLVES = 16
     help="Most programmes to solve.",
 )
 @click.option("--quick", is_flag=True, help=f"At most {QUICK_SOLVES} programmes.")
-@click.option(
-    "--time-limit",
-    type=FiniteRange(0, min_open=True),
-    metavar="SECONDS",
-    help="Time after which no more are solved.",
+@solver_options(
+    gap="Relative gap of every solve; smaller differences cannot be told.",
+    time_limit="Time after which no more are solved.",
 )
-@click.option("--solver", default="highs", show_default=True, help="highs, cbc, or any PuLP knows.")
-@click.option(
-    "--gap",
-    default=1e-4,
-    show_default=True,
-    type=FiniteRange(0, 1, max_open=True),
-    help="Relative gap of every solve; smaller differences cannot be told.",
-)
-@click.option("--threads", type=click.IntRange(1), help="Threads of the solver.")
 @output_options
 def command(
     plan_file: Path,

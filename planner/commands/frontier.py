@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import FiniteRange, Progress, model_argument, output_options
+from planner.commands.options import (
+    FiniteRange,
+    Progress,
+    model_argument,
+    output_options,
+    solver_options,
+)
 from planner.commands.selecting import choose, selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE
 
@@ -58,21 +64,10 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     metavar="FILE",
     help="Write the table (.csv) or a picture: .png, .svg, .pdf, … (extra `plots`).",
 )
-@click.option("--solver", default="highs", show_default=True, help="highs, cbc, or any PuLP knows.")
-@click.option(
-    "--gap",
-    default=1e-4,
-    show_default=True,
-    type=FiniteRange(0, 1, max_open=True),
-    help="Relative gap of every point.",
+@solver_options(
+    gap="Relative gap of every point.",
+    time_limit="Time for one point.",
 )
-@click.option(
-    "--time-limit",
-    type=FiniteRange(0, min_open=True),
-    metavar="SECONDS",
-    help="Time for one point.",
-)
-@click.option("--threads", type=click.IntRange(1), help="Threads of the solver.")
 @output_options
 @selection_options
 def command(

@@ -10,11 +10,11 @@ import click
 
 from planner.commands.earlier import Earlier, earlier_options, load_with
 from planner.commands.options import (
-    FiniteRange,
     Progress,
     model_argument,
     output_options,
     risk_options,
+    solver_options,
 )
 from planner.commands.selecting import choose, recorded, selection_options
 from planner.errors import (
@@ -40,21 +40,10 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write DIR/plan.json and its tables.",
 )
-@click.option("--solver", default="highs", show_default=True, help="highs, cbc, or any PuLP knows.")
-@click.option(
-    "--gap",
-    default=1e-4,
-    show_default=True,
-    type=FiniteRange(0, 1, max_open=True),
-    help="Relative gap at which a plan counts as proven.",
+@solver_options(
+    gap="Relative gap at which a plan counts as proven.",
+    time_limit="Time for all rounds together.",
 )
-@click.option(
-    "--time-limit",
-    type=FiniteRange(0, min_open=True),
-    metavar="SECONDS",
-    help="Time for all rounds together.",
-)
-@click.option("--threads", type=click.IntRange(1), help="Threads of the solver.")
 @click.option(
     "--rounds",
     default=12,

@@ -34,6 +34,36 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return as_json(quiet(function))
 
 
+def solver_options(gap: str, time_limit: str) -> Decorator:
+    """--solver, --gap, --time-limit and --threads, with what gap and time mean to the command."""
+    options = [
+        click.option(
+            "--solver", default="highs", show_default=True, help="highs, cbc, or any PuLP knows."
+        ),
+        click.option(
+            "--gap",
+            default=1e-4,
+            show_default=True,
+            type=FiniteRange(0, 1, max_open=True),
+            help=gap,
+        ),
+        click.option(
+            "--time-limit",
+            type=FiniteRange(0, min_open=True),
+            metavar="SECONDS",
+            help=time_limit,
+        ),
+        click.option("--threads", type=click.IntRange(1), help="Threads of the solver."),
+    ]
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 class FiniteRange(click.FloatRange):
     """A range of numbers without NaN, which compares as inside every range, and infinity."""
 
