@@ -172,7 +172,7 @@ def optimise_and_verify(
         If time ends before there is a plan or a proof that there is none.
     """
     margins: dict[str, Margin] = {}
-    services_grow = any(one.replicas or one.connections for one in model.measures.values())
+    instead: dict[str, Margin] | None = None
     rounds: list[Round] = []
     deadline = time.monotonic() + (settings.time_limit_seconds or math.inf)
     for number in range(1, most_rounds + 1):
@@ -190,6 +190,9 @@ def optimise_and_verify(
                 return _cut(rounds, settings)
             raise
         if solution.status == "infeasible":
+            if instead is not None:
+                margins, instead = instead, None
+                continue
             return Outcome(
                 tuple(rounds), diagnose(programme, _remaining(settings, deadline), number)
             )
@@ -197,7 +200,7 @@ def optimise_and_verify(
         verdicts = judge(model, solution.fleet, scenarios, stories=False)
         rounds.append(Round(number, dict(margins), programme, solution, items, verdicts))
         report(rounds[-1])
-        tighter = tighten(margins, verdicts, services_grow)
+        tighter, instead = _next_margins(model, rounds[-1])
         limited = solution.status == "feasible"
         if not rounds[-1].failed or tighter == margins:
             return _cut(rounds, settings) if limited else Outcome(tuple(rounds))
@@ -205,6 +208,26 @@ def optimise_and_verify(
             return _cut(rounds, settings)
         margins = tighter
     return Outcome(tuple(rounds))
+
+
+def _next_margins(model: Model, last: Round) -> tuple[dict[str, Margin], dict[str, Margin] | None]:
+    """Margins for the next round, and others to take where these leave no plan.
+
+    Services that turn requests away should let more through as long as replicas or connections are
+    left to buy; what these do not give has to come from GPUs.
+    """
+    by_demand = tighten(last.margins, last.verdicts)
+    policies, bought = model.policies, last.solution.fleet.measures
+    left = [
+        name
+        for name, measure in model.measures.items()
+        if (measure.replicas or measure.connections)
+        and name not in bought
+        and name not in policies.forbidden.measures
+        and policies.fixed.measures.get(name, True)
+    ]
+    by_services = tighten(last.margins, last.verdicts, services_grow=True) if left else by_demand
+    return by_services, None if by_services == by_demand else by_demand
 
 
 def _solve(

@@ -25,7 +25,13 @@ from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import NO_MARGIN, Margin
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Breach, BreachKind, Verdict
-from planner.verification import Outcome, optimise_and_verify, tighten
+from planner.verification import (
+    Outcome,
+    Round,
+    _next_margins,
+    optimise_and_verify,
+    tighten,
+)
 
 EXACT = SolverSettings(gap=0.0)
 
@@ -300,6 +306,44 @@ class TestTighten:
         short = (verdict(breach("served", cause="services", shortfall=0.1)),)
         assert tighten({}, short, services_grow=True)["loss"] == Margin(services=0.1 + 0.25)
         assert tighten({}, short)["loss"] == Margin(demand=0.1 + 0.005)
+
+    @pytest.mark.parametrize(
+        ("change", "grows"),
+        [
+            ("measures.more.life_years=5.0", True),
+            ("policies.forbidden.measures=[more]", False),
+            ("policies.fixed.measures={more: false}", False),
+            ("policies.fixed.measures={more: true}", False),
+        ],
+    )
+    def test_services_grow_while_something_is_left_to_buy(
+        self, change: str, grows: bool, tmp_path: Path
+    ) -> None:
+        model = model_of(tmp_path, SIGN_IN, change)
+        case = Case(model, all_scenarios(model), {})
+        programme = build(case)
+        short = (verdict(breach("served", cause="services", shortfall=0.1)),)
+        last = Round(1, {}, programme, solve(programme, EXACT), (), short)
+        margins, instead = _next_margins(model, last)
+        demand = {"loss": Margin(demand=0.1 + 0.005)}
+        assert (margins != demand) == grows
+        assert instead == (demand if grows else None)
+
+    def test_what_services_do_not_give_comes_from_gpus(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """More is asked of services than all that can be bought: demand is tightened instead."""
+        model = model_of(tmp_path, SIGN_IN)
+        answers = iter(
+            [(verdict(breach("served", cause="services", shortfall=0.02)),), (verdict(),)]
+        )
+        monkeypatch.setattr(planner.verification, "judge", lambda *_, **__: next(answers))
+        monkeypatch.setattr(planner.verification, "SERVICES_STEP", 9.0)
+        monkeypatch.setattr(planner.verification, "SERVICES_STRIDE", 9.0)
+        outcome = loop(model)
+        assert outcome.survives
+        assert outcome.rounds[-1].margins == {"loss": Margin(demand=0.02 + 0.005)}
+        assert outcome.rounds[-1].number == 3
 
     @pytest.mark.parametrize(("more", "bought"), [(0.0, set()), (0.5, {"more"})])
     def test_replicas_answer_that(self, more: float, bought: set[str], tmp_path: Path) -> None:

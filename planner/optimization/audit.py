@@ -30,7 +30,6 @@ from planner.optimization.stages import ALL, Stage
 from planner.scenarios.services import (
     degradation,
     limited_services,
-    passing_share,
     replicas_up,
     service_rps,
 )
@@ -78,7 +77,7 @@ def _check_rows(programme: Programme, solution: Solution) -> Iterator[str]:
     for constraint in programme.problem.constraints():
         terms = [c * values[v.name] for v, c in constraint.items()]
         total, right = sum(terms), -constraint.constant
-        scale = max([abs(term) for term in terms] + [abs(right), 1.0])
+        scale = max(1.0, abs(right), *map(abs, terms))
         excess = {
             const.LpConstraintLE: total - right,
             const.LpConstraintGE: right - total,
@@ -91,14 +90,14 @@ def _check_rows(programme: Programme, solution: Solution) -> Iterator[str]:
 def _check_bounds(programme: Programme, solution: Solution) -> Iterator[str]:
     """Every variable within its bounds, purchases whole; the fleet is what the variables say."""
     for variable in programme.problem.variables():
-        value = solution.values[variable.name]
-        low, high = variable.lowBound, variable.upBound
+        name, low, high = variable.name, variable.lowBound, variable.upBound
+        value = solution.values[name]
         if low is not None and exceeds(low, value):
-            yield f"{variable.name} is {value:g}, at least {low:g} is allowed"
+            yield f"{name} is {value:g}, at least {low:g} is allowed"
         if high is not None and exceeds(value, high):
-            yield f"{variable.name} is {value:g}, at most {high:g} is allowed"
+            yield f"{name} is {value:g}, at most {high:g} is allowed"
         if variable.cat == LpInteger and value != round(value):
-            yield f"{variable.name} is {value:g}, not whole"
+            yield f"{name} is {value:g}, not whole"
     if fleet_of(programme, solution.values) != solution.fleet:
         yield "the fleet is not what the purchases lead to"
 
@@ -182,10 +181,10 @@ def _check_served(stage: Stage, belief: Belief) -> Iterator[str]:
 def _check_services(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
     """What is served passes the services on its way."""
     model, condition = case.model, stage.condition
+    shares = case.passing_shares(condition.services_down)
     for name in limited_services(model):
         passed = sum(
-            rps * passing_share(model, tier, condition.services_down).get(name, 0.0)
-            for (_, tier), rps in belief.served_rps.items()
+            rps * shares[tier].get(name, 0.0) for (_, tier), rps in belief.served_rps.items()
         )
         room = service_rps(model, name) * replicas_up(model, name, condition)
         room *= degradation(model, name, condition)

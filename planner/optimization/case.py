@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import combinations
 
 from planner.infrastructure.entities import GpuType, Measure, Model
@@ -34,6 +34,7 @@ from planner.optimization.stages import (
 from planner.scenarios.condition import site_of
 from planner.scenarios.course import Condition, Course, lay_out, normal_condition
 from planner.scenarios.demand import load_factor, peak_hour, weekly_demand
+from planner.scenarios.services import passing_shares
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Group:
     clusters: tuple[str, ...]
     offers: tuple[str, ...]
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Name of the group: its zone and its first tier."""
         return f"{self.zone}.{self.tiers[0]}"
@@ -185,6 +186,17 @@ class Case:
             found += [Group(zone, tuple(tiers), *targets) for targets, tiers in reach.items()]
         return tuple(found)
 
+    @cached_property
+    def transport_usd(self) -> dict[tuple[str, str], float]:
+        """Price of carrying a million requests by (group label, target), USD."""
+        found: dict[tuple[str, str], float] = {}
+        for group in self.groups:
+            prices = self.model.zones[group.zone].transport_usd_per_million_requests
+            for target in (*group.clusters, *group.offers):
+                place = self.model.clusters.get(target) or self.model.offers[target]
+                found[group.label, target] = prices.get(place.region or "", 0.0)
+        return found
+
     def _targets(self, zone: str, tier: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         regions = reachable_regions(self.model, zone, tier)
         clusters = tuple(n for n, c in self.model.clusters.items() if c.region in regions)
@@ -214,6 +226,11 @@ class Case:
         """Hour of the week with the largest demand."""
         return peak_hour(self.model)
 
+    @cached_property
+    def passing_shares(self) -> Callable[[frozenset[str]], dict[str, Mapping[str, float]]]:
+        """Share of a tier's requests that pass each service, by the services that are down."""
+        return cache(partial(passing_shares, self.model))
+
     def margin(self, scenario: str) -> Margin:
         """Margin of a scenario."""
         return self.margins.get(scenario, NO_MARGIN)
@@ -232,11 +249,20 @@ class Case:
 
     def plants_of(self, cluster: str, role: str | None = None) -> tuple[str, ...]:
         """Plants that cool a cluster, of a role or of both."""
-        return tuple(
-            name
-            for name, plant in self.model.plants.items()
-            if cluster in plant.cools and role in (None, plant.role)
-        )
+        return self._plants_of[cluster, role]
+
+    @cached_property
+    def _plants_of(self) -> dict[tuple[str, str | None], tuple[str, ...]]:
+        plants = self.model.plants
+        return {
+            (cluster, role): tuple(
+                name
+                for name, plant in plants.items()
+                if cluster in plant.cools and role in (None, plant.role)
+            )
+            for cluster in self.model.clusters
+            for role in (None, "primary", "emergency")
+        }
 
     def clusters_in(self, region: str) -> tuple[str, ...]:
         """Clusters of a region."""

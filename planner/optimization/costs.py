@@ -150,14 +150,12 @@ def _energy(programme: Programme, solution: Solution) -> list[CostItem]:
 
 
 def _transport(programme: Programme, solution: Solution, stage: str, hours: float) -> float:
-    model = programme.case.model
-    zone_of = {group.label: group.zone for group in programme.case.groups}
+    prices = programme.case.transport_usd
     total = 0.0
-    for (group, target), variable in programme.of_stage("flow", stage):
-        place = model.clusters.get(target) or model.offers[target]
-        prices = model.zones[zone_of[group]].transport_usd_per_million_requests
-        price = prices.get(place.region or "", 0.0)
-        total += transport_usd(solution.values[variable.name], hours, price)
+    for (source, target), variable in programme.of_stage("flow", stage):
+        price = prices[source, target]
+        if price:
+            total += transport_usd(solution.values[variable.name], hours, price)
     return total
 
 

@@ -20,8 +20,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from planner.optimization.case import Case
-from planner.optimization.recourse import cooling_matters, offers_of
+from planner.optimization.recourse import cooling_matters
 from planner.optimization.stages import ALL, Stage, cannot_bind
 from planner.scenarios.course import Condition
 from planner.scenarios.standard import emergency_budget_usd
@@ -195,7 +197,7 @@ def _has_recourse(case: Case, worse: tuple[Stage, ...], stage: Stage, slack: boo
     if not any(
         _covers(case, one, stage)
         for one in (worse if slack else meanwhile)
-        if slack or not offers_of(one) or _within(stage, one)
+        if slack or not one.offers_at_best or _within(stage, one)
     ):
         return False
     if all(after.reacted for _, after in _ways(stage)):
@@ -212,7 +214,7 @@ def _most_spend_usd(case: Case, stages: tuple[Stage, ...]) -> float:
     """Emergency spend with all that could be reserved in use from its arrival on, USD."""
     total = 0.0
     for stage in stages:
-        for offer in offers_of(stage):
+        for offer in stage.offers_at_best:
             terms = case.model.offers[offer]
             supply = terms.available_gpus // terms.gpus_per_instance
             most = max(supply, terms.existing_instances)
@@ -243,7 +245,7 @@ def _covers(case: Case, worse: Stage, stage: Stage) -> bool:
     """
     return (
         _down_too(case, worse, stage)
-        and _demand_in_proportion(case, worse, stage)
+        and _demand_in_proportion(worse, stage)
         and all(
             one.reacted == other.reacted
             and set(one.offers) <= set(other.offers)
@@ -289,20 +291,13 @@ def _floors_as_high(case: Case, worse: Stage, stage: Stage) -> bool:
     )
 
 
-def _demand_in_proportion(case: Case, worse: Stage, stage: Stage) -> bool:
+def _demand_in_proportion(worse: Stage, stage: Stage) -> bool:
     """Whether all demand is that of the worse stage times one factor of at most 1."""
-    shares = []
-    for zone in case.model.zones:
-        for tier in case.model.tiers:
-            here, there = (
-                one.demand_rps[zone, tier] + one.down_rps.get((zone, tier), 0.0)
-                for one in (stage, worse)
-            )
-            if here > there * (1 + SAME):
-                return False
-            if there:
-                shares.append(here / there)
-    return not shares or max(shares) - min(shares) <= SAME
+    here, there = stage.asked_rps, worse.asked_rps
+    if (here > there * (1 + SAME)).any():
+        return False
+    shares = here[there > 0] / there[there > 0]
+    return not len(shares) or bool(np.ptp(shares) <= SAME)
 
 
 def _cools_no_better(case: Case, worse: Stage, stage: Stage) -> bool:

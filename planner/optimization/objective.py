@@ -145,29 +145,26 @@ def normal_operation(programme: Programme) -> LpAffineExpression:
 
 
 def _transport(programme: Programme, stage: str, hours: float) -> LpAffineExpression:
-    model = programme.case.model
-    terms = []
-    for group in programme.case.groups:
-        prices = model.zones[group.zone].transport_usd_per_million_requests
-        for target in (*group.clusters, *group.offers):
-            flow = programme.flow.get((stage, group.label, target))
-            place = model.clusters.get(target) or model.offers[target]
-            price = prices.get(place.region or "", 0.0)
-            if flow is not None and price:
-                terms.append(transport_usd(flow, hours, price))
-    return lpSum(terms)
+    prices = programme.case.transport_usd
+    flows = programme.of_stage("flow", stage)
+    priced = ((flow, prices[source, target]) for (source, target), flow in flows)
+    return LpAffineExpression.from_list(
+        [(flow, transport_usd(1.0, hours, price)) for flow, price in priced if price]
+    )
 
 
 def recourse_cost(programme: Programme, stage: Stage) -> LpAffineExpression:
     """Cost of one occurrence of a stage: emergency spend, requests lost, transport, USD."""
     terms = [emergency_spend(programme, stage), _transport(programme, stage.label, stage.hours)]
+    # A margin asks for more to be carried; what it adds is nobody's loss.
+    real = 1 / (1 + programme.case.margin(stage.scenario).demand)
+    total, coefficients = 0.0, []
     for (zone, tier), demand in stage.demand_rps.items():
         entry = programme.case.model.tiers[tier]
         price = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
-        # A margin asks for more to be carried; what it adds is nobody's loss.
-        margin = 1 + programme.case.margin(stage.scenario).demand
-        lost = (1 / margin) * (demand - programme.served[stage.label, zone, tier])
-        terms.append(lost_usd(lost, stage.hours, price))
-        down = stage.down_rps.get((zone, tier), 0.0)
-        terms.append(LpAffineExpression.from_constant(lost_usd(down, stage.hours, price)))
-    return lpSum(terms)
+        if price:
+            served = programme.served[stage.label, zone, tier]
+            coefficients.append((served, -lost_usd(real, stage.hours, price)))
+            total += lost_usd(real * demand, stage.hours, price)
+            total += lost_usd(stage.down_rps.get((zone, tier), 0.0), stage.hours, price)
+    return lpSum([*terms, LpAffineExpression.from_list(coefficients, total)])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from pulp import LpAffineExpression, LpConstraint, LpMinimize, LpProblem, LpVariable, lpSum
@@ -16,6 +20,9 @@ Chance = float | LpAffineExpression
 
 #: What an elastic solve may do to a row: nothing, fall short of it, or exceed it at a price.
 RowKind = Literal["definition", "requirement", "limit"]
+
+#: Characters that not every solver and file format accepts in names.
+UNSAFE = re.compile("[^A-Za-z0-9_.]")
 
 #: Variables by stage, each with the rest of its key.
 StageTable = dict[str, list[tuple[tuple[str, ...], LpVariable]]]
@@ -76,6 +83,8 @@ class Programme:
         Whether a node is up, by what has failed and the node, where measures decide it.
     flow
         Requests per second by (stage label, group label, target); normal operation is ``normal``.
+    flows_to, flows_from
+        The same by (stage label, target) and by (stage label, group label).
     served
         Requests per second by (stage label, zone, tier).
     active
@@ -108,6 +117,8 @@ class Programme:
     available: dict[object, Chance | None] = field(default_factory=dict)
     known: dict[object, frozenset[str]] = field(default_factory=dict)
     flow: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
+    flows_to: dict[tuple[str, str], list[LpVariable]] = field(default_factory=dict)
+    flows_from: dict[tuple[str, str], list[LpVariable]] = field(default_factory=dict)
     served: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
     active: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     carried: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
@@ -129,6 +140,11 @@ class Programme:
         """Create a variable with a readable name."""
         category: Literal["Integer", "Continuous"] = "Integer" if integer else "Continuous"
         return self.problem.add_variable(label(*name), low, high, category)
+
+    def variables(self, *name: str, last: Iterable[str]) -> list[LpVariable]:
+        """Create variables from 0 upwards whose names differ in their last part only."""
+        names = [_safe(part) for part in last]
+        return self.problem.add_variable_matrix(f"{label(*name)}.%s", names, 0.0)
 
     def of_stage(
         self, what: Literal["flow", "served", "carried", "used"], stage: str
@@ -194,18 +210,33 @@ class Programme:
 
     def cluster_load(self, stage: str, cluster: str) -> LpAffineExpression:
         """Requests per second served by a cluster in a stage."""
-        return lpSum(
-            self.flow[stage, group.label, cluster]
-            for group in self.case.groups
-            if (stage, group.label, cluster) in self.flow
-        )
+        return lpSum(self.flows_to.get((stage, cluster), ()))
 
 
 def label(*parts: str) -> str:
     """Name that every solver and file format accepts."""
-    return re.sub(r"[^A-Za-z0-9_.]", "_", ".".join(parts))
+    return ".".join(map(_safe, parts))
 
 
+@lru_cache(maxsize=100_000)
+def _safe(part: str) -> str:
+    """Part of a name; a programme has few of them in very many names."""
+    return UNSAFE.sub("_", part)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No search for garbage meanwhile: among millions of objects that all stay it takes longest."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@_without_collection()
 def build(case: Case) -> Programme:
     """Build the programme of a case: purchases, normal operation, every stage, the objective."""
     from planner.optimization import measures, objective, purchases, recourse, services

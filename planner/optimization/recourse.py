@@ -14,7 +14,7 @@ h[s,t,v]                  ``used``                               emergency GPUs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import combinations
 
@@ -45,8 +45,7 @@ def add_variables(programme: Programme) -> None:
     """Create flows, served requests, emergency use, powered GPUs and heat carried."""
     case = programme.case
     for group in case.groups:
-        for cluster in group.clusters:
-            _add_flow(programme, NORMAL, group, cluster)
+        _add_flows(programme, NORMAL, group, group.clusters)
     for stage in case.stages:
         _add_traffic(programme, stage)
         for cluster in case.model.clusters:
@@ -63,18 +62,21 @@ def add_variables(programme: Programme) -> None:
                 programme.carried[triple] = programme.variable("carried", *triple)
 
 
-def _add_flow(programme: Programme, stage: str, group: Group, target: str) -> None:
-    key = (stage, group.label, target)
-    programme.flow[key] = programme.variable("flow", *key)
+def _add_flows(programme: Programme, stage: str, group: Group, targets: Sequence[str]) -> None:
+    source = group.label
+    flows = programme.variables("flow", stage, source, last=targets)
+    programme.flows_from[stage, source] = flows
+    for target, flow in zip(targets, flows, strict=True):
+        programme.flow[stage, source, target] = flow
+        programme.flows_to.setdefault((stage, target), []).append(flow)
 
 
 def _add_traffic(programme: Programme, stage: Stage) -> None:
-    for offer in offers_of(stage):
+    for offer in stage.offers_at_best:
         key = (stage.label, offer)
         programme.used[key] = programme.variable("used", *key)
     for group in programme.case.groups:
-        for target in _targets(group, stage):
-            _add_flow(programme, stage.label, group, target)
+        _add_flows(programme, stage.label, group, _targets(group, stage))
         for tier in group.tiers:
             demand = stage.demand_rps[group.zone, tier]
             triple = (stage.label, group.zone, tier)
@@ -83,13 +85,7 @@ def _add_traffic(programme: Programme, stage: Stage) -> None:
 
 def _targets(group: Group, stage: Stage) -> list[str]:
     up = [cluster for cluster in group.clusters if cluster not in stage.at_best.clusters_down]
-    return up + [offer for offer in group.offers if offer in offers_of(stage)]
-
-
-def offers_of(stage: Stage) -> list[str]:
-    """Offers whose capacity may have arrived, in some way of reacting."""
-    stages = [stage, *(one for _, one in stage.variants)]
-    return list(dict.fromkeys(offer for one in stages for offer in one.offers))
+    return up + [offer for offer in group.offers if offer in stage.offers_at_best]
 
 
 def may_be_down(stage: Stage, cluster: str) -> bool:
@@ -126,13 +122,7 @@ def cooling_matters(case: Case, stage: Stage, cluster: str) -> bool:
     if any(node("feed", feed) in stage.outage.failed for feed in feeds_to_buy(case.model, region)):
         return True
     condition = stage.condition
-    plants = case.plants_of(cluster, "primary")
-    touched = any(
-        plant in condition.plants_down
-        or condition.lost_largest.get(plant, 0)
-        or any(hit == plant for hit, _ in (*condition.lost_units, *condition.restarting))
-        for plant in plants
-    )
+    touched = not stage.plants_touched.isdisjoint(case.plants_of(cluster, "primary"))
     less_power = condition.power_mw.get(region) != case.normal.power_mw.get(region)
     hotter = bool(condition.ambient_rise_c.get(region)) or case.margin(stage.scenario).heat > 0
     return touched or less_power or hotter
@@ -145,16 +135,13 @@ def demand_balance(programme: Programme) -> None:
     """
     case = programme.case
     for group in case.groups:
-        flows = lpSum(programme.flow[NORMAL, group.label, c] for c in group.clusters)
+        flows = lpSum(programme.flows_from[NORMAL, group.label])
         peak = sum(case.peak_rps[group.zone, tier] for tier in group.tiers)
         row = Row("normal_demand", group.label, "", "requirement", "requests/s", peak)
         programme.require(flows == peak, row, group.label)
     for stage in case.stages:
         for group in case.groups:
-            flows = lpSum(
-                programme.flow[stage.label, group.label, target]
-                for target in _targets(group, stage)
-            )
+            flows = lpSum(programme.flows_from[stage.label, group.label])
             served = lpSum(programme.served[stage.label, group.zone, t] for t in group.tiers)
             programme.define(flows == served, "demand_balance", stage.label, group.label)
 
@@ -255,7 +242,7 @@ def offer_capacity(programme: Programme) -> None:
     """
     case = programme.case
     for stage in case.stages:
-        for offer in offers_of(stage):
+        for offer in stage.offers_at_best:
             terms, used = case.model.offers[offer], programme.used[stage.label, offer]
             load = programme.cluster_load(stage.label, offer)
             room = serving_rps(used, terms.rps_per_gpu, 1.0)
@@ -645,5 +632,5 @@ def emergency_spend(programme: Programme, stage: Stage) -> LpAffineExpression:
             offers[offer].gpus_per_instance,
             offers[offer].surge_multiplier,
         )
-        for offer in offers_of(stage)
+        for offer in stage.offers_at_best
     )

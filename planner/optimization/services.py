@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pulp import LpAffineExpression, lpSum
 
+from planner.infrastructure.graph import node
 from planner.optimization.measures import bought_exactly, up
 from planner.optimization.programme import Chance, Programme, Row
 from planner.scenarios.condition import Condition
@@ -20,7 +21,6 @@ from planner.scenarios.course import Outage
 from planner.scenarios.services import (
     degradation,
     limited_services,
-    passing_share,
     service_rps,
 )
 
@@ -49,8 +49,10 @@ def service_capacity(programme: Programme) -> None:
     """
     limited = limited_services(programme.case.model)
     for moment in _moments(programme) if limited else ():
+        shares = programme.case.passing_shares(moment.condition.services_down)
         for name in limited:
-            _limit(programme, moment, name)
+            weights = {tier: passed.get(name, 0.0) for tier, passed in shares.items()}
+            _limit(programme, moment, name, weights)
 
 
 def _moments(programme: Programme) -> Iterator[Moment]:
@@ -81,10 +83,9 @@ def _by_tier(rps: Mapping[tuple[str, str], float]) -> dict[str, float]:
     return total
 
 
-def _limit(programme: Programme, moment: Moment, name: str) -> None:
-    model, down = programme.case.model, moment.condition.services_down
+def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str, float]) -> None:
+    model = programme.case.model
     margin = programme.case.margin(moment.scenario).services
-    weights = {tier: passing_share(model, tier, down).get(name, 0.0) for tier in model.tiers}
     asked = sum(weight * moment.asked_rps[tier] for tier, weight in weights.items())
     if not asked:
         return
@@ -116,11 +117,8 @@ def _limit(programme: Programme, moment: Moment, name: str) -> None:
 def _replicas(programme: Programme, outage: Outage, name: str) -> Chance:
     """Replicas that are up; 1 for a service that is not tied to regions."""
     graph = programme.case.graph
-    replicas = [
-        one
-        for one, data in graph.nodes(data=True)
-        if data["kind"] == "replica" and data["service"] == name
-    ]
+    sources = graph.predecessors(node("service", name))
+    replicas = [one for one in sources if graph.nodes[one]["kind"] == "replica"]
     if not replicas:
         return 1.0
     return sum((up(programme, outage, one) for one in replicas), start=0.0)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
+
+import numpy as np
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.measures import feed_hit
 from planner.scenarios.course import Condition, Course, Interval, Outage
-from planner.scenarios.demand import largest_demand
+from planner.scenarios.demand import Floats, largest_demand
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import ALL, Floor, floors, floors_at
 
@@ -66,6 +69,11 @@ class Reacting:
     number: int
     model: Model
     course: Course
+
+    @cached_property
+    def units(self) -> dict[str, tuple[str, ...]]:
+        """Unit types that a plant has or may get, by plant."""
+        return {plant: plant_units(self.model, plant) for plant in self.model.plants}
 
 
 @dataclass(frozen=True)
@@ -142,10 +150,30 @@ class Stage:
         """Name of the scenario."""
         return self.course.scenario.name
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Name of the stage within the programme."""
         return f"{self.scenario}.{self.index}"
+
+    @cached_property
+    def offers_at_best(self) -> tuple[str, ...]:
+        """Offers whose capacity may have arrived, in some way of reacting."""
+        stages = [self, *(one for _, one in self.variants)]
+        return tuple(dict.fromkeys(offer for one in stages for offer in one.offers))
+
+    @cached_property
+    def plants_touched(self) -> frozenset[str]:
+        """Plants that are down, have lost units or units that restart, with no measure bought."""
+        one = self.condition
+        largest = (plant for plant, count in one.lost_largest.items() if count)
+        units = (plant for plant, _ in (*one.lost_units, *one.restarting))
+        return one.plants_down.union(largest, units)
+
+    @cached_property
+    def asked_rps(self) -> Floats:
+        """Demand by zone and tier, that of tiers that are down included, in the model's order."""
+        lost = self.down_rps
+        return np.array([rps + lost.get(key, 0.0) for key, rps in self.demand_rps.items()])
 
     @property
     def hours(self) -> float:
@@ -179,11 +207,9 @@ def cut_stages(
     rules = floors(model, course.scenario.severity)
     slices: list[_Slice] = []
     for interval in course.intervals:
-        found = [_cuts(way.model, way.course, interval, rules, margin) for way in ways]
+        found = [_cuts(way, interval, rules, margin) for way in ways]
         for start, end in pairwise(sorted(set().union(*found))):
-            pieces = tuple(
-                _piece(way.model, way.course, interval, (start, end), rules, margin) for way in ways
-            )
+            pieces = tuple(_piece(way, interval, (start, end), rules, margin) for way in ways)
             one = _Slice(start, end, interval, _state(model, interval.condition), pieces)
             if slices and slices[-1].same_as(one):
                 one = replace(one, start=slices.pop().start)
@@ -204,7 +230,7 @@ def cut_like(
         If something changes within one of them.
     """
     rules = floors(model, course.scenario.severity)
-    way = (Reacting(0, model, course),)
+    way = Reacting(0, model, course)
     result = []
     for stage in stages:
         inside = [
@@ -219,9 +245,9 @@ def cut_like(
         if any(state != states[0] for state in states):
             raise ValueError(f"{stage.label} is cut too coarsely.")
         span = (stage.start_minute, stage.end_minute)
-        piece = _piece(model, course, inside[0], span, rules, margin)
+        piece = _piece(way, inside[0], span, rules, margin)
         one = _Slice(*span, inside[0], states[0], (piece,))
-        result.append(_stage(way, stage.index, one, margin))
+        result.append(_stage((way,), stage.index, one, margin))
     return tuple(result)
 
 
@@ -265,14 +291,15 @@ def _state(model: Model, condition: Condition) -> Condition:
 
 
 def _cuts(
-    model: Model, course: Course, interval: Interval, rules: tuple[Floor, ...], margin: Margin
+    way: Reacting, interval: Interval, rules: tuple[Floor, ...], margin: Margin
 ) -> set[float]:
+    model, course = way.model, way.course
     cuts = {interval.start_minute, interval.end_minute, course.reaction_minute}
     cuts.add(reroute_minute(course))
     cuts |= {rule.from_minute for rule in rules}
     cuts |= {arrival_minute(model, course, offer, margin) for offer in model.offers}
-    for plant in model.plants:
-        for unit in plant_units(model, plant):
+    for plant, units in way.units.items():
+        for unit in units:
             cuts.add(start_minute(model, course, plant, unit, interval.start_minute, margin))
     return {cut for cut in cuts if interval.start_minute <= cut <= interval.end_minute}
 
@@ -305,13 +332,13 @@ def start_minute(
 
 
 def _piece(
-    model: Model,
-    course: Course,
+    way: Reacting,
     interval: Interval,
     span: tuple[float, float],
     rules: tuple[Floor, ...],
     margin: Margin,
 ) -> _Piece:
+    model, course = way.model, way.course
     start, condition = span[0], interval.condition
     settled = start >= reroute_minute(course) or not condition.clusters_down
     if_up = not settled and not interval.at_best.clusters_down
@@ -324,11 +351,11 @@ def _piece(
     standing = {
         plant: frozenset(
             unit
-            for unit in plant_units(model, plant)
+            for unit in units
             if start_minute(model, course, plant, unit, start, margin) <= start
             and (plant, unit) not in interval.at_best.restarting
         )
-        for plant in model.plants
+        for plant, units in way.units.items()
     }
     started = {
         plant: frozenset(one for one in units if (plant, one) not in condition.restarting)

@@ -15,9 +15,9 @@ Floats = NDArray[np.float64]
 
 
 @cache
-def _shape(values: tuple[float, ...]) -> Floats:
+def _shape(values: tuple[float, ...], ahead: int) -> Floats:
     week = np.resize(np.asarray(values, dtype=float), HOURS_PER_WEEK)
-    relative: Floats = week / week.max()
+    relative: Floats = np.roll(week / week.max(), -ahead)
     return relative
 
 
@@ -25,12 +25,10 @@ def zone_shape(model: Model, zone: str) -> Floats:
     """Demand of a zone over its peak by hour of the week in UTC, 168 values with the largest 1."""
     name, ahead = model.zones[zone].shape, model.zones[zone].utc_offset_hours
     if name in model.shapes:
-        local = _shape(tuple(model.shapes[name]))
-    elif name == "flat":
-        local = np.ones(HOURS_PER_WEEK)
-    else:
-        local = _shape(demand_shape(name))
-    return np.roll(local, -ahead) if ahead else local
+        return _shape(tuple(model.shapes[name]), ahead)
+    if name == "flat":
+        return np.ones(HOURS_PER_WEEK)
+    return _shape(demand_shape(name), ahead)
 
 
 def weekly_demand(model: Model) -> Floats:

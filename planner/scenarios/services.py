@@ -26,6 +26,13 @@ def passing_share(
     return {} if entry is None else _passed_from(model, entry, services_down, known)
 
 
+def passing_shares(
+    model: Model, services_down: frozenset[str] = frozenset()
+) -> dict[str, Mapping[str, float]]:
+    """The same for every tier."""
+    return {tier: passing_share(model, tier, services_down) for tier in model.tiers}
+
+
 def _passed_from(
     model: Model, name: str, services_down: frozenset[str], known: dict[str, dict[str, float]]
 ) -> dict[str, float]:

@@ -29,7 +29,6 @@ from planner.laws.traffic import serving_rps
 from planner.scenarios.course import condition_with, lay_out
 from planner.simulation.build import build_world
 from planner.simulation.conditions import Floats, Ints
-from planner.simulation.dispatch import response_seconds
 from planner.simulation.restoration import fail_and_return, restored_share
 from planner.simulation.state import History, State, initial_state
 from planner.simulation.traffic import serve
@@ -96,8 +95,7 @@ def step(world: World, state: State, history: History, minute: int) -> None:
     heat = _heat(world, state, history, row, powered, load, cooling_capacity, minute)
     _signal_standby(world, state, each_unit, heat, full, minute)
     _protect(world, state, history, minute)
-    if world.model.operations.gates is not None and state.tripped_or_returning(world):
-        state.response_seconds = response_seconds(world, load, powered, clock, state.waiting())
+    state.load_rps, state.powered_gpus, state.clock = load, powered, clock
     rented = load[:, len(world.clusters.names) :] / world.offers.rps_per_gpu
     for name, values in {
         "clock": clock,

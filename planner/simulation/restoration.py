@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.simulation.conditions import Bools, Floats
+from planner.simulation.conditions import Bools, Floats, Ints
+from planner.simulation.dispatch import response_seconds
 from planner.simulation.state import State
 from planner.simulation.world import World
 
@@ -42,12 +43,13 @@ def restored_share(world: World, state: State) -> Floats:
     if (state.phase >= last).all():
         return np.ones(state.phase.shape)
     lengths = np.append(phases.minutes, np.inf)
-    passed = _gates_hold(world, state)
+    step: Ints | None = None
     for _ in range(last):
         over = state.phase_minutes >= lengths[state.phase]
         if not over.any():
             break
-        step = np.where(passed, 1, -1)
+        if step is None:
+            step = np.where(_gates_hold(world, state), 1, -1)
         state.phase = np.where(over, np.maximum(state.phase + step, 0), state.phase)
         state.phase_minutes[over] = 0.0
     state.phase_minutes += 1.0
@@ -61,9 +63,11 @@ def _gates_hold(world: World, state: State) -> Bools:
     gates = world.model.operations.gates
     if gates is None:
         return np.ones(state.phase.shape, dtype=bool)
-    platform = state.response_seconds <= gates.p99_seconds
+    waiting = state.waiting()
+    response = response_seconds(world, state.load_rps, state.powered_gpus, state.clock, waiting)
+    platform = response <= gates.p99_seconds
     platform &= state.error_share <= gates.error_share
-    platform &= state.waiting() <= gates.queue_requests
+    platform &= waiting <= gates.queue_requests
     hold: Bools = platform[:, None] & (state.temperature_c <= gates.temperature_c)
     return hold
 

@@ -60,8 +60,8 @@ class State:
         Whether anybody waits or backs off, shape (S,).
     error_share
         Share of admitted requests that failed in the minute before, shape (S,).
-    response_seconds
-        Response time that 99 % of requests stayed below in the minute before, shape (S,).
+    load_rps, powered_gpus, clock
+        Load of targets, shape (S, N), GPUs powered and their clock, (S, C), in the minute before.
     short
         Whether requests found no room in the minute before, shape (S,).
     believed
@@ -89,7 +89,9 @@ class State:
     held: Floats
     busy: Bools
     error_share: Floats
-    response_seconds: Floats
+    load_rps: Floats
+    powered_gpus: Floats
+    clock: Floats
     short: Bools
     believed: Floats
     frozen: Floats
@@ -98,11 +100,6 @@ class State:
         """Requests in the queue, shape (S,)."""
         waiting: Floats = self.live.sum(axis=(1, 2, 3)) + self.stale.sum(axis=(1, 2))
         return waiting
-
-    def tripped_or_returning(self, world: World) -> bool:
-        """Whether any cluster is off or in a phase of restoration."""
-        returning = self.phase < len(world.restoration.minutes)
-        return bool(self.off.any() or returning.any())
 
 
 def initial_state(world: World) -> State:
@@ -137,7 +134,9 @@ def initial_state(world: World) -> State:
         busy=np.zeros(scenarios, dtype=bool),
         held=np.zeros((scenarios, len(world.services.names))),
         error_share=np.zeros(scenarios),
-        response_seconds=np.zeros(scenarios),
+        load_rps=np.zeros(targets),
+        powered_gpus=np.broadcast_to(world.clusters.gpus, shape).copy(),
+        clock=np.ones(shape),
         short=np.zeros(scenarios, dtype=bool),
         believed=np.broadcast_to(everything, (delay + 1, *targets)).copy(),
         frozen=_before_rerouting(world, everything),
