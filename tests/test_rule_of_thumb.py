@@ -17,9 +17,9 @@ from planner.optimization.audit_purchases import check_purchases
 from planner.optimization.beliefs import firm_mw
 from planner.optimization.case import Case
 from planner.optimization.solving import SolverSettings
-from planner.rule_of_thumb import ThumbPlan, plan_by_rule_of_thumb
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
+from planner.yardstick.rule import ThumbPlan, plan_by_rule_of_thumb
 
 SHORT = "extends: tiny\nsimulation: {horizon_minutes: 200.0}\n"
 ROOMY = (

@@ -135,7 +135,7 @@ def _by_rule_of_thumb(
     from planner.commands.interruption import interruptible
     from planner.planfile import write_plan
     from planner.reporting import terminal
-    from planner.rule_of_thumb import plan_by_rule_of_thumb
+    from planner.yardstick.rule import plan_by_rule_of_thumb
 
     with interruptible(progress.quiet) as stop:
         thumb = plan_by_rule_of_thumb(

@@ -188,6 +188,7 @@ def _check_services(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
         )
         room = service_rps(model, name) * replicas_up(model, name, condition)
         room *= degradation(model, name, condition)
+        passed /= 1 + case.margin(stage.scenario).demand
         if exceeds(passed, room):
             yield f"{stage.label}: {passed:.3f} requests/s pass {name}, which takes {room:.3f}"
 

@@ -42,8 +42,8 @@ def service_capacity(programme: Programme) -> None:
     """What is served passes the services on its way, in normal operation and in every stage.
 
     ``Σ_k w[k,x]·Σ_z x[s,t,z,k] ≤ replicas up[s,t,x]·min(capacity_x, connections_x / seconds_x)``, w
-    being the share of a tier's requests that pass service x; a margin of the loop multiplies the
-    left side. Connections that measures add: a row
+    being the share of a tier's requests that pass service x; margins of the loop multiply the
+    left side by (1 + services)/(1 + demand). Connections that measures add: a row
     for each set of them, loosened unless exactly that set is bought. Limits that nothing can reach
     have no row.
     """
@@ -85,12 +85,14 @@ def _by_tier(rps: Mapping[tuple[str, str], float]) -> dict[str, float]:
 
 def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str, float]) -> None:
     model = programme.case.model
-    margin = programme.case.margin(moment.scenario).services
+    margin = programme.case.margin(moment.scenario)
+    # What a margin on demand adds is for GPUs to carry, not for services to let through.
+    factor = (1 + margin.services) / (1 + margin.demand)
     asked = sum(weight * moment.asked_rps[tier] for tier, weight in weights.items())
     if not asked:
         return
-    asked *= 1 + margin
-    through = (1 + margin) * lpSum(
+    asked *= factor
+    through = factor * lpSum(
         weight * moment.served_rps[tier] for tier, weight in weights.items() if weight
     )
     replicas = _replicas(programme, moment.outage, name)

@@ -537,6 +537,7 @@ class World:
             passing: dict[object, float] = {}
             for (_, tier), variables in flows.items():
                 share = passing_share(model, tier, condition.services_down).get(name, 0.0)
+                share /= 1 + self.case.margin(stage.scenario).demand
                 passing |= dict.fromkeys(variables, share)
             if not math.isinf(room):
                 yield passing, room

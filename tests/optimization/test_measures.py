@@ -205,7 +205,11 @@ def margins_of(seed: int, case: Case) -> dict[str, Margin]:
         return {}
     rng = Random(f"margins {seed}")
     return {
-        scenario.name: Margin(heat=rng.choice([0.0, 0.2]), late_minutes=rng.choice([0.0, 7.0]))
+        scenario.name: Margin(
+            demand=rng.choice([0.0, 0.1]),
+            heat=rng.choice([0.0, 0.2]),
+            late_minutes=rng.choice([0.0, 7.0]),
+        )
         for scenario in case.scenarios
     }
 

@@ -1,0 +1,143 @@
+"""Cooling: N+k of one type at every plant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from planner.infrastructure.fleet import Fleet, unit_mw
+from planner.laws.heat import capacity_after_losses_mw
+from planner.optimization.audit_purchases import components
+from planner.optimization.case import Case
+from planner.yardstick.draft import NOTHING, Draft
+from planner.yardstick.growth import full_heat_mw
+
+
+class Cooling:
+    """Which units plants buy."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.model = case.model
+
+    def fleet(self, draft: Draft) -> Fleet:
+        """The fleet of a draft: cooling follows from its GPUs."""
+        model, units = self.model, self._units(draft)
+        used = {model.clusters[name].region for name, count in draft.gpus.items() if count}
+        return Fleet.after(
+            model,
+            {
+                (plant, unit): count - model.plants[plant].existing.get(unit, 0)
+                for plant, counts in units.items()
+                for unit, count in counts.items()
+            },
+            {n: count - model.clusters[n].existing_gpus for n, count in draft.gpus.items()},
+            {n: count - model.offers[n].existing_instances for n, count in draft.instances.items()},
+            frozenset(region for region in used if model.regions[region].candidate),
+            draft.measures,
+        )
+
+    def _units(self, draft: Draft) -> dict[str, dict[str, int]]:
+        """Units in all by plant and type: N+k, and what was added beyond it."""
+        model = self.model
+        units = {name: dict(one.existing) for name, one in model.plants.items()}
+        for plant, counts in model.policies.fixed.cooling.items():
+            for unit, count in counts.items():
+                units[plant][unit] = units[plant].get(unit, 0) + count
+        bought: dict[str, str] = {}
+        for role, share in (("primary", 1.0), ("emergency", model.emergency_share)):
+            for clusters, plants in components(self.case, role):
+                heat = share * sum(full_heat_mw(self.case, draft.gpus, name) for name in clusters)
+                bought |= self._cool(units, sorted(plants), heat)
+        for plant, count in draft.extra_units.items():
+            kind = bought.get(plant) or self._cheapest_unit(plant)
+            if kind is not None:
+                units[plant][kind] = units[plant].get(kind, 0) + count
+        return units
+
+    def _cool(
+        self, units: dict[str, dict[str, int]], plants: list[str], heat: float
+    ) -> dict[str, str]:
+        """Add units of the cheapest type until plants carry a heat; return what each plant buys."""
+        chosen: dict[str, str] = {}
+        while self._firm_mw(units, plants) < heat - NOTHING:
+            offers = []
+            for plant, unit in self._options(plants, set(chosen)):
+                count = self._units_for(units, plants, plant, unit, heat)
+                filled = self._with_units(units, plant, unit, count)
+                missing = max(0.0, heat - NOTHING - self._firm_mw(filled, plants))
+                price = self.model.cooling_units[unit].capital_usd * count
+                offers.append((missing, price, plant, unit, count))
+            if not offers:
+                break
+            _, _, plant, unit, count = min(offers)
+            chosen[plant] = unit
+            units[plant][unit] = units[plant].get(unit, 0) + count
+        return chosen
+
+    def _options(self, plants: list[str], done: set[str]) -> Iterator[tuple[str, str]]:
+        """Types that plants may buy: for a primary plant such as run all the time, if there are."""
+        policies = self.model.policies
+        for plant in plants:
+            entry = self.model.plants[plant]
+            if plant in done or plant in policies.forbidden.cooling or not entry.max_added:
+                continue
+            kinds = self.model.cooling_units
+            running = [unit for unit in entry.options if kinds[unit].mode == "running"]
+            for unit in (entry.role == "primary" and running) or entry.options:
+                settled = unit in policies.fixed.cooling.get(plant, {})
+                if not settled and unit not in policies.forbidden.cooling:
+                    yield plant, unit
+
+    def _cheapest_unit(self, plant: str) -> str | None:
+        """Cheapest type per megawatt at the design ambient."""
+
+        def price(unit: str) -> float:
+            return self.model.cooling_units[unit].capital_usd / unit_mw(self.model, plant, unit)
+
+        units = [unit for _, unit in self._options([plant], set())]
+        units = [unit for unit in units if unit_mw(self.model, plant, unit) > 0]
+        return min(units, key=price, default=None)
+
+    def _units_for(
+        self,
+        units: dict[str, dict[str, int]],
+        plants: list[str],
+        plant: str,
+        unit: str,
+        heat: float,
+    ) -> int:
+        """Units of a type that a plant needs for a heat, or the most it may get."""
+        most = self.model.plants[plant].max_added
+        for count in range(1, most + 1):
+            filled = self._with_units(units, plant, unit, count)
+            if self._firm_mw(filled, plants) >= heat - NOTHING:
+                return count
+        return most
+
+    def _with_units(
+        self, units: dict[str, dict[str, int]], plant: str, unit: str, count: int
+    ) -> dict[str, dict[str, int]]:
+        return {**units, plant: {**units[plant], unit: units[plant].get(unit, 0) + count}}
+
+    def _firm_mw(self, units: Mapping[str, Mapping[str, int]], plants: list[str]) -> float:
+        """Capacity of plants with the k largest units of each lost, at the design ambient."""
+        return sum(
+            float(
+                capacity_after_losses_mw(
+                    [unit_mw(self.model, plant, unit) for unit in units[plant]],
+                    list(units[plant].values()),
+                    self.model.plants[plant].redundancy,
+                )
+            )
+            for plant in plants
+        )
+
+    def more_units(self, draft: Draft, plant: str, count: int) -> Draft | None:
+        """More units in a plant; None where it has no room for them."""
+        entry = self.model.plants[plant]
+        extra = {**draft.extra_units, plant: draft.extra_units.get(plant, 0) + count}
+        more = replace(draft, extra_units=extra)
+        now, after = self.fleet(draft).units[plant], self.fleet(more).units[plant]
+        bought = [total - entry.existing.get(unit, 0) for unit, total in after.items()]
+        return None if after == now or max(bought) > entry.max_added else more

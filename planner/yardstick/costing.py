@@ -1,0 +1,80 @@
+"""What a plan with settled purchases costs, by the programme that also prices the optimum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pulp import const
+
+from planner.infrastructure.fleet import Fleet
+from planner.optimization.audit import audit
+from planner.optimization.case import Case
+from planner.optimization.costs import cost_items
+from planner.optimization.decisions import bounded, counts_of, settled
+from planner.optimization.programme import Programme, Row, build
+from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.yardstick.draft import NOTHING
+
+#: Price of what a plan lacks by its own rules, USD per unit: it is reported, not bought.
+PENALTY_USD = 1e6
+
+
+def costed(
+    case: Case, fleet: Fleet, settings: SolverSettings
+) -> tuple[Programme, Solution, tuple[str, ...]]:
+    """Cost of a fleet by the programme with all its purchases settled.
+
+    A plan that fails leaves the programme without recourse, and so may one that survives: the
+    programme is stricter than the simulation (no throttling before operators react). Then
+    requirements and limits give way: those of scenarios next to for nothing, so that recourse stays
+    the cheapest and what is lost is paid for at its worth, those of purchases and normal operation
+    at a price that is not part of the cost.
+    """
+    settings = replace(settings, time_limit_seconds=None, stop=None)
+    programme = build(case)
+    with bounded(programme, settled(counts_of(programme, fleet))):
+        solution = solve(programme, settings)
+        if solution.status != "infeasible":
+            audit(programme, solution)
+            return programme, _unproven(solution, solution.objective), ()
+    programme = build(case)
+    given = _give_way(programme)
+    with bounded(programme, settled(counts_of(programme, fleet))):
+        solution = solve(programme, settings)
+    if solution.status == "infeasible":
+        return programme, solution, ("normal operation is not possible",)
+    cost = sum(item.usd_per_year for item in cost_items(programme, solution))
+    loose = {
+        (row.family, row.scenario)
+        for name, row in given.items()
+        if solution.values[name] > 1e-6 * max(1.0, row.amount)
+    }
+    by_family: dict[str, list[str]] = {}
+    for family, scenario in sorted(loose):
+        by_family.setdefault(family, []).append(scenario or "purchases")
+    notes = [
+        f"costed without rows `{family}` that the programme has in {', '.join(where)}"
+        for family, where in by_family.items()
+    ]
+    return programme, _unproven(solution, cost), tuple(notes)
+
+
+def _give_way(programme: Programme) -> dict[str, Row]:
+    """Add slacks to requirements and limits; their rows by the name of the slack."""
+    rows = {}
+    for name, row in programme.rows.items():
+        if row.kind == "definition":
+            continue
+        constraint = programme.constraints[name]
+        side = -1.0 if constraint.sense == const.LpConstraintLE else 1.0
+        price = NOTHING if row.scenario else PENALTY_USD
+        programme.problem.add_column(
+            f"lacks.{name}", 0.0, obj=price, coefficients={constraint: side}
+        )
+        rows[f"lacks.{name}"] = row
+    return rows
+
+
+def _unproven(solution: Solution, cost: float) -> Solution:
+    """The solution with its cost and no bound: nothing is proven of a rule of thumb."""
+    return replace(solution, status="feasible", objective=cost, bound=0.0)

@@ -1,0 +1,191 @@
+"""GPUs of regions: raised in proportion until the largest region can be missed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import networkx as nx
+
+from planner.infrastructure.fleet import cooling_power_mw_per_mw
+from planner.laws.heat import heat_at_utilisation_mw
+from planner.laws.traffic import serving_rps
+from planner.optimization.case import Case
+from planner.yardstick.draft import NOTHING, Draft
+
+
+def full_heat_mw(case: Case, gpus: Mapping[str, int], cluster: str) -> float:
+    """Heat of a cluster with all its GPUs at work, MW."""
+    gpu = case.gpu(cluster)
+    return float(heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus[cluster], 1.0))
+
+
+class Growth:
+    """Where the next GPUs go.
+
+    Parameters
+    ----------
+    case
+        What they are for.
+    hold_largest
+        Whether the largest region stays as it is while others have room: its own GPUs do not help
+        when it is lost. False for the letter of "in proportion".
+    """
+
+    def __init__(self, case: Case, hold_largest: bool = False) -> None:
+        self.case = case
+        self.model = case.model
+        self.hold_largest = hold_largest
+        self.peak_rps = sum(case.peak_rps.values())
+
+    def in_use(self, gpus: Mapping[str, int]) -> tuple[str, ...]:
+        """Clusters that are raised in proportion: those with GPUs, or all but candidates."""
+        used = tuple(name for name, count in gpus.items() if count)
+        regions, clusters = self.model.regions, self.model.clusters
+        return used or tuple(n for n, c in clusters.items() if not regions[c.region].candidate)
+
+    def next_block(self, draft: Draft) -> Draft | None:
+        """One block more, in the cluster that lags its proportion most; None at the limits."""
+        clusters = self._next(draft.gpus, self.in_use(draft.gpus))
+        if not clusters:
+            return None
+        return self._with_block(draft, min(clusters, key=partial(self._proportion, draft.gpus)))
+
+    def block_in_smallest_region(self, draft: Draft) -> Draft | None:
+        """A block where there are fewest GPUs, against too large a share in one region."""
+        clusters = [n for n in self.in_use(draft.gpus) if self._room(draft.gpus, n)]
+        if not clusters:
+            return None
+        region = self.model.clusters
+        held = {name: self._gpus_in(draft.gpus, region[name].region) for name in clusters}
+        return self._with_block(draft, min(clusters, key=lambda name: held[name]))
+
+    def block_in(self, draft: Draft, region: str) -> Draft | None:
+        """A block in a region, where it has room."""
+        for cluster in self.case.clusters_in(region):
+            if self._room(draft.gpus, cluster):
+                return self._with_block(draft, cluster)
+        return None
+
+    def _with_block(self, draft: Draft, cluster: str) -> Draft:
+        more = draft.gpus[cluster] + self.model.clusters[cluster].block_gpus
+        return replace(draft, gpus={**draft.gpus, cluster: more})
+
+    def _proportion(self, gpus: Mapping[str, int], cluster: str) -> float:
+        """Factor to which a cluster would have grown with another block.
+
+        A cluster that was empty counts what it can hold instead of what it held.
+        """
+        entry = self.model.clusters[cluster]
+        base = entry.existing_gpus or entry.max_gpus
+        return (gpus[cluster] + entry.block_gpus) / base
+
+    def grown(self, gpus: Mapping[str, int], clusters: tuple[str, ...]) -> dict[str, int]:
+        """GPUs with clusters raised in proportion until nothing is missing, or to their limits."""
+        now = dict(gpus)
+        while self.missing_rps(now) > NOTHING:
+            open_ones = self._next(now, clusters)
+            if not open_ones:
+                break
+            least = min(self._proportion(now, name) for name in open_ones)
+            for name in open_ones:
+                # All clusters at the same proportion get their block together.
+                if self._proportion(now, name) <= least and self._room(now, name):
+                    now[name] += self.model.clusters[name].block_gpus
+        return now
+
+    def _next(self, gpus: Mapping[str, int], clusters: tuple[str, ...]) -> list[str]:
+        """Clusters with room for a block; without the largest region if it is held and others are.
+
+        Of regions that are equally large none is held: one of them has to grow first.
+        """
+        roomy = [name for name in clusters if self._room(gpus, name)]
+        if not self.hold_largest:
+            return roomy
+        held = self._held_rps({name: self._serving_rps(gpus, name) for name in gpus})
+        most = max(held.values())
+        largest = [region for region, rps in held.items() if rps >= most - NOTHING]
+        rest = [name for name in roomy if self.model.clusters[name].region not in largest]
+        return rest if rest and len(largest) == 1 else roomy
+
+    def opened(self, gpus: Mapping[str, int], region: str) -> dict[str, int]:
+        """With a candidate region filled as far as it takes, or a block in it."""
+        clusters = self.case.clusters_in(region)
+        fuller = self.grown(gpus, clusters)
+        if fuller == gpus and clusters and self._room(gpus, clusters[0]):
+            fuller[clusters[0]] += self.model.clusters[clusters[0]].block_gpus
+        return fuller
+
+    def candidates(self) -> list[str]:
+        """Candidate regions, the one with the least fixed cost first."""
+
+        def yearly(region: str) -> float:
+            place = self.model.regions[region]
+            return place.fixed_usd / place.life_years + place.fixed_usd_per_year
+
+        names = [name for name, place in self.model.regions.items() if place.candidate]
+        return sorted(names, key=yearly)
+
+    def shared(self, gpus: Mapping[str, int]) -> dict[str, int]:
+        """Blocks where there are fewest until any region can be missed, if a policy says so."""
+        now, least = dict(gpus), self.model.policies.surviving_capacity_share
+        while True:
+            held = {region: self._gpus_in(now, region) for region in self.model.regions}
+            total, most = sum(held.values()), max(held.values())
+            rest = [n for n in self.in_use(now) if held[self.model.clusters[n].region] < most]
+            rest = [name for name in rest if self._room(now, name)]
+            if total - most >= least * total or not rest:
+                return now
+            poorest = min(rest, key=lambda name: held[self.model.clusters[name].region])
+            now[poorest] += self.model.clusters[poorest].block_gpus
+
+    def _gpus_in(self, gpus: Mapping[str, int], region: str) -> int:
+        return sum(gpus[name] for name in self.case.clusters_in(region))
+
+    def _room(self, gpus: Mapping[str, int], cluster: str) -> bool:
+        """Whether a cluster takes another block: room, power, and no rule against it."""
+        entry, policies = self.model.clusters[cluster], self.model.policies
+        if cluster in policies.forbidden.gpus or cluster in policies.fixed.gpus:
+            return False
+        if gpus[cluster] + entry.block_gpus > entry.max_gpus:
+            return False
+        more = {**gpus, cluster: gpus[cluster] + entry.block_gpus}
+        place = self.model.regions[entry.region]
+        here = self.case.clusters_in(entry.region)
+        heat = sum(full_heat_mw(self.case, more, name) for name in here)
+        power = (1 + cooling_power_mw_per_mw(self.model, entry.region, ("primary",))) * heat
+        feeds = self.case.normal.power_mw.get(entry.region, place.power_limit_mw)
+        return power <= min(place.power_limit_mw, feeds)
+
+    def missing_rps(self, gpus: Mapping[str, int]) -> float:
+        """Peak demand not served within its latency without the largest region, requests/s.
+
+        Where all GPUs are in one region, no raise of it makes up for it; then it counts as there.
+        """
+        rooms = {name: self._serving_rps(gpus, name) for name in gpus}
+        held = self._held_rps(rooms)
+        if sum(1 for rps in held.values() if rps) > 1:
+            largest = max(held, key=lambda region: held[region])
+            rooms |= dict.fromkeys(self.case.clusters_in(largest), 0.0)
+        network: Any = nx.DiGraph()
+        network.add_nodes_from(("from", "to"))
+        for name, rps in rooms.items():
+            network.add_edge(("cluster", name), "to", capacity=rps)
+        for group in self.case.groups:
+            peak = sum(self.case.peak_rps[group.zone, tier] for tier in group.tiers)
+            network.add_edge("from", group.label, capacity=peak)
+            network.add_edges_from((group.label, ("cluster", one)) for one in group.clusters)
+        return self.peak_rps - float(nx.maximum_flow_value(network, "from", "to"))
+
+    def _serving_rps(self, gpus: Mapping[str, int], cluster: str) -> float:
+        utilisation = self.model.clusters[cluster].max_utilisation
+        return float(serving_rps(gpus[cluster], self.case.gpu(cluster).rps, utilisation))
+
+    def _held_rps(self, rooms: Mapping[str, float]) -> dict[str, float]:
+        """Requests per second that each region can serve."""
+        return {
+            region: sum(rooms[name] for name in self.case.clusters_in(region))
+            for region in self.model.regions
+        }

@@ -1,0 +1,167 @@
+"""What the simulation finds wrong with a draft, and the steps that answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from planner.infrastructure.failures import Scenario
+from planner.simulation.verdict import Breach, Verdict
+from planner.yardstick.cloud import more_cloud
+from planner.yardstick.desk import Desk
+from planner.yardstick.draft import Draft
+
+#: What more there is of a draft; None where limits come first.
+Step = Callable[[Draft], Draft | None]
+
+#: Units added at once to one plant where fewer mend nothing.
+UNIT_STEPS = (1, 2, 4)
+#: Steps of GPUs or cloud in a row that mend nothing before the rule gives up on them.
+PATIENCE = 4
+#: Worth of a degree less where nothing else got better.
+DEGREE = 1e-6
+#: Causes that more GPUs may answer: fewer requests wait and come back.
+FOR_GPUS = frozenset({"scarcity", "late", "budget", "services"})
+
+
+def repair(
+    desk: Desk, draft: Draft, report: Callable[[str], None]
+) -> tuple[Draft, tuple[Verdict, ...], tuple[str, ...]]:
+    """Mend one failing scenario after the other, the worst first, until none is left to mend.
+
+    What was added for a scenario that cannot be mended is taken back.
+    """
+    done: list[str] = []
+    hopeless: set[str] = set()
+    verdicts = desk.judge(draft, desk.scenarios)
+    while True:
+        failing = [one for one in verdicts if not one.survives and one.name not in hopeless]
+        if not failing or desk.over():
+            return draft, verdicts, tuple(done)
+        worst = max(failing, key=_badness)
+        mended = _mend(desk, draft, worst)
+        if mended is None:
+            if desk.over():
+                return draft, verdicts, tuple(done)
+            hopeless.add(worst.name)
+            report(f"nothing within the limits mends {worst.name}")
+            continue
+        draft, steps = mended
+        told = ", ".join(f"{steps.count(text)} × {text}" for text in dict.fromkeys(steps))
+        done.append(f"{worst.name} took {told}")
+        verdicts = desk.judge(draft, desk.scenarios)
+        report(f"{done[-1]}; {sum(not one.survives for one in verdicts)} left to mend")
+
+
+def _badness(verdict: Verdict) -> float:
+    """How much is wrong: share of what is required that is missing, times minutes."""
+    return sum(_weight(breach) for breach in verdict.breaches)
+
+
+def _weight(breach: Breach) -> float:
+    if breach.kind == "budget":
+        return breach.shortfall / max(breach.required, 1.0)
+    if breach.kind == "capacity":
+        return breach.shortfall
+    minutes = breach.until_minute - breach.minute + 1
+    return (1.0 if breach.kind == "shutdown" else breach.shortfall) * minutes
+
+
+def _mend(desk: Desk, draft: Draft, verdict: Verdict) -> tuple[Draft, list[str]] | None:
+    """Draft on which a scenario survives, and the steps to it; None if limits come first.
+
+    A step that mends something is repeated for as long as it does. Where none does, GPUs are raised
+    in proportion for a while in case several blocks together will.
+    """
+    scenario = next(one for one in desk.scenarios if one.name == verdict.name)
+    taken: list[str] = []
+    last: tuple[str, Step] | None = None
+    idle = 0
+    blocks_help = any(one.cause in FOR_GPUS for one in verdict.breaches)
+    while not verdict.survives and idle < PATIENCE and not desk.over():
+        better = None
+        if last is not None:
+            better = _best(desk, draft, verdict, scenario, [last])
+        for steps in () if better else _steps(desk, scenario, verdict):
+            better = better or _best(desk, draft, verdict, scenario, steps)
+        idle = 0 if better else idle + 1
+        last = better[0] if better else ("GPU block in proportion", desk.growth.next_block)
+        more = better[1] if better else desk.growth.next_block(draft) if blocks_help else None
+        if more is None:
+            return None
+        draft = more
+        taken.append(last[0])
+        (verdict,) = desk.judge(draft, (scenario,))
+    return (draft, taken) if verdict.survives else None
+
+
+def _best(
+    desk: Desk,
+    draft: Draft,
+    verdict: Verdict,
+    scenario: Scenario,
+    steps: list[tuple[str, Step]],
+) -> tuple[tuple[str, Step], Draft] | None:
+    """The step that mends most of a scenario for its money; None if none mends anything."""
+    price = desk.yearly_usd(draft)
+    best, most = None, 0.0
+    for step in steps:
+        more = step[1](draft)
+        if more is None:
+            continue
+        (after,) = desk.judge(more, (scenario,))
+        worth = _progress(verdict, after) / max(1.0, desk.yearly_usd(more) - price)
+        if worth > most:
+            best, most = (step, more), worth
+    return best
+
+
+def _progress(before: Verdict, after: Verdict) -> float:
+    """What got better: the badness or, where heat is the cause, at least the hottest cluster.
+
+    A cluster that throttles less may be sent more work than it can do, so requests alone mislead.
+    """
+    better = _badness(before) - _badness(after)
+    hot = any(one.kind == "shutdown" or one.cause == "heat" for one in before.breaches)
+    if better > 0 or not hot:
+        return better
+    return DEGREE * (before.peak_temperature_c - after.peak_temperature_c)
+
+
+def _steps(desk: Desk, scenario: Scenario, verdict: Verdict) -> Iterator[list[tuple[str, Step]]]:
+    """Steps that answer the causes of a failure: the plain ones, then larger and further ones."""
+    causes: set[str] = {breach.cause or breach.kind for breach in verdict.breaches}
+    plants = desk.plants_touched(scenario) if causes & {"heat", "scarcity", "shutdown"} else ()
+    plain = _plain_steps(desk, causes)
+    for count in UNIT_STEPS:
+        word = "unit" if count == 1 else "units"
+        yield plain + [
+            (
+                f"{count} {word} in {plant}",
+                partial(desk.cooling.more_units, plant=plant, count=count),
+            )
+            for plant in plants
+        ]
+        plain = []
+    if causes & {*FOR_GPUS, "capacity"}:
+        yield [
+            (f"GPU block in {region}", partial(desk.growth.block_in, region=region))
+            for region in desk.growth.candidates()
+        ]
+
+
+def _plain_steps(desk: Desk, causes: set[str]) -> list[tuple[str, Step]]:
+    """Steps that stand to reason: GPUs, cloud, and measures for services that are too small."""
+    plain: list[tuple[str, Step]] = []
+    if causes & FOR_GPUS:
+        plain.append(("GPU block in proportion", desk.growth.next_block))
+    if "capacity" in causes:
+        plain.append(("GPU block in the smallest region", desk.growth.block_in_smallest_region))
+    if causes & {"scarcity", "services"}:
+        plain.append(("cloud for 1 % of the peak", partial(more_cloud, desk.case)))
+    if "services" in causes:
+        plain += [
+            (f"measure {name}", partial(desk.with_measure, name=name))
+            for name in desk.measures_for_services()
+        ]
+    return plain

@@ -1,0 +1,122 @@
+"""The plan that an architect makes with a spreadsheet: the yardstick for the optimum.
+
+The rule, in the order in which it is applied:
+
+1. GPUs of every region in use are raised in proportion, in whole blocks, until the others serve
+   the peak of the week without the largest region, every request within its latency. Limits are
+   those of the cluster and of the region's power. Where nothing is in place, proportions are those
+   of what clusters can hold.
+2. Where limits stop that, candidate regions are opened, the one first that leaves least unserved
+   and of such the cheapest, and filled as far as it takes; what even they cannot hold is reserved
+   in the cloud, the cheapest retainer per request first. A policy on the number of regions opens
+   candidates too; one on the share of GPUs left without any region adds blocks where there are
+   fewest.
+3. Cooling is N+k with the k of each plant: of one type, the cheapest in all for the megawatts that
+   are missing beside what stands. Emergency plants the same for the share that the policies ask.
+4. The plan is simulated. While a scenario fails, what the cause says is raised step by step: GPUs
+   by the next block in proportion, the cloud by one hundredth of the peak, a cooling plant by a
+   unit, a candidate region by a block where nothing else helps; where services turn requests away,
+   a measure on offer that gives some of them replicas or connections. Of steps that answer a cause,
+   the one is taken that mends most for its money. Steps that do not mend a scenario are taken back.
+
+No other measures are bought but those that are settled, nothing is retired and nothing is trimmed
+afterwards. The plan is costed by the programme with all purchases settled, so by the same functions
+as the optimum.
+
+"In proportion" to the letter also raises the region that may be lost, whose GPUs do not help then.
+A kinder reading (``hold_largest``) leaves the largest region as it is while others have room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.loading import LoadedModel
+from planner.optimization.audit_purchases import check_money, check_purchases
+from planner.optimization.costs import cost_items, risk_of
+from planner.optimization.solving import SolverSettings
+from planner.plan import Plan, make_plan
+from planner.verification import Outcome, Round
+from planner.yardstick.costing import costed
+from planner.yardstick.desk import Desk
+from planner.yardstick.repair import repair
+
+
+@dataclass(frozen=True)
+class ThumbPlan:
+    """The plan by rule of thumb, costed and simulated.
+
+    Parameters
+    ----------
+    outcome
+        Its single round, in the form of the loop's result; none where limits leave so little that
+        not even normal operation is possible.
+    repairs
+        What the simulation made the rule add, and what the plan still lacks, in words.
+    lacks
+        Rules on purchases that it breaks because limits left no room.
+    """
+
+    outcome: Outcome
+    repairs: tuple[str, ...]
+    lacks: tuple[str, ...]
+
+    @property
+    def survives(self) -> bool:
+        """Whether it survives everything and breaks no rule."""
+        return self.outcome.survives and not self.lacks
+
+    def plan(self, loaded: LoadedModel, settings: SolverSettings) -> Plan:
+        """The plan as a document; no proof is claimed."""
+        (one,) = self.outcome.rounds
+        return make_plan(
+            loaded,
+            one.solution,
+            one.items,
+            one.verdicts,
+            (one.record(),),
+            settings.name,
+            one.solution.seconds,
+            risk_of(one.programme, one.solution),
+            "rule-of-thumb",
+            self.repairs,
+            self.outcome.stopped,
+        )
+
+
+def plan_by_rule_of_thumb(
+    model: Model,
+    scenarios: tuple[Scenario, ...],
+    settings: SolverSettings,
+    report: Callable[[str], None] = lambda _: None,
+    hold_largest: bool = False,
+) -> ThumbPlan:
+    """Size a platform by rule of thumb and repair it until it survives.
+
+    Parameters
+    ----------
+    report
+        Called with a line after every repair.
+    hold_largest
+        Whether GPUs go first to the regions that are not the largest.
+    """
+    desk = Desk(model, scenarios, settings, hold_largest)
+    draft, verdicts, repairs = repair(desk, desk.first_draft(), report)
+    fleet = desk.fleet(draft)
+    programme, solution, note = costed(desk.case, fleet, settings)
+    if solution.status == "infeasible":
+        lacks = tuple(check_purchases(desk.case, fleet)) or note
+        return ThumbPlan(Outcome(()), repairs, lacks)
+    items = cost_items(programme, solution)
+    lacks = (*check_purchases(desk.case, fleet), *check_money(desk.case, items))
+    notes = (*repairs, *note, *(f"breaks a rule: {one}" for one in lacks))
+    rounds = (Round(1, {}, programme, solution, items, verdicts),)
+    cut = desk.over() and any(not one.survives for one in verdicts)
+    outcome = Outcome(rounds, timed_out=cut, interrupted=cut and settings.stopped)
+    return ThumbPlan(outcome, notes, lacks)
+
+
+__all__ = ["ThumbPlan", "plan_by_rule_of_thumb"]

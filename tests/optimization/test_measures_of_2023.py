@@ -1,0 +1,25 @@
+"""chatgpt-2023-measures: of all that is on offer the plan buys a larger sign-in, and nothing else."""
+
+from __future__ import annotations
+
+from planner.infrastructure.loading import load_model
+from planner.optimization.audit import audit
+from planner.optimization.case import Case
+from planner.optimization.programme import build
+from planner.optimization.solving import SolverSettings, solve
+from planner.optimization.stages import Margin
+from planner.scenarios.generators import all_scenarios
+
+#: With these, which the loop ends with, every scenario survives (see docs/planning.md).
+MARGINS = {"region-us-west": Margin(demand=0.0253, services=0.3764)}
+
+
+def test_the_sign_in_is_worth_its_price() -> None:
+    model = load_model("chatgpt-2023-measures").model
+    programme = build(Case(model, all_scenarios(model), MARGINS))
+    solution = solve(programme, SolverSettings(gap=1e-3))
+    audit(programme, solution)
+
+    assert solution.fleet.measures == {"sign-in-capacity"}
+    # Cheaper than any of the measures that are not bought would be by itself.
+    assert solution.objective - solution.bound < 2.0e5
