@@ -55,11 +55,28 @@ plants:
   east-air: {region: east, cools: [east-gpus], role: emergency, options: [air-1], max_added: 12}
 """
 )
+#: A sign-in that lets 600 requests/s through in each region, where 1,000 are asked for in all.
+SIGN_IN = (
+    SHORT
+    + """
+services:
+  sign-in: {plane: service, replicas: {west: 1, east: 1}, needs_replicas: 1, capacity_rps: 600.0}
+tiers: {business: {entry: sign-in}, free: {entry: sign-in}}
+measures:
+  golden: {usd_per_year: 900000.0, replicas: {sign-in: {west: 1, east: 1}}}
+  plain: {usd_per_year: 1000.0, replicas: {sign-in: {west: 1, east: 1}}}
+  alarms: {operations: {detection_minutes: 1.0}}
+"""
+)
+POOL = (
+    SIGN_IN.replace("capacity_rps: 600.0", "connections: 600.0, connection_seconds: 1.0")
+    + "  pool: {usd_per_year: 100.0, connections: {sign-in: 500.0}}\n"
+)
 
 
-def thumb(model: Model) -> ThumbPlan:
+def thumb(model: Model, hold_largest: bool = False) -> ThumbPlan:
     """The plan of a model by rule of thumb."""
-    return plan_by_rule_of_thumb(model, all_scenarios(model), EXACT)
+    return plan_by_rule_of_thumb(model, all_scenarios(model), EXACT, hold_largest=hold_largest)
 
 
 def fleet_of(found: ThumbPlan) -> Fleet:
@@ -74,6 +91,15 @@ class TestRule:
         assert fleet_of(found).gpus == {"west-gpus": 2700, "east-gpus": 1100}
         assert fleet_of(found).instances == {"cloud": 0}
         assert found.survives
+
+    def test_the_largest_region_may_stay_as_it_is(self, tmp_path: Path) -> None:
+        """While others have room: 1,000 in the west serve 950 of 1,000 requests/s, 1,100 all."""
+        found = thumb(model_of(tmp_path, ROOMY), hold_largest=True)
+        assert fleet_of(found).gpus == {"west-gpus": 1100, "east-gpus": 1100}
+        assert found.survives
+        west = ROOMY.replace("west-gpus: {", "west-gpus: {existing_gpus: 1300, ")
+        found = thumb(model_of(tmp_path, west), hold_largest=True)
+        assert fleet_of(found).gpus == {"west-gpus": 1300, "east-gpus": 1100}
 
     def test_what_cannot_be_built_is_reserved_in_the_cloud(self, tmp_path: Path) -> None:
         text = SHORT + "clusters: {east-gpus: {max_gpus: 600}}\n"
@@ -161,6 +187,30 @@ class TestRepair:
         (verdict,) = judge(model, fleet_of(before), lost, stories=False)
         assert not verdict.survives
 
+    @pytest.mark.parametrize(("text", "bought"), [(SIGN_IN, "plain"), (POOL, "pool")])
+    def test_services_that_turn_away_get_the_cheapest_measure(
+        self, tmp_path: Path, text: str, bought: str
+    ) -> None:
+        """Either region alone lets 600 requests/s through; GPUs are there for all of them."""
+        model = model_of(tmp_path, text)
+        found = thumb(model)
+        assert found.survives
+        assert fleet_of(found).measures == {bought}
+        assert found.repairs[0].endswith(f"took 1 × measure {bought}")
+        assert fleet_of(found).gpus == fleet_of(thumb(model_of(tmp_path, SHORT))).gpus
+        items = found.outcome.rounds[0].items
+        assert [(one.asset, one.usd_per_year) for one in items if one.category == "measures"] == [
+            (bought, model.measures[bought].usd_per_year)
+        ]
+
+    def test_measures_that_are_forbidden_stay_out_and_settled_ones_are_in(
+        self, tmp_path: Path
+    ) -> None:
+        rules = "policies: {forbidden: {measures: [plain]}, fixed: {measures: {alarms: true}}}\n"
+        found = thumb(model_of(tmp_path, SIGN_IN + rules))
+        assert fleet_of(found).measures == {"golden", "alarms"}
+        assert not found.lacks
+
     def test_what_mends_nothing_is_taken_back(self, tmp_path: Path) -> None:
         """Load balancers act after four minutes, whatever is bought."""
         text = ROOMY + "standard: {region: [{tier: each, from_minute: 0, least_served: 1.0}]}\n"
@@ -193,7 +243,7 @@ class TestPlan:
 
         assert written() == written()
 
-    def test_no_measure_is_bought(self, tmp_path: Path) -> None:
+    def test_a_measure_that_answers_nothing_is_not_bought(self, tmp_path: Path) -> None:
         text = SHORT + "measures: {alarms: {operations: {detection_minutes: 1.0}}}\n"
         assert fleet_of(thumb(model_of(tmp_path, text))).measures == frozenset()
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.optimization.case import Case
-from planner.optimization.recourse import cooling_matters
+from planner.optimization.cooling import cooling_matters
 from planner.optimization.stages import ALL, Stage, cannot_bind
 from planner.scenarios.course import Condition
 from planner.scenarios.standard import emergency_budget_usd

@@ -239,7 +239,15 @@ def _without_collection() -> Iterator[None]:
 @_without_collection()
 def build(case: Case) -> Programme:
     """Build the programme of a case: purchases, normal operation, every stage, the objective."""
-    from planner.optimization import measures, objective, purchases, recourse, services
+    from planner.optimization import (
+        cooling,
+        measures,
+        objective,
+        power,
+        purchases,
+        recourse,
+        services,
+    )
 
     programme = Programme(case)
     purchases.add_variables(programme)
@@ -261,10 +269,10 @@ def build(case: Case) -> Programme:
     recourse.cluster_capacity(programme)
     recourse.spare_block(programme)
     recourse.offer_capacity(programme)
-    recourse.cooling_balance(programme)
-    recourse.ride_through(programme)
-    recourse.plant_capacity(programme)
-    recourse.stage_power(programme)
+    cooling.cooling_balance(programme)
+    cooling.ride_through(programme)
+    cooling.plant_capacity(programme)
+    power.stage_power(programme)
     recourse.served_floors(programme)
     recourse.emergency_budget(programme)
 

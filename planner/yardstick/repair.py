@@ -143,6 +143,9 @@ def _steps(desk: Desk, scenario: Scenario, verdict: Verdict) -> Iterator[list[tu
             for plant in plants
         ]
         plain = []
+    if causes & {"heat", "shutdown"} and not causes & FOR_GPUS:
+        # Halls throttle before standby units run; with work spread over more GPUs they are cooler.
+        yield [("GPU block in proportion", desk.growth.next_block)]
     if causes & {*FOR_GPUS, "capacity"}:
         yield [
             (f"GPU block in {region}", partial(desk.growth.block_in, region=region))

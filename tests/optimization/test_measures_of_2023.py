@@ -1,4 +1,4 @@
-"""chatgpt-2023-measures: of all that is on offer the plan buys a larger sign-in, and nothing else."""
+"""chatgpt-2023-measures: of all that is on offer the plan buys a larger sign-in alone."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph
 from planner.optimization.audit import audit
 from planner.optimization.case import Case
+from planner.optimization.cooling import cooling_matters
 from planner.optimization.programme import Programme, build
-from planner.optimization.recourse import cooling_matters
 from planner.optimization.solving import Solution, solve
 from planner.optimization.stages import NO_MARGIN, cannot_bind
 from planner.scenarios.course import lay_out, normal_condition

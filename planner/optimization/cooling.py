@@ -1,0 +1,258 @@
+"""Second stage: heat is carried away, or stored until operators react.
+
+========================  =====================================  ==============================
+symbol                    attribute of the programme             meaning
+========================  =====================================  ==============================
+q[s,t,c,p]                ``carried``                            heat carried, MW
+n[p,u]                    ``units`` plus existing                cooling units
+q[u]                      ``Case.unit_mw``                       derated capacity of a unit
+========================  =====================================  ==============================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import combinations
+
+from pulp import LpAffineExpression, lpSum
+
+from planner.infrastructure.graph import node
+from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
+from planner.optimization.case import Case
+from planner.optimization.measures import feeds_to_buy, ran_on, up
+from planner.optimization.power import may_be_down, powered, stage_heat
+from planner.optimization.programme import Chance, Programme, Row
+from planner.optimization.purchases import surviving_capacity
+from planner.optimization.stages import Stage, When
+
+
+def cooling_matters(case: Case, stage: Stage, cluster: str) -> bool:
+    """Whether cooling or power of a cluster differ from normal, where N+k carries the full heat.
+
+    With any measures bought: rows that say nothing with those that are bought do no harm.
+    """
+    if cluster in stage.at_best.clusters_down or not case.gpu(cluster).power_mw:
+        return False
+    if may_be_down(stage, cluster):
+        return True
+    region = case.model.clusters[cluster].region
+    if any(node("feed", feed) in stage.outage.failed for feed in feeds_to_buy(case.model, region)):
+        return True
+    condition = stage.condition
+    touched = not stage.plants_touched.isdisjoint(case.plants_of(cluster, "primary"))
+    less_power = condition.power_mw.get(region) != case.normal.power_mw.get(region)
+    hotter = bool(condition.ambient_rise_c.get(region)) or case.margin(stage.scenario).heat > 0
+    return touched or less_power or hotter
+
+
+def cooling_balance(programme: Programme) -> None:
+    """Once operators have reacted, the heat of what is powered is carried away.
+
+    ``φ_c·(σ_c·a[s,t,c] + (1 − σ_c)·Σ_g f[s,t,g,c]/μ_c)·(1 + margin) ≤ Σ_p q[s,t,c,p]``, where
+    measures decide whether they have, up to ``φ_c·max_c·(1 + margin)·(1 − reacted[s,t])`` more
+    """
+    case = programme.case
+    for stage in case.stages:
+        reacted = stage.when(lambda one: one.reacted)
+        for cluster in case.model.clusters:
+            if not reacted or not cooling_matters(case, stage, cluster):
+                continue
+            heat = stage_heat(programme, stage, cluster)
+            carried = _carried(programme, stage, cluster)
+            margin = 1 + case.margin(stage.scenario).heat
+            if reacted is not True:
+                most = margin * case.gpu(cluster).power_mw * case.model.clusters[cluster].max_gpus
+                carried = carried + most * (1 - programme.when(reacted))
+            programme.define(margin * heat <= carried, "cooling_balance", stage.label, cluster)
+
+
+def _carried(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
+    return lpSum(
+        programme.carried[stage.label, cluster, plant]
+        for plant in programme.case.plants_of(cluster)
+    )
+
+
+def ride_through(programme: Programme) -> None:
+    """Before operators react, rooms, coolant and tanks take up what cooling does not carry.
+
+    ``Σ_t seconds_t·(heat[c] − Σ_p q[s,t,c,p])⁺ ≤ (throttle − set point)·capacitance·G[c] +
+    tank[c]``, the heat being that of all GPUs at the utilisation limit, the tank the cluster's part
+    of the buffers of its plants. Temperatures then stay below throttling.
+    """
+    case = programme.case
+    for scenario, stages in case.stages_by_scenario.items():
+        for cluster in case.model.clusters:
+            early = [
+                stage
+                for stage in stages
+                if stage.when(lambda one: one.reacted) is not True
+                and cooling_matters(case, stage, cluster)
+            ]
+            if early:
+                _ride_through(programme, scenario, early, cluster)
+
+
+def _ride_through(programme: Programme, scenario: str, stages: list[Stage], cluster: str) -> None:
+    case = programme.case
+    entry, gpu = case.model.clusters[cluster], case.gpu(cluster)
+    gpus = programme.gpus(cluster)
+    margin = 1 + case.margin(scenario).heat
+    stored: list[LpAffineExpression] = []
+    for stage in stages:
+        on = powered(programme, stage, cluster)
+        full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, on, entry.max_utilisation)
+        short = programme.variable("uncooled", stage.label, cluster)
+        left = margin * full - _carried(programme, stage, cluster)
+        reacted = programme.when(stage.when(lambda one: one.reacted))
+        if not isinstance(reacted, float):
+            left = left - margin * gpu.power_mw * entry.max_gpus * reacted
+        programme.define(short >= left, "uncooled", stage.label, cluster)
+        stored.append(stage.hours * 3600 * short)
+    allowed = (entry.throttle_c - entry.setpoint_c) * capacitance_mj_per_k(
+        entry.capacitance_mj_per_k_per_mw, gpu.power_mw, gpus
+    )
+    allowed = allowed + tank_mj(programme, scenario, cluster)
+    amount = gpu.power_mw * entry.max_gpus * stages[-1].end_minute * 60
+    row_of = Row("ride_through", cluster, scenario, "requirement", "MJ", amount)
+    programme.require(lpSum(stored) <= allowed, row_of, scenario, cluster)
+
+
+def tank_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpression:
+    """Heat that tanks take up for a cluster before operators react, MJ.
+
+    That of plants which are lost by then, and not for want of power, does not count:
+    ``tank[s,p] ≤ share_c·(buffer_p + Σ_m added_m·y[m])``, ``tank[s,p] ≤ most·(up[s,t,p] +
+    reacted[s,t])`` for every stage t in which measures decide whether it is lost.
+    """
+    case, model = programme.case, programme.case.model
+    total = LpAffineExpression.empty()
+    for plant in case.plants_of(cluster):
+        added = {
+            name: measure.buffer_mwh[plant]
+            for name, measure in model.measures.items()
+            if plant in measure.buffer_mwh
+        }
+        share = 3600 * case.tank_share(plant, cluster)
+        buffer = lpSum(mwh * programme.measures[name] for name, mwh in added.items())
+        buffer = share * (buffer + model.plants[plant].buffer_mwh)
+        most = share * (sum(added.values()) + model.plants[plant].buffer_mwh)
+        if not most:
+            continue
+        left = _tank_left(programme, scenario, plant)
+        if left is None:
+            total = total + buffer
+        elif left:
+            tank = programme.variable("tank", scenario, cluster, plant)
+            programme.define(tank <= buffer, "tank", scenario, cluster, plant)
+            for index, chance in enumerate(left):
+                row = tank <= most * chance
+                programme.define(row, "tank", scenario, cluster, plant, str(index))
+            total = total + tank
+    return total
+
+
+def _tank_left(programme: Programme, scenario: str, plant: str) -> list[Chance] | None:
+    """What has to come true for a tank to be left; None if nothing, empty if it cannot be."""
+    found: list[Chance] = []
+    for stage in programme.case.stages_by_scenario[scenario]:
+        reacted = stage.when(lambda one: one.reacted)
+        if reacted is True or plant not in stage.condition.plants_lost:
+            continue
+        chance = up(programme, stage.outage, node("plant", plant), powered=False)
+        total = chance + programme.when(reacted)
+        if isinstance(total, float) and not total:
+            return []
+        found.append(total)
+    # Stages that differ in something else say the same.
+    return list({str(one): one for one in found}.values()) or None
+
+
+def plant_capacity(programme: Programme) -> None:
+    """A plant carries at most what its surviving, started units can at the moment's ambient.
+
+    ``Σ_c q[s,t,c,p] ≤ Σ_u q_u(ambient)·(n[p,u] − lost[s,t,p,u])``, with the thresholds of
+    `surviving_capacity` where the largest of what is left are lost too. Where measures decide which
+    units carry load there is a row for each set of units, loosened by ``most_p`` unless it counts.
+    """
+    case = programme.case
+    for stage in case.stages:
+        for plant, entry in case.model.plants.items():
+            heats = [
+                programme.carried[stage.label, c, plant]
+                for c in entry.cools
+                if (stage.label, c, plant) in programme.carried
+            ]
+            for index, capacity in enumerate(capacities(programme, stage, plant) if heats else ()):
+                name = (stage.label, plant, str(index)) if index else (stage.label, plant)
+                programme.define(lpSum(heats) <= capacity, "plant_capacity", *name)
+
+
+def capacities(programme: Programme, stage: Stage, plant: str) -> list[LpAffineExpression]:
+    """Bounds on what a plant carries in a stage, all of which hold, MW."""
+    condition = stage.condition
+    if plant in stage.at_best.plants_down:
+        return [LpAffineExpression.empty()]
+    found: list[LpAffineExpression] = []
+    most = _most_mw(programme, stage, plant)
+    if plant in condition.plants_down:
+        chance = up(programme, stage.outage, node("plant", plant))
+        found.append(most * chance + LpAffineExpression.empty())
+    for units, counts in _standing(stage, plant):
+        loose = most * (1 - programme.when(counts))
+        found.append(_capacity(programme, stage, plant, units) + loose)
+        for left, ran in _restarting(programme, stage, plant, units):
+            found.append(_capacity(programme, stage, plant, left) + loose + most * ran)
+    return found
+
+
+def _standing(stage: Stage, plant: str) -> list[tuple[frozenset[str], When]]:
+    """Sets of units that may carry load but for those restarting, and when each does."""
+    stages = [one for _, one in stage.variants] or [stage]
+    sets = dict.fromkeys(one.standing[plant] for one in stages)
+    return [(units, stage.when(partial(_stands, plant, units))) for units in sets]
+
+
+def _stands(plant: str, units: frozenset[str], stage: Stage) -> bool:
+    return stage.standing[plant] == units
+
+
+def _restarting(
+    programme: Programme, stage: Stage, plant: str, units: frozenset[str]
+) -> Iterator[tuple[frozenset[str], Chance]]:
+    """Units left when those restart that stopped for want of power, and whether they ran on."""
+    stopped: dict[frozenset[str], set[str]] = {}
+    for one in stage.outage.restarts:
+        if one.plant == plant and (plant, one.unit) in stage.condition.restarting:
+            stopped.setdefault(one.dark, set()).add(one.unit)
+    chances = {dark: ran_on(programme, plant, dark) for dark in stopped}
+    for size in range(1, len(stopped) + 1):
+        for some in combinations(stopped, size):
+            left = units.difference(*(stopped[dark] for dark in some))
+            if left != units:
+                yield left, sum((chances[dark] for dark in some), start=0.0)
+
+
+def _capacity(
+    programme: Programme, stage: Stage, plant: str, units: frozenset[str]
+) -> LpAffineExpression:
+    rise = stage.condition.ambient_rise_c.get(programme.case.model.plants[plant].region, 0.0)
+    lost = stage.condition.lost_largest.get(plant, 0)
+    named = stage.named_losses(plant, units)
+    return surviving_capacity(programme, plant, units, lost, rise, named)
+
+
+def _most_mw(programme: Programme, stage: Stage, plant: str) -> float:
+    """More than a plant can ever carry in a stage, MW."""
+    case = programme.case
+    entry = case.model.plants[plant]
+    rise = stage.condition.ambient_rise_c.get(entry.region, 0.0)
+    lost = max((q for q in (case.unit_mw(plant, u, rise) for u in case.units(plant))), default=0.0)
+    named = sum(n for (hit, _), n in stage.condition.lost_units.items() if hit == plant)
+    spare = lost * (stage.condition.lost_largest.get(plant, 0) + named)
+    return spare + sum(
+        case.unit_mw(plant, unit, rise)
+        * (entry.existing.get(unit, 0) + (programme.units[plant, unit].upBound or 0.0))
+        for unit in case.units(plant)
+    )
