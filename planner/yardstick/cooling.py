@@ -53,6 +53,8 @@ class Cooling:
             kind = bought.get(plant) or self._cheapest_unit(plant)
             if kind is not None:
                 units[plant][kind] = units[plant].get(kind, 0) + count
+        for (plant, unit), count in draft.other_units.items():
+            units[plant][unit] = units[plant].get(unit, 0) + count
         return units
 
     def _cool(
@@ -135,9 +137,23 @@ class Cooling:
 
     def more_units(self, draft: Draft, plant: str, count: int) -> Draft | None:
         """More units in a plant; None where it has no room for them."""
-        entry = self.model.plants[plant]
         extra = {**draft.extra_units, plant: draft.extra_units.get(plant, 0) + count}
-        more = replace(draft, extra_units=extra)
+        return self._if_room(draft, replace(draft, extra_units=extra), plant)
+
+    def more_of(self, draft: Draft, plant: str, unit: str, count: int) -> Draft | None:
+        """More units of a type in a plant; None where it has no room for them."""
+        others = {
+            **draft.other_units,
+            (plant, unit): draft.other_units.get((plant, unit), 0) + count,
+        }
+        return self._if_room(draft, replace(draft, other_units=others), plant)
+
+    def types(self, plant: str) -> list[str]:
+        """Types that a plant may buy."""
+        return [unit for _, unit in self._options([plant], set())]
+
+    def _if_room(self, draft: Draft, more: Draft, plant: str) -> Draft | None:
+        entry = self.model.plants[plant]
         now, after = self.fleet(draft).units[plant], self.fleet(more).units[plant]
         bought = [total - entry.existing.get(unit, 0) for unit, total in after.items()]
         return None if after == now or max(bought) > entry.max_added else more

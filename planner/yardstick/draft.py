@@ -21,6 +21,8 @@ class Draft:
         Instances in all by offer.
     extra_units
         Units beyond N+k by plant, of the type that the plant buys.
+    other_units
+        Units of named types beyond N+k by plant and type.
     measures
         Measures that are bought.
     """
@@ -28,4 +30,5 @@ class Draft:
     gpus: Mapping[str, int]
     instances: Mapping[str, int]
     extra_units: Mapping[str, int] = field(default_factory=dict)
+    other_units: Mapping[tuple[str, str], int] = field(default_factory=dict)
     measures: frozenset[str] = frozenset()

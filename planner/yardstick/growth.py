@@ -30,8 +30,8 @@ class Growth:
     case
         What they are for.
     hold_largest
-        Whether the largest region stays as it is while others have room: its own GPUs do not help
-        when it is lost. False for the letter of "in proportion".
+        Whether the largest region stays as it is: its own GPUs do not help when it is lost. False
+        for the letter of "in proportion".
     """
 
     def __init__(self, case: Case, hold_largest: bool = False) -> None:
@@ -48,7 +48,8 @@ class Growth:
 
     def next_block(self, draft: Draft) -> Draft | None:
         """One block more, in the cluster that lags its proportion most; None at the limits."""
-        clusters = self._next(draft.gpus, self.in_use(draft.gpus))
+        roomy = self._roomy(draft.gpus, self.in_use(draft.gpus))
+        clusters = self._helpful(draft.gpus, roomy) or roomy
         if not clusters:
             return None
         return self._with_block(draft, min(clusters, key=partial(self._proportion, draft.gpus)))
@@ -86,7 +87,7 @@ class Growth:
         """GPUs with clusters raised in proportion until nothing is missing, or to their limits."""
         now = dict(gpus)
         while self.missing_rps(now) > NOTHING:
-            open_ones = self._next(now, clusters)
+            open_ones = self._helpful(now, self._roomy(now, clusters))
             if not open_ones:
                 break
             least = min(self._proportion(now, name) for name in open_ones)
@@ -96,19 +97,22 @@ class Growth:
                     now[name] += self.model.clusters[name].block_gpus
         return now
 
-    def _next(self, gpus: Mapping[str, int], clusters: tuple[str, ...]) -> list[str]:
-        """Clusters with room for a block; without the largest region if it is held and others are.
+    def _roomy(self, gpus: Mapping[str, int], clusters: tuple[str, ...]) -> list[str]:
+        return [name for name in clusters if self._room(gpus, name)]
 
-        Of regions that are equally large none is held: one of them has to grow first.
+    def _helpful(self, gpus: Mapping[str, int], clusters: list[str]) -> list[str]:
+        """Clusters but those of the largest region if that is held.
+
+        A region that is alone is not held, nor one of several that are equally large: one of them
+        has to grow first.
         """
-        roomy = [name for name in clusters if self._room(gpus, name)]
-        if not self.hold_largest:
-            return roomy
         held = self._held_rps({name: self._serving_rps(gpus, name) for name in gpus})
         most = max(held.values())
         largest = [region for region, rps in held.items() if rps >= most - NOTHING]
-        rest = [name for name in roomy if self.model.clusters[name].region not in largest]
-        return rest if rest and len(largest) == 1 else roomy
+        alone = sum(1 for rps in held.values() if rps) < 2
+        if not self.hold_largest or len(largest) > 1 or alone:
+            return clusters
+        return [name for name in clusters if self.model.clusters[name].region not in largest]
 
     def opened(self, gpus: Mapping[str, int], region: str) -> dict[str, int]:
         """With a candidate region filled as far as it takes, or a block in it."""

@@ -143,9 +143,16 @@ def _steps(desk: Desk, scenario: Scenario, verdict: Verdict) -> Iterator[list[tu
             for plant in plants
         ]
         plain = []
-    if causes & {"heat", "shutdown"} and not causes & FOR_GPUS:
-        # Halls throttle before standby units run; with work spread over more GPUs they are cooler.
-        yield [("GPU block in proportion", desk.growth.next_block)]
+    for count in UNIT_STEPS:
+        # Units of another type may run at once where those that a plant buys have to start.
+        yield [
+            (
+                f"{count} {unit} in {plant}",
+                partial(desk.cooling.more_of, plant=plant, unit=unit, count=count),
+            )
+            for plant in plants
+            for unit in desk.cooling.types(plant)
+        ]
     if causes & {*FOR_GPUS, "capacity"}:
         yield [
             (f"GPU block in {region}", partial(desk.growth.block_in, region=region))

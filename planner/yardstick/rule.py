@@ -15,16 +15,18 @@ The rule, in the order in which it is applied:
    are missing beside what stands. Emergency plants the same for the share that the policies ask.
 4. The plan is simulated. While a scenario fails, what the cause says is raised step by step: GPUs
    by the next block in proportion, the cloud by one hundredth of the peak, a cooling plant by a
-   unit, a candidate region by a block where nothing else helps; where services turn requests away,
-   a measure on offer that gives some of them replicas or connections. Of steps that answer a cause,
-   the one is taken that mends most for its money. Steps that do not mend a scenario are taken back.
+   unit of its type or, where that mends nothing, of another, a candidate region by a block where
+   nothing else helps; where services turn requests away, a measure on offer that gives some of them
+   replicas or connections. Of steps that answer a cause, the one is taken that mends most for its
+   money. Steps that do not mend a scenario are taken back.
 
 No other measures are bought but those that are settled, nothing is retired and nothing is trimmed
 afterwards. The plan is costed by the programme with all purchases settled, so by the same functions
 as the optimum.
 
 "In proportion" to the letter also raises the region that may be lost, whose GPUs do not help then.
-A kinder reading (``hold_largest``) leaves the largest region as it is while others have room.
+A kinder reading (``hold_largest``) leaves the largest region as it is; with others at their limits
+candidates open, or the cloud has to do.
 """
 
 from __future__ import annotations
