@@ -19,13 +19,15 @@ from planner.plan import CoolingLine, GpuLine, Plan, Record
 
 
 def parse_plan(path: Path) -> Plan:
-    """Read a plan without asking whether it fits a model.
+    """Read a plan, given its file or its folder, without asking whether it fits a model.
 
     Raises
     ------
     InputError
         With every problem: unreadable, or not a plan.
     """
+    if path.is_dir():
+        path = path / "plan.json"
     content = read_bytes(path, str(path))
     try:
         return Plan.model_validate(json.loads(content))

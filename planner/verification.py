@@ -181,6 +181,7 @@ def optimise_and_verify(
             left_out = dominated(programme.case)
             if not rounds:
                 note(counted(programme.case, left_out))
+            note(f"round {number}: solving")
             first = None if rounds else start
             solution = _solve(programme, _remaining(settings, deadline), first, left_out)
         except SolverError:

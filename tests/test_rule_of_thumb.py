@@ -187,6 +187,20 @@ class TestRepair:
         (verdict,) = judge(model, fleet_of(before), lost, stories=False)
         assert not verdict.survives
 
+    def test_units_of_another_type_where_those_of_the_plant_start_too_late(
+        self, tmp_path: Path
+    ) -> None:
+        text = PLANT.replace("options: [air-1]", "options: [air-1, quick-1]") + (
+            "cooling_units:\n  air-1: {start_minutes: 180.0}\n"
+            "  quick-1: {capacity_mw: 1.0, mode: standby, start_minutes: 1.0,"
+            " capital_usd: 3000000.0}\n"
+        )
+        found = thumb(model_of(tmp_path, text))
+        assert found.survives
+        assert fleet_of(found).units["east-air"]["air-1"] == 0
+        assert fleet_of(found).units["east-air"]["quick-1"] > 0
+        assert "quick-1 in east-air" in found.repairs[0]
+
     @pytest.mark.parametrize(("text", "bought"), [(SIGN_IN, "plain"), (POOL, "pool")])
     def test_services_that_turn_away_get_the_cheapest_measure(
         self, tmp_path: Path, text: str, bought: str

@@ -50,7 +50,7 @@ def earlier_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "earlier",
             type=click.Path(path_type=Path),
             metavar="PLAN",
-            help="Start the search from an earlier plan.json.",
+            help="Start the search from an earlier plan.json or its folder.",
         ),
         click.option(
             "--fix",
@@ -85,9 +85,11 @@ def load_with(
     start = None
     if earlier.path is not None:
         start = read_plan(earlier.path, loaded).fleet(loaded.model)
-    more: tuple[str, ...] = ()
-    if earlier.keep_existing:
-        more += kept(loaded.model)
+    keeps = kept(loaded.model) if earlier.keep_existing else ()
+    holds: tuple[str, ...] = ()
     if earlier.fix:
-        more += held(loaded.model, start or Fleet.existing(loaded.model), earlier.fix)
-    return (load_model(model, (*overrides, *more)) if more else loaded), start
+        holds = held(loaded.model, start or Fleet.existing(loaded.model), earlier.fix)
+    if keeps or holds:
+        # Holds first, so that a --set can loosen one of them.
+        loaded = load_model(model, (*holds, *overrides, *keeps))
+    return loaded, start

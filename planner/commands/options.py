@@ -120,7 +120,8 @@ def risk_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "finance.emergency_budget_usd": emergency_budget,
         }
         more = (f"{path}={value}" for path, value in values.items() if value is not None)
-        return function(overrides=(*overrides, *more), **rest)
+        # First, so that a --set that `plan optimize` suggests changes what an option gave.
+        return function(overrides=(*more, *overrides), **rest)
 
     share = FiniteRange(0, 1, max_open=True)
     options = [

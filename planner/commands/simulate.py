@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @click.option(
     "--plan",
     "plan_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Simulate the fleet of a plan instead of what exists.",
+    help="Simulate the fleet of a plan (its plan.json or folder) instead of what exists.",
 )
 @click.option(
     "--scenario",

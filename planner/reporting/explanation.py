@@ -133,6 +133,8 @@ def _stands_on(note: DecisionNote) -> str:
         return "fails: " + "; ".join(texts[:3]) + more
     if note.earns_usd is not None:
         where = ", ".join(note.earns_in[:3]) or "normal operation"
+        if note.earns_usd < 0:
+            return f"nothing fails; one less saves {_millions(-note.earns_usd)} M USD a year"
         return f"nothing fails; it pays: {_millions(note.earns_usd)} M USD a year, in {where}"
     return "nothing fails"
 

@@ -88,15 +88,17 @@ def _first(flags: Bools) -> int | None:
 def _cooling(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
     # A signal given in one minute is obeyed in the next at the earliest.
     starts = history.standby_since[index] + np.maximum(world.units.start_minutes, 1.0)
+    together: dict[tuple[int, float], list[str]] = {}
     for u, at in enumerate(starts.tolist()):
-        if not np.isfinite(at) or at >= world.minutes:
-            continue
-        plant = world.units.plant[u]
+        if np.isfinite(at) and at < world.minutes:
+            key = (int(world.units.plant[u]), at)
+            together.setdefault(key, []).append(world.units.names[u][1])
+    for (plant, at), units in together.items():
         before = history.cooling_capacity_mw[max(int(at) - 1, 0), index, plant]
         added = history.cooling_capacity_mw[int(np.ceil(at)), index, plant] - before
         if added > 0:
-            unit = world.units.names[u][1]
-            yield at, f"standby cooling of {world.plants.names[plant]} adds {added:.0f} MW ({unit})"
+            names = ", ".join(units)
+            yield at, f"standby cooling of {world.plants.names[plant]} adds {added:.0f} MW ({names})"
 
 
 def _clusters(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:

@@ -54,6 +54,25 @@ def test_without_a_plan_parts_are_held_as_they_are(plan: Runs) -> None:
     assert "held by --fix: east-chillers, east-gpus; without it there may be a plan" in ran.err
 
 
+def test_a_set_loosens_what_an_option_holds(plan: Runs, tiny_plan: Path) -> None:
+    """`plan optimize` suggests changes as --set; they have to work beside the options given."""
+    held = ("--from", tiny_plan, "--fix", "cooling", "--quiet", "--json")
+
+    ran = plan("optimize", "tiny", *held, "--set", "policies.fixed.cooling.west-air.air-1=2")
+
+    assert ran.code == 0
+    added = {(line["plant"], line["unit"]): line["added"] for line in ran.json["cooling"]}
+    assert added["west-air", "air-1"] == 2
+    assert added["east-chillers", "chiller-1"] == 3
+    budget = ("--capital-budget", "400k", "--set", "policies.capital_budget_usd=1e9")
+    assert plan("optimize", "tiny", "--quiet", *budget).code == 0
+
+
+def test_a_plan_may_be_given_as_its_folder(plan: Runs, tiny_plan: Path) -> None:
+    assert plan("optimize", "tiny", "--from", tiny_plan, "--quiet", "--json").code == 0
+    assert plan("simulate", "tiny", "--plan", tiny_plan, "--quiet", "--json").code == 0
+
+
 def test_what_exists_is_kept(plan: Runs) -> None:
     may = (
         "--set",
@@ -76,7 +95,7 @@ def test_what_exists_is_kept(plan: Runs) -> None:
     [
         (("--fix", "coolings"), "--fix: `coolings` is none of cooling, gpus"),
         (("--from", "nowhere.json"), "nowhere.json"),
-        (("--from", "."), "."),
+        (("--from", "planner"), "planner/plan.json"),
     ],
 )
 def test_bad_input_is_reported(plan: Runs, arguments: tuple[str, ...], message: str) -> None:
