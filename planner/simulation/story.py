@@ -98,7 +98,10 @@ def _cooling(world: World, history: History, index: int) -> Iterator[tuple[float
         added = history.cooling_capacity_mw[int(np.ceil(at)), index, plant] - before
         if added > 0:
             names = ", ".join(units)
-            yield at, f"standby cooling of {world.plants.names[plant]} adds {added:.0f} MW ({names})"
+            yield (
+                at,
+                f"standby cooling of {world.plants.names[plant]} adds {added:.0f} MW ({names})",
+            )
 
 
 def _clusters(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:

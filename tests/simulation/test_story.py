@@ -107,6 +107,16 @@ def test_standby_cooling_that_needs_no_time_to_start(one: Model) -> None:
     assert "standby cooling of chillers adds 2 MW (fan)" in texts
 
 
+def test_standby_units_that_start_together_are_told_once(one: Model) -> None:
+    model = changed(one, "cooling_units", "fan", start_minutes=0)
+    other = model.cooling_units["fan"].replace(name="vent", capacity_mw=2.0)
+    model = model.replace(cooling_units={**model.cooling_units, "vent": other})
+    model = changed(model, "plants", "chillers", existing={"chiller": 10, "fan": 2, "vent": 1})
+    loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=1, **MINUTES)
+    texts = [text for _, text in told(model, loss) if "standby" in text]
+    assert texts == ["standby cooling of chillers adds 4 MW (fan, vent)"]
+
+
 def test_retries_and_work_in_vain(one: Model) -> None:
     model = operating(one, priority_shedding="none")
     for tier in one.tiers:
