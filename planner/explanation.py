@@ -231,7 +231,7 @@ def margins_of(record: RoundRecord | None) -> dict[str, Margin]:
 
 
 def _margin(line: MarginRecord) -> Margin:
-    shares = {"demand", "heat", "services"}
+    shares = {"demand", "heat", "services", "spend"}
     values = line.model_dump(exclude={"scenario"})
     return Margin(
         **{

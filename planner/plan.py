@@ -164,6 +164,7 @@ class MarginRecord(Record):
     heat: float
     late_minutes: float
     services: float = 0.0
+    spend: float = 0.0
 
 
 class RiskRecord(Record):
@@ -344,6 +345,7 @@ def margin_records(margins: Mapping[str, Margin]) -> tuple[MarginRecord, ...]:
             heat=round(margin.heat, 6),
             late_minutes=margin.late_minutes,
             services=round(margin.services, 6),
+            spend=round(margin.spend, 6),
         )
         for name, margin in sorted(margins.items())
     )

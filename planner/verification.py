@@ -32,6 +32,8 @@ DEMAND_STRIDE = 0.25
 #: Replicas are few and cheap beside GPUs, and retries swamp what only just suffices.
 SERVICES_STEP = 0.25
 SERVICES_STRIDE = 1.0
+SPEND_STEP = 0.01
+SPEND_STRIDE = 0.5
 HEAT_STRIDE = 0.05
 
 
@@ -279,6 +281,7 @@ def tighten(
             heat=before.heat + max((step.heat for step in steps), default=0.0),
             late_minutes=max([before.late_minutes, *(step.late_minutes for step in steps)]),
             services=before.services + max((step.services for step in steps), default=0.0),
+            spend=before.spend + max((step.spend for step in steps), default=0.0),
         )
         if margin != NO_MARGIN:
             grown[verdict.name] = margin
@@ -289,6 +292,9 @@ def _step(breach: Breach, margin: Margin, services_grow: bool) -> Margin:
     """What one breach adds to demand and heat, and the lateness that it measured."""
     if breach.kind == "shutdown":
         return Margin(heat=HEAT_STRIDE)
+    if breach.kind == "budget" and breach.required:
+        over = breach.shortfall / breach.required
+        return Margin(spend=min(over + SPEND_STEP, SPEND_STRIDE))
     if breach.cause in (None, "routing"):
         return NO_MARGIN
     share = breach.shortfall / max(breach.required, DEMAND_STEP)

@@ -297,10 +297,27 @@ class TestTighten:
 
     @pytest.mark.parametrize(
         "unanswered",
-        [breach("served", cause="routing"), breach("budget"), breach("capacity")],
+        [
+            breach("served", cause="routing"),
+            breach("budget", required=0.0),
+            breach("capacity"),
+        ],
     )
     def test_nothing_answers_some_breaches(self, unanswered: Breach) -> None:
         assert tighten({}, (verdict(unanswered),)) == {}
+
+    def test_overspending_is_reckoned_with(self) -> None:
+        over = verdict(breach("budget", value=110.0, required=100.0, shortfall=10.0))
+        assert tighten({}, (over,)) == {"loss": Margin(spend=0.1 + 0.01)}
+
+    def test_a_plan_that_overspends_in_simulation_is_made_to_spend_less(
+        self, tiny: LoadedModel
+    ) -> None:
+        model = tiny.model.replace(finance=tiny.model.finance.replace(emergency_budget_usd=47600.0))
+        outcome = loop(model, SolverSettings(gap=1e-4))
+        assert "budget" in {b.kind for v in outcome.rounds[0].verdicts for b in v.breaches}
+        assert outcome.survives
+        assert outcome.rounds[-1].margins["region-west"].spend > 0
 
     def test_services_that_turn_requests_away_have_to_let_more_through(self) -> None:
         short = (verdict(breach("served", cause="services", shortfall=0.1)),)

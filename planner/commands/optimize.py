@@ -89,6 +89,8 @@ def command(
     from planner.reporting import infeasible, terminal
     from planner.verification import optimise_and_verify
 
+    if method == "rule-of-thumb" and (earlier.path or earlier.fix):
+        raise click.UsageError("a rule of thumb starts from the model: no --from and no --fix.")
     progress = Progress(quiet)
     make_solver(SolverSettings(solver, gap, time_limit, threads))
     loaded, start = load_with(model, overrides, earlier)

@@ -132,9 +132,15 @@ def risk_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "years (CVaR) or of the worst failure.",
         ),
         click.option(
-            "--alpha", type=share, help="Confidence of CVaR; 0.95: the costliest 5 % of years."
+            "--alpha",
+            type=share,
+            help="Confidence of CVaR: 0.95, as usual, looks at the costliest 5 % of years.",
         ),
-        click.option("--beta", type=share, help="Weight of CVaR or the worst (0 to below 1)."),
+        click.option(
+            "--beta",
+            type=share,
+            help="Weight of CVaR or the worst, from 0 to below 1; 0.5 if not given.",
+        ),
         click.option(
             "--capital-budget", type=Money(), metavar="USD", help="Most capital (400M, 1.2B)."
         ),

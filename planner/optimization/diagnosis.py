@@ -9,7 +9,7 @@ set is reported once the programme of the changed model has a plan.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from planner.errors import SolverError
 from planner.optimization.alternatives import find_alternatives, find_single
@@ -88,7 +88,7 @@ class TightenedScenario:
     ----------
     scenario
         Its name.
-    demand, heat, late_minutes
+    demand, heat, late_minutes, services, spend
         What the simulation asked for beyond the scenario itself.
     """
 
@@ -96,6 +96,8 @@ class TightenedScenario:
     demand: float
     heat: float
     late_minutes: float
+    services: float = 0.0
+    spend: float = 0.0
 
     def __str__(self) -> str:
         parts = []
@@ -105,6 +107,10 @@ class TightenedScenario:
             parts.append(f"{self.heat:.1%} more heat")
         if self.late_minutes:
             parts.append(f"supply {self.late_minutes:g} min later")
+        if self.services:
+            parts.append(f"{self.services:.1%} more through services")
+        if self.spend:
+            parts.append(f"{self.spend:.1%} more emergency spend")
         return f"{self.scenario}: {', '.join(parts)}"
 
 
@@ -257,7 +263,7 @@ class _Diagnosing:
         )
         named = {item.key[2] for item in conflict.items} or set(case.margins)
         margins = tuple(
-            TightenedScenario(name, margin.demand, margin.heat, margin.late_minutes)
+            TightenedScenario(name, **asdict(margin))
             for name, margin in _margins(case)
             if name in named
         )

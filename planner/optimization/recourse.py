@@ -274,7 +274,7 @@ def _of_tier(programme: Programme, stage: Stage, name: str) -> tuple[list[LpVari
 def emergency_budget(programme: Programme) -> None:
     """Emergency spend of every scenario stays within the budget approved for it.
 
-    ``Σ_t hours_t·price_v·surge_v·h[s,t,v] ≤ budget``
+    ``Σ_t hours_t·price_v·surge_v·h[s,t,v]·(1 + margin) ≤ budget``
     """
     case = programme.case
     for scenario, stages in case.stages_by_scenario.items():
@@ -282,7 +282,8 @@ def emergency_budget(programme: Programme) -> None:
         spend = lpSum(emergency_spend(programme, stage) for stage in stages)
         if spend.items():
             row = Row("emergency_budget", "budget", scenario, "limit", "USD", budget)
-            programme.require(spend <= budget, row, scenario)
+            factor = 1 + case.margin(scenario).spend
+            programme.require(factor * spend <= budget, row, scenario)
 
 
 def emergency_spend(programme: Programme, stage: Stage) -> LpAffineExpression:

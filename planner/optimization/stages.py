@@ -37,12 +37,15 @@ class Margin:
         Minutes by which emergency capacity and standby units count as arriving later.
     services
         Requests that services with limits have to let through beyond those served, as a share.
+    spend
+        Emergency spend to reckon with beyond that of the programme, as a share of it.
     """
 
     demand: float = 0.0
     heat: float = 0.0
     late_minutes: float = 0.0
     services: float = 0.0
+    spend: float = 0.0
 
 
 NO_MARGIN = Margin()

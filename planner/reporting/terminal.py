@@ -191,7 +191,7 @@ def _cost_table(plan: Plan, model: Model) -> Table:
         table.add_row(names.get(category, category), shown, _millions(yearly))
     table.add_section()
     table.add_row("all", _millions(plan.cost.capital_usd), _millions(plan.cost.usd_per_year))
-    budget = _millions(model.finance.emergency_budget_usd)
+    budget = f"{model.finance.emergency_budget_usd / 1e6:,.4g}"
     others = "" if _one_budget(model) else " that has none of its own"
     table.caption = f"Emergency budget {budget} M USD for one incident{others}."
     table.caption_justify = "left"
@@ -406,6 +406,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
             "tiers",
             "zones",
             "offers",
+            "measures",
         )
     }
     points = single_points_of_failure(graph)
