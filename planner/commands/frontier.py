@@ -15,11 +15,15 @@ from planner.commands.options import (
     solver_options,
 )
 from planner.commands.selecting import choose, selection_options
-from planner.errors import EXIT_DONE, EXIT_INFEASIBLE
+from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED
 
 if TYPE_CHECKING:
     from planner.frontier import FrontierPoint
     from planner.scenarios.selection import Wanted
+
+
+#: Points of an axis that has none of its own.
+POINTS = 4
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -49,10 +53,8 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 )
 @click.option(
     "--points",
-    default=4,
-    show_default=True,
     type=click.IntRange(2, 100),
-    help="Points on the axes `standard` and `recovery`.",
+    help=f"Points on the axes `standard` and `recovery`; {POINTS} if not given.",
 )
 @click.option(
     "--at", "values", type=Numbers(), metavar="N,N,…", help="These points instead: 0.8,0.9,1."
@@ -74,7 +76,7 @@ def command(
     model: str,
     overrides: tuple[str, ...],
     by: Any,
-    points: int,
+    points: int | None,
     values: tuple[float, ...] | None,
     output: Path | None,
     solver: str,
@@ -88,7 +90,7 @@ def command(
     """Show what survivability costs: the cheapest surviving plan of MODEL at every point.
 
     Every point is optimised and simulated as `plan optimize` does. Exits with 3 if no point has a
-    plan.
+    plan, with 4 if none has one that survives.
     """
     from planner.commands.interruption import interruptible
     from planner.frontier import settings_of, trace
@@ -96,13 +98,18 @@ def command(
     from planner.optimization.solving import SolverSettings, make_solver
     from planner.reporting.frontier import check_output, show_frontier, write_output
 
+    if points is not None and (values or by in ("failures", "classes")):
+        other = "--at" if values else f"--by {by}"
+        raise click.UsageError(f"--points does nothing beside {other}, which has its own.")
     progress = Progress(quiet)
     make_solver(SolverSettings(solver, gap, time_limit, threads))
     loaded = load_model(model, overrides)
     if output is not None:
         check_output(output)
     scenarios = choose(loaded, wanted, progress).scenarios
-    settings = settings_of(by, loaded.model, scenarios, points, values or ())
+    settings = settings_of(
+        by, loaded.model, scenarios, POINTS if points is None else points, values or ()
+    )
     progress.say(f"{len(settings)} points: {', '.join(one.label for one in settings)}")
     with interruptible(quiet) as stop:
         limits = SolverSettings(solver, gap, time_limit, threads, stop)
@@ -113,7 +120,10 @@ def command(
         write_output(frontier, loaded.name, output)
         progress.say(f"wrote {output}")
     show_frontier(frontier, loaded, as_json)
-    return EXIT_DONE if any(one.planned for one in frontier.points) else EXIT_INFEASIBLE
+    if not any(one.planned for one in frontier.points):
+        return EXIT_INFEASIBLE
+    survives = any(one.status in ("survives", "unproven") for one in frontier.points)
+    return EXIT_DONE if survives else EXIT_NOT_SURVIVED
 
 
 def _line(point: FrontierPoint) -> str:

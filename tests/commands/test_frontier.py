@@ -41,13 +41,27 @@ def test_frontier(plan, small, tmp_path):
 def test_a_point_without_a_plan(plan, small):
     tight = ("--set", "offers.cloud.available_gpus=0", "--set", "clusters.east-gpus.max_gpus=800")
     ran = plan("frontier", small, *tight, "--at", "0.7,1", "-q")
-    assert ran.code == 0
+    assert ran.code == 4
+    assert "fails" in ran.out
     assert "infeasible" in ran.out
     ran = plan("frontier", small, *tight, "--at", "1", "--json", "-q")
     assert ran.code == 3
     (point,) = ran.json["points"]
     assert point["usd_per_year"] is None
     assert point["reason"]
+
+
+def test_points_that_all_fail(plan, small):
+    ran = plan("frontier", small, "--by", "recovery", "--at", "0", "-q")
+    assert ran.code == 4
+    assert "fails" in ran.out
+
+
+@pytest.mark.parametrize("beside", [("--by", "classes"), ("--by", "failures"), ("--at", "0.8,1")])
+def test_points_where_there_are_points_already(plan, small, beside):
+    ran = plan("frontier", small, *beside, "--points", "3")
+    assert ran.code == 2
+    assert "--points does nothing beside" in ran.err
 
 
 def test_alternatives(plan, small, tmp_path):
