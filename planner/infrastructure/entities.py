@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from planner.infrastructure.failures import AmountByClass, Generators, Scenario, Standard
+from planner.infrastructure.failures import Generators, Scenario, Standard
 from planner.infrastructure.fields import (
     Amount,
     Celsius,
-    Change,
     Count,
     Degrees,
     Entity,
@@ -28,6 +27,8 @@ from planner.infrastructure.fields import (
     Text,
     ZoneOffset,
 )
+from planner.infrastructure.operations import Operations, Reaction
+from planner.infrastructure.policies import Finance, Policies
 
 Plane = Literal["edge", "service", "state", "control"]
 
@@ -313,21 +314,6 @@ class Offer(NamedEntity):
     """Region next to which it runs, for latency and transport; none means anywhere."""
 
 
-class Reaction(Entity):
-    """Times of reaction that a measure brings down to, where they are longer."""
-
-    detection_minutes: Minutes | None = None
-    """From the failure to the alert (thermal monitoring, earlier detection)."""
-    escalation_minutes: Minutes | None = None
-    """From the alert to the people who may act."""
-    response_minutes: Minutes | None = None
-    """From then to the first action (automated start-up and shedding)."""
-    approval_minutes: Minutes | None = None
-    """From the first action to the order of emergency capacity (pre-approved procurement)."""
-    failover_minutes: Minutes | None = None
-    """From a change of a cluster's capacity to the load balancers acting on it."""
-
-
 class Measure(NamedEntity):
     """Something else that money can buy, and what it changes."""
 
@@ -358,152 +344,6 @@ class Measure(NamedEntity):
     def changes_reaction(self) -> bool:
         """Whether it changes when people or standby units act."""
         return bool(self.automatic) or self.operations != Reaction()
-
-
-class RestorationPhase(Entity):
-    """One step of bringing a cluster back."""
-
-    capacity: Annotated[Share, Field(gt=0)]
-    """Share of the cluster that takes requests."""
-    minutes: Minutes
-    """Length of the phase."""
-    tiers: tuple[Name, ...] = ()
-    """Tiers that the platform admits in this phase where it restores as a whole; none named means
-    all."""
-
-
-class RestorationGates(Entity):
-    """What has to hold at the end of a restoration phase; otherwise it is rolled back."""
-
-    p99_seconds: PositiveAmount = 10.0
-    """Longest response time of 99 % of requests."""
-    error_share: Share = 0.05
-    """Largest share of admitted requests that fail."""
-    temperature_c: Celsius = 85.0
-    """Hottest GPU temperature of the cluster."""
-    queue_requests: Amount = 100_000.0
-    """Most requests waiting."""
-
-
-class Operations(Entity):
-    """How fast people and automation react."""
-
-    detection_minutes: Minutes = 5.0
-    """From the failure to the alert."""
-    escalation_minutes: Minutes = 0.0
-    """From the alert to the people who may act."""
-    response_minutes: Minutes = 10.0
-    """From then to the first action."""
-    approval_minutes: Minutes = 0.0
-    """From the first action to the order of emergency capacity."""
-    failover_minutes: Minutes = 4.0
-    """From a change of a cluster's capacity to the load balancers acting on it."""
-    earliest_reroute_minutes: Minutes = 0.0
-    """From the failure to the first rerouting by load balancers; until then they go by what they
-    knew before."""
-    priority_shedding: Literal["automatic", "operator", "none"] = "automatic"
-    """Whether scarce capacity goes to tiers by priority at once, after the response, or never."""
-    rationing: Literal["priority", "allocation"] = "priority"
-    """Whether scarce capacity goes to tiers in full by priority, or first by the share set aside
-    for each (`scarcity_allocation`)."""
-    thermal_migration: Literal["automatic", "operator", "none"] = "automatic"
-    """Whether work leaves clusters hotter than the limit of its tier at once, after the response,
-    or never."""
-    restart_check_minutes: Minutes = 15.0
-    """Checks before a cluster that was off takes requests again."""
-    restoration: tuple[RestorationPhase, ...] = ()
-    """Phases of bringing a cluster back; none means at once."""
-    restoration_scope: Literal["cluster", "platform"] = "cluster"
-    """Whether phases hold back only the cluster that returns, or operators also admit only the
-    tiers of the phase to the whole platform once a cluster has switched itself off."""
-    gates: RestorationGates | None = None
-    """What has to hold at the end of each phase; none means that phases end by time alone."""
-    queue_limit_requests: Amount = 1_000_000.0
-    """Most requests waiting; more are dropped."""
-    patience_minutes: Annotated[Minutes, Field(gt=0)] = 2.0
-    """Mean minutes after which a waiting request times out. Without shedding by priority its place
-    in the queue stays taken and the work is done in vain."""
-    alert_temperatures_c: tuple[Celsius, ...] = (75.0, 85.0, 90.0)
-    """GPU temperatures that raise an alert: warning, critical, emergency."""
-    alert_utilisation: Share = 0.95
-    """Utilisation of a cluster that raises an alert."""
-
-
-class Finance(Entity):
-    """Money terms."""
-
-    discount_rate: Annotated[Share, Field(lt=1)] = 0.09
-    """Cost of capital."""
-    emergency_budget_usd: Amount = 0.0
-    """Approved emergency spend for one incident."""
-    emergency_budget_by_class_usd: AmountByClass = Field(default_factory=dict)
-    """The same for severity classes that have an approval of their own."""
-
-
-class FixedPurchases(Entity):
-    """Purchases that are settled: the plan adds exactly these."""
-
-    cooling: Table[Table[Change]] = Field(default_factory=dict)
-    """Units added, by plant and unit type; below 0 retired."""
-    gpus: Table[Change] = Field(default_factory=dict)
-    """GPUs added, by cluster; below 0 retired."""
-    emergency: Table[Count] = Field(default_factory=dict)
-    """Instances reserved beyond the existing ones, by offer."""
-    measures: Table[Flag] = Field(default_factory=dict)
-    """Whether a measure is bought."""
-    regions: Table[Flag] = Field(default_factory=dict)
-    """Whether a candidate region is opened."""
-
-
-class ForbiddenPurchases(Entity):
-    """Purchases that are ruled out."""
-
-    cooling: tuple[Name, ...] = ()
-    """Plants or unit types."""
-    gpus: tuple[Name, ...] = ()
-    """Clusters."""
-    emergency: tuple[Name, ...] = ()
-    """Offers."""
-    measures: tuple[Name, ...] = ()
-    """Measures."""
-
-
-class RiskPolicy(Entity):
-    """How failures count in the objective beside their expected cost."""
-
-    kind: Literal["expected", "cvar", "worst"] = "expected"
-    """Expected cost alone, or with it the mean of the costliest years (conditional value at risk)
-    or the costliest scenario."""
-    alpha: Annotated[Share, Field(lt=1)] = 0.95
-    """Confidence of `cvar`: 0.95 looks at the costliest 5 % of years."""
-    beta: Annotated[Share, Field(lt=1)] = 0.5
-    """Weight of `cvar` or `worst` against the expected cost. Below 1: what lesser failures cost
-    has to count for something."""
-
-
-class Policies(Entity):
-    """Rules that a plan keeps whatever they cost."""
-
-    surviving_capacity_share: Share = 0.0
-    """Share of all GPUs that remains after the loss of any one region."""
-    emergency_cooling_share: Share = 0.0
-    """Share of a cluster's design heat that its emergency plants carry by themselves."""
-    critical_tiers: tuple[Name, ...] = ()
-    """Tiers whose share of the design heat emergency plants carry, if that is more."""
-    independent_emergency_cooling: Flag = False
-    """Whether only emergency plants count that share nothing but the region with the primary."""
-    spare_block_per_region: Flag = False
-    """Whether every region in use serves its normal peak with one GPU block less."""
-    least_regions: Count = 0
-    """Least number of regions with GPUs."""
-    capital_budget_usd: Amount | None = None
-    """Most capital to spend."""
-    risk: RiskPolicy = RiskPolicy()
-    """How failures count in the objective."""
-    fixed: FixedPurchases = FixedPurchases()
-    """Purchases that are settled."""
-    forbidden: ForbiddenPurchases = ForbiddenPurchases()
-    """Purchases that are ruled out."""
 
 
 class Simulation(Entity):

@@ -9,15 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from planner.infrastructure.entities import (
-    Measure,
-    Model,
-    Operations,
-    Plant,
-    Reaction,
-    Service,
-)
+from planner.infrastructure.entities import Measure, Model, Plant, Service
 from planner.infrastructure.failures import Event, OperationsOverride, Scenario, Surge
+from planner.infrastructure.operations import Operations, Reaction
 
 #: Minutes of reaction that measures bring down.
 TIMES = tuple(Reaction.model_fields)

@@ -15,9 +15,9 @@ from typing import Any
 
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.failures import NodeLoss, Scenario
+from planner.optimization.cutting import arrival_minute
 from planner.optimization.elastic import Elastic, Item, Value
 from planner.optimization.relaxation import Draft, RelaxationSet, Step, Trials, find_set, finish
-from planner.optimization.stages import arrival_minute
 
 #: Most alternatives of each sort that are reported.
 MOST_ALTERNATIVES = 4

@@ -22,15 +22,8 @@ from planner.infrastructure.measures import (
     with_automatic,
     with_measures,
 )
-from planner.optimization.stages import (
-    NO_MARGIN,
-    Margin,
-    Reacting,
-    Stage,
-    cannot_bind,
-    cut_like,
-    cut_stages,
-)
+from planner.optimization.cutting import cut_like, cut_stages
+from planner.optimization.stages import NO_MARGIN, Margin, Reacting, Stage, cannot_bind
 from planner.scenarios.condition import site_of
 from planner.scenarios.course import Condition, Course, lay_out, normal_condition
 from planner.scenarios.demand import load_factor, peak_hour, weekly_demand

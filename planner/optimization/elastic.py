@@ -31,8 +31,9 @@ from pulp import (
 )
 from pulp.constants import LpSolveStatus
 
-from planner.infrastructure.entities import FixedPurchases, ForbiddenPurchases, Model
+from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
+from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases
 from planner.laws.money import annuity
 from planner.optimization.case import Case
 from planner.optimization.clock import OutOfTime

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 
 from pulp import LpAffineExpression, lpSum
 
-from planner.infrastructure.entities import Model, RiskPolicy
+from planner.infrastructure.entities import Model
+from planner.infrastructure.policies import RiskPolicy
 from planner.laws.risk import (
     conditional_value_at_risk,
     times_if_any,

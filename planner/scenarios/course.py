@@ -10,9 +10,10 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from planner.infrastructure.entities import Model, Operations
+from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Event, Scenario
 from planner.infrastructure.graph import Graph, node
+from planner.infrastructure.operations import Operations
 from planner.scenarios.condition import Condition, Site, normal_condition, site_of
 from planner.scenarios.power import (
     Restart,

@@ -23,7 +23,8 @@ from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw, unit_mw
 from planner.infrastructure.graph import independent_plants, offer_in_reach, reachable_regions
 from planner.laws.money import annuity
 from planner.optimization.case import Case
-from planner.optimization.stages import Margin, Stage, cut_stages
+from planner.optimization.cutting import cut_stages
+from planner.optimization.stages import Margin, Stage
 from planner.scenarios.course import lay_out
 from planner.scenarios.demand import load_factor
 from planner.scenarios.services import (

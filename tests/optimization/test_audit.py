@@ -13,8 +13,9 @@ import pytest
 from support import solved
 
 from planner.errors import AuditError
-from planner.infrastructure.entities import Model, Policies
+from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.policies import Policies
 from planner.optimization.audit import audit
 from planner.optimization.case import Case
 from planner.optimization.programme import Programme, build

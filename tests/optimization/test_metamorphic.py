@@ -27,8 +27,9 @@ from optimization import changes
 from optimization.drawing import Data, draw, model_from
 from support import solved
 
-from planner.infrastructure.entities import Model, Policies
+from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import FamilyTerms, Heat, NodeLoss, Scenario, Surge, UnitLoss
+from planner.infrastructure.policies import Policies
 from planner.optimization import case as case_module
 from planner.optimization.audit import audit
 from planner.optimization.solving import Solution, SolverSettings

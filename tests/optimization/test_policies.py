@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from support import EXACT, solved
 
-from planner.infrastructure.entities import FixedPurchases, ForbiddenPurchases, Model, Policies
+from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases, Policies
 from planner.laws.heat import capacity_after_losses_mw
 from planner.laws.money import annuity
 from planner.optimization.audit import audit

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from pulp import LpConstraint
 from support import solved
 
-from planner.infrastructure.entities import CoolingUnit, FixedPurchases, Model, Policies
+from planner.infrastructure.entities import CoolingUnit, Model
 from planner.infrastructure.failures import Generators
+from planner.infrastructure.policies import FixedPurchases, Policies
 from planner.laws.heat import capacity_after_losses_mw, threshold_capacity_mw
 from planner.laws.money import annuity
 from planner.optimization.case import Case

@@ -15,7 +15,8 @@ from support import EXACT, model_of, solved
 
 from planner.commands.options import Money
 from planner.errors import AuditError, InputError
-from planner.infrastructure.entities import Model, Policies
+from planner.infrastructure.entities import Model
+from planner.infrastructure.policies import Policies
 from planner.optimization.audit import audit
 from planner.optimization.case import Case
 from planner.optimization.costs import risk_of

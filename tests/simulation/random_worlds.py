@@ -7,16 +7,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from planner.infrastructure.entities import (
-    Feed,
-    Model,
-    Operations,
-    RestorationGates,
-    RestorationPhase,
-    Retry,
-    Service,
-    Simulation,
-)
+from planner.infrastructure.entities import Feed, Model, Retry, Service, Simulation
 from planner.infrastructure.failures import (
     Event,
     Heat,
@@ -27,6 +18,7 @@ from planner.infrastructure.failures import (
     Surge,
     UnitLoss,
 )
+from planner.infrastructure.operations import Operations, RestorationGates, RestorationPhase
 
 HORIZON = 110
 

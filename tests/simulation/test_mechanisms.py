@@ -20,8 +20,9 @@ from simulation.worlds import (
     unattended,
 )
 
-from planner.infrastructure.entities import Feed, Model, Plant, RestorationPhase, Service, Zone
+from planner.infrastructure.entities import Feed, Model, Plant, Service, Zone
 from planner.infrastructure.failures import Heat, LargestUnitsLoss, UnitLoss
+from planner.infrastructure.operations import RestorationPhase
 
 
 class TestStandbyCooling:

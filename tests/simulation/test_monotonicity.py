@@ -16,14 +16,7 @@ from hypothesis import strategies as st
 from simulation.random_worlds import single_failures
 from simulation.worlds import changed, hasty, lose, operating, run, surge, unattended
 
-from planner.infrastructure.entities import (
-    Feed,
-    Model,
-    Offer,
-    RestorationGates,
-    RestorationPhase,
-    Service,
-)
+from planner.infrastructure.entities import Feed, Model, Offer, Service
 from planner.infrastructure.failures import (
     Event,
     LargestUnitsLoss,
@@ -34,6 +27,7 @@ from planner.infrastructure.failures import (
 )
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
+from planner.infrastructure.operations import RestorationGates, RestorationPhase
 from planner.simulation.cascade import simulate
 
 PROPERTY = settings(

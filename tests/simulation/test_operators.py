@@ -21,14 +21,9 @@ from simulation.worlds import (
     unattended,
 )
 
-from planner.infrastructure.entities import (
-    Model,
-    Offer,
-    RestorationGates,
-    RestorationPhase,
-    Tier,
-)
+from planner.infrastructure.entities import Model, Offer, Tier
 from planner.infrastructure.failures import UnitLoss
+from planner.infrastructure.operations import RestorationGates, RestorationPhase
 from planner.laws.traffic import IMPACTS, impact, ration
 
 

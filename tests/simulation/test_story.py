@@ -7,14 +7,9 @@ import re
 import pytest
 from simulation.worlds import changed, hasty, judged, operating
 
-from planner.infrastructure.entities import (
-    Model,
-    RestorationGates,
-    RestorationPhase,
-    Retry,
-    Service,
-)
+from planner.infrastructure.entities import Model, Retry, Service
 from planner.infrastructure.failures import Event, Heat, LargestUnitsLoss, NodeLoss, Surge, UnitLoss
+from planner.infrastructure.operations import RestorationGates, RestorationPhase
 from planner.simulation.story import describe
 
 MINUTES = {"repair_minutes": 1000.0}

@@ -8,9 +8,10 @@ import pytest
 from simulation.worlds import changed, hasty, judged, operating
 
 import planner.simulation.verdict
-from planner.infrastructure.entities import Finance, Model, Policies, Retry, Service
+from planner.infrastructure.entities import Model, Retry, Service
 from planner.infrastructure.failures import NodeLoss, ServedRule, Severity, Surge, UnitLoss
 from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.policies import Finance, Policies
 from planner.simulation.verdict import Breach, surviving_share
 
 #: All users of `two` prefer this region; load balancers need four minutes to see it is gone.

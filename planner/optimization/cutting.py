@@ -1,0 +1,256 @@
+"""Scenarios cut into stages: at lead times, start-up times, deadlines, reaction and repairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from planner.infrastructure.entities import Model
+from planner.optimization.stages import Margin, Reacting, Stage
+from planner.scenarios.course import Condition, Course, Interval, Outage
+from planner.scenarios.demand import largest_demand
+from planner.scenarios.services import limited_services
+from planner.scenarios.standard import Floor, floors, floors_at
+
+#: Events that change cooling or power, after which standby units start.
+COOLING_EVENTS = frozenset(
+    {"units", "largest-units", "plant", "feed", "sag", "service", "heat", "cluster"}
+)
+
+
+def cut_stages(
+    model: Model, course: Course, margin: Margin, ways: tuple[Reacting, ...] = ()
+) -> tuple[Stage, ...]:
+    """Cut a scenario into stages at lead times, start-up times, deadlines and repairs.
+
+    Neighbouring slices in which nothing differs are one stage. Minutes before load balancers have
+    acted on the failure carry no floors: no purchase changes them.
+
+    Parameters
+    ----------
+    ways
+        Ways of reacting; none means the one of the model.
+    """
+    ways = ways or (Reacting(0, model, course),)
+    rules = floors(model, course.scenario.severity)
+    slices: list[_Slice] = []
+    for interval in course.intervals:
+        found = [_cuts(way, interval, rules, margin) for way in ways]
+        for start, end in pairwise(sorted(set().union(*found))):
+            pieces = tuple(_piece(way, interval, (start, end), rules, margin) for way in ways)
+            one = _Slice(start, end, interval, _state(model, interval.condition), pieces)
+            if slices and slices[-1].same_as(one):
+                one = replace(one, start=slices.pop().start)
+            slices.append(one)
+    return tuple(_stage(ways, i, one, margin) for i, one in enumerate(slices))
+
+
+def cut_like(
+    model: Model, course: Course, margin: Margin, stages: tuple[Stage, ...], normal: Condition
+) -> tuple[Stage, ...]:
+    """Stages of a scenario at the cuts of given ones, whatever else would be cut or merged.
+
+    Where the scenario is over before the given stages are, the rest is normal operation.
+
+    Raises
+    ------
+    ValueError
+        If something changes within one of them.
+    """
+    rules = floors(model, course.scenario.severity)
+    way = Reacting(0, model, course)
+    result = []
+    for stage in stages:
+        inside = [
+            one
+            for one in course.intervals
+            if one.start_minute < stage.end_minute and stage.start_minute < one.end_minute
+        ]
+        if stage.end_minute > course.end_minute:
+            rest = Interval(course.end_minute, stage.end_minute, normal, normal, Outage())
+            inside.append(rest)
+        states = [_state(model, one.condition) for one in inside]
+        if any(state != states[0] for state in states):
+            raise ValueError(f"{stage.label} is cut too coarsely.")
+        span = (stage.start_minute, stage.end_minute)
+        piece = _piece(way, inside[0], span, rules, margin)
+        one = _Slice(*span, inside[0], states[0], (piece,))
+        result.append(_stage((way,), stage.index, one, margin))
+    return tuple(result)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What one way of reacting makes of a slice."""
+
+    floors: dict[str, float]
+    floors_if_up: dict[str, float]
+    offers: tuple[str, ...]
+    started: dict[str, frozenset[str]]
+    standing: dict[str, frozenset[str]]
+    reacted: bool
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """A slice of time with what each way of reacting makes of it."""
+
+    start: float
+    end: float
+    interval: Interval
+    state: Condition
+    pieces: tuple[_Piece, ...]
+
+    def same_as(self, other: _Slice) -> bool:
+        return self._content() == other._content()
+
+    def _content(self) -> tuple[object, ...]:
+        interval = self.interval
+        certain = interval.condition == interval.at_best
+        best = None if certain else (interval.at_best, interval.outage)
+        return self.state, best, self.pieces
+
+
+def _state(model: Model, condition: Condition) -> Condition:
+    """A condition without what matters to the programme only through tiers and plants."""
+    if limited_services(model):
+        return condition
+    return replace(condition, services_down=frozenset(), replicas_down={})
+
+
+def _cuts(
+    way: Reacting, interval: Interval, rules: tuple[Floor, ...], margin: Margin
+) -> set[float]:
+    model, course = way.model, way.course
+    cuts = {interval.start_minute, interval.end_minute, course.reaction_minute}
+    cuts.add(reroute_minute(course))
+    cuts |= {rule.from_minute for rule in rules}
+    cuts |= {arrival_minute(model, course, offer, margin) for offer in model.offers}
+    for plant, units in way.units.items():
+        for unit in units:
+            cuts.add(start_minute(model, course, plant, unit, interval.start_minute, margin))
+    return {cut for cut in cuts if interval.start_minute <= cut <= interval.end_minute}
+
+
+def reroute_minute(course: Course) -> float:
+    """Minute from which load balancers act on the first failure."""
+    operations = course.operations
+    return course.first_minute + max(
+        operations.failover_minutes, operations.earliest_reroute_minutes
+    )
+
+
+def arrival_minute(model: Model, course: Course, offer: str, margin: Margin) -> float:
+    """Minute from which an offer's instances serve."""
+    return course.order_minute + model.offers[offer].lead_time_minutes + margin.late_minutes
+
+
+def start_minute(
+    model: Model, course: Course, plant: str, unit: str, minute: float, margin: Margin
+) -> float:
+    """Minute from which a unit type carries load, as seen at a minute; 0 for units that run."""
+    entry, kind = model.plants[plant], model.cooling_units[unit]
+    if entry.role == "primary" and kind.mode == "running":
+        return 0.0
+    hits = [e.at_minute for e in course.scenario.events if e.kind in COOLING_EVENTS]
+    trigger = max((hit for hit in hits if hit <= minute), default=0.0)
+    if not entry.automatic:
+        trigger = max(trigger, course.reaction_minute)
+    return trigger + kind.start_minutes + margin.late_minutes
+
+
+def _piece(
+    way: Reacting,
+    interval: Interval,
+    span: tuple[float, float],
+    rules: tuple[Floor, ...],
+    margin: Margin,
+) -> _Piece:
+    model, course = way.model, way.course
+    start, condition = span[0], interval.condition
+    settled = start >= reroute_minute(course) or not condition.clusters_down
+    if_up = not settled and not interval.at_best.clusters_down
+    arrived = tuple(
+        offer
+        for offer in model.offers
+        if arrival_minute(model, course, offer, margin) <= start
+        and offer not in condition.offers_down
+    )
+    standing = {
+        plant: frozenset(
+            unit
+            for unit in units
+            if start_minute(model, course, plant, unit, start, margin) <= start
+            and (plant, unit) not in interval.at_best.restarting
+        )
+        for plant, units in way.units.items()
+    }
+    started = {
+        plant: frozenset(one for one in units if (plant, one) not in condition.restarting)
+        for plant, units in standing.items()
+    }
+    now = floors_at(rules, start)
+    return _Piece(
+        floors=now if settled else {},
+        floors_if_up=now if if_up else {},
+        offers=arrived,
+        started=started,
+        standing=standing,
+        reacted=start >= course.reaction_minute,
+    )
+
+
+def _stage(ways: tuple[Reacting, ...], index: int, one: _Slice, margin: Margin) -> Stage:
+    """The stage under the first way of reacting, with the others as variants where they differ."""
+    by_piece: list[tuple[_Piece, list[int]]] = []
+    for way, piece in zip(ways, one.pieces, strict=True):
+        known = [numbers for other, numbers in by_piece if other == piece]
+        if known:
+            known[0].append(way.number)
+        else:
+            by_piece.append((piece, [way.number]))
+    first = ways[0]
+    demand, down = _demand(first, one, margin)
+    stages = [
+        Stage(
+            course=first.course,
+            index=index,
+            start_minute=one.start,
+            end_minute=one.end,
+            condition=one.interval.condition,
+            at_best=one.interval.at_best,
+            outage=one.interval.outage,
+            demand_rps=demand,
+            down_rps=down,
+            floors=piece.floors,
+            floors_if_up=piece.floors_if_up,
+            offers=piece.offers,
+            started=piece.started,
+            standing=piece.standing,
+            reacted=piece.reacted,
+        )
+        for piece, _ in by_piece
+    ]
+    if len(stages) == 1:
+        return stages[0]
+    numbered = [frozenset(numbers) for _, numbers in by_piece]
+    return replace(stages[0], variants=tuple(zip(numbered, stages, strict=True)))
+
+
+def _demand(
+    way: Reacting, one: _Slice, margin: Margin
+) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
+    """Demand by (zone, tier): that can be served, and that of tiers that are down in any case."""
+    model, interval = way.model, one.interval
+    largest = largest_demand(model, way.course.start_hour, one.start, one.end)
+    demand: dict[tuple[str, str], float] = {}
+    down: dict[tuple[str, str], float] = {}
+    for zone, peak in zip(model.zones, largest.tolist(), strict=True):
+        factor = interval.condition.demand_factor.get(zone, 1.0)
+        for tier, entry in model.tiers.items():
+            rps = peak * factor * entry.share
+            lost = tier in interval.at_best.tiers_down
+            demand[zone, tier] = 0.0 if lost else rps * (1 + margin.demand)
+            if lost and rps:
+                down[zone, tier] = rps
+    return demand, down
