@@ -281,8 +281,13 @@ def test_where_nobody_asks_for_the_best_plan_a_signal_ends_the_solver(
 
     monkeypatch.setattr(Highs, "_run", interrupted)
     programme = build(Case(tiny.model, all_scenarios(tiny.model), {}))
-    with pytest.raises(KeyboardInterrupt):
-        solve(programme, SolverSettings())
+    # Shells start background jobs with the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            solve(programme, SolverSettings())
+    finally:
+        signal.signal(signal.SIGINT, before)
     for thread in threading.enumerate():
         if thread.name == "solver":
             thread.join(30)
