@@ -17,3 +17,8 @@ def tiny() -> LoadedModel:
 def reference() -> LoadedModel:
     """The shipped platform of 2023."""
     return load_model("chatgpt-2023")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test first, so that no process waits for another at the end."""
+    items.sort(key=lambda item: "test_readme" not in item.nodeid)

@@ -30,8 +30,8 @@ from planner.optimization.stages import Margin
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
 
-MODELS = 96
-AT_ONCE = 12
+MODELS = 60
+AT_ONCE = 10
 #: Most subsets of measures times purchases that an oracle lists.
 MOST_MEASURES = 3
 

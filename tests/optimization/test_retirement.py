@@ -27,7 +27,7 @@ from planner.planfile import read_plan, write_plan
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimise_and_verify
 
-MODELS = 80
+MODELS = 40
 AT_ONCE = 20
 MOST_FLEETS = 300
 #: Relative difference that the tolerances of a solver on rows make in the cost.
