@@ -21,7 +21,7 @@ from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import Margin
 from planner.scenarios.generators import all_scenarios
 
-MODELS = 200
+MODELS = 160
 AT_ONCE = 20
 #: Relative difference that the tolerances of a solver on rows make in the cost.
 RELATIVE = 1e-6
