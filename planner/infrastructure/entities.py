@@ -242,6 +242,15 @@ class Retry(Entity):
     """Share of failed requests that are not sent again."""
 
 
+class CreditStep(Entity):
+    """One step of a schedule of service credits."""
+
+    below: Annotated[Share, Field(gt=0)]
+    """Availability of the month below which it applies."""
+    credit: Share
+    """Share of the monthly bill credited; of several steps that apply the largest counts."""
+
+
 class Tier(NamedEntity):
     """A class of customers."""
 
@@ -261,6 +270,11 @@ class Tier(NamedEntity):
     """Worth of requests lost: revenue, market share, brand."""
     sla_credit_usd_per_1000_requests: Amount = 0.0
     """Credits owed for requests lost."""
+    revenue_usd_per_month: Amount = 0.0
+    """Monthly bill of its customers together, of which `sla_credits` are a share."""
+    sla_credits: tuple[CreditStep, ...] = ()
+    """Credits owed for a month by its availability. Finance takes them instead of the credits for
+    requests lost, which stand for them in the programme."""
     entry: Name | None = None
     """Service through which its requests enter."""
     retry: Retry = Retry()

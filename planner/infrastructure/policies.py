@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 from planner.infrastructure.failures import AmountByClass
 from planner.infrastructure.fields import (
@@ -14,16 +14,55 @@ from planner.infrastructure.fields import (
     Entity,
     Flag,
     Name,
+    PositiveCount,
     Share,
     Table,
 )
+
+#: Yearly growth of a price or of demand.
+Growth = Annotated[float, Strict(), Field(ge=-0.5, le=1, allow_inf_nan=False)]
+TaxClass = Literal[3, 5, 7, 10, 15, 20, 39]
+
+
+class TaxLives(Entity):
+    """Years over which accelerated depreciation (MACRS) writes purchases off, by category.
+
+    39 stands for buildings, which are written off in equal parts.
+    """
+
+    gpus: TaxClass = 5
+    """GPUs with their servers: computers."""
+    facility: TaxClass = 15
+    """Building, power train and network: improvements."""
+    cooling: TaxClass = 15
+    """Cooling units."""
+    regions: TaxClass = 15
+    """Opening of candidate regions."""
+    measures: TaxClass = 15
+    """Measures."""
 
 
 class Finance(Entity):
     """Money terms."""
 
     discount_rate: Annotated[Share, Field(lt=1)] = 0.09
-    """Cost of capital."""
+    """Cost of capital, nominal."""
+    horizon_years: Annotated[PositiveCount, Field(le=60)] = 10
+    """Years over which returns are judged."""
+    tax_rate: Annotated[Share, Field(lt=1)] = 0.25
+    """Tax on profit; losses are set off against other profit of the company."""
+    inflation_per_year: Growth = 0.02
+    """Growth of all prices but that of electricity."""
+    electricity_inflation_per_year: Growth = 0.03
+    """Growth of the price of electricity."""
+    demand_growth_per_year: Growth = 0.0
+    """Growth of what is lost in failures with demand; the plan itself does not grow."""
+    depreciation: Literal["straight-line", "macrs"] = "straight-line"
+    """Equal parts over the life of each purchase, or accelerated by `tax_lives`."""
+    tax_lives: TaxLives = TaxLives()
+    """Years of accelerated depreciation."""
+    incident: Name | None = None
+    """Recorded incident whose ledger (costs, prevention) is shown beside the plan."""
     emergency_budget_usd: Amount = 0.0
     """Approved emergency spend for one incident."""
     emergency_budget_by_class_usd: AmountByClass = Field(default_factory=dict)
