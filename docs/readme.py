@@ -15,6 +15,7 @@ from pathlib import Path
 
 import planner
 from planner.commands import main as plan
+from planner.finance.builds import Build, purchases
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model
@@ -91,15 +92,8 @@ def _cooling(model: Model, fleet: Fleet, role: str) -> float:
 
 def _recommended_capital(was: Model, recommended: Model) -> str:
     """What the recommended build costs at the prices of the model, and as printed."""
-    total = sum(region.fixed_usd for region in was.regions.values())
-    for name, cluster in recommended.clusters.items():
-        gpu = recommended.gpus[cluster.gpu]
-        added = max(0, cluster.existing_gpus - was.clusters[name].existing_gpus)
-        total += added * (gpu.capital_usd + gpu.facility_usd)
-    for name, plant in recommended.plants.items():
-        for unit, count in plant.existing.items():
-            added = max(0, count - was.plants[name].existing.get(unit, 0))
-            total += added * recommended.cooling_units[unit].capital_usd
+    builds = [Build(one.name, one, Fleet.existing(one), ()) for one in (was, recommended)]
+    total = sum(line.usd for line in purchases(*builds))
     return f"{total / 1e6:,.0f} (1,150 as printed)"
 
 

@@ -273,7 +273,7 @@ def make_plan(
     survives = all(line.survives for line in scenarios)
     return Plan(
         model=ModelReference(name=loaded.name, sha256=loaded.sha256, overrides=loaded.overrides),
-        created=_now(),
+        created=now(),
         versions=versions(),
         status="optimal" if solution.status == "optimal" else "feasible",
         method=method,
@@ -355,7 +355,7 @@ def _cents(usd: float) -> float:
     return round(usd, 2)
 
 
-def _now() -> str:
+def now() -> str:
     """Time of creation; SOURCE_DATE_EPOCH pins it for reproducible files."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,23 @@ def write_plan(plan: Plan, folder: Path) -> tuple[Path, ...]:
     """
     texts = {f"{name}.csv": _table(plan, name) for name in TABLES}
     texts["plan.json"] = plan.to_json()
+    return _write(folder, texts)
+
+
+def write_tables(
+    folder: Path, tables: Mapping[str, Iterable[Mapping[str, Any]]]
+) -> tuple[Path, ...]:
+    """Write tables as CSV files of a folder; every file appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    """
+    return _write(folder, {f"{name}.csv": _csv(rows) for name, rows in tables.items()})
+
+
+def _write(folder: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _replace({folder / name: text for name, text in texts.items()})
@@ -213,13 +231,20 @@ def _replace(texts: dict[Path, str]) -> None:
 
 
 def _table(plan: Plan, name: str) -> str:
-    """One part of a plan as CSV; texts that a spreadsheet would run as formulas are quoted."""
+    """One part of a plan as CSV."""
+    source: Any = plan.cost.items if name == "cost" else getattr(plan, name)
+    return _csv(_flat(record) for record in source)
+
+
+def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as CSV; texts that a spreadsheet would run as formulas are quoted."""
     import pandas as pd
 
-    source: Any = plan.cost.items if name == "cost" else getattr(plan, name)
-    rows = [_flat(record) for record in source]
-    frame = pd.DataFrame(rows)
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    safe = [
+        {key: _safe(one) if isinstance(one, str) else one for key, one in row.items()}
+        for row in rows
+    ]
+    return str(pd.DataFrame(safe).to_csv(index=False, lineterminator="\n"))
 
 
 def _flat(record: Record) -> dict[str, Any]:
@@ -228,9 +253,9 @@ def _flat(record: Record) -> dict[str, Any]:
         if key == "served":
             row |= {f"served_{tier}": fraction for tier, fraction in value.items()}
         elif key == "first_breach":
-            row[key] = _safe(value["text"]) if value else ""
+            row[key] = value["text"] if value else ""
         else:
-            row[key] = _safe(value) if isinstance(value, str) else value
+            row[key] = value
     return row
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from support import judged_once
 
 from planner.infrastructure.loading import LoadedModel, load_model
+from planner.simulation import verdict
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +19,12 @@ def tiny() -> LoadedModel:
 def reference() -> LoadedModel:
     """The shipped platform of 2023."""
     return load_model("chatgpt-2023")
+
+
+@pytest.fixture
+def each_simulation_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulate the same plan of the same model once, for tests of what is made of verdicts."""
+    monkeypatch.setattr(verdict, "_judge_part", judged_once)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
 from planner.optimization.case import Case
 from planner.optimization.programme import Programme, build
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
+from planner.simulation.verdict import Verdict, _judge_part
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EXACT = SolverSettings(gap=0.0)
+#: Verdicts by what was simulated: pickled, which tells any two apart.
+JUDGED: dict[bytes, tuple[Verdict, ...]] = {}
 
 
 def model_of(folder: Path, text: str, *overrides: str, name: str = "model") -> Model:
@@ -29,6 +35,16 @@ def solved(model: Model, settings: SolverSettings = EXACT) -> tuple[Programme, S
     """Programme of a model with all its scenarios, and its solution."""
     programme = build(Case(model, all_scenarios(model), {}))
     return programme, solve(programme, settings)
+
+
+def judged_once(
+    model: Model, fleet: Fleet, stories: bool, size: int, scenarios: tuple[Scenario, ...]
+) -> tuple[Verdict, ...]:
+    """Simulate as the simulator does, or recall what came of just the same before."""
+    key = pickle.dumps((model, fleet, stories, size, scenarios))
+    if key not in JUDGED:
+        JUDGED[key] = _judge_part(model, fleet, stories, size, scenarios)
+    return JUDGED[key]
 
 
 def run_plan(

@@ -84,6 +84,7 @@ def fleet_of(found: ThumbPlan) -> Fleet:
     return found.outcome.rounds[0].solution.fleet
 
 
+@pytest.mark.usefixtures("each_simulation_once")
 class TestRule:
     def test_regions_grow_in_proportion(self, tmp_path: Path) -> None:
         """1,000 requests/s at 0.95 a GPU take 1,100 GPUs in the east: 400 times 2.75."""
@@ -174,6 +175,7 @@ class TestRule:
             assert cost >= best.objective * (1 - 1e-7) - 0.1
 
 
+@pytest.mark.usefixtures("each_simulation_once")
 class TestRepair:
     def test_units_are_added_until_a_lost_plant_is_survived(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, PLANT)

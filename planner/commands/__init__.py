@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": "say why a plan buys what it buys, and what it would cost otherwise",
     "frontier": "show what survivability costs, point by point",
     "alternatives": "show plans that cost little more and differ most",
+    "finance": "say what plans cost, save and return, and how sure that is",
     "replay": "simulate a recorded incident and compare it with what was observed",
     "new": "make a sound model of any size, for tests and benchmarks",
     "check": "validate a model and say what it holds",
@@ -37,6 +38,7 @@ Examples:
   plan explain out                          why the plan buys what it buys
   plan frontier --by recovery -o costs.png  what survivability costs
   plan alternatives --within 1,5            good plans that differ
+  plan finance --plan out -o book.xlsx      costs, returns, risk; live formulas
   plan replay chatgpt-2023 -o chart.png     an incident against its record
   plan check my-model.yaml                  all problems at once, with lines
   plan new --regions 5 --seed 1 -o five.yaml

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.commands.options import Progress, output_options, solver_options
-from planner.errors import EXIT_DONE, InputError
+from planner.commands.planned import planned
+from planner.errors import EXIT_DONE
 
 if TYPE_CHECKING:
     from planner.infrastructure.failures import Scenario
@@ -73,7 +74,7 @@ def command(
     progress = Progress(quiet)
     settings = SolverSettings(solver, gap, None, threads)
     make_solver(settings)
-    plan, loaded = _load(plan_file, model, overrides)
+    plan, loaded = planned(plan_file, model, overrides)
     if plan.model.sha256 != loaded.sha256:
         progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
     scenarios = _scenarios_of(plan, loaded, progress)
@@ -87,24 +88,6 @@ def command(
     explanation = explain(plan, loaded, scenarios, questions)
     show_explanation(explanation, plan, as_json)
     return EXIT_DONE
-
-
-def _load(
-    plan_file: Path, model: str | None, overrides: tuple[str, ...]
-) -> tuple[Plan, LoadedModel]:
-    """A plan with its model, as changed by the settings that the plan was made with."""
-    from planner.infrastructure.catalogue import shipped_models
-    from planner.infrastructure.loading import load_model
-    from planner.infrastructure.source import printable
-    from planner.planfile import parse_plan, read_plan
-
-    path = plan_file / "plan.json" if plan_file.is_dir() else plan_file
-    reference = parse_plan(path).model
-    if model is None and reference.name not in shipped_models():
-        message = f"the plan is for `{printable(reference.name)}`, which is no shipped model; "
-        raise InputError.single(str(path), f"{message}give its file as MODEL")
-    loaded = load_model(model or reference.name, (*reference.overrides, *overrides))
-    return read_plan(path, loaded), loaded
 
 
 def _scenarios_of(plan: Plan, loaded: LoadedModel, progress: Progress) -> tuple[Scenario, ...]:

@@ -17,6 +17,8 @@ CATALOGUES = {
     "cooling_units": "cooling_units.csv",
     "offers": "cloud_offers.csv",
 }
+#: File of an incident in its folder.
+INCIDENT = "incident.yaml"
 
 
 def data_directory(kind: str) -> Path:
@@ -37,6 +39,12 @@ def data_directory(kind: str) -> Path:
 def shipped_models() -> dict[str, Path]:
     """Path of each shipped model by its name."""
     return {path.stem: path for path in sorted(data_directory("models").glob("*.yaml"))}
+
+
+def shipped_incidents() -> dict[str, Path]:
+    """Path of each shipped incident by its name."""
+    folder = data_directory("datasets") / "incidents"
+    return {path.parent.name: path for path in sorted(folder.glob(f"*/{INCIDENT}"))}
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any
 
 import networkx as nx
 
-from planner.infrastructure.catalogue import demand_shape_names, hot_week_names
+from planner.infrastructure.catalogue import demand_shape_names, hot_week_names, shipped_incidents
 from planner.infrastructure.entities import Cluster, Model
 from planner.infrastructure.failures import Event, NodeLoss, Scenario, UnitLoss
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
@@ -54,6 +54,7 @@ REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("policies", "forbidden", "gpus", "#"), "clusters"),
     (("policies", "forbidden", "emergency", "#"), "offers"),
     (("policies", "forbidden", "measures", "#"), "measures"),
+    (("finance", "incident"), "incidents"),
     (("measures", "*", "feeds", "#"), "feeds"),
     (("measures", "*", "replicas", "@"), "services"),
     (("measures", "*", "replicas", "*", "@"), "regions"),
@@ -105,6 +106,9 @@ def _names(data: Mapping[str, Any], sections: str) -> list[str] | None:
     for section in sections.split():
         if section == "hot_weeks":  # a catalogue, not a section of the model
             names += hot_week_names()
+            continue
+        if section == "incidents":
+            names += shipped_incidents()
             continue
         entries = data.get(section, None if section in REQUIRED else {})
         if not isinstance(entries, dict) or (section in REQUIRED and not entries):
@@ -167,6 +171,7 @@ def check_sense(model: Model, document: Document) -> None:
     _check_limits_of_services(model, document)
     _check_operations(model, document)
     _check_rationing(model, document)
+    _check_credits(model, document)
     _check_purchases(model, document)
     _check_salvage(model, document)
     check_measures(model, document)
@@ -366,6 +371,25 @@ def _check_rationing(model: Model, document: Document) -> None:
     if "allocation" in kinds | {model.operations.rationing} and abs(total - 1) > 1e-6:
         message = f"scarcity_allocation adds up to {total:g}; expected 1 to ration by allocation"
         document.complain(("tiers",), message)
+
+
+def _check_credits(model: Model, document: Document) -> None:
+    """Schedules of service credits owe more for less, of a bill that there is."""
+    for name, tier in model.tiers.items():
+        path = ("tiers", name, "sla_credits")
+        if tier.sla_credits and not tier.revenue_usd_per_month:
+            document.complain(path, "does nothing without revenue_usd_per_month")
+        steps = sorted(enumerate(tier.sla_credits), key=lambda one: -one[1].below)
+        for (_, one), (index, other) in pairwise(steps):
+            if other.below == one.below:
+                message = f"two steps below {other.below:g}"
+                document.complain((*path, index, "below"), message)
+            elif other.credit < one.credit:
+                message = (
+                    f"{other.credit:g} below {other.below:g} is less than the"
+                    f" {one.credit:g} below {one.below:g}"
+                )
+                document.complain((*path, index, "credit"), message)
 
 
 def _check_purchases(model: Model, document: Document) -> None:

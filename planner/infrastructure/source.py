@@ -7,6 +7,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from planner.errors import InputError, Problem
 MOST_BYTES = 5_000_000
 MOST_NODES = 100_000
 MOST_DEPTH = 40
+#: Texts whose data are kept: models that extend the same one read it again and again.
+MOST_KEPT = 16
 
 Path_ = tuple[str | int, ...]
 
@@ -119,6 +122,21 @@ def parse_yaml(content: bytes, file: str) -> Document:
     InputError
         If the text is not UTF-8 or not YAML, or its top is not a mapping.
     """
+    kept = _parsed(content, file)
+    # Whoever asks may change what it gets.
+    return Document(_copied(kept.data), dict(kept.places), [], list(kept.texts))
+
+
+def _copied(data: Any) -> Any:
+    """A copy of plain data, down to its scalars."""
+    if isinstance(data, dict):
+        return {key: _copied(value) for key, value in data.items()}
+    return [_copied(value) for value in data] if isinstance(data, list) else data
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _parsed(content: bytes, file: str) -> Document:
+    """A document nobody has changed yet."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Scanner = _BoundedScanner
     try:

@@ -53,8 +53,7 @@ def cost_items(programme: Programme, solution: Solution) -> tuple[CostItem, ...]
     once = recourse_usd(programme, solution)
     items = [
         *purchase_items(programme.case, solution.fleet),
-        *_energy(programme, solution),
-        *_transport_items(programme, solution),
+        *operation_items(programme, solution),
         *_recourse(programme.case, once),
         *_risk(programme.case, once),
     ]
@@ -70,6 +69,11 @@ def purchase_items(case: Case, fleet: Fleet) -> tuple[CostItem, ...]:
         *_emergency(case, fleet),
         *_measures(case, fleet),
     )
+
+
+def operation_items(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
+    """Energy and transport of a year without failures."""
+    return (*_energy(programme, solution), *_transport_items(programme, solution))
 
 
 def _cooling(case: Case, fleet: Fleet) -> list[CostItem]:

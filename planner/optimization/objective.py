@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pulp import LpAffineExpression, lpSum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pulp import LpAffineExpression, LpVariable, lpSum
 
 from planner.laws.heat import heat_mw
 from planner.laws.money import HOURS_PER_YEAR, annuity, energy_usd, lost_usd, transport_usd
@@ -12,11 +15,18 @@ from planner.optimization.risk import premium
 from planner.optimization.stages import Stage
 
 
-def normal_cooling(programme: Programme) -> None:
+def normal_cooling(
+    programme: Programme, uncooled: Mapping[str, LpVariable] = MappingProxyType({})
+) -> None:
     """In normal operation the mean heat is spread over the running units of primary plants.
 
     ``Σ_p m[c,p] = φ_c·(σ_c·G[c] + (1 − σ_c)·load factor·Σ_g f[g,c]/μ_c)``,
     ``Σ_c m[c,p] = Σ_u l[p,u]``, ``l[p,u] ≤ q_u·n[p,u]``
+
+    Parameters
+    ----------
+    uncooled
+        Heat by cluster that nothing has to carry, where a fleet is taken as it is.
     """
     case = programme.case
     for plant in case.model.plants:
@@ -32,6 +42,8 @@ def normal_cooling(programme: Programme) -> None:
             programme.carried[key] = programme.variable("carried", *key)
         if case.gpu(cluster).power_mw:
             carried = lpSum(programme.carried[NORMAL, cluster, plant] for plant in plants)
+            if cluster in uncooled:
+                carried = carried + uncooled[cluster]
             row = carried == mean_heat(programme, cluster)
             programme.define(row, "mean_heat", cluster)
     for plant, entry in case.model.plants.items():

@@ -43,6 +43,8 @@ class Highs(pulp.HiGHS):
     def buildSolverModel(self, lp: pulp.LpProblem) -> None:  # noqa: N802
         """Hand over the problem and the values known of a first solution."""
         super().buildSolverModel(lp)
+        if not self.start:
+            return
         columns = [
             (column, self.start[variable.name])
             for column, variable in enumerate(lp.exported_variables())

@@ -24,6 +24,8 @@ from planner.optimization.solvers import Cbc, Highs
 
 #: Short names beside those that PuLP knows.
 SOLVERS = {"highs": "HiGHS", "cbc": "COIN_CMD"}
+#: Classes of those that run here with a signal to stop and a start.
+OURS: dict[str, Any] = {"HiGHS": Highs, "COIN_CMD": Cbc}
 INTEGRALITY = 1e-5
 #: CBC prints its bound with six digits.
 PRINTED_DIGITS = 5e-6
@@ -129,8 +131,8 @@ def make_solver(
         If PuLP does not know the solver, or it is not installed.
     """
     known = SOLVERS.get(settings.name.lower(), settings.name)
-    available = pulp.listSolvers(onlyAvailable=True)
-    if known not in pulp.listSolvers() or known not in available:
+    if not _is_installed(known):
+        available = pulp.listSolvers(onlyAvailable=True)
         names = ", ".join([short for short, full in SOLVERS.items() if full in available])
         others = ", ".join(name for name in available if name not in SOLVERS.values())
         accepted = names + (f", {others}" if others else "")
@@ -149,6 +151,13 @@ def make_solver(
         # Its preprocessing returned plans beyond their bounds at a wrong cost, called optimal.
         return Cbc(settings.stop, start, randomSeed=1, options=["preprocess off"], **options)
     return pulp.getSolver(known, **options)
+
+
+def _is_installed(known: str) -> bool:
+    """Whether PuLP can run a solver; looks for the others only if it is none of the usual two."""
+    if known in OURS:
+        return bool(OURS[known](msg=False).available())
+    return known in pulp.listSolvers() and known in pulp.listSolvers(onlyAvailable=True)
 
 
 def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = None) -> Solution:

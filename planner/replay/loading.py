@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from planner.errors import InputError, Problem
-from planner.infrastructure.catalogue import data_directory, shipped_models
+from planner.infrastructure.catalogue import INCIDENT, shipped_incidents, shipped_models
 from planner.infrastructure.fields import NAME_LENGTH, NAME_PATTERN
 from planner.infrastructure.loading import EVENTS as FAILURES
 from planner.infrastructure.loading import (
@@ -33,7 +33,6 @@ from planner.infrastructure.source import (
 from planner.replay.checks import check_incident
 from planner.replay.incident import CLOCK_PATTERN, START_PATTERN, Incident
 
-FILE = "incident.yaml"
 SHOWN_LENGTH = 40
 
 
@@ -56,12 +55,6 @@ class LoadedIncident:
     loaded: LoadedModel
 
 
-def shipped_incidents() -> dict[str, Path]:
-    """Path of each shipped incident by its name."""
-    folder = data_directory("datasets") / "incidents"
-    return {path.parent.name: path for path in sorted(folder.glob(f"*/{FILE}"))}
-
-
 def load_incident(reference: str | Path, overrides: tuple[str, ...] = ()) -> LoadedIncident:
     """Load an incident and its model, and validate them together.
 
@@ -78,7 +71,7 @@ def load_incident(reference: str | Path, overrides: tuple[str, ...] = ()) -> Loa
         With every problem found, each with file, line and column.
     """
     path = find_incident(reference)
-    name = path.resolve().parent.name if path.name == FILE else path.stem
+    name = path.resolve().parent.name if path.name == INCIDENT else path.stem
     document = _read(path)
     _name_scenario(document, name)
     incident = _structure(document)

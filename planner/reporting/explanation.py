@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from planner.explanation import (
@@ -20,7 +19,7 @@ from planner.explanation import (
 from planner.optimization.decisions import Decision
 from planner.optimization.whatif import Tightness
 from planner.plan import MarginRecord, Plan
-from planner.reporting.terminal import new_console, new_table, print_json
+from planner.reporting.terminal import new_console, new_table, print_json, show_table
 from planner.study import Difference, Removal, Worth
 
 #: Least yearly cost of a scenario that gets a line.
@@ -74,18 +73,6 @@ def _changes(changes: Mapping[Decision, int] | Iterable[tuple[Any, int]]) -> str
 def _say(console: Console, text: str, indent: int) -> None:
     """Print a text that goes on below its own beginning."""
     console.print(Padding(Text(text), (0, 0, 0, indent), expand=False))
-
-
-def _show_table(console: Console, title: str, table: Table, note: str = "") -> None:
-    """Print a table with its title and a note, which may be wider than it."""
-    if not table.row_count:
-        return
-    table.title = None
-    console.print()
-    console.print(f"[bold]{escape(title)}[/bold]")
-    console.print(table)
-    if note:
-        console.print(Text(note, style="dim italic"))
 
 
 def _show_base(console: Console, explanation: Explanation, plan: Plan) -> None:
@@ -159,7 +146,7 @@ def _show_worth(console: Console, explanation: Explanation) -> None:
         "last: what doing with one less costs, its price included. next: what one more saves "
         "elsewhere. Both by solving again; <: all that the gap can tell. LP: whole numbers fixed."
     )
-    _show_table(console, "What one is worth, M USD a year", table, told)
+    show_table(console, "What one is worth, M USD a year", table, told)
 
 
 def _worth(worth: Worth | None) -> str:
@@ -190,7 +177,7 @@ def _show_scenarios(console: Console, explanation: Explanation) -> None:
         "forces: the rest, bought only for it. All together are more than the sum where several "
         "ask for the same."
     )
-    _show_table(console, "What each scenario costs, M USD a year", table, note)
+    show_table(console, "What each scenario costs, M USD a year", table, note)
     lists = (
         ("force nothing as long as the others stay", explanation.silent),
         ("covered by other requirements", explanation.covered),
@@ -210,7 +197,7 @@ def _show_requirements(console: Console, explanation: Explanation) -> None:
     table = new_table("", "without", "saves")
     for one in explanation.requirements:
         table.add_row(escape(_requirement(one.names[0])), _told(one.saves))
-    _show_table(console, "What policies and budgets cost, M USD a year", table)
+    show_table(console, "What policies and budgets cost, M USD a year", table)
 
 
 def _requirement(name: str) -> str:
@@ -260,7 +247,7 @@ def _show_binding(console: Console, rows: Iterable[Tightness]) -> None:
         table.add_row(escape(text), room, price)
     table.columns[0].no_wrap = False
     note = "USD a unit: what one more saves a year with whole numbers fixed (LP)."
-    _show_table(console, "Limits and requirements with little room", table, note)
+    show_table(console, "Limits and requirements with little room", table, note)
 
 
 def describe_row(one: Tightness) -> str:

@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
@@ -60,6 +61,18 @@ def new_table(title: str, *columns: str, left: int = 1) -> Table:
         justify: Any = "left" if index < left else "right"
         table.add_column(column, justify=justify, no_wrap=True)
     return table
+
+
+def show_table(console: Console, title: str, table: Table, note: str = "") -> None:
+    """Print a table with its title and a note, which may be wider than it; nothing if empty."""
+    if not table.row_count:
+        return
+    table.title = None
+    console.print()
+    console.print(f"[bold]{escape(title)}[/bold]")
+    console.print(table)
+    if note:
+        console.print(Text(note, style="dim italic"))
 
 
 def _millions(usd: float) -> str:

@@ -50,6 +50,8 @@ def serve(
     load: Floats = zone_rps @ world.first_choice
     calm = ~state.busy & (share >= 1).all(axis=1)
     calm &= (load <= np.minimum(capacity, believed)).all(axis=1)
+    # Demand that reaches no target at all is no load of any.
+    calm &= load.sum(axis=1) >= fresh.sum(axis=1) * (1 - 1e-9)
     if allowed is not None:
         calm &= allowed.all(axis=(0, 2))
     state.error_share, state.short = np.zeros(len(calm)), np.zeros(len(calm), dtype=bool)

@@ -31,7 +31,11 @@ Runs = Callable[..., Ran]
 
 
 @pytest.fixture
-def plan(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Runs:
+def plan(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    each_simulation_once: None,  # noqa: ARG001
+) -> Runs:
     """Run ``plan`` in this process."""
     monkeypatch.setenv("COLUMNS", "80")
 

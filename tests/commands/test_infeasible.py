@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,30 @@ from support import solved
 from planner.commands import main
 from planner.errors import EXIT_INFEASIBLE
 from planner.infrastructure.loading import load_model
+from planner.optimization.diagnosis import Diagnosis, diagnose
+from planner.optimization.programme import Programme
+from planner.optimization.solving import SolverSettings
 
 OVERRIDES = ("policies.surviving_capacity_share=0.45", "clusters.east-gpus.max_gpus=400")
+#: Diagnoses by what was diagnosed: pickled, which tells any two apart.
+DIAGNOSED: dict[bytes, Diagnosis] = {}
+
+
+def diagnosed_once(programme: Programme, settings: SolverSettings, number: int) -> Diagnosis:
+    """Diagnose, or recall what came of just the same before; time limits count every time."""
+    if settings.time_limit_seconds is not None:
+        return diagnose(programme, settings, number)
+    case = programme.case
+    key = pickle.dumps((case.model, case.scenarios, dict(case.margins), settings.gap, number))
+    if key not in DIAGNOSED:
+        DIAGNOSED[key] = diagnose(programme, settings, number)
+    return DIAGNOSED[key]
+
+
+@pytest.fixture(autouse=True)
+def each_diagnosis_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests are about what is made of a diagnosis."""
+    monkeypatch.setattr("planner.verification.diagnose", diagnosed_once)
 
 
 def run(

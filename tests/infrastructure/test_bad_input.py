@@ -59,6 +59,7 @@ offers:
   cloud: {region: east}
   other: {provider: cloudier, gpus_per_instance: 8, available_gpus: 80, lead_time_minutes: 5.0,
           usd_per_instance_hour: 24.0, rps_per_gpu: 1.0}
+finance: {incident: chatgpt-2023}
 policies:
   fixed: {cooling: {west-chillers: {chiller-3: 2}}, gpus: {west-gpus: 100},
           emergency: {cloud: 1}, regions: {north: false}, measures: {more: true}}
@@ -910,6 +911,33 @@ class TestSense:
         (problem,) = complaints(tiny_text, *both)
         assert problem.where == f"{section}.n_1"
         assert problem.message == "differs from `n-1` only in signs"
+
+    @pytest.mark.parametrize(
+        ("bill", "steps", "where", "message"),
+        [
+            (0, [(0.999, 0.1)], "sla_credits", "does nothing without revenue_usd_per_month"),
+            (5, [(0.999, 0.1), (0.99, 0.3), (0.999, 0.2)], ".2.below", "two steps below 0.999"),
+            (5, [(0.99, 0.1), (0.999, 0.2)], ".0.credit", "0.1 below 0.99 is less than the 0.2"),
+        ],
+    )
+    def test_schedules_of_credits(self, complaints, tiny_text, bill, steps, where, message):
+        data = ", ".join(f"{{below: {below}, credit: {credit}}}" for below, credit in steps)
+        settings = [
+            f"tiers.free.revenue_usd_per_month={bill}",
+            f"tiers.free.sla_credits=[{data}]",
+        ]
+        (problem,) = complaints(tiny_text, *settings)
+        assert problem.where.startswith("tiers.free.sla_credits")
+        assert problem.where.endswith(where)
+        assert message in problem.message
+
+    def test_a_schedule_may_stand_in_any_order(self, load, tiny_text):
+        steps = (
+            "[{below: 0.95, credit: 1.0}, {below: 0.999, credit: 0.1}, {below: 0.99, credit: 0.1}]"
+        )
+        text = f"tiers.free.sla_credits={steps}"
+        model = load(tiny_text, "tiers.free.revenue_usd_per_month=5", text).model
+        assert len(model.tiers["free"].sla_credits) == 3
 
     @pytest.mark.parametrize("word", ["each", "all"])
     def test_reserved_words(self, complaints, word):

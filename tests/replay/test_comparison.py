@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from replay.conftest import OWN
 
+from planner.infrastructure.catalogue import shipped_incidents
 from planner.replay.checks import model_values
 from planner.replay.comparison import Reading, replay
 from planner.replay.incident import Milestone, clock_at, minutes_between
-from planner.replay.loading import load_incident, shipped_incidents
+from planner.replay.loading import load_incident
 
 
 class TestReplay:

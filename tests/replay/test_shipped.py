@@ -7,9 +7,10 @@ import csv
 import pytest
 from support import CHECKOUT
 
+from planner.infrastructure.catalogue import shipped_incidents
 from planner.replay.comparison import Replay, replay
 from planner.replay.incident import minutes_between
-from planner.replay.loading import load_incident, shipped_incidents
+from planner.replay.loading import load_incident
 
 INCIDENTS = ("azure-australia-east-2023", "chatgpt-2023")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import doctest
+from dataclasses import replace
 
 import pytest
-from simulation.worlds import changed, hasty, judged, operating
+from simulation.worlds import changed, hasty, judged, operating, surge
 
 import planner.simulation.verdict
 from planner.infrastructure.entities import Model, Retry, Service
@@ -39,6 +40,15 @@ class TestServed:
         late = judged(with_standard(two, ("all", 12, 0.9)), NEAR_IS_LOST)
         assert (late.breaches[0].minute, late.breaches[0].until_minute) == (12, 13)
         assert judged(with_standard(two, ("all", 14, 1.0)), NEAR_IS_LOST).survives
+
+    def test_demand_that_reaches_no_cluster_is_not_served(self, two: Model) -> None:
+        nothing = Fleet.after(
+            two, {}, {c: -one.existing_gpus for c, one in two.clusters.items()}, {}, frozenset()
+        )
+        nothing = replace(nothing, instances=dict.fromkeys(two.offers, 0))
+        verdict = judged(with_standard(two, ("all", 0, 0.9)), surge(1.0, 0, 10), fleet=nothing)
+        assert verdict.served == {tier: 0.0 for tier in two.tiers}
+        assert verdict.lost_requests > 0
 
     def test_part_of_a_minute_counts_from_the_next(self, two: Model) -> None:
         assert judged(with_standard(two, ("all", 13.5, 1.0)), NEAR_IS_LOST).survives

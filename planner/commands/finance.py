@@ -1,0 +1,314 @@
+"""``plan finance``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from planner.commands.options import FiniteRange, Progress, output_options, solver_options
+from planner.commands.planned import planned
+from planner.commands.selecting import selection_options, wanted_by
+from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_INPUT, InputError
+
+if TYPE_CHECKING:
+    from planner.finance.builds import Build
+    from planner.finance.study import FinanceStudy, Sampling
+    from planner.infrastructure.loading import LoadedModel
+    from planner.optimization.solving import SolverSettings
+    from planner.plan import Plan
+    from planner.scenarios.selection import Wanted
+
+DEFAULT_MODEL = "chatgpt-2023"
+AS_IT_WAS = "as it was"
+SAMPLES = 600
+
+
+@click.command("finance")
+@click.argument("model", required=False)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a value of the model, e.g. finance.discount_rate=0.08 (repeatable).",
+)
+@click.option(
+    "--plan",
+    "plans",
+    multiple=True,
+    metavar="[NAME=]PLAN",
+    help="Value a plan (its plan.json or folder) or the build that another model states; without "
+    "one the model is optimised first (repeatable, side by side).",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="BOOK.xlsx",
+    help="Write a workbook with live formulas.",
+)
+@click.option(
+    "--csv",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write all tables as CSV.",
+)
+@click.option(
+    "--cash-flows",
+    "flows",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Other cash flows that each plan brings (CSV: year,usd), e.g. revenue of new capacity.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(10, 10_000_000),
+    default=SAMPLES,
+    show_default=True,
+    metavar="N",
+    help="Cascades simulated for each build; more narrow the intervals.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--alpha",
+    type=FiniteRange(0, 1, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Confidence of value at risk and conditional value at risk.",
+)
+@click.option(
+    "--replan",
+    is_flag=True,
+    help="Optimise anew with every input low and high: which of them change the plan.",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that share the simulation.",
+)
+@solver_options(
+    gap="Relative gap of every optimisation.",
+    time_limit="Time for one optimisation.",
+)
+@output_options
+@selection_options
+def command(
+    model: str | None,
+    overrides: tuple[str, ...],
+    plans: tuple[str, ...],
+    output: Path | None,
+    folder: Path | None,
+    flows: Path | None,
+    samples: int,
+    seed: int,
+    alpha: float,
+    replan: bool,
+    jobs: int,
+    solver: str,
+    gap: float,
+    time_limit: float | None,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+    wanted: Wanted | None,
+) -> int:
+    """Say what resilience costs, what it saves, and how sure that is.
+
+    Values plans for MODEL against what exists: capital, running cost, cash flows after tax,
+    returns, expected losses with confidence intervals, exceedance curve, sensitivity, break-evens,
+    and the ledger of the recorded incident where the model names one.
+    """
+    from planner.finance.study import Sampling
+    from planner.optimization.solving import SolverSettings, make_solver
+    from planner.planfile import check_writable
+    from planner.reporting.finance import show_finance
+    from planner.reporting.finance_tables import write_tables
+    from planner.reporting.pictures import check_file
+
+    progress = Progress(quiet)
+    settings = SolverSettings(solver, gap, time_limit, threads)
+    make_solver(settings)
+    if output is not None:
+        check_file(output)
+    if folder is not None:
+        check_writable(folder)
+    asked = Asked(model, overrides, plans, wanted, settings)
+    sampling = Sampling(samples, seed, alpha, jobs)
+    study, problems, planless = _study(asked, sampling, flows, replan, progress)
+    if output is not None:
+        from planner.finance.workbook import write_workbook
+
+        write_workbook(study, output)
+        progress.say(f"wrote {output}")
+    if folder is not None:
+        written = write_tables(study, folder)
+        progress.say(f"wrote {len(written)} tables to {folder}")
+    show_finance(study, as_json)
+    for problem in problems:
+        click.echo(f"Error: {problem}", err=True)
+    if problems:
+        return EXIT_INPUT
+    return EXIT_INFEASIBLE if planless else EXIT_DONE
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be valued.
+
+    Parameters
+    ----------
+    model, overrides
+        Model and changes of it; None for that of the plans.
+    plans
+        Plans and models as named on the command line.
+    wanted
+        Scenarios; None for those of each plan or model.
+    settings
+        For plans that have to be made.
+    """
+
+    model: str | None
+    overrides: tuple[str, ...]
+    plans: tuple[str, ...]
+    wanted: Wanted | None
+    settings: SolverSettings
+
+
+def _study(
+    asked: Asked, sampling: Sampling, flows: Path | None, replan: bool, progress: Progress
+) -> tuple[FinanceStudy, Sequence[object], bool]:
+    """Everything to show, what is wrong with it, and whether there is no plan to value."""
+    from planner.finance.assumptions import Assumptions
+    from planner.finance.other import read_flows
+    from planner.finance.study import missing_prices, study_of, without_return
+
+    loaded, builds, planless = _builds(asked, progress)
+    problems = missing_prices(builds)
+    if problems:
+        raise InputError(problems)
+    assumptions = Assumptions.of(loaded.model.finance)
+    other = None if flows is None else read_flows(flows, assumptions.horizon_years)
+    study = study_of(loaded, builds, assumptions, sampling, other, progress.say)
+    if replan:
+        study = _replanned(study, loaded, asked.settings, progress)
+    return study, without_return(study.valued), planless
+
+
+def _builds(asked: Asked, progress: Progress) -> tuple[LoadedModel, list[Build], bool]:
+    """The model, what exists of it first, then what is to be valued against that."""
+    from planner.finance.builds import Build
+    from planner.infrastructure.fleet import Fleet
+    from planner.infrastructure.loading import load_model
+    from planner.scenarios.selection import select
+
+    named = [_named(text) for text in asked.plans]
+    model = asked.model or _model_of(named)
+    loaded = load_model(model, asked.overrides)
+    scenarios = select(loaded.model, asked.wanted).scenarios
+    base = Build(AS_IT_WAS, loaded.model, Fleet.existing(loaded.model), scenarios)
+    if not scenarios:
+        raise InputError.single(loaded.name, "the model has no scenarios: nothing can fail")
+    if named:
+        others = [_build(name, reference, model, asked, progress) for name, reference in named]
+        names = [AS_IT_WAS, *(one.name for one in others)]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise InputError.single("--plan", f"`{doubled[0]}` stands twice; name it NAME=PLAN")
+        return loaded, [base, *others], False
+    plan = _optimised(loaded, base, asked, progress)
+    if plan is None:
+        progress.say("no plan survives; what exists is valued alone")
+        return loaded, [base], True
+    fleet = plan.fleet(loaded.model)
+    return loaded, [base, Build("as optimised", loaded.model, fleet, scenarios, plan)], False
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Name and reference of what ``--plan`` says."""
+    name, equals, reference = text.partition("=")
+    if equals and not Path(text).exists():
+        return name.strip(), reference
+    path = Path(text)
+    stem = path.parent.resolve().name if path.name == "plan.json" else path.name
+    return stem or text, text
+
+
+def _is_plan(reference: str) -> bool:
+    path = Path(reference)
+    return path.suffix == ".json" or (path.is_dir() and (path / "plan.json").exists())
+
+
+def _model_of(named: Sequence[tuple[str, str]]) -> str:
+    """Model of the first plan, if it is a shipped one, where none is given."""
+    from planner.planfile import parse_plan
+
+    for _, reference in named:
+        if _is_plan(reference):
+            # Without a model file the plan's own has to be shipped; `planned` says so otherwise.
+            planned(Path(reference), None, ())
+            return parse_plan(Path(reference)).model.name
+    return DEFAULT_MODEL
+
+
+def _build(name: str, reference: str, model: str, asked: Asked, progress: Progress) -> Build:
+    """A plan, or what another model states, as a build."""
+    from planner.finance.builds import Build
+    from planner.infrastructure.fleet import Fleet
+    from planner.infrastructure.loading import load_model
+    from planner.scenarios.selection import select
+
+    if not _is_plan(reference):
+        other = load_model(reference, asked.overrides)
+        scenarios = select(other.model, asked.wanted).scenarios
+        return Build(name, other.model, Fleet.existing(other.model), scenarios)
+    plan, loaded = planned(Path(reference), model, ())
+    fresh = plan.model.sha256 == loaded.sha256 and not asked.overrides
+    if plan.model.sha256 != loaded.sha256:
+        progress.say(f"note: {loaded.name} has changed since {reference} was made")
+    if plan.model.overrides:
+        changed = ", ".join(plan.model.overrides)
+        progress.say(f"note: {name} is valued in the model it was made with: {changed}")
+    if asked.overrides:
+        plan, loaded = planned(Path(reference), model, asked.overrides)
+    scenarios = select(loaded.model, asked.wanted or wanted_by(plan)).scenarios
+    fleet = plan.fleet(loaded.model)
+    return Build(name, loaded.model, fleet, scenarios, plan if fresh else None)
+
+
+def _optimised(loaded: LoadedModel, base: Build, asked: Asked, progress: Progress) -> Plan | None:
+    from planner.verification import optimise_and_verify
+
+    progress.say(f"{loaded.name}: no --plan, so it is optimised first")
+    outcome = optimise_and_verify(loaded.model, base.scenarios, asked.settings, note=progress.say)
+    if outcome.best is None:
+        return None
+    if not outcome.survives:
+        progress.say("note: the best plan does not survive every scenario")
+    return outcome.plan(loaded, asked.settings)
+
+
+def _replanned(
+    study: FinanceStudy, loaded: LoadedModel, settings: SolverSettings, progress: Progress
+) -> FinanceStudy:
+    """The study with what other inputs would change about its first plan."""
+    from dataclasses import replace
+
+    from planner.commands.interruption import interruptible
+    from planner.finance.replanning import replan
+
+    plans = [one.build.plan for one in study.alternatives if one.build.plan is not None]
+    if not plans:
+        raise InputError.single("--replan", "needs a plan for the model as it is")
+    with interruptible(progress.quiet) as stop:
+        limits = replace(settings, stop=stop)
+        found = replan(loaded, plans[0], settings=limits, report=progress.say)
+    return replace(study, replanned=found)

@@ -1,0 +1,43 @@
+"""Plans named on the command line, each with the model that it was made for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.errors import InputError
+
+if TYPE_CHECKING:
+    from planner.infrastructure.loading import LoadedModel
+    from planner.plan import Plan
+
+
+def planned(
+    plan_file: Path, model: str | None, overrides: tuple[str, ...]
+) -> tuple[Plan, LoadedModel]:
+    """A plan with its model, as changed by the settings that the plan was made with.
+
+    Parameters
+    ----------
+    model
+        Model file; None where the plan's model is a shipped one.
+    overrides
+        Further changes of the model.
+
+    Raises
+    ------
+    InputError
+        If the plan or the model is wrong, or they do not fit.
+    """
+    from planner.infrastructure.catalogue import shipped_models
+    from planner.infrastructure.loading import load_model
+    from planner.infrastructure.source import printable
+    from planner.planfile import parse_plan, read_plan
+
+    path = plan_file / "plan.json" if plan_file.is_dir() else plan_file
+    reference = parse_plan(path).model
+    if model is None and reference.name not in shipped_models():
+        message = f"the plan is for `{printable(reference.name)}`, which is no shipped model; "
+        raise InputError.single(str(path), f"{message}give its file as MODEL")
+    loaded = load_model(model or reference.name, (*reference.overrides, *overrides))
+    return read_plan(path, loaded), loaded

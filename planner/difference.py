@@ -1,0 +1,174 @@
+"""What sets two plans apart, decision by decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from planner.plan import CostLine, Plan
+
+Kind = Literal["cooling", "gpus", "emergency", "measure", "region"]
+
+#: What is counted of each kind.
+NOUNS: dict[Kind, str] = {"cooling": "units", "gpus": "GPUs", "emergency": "instances"}
+#: Two amounts that differ by less are the same to the cent, USD.
+HALF_A_CENT = 0.005
+
+
+@dataclass(frozen=True)
+class Change:
+    """One decision on which two plans differ.
+
+    Parameters
+    ----------
+    kind
+        What is decided.
+    asset
+        ``plant/unit``, cluster, offer, measure or region.
+    before, after
+        How many there are in the end in each plan, what exists included; of measures whether they
+        are bought (0 or 1), of regions whether they have GPUs.
+    """
+
+    kind: Kind
+    asset: str
+    before: int
+    after: int
+
+    @property
+    def more(self) -> int:
+        """How many more the second plan has; below 0 fewer."""
+        return self.after - self.before
+
+    def __str__(self) -> str:
+        if self.kind == "region":
+            return f"region {self.asset}: " + ("in use" if self.after else "not in use")
+        if self.kind == "measure":
+            return f"{self.asset}: " + ("bought" if self.after else "not bought")
+        return f"{self.asset}: {self.before:,} → {self.after:,} {NOUNS[self.kind]}"
+
+
+@dataclass(frozen=True)
+class CostChange:
+    """One line of cost on which two plans differ; 0 where a plan does not have the line.
+
+    Parameters
+    ----------
+    category, asset
+        The line.
+    capital_before_usd, capital_after_usd
+        Paid once.
+    before_usd_per_year, after_usd_per_year
+        Annualised capital, upkeep and running cost.
+    """
+
+    category: str
+    asset: str
+    capital_before_usd: float
+    capital_after_usd: float
+    before_usd_per_year: float
+    after_usd_per_year: float
+
+    @property
+    def capital_usd(self) -> float:
+        """Capital that the second plan needs more."""
+        return self.capital_after_usd - self.capital_before_usd
+
+    @property
+    def usd_per_year(self) -> float:
+        """Cost of a year that the second plan has more."""
+        return self.after_usd_per_year - self.before_usd_per_year
+
+
+@dataclass(frozen=True)
+class PlanDifference:
+    """What a plan has more or less than another.
+
+    Costs are those that each plan states, at the prices of the model that it is for.
+
+    Parameters
+    ----------
+    cooling, gpus, emergency, measures, regions
+        Decisions on which they differ.
+    cost
+        Lines of cost on which they differ.
+    capital_usd, usd_per_year
+        What the second plan costs more in all.
+    """
+
+    cooling: tuple[Change, ...]
+    gpus: tuple[Change, ...]
+    emergency: tuple[Change, ...]
+    measures: tuple[Change, ...]
+    regions: tuple[Change, ...]
+    cost: tuple[CostChange, ...]
+    capital_usd: float
+    usd_per_year: float
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All decisions on which they differ."""
+        return (*self.regions, *self.gpus, *self.cooling, *self.emergency, *self.measures)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All decisions on which they differ, as text."""
+        return tuple(str(change) for change in self.changes)
+
+
+def difference(before: Plan, after: Plan) -> PlanDifference:
+    """Compare two plans, also of models that are not the same; what one lacks counts as 0."""
+    return PlanDifference(
+        cooling=_changes("cooling", _cooling(before), _cooling(after)),
+        gpus=_changes("gpus", _gpus(before), _gpus(after)),
+        emergency=_changes("emergency", _emergency(before), _emergency(after)),
+        measures=_changes("measure", _measures(before), _measures(after)),
+        regions=_changes("region", _regions(before), _regions(after)),
+        cost=_cost_changes(before, after),
+        capital_usd=after.cost.capital_usd - before.cost.capital_usd,
+        usd_per_year=after.cost.usd_per_year - before.cost.usd_per_year,
+    )
+
+
+def _changes(kind: Kind, before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Change, ...]:
+    names = dict.fromkeys((*before, *after))
+    pairs = ((name, before.get(name, 0), after.get(name, 0)) for name in names)
+    return tuple(Change(kind, name, was, now) for name, was, now in pairs if was != now)
+
+
+def _cooling(plan: Plan) -> dict[str, int]:
+    return {f"{line.plant}/{line.unit}": line.total for line in plan.cooling}
+
+
+def _gpus(plan: Plan) -> dict[str, int]:
+    return {line.cluster: line.total for line in plan.gpus}
+
+
+def _emergency(plan: Plan) -> dict[str, int]:
+    return {line.offer: line.instances_reserved for line in plan.emergency}
+
+
+def _measures(plan: Plan) -> dict[str, int]:
+    return {line.measure: int(line.bought) for line in plan.measures}
+
+
+def _regions(plan: Plan) -> dict[str, int]:
+    return {line.region: 1 for line in plan.gpus if line.total}
+
+
+def _cost_changes(before: Plan, after: Plan) -> tuple[CostChange, ...]:
+    none = CostLine(category="", asset="", capital_usd=0.0, usd_per_year=0.0)
+    was, now = ({(one.category, one.asset): one for one in p.cost.items} for p in (before, after))
+    found = []
+    for key in dict.fromkeys((*was, *now)):
+        old, new = was.get(key, none), now.get(key, none)
+        change = CostChange(
+            *key, old.capital_usd, new.capital_usd, old.usd_per_year, new.usd_per_year
+        )
+        if max(abs(change.capital_usd), abs(change.usd_per_year)) >= HALF_A_CENT:
+            found.append(change)
+    return tuple(found)
+
+
+__all__ = ["Change", "CostChange", "PlanDifference", "difference"]

@@ -1,0 +1,353 @@
+"""What failures cost in a year, and how available each tier is, without simulating anything again.
+
+Made from weighted samples of failures (`planner.finance.occurrences`) and the prices of the model.
+Prices, surge multipliers and failure rates may be changed afterwards: samples only get other prices
+and other weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.finance.estimates import (
+    Estimate,
+    Floats,
+    half_width,
+    in_blocks,
+    repeats_of,
+    variance_of_mean,
+)
+from planner.finance.monte_carlo import sample_occurrences
+from planner.finance.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
+from planner.infrastructure.entities import Model, Tier
+from planner.laws.annual import AnnualLoss, annual_loss
+from planner.laws.credits import MonthlyCredit, credit_usd, monthly_credit
+from planner.laws.money import lost_usd
+
+__all__ = [
+    "Estimate",
+    "LossProfile",
+    "Occurrences",
+    "SourceLoss",
+    "difference",
+    "loss_profile",
+    "sample_occurrences",
+]
+
+
+@dataclass(frozen=True)
+class SourceLoss:
+    """What the failures that begin with one scenario cost.
+
+    Parameters
+    ----------
+    source
+        The scenario, or `normal operation`.
+    times_per_year
+        How often it strikes with nothing else down.
+    usd_per_year
+        Expected loss of a year, and of that what follows from other failures meanwhile.
+    """
+
+    source: str
+    times_per_year: float
+    usd_per_year: Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class LossProfile:
+    """Losses of a year; all money in USD a year unless said otherwise.
+
+    Parameters
+    ----------
+    tiers
+        Names of the tiers by priority.
+    availability
+        Share of the year's minutes served by tier: one less the mean share not served.
+    downtime_minutes_per_year
+        ``Σ minutes·(1 − served fraction)`` in a year, by tier.
+    lost_requests_per_year
+        Requests without answer, by tier.
+    value_usd
+        Worth of the requests lost.
+    credits_usd
+        Credits owed: by the schedule of the tier where it has one (each occurrence as the only one
+        of its month), else for each request lost.
+    emergency_usd
+        Spend on emergency capacity.
+    expected_annual_loss_usd
+        All three together.
+    by_source
+        The same by the scenario that began it, the costliest first.
+    annual
+        Law of the loss of a year: exceedance curve, quantiles.
+    alpha
+        Confidence of the two that follow.
+    var_usd, cvar_usd
+        Loss of a year that is exceeded with probability 1 − alpha, and the mean of such years.
+    credits_by_month
+        Credits of a month where all its occurrences count together, by tier with a schedule.
+    occurrence_usd
+        Loss of each sample, USD (N,).
+    occurrences
+        The samples, with the weights used.
+    """
+
+    tiers: tuple[str, ...]
+    availability: Mapping[str, Estimate]
+    downtime_minutes_per_year: Mapping[str, Estimate]
+    lost_requests_per_year: Mapping[str, Estimate]
+    value_usd: Estimate
+    credits_usd: Estimate
+    emergency_usd: Estimate
+    expected_annual_loss_usd: Estimate
+    by_source: tuple[SourceLoss, ...]
+    annual: AnnualLoss
+    alpha: float
+    var_usd: Estimate
+    cvar_usd: Estimate
+    credits_by_month: Mapping[str, MonthlyCredit]
+    occurrence_usd: Floats
+    occurrences: Occurrences
+
+
+def loss_profile(
+    model: Model,
+    occurrences: Occurrences,
+    alpha: float = 0.95,
+    value_factor: float = 1.0,
+    surge_factor: float = 1.0,
+    rate_factor: float = 1.0,
+    resamples: int = 40,
+) -> LossProfile:
+    """Losses of a year from samples of failures and the prices of a model.
+
+    Parameters
+    ----------
+    model
+        Prices: worth of requests, credits, schedules.
+    occurrences
+        Samples.
+    alpha
+        Confidence of value at risk, 0 ≤ alpha < 1.
+    value_factor
+        Worth of requests lost over that of the model.
+    surge_factor
+        Emergency prices over those of the model.
+    rate_factor
+        Failure rates over those of the model.
+    resamples
+        Bootstrap samples for the intervals of the two measures of risk; 0 leaves them without.
+
+    Raises
+    ------
+    ValueError
+        If alpha or a factor is out of range, or the model has other tiers than the samples.
+    """
+    _check(model, occurrences, alpha, value_factor, surge_factor)
+    weighted = occurrences.with_rates(rate_factor)
+    value = value_factor * _value_usd(model, weighted)
+    credits = _credits_usd(model, weighted)
+    emergency = surge_factor * weighted.emergency_usd
+    usd = value + credits + emergency
+    most = weighted.truncated_minutes_per_year * _most_usd_per_minute(model, weighted, value_factor)
+    annual = annual_loss(usd, weighted.times_per_year)
+    var, cvar = _risks(weighted, usd, annual, alpha, resamples)
+    minutes = _by_tier(weighted, weighted.unserved_minutes, weighted.truncated_minutes_per_year)
+    return LossProfile(
+        tiers=weighted.tiers,
+        availability={k: one.availability(MINUTES_PER_YEAR) for k, one in minutes.items()},
+        downtime_minutes_per_year=minutes,
+        lost_requests_per_year=_by_tier(weighted, weighted.lost_requests, 0.0),
+        value_usd=_positive(weighted.per_year(value)),
+        credits_usd=_positive(weighted.per_year(credits)),
+        emergency_usd=_positive(weighted.per_year(emergency)),
+        expected_annual_loss_usd=_positive(weighted.per_year(usd)).raised(most),
+        by_source=_by_source(weighted, usd),
+        annual=annual,
+        alpha=alpha,
+        var_usd=var,
+        cvar_usd=cvar,
+        credits_by_month=_months(model, weighted),
+        occurrence_usd=usd,
+        occurrences=weighted,
+    )
+
+
+def difference(a: LossProfile, b: LossProfile) -> Estimate:
+    """Expected annual loss of `a` less that of `b`, with the interval of paired samples.
+
+    Where both have the same failures (same stratum and number), what they have in common cancels:
+    ``Var = Σ v_a + v_b − 2·m·cov/(n_a·n_b)`` over the strata, m being the samples (or blocks of
+    samples) in common.
+    """
+    first, second = _contributions(a), _contributions(b)
+    value, variance, freedom = 0.0, [0.0], [1.0]
+    for name in sorted(first.keys() | second.keys()):
+        one, other = (found.get(name, np.zeros(0)) for found in (first, second))
+        value += float(one.sum() / max(1, len(one)) - other.sum() / max(1, len(other)))
+        if name != NORMAL:
+            spread, degrees = _paired(one, other)
+            variance.append(spread)
+            freedom.append(degrees)
+    half = half_width(np.array(variance), np.array(freedom))
+    return Estimate(value, value - half, value + half)
+
+
+def _contributions(profile: LossProfile) -> dict[str, Floats]:
+    """Contributions of the samples of each stratum in order of their number."""
+    one = profile.occurrences
+    return dict(zip(one.strata, one.by_stratum(profile.occurrence_usd), strict=True))
+
+
+def _paired(one: Floats, other: Floats) -> tuple[float, float]:
+    """Variance of the difference of two means whose first samples are pairs, and its freedom."""
+    if not len(one) or not len(other):
+        alone = one if len(one) else other
+        return variance_of_mean(alone, in_blocks(alone))
+    blocks = in_blocks(one) and in_blocks(other)
+    (first, nu), (second, mu) = (variance_of_mean(x, blocks) for x in (one, other))
+    pairs = [repeats_of(x, blocks) for x in (one, other)]
+    common = min(map(len, pairs))
+    if common < 2:
+        return first + second, min(nu, mu)
+    covariance = float(np.cov(pairs[0][:common], pairs[1][:common])[0, 1])
+    shared = covariance * common / (len(pairs[0]) * len(pairs[1]))
+    return max(0.0, first + second - 2 * shared), min(nu, mu)
+
+
+def _check(
+    model: Model, occurrences: Occurrences, alpha: float, value: float, surge: float
+) -> None:
+    wrong = []
+    if not 0 <= alpha < 1:
+        wrong.append(f"alpha in [0, 1), got {alpha}")
+    for name, factor in (("value_factor", value), ("surge_factor", surge)):
+        if not (np.isfinite(factor) and factor >= 0):
+            wrong.append(f"a finite {name} ≥ 0, got {factor}")
+    if set(model.tiers) != set(occurrences.tiers):
+        wrong.append(f"the tiers {', '.join(occurrences.tiers)}, got {', '.join(model.tiers)}")
+    if wrong:
+        raise ValueError(f"Expected {'; '.join(wrong)}.")
+
+
+def _positive(estimate: Estimate) -> Estimate:
+    """Losses are not negative."""
+    return estimate.within(0.0, np.inf)
+
+
+def _by_tier(occurrences: Occurrences, values: Floats, more: float) -> dict[str, Estimate]:
+    return {
+        tier: _positive(occurrences.per_year(values[:, k])).raised(more)
+        for k, tier in enumerate(occurrences.tiers)
+    }
+
+
+def _value_usd(model: Model, occurrences: Occurrences) -> Floats:
+    """Worth of the requests lost in each sample, USD (N,)."""
+    prices = [model.tiers[tier].value_usd_per_1000_requests for tier in occurrences.tiers]
+    return _requests_usd(occurrences.lost_requests, prices)
+
+
+def _requests_usd(requests: Floats, usd_per_1000: list[float]) -> Floats:
+    """Requests (N, K) at prices by tier: a rate of requests/3600 a second lost for an hour."""
+    usd = [lost_usd(requests[:, k] / 3600, 1.0, price) for k, price in enumerate(usd_per_1000)]
+    total: Floats = np.sum(usd, axis=0)
+    return total
+
+
+def _steps(tier: Tier) -> tuple[tuple[float, float], ...]:
+    return tuple((step.below, step.credit) for step in tier.sla_credits)
+
+
+def _credits_usd(model: Model, occurrences: Occurrences) -> Floats:
+    """Credits owed for each sample, USD (N,)."""
+    total = np.zeros(len(occurrences))
+    for k, name in enumerate(occurrences.tiers):
+        tier = model.tiers[name]
+        if tier.sla_credits:
+            minutes = occurrences.unserved_minutes[:, k]
+            total += credit_usd(minutes, _steps(tier), tier.revenue_usd_per_month)
+        else:
+            requests = occurrences.lost_requests[:, k : k + 1]
+            total += _requests_usd(requests, [tier.sla_credit_usd_per_1000_requests])
+    return total
+
+
+def _months(model: Model, occurrences: Occurrences) -> dict[str, MonthlyCredit]:
+    """Credits of a month by tier with a schedule, all occurrences of the month together."""
+    return {
+        name: monthly_credit(
+            occurrences.unserved_minutes[:, k],
+            occurrences.times_per_year,
+            _steps(model.tiers[name]),
+            model.tiers[name].revenue_usd_per_month,
+        )
+        for k, name in enumerate(occurrences.tiers)
+        if model.tiers[name].sla_credits
+    }
+
+
+def _most_usd_per_minute(model: Model, occurrences: Occurrences, value_factor: float) -> float:
+    """Worth of all requests of an average minute, with credits for each."""
+    prices = [
+        value_factor * model.tiers[name].value_usd_per_1000_requests
+        + model.tiers[name].sla_credit_usd_per_1000_requests
+        for name in occurrences.tiers
+    ]
+    return float(_requests_usd(60 * occurrences.demand_rps[None, :], prices)[0])
+
+
+def _by_source(occurrences: Occurrences, usd: Floats) -> tuple[SourceLoss, ...]:
+    sources = np.array(occurrences.sources, dtype=object)
+    found = []
+    for name in sorted(set(occurrences.sources)):
+        mine = sources == name
+        found.append(
+            SourceLoss(
+                source=name,
+                times_per_year=float(occurrences.times_per_year[mine].sum()),
+                usd_per_year=_positive(occurrences.per_year(np.where(mine, usd, 0.0))),
+            )
+        )
+    return tuple(sorted(found, key=lambda one: (-one.usd_per_year.value, one.source)))
+
+
+def _risks(
+    occurrences: Occurrences, usd: Floats, annual: AnnualLoss, alpha: float, resamples: int
+) -> tuple[Estimate, Estimate]:
+    """Value at risk and conditional value at risk.
+
+    Their intervals come from the bootstrap: samples are drawn again with replacement within each
+    stratum, ± 1.96 standard deviations of what comes out.
+    """
+    values = annual.value_at_risk(alpha), annual.conditional_value_at_risk(alpha)
+    if not resamples or not usd.any():
+        return Estimate.exact(values[0]), Estimate.exact(values[1])
+    rng = np.random.default_rng([occurrences.seed, len(usd)])
+    costly = usd > 0
+    drawn = []
+    for _ in range(resamples):
+        times = occurrences.times_per_year * _drawn_again(occurrences, rng)
+        law = annual_loss(usd[costly], times[costly], points=2048)
+        drawn.append((law.value_at_risk(alpha), law.conditional_value_at_risk(alpha)))
+    half = 1.96 * np.std(drawn, axis=0, ddof=1) if resamples > 1 else np.zeros(2)
+    var, cvar = (
+        _positive(Estimate(value, value - width, value + width))
+        for value, width in zip(values, half.tolist(), strict=True)
+    )
+    return var, cvar
+
+
+def _drawn_again(occurrences: Occurrences, rng: np.random.Generator) -> Floats:
+    """How often each sample comes up when its stratum is drawn again with replacement (N,)."""
+    times = np.ones(len(occurrences))
+    for s, name in enumerate(occurrences.strata):
+        mine = np.flatnonzero(occurrences.stratum == s)
+        if len(mine) > 1 and name != NORMAL:
+            picked = rng.integers(len(mine), size=len(mine))
+            times[mine] = np.bincount(picked, minlength=len(mine))
+    return times

@@ -1,0 +1,84 @@
+"""Cash flows that a user states beside those of a plan: revenue of new capacity, grants, staff."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+
+from planner.errors import InputError, Problem
+from planner.finance.cashflow import Floats
+from planner.infrastructure.source import printable, read_bytes
+
+COLUMNS = ("year", "usd")
+#: No amount of a cash flow is larger.
+MOST_USD = 1e15
+
+
+def read_flows(path: Path, horizon_years: int) -> Floats:
+    """Read cash flows from a CSV with the columns `year` and `usd`; others are notes.
+
+    Several lines of one year add up; income is above 0.
+
+    Returns
+    -------
+    ndarray
+        USD by year, shape (horizon + 1,), year 0 first.
+
+    Raises
+    ------
+    InputError
+        With every problem: unreadable, no such columns, no line, a year that is none, an amount
+        that is none.
+    """
+    try:
+        text = read_bytes(path, str(path)).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError.single(str(path), "is not text in UTF-8") from error
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+    if missing:
+        raise InputError.single(str(path), f"lacks the column {' and '.join(missing)}", 1, 1)
+    flows = np.zeros(horizon_years + 1)
+    problems: list[Problem] = []
+    lines = 0
+    for row in rows:
+        lines += 1
+        year = _year(row["year"], horizon_years)
+        usd = _usd(row["usd"])
+        for name, value in (("year", year), ("usd", usd)):
+            if isinstance(value, str):
+                problems.append(Problem(str(path), rows.line_num, 1, name, value))
+        if isinstance(year, int) and isinstance(usd, float):
+            flows[year] += usd
+    if not lines:
+        problems.append(Problem(str(path), 0, 0, "", "holds no cash flow: a year and USD a line"))
+    if problems:
+        raise InputError(problems)
+    return flows
+
+
+def _year(text: str | None, horizon_years: int) -> int | str:
+    """A year, or what is wrong with it."""
+    shown = printable((text or "").strip())
+    if not shown.isascii() or not shown.isdigit() or int(shown) > horizon_years:
+        return f"expected a whole year from 0 to the horizon of {horizon_years}, got `{shown}`"
+    return int(shown)
+
+
+def _usd(text: str | None) -> float | str:
+    """An amount, or what is wrong with it."""
+    shown = printable((text or "").strip())
+    try:
+        usd = float(shown)
+    except ValueError:
+        usd = math.nan
+    if not abs(usd) <= MOST_USD:
+        return f"expected an amount in USD, got `{shown}`"
+    return usd
+
+
+__all__ = ["read_flows"]

@@ -1,0 +1,186 @@
+"""Periods of failure as scenarios that the cascade can be simulated for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from planner.finance.sampling import Failure, Period
+from planner.finance.sources import Source
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Event, Heat, OperationsOverride, Scenario
+from planner.infrastructure.graph import Graph
+from planner.scenarios.course import Course, lay_out
+from planner.scenarios.power import feed_steps
+
+DAY = 1440.0
+#: Longest simulation of a period.
+CUT = 5 * DAY
+#: Minutes after which nothing but the hour of the day matters in a stretch without change.
+SETTLED = DAY / 2
+#: Shortest event that the simulator knows, in minutes; longest, as in a model file.
+SHORTEST, LONGEST = 1e-3, DAY * 366
+#: Minutes after the last repair that are simulated beside those that operations prescribe.
+AFTER = 45.0
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A stretch of a simulation that stands for more than itself.
+
+    Parameters
+    ----------
+    from_minute, to_minute
+        Stretch.
+    times
+        How many more times it counts.
+    """
+
+    from_minute: float
+    to_minute: float
+    times: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """A period ready to be simulated.
+
+    Parameters
+    ----------
+    course
+        What happens, laid out in time.
+    repeats
+        What counts more than once.
+    minutes
+        Length of the simulation, with the time to recover.
+    cut
+        Whether it ends before the period does.
+    """
+
+    course: Course
+    repeats: tuple[Repeat, ...]
+    minutes: float
+    cut: bool = False
+
+
+def scenario_of(period: Period, sources: Sequence[Source]) -> Scenario:
+    """The scenario of a period; it begins within the first minute."""
+    start = period.phase_minutes
+    events = [
+        event for one in period.failures for event in _events(one, sources[one.source], start)
+    ]
+    return Scenario(
+        name=f"period-{period.number}",
+        severity="extreme",
+        frequency_per_year=0.0,
+        # On whole minutes, so that hours are shared; the phase stands for what is between.
+        start_hour=math.floor(period.start_hour * 60) / 60,
+        operations=_operations([sources[one.source].scenario for one in period.failures]),
+        events=tuple(without_repeated_heat(events)),
+    )
+
+
+def _events(failure: Failure, source: Source, start: float) -> Iterable[Event]:
+    """Events of a scenario whose length is scaled to that of a failure."""
+    scale = failure.minutes / source.rate.mean_minutes
+    for event in source.scenario.events:
+        yield event.model_copy(
+            update={
+                "at_minute": min(LONGEST, start + failure.at_minute + event.at_minute * scale),
+                "repair_minutes": min(LONGEST, max(SHORTEST, event.repair_minutes * scale)),
+            }
+        )
+
+
+def _operations(scenarios: Sequence[Scenario]) -> OperationsOverride:
+    """What the scenarios prescribe about the reaction; of several the first to say so counts."""
+    changes: dict[str, object] = {}
+    for one in scenarios:
+        for name, value in one.operations:
+            if value is not None:
+                changes.setdefault(name, value)
+    return OperationsOverride.model_validate(changes) if changes else OperationsOverride()
+
+
+def without_repeated_heat(events: Sequence[Event]) -> list[Event]:
+    """Events with the hottest of several heat waves in a region only, where they overlap."""
+    kept: list[Event] = [event for event in events if event.kind != "heat"]
+    waves = sorted((one for one in events if one.kind == "heat"), key=lambda one: -one.rise_c)
+    hot: dict[str, list[Heat]] = {}
+    for wave in waves:
+        pieces = [wave]
+        for hotter in hot.get(wave.region, []):
+            pieces = [left for piece in pieces for left in _outside(piece, hotter)]
+        hot.setdefault(wave.region, []).extend(pieces)
+    kept.extend(wave for region in hot.values() for wave in region)
+    return kept
+
+
+def _outside(wave: Heat, other: Heat) -> Iterable[Heat]:
+    """What of a heat wave lies outside another."""
+    begin, end = wave.at_minute, wave.at_minute + wave.repair_minutes
+    from_minute, to_minute = other.at_minute, other.at_minute + other.repair_minutes
+    for first, last in ((begin, min(end, from_minute)), (max(begin, to_minute), end)):
+        if last - first > SHORTEST:
+            yield wave.model_copy(update={"at_minute": first, "repair_minutes": last - first})
+
+
+def case_of(model: Model, graph: Graph, scenario: Scenario) -> Case:
+    """A scenario laid out, long stretches without change shortened by whole days.
+
+    A stretch of more than two and a half days keeps at least its first half day and its last day,
+    which counts for the days taken out: by then everything has settled into the rhythm of the day.
+    What still lasts more than five days ends there, its last day counting for the rest.
+    """
+    course = lay_out(model, graph, scenario)
+    full_end = course.end_minute
+    repeats: list[Repeat] = []
+    at = 0
+    while at < len(course.intervals):
+        one = course.intervals[at]
+        days = math.floor((one.end_minute - one.start_minute - SETTLED - DAY) / DAY)
+        if days > 0 and not _steps_later(model, scenario, one.end_minute):
+            scenario = _shortened(scenario, one.start_minute + SETTLED, days * DAY)
+            course = lay_out(model, graph, scenario)
+            end = one.end_minute - days * DAY
+            repeats.append(Repeat(end - DAY, end, float(days)))
+        at += 1
+    if course.end_minute <= CUT:
+        return Case(course, tuple(repeats), course.end_minute + _recovery_minutes(course))
+    repeats = [one for one in repeats if one.to_minute <= CUT]
+    counted = CUT + DAY * sum(one.times for one in repeats)
+    repeats.append(Repeat(CUT - DAY, CUT, (full_end - counted) / DAY))
+    return Case(course, tuple(repeats), CUT, cut=True)
+
+
+def _recovery_minutes(course: Course) -> float:
+    """Minutes that recovery takes by what operations prescribe, and some more."""
+    operations = course.operations
+    phases = sum(phase.minutes for phase in operations.restoration)
+    return phases + operations.restart_check_minutes + operations.failover_minutes + AFTER
+
+
+def _steps_later(model: Model, scenario: Scenario, minute: float) -> bool:
+    """Whether batteries or generators of a feed lost before a minute change something from then."""
+    return any(
+        step >= minute - SHORTEST and event.at_minute < minute
+        for event in scenario.events
+        if event.kind == "feed"
+        for step in feed_steps(model, event)
+    )
+
+
+def _shortened(scenario: Scenario, from_minute: float, minutes: float) -> Scenario:
+    """A scenario with some minutes taken out, in which nothing begins or ends."""
+
+    def moved(minute: float) -> float:
+        return minute if minute <= from_minute else max(from_minute, minute - minutes)
+
+    events = []
+    for event in scenario.events:
+        begin = moved(event.at_minute)
+        end = moved(event.at_minute + event.repair_minutes)
+        changes = {"at_minute": begin, "repair_minutes": max(SHORTEST, end - begin)}
+        events.append(event.model_copy(update=changes))
+    return scenario.model_copy(update={"events": tuple(events)})

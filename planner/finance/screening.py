@@ -1,0 +1,147 @@
+"""Failures that cannot cost anything on a fleet, known without simulating them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from planner.finance.periods import scenario_of
+from planner.finance.sampling import Down, Failure, Period
+from planner.finance.sources import Source
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario, Surge
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.graph import Graph
+from planner.infrastructure.measures import scenario_with
+from planner.laws.heat import derated_share, heat_at_utilisation_mw, share_cooling
+from planner.scenarios.climate import ambient_at
+from planner.scenarios.condition import Condition
+from planner.scenarios.course import lay_out
+from planner.scenarios.demand import HOURS_PER_WEEK
+from planner.simulation.build import build_world
+from planner.simulation.conditions import Conditions, Floats
+from planner.simulation.world import World
+
+#: Events whose condition changes while they last.
+IN_STEPS = frozenset({"feed", "sag"})
+#: Hours of the week, at which climate and demand have their corners.
+WEEK_HOURS = np.arange(HOURS_PER_WEEK, dtype=float) * 60
+
+
+def calm_scenario(hour: float | None = None, minutes: float = 60.0) -> Scenario:
+    """A scenario in which nothing happens."""
+    event = Surge(kind="surge", factor=1.0, repair_minutes=minutes)
+    return Scenario(
+        name="calm", severity="single", frequency_per_year=0.0, start_hour=hour, events=(event,)
+    )
+
+
+class Screen:
+    """Tells what may cost something on a fleet from what certainly does not.
+
+    A state of failure is harmless where it leaves every cluster with GPUs, every tier, the power
+    and the services as they are in normal operation, does not change demand, and where running
+    units carry the full heat of all clusters even in the hottest hour. Then the cascade runs like
+    normal operation, minute by minute, and that must lose nothing.
+
+    Parameters
+    ----------
+    model
+        Model with the fleet's measures in place.
+    graph
+        Its graph.
+    fleet
+        Fleet.
+    sources
+        Sources of failures.
+    whole
+        Whether normal operation serves everything; if not, nothing counts as harmless.
+    original, bought
+        The model before its measures, and those.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        graph: Graph,
+        fleet: Fleet,
+        sources: tuple[Source, ...],
+        whole: bool,
+        original: Model,
+    ) -> None:
+        self.model, self.graph, self.fleet, self.sources = model, graph, fleet, sources
+        self._original = original
+        self._known: dict[Down, bool] = {}
+        self._conditions: dict[int, bool] = {}
+        self._whole = whole
+
+    def may_lose(self, down: Down) -> bool:
+        """Whether anything may be lost while some copies of some sources are down."""
+        if not self._whole:
+            return True
+        if down not in self._known:
+            self._known[down] = self._work_out(down)
+        return self._known[down]
+
+    def _work_out(self, down: Down) -> bool:
+        failures = tuple(
+            Failure(source, 0.0, self.sources[source].rate.mean_minutes)
+            for source, count in down
+            for _ in range(count)
+        )
+        period = Period("", 0, 0.0, 0.0, failures, 1.0, len(failures), 0.0, 0.0)
+        scenario = scenario_of(period, self.sources)
+        scenario = scenario_with(self._original, scenario, self.fleet.measures)
+        if len(failures) > 1 and any(event.kind in IN_STEPS for event in scenario.events):
+            return True
+        course = lay_out(self.model, self.graph, scenario)
+        return not all(self._harmless(one.condition) for one in course.intervals)
+
+    @cached_property
+    def _world(self) -> World:
+        courses = (lay_out(self.model, self.graph, calm_scenario()),)
+        short = self.model.simulation.replace(horizon_minutes=1.0)
+        return build_world(self.model.replace(simulation=short), self.graph, self.fleet, courses)
+
+    @cached_property
+    def _hottest_c(self) -> Floats:
+        """Highest usual ambient of each region."""
+        return np.array(
+            [ambient_at(self.model, region, 0.0, WEEK_HOURS).max() for region in self.model.regions]
+        )
+
+    def _harmless(self, condition: Condition) -> bool:
+        if condition.demand_factor:
+            return False
+        then, normal = self._world.stacker.stack([condition]), self._world.conditions
+        return self._as_usual(then, normal) and self._cools(then)
+
+    def _as_usual(self, then: Conditions, normal: Conditions) -> bool:
+        """Whether nothing but cooling units and offers differs; offers are not in use."""
+        installed = self._world.clusters.gpus > 0
+        pairs = [(then.tier_up[0], normal.tier_up[0])]
+        pairs += [
+            (getattr(then, name)[0][installed], getattr(normal, name)[0][installed])
+            for name in ("cluster_up", "power_share")
+        ]
+        pairs += [
+            (getattr(then, name)[0], getattr(normal, name)[0])
+            for name in ("service_rps", "connections", "weights")
+        ]
+        return all(np.array_equal(one, other) for one, other in pairs)
+
+    def _cools(self, then: Conditions) -> bool:
+        """Whether running units carry all heat in the hottest hour."""
+        units, clusters = self._world.units, self._world.clusters
+        ambient = self._hottest_c + then.rise_c[0]
+        share = derated_share(
+            ambient[units.region], units.reference_c, units.derating_per_c, units.cutout_c
+        )
+        each = then.units[0] * units.capacity_mw * share * ~units.standby
+        heat = heat_at_utilisation_mw(
+            clusters.power_mw, clusters.static_share, clusters.gpus, clusters.utilisation
+        )
+        capacity = (each @ self._world.plants.holds)[None, :]
+        cooled = share_cooling(heat[None, :], capacity, self._world.plants.serves)[0]
+        return bool((cooled >= heat * (1 - 1e-12)).all())

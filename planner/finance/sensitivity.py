@@ -1,0 +1,371 @@
+"""How much each input matters to the net present value of a build, and where that is zero.
+
+One input changes at a time; the plan stays as it is, and so do the failures that were sampled. What
+failures cost follows the failure rate, the worth of requests and the price of emergency capacity in
+proportion: twice the rate is taken as twice the losses, although failures that need two components
+at once would come four times as often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+
+from planner.finance.assumptions import Assumptions
+from planner.finance.cashflow import Floats, Position, cash_flow
+from planner.infrastructure.entities import Model
+from planner.laws.returns import net_present_value, rates_of_return
+
+#: Largest factor that a break-even is looked for at.
+MOST_FACTOR = 1000.0
+#: Growth rates per year between which a break-even is looked for: what a model accepts.
+GROWTH = (-0.5, 1.0)
+#: Values at which growth rates are tried before zeros between them are narrowed down.
+TRIALS = 61
+HALVINGS = 100
+#: A change of the net present value by less, as a share of all that flows, is rounding.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something that is not known exactly.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    attribute
+        Its name in `Assumptions`; ``demand`` is known to the programme alone.
+    kind
+        Whether it is a rate, varied by what is added to it, or a factor, varied in proportion.
+    low, high
+        What is added to the rate, as a share per year, or what the factor is multiplied by.
+    reason
+        Where the range comes from.
+    least
+        The range goes no lower, unless the value is lower itself.
+    straight
+        Whether the net present value is a straight line in it.
+    """
+
+    name: str
+    attribute: str
+    kind: Literal["rate", "factor"]
+    low: float
+    high: float
+    reason: str
+    least: float = 0.0
+    straight: bool = True
+
+    def values(self, base: float) -> tuple[float, float]:
+        """Low and high value around one."""
+        low, high = (
+            (base + self.low, base + self.high)
+            if self.kind == "rate"
+            else (base * self.low, base * self.high)
+        )
+        # Sums like 0.08 − 0.01 are to be read.
+        return min(base, max(self.least, round(low, 12))), round(high, 12)
+
+
+#: What matters to the worth of a plan. Ranges that are shares of a price or rate come from the
+#: spread of the data sets about the value that models take from them.
+INPUTS: tuple[Input, ...] = (
+    Input(
+        "discount rate",
+        "discount_rate",
+        "rate",
+        -0.01,
+        0.01,
+        "finance.csv: 8 to 10 % about 9 %",
+        straight=False,
+    ),
+    Input("GPU price", "gpu_price", "factor", 0.8, 1.2, "gpus.csv: A100 10,000 to 15,000 USD"),
+    Input(
+        "cooling price",
+        "cooling_price",
+        "factor",
+        0.7,
+        1.3,
+        "capital.csv: cooling plant 1,400 to 2,600 USD per kW about 2,050, rounded",
+    ),
+    Input(
+        "failure rates",
+        "failure_rate",
+        "factor",
+        0.4,
+        2.0,
+        "failure_rates.csv: chillers 0.2 to 1 a year about 0.5",
+    ),
+    Input("outage value", "outage_value", "factor", 0.5, 2.0, "estimate"),
+    Input(
+        "surge multiplier",
+        "surge",
+        "factor",
+        0.5,
+        2.0,
+        "estimate; half of the lowest multiplier in cloud_offers.csv (2) is the list price",
+    ),
+    Input(
+        "demand growth",
+        "demand_growth_per_year",
+        "rate",
+        -0.1,
+        0.1,
+        "estimate; none to 10 % a year",
+        straight=False,
+    ),
+    Input("tax rate", "tax_rate", "rate", -0.01, 0.02, "finance.csv: 24 to 27 % about 25 %"),
+    Input(
+        "inflation",
+        "inflation_per_year",
+        "rate",
+        -0.01,
+        0.01,
+        "estimate",
+        least=-0.5,
+        straight=False,
+    ),
+    Input(
+        "electricity inflation",
+        "electricity_inflation_per_year",
+        "rate",
+        -0.01,
+        0.02,
+        "finance.csv: 2 to 5 % about 3 %",
+        least=-0.5,
+        straight=False,
+    ),
+)
+
+
+def inputs_for(model: Model) -> tuple[Input, ...]:
+    """The inputs with surge multipliers that do not fall below the list price of any offer."""
+    lowest = min((offer.surge_multiplier for offer in model.offers.values()), default=1.0)
+    return tuple(
+        replace(one, low=max(one.low, 1 / lowest)) if one.attribute == "surge" else one
+        for one in INPUTS
+    )
+
+
+@dataclass(frozen=True)
+class Swing:
+    """Net present value at both ends of the range of an input.
+
+    Parameters
+    ----------
+    input
+        The input.
+    low, high
+        Its values there.
+    npv_low_usd, npv_high_usd
+        Net present value with each.
+    npv_usd
+        Net present value with the value assumed.
+    """
+
+    input: Input
+    low: float
+    high: float
+    npv_low_usd: float
+    npv_high_usd: float
+    npv_usd: float
+
+    @property
+    def usd(self) -> float:
+        """Rise of the net present value from the low value to the high one."""
+        return self.npv_high_usd - self.npv_low_usd
+
+
+def npv_usd(
+    base: Position, build: Position, assumptions: Assumptions, other: Floats | None = None
+) -> float:
+    """Net present value of a build against what would be kept without it, USD."""
+    net = cash_flow(base, build, assumptions, other).net
+    return net_present_value(assumptions.discount_rate, net)
+
+
+def tornado(
+    base: Position,
+    build: Position,
+    assumptions: Assumptions,
+    other: Floats | None = None,
+    inputs: Sequence[Input] = INPUTS,
+) -> tuple[Swing, ...]:
+    """Net present value over the range of each input, the largest swing first.
+
+    Parameters
+    ----------
+    other
+        Other flows by year, shape (N + 1,), which no input changes.
+    """
+    now = npv_usd(base, build, assumptions, other)
+
+    def at(one: Input, value: float) -> float:
+        return npv_usd(base, build, _with(assumptions, one, value), other)
+
+    swings = []
+    for one in inputs:
+        low, high = one.values(getattr(assumptions, one.attribute))
+        swings.append(Swing(one, low, high, at(one, low), at(one, high), now))
+    return tuple(sorted(swings, key=lambda swing: -abs(swing.usd)))
+
+
+def _with(assumptions: Assumptions, one: Input, value: float) -> Assumptions:
+    changes: dict[str, Any] = {one.attribute: value}
+    return replace(assumptions, **changes)
+
+
+# -------------------------------------------------------------------------------------- break-even
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """Value of an input at which the net present value is zero.
+
+    Parameters
+    ----------
+    input
+        The input.
+    base
+        Its value today.
+    value
+        The nearest such value; None without one.
+    reason
+        Why there is none, or which others there are; empty where there is exactly one.
+    values
+        All that were found, ascending.
+    """
+
+    input: Input
+    base: float
+    value: float | None
+    reason: str = ""
+    values: tuple[float, ...] = ()
+
+    @property
+    def times(self) -> float | None:
+        """How many times today's value it is; None without one, or where that is 0."""
+        return None if self.value is None or not self.base else self.value / self.base
+
+
+def break_evens(
+    base: Position,
+    build: Position,
+    assumptions: Assumptions,
+    other: Floats | None = None,
+    inputs: Sequence[Input] = INPUTS,
+) -> tuple[BreakEven, ...]:
+    """Break-even of each input by itself."""
+    return tuple(break_even(base, build, assumptions, one, other) for one in inputs)
+
+
+def break_even(
+    base: Position,
+    build: Position,
+    assumptions: Assumptions,
+    input: Input,  # noqa: A002
+    other: Floats | None = None,
+) -> BreakEven:
+    """Value of an input at which the net present value is zero, all else as assumed.
+
+    Discount rates are all that exist above −1 (`rates_of_return`). In prices, failure rates, worth,
+    surge multipliers and tax the net present value is a straight line, of which two points give the
+    zero; factors are accepted from 0 to 1,000, tax rates from 0 up to 1. Growth rates are tried at
+    61 values from −50 to 100 % a year, and changes of sign narrowed down by bisection; two zeros
+    between two neighbouring values would be missed.
+
+    Parameters
+    ----------
+    other
+        Other flows by year, shape (N + 1,), which no input changes.
+    """
+    today = getattr(assumptions, input.attribute)
+
+    def at(value: float) -> float:
+        return npv_usd(base, build, _with(assumptions, input, value), other)
+
+    net = cash_flow(base, build, assumptions, other).net
+    rounding = ROUNDING * float(np.abs(net).sum())
+    if input.attribute == "discount_rate":
+        lowest, most = -1.0, float("inf")
+        zeros = rates_of_return(net) if net.any() else ()
+        idle = not net.any()
+    elif input.straight:
+        lowest, most = (0.0, MOST_FACTOR) if input.kind == "factor" else (0.0, 1.0)
+        zeros, idle = _on_a_line(at, today, rounding)
+        zeros = tuple(zero for zero in zeros if lowest <= zero <= most)
+    else:
+        lowest, most = GROWTH
+        zeros, idle = _between(at, today, rounding)
+    if idle:
+        return BreakEven(input, today, None, "it has no influence")
+    if not zeros:
+        sign = "above" if at(today) > 0 else "below"
+        return BreakEven(input, today, None, f"{sign} zero {_range(lowest, most)}")
+    nearest = min(zeros, key=lambda zero: abs(zero - today))
+    rest = ", ".join(f"{zero:.4g}" for zero in zeros if zero != nearest)
+    return BreakEven(input, today, nearest, f"also zero at {rest}" if rest else "", zeros)
+
+
+def _range(lowest: float, most: float) -> str:
+    return "at every rate" if most == float("inf") else f"from {lowest:g} to {most:,g}"
+
+
+def _on_a_line(
+    at: Callable[[float], float], today: float, rounding: float
+) -> tuple[tuple[float, ...], bool]:
+    """Zero of a straight line, and whether it is level."""
+    here = at(today)
+    # As far away as today is from zero, so that the digits of both points count.
+    away = today / 2 if today else 0.5
+    slope = (at(away) - here) / (away - today)
+    if abs(slope * (away - today)) <= rounding:
+        return (), True
+    return (today - here / slope,), False
+
+
+def _between(
+    at: Callable[[float], float], today: float, rounding: float
+) -> tuple[tuple[float, ...], bool]:
+    """Zeros among the growth rates, ascending, and whether all give the same."""
+    trials = np.union1d(np.linspace(*GROWTH, TRIALS), [today]).tolist()
+    worth = [at(trial) for trial in trials]
+    if max(worth) - min(worth) <= rounding:
+        return (), True
+    zeros = [trial for trial, usd in zip(trials, worth, strict=True) if usd == 0]
+    for (low, high), (first, last) in zip(pairwise(trials), pairwise(worth), strict=True):
+        if first * last < 0:
+            zeros.append(_halved(at, low, high, first))
+    return tuple(sorted(zeros)), False
+
+
+def _halved(at: Callable[[float], float], low: float, high: float, at_low: float) -> float:
+    """Zero between two values of different sign, by bisection down to neighbouring numbers."""
+    for _ in range(HALVINGS):
+        middle = low + (high - low) / 2
+        if not low < middle < high:
+            break
+        usd = at(middle)
+        if usd == 0:
+            return middle
+        low, high = (middle, high) if usd * at_low > 0 else (low, middle)
+    return low
+
+
+__all__ = [
+    "INPUTS",
+    "BreakEven",
+    "Input",
+    "Swing",
+    "break_even",
+    "break_evens",
+    "inputs_for",
+    "npv_usd",
+    "tornado",
+]

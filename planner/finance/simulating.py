@@ -1,0 +1,201 @@
+"""Simulating periods of failure in batches, and what each of them loses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from multiprocessing import get_context
+
+import numpy as np
+
+from planner.finance.estimates import Floats, Ints
+from planner.finance.periods import DAY, Case, case_of
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.graph import build_graph
+from planner.laws.traffic import served_fraction
+from planner.simulation.build import build_world
+from planner.simulation.conditions import Bools
+from planner.simulation.cascade import run
+from planner.simulation.state import History, bytes_per_scenario
+
+#: Records needed.
+KEPT = frozenset({"demand_rps", "served_rps", "emergency_usd"})
+#: Memory for the records of a batch, and most scenarios in one: beyond, nothing is faster.
+BATCH_BYTES, BATCH = 150e6, 512
+#: Scenarios that take as long to simulate for a minute as the step itself (measured: 60 to 200).
+STEP = 120
+#: Fraction of every tier that counts as recovered.
+RECOVERED = 0.999
+#: Longer times to recover tried where what is prescribed does not do, in minutes.
+LONGER = (180.0, DAY)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What periods lose; axes N periods, K tiers.
+
+    Parameters
+    ----------
+    lost_requests
+        Requests that never had an answer (N, K).
+    unserved_minutes
+        ``Σ minutes·(1 − served fraction)`` (N, K).
+    emergency_usd
+        Emergency spend, USD (N,).
+    settled
+        Whether everything was served again at the end (N,).
+    minutes
+        Minutes simulated (N,); 0 where there was no need.
+    """
+
+    lost_requests: Floats
+    unserved_minutes: Floats
+    emergency_usd: Floats
+    settled: Bools
+    minutes: Floats
+
+    @classmethod
+    def nothing(cls, periods: int, tiers: int) -> Outcome:
+        """Periods that lose nothing."""
+        tables = np.zeros((periods, tiers)), np.zeros((periods, tiers))
+        settled = np.ones(periods, dtype=bool)
+        return cls(*tables, np.zeros(periods), settled, np.zeros(periods))
+
+    def and_also(self, other: Outcome) -> Outcome:
+        """These periods and others after them."""
+        return Outcome(
+            *(
+                np.concatenate([getattr(self, one.name), getattr(other, one.name)])
+                for one in fields(self)
+            )
+        )
+
+    def put(self, places: Ints, other: Outcome) -> None:
+        """Take over other outcomes at some places."""
+        self.lost_requests[places] = other.lost_requests
+        self.unserved_minutes[places] = other.unserved_minutes
+        self.emergency_usd[places] = other.emergency_usd
+        self.settled[places] = other.settled
+        self.minutes[places] += other.minutes
+
+
+def simulate_all(
+    model: Model,
+    fleet: Fleet,
+    scenarios: Sequence[Scenario],
+    processes: int = 1,
+    recovers: bool = True,
+) -> Outcome:
+    """What scenarios lose on a fleet.
+
+    Parameters
+    ----------
+    model
+        Model with the fleet's measures in place; so are the scenarios.
+    processes
+        Processes to share the batches among.
+    recovers
+        Whether to simulate until everything is served again, not only until the last event is over.
+    """
+    graph = build_graph(model)
+    cases = [case_of(model, graph, one) for one in scenarios]
+    if not recovers:
+        ended = (replace(one, minutes=one.course.end_minute) for one in cases)
+        return _simulate(model, fleet, list(ended), processes)
+    outcome = Outcome.nothing(len(cases), len(model.tiers))
+    left = np.arange(len(cases))
+    for more in (0.0, *LONGER):
+        longer = [_with_more(cases[i], more) for i in left]
+        outcome.put(left, _simulate(model, fleet, longer, processes))
+        left = left[~outcome.settled[left]]
+        if not len(left):
+            break
+    return outcome
+
+
+def _with_more(case: Case, minutes: float) -> Case:
+    return replace(case, minutes=case.minutes + minutes) if minutes else case
+
+
+def _simulate(model: Model, fleet: Fleet, cases: Sequence[Case], processes: int) -> Outcome:
+    """Batches of similar length."""
+    minutes = np.array([case.minutes for case in cases])
+    order = np.argsort(minutes, kind="stable")
+    batches = _batches(model, minutes[order], processes)
+    parts = [[cases[i] for i in order[first:last]] for first, last in batches]
+    task = partial(_batch, model, fleet)
+    if processes > 1 and len(parts) > 1:
+        # Fresh processes: forking one with threads of a solver may hang.
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            found = list(pool.map(task, parts))
+    else:
+        found = [task(part) for part in parts]
+    outcome = Outcome.nothing(len(cases), len(model.tiers))
+    for (first, last), one in zip(batches, found, strict=True):
+        outcome.put(order[first:last], one)
+    return outcome
+
+
+def _batches(model: Model, minutes: Floats, processes: int) -> list[tuple[int, int]]:
+    """First and last of each batch of cases in order of length, such that all take least time.
+
+    A batch costs ``longest·(STEP + scenarios)``. The best last batch of the first j cases is found
+    for every j in turn.
+    """
+    per_minute = bytes_per_scenario(model, KEPT) / model.simulation.horizon_minutes
+    most = max(1, min(BATCH, math.ceil(len(minutes) / processes)))
+    best, first = np.zeros(len(minutes) + 1), np.zeros(len(minutes) + 1, dtype=np.int64)
+    for j in range(1, len(minutes) + 1):
+        longest = minutes[j - 1]
+        size = max(1, min(most, j, int(BATCH_BYTES / (per_minute * longest))))
+        starts = np.arange(j - size, j)
+        costs = best[starts] + longest * (STEP + j - starts)
+        first[j] = starts[int(costs.argmin())]
+        best[j] = costs.min()
+    batches = []
+    last = len(minutes)
+    while last > 0:
+        batches.append((int(first[last]), last))
+        last = int(first[last])
+    return batches[::-1]
+
+
+def _batch(model: Model, fleet: Fleet, cases: Sequence[Case]) -> Outcome:
+    """What the cases of one batch lose."""
+    horizon = max(1.0, float(math.ceil(max(case.minutes for case in cases))))
+    settings = model.simulation.model_copy(update={"horizon_minutes": horizon})
+    lasting = model.model_copy(update={"simulation": settings})
+    world = build_world(lasting, build_graph(lasting), fleet, tuple(one.course for one in cases))
+    return _measured(run(world, KEPT), cases)
+
+
+def _measured(history: History, cases: Sequence[Case]) -> Outcome:
+    demand = history.demand_rps
+    counts = _counts(cases, len(demand))
+    fraction = served_fraction(np.minimum(history.served_rps, demand), demand)
+    # What is served late counts as served here, so the balance is that of requests.
+    lost = 60 * np.einsum("tsk,ts->sk", demand - history.served_rps, counts)
+    ends = np.array([min(len(demand), math.ceil(case.minutes)) for case in cases]) - 1
+    at_end = fraction[ends, np.arange(len(cases))]
+    return Outcome(
+        lost_requests=np.maximum(lost, 0.0),
+        unserved_minutes=np.einsum("tsk,ts->sk", 1 - fraction, counts),
+        emergency_usd=(history.emergency_usd * counts).sum(axis=0),
+        settled=(at_end >= RECOVERED).all(axis=1) | np.array([case.cut for case in cases]),
+        minutes=ends + 1.0,
+    )
+
+
+def _counts(cases: Sequence[Case], minutes: int) -> Floats:
+    """How often each minute of each case counts, shape (T, S)."""
+    counts = np.zeros((minutes, len(cases)))
+    for s, case in enumerate(cases):
+        counts[: math.ceil(case.minutes), s] = 1.0
+        for one in case.repeats:
+            counts[math.ceil(one.from_minute) : math.ceil(one.to_minute), s] += one.times
+    return counts

@@ -1,0 +1,107 @@
+"""What fails by itself, worked out from the scenarios that were selected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from planner.finance.occurrences import SourceRate
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Event, Scenario
+from planner.scenarios.combinations import common_causes
+from planner.scenarios.generators import FAMILIES, family, unit_counts
+
+
+@dataclass(frozen=True)
+class Source:
+    """A scenario that strikes by itself.
+
+    Parameters
+    ----------
+    scenario
+        What happens.
+    rate
+        How often, how long, in how many equal copies.
+    """
+
+    scenario: Scenario
+    rate: SourceRate
+
+
+def sources_of(model: Model, scenarios: Sequence[Scenario]) -> tuple[Source, ...]:
+    """Sources of failures behind a selection of scenarios, by name.
+
+    Every scenario is a source with the frequency it states and, as mean time to repair, the minute
+    at which the last of its events is over. Not so those of several failures whose frequency is
+    merely worked out from that of their parts: the family ``units`` without a frequency of its own,
+    the pairs of ``n-2`` and the sets of ``mc:``. Where all their parts are selected too they are
+    left out, since the parts come to overlap by themselves; else they stand for themselves.
+    Frequencies that a model or a family states (``heat_wave_unit``, common causes) belong to causes
+    of their own and come on top of chance.
+
+    The loss of the largest unit of a plant has as many copies as units whose rates it counts.
+    """
+    stated = _stated(model)
+    parts = {
+        _what(one.events[0]): _copies(model, one)
+        for one in scenarios
+        if len(one.events) == 1 and _size(one) == 1
+    }
+    found = [
+        _source(model, one)
+        for one in scenarios
+        if _size(one) == 1 or one.name in stated or not _made_of(one, parts)
+    ]
+    return tuple(sorted(found, key=lambda one: one.scenario.name))
+
+
+def _source(model: Model, scenario: Scenario) -> Source:
+    minutes = end_minute(scenario)
+    rate = SourceRate(scenario.name, _copies(model, scenario), scenario.frequency_per_year, minutes)
+    return Source(scenario, rate)
+
+
+def end_minute(scenario: Scenario) -> float:
+    """Minute at which the last event is over."""
+    return max(event.at_minute + event.repair_minutes for event in scenario.events)
+
+
+def _stated(model: Model) -> frozenset[str]:
+    """Names of scenarios whose frequency is stated, not worked out from parts."""
+    names = set(model.scenarios)
+    for name in FAMILIES:
+        units = model.generators.units
+        if name != "units" or (units and units.frequency_per_year is not None):
+            names |= {one.name for one in family(model, name)}
+    names |= {one.name for one in common_causes(model)}
+    return frozenset(names)
+
+
+def _size(scenario: Scenario) -> int:
+    """Failures in a scenario: each of the largest units counts."""
+    return sum(event.count if event.kind == "largest-units" else 1 for event in scenario.events)
+
+
+def _copies(model: Model, scenario: Scenario) -> int:
+    """Equal parts behind a scenario, which fail one by one."""
+    (first, *more) = scenario.events
+    if more or first.kind != "largest-units" or first.count != 1:
+        return 1
+    return max(1, sum(unit_counts(model, first.plant).values()))
+
+
+def _made_of(scenario: Scenario, parts: dict[str, int]) -> bool:
+    """Whether a scenario is an overlap of parts that there are, in as many copies."""
+    needed = Counter[str]()
+    for event in scenario.events:
+        count = event.count if event.kind == "largest-units" else 1
+        needed[_what(event)] += count
+    return all(parts.get(what, 0) >= count for what, count in needed.items())
+
+
+def _what(event: Event) -> str:
+    """What an event hits, whenever and for how long; of largest units one."""
+    if event.kind == "largest-units":
+        event = event.replace(count=1)
+    return event.model_dump_json(exclude={"at_minute", "repair_minutes"})

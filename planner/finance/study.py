@@ -1,0 +1,293 @@
+"""Builds side by side in money: costs, losses, returns, and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from planner.errors import Problem
+from planner.finance.appraisal import Appraisal, appraise
+from planner.finance.assumptions import Assumptions
+from planner.finance.builds import Build, purchases, running, unpriced
+from planner.finance.cashflow import Floats, Losses, Position
+from planner.finance.cooling import CoolingAdequacy, cooling_adequacy
+from planner.finance.hours import normal_hours, requests_per_year
+from planner.finance.ledger import LedgerLine, read_ledger
+from planner.finance.losses import Estimate, LossProfile, difference, loss_profile
+from planner.finance.occurrences import Occurrences
+from planner.finance.sampling import sample_occurrences
+from planner.finance.sensitivity import BreakEven, Swing, break_evens, inputs_for, tornado
+from planner.infrastructure.loading import LoadedModel
+from planner.laws.returns import incidents_to_justify
+from planner.plan import now, versions
+from planner.simulation.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from planner.finance.replanning import Replanned
+
+#: Years in which incidents are counted that would justify a build.
+DECADE = 10
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How failures are sampled.
+
+    Parameters
+    ----------
+    samples
+        Cascades simulated for each build.
+    seed
+        Seed: the same gives the same figures.
+    alpha
+        Confidence of value at risk and conditional value at risk.
+    processes
+        Processes that share the simulation.
+    """
+
+    samples: int
+    seed: int = 0
+    alpha: float = 0.95
+    processes: int = 1
+
+
+@dataclass(frozen=True)
+class Valued:
+    """A build with everything said about it.
+
+    Parameters
+    ----------
+    build, position
+        What it is, and the same in money.
+    verdicts
+        Outcome of every scenario on it.
+    occurrences, profile
+        Sampled failures and what they come to.
+    avoided
+        Expected annual loss that it avoids; None for what the others are compared with.
+    cooling
+        Loss of cooling, exactly, by plant.
+    appraisal
+        Costs and returns.
+    """
+
+    build: Build
+    position: Position
+    verdicts: tuple[Verdict, ...]
+    occurrences: Occurrences
+    profile: LossProfile
+    avoided: Estimate | None
+    cooling: tuple[CoolingAdequacy, ...]
+    appraisal: Appraisal
+
+
+def value_builds(
+    builds: Sequence[Build],
+    assumptions: Assumptions,
+    sampling: Sampling,
+    other: Floats | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> tuple[Valued, ...]:
+    """Value builds against the first of them.
+
+    Parameters
+    ----------
+    builds
+        What exists first, then what could be there instead.
+    other
+        Other cash flows by year that each of those brings.
+    report
+        Told what is worked on.
+
+    Raises
+    ------
+    SolverError
+        If normal operation cannot be worked out.
+    """
+    base = builds[0]
+    found: list[Valued] = []
+    for build in builds:
+        report(f"{build.name}: sampling failures")
+        occurrences = sample_occurrences(
+            build.model,
+            build.fleet,
+            build.scenarios,
+            samples=sampling.samples,
+            seed=sampling.seed,
+            processes=sampling.processes,
+        )
+        profile = loss_profile(build.model, occurrences, alpha=sampling.alpha)
+        position = Position(
+            build.name,
+            purchases(base, build),
+            running(base, build),
+            Losses(profile.value_usd.value, profile.credits_usd.value, profile.emergency_usd.value),
+            sum(build.fleet.gpus.values()),
+            requests_per_year(normal_hours(build.model, build.fleet)),
+        )
+        first = found[0] if found else None
+        found.append(
+            Valued(
+                build,
+                position,
+                judge(build.model, build.fleet, build.scenarios, sampling.processes, stories=False),
+                occurrences,
+                profile,
+                None if first is None else difference(first.profile, profile),
+                cooling_adequacy(build.model, build.fleet),
+                appraise(
+                    position if first is None else first.position, position, assumptions, other
+                ),
+            )
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class FinanceStudy:
+    """All that `plan finance` shows.
+
+    Parameters
+    ----------
+    model, sha256
+        The model and the hash of its content.
+    created, versions
+        When it was made, and with what.
+    assumptions, sampling
+        What it assumes, and how failures were sampled.
+    valued
+        Builds, what exists first.
+    other
+        Other cash flows that each build but the first brings, by year.
+    ledger
+        Costs of the recorded incident that the model names; empty without one.
+    swings
+        Sensitivity of the net present value by build, the largest swing first.
+    break_evens
+        Values of inputs at which the net present value is zero, by build.
+    replanned
+        What other values of inputs would change about the plan; empty where nobody asked.
+    """
+
+    model: str
+    sha256: str
+    created: str
+    versions: Mapping[str, str]
+    assumptions: Assumptions
+    sampling: Sampling
+    valued: tuple[Valued, ...]
+    other: Floats | None = None
+    ledger: tuple[LedgerLine, ...] = ()
+    swings: Mapping[str, tuple[Swing, ...]] = field(default_factory=dict)
+    break_evens: Mapping[str, tuple[BreakEven, ...]] = field(default_factory=dict)
+    replanned: tuple[Replanned, ...] = ()
+
+    @property
+    def base(self) -> Valued:
+        """What exists."""
+        return self.valued[0]
+
+    @property
+    def alternatives(self) -> tuple[Valued, ...]:
+        """What could be there instead."""
+        return self.valued[1:]
+
+
+def study_of(
+    loaded: LoadedModel,
+    builds: Sequence[Build],
+    assumptions: Assumptions,
+    sampling: Sampling,
+    other: Floats | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> FinanceStudy:
+    """Value builds of a model against the first of them, with sensitivity and ledger.
+
+    Raises
+    ------
+    InputError
+        If the model names an incident that is not recorded.
+    """
+    valued = value_builds(builds, assumptions, sampling, other, report)
+    incident = loaded.model.finance.incident
+    base, *others = [one.position for one in valued]
+    inputs = inputs_for(loaded.model)
+    return FinanceStudy(
+        loaded.name,
+        loaded.sha256,
+        now(),
+        versions(),
+        assumptions,
+        sampling,
+        valued,
+        other,
+        () if incident is None else read_ledger(incident),
+        {one.name: tornado(base, one, assumptions, other, inputs) for one in others},
+        {one.name: break_evens(base, one, assumptions, other, inputs) for one in others},
+    )
+
+
+def missing_prices(builds: Sequence[Build]) -> list[Problem]:
+    """Every price that a build needs and no model states."""
+    base = builds[0]
+    return [
+        Problem(build.name, 0, 0, path, "has no price; state one, or 0 if it costs nothing")
+        for build in builds
+        for path in unpriced(base, build)
+    ]
+
+
+def without_return(valued: Sequence[Valued]) -> list[Problem]:
+    """Builds whose cash flows have no return to speak of: none at all, or nothing but spending."""
+    problems = []
+    for one in valued:
+        if one.appraisal.cash_flow is None:
+            continue
+        net = one.appraisal.cash_flow.net
+        if not net.any():
+            message = "changes nothing that costs or earns money: there is no cash flow to value"
+        elif (net <= 0).all():
+            message = "every cash flow is negative: in no year does it save more than it costs"
+            if (
+                not one.profile.expected_annual_loss_usd.value
+                and not valued[0].profile.expected_annual_loss_usd.value
+            ):
+                message += "; nothing that failures cost has a value in the model "
+                message += "(tiers.*.value_usd_per_1000_requests)"
+        else:
+            continue
+        problems.append(Problem(one.build.name, 0, 0, "cash flow", message))
+    return problems
+
+
+def justifying_incidents(one: Valued, usd_per_incident: float, rate: float) -> float | None:
+    """Incidents of a worth in ten years that justify what a build costs more; None if none do.
+
+    Parameters
+    ----------
+    usd_per_incident
+        What one incident costs without the build, and not with it.
+    rate
+        Discount rate; 0 counts years alike.
+    """
+    flows = one.appraisal.cash_flow
+    if flows is None or usd_per_incident <= 0:
+        return None
+    yearly = -sum(float(part[1]) for part in flows.running.values())
+    return incidents_to_justify(
+        max(0.0, one.appraisal.capital_usd), max(0.0, yearly), usd_per_incident, rate, DECADE
+    )
+
+
+__all__ = [
+    "DECADE",
+    "FinanceStudy",
+    "Sampling",
+    "Valued",
+    "justifying_incidents",
+    "missing_prices",
+    "study_of",
+    "value_builds",
+    "without_return",
+]

@@ -1,0 +1,275 @@
+"""A workbook that is safe to fill: names become texts, never formulas; formulas carry values.
+
+Everything goes through `Sheet`, which has no way to write a text as a formula or a link, and none to
+write a number that is not finite. Every formula takes the value that Python worked out for it, so
+that viewers which do not recalculate show the right figures.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xlsxwriter import Workbook
+from xlsxwriter.utility import xl_col_to_name, xl_rowcol_to_cell
+
+Floats = NDArray[np.float64]
+type Value = float | str | None
+
+#: Longest name of a sheet, characters it may not have, and one that spreadsheets keep.
+LONGEST_SHEET, FORBIDDEN, RESERVED = 31, re.compile(r"[\[\]:*?/\\\x00-\x1f\x7f]"), "history"
+#: Longest text of a cell.
+LONGEST_TEXT = 32_000
+#: What stands where a figure has no meaning.
+NONE = "none"
+
+INPUT_COLOUR, INPUT_FILL, PLAN_FILL = "#0000C0", "#FFF6D5", "#E4F0E4"
+HEAD_FILL, HEAD_COLOUR = "#1F3864", "#FFFFFF"
+
+#: Number formats by kind; `money` is set with the size of the amounts.
+NUMBERS = {
+    "text": "@",
+    "usd": "#,##0.00;[Red]-#,##0.00",
+    "share": "0.00%",
+    "availability": "0.00000%",
+    "factor": "0.00##",
+    "index": "0.0000",
+    "number": "#,##0.00",
+    "small": "0.0000##",
+    "whole": "#,##0",
+    "year": "0",
+}
+MILLIONS = "#,##0.00,,;[Red]-#,##0.00,,"
+LOOKS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "input": {"font_color": INPUT_COLOUR, "bg_color": INPUT_FILL, "locked": False, "border": 4},
+    "plan": {"bg_color": PLAN_FILL},
+    "total": {"bold": True, "top": 1},
+    "note": {"italic": True, "font_color": "#606060"},
+    "title": {"bold": True, "font_size": 14},
+    "part": {"bold": True, "font_color": HEAD_FILL, "bottom": 1},
+    "head": {
+        "bold": True,
+        "font_color": HEAD_COLOUR,
+        "bg_color": HEAD_FILL,
+        "text_wrap": True,
+        "valign": "top",
+    },
+    "wrap": {"text_wrap": True, "valign": "top"},
+}
+
+
+@dataclass
+class Book:
+    """A workbook under construction, kept in memory.
+
+    Parameters
+    ----------
+    title
+        Title of the document.
+    created
+        Moment of creation, ISO 8601: the same moment and figures, the same bytes.
+    largest_usd
+        Largest amount: from ten million on, large amounts are shown in millions.
+    """
+
+    title: str
+    created: str
+    largest_usd: float = 0.0
+    _stream: io.BytesIO = field(default_factory=io.BytesIO)
+    _formats: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _sheets: dict[str, Sheet] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        options = {
+            "in_memory": True,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+        }
+        self.workbook = Workbook(self._stream, options)
+        moment = datetime.fromisoformat(self.created).astimezone(UTC).replace(tzinfo=None)
+        self.workbook.set_properties({"title": self.title[:255], "created": moment})
+        # Values are there already; all is worked out anew all the same when the book is opened.
+        self.workbook.set_calc_mode("auto")
+
+    @property
+    def in_millions(self) -> bool:
+        """Whether large amounts are shown in millions."""
+        return self.largest_usd >= 1e7
+
+    @property
+    def money_unit(self) -> str:
+        """Unit in which large amounts are shown."""
+        return "USD million" if self.in_millions else "USD"
+
+    def format(self, kind: str, look: str = "plain") -> Any:
+        """Format of a kind of value in a look."""
+        if (kind, look) not in self._formats:
+            number = (
+                (MILLIONS if self.in_millions else NUMBERS["usd"])
+                if kind == "money"
+                else NUMBERS[kind]
+            )
+            shown = {} if kind == "text" else {"num_format": number}
+            self._formats[kind, look] = self.workbook.add_format({**shown, **LOOKS[look]})
+        return self._formats[kind, look]
+
+    def sheet(self, name: str, widths: Sequence[float] = ()) -> Sheet:
+        """Add a sheet under a name made safe and unique, with widths of its first columns."""
+        safe = sheet_name(name, self._sheets)
+        sheet = Sheet(self, safe, self.workbook.add_worksheet(safe))
+        self._sheets[safe.lower()] = sheet
+        for column, width in enumerate(widths):
+            sheet.worksheet.set_column(column, column, width)
+        sheet.worksheet.set_landscape()
+        sheet.worksheet.set_paper(9)
+        sheet.worksheet.fit_to_pages(1, 0)
+        sheet.worksheet.hide_gridlines(2)
+        sheet.worksheet.set_footer("&L&A&RPage &P of &N")
+        return sheet
+
+    def define(self, name: str, sheet: Sheet, first: Cell, last: Cell | None = None) -> str:
+        """Define a named range under a name made safe and unique, and return that name."""
+        safe = range_name(name, self._names)
+        self._names[safe] = sheet.absolute(first, last)
+        self.workbook.define_name(safe, "=" + self._names[safe])
+        return safe
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Named ranges with what they stand for."""
+        return dict(self._names)
+
+    def content(self) -> bytes:
+        """The finished workbook; nothing can be added afterwards."""
+        self.workbook.close()
+        return self._stream.getvalue()
+
+
+#: Row and column, from 0.
+type Cell = tuple[int, int]
+
+
+@dataclass
+class Sheet:
+    """A sheet of a book."""
+
+    book: Book
+    name: str
+    worksheet: Any
+
+    def text(self, row: int, column: int, text: str, look: str = "plain") -> None:
+        """Write a text, whatever it begins with."""
+        self.worksheet.write_string(
+            row, column, text[:LONGEST_TEXT], self.book.format("text", look)
+        )
+
+    def texts(self, row: int, column: int, texts: Sequence[str], look: str = "plain") -> None:
+        """Write texts side by side."""
+        for offset, text in enumerate(texts):
+            self.text(row, column + offset, text, look)
+
+    def number(
+        self, row: int, column: int, value: float | None, kind: str, look: str = "plain"
+    ) -> None:
+        """Write a number, or ``none`` where there is none."""
+        if value is None or not math.isfinite(value):
+            self.text(row, column, NONE, look)
+        else:
+            self.worksheet.write_number(row, column, value, self.book.format(kind, look))
+
+    def formula(
+        self, row: int, column: int, formula: str, value: Value, kind: str, look: str = "plain"
+    ) -> None:
+        """Write a formula, without its equals sign, with the value that it has now."""
+        shown = NONE if value is None else value
+        if isinstance(shown, float | int):
+            # Numpy's numbers and negative zeros would show as such in the file.
+            shown = float(shown) + 0.0 if math.isfinite(shown) else NONE
+        self.worksheet.write_formula(
+            row, column, "=" + formula, self.book.format(kind, look), shown
+        )
+
+    def at(self, row: int, column: int) -> str:
+        """Reference to a cell from any sheet, ``'Plan b'!$B$4``."""
+        return self.absolute((row, column))
+
+    def absolute(self, first: Cell, last: Cell | None = None) -> str:
+        """Reference to a cell or a range from any sheet."""
+        quoted = "'" + self.name.replace("'", "''") + "'!"
+        end = "" if last is None else ":" + cell(*last)
+        return quoted + cell(*first) + end
+
+    def title(self, text: str, note: str = "") -> None:
+        """Head of the sheet."""
+        self.text(0, 0, text, "title")
+        self.text(1, 0, note, "note")
+
+    def freeze(self, row: int, column: int = 0) -> None:
+        """Keep rows and columns in sight, on screen and on every printed page."""
+        self.worksheet.freeze_panes(row, column)
+        if row:
+            self.worksheet.repeat_rows(row - 1)
+        if column:
+            self.worksheet.repeat_columns(0, column - 1)
+
+
+def cell(row: int, column: int) -> str:
+    """Absolute reference within a sheet, ``$B$4``.
+
+    >>> cell(3, 1)
+    '$B$4'
+    """
+    return str(xl_rowcol_to_cell(row, column, row_abs=True, col_abs=True))
+
+
+def letter(column: int) -> str:
+    """Name of a column.
+
+    >>> letter(27)
+    'AB'
+    """
+    return str(xl_col_to_name(column))
+
+
+def sheet_name(text: str, taken: Any = ()) -> str:
+    """A name that a sheet may have and none has yet.
+
+    >>> sheet_name("Plan [a/b]", {"plan ab"})
+    'Plan ab 2'
+    """
+    kept = " ".join(FORBIDDEN.sub("", text).split()).strip("' ") or "Sheet"
+    if kept.lower() == RESERVED:
+        kept += " of"
+    name, number = kept[:LONGEST_SHEET].strip("' "), 1
+    while name.lower() in taken or not name:
+        number += 1
+        name = f"{kept[: LONGEST_SHEET - len(str(number)) - 1].strip()} {number}"
+    return name
+
+
+def range_name(text: str, taken: Any = ()) -> str:
+    """A name that a range may have and none has yet; letters, digits and underscores.
+
+    The underscore in it keeps it from looking like a cell (``TAX39``).
+
+    >>> range_name("price GPUs: H100-SXM"), range_name("7 a", {"x_7_a"})
+    ('price_gpus_h100_sxm', 'x_7_a_2')
+    """
+    plain = re.sub(r"[^a-z0-9]+", "_", text.lower().encode("ascii", "ignore").decode()).strip("_")
+    plain = plain[:80]
+    name = plain if re.match(r"[a-z]+_|[a-z]{4,}$", plain) else f"x_{plain}"
+    number, found = 1, name
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    return found

@@ -1,0 +1,223 @@
+"""What the amounts of a build are made of: priced items, yearly rates, quantities of the plan.
+
+A running cost is split into a quantity and a rate where the model says what it is made of (upkeep:
+pieces, price, share; energy: MWh, price of electricity; retainers: instances, price of each). A line
+that does not split exactly stays an amount.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from planner.finance.builds import Build, Category, Purchase, Running
+from planner.finance.cashflow import Position
+
+#: A product is the line it was split from if it is this close, relative to it.
+SAME = 1e-12
+#: Categories of running cost in the order shown; others follow.
+RUNNING = ("upkeep", "retainers", "energy", "transport", "regions", "measures")
+DRIVEN_UPKEEP = ("gpus", "facility", "cooling")
+
+
+class Priced(Protocol):
+    """A build in money, with the build where it is known."""
+
+    @property
+    def position(self) -> Position:
+        """The build in money."""
+
+    @property
+    def build(self) -> Build:
+        """The build."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something with a price.
+
+    Parameters
+    ----------
+    category
+        Kind of asset.
+    name
+        What it is.
+    usd_each, life_years, salvage_usd_each
+        Price today, life, and what it earns at the end of that.
+    upkeep_share
+        Yearly upkeep as a share of the price; None where the model says nothing of it.
+    """
+
+    category: Category
+    name: str
+    usd_each: float
+    life_years: float
+    salvage_usd_each: float
+    upkeep_share: float | None = None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """An amount per year and piece.
+
+    Parameters
+    ----------
+    category
+        Category of the running cost.
+    name
+        What it is for.
+    unit
+        Unit of the amount.
+    usd
+        The amount at today's prices.
+    """
+
+    category: str
+    name: str
+    unit: str
+    usd: float
+
+
+@dataclass(frozen=True)
+class Bought:
+    """A purchase with its price."""
+
+    purchase: Purchase
+    item: Item
+
+
+@dataclass(frozen=True)
+class Line:
+    """A running cost: quantity times a rate, or times price and upkeep share of an item."""
+
+    running: Running
+    quantity: float
+    unit: str
+    rate: Rate | None = None
+    item: Item | None = None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A build in quantities and prices."""
+
+    position: Position
+    bought: tuple[Bought, ...]
+    lines: tuple[Line, ...]
+
+
+def terms_of(position: Position, build: Build | None) -> Terms:
+    """Quantities and prices of a build."""
+    return Terms(
+        position,
+        tuple(Bought(one, _item(one, build)) for one in position.purchases),
+        tuple(_line(one, position.name, build) for one in position.running),
+    )
+
+
+def items_of(terms: Iterable[Terms]) -> tuple[Item, ...]:
+    """All priced items, each once, by category."""
+    found: dict[Item, None] = {}
+    for one in terms:
+        found |= dict.fromkeys(bought.item for bought in one.bought)
+        found |= dict.fromkeys(line.item for line in one.lines if line.item is not None)
+    order = ("gpus", "facility", "cooling", "regions", "measures")
+    return tuple(sorted(found, key=lambda item: order.index(item.category)))
+
+
+def rates_of(terms: Iterable[Terms]) -> tuple[Rate, ...]:
+    """All yearly rates, each once, by category."""
+    found = dict.fromkeys(
+        line.rate for one in terms for line in one.lines if line.rate is not None
+    )
+    order = categories(terms)
+    return tuple(sorted(found, key=lambda rate: order.index(rate.category)))
+
+
+def categories(terms: Iterable[Terms]) -> tuple[str, ...]:
+    """Categories of running cost, the usual ones first."""
+    found = {line.running.category for one in terms for line in one.lines}
+    return (*RUNNING, *sorted(found - set(RUNNING)))
+
+
+def _item(one: Purchase, build: Build | None) -> Item:
+    if one.quantity < 0:
+        # A piece that is sold has a price but no life ahead.
+        return Item(one.category, f"{one.item}, sold", one.usd_each, one.life_years, 0.0)
+    known = None if build is None else _model_item(one.category, one.asset, one.item, build)
+    plain = Item(one.category, one.item, one.usd_each, one.life_years, one.salvage_usd_each)
+    if known is None or _terms(known) != _terms(plain):
+        named = one.item if one.category in DRIVEN_UPKEEP else f"{one.item} {one.asset}"
+        return Item(one.category, named, *_terms(plain))
+    return known
+
+
+def _terms(item: Item) -> tuple[float, float, float]:
+    return (item.usd_each, item.life_years, item.salvage_usd_each)
+
+
+def _model_item(category: str, asset: str, unit: str, build: Build) -> Item | None:
+    """Price of GPUs of a cluster, of their building, or of a cooling unit, as the model states it."""
+    model = build.model
+    if category in ("gpus", "facility") and asset in model.clusters:
+        name = model.clusters[asset].gpu
+        gpu = model.gpus[name]
+        share = gpu.maintenance_share_per_year
+        if category == "gpus":
+            return Item("gpus", name, gpu.capital_usd, gpu.life_years, gpu.salvage_usd, share)
+        named = f"building and power for {name}"
+        return Item("facility", named, gpu.facility_usd, gpu.facility_life_years, 0.0, share)
+    if category == "cooling" and unit in model.cooling_units:
+        kind = model.cooling_units[unit]
+        terms = (kind.capital_usd, kind.life_years, kind.salvage_usd)
+        return Item("cooling", unit, *terms, kind.maintenance_share_per_year)
+    return None
+
+
+def _line(one: Running, name: str, build: Build | None) -> Line:
+    """A running cost split into quantity and rate, if the parts give it again."""
+    split = None if build is None else _split(one, build)
+    if split is not None and _amount(split) is not None:
+        amount = _amount(split)
+        if amount is not None and math.isclose(amount, one.usd_per_year, rel_tol=SAME):
+            return split
+    rate = Rate(one.category, f"{one.asset} ({name})", "USD per year", one.usd_per_year)
+    return Line(one, 1.0, "", rate)
+
+
+def _amount(line: Line) -> float | None:
+    if line.item is not None and line.item.upkeep_share is not None:
+        return line.quantity * line.item.usd_each * line.item.upkeep_share
+    return None if line.rate is None else line.quantity * line.rate.usd
+
+
+def _split(one: Running, build: Build) -> Line | None:
+    model, fleet = build.model, build.fleet
+    if one.category == "upkeep" and one.driver in DRIVEN_UPKEEP:
+        plant, _, unit = one.asset.partition("/")
+        count = (
+            fleet.units.get(plant, {}).get(unit, 0)
+            if one.driver == "cooling"
+            else fleet.gpus.get(one.asset, 0)
+        )
+        item = _model_item(one.driver, one.asset, unit, build)
+        pieces = "units" if one.driver == "cooling" else "GPUs"
+        return None if item is None else Line(one, count, pieces, item=item)
+    if one.category == "retainers" and one.asset in model.offers:
+        usd = model.offers[one.asset].retainer_usd_per_instance_year
+        rate = Rate(one.category, one.asset, "USD per instance and year", usd)
+        return Line(one, fleet.instances.get(one.asset, 0), "instances", rate)
+    if one.category == "energy" and one.region in model.regions:
+        usd = model.regions[one.region].electricity_usd_per_mwh
+        rate = Rate(one.category, f"electricity in {one.region}", "USD per MWh", usd)
+        return Line(one, one.usd_per_year / usd, "MWh", rate) if usd > 0 else None
+    if one.category in ("regions", "measures"):
+        return Line(one, 1.0, "", Rate(one.category, one.asset, "USD per year", one.usd_per_year))
+    return None
+
+
+def all_terms(valued: Sequence[Priced]) -> tuple[Terms, ...]:
+    """Quantities and prices of builds."""
+    return tuple(terms_of(one.position, one.build) for one in valued)

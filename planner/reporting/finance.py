@@ -1,0 +1,408 @@
+"""Finance on the terminal: builds side by side, then each table that stands behind a figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+
+from planner.finance.losses import Estimate
+from planner.finance.study import DECADE, FinanceStudy, Valued
+from planner.reporting.finance_tables import (
+    cash_flow_columns,
+    finance_data,
+    incident_rows,
+    usd_per_year,
+)
+from planner.reporting.terminal import new_console, new_table, print_json, show_table
+
+#: Sources of losses shown; the rest is added up.
+MOST_SOURCES = 8
+#: Years between losses as bad as this, for the exceedance table.
+RETURN_YEARS = (2, 5, 10, 20, 50, 100, 1000)
+BAR = 18
+CAPITAL = {
+    "gpus": "GPUs",
+    "facility": "buildings, power",
+    "cooling": "cooling",
+    "regions": "regions",
+    "measures": "measures",
+}
+
+
+def show_finance(study: FinanceStudy, as_json: bool) -> None:
+    """Print what builds cost, save and return."""
+    if as_json:
+        print_json(finance_data(study))
+        return
+    console = new_console()
+    console.print(f"[bold]What resilience costs and returns: {escape(study.model)}[/bold]")
+    console.print(_assumed(study))
+    _show_side_by_side(console, study)
+    for one in study.alternatives:
+        _show_capital(console, one)
+        _show_cash_flow(console, one)
+    _show_availability(console, study)
+    _show_sources(console, study)
+    _show_exceedance(console, study)
+    _show_credits(console, study)
+    _show_cooling(console, study)
+    for one in study.alternatives:
+        _show_sensitivity(console, study, one.build.name)
+    _show_replanned(console, study)
+    _show_ledger(console, study)
+
+
+def _assumed(study: FinanceStudy) -> str:
+    terms = study.assumptions
+    written = "MACRS" if terms.depreciation == "macrs" else "straight line"
+    return (
+        f"{terms.horizon_years} years, cost of capital {terms.discount_rate:.4g}, tax "
+        f"{terms.tax_rate:.4g}, {written}; prices {terms.inflation_per_year:+.1%},\nelectricity "
+        f"{terms.electricity_inflation_per_year:+.1%}, demand "
+        f"{terms.demand_growth_per_year:+.1%} a year. "
+        f"{study.sampling.samples:,} cascades for each build, seed {study.sampling.seed}."
+    )
+
+
+# ------------------------------------------------------------------------------------ side by side
+
+
+def _show_side_by_side(console: Console, study: FinanceStudy) -> None:
+    names = [escape(one.build.name) for one in study.valued]
+    table = new_table("", "M USD unless said otherwise", *names)
+    for label, cell in _rows(study):
+        cells = [cell(one) for one in study.valued]
+        if any(cells):
+            table.add_row(label, *cells)
+    note = (
+        "Returns are those of cash flows after tax against what exists. IRR: rate at which NPV is "
+        "0.\nBenefit-cost ratio: present benefits over present costs; ROI: that less 1.\n"
+        "TCO: present cost of what is bought and all that runs, before tax, without failures."
+    )
+    show_table(console, "Side by side", table, note)
+    for one in study.alternatives:
+        found = one.appraisal.returns
+        if found is not None and found.irr.reason:
+            console.print(f"IRR of {escape(one.build.name)}: {escape(found.irr.reason)}.")
+
+
+Cell = Callable[[Valued], str]
+
+
+def _rows(study: FinanceStudy) -> list[tuple[str, Cell]]:
+    alpha = f"{study.sampling.alpha:.4g}"
+    return [
+        ("capital", lambda one: millions(one.appraisal.capital_usd)),
+        ("owning and running, a year", lambda one: millions(one.appraisal.owning_usd_per_year)),
+        *(
+            (f"  of it {name}", _of_running(name))
+            for name in ("upkeep", "retainers", "energy", "transport", "regions", "measures")
+        ),
+        ("expected loss, a year", lambda one: millions(one.profile.expected_annual_loss_usd.value)),
+        ("  95 % interval", lambda one: _range(one.profile.expected_annual_loss_usd)),
+        ("  avoided, a year", lambda one: millions(one.avoided.value) if one.avoided else ""),
+        (f"loss exceeded in {1 - study.sampling.alpha:.0%} of years", _value_at_risk),
+        (f"mean of those years (CVaR {alpha})", lambda one: millions(one.profile.cvar_usd.value)),
+        ("with expected failures, a year", lambda one: millions(usd_per_year(one))),
+        ("scenarios survived", _survived),
+        ("NPV", _returned(lambda r: millions(r.npv_usd))),
+        ("IRR", _returned(lambda r: _percent(r.irr.rate))),
+        ("modified IRR", _returned(lambda r: _percent(r.mirr))),
+        ("payback, years", _returned(lambda r: _years(r.payback_years))),
+        ("  with interest", _returned(lambda r: _years(r.discounted_payback_years))),
+        ("benefit-cost ratio", _returned(lambda r: _ratio(r.benefit_cost_ratio))),
+        ("ROI", _returned(lambda r: _percent(r.roi))),
+        ("TCO over the horizon", lambda one: millions(one.appraisal.ownership.present_usd)),
+        ("  equivalent a year", lambda one: millions(one.appraisal.ownership.usd_per_year)),
+        ("  USD per GPU", lambda one: _usd(one.appraisal.ownership.usd_per_gpu)),
+        ("  USD per million requests", lambda one: _per_million(one)),
+    ]
+
+
+def _of_running(category: str) -> Cell:
+    def cell(one: Valued) -> str:
+        usd = sum(line.usd_per_year for line in one.position.running if line.category == category)
+        return millions(usd) if usd else ""
+
+    return cell
+
+
+def _value_at_risk(one: Valued) -> str:
+    return millions(one.profile.var_usd.value)
+
+
+def _survived(one: Valued) -> str:
+    return f"{sum(v.survives for v in one.verdicts)} of {len(one.verdicts)}"
+
+
+def _returned(told: Callable[..., str]) -> Cell:
+    def cell(one: Valued) -> str:
+        found = one.appraisal.returns
+        return "" if found is None else told(found)
+
+    return cell
+
+
+def _per_million(one: Valued) -> str:
+    found = one.appraisal.ownership.usd_per_million_requests
+    return "" if found is None else f"{found:,.2f}"
+
+
+# ----------------------------------------------------------------------------------- behind figures
+
+
+def _show_capital(console: Console, one: Valued) -> None:
+    """Capital of a build by region and category."""
+    lines = one.position.purchases
+    categories = [name for name in CAPITAL if any(line.category == name for line in lines)]
+    regions = list(dict.fromkeys(line.region for line in lines))
+    table = new_table("", "M USD", *(CAPITAL[name] for name in categories), "all")
+    for region in regions:
+        mine = [line for line in lines if line.region == region]
+        table.add_row(escape(region or "elsewhere"), *_sums(mine, categories))
+    if len(regions) > 1:
+        table.add_section()
+        table.add_row("all", *_sums(lines, categories))
+    show_table(console, f"Capital: {one.build.name}", table)
+
+
+def _sums(lines: Sequence[object], categories: Sequence[str]) -> list[str]:
+    """Capital by category and in all."""
+    usd = [
+        sum(line.usd for line in lines if line.category == name)  # type: ignore[attr-defined]
+        for name in categories
+    ]
+    return [millions(one) if one else "" for one in usd] + [millions(sum(usd))]
+
+
+def _show_cash_flow(console: Console, one: Valued) -> None:
+    flows = one.appraisal.cash_flow
+    if flows is None:
+        return
+    columns = cash_flow_columns(flows)
+    running = sum(flows.running.values())
+    avoided = sum(flows.avoided.values())
+    shown = {
+        "capital": columns["capital_usd"] + columns["salvage_usd"],
+        "running": running,
+        "avoided": avoided,
+        "other": columns["other_usd"],
+        "tax": columns["tax_usd"],
+        "net": columns["net_usd"],
+        "so far": columns["cumulative_usd"],
+    }
+    kept = {name: values for name, values in shown.items() if values.any() or name == "net"}
+    table = new_table("", "year", *kept)
+    for year in range(len(flows.net)):
+        table.add_row(str(year), *(millions(values[year]) for values in kept.values()))
+    note = (
+        "M USD against what exists. Capital with replacements, less what is left; running and\n"
+        "avoided losses at prices of their year."
+    )
+    show_table(console, f"Cash flow after tax: {one.build.name}", table, note)
+
+
+def _show_availability(console: Console, study: FinanceStudy) -> None:
+    names = [escape(one.build.name) for one in study.valued]
+    table = new_table("", "tier", "promised", *names)
+    for tier in study.base.profile.tiers:
+        promised = study.base.build.model.tiers[tier].sla
+        cells = []
+        for one in study.valued:
+            share = one.profile.availability.get(tier)
+            cells.append("" if share is None else _nines(share))
+        table.add_row(escape(tier), f"{promised:.4%}" if promised else "", *cells)
+    note = "Share of a mean year's demand served, minute by minute, with its 95 % interval."
+    show_table(console, "Availability", table, note)
+
+
+def _show_sources(console: Console, study: FinanceStudy) -> None:
+    """What the expected loss comes from, on each build."""
+    usd = {
+        one.build.name: {s.source: s.usd_per_year.value for s in one.profile.by_source}
+        for one in study.valued
+    }
+    sources = {name for found in usd.values() for name, loss in found.items() if loss > 0}
+    order = sorted(sources, key=lambda s: (-max(found.get(s, 0.0) for found in usd.values()), s))
+    table = new_table("", "M USD a year", *(escape(name) for name in usd))
+    for source in order[:MOST_SOURCES]:
+        table.add_row(escape(source), *(_loss(found.get(source)) for found in usd.values()))
+    rest = order[MOST_SOURCES:]
+    if rest:
+        cells = [_loss(sum(found.get(s, 0.0) for s in rest)) for found in usd.values()]
+        table.add_row(f"{len(rest)} others", *cells)
+    note = "By the failure that comes first, with what else fails until all is repaired."
+    show_table(console, "Expected loss by cause", table, note)
+
+
+def _loss(usd: float | None) -> str:
+    if not usd:
+        return ""
+    return millions(usd) if usd >= 5e4 else f"{usd / 1e6:.2g}"
+
+
+def _show_exceedance(console: Console, study: FinanceStudy) -> None:
+    table = new_table("", "once in", *(escape(one.build.name) for one in study.valued))
+    for years in RETURN_YEARS:
+        losses = [float(one.profile.annual.return_period_usd(years)) for one in study.valued]
+        table.add_row(f"{years:,} years", *(millions(usd) for usd in losses))
+    show_table(console, "Loss of a year that is exceeded", table, "M USD.")
+
+
+def _show_credits(console: Console, study: FinanceStudy) -> None:
+    names = [escape(one.build.name) for one in study.valued]
+    table = new_table("", "tier", "schedule", *names)
+    for tier, entry in study.base.build.model.tiers.items():
+        if not entry.sla_credits:
+            continue
+        steps = sorted(entry.sla_credits, key=lambda step: step.below, reverse=True)
+        told = ", ".join(f"<{step.below:.6g}: {step.credit:.0%}" for step in steps)
+        cells = [
+            f"{one.profile.credits_by_month[tier].expected_usd_per_month:,.0f}"
+            if tier in one.profile.credits_by_month
+            else ""
+            for one in study.valued
+        ]
+        table.add_row(escape(tier), told, *cells)
+    note = "Expected USD a month: credit of the monthly bill by the month's availability."
+    show_table(console, "Service credits", table, note)
+
+
+def _show_cooling(console: Console, study: FinanceStudy) -> None:
+    hours: dict[str, list[str]] = {}
+    for index, one in enumerate(study.valued):
+        for group in one.cooling:
+            cells = hours.setdefault(", ".join(group.plants), [""] * len(study.valued))
+            cells[index] = f"{group.hours_per_year:.3g}"
+    table = new_table("", "plants", *(escape(one.build.name) for one in study.valued))
+    for plants, cells in hours.items():
+        table.add_row(escape(plants), *cells)
+    table.columns[0].no_wrap = False
+    note = (
+        "Hours a year in which independent failures of units leave less cooling than heat, exactly."
+    )
+    show_table(console, "Loss of cooling", table, note)
+
+
+# ------------------------------------------------------------------------------------- sensitivity
+
+
+def _show_sensitivity(console: Console, study: FinanceStudy, name: str) -> None:
+    swings = study.swings.get(name, ())
+    zero = {one.input.name: one for one in study.break_evens.get(name, ())}
+    widest = max((abs(s.npv_high_usd - s.npv_low_usd) for s in swings), default=0.0)
+    table = new_table("", "input", "low", "high", "NPV low", "NPV high", "NPV 0 at", "swing")
+    table.columns[-1].justify = "left"
+    for swing in swings:
+        width = abs(swing.npv_high_usd - swing.npv_low_usd)
+        bar = "█" * round(BAR * width / widest) if widest else ""
+        found = zero.get(swing.input.name)
+        at = "" if found is None or found.value is None else f"{found.value:.3g}"
+        table.add_row(
+            escape(swing.input.name),
+            f"{swing.low:.3g}",
+            f"{swing.high:.3g}",
+            millions(swing.npv_low_usd),
+            millions(swing.npv_high_usd),
+            at,
+            bar,
+        )
+    note = "Rates as shares, all else as factors on today's. NPV in M USD; the plan stays as it is."
+    show_table(console, f"Sensitivity: {name}", table, note)
+
+
+def _show_replanned(console: Console, study: FinanceStudy) -> None:
+    if not study.replanned:
+        return
+    console.print()
+    console.print("[bold]Inputs that change the plan[/bold]")
+    for one in study.replanned:
+        what = f"{one.input.name} {one.value:.3g}"
+        console.print(f"  {escape(what)}: {escape('; '.join(one.changed) or 'the same plan')}")
+
+
+# ------------------------------------------------------------------------------------------ ledger
+
+
+def _show_ledger(console: Console, study: FinanceStudy) -> None:
+    table = new_table("", "item", "printed", "by formula", "difference", "unit")
+    table.columns[0].no_wrap = False
+    table.columns[-1].justify = "left"
+    for line in study.ledger:
+        style = "yellow" if line.agrees is False else ""
+        table.add_row(
+            escape(line.item),
+            _amount(line.printed),
+            _amount(line.by_formula),
+            "" if line.agrees is not False else _amount(line.difference),
+            escape(line.unit),
+            style=style,
+        )
+    note = "Difference where the formula does not give what is printed. Nothing is corrected."
+    show_table(console, "Ledger of the recorded incident", table, note)
+    incidents = new_table("", "investment", "once", "a year", "incident", "needed", "discounted")
+    incidents.columns[0].no_wrap = False
+    for row in incident_rows(study):
+        incidents.add_row(
+            escape(row["investment"]),
+            millions(row["capital_usd"]),
+            millions(row["usd_per_year"]),
+            millions(row["usd_per_incident"]),
+            f"{row['incidents']:.2f}",
+            f"{row['incidents_discounted']:.2f}",
+        )
+    note = f"M USD; incidents within {DECADE} years, evenly spread, that justify the investment."
+    show_table(console, "Break-even in incidents", incidents, note)
+
+
+# ------------------------------------------------------------------------------------------- cells
+
+
+def millions(usd: float) -> str:
+    """M USD with one digit, or more where little is left of it."""
+    value = usd / 1e6
+    places = 1 if abs(value) >= 10 else 2 if abs(value) >= 0.095 else 3
+    text = f"{value:,.{places}f}"
+    return text.replace("-0.000", "0").replace("0.000", "0") if float(f"{value:.3f}") == 0 else text
+
+
+def _range(one: Estimate) -> str:
+    return f"{millions(one.low)}-{millions(one.high)}"
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{share:.1%}"
+
+
+def _years(years: float | None) -> str:
+    return "never" if years is None else f"{years:.1f}"
+
+
+def _ratio(ratio: float | None) -> str:
+    return "none" if ratio is None else f"{ratio:.2f}"
+
+
+def _usd(usd: float | None) -> str:
+    return "" if usd is None else f"{usd:,.0f}"
+
+
+def _amount(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}"
+
+
+def _nines(share: Estimate) -> str:
+    """An availability with as many digits as its interval lets one tell."""
+    width = max(share.high - share.low, 1e-9)
+    places = min(7, max(2, math.ceil(-math.log10(width)) - 1))
+    low, high = (f"{100 * one:.{places}f}" for one in (share.low, share.high))
+    if low == high:
+        return f"{100 * share.value:.{places}f}"
+    return f"{100 * share.value:.{places}f} ({low}-{high})"
+
+
+__all__ = ["millions", "show_finance"]

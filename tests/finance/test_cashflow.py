@@ -1,0 +1,358 @@
+"""Cash flows: one example worked out by hand, and what holds for every build."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from finance.positions import assumptions, bases, positions, purchases
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.finance.appraisal import appraise, returns
+from planner.finance.assumptions import Assumptions
+from planner.finance.builds import Purchase, Running
+from planner.finance.cashflow import (
+    CashFlow,
+    Losses,
+    Position,
+    asset_flows,
+    cash_flow,
+    replaced_after,
+    value_after,
+)
+from planner.infrastructure.policies import TaxLives
+
+PROPERTY = settings(max_examples=60, derandomize=True, deadline=None, database=None)
+
+NOTHING = Position("base", (), (), Losses(), 0, 0.0)
+#: Ten GPUs at 1,000, a life of 3 years, worth 120 each after it.
+TEN_GPUS = Purchase("gpus", "west", "accelerator", "west", 10, 1000.0, 3.0, 120.0)
+PLAIN = Assumptions(discount_rate=0.1, horizon_years=5, tax_rate=0.0)
+
+
+class TestWorkedOutByHand:
+    """Ten GPUs for five years, with inflation of 10 %, electricity 5 %, demand 10 %, tax 25 %.
+
+    Prices are at p = 1.1^t: 1.1, 1.21, 1.331, 1.4641, 1.61051. The GPUs are bought again in year 3.
+
+    ====================  =========  ========  ========  ===========  ========  ===========
+    year                          0         1         2            3         4            5
+    ====================  =========  ========  ========  ===========  ========  ===========
+    capital, 10,000·p       −10,000         0         0      −13,310         0            0
+    salvage (below)               0         0         0     1,597.20         0    5,725.075
+    upkeep, −300·p                0   −330.00   −363.00      −399.30   −439.23     −483.153
+    energy, −100·1.05^t           0   −105.00   −110.25    −115.7625  −121.551     −127.628
+    value, 4,000·1.21^t           0  4,840.00  5,856.40    7,086.244  8,574.36   10,374.970
+    emergency, −100·…             0   −121.00   −146.41    −177.1561  −214.359     −259.374
+    before tax              −10,000  4,284.00  5,236.74   −5,318.775  7,799.22   15,229.889
+    ====================  =========  ========  ========  ===========  ========  ===========
+
+    Salvage: in year 3 the first ten earn 1,200·1.331. At the horizon the second ten are 2 of 3
+    years old; at its prices they earn 1,200·1.61051 = 1,932.612 in the end, so they have lost two
+    thirds of 13,310 − 1,932.612: 13,310 − 7,584.925 = 5,725.075.
+    """
+
+    BASE = Position(
+        "base",
+        (),
+        (
+            Running("upkeep", "west", "west", 500.0, "gpus"),
+            Running("energy", "west", "west", 400.0, "electricity"),
+        ),
+        Losses(9000.0, 0.0, 50.0),
+        10,
+        0.0,
+    )
+    BUILD = Position(
+        "build",
+        (TEN_GPUS,),
+        (
+            Running("upkeep", "west", "west", 800.0, "gpus"),
+            Running("energy", "west", "west", 500.0, "electricity"),
+        ),
+        Losses(5000.0, 0.0, 150.0),
+        20,
+        0.0,
+    )
+    ASSUMED = Assumptions(
+        discount_rate=0.1,
+        horizon_years=5,
+        tax_rate=0.25,
+        inflation_per_year=0.1,
+        electricity_inflation_per_year=0.05,
+        demand_growth_per_year=0.1,
+        depreciation="straight-line",
+        tax_lives=TaxLives(gpus=3),
+    )
+
+    def flows(self, method: str) -> CashFlow:
+        assumed = replace(self.ASSUMED, depreciation=method)
+        return cash_flow(self.BASE, self.BUILD, assumed)
+
+    @pytest.mark.parametrize("method", ["straight-line", "macrs"])
+    def test_before_tax(self, method: str) -> None:
+        flows = self.flows(method)
+
+        near(flows.capital, [-10_000, 0, 0, -13_310, 0, 0])
+        near(flows.salvage, [0, 0, 0, 1597.20, 0, 5725.0747])
+        near(flows.running["upkeep"], [0, -330, -363, -399.3, -439.23, -483.153])
+        near(flows.running["energy"], [0, -105, -110.25, -115.7625, -121.5506, -127.6282])
+        near(flows.avoided["value"], [0, 4840, 5856.4, 7086.244, 8574.3552, 10_374.9698])
+        near(flows.avoided["emergency"], [0, -121, -146.41, -177.1561, -214.3589, -259.3742])
+        near(flows.avoided["credits"], [0, 0, 0, 0, 0, 0])
+        near(flows.before_tax, [-10_000, 4284, 5236.74, -5318.7746, 7799.2157, 15_229.8891])
+
+    def test_after_tax_in_equal_parts(self) -> None:
+        flows = self.flows("straight-line")
+
+        # 10,000/3 for three years, 13,310/3 for two; a third of 13,310 is in the books at the end.
+        near(flows.depreciation, [0, 3333.3333, 3333.3333, 3333.3333, 4436.6667, 4436.6667])
+        near(flows.book_value, [0, 0, 0, 0, 0, 4436.6667])
+        # Profit: year 1 4,284 − 3,333.33 = 950.67; year 2 5,236.74 − 3,333.33 = 1,903.41;
+        # year 3 6,394.025 + 1,597.20 − 3,333.33 = 4,657.89; year 4 7,799.216 − 4,436.67 = 3,362.55;
+        # year 5 9,504.814 + (5,725.075 − 4,436.667) − 4,436.667 = 6,356.556. A quarter is paid.
+        near(flows.tax, [0, -237.6667, -475.8517, -1164.4730, -840.6373, -1589.1389])
+        near(flows.net, [-10_000, 4046.3333, 4760.8883, -6483.2476, 6958.5785, 13_640.7502])
+        # −10,000 + 4,046.33/1.1 + 4,760.89/1.21 − 6,483.25/1.331 + 6,958.58/1.4641 + …
+        # = −10,000 + 3,678.485 + 3,934.618 − 4,870.960 + 4,752.803 + 8,469.833.
+        assert returns(flows, 0.1, 0.25).npv_usd == pytest.approx(5964.779, abs=1e-3)
+
+    def test_after_tax_accelerated(self) -> None:
+        flows = self.flows("macrs")
+
+        # Class of 3 years, as printed: 33.33, 44.45, 14.81 and 7.41 %, the last not reached:
+        # 741 of 10,000 are written off in year 3 when they are sold; of 13,310 there are 33.33 %
+        # and 44.45 % written off by year 5, so that 22.22 % = 2,957.482 are left.
+        near(flows.depreciation, [0, 3333, 4445, 1481, 4436.223, 5916.295])
+        near(flows.book_value, [0, 0, 0, 741, 0, 2957.482])
+        # Profit: 951.00; 791.74; 6,394.025 + (1,597.20 − 741) − 1,481 = 5,769.225; 3,362.993;
+        # 9,504.814 + (5,725.075 − 2,957.482) − 5,916.295 = 6,356.112. A quarter is paid.
+        near(flows.tax, [0, -237.75, -197.935, -1442.3063, -840.7482, -1589.0280])
+        # 3,678.409 + 4,164.302 − 5,079.700 + 4,752.727 + 8,469.902 − 10,000.
+        assert returns(flows, 0.1, 0.25).npv_usd == pytest.approx(5985.639, abs=1e-3)
+
+
+def near(found: np.ndarray, wanted: list[float]) -> None:
+    """Equal to a hundredth of a cent."""
+    assert found.tolist() == pytest.approx(wanted, abs=1e-4)
+
+
+class TestLives:
+    def test_an_asset_outlives_the_horizon(self) -> None:
+        asset = replace(TEN_GPUS, life_years=20.0, salvage_usd_each=0.0)
+
+        flows = asset_flows(asset, PLAIN)
+
+        # A quarter of its life is over.
+        assert flows.capital.tolist() == [10_000, 0, 0, 0, 0, 0]
+        assert flows.proceeds.tolist() == pytest.approx([0, 0, 0, 0, 0, 7500])
+        assert flows.depreciation.tolist() == pytest.approx([0, 500, 500, 500, 500, 500])
+        assert flows.book_value.tolist() == pytest.approx([0, 0, 0, 0, 0, 7500])
+
+    def test_a_life_ends_at_the_horizon(self) -> None:
+        flows = asset_flows(replace(TEN_GPUS, life_years=5.0), PLAIN)
+
+        assert flows.capital.tolist() == [10_000, 0, 0, 0, 0, 0]
+        assert flows.proceeds.tolist() == pytest.approx([0, 0, 0, 0, 0, 1200])
+
+    def test_a_life_ends_within_a_year(self) -> None:
+        flows = asset_flows(replace(TEN_GPUS, life_years=2.5), PLAIN)
+
+        # Bought again in year 3, after it was written off over two years and a half.
+        assert flows.capital.tolist() == [10_000, 0, 0, 10_000, 0, 0]
+        assert flows.depreciation.tolist() == pytest.approx([0, 4000, 4000, 2000, 4000, 4000])
+        # Four fifths of 8,800 are lost when it is two years old.
+        assert flows.proceeds.tolist() == pytest.approx([0, 0, 0, 1200, 0, 2960])
+
+    def test_a_life_below_a_year_counts_as_one(self) -> None:
+        flows = asset_flows(replace(TEN_GPUS, life_years=0.3), PLAIN)
+
+        assert flows.capital.tolist() == [10_000] * 5 + [0]
+        assert flows.proceeds.tolist() == [0] + [1200] * 5
+        assert flows.depreciation.tolist() == pytest.approx([0] + [10_000] * 5)
+
+    def test_a_horizon_of_one_year(self) -> None:
+        flows = asset_flows(TEN_GPUS, replace(PLAIN, horizon_years=1))
+
+        assert flows.capital.tolist() == [10_000, 0]
+        # A third of 8,800 is lost.
+        assert flows.proceeds.tolist() == pytest.approx([0, 7066.6667])
+
+    def test_longer_than_schedules_go(self) -> None:
+        flows = asset_flows(replace(TEN_GPUS, life_years=1e9), PLAIN)
+
+        assert flows.capital.sum() == 10_000
+        assert flows.proceeds[-1] == pytest.approx(10_000)
+
+    def test_retirement_earns_its_salvage_today(self) -> None:
+        retired = replace(TEN_GPUS, quantity=-10, usd_each=120.0, salvage_usd_each=0.0)
+
+        flows = cash_flow(
+            NOTHING, replace(NOTHING, purchases=(retired,)), replace(PLAIN, tax_rate=0.25)
+        )
+
+        assert flows.salvage.tolist() == [1200, 0, 0, 0, 0, 0]
+        # All of it is profit: what exists counts as written off.
+        assert flows.tax.tolist() == [-300, 0, 0, 0, 0, 0]
+        assert not flows.capital.any()
+
+    def test_salvage_is_earned_at_the_prices_of_its_year(self) -> None:
+        flows = asset_flows(TEN_GPUS, replace(PLAIN, inflation_per_year=0.5))
+
+        assert flows.proceeds[3] == pytest.approx(1200 * 1.5**3)
+
+    @pytest.mark.parametrize(
+        ("life", "years"), [(0.2, 1), (1.0, 1), (4.5, 5), (5.0, 5), (0.1 * 30, 3)]
+    )
+    def test_replaced_after_whole_years(self, life: float, years: int) -> None:
+        assert replaced_after(replace(TEN_GPUS, life_years=life)) == years
+
+    def test_value_may_rise_to_its_salvage(self) -> None:
+        assert value_after(100.0, 150.0, 1, 2.0) == 125.0
+
+
+class TestFactors:
+    def test_prices_follow_their_factor(self) -> None:
+        lines = (
+            Running("upkeep", "west", "west", 10.0, "gpus"),
+            Running("upkeep", "west", "west", 100.0, "facility"),
+            Running("upkeep", "chillers", "west", 1000.0, "cooling"),
+        )
+        cooler = replace(TEN_GPUS, category="cooling")
+        build = replace(NOTHING, purchases=(TEN_GPUS, cooler), running=lines)
+
+        flows = cash_flow(NOTHING, build, replace(PLAIN, gpu_price=2.0, cooling_price=3.0))
+
+        assert flows.capital[0] == -10_000 * (2 + 3)
+        assert flows.running["upkeep"][1] == -(10 * 2 + 100 + 1000 * 3)
+
+    def test_losses_follow_theirs(self) -> None:
+        base = replace(NOTHING, losses=Losses(100.0, 10.0, 1.0))
+
+        flows = cash_flow(
+            base, NOTHING, replace(PLAIN, failure_rate=2.0, outage_value=3.0, surge=5.0)
+        )
+
+        assert flows.avoided["value"].tolist() == [0] + [600] * 5
+        assert flows.avoided["credits"].tolist() == [0] + [20] * 5
+        assert flows.avoided["emergency"].tolist() == [0] + [10] * 5
+        assert base.losses.usd == 111
+
+    def test_other_flows_are_taxed_like_the_rest(self) -> None:
+        other = np.array([50.0, 0.0, -40.0, 0.0, 0.0, 100.0])
+
+        flows = cash_flow(NOTHING, NOTHING, replace(PLAIN, tax_rate=0.25), other)
+
+        assert flows.net.tolist() == [37.5, 0, -30, 0, 0, 75]
+
+
+class TestWhateverIsBought:
+    @PROPERTY
+    @given(purchases(), assumptions())
+    def test_all_that_is_spent_is_written_off(
+        self, purchase: Purchase, assumed: Assumptions
+    ) -> None:
+        flows = asset_flows(purchase, assumed)
+
+        written = flows.depreciation.sum() + flows.book_value.sum()
+        assert written == pytest.approx(flows.capital.sum(), abs=1e-6)
+        for field in fields(flows):
+            assert (getattr(flows, field.name) >= -1e-6).all()
+
+    @PROPERTY
+    @given(bases(), positions(), assumptions())
+    def test_taxes_are_their_share_of_all_there_is(
+        self, base: Position, build: Position, assumed: Assumptions
+    ) -> None:
+        """In the end all that is spent is written off, sooner or later."""
+        flows = cash_flow(base, build, assumed)
+
+        assert flows.tax.sum() == pytest.approx(
+            -assumed.tax_rate * flows.before_tax.sum(), rel=1e-9, abs=1e-2
+        )
+
+    @PROPERTY
+    @given(bases(), positions(), assumptions(tax_rate=0.0))
+    def test_without_tax_all_is_kept(
+        self, base: Position, build: Position, assumed: Assumptions
+    ) -> None:
+        flows = cash_flow(base, build, assumed)
+
+        assert not flows.tax.any()
+        assert (flows.net == flows.before_tax).all()
+
+    @PROPERTY
+    @given(bases(), assumptions())
+    def test_what_changes_nothing_moves_no_money(
+        self, base: Position, assumed: Assumptions
+    ) -> None:
+        flows = cash_flow(base, replace(base, name="same"), assumed)
+
+        parts = (flows.capital, flows.salvage, flows.tax, flows.net, flows.before_tax)
+        for part in (*parts, *flows.running.values(), *flows.avoided.values()):
+            assert not part.any()
+
+    @PROPERTY
+    @given(bases(), positions(), assumptions(), st.sampled_from([0.5, 3.0, 1e-3]))
+    def test_other_money_is_another_scale(
+        self, base: Position, build: Position, assumed: Assumptions, factor: float
+    ) -> None:
+        net = cash_flow(base, build, assumed).net
+        scaled = cash_flow(times(base, factor), times(build, factor), assumed).net
+
+        assert scaled == pytest.approx(net * factor, rel=1e-9, abs=1e-6)
+
+    @PROPERTY
+    @given(bases(), positions(), assumptions(), st.data())
+    def test_losses_avoided_later_are_nothing_today(
+        self, base: Position, build: Position, assumed: Assumptions, data: st.DataObject
+    ) -> None:
+        """Year 0 knows neither running cost nor losses; every other year knows all that runs."""
+        flows = cash_flow(base, build, assumed)
+        year = data.draw(st.integers(1, assumed.horizon_years))
+
+        yearly = [*flows.running.values(), *flows.avoided.values()]
+        assert all(part[0] == 0 for part in yearly)
+        index = (1 + assumed.inflation_per_year) * (1 + assumed.demand_growth_per_year)
+        was, now = base.losses.under(assumed).usd, build.losses.under(assumed).usd
+        avoided = sum(part[year] for part in flows.avoided.values())
+        assert avoided == pytest.approx((was - now) * index**year, rel=1e-9, abs=1e-6)
+
+
+def times(position: Position, factor: float) -> Position:
+    """The same at other prices."""
+    losses = position.losses
+    return replace(
+        position,
+        purchases=tuple(
+            replace(
+                one,
+                usd_each=one.usd_each * factor,
+                salvage_usd_each=one.salvage_usd_each * factor,
+            )
+            for one in position.purchases
+        ),
+        running=tuple(
+            replace(one, usd_per_year=one.usd_per_year * factor) for one in position.running
+        ),
+        losses=Losses(
+            losses.value_usd * factor, losses.credits_usd * factor, losses.emergency_usd * factor
+        ),
+    )
+
+
+@PROPERTY
+@given(bases(), positions(), assumptions())
+def test_the_rate_of_return_knows_no_currency(
+    base: Position, build: Position, assumed: Assumptions
+) -> None:
+    small = appraise(base, build, assumed).returns
+    large = appraise(times(base, 1000.0), times(build, 1000.0), assumed).returns
+
+    assert small is not None
+    assert large is not None
+    assert large.npv_usd == pytest.approx(1000 * small.npv_usd, rel=1e-9, abs=1e-3)
+    assert large.irr.rates == pytest.approx(small.irr.rates, rel=1e-6, abs=1e-6)
+    assert (large.irr.rate is None) == (small.irr.rate is None)
