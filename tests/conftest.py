@@ -8,6 +8,25 @@ from support import judged_once
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.simulation import verdict
 
+#: Files of ten seconds and more; each stays in one process.
+LONGEST = {
+    "test_cloud_trade_off",
+    "test_diagnosis",
+    "test_enumeration",
+    "test_equivalence",
+    "test_interrupt",
+    "test_measures",
+    "test_measures_of_2023",
+    "test_metamorphic",
+    "test_monotonicity",
+    "test_process_model",
+    "test_replay_command",
+    "test_rule_of_thumb",
+    "test_solvers",
+    "test_vectorisation",
+    "test_verification",
+}
+
 
 @pytest.fixture(scope="session")
 def tiny() -> LoadedModel:
@@ -28,5 +47,6 @@ def each_simulation_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest test first, so that no process waits for another at the end."""
-    items.sort(key=lambda item: "test_readme" not in item.nodeid)
+    """The longest files first, so that no process waits for another at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    items.sort(key=lambda item: item.path.stem != "test_readme")

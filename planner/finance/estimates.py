@@ -74,7 +74,8 @@ class Spread:
     def of(cls, strata: Sequence[Floats]) -> Spread:
         """Spread of the values of each stratum, in order of their numbers.
 
-        ``Σ_s mean_s`` with variance ``Σ_s s_s²/n_s``: W. G. Cochran, Sampling Techniques, chapter 5.
+        ``Σ_s mean_s`` with variance ``Σ_s s_s²/n_s``: W. G. Cochran, *Sampling Techniques*,
+        chapter 5.
         """
         found = [variance_of_mean(values, in_blocks(values)) for values in strata]
         return cls(

@@ -49,7 +49,7 @@ class SourceLoss:
     times_per_year
         How often it strikes with nothing else down.
     usd_per_year
-        Expected loss of a year, and of that what follows from other failures meanwhile.
+        Expected loss of a year, with what follows from other failures meanwhile.
     """
 
     source: str
@@ -150,9 +150,9 @@ def loss_profile(
     _check(model, occurrences, alpha, value_factor, surge_factor)
     weighted = occurrences.with_rates(rate_factor)
     value = value_factor * _value_usd(model, weighted)
-    credits = _credits_usd(model, weighted)
+    credited = _credits_usd(model, weighted)
     emergency = surge_factor * weighted.emergency_usd
-    usd = value + credits + emergency
+    usd = value + credited + emergency
     most = weighted.truncated_minutes_per_year * _most_usd_per_minute(model, weighted, value_factor)
     annual = annual_loss(usd, weighted.times_per_year)
     var, cvar = _risks(weighted, usd, annual, alpha, resamples)
@@ -163,7 +163,7 @@ def loss_profile(
         downtime_minutes_per_year=minutes,
         lost_requests_per_year=_by_tier(weighted, weighted.lost_requests, 0.0),
         value_usd=_positive(weighted.per_year(value)),
-        credits_usd=_positive(weighted.per_year(credits)),
+        credits_usd=_positive(weighted.per_year(credited)),
         emergency_usd=_positive(weighted.per_year(emergency)),
         expected_annual_loss_usd=_positive(weighted.per_year(usd)).raised(most),
         by_source=_by_source(weighted, usd),
@@ -303,16 +303,14 @@ def _most_usd_per_minute(model: Model, occurrences: Occurrences, value_factor: f
 
 def _by_source(occurrences: Occurrences, usd: Floats) -> tuple[SourceLoss, ...]:
     sources = np.array(occurrences.sources, dtype=object)
+    up = occurrences.up_probability()
+    begins = {one.name: up * one.times_per_year for one in occurrences.rates}
     found = []
     for name in sorted(set(occurrences.sources)):
         mine = sources == name
-        found.append(
-            SourceLoss(
-                source=name,
-                times_per_year=float(occurrences.times_per_year[mine].sum()),
-                usd_per_year=_positive(occurrences.per_year(np.where(mine, usd, 0.0))),
-            )
-        )
+        times = begins.get(name, float(occurrences.times_per_year[mine].sum()))
+        loss = _positive(occurrences.per_year(np.where(mine, usd, 0.0)))
+        found.append(SourceLoss(name, times, loss))
     return tuple(sorted(found, key=lambda one: (-one.usd_per_year.value, one.source)))
 
 

@@ -13,10 +13,10 @@ from planner.finance.estimates import BLOCK, Floats, Ints
 from planner.finance.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
 from planner.finance.periods import scenario_of
 from planner.finance.sampling import Down, Period, Process, Stratum
-from planner.finance.steering import Steering
 from planner.finance.screening import Screen, calm_scenario
 from planner.finance.simulating import Outcome, simulate_all
 from planner.finance.sources import Source, sources_of
+from planner.finance.steering import Steering
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
@@ -26,11 +26,16 @@ from planner.laws.money import lost_usd
 from planner.scenarios.demand import HOURS_PER_WEEK, weekly_demand
 
 #: Samples that are drawn where the caller does not say.
-SAMPLES = 600
-#: Samples of a stratum in the pilot.
-PILOT = BLOCK
+SAMPLES = 800
+#: Samples of a stratum in the pilot, and of that with several failures; as many follow at least.
+PILOT, PILOT_OF_SEVERAL = BLOCK, 3 * BLOCK
+#: Weight of the pilot in an estimate. It is fixed beforehand: were it to follow the numbers of
+#: samples, which follow what the pilot found, strata unlucky in the pilot would stay too low.
+PILOT_WEIGHT = 0.1
 #: Share of the other samples for strata in which nothing has been lost so far.
 EXPLORED = 0.15
+#: Least standard deviation believed of a stratum, over its mean.
+LEAST_DEVIATION = 0.3
 #: Minutes of normal operation looked at in every hour of the week, and simulated where it is short.
 GLANCE, HOUR = 15.0, 60.0
 
@@ -142,15 +147,20 @@ class Cascade:
             scenario_with(self._original, scenario_of(one, self._sources), bought)
             for one in periods
         ]
-        return simulate_all(self._model, self._fleet, scenarios, self._processes)
+        if self._normal is None:
+            return simulate_all(self._model, self._fleet, scenarios, self._processes)
+        # Where normal operation is short, no time to recover makes everything served.
+        found = simulate_all(self._model, self._fleet, scenarios, self._processes, longer=())
+        return replace(found, settled=np.ones_like(found.settled))
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Samples so far: periods, places of their strata, what they lose."""
+    """Samples: periods, places of their strata, times a year they stand for, what they lose."""
 
     periods: list[Period]
     stratum: Ints
+    times_per_year: Floats
     outcome: Outcome
 
 
@@ -198,41 +208,33 @@ class Sampler:
         if samples < 1:
             raise ValueError(f"Expected samples ≥ 1, got {samples}.")
         strata = tuple(one for one in self.process.strata() if self._may_lose(one))
-        pilot = max(2, min(PILOT, samples // max(1, len(strata))))
-        counts = np.full(len(strata), pilot, dtype=np.int64)
-        self._say(f"{len(strata)} kinds of failure, {counts.sum()} samples to begin with")
-        drawn = self._draw(strata, np.zeros_like(counts), counts)
-        more = self._allocate(strata, drawn, samples)
-        self._say(f"{more.sum() - counts.sum()} more samples where they tell most")
-        drawn = self._draw(strata, counts, more, drawn)
-        return self._result(strata, drawn, more, demand_rps)
+        pilots = np.array(
+            [PILOT if one.source is not None else PILOT_OF_SEVERAL for one in strata],
+            dtype=np.int64,
+        )
+        self._say(f"{len(strata)} kinds of failure, {pilots.sum()} samples to begin with")
+        first = self._draw(strata, np.zeros_like(pilots), pilots)
+        counts = self._allocate(strata, first, pilots, samples)
+        self._say(f"{counts.sum()} samples where they tell most")
+        second = self._draw(strata, pilots, pilots + counts)
+        return self._result(strata, first, second, demand_rps)
 
     def _may_lose(self, stratum: Stratum) -> bool:
         """Whether a stratum has anything to sample: one source alone may be known to do no harm."""
-        return stratum.joined or self.evaluator.may_lose(((stratum.source, 1),))
+        return stratum.source is None or self.evaluator.may_lose(((stratum.source, 1),))
 
-    def _draw(
-        self, strata: tuple[Stratum, ...], have: Ints, want: Ints, before: _Drawn | None = None
-    ) -> _Drawn:
-        """Samples of each stratum from one number to another, after those before."""
+    def _draw(self, strata: tuple[Stratum, ...], have: Ints, want: Ints) -> _Drawn:
+        """Samples of each stratum from one number to another."""
         places = [
-            (s, number)
-            for s in range(len(strata))
-            for number in range(int(have[s]), int(want[s]))
+            (s, number) for s in range(len(strata)) for number in range(int(have[s]), int(want[s]))
         ]
         periods = [
-            self.process.draw(strata[s], number, self.seed, self._steering)
-            for s, number in places
+            self.process.draw(strata[s], number, self.seed, self._steering) for s, number in places
         ]
         stratum = np.array([s for s, _ in places], dtype=np.int64)
-        outcome = self._evaluate(periods)
-        if before is None:
-            return _Drawn(periods, stratum, outcome)
-        return _Drawn(
-            [*before.periods, *periods],
-            np.concatenate([before.stratum, stratum]),
-            before.outcome.and_also(outcome),
-        )
+        rates = np.array([one.times_per_year for one in strata]) / np.maximum(want - have, 1)
+        weights = np.array([one.weight for one in periods])
+        return _Drawn(periods, stratum, weights * rates[stratum], self._evaluate(periods))
 
     def _evaluate(self, periods: list[Period]) -> Outcome:
         """What periods lose; those that certainly lose nothing are not simulated."""
@@ -244,73 +246,74 @@ class Sampler:
             outcome.put(np.array(doubtful), found)
         return outcome
 
-    def _allocate(self, strata: tuple[Stratum, ...], drawn: _Drawn, samples: int) -> Ints:
-        """Samples of each stratum: Neyman's allocation, proportional to weight × deviation.
+    def _allocate(
+        self, strata: tuple[Stratum, ...], pilot: _Drawn, least: Ints, samples: int
+    ) -> Ints:
+        """Further samples of each stratum: Neyman's allocation, in proportion to the deviation.
 
         Several things are to be known well, the unserved minutes of every tier and the money lost:
-        deviations are added up as squares of shares of what each comes to in all.
+        deviations are added up as squares of shares of what each comes to in all. A part goes to
+        strata in which nothing was lost yet, by how often they come.
 
         J. Neyman, "On the two different aspects of the representative method", *Journal of the
         Royal Statistical Society* 97 (1934) 558-625.
         """
-        have = np.bincount(drawn.stratum, minlength=len(strata))
-        spare = samples - int(have.sum())
-        if spare <= 0:
-            return have
-        times = self._times(strata, drawn, have)
-        usd = drawn.outcome.lost_requests @ self.prices + drawn.outcome.emergency_usd
+        usd = pilot.outcome.lost_requests @ self.prices + pilot.outcome.emergency_usd
         importance, quiet = np.zeros(len(strata)), np.ones(len(strata), dtype=bool)
-        for values in (usd, *drawn.outcome.unserved_minutes.T):
-            parts = [(times * values)[drawn.stratum == s] * have[s] for s in range(len(strata))]
-            deviation = np.array([part.std(ddof=1) for part in parts])
-            quiet &= np.array([not part.any() for part in parts])
+        for values in (usd, *pilot.outcome.unserved_minutes.T):
+            found = pilot.times_per_year * values
+            parts = [found[pilot.stratum == s] for s in range(len(strata))]
+            deviation = np.array([len(part) * _deviation(part) for part in parts])
+            quiet &= np.array([not part.any() for part in parts], dtype=bool)
             if deviation.sum() > 0:
                 importance += (deviation / deviation.sum()) ** 2
         rates = np.array([one.times_per_year for one in strata]) * quiet
         explored = EXPLORED * rates / max(float(rates.sum()), 1e-300)
         told = np.sqrt(importance)
         told *= (1 - EXPLORED) / max(float(told.sum()), 1e-300)
-        return _shared_out(told + explored, have, samples)
-
-    def _times(self, strata: tuple[Stratum, ...], drawn: _Drawn, counts: Ints) -> Floats:
-        """Times a year that each sample stands for."""
-        rates = np.array([one.times_per_year for one in strata])
-        weights = np.array([one.weight for one in drawn.periods])
-        each: Floats = weights * (rates / np.maximum(counts, 1))[drawn.stratum]
-        return each
+        return _shared_out(told + explored, least, samples - int(least.sum()))
 
     def _result(
-        self, strata: tuple[Stratum, ...], drawn: _Drawn, counts: Ints, demand_rps: Floats
+        self, strata: tuple[Stratum, ...], pilot: _Drawn, rest: _Drawn, demand_rps: Floats
     ) -> Occurrences:
+        """Both steps together, as strata of their own."""
         names = [one.name for one in self.process.sources]
-        times = self._times(strata, drawn, counts)
-        dropped = np.array([one.dropped_minutes for one in drawn.periods])
-        outcome = drawn.outcome
+        periods = [*pilot.periods, *rest.periods]
+        times = np.concatenate(
+            [PILOT_WEIGHT * pilot.times_per_year, (1 - PILOT_WEIGHT) * rest.times_per_year]
+        )
+        outcome = pilot.outcome.and_also(rest.outcome)
+        stratum = np.concatenate([pilot.stratum, len(strata) + rest.stratum])
+        members = [
+            tuple(dict.fromkeys(names[one.source] for one in period.failures)) for period in periods
+        ]
         return Occurrences(
             tiers=self.tiers,
             times_per_year=times,
-            sources=tuple(names[strata[s].source] for s in drawn.stratum),
-            members=tuple(
-                tuple(dict.fromkeys(names[one.source] for one in period.failures))
-                for period in drawn.periods
-            ),
+            sources=tuple(one[0] for one in members),
+            members=tuple(members),
             lost_requests=outcome.lost_requests,
             unserved_minutes=outcome.unserved_minutes,
             emergency_usd=outcome.emergency_usd,
-            failures=np.array([one.count for one in drawn.periods], dtype=np.int64),
-            hazard=np.array([one.hazard for one in drawn.periods], dtype=float),
-            stratum=drawn.stratum,
-            number=np.array([one.number for one in drawn.periods], dtype=np.int64),
-            strata=tuple(one.name for one in strata),
+            failures=np.array([one.count for one in periods], dtype=np.int64),
+            hazard=np.array([one.hazard for one in periods], dtype=float),
+            stratum=stratum,
+            number=np.array([one.number for one in periods], dtype=np.int64),
+            strata=(*(f"{one.name}, pilot" for one in strata), *(one.name for one in strata)),
             rates=self.process.sources,
             demand_rps=demand_rps,
-            truncated_minutes_per_year=float(times @ dropped) if len(times) else 0.0,
-            unsettled_per_year=float(times @ ~outcome.settled) if len(times) else 0.0,
-            unseen_times_per_year=_unseen(strata, drawn, counts),
+            truncated_minutes_per_year=float(times @ [one.dropped_minutes for one in periods]),
+            unsettled_per_year=float(times @ ~outcome.settled),
+            unseen_times_per_year=_unseen(strata, stratum, outcome),
             samples=len(times),
             simulated=int((outcome.minutes > 0).sum()),
             seed=self.seed,
         )
+
+
+def _deviation(values: Floats) -> float:
+    """Standard deviation, at least a part of the mean: few values may look alike by chance."""
+    return max(float(values.std(ddof=1)), LEAST_DEVIATION * abs(float(values.mean())))
 
 
 def _shared_out(importance: Floats, have: Ints, samples: int) -> Ints:
@@ -332,20 +335,19 @@ def _shared_out(importance: Floats, have: Ints, samples: int) -> Ints:
     return np.maximum(counts, have)
 
 
-def _unseen(strata: tuple[Stratum, ...], drawn: _Drawn, counts: Ints) -> float:
+def _unseen(strata: tuple[Stratum, ...], stratum: Ints, outcome: Outcome) -> float:
     """Largest frequency that a kind of loss may have without having come up, at 95 %.
 
     Of strata in which no sample lost anything: what makes up a share p of one stays unseen in n
     samples with probability (1 − p)^n, which is 5 % at about 3/n (the rule of three).
     """
-    lost = drawn.outcome.unserved_minutes.sum(axis=1) + drawn.outcome.emergency_usd
-    seen = np.bincount(drawn.stratum, lost, len(strata)) > 0
-    bounds = [
-        one.times_per_year * -math.expm1(math.log(0.05) / n)
-        for one, n, known in zip(strata, counts.tolist(), seen, strict=True)
-        if not known
-    ]
-    return max(bounds, default=0.0)
+    lost = outcome.unserved_minutes.sum(axis=1) + outcome.emergency_usd
+    bounds = [0.0]
+    for s, one in enumerate(strata):
+        mine = stratum % len(strata) == s
+        if not lost[mine].any():
+            bounds.append(one.times_per_year * -math.expm1(math.log(0.05) / mine.sum()))
+    return max(bounds)
 
 
 def _with_normal(found: Occurrences, normal: Outcome | None, up_probability: float) -> Occurrences:

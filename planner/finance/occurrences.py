@@ -77,7 +77,8 @@ class Occurrences:
     truncated_minutes_per_year
         Minutes a year of periods cut off after too many failures.
     unsettled_per_year
-        Periods in a year that were still short of serving all a day after their last repair.
+        Periods in a year that were still short of serving all a day after their last repair; not
+        told where normal operation is short as well.
     unseen_times_per_year
         What happens less often than this may never have come up where no sample lost anything.
     samples, simulated
@@ -142,7 +143,7 @@ class Occurrences:
         )
 
     def by_stratum(self, values: Floats) -> list[Floats]:
-        """Yearly contributions of a value (N,) by stratum, each as if it were its stratum's mean."""
+        """Yearly contributions of a value (N,) by stratum, each scaled to its stratum."""
         contributions = self.times_per_year * values
         order = np.lexsort((self.number, self.stratum))
         edges = np.searchsorted(self.stratum[order], np.arange(len(self.strata) + 1))

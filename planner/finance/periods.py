@@ -16,7 +16,7 @@ from planner.scenarios.power import feed_steps
 
 DAY = 1440.0
 #: Longest simulation of a period.
-CUT = 5 * DAY
+CUT = 3 * DAY
 #: Minutes after which nothing but the hour of the day matters in a stretch without change.
 SETTLED = DAY / 2
 #: Shortest event that the simulator knows, in minutes; longest, as in a model file.
@@ -131,7 +131,7 @@ def case_of(model: Model, graph: Graph, scenario: Scenario) -> Case:
 
     A stretch of more than two and a half days keeps at least its first half day and its last day,
     which counts for the days taken out: by then everything has settled into the rhythm of the day.
-    What still lasts more than five days ends there, its last day counting for the rest.
+    What still lasts more than three days ends there, its last day counting for the rest.
     """
     course = lay_out(model, graph, scenario)
     full_end = course.end_minute

@@ -171,6 +171,10 @@ def replan(
             if not settings.stopped:
                 raise
             break
+        except SolverError as error:
+            if not settings.stopped and settings.time_limit_seconds is None:
+                raise
+            one = _without(question, f"no plan in time: {error}")
         if settings.stopped:
             break
         found.append(one)
@@ -271,18 +275,12 @@ def _replanned(
     model = changed(loaded.model, question.changes)
     scenarios = select(model, _wanted(plan)).scenarios
     kept = plan.fleet(model)
-    survives = all(one.survives for one in judge(model, kept, scenarios, stories=False))
-    try:
-        outcome = optimise_and_verify(model, scenarios, settings)
-    except SolverError as error:
-        if settings.time_limit_seconds is None:
-            raise
-        return _without(question, f"no plan in time: {error}")
+    outcome = optimise_and_verify(model, scenarios, settings)
     best = outcome.best
     if best is None:
         return _without(question, "no plan meets every requirement")
     old, new = _costs(best, kept, settings)
-    does = survives and old is not None
+    does = old is not None and _survives(best, kept)
     if old is not None and does and old - new <= max(LEAST_GAP, settings.gap) * abs(new):
         items = purchase_items(best.programme.case, kept)
         capital = sum(item.capital_usd for item in items)
@@ -297,6 +295,14 @@ def _replanned(
         does,
         _note(outcome, best, settings),
     )
+
+
+def _survives(best: Round, fleet: Fleet) -> bool:
+    """Whether a fleet survives every scenario; not simulated twice where it is that of the plan."""
+    if fleet == best.solution.fleet:
+        return not best.failed
+    case = best.programme.case
+    return all(one.survives for one in judge(case.model, fleet, case.scenarios, stories=False))
 
 
 def _answer(

@@ -6,11 +6,12 @@ is up: the yearly mean of anything is the number of such periods in a year times
 (regenerative simulation). Periods are drawn so that rare ones cost no more samples than frequent
 ones:
 
-* Strata by the source that begins a period, and by whether anything else fails before that is
-  repaired. With λ_i the rate of source i, Λ_i that of all that is still up, r_i its mean repair
-  time and P the probability that everything is up (a product, exactly known), a year holds
+* A stratum for each source that fails and is repaired alone, and one for all periods in which
+  failures overlap. With λ_i the rate of source i, Λ_i that of all that is still up, r_i its mean
+  repair time and P the probability that everything is up (a product, exactly known), a year holds
   ``λ_i·P/(1 + Λ_i·r_i)`` periods of i alone and ``λ_i·P·Λ_i·r_i/(1 + Λ_i·r_i)`` others.
-* Within a stratum, blocks of a Latin hypercube spread the hour of the week and the first times.
+* Within a stratum, blocks of a Latin hypercube spread the hour of the week, what fails and the
+  first times.
 * What fails next is drawn partly by rate and partly among what brings a loss nearer (failure
   distance biasing); a third and fourth failure are drawn more often than they come. Weights of
   samples make up for both.
@@ -29,7 +30,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 
 import numpy as np
@@ -39,10 +40,12 @@ from planner.finance.estimates import BLOCK, Floats
 from planner.finance.occurrences import MINUTES_PER_YEAR, SourceRate
 from planner.scenarios.demand import HOURS_PER_WEEK
 
-#: Numbers of a sample that are spread: hour, first time, choice and place of the second failure,
-#: time and kind of the next event.
-SPREAD = 6
-#: Share of second failures drawn among those that may cost anything.
+#: Numbers of a sample that are spread: hour and first time; of periods with several failures also
+#: choice and place of the first and of the second, time and kind of the next event.
+SPREAD = 8
+#: Stratum of the periods in which failures overlap.
+SEVERAL = "several failures"
+#: Share of failures drawn among those that are favoured.
 FAVOURED = 0.7
 #: Least probability with which a third or fourth failure is drawn.
 FORCED = 0.2
@@ -63,22 +66,19 @@ Steer = Callable[[Down], Floats | None]
 
 @dataclass(frozen=True)
 class Stratum:
-    """Periods that begin with a source, alone or not.
+    """Periods of one source alone, or those in which failures overlap.
 
     Parameters
     ----------
     source
-        Place of the source.
-    joined
-        Whether something else fails before the first failure is repaired.
+        Place of the source; None for all periods with several failures.
     name
-        Name of the source, with ``+`` where others join.
+        Name of the source.
     times_per_year
         Periods of this kind in a year.
     """
 
-    source: int
-    joined: bool
+    source: int | None
     name: str
     times_per_year: float
 
@@ -208,16 +208,37 @@ class Process:
             rates[source] *= max(0.0, 1 - count / self.copies[source])
         return rates
 
+    @cached_property
+    def others(self) -> Floats:
+        """Failures to be expected while the first is repaired, ``Λ_i·r_i``, shape (sources,)."""
+        rates = [self.rates_with(Counter({i: 1})).sum() for i in range(len(self.sources))]
+        expected: Floats = np.array(rates) * [one.mean_minutes for one in self.sources]
+        return expected
+
+    @cached_property
+    def alone(self) -> Floats:
+        """Periods a year of each source alone, shape (sources,)."""
+        periods: Floats = self._begins / (1 + self.others)
+        return periods
+
+    @cached_property
+    def joined(self) -> Floats:
+        """Periods a year that begin with each source and in which others join, (sources,)."""
+        periods: Floats = self._begins * self.others / (1 + self.others)
+        return periods
+
+    @cached_property
+    def _begins(self) -> Floats:
+        return np.array([self.up_probability * one.times_per_year for one in self.sources])
+
     def strata(self) -> tuple[Stratum, ...]:
         """All strata with their exact frequencies."""
-        found = []
-        for index, one in enumerate(self.sources):
-            begins = one.times_per_year * self.up_probability
-            others = float(self.rates_with(Counter({index: 1})).sum()) * one.mean_minutes
-            found.append(Stratum(index, False, one.name, begins / (1 + others)))
-            if others > 0:
-                joined = begins * others / (1 + others)
-                found.append(Stratum(index, True, f"{one.name}+", joined))
+        found = [
+            Stratum(index, one.name, float(self.alone[index]))
+            for index, one in enumerate(self.sources)
+        ]
+        if self.joined.sum() > 0:
+            found.append(Stratum(None, SEVERAL, float(self.joined.sum())))
         return tuple(found)
 
     def draw(
@@ -232,15 +253,18 @@ class Process:
         """
         uniforms = _Uniforms(stratum, number, seed)
         hour, first = uniforms(), uniforms()
-        one = self.sources[stratum.source]
-        rates = self.rates_with(Counter({stratum.source: 1}))
+        path = _Path(self, uniforms, steer)
+        source = stratum.source
+        if source is None:
+            source = path.next(self.joined / self.joined.sum())
+        rates = self.rates_with(Counter({source: 1}))
         failing = float(rates.sum())
         # Until the first of repair and next failure, whichever of the two comes first.
-        until = -math.log1p(-first) / (1 / one.mean_minutes + failing)
-        path = _Path(self, uniforms, steer, until * failing)
-        path.fail(stratum.source, 0.0)
-        if not stratum.joined:
-            path.repair(stratum.source, until)
+        until = -math.log1p(-first) / (1 / self.sources[source].mean_minutes + failing)
+        path.hazard = until * failing
+        path.fail(source, 0.0)
+        if stratum.source is not None:
+            path.repair(source, until)
         else:
             path.fail(path.next(rates / failing), until)
             path.go_on(until)
@@ -257,17 +281,33 @@ class Process:
         )
 
 
+@lru_cache(maxsize=64)
+def _spread(key: int, seed: int, block: int) -> Floats:
+    """Latin hypercube of a block, shape (SPREAD, BLOCK): each row has one number in each eighth."""
+    rng = np.random.default_rng([seed, key, block])
+    cells = rng.permuted(np.tile(np.arange(BLOCK), (SPREAD, 1)), axis=1)
+    found: Floats = (cells + rng.random((SPREAD, BLOCK))) / BLOCK
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> int:
+    """A number for a name, the same everywhere."""
+    return int.from_bytes(sha256(name.encode()).digest()[:8], "big")
+
+
 class _Uniforms:
     """Numbers between 0 and 1 for one sample: the first are spread over its block."""
 
     def __init__(self, stratum: Stratum, number: int, seed: int) -> None:
         block, place = divmod(number, BLOCK)
-        digest = int.from_bytes(sha256(stratum.name.encode()).digest()[:8], "big")
-        rng = np.random.default_rng([seed, digest, block])
-        cells = rng.permuted(np.tile(np.arange(BLOCK), (SPREAD, 1)), axis=1)
-        spread = (cells + rng.random((SPREAD, BLOCK))) / BLOCK
-        self._spread = iter(spread[:, place].tolist())
-        self._rest = np.random.default_rng([seed, digest, block, place])
+        key = _key(stratum.name)
+        self._spread = iter(_spread(key, seed, block)[:, place].tolist())
+        self._seed = [seed, key, block, place]
+
+    @cached_property
+    def _rest(self) -> np.random.Generator:
+        return np.random.default_rng(self._seed)
 
     def __call__(self) -> float:
         """The next number."""
@@ -278,11 +318,9 @@ class _Uniforms:
 class _Path:
     """A period while it is drawn."""
 
-    def __init__(
-        self, process: Process, uniforms: _Uniforms, steer: Steer, hazard: float
-    ) -> None:
-        self.process, self.uniforms, self.steer, self.hazard = process, uniforms, steer, hazard
-        self.weight = 1.0
+    def __init__(self, process: Process, uniforms: _Uniforms, steer: Steer) -> None:
+        self.process, self.uniforms, self.steer = process, uniforms, steer
+        self.weight, self.hazard = 1.0, 0.0
         self.began: dict[int, list[float]] = {}
         self.down = Counter[int]()
         self.failures: list[Failure] = []
@@ -341,10 +379,10 @@ class _Path:
         if self.count >= MOST_DRAWN:
             return False
         drawn = natural
-        if 0 < natural < FORCED and self.count <= FORCED_UP_TO:
-            # A single failure is left alone unless something could make it worse.
-            if self.down.total() > 1 or self._favoured() is not None:
-                drawn = FORCED
+        few = 0 < natural < FORCED and self.count <= FORCED_UP_TO
+        # A single failure is left alone unless something could make it worse.
+        if few and (self.down.total() > 1 or self._favoured() is not None):
+            drawn = FORCED
         fails = self.uniforms() < drawn
         if drawn != natural:
             self.weight *= natural / drawn if fails else (1 - natural) / (1 - drawn)

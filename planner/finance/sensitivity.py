@@ -109,7 +109,7 @@ INPUTS: tuple[Input, ...] = (
         "factor",
         0.5,
         2.0,
-        "estimate; half of the lowest multiplier in cloud_offers.csv (2) is the list price",
+        "estimate; half of the lowest multiplier of the shipped models (2) is the list price",
     ),
     Input(
         "demand growth",

@@ -19,8 +19,8 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.laws.traffic import served_fraction
 from planner.simulation.build import build_world
-from planner.simulation.conditions import Bools
 from planner.simulation.cascade import run
+from planner.simulation.conditions import Bools
 from planner.simulation.state import History, bytes_per_scenario
 
 #: Records needed.
@@ -90,6 +90,7 @@ def simulate_all(
     scenarios: Sequence[Scenario],
     processes: int = 1,
     recovers: bool = True,
+    longer: Sequence[float] = LONGER,
 ) -> Outcome:
     """What scenarios lose on a fleet.
 
@@ -101,6 +102,8 @@ def simulate_all(
         Processes to share the batches among.
     recovers
         Whether to simulate until everything is served again, not only until the last event is over.
+    longer
+        Minutes to add, one after the other, where not everything is served then.
     """
     graph = build_graph(model)
     cases = [case_of(model, graph, one) for one in scenarios]
@@ -109,7 +112,7 @@ def simulate_all(
         return _simulate(model, fleet, list(ended), processes)
     outcome = Outcome.nothing(len(cases), len(model.tiers))
     left = np.arange(len(cases))
-    for more in (0.0, *LONGER):
+    for more in (0.0, *longer):
         longer = [_with_more(cases[i], more) for i in left]
         outcome.put(left, _simulate(model, fleet, longer, processes))
         left = left[~outcome.settled[left]]

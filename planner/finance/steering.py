@@ -15,7 +15,8 @@ class Steering:
     """Failures that bring a loss nearer, known from what two failures at once may do.
 
     With a state in which nothing is lost, what may cost something together with one of its failures
-    is favoured; if there is no such thing, what may do so with anything else. Where something may be
+    is favoured; if there is no such thing, or nothing has failed yet, what may do so with anything
+    else. Where something may be
     lost already, nothing is favoured: rates decide. Losses that need three failures of which no two
     do harm are left to rates as well.
 
@@ -39,6 +40,8 @@ class Steering:
         return self._known[down]
 
     def _work_out(self, down: Down) -> Floats | None:
+        if not down:
+            return self._partnered if self._partnered.any() else None
         if self._may_lose(down):
             return None
         near = np.max([self._row(source) for source, _ in down], axis=0)

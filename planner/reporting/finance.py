@@ -22,7 +22,7 @@ from planner.reporting.terminal import new_console, new_table, print_json, show_
 MOST_SOURCES = 8
 #: Years between losses as bad as this, for the exceedance table.
 RETURN_YEARS = (2, 5, 10, 20, 50, 100, 1000)
-BAR = 18
+BAR = 10
 CAPITAL = {
     "gpus": "GPUs",
     "facility": "buildings, power",
@@ -79,7 +79,7 @@ def _show_side_by_side(console: Console, study: FinanceStudy) -> None:
             table.add_row(label, *cells)
     note = (
         "Returns are those of cash flows after tax against what exists. IRR: rate at which NPV is "
-        "0.\nBenefit-cost ratio: present benefits over present costs; ROI: that less 1.\n"
+        "0. Benefit-cost ratio: present benefits over present costs; ROI: that less 1. "
         "TCO: present cost of what is bought and all that runs, before tax, without failures."
     )
     show_table(console, "Side by side", table, note)
@@ -199,23 +199,37 @@ def _show_cash_flow(console: Console, one: Valued) -> None:
     for year in range(len(flows.net)):
         table.add_row(str(year), *(millions(values[year]) for values in kept.values()))
     note = (
-        "M USD against what exists. Capital with replacements, less what is left; running and\n"
+        "M USD against what exists. Capital with replacements, less what is left; running and "
         "avoided losses at prices of their year."
     )
     show_table(console, f"Cash flow after tax: {one.build.name}", table, note)
 
 
 def _show_availability(console: Console, study: FinanceStudy) -> None:
-    names = [escape(one.build.name) for one in study.valued]
-    table = new_table("", "tier", "promised", *names)
+    table = new_table(
+        "", "tier", "build", "promised", "served %", "95 % interval", "min/year", left=2
+    )
     for tier in study.base.profile.tiers:
         promised = study.base.build.model.tiers[tier].sla
-        cells = []
+        first = True
         for one in study.valued:
             share = one.profile.availability.get(tier)
-            cells.append("" if share is None else _nines(share))
-        table.add_row(escape(tier), f"{promised:.4%}" if promised else "", *cells)
-    note = "Share of a mean year's demand served, minute by minute, with its 95 % interval."
+            if share is None:
+                continue
+            value, interval = _nines(share)
+            table.add_row(
+                escape(tier) if first else "",
+                escape(one.build.name),
+                f"{100 * promised:.6g}" if promised and first else "",
+                value,
+                interval,
+                f"{one.profile.downtime_minutes_per_year[tier].value:,.3g}",
+            )
+            first = False
+    note = (
+        "Share of the demand served, averaged over the minutes of a mean year; min/year: what is "
+        "missing to all of it, in minutes without service."
+    )
     show_table(console, "Availability", table, note)
 
 
@@ -395,14 +409,12 @@ def _amount(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}"
 
 
-def _nines(share: Estimate) -> str:
-    """An availability with as many digits as its interval lets one tell."""
+def _nines(share: Estimate) -> tuple[str, str]:
+    """An availability and its interval with as many digits as that lets one tell."""
     width = max(share.high - share.low, 1e-9)
     places = min(7, max(2, math.ceil(-math.log10(width)) - 1))
-    low, high = (f"{100 * one:.{places}f}" for one in (share.low, share.high))
-    if low == high:
-        return f"{100 * share.value:.{places}f}"
-    return f"{100 * share.value:.{places}f} ({low}-{high})"
+    value, low, high = (f"{100 * one:.{places}f}" for one in (share.value, share.low, share.high))
+    return value, f"{low} - {high}"
 
 
 __all__ = ["millions", "show_finance"]

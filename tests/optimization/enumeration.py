@@ -40,6 +40,15 @@ HOURS = 8760.0
 TOLERANCE = 1e-6
 
 
+@cache
+def _solver() -> highspy.Highs:
+    """One solver for all: making it takes longer than what it solves here."""
+    solver = highspy.Highs()
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("presolve", "off")
+    return solver
+
+
 @dataclass
 class Lp:
     """A linear programme: minimise cost over non-negative variables."""
@@ -56,9 +65,8 @@ class Lp:
         names = [name for row in (self.cost, *(row for row, _, _ in rows)) for name in row]
         column = {name: index for index, name in enumerate(dict.fromkeys([None, *names]))}
         cost = np.array([self.cost.get(name, 0.0) for name in column])
-        solver = highspy.Highs()
-        solver.setOptionValue("output_flag", False)
-        solver.setOptionValue("presolve", "off")
+        solver = _solver()
+        solver.clearModel()
         none, nothing = np.zeros(0, dtype=np.int32), np.zeros(0)
         low, high = np.zeros(len(column)), np.full(len(column), math.inf)
         solver.addCols(len(column), cost, low, high, 0, none, none, nothing)

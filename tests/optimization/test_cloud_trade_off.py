@@ -95,7 +95,7 @@ def at(model) -> Solve:
 @pytest.fixture(scope="module")
 def shipped(at) -> Solution:
     """The plan of the model as shipped."""
-    return at()
+    return at(retainer=1.0)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
-"""Normal operation of a fleet as it is: the same dispatch as that of a plan, or what is left of it.
+"""Normal operation of a fleet as it is: the dispatch of its plan, or what is left of it.
 
-tiny: 1,000 and 400 GPUs of 5 kW (half of it static) that serve 1 request/s each, up to 95 % of them;
-all 1,000 requests/s may be served on either side, at any hour. West pays 80 USD/MWh, east 60.
+tiny: 1,000 and 400 GPUs of 5 kW (half of it static) that serve 1 request/s each, up to 95 %; all
+1,000 requests/s may be served on either side, at any hour. West pays 80 USD/MWh, east 60.
 """
 
 from __future__ import annotations
@@ -83,13 +83,12 @@ class TestOfAPlan:
         assert found == pytest.approx(by_asset(stated), rel=1e-6, abs=0.01)
         assert sum(found.values()) > 0
 
-    @pytest.mark.parametrize("seed", range(12))
+    @pytest.mark.parametrize("seed", [0, 2, 4, 7, 9, 14, 21, 22, 23, 29, 36, 38])
     def test_of_random_models(self, seed: int) -> None:
         model = drawn_model(seed)
         programme = build(Case(model, (), {}))
         solution = solve(programme, EXACT)
-        if solution.status == "infeasible":
-            pytest.skip("this model has no plan")
+        assert solution.status == "optimal"
 
         found = operation_of(model, solution.fleet)
 
@@ -176,7 +175,7 @@ class TestOfWhatIsThere:
         assert found["normal operation"] == pytest.approx(3.0 * 300 * 3600 * HOURS / 1e6)
 
     def test_measures_take_effect(self) -> None:
-        """A plant whose running units need nothing else runs the same with them and without."""
+        """A tank and a second feed do not change what runs."""
         loaded = load_model("chatgpt-2023-measures")
         bought = frozenset({"tank-us-west", "second-feed-us-west"})
         fleet = replace(Fleet.existing(loaded.model), measures=bought)

@@ -10,7 +10,6 @@ comes back in the same minute, which the simulator sends in the next.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -183,17 +182,11 @@ class Pair:
         return np.abs(found - expected) / max(PER_MINUTE, expected.mean())
 
 
-@cache
-def expected_of(case: Case) -> Record:
-    """What the reference says of a case: seconds for each, and several tests look at it."""
-    return mean_record(case.setting(), seeds=2)
-
-
 @pytest.fixture(scope="module", params=list(CASES))
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     case = CASES[request.param]
     folder = tmp_path_factory.mktemp("case")
-    return Pair(expected_of(case), case.simulated(folder))
+    return Pair(mean_record(case.setting(), seeds=2), case.simulated(folder))
 
 
 class TestMinuteByMinute:
@@ -220,7 +213,7 @@ class TestOutcome:
     """What the cases are there to show, in both."""
 
     def both(self, case: Case, folder: Path) -> tuple[Record, Record]:
-        return expected_of(case), case.simulated(folder)
+        return mean_record(case.setting(), seeds=2), case.simulated(folder)
 
     def test_no_overload_costs_nothing(self, tmp_path: Path) -> None:
         expected, found = self.both(CALM, tmp_path)

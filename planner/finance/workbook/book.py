@@ -1,8 +1,8 @@
 """A workbook that is safe to fill: names become texts, never formulas; formulas carry values.
 
-Everything goes through `Sheet`, which has no way to write a text as a formula or a link, and none to
-write a number that is not finite. Every formula takes the value that Python worked out for it, so
-that viewers which do not recalculate show the right figures.
+Everything goes through `Sheet`, which has no way to write a text as a formula or a link, and none
+to write a number that is not finite. Every formula takes the value that Python worked out for it,
+so that viewers which do not recalculate show the right figures.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ HEAD_FILL, HEAD_COLOUR = "#1F3864", "#FFFFFF"
 #: Number formats by kind; `money` is set with the size of the amounts.
 NUMBERS = {
     "text": "@",
-    "usd": "#,##0.00;[Red]-#,##0.00",
+    "label": "@",
+    "usd": '#,##0.00;[Red]-#,##0.00;"-"',
     "share": "0.00%",
     "availability": "0.00000%",
     "factor": "0.00##",
@@ -46,13 +47,18 @@ NUMBERS = {
     "whole": "#,##0",
     "year": "0",
 }
-MILLIONS = "#,##0.00,,;[Red]-#,##0.00,,"
+MILLIONS = '#,##0.000,,;[Red]-#,##0.000,,;"-"'
+#: Looks in which a long text takes several lines, and the height of one.
+WRAPPED, LINE_HEIGHT = ("head", "figures", "wrap", "aside"), 15
 LOOKS: dict[str, dict[str, Any]] = {
     "plain": {},
     "input": {"font_color": INPUT_COLOUR, "bg_color": INPUT_FILL, "locked": False, "border": 4},
     "plan": {"bg_color": PLAN_FILL},
     "total": {"bold": True, "top": 1},
+    "measure": {"bold": True},
+    "right": {"align": "right"},
     "note": {"italic": True, "font_color": "#606060"},
+    "aside": {"italic": True, "font_color": "#606060", "text_wrap": True, "valign": "top"},
     "title": {"bold": True, "font_size": 14},
     "part": {"bold": True, "font_color": HEAD_FILL, "bottom": 1},
     "head": {
@@ -64,6 +70,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     },
     "wrap": {"text_wrap": True, "valign": "top"},
 }
+LOOKS["figures"] = LOOKS["head"] | {"align": "right"}
 
 
 @dataclass
@@ -119,14 +126,18 @@ class Book:
                 if kind == "money"
                 else NUMBERS[kind]
             )
-            shown = {} if kind == "text" else {"num_format": number}
-            self._formats[kind, look] = self.workbook.add_format({**shown, **LOOKS[look]})
+            shown = {
+                "label": {},
+                "text": {} if look in ("figures", "right") else {"indent": 1},
+            }.get(kind, {"num_format": number, "align": "right"})
+            every = {"valign": "top", "font_size": 10}
+            self._formats[kind, look] = self.workbook.add_format(every | shown | LOOKS[look])
         return self._formats[kind, look]
 
     def sheet(self, name: str, widths: Sequence[float] = ()) -> Sheet:
         """Add a sheet under a name made safe and unique, with widths of its first columns."""
         safe = sheet_name(name, self._sheets)
-        sheet = Sheet(self, safe, self.workbook.add_worksheet(safe))
+        sheet = Sheet(self, safe, self.workbook.add_worksheet(safe), tuple(widths))
         self._sheets[safe.lower()] = sheet
         for column, width in enumerate(widths):
             sheet.worksheet.set_column(column, column, width)
@@ -166,12 +177,22 @@ class Sheet:
     book: Book
     name: str
     worksheet: Any
+    widths: tuple[float, ...] = ()
+    _lines: dict[int, int] = field(default_factory=dict)
 
     def text(self, row: int, column: int, text: str, look: str = "plain") -> None:
         """Write a text, whatever it begins with."""
-        self.worksheet.write_string(
-            row, column, text[:LONGEST_TEXT], self.book.format("text", look)
-        )
+        kind = "text" if column else "label"
+        shown = text[:LONGEST_TEXT]
+        self.worksheet.write_string(row, column, shown, self.book.format(kind, look))
+        if look in WRAPPED and column < len(self.widths):
+            self._heighten(row, math.ceil(1.05 * len(shown) / self.widths[column]))
+
+    def _heighten(self, row: int, lines: int) -> None:
+        """Make room for lines of text; not every viewer does so by itself."""
+        if lines > self._lines.get(row, 1):
+            self._lines[row] = lines
+            self.worksheet.set_row(row, LINE_HEIGHT * lines)
 
     def texts(self, row: int, column: int, texts: Sequence[str], look: str = "plain") -> None:
         """Write texts side by side."""
@@ -183,7 +204,7 @@ class Sheet:
     ) -> None:
         """Write a number, or ``none`` where there is none."""
         if value is None or not math.isfinite(value):
-            self.text(row, column, NONE, look)
+            self.worksheet.write_string(row, column, NONE, self.book.format(kind, look))
         else:
             self.worksheet.write_number(row, column, value, self.book.format(kind, look))
 
@@ -214,12 +235,12 @@ class Sheet:
         self.text(0, 0, text, "title")
         self.text(1, 0, note, "note")
 
-    def freeze(self, row: int, column: int = 0) -> None:
-        """Keep rows and columns in sight, on screen and on every printed page."""
+    def freeze(self, row: int, column: int = 0, printed: bool = True) -> None:
+        """Keep rows and columns in sight, on screen and as wanted on every printed page."""
         self.worksheet.freeze_panes(row, column)
-        if row:
+        if printed and row:
             self.worksheet.repeat_rows(row - 1)
-        if column:
+        if printed and column:
             self.worksheet.repeat_columns(0, column - 1)
 
 

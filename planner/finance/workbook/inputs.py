@@ -176,7 +176,7 @@ class _Writer:
         self.sheet.text(self.row, UNIT, unit)
         found = self.name(name, VALUE)
         self.sheet.text(self.row, NAMED, found)
-        self.sheet.text(self.row, MEANING, meaning, "note")
+        self.sheet.text(self.row, MEANING, meaning, "aside")
         if rule is not None:
             self.sheet.worksheet.data_validation(self.row, VALUE, self.row, VALUE, dict(rule))
         self.row += 1
@@ -260,7 +260,7 @@ def _items(writer: _Writer, items: Sequence[Item]) -> dict[Item, ItemNames]:
             names.append("" if value is None else writer.name(f"{what}_{stem}", column))
         sheet.text(row, NAMED, names[0])
         others = ", ".join(name for name in names[1:] if name)
-        sheet.text(row, MEANING, f"Bought anew after its life; also {others}.", "note")
+        sheet.text(row, MEANING, f"Bought anew after its life; also {others}.", "aside")
         found[item] = ItemNames(*names)
         writer.row += 1
     return found

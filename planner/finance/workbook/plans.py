@@ -12,7 +12,7 @@ from planner.finance.cashflow import replaced_after
 from planner.finance.workbook.book import Book, Sheet, cell
 from planner.finance.workbook.inputs import Inputs
 from planner.finance.workbook.terms import Bought, Line, Terms
-from planner.laws.money import annuity
+from planner.laws.returns import capital_recovery
 
 WIDTHS = (26, 30, 30, 18, 16, 18, 20, 12, 18, 18, 12, 20)
 FACTOR = {"gpus": "gpu_price", "cooling": "cooling_price"}
@@ -139,7 +139,8 @@ def _purchases(
     assumptions: Assumptions,
     inputs: Inputs,
 ) -> list[AssetCells]:
-    sheet.texts(head, 0, BOUGHT, "head")
+    sheet.texts(head, 0, BOUGHT[:4], "head")
+    sheet.texts(head, 4, BOUGHT[4:], "figures")
     if not bought:
         sheet.text(head + 1, 0, "nothing", "note")
     found = []
@@ -160,9 +161,9 @@ def _purchases(
         sheet.formula(row, 9, f"MAX(0,{at[4]})*{names.salvage}{times}", left, "usd")
         tax_life = getattr(assumptions.tax_lives, purchase.category)
         sheet.formula(row, 10, f"tax_life_{purchase.category}", tax_life, "year")
-        yearly = usd * annuity(max(0.0, assumptions.discount_rate), purchase.life_years)
+        yearly = usd * capital_recovery(assumptions.discount_rate, purchase.life_years)
         formula = (
-            f"{at[6]}*IF(discount_rate>0,discount_rate/(1-(1+discount_rate)^-{at[7]}),1/{at[7]})"
+            f"{at[6]}*IF(discount_rate=0,1/{at[7]},discount_rate/(1-(1+discount_rate)^-{at[7]}))"
         )
         sheet.formula(row, 11, formula, yearly, "usd")
         found.append(AssetCells(*(sheet.at(row, column) for column in (6, 9, 7, 8, 10))))
@@ -172,7 +173,8 @@ def _purchases(
 def _running(
     sheet: Sheet, head: int, lines: Sequence[Line], assumptions: Assumptions, inputs: Inputs
 ) -> None:
-    sheet.texts(head, 0, RUNNING, "head")
+    sheet.texts(head, 0, RUNNING[:4], "head")
+    sheet.texts(head, 4, RUNNING[4:], "figures")
     if not lines:
         sheet.text(head + 1, 0, "nothing", "note")
     for row, one in enumerate(lines, start=head + 1):
@@ -200,17 +202,18 @@ def _capital(
     sheet: Sheet, head: int, terms: Terms, assumptions: Assumptions, rows: tuple[int, int]
 ) -> dict[str, str]:
     """Capital by category."""
-    sheet.texts(head, 0, ("Capital", "Capital, USD", "USD per year over each life"), "head")
+    sheet.text(head, 0, "Capital", "head")
+    sheet.texts(head, 1, ("Capital, USD", "USD per year over each life"), "figures")
     first, last = rows[0] + 1, max(rows) + 1
-    rate = max(0.0, assumptions.discount_rate)
+    rate = assumptions.discount_rate
     totals = [0.0, 0.0]
-    found = {}
+    found: dict[str, str] = {}
     for row, category in enumerate(CATEGORIES, start=head + 1):
         sheet.text(row, 0, category)
         mine = [one.purchase for one in terms.bought if one.purchase.category == category]
         factor = assumptions.price_factor(category)
         usd = sum(one.usd * factor for one in mine)
-        yearly = sum(one.usd * factor * annuity(rate, one.life_years) for one in mine)
+        yearly = sum(one.usd * factor * capital_recovery(rate, one.life_years) for one in mine)
         for column, source, value in ((1, "G", usd), (2, "L", yearly)):
             formula = f"SUMIFS(${source}${first}:${source}${last},$A${first}:$A${last},$A{row + 1})"
             sheet.formula(row, column, formula, value, "usd")
@@ -233,8 +236,9 @@ def _sums(
     first: int,
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Running cost by category and by what its price follows."""
-    titles = ("Running cost", "price follows inflation", "price follows electricity", "All")
-    sheet.texts(head, 0, titles, "head")
+    sheet.text(head, 0, "Running cost, USD per year", "head")
+    titles = ("price follows inflation", "price follows electricity", "All")
+    sheet.texts(head, 1, titles, "figures")
     start, last = first + 1, first + max(1, len(terms.lines))
     amounts = f"$I${start}:$I${last},$A${start}:$A${last}"
     drivers = f"$D${start}:$D${last}"

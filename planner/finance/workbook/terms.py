@@ -1,8 +1,8 @@
 """What the amounts of a build are made of: priced items, yearly rates, quantities of the plan.
 
 A running cost is split into a quantity and a rate where the model says what it is made of (upkeep:
-pieces, price, share; energy: MWh, price of electricity; retainers: instances, price of each). A line
-that does not split exactly stays an amount.
+pieces, price, share; energy: MWh, price of electricity; retainers: instances, price of each). A
+line that does not split exactly stays an amount.
 """
 
 from __future__ import annotations
@@ -129,9 +129,7 @@ def items_of(terms: Iterable[Terms]) -> tuple[Item, ...]:
 
 def rates_of(terms: Iterable[Terms]) -> tuple[Rate, ...]:
     """All yearly rates, each once, by category."""
-    found = dict.fromkeys(
-        line.rate for one in terms for line in one.lines if line.rate is not None
-    )
+    found = dict.fromkeys(line.rate for one in terms for line in one.lines if line.rate is not None)
     order = categories(terms)
     return tuple(sorted(found, key=lambda rate: order.index(rate.category)))
 
@@ -159,7 +157,7 @@ def _terms(item: Item) -> tuple[float, float, float]:
 
 
 def _model_item(category: str, asset: str, unit: str, build: Build) -> Item | None:
-    """Price of GPUs of a cluster, of their building, or of a cooling unit, as the model states it."""
+    """Price of GPUs of a cluster, of their building, or of a unit, as the model states it."""
     model = build.model
     if category in ("gpus", "facility") and asset in model.clusters:
         name = model.clusters[asset].gpu

@@ -1,0 +1,595 @@
+"""The workbook: the same figures as Python, live, and nothing that runs but its own formulas."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openpyxl
+import pytest
+from finance.books import study_of_positions
+from finance.recalculation import Values, cells_of, changed, office, recalculated
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openpyxl.formula import Tokenizer
+
+from planner.errors import InputError
+from planner.finance.appraisal import Appraisal, appraise
+from planner.finance.assumptions import Assumptions
+from planner.finance.builds import Purchase, Running
+from planner.finance.cashflow import Losses, Position, asset_flows
+from planner.finance.ledger import read_ledger
+from planner.finance.study import FinanceStudy
+from planner.finance.workbook import workbook_bytes, write_workbook
+from planner.finance.workbook.book import FORBIDDEN, range_name, sheet_name
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.loading import LoadedModel
+from planner.infrastructure.policies import TaxLives
+
+PROPERTY = settings(max_examples=200, derandomize=True, deadline=None, database=None)
+CENT = 0.005
+EVIL = "=HYPERLINK('x')&1"
+
+MONEY = Assumptions(
+    discount_rate=0.09,
+    horizon_years=10,
+    tax_rate=0.25,
+    inflation_per_year=0.02,
+    electricity_inflation_per_year=0.03,
+    demand_growth_per_year=0.01,
+)
+OTHER = np.array([0.0, 250_000.0, -90_000.0, *[10_000.5] * 8])
+#: Upkeep of the tiny model, which states none of its own.
+SHARE = 0.03
+
+
+def tiny_with_upkeep(loaded: LoadedModel) -> Any:
+    """The tiny model with upkeep and salvage."""
+    model = loaded.model
+    gpu = model.gpus["accelerator"].model_copy(
+        update={"maintenance_share_per_year": SHARE, "salvage_usd": 1_500.0, "life_years": 4.5}
+    )
+    return model.replace(gpus={"accelerator": gpu})
+
+
+def base_position() -> Position:
+    """What exists: upkeep of 1,400 GPUs, energy, failures."""
+    running = (
+        Running("upkeep", "west-gpus", "west", 1_000 * 20_000.0 * SHARE, "gpus"),
+        Running("energy", "west-gpus", "west", 2_900_123.45, "electricity"),
+        Running("transport", EVIL, "", 54_321.0, "other"),
+    )
+    return Position(
+        "as it was", (), running, Losses(6_500_000.0, 250_000.0, 1_000.0), 1_400, 3.1e10
+    )
+
+
+def build_position(name: str = EVIL) -> Position:
+    """Every kind of purchase: fractional lives, salvage, a retirement, a life beyond a horizon."""
+    bought = (
+        Purchase("gpus", "west-gpus", "accelerator", "west", 300, 20_000.0, 4.5, 1_500.0),
+        Purchase("gpus", "east-gpus", "accelerator", "east", -100, 1_500.0, 4.5),
+        Purchase("facility", "west-gpus", "building and power", "west", 300, 30_000.0, 20.0),
+        Purchase("cooling", "west-chillers", "chiller-3", "west", 2, 1_650_000.0, 12.25, 5e4),
+        Purchase("cooling", "west-chillers", EVIL, "west", 1, 99_999.99, 0.4, 10.0),
+        Purchase("regions", "south", "opening", "south", 1, 2_000_000.0, 33.3),
+        Purchase("measures", "@SUM(1)", "measure", "", 1, 400_000.0, 5.0),
+    )
+    running = (
+        Running("upkeep", "west-gpus", "west", 1_300 * 20_000.0 * SHARE, "gpus"),
+        Running("upkeep", "west-chillers/chiller-3", "west", 9_999.0, "cooling"),
+        Running("energy", "west-gpus", "west", 3_000_000.5, "electricity"),
+        Running("retainers", "cloud", "", 24_000.0 * 7, "other"),
+        Running("measures", "@SUM(1)", "", 12_000.0, "other"),
+        Running("+novel", "-x", "", 10.0, "electricity"),
+    )
+    return Position(name, bought, running, Losses(31_000.0, 2_000.0, 40_000.0), 1_600, 3.2e10)
+
+
+def fleets(model: Any) -> tuple[Fleet, Fleet]:
+    """What exists, and 300 GPUs and seven instances more."""
+    before = Fleet.existing(model)
+    gpus = {**before.gpus, "west-gpus": 1_300}
+    return before, replace(before, gpus=gpus, instances={"cloud": 7})
+
+
+@pytest.fixture(scope="module")
+def study(tiny: LoadedModel) -> FinanceStudy:
+    """A build with everything in it, and the ledger of the recorded incident."""
+    model = tiny_with_upkeep(tiny)
+    positions = (base_position(), build_position())
+    ledger = read_ledger("chatgpt-2023")
+    return study_of_positions(model, positions, MONEY, OTHER, ledger, fleets(model))
+
+
+@pytest.fixture(scope="module")
+def content(study: FinanceStudy) -> bytes:
+    """Its workbook."""
+    return workbook_bytes(study)
+
+
+@pytest.fixture(scope="module")
+def book(content: bytes) -> openpyxl.Workbook:
+    """The same with formulas."""
+    return openpyxl.load_workbook(io.BytesIO(content))
+
+
+@pytest.fixture(scope="module")
+def cached(content: bytes) -> openpyxl.Workbook:
+    """The same with the values that formulas had when it was written."""
+    return openpyxl.load_workbook(io.BytesIO(content), data_only=True)
+
+
+def formulas(book: openpyxl.Workbook) -> Iterator[tuple[str, str, str]]:
+    """Sheet, cell and text of every formula."""
+    for sheet in book:
+        for row in sheet.iter_rows():
+            for cell in row:
+                if cell.data_type == "f":
+                    yield sheet.title, cell.coordinate, str(cell.value)
+
+
+class TestSafety:
+    def test_names_stay_texts(self, book: openpyxl.Workbook) -> None:
+        texts = [
+            cell.value
+            for sheet in book
+            for row in sheet.iter_rows()
+            for cell in row
+            if cell.data_type == "s"
+        ]
+
+        assert EVIL in texts and "@SUM(1)" in texts and "=region()" in texts and "-x" in texts
+        for _, _, text in formulas(book):
+            assert "HYPERLINK('x')" not in text and "region()" not in text
+            assert not text.startswith("=@")
+
+    def test_no_links_and_no_code(self, content: bytes) -> None:
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+            assert not [one for one in parts.namelist() if "vba" in one or "external" in one]
+            for one in parts.namelist():
+                assert b"<hyperlink" not in parts.read(one)
+                # A text of the model in a chart would be a reference that runs.
+                assert b"<c:f>HYPERLINK" not in parts.read(one)
+
+    def test_sheets_have_fair_names(self, book: openpyxl.Workbook) -> None:
+        lowered = [name.lower() for name in book.sheetnames]
+
+        assert len(set(lowered)) == len(lowered)
+        assert all(0 < len(name) <= 31 and not FORBIDDEN.search(name) for name in book.sheetnames)
+        assert book.sheetnames[:3] == ["Read me", "Assumptions", "Comparison"]
+
+    @PROPERTY
+    @given(st.lists(st.text(max_size=40), max_size=6))
+    def test_sheet_names(self, texts: list[str]) -> None:
+        taken: dict[str, None] = {}
+        for text in texts:
+            name = sheet_name(text, taken)
+            assert 0 < len(name) <= 31 and not FORBIDDEN.search(name)
+            assert name.lower() not in taken and name.lower() != "history"
+            assert name[0] not in "' " and name[-1] not in "' "
+            taken[name.lower()] = None
+
+    @PROPERTY
+    @given(st.lists(st.text(max_size=100), max_size=6))
+    def test_range_names(self, texts: list[str]) -> None:
+        taken: dict[str, None] = {}
+        for text in texts:
+            name = range_name(text, taken)
+            assert re.fullmatch(r"[a-z_][a-z0-9_]{0,100}", name) and name not in taken
+            # Neither a cell (A1, XFD9) nor a row or column (r1c1, c).
+            assert not re.fullmatch(r"[a-z]{1,3}[0-9]+|r[0-9]*c?[0-9]*|c[0-9]*", name)
+            taken[name] = None
+
+    def test_any_names_of_builds(self, tiny: LoadedModel) -> None:
+        names = ["[a]:b*?/\\", "a" * 60, "a" * 60 + ".", "'quoted'", "History", "b&b <c>"]
+        builds = [
+            replace(build_position(name), purchases=build_position().purchases[:1])
+            for name in names
+        ]
+        found = openpyxl.load_workbook(
+            io.BytesIO(
+                workbook_bytes(study_of_positions(tiny.model, (base_position(), *builds), MONEY))
+            )
+        )
+
+        plans = [one for one in found.sheetnames if one.startswith("Plan ")]
+        assert [found[one]["A1"].value for one in plans[1:]] == [f"Plan: {name}" for name in names]
+        assert len(set(plans)) == 1 + len(names)
+
+
+class TestBook:
+    def test_same_study_same_bytes(self, study: FinanceStudy, content: bytes) -> None:
+        assert workbook_bytes(study) == content
+
+    def test_formulas_can_be_read_and_need_no_new_functions(self, book: openpyxl.Workbook) -> None:
+        functions = set()
+        count = 0
+        for _, _, text in formulas(book):
+            tokens = Tokenizer(text).items
+            assert not [one for one in tokens if one.type == "OPERAND" and one.subtype == "ERROR"]
+            functions |= {
+                one.value.split(":")[-1]
+                for one in tokens
+                if one.subtype == "OPEN" and one.type == "FUNC"
+            }
+            count += 1
+
+        known = "ABS AND IF IFERROR INDEX IRR ISNUMBER MATCH MAX MIN MIRR MOD NPV OR PMT ROUND"
+        known += " ROUNDUP SIGN SUM SUMIFS SUMPRODUCT"
+        assert functions <= {f"{name}(" for name in known.split()}
+        assert count > 2_000
+
+    def test_every_value_is_one(self, cached: openpyxl.Workbook) -> None:
+        for sheet in cached:
+            for row in sheet.iter_rows():
+                for cell in row:
+                    assert cell.data_type != "e", (sheet.title, cell.coordinate)
+                    if isinstance(cell.value, float):
+                        assert np.isfinite(cell.value), (sheet.title, cell.coordinate)
+
+    def test_every_input_has_a_name(self, book: openpyxl.Workbook) -> None:
+        named = {
+            place.replace("$", "")
+            for name in book.defined_names.values()
+            for sheet, place in name.destinations
+            if sheet == "Assumptions"
+        }
+        ranges = [place.split(":") for place in named if ":" in place]
+        (other,) = ranges
+        inputs = [
+            cell
+            for row in book["Assumptions"].iter_rows(min_row=4)
+            for cell in row
+            if cell.fill.fgColor.rgb == "FFFFF6D5"
+        ]
+
+        assert len(inputs) > 60
+        for cell in inputs:
+            inside = other[0][0] == cell.column_letter and (
+                int(other[0][1:]) <= cell.row <= int(other[1][1:])
+            )
+            assert cell.coordinate in named or inside
+            assert cell.data_type in "ns"
+
+    def test_every_input_is_used(self, book: openpyxl.Workbook) -> None:
+        written = " ".join(text for _, _, text in formulas(book))
+        used = set(re.findall(r"[a-z_][a-z0-9_]*", written))
+        inputs = {
+            name
+            for name, one in book.defined_names.items()
+            if next(iter(one.destinations))[0] == "Assumptions"
+        }
+
+        # Salvage and life of what is only kept or sold have nothing to do.
+        assert {
+            one for one in inputs - used if not one.startswith(("salvage_", "life_", "upkeep_"))
+        } == set()
+
+    def test_names_lead_to_cells(self, book: openpyxl.Workbook) -> None:
+        for name in book.defined_names:
+            assert cells_of(book, name)[0] in book.sheetnames, name
+
+    def test_charts(self, content: bytes) -> None:
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+            charts = [parts.read(one) for one in parts.namelist() if "charts/chart" in one]
+
+        assert len(charts) == 4
+        kinds = (b"<c:lineChart>", b"<c:barChart>", b"<c:scatterChart>")
+        assert all(any(kind in chart for chart in charts) for kind in kinds)
+
+    def test_looks(self, book: openpyxl.Workbook) -> None:
+        for sheet in book:
+            assert sheet.page_setup.orientation == "landscape"
+            assert sheet.page_setup.fitToHeight == 0
+        assert book["Assumptions"].freeze_panes == "B4"
+        flows = next(one for one in book if one.title.startswith("Cash flow as it"))
+        assert flows.freeze_panes == "D5"
+        rate = book["Assumptions"]["B6"]
+        assert rate.value == 0.09 and rate.number_format == "0.00%"
+        rules = {str(one.sqref): one for one in book["Assumptions"].data_validations.dataValidation}
+        method = book.defined_names["depreciation"].attr_text.split("!")[1].replace("$", "")
+        assert rules[method].formula1 == '"straight-line,macrs"'
+
+    def test_build_that_exists_alone(self, tiny: LoadedModel) -> None:
+        alone = study_of_positions(tiny.model, (base_position(),), MONEY)
+
+        found = openpyxl.load_workbook(io.BytesIO(workbook_bytes(alone)))
+
+        assert "Cash flow as it was" in found.sheetnames
+
+    def test_several_rates_are_said(self, tiny: LoadedModel) -> None:
+        """The oil pump of Lorie and Savage (1955): 25 % and 400 %."""
+        terms = Assumptions(discount_rate=0.1, horizon_years=2, tax_rate=0.0)
+        nothing = Position("as it was", (), (), Losses(), 0, 0.0)
+        pump = np.array([-1_600.0, 10_000.0, -10_000.0])
+        study = study_of_positions(
+            tiny.model, (nothing, replace(nothing, name="pump")), terms, pump
+        )
+
+        sheet = openpyxl.load_workbook(io.BytesIO(workbook_bytes(study)), data_only=True)[
+            "Cash flow pump"
+        ]
+
+        said = " ".join(str(cell.value) for row in sheet.iter_rows() for cell in row if cell.value)
+        assert "2 rates make the net present value zero (25.00%, 400.00%)" in said
+        assert "there may be other rates" in said
+
+    def test_upkeep_follows_prices(self, book: openpyxl.Workbook) -> None:
+        plan = book["Plan as it was"]
+        (row,) = [row for row in plan.iter_rows() if row[0].value == "upkeep" and row[4].value]
+
+        assert row[4].value == 1_000
+        assert row[6].value == "=price_gpus_accelerator*upkeep_gpus_accelerator"
+
+
+class TestWriting:
+    def test_file(self, study: FinanceStudy, content: bytes, tmp_path: Path) -> None:
+        path = tmp_path / "book.xlsx"
+        path.write_text("old", encoding="utf-8")
+
+        write_workbook(study, path)
+
+        assert path.read_bytes() == content
+        assert [one.name for one in tmp_path.iterdir()] == ["book.xlsx"]
+
+    @pytest.mark.parametrize(
+        ("name", "problem"),
+        [
+            ("nowhere/book.xlsx", "is no folder to write"),
+            ("book.xls", "ends in .xlsx"),
+            ("folder.xlsx", "is a folder"),
+        ],
+    )
+    def test_bad_place(self, study: FinanceStudy, tmp_path: Path, name: str, problem: str) -> None:
+        (tmp_path / "folder.xlsx").mkdir()
+
+        with pytest.raises(InputError, match=problem):
+            write_workbook(study, tmp_path / name)
+
+
+# ---------------------------------------------------------------------------------- recalculation
+
+
+@dataclass(frozen=True)
+class Case:
+    """A change of inputs in the book, and the same change in Python."""
+
+    inputs: dict[str, Any] = field(default_factory=dict)
+    assumptions: Assumptions = MONEY
+    build: Position = field(default_factory=build_position)
+    base: Position = field(default_factory=base_position)
+    other: Any = field(default_factory=lambda: OTHER)
+
+    def appraisals(self) -> dict[str, Appraisal]:
+        """What Python makes of it."""
+        years = self.assumptions.horizon_years
+        other = np.zeros(years + 1)
+        other[: len(self.other)] = self.other[: years + 1]
+        found = (
+            appraise(self.base, one, self.assumptions, other) for one in (self.base, self.build)
+        )
+        return dict(zip(("as it was", "evil"), found, strict=True))
+
+
+def under(**changes: Any) -> Case:
+    """Other terms of money, by the names they have in both."""
+    lives = {
+        key.removeprefix("tax_life_"): value for key, value in changes.items() if "life" in key
+    }
+    rest = {key: value for key, value in changes.items() if "life" not in key}
+    return Case(changes, replace(MONEY, **rest, tax_lives=TaxLives(**lives)))
+
+
+def repriced(**changes: Any) -> Case:
+    """GPUs at another price, with another life and upkeep; other losses, electricity, a flow.
+
+    And other terms of money, by the names they have in both.
+    """
+    price, life, share = 23_456.78, 3.2, 0.05
+    first, *rest = build_position().purchases
+    upkeep, *others = build_position().running
+    bought = (replace(first, usd_each=price, life_years=life), *rest)
+    build = replace(
+        build_position(),
+        purchases=bought,
+        running=(
+            replace(upkeep, usd_per_year=1_300 * price * share),
+            *(
+                replace(one, usd_per_year=one.usd_per_year * 1.5)
+                if one.category == "energy"
+                else one
+                for one in others
+            ),
+        ),
+        losses=Losses(77_777.77, 2_000.0, 40_000.0),
+    )
+    old, energy, transport = base_position().running
+    base = replace(
+        base_position(),
+        running=(
+            replace(old, usd_per_year=1_000 * price * share),
+            replace(energy, usd_per_year=energy.usd_per_year * 1.5),
+            transport,
+        ),
+    )
+    other = OTHER.copy()
+    other[3] = 1_000_000.0
+    inputs = changes | {
+        "price_gpus_accelerator": price,
+        "life_gpus_accelerator": life,
+        "upkeep_gpus_accelerator": share,
+        "rate_energy_electricity_in_west": 80.0 * 1.5,
+        "loss_value_hyperlink_x_1": 77_777.77,
+        "other_flows": [(3, 1_000_000.0)],
+    }
+    return Case(inputs, replace(MONEY, **changes), build, base, other)
+
+
+CASES = {
+    "delivered": Case(),
+    "all dearer": repriced(
+        discount_rate=0.123,
+        horizon_years=23,
+        tax_rate=0.31,
+        inflation_per_year=0.035,
+        electricity_inflation_per_year=0.06,
+        demand_growth_per_year=-0.04,
+        gpu_price=1.3,
+        cooling_price=0.6,
+        failure_rate=2.5,
+        outage_value=0.7,
+        surge=3.0,
+    ),
+    "accelerated": under(
+        discount_rate=-0.02,
+        depreciation="macrs",
+        horizon_years=30,
+        tax_life_gpus=3,
+        tax_life_facility=39,
+        tax_life_cooling=20,
+        tax_life_measures=7,
+    ),
+    "nothing fails": under(
+        discount_rate=0.0, horizon_years=1, inflation_per_year=0.0, tax_rate=0.0, failure_rate=0.0
+    ),
+}
+
+needs_office = pytest.mark.skipif(
+    office() is None, reason="LibreOffice (soffice) is not installed: nothing to recalculate with"
+)
+
+
+@pytest.fixture(scope="module")
+def books(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Values]:
+    """The book under every change, worked out anew in one start of LibreOffice."""
+    folder = tmp_path_factory.mktemp("books")
+    original = folder / "original.xlsx"
+    original.write_bytes(content)
+    paths = {
+        name: changed(original, folder / f"{name}.xlsx", case.inputs)
+        for name, case in CASES.items()
+        if name != "delivered"
+    }
+    paths["delivered"] = folder / "delivered.xlsx"
+    _spoil(original, paths["delivered"])
+    found = recalculated(list(paths.values()), folder)
+    return dict(zip(paths, map(Values, found), strict=True))
+
+
+def _spoil(path: Path, to: Path) -> None:
+    """Put wrong values beside formulas whose inputs stay."""
+    with zipfile.ZipFile(path) as parts, zipfile.ZipFile(to, "w") as out:
+        for name in parts.namelist():
+            text = parts.read(name)
+            if name.startswith("xl/worksheets/sheet"):
+                text = re.sub(rb"(</f>)<v>[-.0-9e+]*</v>", rb"\1<v>-4711</v>", text)
+            out.writestr(name, text)
+
+
+@needs_office
+class TestRecalculated:
+    def test_every_formula_has_the_value_it_was_written_with(
+        self, books: dict[str, Values], book: openpyxl.Workbook, cached: openpyxl.Workbook
+    ) -> None:
+        """The values were spoiled, so the office has to have worked them out."""
+        count = 0
+        for sheet, place, text in formulas(book):
+            now, then = books["delivered"].book[sheet][place].value, cached[sheet][place].value
+            count += 1
+            where = (sheet, place, text)
+            if isinstance(then, int | float):
+                assert abs(now - then) < CENT, where
+                assert now == pytest.approx(then, rel=1e-6, abs=1e-6), where
+            else:
+                assert (now or "") == (then or ""), where
+        assert count > 2_000
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_cash_flows_to_the_cent(self, books: dict[str, Values], name: str) -> None:
+        flow = CASES[name].appraisals()["evil"].cash_flow
+        assert flow is not None
+        sheet = next(one for one in books[name].book.sheetnames if one.startswith("Cash flow ="))
+        rows = {
+            "Capital": flow.capital,
+            "Retired, replaced, left at the horizon": flow.salvage,
+            **{f"Running cost saved: {key}": value for key, value in flow.running.items()},
+            "Worth of lost requests avoided": flow.avoided["value"],
+            "Service credits avoided": flow.avoided["credits"],
+            "Emergency spend avoided": flow.avoided["emergency"],
+            "Other cash flows": flow.other,
+            "Net cash flow before tax": flow.before_tax,
+            "Depreciation": flow.depreciation,
+            "Book value of what is sold": flow.book_value,
+            "Tax": flow.tax,
+            "Net cash flow": flow.net,
+        }
+        for label, values in rows.items():
+            found = np.array(books[name].row(sheet, label), dtype=float)
+            assert np.abs(found[: len(values)] - values).max() < CENT, label
+            assert not found[len(values) :].any(), label
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_measures(self, books: dict[str, Values], name: str) -> None:
+        for build, appraisal in CASES[name].appraisals().items():
+            suffix = "as_it_was" if build == "as it was" else "hyperlink_x_1"
+
+            def of(key: str, suffix: str = suffix) -> Any:
+                return books[name].named(f"{key}_{suffix}")
+
+            owned, returns = appraisal.ownership, appraisal.returns
+            assert abs(of("capital") - appraisal.capital_usd) < CENT
+            assert abs(of("owning") - appraisal.owning_usd_per_year) < CENT
+            assert abs(of("total_cost_of_ownership") - owned.present_usd) < CENT
+            assert abs(of("equivalent_annual_cost") - owned.usd_per_year) < CENT
+            assert of("usd_per_gpu") == pytest.approx(owned.usd_per_gpu)
+            assert of("usd_per_million_requests") == pytest.approx(owned.usd_per_million_requests)
+            if returns is None:
+                continue
+            assert abs(of("npv") - returns.npv_usd) < CENT
+            assert abs(of("present_benefits") - returns.present_benefits_usd) < CENT
+            assert abs(of("present_costs") - returns.present_costs_usd) < CENT
+            for key, value, none in (
+                ("mirr", returns.mirr, "none"),
+                ("payback", returns.payback_years, "never"),
+                ("discounted_payback", returns.discounted_payback_years, "never"),
+                ("benefit_cost_ratio", returns.benefit_cost_ratio, "none"),
+                ("roi", returns.roi, "none"),
+                ("undiscounted_roi", returns.undiscounted_roi, "none"),
+            ):
+                assert of(key) == (none if value is None else pytest.approx(value, abs=1e-8)), key
+            if returns.irr.rates:
+                assert min(abs(of("irr") - rate) for rate in returns.irr.rates) < 1e-6
+            else:
+                assert of("irr") == "none"
+
+    def test_cases_tell_measures_apart(self) -> None:
+        """The changes are of use only if they change something, and reach the odd ends."""
+        found = {name: case.appraisals()["evil"].returns for name, case in CASES.items()}
+        worth = [one.npv_usd for one in found.values() if one is not None]
+        paid = [one.payback_years for one in found.values() if one is not None]
+
+        assert len({round(one) for one in worth}) == len(CASES)
+        assert None in paid and any(one is not None and one > 1 for one in paid)
+
+    def test_live_check_of_inputs(self, books: dict[str, Values]) -> None:
+        def said(name: str) -> Any:
+            rows = books[name].book["Read me"].iter_rows(values_only=True)
+            return next(row[1] for row in rows if row[0] == "Inputs")
+
+        assert said("delivered") == "as delivered"
+        assert said("all dearer").startswith("changed")
+
+    def test_purchases_beyond_their_tax_life(self) -> None:
+        """Depreciation of an asset bought anew begins anew."""
+        one = build_position().purchases[0]
+        flows = asset_flows(one, CASES["accelerated"].assumptions)
+
+        # A tax life of 3 years ends in the fourth, a life of 4.5 years in the fifth.
+        assert flows.depreciation[5] == 0 < flows.depreciation[6]

@@ -1,0 +1,119 @@
+"""Two plans, decision by decision."""
+
+from __future__ import annotations
+
+import pytest
+from support import EXACT
+
+from planner.difference import Change, difference
+from planner.infrastructure.loading import LoadedModel, load_model
+from planner.plan import MeasureLine, Plan
+from planner.scenarios.selection import select
+from planner.verification import optimise_and_verify
+
+
+def planned(loaded: LoadedModel) -> Plan:
+    found = optimise_and_verify(loaded.model, select(loaded.model).scenarios, EXACT)
+    return found.plan(loaded, EXACT)
+
+
+#: Long enough for every rule of the standard.
+SHORT = "simulation.horizon_minutes=130"
+
+
+@pytest.fixture(scope="module")
+def tiny() -> LoadedModel:
+    return load_model("tiny", (SHORT,))
+
+
+@pytest.fixture(scope="module")
+def plan(tiny: LoadedModel) -> Plan:
+    return planned(tiny)
+
+
+@pytest.fixture(scope="module")
+def larger() -> Plan:
+    demand = ("zones.west-users.demand_rps=770.0", "zones.east-users.demand_rps=330.0")
+    return planned(load_model("tiny", (SHORT, *demand)))
+
+
+def test_a_plan_is_no_different_from_itself(plan: Plan) -> None:
+    found = difference(plan, plan)
+
+    assert found.changes == ()
+    assert found.cost == ()
+    assert (found.capital_usd, found.usd_per_year) == (0, 0)
+
+
+def test_more_demand_buys_more(plan: Plan, larger: Plan) -> None:
+    found = difference(plan, larger)
+
+    assert found.gpus == (Change("gpus", "east-gpus", 800, 900),)
+    assert found.cooling == (Change("cooling", "east-chillers/chiller-1", 6, 7),)
+    assert found.emergency == (Change("emergency", "cloud", 30, 31),)
+    assert found.lines == (
+        "east-gpus: 800 → 900 GPUs",
+        "east-chillers/chiller-1: 6 → 7 units",
+        "cloud: 30 → 31 instances",
+    )
+    assert (found.regions, found.measures) == ((), ())
+    # 100 GPUs with their building and a chiller.
+    assert found.capital_usd == pytest.approx(100 * 50_000 + 600_000)
+
+
+def test_lines_of_cost_add_up(plan: Plan, larger: Plan) -> None:
+    found = difference(plan, larger)
+
+    assert sum(one.capital_usd for one in found.cost) == pytest.approx(found.capital_usd)
+    assert sum(one.usd_per_year for one in found.cost) == pytest.approx(
+        found.usd_per_year, abs=0.005 * len(plan.cost.items)
+    )
+    gpus = next(one for one in found.cost if (one.category, one.asset) == ("gpus", "east-gpus"))
+    assert gpus.capital_usd == 100 * 50_000
+    assert gpus.capital_after_usd == 500 * 50_000
+
+
+def test_the_other_way_round_everything_turns(plan: Plan, larger: Plan) -> None:
+    there, back = difference(plan, larger), difference(larger, plan)
+
+    assert [one.more for one in back.changes] == [-one.more for one in there.changes]
+    assert back.usd_per_year == -there.usd_per_year
+    assert {(one.category, one.asset, one.usd_per_year) for one in back.cost} == {
+        (one.category, one.asset, -one.usd_per_year) for one in there.cost
+    }
+
+
+def test_measures_and_regions(plan: Plan) -> None:
+    tank = MeasureLine(measure="tank", bought=True)
+    moved = plan.model_copy(
+        update={
+            "measures": (tank,),
+            "gpus": tuple(
+                line.model_copy(update={"total": 0, "retired": 1000})
+                if line.cluster == "west-gpus"
+                else line
+                for line in plan.gpus
+            ),
+        }
+    )
+
+    found = difference(plan, moved)
+
+    assert [str(one) for one in found.measures] == ["tank: bought"]
+    assert [str(one) for one in found.regions] == ["region west: not in use"]
+    assert [str(one) for one in difference(moved, plan).changes] == [
+        "region west: in use",
+        "west-gpus: 0 → 1,000 GPUs",
+        "tank: not bought",
+    ]
+
+
+def test_what_another_model_does_not_have_counts_as_none(plan: Plan) -> None:
+    renamed = tuple(line.model_copy(update={"offer": "other"}) for line in plan.emergency)
+
+    found = difference(plan, plan.model_copy(update={"emergency": renamed}))
+
+    assert [str(one) for one in found.emergency] == [
+        "cloud: 30 → 0 instances",
+        "other: 0 → 30 instances",
+    ]
