@@ -38,7 +38,7 @@ Examples:
   plan explain out                          why the plan buys what it buys
   plan frontier --by recovery -o costs.png  what survivability costs
   plan alternatives --within 1,5            good plans that differ
-  plan finance --plan out -o book.xlsx      costs, returns, risk; live formulas
+  plan finance --plan out -o book.xlsx      costs, returns and risk
   plan replay chatgpt-2023 -o chart.png     an incident against its record
   plan check my-model.yaml                  all problems at once, with lines
   plan new --regions 5 --seed 1 -o five.yaml

@@ -113,8 +113,8 @@ def simulate_all(
     outcome = Outcome.nothing(len(cases), len(model.tiers))
     left = np.arange(len(cases))
     for more in (0.0, *longer):
-        longer = [_with_more(cases[i], more) for i in left]
-        outcome.put(left, _simulate(model, fleet, longer, processes))
+        extended = [_with_more(cases[i], more) for i in left]
+        outcome.put(left, _simulate(model, fleet, extended, processes))
         left = left[~outcome.settled[left]]
         if not len(left):
             break

@@ -252,8 +252,8 @@ def _charts(
     _finish(book, stacked, "Capital by category", "", book.money_unit)
     if any(one.flows.cumulative for one in columns):
         sheet.worksheet.set_h_pagebreaks([row])
-        sheet.worksheet.insert_chart(row, 0, line)
-        sheet.worksheet.insert_chart(row, 0, stacked, {"x_offset": 640})
+        sheet.worksheet.insert_chart(row, 0, line, {"y_offset": 6})
+        sheet.worksheet.insert_chart(row, 0, stacked, {"x_offset": 640, "y_offset": 6})
 
 
 def _finish(book: Book, chart: Any, title: str, across: str, up: str) -> None:

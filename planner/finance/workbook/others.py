@@ -60,7 +60,7 @@ def write_ledger(book: Book, lines: Sequence[LedgerLine], assumptions: Assumptio
             ratio = line.ratio if line.printed else None
             formula = f'IF(C{row + 1}=0,"none",D{row + 1}/C{row + 1})'
             sheet.formula(row, 5, formula, ratio, "index")
-        sheet.texts(row, 6, (line.unit, line.formula, line.note), "note")
+        sheet.texts(row, 6, (line.unit, line.formula, line.note), "aside")
         if line.role:
             rows[line.role] = row
     _break_even(sheet, 4 + len(lines) + 1, lines, rows, assumptions)
@@ -339,7 +339,7 @@ def _source(
         else:
             sheet.text(row, column, str(one))
     texts = [source.get(name, "") for name in ("unit", "year", "confidence", "source", "note")]
-    sheet.texts(row, 6, texts, "note")
+    sheet.texts(row, 6, texts, "aside")
 
 
 def _number(text: str) -> float | str:

@@ -242,7 +242,7 @@ def _curves(book: Book, sheet: Sheet, row: int, valued: Sequence[Valued]) -> Non
     )
     chart.set_legend({"position": "bottom"})
     chart.set_size({"width": 720, "height": 400})
-    sheet.worksheet.insert_chart(place, 0, chart)
+    sheet.worksheet.insert_chart(place, 0, chart, {"y_offset": 6})
 
 
 def write_scenarios(book: Book, valued: Sequence[Valued]) -> None:
