@@ -13,6 +13,7 @@ from planner.commands.options import FiniteRange, Progress, output_options, solv
 from planner.commands.planned import planned
 from planner.commands.selecting import selection_options, wanted_by
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_INPUT, InputError
+from planner.finance import SAMPLES
 
 if TYPE_CHECKING:
     from planner.finance.builds import Build
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "chatgpt-2023"
 AS_IT_WAS = "as it was"
-SAMPLES = 600
 
 
 @click.command("finance")
@@ -128,25 +128,23 @@ def command(
     and the ledger of the recorded incident where the model names one.
     """
     from planner.finance.study import Sampling
+    from planner.finance.workbook import check_workbook, write_workbook
     from planner.optimization.solving import SolverSettings, make_solver
     from planner.planfile import check_writable
     from planner.reporting.finance import show_finance
     from planner.reporting.finance_tables import write_tables
-    from planner.reporting.pictures import check_file
 
     progress = Progress(quiet)
     settings = SolverSettings(solver, gap, time_limit, threads)
     make_solver(settings)
     if output is not None:
-        check_file(output)
+        check_workbook(output)
     if folder is not None:
         check_writable(folder)
     asked = Asked(model, overrides, plans, wanted, settings)
     sampling = Sampling(samples, seed, alpha, jobs)
     study, problems, planless = _study(asked, sampling, flows, replan, progress)
     if output is not None:
-        from planner.finance.workbook import write_workbook
-
         write_workbook(study, output)
         progress.say(f"wrote {output}")
     if folder is not None:

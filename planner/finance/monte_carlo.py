@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from planner.finance import SAMPLES
 from planner.finance.estimates import BLOCK, Floats, Ints
 from planner.finance.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
 from planner.finance.periods import scenario_of
@@ -25,8 +26,6 @@ from planner.infrastructure.measures import scenario_with, with_measures
 from planner.laws.money import lost_usd
 from planner.scenarios.demand import HOURS_PER_WEEK, weekly_demand
 
-#: Samples that are drawn where the caller does not say.
-SAMPLES = 800
 #: Samples of a stratum in the pilot, and of that with several failures; as many follow at least.
 PILOT, PILOT_OF_SEVERAL = BLOCK, 3 * BLOCK
 #: Weight of the pilot in an estimate. It is fixed beforehand: were it to follow the numbers of

@@ -15,8 +15,8 @@ from planner.finance.cooling import CoolingAdequacy, cooling_adequacy
 from planner.finance.hours import normal_hours, requests_per_year
 from planner.finance.ledger import LedgerLine, read_ledger
 from planner.finance.losses import Estimate, LossProfile, difference, loss_profile
-from planner.finance.occurrences import Occurrences
 from planner.finance.monte_carlo import sample_occurrences
+from planner.finance.occurrences import Occurrences
 from planner.finance.sensitivity import BreakEven, Swing, break_evens, inputs_for, tornado
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.returns import incidents_to_justify
@@ -116,6 +116,7 @@ def value_builds(
             samples=sampling.samples,
             seed=sampling.seed,
             processes=sampling.processes,
+            report=report,
         )
         profile = loss_profile(build.model, occurrences, alpha=sampling.alpha)
         position = Position(

@@ -206,26 +206,16 @@ def _show_cash_flow(console: Console, one: Valued) -> None:
 
 
 def _show_availability(console: Console, study: FinanceStudy) -> None:
-    table = new_table(
-        "", "tier", "build", "promised", "served %", "95 % interval", "min/year", left=2
-    )
+    table = new_table("", "served, %", "mean", "95 % interval", "min/year")
     for tier in study.base.profile.tiers:
         promised = study.base.build.model.tiers[tier].sla
-        first = True
+        said = f", promised {100 * promised:.6g}" if promised else ""
+        table.add_row(f"{escape(tier)}{said}", "", "", "")
         for one in study.valued:
             share = one.profile.availability.get(tier)
-            if share is None:
-                continue
-            value, interval = _nines(share)
-            table.add_row(
-                escape(tier) if first else "",
-                escape(one.build.name),
-                f"{100 * promised:.6g}" if promised and first else "",
-                value,
-                interval,
-                f"{one.profile.downtime_minutes_per_year[tier].value:,.3g}",
-            )
-            first = False
+            if share is not None:
+                minutes = one.profile.downtime_minutes_per_year[tier].value
+                table.add_row(f"  {escape(one.build.name)}", *_nines(share), f"{minutes:,.3g}")
     note = (
         "Share of the demand served, averaged over the minutes of a mean year; min/year: what is "
         "missing to all of it, in minutes without service."
@@ -267,21 +257,23 @@ def _show_exceedance(console: Console, study: FinanceStudy) -> None:
 
 
 def _show_credits(console: Console, study: FinanceStudy) -> None:
-    names = [escape(one.build.name) for one in study.valued]
-    table = new_table("", "tier", "schedule", *names)
+    table = new_table("", "tier", *(escape(one.build.name) for one in study.valued))
+    schedules: dict[str, list[str]] = {}
     for tier, entry in study.base.build.model.tiers.items():
         if not entry.sla_credits:
             continue
         steps = sorted(entry.sla_credits, key=lambda step: step.below, reverse=True)
-        told = ", ".join(f"<{step.below:.6g}: {step.credit:.0%}" for step in steps)
+        told = ", ".join(f"{step.credit:.0%} below {100 * step.below:.6g} %" for step in steps)
+        schedules.setdefault(told, []).append(tier)
         cells = [
             f"{one.profile.credits_by_month[tier].expected_usd_per_month:,.0f}"
             if tier in one.profile.credits_by_month
             else ""
             for one in study.valued
         ]
-        table.add_row(escape(tier), told, *cells)
-    note = "Expected USD a month: credit of the monthly bill by the month's availability."
+        table.add_row(escape(tier), *cells)
+    note = "Expected USD a month, as a share of the bill by the availability of the month: "
+    note += "; ".join(f"{', '.join(tiers)} {told}" for told, tiers in schedules.items()) + "."
     show_table(console, "Service credits", table, note)
 
 
@@ -290,15 +282,22 @@ def _show_cooling(console: Console, study: FinanceStudy) -> None:
     for index, one in enumerate(study.valued):
         for group in one.cooling:
             cells = hours.setdefault(", ".join(group.plants), [""] * len(study.valued))
-            cells[index] = f"{group.hours_per_year:.3g}"
+            told = _hours(group.hours_per_year)
+            running = _hours(group.running_hours_per_year)
+            cells[index] = told if told == running else f"{told} / {running}"
     table = new_table("", "plants", *(escape(one.build.name) for one in study.valued))
     for plants, cells in hours.items():
         table.add_row(escape(plants), *cells)
     table.columns[0].no_wrap = False
     note = (
-        "Hours a year in which independent failures of units leave less cooling than heat, exactly."
+        "Hours a year in which independent failures of units leave less cooling than heat, exactly;"
+        " standby units count from the first minute / never."
     )
     show_table(console, "Loss of cooling", table, note)
+
+
+def _hours(hours: float) -> str:
+    return "0" if hours < 1e-9 else f"{hours:.3g}"
 
 
 # ------------------------------------------------------------------------------------- sensitivity

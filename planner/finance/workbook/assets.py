@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Purchase
-from planner.finance.cashflow import asset_flows, replaced_after
+from planner.finance.cashflow import AssetFlows, asset_flows, replaced_after
 from planner.finance.workbook.book import Book, Floats, Sheet, letter
 from planner.finance.workbook.grid import FIRST, WIDTHS, Grid, Year
 from planner.finance.workbook.plans import AssetCells, PlanCells
@@ -97,25 +98,19 @@ def write_assets(
 def _asset(
     grid: Grid, one: Purchase, cells: AssetCells, assumptions: Assumptions, unit: str
 ) -> None:
+    """Rows of one purchase."""
     grid.part(f"{one.asset}: {one.quantity:,} × {one.item}")
     flows = asset_flows(one, assumptions)
-
-    def row(kind: str, formula: object, values: Floats) -> int:
-        assert callable(formula)
-        number = grid.add(kind, unit, "money", formula, values)
-        grid.sheet.text(number, KIND, kind, "note")
-        return number
-
     if one.quantity < 0:
-        row(PROCEEDS, lambda y: f"-{cells.capital}" if y.number == 0 else "0", flows.proceeds)
+        _kind(
+            grid,
+            PROCEEDS,
+            lambda y: f"-{cells.capital}" if y.number == 0 else "0",
+            flows.proceeds,
+        )
         return
-    horizon, life = assumptions.horizon_years, replaced_after(one)
-    passed = np.arange(horizon + 1)
-    ages = np.where(passed > 0, (passed - 1) % life + 1, 0)
-    growth = 1 + assumptions.price_growth(one.category)
-    price = one.usd * assumptions.price_factor(one.category) * growth ** (passed - ages)
-
-    row(
+    _kind(
+        grid,
         CAPITAL,
         lambda y: (
             f"IF(AND({y.itself}<horizon_years,MOD({y.itself},{cells.replaced})=0),"
@@ -123,12 +118,45 @@ def _asset(
         ),
         flows.capital,
     )
+    rows = _in_use(grid, one, cells, assumptions, unit)
+    _kind(
+        grid,
+        DEPRECIATION,
+        lambda y: (
+            "0"
+            if y.number == 0
+            else f"{y.at(rows.paid)}*({y.at(rows.written)}"
+            f"-IF({y.at(rows.age)}>1,{y.before(rows.written)},0))"
+        ),
+        flows.depreciation,
+    )
+    _sold(grid, cells, rows, flows)
+
+
+@dataclass(frozen=True)
+class InUse:
+    """Rows of what is in use: its age, its price and what of that is written off."""
+
+    age: int
+    paid: int
+    written: int
+
+
+def _in_use(
+    grid: Grid, one: Purchase, cells: AssetCells, assumptions: Assumptions, unit: str
+) -> InUse:
+    life = replaced_after(one)
+    passed = np.arange(assumptions.horizon_years + 1)
+    ages = np.where(passed > 0, (passed - 1) % life + 1, 0)
+    growth = 1 + assumptions.price_growth(one.category)
+    price = one.usd * assumptions.price_factor(one.category) * growth ** (passed - ages)
     age = grid.add(
         "age at the end of the year",
         "years",
         "year",
         lambda y: (
-            f"IF(AND({y.itself}>0,{y.itself}<=horizon_years),MOD({y.itself}-1,{cells.replaced})+1,0)"
+            f"IF(AND({y.itself}>0,{y.itself}<=horizon_years),"
+            f"MOD({y.itself}-1,{cells.replaced})+1,0)"
         ),
         ages.astype(float),
     )
@@ -153,32 +181,39 @@ def _asset(
         ),
         _written_off(one, ages, assumptions),
     )
-    row(
-        DEPRECIATION,
-        lambda y: (
-            "0"
-            if y.number == 0
-            else f"{y.at(paid)}*({y.at(written)}-IF({y.at(age)}>1,{y.before(written)},0))"
-        ),
-        flows.depreciation,
-    )
-    sold = f"MOD({{0}},{cells.replaced})=0,{{0}}=horizon_years"
-    row(
+    return InUse(age, paid, written)
+
+
+def _sold(grid: Grid, cells: AssetCells, rows: InUse, flows: AssetFlows) -> None:
+    """What is sold at the end of its life or at the horizon."""
+
+    def where_sold(year: Year, amount: str) -> str:
+        now, end = year.itself, f"MOD({year.itself},{cells.replaced})=0"
+        return f"IF(AND({year.at(rows.age)}>0,OR({end},{now}=horizon_years)),{amount},0)"
+
+    _kind(
+        grid,
         PROCEEDS,
-        lambda y: (
-            f"IF(AND({y.at(age)}>0,OR({sold.format(y.itself)})),"
-            f"{y.at(paid)}-({y.at(paid)}-{cells.left}*(1+inflation_per_year)^{y.itself})"
-            f"*MIN(1,{y.at(age)}/{cells.life}),0)"
+        lambda y: where_sold(
+            y,
+            f"{y.at(rows.paid)}"
+            f"-({y.at(rows.paid)}-{cells.left}*(1+inflation_per_year)^{y.itself})"
+            f"*MIN(1,{y.at(rows.age)}/{cells.life})",
         ),
         flows.proceeds,
     )
-    row(
+    _kind(
+        grid,
         BOOK,
-        lambda y: (
-            f"IF(AND({y.at(age)}>0,OR({sold.format(y.itself)})),{y.at(paid)}*(1-{y.at(written)}),0)"
-        ),
+        lambda y: where_sold(y, f"{y.at(rows.paid)}*(1-{y.at(rows.written)})"),
         flows.book_value,
     )
+
+
+def _kind(grid: Grid, kind: str, formula: Callable[[Year], str], values: Floats) -> None:
+    """A row that counts under its kind."""
+    number = grid.add(kind, grid.sheet.book.money_unit, "money", formula, values)
+    grid.sheet.text(number, KIND, kind, "note")
 
 
 def _written_off(one: Purchase, ages: Floats, assumptions: Assumptions) -> Floats:

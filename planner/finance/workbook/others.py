@@ -67,7 +67,8 @@ def write_ledger(book: Book, lines: Sequence[LedgerLine], assumptions: Assumptio
     sheet.texts(foot, 0, ("Printed inputs", "Value"), "head")
     for index, (name, value) in enumerate(figures.items()):
         sheet.text(foot + 1 + index, 0, name)
-        sheet.number(foot + 1 + index, 1, value, "small", "input")
+        kind = "whole" if value == int(value) else "small"
+        sheet.number(foot + 1 + index, 1, value, kind, "input")
 
 
 def _break_even(
