@@ -28,6 +28,7 @@ OPTIMIZE = ("optimize", "-o", "out")
 REPLAY = ("replay", "chatgpt-2023")
 EXPLAIN = ("explain", "tiny-plan/plan.json")
 FRONTIER = ("frontier", "tiny", "--by", "classes")
+FINANCE = ("finance", "tiny", "--plan", "tiny-plan", "--samples", "50")
 INFEASIBLE = ("optimize", "tiny", "--capital-budget", "20M")
 STORY = ("simulate", "chatgpt-2023", "--scenario", "incident-2023")
 
@@ -108,6 +109,7 @@ def filled(text: str, folder: Path) -> str:
     run("optimize", "tiny", "-o", "tiny-plan", folder=folder)
     blocks["explain"] = _part(run(*EXPLAIN, folder=folder), "What each scenario costs")
     blocks["frontier"] = _part(run(*FRONTIER, folder=folder), "What survivability costs")
+    blocks["finance"] = _part(run(*FINANCE, folder=folder), "Side by side")
     blocks["infeasible"] = run(*INFEASIBLE, folder=folder)
     for name, block in blocks.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
