@@ -131,6 +131,17 @@ def difference(before: Plan, after: Plan) -> PlanDifference:
     )
 
 
+def by_category(before: Plan, after: Plan) -> tuple[CostChange, ...]:
+    """Cost of each category in two plans, also where they are the same; lines without an asset."""
+    found: dict[str, list[float]] = {}
+    for column, plan in enumerate((before, after)):
+        for line in plan.cost.items:
+            sums = found.setdefault(line.category, [0.0] * 4)
+            sums[column] += line.capital_usd
+            sums[2 + column] += line.usd_per_year
+    return tuple(CostChange(category, "", *sums) for category, sums in found.items())
+
+
 def _changes(kind: Kind, before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Change, ...]:
     names = dict.fromkeys((*before, *after))
     pairs = ((name, before.get(name, 0), after.get(name, 0)) for name in names)
@@ -171,4 +182,4 @@ def _cost_changes(before: Plan, after: Plan) -> tuple[CostChange, ...]:
     return tuple(found)
 
 
-__all__ = ["Change", "CostChange", "PlanDifference", "difference"]
+__all__ = ["Change", "CostChange", "PlanDifference", "by_category", "difference"]

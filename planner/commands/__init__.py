@@ -6,11 +6,16 @@ import os
 import sys
 import threading
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 import planner
 from planner.errors import EXIT_ERROR, InputError, PlannerError
+from planner.reporting.signs import fit_streams
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "optimize": "size cooling, GPUs and emergency cloud at least cost, and prove that they survive",
@@ -18,11 +23,16 @@ COMMANDS = {
     "explain": "say why a plan buys what it buys, and what it would cost otherwise",
     "frontier": "show what survivability costs, point by point",
     "alternatives": "show plans that cost little more and differ most",
+    "compare": "say what sets two plans or models apart",
+    "check-plan": "hold a plan against limits of cost and survivability, for pipelines",
     "finance": "say what plans cost, save and return, and how sure that is",
+    "report": "write a plan as one web page for a meeting, that works offline",
     "replay": "simulate a recorded incident and compare it with what was observed",
-    "new": "make a sound model of any size, for tests and benchmarks",
+    "graph": "draw the infrastructure, and what falls with what",
+    "new": "start a model of your own, or make a synthetic one of any size",
     "check": "validate a model and say what it holds",
     "schema": "print the JSON Schema of model files",
+    "completion": "print the script that makes a shell complete commands and models",
 }
 
 EXAMPLES = """
@@ -38,9 +48,14 @@ Examples:
   plan explain out                          why the plan buys what it buys
   plan frontier --by recovery -o costs.png  what survivability costs
   plan alternatives --within 1,5            good plans that differ
+  plan compare before after                 what is bought, lost and gained
+  plan check-plan out --fail-on "capital > 900M" --fail-on "survives < 1.0"
   plan finance --plan out -o book.xlsx      costs, returns and risk
+  plan report out -o report.html            one page for a meeting
   plan replay chatgpt-2023 -o chart.png     an incident against its record
+  plan graph --blast us-west -o graph.svg   what falls with a region
   plan check my-model.yaml                  all problems at once, with lines
+  plan new my-platform                      a model of your own to start from
   plan new --regions 5 --seed 1 -o five.yaml
 
 A model is a YAML file or the name of a shipped one (chatgpt-2023,
@@ -64,7 +79,9 @@ class LazyGroup(click.Group):
         """Import a command; None if there is no such one."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"planner.commands.{cmd_name}").command
+        command: click.Command = import_module(
+            f"planner.commands.{cmd_name.replace('-', '_')}"
+        ).command
         return command
 
     def resolve_command(
@@ -78,6 +95,14 @@ class LazyGroup(click.Group):
             hint = f" Did you mean `{close[0]}`?" if close else ""
             raise click.UsageError(f"No such command `{args[0]}`.{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete commands without importing them, and options."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=COMMANDS[name]) for name in names]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
@@ -96,20 +121,21 @@ def cli(context: click.Context) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code of its outcome."""
+    fit_streams()
     try:
         code = cli.main(args=arguments, prog_name="plan", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
-        error.show()
+        error.show(file=sys.stderr)
         sys.exit(error.exit_code)
     except InputError as error:
         _report_input(error)
         sys.exit(error.exit_code)
     except PlannerError as error:
-        click.echo(f"Error: {error}", err=True)
+        _say(f"Error: {error}")
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted; nothing was written.", err=True)
+        _say("Interrupted; nothing was written.")
         _leave(130)
     except BrokenPipeError:
         # The reader has gone (`plan … | head`); keep Python from complaining at exit.
@@ -118,8 +144,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("PLAN_DEBUG"):
             raise
-        click.echo(f"Internal error: {type(error).__name__}: {error}", err=True)
-        click.echo("Set PLAN_DEBUG=1 to see where, and please report it.", err=True)
+        _say(f"Internal error: {type(error).__name__}: {error}")
+        _say("Set PLAN_DEBUG=1 to see where, and please report it.")
         sys.exit(EXIT_ERROR)
 
 
@@ -135,6 +161,13 @@ def _leave(code: int) -> None:
 
 def _report_input(error: InputError) -> None:
     count = len(error.problems)
-    click.echo(f"{count} problem{'s' if count > 1 else ''} in the input:", err=True)
+    _say(f"{count} problem{'s' if count > 1 else ''} in the input:")
     for problem in error.problems:
-        click.echo(f"  {problem}", err=True)
+        _say(f"  {problem}")
+    if sys.stderr.isatty() and any(problem.line for problem in error.problems):
+        _say("Next: correct the lines above; `plan schema` lets an editor complete model files.")
+
+
+def _say(text: str) -> None:
+    """Print on standard error; click by itself would print UTF-8 where that is not wanted."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -10,6 +10,7 @@ import click
 from planner.commands.frontier import Numbers
 from planner.commands.options import (
     Progress,
+    examples,
     model_argument,
     output_options,
     solver_options,
@@ -21,14 +22,20 @@ if TYPE_CHECKING:
     from planner.scenarios.selection import Wanted
 
 
-@click.command("alternatives")
+@click.command(
+    "alternatives",
+    epilog=examples(
+        "plan alternatives tiny --within 5 --most 1",
+        "plan alternatives chatgpt-2023 --within 1,5 -o plans.csv",
+    ),
+)
 @model_argument
 @click.option(
     "--within",
     type=Numbers(),
     default="1,5",
     show_default=True,
-    metavar="N,N,…",
+    metavar="N,N,...",
     help="Percent by which they may cost more than the cheapest plan.",
 )
 @click.option(
@@ -90,7 +97,7 @@ def command(
         check_file(output)
     loaded = load_model(model, overrides)
     scenarios = choose(loaded, wanted, progress).scenarios
-    with interruptible(quiet) as stop:
+    with progress.working(), interruptible(quiet) as stop:
         settings = SolverSettings(solver, gap, time_limit, threads, stop)
         outcome = optimise_and_verify(loaded.model, scenarios, settings)
         best = outcome.best

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Progress, output_options, solver_options
+from planner.commands.options import (
+    Progress,
+    complete_models,
+    examples,
+    output_options,
+    solver_options,
+)
 from planner.commands.planned import planned
 from planner.errors import EXIT_DONE
 
@@ -19,9 +25,16 @@ if TYPE_CHECKING:
 QUICK_SOLVES = 16
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    epilog=examples(
+        "plan explain out --quick",
+        "plan explain out --solves 100 --time-limit 600",
+        "plan explain out my-model.yaml --json",
+    ),
+)
 @click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=complete_models)
 @click.option(
     "--set",
     "overrides",
@@ -79,13 +92,22 @@ def command(
         progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
     scenarios = _scenarios_of(plan, loaded, progress)
     progress.say(f"{loaded.name}: {len(scenarios)} scenarios")
+    most = min(solves, QUICK_SOLVES) if quick else solves
     questions = Questions(
         settings,
-        min(solves, QUICK_SOLVES) if quick else solves,
+        most,
         math.inf if time_limit is None else time.monotonic() + time_limit,
         progress.say,
     )
-    explanation = explain(plan, loaded, scenarios, questions)
+
+    def report(text: str) -> None:
+        progress.say(text)
+        if questions.made:
+            progress.part(questions.made - 1, most)
+
+    questions.report = report
+    with progress.working(time_limit):
+        explanation = explain(plan, loaded, scenarios, questions)
     show_explanation(explanation, plan, as_json)
     return EXIT_DONE
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import FiniteRange, Progress, output_options, solver_options
+from planner.commands.options import (
+    FiniteRange,
+    Progress,
+    complete_models,
+    examples,
+    output_options,
+    solver_options,
+)
 from planner.commands.planned import planned
 from planner.commands.selecting import selection_options, wanted_by
-from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_INPUT, InputError
+from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, InputError, Problem
 from planner.finance import SAMPLES
 
 if TYPE_CHECKING:
@@ -27,8 +35,15 @@ DEFAULT_MODEL = "chatgpt-2023"
 AS_IT_WAS = "as it was"
 
 
-@click.command("finance")
-@click.argument("model", required=False)
+@click.command(
+    "finance",
+    epilog=examples(
+        "plan finance tiny --plan out --samples 100",
+        "plan finance chatgpt-2023 --plan out -o book.xlsx",
+        "plan finance tiny --plan now=out --plan later=after --csv tables",
+    ),
+)
+@click.argument("model", required=False, shell_complete=complete_models)
 @click.option(
     "--set",
     "overrides",
@@ -127,7 +142,7 @@ def command(
     returns, expected losses with confidence intervals, exceedance curve, sensitivity, break-evens,
     and the ledger of the recorded incident where the model names one.
     """
-    from planner.finance.study import Sampling
+    from planner.finance.study import Sampling, without_return
     from planner.finance.workbook import check_workbook, write_workbook
     from planner.optimization.solving import SolverSettings, make_solver
     from planner.planfile import check_writable
@@ -143,19 +158,33 @@ def command(
         check_writable(folder)
     asked = Asked(model, overrides, plans, wanted, settings)
     sampling = Sampling(samples, seed, alpha, jobs)
-    study, problems, planless = _study(asked, sampling, flows, replan, progress)
+    with progress.working():
+        study, planless = _study(asked, sampling, flows, replan, progress)
+    problems = without_return(study.valued)
+    # Files first: whoever reads the tables may leave early. What cannot be written is told last.
     if output is not None:
-        write_workbook(study, output)
-        progress.say(f"wrote {output}")
+        with collected(problems):
+            write_workbook(study, output)
+            progress.say(f"wrote {output}")
     if folder is not None:
-        written = write_tables(study, folder)
-        progress.say(f"wrote {len(written)} tables to {folder}")
+        with collected(problems):
+            written = write_tables(study, folder)
+            progress.say(f"wrote {len(written)} tables to {folder}")
     show_finance(study, as_json)
-    for problem in problems:
-        click.echo(f"Error: {problem}", err=True)
     if problems:
-        return EXIT_INPUT
+        raise InputError(problems)
+    if output is None:
+        progress.next("the same with -o book.xlsx writes a workbook with formulas", silent=as_json)
     return EXIT_INFEASIBLE if planless else EXIT_DONE
+
+
+@contextmanager
+def collected(problems: list[Problem]) -> Iterator[None]:
+    """Keep the problems of an input, so that those of others are found too."""
+    try:
+        yield
+    except InputError as error:
+        problems.extend(error.problems)
 
 
 @dataclass(frozen=True)
@@ -183,51 +212,78 @@ class Asked:
 
 def _study(
     asked: Asked, sampling: Sampling, flows: Path | None, replan: bool, progress: Progress
-) -> tuple[FinanceStudy, Sequence[object], bool]:
-    """Everything to show, what is wrong with it, and whether there is no plan to value."""
+) -> tuple[FinanceStudy, bool]:
+    """Everything to show, and whether there is no plan to value."""
     from planner.finance.assumptions import Assumptions
     from planner.finance.other import read_flows
-    from planner.finance.study import missing_prices, study_of, without_return
+    from planner.finance.study import missing_prices, missing_prices_to_optimise, study_of
 
-    loaded, builds, planless = _builds(asked, progress)
-    problems = missing_prices(builds)
+    loaded, base, others, problems = _named_builds(asked, progress)
+    assumptions = Assumptions.of(loaded.model.finance)
+    other = None
+    if flows is not None:
+        with collected(problems):
+            other = read_flows(flows, assumptions.horizon_years)
+    problems.extend(
+        missing_prices([base, *others]) if asked.plans else missing_prices_to_optimise(base)
+    )
+    if replan and asked.plans and _plan_of(others, loaded) is None:
+        message = f"needs a plan made for {loaded.name} as it is, with the same --set"
+        problems.append(Problem("--replan", 0, 0, "", message))
     if problems:
         raise InputError(problems)
-    assumptions = Assumptions.of(loaded.model.finance)
-    other = None if flows is None else read_flows(flows, assumptions.horizon_years)
-    study = study_of(loaded, builds, assumptions, sampling, other, progress.say)
-    if replan:
-        study = _replanned(study, loaded, asked.settings, progress)
-    return study, without_return(study.valued), planless
+    planless = False
+    if not asked.plans:
+        others = _optimised(loaded, base, asked, progress)
+        planless = not others
+    study = study_of(loaded, [base, *others], assumptions, sampling, other, progress.say)
+    plan = _plan_of(others, loaded)
+    if replan and plan is not None:
+        study = _replanned(study, loaded, plan, asked.settings, progress)
+    return study, planless
 
 
-def _builds(asked: Asked, progress: Progress) -> tuple[LoadedModel, list[Build], bool]:
-    """The model, what exists of it first, then what is to be valued against that."""
+def _named_builds(
+    asked: Asked, progress: Progress
+) -> tuple[LoadedModel, Build, list[Build], list[Problem]]:
+    """The model, what exists of it, the plans to be valued against that, and what is wrong."""
     from planner.finance.builds import Build
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import load_model
     from planner.scenarios.selection import select
 
     named = [_named(text) for text in asked.plans]
+    problems = list(_wrong_names([name if reference else "" for name, reference in named]))
     model = asked.model or _model_of(named)
     loaded = load_model(model, asked.overrides)
     scenarios = select(loaded.model, asked.wanted).scenarios
-    base = Build(AS_IT_WAS, loaded.model, Fleet.existing(loaded.model), scenarios)
     if not scenarios:
-        raise InputError.single(loaded.name, "the model has no scenarios: nothing can fail")
-    if named:
-        others = [_build(name, reference, model, asked, progress) for name, reference in named]
-        names = [AS_IT_WAS, *(one.name for one in others)]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise InputError.single("--plan", f"`{doubled[0]}` stands twice; name it NAME=PLAN")
-        return loaded, [base, *others], False
-    plan = _optimised(loaded, base, asked, progress)
-    if plan is None:
-        progress.say("no plan survives; what exists is valued alone")
-        return loaded, [base], True
-    fleet = plan.fleet(loaded.model)
-    return loaded, [base, Build("as optimised", loaded.model, fleet, scenarios, plan)], False
+        message = "the model has no scenarios: nothing can fail"
+        problems.append(Problem(loaded.name, 0, 0, "", message))
+    builds = []
+    for name, reference in named:
+        if not (name and reference):
+            continue
+        with collected(problems):
+            builds.append(_build(name, reference, model, asked, progress))
+    base = Build(AS_IT_WAS, loaded.model, Fleet.existing(loaded.model), scenarios)
+    return loaded, base, builds, problems
+
+
+def _wrong_names(names: Sequence[str]) -> Iterator[Problem]:
+    """Names of plans that are none, or that several have."""
+    taken = [AS_IT_WAS, *names]
+    for name in sorted(set(names)):
+        if not name:
+            yield Problem("--plan", 0, 0, "", "expected PLAN or NAME=PLAN")
+        elif taken.count(name) > 1:
+            yield Problem("--plan", 0, 0, "", f"`{name}` stands twice; name it NAME=PLAN")
+
+
+def _plan_of(builds: Sequence[Build], loaded: LoadedModel) -> Plan | None:
+    """The first plan for a model as it is; None if there is none."""
+    plans = [one.plan for one in builds if one.plan is not None]
+    return next((one for one in plans if one.model.sha256 == loaded.sha256), None)
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -236,6 +292,8 @@ def _named(text: str) -> tuple[str, str]:
     if equals and not Path(text).exists():
         return name.strip(), reference
     path = Path(text)
+    if not text.strip():
+        return "", text
     stem = path.parent.resolve().name if path.name == "plan.json" else path.name
     return stem or text, text
 
@@ -282,31 +340,36 @@ def _build(name: str, reference: str, model: str, asked: Asked, progress: Progre
     return Build(name, loaded.model, fleet, scenarios, plan if fresh else None)
 
 
-def _optimised(loaded: LoadedModel, base: Build, asked: Asked, progress: Progress) -> Plan | None:
+def _optimised(loaded: LoadedModel, base: Build, asked: Asked, progress: Progress) -> list[Build]:
+    """The plan for the model, if there is one."""
+    from planner.finance.builds import Build
     from planner.verification import optimise_and_verify
 
     progress.say(f"{loaded.name}: no --plan, so it is optimised first")
     outcome = optimise_and_verify(loaded.model, base.scenarios, asked.settings, note=progress.say)
     if outcome.best is None:
-        return None
+        progress.say("there is no plan; what exists is valued alone")
+        return []
     if not outcome.survives:
         progress.say("note: the best plan does not survive every scenario")
-    return outcome.plan(loaded, asked.settings)
+    plan = outcome.plan(loaded, asked.settings)
+    return [Build("as optimised", loaded.model, plan.fleet(loaded.model), base.scenarios, plan)]
 
 
 def _replanned(
-    study: FinanceStudy, loaded: LoadedModel, settings: SolverSettings, progress: Progress
+    study: FinanceStudy,
+    loaded: LoadedModel,
+    plan: Plan,
+    settings: SolverSettings,
+    progress: Progress,
 ) -> FinanceStudy:
-    """The study with what other inputs would change about its first plan."""
+    """The study with what other inputs would change about a plan."""
     from dataclasses import replace
 
     from planner.commands.interruption import interruptible
     from planner.finance.replanning import replan
 
-    plans = [one.build.plan for one in study.alternatives if one.build.plan is not None]
-    if not plans:
-        raise InputError.single("--replan", "needs a plan for the model as it is")
     with interruptible(progress.quiet) as stop:
         limits = replace(settings, stop=stop)
-        found = replan(loaded, plans[0], settings=limits, report=progress.say)
+        found = replan(loaded, plan, settings=limits, report=progress.say)
     return replace(study, replanned=found)

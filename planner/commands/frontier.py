@@ -10,6 +10,7 @@ import click
 from planner.commands.options import (
     FiniteRange,
     Progress,
+    examples,
     model_argument,
     output_options,
     solver_options,
@@ -41,7 +42,14 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         return tuple(number.convert(part.strip(), param, ctx) for part in str(value).split(","))
 
 
-@click.command("frontier")
+@click.command(
+    "frontier",
+    epilog=examples(
+        "plan frontier tiny --points 2",
+        "plan frontier tiny --by recovery --at 60,240 -o costs.csv",
+        "plan frontier chatgpt-2023 --by classes --json",
+    ),
+)
 @model_argument
 @click.option(
     "--by",
@@ -57,14 +65,14 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     help=f"Points on the axes `standard` and `recovery`; {POINTS} if not given.",
 )
 @click.option(
-    "--at", "values", type=Numbers(), metavar="N,N,…", help="These points instead: 0.8,0.9,1."
+    "--at", "values", type=Numbers(), metavar="N,N,...", help="These points instead: 0.8,0.9,1."
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the table (.csv) or a picture: .png, .svg, .pdf, … (extra `plots`).",
+    help="Write the table (.csv) or a picture: .png, .svg, .pdf (extra `plots`).",
 )
 @solver_options(
     gap="Relative gap of every point.",
@@ -110,11 +118,13 @@ def command(
     settings = settings_of(
         by, loaded.model, scenarios, POINTS if points is None else points, values or ()
     )
-    progress.say(f"{len(settings)} points: {', '.join(one.label for one in settings)}")
-    with interruptible(quiet) as stop:
+    total = len(settings)
+    progress.part(0, total)
+    progress.say(f"{total} points: {', '.join(one.label for one in settings)}")
+    with progress.working(), interruptible(quiet) as stop:
         limits = SolverSettings(solver, gap, time_limit, threads, stop)
         frontier = trace(
-            by, settings, loaded.model, scenarios, limits, lambda one: progress.say(_line(one))
+            by, settings, loaded.model, scenarios, limits, lambda one: _told(one, progress, total)
         )
     if output is not None:
         write_output(frontier, loaded.name, output)
@@ -124,6 +134,11 @@ def command(
         return EXIT_INFEASIBLE
     survives = any(one.status in ("survives", "unproven") for one in frontier.points)
     return EXIT_DONE if survives else EXIT_NOT_SURVIVED
+
+
+def _told(point: FrontierPoint, progress: Progress, total: int) -> None:
+    progress.say(_line(point))
+    progress.part(progress.done + 1, total)
 
 
 def _line(point: FrontierPoint) -> str:

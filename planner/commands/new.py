@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Progress, output_options
-from planner.errors import EXIT_DONE, InputError
+from planner.commands.options import Progress, examples, output_options
+from planner.commands.progress import plan_line
+from planner.errors import EXIT_DONE, InputError, Problem
 
 if TYPE_CHECKING:
     from planner.infrastructure.entities import Model
 
+#: Files of a starter that are shipped, by the name that they get, and the schema made anew.
+STARTER = {
+    "platform.yaml": "platform.yaml",
+    "test_platform.py": "test_platform.py.txt",
+    "README.md": "README.md",
+}
+SCHEMA = "model.schema.json"
 
-@click.command("new")
+
+@click.command(
+    "new",
+    epilog=examples(
+        "plan new my-platform",
+        "plan new --regions 3 --seed 1 -o three.yaml",
+        "plan new --regions 2 --json",
+    ),
+)
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--regions",
     type=int,
@@ -27,39 +46,106 @@ if TYPE_CHECKING:
 @click.option(
     "--seed",
     type=int,
-    default=0,
-    show_default=True,
     metavar="S",
-    help="Seed of its sizes: the same N and S give the same file.",
+    help="Seed of its sizes, 0 if not given: the same N and S give the same file.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write FILE instead of standard output.",
+    help="Write the synthetic model to FILE instead of standard output.",
 )
-@click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
+@click.option("--force", is_flag=True, help="Overwrite what exists.")
 @output_options
 def command(
+    folder: Path | None,
     regions: int | None,
-    seed: int,
+    seed: int | None,
     output: Path | None,
     force: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Make a sound model of any size, for tests and benchmarks.
+    """Start a model of your own in DIR, or make a synthetic one of any size.
 
-    Regions, latencies, prices and machines are real; sizes are drawn from the seed so that a plan
-    exists that survives the loss of any one region.
+    With DIR: writes a small commented model (platform.yaml), its schema for editors, a test file
+    for pytest and a README, all of them or none.
+
+    With --regions: makes a sound model for tests and benchmarks. Regions, latencies, prices and
+    machines are real; sizes are drawn from the seed so that a plan exists that survives the loss
+    of any one region.
     """
+    progress = Progress(quiet)
+    if folder is None:
+        return _synthetic(regions, seed or 0, output, force, as_json, progress)
+    if not (regions is None and seed is None and output is None):
+        raise click.UsageError("DIR takes a starter model; --regions, --seed and -o make another.")
+    names = _start(folder, force)
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), "files": names}))
+    progress.say(f"wrote {', '.join(names)} to {folder}")
+    model = folder / "platform.yaml"
+    progress.next(
+        plan_line("simulate", model),
+        plan_line("optimize", model, "-o", folder / "out"),
+        shlex.join(["pytest", str(folder)]),
+        silent=as_json,
+    )
+    return EXIT_DONE
+
+
+# ----------------------------------------------------------------------------------------- starter
+
+
+def starter_texts() -> dict[str, str]:
+    """Files of a starter: name and content."""
+    import planner
+    from planner.infrastructure.schema import model_schema
+
+    source = Path(planner.__file__).parent / "starter"
+    texts = {name: (source / file).read_text("utf-8") for name, file in STARTER.items()}
+    return texts | {SCHEMA: json.dumps(model_schema(), indent=1) + "\n"}
+
+
+def _start(folder: Path, force: bool) -> list[str]:
+    """Write a starter, all of it or nothing; names of its files.
+
+    Raises
+    ------
+    InputError
+        If one of the files exists and may not be overwritten, or cannot be written.
+    """
+    texts = {folder / name: text for name, text in starter_texts().items()}
+    if folder.exists() and not folder.is_dir():
+        raise InputError.single(str(folder), "is a file; name a folder for the starter model")
+    there = [path for path in texts if os.path.lexists(path)]
+    if there and not force:
+        raise InputError(
+            Problem(str(path), 0, 0, "", "exists; say --force to overwrite it") for path in there
+        )
+    _write(texts)
+    return [path.name for path in texts]
+
+
+# --------------------------------------------------------------------------------------- synthetic
+
+
+def _synthetic(
+    regions: int | None,
+    seed: int,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+    progress: Progress,
+) -> int:
     from planner.infrastructure.source import parse_yaml
     from planner.infrastructure.synthesis import model_text
 
     if regions is None:
-        message = "is missing; expected --regions N, from 2 to 200, and --seed S if you like"
-        raise InputError.single("--regions", message)
+        message = "is missing; name a folder for a starter model (plan new DIR), "
+        message += "or say --regions N, from 2 to 200, for a synthetic one"
+        raise InputError.single("DIR", message)
     if output is not None and output.exists() and not force:
         raise InputError.single(str(output), "exists; say --force to overwrite it")
     try:
@@ -67,17 +153,19 @@ def command(
     except ValueError as error:
         raise InputError.single("plan new", str(error)) from error
     model = _loaded(text)
-    progress = Progress(quiet)
     if output is None:
         shown = json.dumps(parse_yaml(text.encode(), "new").data, indent=2) if as_json else text
         click.echo(shown.rstrip("\n"))
         return EXIT_DONE
-    _write(output, text)
+    _write({output: text})
     if as_json:
         click.echo(json.dumps({"file": str(output), "regions": regions, "seed": seed}))
     progress.say(
         f"wrote {output}: {len(model.regions)} regions, {len(model.clusters)} clusters, "
         f"{len(model.plants)} plants"
+    )
+    progress.next(
+        plan_line("check", output), plan_line("optimize", output, "-o", "out"), silent=as_json
     )
     return EXIT_DONE
 
@@ -92,23 +180,33 @@ def _loaded(text: str) -> Model:
         return load_model(path).model
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
+def _write(texts: Mapping[Path, str]) -> None:
+    """Write files of one folder, all of them or none; the starter's folder is made if missing.
 
     Raises
     ------
     InputError
-        If it cannot be written.
+        If one cannot be written.
     """
-    name = None
+    folder = next(iter(texts)).parent
+    made, written = not folder.exists() and len(texts) > 1, {}
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        if made:
+            folder.mkdir(parents=True)
+        for path, text in texts.items():
+            if path.is_dir():
+                raise IsADirectoryError(0, "is a directory")
+            handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
+            written[path] = Path(name)
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+            written[path].chmod(0o644)
+        for path, temporary in written.items():
+            temporary.replace(path)
     except OSError as error:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)
+        if made and folder.is_dir():
+            folder.rmdir()
         message = f"cannot be written: {error.strerror or error}"
-        raise InputError.single(str(path), message) from error
+        raise InputError.single(str(folder if made else path), message) from error

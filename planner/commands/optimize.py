@@ -11,11 +11,13 @@ import click
 from planner.commands.earlier import Earlier, earlier_options, load_with
 from planner.commands.options import (
     Progress,
+    examples,
     model_argument,
     output_options,
     risk_options,
     solver_options,
 )
+from planner.commands.progress import plan_line
 from planner.commands.selecting import choose, recorded, selection_options
 from planner.errors import (
     EXIT_DONE,
@@ -31,7 +33,14 @@ if TYPE_CHECKING:
     from planner.verification import Outcome, Round
 
 
-@click.command("optimize")
+@click.command(
+    "optimize",
+    epilog=examples(
+        "plan optimize tiny -o out",
+        "plan optimize my-model.yaml --scenarios n-1 --time-limit 60",
+        "plan optimize tiny --set finance.emergency_budget_usd=20e6 --json",
+    ),
+)
 @model_argument
 @click.option(
     "-o",
@@ -100,7 +109,7 @@ def command(
     if method == "rule-of-thumb":
         settings = SolverSettings(solver, gap, time_limit, threads)
         return _by_rule_of_thumb(loaded, selection, settings, output, progress, as_json)
-    with interruptible(quiet) as stop:
+    with progress.working(time_limit), interruptible(quiet) as stop:
         settings = SolverSettings(solver, gap, time_limit, threads, stop)
         outcome = optimise_and_verify(
             loaded.model,
@@ -123,6 +132,7 @@ def command(
         written = write_plan(plan, output)
         progress.say(f"wrote {written[-1]} and {len(written) - 1} tables")
     terminal.show_plan(plan, loaded.model, outcome, as_json)
+    _suggest(progress, model, output, as_json)
     return _exit_code(outcome, settings)
 
 
@@ -139,7 +149,7 @@ def _by_rule_of_thumb(
     from planner.reporting import terminal
     from planner.yardstick.rule import plan_by_rule_of_thumb
 
-    with interruptible(progress.quiet) as stop:
+    with progress.working(settings.time_limit_seconds), interruptible(progress.quiet) as stop:
         thumb = plan_by_rule_of_thumb(
             loaded.model, selection.scenarios, replace(settings, stop=stop), progress.say
         )
@@ -154,6 +164,22 @@ def _by_rule_of_thumb(
     if thumb.survives:
         return EXIT_DONE
     return EXIT_TIME_LIMIT if thumb.outcome.stopped else EXIT_NOT_SURVIVED
+
+
+def _suggest(progress: Progress, model: str, output: Path | None, as_json: bool) -> None:
+    """What to do with a plan."""
+    from planner.infrastructure.catalogue import shipped_models
+
+    if output is None:
+        progress.next("the same with -o DIR keeps the plan for the other commands", silent=as_json)
+        return
+    beside = () if model in shipped_models() else (model,)
+    progress.next(
+        plan_line("explain", output, *beside),
+        plan_line("report", output, *beside, "-o", "report.html"),
+        plan_line("finance", *beside, "--plan", output),
+        silent=as_json,
+    )
 
 
 def _round_line(one: Round) -> str:

@@ -5,14 +5,41 @@ from __future__ import annotations
 import functools
 import math
 import re
-import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
+from planner.commands.progress import Progress as Progress
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_MODEL = "chatgpt-2023"
+
+
+def examples(*commands: str) -> str:
+    """Examples below the help of a command, each on a line of its own."""
+    lines = "\n".join(f"  {command}" for command in commands)
+    return f"\b\nExamples:\n{lines}"
+
+
+def complete_models(
+    context: click.Context,  # noqa: ARG001
+    parameter: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Shipped models and model files for the completion of a shell."""
+    from pathlib import Path
+
+    from click.shell_completion import CompletionItem
+
+    from planner.infrastructure.catalogue import shipped_models
+
+    files = sorted(str(path) for path in Path().glob("*.yaml"))
+    names = [name for name in (*shipped_models(), *files) if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
 def model_argument(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,7 +51,8 @@ def model_argument(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="PATH=VALUE",
         help="Change a value of the model, e.g. regions.us-west.power_limit_mw=80 (repeatable).",
     )
-    return click.argument("model", default=DEFAULT_MODEL)(setting(function))
+    argument = click.argument("model", default=DEFAULT_MODEL, shell_complete=complete_models)
+    return argument(setting(function))
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -169,16 +197,3 @@ def accepts(*names: str) -> Decorator:
         return function
 
     return decorate
-
-
-class Progress:
-    """Lines of progress with elapsed time on standard error."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        self.started = time.monotonic()
-
-    def say(self, text: str) -> None:
-        """Print one line unless quiet."""
-        if not self.quiet:
-            click.echo(f"[{time.monotonic() - self.started:6.1f} s] {text}", err=True)

@@ -6,20 +6,27 @@ from pathlib import Path
 
 import click
 
-from planner.commands.options import Progress, output_options
+from planner.commands.options import Progress, examples, output_options
 from planner.errors import EXIT_DONE
 
 DEFAULT_INCIDENT = "chatgpt-2023"
 
 
-@click.command("replay")
+@click.command(
+    "replay",
+    epilog=examples(
+        "plan replay",
+        "plan replay chatgpt-2023 --json",
+        "plan replay azure-australia-east-2023 -o chart.svg",
+    ),
+)
 @click.argument("incident", default=DEFAULT_INCIDENT)
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the chart as a picture: .png, .svg, .pdf, … (needs the extra `plots`).",
+    help="Write the chart as a picture: .png, .svg, .pdf (needs the extra `plots`).",
 )
 @click.option(
     "--set",
@@ -53,7 +60,8 @@ def command(
     loaded = load_incident(incident, overrides)
     count = len(loaded.incident.milestones)
     progress.say(f"{loaded.name}: {count} milestones on {loaded.loaded.name}")
-    outcome = replay(loaded)
+    with progress.working():
+        outcome = replay(loaded)
     if output is not None:
         write_picture(outcome, output)
         progress.say(f"wrote {output}")

@@ -6,11 +6,11 @@ import json
 
 import click
 
-from planner.commands.options import accepts
+from planner.commands.options import accepts, examples
 from planner.errors import EXIT_DONE
 
 
-@click.command("schema")
+@click.command("schema", epilog=examples("plan schema", "plan schema > model.schema.json"))
 @accepts("--json", "--quiet")
 def command() -> int:
     """Print the JSON Schema of model files, for editors and validators."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Progress, model_argument, output_options
+from planner.commands.options import Progress, examples, model_argument, output_options
+from planner.commands.progress import plan_line, settings_of
 from planner.commands.selecting import announce, selection_options, wanted_by
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError
 
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
     from planner.scenarios.selection import Wanted
 
 
-@click.command("simulate")
+@click.command(
+    "simulate",
+    epilog=examples(
+        "plan simulate tiny",
+        "plan simulate chatgpt-2023 --plan out",
+        "plan simulate tiny --scenario region-west --json",
+    ),
+)
 @model_argument
 @click.option(
     "--plan",
@@ -84,7 +92,16 @@ def command(
     if not selection.scenarios:
         raise InputError.single(loaded.name, "the model has no scenarios to simulate")
     announce(loaded, selection, progress)
-    verdicts = judge(loaded.model, fleet, selection.scenarios, jobs)
+    with progress.working():
+        verdicts = judge(loaded.model, fleet, selection.scenarios, jobs, report=progress.reporter())
     told = names or tuple(loaded.model.scenarios)
     terminal.show_simulation(loaded, fleet, verdicts, told, as_json)
-    return EXIT_DONE if all(verdict.survives for verdict in verdicts) else EXIT_NOT_SURVIVED
+    failed = [verdict.name for verdict in verdicts if not verdict.survives]
+    suggestions = []
+    if failed and not names:
+        suggestions.append(f"the same with --scenario {failed[0]} tells its story")
+    if plan_file is None:
+        asked = settings_of(overrides)
+        suggestions.append(plan_line("optimize", model, *asked, "-o", "out"))
+    progress.next(*suggestions, silent=as_json)
+    return EXIT_NOT_SURVIVED if failed else EXIT_DONE

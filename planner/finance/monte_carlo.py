@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -211,19 +212,36 @@ class Sampler:
             [PILOT if one.source is not None else PILOT_OF_SEVERAL for one in strata],
             dtype=np.int64,
         )
-        self._say(f"{len(strata)} kinds of failure, {pilots.sum()} samples to begin with")
-        first = self._draw(strata, np.zeros_like(pilots), pilots)
-        counts = self._allocate(strata, first, pilots, samples)
-        self._say(f"{counts.sum()} samples where they tell most")
-        second = self._draw(strata, pilots, pilots + counts)
+        if samples <= 2 * pilots.sum() or not strata:
+            # As few as possible, whatever the pilot finds: all are simulated at once.
+            told = f"{len(strata)} kinds of failure, {2 * pilots.sum()} samples"
+            self._say(told if strata else "nothing that fails can cost anything")
+            first, second = self._draw(strata, (np.zeros_like(pilots), pilots, 2 * pilots))
+        else:
+            self._say(f"{len(strata)} kinds of failure, {pilots.sum()} samples to begin with")
+            (first,) = self._draw(strata, (np.zeros_like(pilots), pilots))
+            counts = self._allocate(strata, first, pilots, samples)
+            self._say(f"{counts.sum()} samples where they tell most")
+            (second,) = self._draw(strata, (pilots, pilots + counts))
         return self._result(strata, first, second, demand_rps)
 
     def _may_lose(self, stratum: Stratum) -> bool:
         """Whether a stratum has anything to sample: one source alone may be known to do no harm."""
         return stratum.source is None or self.evaluator.may_lose(((stratum.source, 1),))
 
-    def _draw(self, strata: tuple[Stratum, ...], have: Ints, want: Ints) -> _Drawn:
-        """Samples of each stratum from one number to another."""
+    def _draw(self, strata: tuple[Stratum, ...], numbers: Sequence[Ints]) -> list[_Drawn]:
+        """Samples of each stratum from one number to the next, all evaluated together."""
+        steps = [self._drawn(strata, have, want) for have, want in itertools.pairwise(numbers)]
+        outcome = self._evaluate([period for one in steps for period in one.periods])
+        found, first = [], 0
+        for one in steps:
+            last = first + len(one.periods)
+            found.append(replace(one, outcome=outcome.part(first, last)))
+            first = last
+        return found
+
+    def _drawn(self, strata: tuple[Stratum, ...], have: Ints, want: Ints) -> _Drawn:
+        """Samples of each stratum from one number to another, as if they lost nothing."""
         places = [
             (s, number) for s in range(len(strata)) for number in range(int(have[s]), int(want[s]))
         ]
@@ -233,7 +251,8 @@ class Sampler:
         stratum = np.array([s for s, _ in places], dtype=np.int64)
         rates = np.array([one.times_per_year for one in strata]) / np.maximum(want - have, 1)
         weights = np.array([one.weight for one in periods])
-        return _Drawn(periods, stratum, weights * rates[stratum], self._evaluate(periods))
+        nothing = Outcome.nothing(len(periods), len(self.tiers))
+        return _Drawn(periods, stratum, weights * rates[stratum], nothing)
 
     def _evaluate(self, periods: list[Period]) -> Outcome:
         """What periods lose; those that certainly lose nothing are not simulated."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +39,15 @@ def read_flows(path: Path, horizon_years: int) -> Floats:
         text = read_bytes(path, str(path)).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError.single(str(path), "is not text in UTF-8") from error
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-    if missing:
-        raise InputError.single(str(path), f"lacks the column {' and '.join(missing)}", 1, 1)
+    try:
+        return _read(path, csv.DictReader(io.StringIO(text, newline="")), horizon_years)
+    except csv.Error as error:
+        raise InputError.single(str(path), f"is no CSV: {error}") from error
+
+
+def _read(path: Path, rows: csv.DictReader[str], horizon_years: int) -> Floats:
+    """Flows by year of the rows of a table."""
+    _check_columns(path, rows.fieldnames or ())
     flows = np.zeros(horizon_years + 1)
     problems: list[Problem] = []
     lines = 0
@@ -61,10 +67,21 @@ def read_flows(path: Path, horizon_years: int) -> Floats:
     return flows
 
 
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        message = f"lacks the column {' and '.join(missing)} (columns are parted by commas)"
+        raise InputError.single(str(path), message, 1, 1)
+    doubled = [name for name in COLUMNS if names.count(name) > 1]
+    if doubled:
+        message = f"has the column {' and '.join(doubled)} more than once"
+        raise InputError.single(str(path), message, 1, 1)
+
+
 def _year(text: str | None, horizon_years: int) -> int | str:
     """A year, or what is wrong with it."""
     shown = printable((text or "").strip())
-    if not shown.isascii() or not shown.isdigit() or int(shown) > horizon_years:
+    if not (shown.isascii() and shown.isdigit() and len(shown) < 9) or int(shown) > horizon_years:
         return f"expected a whole year from 0 to the horizon of {horizon_years}, got `{shown}`"
     return int(shown)
 
@@ -73,11 +90,12 @@ def _usd(text: str | None) -> float | str:
     """An amount, or what is wrong with it."""
     shown = printable((text or "").strip())
     try:
-        usd = float(shown)
+        # Python also reads 1_000 and digits of other scripts.
+        usd = float(shown) if shown.isascii() and "_" not in shown else math.nan
     except ValueError:
         usd = math.nan
     if not abs(usd) <= MOST_USD:
-        return f"expected an amount in USD, got `{shown}`"
+        return f"expected an amount in USD without separators, got `{shown}`"
     return usd
 
 

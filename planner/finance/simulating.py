@@ -75,6 +75,10 @@ class Outcome:
             )
         )
 
+    def part(self, first: int, last: int) -> Outcome:
+        """Periods from one place to another."""
+        return Outcome(*(getattr(self, one.name)[first:last] for one in fields(self)))
+
     def put(self, places: Ints, other: Outcome) -> None:
         """Take over other outcomes at some places."""
         self.lost_requests[places] = other.lost_requests

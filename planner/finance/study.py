@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from planner.errors import Problem
 from planner.finance.appraisal import Appraisal, appraise
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Build, purchases, running, unpriced
-from planner.finance.cashflow import Floats, Losses, Position
+from planner.finance.cashflow import CashFlow, Floats, Losses, Position
 from planner.finance.cooling import CoolingAdequacy, cooling_adequacy
 from planner.finance.hours import normal_hours, requests_per_year
 from planner.finance.ledger import LedgerLine, read_ledger
@@ -18,6 +18,7 @@ from planner.finance.losses import Estimate, LossProfile, difference, loss_profi
 from planner.finance.monte_carlo import sample_occurrences
 from planner.finance.occurrences import Occurrences
 from planner.finance.sensitivity import BreakEven, Swing, break_evens, inputs_for, tornado
+from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.returns import incidents_to_justify
 from planner.plan import now, versions
@@ -239,6 +240,30 @@ def missing_prices(builds: Sequence[Build]) -> list[Problem]:
     ]
 
 
+def missing_prices_to_optimise(base: Build) -> list[Problem]:
+    """Prices of all that a plan may buy: what has none would be taken as free."""
+    every = replace(base, fleet=_all_on_offer(base))
+    return missing_prices([every] if every.fleet == base.fleet else [base, every])
+
+
+def _all_on_offer(base: Build) -> Fleet:
+    """A piece more of everything that may be bought."""
+    model = base.model
+    return Fleet.after(
+        model,
+        {
+            (name, unit): 1
+            for name, plant in model.plants.items()
+            for unit in plant.options
+            if plant.max_added
+        },
+        {name: int(one.max_gpus > one.existing_gpus) for name, one in model.clusters.items()},
+        {},
+        frozenset(name for name, region in model.regions.items() if region.candidate),
+        frozenset(model.measures),
+    )
+
+
 def without_return(valued: Sequence[Valued]) -> list[Problem]:
     """Builds whose cash flows have no return to speak of: none at all, or nothing but spending."""
     problems = []
@@ -250,16 +275,22 @@ def without_return(valued: Sequence[Valued]) -> list[Problem]:
             message = "changes nothing that costs or earns money: there is no cash flow to value"
         elif (net <= 0).all():
             message = "every cash flow is negative: in no year does it save more than it costs"
-            if (
-                not one.profile.expected_annual_loss_usd.value
-                and not valued[0].profile.expected_annual_loss_usd.value
-            ):
-                message += "; nothing that failures cost has a value in the model "
-                message += "(tiers.*.value_usd_per_1000_requests)"
+        elif not _earns(one.appraisal.cash_flow):
+            message = "every cash flow is negative but for tax and what is left of purchases: it "
+            message += "avoids no loss, saves no running cost and brings no income"
         else:
             continue
+        if not any(v.profile.expected_annual_loss_usd.value for v in (valued[0], one)):
+            message += "; failures cost nothing in the model (their frequency, and "
+            message += "tiers.*.value_usd_per_1000_requests)"
         problems.append(Problem(one.build.name, 0, 0, "cash flow", message))
     return problems
+
+
+def _earns(flows: CashFlow) -> bool:
+    """Whether anything comes in but tax saved and what purchases are sold for in the end."""
+    earned = [*flows.avoided.values(), *flows.running.values(), flows.other, flows.salvage[:1]]
+    return any((part > 0).any() for part in earned)
 
 
 def justifying_incidents(one: Valued, usd_per_incident: float, rate: float) -> float | None:
@@ -288,6 +319,7 @@ __all__ = [
     "Valued",
     "justifying_incidents",
     "missing_prices",
+    "missing_prices_to_optimise",
     "study_of",
     "value_builds",
     "without_return",

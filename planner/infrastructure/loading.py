@@ -108,6 +108,52 @@ def load_model(reference: str | Path, overrides: tuple[str, ...] = ()) -> Loaded
     return LoadedModel(model, path.stem, digest.hexdigest(), overrides)
 
 
+@dataclass(frozen=True)
+class CatalogueUse:
+    """What an entry of a model takes from a catalogue.
+
+    Parameters
+    ----------
+    section, name
+        The entry of the model.
+    file, entry
+        The catalogue and what of it is named by `from`.
+    attributes
+        Fields that the model leaves to it.
+    """
+
+    section: str
+    name: str
+    file: str
+    entry: str
+    attributes: tuple[str, ...]
+
+
+def catalogue_uses(
+    reference: str | Path, overrides: tuple[str, ...] = ()
+) -> tuple[CatalogueUse, ...]:
+    """What a model that can be loaded takes from the catalogues, in the order of the model.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be read.
+    """
+    document = _with_ancestors(find_model(reference), ())
+    _apply_overrides(document, overrides)
+    found = []
+    for section, file in CATALOGUES.items():
+        for name, entry in (document.data.get(section) or {}).items():
+            if not isinstance(entry, dict) or "from" not in entry:
+                continue
+            wanted = str(entry["from"])
+            offered = catalogue(file).get(wanted, {})
+            fields = set(_entity(section).model_fields)
+            taken = tuple(one for one in offered if one in fields and one not in entry)
+            found.append(CatalogueUse(section, str(name), file, wanted, taken))
+    return tuple(found)
+
+
 def find_model(reference: str | Path) -> Path:
     """Path of a model file given by path or shipped name.
 

@@ -182,7 +182,8 @@ def spare_block(programme: Programme) -> None:
 def offer_capacity(programme: Programme) -> None:
     """Emergency instances serve what is in use, and no more than reserved is in use.
 
-    ``Σ_g f[s,t,g,v] ≤ μ_v·h[s,t,v]``, ``h[s,t,v] ≤ gpus_v·e[v]``
+    ``Σ_g f[s,t,g,v] ≤ μ_v·h[s,t,v]``, ``h[s,t,v] ≤ gpus_v·e[v]``, where measures decide whether
+    they have come, ``h[s,t,v] ≤ available_v·arrived[s,t,v]``
     """
     case = programme.case
     for stage in case.stages:
@@ -252,7 +253,10 @@ def _counted(
 
 
 def _in_force(programme: Programme, stage: Stage) -> Chance:
-    """Whether the standard holds in a stage: load balancers have acted or no cluster is down."""
+    """Whether the standard holds in a stage: load balancers have acted or no cluster is down.
+
+    ``force[s,t] ≥ settled[s,t]``, ``force[s,t] ≥ 1 − Σ_c (1 − up[s,t,c])``
+    """
     settled = stage.when(lambda one: bool(one.floors))
     if settled is True or not stage.floors_if_up:
         return programme.when(settled)

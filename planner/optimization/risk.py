@@ -101,6 +101,8 @@ def risk_figures(
 def premium(programme: Programme, once: Mapping[str, LpAffineExpression]) -> LpAffineExpression:
     """Risk premium in the objective, USD per year; adds the rows that it needs.
 
+    ``R[s] = cost of one occurrence of s``, in millions.
+
     Parameters
     ----------
     once

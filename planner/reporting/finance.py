@@ -14,7 +14,7 @@ from planner.reporting.finance_tables import (
     cash_flow_columns,
     finance_data,
     incident_rows,
-    usd_per_year,
+    total_usd_per_year,
 )
 from planner.reporting.terminal import new_console, new_table, print_json, show_table
 
@@ -57,13 +57,14 @@ def show_finance(study: FinanceStudy, as_json: bool) -> None:
 
 def _assumed(study: FinanceStudy) -> str:
     terms = study.assumptions
+    sampled = " / ".join(f"{one.occurrences.samples:,}" for one in study.valued)
     written = "MACRS" if terms.depreciation == "macrs" else "straight line"
     return (
         f"{terms.horizon_years} years, cost of capital {terms.discount_rate:.4g}, tax "
         f"{terms.tax_rate:.4g}, {written}; prices {terms.inflation_per_year:+.1%},\nelectricity "
         f"{terms.electricity_inflation_per_year:+.1%}, demand "
         f"{terms.demand_growth_per_year:+.1%} a year. "
-        f"{study.sampling.samples:,} cascades for each build, seed {study.sampling.seed}."
+        f"Failures sampled {sampled} times, seed {study.sampling.seed}."
     )
 
 
@@ -97,6 +98,7 @@ def _rows(study: FinanceStudy) -> list[tuple[str, Cell]]:
     return [
         ("capital", lambda one: millions(one.appraisal.capital_usd)),
         ("owning and running, a year", lambda one: millions(one.appraisal.owning_usd_per_year)),
+        ("  of it capital over its life", _of_capital),
         *(
             (f"  of it {name}", _of_running(name))
             for name in ("upkeep", "retainers", "energy", "transport", "regions", "measures")
@@ -106,7 +108,7 @@ def _rows(study: FinanceStudy) -> list[tuple[str, Cell]]:
         ("  avoided, a year", lambda one: millions(one.avoided.value) if one.avoided else ""),
         (f"loss exceeded in {1 - study.sampling.alpha:.0%} of years", _value_at_risk),
         (f"mean of those years (CVaR {alpha})", lambda one: millions(one.profile.cvar_usd.value)),
-        ("with expected failures, a year", lambda one: millions(usd_per_year(one))),
+        ("owning, running and losses, a year", lambda one: millions(total_usd_per_year(one))),
         ("scenarios survived", _survived),
         ("NPV", _returned(lambda r: millions(r.npv_usd))),
         ("IRR", _returned(lambda r: _percent(r.irr.rate))),
@@ -128,6 +130,13 @@ def _of_running(category: str) -> Cell:
         return millions(usd) if usd else ""
 
     return cell
+
+
+def _of_capital(one: Valued) -> str:
+    """Capital as yearly payments over the life of each purchase."""
+    running = sum(line.usd_per_year for line in one.position.running)
+    usd = one.appraisal.owning_usd_per_year - running
+    return millions(usd) if one.position.purchases else ""
 
 
 def _value_at_risk(one: Valued) -> str:
@@ -207,10 +216,11 @@ def _show_cash_flow(console: Console, one: Valued) -> None:
 
 def _show_availability(console: Console, study: FinanceStudy) -> None:
     table = new_table("", "served, %", "mean", "95 % interval", "min/year")
+    table.columns[0].no_wrap = False
     for tier in study.base.profile.tiers:
         promised = study.base.build.model.tiers[tier].sla
-        said = f", promised {100 * promised:.6g}" if promised else ""
-        table.add_row(f"{escape(tier)}{said}", "", "", "")
+        said = (f"{100 * promised:.6g}", "promised") if promised else ("", "")
+        table.add_row(escape(tier), *said, "")
         for one in study.valued:
             share = one.profile.availability.get(tier)
             if share is not None:
@@ -323,7 +333,10 @@ def _show_sensitivity(console: Console, study: FinanceStudy, name: str) -> None:
             at,
             bar,
         )
-    note = "Rates as shares, all else as factors on today's. NPV in M USD; the plan stays as it is."
+    note = (
+        "Rates as shares, all else as factors on today's. NPV in M USD; the plan stays as it is. "
+        "NPV 0 at: the value at which it just pays, where there is one."
+    )
     show_table(console, f"Sensitivity: {name}", table, note)
 
 
@@ -333,8 +346,12 @@ def _show_replanned(console: Console, study: FinanceStudy) -> None:
     console.print()
     console.print("[bold]Inputs that change the plan[/bold]")
     for one in study.replanned:
-        what = f"{one.input.name} {one.value:.3g}"
-        console.print(f"  {escape(what)}: {escape('; '.join(one.changed) or 'the same plan')}")
+        told = [*one.changed] or ["the same plan"]
+        if one.regret_usd_per_year:
+            usd = millions(one.regret_usd_per_year)
+            told.append(f"keeping the old plan costs {usd} M USD a year more")
+        told.extend([one.note] if one.note else [])
+        console.print(f"  {escape(f'{one.input.name} {one.value:.3g}: ' + '; '.join(told))}")
 
 
 # ------------------------------------------------------------------------------------------ ledger
@@ -410,6 +427,8 @@ def _amount(value: float | None) -> str:
 
 def _nines(share: Estimate) -> tuple[str, str]:
     """An availability and its interval with as many digits as that lets one tell."""
+    if share.low == share.high == 1:
+        return "100", ""
     width = max(share.high - share.low, 1e-9)
     places = min(7, max(2, math.ceil(-math.log10(width)) - 1))
     value, low, high = (f"{100 * one:.{places}f}" for one in (share.value, share.low, share.high))

@@ -34,6 +34,7 @@ def finance_data(study: FinanceStudy) -> dict[str, Any]:
         "sampling": _plain(asdict(study.sampling)),
         "measures": dict(MEASURES),
         "plans": [_plan_data(one) for one in study.valued],
+        "scenarios": list(scenario_rows(study)),
         "ledger": [ledger_row(line) for line in study.ledger],
         "break_even_incidents": list(incident_rows(study)),
         "sensitivity": list(sensitivity_rows(study)),
@@ -53,6 +54,7 @@ def _plan_data(one: Valued) -> dict[str, Any]:
         "capital_usd": cents(appraisal.capital_usd),
         "usd_per_year": cents(usd_per_year(one)),
         "owning_usd_per_year": cents(appraisal.owning_usd_per_year),
+        "total_usd_per_year": cents(total_usd_per_year(one)),
         **returns_row(one),
         "expected_annual_loss_usd": cents(profile.expected_annual_loss_usd.value),
         f"cvar{100 * profile.alpha:g}_usd": cents(profile.cvar_usd.value),
@@ -60,8 +62,10 @@ def _plan_data(one: Valued) -> dict[str, Any]:
         "avoided_usd_per_year": None if one.avoided is None else _interval(one.avoided, 2),
         "value_at_risk": _interval(profile.var_usd, 2),
         "conditional_value_at_risk": _interval(profile.cvar_usd, 2),
-        "availability": {k: _interval(v, 9) for k, v in profile.availability.items()},
+        "availability": {row["tier"]: _without(row, "tier") for row in availability_rows(one)},
         "survives": all(verdict.survives for verdict in one.verdicts),
+        "samples": one.occurrences.samples,
+        "simulated": one.occurrences.simulated,
         "ownership": _plain(asdict(appraisal.ownership)),
         "capital": list(capital_rows(one)),
         "running": list(running_rows(one)),
@@ -80,9 +84,14 @@ def usd_per_year(one: Valued) -> float:
     """Owning, running, and failures: as the plan expects those, or else as sampled."""
     plan = one.build.plan
     if plan is None:
-        return one.appraisal.owning_usd_per_year + one.profile.expected_annual_loss_usd.value
+        return total_usd_per_year(one)
     failures = (i.usd_per_year for i in plan.cost.items if i.category in ("recourse", "risk"))
     return one.appraisal.owning_usd_per_year + sum(failures)
+
+
+def total_usd_per_year(one: Valued) -> float:
+    """Owning, running, and failures as sampled."""
+    return one.appraisal.owning_usd_per_year + one.profile.expected_annual_loss_usd.value
 
 
 def returns_row(one: Valued) -> Row:
@@ -269,6 +278,15 @@ def incident_rows(study: FinanceStudy) -> Iterator[Row]:
             }
 
 
+def assumption_rows(study: FinanceStudy) -> Iterator[Row]:
+    """What everything rests on, an input a line."""
+    terms = asdict(study.assumptions)
+    lives = {f"tax_lives.{name}": years for name, years in _tax_lives(study).items()}
+    for name, value in (terms | lives | asdict(study.sampling)).items():
+        if name != "tax_lives":
+            yield {"input": name, "value": digits(value) if isinstance(value, float) else value}
+
+
 def sensitivity_rows(study: FinanceStudy) -> Iterator[Row]:
     """Tornado of every plan."""
     for name, swings in study.swings.items():
@@ -328,7 +346,8 @@ def write_tables(study: FinanceStudy, folder: Path) -> tuple[Path, ...]:
         "availability": availability_rows,
         "cooling": cooling_rows,
     }
-    tables: dict[str, list[Row]] = {
+    tables: dict[str, list[Row]] = {"assumptions": list(assumption_rows(study))}
+    tables |= {
         name: [{"plan": one.build.name, **row} for one in study.valued for row in rows(one)]
         for name, rows in of_plans.items()
     }
@@ -350,7 +369,7 @@ def write_tables(study: FinanceStudy, folder: Path) -> tuple[Path, ...]:
 
 
 def _returns_line(one: Valued) -> Row:
-    row = {k: v for k, v in _plan_head(one).items() if k != "irr_all"}
+    row = _without(_plan_head(one), "irr_all")
     return row | {f"tco_{k}": digits(v) for k, v in asdict(one.appraisal.ownership).items()}
 
 
@@ -358,8 +377,11 @@ def _plan_head(one: Valued) -> Row:
     return {
         "capital_usd": cents(one.appraisal.capital_usd),
         "usd_per_year": cents(usd_per_year(one)),
+        "owning_usd_per_year": cents(one.appraisal.owning_usd_per_year),
+        "total_usd_per_year": cents(total_usd_per_year(one)),
         **returns_row(one),
         "expected_annual_loss_usd": cents(one.profile.expected_annual_loss_usd.value),
+        "alpha": one.profile.alpha,
         "var_usd": cents(one.profile.var_usd.value),
         "cvar_usd": cents(one.profile.cvar_usd.value),
     }
@@ -385,6 +407,10 @@ def _interval(one: Estimate, places: int) -> Row:
         "low": round(one.low, places),
         "high": round(one.high, places),
     }
+
+
+def _without(row: Row, name: str) -> Row:
+    return {k: v for k, v in row.items() if k != name}
 
 
 def _plain(data: Mapping[str, Any]) -> Row:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,6 +20,7 @@ from planner.infrastructure.graph import build_graph, shared_supports, single_po
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.traffic import IMPACTS
 from planner.plan import CoolingLine, Plan, ScenarioLine, scenario_line
+from planner.reporting.signs import Trimmed, fit_streams, shows_all
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
 from planner.simulation.verdict import Verdict
@@ -29,6 +30,8 @@ from planner.verification import Outcome
 LONGEST_OVERRIDE = 60
 
 
+#: Lines below headings alone, in ASCII too, where Rich would take a box with a full grid.
+RULED = Box(str(SIMPLE_HEAD), ascii=True)
 #: Most scenarios listed one by one; of more, those that survive are counted.
 MOST_LINES = 100
 #: Characters of the table of scenarios beside their names.
@@ -36,21 +39,28 @@ OTHER_COLUMNS = 40
 
 
 def new_console() -> Console:
-    """A console as wide as the terminal, or 80 columns where there is none."""
+    """A console as wide as the terminal, or 80 columns where there is none.
+
+    Where the encoding lacks a sign it shows the nearest one; spaces at the ends of lines are left
+    out.
+    """
+    fit_streams()
     width = None if sys.stdout.isatty() else shutil.get_terminal_size((80, 24)).columns
-    return Console(width=width, highlight=False, soft_wrap=False, emoji=False)
+    stream: Any = Trimmed(sys.stdout)
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False, emoji=False)
 
 
 def print_json(data: Any) -> None:
-    """Print data as JSON on standard output."""
-    print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))  # noqa: T201
+    """Print data as JSON on standard output, in ASCII where it takes no other signs."""
+    ascii_only = not shows_all(sys.stdout)
+    print(json.dumps(data, indent=1, ensure_ascii=ascii_only, allow_nan=False))  # noqa: T201
 
 
 def new_table(title: str, *columns: str, left: int = 1) -> Table:
     """A table whose first columns are text, the others numbers."""
     table = Table(
         title=title,
-        box=SIMPLE_HEAD,
+        box=RULED,
         title_justify="left",
         title_style="bold",
         pad_edge=False,

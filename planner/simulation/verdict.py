@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -199,6 +200,7 @@ def judge(
     scenarios: tuple[Scenario, ...],
     processes: int = 1,
     stories: bool = True,
+    report: Callable[[int, int], None] | None = None,
 ) -> tuple[Verdict, ...]:
     """Simulate scenarios on a fleet and compare each with its standard.
 
@@ -210,18 +212,39 @@ def judge(
         Processes to share the batches among.
     stories
         Whether to tell the story of each scenario.
+    report
+        Told after every batch how many scenarios are done, of how many.
     """
     scenarios = scenarios_with(model, scenarios, fleet.measures)
     model = with_measures(model, fleet.measures)
     size = batch_size(model, len(scenarios), processes, stories)
     task = partial(_judge_part, model, fleet, stories, size)
-    if processes <= 1 or len(scenarios) <= size:
-        return task(scenarios)
-    part = math.ceil(len(scenarios) / processes)
-    parts = [scenarios[first : first + part] for first in range(0, len(scenarios), part)]
+    alone = processes <= 1 or len(scenarios) <= size
+    part = len(scenarios) if alone else math.ceil(len(scenarios) / processes)
+    if report is not None:
+        # Who wants to know how far it is gets smaller parts, which start their records anew.
+        part = size
+    parts = [scenarios[first : first + part] for first in range(0, len(scenarios), max(1, part))]
+    if alone:
+        return _gathered(map(task, parts), len(scenarios), report)
     # Fresh processes: forking one with threads of a solver may hang.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        return tuple(verdict for verdicts in pool.map(task, parts) for verdict in verdicts)
+        return _gathered(pool.map(task, parts), len(scenarios), report)
+
+
+def _gathered(
+    parts: Iterable[tuple[Verdict, ...]],
+    total: int,
+    report: Callable[[int, int], None] | None,
+) -> tuple[Verdict, ...]:
+    verdicts: list[Verdict] = []
+    if report is not None:
+        report(0, total)
+    for part in parts:
+        verdicts += part
+        if report is not None:
+            report(len(verdicts), total)
+    return tuple(verdicts)
 
 
 def batch_size(model: Model, count: int, processes: int, stories: bool) -> int:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import os
+import subprocess
+import sys
 
+import pytest
+from support import CHECKOUT
+
+from planner.commands.new import SCHEMA, STARTER
 from planner.infrastructure.loading import load_model
+from planner.infrastructure.schema import model_schema
 from planner.infrastructure.synthesis import model_text
+
+FILES = sorted({*STARTER, SCHEMA})
 
 
 def test_prints_a_model(plan):
@@ -56,8 +66,8 @@ def test_overwrites_only_when_told(plan, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--regions: is missing; expected --regions N, from 2 to 200"),
-        (["--seed", "3"], "--regions: is missing"),
+        ([], "name a folder for a starter model (plan new DIR), or say --regions N, from 2 to 200"),
+        (["--seed", "3"], "or say --regions N"),
         (["--regions", "1"], "Expected regions in [2, 200], got 1: nothing would take over"),
         (["--regions", "1000"], "Expected regions in [2, 200], got 1000."),
         (["--regions", "2", "--seed", "-1"], "Expected seed ≥ 0, got -1."),
@@ -65,10 +75,89 @@ def test_overwrites_only_when_told(plan, tmp_path):
         (["--regions", "2", "-o", "."], "is a directory"),
         (["--regions", "2", "-o", "nowhere/x.yaml"], "cannot be written: No such file"),
         (["--seed"], "requires an argument"),
-        (["models"], "unexpected extra argument"),
+        (["mine", "--regions", "2"], "DIR takes a starter model; --regions, --seed and -o make"),
+        (["mine", "-o", "x.yaml"], "DIR takes a starter model"),
+        (["mine", "--seed", "0"], "DIR takes a starter model"),
+        (["mine", "another"], "unexpected extra argument"),
+        (["file"], "file: is a file; name a folder"),
+        (["file/below"], "cannot be written: Not a directory"),
     ],
 )
-def test_wrong_input(plan, arguments, message):
+def test_wrong_input(plan, tmp_path, monkeypatch, arguments, message):
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
     ran = plan("new", *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+# ----------------------------------------------------------------------------------------- starter
+
+
+@pytest.fixture
+def starter(plan, tmp_path):
+    ran = plan("new", tmp_path / "mine")
+    assert (ran.code, ran.out) == (0, "")
+    assert f"wrote {', '.join(STARTER)}, {SCHEMA} to" in ran.err
+    return tmp_path / "mine"
+
+
+def test_starter_is_sound_and_explains_itself(plan, starter):
+    assert sorted(one.name for one in starter.iterdir()) == FILES
+    assert plan("check", starter / "platform.yaml").code == 0
+    lines = (starter / "platform.yaml").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == f"# yaml-language-server: $schema=./{SCHEMA}"
+    assert max(map(len, lines)) <= 100
+    for number, line in enumerate(lines):
+        if line[:1].isalpha() and not line.startswith("description"):
+            assert lines[number - 1].startswith("# "), f"{line} is not explained"
+    assert json.loads((starter / SCHEMA).read_text(encoding="utf-8")) == model_schema()
+    assert len((starter / "README.md").read_text(encoding="utf-8").splitlines()) <= 12
+
+
+def test_starter_tests_run_green_elsewhere(starter):
+    """In a process and a folder of their own, as whoever starts runs them."""
+    path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"],
+        cwd=starter,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "3 passed, 1 xfailed" in ran.stdout
+
+
+def test_starter_keeps_what_is_there_unless_forced(plan, starter):
+    mine = starter / "platform.yaml"
+    mine.write_text("precious", encoding="utf-8")
+    (starter / "README.md").unlink()
+    (starter / "other.txt").write_text("mine too", encoding="utf-8")
+    ran = plan("new", starter)
+    assert ran.code == 2
+    assert ran.err.startswith("3 problems in the input:")
+    assert "platform.yaml: exists; say --force to overwrite it" in ran.err
+    assert mine.read_text(encoding="utf-8") == "precious"
+    assert not (starter / "README.md").exists()
+    assert plan("new", starter, "--force", "-q").err == ""
+    assert plan("check", mine).code == 0
+    assert sorted(one.name for one in starter.iterdir()) == sorted([*FILES, "other.txt"])
+
+
+def test_starter_appears_whole_or_not_at_all(plan, tmp_path):
+    folder = tmp_path / "mine"
+    (folder / "README.md").mkdir(parents=True)
+    ran = plan("new", folder, "--force")
+    assert ran.code == 2
+    assert "README.md: cannot be written: is a directory" in ran.err
+    assert [one.name for one in folder.iterdir()] == ["README.md"]
+
+
+def test_starter_says_in_json_what_it_wrote(plan, tmp_path):
+    ran = plan("new", tmp_path / "mine", "--json", "-q")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.json == {"folder": str(tmp_path / "mine"), "files": [*STARTER, SCHEMA]}

@@ -1,0 +1,647 @@
+"""The planner from Python: load a model, optimise it, simulate it, value plans.
+
+>>> from planner import load_model, optimize, simulate
+>>> model = load_model("tiny")
+>>> simulate(model).survives
+False
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from planner import frames, planfile
+from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
+from planner.finance import SAMPLES
+from planner.infrastructure import loading
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.loading import SECTIONS, LoadedModel, nearest
+from planner.optimization.diagnosis import Diagnosis
+from planner.optimization.solving import SolverSettings, make_solver
+from planner.plan import Plan, SelectionRecord, scenario_line
+from planner.scenarios.selection import Selection, Wanted, parse_sets, select
+from planner.simulation.verdict import Verdict, judge
+from planner.verification import Outcome, optimise_and_verify
+
+if TYPE_CHECKING:
+    from planner.finance.study import FinanceStudy
+    from planner.infrastructure.failures import Scenario
+
+Text = str | Iterable[str]
+
+
+class InfeasibleError(PlannerError):
+    """No plan meets every requirement.
+
+    Attributes
+    ----------
+    diagnosis
+        Which requirements and limits cannot all hold, and the cheapest ways out.
+    """
+
+    exit_code = EXIT_INFEASIBLE
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        self.diagnosis = diagnosis
+        super().__init__("\n".join(["no plan meets every requirement", *diagnosis.lines()]))
+
+
+# ------------------------------------------------------------------------------------------ models
+
+
+@dataclass(frozen=True, repr=False)
+class PlannerModel(LoadedModel):
+    """A loaded model: ``model`` with all entities, ``name``, ``sha256``, ``overrides``."""
+
+    def __repr__(self) -> str:
+        return f"<model {self.name}: {', '.join(self._facts())}>"
+
+    def _repr_html_(self) -> str:
+        facts = [text for text in (self.model.description, ", ".join(self._facts())) if text]
+        return frames.as_html(self.name, facts, {})
+
+    def _facts(self) -> list[str]:
+        counts = ((len(getattr(self.model, name)), name) for name in SECTIONS)
+        return [f"{n} {name.removesuffix('s') if n == 1 else name}" for n, name in counts if n]
+
+    def to_frame(self, section: str = "clusters") -> pd.DataFrame:
+        """A section of the model as a table, one row for each entry.
+
+        Raises
+        ------
+        InputError
+            If models have no such section.
+
+        Examples
+        --------
+        >>> load_model("tiny").to_frame("clusters")["existing_gpus"].sum()
+        np.int64(1400)
+        """
+        if section not in SECTIONS:
+            expected = f"expected one of {', '.join(SECTIONS)}"
+            hint = nearest(section, SECTIONS)
+            raise InputError.single(self.name, f"no section `{section}`; {expected}{hint}")
+        entries = getattr(self.model, section)
+        rows = {name: one.model_dump(exclude={"name"}) for name, one in entries.items()}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
+
+    @property
+    def scenarios(self) -> pd.DataFrame:
+        """What can fail: severity, times a year and number of events of every scenario."""
+        return self.select()
+
+    def select(self, scenarios: Text = (), only: Text = ()) -> pd.DataFrame:
+        """Scenarios of some sets as a table.
+
+        Examples
+        --------
+        >>> load_model("tiny").select("n-1").index.tolist()[:2]
+        ['unit-west-chillers', 'unit-east-chillers']
+        """
+        rows = [
+            (one.name, one.severity, one.frequency_per_year, len(one.events))
+            for one in _selection(self, scenarios, only).scenarios
+        ]
+        columns = ["name", "severity", "frequency_per_year", "events"]
+        return pd.DataFrame(rows, columns=columns).set_index("name")
+
+
+def load_model(
+    reference: str | Path, overrides: Mapping[str, object] | Iterable[str] = ()
+) -> PlannerModel:
+    """Load and validate a model.
+
+    Parameters
+    ----------
+    reference
+        Path of a model file, or the name of a shipped model.
+    overrides
+        Values to change by path, ``{"finance.discount_rate": 0.1}``, or texts ``path=value``.
+
+    Raises
+    ------
+    InputError
+        With every problem of the file, each with line and column.
+
+    Examples
+    --------
+    >>> load_model("tiny")
+    <model tiny: 2 regions, 1 gpu, 2 clusters, 3 cooling_units, 3 plants, 2 tiers, 2 zones, 1 offer>
+    >>> load_model("tiny", {"finance.discount_rate": 0.1}).model.finance.discount_rate
+    0.1
+    """
+    if isinstance(overrides, Mapping):
+        texts = tuple(f"{path}={_written(value)}" for path, value in overrides.items())
+    else:
+        texts = (overrides,) if isinstance(overrides, str) else tuple(overrides)
+    return _own(loading.load_model(reference, texts))
+
+
+def _written(value: object) -> str:
+    """A value as ``--set`` reads it."""
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _own(loaded: LoadedModel) -> PlannerModel:
+    if isinstance(loaded, PlannerModel):
+        return loaded
+    return PlannerModel(loaded.model, loaded.name, loaded.sha256, loaded.overrides)
+
+
+def _loaded(model: str | Path | LoadedModel) -> PlannerModel:
+    return _own(model) if isinstance(model, LoadedModel) else load_model(model)
+
+
+def _texts(text: Text) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+def _selection(loaded: LoadedModel, scenarios: Text, only: Text) -> Selection:
+    """Scenarios that are asked for; no sets mean those of the model.
+
+    Raises
+    ------
+    InputError
+        If a set or pattern is unknown, or nothing is left.
+    """
+    sets, patterns = _texts(scenarios), _texts(only)
+    usual = Wanted()
+    found = select(loaded.model, Wanted(parse_sets(sets) if sets else usual.sets, patterns))
+    if not found.scenarios:
+        raise InputError.single(loaded.name, "no scenarios: nothing can fail")
+    return found
+
+
+# ------------------------------------------------------------------------------------- simulations
+
+
+@dataclass(frozen=True, repr=False)
+class Simulation:
+    """Every scenario simulated on what exists, or on a plan.
+
+    Attributes
+    ----------
+    model, fleet
+        What was simulated.
+    scenarios, verdicts
+        What failed, and what came of it, in the same order.
+    """
+
+    model: PlannerModel
+    fleet: Fleet
+    scenarios: tuple[Scenario, ...]
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def survives(self) -> bool:
+        """Whether every scenario meets the survival standard."""
+        return all(one.survives for one in self.verdicts)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the scenarios that fall short."""
+        return tuple(one.name for one in self.verdicts if not one.survives)
+
+    def __getitem__(self, name: str) -> Verdict:
+        """Verdict of a scenario."""
+        return self.verdicts[self._index(name)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Verdicts, one row for each scenario.
+
+        Examples
+        --------
+        >>> simulate("tiny", only="surge").to_frame().loc["surge", "survives"]
+        np.True_
+        """
+        return frames.scenarios(scenario_line(one) for one in self.verdicts)
+
+    def timeline(self, name: str) -> pd.DataFrame:
+        """A scenario minute by minute: served, temperature, cooling, queue, cloud.
+
+        Raises
+        ------
+        InputError
+            If there is no such scenario.
+
+        Examples
+        --------
+        >>> minutes = simulate("tiny", only="surge").timeline("surge")
+        >>> minutes[["served[business]", "temperature_c[west-gpus]"]].shape[1]
+        2
+        """
+        scenario = self.scenarios[self._index(name)]
+        return frames.timeline(self.model.model, self.fleet, scenario)
+
+    def story(self, name: str) -> pd.DataFrame:
+        """What happened in a scenario, in words, with minutes and time of day.
+
+        Raises
+        ------
+        InputError
+            If there is no such scenario.
+        """
+        return frames.story(self[name])
+
+    def _index(self, name: str) -> int:
+        names = [one.name for one in self.verdicts]
+        if name not in names:
+            raise InputError.single(
+                self.model.name, f"no scenario `{name}` was simulated{nearest(name, names)}"
+            )
+        return names.index(name)
+
+    def _fact(self) -> str:
+        survived = len(self.verdicts) - len(self.failed)
+        return f"{survived} of {len(self.verdicts)} scenarios survived"
+
+    def __repr__(self) -> str:
+        named = ", ".join(self.failed[:3]) + (", …" if len(self.failed) > 3 else "")
+        failed = f"; not {named}" if self.failed else ""
+        return f"<simulation of {self.model.name}: {self._fact()}{failed}>"
+
+    def _repr_html_(self) -> str:
+        facts = [f"{self._fact()}."]
+        return frames.as_html(
+            f"Simulation of {self.model.name}", facts, {"Scenarios": self.to_frame()}
+        )
+
+
+def simulate(
+    model: str | Path | LoadedModel,
+    plan: Plan | Optimum | str | Path | None = None,
+    *,
+    scenarios: Text = (),
+    only: Text = (),
+    jobs: int = 1,
+) -> Simulation:
+    """Simulate the cascade of every failure on what exists in a model, or on a plan.
+
+    Parameters
+    ----------
+    model
+        Model, its file, or the name of a shipped one.
+    plan
+        What `optimize` returned, or a plan, its ``plan.json`` or folder; None for what exists.
+    scenarios
+        Sets of scenarios, such as ``"n-1"`` or ``["n-1", "regions"]``; none means those of the
+        plan, or else of the model.
+    only
+        Patterns of names: ``"region-*"``.
+    jobs
+        Processes; worth while from some hundreds of scenarios on, and only in a script that is
+        safe to import.
+
+    Raises
+    ------
+    InputError
+        If the model, the plan or a name is wrong, or they do not fit.
+
+    Examples
+    --------
+    >>> simulate("tiny", only=["surge", "region-west"])
+    <simulation of tiny: 1 of 2 scenarios survived; not region-west>
+    """
+    loaded = _loaded(model)
+    made = _plan_for(plan, loaded)
+    fleet = Fleet.existing(loaded.model) if made is None else made.fleet(loaded.model)
+    record = made.model.scenarios if made is not None and not _texts(scenarios) else None
+    if record is not None and not _texts(only):
+        chosen = select(loaded.model, Wanted(**record.model_dump())).scenarios
+    else:
+        sets = record.sets if record is not None else scenarios
+        chosen = _selection(loaded, sets, only).scenarios
+    return Simulation(loaded, fleet, chosen, judge(loaded.model, fleet, chosen, jobs))
+
+
+def _plan_for(plan: Plan | Optimum | str | Path | None, loaded: LoadedModel) -> Plan | None:
+    """A plan that fits a model, from whatever names it."""
+    if isinstance(plan, str | Path):
+        return planfile.read_plan(Path(plan), loaded)
+    return plan.plan if isinstance(plan, Optimum) else plan
+
+
+# ------------------------------------------------------------------------------------------- plans
+
+
+@dataclass(frozen=True, repr=False)
+class Optimum:
+    """A plan with the model that it is for and the rounds that led to it.
+
+    Attributes
+    ----------
+    model
+        The model, as it was planned for.
+    plan
+        The plan, as ``plan.json`` holds it.
+    outcome
+        Rounds of optimising and simulating.
+    """
+
+    model: PlannerModel
+    plan: Plan
+    outcome: Outcome = field(compare=False)
+
+    @property
+    def survives(self) -> bool:
+        """Whether every scenario survived on the plan."""
+        return self.plan.verification.survives
+
+    @property
+    def usd_per_year(self) -> float:
+        """Cost of a year: owning, running and what failures are expected to cost."""
+        return self.plan.cost.usd_per_year
+
+    @property
+    def capital_usd(self) -> float:
+        """Capital to spend."""
+        return self.plan.cost.capital_usd
+
+    @cached_property
+    def purchases(self) -> pd.DataFrame:
+        """What there is, what is bought, what is retired."""
+        return frames.purchases(self.plan)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """Cost items."""
+        return frames.costs(self.plan)
+
+    @cached_property
+    def scenarios(self) -> pd.DataFrame:
+        """Verdicts of all scenarios."""
+        return frames.scenarios(self.plan.scenarios)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The purchases."""
+        return self.purchases
+
+    def simulate(self, *, scenarios: Text = (), only: Text = (), jobs: int = 1) -> Simulation:
+        """Simulate scenarios on the plan, its own if none are named."""
+        return simulate(self.model, self, scenarios=scenarios, only=only, jobs=jobs)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``plan.json`` and its tables into a folder; returns the path of ``plan.json``.
+
+        Raises
+        ------
+        InputError
+            If the folder cannot be written.
+        """
+        return planfile.write_plan(self.plan, Path(folder))[-1]
+
+    def _facts(self) -> list[str]:
+        survived = sum(line.survives for line in self.plan.scenarios)
+        return [
+            f"{self.usd_per_year / 1e6:,.2f} M USD a year",
+            f"capital {self.capital_usd / 1e6:,.1f} M USD",
+            f"proven to {self.plan.gap:.3%}",
+            f"{survived} of {len(self.plan.scenarios)} scenarios survived",
+        ]
+
+    def __repr__(self) -> str:
+        return f"<plan for {self.model.name}: {'; '.join(self._facts())}>"
+
+    def _repr_html_(self) -> str:
+        bought = self.purchases.query(
+            "bought > 0 or retired > 0 or kind == 'emergency' and total > 0"
+        )
+        tables = {
+            "Purchases": bought,
+            "Cost": _by_category(self.costs),
+            "Scenarios": self.scenarios,
+        }
+        return frames.as_html(
+            f"Plan for {self.model.name}", [f"{'; '.join(self._facts())}."], tables
+        )
+
+
+def _by_category(costs: pd.DataFrame) -> pd.DataFrame:
+    return costs.groupby("category", sort=False)[["capital_usd", "usd_per_year"]].sum()
+
+
+def optimize(
+    model: str | Path | LoadedModel,
+    *,
+    scenarios: Text = (),
+    only: Text = (),
+    solver: str = "highs",
+    gap: float = 1e-4,
+    time_limit_seconds: float | None = None,
+    threads: int | None = None,
+    most_rounds: int = 12,
+    start: Plan | Optimum | str | Path | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> Optimum:
+    """Find the cheapest plan that survives every scenario of a model.
+
+    Parameters
+    ----------
+    model
+        Model, its file, or the name of a shipped one.
+    scenarios, only
+        As for `simulate`.
+    solver, gap, time_limit_seconds, threads
+        Solver, relative gap at which a plan counts as proven, time for all rounds together.
+    most_rounds
+        Most rounds of optimising and simulating.
+    start
+        Earlier plan, from which the search starts.
+    report
+        Told what is worked on; `print` will do.
+
+    Returns
+    -------
+    Optimum
+        The best plan. Look at ``survives``: where the margins that the simulation asks for cannot
+        be met, or time ends, it is the best plan found.
+
+    Raises
+    ------
+    InfeasibleError
+        If no plan meets every requirement; says why.
+    InputError
+        If the model or a name is wrong.
+    SolverError
+        If time ends before there is a plan.
+
+    Examples
+    --------
+    >>> result = optimize("tiny")
+    >>> result.survives
+    True
+    >>> result.purchases.query("kind == 'gpus'")["bought"].sum()
+    np.int64(400)
+    """
+    loaded = _loaded(model)
+    settings = SolverSettings(solver, gap, time_limit_seconds, threads)
+    make_solver(settings)
+    earlier = _plan_for(start, loaded)
+    selection = _selection(loaded, scenarios, only)
+    outcome = optimise_and_verify(
+        loaded.model,
+        selection.scenarios,
+        settings,
+        most_rounds,
+        lambda one: report(f"round {one.number}: {len(one.failed)} scenarios fail"),
+        None if earlier is None else earlier.fleet(loaded.model),
+        report,
+    )
+    if outcome.best is None:
+        raise InfeasibleError(outcome.diagnosis or Diagnosis())
+    return Optimum(loaded, _recorded(outcome.plan(loaded, settings), selection), outcome)
+
+
+def _recorded(plan: Plan, selection: Selection) -> Plan:
+    """A plan that says which scenarios it is for, where these are not those of the model."""
+    wanted = selection.wanted
+    if wanted.usual:
+        return plan
+    reference = plan.model.model_copy(update={"scenarios": SelectionRecord(**vars(wanted))})
+    return plan.model_copy(update={"model": reference})
+
+
+def read_plan(plan: str | Path, model: str | Path | LoadedModel | None = None) -> Plan:
+    """Read a ``plan.json`` or the folder that holds one.
+
+    Parameters
+    ----------
+    model
+        Model that it must fit; None to read it whatever it is for.
+
+    Raises
+    ------
+    InputError
+        With every problem: unreadable, not a plan, or for another model.
+    """
+    path = Path(plan)
+    return planfile.parse_plan(path) if model is None else planfile.read_plan(path, _loaded(model))
+
+
+# ----------------------------------------------------------------------------------------- finance
+
+
+@dataclass(frozen=True, repr=False)
+class Appraisal:
+    """Plans valued against what exists.
+
+    Attributes
+    ----------
+    study
+        Everything that was worked out.
+    """
+
+    study: FinanceStudy
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns and costs, one row for each build, what exists first."""
+        from planner.reporting.finance_tables import finance_data
+
+        rows = [
+            {key: one for key, one in row.items() if not isinstance(one, dict | list)}
+            for row in finance_data(self.study)["plans"]
+        ]
+        return pd.DataFrame(rows).set_index("name")
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of all builds: capital, running, cash_flow, losses, exceedance, credits, cooling.
+
+        Raises
+        ------
+        InputError
+            If there is no such table.
+        """
+        from planner.reporting.finance_tables import finance_data
+
+        plans = finance_data(self.study)["plans"]
+        names = [key for key, one in plans[0].items() if isinstance(one, list)]
+        if name not in names:
+            expected = f"expected one of {', '.join(names)}{nearest(name, names)}"
+            raise InputError.single("table", f"no `{name}`; {expected}")
+        return pd.DataFrame([{"plan": plan["name"], **row} for plan in plans for row in plan[name]])
+
+    def __repr__(self) -> str:
+        names = ", ".join(one.build.name for one in self.study.valued)
+        return f"<appraisal of {self.study.model}: {names}>"
+
+    def _repr_html_(self) -> str:
+        return frames.as_html(
+            f"Appraisal of {self.study.model}", [], {"Builds": self.to_frame().transpose()}
+        )
+
+
+def appraise(
+    model: str | Path | LoadedModel,
+    plans: Mapping[str, Plan | Optimum | str | Path] | Plan | Optimum | str | Path,
+    *,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    alpha: float = 0.95,
+    jobs: int = 1,
+    report: Callable[[str], None] = lambda _: None,
+) -> Appraisal:
+    """Value plans for a model against what exists: capital, returns, losses, risk.
+
+    Parameters
+    ----------
+    plans
+        A plan, or several by name.
+    samples, seed, alpha
+        Cascades simulated for each build, seed, and confidence of value at risk.
+    jobs, report
+        As for `simulate` and `optimize`.
+
+    Raises
+    ------
+    InputError
+        If a plan does not fit the model, or a price is missing.
+
+    Examples
+    --------
+    >>> appraisal = appraise("tiny", optimize("tiny"), samples=10)  # doctest: +SKIP
+    >>> appraisal.to_frame().loc["plan", "capital_usd"] > 0  # doctest: +SKIP
+    np.True_
+    """
+    from planner.finance.assumptions import Assumptions
+    from planner.finance.builds import Build
+    from planner.finance.study import Sampling, missing_prices, study_of
+
+    loaded = _loaded(model)
+    named = plans if isinstance(plans, Mapping) else {"plan": plans}
+    chosen = _selection(loaded, (), ()).scenarios
+    builds = [Build("as it was", loaded.model, Fleet.existing(loaded.model), chosen)]
+    for name, one in named.items():
+        plan = _plan_for(one, loaded)
+        assert plan is not None
+        fresh = plan.model.sha256 == loaded.sha256
+        builds.append(
+            Build(name, loaded.model, plan.fleet(loaded.model), chosen, plan if fresh else None)
+        )
+    problems = missing_prices(builds)
+    if problems:
+        raise InputError(problems)
+    assumptions = Assumptions.of(loaded.model.finance)
+    sampling = Sampling(samples, seed, alpha, jobs)
+    return Appraisal(study_of(loaded, builds, assumptions, sampling, None, report))
+
+
+__all__ = [
+    "Appraisal",
+    "InfeasibleError",
+    "Optimum",
+    "PlannerModel",
+    "Simulation",
+    "appraise",
+    "load_model",
+    "optimize",
+    "read_plan",
+    "simulate",
+]

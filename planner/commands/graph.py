@@ -1,0 +1,144 @@
+"""``plan graph``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from planner.commands.options import DEFAULT_MODEL, Progress, output_options
+from planner.errors import EXIT_DONE, InputError
+
+if TYPE_CHECKING:
+    from planner.infrastructure.fleet import Fleet
+    from planner.infrastructure.loading import LoadedModel
+    from planner.reporting.graph_facts import Scene
+
+KINDS = (".svg", ".html", ".png", ".graphml", ".dot", ".json")
+
+EXAMPLES = """
+Examples:
+
+\b
+  plan graph -o graph.svg                   the shipped 2023 platform
+  plan graph hyperscaler-12 -o graph.html   with search, for a browser
+  plan graph --blast us-west                what falls with a region
+  plan graph --plan out -o plan.svg         with what a plan buys
+  plan graph hyperscaler-12 --region us-west --region us-east -o west.png
+"""
+
+
+@click.command("graph", epilog=EXAMPLES)
+@click.argument("model", required=False)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a value of the model, e.g. regions.us-west.power_limit_mw=80 (repeatable).",
+)
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path),
+    metavar="PLAN",
+    help="Show what a plan (its plan.json or folder) buys.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a picture (.svg, .png), a page (.html) or the graph (.graphml, .dot, .json).",
+)
+@click.option(
+    "--blast",
+    multiple=True,
+    metavar="NODE",
+    help="Show what falls with a node: region:us-west, or us-west where one node alone is called "
+    "so (several are lost together).",
+)
+@click.option(
+    "--region", "regions", multiple=True, metavar="NAME", help="Show this region (repeatable)."
+)
+@output_options
+def command(
+    model: str | None,
+    overrides: tuple[str, ...],
+    plan_file: Path | None,
+    output: Path | None,
+    blast: tuple[str, ...],
+    regions: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Draw the infrastructure of MODEL: what hangs on what, and what falls with what.
+
+    Regions are boxes, planes colours; single points of failure are marked. Without -o it prints a
+    summary.
+    """
+    from planner.reporting.graph_facts import make_scene
+    from planner.reporting.graph_terminal import show_scene
+    from planner.reporting.pictures import write_file
+
+    progress = Progress(quiet)
+    if output is not None:
+        _check(output)
+    loaded, fleet = _loaded(model, overrides, plan_file, progress)
+    scene = make_scene(loaded.name, loaded.model, fleet, blast, regions)
+    if output is not None:
+        write_file(_content(scene, output.suffix.lower()), output)
+        progress.say(f"wrote {output}")
+    if output is None or as_json or blast:
+        show_scene(scene, as_json)
+    return EXIT_DONE
+
+
+def _check(output: Path) -> None:
+    """Whether a file of this kind can be written, before anything else is done."""
+    from planner.reporting.pictures import check_file, check_picture
+
+    kind = output.suffix.lower()
+    if kind not in KINDS:
+        wanted = f"`{kind}`" if kind else "a name without an ending"
+        raise InputError.single(str(output), f"expected one of {', '.join(KINDS)}, not {wanted}")
+    if kind == ".png":
+        check_picture(output)
+    check_file(output)
+
+
+def _loaded(
+    model: str | None, overrides: tuple[str, ...], plan_file: Path | None, progress: Progress
+) -> tuple[LoadedModel, Fleet | None]:
+    """The model, and the fleet of the plan where one is given."""
+    from planner.infrastructure.loading import load_model
+
+    if plan_file is None:
+        return load_model(model or DEFAULT_MODEL, overrides), None
+    from planner.commands.planned import planned
+
+    plan, loaded = planned(plan_file, model, overrides)
+    if plan.model.sha256 != loaded.sha256:
+        progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
+    return loaded, plan.fleet(loaded.model)
+
+
+def _content(scene: Scene, kind: str) -> bytes:
+    """The file as bytes."""
+    from planner.reporting import graph_export, graph_svg
+    from planner.reporting.graph_layout import draw
+    from planner.reporting.graph_page import page_text
+
+    exports = {
+        ".graphml": graph_export.graphml_text,
+        ".dot": graph_export.dot_text,
+        ".json": graph_export.json_text,
+    }
+    if kind in exports:
+        return exports[kind](scene).encode()
+    drawing = draw(scene)
+    if kind == ".png":
+        return graph_svg.png_bytes(drawing)
+    text = page_text if kind == ".html" else graph_svg.svg_text
+    return text(scene, drawing).encode()

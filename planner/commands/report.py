@@ -1,0 +1,274 @@
+"""``plan report``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from planner.commands.options import Progress, output_options
+from planner.commands.planned import planned
+from planner.errors import EXIT_DONE, InputError, PlannerError
+
+if TYPE_CHECKING:
+    from planner.finance.builds import Build
+    from planner.infrastructure.failures import Scenario
+    from planner.infrastructure.loading import LoadedModel
+    from planner.plan import Plan
+    from planner.reporting.html.facts import Simulated
+    from planner.reporting.html.page import Material
+
+#: Cascades sampled for each build unless somebody asks for another number: a first idea.
+SAMPLES = 100
+FEWEST_SAMPLES = 10
+
+
+@click.command("report")
+@click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
+@click.argument("model", required=False)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a value of the model beyond what the plan was made with (repeatable).",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    metavar="FILE",
+    help="The page to write.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(0, 10_000_000),
+    default=SAMPLES,
+    show_default=True,
+    metavar="N",
+    help="Cascades sampled for returns and risk; 0 leaves them out.",
+)
+@click.option("--no-finance", is_flag=True, help="Leave returns and risk out, which take longest.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--explain",
+    "explained",
+    is_flag=True,
+    help="Work out what each purchase stands on (minutes of solving).",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that share the sampling.",
+)
+@output_options
+def command(
+    plan_file: Path,
+    model: str | None,
+    overrides: tuple[str, ...],
+    output: Path,
+    samples: int,
+    no_finance: bool,
+    seed: int,
+    explained: bool,
+    jobs: int,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Write PLAN (a plan.json or its folder) as one web page for a meeting.
+
+    The page works offline and holds the decision, what to buy, the infrastructure before and after,
+    every scenario with its course and story, cost, returns and risk, what binds, sources and proof.
+    MODEL is only needed where the plan's model is not a shipped one.
+
+    \b
+    Examples:
+      plan report out -o report.html
+      plan report out --no-finance      in seconds, without returns and risk
+      plan report out --samples 1000    with narrower intervals
+    """
+    from planner.reporting.html.page import check_extra, page
+    from planner.reporting.pictures import check_file, write_file
+
+    if 0 < samples < FEWEST_SAMPLES:
+        message = f"expected 0 or at least {FEWEST_SAMPLES}, not {samples}"
+        raise InputError.single("--samples", message)
+    check_file(output)
+    check_extra(output)
+    progress = Progress(quiet)
+    asked = Asked(0 if no_finance else samples, seed, jobs, explained)
+    material = _material(plan_file, model, overrides, asked, progress)
+    content = page(material)
+    write_file(content, output)
+    _say(output, content, material, as_json)
+    return EXIT_DONE
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a report goes into.
+
+    Parameters
+    ----------
+    samples, seed, jobs
+        Sampling of failures; none without samples.
+    explained
+        Whether to solve for what each purchase stands on.
+    """
+
+    samples: int
+    seed: int
+    jobs: int
+    explained: bool
+
+
+def _say(output: Path, content: bytes, material: Material, as_json: bool) -> None:
+    """Say what was written."""
+    count, survived = len(material.simulated.played), material.simulated.survived
+    if as_json:
+        from planner.reporting.terminal import print_json
+
+        print_json(
+            {
+                "report": str(output),
+                "bytes": len(content),
+                "model": material.plan.model.model_dump(mode="json"),
+                "scenarios": count,
+                "survived": survived,
+                "finance": material.finance is not None,
+                "explained": material.explanation is not None,
+            }
+        )
+        return
+    megabytes = f"{len(content) / 1e6:.1f} MB"
+    click.echo(f"{output}: {survived} of {count} scenarios survived, {megabytes}")
+
+
+def _material(
+    plan_file: Path,
+    model: str | None,
+    overrides: tuple[str, ...],
+    asked: Asked,
+    progress: Progress,
+) -> Material:
+    """Everything that the report tells."""
+    from planner.finance.builds import Build
+    from planner.infrastructure.fleet import Fleet
+    from planner.infrastructure.loading import catalogue_uses
+    from planner.reporting.html.page import Material
+
+    plan, loaded = planned(plan_file, model, overrides)
+    fresh = plan.model.sha256 == loaded.sha256
+    if not fresh:
+        progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
+    scenarios = _scenarios_of(plan, loaded, progress)
+    progress.say(f"{loaded.name}: {len(scenarios):,} scenarios")
+    simulated = _simulated(plan, loaded, scenarios, progress)
+    base = Build("as it is", loaded.model, Fleet.existing(loaded.model), scenarios)
+    fleet = plan.fleet(loaded.model)
+    build = Build("with the plan", loaded.model, fleet, scenarios, plan if fresh else None)
+    finance, reason = _finance(loaded, (base, build), asked, progress)
+    return Material(
+        plan=plan,
+        loaded=loaded,
+        simulated=simulated,
+        uses=catalogue_uses(model or plan.model.name, loaded.overrides),
+        steps=_steps((base, build), plan, progress),
+        finance=finance,
+        no_finance=reason,
+        explanation=_explanation(plan, loaded, scenarios, progress) if asked.explained else None,
+        fresh=fresh,
+    )
+
+
+def _scenarios_of(plan: Plan, loaded: LoadedModel, progress: Progress) -> tuple[Scenario, ...]:
+    """Scenarios of a plan, as the model has them today."""
+    from planner.commands.selecting import wanted_by
+    from planner.scenarios.selection import select
+
+    planned_for = {line.name for line in plan.scenarios}
+    found = select(loaded.model, wanted_by(plan)).scenarios
+    names = {one.name for one in found}
+    changes = (("no longer there", planned_for - names), ("new and left out", names - planned_for))
+    for text, some in changes:
+        if some:
+            shown = ", ".join(sorted(some)[:3])
+            progress.say(f"note: {len(some)} scenarios are {text}: {shown}")
+    return tuple(one for one in found if one.name in planned_for)
+
+
+def _simulated(
+    plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], progress: Progress
+) -> Simulated:
+    """Every scenario on the plan, with charts only for those that may be shown, and on what is."""
+    from planner.infrastructure.fleet import Fleet
+    from planner.reporting.html.facts import Simulated, worst_first
+    from planner.reporting.html.page import MOST_TOLD
+    from planner.reporting.html.timelines import Played, play
+    from planner.simulation.verdict import judge
+
+    played: list[Played] = []
+    for one in play(loaded.model, plan.fleet(loaded.model), scenarios, progress.say):
+        played.append(one)
+        if len(played) % MOST_TOLD == 0:
+            for index in worst_first(played)[MOST_TOLD:]:
+                played[index] = replace(played[index], charts={}, left_out={})
+    progress.say("simulating what exists")
+    today = judge(loaded.model, Fleet.existing(loaded.model), scenarios, stories=False)
+    return Simulated(tuple(played), today)
+
+
+def _steps(builds: tuple[Build, Build], plan: Plan, progress: Progress) -> list[dict[str, Any]]:
+    """The way from today's cost to that of the plan, empty where it cannot be worked out."""
+    from planner.reporting.html.money import waterfall
+
+    try:
+        return waterfall(*builds, plan)
+    except PlannerError as error:
+        progress.say(f"note: no cost of what exists: {error}")
+        return []
+
+
+def _finance(
+    loaded: LoadedModel, builds: tuple[Build, Build], asked: Asked, progress: Progress
+) -> tuple[dict[str, Any] | None, str]:
+    """Returns and risk, or why there are none."""
+    if not asked.samples:
+        return None, "Returns and risk were left out of this report; plan finance works them out."
+    if not builds[0].scenarios:
+        return None, "The plan has no scenarios: nothing can fail, so nothing is avoided."
+    from planner.finance.assumptions import Assumptions
+    from planner.finance.study import Sampling, missing_prices, study_of
+    from planner.reporting.html.money import finance
+
+    missing = missing_prices(builds)
+    if missing:
+        names = ", ".join(sorted({problem.where for problem in missing})[:6])
+        progress.say(f"note: no returns, for want of prices: {names}")
+        return None, f"There are no returns for want of prices in the model: {names}."
+    sampling = Sampling(asked.samples, asked.seed, processes=asked.jobs)
+    assumptions = Assumptions.of(loaded.model.finance)
+    return finance(study_of(loaded, builds, assumptions, sampling, report=progress.say)), ""
+
+
+def _explanation(
+    plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], progress: Progress
+) -> dict[str, Any]:
+    """What each purchase stands on."""
+    import math
+
+    from planner.explanation import explain
+    from planner.optimization.solving import SolverSettings
+    from planner.reporting.html.reasons import reasons
+    from planner.study import Questions
+
+    questions = Questions(SolverSettings(), 45, math.inf, progress.say)
+    return reasons(explain(plan, loaded, scenarios, questions), plan)

@@ -1,0 +1,215 @@
+"""Pytest plugin: a test for every scenario of a model or plan, and fixtures for tests of one's own.
+
+Without ``--plan-model``, ``--plan`` or their ini options it registers options and fixtures and does
+nothing else. Everything heavy is imported once one of them is given.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from planner.infrastructure.entities import Model
+    from planner.plan import Plan
+    from planner.pytest_support.asked import Asked
+    from planner.pytest_support.survivability import Survivability
+
+#: Key under which processes of pytest-xdist are told what is asked for.
+WORKER_KEY = "resilience_planner"
+MARKERS = {
+    "single": "scenarios of one failure (N-1)",
+    "double": "scenarios of two failures at once (N-2)",
+    "common": "scenarios of a common cause, such as heat or a surge of demand",
+    "region": "scenarios in which a region is lost",
+    "extreme": "scenarios beyond what is planned for",
+    "plan_scenario": "tests collected with --plan-model, one for each scenario",
+}
+NOT_GIVEN = (
+    "The fixture `{fixture}` needs {what}: run pytest with {option}, "
+    "or set {ini} in the ini file of pytest."
+)
+
+_asked_key: pytest.StashKey[Asked | None] = pytest.StashKey()
+_survivability_key: pytest.StashKey[Survivability] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the options."""
+    group = parser.getgroup("resilience-planner", "survivability of an infrastructure (plan)")
+    group.addoption(
+        "--plan-model",
+        dest="planner_model",
+        metavar="MODEL",
+        help="Model file, or name of a shipped model, whose scenarios become tests.",
+    )
+    group.addoption(
+        "--plan",
+        dest="planner_plan",
+        metavar="FILE",
+        help="Test the fleet of this plan (its plan.json or folder) instead of what exists.",
+    )
+    group.addoption(
+        "--plan-scenarios",
+        dest="planner_scenarios",
+        action="append",
+        metavar="SETS",
+        help="Sets of scenarios, by commas, as of `plan simulate --scenarios`: n-1,n-2 "
+        "(repeatable). Default: those of the plan, or of the model.",
+    )
+    parser.addini("plan_model", "As --plan-model; a path is relative to the ini file.", default="")
+    parser.addini("plan_file", "As --plan; a path is relative to the ini file.", default="")
+    parser.addini("plan_scenarios", "As --plan-scenarios.", type="args", default=[])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find out what is asked for; register markers if anything is."""
+    config.stash[_asked_key] = None
+    workerinput: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if workerinput is not None:
+        record = workerinput.get(WORKER_KEY)
+        if record is not None:
+            from planner.pytest_support.asked import Asked
+
+            config.stash[_asked_key] = Asked.from_record(record, workerinput["workercount"])
+    elif any(_given(config)):
+        from planner.pytest_support.asked import asked_of
+
+        config.stash[_asked_key] = asked_of(config, _encoding())
+    if config.stash[_asked_key] is not None:
+        for name, meaning in MARKERS.items():
+            config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def _given(config: pytest.Config) -> tuple[Any, ...]:
+    """Values of all options of ours."""
+    names = ("planner_model", "planner_plan", "planner_scenarios")
+    options = (config.getoption(name, None) for name in names)
+    return (*options, *(config.getini(n) for n in ("plan_model", "plan_file", "plan_scenarios")))
+
+
+def _encoding() -> str:
+    """What the terminal can show; standard output is not captured yet."""
+    return getattr(sys.stdout, "encoding", None) or "ascii"
+
+
+def _survivability(config: pytest.Config) -> Survivability | None:
+    """What is tested, loaded once; None where nothing is asked for.
+
+    Raises
+    ------
+    pytest.UsageError
+        With all problems of model, plan and scenario sets.
+    """
+    asked = config.stash.get(_asked_key, None)
+    if asked is None:
+        return None
+    if _survivability_key not in config.stash:
+        from planner.errors import InputError
+        from planner.pytest_support.asked import refusal
+        from planner.pytest_support.survivability import survivability_of
+
+        try:
+            config.stash[_survivability_key] = survivability_of(asked)
+        except InputError as error:
+            raise pytest.UsageError(refusal(error, asked)) from error
+    return config.stash[_survivability_key]
+
+
+def _is_eager(config: pytest.Config) -> bool:
+    asked = config.stash.get(_asked_key, None)
+    return asked is not None and asked.eager
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse bad options before anything runs, in the process that people look at."""
+    if _is_eager(session.config):
+        _survivability(session.config)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is tested."""
+    survivability = _survivability(config) if _is_eager(config) else None
+    return [] if survivability is None else survivability.header()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of pytest-xdist what is asked for."""
+    asked = node.config.stash.get(_asked_key, None)
+    if asked is not None:
+        node.workerinput[WORKER_KEY] = asked.record()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Take node ids of scenarios out of the arguments, which pytest looks for as files."""
+    asked = session.config.stash.get(_asked_key, None)
+    if asked is not None and asked.named:
+        from planner.pytest_support.asked import is_node_id
+
+        session.config.args = [arg for arg in session.config.args if not is_node_id(arg)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Put the scenarios beside the files of a session."""
+    report = yield
+    asked = collector.config.stash.get(_asked_key, None)
+    if asked is not None and asked.collects and isinstance(collector, pytest.Session):
+        survivability = _survivability(collector.config)
+        if survivability is not None and report.passed:
+            from planner.pytest_support.collection import ScenarioTests
+
+            report.result = [*(report.result or []), ScenarioTests.of(collector, survivability)]
+    return report
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell the simulator in what order verdicts will be wanted."""
+    survivability = session.config.stash.get(_survivability_key, None)
+    if survivability is not None:
+        from planner.pytest_support.collection import expected
+
+        survivability.expect(expected(session.items))
+
+
+def _needed(request: pytest.FixtureRequest, fixture: str) -> Survivability:
+    try:
+        survivability = _survivability(request.config)
+    except pytest.UsageError as error:
+        pytest.fail(str(error), pytrace=False)
+    if survivability is None:
+        what, option, ini = "a model", "--plan-model MODEL", "`plan_model`"
+        message = NOT_GIVEN.format(fixture=fixture, what=what, option=option, ini=ini)
+        pytest.fail(message, pytrace=False)
+    return survivability
+
+
+@pytest.fixture(scope="session")
+def survivability(request: pytest.FixtureRequest) -> Survivability:
+    """Verdicts of the scenarios of --plan-model, simulated when asked for, and assertions."""
+    return _needed(request, "survivability")
+
+
+@pytest.fixture(scope="session")
+def infrastructure(request: pytest.FixtureRequest) -> Model:
+    """The infrastructure of --plan-model."""
+    return _needed(request, "infrastructure").model
+
+
+@pytest.fixture(scope="session")
+def plan(request: pytest.FixtureRequest) -> Plan:
+    """The plan of --plan; an error where none is given (`survivability.plan` is None then)."""
+    found = _needed(request, "plan").plan
+    if found is None:
+        what, option, ini = "a plan", "--plan FILE", "`plan_file`"
+        message = NOT_GIVEN.format(fixture="plan", what=what, option=option, ini=ini)
+        pytest.fail(message, pytrace=False)
+    return found

@@ -1,0 +1,1 @@
+"""What the pytest plugin imports once it is asked for anything."""

@@ -1,0 +1,124 @@
+"""Verdicts when they are wanted: scenarios are simulated in batches, each once in a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.fleet import Fleet
+from planner.laws.traffic import served_fraction
+from planner.scenarios.standard import ALL
+from planner.simulation.cascade import simulate
+from planner.simulation.state import History
+from planner.simulation.verdict import Verdict, batch_size, judge_one
+from planner.simulation.world import World
+
+Floats = npt.NDArray[np.float64]
+#: Scenarios of the first batch; each further one is twice as large, up to the most.
+FIRST_BATCH, MOST_IN_BATCH = 16, 128
+#: Batches for each of several processes, so that little is simulated in two of them.
+BATCHES_OF_WORKER = 4
+#: Digits of served fractions: fewer than rounding leaves wrong, more than anybody asks for.
+DIGITS = 9
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a scenario.
+
+    Parameters
+    ----------
+    verdict
+        Survived or not, and the story.
+    served
+        Served fraction of demand by tier, and of `all` together, each of shape (T,).
+    temperature_c
+        Temperature of clusters that switched themselves off, each of shape (T,).
+    """
+
+    verdict: Verdict
+    served: dict[str, Floats]
+    temperature_c: dict[str, Floats]
+
+
+class Judge:
+    """Simulates scenarios on a fleet when their outcomes are wanted.
+
+    Parameters
+    ----------
+    workers
+        Processes that share the scenarios.
+    """
+
+    def __init__(
+        self, model: Model, fleet: Fleet, scenarios: Iterable[Scenario], workers: int
+    ) -> None:
+        self._model, self._fleet, self._workers = model, fleet, workers
+        self._scenarios = {scenario.name: scenario for scenario in scenarios}
+        self._order: list[str] = []
+        self._size = FIRST_BATCH
+        self._outcomes: dict[str, Outcome] = {}
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Say which outcomes will be wanted, in which order."""
+        self._order = list(names)
+
+    def outcome(self, name: str) -> Outcome:
+        """What comes of a scenario; those expected next are simulated along with it."""
+        if name not in self._outcomes:
+            self._simulate([name, *(one for one in self._companions(name) if one != name)])
+        return self._outcomes[name]
+
+    def outcomes(self, names: Iterable[str] | None = None) -> dict[str, Outcome]:
+        """What comes of some scenarios, or of all."""
+        wanted = tuple(self._scenarios if names is None else names)
+        self._simulate([name for name in wanted if name not in self._outcomes])
+        return {name: self._outcomes[name] for name in wanted}
+
+    def _companions(self, name: str) -> list[str]:
+        """Scenarios worth simulating at once with one: a batch costs little more than its first."""
+        if name not in self._order:
+            return []
+        index = self._order.index(name)
+        if self._workers > 1:
+            # Blocks that begin in the same places in every process.
+            parts = self._workers * BATCHES_OF_WORKER
+            size = min(max(len(self._order) // parts, FIRST_BATCH), MOST_IN_BATCH)
+            block = self._order[index - index % size :][:size]
+            return [one for one in block if one not in self._outcomes]
+        ahead = [one for one in self._order[index:] if one not in self._outcomes][: self._size]
+        self._size = min(2 * self._size, MOST_IN_BATCH)
+        return ahead
+
+    def _simulate(self, names: list[str]) -> None:
+        if not names:
+            return
+        size = batch_size(self._model, len(names), 1, stories=True)
+        for first in range(0, len(names), size):
+            batch = names[first : first + size]
+            scenarios = tuple(self._scenarios[name] for name in batch)
+            world, history = simulate(self._model, self._fleet, scenarios)
+            for index, name in enumerate(batch):
+                verdict = judge_one(world, history, self._fleet, index)
+                self._outcomes[name] = _outcome(world, history, index, verdict)
+
+
+def _outcome(world: World, history: History, index: int, verdict: Verdict) -> Outcome:
+    demand = history.demand_rps[:, index]
+    served = np.minimum(history.served_rps[:, index], demand)
+    tiers = {
+        name: served_fraction(served[:, k], demand[:, k])
+        for k, name in enumerate(world.tiers.names)
+    }
+    tiers[ALL] = served_fraction(served.sum(axis=1), demand.sum(axis=1))
+    hot = {
+        name: history.temperature_c[:, index, c].copy()
+        for c, name in enumerate(world.clusters.names)
+        if name in verdict.shutdowns
+    }
+    return Outcome(verdict, {name: one.round(DIGITS) for name, one in tiers.items()}, hot)

@@ -1,0 +1,445 @@
+"""What a run of pytest puts to the test, and what tests may ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import MappingProxyType
+
+from planner.commands.selecting import wanted_by
+from planner.errors import InputError, Problem
+from planner.infrastructure.catalogue import shipped_models
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.loading import LoadedModel, find_model, load_model, nearest
+from planner.infrastructure.source import printable
+from planner.plan import Plan
+from planner.planfile import parse_plan, read_plan
+from planner.pytest_support.asked import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, Asked
+from planner.pytest_support.judging import Floats, Judge
+from planner.pytest_support.telling import as_plain, fractions, happening, headline, tell, who
+from planner.scenarios.selection import (
+    OPTION,
+    Selection,
+    Wanted,
+    _check_sets,
+    parse_sets,
+    select,
+)
+from planner.scenarios.standard import ALL
+from planner.simulation.verdict import TOLERANCE, Verdict
+
+#: Failures that an assertion spells out.
+MOST_TOLD = 10
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """Everything that is loaded.
+
+    Parameters
+    ----------
+    file
+        The model file.
+    loaded, plan
+        Model and plan.
+    selection
+        Scenarios.
+    """
+
+    file: Path
+    loaded: LoadedModel
+    plan: Plan | None
+    selection: Selection
+
+
+class Survivability:
+    """Verdicts on the scenarios of a model or plan, simulated when they are asked for.
+
+    Attributes
+    ----------
+    model
+        The infrastructure, with the changes that the plan was made with.
+    plan
+        The plan; None where what exists is tested.
+    file
+        The model file.
+    scenarios
+        Names of all scenarios.
+    """
+
+    def __init__(self, subject: _Subject, asked: Asked) -> None:
+        self.model, self.plan, self.file = subject.loaded.model, subject.plan, subject.file
+        self._subject, self._asked = subject, asked
+        fleet = Fleet.existing(self.model) if self.plan is None else self.plan.fleet(self.model)
+        found = subject.selection.scenarios
+        self._scenarios = {scenario.name: scenario for scenario in found}
+        self.scenarios = tuple(self._scenarios)
+        self.collected = _named(self.model, found, asked.named)
+        self._judge = Judge(self.model, fleet, found, asked.workers)
+
+    def __repr__(self) -> str:
+        count = len(self.scenarios)
+        return f"<Survivability of {self._what()}: {count} scenario{'' if count == 1 else 's'}>"
+
+    # ----------------------------------------------------------------------------------- verdicts
+
+    @property
+    def survives(self) -> bool:
+        """Whether every scenario is survived."""
+        return all(verdict.survives for verdict in self.verdicts.values())
+
+    @property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """Verdicts of all scenarios by name."""
+        outcomes = self._judge.outcomes()
+        return MappingProxyType({name: one.verdict for name, one in outcomes.items()})
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """Names of the scenarios that are not survived."""
+        return tuple(name for name, verdict in self.verdicts.items() if not verdict.survives)
+
+    def verdict(self, scenario: str) -> Verdict:
+        """Verdict of one scenario.
+
+        Raises
+        ------
+        InputError
+            If there is no such scenario.
+        """
+        return self._judge.outcome(self._known(scenario)).verdict
+
+    def served(self, tier: str, scenario: str, at_minute: int | None = None) -> float:
+        """Fraction of the demand of a tier that is served.
+
+        Parameters
+        ----------
+        tier
+            A tier, or ``all`` for all together.
+        at_minute
+            Minute after the failure; None means the least from the first minute on that the
+            standard speaks of the tier (for ``all``: of the whole simulation).
+
+        Raises
+        ------
+        InputError
+            If there is no such tier, scenario or minute.
+        """
+        __tracebackhide__ = True
+        course = self.timeline(tier, scenario)
+        if at_minute is None:
+            least = self.verdict(scenario).served
+            return float(least[tier]) if tier in least else float(course.min())
+        if not 0 <= at_minute < len(course):
+            message = f"minute {at_minute} is not simulated, 0 to {len(course) - 1} are"
+            raise InputError.single("survivability", message)
+        return float(course[at_minute])
+
+    def timeline(self, tier: str, scenario: str) -> Floats:
+        """Fraction served in every minute after the failure, shape (T,)."""
+        __tracebackhide__ = True
+        served = self._judge.outcome(self._known(scenario)).served
+        if tier not in served:
+            tiers = [*self.model.tiers, ALL]
+            message = f"no tier is `{printable(tier)}`{nearest(tier, tiers)}; there are "
+            raise InputError.single(self.model.name, message + ", ".join(tiers))
+        course: Floats = served[tier].copy()
+        return course
+
+    def explain(self, scenario: str) -> str:
+        """What happens in a scenario: curves, what falls short, and the story."""
+        outcome = self._judge.outcome(self._known(scenario))
+        found = self._scenarios[scenario]
+        return tell(self.model, found, outcome, self._what(), self._asked.plain)
+
+    def headline(self, scenario: str) -> str:
+        """What falls short first in a scenario, as one line."""
+        verdict = self.verdict(scenario)
+        return self._shown(headline(self._scenarios[scenario], verdict))
+
+    # --------------------------------------------------------------------------------- assertions
+
+    def assert_survives(self, *patterns: str) -> None:
+        """Fail unless the scenarios that match a pattern are survived; none given means all.
+
+        Raises
+        ------
+        AssertionError
+            With the first breach of every scenario that is not survived.
+        """
+        __tracebackhide__ = True
+        names = self._matching(patterns)
+        outcomes = self._judge.outcomes(names)
+        failing = [name for name in names if not outcomes[name].verdict.survives]
+        if not failing:
+            return
+        if len(names) == 1:
+            raise AssertionError(self.explain(names[0]))
+        told = [self._named_headline(name) for name in failing[:MOST_TOLD]]
+        more = len(failing) - len(told)
+        told += [f"and {more} more"] if more else []
+        count = f"{len(failing)} of {len(names)} scenarios are not survived:"
+        raise AssertionError("\n  ".join([count, *told]))
+
+    def assert_served(
+        self,
+        tier: str,
+        scenario: str,
+        at_least: float,
+        from_minute: int = 0,
+        until_minute: int | None = None,
+    ) -> None:
+        """Fail unless a tier is served enough in every minute from one to another.
+
+        Raises
+        ------
+        AssertionError
+            With the first minute in which less is served.
+        """
+        __tracebackhide__ = True
+        course = self.timeline(tier, scenario)
+        last = len(course) - 1 if until_minute is None else until_minute
+        if not 0 <= from_minute <= last < len(course):
+            message = f"minutes {from_minute} to {last} are not all among those simulated"
+            raise InputError.single("survivability", f"{message}, 0 to {len(course) - 1}")
+        for minute in range(from_minute, last + 1):
+            value = float(course[minute])
+            if value < at_least - TOLERANCE:
+                shown, needed = fractions(value, at_least)
+                text = f"{who(tier)} served {shown} at minute {minute}, needs {needed}"
+                raise AssertionError(self._shown(f"{self._happening(scenario)}: {text}"))
+
+    def assert_recovers(self, scenario: str, within_minutes: float) -> None:
+        """Fail unless all demand is served again, for good, within some minutes.
+
+        Raises
+        ------
+        AssertionError
+            With the minute in which that is.
+        """
+        __tracebackhide__ = True
+        recovery = self.verdict(scenario).recovery_minutes
+        if recovery is not None and recovery <= within_minutes:
+            return
+        when = "is never" if recovery is None else f"is only from minute {recovery:.0f} on"
+        served = f"all demand {when} served again, needed by minute {within_minutes:g}"
+        text = f"{self._happening(scenario)}: {served}"
+        raise AssertionError(self._shown(text))
+
+    # ------------------------------------------------------------------------------ for the plugin
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Say which verdicts will be wanted, in which order."""
+        self._judge.expect(names)
+
+    def header(self) -> list[str]:
+        """What is tested, for the head of the report."""
+        first, *more = self._subject.selection.lines()
+        lines = [f"plan: {self._what()}: {first}", *(f"  {line}" for line in more)]
+        lines += [f"  warning: {line}" for line in self._subject.selection.warnings()]
+        if self.plan is not None and self.plan.model.sha256 != self._subject.loaded.sha256:
+            lines.append(f"  note: {self.model.name} has changed since the plan was made")
+        return [self._shown(line) for line in lines]
+
+    def properties(self, scenario: str) -> list[tuple[str, object]]:
+        """Figures of a verdict, for JUnit XML."""
+        verdict = self.verdict(scenario)
+        recovery = verdict.recovery_minutes
+        return [
+            ("survives", str(verdict.survives).lower()),
+            ("recovery_minutes", "never" if recovery is None else round(recovery, 3)),
+            ("lost_requests", round(verdict.lost_requests, 1)),
+            ("peak_temperature_c", round(verdict.peak_temperature_c, 2)),
+            ("emergency_usd", round(verdict.emergency_usd, 2)),
+            *((f"served_{tier}", round(one, 6)) for tier, one in verdict.served.items()),
+        ]
+
+    def _what(self) -> str:
+        name = self._subject.loaded.name
+        return f"{name} as it is" if self.plan is None else f"{name} with {self._plan_file()}"
+
+    def _plan_file(self) -> str:
+        path, here = Path(self._asked.plan or ""), Path.cwd()
+        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+    def _shown(self, text: str) -> str:
+        return as_plain(text) if self._asked.plain else text
+
+    def _happening(self, scenario: str) -> str:
+        return happening(self._scenarios[scenario])
+
+    def _named_headline(self, scenario: str) -> str:
+        line = self.headline(scenario)
+        return line if line.startswith(f"{scenario}:") else f"{scenario}: {line}"
+
+    def _known(self, scenario: str) -> str:
+        __tracebackhide__ = True
+        if scenario not in self._scenarios:
+            raise InputError.single(self.model.name, _unknown(scenario, self.scenarios))
+        return scenario
+
+    def _matching(self, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        __tracebackhide__ = True
+        if not patterns:
+            return self.scenarios
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in self.scenarios):
+                raise InputError.single(self.model.name, _unknown(pattern, self.scenarios))
+        return tuple(
+            name for name in self.scenarios if any(fnmatchcase(name, one) for one in patterns)
+        )
+
+
+def _unknown(scenario: str, scenarios: tuple[str, ...]) -> str:
+    what = f"no scenario is `{printable(scenario)}`"
+    return f"{what}, of {len(scenarios)}{nearest(scenario, scenarios)}"
+
+
+def _named(
+    model: Model, scenarios: tuple[Scenario, ...], named: tuple[str, ...]
+) -> tuple[Scenario, ...]:
+    """Scenarios whose node ids were given as arguments, in the order of all; none given means all.
+
+    Raises
+    ------
+    InputError
+        With every node id that there is not.
+    """
+    if not named:
+        return scenarios
+    wanted: set[str] = set()
+    problems = []
+    names = tuple(scenario.name for scenario in scenarios)
+    for one in named:
+        stem, _, scenario = one.partition("::")
+        if stem == model.name and (not scenario or scenario in names):
+            wanted.update([scenario] if scenario else names)
+            continue
+        close = nearest(one, [f"{model.name}::{name}" for name in names])
+        hint = close.replace(f"`{model.name}::", f"`{ROOT}::{model.name}::")
+        message = f"no scenario has this node id{hint}"
+        problems.append(Problem(f"{ROOT}::{printable(one)}", 0, 0, "", message))
+    if problems:
+        raise InputError(problems)
+    return tuple(scenario for scenario in scenarios if scenario.name in wanted)
+
+
+# ----------------------------------------------------------------------------------------- loading
+
+
+def survivability_of(asked: Asked) -> Survivability:
+    """Load what is asked for.
+
+    Raises
+    ------
+    InputError
+        With all problems of the model, the plan and the sets of scenarios.
+    """
+    problems: list[Problem] = []
+    wanted = _wanted(asked, problems)
+    parsed = _parsed(asked, problems)
+    reference = asked.model
+    if reference is None and parsed is not None:
+        reference = parsed.model.name
+        if reference not in shipped_models():
+            message = f"the plan is for `{printable(reference)}`, which is no shipped model; "
+            problems.append(_problem(asked.plan or "", message + f"name its file: {MODEL_OPTION}"))
+            reference = None
+    elif reference is None and asked.plan is None:
+        problems.append(_problem(SETS_OPTION, f"needs {MODEL_OPTION} or {PLAN_OPTION}"))
+    loaded = _loaded(reference, parsed, problems)
+    plan = _fitting(asked, parsed, loaded, problems)
+    if problems or loaded is None or reference is None:
+        raise InputError(problems)
+    selection = _selection(loaded, wanted or (wanted_by(plan) if plan else None))
+    return Survivability(_Subject(find_model(reference), loaded, plan, selection), asked)
+
+
+def _problem(file: str, message: str) -> Problem:
+    return Problem(file, 0, 0, "", message)
+
+
+def _wanted(asked: Asked, problems: list[Problem]) -> Wanted | None:
+    """Sets that are asked for by name; None where none are."""
+    if not asked.sets:
+        return None
+    sets = parse_sets(asked.sets)
+    try:
+        _check_sets(sets)
+    except InputError as error:
+        problems += _ours(error).problems
+        return None
+    return Wanted(sets)
+
+
+def _parsed(asked: Asked, problems: list[Problem]) -> Plan | None:
+    """The plan, not yet compared with a model."""
+    if asked.plan is None:
+        return None
+    try:
+        return parse_plan(Path(asked.plan))
+    except InputError as error:
+        problems += error.problems
+        return None
+
+
+def _fitting(
+    asked: Asked, parsed: Plan | None, loaded: LoadedModel | None, problems: list[Problem]
+) -> Plan | None:
+    """The plan, if it fits the model."""
+    if parsed is None or loaded is None:
+        return None
+    path = asked.plan or ""
+    if parsed.model.name != loaded.name:
+        # All else that does not fit follows from it.
+        wrong = f"the plan is for model `{printable(parsed.model.name)}`, not `{loaded.name}`"
+        problems.append(_problem(path, wrong))
+        return None
+    try:
+        return read_plan(Path(path), loaded)
+    except InputError as error:
+        problems += error.problems
+        return None
+
+
+def _loaded(
+    reference: str | None, plan: Plan | None, problems: list[Problem]
+) -> LoadedModel | None:
+    """The model, as changed by the settings that the plan was made with."""
+    if reference is None:
+        return None
+    # Settings for another model would only add to what is wrong.
+    fits = plan is not None and plan.model.name == Path(reference).stem
+    overrides = plan.model.overrides if plan is not None and fits else ()
+    try:
+        return load_model(reference, overrides)
+    except InputError as error:
+        problems += [
+            replace(one, file=f"{MODEL_OPTION} {one.file}") if not one.line else one
+            for one in error.problems
+        ]
+        return None
+
+
+def _selection(loaded: LoadedModel, wanted: Wanted | None) -> Selection:
+    try:
+        selection = select(loaded.model, wanted)
+    except InputError as error:
+        raise _ours(error) from error
+    if not selection.scenarios:
+        raise InputError.single(loaded.name, "the model has no scenarios to simulate")
+    return selection
+
+
+def _ours(error: InputError) -> InputError:
+    """An error that speaks of the option of pytest."""
+    return InputError(
+        replace(one, file=SETS_OPTION) if one.file == OPTION else one for one in error.problems
+    )
+
+
+__all__ = ["Survivability", "survivability_of"]

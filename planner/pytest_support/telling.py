@@ -1,0 +1,225 @@
+"""Failures in words and small pictures of characters."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Event, Scenario, Severity
+from planner.pytest_support.judging import Outcome
+from planner.scenarios.standard import ALL, floors, floors_at
+from planner.simulation.verdict import TOLERANCE, Breach, Verdict
+
+Floats = npt.NDArray[np.float64]
+BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
+#: Characters of a sparkline at most and at least, and the width that text is folded to.
+WIDTH, LEAST_WIDTH, TEXT_WIDTH = 48, 20, 78
+#: Characters around a sparkline beside its label.
+AROUND = 18
+#: Lowest values of the scale: the highest one below all values is taken.
+BOTTOMS = (0.9, 0.5, 0.0)
+#: Events that a headline names; of more, the scenario is named instead.
+MOST_NAMED = 2
+#: Least minutes that a sparkline shows, and those after its last change as a share of what is past.
+LEAST_MINUTES, AFTERWARDS = 30, 0.3
+#: Change of a served fraction that can be seen.
+VISIBLE = 0.003
+CAUSES = {
+    "heat": "heat throttles or stops GPUs",
+    "late": "emergency capacity comes late",
+    "routing": "requests still go to where nothing serves them",
+    "services": "services turn requests away",
+    "scarcity": "too little capacity is left",
+}
+PLAIN = str.maketrans({"°": "", "×": "x", "…": "...", "’": "'", "–": "-", "→": "->", "≥": ">="})
+
+
+def happening(scenario: Scenario) -> str:
+    """What fails, in some words."""
+    if len(scenario.events) > MOST_NAMED:
+        return scenario.name
+    return " and ".join(dict.fromkeys(_happens(event) for event in scenario.events))
+
+
+def _happens(event: Event) -> str:
+    if event.kind == "units":
+        return f"{event.plant} without {event.count} × {event.unit}"
+    if event.kind == "largest-units":
+        units = "its largest unit" if event.count == 1 else f"its {event.count} largest units"
+        return f"{event.plant} without {units}"
+    if event.kind == "sag":
+        return f"sag on {event.feed}"
+    if event.kind == "heat":
+        return f"{event.region} {event.rise_c:g} °C hotter"
+    if event.kind == "surge":
+        return f"demand {event.factor:g} times as high"
+    generators = event.kind == "feed" and not event.generators_start
+    return f"{event.name} lost" + (", generators failing" if generators else "")
+
+
+def who(tier: str) -> str:
+    """A tier, or all of them, as the subject of a sentence."""
+    return "all tiers together" if tier == ALL else tier
+
+
+def fractions(value: float, required: float) -> tuple[str, str]:
+    """What is and what should be, as fractions with as many digits as tell them apart.
+
+    >>> fractions(0.911, 0.99), fractions(0.9899, 0.99), fractions(0.25, 1.0)
+    (('0.91', '0.99'), ('0.989', '0.99'), ('0.25', '1'))
+    """
+    for digits in range(2, 7):
+        # Cut off, so that what falls short is never shown as enough.
+        scale = 10**digits
+        cut = math.floor(round(value * scale, 3)) / scale
+        if cut < required:
+            break
+    return f"{cut:g}", f"{required:g}"
+
+
+def breach_text(breach: Breach) -> str:
+    """One way of falling short in some words."""
+    if breach.kind != "served":
+        return str(breach)
+    value, required = fractions(breach.value, breach.required)
+    return f"{who(breach.subject)} served {value} at minute {breach.minute:.0f}, needs {required}"
+
+
+def headline(scenario: Scenario, verdict: Verdict) -> str:
+    """The first thing that falls short, as one line."""
+    breach = verdict.first_breach
+    if breach is None:
+        return f"{happening(scenario)}: survived"
+    return f"{happening(scenario)}: {breach_text(breach)}"
+
+
+def tell(model: Model, scenario: Scenario, outcome: Outcome, subject: str, plain: bool) -> str:
+    """A scenario that is not survived: headline, curves, what falls short, what happened.
+
+    Parameters
+    ----------
+    subject
+        What was simulated: model and plan.
+    plain
+        Whether to tell it in ASCII.
+    """
+    verdict = outcome.verdict
+    frequency = f"{scenario.frequency_per_year:.3g} per year"
+    lines = [*_folded(headline(scenario, verdict), "", "  "), ""]
+    lines += _folded(f"{scenario.name} ({scenario.severity}, {frequency}), {subject}", "  ")
+    lines += ["", *_curves(model, scenario.severity, outcome, plain)]
+    lines += ["", "  What falls short", *_breaches(outcome)]
+    lines += ["", "  What happened", *_story(verdict)]
+    text = "\n".join(line.rstrip() for line in lines)
+    return as_plain(text) if plain else text
+
+
+def as_plain(text: str) -> str:
+    """A text in ASCII."""
+    return text.translate(PLAIN).encode("ascii", "replace").decode()
+
+
+def _folded(text: str, indent: str, hanging: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        TEXT_WIDTH,
+        initial_indent=indent,
+        subsequent_indent=hanging or indent,
+        break_on_hyphens=False,
+    )
+
+
+# ------------------------------------------------------------------------------------------ curves
+
+
+def sparkline(values: Floats, bottom: float, top: float, bars: str = BARS) -> str:
+    """Values as bars; the highest bar is for the top alone.
+
+    >>> sparkline(np.array([0.0, 0.5, 0.99, 1.0]), 0.0, 1.0)
+    '▁▄▇█'
+    """
+    share = (values - bottom) / (top - bottom)
+    steps = np.floor(np.clip(share, 0.0, 1.0) * (len(bars) - 1) + 1e-9).astype(int)
+    return "".join(bars[step] for step in steps.tolist())
+
+
+def _in_parts(values: npt.NDArray[Any], characters: int) -> list[npt.NDArray[Any]]:
+    """Minutes of each character."""
+    return np.array_split(values, min(characters, len(values)))
+
+
+def _curves(model: Model, severity: Severity, outcome: Outcome, plain: bool) -> Iterator[str]:
+    """Served fraction of each tier that falls short, with marks below, and temperatures."""
+    bars = PLAIN_BARS if plain else BARS
+    tiers = [breach.subject for breach in outcome.verdict.breaches if breach.kind == "served"]
+    total = len(next(iter(outcome.served.values())))
+    required = {tier: _required(model, severity, tier, total) for tier in tiers}
+    minutes = _minutes([*required.values(), *(outcome.served[tier] for tier in tiers)], total)
+    labels = {tier: who(tier) for tier in tiers}
+    wide = max((len(one) for one in (*labels.values(), *outcome.temperature_c)), default=0)
+    length = max(LEAST_WIDTH, min(WIDTH, TEXT_WIDTH - AROUND - wide))
+    for tier, label in labels.items():
+        values = outcome.served[tier][:minutes]
+        bottom = next((one for one in BOTTOMS if one < values.min()), 0.0)
+        least = np.array([part.min() for part in _in_parts(values, length)])
+        short = required[tier][:minutes] - values > TOLERANCE
+        marks = "".join("^" if part.any() else " " for part in _in_parts(short, length))
+        yield f"  {label:<{wide}}  {sparkline(least, bottom, 1.0, bars)}  {bottom:g} to 1"
+        yield f"  {'':<{wide}}  {marks}"
+    for cluster, course in outcome.temperature_c.items():
+        peaks = np.array([part.max() for part in _in_parts(course[:minutes], length)])
+        low, high = float(course.min()), float(course.max())
+        shown = sparkline(peaks, low, max(high, low + 1.0), bars)
+        yield f"  {cluster:<{wide}}  {shown}  {low:.0f} to {high:.0f} °C"
+    if tiers or outcome.temperature_c:
+        end = f"{minutes - 1} min"
+        yield f"  {'':<{wide}}  0{end:>{min(length, minutes) - 1}}" + (
+            "  ^ falls short" if tiers else ""
+        )
+
+
+def _minutes(courses: list[Floats], total: int) -> int:
+    """Minutes to show: until a while after the last change that can be seen."""
+    changes = [np.flatnonzero(np.abs(np.diff(course)) > VISIBLE) for course in courses]
+    last = max((int(one[-1]) + 1 for one in changes if len(one)), default=0)
+    return min(total, max(LEAST_MINUTES, math.ceil(last * (1 + AFTERWARDS))) + 1)
+
+
+def _required(model: Model, severity: Severity, tier: str, minutes: int) -> Floats:
+    """Least served fraction of a tier in each minute, shape (minutes,)."""
+    rules = floors(model, severity)
+    return np.array([floors_at(rules, float(t)).get(tier, 0.0) for t in range(minutes)])
+
+
+# ------------------------------------------------------------------------------------------- words
+
+
+def _breaches(outcome: Outcome) -> Iterator[str]:
+    for breach in outcome.verdict.breaches:
+        text = breach_text(breach)
+        if breach.kind == "served":
+            first, last = round(breach.minute), round(breach.until_minute)
+            least = float(outcome.served[breach.subject][first : last + 1].min())
+            lowest = fractions(least, breach.required)[0]
+            if lowest != fractions(breach.value, breach.required)[0]:
+                text += f", least {lowest}"
+            if last > first:
+                text += f", until minute {last}"
+            if breach.cause is not None:
+                text += f"; {CAUSES[breach.cause]}"
+                if breach.late_minutes:
+                    text += f" by {breach.late_minutes:.0f} minutes"
+        yield from _folded(text, "    ", "      ")
+
+
+def _story(verdict: Verdict) -> Iterator[str]:
+    ahead = [f"    {one.clock}  {f'+{one.minute:.0f} min':>9}  " for one in verdict.story]
+    wide = max((len(one) for one in ahead), default=0)
+    for start, line in zip(ahead, verdict.story, strict=True):
+        yield from _folded(f"{start}{line.text}", "", " " * wide)

@@ -1,0 +1,423 @@
+"""What a graph shows: the infrastructure, what a plan adds, what falls with what, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from planner.errors import InputError, Problem
+from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet, unit_mw
+from planner.infrastructure.graph import (
+    Graph,
+    build_graph,
+    dependencies,
+    independent_plants,
+    single_points_of_failure,
+)
+from planner.infrastructure.loading import nearest
+from planner.infrastructure.measures import with_measures
+from planner.infrastructure.source import printable
+
+#: Kinds of nodes in the order in which they are listed, with their plural.
+KINDS = {
+    "region": "regions",
+    "feed": "feeds",
+    "ups": "batteries",
+    "generator": "generators",
+    "plant": "plants",
+    "cluster": "clusters",
+    "service": "services",
+    "replica": "replicas",
+    "tier": "tiers",
+    "zone": "zones",
+    "provider": "providers",
+    "offer": "offers",
+    "measure": "measures",
+}
+
+
+@dataclass(frozen=True)
+class Blast:
+    """What falls when some nodes are lost.
+
+    Parameters
+    ----------
+    failed
+        Nodes that are lost, as asked.
+    fallen
+        Nodes that fall with them, by kind and name.
+    gpus, rps
+        GPUs in what is down, and the requests per second that they serve.
+    cooling_mw, feed_mw
+        Cooling at design ambient and power of the feeds in what is down.
+    reserved_gpus
+        Reserved emergency GPUs in what is down.
+    """
+
+    failed: tuple[str, ...]
+    fallen: tuple[str, ...]
+    gpus: int
+    rps: float
+    cooling_mw: float
+    feed_mw: float
+    reserved_gpus: int
+
+    @property
+    def down(self) -> frozenset[str]:
+        """All that is down for it."""
+        return frozenset(self.failed + self.fallen)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An infrastructure as it is drawn, exported and summed up.
+
+    Parameters
+    ----------
+    name
+        Name of the model.
+    model, graph
+        The model, with the measures of the plan in place, and its graph.
+    before, fleet
+        What exists, and what exists with the plan.
+    planned
+        Whether there is a plan.
+    measures
+        Measures that the plan buys.
+    absent
+        Nodes that are not there: measures that are not bought and what hangs on them.
+    points
+        Tiers that the loss of a node takes down, by node.
+    blast
+        What falls, if that is asked.
+    regions
+        Regions that are shown.
+    """
+
+    name: str
+    model: Model
+    graph: Graph
+    before: Fleet
+    fleet: Fleet
+    planned: bool
+    measures: tuple[str, ...]
+    absent: frozenset[str]
+    points: Mapping[str, tuple[str, ...]]
+    blast: Blast | None
+    regions: tuple[str, ...]
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """Nodes that are shown: those in the regions asked for, and those in none."""
+        wanted = set(self.regions)
+        return tuple(one for one in self.graph if self.place(one) in (None, *wanted))
+
+    def place(self, name: str) -> str | None:
+        """Region that hosts a node, or that it is; None for what is in none."""
+        data = self.graph.nodes[name]
+        if data["kind"] == "region":
+            return str(data["name"])
+        for source in self.graph.predecessors(name):
+            if self.graph.edges[source, name]["relation"] == "hosts":
+                return str(self.graph.nodes[source]["name"])
+        return self.homes.get(str(data["name"])) if data["kind"] == "service" else None
+
+    @cached_property
+    def homes(self) -> Mapping[str, str]:
+        """Region of the services that stand in one and serve its plants alone, by service."""
+        return {
+            name: next(iter(one.replicas))
+            for name, one in self.model.services.items()
+            if len(one.replicas) == 1 and _serves_plants(self.model, name)
+        }
+
+
+def _serves_plants(model: Model, service: str) -> bool:
+    """Whether only plants hang on a service."""
+    others = model.services.values()
+    used = any(
+        service in (*one.depends_on, *one.any_of, *one.degrades_without) for one in others
+    ) or any(tier.entry == service for tier in model.tiers.values())
+    return not used and any(service in plant.depends_on for plant in model.plants.values())
+
+
+def make_scene(
+    name: str,
+    model: Model,
+    fleet: Fleet | None = None,
+    blast: Iterable[str] = (),
+    regions: Iterable[str] = (),
+) -> Scene:
+    """Work out what is shown of a model, with the fleet of a plan if there is one.
+
+    Parameters
+    ----------
+    blast
+        Nodes to lose together, as ``kind:name``, or by name where one kind alone has it.
+    regions
+        Regions to show; all if none is named.
+
+    Raises
+    ------
+    InputError
+        With every node and region that the model does not have.
+    """
+    before = Fleet.existing(model)
+    after = before if fleet is None else fleet
+    seen = model if fleet is None else with_measures(model, fleet.measures)
+    graph = build_graph(seen)
+    failed, problems = _found(graph, blast)
+    wanted = tuple(dict.fromkeys(regions))
+    problems += [
+        f"--region: no region `{printable(one)}`{nearest(one, seen.regions)}"
+        for one in wanted
+        if one not in seen.regions
+    ]
+    if problems:
+        raise InputError(Problem(name, 0, 0, "", text) for text in problems)
+    return Scene(
+        name,
+        seen,
+        graph,
+        before,
+        after,
+        fleet is not None,
+        tuple(sorted(after.measures)),
+        dependencies(graph).down,
+        _points_by_node(graph),
+        _blast(seen, graph, after, failed) if failed else None,
+        tuple(one for one in seen.regions if not wanted or one in wanted),
+    )
+
+
+def _found(graph: Graph, wanted: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Nodes by their identifier or their name, and what is wrong with the rest."""
+    by_name: dict[str, list[str]] = {}
+    for one in graph:
+        by_name.setdefault(graph.nodes[one]["name"], []).append(one)
+    found: list[str] = []
+    problems = []
+    for text in dict.fromkeys(wanted):
+        candidates = [text] if text in graph else _called(graph, by_name.get(text, []))
+        if len(candidates) == 1:
+            found += [one for one in candidates if one not in found]
+        elif candidates:
+            kinds = " or ".join(f"`{one}`" for one in candidates)
+            problems.append(f"--blast: `{text}` is several; give {kinds}")
+        else:
+            hint = nearest(text, [*by_name, *graph]) or "; name one as kind:name, e.g. region:…"
+            problems.append(f"--blast: no node `{printable(text)}`{hint}")
+    return tuple(found), problems
+
+
+def _called(graph: Graph, candidates: list[str]) -> list[str]:
+    """Nodes of a name; a feed comes before the batteries and generators that are called like it."""
+    first = [one for one in candidates if _kind(graph, one) not in ("ups", "generator")]
+    return first or candidates
+
+
+def _points_by_node(graph: Graph) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for tier, nodes in single_points_of_failure(graph).items():
+        for one in nodes:
+            found.setdefault(one, []).append(tier)
+    return {one: tuple(found[one]) for one in graph if one in found}
+
+
+def _blast(model: Model, graph: Graph, fleet: Fleet, failed: tuple[str, ...]) -> Blast:
+    ready = dependencies(graph)
+    fallen = ready.down_with(failed) - ready.down - set(failed)
+    order = list(KINDS)
+    down = (fallen | set(failed)) - ready.down
+
+    def lost(kind: str) -> list[str]:
+        return [
+            graph.nodes[one]["name"] for one in graph if one in down and _kind(graph, one) == kind
+        ]
+
+    return Blast(
+        failed,
+        tuple(sorted(fallen, key=lambda one: (order.index(_kind(graph, one)), one))),
+        sum(fleet.gpus[one] for one in lost("cluster")),
+        sum(cluster_rps(model, fleet, one) for one in lost("cluster")),
+        sum(plant_mw(model, fleet, one) for one in lost("plant")),
+        sum(model.feeds[one].capacity_mw for one in lost("feed")),
+        sum(fleet.instances[one] * model.offers[one].gpus_per_instance for one in lost("offer")),
+    )
+
+
+def figure(value: float) -> str:
+    """A quantity as people write it: three digits, or all of them before the point.
+
+    >>> [figure(value) for value in (26000.0, 20.14, 1.5, 0.0)]
+    ['26,000', '20.1', '1.5', '0']
+    """
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _kind(graph: Graph, name: str) -> str:
+    return str(graph.nodes[name]["kind"])
+
+
+def by_kind(graph: Graph, names: Iterable[str]) -> dict[str, list[str]]:
+    """Names of nodes by kind, in the usual order of the kinds."""
+    found: dict[str, list[str]] = {}
+    for one in names:
+        found.setdefault(_kind(graph, one), []).append(str(graph.nodes[one]["name"]))
+    return {kind: found[kind] for kind in KINDS if kind in found}
+
+
+def cluster_rps(model: Model, fleet: Fleet, cluster: str) -> float:
+    """Requests per second that the GPUs of a cluster serve at full load."""
+    return fleet.gpus[cluster] * model.gpus[model.clusters[cluster].gpu].rps
+
+
+def cluster_mw(model: Model, fleet: Fleet, cluster: str) -> float:
+    """Electric power of the GPUs of a cluster at full load, MW."""
+    return fleet.gpus[cluster] * model.gpus[model.clusters[cluster].gpu].power_mw
+
+
+def plant_mw(model: Model, fleet: Fleet, plant: str) -> float:
+    """Heat that all units of a plant carry at design ambient, MW."""
+    return sum(count * unit_mw(model, plant, unit) for unit, count in fleet.units[plant].items())
+
+
+def software_only(scene: Scene, name: str) -> bool:
+    """Whether a service has replicas to spare, so that only a common fault takes it down whole."""
+    data = scene.graph.nodes[name]
+    if data["kind"] != "service":
+        return False
+    service = scene.model.services[data["name"]]
+    return sum(service.replicas.values()) > service.needs_replicas
+
+
+def emergency_plants(scene: Scene) -> dict[str, bool]:
+    """Emergency plants of the regions shown; whether each shares nothing with the primary ones."""
+    model = scene.model
+    independent = {
+        plant
+        for cluster in model.clusters
+        for plant in independent_plants(model, scene.graph, cluster)
+    }
+    return {
+        name: name in independent
+        for name, plant in model.plants.items()
+        if plant.role == "emergency" and plant.region in scene.regions
+    }
+
+
+def states_of(scene: Scene, name: str) -> frozenset[str]:
+    """How a node is marked."""
+    states = set()
+    if name in scene.points:
+        states.add("software" if software_only(scene, name) else "single")
+    if name in scene.absent or is_empty(scene, name):
+        states.add("absent")
+    if scene.blast is not None:
+        down = "fallen" if name in scene.blast.fallen else "spared"
+        states.add("failed" if name in scene.blast.failed else down)
+    if bought_lines(scene, name):
+        states.add("bought")
+    return frozenset(states)
+
+
+def is_empty(scene: Scene, name: str) -> bool:
+    """Whether a node stands for equipment that is not there (yet)."""
+    data, model = scene.graph.nodes[name], scene.model
+    kind, entity = data["kind"], data["name"]
+    if kind == "region":
+        return model.regions[entity].candidate and entity not in scene.fleet.opened
+    if kind == "cluster":
+        return scene.fleet.gpus[entity] == 0
+    return kind == "plant" and plant_mw(model, scene.fleet, entity) == 0
+
+
+def bought_lines(scene: Scene, name: str) -> tuple[str, ...]:
+    """What a plan changes about a node."""
+    if not scene.planned:
+        return ()
+    data = scene.graph.nodes[name]
+    kind, entity = data["kind"], data["name"]
+    before, after = scene.before, scene.fleet
+    if kind == "region":
+        return ("opened by the plan",) if entity in after.opened else ()
+    if kind == "cluster":
+        change = after.gpus[entity] - before.gpus[entity]
+        return (f"{change:+,} GPUs",) if change else ()
+    if kind == "plant":
+        old = before.units[entity]
+        changes = {unit: count - old[unit] for unit, count in after.units[entity].items()}
+        return tuple(f"{change:+d} {unit}" for unit, change in changes.items() if change)
+    if kind == "offer":
+        change = after.instances[entity] - before.instances[entity]
+        return (f"{change:+,} instances",) if change else ()
+    return ()
+
+
+def fact_lines(scene: Scene, name: str) -> tuple[str, ...]:
+    """What a node is, in one or two short lines."""
+    data, model = scene.graph.nodes[name], scene.model
+    kind, entity = data["kind"], data["name"]
+    if kind == "region":
+        region = model.regions[entity]
+        limit = f" · {figure(region.power_limit_mw)} MW" if region.power_limit_mw else ""
+        open_ = " · candidate, not open" if is_empty(scene, name) else ""
+        return (f"{region.design_ambient_c:g} °C{limit}{open_}",)
+    if kind == "cluster":
+        mw = cluster_mw(model, scene.fleet, entity)
+        return (f"{scene.fleet.gpus[entity]:,} GPUs · {figure(mw)} MW",)
+    if kind == "plant":
+        return _plant_lines(scene, entity)
+    if kind == "feed":
+        return (f"{figure(model.feeds[entity].capacity_mw)} MW",)
+    if kind == "ups":
+        return (f"UPS {model.feeds[entity].ups_minutes:g} min",)
+    if kind == "generator":
+        return (f"generator {figure(model.feeds[entity].generator_mw)} MW",)
+    if kind == "service":
+        return _service_lines(model, entity)
+    return _customer_lines(scene, kind, entity)
+
+
+def _plant_lines(scene: Scene, entity: str) -> tuple[str, ...]:
+    plant, mw = scene.model.plants[entity], plant_mw(scene.model, scene.fleet, entity)
+    redundancy = f" · N+{plant.redundancy}" if plant.redundancy else ""
+    by_hand = "" if plant.automatic or plant.role == "primary" else ", by hand"
+    held = f"{figure(mw)} MW" if mw else "no units"
+    needs = ", ".join(plant.depends_on)
+    first = f"{plant.role}{by_hand}{redundancy} · {held}"
+    return (first, f"needs {needs}") if needs else (first,)
+
+
+def _service_lines(model: Model, entity: str) -> tuple[str, ...]:
+    service = model.services[entity]
+    count = sum(service.replicas.values())
+    if count:
+        return (f"needs {service.needs_replicas} of {count} replicas",)
+    if service.runs_on:
+        one = "a cluster" if len(service.runs_on) == 1 else f"1 of {len(service.runs_on)} clusters"
+        return (f"runs on {one}",)
+    return ("not tied to a region",)
+
+
+def _customer_lines(scene: Scene, kind: str, entity: str) -> tuple[str, ...]:
+    model = scene.model
+    if kind == "tier":
+        tier = model.tiers[entity]
+        return (f"priority {tier.priority} · {tier.share:.0%} of demand",)
+    if kind == "zone":
+        zone = model.zones[entity]
+        close = min(zone.latency_ms, key=lambda one: zone.latency_ms[one], default=None)
+        near = f"nearest {close}, {zone.latency_ms[close]:g} ms" if close else "reaches no region"
+        return (f"{figure(zone.demand_rps)} requests/s", near)
+    if kind == "offer":
+        offer, held = model.offers[entity], scene.fleet.instances[entity]
+        reserved = f"{held * offer.gpus_per_instance:,} reserved of " if held else ""
+        return (f"{reserved}{offer.available_gpus:,} GPUs · {offer.lead_time_minutes:g} min",)
+    if kind == "measure":
+        measure = model.measures[entity]
+        yearly = f" · {measure.usd_per_year / 1e6:,.3g} M a year" if measure.usd_per_year else ""
+        return (f"{measure.capital_usd / 1e6:,.3g} M USD{yearly}",)
+    return ()

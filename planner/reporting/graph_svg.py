@@ -1,0 +1,324 @@
+"""A drawn graph as SVG, in light and dark, and as PNG through matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import pairwise
+from typing import Any
+
+from planner.reporting.graph_facts import Scene, bought_lines, fact_lines, software_only
+from planner.reporting.graph_shapes import Box, Drawing, Label, Line
+
+FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+#: Colours by role, for light and for dark backgrounds. Planes: fill and frame.
+LIGHT = {
+    "page": "#ffffff", "ink": "#1c2430", "soft-ink": "#4f5b6b", "frame": "#8a95a3",
+    "card": "#f5f7f9", "box": "#ffffff", "band": "#f5f7f9", "red": "#b3261e", "red-fill": "#fbe3e1",
+    "green": "#1b6e3c", "green-fill": "#dff3e5", "power": "#a86a00", "cool": "#0b6fae",
+    "edge": "#dbe9fb", "edge-frame": "#2f6db5", "service": "#eae0f8", "service-frame": "#7446b3",
+    "state": "#fcebcf", "state-frame": "#a8690a", "control": "#d5f0ea", "control-frame": "#12796a",
+    "on-red": "#ffffff",
+}  # fmt: skip
+DARK = {
+    "page": "#12161c", "ink": "#e8edf3", "soft-ink": "#aab6c4", "frame": "#6b7787",
+    "card": "#1a2028", "box": "#232b35", "band": "#1a2028", "red": "#ff8a80", "red-fill": "#54201d",
+    "green": "#7fd79b", "green-fill": "#1d3f2a", "power": "#f0b94d", "cool": "#63b8f2",
+    "edge": "#1d3552", "edge-frame": "#76aef0", "service": "#372650", "service-frame": "#b48cf0",
+    "state": "#473310", "state-frame": "#e3ab4c", "control": "#123f38", "control-frame": "#4cc3b0",
+    "on-red": "#2b0907",
+}  # fmt: skip
+PLANES = ("edge", "service", "state", "control")
+DASHES = {"soft": (5.0, 4.0), "any_of": (1.5, 3.0)}
+#: How strongly what a loss spares is drawn.
+SPARED = 0.4
+
+
+def svg_text(scene: Scene, drawing: Drawing, page: bool = False) -> str:
+    """A drawing as SVG.
+
+    Parameters
+    ----------
+    page
+        Whether it is part of a page, which then gives it its own roles and keys.
+    """
+    width, height = f"{drawing.width:.0f}", f"{drawing.height:.0f}"
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    role = 'role="group"' if page else 'role="img"'
+    title = escape(f"Infrastructure of {scene.name}")
+    behind = [box for box in drawing.boxes if _behind_lines(box)]
+    above = [box for box in drawing.boxes if not _behind_lines(box)]
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} {role} aria-label="{title}" '
+            f'font-family="{FONT}">',
+            *([] if page else [f"<title>{title}</title>"]),
+            f"<style>{_styles()}</style>",
+            "<defs>",
+            *(_marker(kind) for kind in ("powers", "cools", "needs", "soft", "any_of", "fallen")),
+            "</defs>",
+            f'<rect class="page" width="{width}" height="{height}"/>',
+            *(_box(scene, box, page) for box in behind),
+            *(_line(line) for line in drawing.lines),
+            *(_box(scene, box, page) for box in above),
+            "</svg>\n",
+        ]
+    )
+
+
+def _behind_lines(box: Box) -> bool:
+    return box.kind in ("band", "region", "text")
+
+
+def _marker(kind: str) -> str:
+    return (
+        f'<marker id="arrow-{kind}" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" '
+        f'markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path class="tip {kind}" '
+        'd="M0,0.5 L8,4 L0,7.5 z"/></marker>'
+    )
+
+
+def _styles() -> str:
+    """Style sheet: the light colours, and the dark ones where the reader's screen wants them."""
+    dark = "".join(_rules(DARK))
+    return f"{''.join(_rules(LIGHT))}@media screen and (prefers-color-scheme: dark){{{dark}}}"
+
+
+def _rules(c: dict[str, str]) -> Iterable[str]:
+    yield f".page{{fill:{c['page']}}}"
+    yield f"svg text{{fill:{c['soft-ink']}}}"
+    yield f"svg .name,svg .title,svg .heading{{fill:{c['ink']};font-weight:bold}}"
+    yield f"svg .badge{{fill:{c['red']};font-weight:bold}}svg .bought-text{{fill:{c['green']}}}"
+    yield f".box rect{{fill:{c['box']};stroke:{c['frame']};stroke-width:1}}"
+    yield f".box.region rect,.box.provider rect{{fill:{c['card']}}}"
+    yield f".box.band rect{{fill:{c['band']};stroke:none}}.box.text rect{{fill:none;stroke:none}}"
+    for plane in PLANES:
+        yield f".box.plane-{plane} rect{{fill:{c[plane]};stroke:{c[f'{plane}-frame']}}}"
+        yield f".box.band.plane-{plane} rect{{fill:{c[plane]};fill-opacity:.35;stroke:none}}"
+        yield f".box.group.plane-{plane} rect{{fill:{c['box']}}}"
+        yield f".box.band.plane-{plane} .heading{{fill:{c[f'{plane}-frame']}}}"
+    yield f".box.bought rect{{fill:{c['green-fill']};stroke:{c['green']}}}"
+    yield f".box.region.bought rect{{fill:{c['card']};stroke-width:2}}"
+    yield ".box.absent rect{stroke-dasharray:4 3}"
+    yield f".box.single rect{{stroke:{c['red']};stroke-width:2.5}}"
+    yield f".box.software rect{{stroke:{c['red']};stroke-width:1.3}}"
+    yield f".box.fallen rect{{fill:{c['red-fill']};stroke:{c['red']};stroke-width:2}}"
+    yield f".box.failed rect{{fill:{c['red']};stroke:{c['red']}}}"
+    yield f".box.failed text{{fill:{c['on-red']}!important}}"
+    yield f".box.region.failed rect{{fill:{c['red-fill']};stroke-width:4}}"
+    yield f".box.region.failed text{{fill:{c['red']}!important}}"
+    yield f".box.spared:not(.region){{opacity:{SPARED}}}"
+    yield ".line{fill:none;stroke-width:1.4}"
+    for kind, colour in _line_colours(c).items():
+        yield f".line.{kind}{{stroke:{colour}}}.tip.{kind}{{fill:{colour}}}"
+    for kind, dash in DASHES.items():
+        yield f".line.{kind}{{stroke-dasharray:{dash[0]:g} {dash[1]:g}}}"
+    yield ".line.absent{stroke-dasharray:3 3;opacity:.55}.line.spared{opacity:.25}"
+    yield f".line.fallen,.line.failed{{stroke:{c['red']};stroke-width:2}}"
+    yield f".tip.fallen{{fill:{c['red']}}}"
+
+
+def _line_colours(c: dict[str, str]) -> dict[str, str]:
+    dependency = dict.fromkeys(("needs", "soft", "any_of"), c["soft-ink"])
+    return {"powers": c["power"], "cools": c["cool"], **dependency}
+
+
+def _box(scene: Scene, box: Box, page: bool) -> str:
+    plane = [f"plane-{box.plane}"] if box.plane else []
+    classes = " ".join(["box", box.kind, *plane, *sorted(box.states)])
+    rect = box.rect
+    corner = 2 if box.kind in ("replica", "ups", "generator") else 5
+    attributes, title = "", ""
+    if box.node is not None:
+        attributes = f' data-node="{escape(box.node)}"'
+        if page:
+            attributes += (
+                f' role="button" tabindex="-1" aria-label="{escape(told(scene, box.node))}"'
+            )
+        title = f"<title>{escape(told(scene, box.node))}</title>"
+    place = f'x="{_n(rect.x)}" y="{_n(rect.y)}" width="{_n(rect.width)}" height="{_n(rect.height)}"'
+    labels = "".join(_label(label) for label in box.labels)
+    hidden = ' aria-hidden="true"' if page and box.node is None else ""
+    return (
+        f'<g class="{escape(classes)}"{attributes}{hidden}>{title}'
+        f'<rect {place} rx="{corner}"/>{labels}</g>'
+    )
+
+
+def told(scene: Scene, name: str) -> str:
+    """A node in words, for a tool tip and for readers of the screen."""
+    data = scene.graph.nodes[name]
+    parts = [f"{data['kind']} {data['name']}", *fact_lines(scene, name), *bought_lines(scene, name)]
+    if name in scene.points:
+        fault = ", with all its replicas," if software_only(scene, name) else ""
+        parts.append(f"its loss alone{fault} takes down {', '.join(scene.points[name])}")
+    if name in scene.absent:
+        parts.append("not there unless its measure is bought")
+    if scene.blast is not None and name in scene.blast.down:
+        parts.append("lost, as asked" if name in scene.blast.failed else "falls with it")
+    return "; ".join(parts)
+
+
+def _label(label: Label) -> str:
+    role = "bought-text" if label.role == "bought" else label.role
+    anchor = "" if label.anchor == "start" else f' text-anchor="{label.anchor}"'
+    return (
+        f'<text class="{escape(role)}" x="{_n(label.x)}" y="{_n(label.y)}" '
+        f'font-size="{label.size:g}"{anchor}>{escape(label.text)}</text>'
+    )
+
+
+def _line(line: Line) -> str:
+    classes = " ".join(["line", line.kind, *sorted(line.states)])
+    ends = f' data-source="{escape(line.source)}" data-target="{escape(line.target)}"'
+    tip = "fallen" if line.states & {"fallen", "failed"} else line.kind
+    marker = f' marker-end="url(#arrow-{tip})"' if line.arrow and line.target else ""
+    return f'<path class="{classes}"{ends if line.source else ""}{marker} d="{_way(line)}"/>'
+
+
+def _way(line: Line) -> str:
+    start, *_ = line.points
+    way = [f"M{_n(start[0])},{_n(start[1])}"]
+    for before, after in pairwise(line.points):
+        if line.curved and before[1] != after[1]:
+            half = (before[0] + after[0]) / 2
+            corners = ((half, before[1]), (half, after[1]), after)
+            way.append("C" + " ".join(f"{_n(x)},{_n(y)}" for x, y in corners))
+        else:
+            way.append(f"L{_n(after[0])},{_n(after[1])}")
+    return " ".join(way)
+
+
+def _n(value: float) -> str:
+    """A number with at most one decimal, never minus zero."""
+    return f"{round(value, 1) + 0.0:g}"
+
+
+# --------------------------------------------------------------------------------------------- PNG
+
+
+def png_bytes(drawing: Drawing) -> bytes:
+    """A drawing as PNG, twice as fine as on a screen; needs matplotlib."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"font.family": "DejaVu Sans", "savefig.facecolor": LIGHT["page"]}):
+        figure = Figure(figsize=(drawing.width / 72, drawing.height / 72))
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_xlim(0, drawing.width)
+        axes.set_ylim(drawing.height, 0)
+        axes.set_axis_off()
+        for box in drawing.boxes:
+            _paint_box(axes, box, 1.0 if _behind_lines(box) else 3.0)
+        for line in drawing.lines:
+            _paint_line(axes, line)
+        buffer = io.BytesIO()
+        # Agg takes no picture of more than 2^16 dots a side.
+        dpi = min(144.0, 72 * 60_000 / max(drawing.width, drawing.height))
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _paint_box(axes: Any, box: Box, order: float) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    face, frame, width = _look(box)
+    rect = box.rect
+    alpha = SPARED if "spared" in box.states and box.kind != "region" else None
+    corner = 2 if box.kind in ("replica", "ups", "generator") else 5
+    patch = FancyBboxPatch(
+        (rect.x, rect.y),
+        rect.width,
+        rect.height,
+        boxstyle=f"round,pad=0,rounding_size={corner}",
+        facecolor=face,
+        edgecolor=frame,
+        linewidth=width,
+        linestyle="--" if "absent" in box.states else "-",
+        alpha=alpha,
+        zorder=order,
+    )
+    axes.add_patch(patch)
+    for label in box.labels:
+        axes.text(
+            label.x,
+            label.y,
+            label.text.replace("$", r"\$"),
+            fontsize=label.size,
+            fontweight="bold" if label.bold else "normal",
+            color=_ink(box, label),
+            ha={"start": "left", "middle": "center", "end": "right"}[label.anchor],
+            va="baseline",
+            alpha=alpha,
+            zorder=order + 0.5,
+        )
+
+
+def _look(box: Box) -> tuple[str, str, float]:
+    """Face, frame and width of the frame of a box, as the style sheet has them."""
+    c, states = LIGHT, box.states
+    if box.kind == "text":
+        return "none", "none", 0.0
+    if box.kind == "band":
+        return (c[box.plane] + "59" if box.plane else c["band"]), "none", 0.0
+    if "failed" in states:
+        region = box.kind == "region"
+        return c["red-fill" if region else "red"], c["red"], 4.0 if region else 1.0
+    if "fallen" in states:
+        return c["red-fill"], c["red"], 2.0
+    face, frame, width = c["card" if box.kind in ("region", "provider") else "box"], c["frame"], 1.0
+    if box.plane:
+        face = c["box"] if box.kind == "group" else c[box.plane]
+        frame = c[f"{box.plane}-frame"]
+    if "bought" in states:
+        face, frame = face if box.kind == "region" else c["green-fill"], c["green"]
+    if states & {"single", "software"}:
+        frame, width = c["red"], 2.5 if "single" in states else 1.3
+    return face, frame, width
+
+
+def _ink(box: Box, label: Label) -> str:
+    if "failed" in box.states:
+        return LIGHT["red" if box.kind == "region" else "on-red"]
+    if label.role == "heading" and box.plane:
+        return LIGHT[f"{box.plane}-frame"]
+    roles = {"badge": "red", "bought": "green", "fact": "soft-ink"}
+    return LIGHT[roles.get(label.role, "ink")]
+
+
+def _paint_line(axes: Any, line: Line) -> None:
+    from matplotlib.patches import PathPatch, Polygon
+    from matplotlib.path import Path
+
+    points: list[tuple[float, float]] = [line.points[0]]
+    codes = [Path.MOVETO]
+    for before, after in pairwise(line.points):
+        if line.curved and before[1] != after[1]:
+            half = (before[0] + after[0]) / 2
+            points += [(half, before[1]), (half, after[1]), after]
+            codes += [Path.CURVE4] * 3
+        else:
+            points.append(after)
+            codes.append(Path.LINETO)
+    down = bool(line.states & {"fallen", "failed"})
+    colour = LIGHT["red"] if down else _line_colours(LIGHT)[line.kind]
+    alpha = 0.25 if "spared" in line.states else 0.55 if "absent" in line.states else 1.0
+    dash = (0, DASHES.get(line.kind, (3.0, 3.0) if "absent" in line.states else ()))
+    style: Any = dash if dash[1] else "-"
+    patch = PathPatch(
+        Path(points, codes), fill=False, edgecolor=colour, linewidth=1.4, alpha=alpha,
+        linestyle=style, zorder=2.0,
+    )  # fmt: skip
+    axes.add_patch(patch)
+    if line.arrow and line.target:
+        axes.add_patch(Polygon(_tip(line.points), color=colour, alpha=alpha, zorder=2.2, lw=0))
+
+
+def _tip(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Corners of the arrow at the end of a line, which ends level."""
+    (x, y), back = points[-1], points[-2][0]
+    way = -1.0 if back > x else 1.0
+    return [(x, y), (x - 7 * way, y - 3.2), (x - 7 * way, y + 3.2)]

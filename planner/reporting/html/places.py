@@ -1,0 +1,247 @@
+"""The infrastructure before and after: a card for each region, and a map where places are known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet
+from planner.plan import Plan, full_heat_mw
+from planner.reporting.html.words import counted
+
+Row = dict[str, Any]
+
+#: Part of the globe that is drawn: west, east, south, north in degrees.
+WINDOW = (-170.0, 190.0, -56.0, 76.0)
+SCALE = 2.6
+#: Radius of the region with most GPUs.
+LARGEST_RADIUS = 26.0
+TEXT_HEIGHT, TEXT_WIDTH = 13.0, 6.4
+#: Coastlines as (longitude, latitude), rough on purpose: they only say where on earth we are.
+COASTS: tuple[tuple[tuple[int, int], ...], ...] = (
+    # fmt: off
+    ((-166, 68), (-156, 71), (-128, 70), (-95, 72), (-82, 68), (-94, 59), (-82, 53), (-78, 62),
+     (-65, 59), (-56, 52), (-66, 44), (-74, 40), (-81, 31), (-80, 25), (-84, 30), (-97, 27),
+     (-96, 19), (-90, 21), (-83, 10), (-79, 9), (-86, 12), (-95, 16), (-106, 21), (-113, 31),
+     (-110, 23), (-118, 34), (-124, 41), (-124, 48), (-135, 58), (-152, 59), (-164, 55), (-166, 62)),
+    ((-79, 9), (-72, 12), (-60, 9), (-50, 0), (-35, -6), (-39, -17), (-48, -26), (-58, -36),
+     (-65, -42), (-69, -52), (-74, -52), (-72, -30), (-70, -18), (-81, -5), (-78, 2)),
+    ((-54, 60), (-43, 60), (-22, 70), (-20, 76), (-60, 76), (-53, 68)),
+    ((-9, 38), (-9, 43), (-2, 44), (-5, 48), (4, 52), (8, 57), (12, 54), (21, 55), (24, 59),
+     (30, 60), (22, 61), (24, 65), (18, 61), (16, 56), (11, 59), (5, 60), (14, 67), (26, 71),
+     (41, 67), (60, 69), (72, 72), (104, 76), (140, 72), (180, 69), (178, 63), (162, 57), (156, 52),
+     (160, 60), (142, 59), (135, 54), (141, 52), (131, 43), (127, 38), (129, 35), (126, 35),
+     (122, 40), (119, 36), (122, 31), (117, 23), (108, 21), (109, 12), (105, 9), (100, 13),
+     (103, 2), (98, 9), (97, 16), (90, 22), (80, 15), (77, 8), (72, 20), (66, 25), (57, 26),
+     (50, 30), (56, 25), (60, 22), (52, 16), (44, 13), (35, 28), (36, 36), (27, 37), (29, 41),
+     (41, 41), (37, 46), (28, 44), (22, 37), (14, 45), (18, 40), (9, 44), (3, 43), (-5, 36)),
+    ((-6, 36), (10, 37), (20, 32), (32, 31), (43, 12), (51, 12), (40, -4), (40, -16), (33, -27),
+     (20, -35), (12, -17), (9, 4), (-8, 5), (-17, 14), (-10, 30)),
+    ((114, -22), (130, -12), (136, -12), (142, -11), (153, -27), (150, -37), (140, -37),
+     (131, -32), (115, -34)),
+    ((-5, 50), (1, 51), (-2, 57), (-6, 58), (-3, 54)),
+    ((130, 32), (136, 34), (141, 36), (142, 43), (139, 38), (132, 35)),
+    ((95, 5), (106, -6), (115, -8), (104, -3)),
+    ((109, 1), (117, 7), (116, -4), (110, -3)),
+    ((131, -1), (141, -3), (150, -10), (138, -8)),
+    ((44, -16), (50, -15), (47, -25), (43, -22)),
+    ((173, -35), (178, -38), (168, -46), (172, -41)),
+    ((-24, 65), (-14, 65), (-18, 63)),
+    ((120, 18), (122, 14), (126, 7), (122, 8)),
+    # fmt: on
+)
+
+
+def regions(plan: Plan, model: Model) -> list[Row]:
+    """Every region with what stands in it before and after."""
+    before, after = Fleet.existing(model), plan.fleet(model)
+    most = max((*after.gpus.values(), *before.gpus.values(), 1))
+    most_mw = max(
+        (_installed(plan, name, key) for name in model.plants for key in ("total", "existing")),
+        default=0.0,
+    )
+    return [_region(plan, model, name, (before, after), (most, most_mw)) for name in model.regions]
+
+
+def _region(
+    plan: Plan,
+    model: Model,
+    name: str,
+    fleets: tuple[Fleet, Fleet],
+    most: tuple[float, float],
+) -> Row:
+    place = model.regions[name]
+    before, after = fleets
+    clusters = [c for c, entry in model.clusters.items() if entry.region == name]
+    bars = [
+        _bar(cluster, model.clusters[cluster].gpu, "GPUs", "gpus",
+             (before.gpus[cluster], after.gpus[cluster]), most[0])
+        for cluster in clusters
+    ]
+    for plant, entry in model.plants.items():
+        if entry.region == name:
+            mw = (_installed(plan, plant, "existing"), _installed(plan, plant, "total"))
+            bars.append(_bar(plant, _plant_note(plan, plant), "MW", entry.role, mw, most[1]))
+    heat = [sum(full_heat_mw(model, fleet, cluster) for cluster in clusters) for fleet in fleets]
+    opened = name in after.opened
+    used = bool(sum(after.gpus[c] for c in clusters))
+    feeds = [f for f, feed in model.feeds.items() if feed.region == name]
+    return {
+        "name": name,
+        "city": place.city,
+        "state": "opened" if opened else "" if used or not place.candidate else "not opened",
+        "bars": [bar for bar in bars if bar["before"] != "0" or bar["after"] != "0"],
+        "power": f"{heat[0]:.1f} → {heat[1]:.1f} MW of GPUs at full load; "
+        f"limit {place.power_limit_mw:g} MW with cooling",
+        "feeds": counted(len(feeds), "feed") if feeds else "no feeds modelled",
+        "latitude": place.latitude,
+        "longitude": place.longitude,
+        "gpus_before": sum(before.gpus[c] for c in clusters),
+        "gpus_after": sum(after.gpus[c] for c in clusters),
+    }
+
+
+def _installed(plan: Plan, plant: str, key: str) -> float:
+    """Capacity of all units of a plant at its design ambient, MW."""
+    lines = [line for line in plan.cooling if line.plant == plant]
+    return float(sum(getattr(line, key) * line.derated_mw_each for line in lines))
+
+
+def _plant_note(plan: Plan, plant: str) -> str:
+    lines = [line for line in plan.cooling if line.plant == plant]
+    if not lines:
+        return ""
+    changes = [
+        f"{line.added - line.retired:+,} × {line.unit}"
+        for line in lines
+        if line.added != line.retired
+    ]
+    first = lines[0]
+    firm = f"N+{first.redundancy}: {first.firm_mw:.1f} MW firm for {first.design_heat_mw:.1f} MW"
+    return "; ".join([firm, *changes])
+
+
+def _bar(
+    name: str, note: str, unit: str, kind: str, numbers: tuple[float, float], most: float
+) -> Row:
+    before, after = numbers
+    return {
+        "name": name,
+        "note": note,
+        "unit": unit,
+        "kind": kind,
+        "before": _amount(before),
+        "after": _amount(after),
+        "change": "" if before == after else _signed(after - before),
+        "before_width": round(100 * before / most, 1) if most else 0,
+        "after_width": round(100 * after / most, 1) if most else 0,
+    }
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else '−'}{_amount(abs(value))}"
+
+
+# ------------------------------------------------------------------------------------------- map
+
+
+def world_map(rows: Sequence[Row]) -> Row | None:
+    """The map, or None unless the place of every region is known."""
+    if not rows or any(row["latitude"] is None or row["longitude"] is None for row in rows):
+        return None
+    west, east, south, north = WINDOW
+    most = max(max(row["gpus_before"], row["gpus_after"]) for row in rows)
+    points = [_point(row, most) for row in rows]
+    _place_labels(points)
+    return {
+        "width": round((east - west) * SCALE),
+        "height": round((north - south) * SCALE),
+        "coasts": [
+            " ".join(f"{x:.0f},{y:.0f}" for x, y in (_projected(lon, lat) for lon, lat in coast))
+            for coast in COASTS
+        ],
+        "points": points,
+    }
+
+
+def _projected(longitude: float, latitude: float) -> tuple[float, float]:
+    """Plate carrée, in units of the picture."""
+    west, _, _, north = WINDOW
+    return ((longitude - west) % 360) * SCALE, (north - latitude) * SCALE
+
+
+def _point(row: Row, most: float) -> Row:
+    x, y = _projected(row["longitude"], row["latitude"])
+    radii = [
+        LARGEST_RADIUS * math.sqrt(row[key] / most) if most else 0.0
+        for key in ("gpus_before", "gpus_after")
+    ]
+    before, after = row["gpus_before"], row["gpus_after"]
+    count = f"{before:,} → {after:,}" if before != after else f"{after:,}"
+    return {
+        "x": round(x, 1),
+        "y": round(y, 1),
+        "before": round(radii[0], 1),
+        "after": round(radii[1], 1),
+        "name": row["name"],
+        "count": count if before or after else "not opened",
+    }
+
+
+def _place_labels(points: list[Row]) -> None:
+    """Labels beside their circles, each where it covers least of the others."""
+    taken = [
+        (p["x"] - r, p["y"] - r, p["x"] + r, p["y"] + r)
+        for p in points
+        for r in [max(p["before"], p["after"], 4.0)]
+    ]
+    east = (WINDOW[1] - WINDOW[0]) * SCALE
+    for point in sorted(points, key=lambda p: (p["y"], p["x"])):
+        width = TEXT_WIDTH * max(len(point["name"]), len(point["count"]))
+        reach = max(point["before"], point["after"], 4.0) + 4
+        options = []
+        for away in (0.0, 22.0, 44.0):
+            side = reach + away
+            x, y = point["x"], point["y"]
+            options += [
+                (x + side, y, "start"),
+                (x - side, y, "end"),
+                (x, y - side - TEXT_HEIGHT, "middle"),
+                (x, y + side + TEXT_HEIGHT, "middle"),
+                (x + side, y + side, "start"),
+                (x - side, y + side, "end"),
+                (x + side, y - side, "start"),
+                (x - side, y - side, "end"),
+            ]
+        boxes = [(_box(option, width), option) for option in options]
+        inside = [one for one in boxes if one[0][0] > 2 and one[0][2] < east - 2 and one[0][1] > 2]
+        box, (x, y, anchor) = min(inside or boxes, key=lambda one: _overlap(one[0], taken))
+        taken.append(box)
+        point.update({"label_x": round(x, 1), "label_y": round(y, 1), "anchor": anchor})
+
+
+Box = tuple[float, float, float, float]
+
+
+def _box(option: tuple[float, float, str], width: float) -> Box:
+    x, y, anchor = option
+    left = x - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
+    return left, y - TEXT_HEIGHT, left + width, y + TEXT_HEIGHT
+
+
+def _overlap(box: Box, taken: Sequence[Box]) -> float:
+    total = 0.0
+    for other in taken:
+        wide = min(box[2], other[2]) - max(box[0], other[0])
+        high = min(box[3], other[3]) - max(box[1], other[1])
+        total += max(0.0, wide) * max(0.0, high)
+    return total
+
+
+__all__ = ["regions", "world_map"]

@@ -1,0 +1,92 @@
+"""Where the figures come from: catalogue rows that the model takes, and their sources."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from planner.infrastructure.catalogue import data_directory
+from planner.infrastructure.entities import Model
+from planner.infrastructure.loading import CatalogueUse
+
+Row = dict[str, Any]
+
+#: How far a figure is to be trusted, the least trusted last.
+CONFIDENCE = {
+    "quoted": "stands in the source",
+    "derived": "worked out from figures that do",
+    "engineering_estimate": "a judgement",
+    "memory_unverified": "recalled and not looked up again",
+}
+SECTIONS = (
+    "regions", "gpus", "clusters", "cooling_units", "plants", "feeds", "services", "tiers",
+    "zones", "offers", "measures",
+)  # fmt: skip
+
+
+def figures(uses: Sequence[CatalogueUse]) -> list[Row]:
+    """Catalogue rows that a model takes, each once, with who uses it."""
+    users: dict[tuple[str, str, str], list[str]] = {}
+    for use in uses:
+        for attribute in use.attributes:
+            users.setdefault((use.file, use.entry, attribute), []).append(use.name)
+    rows = []
+    for file in sorted({use.file for use in uses}):
+        with (data_directory("datasets") / file).open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                key = (file, row["name"], row["attribute"])
+                if key in users:
+                    names = [name for name in users[key] if name != row["name"]]
+                    rows.append({**row, "file": file, "users": ", ".join(names)})
+    return rows
+
+
+def by_confidence(rows: Sequence[Row]) -> list[Row]:
+    """How many figures there are of each degree of confidence."""
+    counts = Counter(row["confidence"] for row in rows)
+    order = [*CONFIDENCE, *sorted(counts.keys() - CONFIDENCE.keys())]
+    return [
+        {
+            "confidence": name.replace("_", " "),
+            "count": counts[name],
+            "means": CONFIDENCE.get(name, ""),
+        }
+        for name in order
+        if counts[name]
+    ]
+
+
+def references(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """The sources that rows name, by id, as the datasets list them."""
+    wanted = {part for row in rows for part in row["source"].split(";")}
+    text = (data_directory("datasets") / "SOURCES.md").read_text(encoding="utf-8")
+    found = re.findall(r"^- (S\d+[a-z]?) (.+)$", text, flags=re.MULTILINE)
+    return [(name, what) for name, what in found if name in wanted]
+
+
+def notes(model: Model) -> list[tuple[str, str]]:
+    """What entries of the model say about where their own figures come from."""
+    return [
+        (f"{section}.{name}", entry.source)
+        for section in SECTIONS
+        for name, entry in getattr(model, section).items()
+        if entry.source
+    ]
+
+
+def weeks(model: Model) -> list[str]:
+    """Recorded weeks of demand and weather that are simulated."""
+    shapes = sorted({zone.shape for zone in model.zones.values()} - {"flat"} - set(model.shapes))
+    climates = sorted({one.climate for one in model.regions.values() if one.climate})
+    found = []
+    if shapes:
+        found.append(f"demand by hour of the week: {', '.join(shapes)} (demand_shapes.csv)")
+    if climates:
+        found.append(f"hottest week of 2020-24: {', '.join(climates)} (hot_weeks.csv)")
+    return found
+
+
+__all__ = ["by_confidence", "figures", "notes", "references", "weeks"]

@@ -1,0 +1,250 @@
+"""Scenarios over time: what each simulation shows a reader, thinned out to what can be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Event, Scenario
+from planner.infrastructure.fleet import Fleet
+from planner.laws.traffic import served_fraction
+from planner.scenarios.standard import ALL, floors
+from planner.simulation.cascade import simulate
+from planner.simulation.conditions import Floats
+from planner.simulation.state import History
+from planner.simulation.story import describe
+from planner.simulation.verdict import Verdict, batch_size, judge_one
+from planner.simulation.world import World
+
+#: Curves drawn of one kind; of more, those that move most.
+MOST_CURVES = 8
+#: Difference from a straight line that is not seen, as a share of the range of a curve.
+UNSEEN = 0.004
+#: Kinds of charts.
+KINDS = ("served", "temperature", "cooling", "queue", "cloud")
+#: Least height that differences are measured against: percent, °C, MW, requests, GPUs.
+LEAST_RANGE = {"served": 25.0, "temperature": 10.0, "cooling": 1.0, "queue": 100.0, "cloud": 10.0}
+#: Minutes shown at least.
+LEAST_MINUTES = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """One scenario as it went on the plan.
+
+    Parameters
+    ----------
+    scenario, verdict
+        What happened, and what came of it.
+    charts
+        Curves by kind (`served` in percent, `temperature` in °C, `cooling` in MW, `queue` in
+        requests, `cloud` in GPUs), each with its name, minutes and values.
+    left_out
+        Curves of a kind that are not drawn.
+    events
+        Failures and repairs as minute and text.
+    until_minute
+        Last minute worth looking at.
+    slack
+        Least distance of what was served from what was required, as a share of demand, where less
+        than everything was required; infinite where nothing was.
+    """
+
+    scenario: Scenario
+    verdict: Verdict
+    charts: dict[str, list[dict[str, Any]]]
+    left_out: dict[str, int]
+    events: list[tuple[float, str]]
+    until_minute: float
+    slack: float
+
+
+def play(
+    model: Model,
+    fleet: Fleet,
+    scenarios: Sequence[Scenario],
+    report: Callable[[str], None] = lambda _: None,
+) -> Iterator[Played]:
+    """Simulate scenarios on a fleet, in batches that fit into memory."""
+    size = batch_size(model, len(scenarios), 1, True)
+    for first in range(0, len(scenarios), size):
+        batch = tuple(scenarios[first : first + size])
+        world, history = simulate(model, fleet, batch)
+        for index in range(len(batch)):
+            yield _played(world, history, fleet, index)
+        report(f"simulated {min(first + size, len(scenarios)):,} of {len(scenarios):,} scenarios")
+
+
+def _played(world: World, history: History, fleet: Fleet, index: int) -> Played:
+    scenario = world.courses[index].scenario
+    served = _served(world, history, index)
+    curves = {
+        "served": served,
+        "temperature": _temperatures(world, history, index),
+        "cooling": _cooling(world, history, index),
+        "queue": _queue(history, index),
+        "cloud": _cloud(world, history, index),
+    }
+    charts, left_out = {}, {}
+    for kind, named in curves.items():
+        moving = _most_moving(named) if kind != "cooling" else named
+        charts[kind] = [_curve(name, values, kind) for name, values in moving]
+        left_out[kind] = len(named) - len(moving)
+    verdict = judge_one(world, history, fleet, index)
+    events = list(_events(scenario, world.minutes))
+    return Played(
+        scenario,
+        verdict,
+        charts,
+        left_out,
+        events,
+        _until(curves, events, world.minutes),
+        _slack(world, history, index, dict(served)),
+    )
+
+
+Named = list[tuple[str, Floats]]
+
+
+def _served(world: World, history: History, index: int) -> Named:
+    """Percent of each tier's demand served, every minute, no more than is wanted."""
+    demand = history.demand_rps[:, index]
+    served = np.minimum(history.served_rps[:, index], demand)
+    return [
+        (tier, 100.0 * served_fraction(served[:, k], demand[:, k]))
+        for k, tier in enumerate(world.tiers.names)
+    ]
+
+
+def _temperatures(world: World, history: History, index: int) -> Named:
+    return [
+        (name, history.temperature_c[:, index, c])
+        for c, name in enumerate(world.clusters.names)
+        if world.clusters.gpus[c]
+    ]
+
+
+def _cooling(world: World, history: History, index: int) -> Named:
+    """Heat, what is carried away, and what surviving units could carry, over all regions, MW."""
+    return [
+        ("heat of the GPUs", history.heat_mw[:, index].sum(axis=1)),
+        ("carried away", history.cooling_mw[:, index].sum(axis=1)),
+        ("cooling capacity", history.cooling_capacity_mw[:, index].sum(axis=1)),
+    ]
+
+
+def _queue(history: History, index: int) -> Named:
+    found = [
+        ("waiting", history.waiting[:, index]),
+        ("backing off before a retry", history.retrying[:, index]),
+    ]
+    return [(name, values) for name, values in found if values.max(initial=0.0) >= 1]
+
+
+def _cloud(world: World, history: History, index: int) -> Named:
+    """Emergency GPUs at work by offer."""
+    first = len(world.clusters.names)
+    found = [
+        (name, history.load_rps[:, index, first + v] / world.offers.rps_per_gpu[v])
+        for v, name in enumerate(world.offers.names)
+    ]
+    return [(name, gpus) for name, gpus in found if gpus.max(initial=0.0) >= 1]
+
+
+def _most_moving(named: Named) -> Named:
+    """The curves that move most, in their order."""
+    if len(named) <= MOST_CURVES:
+        return named
+    order = sorted(range(len(named)), key=lambda i: -float(np.ptp(named[i][1])))
+    return [named[i] for i in sorted(order[:MOST_CURVES])]
+
+
+def _events(scenario: Scenario, minutes: int) -> Iterator[tuple[float, str]]:
+    for event in scenario.events:
+        yield event.at_minute, describe(event)
+        over = event.at_minute + event.repair_minutes
+        if over < minutes:
+            passes = event.kind in ("heat", "surge", "sag")
+            yield over, f"{_subject(event)}: {'over' if passes else 'repaired'}"
+
+
+def _subject(event: Event) -> str:
+    """What an event hits, without what happens to it."""
+    text = describe(event)
+    for verb in (" is ", " loses ", " rises ", " sags "):
+        text = text.partition(verb)[0]
+    return text
+
+
+def _until(curves: dict[str, Named], events: list[tuple[float, str]], minutes: int) -> float:
+    """A little after the last change of anything that is drawn but cooling, which the day moves."""
+    last = max((at for at, text in events if not text.endswith((": over", ": repaired"))), default=0.0)
+    for kind, named in curves.items():
+        if kind == "cooling":
+            continue
+        for _, values in named:
+            moved = np.abs(np.diff(values)) > UNSEEN * max(LEAST_RANGE[kind], np.ptp(values))
+            changes = np.flatnonzero(moved)
+            if len(changes):
+                last = max(last, float(changes[-1]))
+    return float(min(minutes - 1, max(LEAST_MINUTES, np.ceil(1.2 * last / 10) * 10)))
+
+
+def _slack(world: World, history: History, index: int, served: dict[str, Floats]) -> float:
+    """Least of served less required, where some may go unserved, in shares of demand."""
+    demand = history.demand_rps[:, index]
+    together = np.minimum(history.served_rps[:, index], demand).sum(axis=1)
+    shares = {tier: values / 100 for tier, values in served.items()}
+    shares[ALL] = served_fraction(together, demand.sum(axis=1))
+    least = np.inf
+    for rule in floors(world.model, world.courses[index].scenario.severity):
+        part = shares[rule.tier][int(np.ceil(rule.from_minute)) :]
+        if rule.least_served < 1 and len(part):
+            least = min(least, float(part.min()) - rule.least_served)
+    return least
+
+
+def _curve(name: str, values: Floats, kind: str) -> dict[str, Any]:
+    """A curve of the minutes between which it is as good as straight."""
+    kept = thinned(values, UNSEEN * max(LEAST_RANGE[kind], float(np.ptp(values))))
+    digits = 0 if kind in ("queue", "cloud") else 2
+    return {"name": name, "x": kept.tolist(), "y": _rounded(values[kept], digits)}
+
+
+def _rounded(values: Floats, digits: int) -> list[float]:
+    rounded = np.round(values, digits) + 0.0
+    return [int(one) if one == int(one) else one for one in rounded.tolist()]
+
+
+def thinned(values: Floats, tolerance: float) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Positions to keep so that straight lines between them miss no value by more than this.
+
+    The method of Ramer, Douglas and Peucker with vertical distances: D. H. Douglas, T. K. Peucker,
+    *Cartographica* 10 (1973) 112-122.
+
+    >>> thinned(np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]), 0.01).tolist()
+    [0, 2, 3, 5]
+    """
+    last = len(values) - 1
+    kept = {0, last}
+    spans = [(0, last)]
+    while spans:
+        first, end = spans.pop()
+        if end - first < 2:
+            continue
+        inner = np.arange(first + 1, end)
+        line = values[first] + (values[end] - values[first]) * (inner - first) / (end - first)
+        off = np.abs(values[inner] - line)
+        worst = int(np.argmax(off))
+        if off[worst] > tolerance:
+            middle = int(inner[worst])
+            kept.add(middle)
+            spans += [(first, middle), (middle, end)]
+    return np.array(sorted(kept), dtype=np.int64)
+
+
+__all__ = ["KINDS", "Played", "play", "thinned"]

@@ -1,0 +1,333 @@
+"""``plan compare``: what sets two plans or models apart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+
+from planner.commands import main
+from planner.comparison import ScenarioChange, model_changes
+from planner.infrastructure.loading import load_model
+from planner.plan import ScenarioLine
+
+MORE = "zones.west-users.demand_rps=900"
+
+
+@pytest.fixture(scope="session")
+def larger_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the plan of the two-region model for more demand."""
+    folder = tmp_path_factory.mktemp("larger") / "out"
+    with pytest.raises(SystemExit) as caught:
+        main(["optimize", "tiny", "--set", MORE, "--quiet", "--json", "-o", str(folder)])
+    assert caught.value.code == 0
+    return folder
+
+
+def changed(folder: Path, target: Path, change: Any) -> Path:
+    """A copy of a plan with its data changed in place."""
+    shutil.copytree(folder, target)
+    data = json.loads((target / "plan.json").read_bytes())
+    change(data)
+    (target / "plan.json").write_text(json.dumps(data), encoding="utf-8")
+    return target
+
+
+def test_more_demand(plan, tiny_plan, larger_plan):
+    ran = plan("compare", tiny_plan, larger_plan, "--explain")
+    assert ran.code == 0
+    text = " ".join(ran.out.split())
+    assert "B costs 5.60 M USD more capital and 1.72 M USD a year more than A." in text
+    assert "Both survive the same scenarios: all 10." in text
+    assert "east-gpus GPUs 800 900 +100" in text
+    assert "east-chillers/chiller-1 cooling units 6 7 +1" in text
+    assert "cloud instances 30 44 +14" in text
+    assert "zones.west-users.demand_rps 700 900" in text
+    assert "free 40.0 28.1 -11.9 region-west" in text
+    # All of it is caused by the one value that differs.
+    assert "zones.west-users +1.72" in text
+    assert "All together +1.72" in text
+    assert max(map(len, ran.out.splitlines())) <= 80
+
+
+def test_json(plan, tiny_plan, larger_plan):
+    ran = plan("compare", tiny_plan, larger_plan / "plan.json", "--json", "-q")
+    assert (ran.code, ran.err) == (0, "")
+    data = ran.json
+    assert not data["same"]
+    assert data["bought"]["emergency"] == [
+        {"kind": "emergency", "asset": "cloud", "before": 30, "after": 44, "more": 14}
+    ]
+    assert data["cost"]["capital_usd"] == 5_600_000
+    categories = data["cost"]["categories"]
+    assert sum(one["capital_usd"] for one in categories) == pytest.approx(5_600_000)
+    assert {one["category"] for one in categories} >= {"gpus", "cooling", "emergency", "energy"}
+    assert data["values"] == [
+        {"path": "zones.west-users.demand_rps", "a": 700.0, "b": 900.0, "only_in": None}
+    ]
+    assert data["scenarios"]["lost"] == []
+    assert [one["name"] for one in data["scenarios"]["differing"]] == ["region-west", "region-east"]
+    assert data["effects"] is None
+
+
+@pytest.mark.parametrize("form", [(), ("--markdown",), ("--json",)])
+def test_the_same(plan, tiny_plan, form):
+    ran = plan("compare", tiny_plan, tiny_plan, *form, "--fail-if-worse")
+    assert ran.code == 0
+    assert "Both buy, cost and survive the same." in ran.out
+    if form == ("--json",):
+        assert ran.json["same"]
+        assert ran.json["values"] == ran.json["settings"] == []
+    if not form:
+        assert "Cost: the same in every category." in ran.out
+
+
+def test_a_plan_against_what_exists(plan, tiny_plan):
+    gained = plan("compare", "tiny", tiny_plan, "--json", "--fail-if-worse", "-q")
+    lost = plan("compare", tiny_plan, "tiny", "--json", "-q")
+    worse = plan("compare", tiny_plan, "tiny", "--fail-if-worse", "-q")
+    assert (gained.code, lost.code, worse.code) == (0, 0, 4)
+    names = gained.json["scenarios"]["gained"]
+    assert len(names) == 5
+    assert names == lost.json["scenarios"]["lost"]
+    assert gained.json["a"]["capital_usd"] == 0
+    assert gained.json["a"]["usd_per_year"] > 4e6
+    assert "Why B loses them" in worse.out
+    assert "business 63.3 % served at minute 5, 95.0 % required" in worse.out
+    # What exists has the verdicts of `plan simulate`.
+    simulated = plan("simulate", "tiny", "--json", "-q").json["scenarios"]
+    failing = [one["name"] for one in simulated if not one["survives"]]
+    assert names == failing
+
+
+def test_two_models(plan):
+    ran = plan("compare", "tiny", "tiny", "--set", "regions.west.power_limit_mw=13", "--json")
+    assert ran.code == 0
+    assert ran.json["same"]
+    paths = [one["path"] for one in ran.json["values"]]
+    assert paths == ["regions.west.power_limit_mw"]
+
+
+def test_a_scenario_that_is_not_judged_any_more_is_lost(plan, tiny_plan, tmp_path):
+    def drop(data: Any) -> None:
+        data["scenarios"] = [one for one in data["scenarios"] if one["name"] != "surge"]
+
+    fewer = changed(tiny_plan, tmp_path / "fewer", drop)
+    ran = plan("compare", tiny_plan, fewer, "--json", "--fail-if-worse")
+    assert ran.code == 4
+    assert ran.json["scenarios"]["lost"] == ran.json["scenarios"]["dropped"] == ["surge"]
+    assert plan("compare", fewer, tiny_plan, "--fail-if-worse").code == 0
+
+
+def test_a_model_is_judged_on_the_scenarios_of_the_plan(plan, tiny_plan, tmp_path):
+    def single_only(data: Any) -> None:
+        wanted = {
+            "sets": ["n-1"],
+            "only": [],
+            "excluded": [],
+            "severities": [],
+            "least_per_year": 0,
+        }
+        data["model"]["scenarios"] = wanted
+        data["scenarios"] = [one for one in data["scenarios"] if one["severity"] == "single"]
+
+    few = changed(tiny_plan, tmp_path / "few", single_only)
+    data = plan("compare", few, "tiny", "--json").json
+    assert "region-west" not in json.dumps(data["scenarios"])
+
+
+def test_a_model_file_of_a_plan(plan, tiny_plan, tmp_path):
+    shipped = Path(__file__).parents[2] / "models" / "tiny.yaml"
+    mine, theirs = tmp_path / "mine.yaml", tmp_path / "old" / "mine.yaml"
+    theirs.parent.mkdir()
+    shutil.copy(shipped, theirs)
+    mine.write_text(
+        shipped.read_text(encoding="utf-8").replace("demand_rps: 700.0", "demand_rps: 710.0"),
+        encoding="utf-8",
+    )
+
+    def rename(path: Path) -> Any:
+        def change(data: Any) -> None:
+            data["model"] |= {"name": "mine", "sha256": load_model(path).sha256}
+
+        return change
+
+    before = changed(tiny_plan, tmp_path / "before", rename(theirs))
+    after = changed(tiny_plan, tmp_path / "after", rename(mine))
+    unknown = plan("compare", before, after, "--json")
+    assert unknown.json["values"] is None
+    assert "its model is not known; --model FILE names it" in unknown.err
+    # Two files of one name, as of two branches: each plan gets its own.
+    known = plan("compare", before, after, "--model", mine, "--model", theirs, "--json")
+    assert known.err == ""
+    assert [(one["a"], one["b"]) for one in known.json["values"]] == [(700.0, 710.0)]
+
+
+def spoil(data: Any) -> None:
+    """Names and texts that Markdown, HTML, rich or a terminal would take for their own."""
+    data["gpus"][1]["cluster"] = "ea|st`<img src=x>[bold]@octocat #12\x1b[31m"
+    line = data["scenarios"][5]
+    line["name"] = "re|gion <script>alert(1)</script> @octocat"
+    line["served"] = {"**b**|us": 0.5}
+    other = data["scenarios"][4]
+    other["survives"] = False
+    other["first_breach"] = {
+        "kind": "served",
+        "subject": "x",
+        "minute": 1,
+        "shortfall": 0.1,
+        "text": "a|b <b>x</b> @octocat #12 https://evil.example `c` *d* [l](u) \n# h",
+    }
+
+
+def test_hostile_names_change_nothing_but_themselves(plan, tiny_plan, tmp_path):
+    hostile = changed(tiny_plan, tmp_path / "hostile", spoil)
+    ran = plan("compare", tiny_plan, hostile)
+    assert ran.code == 0
+    assert "\x1b" not in ran.out
+    assert "[bold]@octocat" in ran.out.replace("\n", "")
+
+    text = plan("compare", tiny_plan, hostile, "--markdown", "-q").out
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
+    raw = [one.content.strip() for one in tokens if one.type == "html_block"]
+    inside = [part for one in tokens for part in one.children or ()]
+    raw += [part.content for part in inside if part.type == "html_inline"]
+    assert raw
+    assert all(one.startswith(("<details><summary>", "</details>")) for one in raw)
+    assert not [part for part in inside if part.type in ("link_open", "image", "em_open")][2:]
+    spoken = "".join(part.content for part in inside if part.type == "text")
+    assert "@octocat" not in spoken
+    assert "#12" not in spoken
+    headings = [one for one in tokens if one.type == "heading_open"]
+    assert len(headings) == 1
+    # Every row of a table has as many cells as its head.
+    width = 0
+    for number, token in enumerate(tokens):
+        if token.type != "tr_open":
+            continue
+        end = next(n for n in range(number, len(tokens)) if tokens[n].type == "tr_close")
+        kinds = [one.type for one in tokens[number:end]]
+        if "th_open" in kinds:
+            width = kinds.count("th_open")
+        else:
+            assert kinds.count("td_open") == width
+
+
+def test_markdown_is_short_and_folds_the_rest(plan, tiny_plan, larger_plan):
+    text = plan("compare", tiny_plan, larger_plan, "--markdown", "-q").out
+    assert text.startswith("### :white_check_mark: Resilience plan\n\n**B costs 5.60 M USD more")
+    assert text.count("<details>") == text.count("</details>") == 6
+    assert "| `east-gpus` | GPUs | 800 | 900 | +100 |" in text
+    assert "| `zones.west-users.demand_rps` | `700` | `900` |" in text
+
+
+def test_markdown_fits_a_comment(plan, tiny_plan, tmp_path):
+    def many(data: Any) -> None:
+        line = data["scenarios"][0]
+        data["scenarios"] = [line | {"name": f"n{i}-" + "x" * 90} for i in range(3000)]
+        item = data["cost"]["items"][0]
+        data["cost"]["items"] = [item | {"category": f"c{i}" + "y" * 90} for i in range(3000)]
+
+    text = plan("compare", tiny_plan, changed(tiny_plan, tmp_path / "many", many), "--markdown").out
+    assert len(text) < 65_536
+    assert "and 2," in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tiny", "tinny"], "no such plan, file or shipped model"),
+        (["tiny", "tiny", "--set", "zones.west=3"], "zones.west"),
+        (["tiny", "tiny", "--json", "--markdown"], "not both"),
+        (["tiny", "tiny", "--model", "x.yaml"], "is not the model of a plan"),
+    ],
+)
+def test_bad_input(plan, arguments, message):
+    ran = plan("compare", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+
+
+def test_both_sides_are_complained_about_at_once(plan, tiny_plan, tmp_path):
+    broken = tmp_path / "plan.json"
+    broken.write_text("{}", encoding="utf-8")
+    ran = plan("compare", "nosuch", broken)
+    assert ran.code == 2
+    assert "nosuch" in ran.err
+    assert f"{broken}: gpus: field required" in ran.err
+    ran = plan("compare", "tiny", tiny_plan, "--set", MORE)
+    assert ran.code == 2
+    assert "changes a model, and B" in ran.err
+
+
+# ------------------------------------------------------------------------------------------- parts
+
+
+def test_values_that_differ():
+    a = load_model("tiny").model
+    b = load_model(
+        "tiny",
+        (
+            "standard.region[1].least_served=0.8",
+            "finance.discount_rate=0.1",
+            "offers.cloud=null",
+            "policies.capital_budget_usd=5e6",
+        ),
+    ).model
+    found = {one.path: one for one in model_changes(a, b)}
+    assert list(found) == [
+        "standard.region[1].least_served",
+        "policies.capital_budget_usd",
+        "finance.discount_rate",
+        "offers.cloud",
+    ]
+    assert found["offers.cloud"].only_in == "a"
+    assert found["policies.capital_budget_usd"].only_in == ""
+    assert [one.asked for one in found.values()] == [True, True, True, False]
+    back = model_changes(b, a)
+    assert [(one.path, one.before, one.after) for one in back] == [
+        (one.path, one.after, one.before) for one in found.values()
+    ]
+    assert model_changes(a, a) == ()
+
+
+def line(**more: Any) -> ScenarioLine:
+    usual = {
+        "name": "one",
+        "severity": "single",
+        "frequency_per_year": 1.0,
+        "survives": True,
+        "first_breach": None,
+        "recovery_minutes": 10.0,
+        "lost_requests": 0.0,
+        "peak_temperature_c": 65.0,
+        "emergency_usd": 0.0,
+        "served": {"free": 1.0},
+    }
+    return ScenarioLine.model_validate(usual | more)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome", "lost", "later"),
+    [
+        ({}, {}, "survived", False, 0),
+        ({}, {"survives": False}, "lost", True, 0),
+        ({"survives": False}, {}, "gained", False, 0),
+        ({"survives": False}, {"survives": False}, "failed", False, 0),
+        ({}, None, "dropped", True, 0),
+        ({"survives": False}, None, "dropped", False, 0),
+        (None, {"survives": False}, "new", False, 0),
+        ({}, {"recovery_minutes": None}, "survived", False, 1),
+        ({"recovery_minutes": None}, {"recovery_minutes": None}, "survived", False, 0),
+        ({"recovery_minutes": None}, {}, "survived", False, -1),
+    ],
+)
+def test_what_became_of_a_scenario(before, after, outcome, lost, later):
+    was, now = (None if one is None else line(**one) for one in (before, after))
+    found = ScenarioChange("one", was, now)
+    assert (found.outcome, found.no_longer_proven, found.later) == (outcome, lost, later)
+    assert found.differs == (was != now)

@@ -1,0 +1,78 @@
+"""Failures in words and small pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.infrastructure.failures import Scenario
+from planner.pytest_support.telling import (
+    BARS,
+    PLAIN_BARS,
+    as_plain,
+    fractions,
+    happening,
+    sparkline,
+)
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_what_falls_short_is_never_shown_as_enough(value: float, required: float) -> None:
+    shown, needed = fractions(value, required)
+
+    if value < required - 1e-6:
+        assert float(shown) <= value + 1e-9
+        assert float(shown) < required
+    assert float(needed) == pytest.approx(required, rel=1e-5)
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=40), st.sampled_from([BARS, PLAIN_BARS]))
+def test_sparkline_rises_and_falls_with_its_values(values: list[float], bars: str) -> None:
+    steps = [bars.index(one) for one in sparkline(np.array(values), 0.0, 1.0, bars)]
+
+    assert len(steps) == len(values)
+    for (value, step), (other, next_step) in zip(
+        zip(values, steps, strict=True), zip(values[1:], steps[1:], strict=True), strict=False
+    ):
+        assert (step <= next_step) == (value <= other) or step == next_step
+    assert all(
+        (step == len(bars) - 1) <= (value > 0.999)
+        for value, step in zip(values, steps, strict=True)
+    )
+
+
+EVENTS = {
+    "us-west lost": {"kind": "region", "name": "us-west"},
+    "feed-1 lost, generators failing": {
+        "kind": "feed",
+        "name": "feed-1",
+        "generators_start": False,
+    },
+    "hall without 2 × loop": {"kind": "units", "plant": "hall", "unit": "loop", "count": 2},
+    "hall without its largest unit": {"kind": "largest-units", "plant": "hall"},
+    "sag on feed-1": {"kind": "sag", "feed": "feed-1"},
+    "us-west 5 °C hotter": {"kind": "heat", "region": "us-west", "rise_c": 5.0},
+    "demand 1.5 times as high": {"kind": "surge", "factor": 1.5},
+}
+
+
+def _scenario(*events: dict[str, object]) -> Scenario:
+    many = [{"repair_minutes": 60.0} | event for event in events]
+    return Scenario.model_validate(
+        {"name": "storm", "severity": "common", "frequency_per_year": 1.0, "events": many}
+    )
+
+
+@pytest.mark.parametrize(("words", "event"), EVENTS.items())
+def test_events_are_named_shortly(words: str, event: dict[str, object]) -> None:
+    assert happening(_scenario(event)) == words
+    assert as_plain(words).isascii()
+
+
+def test_many_events_go_by_the_name_of_their_scenario() -> None:
+    two, three = list(EVENTS.values())[:2], list(EVENTS.values())[:3]
+
+    assert happening(_scenario(*two)) == "us-west lost and feed-1 lost, generators failing"
+    assert happening(_scenario(*three)) == "storm"
