@@ -1,7 +1,7 @@
-"""Write the real output and the comparison into the README: ``python docs/readme.py``.
+"""Write real output into the README and the quick start: ``python docs/readme.py``.
 
-Blocks stand between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. A test checks that the
-README says what a run says, but for seconds.
+Blocks stand between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. Tests check that both say
+what a run says, but for seconds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,7 @@ from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge, surviving_share
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+QUICKSTART = Path(__file__).with_name("quickstart.md")
 OPTIMIZE = ("optimize", "-o", "out")
 REPLAY = ("replay", "chatgpt-2023")
 EXPLAIN = ("explain", "tiny-plan/plan.json")
@@ -111,13 +113,23 @@ def filled(text: str, folder: Path) -> str:
     blocks["frontier"] = _part(run(*FRONTIER, folder=folder), "What survivability costs")
     blocks["finance"] = _part(run(*FINANCE, folder=folder), "Side by side")
     blocks["infeasible"] = run(*INFEASIBLE, folder=folder)
+    return _with_blocks(text, blocks)
+
+
+def filled_quickstart(text: str, folder: Path) -> str:
+    """Text of the quick start with its blocks run anew on the smallest model."""
+    return _with_blocks(text, {"tiny": run("optimize", "tiny", "-o", "out", folder=folder)})
+
+
+def _with_blocks(text: str, blocks: dict[str, str]) -> str:
+    """Text with what stands in blocks replaced."""
     for name, block in blocks.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text, count = re.subn(
             pattern, lambda m, b=block: f"{m[1]}{b}\n{m[2]}", text, count=1, flags=re.DOTALL
         )
         if not count:
-            raise SystemExit(f"README.md has no block `{name}`")
+            raise SystemExit(f"the page has no block `{name}`")
     return text
 
 
@@ -143,11 +155,15 @@ def block(text: str, name: str) -> str:
 
 
 def main() -> None:
-    """Rewrite the README."""
+    """Rewrite the README and the quick start, or with ``quickstart`` only that."""
     import tempfile
 
-    with tempfile.TemporaryDirectory() as folder:
-        README.write_text(filled(README.read_text("utf-8"), Path(folder)), "utf-8")
+    pages = {README: filled, QUICKSTART: filled_quickstart}
+    if sys.argv[1:] == ["quickstart"]:
+        del pages[README]
+    for page, fill in pages.items():
+        with tempfile.TemporaryDirectory() as folder:
+            page.write_text(fill(page.read_text("utf-8"), Path(folder)), "utf-8")
 
 
 if __name__ == "__main__":

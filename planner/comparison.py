@@ -643,7 +643,10 @@ def effects(
 
 def _groups(values: Iterable[ValueChange]) -> Iterable[tuple[tuple[str, ...], list[ValueChange]]]:
     """Differing values by the entry that they stand in."""
-    for parts, changes in groupby(values, key=lambda one: one.parts):
+    # Shares of tiers add up to one: no tier is taken back alone.
+    for parts, changes in groupby(
+        values, key=lambda one: one.parts[:1] if one.section == "tiers" else one.parts
+    ):
         yield parts, list(changes)
 
 
@@ -652,11 +655,11 @@ def _effect(
 ) -> Effect:
     try:
         answer = without()
-    except (KeyError, PlannerError, ValueError) as error:
+    except (LookupError, PlannerError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         return Effect(title, paths, None, problem=f"cannot be taken back alone: {first}")
     if answer is None:
-        return Effect(title, paths, None, problem="no plan without it")
+        return Effect(title, paths, None, problem="no plan with the values of A here")
     usd, least, most = (
         whole.cost - answer.cost,
         whole.bound - answer.cost,

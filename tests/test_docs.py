@@ -15,10 +15,14 @@ import importlib
 import importlib.util
 import io
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,33 +50,38 @@ OF_PIPELINES = {"on", "jobs", "stages", "script", "image", "include"}
 KEPT = ("unit", "region")
 #: Commands that a page takes for granted.
 BEFORE = {"finance.md": ["optimize", "chatgpt-2023", "-o", "out"]}
+#: Options of pytest itself that pages speak of.
+OF_PYTEST = {"--lf", "--dist", "--junitxml"}
+#: Pages on which other processes see the models too.
+WHOLE = {"pytest.md"}
 #: Pages on which the smallest model stands in for all.
 SMALLEST = {"finance.md"}
 #: Options that are added where a page does not have them: less exact, and quick.
 SHORT = {
     "optimize": {"--gap": "0.05"},
     "finance": {"--gap": "0.05", "--samples": "10"},
+    "report": {"--samples": "10"},
 }
 
 
 def cut(model: Model) -> dict[str, Any]:
     """What makes a model small in hours: few failures, soon repaired, a short horizon."""
     families = {
-        name: None if name not in KEPT else {"severity": terms.severity, "repair_hours": 0.5}
+        name: None if name not in KEPT else {"severity": terms.severity, "repair_hours": 0.2}
         for name in type(model.generators).model_fields
         if isinstance(terms := getattr(model.generators, name), FamilyTerms)
     }
     for name in set(families) & {"region"}:
         families[name] = {**(families[name] or {}), "frequency_per_year": 0.05}
     return {
-        "simulation": {"horizon_minutes": 40.0},
-        "cooling_units": {name: {"repair_hours": 0.5} for name in model.cooling_units},
+        "simulation": {"horizon_minutes": 35.0},
+        "cooling_units": {name: {"repair_hours": 0.2} for name in model.cooling_units},
         "feeds": {name: {"failures_per_year": 0.0} for name in model.feeds},
         "generators": families,
         "scenarios": {
             name: {
                 "events": [
-                    event.model_dump(mode="json") | {"repair_minutes": 30.0} for event in one.events
+                    event.model_dump(mode="json") | {"repair_minutes": 12.0} for event in one.events
                 ]
             }
             for name, one in model.scenarios.items()
@@ -95,7 +104,7 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    """Fenced blocks of a page, but those of the README that `docs/readme.py` writes."""
+    """Fenced blocks of a page, but those of the README that `test_readme` runs."""
     found, before, written = list[Block](), "", False
     lines = iter(enumerate(page.read_text(encoding="utf-8").splitlines(), start=1))
     for number, line in lines:
@@ -107,7 +116,7 @@ def blocks(page: Path) -> list[Block]:
                     break
                 text.append(inner)
             reason = re.match(r"<!-- not run: (.+) -->", before)
-            if not written:
+            if not written or page.name != "README.md":
                 why = reason[1] if reason else ""
                 found.append(Block(page, number, line[3:], "\n".join(text) + "\n", why))
         elif line.strip():
@@ -154,7 +163,8 @@ def desk(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     files = smallest if page.name in SMALLEST else cuts
-    monkeypatch.setattr(loading, "shipped_models", lambda: files)
+    if page.name not in WHOLE:
+        monkeypatch.setattr(loading, "shipped_models", lambda: files)
     return tmp_path
 
 
@@ -199,17 +209,35 @@ def try_command(words: list[str], folder: Path) -> str:
     """What is wrong with a command, after running it if it is ours."""
     while re.fullmatch(r"\w+=\S*", words[0]):
         words = words[1:]
+    if words[0] == "pytest" and ("--plan-model" in words or (folder / words[-1]).exists()):
+        return try_pytest(words[1:], folder)
     if words[0] != "plan":
         files = [word for word in words[1:] if word.startswith("tests/")]
         missing = [one for one in files if not (CHECKOUT / one).exists()]
         known = words[0] in READ_ONLY
         return "" if known and not missing else f"unknown: {words[0]}, {missing}"
     output = None
-    if ">" in words:
-        place = words.index(">")
-        words, output = words[:place], folder / words[place + 1]
+    if {">", ">>"} & set(words):
+        place = next(index for index, word in enumerate(words) if word in (">", ">>"))
+        words, output = words[:place], folder / Path(words[place + 1]).name
     code, errors = run(words[1:], output)
     return "" if code in ANSWERS else f"`{' '.join(words)}` exits with {code}: {errors}"
+
+
+def try_pytest(arguments: list[str], folder: Path) -> str:
+    """What is wrong with a run of pytest with the plugin, in a process of its own."""
+    plugins = ["-p", "planner.pytest_plugin", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *plugins, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    passed = done.returncode == 0 and " passed" in done.stdout
+    return "" if passed else f"`pytest {' '.join(arguments)}`: {done.stdout}{done.stderr}"
 
 
 def try_yaml(block: Block, folder: Path) -> str:
@@ -242,6 +270,8 @@ def test_every_block_of_a_page_works(page: Path, desk: Path) -> None:
             problems.append(try_yaml(block, desk))
         elif block.language == "json":
             json.loads(block.text)
+        elif block.language == "python" and block.text.startswith("# test_"):
+            (desk / block.text[2:].split("\n")[0]).write_text(block.text, encoding="utf-8")
         elif block.language == "python":
             exec(compile(block.text, str(block), "exec"), names)
         else:
@@ -270,12 +300,12 @@ def options(name: str) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=identity)
 def test_commands_in_the_text_exist(page: Path) -> None:
     every = {option for name in COMMANDS for option in options(name)} | {"--version"}
-    every |= plugin_options()
+    every |= plugin_options() | OF_PYTEST
     for text in re.findall(r"`([^`\n]+)`", prose(page)):
         words = re.findall(r"(?<![\w-])-{1,2}[a-z][a-z-]*|[^\s\[\]]+", text)
         if not words:
             continue
-        if words[0] == "plan" and len(words) > 1 and words[1].isalpha() and words[1].islower():
+        if words[0] == "plan" and re.fullmatch("[a-z]+(-[a-z]+)*", " ".join(words[1:2])):
             assert words[1] in COMMANDS, f"{identity(page)}: {text}"
             used = {word for word in words if word.startswith("-")}
             assert used <= options(words[1]), f"{identity(page)}: {text}"
@@ -316,7 +346,7 @@ def test_files_named_in_the_text_exist(page: Path) -> None:
     """And functions, where the text says `file.py:function`."""
     folders = [page.parent, CHECKOUT, CHECKOUT / "planner", CHECKOUT / "planner" / "simulation"]
     for path, name in re.findall(r"`([\w/.-]+\.(?:py|csv|svg))(?::(\w+))?`", prose(page)):
-        if "/" not in path and not path.endswith(".py"):
+        if "/" not in path and not name:
             continue
         found = [folder / path for folder in folders if (folder / path).exists()]
         found += (CHECKOUT / "planner").rglob(path) if "/" not in path else []
@@ -328,6 +358,29 @@ def test_the_index_has_every_page() -> None:
     index = (DOCS / "index.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"\]\(([\w.-]+\.md)\)", index))
     assert listed == {path.name for path in DOCS.glob("*.md")} - {"index.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identity)
+def test_rows_of_tables_have_the_cells_of_their_head(page: Path) -> None:
+    width = 0
+    for line in prose(page).splitlines():
+        cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        assert not (cells and width) or cells == width, f"{identity(page)}: {line}"
+        width = cells
+
+
+def test_output_in_the_quick_start_is_that_of_a_run(tmp_path: Path) -> None:
+    """`python docs/readme.py quickstart` writes it anew; another solver may end otherwise."""
+    text = (DOCS / "quickstart.md").read_text(encoding="utf-8")
+    same_solver = f"HiGHS {version('highspy')}." in PAGES[0].read_text(encoding="utf-8")
+
+    written = script("readme").filled_quickstart(text, tmp_path)
+
+    proof = r"\([\d.]+ M USD a year|\d+ of \d+ scenarios survived"
+    assert re.findall(proof, written) == re.findall(proof, text)
+    if same_solver:
+        seconds = re.compile(r"\d+\.\d s\b")
+        assert seconds.sub("N s", written) == seconds.sub("N s", text)
 
 
 # The model reference ------------------------------------------------------------------------------

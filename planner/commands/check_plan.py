@@ -20,29 +20,28 @@ if TYPE_CHECKING:
 #: What rules may speak of, as `planner.thresholds.METRICS` has it (a test compares the two).
 METRIC_HELP = """
 \b
-Metrics (what may stand in brackets):
-  capital [category]              paid once: 900M, 1.2B
-  usd_per_year, cost [category]   annualised capital, running, expected
-  gap                             how much cheaper a plan may be: 0.1%
-  survives [class, scenario]      share of scenarios survived: 0.99, 99%
-  scenarios [class]               number of scenarios judged
-  served [tier]                   least served in any scenario: 0.95, 95%
-  recovery_minutes [class, scenario]   longest recovery: 120, 2h; a
-                                  scenario that never recovers is above
-                                  every limit
-  peak_temperature_c [class, scenario]   hottest cluster: 85
-  lost_requests [class, scenario] most lost in one scenario: 3M
-  lost_requests_per_year          expected in a year
-  emergency_usd [class, scenario] most emergency spend in one scenario
-  gpus [cluster, region]          GPUs in the end: 12k
-  cooling_mw [plant, region]      all units at design ambient: 40MW
-  emergency_gpus [offer, provider]   GPUs reserved in the cloud
-  rounds                          rounds of optimising and simulating
-  age_days                        since the plan was made: 30, 12h
-Without brackets it is the whole plan. Categories of cost are cooling,
-gpus, regions, measures, emergency, energy, transport, recourse, risk;
-classes single, double, common, region, extreme. A figure that the plan
-does not have fails every rule on it.
+Metrics, with what may stand in brackets and examples of limits:
+  capital [category]                    paid once: 900M, 1.2B
+  usd_per_year, cost [category]         all of a year: 90M
+  gap                                   how much cheaper a plan may be: 0.1%
+  survives [class or scenario]          share of scenarios: 0.99, 99%
+  scenarios [class]                     how many were judged: 30
+  served [tier]                         least in any scenario: 95%
+  recovery_minutes [class or scenario]  longest until full service: 90, 2h
+  peak_temperature_c [class or scenario]  hottest cluster: 85
+  lost_requests [class or scenario]     most in one scenario: 3M
+  lost_requests_per_year                expected: 500k
+  emergency_usd [class or scenario]     most in one scenario: 2M
+  gpus [cluster or region]              in the end: 12k
+  cooling_mw [plant or region]          all units at design ambient: 40MW
+  emergency_gpus [offer or provider]    reserved in the cloud: 3200
+  rounds                                of optimising and simulating: 5
+  age_days                              since the plan was made: 30, 12h
+
+Without brackets a rule is about the whole plan. Categories are cooling, gpus,
+regions, measures, emergency, energy, transport, recourse and risk; classes are
+single, double, common, region and extreme. A scenario that never recovers is
+above every limit. A figure that the plan does not have fails every rule on it.
 
 \b
 A policy file:
@@ -56,7 +55,7 @@ A policy file:
 Examples:
   plan check-plan out --fail-on "capital > 900M" --fail-on "survives < 1.0"
   plan check-plan out --policy limits.yaml --junit limits.xml
-  plan check-plan out my-model.yaml --simulate --fail-on "recovery_minutes > 2h"
+  plan check-plan out model.yaml --simulate --fail-on "served[free] < 40%"
 
 Exits with 4 if a rule fails, 0 if all hold, 2 if a rule or the plan is wrong.
 """

@@ -224,9 +224,10 @@ def _study(
     if flows is not None:
         with collected(problems):
             other = read_flows(flows, assumptions.horizon_years)
-    problems.extend(
-        missing_prices([base, *others]) if asked.plans else missing_prices_to_optimise(base)
-    )
+    if asked.plans:
+        problems.extend(missing_prices([base, *others]))
+    else:
+        problems.extend(missing_prices_to_optimise(base, loaded.name))
     if replan and asked.plans and _plan_of(others, loaded) is None:
         message = f"needs a plan made for {loaded.name} as it is, with the same --set"
         problems.append(Problem("--replan", 0, 0, "", message))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "optimize",
     epilog=examples(
         "plan optimize tiny -o out",
-        "plan optimize my-model.yaml --scenarios n-1 --time-limit 60",
+        "plan optimize my-model.yaml --only 'region-*' --time-limit 60",
         "plan optimize tiny --set finance.emergency_budget_usd=20e6 --json",
     ),
 )

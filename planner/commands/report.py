@@ -83,7 +83,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Write PLAN (a plan.json or its folder) as one web page for a meeting.
+    r"""Write PLAN (a plan.json or its folder) as one web page for a meeting.
 
     The page works offline and holds the decision, what to buy, the infrastructure before and after,
     every scenario with its course and story, cost, returns and risk, what binds, sources and proof.

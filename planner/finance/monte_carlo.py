@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from planner.finance.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
 from planner.finance.periods import scenario_of
 from planner.finance.sampling import Down, Period, Process, Stratum
 from planner.finance.screening import Screen, calm_scenario
-from planner.finance.simulating import Outcome, simulate_all
+from planner.finance.simulating import LONGER, Outcome, Report, simulate_all
 from planner.finance.sources import Source, sources_of
 from planner.finance.steering import Steering
 from planner.infrastructure.entities import Model
@@ -38,8 +38,6 @@ EXPLORED = 0.15
 LEAST_DEVIATION = 0.3
 #: Minutes of normal operation looked at in every hour of the week, and simulated where it is short.
 GLANCE, HOUR = 15.0, 60.0
-
-Report = Callable[[str], object]
 
 
 class Evaluator(Protocol):
@@ -89,7 +87,7 @@ def sample_occurrences(
     """
     sources = tuple(one for one in sources_of(model, scenarios) if one.rate.times_per_year > 0)
     process = Process.of([one.rate for one in sources])
-    cascade = Cascade(model, fleet, sources, processes)
+    cascade = Cascade(model, fleet, sources, processes, report)
     tiers = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
     mean_rps = float(weekly_demand(model).sum(axis=0).mean())
     shares = np.array([model.tiers[tier].share for tier in tiers])
@@ -110,10 +108,15 @@ class Cascade:
     """Evaluates periods by simulating the cascade on a fleet."""
 
     def __init__(
-        self, model: Model, fleet: Fleet, sources: tuple[Source, ...], processes: int
+        self,
+        model: Model,
+        fleet: Fleet,
+        sources: tuple[Source, ...],
+        processes: int,
+        report: Report | None = None,
     ) -> None:
         self._original, self._fleet, self._processes = model, fleet, processes
-        self._sources = sources
+        self._sources, self._report = sources, report
         self._model = with_measures(model, fleet.measures)
         self._normal: Outcome | None = None
         whole = self._glance()
@@ -148,10 +151,20 @@ class Cascade:
             for one in periods
         ]
         if self._normal is None:
-            return simulate_all(self._model, self._fleet, scenarios, self._processes)
+            return self._simulated(scenarios, LONGER)
         # Where normal operation is short, no time to recover makes everything served.
-        found = simulate_all(self._model, self._fleet, scenarios, self._processes, longer=())
+        found = self._simulated(scenarios, ())
         return replace(found, settled=np.ones_like(found.settled))
+
+    def _simulated(self, scenarios: Sequence[Scenario], longer: Sequence[float]) -> Outcome:
+        return simulate_all(
+            self._model,
+            self._fleet,
+            scenarios,
+            self._processes,
+            longer=longer,
+            report=self._report,
+        )
 
 
 @dataclass(frozen=True)
@@ -214,7 +227,8 @@ class Sampler:
         )
         if samples <= 2 * pilots.sum() or not strata:
             # As few as possible, whatever the pilot finds: all are simulated at once.
-            told = f"{len(strata)} kinds of failure, {2 * pilots.sum()} samples"
+            kinds = "1 kind" if len(strata) == 1 else f"{len(strata)} kinds"
+            told = f"{kinds} of failure, {2 * pilots.sum()} samples"
             self._say(told if strata else "nothing that fails can cost anything")
             first, second = self._draw(strata, (np.zeros_like(pilots), pilots, 2 * pilots))
         else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -33,6 +34,12 @@ STEP = 120
 RECOVERED = 0.999
 #: Longer times to recover tried where what is prescribed does not do, in minutes.
 LONGER = (180.0, DAY)
+
+
+#: Seconds after which to say how much is done.
+SILENCE_SECONDS = 10.0
+
+Report = Callable[[str], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +102,7 @@ def simulate_all(
     processes: int = 1,
     recovers: bool = True,
     longer: Sequence[float] = LONGER,
+    report: Report | None = None,
 ) -> Outcome:
     """What scenarios lose on a fleet.
 
@@ -108,6 +116,8 @@ def simulate_all(
         Whether to simulate until everything is served again, not only until the last event is over.
     longer
         Minutes to add, one after the other, where not everything is served then.
+    report
+        Told now and then how much is done.
     """
     graph = build_graph(model)
     cases = [case_of(model, graph, one) for one in scenarios]
@@ -118,7 +128,7 @@ def simulate_all(
     left = np.arange(len(cases))
     for more in (0.0, *longer):
         extended = [_with_more(cases[i], more) for i in left]
-        outcome.put(left, _simulate(model, fleet, extended, processes))
+        outcome.put(left, _simulate(model, fleet, extended, processes, report))
         left = left[~outcome.settled[left]]
         if not len(left):
             break
@@ -129,7 +139,13 @@ def _with_more(case: Case, minutes: float) -> Case:
     return replace(case, minutes=case.minutes + minutes) if minutes else case
 
 
-def _simulate(model: Model, fleet: Fleet, cases: Sequence[Case], processes: int) -> Outcome:
+def _simulate(
+    model: Model,
+    fleet: Fleet,
+    cases: Sequence[Case],
+    processes: int,
+    report: Report | None = None,
+) -> Outcome:
     """Batches of similar length."""
     minutes = np.array([case.minutes for case in cases])
     order = np.argsort(minutes, kind="stable")
@@ -139,13 +155,26 @@ def _simulate(model: Model, fleet: Fleet, cases: Sequence[Case], processes: int)
     if processes > 1 and len(parts) > 1:
         # Fresh processes: forking one with threads of a solver may hang.
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            found = list(pool.map(task, parts))
+            found = list(_told(pool.map(task, parts), parts, report))
     else:
-        found = [task(part) for part in parts]
+        found = list(_told(map(task, parts), parts, report))
     outcome = Outcome.nothing(len(cases), len(model.tiers))
     for (first, last), one in zip(batches, found, strict=True):
         outcome.put(order[first:last], one)
     return outcome
+
+
+def _told(
+    outcomes: Iterable[Outcome], parts: Sequence[Sequence[Case]], report: Report | None
+) -> Iterator[Outcome]:
+    """Outcomes of batches; says now and then how much of the work is done."""
+    work = np.cumsum([max(one.minutes for one in part) * (STEP + len(part)) for part in parts])
+    said = time.monotonic()
+    for done, outcome in zip(work, outcomes, strict=True):
+        if report is not None and done < work[-1] and time.monotonic() - said >= SILENCE_SECONDS:
+            said = time.monotonic()
+            report(f"{done / work[-1]:.0%} of the samples simulated")
+        yield outcome
 
 
 def _batches(model: Model, minutes: Floats, processes: int) -> list[tuple[int, int]]:

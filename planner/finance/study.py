@@ -240,10 +240,10 @@ def missing_prices(builds: Sequence[Build]) -> list[Problem]:
     ]
 
 
-def missing_prices_to_optimise(base: Build) -> list[Problem]:
-    """Prices of all that a plan may buy: what has none would be taken as free."""
-    every = replace(base, fleet=_all_on_offer(base))
-    return missing_prices([every] if every.fleet == base.fleet else [base, every])
+def missing_prices_to_optimise(base: Build, model: str) -> list[Problem]:
+    """Prices of all that a plan of a model may buy: what has none would be taken as free."""
+    everything = replace(base, name=model, fleet=_all_on_offer(base))
+    return missing_prices([replace(base, name=model), everything])
 
 
 def _all_on_offer(base: Build) -> Fleet:

@@ -69,12 +69,14 @@ def asked_of(config: pytest.Config, encoding: str) -> Asked:
     typed = [str(one) for one in getattr(config.option, "file_or_dir", None) or ()]
     named = tuple(found["rest"] for one in typed if (found := _NODE_ID.fullmatch(one)))
     paths = [one for one in typed if not is_node_id(one)]
+    sets = config.getoption("planner_scenarios") or config.getini("plan_scenarios")
     on_command_line = bool(model or plan)
     collects = bool(named) or _collects(config, paths, on_command_line)
     return Asked(
         model=_found(config, model, config.getini("plan_model")),
         plan=_found(config, plan, config.getini("plan_file")),
-        sets=tuple(config.getoption("planner_scenarios") or config.getini("plan_scenarios")),
+        # The ini option is split at spaces, which leaves commas at the ends.
+        sets=tuple(part.strip() for text in sets for part in text.split(",") if part.strip()),
         named=named,
         collects=collects,
         eager=collects or on_command_line,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from planner.commands.selecting import wanted_by
 from planner.errors import InputError, Problem
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.entities import Model
@@ -16,8 +16,6 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, find_model, load_model, nearest
 from planner.infrastructure.source import printable
-from planner.plan import Plan
-from planner.planfile import parse_plan, read_plan
 from planner.pytest_support.asked import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, Asked
 from planner.pytest_support.judging import Floats, Judge
 from planner.pytest_support.telling import as_plain, fractions, happening, headline, tell, who
@@ -31,6 +29,9 @@ from planner.scenarios.selection import (
 )
 from planner.scenarios.standard import ALL
 from planner.simulation.verdict import TOLERANCE, Verdict
+
+if TYPE_CHECKING:
+    from planner.plan import Plan
 
 #: Failures that an assertion spells out.
 MOST_TOLD = 10
@@ -69,6 +70,8 @@ class Survivability:
         The model file.
     scenarios
         Names of all scenarios.
+    collected
+        Scenarios that are tests of this run.
     """
 
     def __init__(self, subject: _Subject, asked: Asked) -> None:
@@ -96,7 +99,7 @@ class Survivability:
     def verdicts(self) -> Mapping[str, Verdict]:
         """Verdicts of all scenarios by name."""
         outcomes = self._judge.outcomes()
-        return MappingProxyType({name: one.verdict for name, one in outcomes.items()})
+        return MappingProxyType(_Verdicts({name: one.verdict for name, one in outcomes.items()}))
 
     @property
     def failing(self) -> tuple[str, ...]:
@@ -111,6 +114,7 @@ class Survivability:
         InputError
             If there is no such scenario.
         """
+        __tracebackhide__ = True
         return self._judge.outcome(self._known(scenario)).verdict
 
     def served(self, tier: str, scenario: str, at_minute: int | None = None) -> float:
@@ -152,6 +156,7 @@ class Survivability:
 
     def explain(self, scenario: str) -> str:
         """What happens in a scenario: curves, what falls short, and the story."""
+        __tracebackhide__ = True
         outcome = self._judge.outcome(self._known(scenario))
         found = self._scenarios[scenario]
         return tell(self.model, found, outcome, self._what(), self._asked.plain)
@@ -294,6 +299,14 @@ class Survivability:
         )
 
 
+class _Verdicts(dict[str, Verdict]):
+    """Verdicts that help with misspelt names."""
+
+    def __missing__(self, scenario: str) -> Verdict:
+        __tracebackhide__ = True
+        raise KeyError(_unknown(scenario, tuple(self)))
+
+
 def _unknown(scenario: str, scenarios: tuple[str, ...]) -> str:
     what = f"no scenario is `{printable(scenario)}`"
     return f"{what}, of {len(scenarios)}{nearest(scenario, scenarios)}"
@@ -355,7 +368,7 @@ def survivability_of(asked: Asked) -> Survivability:
     plan = _fitting(asked, parsed, loaded, problems)
     if problems or loaded is None or reference is None:
         raise InputError(problems)
-    selection = _selection(loaded, wanted or (wanted_by(plan) if plan else None))
+    selection = _selection(loaded, wanted or _wanted_by(plan))
     return Survivability(_Subject(find_model(reference), loaded, plan, selection), asked)
 
 
@@ -376,10 +389,19 @@ def _wanted(asked: Asked, problems: list[Problem]) -> Wanted | None:
     return Wanted(sets)
 
 
+def _wanted_by(plan: Plan | None) -> Wanted | None:
+    """Which scenarios a plan is for; None means those of the model."""
+    record = None if plan is None else plan.model.scenarios
+    return None if record is None else Wanted(**record.model_dump())
+
+
 def _parsed(asked: Asked, problems: list[Problem]) -> Plan | None:
     """The plan, not yet compared with a model."""
     if asked.plan is None:
         return None
+    # What plans need takes a while to import.
+    from planner.planfile import parse_plan
+
     try:
         return parse_plan(Path(asked.plan))
     except InputError as error:
@@ -393,6 +415,8 @@ def _fitting(
     """The plan, if it fits the model."""
     if parsed is None or loaded is None:
         return None
+    from planner.planfile import read_plan
+
     path = asked.plan or ""
     if parsed.model.name != loaded.name:
         # All else that does not fit follows from it.

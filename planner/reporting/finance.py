@@ -63,7 +63,7 @@ def _assumed(study: FinanceStudy) -> str:
         f"{terms.horizon_years} years, cost of capital {terms.discount_rate:.4g}, tax "
         f"{terms.tax_rate:.4g}, {written}; prices {terms.inflation_per_year:+.1%},\nelectricity "
         f"{terms.electricity_inflation_per_year:+.1%}, demand "
-        f"{terms.demand_growth_per_year:+.1%} a year. "
+        f"{terms.demand_growth_per_year:+.1%} a year.\n"
         f"Failures sampled {sampled} times, seed {study.sampling.seed}."
     )
 
@@ -350,6 +350,8 @@ def _show_replanned(console: Console, study: FinanceStudy) -> None:
         if one.regret_usd_per_year:
             usd = millions(one.regret_usd_per_year)
             told.append(f"keeping the old plan costs {usd} M USD a year more")
+        elif one.changed and not one.kept_survives:
+            told.append("the old plan does not meet the requirements")
         told.extend([one.note] if one.note else [])
         console.print(f"  {escape(f'{one.input.name} {one.value:.3g}: ' + '; '.join(told))}")
 

@@ -76,7 +76,10 @@ def _node_data(scene: Scene, name: str) -> dict[str, Any]:
     elif kind == "offer":
         found["instances"] = fleet.instances[entity]
     if scene.blast is not None:
-        found |= {"lost": name in scene.blast.failed, "falls": name in scene.blast.fallen}
+        found |= {
+            "lost": name in scene.blast.failed,
+            "falls": name in scene.blast.down and name not in scene.blast.failed,
+        }
     return found
 
 

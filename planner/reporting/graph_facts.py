@@ -64,7 +64,7 @@ class Blast:
     feed_mw: float
     reserved_gpus: int
 
-    @property
+    @cached_property
     def down(self) -> frozenset[str]:
         """All that is down for it."""
         return frozenset(self.failed + self.fallen)
@@ -316,7 +316,7 @@ def states_of(scene: Scene, name: str) -> frozenset[str]:
     if name in scene.absent or is_empty(scene, name):
         states.add("absent")
     if scene.blast is not None:
-        down = "fallen" if name in scene.blast.fallen else "spared"
+        down = "fallen" if name in scene.blast.down else "spared"
         states.add("failed" if name in scene.blast.failed else down)
     if bought_lines(scene, name):
         states.add("bought")

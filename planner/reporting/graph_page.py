@@ -190,6 +190,7 @@ document.querySelector("form").addEventListener("submit", event => {
   const first = results.querySelector("button");
   if (first) first.click();
   results.replaceChildren();
+  document.getElementById("count").textContent = "";
 });
 const own = [svg.viewBox.baseVal.width, svg.viewBox.baseVal.height];
 let scale = 1;

@@ -182,7 +182,7 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     """Width of a text, or a little more.
 
     >>> round(text_width("us-west", 10), 1)
-    40.5
+    38.6
     """
     signs = (ord(sign) - 32 for sign in text)
     width = sum(_WIDTHS[sign] if 0 <= sign < len(_WIDTHS) else _OTHER for sign in signs)
@@ -193,18 +193,18 @@ def shortened(text: str, size: float, width: float, bold: bool = False) -> str:
     """A text that fits a width: its middle is left out where it is too long.
 
     >>> shortened("ap-southeast-cooling-control", 10, 100)
-    'ap-south…-control'
+    'ap-southe…-control'
     """
     width += 0.01
     if text_width(text, size, bold) <= width:
         return text
-    for left_out in range(1, len(text)):
+    for left_out in range(1, len(text) + 1):
         kept = len(text) - left_out
         end = text[len(text) - kept // 2 :] if kept > 1 else ""
         short = text[: kept - kept // 2] + ELLIPSIS + end
         if text_width(short, size, bold) <= width:
             return short
-    return ELLIPSIS
+    return ""
 
 
 def wrapped(text: str, size: float, width: float, bold: bool = False) -> list[str]:

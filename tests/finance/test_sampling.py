@@ -69,6 +69,18 @@ def test_intervals_hold_the_true_value_as_often_as_they_say(name: str) -> None:
     assert held >= 33
 
 
+@pytest.mark.parametrize("name", ["pair", "busy"])
+def test_few_samples_at_once_are_those_of_two_steps(name: str) -> None:
+    rates, rule = CASES[name]
+    at_once = sampled(rates, rule, 10, 3)
+    # One more than the fewest leaves nothing to allot, but has to wait for the pilot.
+    in_steps = sampled(rates, rule, at_once.samples + 1, 3)
+    assert in_steps.samples == at_once.samples
+    assert minutes_a_year(at_once) == minutes_a_year(in_steps)
+    assert np.array_equal(at_once.times_per_year, in_steps.times_per_year)
+    assert np.array_equal(at_once.unserved_minutes, in_steps.unserved_minutes)
+
+
 def test_four_nines_are_told_from_five() -> None:
     found = {}
     for unavailable in (1e-4, 1e-5):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -25,6 +27,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import blast_radius, build_graph, down_nodes
 from planner.infrastructure.graph import single_points_of_failure as points_of
 from planner.infrastructure.loading import load_model
+from planner.reporting import graph_export, graph_facts, graph_services, graph_shapes
 from planner.reporting.graph_export import dot_text, graphml_text, json_text, plain_graph, quoted
 from planner.reporting.graph_facts import Scene, make_scene
 from planner.reporting.graph_layout import draw
@@ -262,7 +265,7 @@ class TestTexts:
     def test_shortened_fits_and_keeps_what_fits(self, text, width, bold):
         short = shortened(text, 10, width, bold)
         assert text_width(short, 10, bold) <= width + 0.02
-        assert short == text or "…" in short
+        assert short == text or "…" in short or text_width("…", 10, bold) > width
 
     @given(words=st.lists(st.text("abw-", min_size=1, max_size=9), max_size=12))
     @settings(max_examples=40, deadline=None)
@@ -437,6 +440,47 @@ class TestPageOfItsOwn:
         assert {ids[i] for i in cluster["to"]} == {"zone:west-users", "zone:east-users"}
 
 
+def test_page_in_a_browser_by_keyboard(tmp_path: Path):
+    browsers = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium")
+    path = tmp_path / "graph.html"
+    path.write_text(page_text(scene_of("tiny"), drawing_of("tiny")), encoding="utf-8")
+    said: list[str] = []
+    with browsers.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(path.as_uri())
+        page.keyboard.press("/")
+        page.keyboard.type("chillers")
+        assert page.inner_text("#count") == "2 found"
+        page.keyboard.press("Enter")
+        focused = "document.activeElement.dataset.node"
+        assert page.evaluate(focused) == "plant:west-chillers"
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate(focused) == "cluster:west-gpus"
+        page.keyboard.press("Enter")
+        assert "If it is lost, nothing else falls." in page.inner_text("#detail")
+        page.keyboard.press("Escape")
+        assert page.inner_text("#detail") == ""
+        assert page.evaluate(TEXTS_OUTSIDE) == []
+        browser.close()
+    assert said == []
+
+
+#: Texts that leave their box in the font that the browser takes.
+TEXTS_OUTSIDE = """() => [...document.querySelectorAll("svg .box")].flatMap(box => {
+  const outer = box.querySelector("rect").getBBox();
+  return [...box.querySelectorAll("text")].filter(text => {
+    const inner = text.getBBox();
+    return inner.x < outer.x - 1 || inner.x + inner.width > outer.x + outer.width + 1;
+  }).map(text => text.textContent);
+})"""
+
+
 def embedded(text: str) -> Any:
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)
     assert found
@@ -535,6 +579,12 @@ def read_dot(text: str) -> tuple[list[str], list[tuple[str, str]], list[str]]:
         else:
             index += 1
     return nodes, edges, clusters
+
+
+@pytest.mark.parametrize("module", [graph_export, graph_facts, graph_services, graph_shapes])
+def test_examples(module):
+    result = doctest.testmod(module)
+    assert (result.failed, result.attempted > 0) == (0, True)
 
 
 def test_the_same_model_the_same_files():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,16 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.plan import MarginRecord, Plan, full_heat_mw, scenario_line
 from planner.reporting.html.timelines import KINDS, Played
-from planner.reporting.html.words import counted, listed, millions, minutes, money, per_year, share
+from planner.reporting.html.words import (
+    FULL,
+    counted,
+    listed,
+    millions,
+    minutes,
+    money,
+    per_year,
+    share,
+)
 from planner.scenarios.standard import ALL, emergency_budget_usd, floors
 from planner.simulation.verdict import Verdict
 
@@ -68,9 +78,14 @@ def decision(plan: Plan, loaded: LoadedModel, simulated: Simulated) -> list[str]
         f"{money(plan.objective_usd_per_year)} a year, with capital spread over its life, running "
         "costs and the expected cost of failures."
     )
-    said = [f"Buy {listed(bought(plan, loaded.model), 9)}." if bought(plan, loaded.model) else
-            "Buy nothing: what exists meets the standard.", cost]
+    said = [
+        f"Buy {listed(bought(plan, loaded.model), 9)}."
+        if bought(plan, loaded.model)
+        else "Buy nothing: what exists meets the standard.",
+        cost,
+    ]
     scenarios = counted(count, "failure scenario")
+    before = f"{simulated.survived_today:,}" if simulated.survived_today else "none of them"
     if failing:
         said.append(
             f"It survives {simulated.survived:,} of {scenarios}; it does not survive "
@@ -79,7 +94,7 @@ def decision(plan: Plan, loaded: LoadedModel, simulated: Simulated) -> list[str]
     elif count:
         said.append(
             f"With it the service survives {'all ' if count > 1 else ''}{scenarios} planned for; "
-            f"what exists today survives {simulated.survived_today:,}."
+            f"what exists today survives {before}."
         )
     said.append(_proven(plan))
     return said
@@ -103,10 +118,16 @@ def bought(plan: Plan, model: Model) -> list[str]:
     found = [
         (gpus, counted(gpus, "GPU")),
         (units, counted(units, "cooling unit")),
-        (instances, f"the right to {counted(instances, 'emergency cloud instance')} "
-                    f"({counted(cloud, 'GPU')})"),
+        (
+            instances,
+            f"the right to {counted(instances, 'emergency cloud instance')} "
+            f"({counted(cloud, 'GPU')})",
+        ),
         (len(opened), f"the opening of {listed(opened)}"),
-        (len(measures), f"the {'measure' if len(measures) == 1 else 'measures'} {listed(measures)}"),
+        (
+            len(measures),
+            f"the {'measure' if len(measures) == 1 else 'measures'} {listed(measures)}",
+        ),
     ]
     texts = [text for number, text in found if number]
     texts += [f"retire {counted(gone[0], 'GPU')}"] if gone[0] else []
@@ -119,7 +140,9 @@ def _proven(plan: Plan) -> str:
         return "It was made by rule of thumb; nothing proves that it is the cheapest."
     if plan.status == "feasible":
         return f"It is the best plan found so far; none is more than {plan.gap:.3%} cheaper."
-    return f"No plan that the model allows is more than {max(plan.gap, 1e-5):.3%} cheaper: proven."
+    if plan.gap < 5e-6:
+        return "It is proven that no plan that the model allows is cheaper."
+    return f"It is proven that no plan that the model allows is more than {plan.gap:.3%} cheaper."
 
 
 def tiles(plan: Plan, simulated: Simulated) -> list[Row]:
@@ -168,8 +191,8 @@ def purchases(plan: Plan, model: Model) -> list[Row]:
             item = costs.get(("emergency", offer.offer))
             after = offer.instances_reserved
             numbers = (f"{before:,}", f"{after - before:+,}", f"{after:,}")
-            named = f"{offer.provider} {offer.instance}, serving after "
-            named += f"{offer.lead_time_minutes:.0f} min"
+            named = " ".join(filter(None, (offer.provider, offer.instance)))
+            named += f", serving after {offer.lead_time_minutes:.0f} min"
             rows.append(_row("emergency cloud", named, "", numbers, item))
     for measure in plan.measures:
         if measure.bought:
@@ -224,9 +247,7 @@ def matrix(model: Model, simulated: Simulated) -> list[Row]:
     """Scenarios by tier, in the order of the plan."""
     return [
         _scenario(model, index, one, before)
-        for index, (one, before) in enumerate(
-            zip(simulated.played, simulated.today, strict=True)
-        )
+        for index, (one, before) in enumerate(zip(simulated.played, simulated.today, strict=True))
     ]
 
 
@@ -253,17 +274,36 @@ def _scenario(model: Model, index: int, one: Played, before: Verdict) -> Row:
         "emergency": millions(verdict.emergency_usd) if verdict.emergency_usd else "0",
         "breaches": [str(breach) for breach in verdict.breaches],
         "before": [str(breach) for breach in before.breaches],
+        "until": f"{one.until_minute:.0f}",
+        "minutes": f"{one.minutes:,}" if one.until_minute < one.minutes - 1 else "",
         "facts": _facts(verdict),
         "rules": _rules(model, one),
-        "story": verdict.story,
+        "story": _story(verdict),
         "charts": {kind: bool(one.charts.get(kind)) for kind in KINDS},
         "left_out": {kind: one.left_out.get(kind, 0) for kind in KINDS},
     }
 
 
+def _story(verdict: Verdict) -> list[Row]:
+    """Lines of the story; alerts of one kind in one minute share a line."""
+    lines: dict[tuple[float, str, str], list[str]] = {}
+    for line in verdict.story:
+        alert = re.fullmatch(r"alert: (\S+) (.+)", line.text)
+        key = (line.minute, line.clock, alert[2] if alert else line.text)
+        lines.setdefault(key, []).extend([alert[1]] if alert else [])
+    return [
+        {
+            "clock": clock,
+            "minute": f"{minute:.0f}",
+            "text": f"alert: {', '.join(names)} {text}" if names else text,
+        }
+        for (minute, clock, text), names in lines.items()
+    ]
+
+
 def _cell(tier: str, fraction: float, short: set[str]) -> Row:
-    fails = tier in short or (ALL in short and fraction < 1)
-    steps = (1.0, 0.99, 0.9, 0.7)
+    fails = tier in short or (ALL in short and fraction < FULL)
+    steps = (FULL, 0.99, 0.9, 0.7)
     level = next((i for i, step in enumerate(steps) if fraction >= step), len(steps))
     return {"tier": tier, "text": share(fraction), "fails": fails, "level": level}
 
@@ -283,12 +323,17 @@ def _facts(verdict: Verdict) -> list[tuple[str, str]]:
 def _rules(model: Model, one: Played) -> list[str]:
     """The standard that applies, in words."""
     found: dict[tuple[float, float], list[str]] = {}
-    for rule in floors(model, one.verdict.severity):
+    for rule in floors(model, one.scenario.severity):
         found.setdefault((rule.from_minute, rule.least_served), []).append(rule.tier)
     texts = [
         f"from minute {minute:.0f} at least {share(least)} of "
-        + ("all tiers together" if tiers == [ALL] else
-           "every tier" if set(tiers) == set(model.tiers) else listed(tiers, 4))
+        + (
+            "all tiers together"
+            if tiers == [ALL]
+            else "every tier"
+            if set(tiers) == set(model.tiers)
+            else listed(tiers, 4)
+        )
         for (minute, least), tiers in found.items()
     ]
     budget = emergency_budget_usd(model, one.scenario)
@@ -318,13 +363,19 @@ def limits(plan: Plan, model: Model) -> list[Row]:
     return [
         {
             "what": what,
-            "used": f"{used:,.4g} {unit}" if used < 1e4 else f"{used:,.0f} {unit}",
-            "limit": f"{limit:,.4g} {unit}" if limit < 1e4 else f"{limit:,.0f} {unit}",
+            "used": _quantity(used, unit),
+            "limit": _quantity(limit, unit),
             "share": f"{100 * used / limit:.1f} %",
             "width": round(min(100.0, 100 * used / limit), 1),
         }
         for what, used, limit, unit in ordered[:MOST_LIMITS]
     ]
+
+
+def _quantity(value: float, unit: str) -> str:
+    if unit == "GPUs":
+        return f"{value:,.0f} {unit}"
+    return f"{millions(value * 1e6)} {unit}" if unit == "M USD" else f"{value:,.1f} {unit}"
 
 
 def _limits(plan: Plan, model: Model, fleet: Fleet) -> Iterator[tuple[str, float, float, str]]:
@@ -417,9 +468,7 @@ def recheck(plan: Plan, simulated: Simulated) -> Row:
     stated = {line.name: line for line in plan.scenarios}
     found = {one.verdict.name: scenario_line(one.verdict) for one in simulated.played}
     both = stated.keys() & found.keys()
-    other = sorted(
-        name for name in both if stated[name].survives != found[name].survives
-    )
+    other = sorted(name for name in both if stated[name].survives != found[name].survives)
     moved = sorted(
         name
         for name in both

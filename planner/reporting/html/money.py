@@ -75,15 +75,14 @@ def _steps(
     owned = start + sum(usd for _, usd in steps)
     failures = plan.objective_usd_per_year - owned
     steps.append(("expected cost of failures", failures))
-    rows = [{"label": "as it is, running", "usd": start, "total": True}]
-    rows += [
-        {"label": label, "usd": usd, "total": False} for label, usd in steps if abs(usd) >= 500
-    ]
-    rows.append({"label": "the plan", "usd": owned + failures, "total": True})
-    return [row | {"text": millions(row["usd"])} for row in rows]
+    rows = [_step("as it is, running", start, True)]
+    rows += [_step(label, usd, False) for label, usd in steps if abs(usd) >= 500]
+    rows.append(_step("the plan", owned + failures, True))
+    return rows
 
 
-# ------------------------------------------------------------------------------------------ returns
+def _step(label: str, usd: float, total: bool) -> Row:
+    return {"label": label, "usd": usd, "total": total, "text": millions(usd)}
 
 
 def finance(study: FinanceStudy) -> Row:
@@ -190,10 +189,11 @@ def _risk(study: FinanceStudy, base: Valued, plan: Valued) -> list[tuple[str, st
         ("of the expected loss: service credits", "credits_usd"),
         ("of the expected loss: emergency spend", "emergency_usd"),
     ]
-    return [
-        (label, *(money(getattr(one.profile, name).value) for one in (base, plan)))
-        for label, name in rows
-    ]  # type: ignore[misc]
+    found = []
+    for label, name in rows:
+        before, after = (money(getattr(one.profile, name).value) for one in (base, plan))
+        found.append((label, before, after))
+    return found
 
 
 def _availability(base: Valued, plan: Valued) -> list[Row]:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -18,7 +18,7 @@ from planner.infrastructure.loading import CatalogueUse, LoadedModel
 from planner.plan import Plan, now, versions
 from planner.reporting.html import facts, places, sources
 from planner.reporting.html.facts import Simulated
-from planner.reporting.html.words import counted
+from planner.reporting.html.words import counted, millions, money
 from planner.scenarios.standard import floors
 
 #: Size that a page keeps to.
@@ -27,9 +27,7 @@ PAGE_BYTES = 5_900_000
 MOST_ROWS = 600
 #: Scenarios with their charts and stories, whatever room there is.
 MOST_TOLD = 400
-MISSING_EXTRA = (
-    "needs {0}, which is not installed: pip install 'resilience-planner[report]'"
-)
+MISSING_EXTRA = "needs {0}, which is not installed: pip install 'resilience-planner[report]'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,26 +89,15 @@ def page(material: Material) -> bytes:
     rows = facts.matrix(material.loaded.model, simulated)
     listed = sorted(order[:MOST_ROWS])
     curves = {i: _json(_curves(material, i)) for i in order[:MOST_TOLD]}
-    told = _told(order, curves, rows, PAGE_BYTES - len(_plotly()) - 250_000 - 900 * len(listed))
+    told = order[:MOST_TOLD]
     while True:
         content = _rendered(context, rows, listed, told, curves)
-        if len(content) <= PAGE_BYTES or not told:
+        excess = len(content) - PAGE_BYTES
+        if excess <= 0 or not told:
             return content
-        told = told[: len(told) * 4 // 5]
-
-
-def _told(
-    order: Sequence[int], curves: dict[int, str], rows: list[dict[str, Any]], room: int
-) -> list[int]:
-    """Scenarios to tell in full, those that go worst first, as long as there is room."""
-    told = []
-    for index in order[:MOST_TOLD]:
-        story = rows[index]["story"]
-        room -= len(curves[index]) + 3_000 + sum(len(line.text) + 90 for line in story)
-        if room < 0:
-            break
-        told.append(index)
-    return told
+        # Each takes its curves and as much again or more, so that few are left out needlessly.
+        each = 2 * sum(len(curves[i]) for i in told) / len(told) + 4_000
+        told = told[: -max(1, int(excess / each))]
 
 
 def _rendered(
@@ -165,8 +152,8 @@ def _context(material: Material) -> dict[str, Any]:
         "tiles": facts.tiles(plan, simulated),
         "purchases": facts.purchases(plan, model),
         "costs": facts.cost_rows(plan),
-        "total": facts.millions(plan.cost.capital_usd),
-        "total_yearly": facts.millions(plan.cost.usd_per_year),
+        "total": millions(plan.cost.capital_usd),
+        "total_yearly": millions(plan.cost.usd_per_year),
         "regions": regions,
         "map": places.world_map(regions),
         "tiers": list(model.tiers),
@@ -197,7 +184,7 @@ def _margin_cost(plan: Plan) -> str:
     if len(rounds) < 2:
         return ""
     first, last = rounds[0], rounds[-1]
-    return facts.money(last.objective_usd_per_year - first.objective_usd_per_year)
+    return money(last.objective_usd_per_year - first.objective_usd_per_year)
 
 
 def _data(material: Material) -> dict[str, Any]:
@@ -221,13 +208,13 @@ def _curves(material: Material, index: int) -> dict[str, Any]:
     """Numbers of the charts of one scenario."""
     one = material.simulated.played[index]
     rules: dict[str, list[list[float]]] = {}
-    for rule in floors(material.loaded.model, one.verdict.severity):
+    for rule in floors(material.loaded.model, one.scenario.severity):
         rules.setdefault(rule.tier, []).append([rule.from_minute, 100 * rule.least_served])
     return {
         "until": one.until_minute,
+        "minutes": one.minutes - 1,
         "events": one.events,
         "required": rules,
-        "story": [[float(line.minute), line.text] for line in one.verdict.story],
         **{kind: curves for kind, curves in one.charts.items() if curves},
     }
 
@@ -266,6 +253,7 @@ def _template() -> Any:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["pick"] = _picked
+    environment.filters["breakable"] = lambda text: str(text).replace("_", "_\u200b")
     return environment.from_string(_asset("report.html"))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from planner.explanation import Explanation
-from planner.study import Difference, Worth
 from planner.plan import Plan
 from planner.reporting.explanation import explanation_data
 from planner.reporting.html.words import listed, millions
+from planner.study import Difference, Worth
 
 
 def reasons(explanation: Explanation, plan: Plan) -> dict[str, Any]:

@@ -28,6 +28,8 @@ UNSEEN = 0.004
 KINDS = ("served", "temperature", "cooling", "queue", "cloud")
 #: Least height that differences are measured against: percent, °C, MW, requests, GPUs.
 LEAST_RANGE = {"served": 25.0, "temperature": 10.0, "cooling": 1.0, "queue": 100.0, "cloud": 10.0}
+#: How the texts of events end with which something is over.
+OVER = (": over", ": repaired")
 #: Minutes shown at least.
 LEAST_MINUTES = 60.0
 
@@ -48,7 +50,9 @@ class Played:
     events
         Failures and repairs as minute and text.
     until_minute
-        Last minute worth looking at.
+        Last minute to look at first.
+    minutes
+        Minutes simulated.
     slack
         Least distance of what was served from what was required, as a share of demand, where less
         than everything was required; infinite where nothing was.
@@ -60,6 +64,7 @@ class Played:
     left_out: dict[str, int]
     events: list[tuple[float, str]]
     until_minute: float
+    minutes: int
     slack: float
 
 
@@ -85,7 +90,7 @@ def _played(world: World, history: History, fleet: Fleet, index: int) -> Played:
     curves = {
         "served": served,
         "temperature": _temperatures(world, history, index),
-        "cooling": _cooling(world, history, index),
+        "cooling": _cooling(history, index),
         "queue": _queue(history, index),
         "cloud": _cloud(world, history, index),
     }
@@ -103,6 +108,7 @@ def _played(world: World, history: History, fleet: Fleet, index: int) -> Played:
         left_out,
         events,
         _until(curves, events, world.minutes),
+        world.minutes,
         _slack(world, history, index, dict(served)),
     )
 
@@ -128,7 +134,7 @@ def _temperatures(world: World, history: History, index: int) -> Named:
     ]
 
 
-def _cooling(world: World, history: History, index: int) -> Named:
+def _cooling(history: History, index: int) -> Named:
     """Heat, what is carried away, and what surviving units could carry, over all regions, MW."""
     return [
         ("heat of the GPUs", history.heat_mw[:, index].sum(axis=1)),
@@ -181,16 +187,19 @@ def _subject(event: Event) -> str:
 
 
 def _until(curves: dict[str, Named], events: list[tuple[float, str]], minutes: int) -> float:
-    """A little after the last change of anything that is drawn but cooling, which the day moves."""
-    last = max((at for at, text in events if not text.endswith((": over", ": repaired"))), default=0.0)
-    for kind, named in curves.items():
-        if kind == "cooling":
-            continue
-        for _, values in named:
+    """A little after the last change of what users notice, before the first repair.
+
+    Cooling and cloud are left out, which the time of day moves.
+    """
+    first = min((at for at, text in events if text.endswith(OVER)), default=float(minutes))
+    last = max((at for at, text in events if not text.endswith(OVER)), default=0.0)
+    for kind in ("served", "temperature", "queue"):
+        for _, values in curves[kind]:
             moved = np.abs(np.diff(values)) > UNSEEN * max(LEAST_RANGE[kind], np.ptp(values))
             changes = np.flatnonzero(moved)
-            if len(changes):
-                last = max(last, float(changes[-1]))
+            early = changes[changes < first - 1]
+            if len(early):
+                last = max(last, float(early[-1]))
     return float(min(minutes - 1, max(LEAST_MINUTES, np.ceil(1.2 * last / 10) * 10)))
 
 
@@ -210,7 +219,9 @@ def _slack(world: World, history: History, index: int, served: dict[str, Floats]
 
 def _curve(name: str, values: Floats, kind: str) -> dict[str, Any]:
     """A curve of the minutes between which it is as good as straight."""
-    kept = thinned(values, UNSEEN * max(LEAST_RANGE[kind], float(np.ptp(values))))
+    # The axes of the others start at 0.
+    height = np.ptp(values) if kind in ("served", "temperature") else values.max(initial=0.0)
+    kept = thinned(values, UNSEEN * max(LEAST_RANGE[kind], float(height)))
     digits = 0 if kind in ("queue", "cloud") else 2
     return {"name": name, "x": kept.tolist(), "y": _rounded(values[kept], digits)}
 

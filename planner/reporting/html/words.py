@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+#: Fractions are compared up to this by the simulator.
+FULL = 1 - 1e-6
+
 
 def money(usd: float) -> str:
     """An amount in USD with three digits.
 
     >>> money(245_300_000.0), money(-1_234.0), money(0.0), money(999.6)
-    ('245 M USD', '-1.23 k USD', '0 USD', '1 k USD')
+    ('245 M USD', '-1.23 k USD', '0 USD', '1.00 k USD')
     """
     for factor, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k"), (1.0, "")):
         if abs(usd) >= 0.9995 * factor:
@@ -32,20 +35,19 @@ def _three(value: float) -> str:
     """Three digits.
 
     >>> _three(245.3), _three(24.53), _three(2.4), _three(999.9)
-    ('245', '24.5', '2.4', '1,000')
+    ('245', '24.5', '2.40', '1,000')
     """
-    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
-    text = f"{value:,.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    digits = max(0, 2 - math.floor(math.log10(abs(value) * (1 + 1e-3)))) if value else 0
+    return f"{value:,.{digits}f}"
 
 
 def share(fraction: float, digits: int = 1) -> str:
-    """Percent, never rounded up to a full hundred.
+    """Percent, never rounded up to a full hundred but for what simulations take for it.
 
-    >>> share(1.0), share(0.99999), share(0.619)
-    ('100 %', '99.9 %', '61.9 %')
+    >>> share(1.0), share(0.99999), share(0.619), share(1 - 1e-9)
+    ('100 %', '99.9 %', '61.9 %', '100 %')
     """
-    if fraction >= 1:
+    if fraction >= FULL:
         return "100 %"
     scale = 10**digits
     return f"{math.floor(round(fraction * 100 * scale, 6)) / scale:.{digits}f} %"
@@ -72,9 +74,10 @@ def per_year(times: float) -> str:
     """
     if times <= 0:
         return "not stated"
-    return f"{times:.3g} a year" if times >= 0.5 else f"once in {1 / times:,.3g} years".replace(
-        "e+06", " million"
-    )
+    if times >= 0.5:
+        return f"{times:.3g} a year"
+    years = float(f"{1 / times:.3g}")
+    return f"once in {years:,.0f} years" if years >= 100 else f"once in {years:g} years"
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -23,8 +23,8 @@
     const { xaxis, yaxis, ...rest } = more;
     return {
       font: { family: "system-ui, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif", size: 12, color: colour.fg },
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", height: 260, margin: { l: 48, r: 12, t: 12, b: 36 },
-      showlegend: true, legend: { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { size: 11 } }, hovermode: "x unified",
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", height: 270, margin: { l: 48, r: 12, t: 8, b: 40 },
+      showlegend: true, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal", font: { size: 11 } }, hovermode: "x unified",
       hoverlabel: { bgcolor: colour.bg, bordercolor: colour.soft, font: { color: colour.fg } },
       dragmode: "zoom", xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis }, ...rest,
     };
@@ -41,16 +41,16 @@
   // --------------------------------------------------------------------------- charts of all reports
   const charts = {
     "c-steps": () => {
-      const colour = ink();
-      const steps = data.steps;
+      const colour = ink(), steps = data.steps, flat = !printing && innerWidth < 700;
+      const names = steps.map((s) => plain(s.label)), usd = steps.map((s) => s.usd);
       return [[{
-        type: "waterfall", orientation: "v", x: steps.map((s) => plain(s.label)), y: steps.map((s) => s.usd),
+        type: "waterfall", orientation: flat ? "h" : "v", x: flat ? usd : names, y: flat ? names : usd,
         measure: steps.map((s, i) => (s.total ? (i ? "total" : "absolute") : "relative")),
         text: steps.map((s) => (s.total ? "" : s.usd > 0 ? "+" : "−") + Math.abs(s.usd).toLocaleString("en", { maximumSignificantDigits: 3 })),
-        textposition: "outside", cliponaxis: false, hoverinfo: "x+text",
+        textposition: "outside", cliponaxis: false, hoverinfo: "name+text",
         increasing: { marker: { color: palette()[1] } }, decreasing: { marker: { color: palette()[2] } },
         totals: { marker: { color: palette()[0] } }, connector: { line: { color: colour.soft, width: 1 } },
-      }], { showlegend: false, height: 360, hovermode: "closest", margin: { l: 48, r: 12, t: 28, b: 60 }, yaxis: { title: { text: "M USD a year" }, rangemode: "tozero" }, xaxis: { tickangle: "auto" } }];
+      }], { showlegend: false, height: flat ? 80 + 34 * steps.length : 360, hovermode: "closest", margin: { l: 48, r: flat ? 44 : 12, t: 28, b: 40 }, yaxis: flat ? { autorange: "reversed" } : { title: { text: "M USD a year" } } }];
     },
     "c-years": () => [["owning", "failures"].map((key, i) => ({
       type: "bar", name: i ? "expected cost of failures" : "owning and running", x: data.years.map((y) => plain(y.name)), y: data.years.map((y) => y[key]),
@@ -94,9 +94,10 @@
     return [0, 1.12 * Math.max(high, 1)];
   }
 
-  function curveChart(kind, scenario) {
+  function curveChart(kind, scenario, article) {
     return () => {
-      const colour = ink(), curves = scenario[kind], until = scenario.until;
+      const lines = [...article.querySelectorAll(".story tbody tr")].map((row) => [Number(row.cells[1].textContent), row.cells[2].textContent]);
+      const colour = ink(), curves = scenario[kind], until = scenario.all ? scenario.minutes : scenario.until;
       const [low, high] = range(kind, curves, until);
       const traces = curves.map((curve, i) => ({
         type: "scatter", mode: "lines", name: plain(curve.name), x: curve.x, y: curve.y,
@@ -109,7 +110,7 @@
         }
       }
       const told = new Map();
-      for (const [minute, text] of scenario.story) told.set(minute, [...(told.get(minute) || []), plain(text)]);
+      for (const [minute, text] of lines) told.set(minute, [...(told.get(minute) || []), plain(text)]);
       traces.push({
         type: "scatter", mode: "markers", name: "story", showlegend: false, x: [...told.keys()], y: [...told.keys()].map(() => high - 0.03 * (high - low)),
         text: [...told.values()].map((lines) => lines.map((l) => l.replace(/(.{1,60})(\s|$)/g, "$1<br>")).join("")), hovertemplate: "%{text}<extra></extra>",
@@ -130,7 +131,7 @@
     for (const figure of article.querySelectorAll("figure[data-kind]")) {
       const plot = figure.querySelector(".plot");
       if (!drawn.has(plot)) {
-        draw(plot, curveChart(figure.dataset.kind, scenario));
+        draw(plot, curveChart(figure.dataset.kind, scenario, article));
         plot.on("plotly_relayout", (change) => together(article, plot, change));
       }
     }
@@ -195,7 +196,13 @@
   }
   document.addEventListener("click", (event) => {
     const open = event.target.closest("button.open"), close = event.target.closest("button.close");
-    if (open) {
+    const span = event.target.closest("button.span");
+    if (span) {
+      const article = span.closest("article"), scenario = data.scenarios[article.dataset.index];
+      scenario.all = !scenario.all;
+      span.setAttribute("aria-pressed", String(scenario.all));
+      for (const plot of article.querySelectorAll(".plot")) draw(plot, drawn.get(plot));
+    } else if (open) {
       const article = $(open.getAttribute("aria-controls"));
       show(article, article.hidden);
     } else if (close) {

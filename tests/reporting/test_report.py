@@ -1,0 +1,338 @@
+"""The report: one page that needs nothing else, whatever stands in the model."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reporting.browser import chromium, open_page
+
+from planner.commands import main
+from planner.reporting.html import page as page_module
+from planner.reporting.html.places import world_map
+from planner.reporting.html.timelines import thinned
+
+ATTACK = "</script><script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
+#: Two regions on the map whose texts try to break out of the page; few failures, soon simulated.
+MODEL = f"""\
+extends: tiny
+description: "{ATTACK}"
+regions:
+  west: {{city: "{ATTACK}", latitude: 37.4, longitude: -121.9}}
+  east: {{city: "<b>East</b> & more", latitude: 39.1, longitude: -77.5}}
+offers:
+  cloud: {{instance: "{ATTACK}"}}
+cooling_units:
+  chiller-1.75: {{from: chiller-1.75}}
+generators: {{unit: null, units: null, heat_wave: null, surge: null}}
+simulation: {{horizon_minutes: 180}}
+"""
+SCENARIOS = {"region-west", "region-east", "provider-cloudy"}
+VOID = {"meta", "link", "input", "br", "img", "circle", "polygon"}
+
+
+def _run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(one) for one in arguments])
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a hostile model, its plan, and that plan without its new GPUs."""
+    place = tmp_path_factory.mktemp("report")
+    (place / "hostile.yaml").write_text(MODEL, encoding="utf-8")
+    assert _run("optimize", place / "hostile.yaml", "-q", "--json", "-o", place) == 0
+    weak = json.loads((place / "plan.json").read_text())
+    for line in weak["gpus"]:
+        line |= {"added": 0, "total": line["existing"]}
+    weak["repairs"] = [ATTACK]
+    weak["solver"]["name"] = ATTACK
+    (place / "weak.json").write_text(json.dumps(weak))
+    return place
+
+
+@pytest.fixture(scope="session")
+def report(folder: Path) -> Path:
+    """The page of the weak plan, with returns and risk."""
+    path = folder / "report.html"
+    arguments = ("report", folder / "weak.json", folder / "hostile.yaml", "-o", path)
+    assert _run(*arguments, "-q", "--samples", 10) == 0
+    return path
+
+
+# --------------------------------------------------------------------------------- without browser
+
+
+@dataclass
+class Tags(HTMLParser):
+    """Elements of a page in order, with a check that they close as they open."""
+
+    elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert tag in VOID or self.open.pop() == tag, f"{tag} closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in {"script", "style"}:
+            self.text.append(data)
+
+    def all(self, *tags: str) -> Iterator[dict[str, str | None]]:
+        return (attrs for tag, attrs in self.elements if tag in tags)
+
+
+@pytest.fixture(scope="session")
+def parsed(report: Path) -> Tags:
+    """The page as a list of elements."""
+    tags = Tags()
+    tags.feed(report.read_text(encoding="utf-8"))
+    assert tags.open == []
+    return tags
+
+
+def _data(path: Path) -> Any:
+    found = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', path.read_text("utf-8"), re.S
+    )
+    assert found
+    return json.loads(found[1])
+
+
+def test_page_holds_every_scenario_and_section(parsed: Tags) -> None:
+    named = {attrs["data-name"] for attrs in parsed.all("tr") if "data-name" in attrs}
+    sections = {attrs["id"] for attrs in parsed.all("section")}
+
+    assert named == SCENARIOS
+    assert sections == {
+        *("decision", "buy", "places", "scenarios", "cost"),
+        *("returns", "binds", "assumptions", "proof"),
+    }
+    text = " ".join(parsed.text)
+    assert "chiller-1.75" in text
+    assert "rounds" in text.lower()
+
+
+def test_page_asks_for_nothing(parsed: Tags, report: Path) -> None:
+    for attrs in parsed.all(*{tag for tag, _ in parsed.elements}):
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            assert (attrs.get(name) or "#").startswith(("#", "data:")), attrs
+        assert not [name for name in attrs if name.startswith("on")]
+    style = re.search(r"<style>(.*?)</style>", report.read_text("utf-8"), re.S)
+    assert style
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+    assert report.stat().st_size < 6_000_000
+
+
+def test_only_scripts_named_by_hash_may_run(parsed: Tags, report: Path) -> None:
+    (policy,) = (
+        attrs["content"] or ""
+        for attrs in parsed.all("meta")
+        if attrs.get("http-equiv") == "Content-Security-Policy"
+    )
+    scripts = re.findall(r"<script>(.*?)</script>", report.read_text("utf-8"), re.S)
+    digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+
+    assert len(scripts) == 2
+    assert "default-src 'none'" in policy
+    rule = next(part for part in policy.split("; ") if part.startswith("script-src"))
+    assert rule.split()[1:] == [f"'sha256-{digest}'" for digest in digests]
+
+
+def test_headings_tables_and_names_are_in_order(parsed: Tags) -> None:
+    levels = [int(tag[1]) for tag, _ in parsed.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert len(list(parsed.all("caption"))) == len(list(parsed.all("table")))
+    assert all(attrs.get("scope") in ("col", "row") for attrs in parsed.all("th"))
+    ids = [attrs["id"] for _, attrs in parsed.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for name in ("aria-labelledby", "aria-controls", "for"):
+        assert {attrs[name] for _, attrs in parsed.elements if name in attrs} <= set(ids)
+    assert all(
+        attrs.get("aria-label") for _, attrs in parsed.elements if attrs.get("role") == "img"
+    )
+
+
+def test_texts_of_model_and_plan_stay_texts(parsed: Tags) -> None:
+    assert not list(parsed.all("img"))
+    text = "".join(parsed.text)
+    assert text.count(ATTACK) >= 5  # description, city, offer, solver, repair
+    assert "<b>East</b> & more" in text
+
+
+def test_page_says_where_simulation_and_plan_differ(parsed: Tags) -> None:
+    text = " ".join(parsed.text)
+    assert "does not survive every scenario" in text
+    assert "another outcome: region-west" in text
+
+
+def test_steps_lead_from_today_to_the_cost_of_the_plan(folder: Path, report: Path) -> None:
+    stated = json.loads((folder / "plan.json").read_text())["objective_usd_per_year"] / 1e6
+    steps = _data(report)["steps"]
+
+    assert steps[0]["total"]
+    assert steps[-1]["total"]
+    assert steps[-1]["usd"] == pytest.approx(stated, abs=1e-3)
+    assert sum(one["usd"] for one in steps[:-1]) == pytest.approx(stated, abs=0.01)
+
+
+def test_summary_for_machines(plan: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also: where there is little room the worst are told in full, the others only listed."""
+    monkeypatch.setattr(page_module, "PAGE_BYTES", 1)
+    monkeypatch.setattr(page_module, "MOST_ROWS", 2)
+    target = folder / "small.html"
+
+    ran = plan(
+        *("report", folder, folder / "hostile.yaml", "-o", target, "--no-finance", "--json", "-q")
+    )
+
+    assert ran.code == 0
+    assert ran.err == ""
+    assert ran.json["scenarios"] == ran.json["survived"] == 3
+    assert not ran.json["finance"]
+    assert ran.json["bytes"] == target.stat().st_size
+    html = target.read_text("utf-8")
+    assert _data(target)["scenarios"] == {}
+    assert 'class="open"' not in html
+    assert "1 more scenario" in html
+    assert all(name in html for name in SCENARIOS)
+
+
+def test_bad_input_is_said_before_long_work(plan: Any, folder: Path, tmp_path: Path) -> None:
+    cases = [
+        (("--samples", "5"), "--samples: expected 0 or at least 10"),
+        (("-o", tmp_path), "is a folder"),
+        (("-o", tmp_path / "none" / "x.html"), "is no folder to write"),
+    ]
+    for arguments, message in cases:
+        ran = plan("report", folder, folder / "hostile.yaml", *arguments)
+        assert (ran.code, ran.out) == (2, "")
+        assert message in ran.err
+    assert plan("report", tmp_path / "no.json").code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=80), st.floats(1e-3, 1e3))
+def test_thinned_curves_miss_no_value(values: list[float], tolerance: float) -> None:
+    array = np.array(values)
+    kept = thinned(array, tolerance)
+
+    assert kept[0] == 0
+    assert kept[-1] == len(array) - 1
+    drawn = np.interp(np.arange(len(array)), kept, array[kept])
+    assert np.abs(drawn - array).max() <= tolerance * (1 + 1e-9) + 1e-9
+
+
+def test_map_needs_the_place_of_every_region() -> None:
+    row = {"name": "a", "latitude": 50.0, "longitude": 8.0, "gpus_before": 0, "gpus_after": 5}
+    found = world_map([row])
+
+    assert found is not None
+    (point,) = found["points"]
+    assert 0 < point["x"] < found["width"]
+    assert 0 < point["y"] < found["height"]
+    assert world_map([row, row | {"latitude": None}]) is None
+
+
+# ------------------------------------------------------------------------------------- in Chromium
+
+SHOWN = "() => [...document.querySelectorAll('#matrix tr')].filter(r => !r.hidden).length"
+DRAWN = "() => document.querySelectorAll('.plot svg.main-svg').length"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, once for all tests here."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.mark.skipif(
+    not (shutil.which("chromium") or shutil.which("chromium-browser")), reason="no chromium here"
+)
+class TestInChromium:
+    """What people do with the page."""
+
+    def test_keyboard_opens_a_scenario_and_charts_are_drawn(
+        self, browser: Any, report: Path
+    ) -> None:
+        opened = open_page(browser, report, viewport={"width": 1280, "height": 900})
+        page = opened.page
+        button = page.locator("button.open", has_text="region-west")
+        button.focus()
+        page.keyboard.press("Enter")
+        article = page.locator("article.told:visible")
+        assert article.count() == 1
+        assert article.locator("h3").evaluate("e => e === document.activeElement")
+        assert button.get_attribute("aria-expanded") == "true"
+        assert article.locator("svg.main-svg").count() >= 4
+        assert article.locator(".scatterlayer .trace").count() >= 5
+        article.locator("summary").first.press("Enter")
+        assert article.locator(".figures table tbody tr").count() > 2
+        article.locator("button.close").press("Enter")
+        assert article.count() == 0
+        assert button.evaluate("e => e === document.activeElement")
+        page.evaluate("document.getElementById('returns').scrollIntoView()")
+        page.locator("#c-swings svg.main-svg, #c-exceedance svg.main-svg").first.wait_for()
+        assert opened.requests == []
+        assert opened.complaints == []
+        assert page.evaluate("window.pwned") is None
+
+    def test_filters_and_order(self, browser: Any, report: Path) -> None:
+        opened = open_page(browser, report)
+        page = opened.page
+        page.fill("#f-text", "REGION")
+        assert page.evaluate(SHOWN) == 2
+        assert page.inner_text("#f-count") == "2 of 3 scenarios"
+        page.select_option("#f-survives", "no")
+        assert page.evaluate(SHOWN) == 1
+        page.click("button[type=reset]")
+        page.wait_for_function(f"({SHOWN})() === 3")
+        page.uncheck("input[value=region]")
+        assert page.evaluate(SHOWN) == 1
+        page.select_option("#f-order", "least")
+        assert page.locator("#matrix tr").first.get_attribute("data-name") == "region-west"
+        assert opened.complaints == []
+
+    def test_narrow_dark_and_printed(self, browser: Any, report: Path, tmp_path: Path) -> None:
+        opened = open_page(
+            browser, report, viewport={"width": 360, "height": 700}, color_scheme="dark"
+        )
+        page = opened.page
+        page.locator("button.open").first.click()
+        page.locator("article.told:visible svg.main-svg").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+        page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
+        assert (tmp_path / "report.pdf").stat().st_size > 50_000
+        page.emulate_media(media="print")
+        assert page.locator(".filters").is_hidden()
+        assert page.locator("article.told:visible").count() == 1
+        background = "getComputedStyle(document.body).backgroundColor"
+        assert page.evaluate(background) == "rgb(255, 255, 255)"
+        assert opened.complaints == []
+        assert opened.requests == []

@@ -1,0 +1,213 @@
+"""The planner from Python."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support import CHECKOUT
+
+import planner
+from planner import api, appraise, frames, load_model, optimize, read_plan, simulate
+from planner.commands import options, progress
+from planner.reporting import signs
+
+SHORT = {"simulation.horizon_minutes": 180}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("tiny", SHORT)
+
+
+@pytest.fixture(scope="module")
+def best(model):
+    return optimize(model)
+
+
+@pytest.fixture(scope="module")
+def today(model):
+    return simulate(model, only=["region-*", "surge"])
+
+
+# ------------------------------------------------------------------------------------------ import
+
+
+def test_every_name_can_be_imported_and_is_listed():
+    for name in api.__all__:
+        assert getattr(planner, name) is getattr(api, name)
+        assert name in dir(planner)
+    assert planner.InputError.exit_code == 2
+    with pytest.raises(AttributeError, match="no attribute `optimise`"):
+        _ = planner.optimise
+
+
+def test_import_is_light_until_something_is_asked_for():
+    code = (
+        "import sys, planner; heavy = {'numpy', 'pandas', 'pydantic', 'pulp', 'networkx'}; "
+        "assert not heavy & set(sys.modules); from planner import load_model; "
+        "assert 'pydantic' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, timeout=60)
+
+
+@pytest.mark.parametrize("module", [api, frames, signs, options, progress])
+def test_examples_hold(module, each_simulation_once):  # noqa: ARG001
+    result = doctest.testmod(module)
+    assert result.failed == 0
+    assert result.attempted > 0 or module is options
+
+
+# ------------------------------------------------------------------------------------------ models
+
+
+def test_model_as_tables(model):
+    assert model.to_frame("regions").loc["west", "power_limit_mw"] == 12.0
+    assert model.to_frame().loc["west-gpus", "existing_gpus"] == 1000
+    assert list(model.scenarios.columns) == ["severity", "frequency_per_year", "events"]
+    assert len(model.scenarios) == 10
+    assert model.overrides == ("simulation.horizon_minutes=180",)
+    assert load_model("tiny", ["simulation.horizon_minutes=180"]).sha256 == model.sha256
+    with pytest.raises(planner.InputError, match="did you mean `clusters`"):
+        model.to_frame("cluster")
+
+
+def test_lists_and_texts_as_overrides():
+    changed = load_model(
+        "tiny", {"policies.risk.kind": "worst", "plants.west-air.cools": ["west-gpus"]}
+    )
+    assert changed.model.policies.risk.kind == "worst"
+    assert load_model("tiny", "finance.discount_rate=0.2").model.finance.discount_rate == 0.2
+
+
+def test_all_problems_at_once():
+    with pytest.raises(planner.InputError) as caught:
+        load_model("tiny", {"regions.west.power_limit_mw": -1, "finance.discount_rate": "much"})
+    assert len(caught.value.problems) == 2
+
+
+# ------------------------------------------------------------------------------------- simulations
+
+
+def test_verdicts_as_tables(today):
+    frame = today.to_frame()
+    assert list(frame.index) == ["region-west", "region-east", "surge"]
+    assert frame["survives"].tolist() == [one.survives for one in today.verdicts]
+    assert today.failed == tuple(frame.index[~frame["survives"]])
+    assert not today.survives
+    worst = frame.loc["region-west"]
+    assert worst["served[business]"] == pytest.approx(today["region-west"].served["business"], 1e-5)
+    assert "required" in worst["first_breach"]
+    assert today.story("region-west")["text"].iloc[0] == "region west is lost"
+
+
+def test_timeline_is_what_was_judged(today):
+    minutes = today.timeline("region-west")
+    verdict = today["region-west"]
+    assert minutes.index.name == "minute"
+    assert len(minutes) == 180
+    temperatures = minutes.filter(like="temperature_c[").to_numpy()
+    assert temperatures.max() == pytest.approx(verdict.peak_temperature_c)
+    assert minutes["waiting"].max() == pytest.approx(verdict.peak_queue_requests)
+    assert minutes["served[business]"].iloc[5:].min() == pytest.approx(verdict.served["business"])
+    assert (minutes["gpus[west-gpus]"].iloc[1:] == 0).all()
+    assert minutes.filter(like="served[").to_numpy().max() <= 1.0
+
+
+def test_unknown_names_are_answered_with_the_nearest(model, today):
+    with pytest.raises(planner.InputError, match="did you mean `region-west`"):
+        today.timeline("region-wset")
+    with pytest.raises(planner.InputError, match="region-nowhere"):
+        simulate(model, only="region-nowhere")
+    with pytest.raises(planner.InputError, match="n-9"):
+        simulate(model, scenarios="n-9")
+
+
+# ------------------------------------------------------------------------------------------- plans
+
+
+def test_plan_as_tables(best):
+    assert best.survives
+    bought = best.purchases.set_index(["kind", "asset", "item"])
+    assert bought.loc[("gpus", "east-gpus", "accelerator"), "bought"] == 400
+    assert (bought["total"] >= 0).all()
+    for line in best.plan.cooling:
+        assert bought.loc[("cooling", line.plant, line.unit), "total"] == line.total
+    assert best.costs["usd_per_year"].sum() == pytest.approx(best.usd_per_year)
+    assert best.costs["capital_usd"].sum() == pytest.approx(best.capital_usd)
+    assert best.scenarios["survives"].all()
+    pd.testing.assert_frame_equal(best.to_frame(), best.purchases)
+
+
+def test_plan_survives_what_today_does_not(best):
+    again = best.simulate(only="region-*")
+    assert again.survives
+    assert len(again.verdicts) == 2
+
+
+def test_plan_is_saved_and_read(best, model, tmp_path):
+    path = best.save(tmp_path / "out")
+    assert path == tmp_path / "out" / "plan.json"
+    assert read_plan(path.parent, model) == best.plan == read_plan(path)
+    assert simulate(model, path, only="surge").survives
+    with pytest.raises(planner.InputError, match="the plan is for model `tiny`"):
+        read_plan(path, "chatgpt-2023")
+
+
+def test_selection_is_kept_with_the_plan(model):
+    some = optimize(model, only="unit-*")
+    assert some.plan.model.scenarios.only == ("unit-*",)
+    assert len(some.simulate().verdicts) == len(some.scenarios) == 2
+
+
+def test_infeasible_says_why():
+    impossible = load_model("tiny", {**SHORT, "regions.west.power_limit_mw": 1})
+    with pytest.raises(planner.InfeasibleError) as caught:
+        optimize(impossible, only="surge")
+    assert caught.value.exit_code == 3
+    assert caught.value.diagnosis.conflict
+    assert "power" in str(caught.value)
+
+
+def test_appraisal_hands_on_what_was_asked(best, model, monkeypatch):
+    """Builds and sampling as given; sampling itself is tested with `plan finance`."""
+    asked = []
+    monkeypatch.setattr("planner.finance.study.study_of", lambda *given: asked.append(given))
+    appraise(model, {"cheap": best}, samples=10, seed=3)
+    ((loaded, builds, _, sampling, other, _),) = asked
+    assert loaded is model
+    assert [one.name for one in builds] == ["as it was", "cheap"]
+    assert builds[1].plan == best.plan
+    assert builds[1].fleet == best.plan.fleet(model.model)
+    assert (sampling.samples, sampling.seed, other) == (10, 3, None)
+
+
+# --------------------------------------------------------------------------------------- notebooks
+
+
+def test_notebooks_show_tables_without_markup_of_names(best, today, model):
+    for shown in (best, today, model):
+        assert "<h4>" in shown._repr_html_()
+    assert "<table" in best._repr_html_()
+    evil = pd.DataFrame({"<i>": ["<script>alert(1)</script>"]}, index=["a&b"])
+    html = frames.as_html("<b>", ['"quoted" & <i>'], {"<u>": evil})
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    for tag in ("<b>", "<i>", "<u>"):
+        assert tag not in html
+
+
+def test_short_names_in_a_console(best, today, model):
+    assert repr(model).startswith("<model tiny: 2 regions, 1 gpu,")
+    assert repr(today) == (
+        "<simulation of tiny: 1 of 3 scenarios survived; not region-west, region-east>"
+    )
+    assert repr(best).startswith("<plan for tiny: 9.31 M USD a year; capital 24.6 M USD; proven")
+
+
+def test_typed():
+    assert (Path(planner.__file__).parent / "py.typed").exists()
