@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from planner.infrastructure.failures import Scenario
 
 Text = str | Iterable[str]
+#: Columns of verdicts that a notebook shows.
+SHOWN = ["severity", "survives", "recovery_minutes", "peak_temperature_c", "emergency_usd"]
+SHOWN += ["first_breach"]
 
 
 class InfeasibleError(PlannerError):
@@ -271,7 +274,7 @@ class Simulation:
     def _repr_html_(self) -> str:
         facts = [f"{self._fact()}."]
         return frames.as_html(
-            f"Simulation of {self.model.name}", facts, {"Scenarios": self.to_frame()}
+            f"Simulation of {self.model.name}", facts, {"Scenarios": _shown(self.to_frame())}
         )
 
 
@@ -369,7 +372,7 @@ class Optimum:
     @cached_property
     def purchases(self) -> pd.DataFrame:
         """What there is, what is bought, what is retired."""
-        return frames.purchases(self.plan)
+        return frames.purchases(self.plan, self.model.model)
 
     @cached_property
     def costs(self) -> pd.DataFrame:
@@ -416,13 +419,19 @@ class Optimum:
             "bought > 0 or retired > 0 or kind == 'emergency' and total > 0"
         )
         tables = {
-            "Purchases": bought,
+            "Purchases": bought.reset_index(drop=True).fillna({"region": ""}),
             "Cost": _by_category(self.costs),
-            "Scenarios": self.scenarios,
+            "Scenarios": _shown(self.scenarios),
         }
         return frames.as_html(
             f"Plan for {self.model.name}", [f"{'; '.join(self._facts())}."], tables
         )
+
+
+def _shown(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Verdicts for a notebook, with words for what is missing."""
+    texts = {"recovery_minutes": "never", "first_breach": ""}
+    return verdicts[SHOWN].astype(dict.fromkeys(texts, object)).fillna(texts)
 
 
 def _by_category(costs: pd.DataFrame) -> pd.DataFrame:

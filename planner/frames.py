@@ -14,7 +14,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.traffic import served_fraction
-from planner.plan import Plan, ScenarioLine
+from planner.plan import EmergencyLine, Plan, ScenarioLine
 from planner.scenarios.course import lay_out
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
@@ -26,11 +26,10 @@ PURCHASES = ("kind", "asset", "item", "region", "existing", "bought", "retired",
 MOST_ROWS = 60
 
 
-def purchases(plan: Plan) -> pd.DataFrame:
+def purchases(plan: Plan, model: Model) -> pd.DataFrame:
     """What a plan has, buys and retires: unit types of plants, clusters, offers, measures.
 
-    Counted in units, GPUs, reserved instances (for which ``existing`` is not known and left out),
-    and 1 or 0 for a measure.
+    Counted in units, GPUs, reserved instances, and 1 or 0 for a measure.
     """
     rows: list[tuple[Any, ...]] = [
         (
@@ -49,10 +48,7 @@ def purchases(plan: Plan) -> pd.DataFrame:
         ("gpus", one.cluster, one.gpu, one.region, one.existing, one.added, one.retired, one.total)
         for one in plan.gpus
     ]
-    rows += [
-        ("emergency", one.offer, one.instance, None, None, None, None, one.instances_reserved)
-        for one in plan.emergency
-    ]
+    rows += [_reserved(one, model.offers[one.offer].existing_instances) for one in plan.emergency]
     rows += [
         ("measure", one.measure, None, None, 0, int(one.bought), 0, int(one.bought))
         for one in plan.measures
@@ -60,6 +56,12 @@ def purchases(plan: Plan) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(PURCHASES))
     counts = dict.fromkeys(PURCHASES[4:], "Int64")
     return frame.astype(counts)
+
+
+def _reserved(line: EmergencyLine, existing: int) -> tuple[Any, ...]:
+    total = line.instances_reserved
+    added = max(0, total - existing)
+    return ("emergency", line.offer, line.instance, None, existing, added, 0, total)
 
 
 def costs(plan: Plan) -> pd.DataFrame:
@@ -122,6 +124,10 @@ def timeline(model: Model, fleet: Fleet, scenario: Scenario) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.RangeIndex(len(demand), name="minute"))
 
 
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def as_html(title: str, facts: Iterable[str], tables: Mapping[str, pd.DataFrame]) -> str:
     """A heading, sentences and tables as HTML; every text is escaped.
 
@@ -131,7 +137,13 @@ def as_html(title: str, facts: Iterable[str], tables: Mapping[str, pd.DataFrame]
     parts = [f"<h4>{escape(title)}</h4>", *(f"<p>{escape(one)}</p>" for one in facts)]
     for name, table in tables.items():
         html = table.to_html(
-            max_rows=MOST_ROWS, border=0, escape=True, na_rep="", float_format="{:,.4g}".format
+            max_rows=MOST_ROWS,
+            border=0,
+            escape=True,
+            na_rep="",
+            float_format=_number,
+            index=not isinstance(table.index, pd.RangeIndex),
+            index_names=False,
         )
         parts.append(f"<h5>{escape(name)}</h5>{html}")
     return "".join(parts)

@@ -12,6 +12,7 @@ from planner.simulation import verdict
 LONGEST = {
     "test_cloud_trade_off",
     "test_diagnosis",
+    "test_docs",
     "test_enumeration",
     "test_equivalence",
     "test_interrupt",

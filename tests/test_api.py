@@ -49,8 +49,7 @@ def test_every_name_can_be_imported_and_is_listed():
 def test_import_is_light_until_something_is_asked_for():
     code = (
         "import sys, planner; heavy = {'numpy', 'pandas', 'pydantic', 'pulp', 'networkx'}; "
-        "assert not heavy & set(sys.modules); from planner import load_model; "
-        "assert 'pydantic' in sys.modules"
+        "assert not heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, timeout=60)
 
@@ -134,7 +133,8 @@ def test_plan_as_tables(best):
     assert best.survives
     bought = best.purchases.set_index(["kind", "asset", "item"])
     assert bought.loc[("gpus", "east-gpus", "accelerator"), "bought"] == 400
-    assert (bought["total"] >= 0).all()
+    assert bought.loc[("emergency", "cloud", ""), ["bought", "total"]].tolist() == [30, 30]
+    assert not bought[["existing", "bought", "retired", "total"]].isna().any(axis=None)
     for line in best.plan.cooling:
         assert bought.loc[("cooling", line.plant, line.unit), "total"] == line.total
     assert best.costs["usd_per_year"].sum() == pytest.approx(best.usd_per_year)
@@ -193,6 +193,8 @@ def test_notebooks_show_tables_without_markup_of_names(best, today, model):
     for shown in (best, today, model):
         assert "<h4>" in shown._repr_html_()
     assert "<table" in best._repr_html_()
+    assert "never" in today._repr_html_()
+    assert "None" not in best._repr_html_() + today._repr_html_()
     evil = pd.DataFrame({"<i>": ["<script>alert(1)</script>"]}, index=["a&b"])
     html = frames.as_html("<b>", ['"quoted" & <i>'], {"<u>": evil})
     assert "<script" not in html

@@ -13,6 +13,7 @@ import pytest
 from support import CHECKOUT
 
 import planner
+from planner.commands.new import STARTER
 
 
 def _run(command: list[str], cwd: Path, path: str = "") -> subprocess.CompletedProcess[str]:
@@ -42,6 +43,7 @@ def test_wheel_ships_models_and_datasets_as_private_data(wheel: Path) -> None:
 
     assert "planner/models/chatgpt-2023.yaml" in names
     assert "planner/datasets/gpus.csv" in names
+    assert {f"planner/starter/{file}" for file in STARTER.values()} <= set(names)
     assert "planner/datasets/incidents/chatgpt-2023/figures.csv" in names
     top_level = {name.split("/")[0] for name in names}
     assert {name for name in top_level if not name.endswith(".dist-info")} == {"planner"}

@@ -38,14 +38,24 @@ def examples_of(text: str) -> list[list[str]]:
     return [list(takewhile(lambda word: word not in (">", ">>"), words))[1:] for words in found]
 
 
+@pytest.fixture(scope="module")
+def short_plan(tmp_path_factory):
+    """Folder with a plan for three hours of the shipped two-region model."""
+    path = tmp_path_factory.mktemp("plan") / "out"
+    with pytest.raises(SystemExit) as caught:
+        main(["optimize", "tiny", *SHORT, "--quiet", "-o", str(path)])
+    assert caught.value.code == 0
+    return path
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch, tiny_plan):
+def folder(tmp_path, monkeypatch, short_plan):
     """A folder with the files that the examples name."""
     text = (data_directory("models") / "tiny.yaml").read_text(encoding="utf-8")
     text += "\nsimulation: {horizon_minutes: 180}\n"
     (tmp_path / "my-model.yaml").write_text(text, encoding="utf-8")
     for name in ("out", "before", "after"):
-        shutil.copytree(tiny_plan, tmp_path / name)
+        shutil.copytree(short_plan, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -270,10 +280,10 @@ RUNS = {
     "help": ["--help"],
     "optimize": ["optimize", "my-model.yaml"],
     "thumb": ["optimize", "my-model.yaml", "--method", "rule-of-thumb"],
-    "infeasible": ["optimize", "tiny", "--set", "regions.west.power_limit_mw=1"],
+    "infeasible": ["optimize", "tiny", "--only", "surge", "--set", "regions.west.power_limit_mw=1"],
     "simulate": ["simulate", "my-model.yaml", "--scenario", "region-west"],
     "explain": ["explain", "out", "--solves", "3"],
-    "frontier": ["frontier", "my-model.yaml", "--points", "2"],
+    "frontier": ["frontier", "my-model.yaml", "--at", "1"],
     "alternatives": ["alternatives", "my-model.yaml", "--within", "5", "--most", "1"],
     "compare": ["compare", "before", "after"],
     "check-plan": ["check-plan", "out", "--fail-on", "capital > 1M"],

@@ -423,7 +423,7 @@ def _spending(plan: Plan, model: Model) -> Iterator[tuple[str, float, float, str
 
 
 def nearest(simulated: Simulated) -> list[Row]:
-    """Scenarios that come nearest to what was required, where not everything was."""
+    """Scenarios that come nearest to what was required, of those that do not serve all."""
     found = sorted(
         (one for one in simulated.played if math.isfinite(one.slack)), key=lambda one: one.slack
     )

@@ -12,6 +12,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Event, Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.laws.traffic import served_fraction
+from planner.reporting.html.words import FULL
 from planner.scenarios.standard import ALL, floors
 from planner.simulation.cascade import simulate
 from planner.simulation.conditions import Floats
@@ -55,7 +56,7 @@ class Played:
         Minutes simulated.
     slack
         Least distance of what was served from what was required, as a share of demand, where less
-        than everything was required; infinite where nothing was.
+        than everything was served; infinite where all was.
     """
 
     scenario: Scenario
@@ -204,7 +205,7 @@ def _until(curves: dict[str, Named], events: list[tuple[float, str]], minutes: i
 
 
 def _slack(world: World, history: History, index: int, served: dict[str, Floats]) -> float:
-    """Least of served less required, where some may go unserved, in shares of demand."""
+    """Least of served less required, where not all was served, in shares of demand."""
     demand = history.demand_rps[:, index]
     together = np.minimum(history.served_rps[:, index], demand).sum(axis=1)
     shares = {tier: values / 100 for tier, values in served.items()}
@@ -212,7 +213,7 @@ def _slack(world: World, history: History, index: int, served: dict[str, Floats]
     least = np.inf
     for rule in floors(world.model, world.courses[index].scenario.severity):
         part = shares[rule.tier][int(np.ceil(rule.from_minute)) :]
-        if rule.least_served < 1 and len(part):
+        if len(part) and part.min() < FULL:
             least = min(least, float(part.min()) - rule.least_served)
     return least
 
