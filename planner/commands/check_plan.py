@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Progress, output_options
+from planner.commands.options import Progress, complete_models, output_options
 from planner.commands.planned import planned
 from planner.commands.selecting import announce, wanted_by
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError, Problem
@@ -63,7 +63,7 @@ Exits with 4 if a rule fails, 0 if all hold, 2 if a rule or the plan is wrong.
 
 @click.command("check-plan", epilog=METRIC_HELP)
 @click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=complete_models)
 @click.option(
     "--fail-on",
     "texts",

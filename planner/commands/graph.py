@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import DEFAULT_MODEL, Progress, output_options
+from planner.commands.options import DEFAULT_MODEL, Progress, complete_models, output_options
 from planner.errors import EXIT_DONE, InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Examples:
 
 
 @click.command("graph", epilog=EXAMPLES)
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=complete_models)
 @click.option(
     "--set",
     "overrides",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import Progress, output_options
+from planner.commands.options import Progress, examples, output_options
 from planner.commands.planned import planned
 from planner.errors import EXIT_DONE, InputError, PlannerError
 
@@ -25,7 +25,15 @@ SAMPLES = 100
 FEWEST_SAMPLES = 10
 
 
-@click.command("report")
+@click.command(
+    "report",
+    epilog=examples(
+        "plan report out -o report.html",
+        "plan report out --no-finance      in seconds, without returns and risk",
+        "plan report out --samples 1000    with narrower intervals",
+        "plan report out --explain         with what each purchase stands on",
+    ),
+)
 @click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
 @click.argument("model", required=False)
 @click.option(
@@ -83,17 +91,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    r"""Write PLAN (a plan.json or its folder) as one web page for a meeting.
+    """Write PLAN (a plan.json or its folder) as one web page for a meeting.
 
     The page works offline and holds the decision, what to buy, the infrastructure before and after,
     every scenario with its course and story, cost, returns and risk, what binds, sources and proof.
     MODEL is only needed where the plan's model is not a shipped one.
-
-    \b
-    Examples:
-      plan report out -o report.html
-      plan report out --no-finance      in seconds, without returns and risk
-      plan report out --samples 1000    with narrower intervals
     """
     from planner.reporting.html.page import check_extra, page
     from planner.reporting.pictures import check_file, write_file
