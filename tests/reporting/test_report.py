@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import doctest
 import hashlib
 import json
 import re
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from planner.optimization.decisions import Decision
 from planner.optimization.whatif import Shortfall
 from planner.planfile import parse_plan
 from planner.reporting.html import page as page_module
+from planner.reporting.html import timelines, words
 from planner.reporting.html.places import world_map
 from planner.reporting.html.reasons import reasons
 from planner.reporting.html.timelines import thinned
@@ -280,6 +283,13 @@ def test_map_needs_the_place_of_every_region() -> None:
     assert 0 < point["x"] < found["width"]
     assert 0 < point["y"] < found["height"]
     assert world_map([row, row | {"latitude": None}]) is None
+
+
+@pytest.mark.parametrize("module", [words, timelines])
+def test_examples(module: ModuleType) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 def test_reasons_in_words(folder: Path) -> None:

@@ -47,7 +47,7 @@ class TestServed:
         )
         nothing = replace(nothing, instances=dict.fromkeys(two.offers, 0))
         verdict = judged(with_standard(two, ("all", 0, 0.9)), surge(1.0, 0, 10), fleet=nothing)
-        assert verdict.served == {tier: 0.0 for tier in two.tiers}
+        assert verdict.served == dict.fromkeys(two.tiers, 0.0)
         assert verdict.lost_requests > 0
 
     def test_part_of_a_minute_counts_from_the_next(self, two: Model) -> None:

@@ -122,7 +122,9 @@
       const limits = kind !== "temperature" ? [] : [["throttle", "slows down"], ["shutdown", "switches off"]].filter(([name]) => data.limits[name] <= high);
       const level = limits.map(([name]) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: data.limits[name], y1: data.limits[name], line: { color: colour.bad, width: 1, dash: "dot" } }));
       const notes = limits.map(([name, text]) => ({ xref: "paper", x: 1, xanchor: "right", y: data.limits[name], yanchor: "bottom", text, showarrow: false, font: { size: 10, color: colour.bad } }));
-      return [traces, { shapes: [...vertical, ...level], annotations: notes, xaxis: { range: [-0.01 * until, until], title: { text: "minutes", standoff: 4 } }, yaxis: { range: [low, high] } }];
+      // On a narrow page each name in the legend takes a line.
+      const height = 270 + (!printing && innerWidth < 700 ? 17 * Math.max(0, curves.length - 1) : 0);
+      return [traces, { height, shapes: [...vertical, ...level], annotations: notes, xaxis: { range: [-0.01 * until, until], title: { text: "minutes", standoff: 4 } }, yaxis: { range: [low, high] } }];
     };
   }
 
