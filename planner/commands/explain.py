@@ -14,13 +14,11 @@ from planner.commands.options import (
     output_options,
     solver_options,
 )
-from planner.commands.planned import planned
+from planner.commands.planned import planned, scenarios_planned
 from planner.errors import EXIT_DONE
 
 if TYPE_CHECKING:
-    from planner.infrastructure.failures import Scenario
-    from planner.infrastructure.loading import LoadedModel
-    from planner.plan import Plan
+    pass
 
 QUICK_SOLVES = 16
 
@@ -90,7 +88,7 @@ def command(
     plan, loaded = planned(plan_file, model, overrides)
     if plan.model.sha256 != loaded.sha256:
         progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
-    scenarios = _scenarios_of(plan, loaded, progress)
+    scenarios = scenarios_planned(plan, loaded, progress)
     progress.say(f"{loaded.name}: {len(scenarios)} scenarios")
     most = min(solves, QUICK_SOLVES) if quick else solves
     questions = Questions(
@@ -110,19 +108,3 @@ def command(
         explanation = explain(plan, loaded, scenarios, questions)
     show_explanation(explanation, plan, as_json)
     return EXIT_DONE
-
-
-def _scenarios_of(plan: Plan, loaded: LoadedModel, progress: Progress) -> tuple[Scenario, ...]:
-    """Scenarios of a plan, as the model has them today."""
-    from planner.commands.selecting import wanted_by
-    from planner.scenarios.selection import select
-
-    planned = {line.name for line in plan.scenarios}
-    found = select(loaded.model, wanted_by(plan)).scenarios
-    names = {one.name for one in found}
-    changes = (("no longer there", planned - names), ("new and left out", names - planned))
-    for text, some in changes:
-        if some:
-            shown = ", ".join(sorted(some)[:3])
-            progress.say(f"note: {len(some)} scenarios are {text}: {shown}")
-    return tuple(one for one in found if one.name in planned)

@@ -15,6 +15,7 @@ from planner.commands.options import (
     Progress,
     complete_models,
     examples,
+    jobs_option,
     output_options,
     solver_options,
 )
@@ -101,15 +102,7 @@ AS_IT_WAS = "as it was"
     is_flag=True,
     help="Optimise anew with every input low and high: which of them change the plan.",
 )
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Processes that share the simulation.",
-)
+@jobs_option("Processes that share the simulation.")
 @solver_options(
     gap="Relative gap of every optimisation.",
     time_limit="Time for one optimisation.",

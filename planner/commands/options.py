@@ -92,6 +92,19 @@ def solver_options(gap: str, time_limit: str) -> Decorator:
     return decorate
 
 
+def jobs_option(text: str) -> Decorator:
+    """-j/--jobs, with what the processes share."""
+    return click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(1, 256),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help=text,
+    )
+
+
 class FiniteRange(click.FloatRange):
     """A range of numbers without NaN, which compares as inside every range, and infinity."""
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from planner.errors import InputError
 
 if TYPE_CHECKING:
+    from planner.commands.options import Progress
+    from planner.infrastructure.failures import Scenario
     from planner.infrastructure.loading import LoadedModel
     from planner.plan import Plan
 
@@ -41,3 +43,19 @@ def planned(
         raise InputError.single(str(path), f"{message}give its file as MODEL")
     loaded = load_model(model or reference.name, (*reference.overrides, *overrides))
     return read_plan(path, loaded), loaded
+
+
+def scenarios_planned(plan: Plan, loaded: LoadedModel, progress: Progress) -> tuple[Scenario, ...]:
+    """Scenarios of a plan, as the model has them today; what has changed is said."""
+    from planner.commands.selecting import wanted_by
+    from planner.scenarios.selection import select
+
+    planned_for = {line.name for line in plan.scenarios}
+    found = select(loaded.model, wanted_by(plan)).scenarios
+    names = {one.name for one in found}
+    changes = (("no longer there", planned_for - names), ("new and left out", names - planned_for))
+    for text, some in changes:
+        if some:
+            shown = ", ".join(sorted(some)[:3])
+            progress.say(f"note: {len(some)} scenarios are {text}: {shown}")
+    return tuple(one for one in found if one.name in planned_for)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import Progress, examples, output_options
-from planner.commands.planned import planned
+from planner.commands.options import Progress, examples, jobs_option, output_options
+from planner.commands.planned import planned, scenarios_planned
 from planner.errors import EXIT_DONE, InputError, PlannerError
 
 if TYPE_CHECKING:
@@ -68,15 +68,7 @@ FEWEST_SAMPLES = 10
     is_flag=True,
     help="Work out what each purchase stands on (minutes of solving).",
 )
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Processes that share the sampling.",
-)
+@jobs_option("Processes that share the sampling.")
 @output_options
 def command(
     plan_file: Path,
@@ -171,7 +163,7 @@ def _material(
     fresh = plan.model.sha256 == loaded.sha256
     if not fresh:
         progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
-    scenarios = _scenarios_of(plan, loaded, progress)
+    scenarios = scenarios_planned(plan, loaded, progress)
     progress.say(f"{loaded.name}: {len(scenarios):,} scenarios")
     simulated = _simulated(plan, loaded, scenarios, progress)
     base = Build("as it is", loaded.model, Fleet.existing(loaded.model), scenarios)
@@ -189,22 +181,6 @@ def _material(
         explanation=_explanation(plan, loaded, scenarios, progress) if asked.explained else None,
         fresh=fresh,
     )
-
-
-def _scenarios_of(plan: Plan, loaded: LoadedModel, progress: Progress) -> tuple[Scenario, ...]:
-    """Scenarios of a plan, as the model has them today."""
-    from planner.commands.selecting import wanted_by
-    from planner.scenarios.selection import select
-
-    planned_for = {line.name for line in plan.scenarios}
-    found = select(loaded.model, wanted_by(plan)).scenarios
-    names = {one.name for one in found}
-    changes = (("no longer there", planned_for - names), ("new and left out", names - planned_for))
-    for text, some in changes:
-        if some:
-            shown = ", ".join(sorted(some)[:3])
-            progress.say(f"note: {len(some)} scenarios are {text}: {shown}")
-    return tuple(one for one in found if one.name in planned_for)
 
 
 def _simulated(

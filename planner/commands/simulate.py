@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Progress, examples, model_argument, output_options
+from planner.commands.options import Progress, examples, jobs_option, model_argument, output_options
 from planner.commands.progress import plan_line, settings_of
 from planner.commands.selecting import announce, selection_options, wanted_by
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError
@@ -40,15 +40,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Simulate only this scenario and tell its story (repeatable).",
 )
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Processes to share the scenarios among; worth while from some hundreds on.",
-)
+@jobs_option("Processes to share the scenarios among; worth while from some hundreds on.")
 @output_options
 @selection_options
 def command(
