@@ -14,10 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from planner import frames, planfile
-from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
+from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError, Problem
 from planner.finance import SAMPLES
 from planner.infrastructure import loading
 from planner.infrastructure.fleet import Fleet
@@ -147,10 +148,19 @@ def load_model(
 
 
 def _written(value: object) -> str:
-    """A value as ``--set`` reads it."""
+    """A value as ``--set`` reads it.
+
+    >>> _written(np.int64(5)), _written(np.array([0.5, 1.0]))
+    ('5', '[0.5, 1.0]')
+    """
     import json
 
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    try:
+        return value if isinstance(value, str) else json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise InputError.single("overrides", f"{value!r} is no value: {error}") from error
 
 
 def _own(loaded: LoadedModel) -> PlannerModel:
@@ -314,6 +324,7 @@ def simulate(
     <simulation of tiny: 0 of 1 scenarios survived; not region-west>
     >>> simulate("tiny", "out").to_frame()  # doctest: +SKIP
     """
+    _check_least(jobs=jobs)
     loaded = _loaded(model)
     made = _plan_for(plan, loaded)
     fleet = Fleet.existing(loaded.model) if made is None else made.fleet(loaded.model)
@@ -330,7 +341,30 @@ def _plan_for(plan: Plan | Optimum | str | Path | None, loaded: LoadedModel) -> 
     """A plan that fits a model, from whatever names it."""
     if isinstance(plan, str | Path):
         return planfile.read_plan(Path(plan), loaded)
-    return plan.plan if isinstance(plan, Optimum) else plan
+    made = plan.plan if isinstance(plan, Optimum) else plan
+    if made is None:
+        return None
+    if not isinstance(made, Plan):
+        raise InputError.single("plan", f"expected a plan or its file, not {made!r}")
+    planfile.check_fit(made, loaded, "plan")
+    return made
+
+
+def _check_least(**values: int) -> None:
+    """Check numbers of things of which there is at least one.
+
+    Raises
+    ------
+    InputError
+        With each that is too small.
+    """
+    problems = [
+        Problem(name, 0, 0, "", f"expected at least 1, not {value}")
+        for name, value in values.items()
+        if value < 1
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 # ------------------------------------------------------------------------------------------- plans
@@ -479,7 +513,7 @@ def optimize(
     InfeasibleError
         If no plan meets every requirement; says why.
     InputError
-        If the model or a name is wrong.
+        If the model, a name or a setting is wrong.
     SolverError
         If time ends before there is a plan.
 
@@ -492,7 +526,11 @@ def optimize(
     np.int64(400)
     """
     loaded = _loaded(model)
-    settings = SolverSettings(solver, gap, time_limit_seconds, threads)
+    _check_least(most_rounds=most_rounds)
+    try:
+        settings = SolverSettings(solver, gap, time_limit_seconds, threads)
+    except ValueError as error:
+        raise InputError.single("optimize", str(error)) from error
     make_solver(settings)
     earlier = _plan_for(start, loaded)
     selection = _selection(loaded, scenarios, only)
@@ -624,13 +662,19 @@ def appraise(
     from planner.finance.builds import Build
     from planner.finance.study import Sampling, missing_prices, study_of
 
+    _check_least(samples=samples, jobs=jobs)
+    if not 0 <= alpha < 1:
+        raise InputError.single("alpha", f"expected a share from 0 to below 1, not {alpha}")
+    if seed < 0:
+        raise InputError.single("seed", f"expected at least 0, not {seed}")
     loaded = _loaded(model)
     named = plans if isinstance(plans, Mapping) else {"plan": plans}
     chosen = _selection(loaded, (), ()).scenarios
     builds = [Build("as it was", loaded.model, Fleet.existing(loaded.model), chosen)]
     for name, one in named.items():
         plan = _plan_for(one, loaded)
-        assert plan is not None
+        if plan is None:
+            raise InputError.single(str(name), "expected a plan or its file, not None")
         fresh = plan.model.sha256 == loaded.sha256
         builds.append(
             Build(name, loaded.model, plan.fleet(loaded.model), chosen, plan if fresh else None)

@@ -19,6 +19,20 @@ from planner.infrastructure.source import printable, read_bytes
 from planner.plan import CoolingLine, GpuLine, Plan, Record
 
 
+def file_of(path: Path) -> Path:
+    """File of a plan that is given by its file or its folder.
+
+    Raises
+    ------
+    InputError
+        If no file system takes such a name.
+    """
+    try:
+        return path / "plan.json" if path.is_dir() else path
+    except OSError as error:
+        raise InputError.single(str(path), f"cannot be read: {error.strerror}") from error
+
+
 def parse_plan(path: Path) -> Plan:
     """Read a plan, given its file or its folder, without asking whether it fits a model.
 
@@ -27,8 +41,7 @@ def parse_plan(path: Path) -> Plan:
     InputError
         With every problem: unreadable, or not a plan.
     """
-    if path.is_dir():
-        path = path / "plan.json"
+    path = file_of(path)
     content = read_bytes(path, str(path))
     try:
         return Plan.model_validate(json.loads(content))
@@ -56,13 +69,28 @@ def read_plan(path: Path, loaded: LoadedModel) -> Plan:
         With every problem: unreadable, not a plan, or for another model.
     """
     plan = parse_plan(path)
+    check_fit(plan, loaded, str(path))
+    return plan
+
+
+def check_fit(plan: Plan, loaded: LoadedModel, shown: str) -> None:
+    """Check that a plan fits a model.
+
+    Parameters
+    ----------
+    shown
+        What the plan is called in problems: its file.
+
+    Raises
+    ------
+    InputError
+        With everything that does not fit.
+    """
     problems = [
-        Problem(str(path), 0, 0, where, printable(message))
-        for where, message in _misfits(plan, loaded)
+        Problem(shown, 0, 0, where, printable(message)) for where, message in _misfits(plan, loaded)
     ]
     if problems:
         raise InputError(problems)
-    return plan
 
 
 def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:

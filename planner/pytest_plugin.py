@@ -84,11 +84,12 @@ def pytest_configure(config: pytest.Config) -> None:
             config.addinivalue_line("markers", f"{name}: {meaning}")
 
 
-def _given(config: pytest.Config) -> tuple[Any, ...]:
-    """Values of all options of ours."""
+def _given(config: pytest.Config) -> tuple[bool, ...]:
+    """Which options of ours are given; an empty one is, to be refused."""
     names = ("planner_model", "planner_plan", "planner_scenarios")
-    options = (config.getoption(name, None) for name in names)
-    return (*options, *(config.getini(n) for n in ("plan_model", "plan_file", "plan_scenarios")))
+    options = (config.getoption(name, None) is not None for name in names)
+    inis = (bool(config.getini(n)) for n in ("plan_model", "plan_file", "plan_scenarios"))
+    return (*options, *inis)
 
 
 def _encoding() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -641,7 +642,7 @@ def _unknown_key(rule: Rule, values: Values) -> Problem:
 
 
 def contradictions(plan: Plan) -> list[str]:
-    """Where a plan contradicts itself: totals that are not the sums of their lines."""
+    """Where a plan contradicts itself: totals that are not sums of their lines, lines twice."""
     found = []
     for field in ("capital_usd", "usd_per_year"):
         total, lines = getattr(plan.cost, field), [getattr(one, field) for one in plan.cost.items]
@@ -657,6 +658,16 @@ def contradictions(plan: Plan) -> list[str]:
             found.append(
                 f"{part}: {name} has {line.total:,}, which is not what exists and is added"
             )
+    names = {
+        "gpus": [one.cluster for one in plan.gpus],
+        "cooling": [f"{one.plant}/{one.unit}" for one in plan.cooling],
+        "emergency": [one.offer for one in plan.emergency],
+        "measures": [one.measure for one in plan.measures],
+        "scenarios": [one.name for one in plan.scenarios],
+    }
+    for part, listed in names.items():
+        twice = [name for name, times in Counter(listed).items() if times > 1]
+        found += [f"{part}: {name} stands twice" for name in twice]
     if plan.verification.survives != all(line.survives for line in plan.scenarios):
         found.append("verification.survives contradicts the scenarios")
     for scenario in plan.scenarios:

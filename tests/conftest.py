@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support import judged_once
+from support import judged_once, sampled_once
 
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.simulation import verdict
@@ -45,6 +45,12 @@ def reference() -> LoadedModel:
 def each_simulation_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulate the same plan of the same model once, for tests of what is made of verdicts."""
     monkeypatch.setattr(verdict, "_judge_part", judged_once)
+
+
+@pytest.fixture
+def each_sampling_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sample the failures of the same fleet once, for tests of what is made of them."""
+    monkeypatch.setattr("planner.finance.study.sample_occurrences", sampled_once)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,8 +6,12 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from planner.finance.monte_carlo import sample_occurrences
+from planner.finance.occurrences import Occurrences
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
@@ -22,6 +26,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 EXACT = SolverSettings(gap=0.0)
 #: Verdicts by what was simulated: pickled, which tells any two apart.
 JUDGED: dict[bytes, tuple[Verdict, ...]] = {}
+#: Failures sampled, by what they were sampled of.
+SAMPLED: dict[bytes, Occurrences] = {}
 
 
 def model_of(folder: Path, text: str, *overrides: str, name: str = "model") -> Model:
@@ -45,6 +51,21 @@ def judged_once(
     if key not in JUDGED:
         JUDGED[key] = _judge_part(model, fleet, stories, size, scenarios)
     return JUDGED[key]
+
+
+def sampled_once(
+    model: Model,
+    fleet: Fleet,
+    scenarios: Sequence[Scenario],
+    samples: int,
+    seed: int,
+    **rest: Any,
+) -> Occurrences:
+    """Sample failures, or recall those of just the same fleet."""
+    key = pickle.dumps((model, fleet, tuple(scenarios), samples, seed))
+    if key not in SAMPLED:
+        SAMPLED[key] = sample_occurrences(model, fleet, scenarios, samples, seed, **rest)
+    return SAMPLED[key]
 
 
 def run_plan(

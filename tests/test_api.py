@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from support import CHECKOUT
@@ -87,6 +88,32 @@ def test_all_problems_at_once():
     with pytest.raises(planner.InputError) as caught:
         load_model("tiny", {"regions.west.power_limit_mw": -1, "finance.discount_rate": "much"})
     assert len(caught.value.problems) == 2
+
+
+def test_numbers_of_numpy_as_overrides():
+    changed = load_model("tiny", {"plants.west-chillers.max_added": np.int64(5)}).model
+    assert changed.plants["west-chillers"].max_added == 5
+    with pytest.raises(planner.InputError, match="is no value"):
+        load_model("tiny", {"finance.discount_rate": object()})
+
+
+def test_wrong_settings_are_input_errors_before_work(best, model):
+    wrong = [
+        (lambda: simulate(model, jobs=0), "jobs: expected at least 1"),
+        (lambda: simulate(model, 3), "expected a plan or its file, not 3"),
+        (lambda: simulate("chatgpt-2023", best), "the plan is for model `tiny`"),
+        (lambda: optimize(model, gap=-1), "gap"),
+        (lambda: optimize(model, time_limit_seconds=0), "time limit"),
+        (lambda: optimize(model, most_rounds=0), "most_rounds: expected at least 1"),
+        (lambda: appraise(model, best, samples=0), "samples: expected at least 1"),
+        (lambda: appraise(model, best, alpha=2), "alpha: expected"),
+        (lambda: appraise(model, best, seed=-1), "seed: expected"),
+        (lambda: appraise(model, {"none": None}), "none: expected a plan"),
+        (lambda: read_plan("x" * 300), "File name too long"),
+    ]
+    for call, message in wrong:
+        with pytest.raises(planner.InputError, match=message):
+            call()
 
 
 # ------------------------------------------------------------------------------------- simulations

@@ -15,12 +15,8 @@ import importlib
 import importlib.util
 import io
 import json
-import os
-import pickle
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -53,7 +49,7 @@ KEPT = ("unit", "region")
 BEFORE = {"finance.md": ["optimize", "chatgpt-2023", "-o", "out"]}
 #: Options of pytest itself that pages speak of.
 OF_PYTEST = {"--lf", "--dist", "--junitxml"}
-#: Pages on which other processes see the models too.
+#: Pages that name failures which cuts do not keep.
 WHOLE = {"pytest.md"}
 #: Pages on which the smallest model stands in for all.
 SMALLEST = {"README.md", "finance.md"}
@@ -151,20 +147,6 @@ def smallest(cuts: dict[str, Path]) -> dict[str, Path]:
     return {**dict.fromkeys(cuts, cuts["tiny"]), "chatgpt-2023-v2": larger}
 
 
-#: Failures sampled, by what they were sampled of.
-SAMPLED: dict[bytes, Any] = {}
-
-
-def sampled_once(model: Model, fleet: Any, scenarios: Any, samples: int, **rest: Any) -> Any:
-    """Sample failures, or recall those of just the same fleet."""
-    from planner.finance.monte_carlo import sample_occurrences
-
-    key = pickle.dumps((model, fleet, scenarios, samples, rest["seed"]))
-    if key not in SAMPLED:
-        SAMPLED[key] = sample_occurrences(model, fleet, scenarios, samples, **rest)
-    return SAMPLED[key]
-
-
 @pytest.fixture
 def desk(
     tmp_path: Path,
@@ -173,11 +155,11 @@ def desk(
     page: Path,
     monkeypatch: pytest.MonkeyPatch,
     each_simulation_once: None,  # noqa: ARG001
+    each_sampling_once: None,  # noqa: ARG001
 ) -> Path:
     """Folder to run the commands of a page in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("planner.finance.study.sample_occurrences", sampled_once)
     files = smallest if page.name in SMALLEST else cuts
     if page.name not in WHOLE:
         monkeypatch.setattr(loading, "shipped_models", lambda: files)
@@ -241,19 +223,14 @@ def try_command(words: list[str], folder: Path) -> str:
 
 
 def try_pytest(arguments: list[str], folder: Path) -> str:
-    """What is wrong with a run of pytest with the plugin, in a process of its own."""
-    plugins = ["-p", "planner.pytest_plugin", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *plugins, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    passed = done.returncode == 0 and " passed" in done.stdout
-    return "" if passed else f"`pytest {' '.join(arguments)}`: {done.stdout}{done.stderr}"
+    """What is wrong with a run of pytest with the plugin, in this process."""
+    unused = ("cacheprovider", "hypothesispytest", "faulthandler", "unraisableexception")
+    plugins = ["planner.pytest_plugin", *(f"no:{name}" for name in unused)]
+    given = [word for name in plugins for word in ("-p", name)]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        code = pytest.main([*given, "--import-mode=importlib", f"--rootdir={folder}", *arguments])
+    passed = code == 0 and " passed" in out.getvalue()
+    return "" if passed else f"`pytest {' '.join(arguments)}`: {out.getvalue()}"
 
 
 def try_yaml(block: Block, folder: Path) -> str:

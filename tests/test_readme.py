@@ -35,6 +35,7 @@ def _survived(text: str) -> list[str]:
     return re.findall(r"\d+ of \d+(?= scenarios survived| \|)", text)
 
 
+@pytest.mark.usefixtures("each_simulation_once", "each_sampling_once")
 def test_pasted_output_and_comparison_are_those_of_a_run(tmp_path: Path) -> None:
     """Another solver may end with another plan of the same cost; the same one may not."""
     text = (CHECKOUT / "README.md").read_text(encoding="utf-8")

@@ -418,6 +418,11 @@ def test_contradictions() -> None:
     assert contradictions(PLAN.model_copy(update={"verification": proof})) == [
         "verification.survives contradicts the scenarios"
     ]
+    twice = {"gpus": (*PLAN.gpus, PLAN.gpus[0]), "scenarios": (*PLAN.scenarios, PLAN.scenarios[0])}
+    assert contradictions(PLAN.model_copy(update=twice)) == [
+        f"gpus: {PLAN.gpus[0].cluster} stands twice",
+        f"scenarios: {PLAN.scenarios[0].name} stands twice",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 import planner
-from planner.errors import EXIT_ERROR, InputError, PlannerError
+from planner.errors import EXIT_ERROR, EXIT_INPUT, InputError, PlannerError
 from planner.reporting.signs import fit_streams
 
 if TYPE_CHECKING:
@@ -142,6 +143,12 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_ERROR)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            _say(f"Error: {error.filename}: {error.strerror}")
+            sys.exit(EXIT_INPUT)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            _say(f"Error: the output cannot be written: {error.strerror}")
+            sys.exit(EXIT_ERROR)
         if os.environ.get("PLAN_DEBUG"):
             raise
         _say(f"Internal error: {type(error).__name__}: {error}")

@@ -114,6 +114,7 @@ def command(
 
     With MODEL the plan has to fit it; --simulate needs it where the plan's model is not shipped.
     """
+    from planner.infrastructure.source import printable
     from planner.planfile import parse_plan
     from planner.reporting.thresholds import show_outcomes, write_junit
     from planner.thresholds import contradictions, judge_rules
@@ -131,7 +132,8 @@ def command(
     wrong = contradictions(plan)
     if wrong:
         raise InputError(
-            Problem(str(plan_file), 0, 0, "", f"contradicts itself: {one}") for one in wrong
+            Problem(str(plan_file), 0, 0, "", f"contradicts itself: {printable(one)}")
+            for one in wrong
         )
     if simulate:
         plan = _judged_anew(plan, loaded, progress)

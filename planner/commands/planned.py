@@ -34,9 +34,9 @@ def planned(
     from planner.infrastructure.catalogue import shipped_models
     from planner.infrastructure.loading import load_model
     from planner.infrastructure.source import printable
-    from planner.planfile import parse_plan, read_plan
+    from planner.planfile import file_of, parse_plan, read_plan
 
-    path = plan_file / "plan.json" if plan_file.is_dir() else plan_file
+    path = file_of(plan_file)
     reference = parse_plan(path).model
     if model is None and reference.name not in shipped_models():
         message = f"the plan is for `{printable(reference.name)}`, which is no shipped model; "
@@ -48,6 +48,7 @@ def planned(
 def scenarios_planned(plan: Plan, loaded: LoadedModel, progress: Progress) -> tuple[Scenario, ...]:
     """Scenarios of a plan, as the model has them today; what has changed is said."""
     from planner.commands.selecting import wanted_by
+    from planner.infrastructure.source import printable
     from planner.scenarios.selection import select
 
     planned_for = {line.name for line in plan.scenarios}
@@ -56,6 +57,7 @@ def scenarios_planned(plan: Plan, loaded: LoadedModel, progress: Progress) -> tu
     changes = (("no longer there", planned_for - names), ("new and left out", names - planned_for))
     for text, some in changes:
         if some:
-            shown = ", ".join(sorted(some)[:3])
-            progress.say(f"note: {len(some)} scenarios are {text}: {shown}")
+            shown = printable(", ".join(sorted(some)[:3])) + (", …" if len(some) > 3 else "")
+            are = "scenario is" if len(some) == 1 else "scenarios are"
+            progress.say(f"note: {len(some)} {are} {text}: {shown}")
     return tuple(one for one in found if one.name in planned_for)

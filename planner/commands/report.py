@@ -96,6 +96,9 @@ def command(
         message = f"expected 0 or at least {FEWEST_SAMPLES}, not {samples}"
         raise InputError.single("--samples", message)
     check_file(output)
+    if output.suffix.lower() not in (".html", ".htm"):
+        wanted = f"`{output.suffix}`" if output.suffix else "a name without an ending"
+        raise InputError.single(str(output), f"expected a name that ends in .html, not {wanted}")
     check_extra(output)
     progress = Progress(quiet)
     asked = Asked(0 if no_finance else samples, seed, jobs, explained)

@@ -66,6 +66,10 @@ class Asked:
 def asked_of(config: pytest.Config, encoding: str) -> Asked:
     """What the options of a run ask for."""
     model, plan = config.getoption("planner_model"), config.getoption("planner_plan")
+    for option, value in (("--plan-model", model), ("--plan", plan)):
+        # As of a variable that a pipeline does not set: no tests would look like passed ones.
+        if value is not None and not value.strip():
+            raise pytest.UsageError(f"{option} is empty: name a file, or leave the option out")
     typed = [str(one) for one in getattr(config.option, "file_or_dir", None) or ()]
     named = tuple(found["rest"] for one in typed if (found := _NODE_ID.fullmatch(one)))
     paths = [one for one in typed if not is_node_id(one)]

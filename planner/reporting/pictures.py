@@ -43,9 +43,14 @@ def check_file(path: Path) -> None:
     InputError
         If it is a folder, or stands in none that can be written.
     """
-    if path.is_dir():
+    try:
+        is_folder, is_in_folder = path.is_dir(), path.parent.is_dir()
+    except OSError as error:
+        # A name that is too long, for one.
+        raise InputError.single(str(path), f"cannot be written: {error.strerror}") from error
+    if is_folder:
         raise InputError.single(str(path), "is a folder; expected a file to write")
-    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK)):
+    if not (is_in_folder and os.access(path.parent, os.W_OK | os.X_OK)):
         raise InputError.single(str(path), f"{path.parent} is no folder to write")
 
 

@@ -161,3 +161,10 @@ def test_starter_says_in_json_what_it_wrote(plan, tmp_path):
     ran = plan("new", tmp_path / "mine", "--json", "-q")
     assert (ran.code, ran.err) == (0, "")
     assert ran.json == {"folder": str(tmp_path / "mine"), "files": [*STARTER, SCHEMA]}
+
+
+def test_a_name_that_no_file_system_takes(plan, tmp_path):
+    result = plan("new", tmp_path / ("x" * 300))
+    assert result.code == 2
+    assert "File name too long" in result.err
+    assert list(tmp_path.iterdir()) == []

@@ -109,9 +109,14 @@ SIZES = st.tuples(st.integers(2, 16), st.integers(0, 10**9))
 
 @settings(max_examples=25, deadline=None)
 @given(SIZES)
-def test_every_region_has_a_shelter_with_room(tmp_path_factory, size):
-    """The users of a lost region fit beside those of the nearest, within every latency limit."""
+def test_regions_have_a_shelter_with_room_that_can_be_powered_and_cooled(tmp_path_factory, size):
     model = made(tmp_path_factory.mktemp("made"), *size)
+    check_shelters(model)
+    check_power_and_cooling(model)
+
+
+def check_shelters(model):
+    """The users of a lost region fit beside those of the nearest, within every latency limit."""
     latency = {name: model.zones[f"users-{name}"].latency_ms for name in model.regions}
     for name in model.regions:
         other = shelter(name, latency)
@@ -121,10 +126,8 @@ def test_every_region_has_a_shelter_with_room(tmp_path_factory, size):
             assert {name, other} <= reachable_regions(model, f"users-{name}", tier)
 
 
-@settings(max_examples=25, deadline=None)
-@given(SIZES)
-def test_all_that_there_is_room_for_can_be_powered_and_cooled(tmp_path_factory, size):
-    model = made(tmp_path_factory.mktemp("made"), *size)
+def check_power_and_cooling(model):
+    """All that there is room for can be powered and cooled."""
     heat = {n: c.max_gpus * model.gpus[c.gpu].power_mw for n, c in model.clusters.items()}
     for name, region in model.regions.items():
         most = sum(mw for one, mw in heat.items() if model.clusters[one].region == name)

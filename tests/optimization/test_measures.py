@@ -30,7 +30,7 @@ from planner.optimization.stages import Margin
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
 
-MODELS = 50
+MODELS = 40
 AT_ONCE = 10
 #: Most subsets of measures times purchases that an oracle lists.
 MOST_MEASURES = 3

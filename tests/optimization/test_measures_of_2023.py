@@ -17,7 +17,7 @@ MARGINS = {"region-us-west": Margin(demand=0.0253, services=0.3764)}
 def test_the_sign_in_is_worth_its_price() -> None:
     model = load_model("chatgpt-2023-measures").model
     programme = build(Case(model, all_scenarios(model), MARGINS))
-    solution = solve(programme, SolverSettings(gap=4e-3))
+    solution = solve(programme, SolverSettings(gap=1e-2))
     audit(programme, solution)
 
     assert solution.fleet.measures == {"sign-in-capacity"}

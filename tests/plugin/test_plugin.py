@@ -346,6 +346,8 @@ def test_plan_fixture_is_the_plan_and_may_be_overridden(run, pytester: pytest.Py
         ),
         (["--plan-model", "tiny", "--plan", "plan.json"], ["is for model `prod`, not `tiny`"]),
         (["--plan", "plan.json"], ["which is no shipped model; name its file: --plan-model"]),
+        (["--plan-model", ""], ["--plan-model is empty"]),
+        (["--plan", " "], ["--plan is empty"]),
         (["--plan-scenarios", "n-1"], ["--plan-scenarios: needs --plan-model or --plan"]),
         (
             ["--plan-model", "bad.yaml"],

@@ -249,6 +249,8 @@ def test_bad_input_is_said_before_long_work(
     cases: list[tuple[tuple[object, ...], str]] = [
         (("--samples", 5), "--samples: expected 0 or at least 10"),
         (("-o", tmp_path), "is a folder"),
+        (("-o", tmp_path / "x.pdf"), "expected a name that ends in .html, not `.pdf`"),
+        (("-o", tmp_path / f"{'x' * 300}.html"), "cannot be written: File name too long"),
         (("-o", tmp_path / "none" / "x.html"), "is no folder to write"),
         (("--set", "policies.nothing=1", "-o", tmp_path / "x.html"), "nothing"),
     ]

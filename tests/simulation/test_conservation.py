@@ -36,7 +36,7 @@ AMOUNTS = (
 PROPERTY = settings(
     derandomize=True,
     deadline=None,
-    max_examples=25,
+    max_examples=18,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

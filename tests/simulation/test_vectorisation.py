@@ -18,7 +18,7 @@ from planner.scenarios.generators import all_scenarios
 from planner.simulation import verdict
 from planner.simulation.cascade import simulate
 from planner.simulation.state import History, bytes_per_scenario
-from planner.simulation.verdict import batch_size, judge
+from planner.simulation.verdict import Verdict, batch_size, judge
 
 #: Records that are final values of the state, without an axis of minutes.
 FINAL = ("order_minute", "standby_since")
@@ -85,21 +85,33 @@ def test_nothing_to_simulate_is_no_error(tiny: LoadedModel) -> None:
     assert judge(tiny.model, Fleet.existing(tiny.model), ()) == ()
 
 
+@pytest.fixture(scope="module")
+def model(tiny: LoadedModel) -> Model:
+    """The shipped two-region model for as long as it takes until cloud is there."""
+    return tiny.model.replace(simulation=Simulation(horizon_minutes=180.0))
+
+
+@pytest.fixture(scope="module")
+def told(model: Model) -> tuple[Verdict, ...]:
+    """Verdicts of all scenarios of what exists, simulated at once."""
+    return judge(model, Fleet.existing(model), all_scenarios(model))
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_batches_and_processes_change_nothing(
-    processes: int, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    processes: int, model: Model, told: tuple[Verdict, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, scenarios = tiny.model, all_scenarios(tiny.model)
-    fleet = Fleet.existing(model)
-    at_once = judge(model, fleet, scenarios)
+    scenarios = all_scenarios(model)
     # Room for the records of three scenarios.
     monkeypatch.setattr(verdict, "BATCH_BYTES", 3.5 * bytes_per_scenario(model, None))
     assert batch_size(model, len(scenarios), processes, stories=True) <= 3
-    assert judge(model, fleet, scenarios, processes) == at_once
+    assert {one.survives for one in told} == {True, False}
+    assert judge(model, Fleet.existing(model), scenarios, processes) == told
 
 
-def test_verdicts_without_stories_are_the_same_but_for_them(tiny: LoadedModel) -> None:
-    model, scenarios = tiny.model, all_scenarios(tiny.model)
-    told = judge(model, Fleet.existing(model), scenarios)
-    untold = judge(model, Fleet.existing(model), scenarios, stories=False)
+def test_verdicts_without_stories_are_the_same_but_for_them(
+    model: Model, told: tuple[Verdict, ...]
+) -> None:
+    untold = judge(model, Fleet.existing(model), all_scenarios(model), stories=False)
+    assert all(one.story for one in told)
     assert [replace(one, story=()) for one in told] == list(untold)
