@@ -25,7 +25,7 @@ from planner.optimization.solving import solve
 from planner.plan import Cost, Plan, make_plan
 from planner.scenarios.generators import all_scenarios
 
-PROPERTY = settings(max_examples=60, derandomize=True, deadline=None, database=None)
+PROPERTY = settings(max_examples=30, derandomize=True, deadline=None, database=None)
 #: What plan.json rounds away of one amount.
 CENT = 0.01
 

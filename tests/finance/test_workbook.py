@@ -32,7 +32,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.policies import TaxLives
 
-PROPERTY = settings(max_examples=200, derandomize=True, deadline=None, database=None)
+PROPERTY = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 CENT = 0.005
 EVIL = "=HYPERLINK('x')&1"
 

@@ -94,7 +94,7 @@ JUNK = st.recursive(
     max_leaves=6,
 )
 BOUNDED = settings(
-    max_examples=250,
+    max_examples=125,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -221,7 +221,7 @@ def test_mutilated_settings(data_of_file, overrides):
     loads_or_is_refused(data_of_file(TINY), *overrides)
 
 
-@settings(BOUNDED, max_examples=150)
+@settings(BOUNDED, max_examples=75)
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -234,7 +234,7 @@ def test_any_bytes(tmp_path, content):
     assert not loads_or_is_refused(path)
 
 
-@settings(BOUNDED, max_examples=150)
+@settings(BOUNDED, max_examples=75)
 @given(
     st.integers(0, 3000), st.sampled_from(list("{}[]:,-&*!|>'\"%@`#?\t\n \0")), st.integers(0, 3)
 )
@@ -245,7 +245,7 @@ def test_signs_that_mean_something_to_yaml(tmp_path, position, sign, deleted):
     loads_or_is_refused(path)
 
 
-@settings(BOUNDED, max_examples=150)
+@settings(BOUNDED, max_examples=75)
 @given(
     st.lists(
         st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=6)), max_size=4), max_size=4

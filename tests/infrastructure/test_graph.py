@@ -371,7 +371,7 @@ class TestDependencies:
 
 FAILED = st.sets(st.sampled_from(NODES), max_size=6)
 RELATIONS = st.sampled_from([frozenset[str](), frozenset({"cools"}), frozenset({"depends_on"})])
-PROPERTY = settings(max_examples=150, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=75, deadline=None, derandomize=True)
 
 
 @PROPERTY
@@ -480,7 +480,7 @@ def random_graphs(draw: st.DrawFn) -> Graph:
 IGNORED = st.frozensets(st.sampled_from(["cools", "powers", "hosts"]))
 
 
-@settings(PROPERTY, max_examples=400)
+@settings(PROPERTY, max_examples=200)
 @given(random_graphs(), st.data(), IGNORED)
 def test_prepared_graphs_agree_with_trying(graph, data, ignoring):
     failed = data.draw(st.frozensets(st.sampled_from([*graph, "nowhere"]), max_size=4))
@@ -492,7 +492,7 @@ def test_prepared_graphs_agree_with_trying(graph, data, ignoring):
     assert down_nodes(graph, again, ignoring) == down_by_trying(graph, again, ignoring)
 
 
-@settings(PROPERTY, max_examples=60)
+@settings(PROPERTY, max_examples=30)
 @given(FAILED, RELATIONS)
 def test_the_reference_agrees_with_trying(failed, ignoring):
     assert down_nodes(GRAPH, failed, ignoring) == down_by_trying(GRAPH, failed, ignoring)

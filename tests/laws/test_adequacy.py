@@ -30,7 +30,7 @@ from planner.laws.adequacy import (
     together,
 )
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=60)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=30)
 Unit = tuple[float, float]
 # Sizes of which sums coincide, and sizes of which they hardly do.
 sizes = st.one_of(st.integers(0, 6).map(float), st.floats(0.001, 500.0))

@@ -25,7 +25,7 @@ from planner.laws.heat import (
     threshold_capacity_mw,
 )
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=150)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=75)
 powers = st.floats(1e-5, 0.1)
 shares = st.floats(0.0, 1.0)
 counts = st.floats(0.0, 1e6)

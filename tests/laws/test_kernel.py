@@ -28,7 +28,7 @@ def test_without_a_working_numba_the_law_does(
     assert not can_compile.__wrapped__()
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=100)
 @given(st.integers(0, 10**9))
 def test_compiled_loops_do_what_the_law_does(seed: int) -> None:
     rng = np.random.default_rng(seed)

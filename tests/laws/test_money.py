@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from planner.laws.money import annuity, emergency_usd, energy_usd, lost_usd, transport_usd
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=100)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=50)
 
 
 class TestAnnuity:

@@ -19,7 +19,7 @@ from planner.laws.queues import (
     waiting_probability,
 )
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=200)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=100)
 Floats = NDArray[np.float64]
 LOADS = np.concatenate([np.linspace(0.1, 0.99, 90), [0.995, 0.999, 0.9999]])
 requests = st.one_of(st.just(0.0), st.floats(0.0, 1e8))

@@ -15,7 +15,7 @@ from planner.laws.retries import (
     repeat,
 )
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=150)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=75)
 shares = st.floats(0.0, 1.0)
 policies = st.lists(
     st.tuples(st.integers(0, 6), st.floats(0.05, 60.0), shares), min_size=1, max_size=4

@@ -21,7 +21,7 @@ from planner.laws.traffic import (
     serving_rps,
 )
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=150)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=75)
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-6
 #: Both scenarios of a network with priorities in force.

@@ -106,7 +106,7 @@ def model(tiny) -> Model:
 
 
 class TestLaw:
-    @settings(max_examples=300, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=150, derandomize=True, deadline=None, database=None)
     @given(
         units=st.lists(
             st.tuples(st.integers(1, 40).map(lambda step: step / 4), st.integers(0, 3)),
@@ -124,7 +124,7 @@ class TestLaw:
         assert capacity_after_losses_mw(sizes, counts, lost) == pytest.approx(expected, abs=1e-9)
         assert thresholds_mw(sizes, counts, lost) == pytest.approx(expected, abs=1e-9)
 
-    @settings(max_examples=100, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=50, derandomize=True, deadline=None, database=None)
     @given(
         sizes=st.lists(st.floats(0.1, 50.0), min_size=1, max_size=4),
         data=st.data(),
@@ -138,7 +138,7 @@ class TestLaw:
         assert capacity_after_losses_mw(sizes, counts, lost) == 0.0
         assert thresholds_mw(sizes, counts, lost) == pytest.approx(0.0, abs=1e-9)
 
-    @settings(max_examples=100, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=50, derandomize=True, deadline=None, database=None)
     @given(
         units=st.lists(st.tuples(st.floats(0.1, 50.0), st.integers(0, 4)), min_size=1, max_size=4),
         lost=st.integers(0, 6),

@@ -69,7 +69,9 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, prod: Path):
 
     def run(*arguments: str) -> pytest.RunResult:
         plugins = ("-p", "planner.pytest_plugin", *UNUSED)
-        result = pytester.runpytest_inprocess(*plugins, *arguments)
+        # Where the plugin is installed, this process has imported it before.
+        known = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+        result = pytester.runpytest_inprocess(*plugins, *arguments, *known)
         shown = str(result.stdout) + str(result.stderr)
         assert "INTERNALERROR" not in shown and "Traceback" not in shown
         return result

@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(PATHS), value=VALUES)
 def test_a_changed_value(folder: Path, path: tuple[Any, ...], value: Any) -> None:
     file = folder / "own.yaml"

@@ -261,7 +261,7 @@ class TestPage:
 
 class TestTexts:
     @given(text=st.text(max_size=80), width=st.floats(10, 300), bold=st.booleans())
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     def test_shortened_fits_and_keeps_what_fits(self, text, width, bold):
         short = shortened(text, 10, width, bold)
         assert text_width(short, 10, bold) <= width + 0.02
@@ -531,7 +531,7 @@ class TestExports:
         assert {n for n, d in plain.nodes(data=True) if d["falls"]} == set(scene.blast.fallen)
 
     @given(st.text(max_size=30))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     def test_quotes_of_dot_hold_everything(self, text):
         tokens = list(dot_tokens(f"{quoted(text)} -> {quoted('end')}"))
         assert [kind for kind, _ in tokens] == ["quoted", "sign", "quoted"]

@@ -343,7 +343,7 @@ def expected_at(events: list[dict[str, Any]], minute: float) -> tuple[Any, ...]:
     )
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(EVENTS, min_size=1, max_size=4))
 def test_intervals_say_what_holds_at_every_minute(events):
     course = course_of(POWERED, *events)

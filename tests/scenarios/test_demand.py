@@ -119,7 +119,7 @@ class TestBetweenHours:
         assert end == pytest.approx((WEEK[-1] + WEEK[0]) / 2 / max(WEEK) * 300)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.sampled_from(range(len(MODELS))),
     st.floats(0, 167.999),

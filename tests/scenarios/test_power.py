@@ -377,7 +377,7 @@ def waiting(events: list[dict[str, Any]], minute: int) -> set[tuple[str, str]]:
     return found
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(EVENTS, min_size=1, max_size=4))
 def test_restarts_at_every_minute(events):
     course = laid_out(*events)
