@@ -24,7 +24,7 @@ from planner.finance.builds import Purchase, Running
 from planner.finance.cashflow import Floats, Losses, Position, cash_flow
 from planner.laws.returns import net_present_value
 
-PROPERTY = settings(max_examples=40, derandomize=True, deadline=None, database=None)
+PROPERTY = settings(max_examples=20, derandomize=True, deadline=None, database=None)
 
 PLAIN = Assumptions(discount_rate=0.1, horizon_years=5, tax_rate=0.0)
 BASE = Position("base", (), (), Losses(value_usd=400.0), 0, 0.0)

@@ -24,7 +24,7 @@ from planner.finance.cashflow import (
 )
 from planner.infrastructure.policies import TaxLives
 
-PROPERTY = settings(max_examples=40, derandomize=True, deadline=None, database=None)
+PROPERTY = settings(max_examples=20, derandomize=True, deadline=None, database=None)
 
 NOTHING = Position("base", (), (), Losses(), 0, 0.0)
 #: Ten GPUs at 1,000, a life of 3 years, worth 120 each after it.

@@ -21,7 +21,7 @@ from planner.finance.ledger import (
 )
 from planner.laws.returns import net_present_value
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=40)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=20)
 M = 1e6
 HEADER = "item,group,printed,formula,unit,role,note\n"
 

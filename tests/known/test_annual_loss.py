@@ -162,7 +162,7 @@ def test_chance_agrees() -> None:
         assert np.mean(draws > usd) == pytest.approx(chance, abs=error)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     weights=st.lists(st.floats(0, 3), min_size=1, max_size=5),
     alpha=st.floats(0, 0.99),

@@ -29,7 +29,7 @@ from planner.laws.returns import (
 )
 from planner.laws.roots import forces_of_interest, sign_changes
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=40)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=20)
 NAN, INF = math.nan, math.inf
 
 amounts = st.integers(-1_000_000, 1_000_000).map(lambda cents: cents / 100)
