@@ -53,3 +53,15 @@ def open_page(browser: Any, path: Path, **context: Any) -> Opened:
     page.route("**/*", answer)
     page.goto(path.as_uri())
     return opened
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until an expression of JavaScript is true.
+
+    Asked again and again from outside: the page's own policy forbids evaluation from within.
+    """
+    for _ in range(250):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"never true: {expression}")

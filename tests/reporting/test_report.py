@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reporting.browser import PROGRAM, Opened, chromium, open_page
+from reporting.browser import PROGRAM, Opened, chromium, open_page, until
 
 from planner.commands import main
 from planner.explanation import DecisionNote, Explanation, describe
@@ -372,13 +372,13 @@ class TestInChromium:
         page.select_option("#f-survives", "yes")
         assert page.evaluate(SHOWN) == 2
         page.click("button[type=reset]")
-        page.wait_for_function(f"({SHOWN})() === 3")
+        until(page, f"({SHOWN})() === 3")
         page.uncheck("input[value=region]")
         assert page.evaluate(SHOWN) == 1
         page.select_option("#f-order", "least")
         assert page.locator("#matrix tr").first.get_attribute("data-name") == "region-west"
         page.click("button[type=reset]")
-        page.wait_for_function(f"({SHOWN})() === 3")
+        until(page, f"({SHOWN})() === 3")
 
     def test_narrow_dark_and_printed(self, opened: Opened) -> None:
         page = opened.page
@@ -387,7 +387,7 @@ class TestInChromium:
         page.emulate_media(color_scheme="dark")
         page.locator("button.open").first.click()
         page.locator("article.told:visible svg.main-svg").first.wait_for()
-        page.wait_for_function("document.documentElement.scrollWidth <= 360")
+        until(page, "document.documentElement.scrollWidth <= 360")
         assert page.evaluate(background) == "rgb(20, 23, 26)"
         page.emulate_media(media="print", color_scheme="dark")
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
