@@ -80,11 +80,11 @@ def command(
     """
     from planner.alternatives import Optimum, alternatives
     from planner.commands.interruption import interruptible
+    from planner.files import check_file
     from planner.infrastructure.loading import load_model
     from planner.optimization.solving import SolverSettings, make_solver
     from planner.reporting.alternatives import show_alternatives, write_table
     from planner.reporting.infeasible import show_infeasible
-    from planner.reporting.pictures import check_file
     from planner.verification import optimise_and_verify
 
     progress = Progress(quiet)

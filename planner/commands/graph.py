@@ -78,9 +78,9 @@ def command(
     Regions are boxes, planes colours; single points of failure are marked. Without -o it prints a
     summary.
     """
+    from planner.files import write_file
     from planner.reporting.graph_facts import make_scene
     from planner.reporting.graph_terminal import show_scene
-    from planner.reporting.pictures import write_file
 
     progress = Progress(quiet)
     if output is not None:
@@ -97,7 +97,8 @@ def command(
 
 def _check(output: Path) -> None:
     """Whether a file of this kind can be written, before anything else is done."""
-    from planner.reporting.pictures import check_file, check_picture
+    from planner.files import check_file
+    from planner.reporting.pictures import check_picture
 
     kind = output.suffix.lower()
     if kind not in KINDS:

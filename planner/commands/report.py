@@ -89,8 +89,8 @@ def command(
     every scenario with its course and story, cost, returns and risk, what binds, sources and proof.
     MODEL is only needed where the plan's model is not a shipped one.
     """
+    from planner.files import check_file, write_file
     from planner.reporting.html.page import check_extra, page
-    from planner.reporting.pictures import check_file, write_file
 
     if 0 < samples < FEWEST_SAMPLES:
         message = f"expected 0 or at least {FEWEST_SAMPLES}, not {samples}"

@@ -13,9 +13,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from planner.alternatives import Alternative, Optimum
+from planner.files import write_file
 from planner.infrastructure.loading import LoadedModel
 from planner.reporting.explanation import changes_data
-from planner.reporting.pictures import write_file
 from planner.reporting.terminal import new_console, new_table, print_json
 
 

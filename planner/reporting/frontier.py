@@ -14,15 +14,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from planner.files import check_file, write_file
 from planner.frontier import Frontier, FrontierPoint
 from planner.infrastructure.loading import LoadedModel
 from planner.reporting.charts import Axis, Point, draw
 from planner.reporting.pictures import (
-    check_file,
     check_picture,
     picture_bytes,
     plain,
-    write_file,
 )
 from planner.reporting.terminal import new_console, new_table, print_json
 

@@ -12,11 +12,12 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+from planner.files import write_file
 from planner.replay.comparison import Reading, Replay
 from planner.replay.incident import clock_at
 from planner.replay.milestones import SERIES
 from planner.reporting.charts import Axis, Floats, Point, draw, nice_step
-from planner.reporting.pictures import check_picture, picture_bytes, plain, write_file
+from planner.reporting.pictures import check_picture, picture_bytes, plain
 
 #: Minutes between labels of the time axis.
 TIME_STEPS = (5, 10, 15, 30, 60, 120, 240, 480, 1440)

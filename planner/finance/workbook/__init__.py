@@ -6,13 +6,12 @@ measure down to net present value and internal rate follow by live formulas.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError
+from planner.files import check_file, write_file
 from planner.finance.workbook.assets import write_assets, write_macrs
 from planner.finance.workbook.book import Book
 from planner.finance.workbook.comparison import NAME as COMPARISON
@@ -41,7 +40,7 @@ def write_workbook(study: FinanceStudy, path: Path) -> None:
         If it is no name of a workbook, or cannot be written.
     """
     check_workbook(path)
-    _write(workbook_bytes(study), path)
+    write_file(workbook_bytes(study), path)
 
 
 def check_workbook(path: Path) -> None:
@@ -54,10 +53,7 @@ def check_workbook(path: Path) -> None:
     """
     if path.suffix.lower() != ENDING:
         raise InputError.single(str(path), f"expected a name that ends in {ENDING}")
-    if path.is_dir():
-        raise InputError.single(str(path), "is a folder; expected a file to write")
-    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK)):
-        raise InputError.single(str(path), f"{path.parent} is no folder to write")
+    check_file(path)
 
 
 def workbook_bytes(study: FinanceStudy) -> bytes:
@@ -116,23 +112,6 @@ def _columns(
         )
         found.append(Column(parts, one.appraisal, plan, flows))
     return found
-
-
-def _write(content: bytes, path: Path) -> None:
-    """Write a file beside its place and put it there."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        message = f"cannot be written: {error.strerror or error}"
-        raise InputError.single(str(path), message) from error
 
 
 __all__ = ["check_workbook", "workbook_bytes", "write_workbook"]
