@@ -151,16 +151,6 @@ def schedule(
     return fitted
 
 
-def book_values(cost: float, charges: Array) -> Array:
-    """What is left in the books after 0, 1, … years, USD, shape (N + 1,); never below zero.
-
-    >>> book_values(100.0, straight_line(100.0, 10.0, 3)).tolist()
-    [100.0, 70.0, 40.0, 10.0]
-    """
-    value: Array = np.maximum(cost - np.concatenate([[0.0], np.cumsum(charges)]), 0.0)
-    return value
-
-
 def _check(cost: float, salvage: float, years: float) -> None:
     problems = []
     if not 0 <= cost < math.inf:

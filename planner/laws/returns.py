@@ -40,8 +40,6 @@ MEASURES: Mapping[str, str] = MappingProxyType(
         "value of the costs; above 1 the benefits outweigh the costs.",
         "roi": "Return on investment: present value of the benefits less that of the costs, over "
         "that of the costs; the benefit-cost ratio less 1.",
-        "profitability_index": "Profitability index: present value of all later cash flows over "
-        "what is spent now.",
         "equivalent_annual_cost": "Equivalent annual cost: the equal yearly payment over the "
         "horizon that is worth as much as all the costs.",
         "total_cost_of_ownership": "Total cost of ownership: present value of everything that "
@@ -67,24 +65,6 @@ class ReturnRate:
     rate: float | None
     rates: tuple[float, ...]
     reason: str
-
-
-def flow_problems(flows: Flows, rate: float) -> tuple[str, ...]:
-    """Everything that keeps cash flows from being judged as an investment, one sentence each.
-
-    Other functions raise a `ValueError` with those that leave nothing to work out (no cash flow,
-    horizon zero, not a number, rate ≤ −1). Flows of one sign do have a present value.
-
-    >>> flow_problems([-5.0, -1.0], -1.0)
-    ('discount rate -1 is not above −1', 'all cash flows are negative: nothing comes back')
-    >>> flow_problems([-5.0, 6.0], 0.09)
-    ()
-    """
-    values, problems = _problems({"cash flow": flows}, {"discount rate": rate})
-    if values and np.all(np.isfinite(values[0])):
-        one_sign = _one_sign(values[0])
-        problems += [one_sign] if one_sign else []
-    return tuple(problems)
 
 
 def net_present_value(rate: float, flows: Flows) -> float:
@@ -267,31 +247,6 @@ def return_on_investment(benefits: Flows, costs: Flows, rate: float = 0.0) -> fl
     """
     ratio = benefit_cost_ratio(benefits, costs, rate)
     return None if ratio is None else ratio - 1
-
-
-def profitability_index(flows: Flows, rate: float) -> float | None:
-    """Present value of the flows of the years 1..N over what is spent in year 0.
-
-    None if nothing is spent in year 0. Some books (Brealey, Myers & Allen) call the net present
-    value over the investment by this name, which is one less.
-
-    Raises
-    ------
-    ValueError
-        As `net_present_value`.
-
-    References
-    ----------
-    Ross, Westerfield & Jaffe, *Corporate Finance*, chapter on alternative investment rules.
-
-    >>> round(profitability_index([-20, 70, 10], 0.12), 2)
-    3.52
-    """
-    (values,) = _checked({"cash flow": flows}, {"discount rate": rate})
-    if values[0] >= 0:
-        return None
-    later = _worth(rate, np.concatenate([[0.0], values[1:]]))
-    return _finite(later / -float(values[0]), "profitability index")
 
 
 def capital_recovery(rate: float, years: float) -> float:

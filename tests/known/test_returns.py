@@ -20,7 +20,6 @@ from planner.laws.returns import (
     modified_internal_rate,
     net_present_value,
     payback_years,
-    profitability_index,
     rates_of_return,
 )
 
@@ -148,11 +147,13 @@ def test_payback(flows, simple: int, discounted: int | None) -> None:
         ([-5, 5, 15], 0.10, 3.4, 1, BMA),
     ],
 )
-def test_profitability_index(flows, rate: float, published: float, digits, source) -> None:
-    index = profitability_index(flows, rate)
+def test_later_flows_over_the_investment(
+    flows, rate: float, published: float, digits, source
+) -> None:
+    """The profitability index of the textbooks: a benefit-cost ratio with all cost in year 0."""
+    costs = [-flows[0]] + [0.0] * (len(flows) - 1)
+    index = benefit_cost_ratio([0.0, *flows[1:]], costs, rate)
     assert index == pytest.approx(published, abs=0.51 * 10**-digits), source
-    later = [0.0, *flows[1:]]
-    assert benefit_cost_ratio(later, [-flows[0]] + [0.0] * (len(flows) - 1), rate) == index
 
 
 def test_benefit_cost_ratio() -> None:

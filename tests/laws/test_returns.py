@@ -17,13 +17,11 @@ from planner.laws.returns import (
     benefit_cost_ratio,
     capital_recovery,
     equivalent_annual_cost,
-    flow_problems,
     incidents_to_justify,
     internal_rate_of_return,
     modified_internal_rate,
     net_present_value,
     payback_years,
-    profitability_index,
     rates_of_return,
     return_on_investment,
 )
@@ -268,10 +266,6 @@ class TestRatios:
         with pytest.raises(ValueError, match="got 3 benefits and 2 costs"):
             benefit_cost_ratio([1.0, 1.0, 1.0], [1.0, 1.0], 0.1)
 
-    def test_profitability_needs_an_investment(self) -> None:
-        assert profitability_index([0.0, 5.0], 0.1) is None
-        assert profitability_index([-10.0, 22.0], 0.1) == pytest.approx(2.0)
-
 
 class TestAnnualCost:
     @PROPERTY
@@ -331,32 +325,10 @@ class TestBreakEven:
 
 class TestInput:
     @pytest.mark.parametrize(
-        ("flows", "rate", "problems"),
-        [
-            ([-5.0, 6.0], 0.1, ()),
-            ([], 0.1, ("there is no cash flow",)),
-            ([-5.0], 0.1, ("horizon is zero: there is only the cash flow of year 0", "negative")),
-            ([0.0, 0.0], 0.1, ("all cash flows are zero",)),
-            ([-1.0, -1.0], -1.0, ("discount rate -1 is not above −1", "nothing comes back")),
-            ([1.0, 0.0], -3.0, ("discount rate -3 is not above −1", "nothing is invested")),
-            ([NAN, 1.0, INF], NAN, ("rate nan", "nan in year 0, inf in year 2")),
-            ([NAN] * 7, 0.1, ("and 2 more",)),
-        ],
-    )
-    def test_all_problems_are_named(
-        self, flows: list[float], rate: float, problems: tuple[str, ...]
-    ) -> None:
-        found = flow_problems(flows, rate)
-        assert len(found) == len(problems)
-        for message, part in zip(found, problems, strict=True):
-            assert part in message
-
-    @pytest.mark.parametrize(
         "call",
         [
             lambda flows, rate: net_present_value(rate, flows),
             payback_years,
-            profitability_index,
             equivalent_annual_cost,
             lambda flows, rate: modified_internal_rate(flows, rate, 0.1),
             lambda flows, rate: benefit_cost_ratio(flows, flows, rate),
@@ -381,7 +353,7 @@ class TestInput:
             call([])
 
     def test_every_measure_says_what_it_is(self) -> None:
-        assert len(MEASURES) == 10
+        assert len(MEASURES) == 9
         for name, text in MEASURES.items():
             assert text.endswith(".")
             assert len(text) > 40, name
