@@ -113,6 +113,11 @@ def hot_week(climate: str) -> tuple[float, ...]:
     return _column("hot_weeks.csv", climate)
 
 
+def hot_week_longitude(climate: str) -> float:
+    """Degrees east of the place whose air a hot week is."""
+    return float(catalogue(CATALOGUES["regions"])[climate]["longitude"])
+
+
 @cache
 def hot_week_names() -> tuple[str, ...]:
     """Names of the climates with a hot week."""

@@ -41,7 +41,7 @@ class Region(NamedEntity):
     latitude: Degrees | None = None
     """Degrees north."""
     longitude: Degrees | None = None
-    """Degrees east."""
+    """Degrees east; none means where the climate that it names was measured."""
     design_ambient_c: Celsius = 35.0
     """Ambient temperature that cooling is sized for."""
     electricity_usd_per_mwh: Amount = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.infrastructure.catalogue import hot_week
+from planner.infrastructure.catalogue import hot_week, hot_week_longitude
 from planner.infrastructure.entities import Model
 from planner.scenarios.demand import HOURS_PER_WEEK
 
@@ -17,7 +17,8 @@ def ambient_at(model: Model, region: str, start_hour: float, minutes: Floats) ->
 
     The hot week of its climate, interpolated between hours and repeated, or its design ambient
     where it names none. Hours of scenarios and demand are UTC, those of hot weeks local: they are
-    moved by the region's longitude, a whole hour for each 15 degrees.
+    moved by the region's longitude, a whole hour for each 15 degrees. A region that does not say
+    where it lies lies where its climate was measured.
 
     Parameters
     ----------
@@ -40,7 +41,10 @@ def ambient_at(model: Model, region: str, start_hour: float, minutes: Floats) ->
     at = np.asarray(minutes, dtype=float)
     if place.climate is None:
         return np.full(at.shape, place.design_ambient_c)
-    hours = start_hour + round((place.longitude or 0.0) / 15.0) + at / 60
+    longitude = place.longitude
+    if longitude is None:
+        longitude = hot_week_longitude(place.climate)
+    hours = start_hour + round(longitude / 15.0) + at / 60
     week: Floats = np.interp(
         hours, np.arange(HOURS_PER_WEEK), hot_week(place.climate), period=HOURS_PER_WEEK
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.infrastructure.catalogue import hot_week, hot_week_names
+from planner.infrastructure.catalogue import hot_week, hot_week_longitude, hot_week_names
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
 from planner.scenarios.climate import ambient_at
@@ -17,7 +17,7 @@ def with_climate(*settings: str) -> Model:
     return load_model("tiny", ("regions.west.climate=us-west", *settings)).model
 
 
-MODEL = with_climate()
+MODEL = with_climate("regions.west.longitude=0.0")
 WEEK = np.array(hot_week("us-west"))
 
 
@@ -48,6 +48,20 @@ def test_local_time_by_longitude(longitude, hours):
     model = with_climate(f"regions.west.longitude={longitude}")
     found = ambient_at(model, "west", 20.0, np.array([0.0]))
     assert found[0] == pytest.approx(WEEK[(20 + hours) % 168])
+
+
+@pytest.mark.parametrize(("climate", "hours"), [("ap-northeast", 9), ("us-west", -8)])
+def test_a_climate_says_where_it_was_measured(climate, hours):
+    """A region of Tokyo that does not say where it lies is hottest early in the day in UTC."""
+    model = load_model("tiny", (f"regions.west.climate={climate}",)).model
+    week = ambient_at(model, "west", 0.0, np.arange(168) * 60.0)
+    assert week == pytest.approx(np.roll(hot_week(climate), -hours))
+    stated = load_model("tiny", (f"regions.west.climate={climate}", "regions.west.longitude=0"))
+    assert ambient_at(stated.model, "west", 0.0, np.array([0.0]))[0] == hot_week(climate)[0]
+
+
+def test_every_hot_week_has_a_place():
+    assert all(-180 <= hot_week_longitude(name) <= 180 for name in hot_week_names())
 
 
 def test_the_afternoon_is_hotter_than_the_night():

@@ -165,7 +165,7 @@ class TestAmbientByHour:
 
     @pytest.mark.parametrize("start", [0, 30, 167])
     def test_derates_cooling_hour_by_hour(self, one: Model, start: int) -> None:
-        model = changed(lasting(one, 300), "regions", "here", climate="us-west")
+        model = changed(lasting(one, 300), "regions", "here", climate="us-west", longitude=0.0)
         model = changed(
             model, "cooling_units", "chiller", reference_ambient_c=20.0, derating_per_c=0.02
         )
@@ -179,7 +179,7 @@ class TestAmbientByHour:
             assert case.plant("chillers")[minute] == pytest.approx(10 * share)
 
     def test_a_heat_wave_adds_to_the_hour(self, one: Model) -> None:
-        model = changed(lasting(one, 300), "regions", "here", climate="us-west")
+        model = changed(lasting(one, 300), "regions", "here", climate="us-west", longitude=0.0)
         model = changed(
             model, "cooling_units", "chiller", reference_ambient_c=0.0, derating_per_c=0.01
         )
@@ -193,7 +193,7 @@ class TestAmbientByHour:
 
     def test_scenarios_of_different_hours_go_together(self, one: Model) -> None:
         """Each has the ambient of its own start hour."""
-        model = changed(one, "regions", "here", climate="us-west")
+        model = changed(one, "regions", "here", climate="us-west", longitude=0.0)
         model = changed(
             model, "cooling_units", "chiller", reference_ambient_c=0.0, derating_per_c=0.01
         )
