@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-import pulp
 from pulp import (
     LpAffineExpression,
     LpConstraint,
@@ -38,7 +37,8 @@ from planner.laws.money import annuity
 from planner.optimization.case import Case
 from planner.optimization.clock import OutOfTime
 from planner.optimization.programme import Programme, Row, build, label
-from planner.optimization.solving import SolverSettings, run_solver
+from planner.optimization.solvers import Highs
+from planner.optimization.solving import SolverSettings, run, run_solver
 from planner.optimization.stages import Stage
 from planner.scenarios.generators import all_scenarios
 
@@ -387,7 +387,7 @@ def solve_relaxed(programme: Programme, settings: SolverSettings) -> float | Non
     options: dict[str, Any] = {"msg": False, "mip": False}
     if settings.time_limit_seconds is not None:
         options["timeLimit"] = settings.time_limit_seconds
-    return _optimum(programme.problem, programme.problem.solve(pulp.HiGHS(**options)))
+    return _optimum(programme.problem, run(programme.problem, Highs(settings.stop, **options)))
 
 
 def _optimum(problem: LpProblem, stats: LpSolveStats) -> float | None:

@@ -20,6 +20,7 @@ from planner.errors import InputError, SolverError
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.programme import Programme
 from planner.optimization.risk import settle
+from planner.optimization.silence import silent
 from planner.optimization.solvers import Cbc, Highs
 
 #: Short names beside those that PuLP knows.
@@ -120,6 +121,7 @@ class Solution:
         return abs(self.objective - self.bound) / max(abs(self.objective), 1e-9)
 
 
+@silent()
 def make_solver(
     settings: SolverSettings, log: Path | None = None, start: Mapping[str, float] | None = None
 ) -> Any:
@@ -146,10 +148,11 @@ def make_solver(
         options["threads"] = settings.threads
     options |= {"logPath": str(log)} if log and known == "COIN_CMD" else {}
     if known == "HiGHS":
-        return Highs(settings.stop, start, random_seed=1, **options)
+        return OURS[known](settings.stop, start, random_seed=1, **options)
     if known == "COIN_CMD":
         # Its preprocessing returned plans beyond their bounds at a wrong cost, called optimal.
-        return Cbc(settings.stop, start, randomSeed=1, options=["preprocess off"], **options)
+        options |= {"randomSeed": 1, "options": ["preprocess off"]}
+        return OURS[known](settings.stop, start, **options)
     return pulp.getSolver(known, **options)
 
 
@@ -254,12 +257,24 @@ def run_solver(
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "solver.log"
         solver = make_solver(settings, log, start)
-        try:
-            stats = problem.solve(solver)
-        except (pulp.PulpError, pulp.PulpSolverError, OSError) as error:
-            raise SolverError(f"solver {settings.name} failed: {error}") from error
+        stats = run(problem, solver)
         logged = _logged_bound(log)
         return stats, stats.best_bound if logged is None else logged
+
+
+def run(problem: LpProblem, solver: Any) -> LpSolveStats:
+    """Let a solver of PuLP work on a problem: no other place lets one.
+
+    Raises
+    ------
+    SolverError
+        If the solver fails.
+    """
+    try:
+        with silent():
+            return problem.solve(solver)
+    except (pulp.PulpError, pulp.PulpSolverError, OSError) as error:
+        raise SolverError(f"solver {solver.name} failed: {error}") from error
 
 
 def _logged_bound(log: Path) -> float | None:

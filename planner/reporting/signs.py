@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import sys
 import unicodedata
+from pathlib import Path
 from typing import Any, TextIO
 
 #: Name of the handler of signs that an encoding lacks, for `codecs`.
@@ -83,8 +85,15 @@ def shows_all(stream: TextIO) -> bool:
 
 
 def fit_streams() -> None:
-    """Let standard output and error replace what their encoding lacks instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
+    """Let standard output and error replace what their encoding lacks instead of failing.
+
+    Where one of them was closed before (`>&-`), what is written to it is lost.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, stream)
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None and not shows_all(stream):
             reconfigure(errors=HANDLER)
