@@ -210,6 +210,8 @@ class FamilyTerms(Entity):
     """Repair time; none means that of the component."""
     emergency_budget_usd: Amount | None = None
     """Approved emergency spend of each member; none means that of its class."""
+    without: tuple[LongName, ...] = ()
+    """Members that are left out, by the name of their scenario; none means that all are there."""
 
 
 class Generators(Entity):

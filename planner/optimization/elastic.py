@@ -40,7 +40,7 @@ from planner.optimization.programme import Programme, Row, build, label
 from planner.optimization.solvers import Highs
 from planner.optimization.solving import SolverSettings, run, run_solver
 from planner.optimization.stages import Stage
-from planner.scenarios.generators import all_scenarios
+from planner.scenarios.generators import FAMILIES, family
 
 Kind = Literal["limit", "requirement"]
 #: Family, subject and scenario of something that can be in conflict.
@@ -216,16 +216,21 @@ class Elastic:
 
     @cached_property
     def scenario_paths(self) -> dict[str, str]:
-        """What takes a scenario out of the model: its entry, or the family that gives it."""
-        generators = self.model.generators
-        found: dict[str, str] = {}
-        every = {one.name for one in all_scenarios(self.model)}
-        for family in type(generators).model_fields:
-            if hasattr(getattr(generators, family), "severity"):
-                without = self.model.replace(generators=generators.replace(**{family: None}))
-                left = {one.name for one in all_scenarios(without)}
-                found |= dict.fromkeys(every - left, f"generators.{family}")
-        return found | {name: f"scenarios.{name}" for name in self.model.scenarios}
+        """What takes a scenario, and no other, out of the model: its entry, or a list of names.
+
+        None for one that stands in the model and in a family: without its entry, that of the family
+        would come back.
+        """
+        asked = [name for name in FAMILIES if getattr(self.model.generators, name)]
+        found = {
+            one.name: f"generators.{name}.without"
+            for name in asked
+            for one in family(self.model, name)
+        }
+        written = self.model.scenarios
+        return {name: path for name, path in found.items() if name not in written} | {
+            name: f"scenarios.{name}" for name in written if name not in found
+        }
 
     def lever(
         self,

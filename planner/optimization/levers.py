@@ -337,11 +337,16 @@ def _ride_through(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[
         elastic.use(lever, row, constraint, 3600 * part)
     path = elastic.scenario_paths.get(row.scenario, "")
     lever = elastic.lever(
-        path, "requirement", "scenario", row.scenario, "", size(row), lambda *_: None,
-        weight=LAST_RESORT, choices=(None,),
+        path, "requirement", "scenario", row.scenario, "", size(row),
+        partial(_left_out, path, row.scenario), weight=LAST_RESORT,
     )  # fmt: skip
     elastic.use(lever, row, constraint, 1.0)
     return [constraint]
+
+
+def _left_out(path: str, scenario: str, model: Model, _: float) -> tuple[str, ...] | None:
+    """What takes one scenario out: its name among those left out, or no entry."""
+    return (*value_at(model, path), scenario) if path.startswith("generators.") else None
 
 
 # ----------------------------------------------------------------------------------------- policies

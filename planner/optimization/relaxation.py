@@ -17,6 +17,7 @@ from planner.errors import SolverError
 from planner.infrastructure.changes import changed, setting, value_at
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
+from planner.infrastructure.fields import Entity
 from planner.laws.money import lost_usd
 from planner.optimization.case import Case
 from planner.optimization.clock import Clock, OutOfTime
@@ -86,6 +87,13 @@ class Relaxation:
         """The change as ``--set`` takes it, empty without a path."""
         return setting(self.path, self.value) if self.path else ""
 
+    @property
+    def option(self) -> str:
+        """The change as an option of a command, empty where none makes it."""
+        if self.path:
+            return f"--set {self.override}"
+        return f"--except {self.subject}" if self.family == "scenario" else ""
+
 
 @dataclass(frozen=True)
 class RelaxationSet:
@@ -119,6 +127,12 @@ class RelaxationSet:
     def overrides(self) -> tuple[str, ...]:
         """The set as ``--set`` options; several changes of one list are one."""
         last = {one.path: one.override for one in self.relaxations if one.path}
+        return tuple(last.values())
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The set as options of a command; several changes of one list are one."""
+        last = {one.path or one.option: one.option for one in self.relaxations if one.option}
         return tuple(last.values())
 
 
@@ -242,13 +256,22 @@ def _relaxation(
         subject=lever.subject,
         scenario=next((step.scenario for step in steps if step.scenario), ""),
         path=lever.path,
-        value=value,
-        before=before,
+        value=plain(value),
+        before=plain(before),
         amount=amount,
         unit=lever.unit,
         usd=usd,
         usd_per_year=yearly,
     )
+
+
+def plain(value: Any) -> Any:
+    """A value of a model as JSON has it."""
+    if isinstance(value, Entity):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, tuple | list) else value
 
 
 def _is_number(value: Any) -> bool:

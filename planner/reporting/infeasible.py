@@ -77,6 +77,7 @@ def _set_data(one: RelaxationSet) -> dict[str, Any]:
         "verified": one.verified,
         "minimal": one.minimal,
         "set": list(one.overrides),
+        "options": list(one.options),
         "plan_usd_per_year": _rounded(one.plan_usd_per_year),
         "plan_capital_usd": _rounded(one.plan_capital_usd),
         "changes": [_relaxation_data(relaxation) for relaxation in one.relaxations],
@@ -154,8 +155,8 @@ def _show_set(console: Console, number: int, one: RelaxationSet) -> None:
         paid = price(relaxation)
         if paid:
             _say(console, paid, indent=6)
-    for override in one.overrides:
-        console.print(f"      --set {escape(override)}", soft_wrap=True)
+    for option in one.options:
+        console.print(f"      {escape(option)}", soft_wrap=True)
     if not one.minimal:
         _say(console, "(time ran out before each was shown to be needed)", indent=2)
 

@@ -81,6 +81,7 @@ def largest_demand(model: Model, start_hour: float, from_minute: float, to_minut
 
 
 def load_factor(model: Model) -> float:
-    """Mean demand of the week over its peak, all zones together."""
+    """Mean demand of the week over its peak, all zones together; 1 where nothing is asked for."""
     total = weekly_demand(model).sum(axis=0)
-    return float(total.mean() / total.max())
+    peak = float(total.max(initial=0.0))
+    return float(total.mean()) / peak if peak else 1.0

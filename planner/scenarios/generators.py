@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import partial
 from types import MappingProxyType
 from typing import Literal
@@ -78,13 +79,42 @@ def check_names(model: Model, scenarios: Iterable[Scenario]) -> None:
 
 def _generated(model: Model) -> Iterator[Scenario]:
     """Families that the model asks for; heat waves come region by region."""
-    wanted = model.generators
+    wanted, left_out = model.generators, _left_out(model)
     for name in FAMILIES:
         terms: FamilyTerms | None = getattr(wanted, name)
+        members: Iterable[Scenario] = ()
         if name == "heat_wave":
-            yield from _heat_waves(model, wanted.heat_wave, wanted.heat_wave_unit)
+            members = _heat_waves(model, wanted.heat_wave, wanted.heat_wave_unit)
         elif terms and name != "heat_wave_unit":
-            yield from FAMILIES[name](model, terms)
+            members = FAMILIES[name](model, terms)
+        yield from (one for one in members if one.name not in left_out)
+
+
+def _left_out(model: Model) -> frozenset[str]:
+    """Members that families are asked to do without.
+
+    Raises
+    ------
+    InputError
+        With every name that no member of its family has.
+    """
+    found: set[str] = set()
+    problems = []
+    for name in FAMILIES:
+        terms: FamilyTerms | None = getattr(model.generators, name)
+        if not terms or not terms.without:
+            continue
+        members = [one.name for one in FAMILIES[name](model, terms)]
+        for one in terms.without:
+            if one not in members:
+                close = get_close_matches(one, members, n=1)
+                hint = f"; did you mean `{close[0]}`?" if close else f"; it has {members}"
+                message = f"`{one}` is no scenario of the family{hint}"
+                problems.append(Problem(model.name, 0, 0, f"generators.{name}.without", message))
+        found.update(terms.without)
+    if problems:
+        raise InputError(problems)
+    return frozenset(found)
 
 
 def terms_of(model: Model, name: str) -> FamilyTerms:

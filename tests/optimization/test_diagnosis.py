@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -482,6 +483,40 @@ def test_scenario_that_is_not_in_the_model_is_left_out_by_name() -> None:
     assert way.verified
     assert way.overrides == ()
     assert "leave out scenario pair" in diagnosis.lines()
+
+
+FAMILY = """
+cooling_units:
+  tank-1: {capacity_mw: 1.0, mode: standby, start_minutes: 1.0}
+generators: {plant: {severity: double, frequency_per_year: 0.02, repair_hours: 12.0}}
+"""
+
+
+def test_one_scenario_of_a_family_is_left_out_and_no_other(tmp_path: Path) -> None:
+    """West has emergency cooling, east has none: only the loss of its plant has to go."""
+    path = written(tmp_path, planted("", FAMILY, [], []))
+    model = load_model(path).model
+    diagnosis = diagnosed(model)
+    (way,) = diagnosis.sets
+    (one,) = way.relaxations
+    assert (one.family, one.subject) == ("scenario", "plant-east-chillers")
+    assert way.options == ("--set generators.plant.without=[plant-east-chillers]",)
+    changed = load_model(path, way.overrides).model
+    kept = [one for one in all_scenarios(model) if one.name != "plant-east-chillers"]
+    assert list(all_scenarios(changed)) == kept
+    json.dumps([vars(one) for one in way.relaxations])
+
+
+def test_an_entry_that_a_family_has_too_is_left_out_by_name(tmp_path: Path) -> None:
+    """Without its entry the one of the family would come back."""
+    text = (
+        f"{FAMILY}scenarios:\n  plant-east-chillers: {{severity: double, frequency_per_year: 0.1, "
+    )
+    text += "events: [{kind: plant, name: east-chillers, repair_minutes: 900.0}]}\n"
+    diagnosis = diagnosed(load_model(written(tmp_path, planted("", text, [], []))).model)
+    (way,) = diagnosis.sets
+    assert way.overrides == ()
+    assert way.options == ("--except plant-east-chillers",)
 
 
 MARGIN_TEXT = """

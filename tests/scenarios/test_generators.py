@@ -337,3 +337,36 @@ class TestPower:
         assert "sag-w" in named
         assert "sag-w2" not in named
         assert "restart-failure-w2" not in named
+
+
+class TestWithout:
+    @pytest.mark.parametrize(
+        ("family", "name"),
+        [
+            ("region", "region-east"),
+            ("units", "2-units-west-chillers"),
+            ("heat_wave", "heat-wave-west"),
+            ("surge", "surge"),
+        ],
+    )
+    def test_one_member_is_left_out_and_no_other(self, family, name):
+        rest = with_settings(f"generators.{family}.without=[{name}]")
+        assert rest == {key: one for key, one in with_settings().items() if key != name}
+
+    def test_heat_waves_with_a_unit_are_a_family_of_their_own(self):
+        both = (
+            "generators.heat_wave_unit={severity: double, without: [heat-wave-unit-east-chillers]}"
+        )
+        names = set(with_settings(both)) - set(with_settings())
+        assert names == {"heat-wave-unit-west-chillers"}
+
+    def test_a_name_that_no_member_has_is_an_error(self):
+        regions = "generators.region.without=[region-easter, surge]"
+        model = load_model("tiny", (regions, "generators.surge.without=[x]")).model
+        with pytest.raises(InputError) as raised:
+            all_scenarios(model)
+        text = str(raised.value)
+        assert "generators.region.without" in text
+        assert "did you mean `region-east`?" in text
+        assert "`surge` is no scenario of the family" in text
+        assert "generators.surge.without" in text
