@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -17,6 +16,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Severity
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import LoadedModel
+from planner.json_text import json_text
 from planner.laws.heat import capacity_after_losses_mw, heat_at_utilisation_mw
 from planner.laws.money import annuity
 from planner.optimization.costs import CostItem
@@ -237,7 +237,7 @@ class Plan(Record):
 
     def to_json(self) -> str:
         """The plan as text, the same bytes for the same plan."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+        return json_text(self) + "\n"
 
 
 def make_plan(

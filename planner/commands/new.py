@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import tempfile
@@ -15,6 +14,7 @@ import click
 from planner.commands.options import Progress, examples, output_options
 from planner.commands.progress import plan_line
 from planner.errors import EXIT_DONE, InputError, Problem
+from planner.json_text import json_text
 
 if TYPE_CHECKING:
     from planner.infrastructure.entities import Model
@@ -83,7 +83,7 @@ def command(
         raise click.UsageError("DIR takes a starter model; --regions, --seed and -o make another.")
     names = _start(folder, force)
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "files": names}))
+        click.echo(json_text({"folder": folder, "files": names}, "line"))
     progress.say(f"wrote {', '.join(names)} to {folder}")
     model = folder / "platform.yaml"
     progress.next(
@@ -105,7 +105,7 @@ def starter_texts() -> dict[str, str]:
 
     source = Path(planner.__file__).parent / "starter"
     texts = {name: (source / file).read_text("utf-8") for name, file in STARTER.items()}
-    return texts | {SCHEMA: json.dumps(model_schema(), indent=1) + "\n"}
+    return texts | {SCHEMA: json_text(model_schema(), ascii_only=True) + "\n"}
 
 
 def _start(folder: Path, force: bool) -> list[str]:
@@ -154,12 +154,12 @@ def _synthetic(
         raise InputError.single("plan new", str(error)) from error
     model = _loaded(text)
     if output is None:
-        shown = json.dumps(parse_yaml(text.encode(), "new").data, indent=2) if as_json else text
+        shown = json_text(parse_yaml(text.encode(), "new").data) if as_json else text
         click.echo(shown.rstrip("\n"))
         return EXIT_DONE
     _write({output: text})
     if as_json:
-        click.echo(json.dumps({"file": str(output), "regions": regions, "seed": seed}))
+        click.echo(json_text({"file": output, "regions": regions, "seed": seed}, "line"))
     progress.say(
         f"wrote {output}: {len(model.regions)} regions, {len(model.clusters)} clusters, "
         f"{len(model.plants)} plants"

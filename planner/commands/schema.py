@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from planner.commands.options import accepts, examples
@@ -15,6 +13,7 @@ from planner.errors import EXIT_DONE
 def command() -> int:
     """Print the JSON Schema of model files, for editors and validators."""
     from planner.infrastructure.schema import model_schema
+    from planner.json_text import json_text
 
-    click.echo(json.dumps(model_schema(), indent=2))
+    click.echo(json_text(model_schema()))
     return EXIT_DONE

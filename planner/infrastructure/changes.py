@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fields import Entity
+from planner.json_text import json_text
 
 #: An index in brackets, ``standard.region[2]``, which is the same as ``standard.region.2``.
 INDEX = re.compile(r"\[(\d+)\]")
@@ -56,7 +56,7 @@ def setting(path: str, value: Any) -> str:
         return f"{path}=null"
     if isinstance(value, tuple | list):
         return f"{path}=[{', '.join(map(str, value))}]"
-    return f"{path}={json.dumps(value)}"
+    return f"{path}={json_text(value, 'line', ascii_only=True)}"
 
 
 def _parts(model: Model, path: str) -> list[str]:

@@ -11,7 +11,6 @@ spare units asked for, and the power limit carries both.
 from __future__ import annotations
 
 import csv
-import json
 import math
 import random
 import textwrap
@@ -21,6 +20,7 @@ from functools import cache
 from typing import Any
 
 from planner.infrastructure.catalogue import catalogue, data_directory, hot_week_names
+from planner.json_text import json_text
 from planner.laws.heat import derated_mw
 
 LEAST_REGIONS, MOST_REGIONS = 2, 200
@@ -436,4 +436,4 @@ def _flow(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_flow(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_flow(one) for one in value) + "]"
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json_text(value, "line", ascii_only=True)

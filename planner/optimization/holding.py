@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from planner.errors import InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
+from planner.json_text import json_text
 
 #: Parts that can be held as a whole: the tables of settled purchases.
 PARTS = ("cooling", "gpus", "emergency", "regions", "measures")
@@ -58,7 +58,7 @@ def held(model: Model, fleet: Fleet, wanted: Iterable[str]) -> tuple[str, ...]:
             settled["measures"][measure] = measure in fleet.measures
     before = model.policies.fixed.model_dump(mode="json")
     return tuple(
-        f"policies.fixed.{part}={json.dumps({**before[part], **table})}"
+        f"policies.fixed.{part}={json_text({**before[part], **table}, 'line', ascii_only=True)}"
         for part, table in settled.items()
         if table
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from planner.comparison import (
 )
 from planner.difference import NOUNS, Change, CostChange
 from planner.infrastructure.source import printable
+from planner.json_text import json_text
 from planner.plan import ScenarioLine
 from planner.reporting.terminal import new_console, new_table, show_table
 
@@ -263,7 +263,7 @@ def _value(value: Any) -> str:
         return f"{value:,.10g}"
     if isinstance(value, dict):
         return f"{len(value)} values" if len(value) != 1 else "1 value"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json_text(value, "line")
     if isinstance(value, list) and len(text) > LONGEST_VALUE:
         return f"{len(value)} values"
     return _short(printable(text), LONGEST_VALUE)

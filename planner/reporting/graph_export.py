@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from typing import Any
 
 import networkx as nx
 
+from planner.json_text import json_text as as_json
 from planner.reporting.graph_facts import (
     Scene,
     cluster_mw,
@@ -95,7 +95,7 @@ def graphml_text(scene: Scene) -> str:
 def json_text(scene: Scene) -> str:
     """Nodes and links, as `networkx.node_link_graph` reads them (``edges="links"``)."""
     data = nx.node_link_data(plain_graph(scene), edges="links")
-    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return as_json(data) + "\n"
 
 
 def dot_text(scene: Scene) -> str:

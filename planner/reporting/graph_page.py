@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
 from typing import Any
 
 from planner.infrastructure.graph import dependencies
+from planner.json_text import json_text
 from planner.reporting.graph_facts import Scene
 from planner.reporting.graph_layout import summary_line
 from planner.reporting.graph_shapes import Drawing
@@ -222,7 +222,7 @@ def page_text(scene: Scene, drawing: Drawing) -> str:
     """The page, with everything that it needs in it."""
     name = escape(scene.name)
     # A closing tag in a text would end the script that holds the data.
-    data = json.dumps(page_data(scene), ensure_ascii=True, separators=(",", ":"))
+    data = json_text(page_data(scene), "compact", ascii_only=True)
     data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return f"""<!doctype html>
 <html lang="en">

@@ -58,14 +58,14 @@ def diagnosis_data(diagnosis: Diagnosis) -> dict[str, Any]:
         "status": "infeasible",
         "complete": diagnosis.complete,
         "round": diagnosis.round,
-        "conflict": [vars(one) for one in diagnosis.conflict],
+        "conflict": diagnosis.conflict,
         "irreducible": diagnosis.irreducible,
-        "margins": [vars(one) for one in diagnosis.margins],
+        "margins": diagnosis.margins,
         "relaxations": [_set_data(one) for one in diagnosis.sets],
         "diagnosis": {
-            "shortfalls": [vars(one) for one in diagnosis.shortfalls],
+            "shortfalls": diagnosis.shortfalls,
             "limits": [_relaxation_data(one) for one in diagnosis.limits],
-            "hopeless": [vars(one) for one in diagnosis.hopeless],
+            "hopeless": diagnosis.hopeless,
         },
     }
 

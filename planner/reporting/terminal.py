@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph, shared_supports, single_points_of_failure
 from planner.infrastructure.loading import LoadedModel
+from planner.json_text import json_text
 from planner.laws.traffic import IMPACTS
 from planner.plan import CoolingLine, Plan, ScenarioLine, scenario_line
 from planner.reporting.signs import Trimmed, fit_streams, shows_all
@@ -52,8 +52,7 @@ def new_console() -> Console:
 
 def print_json(data: Any) -> None:
     """Print data as JSON on standard output, in ASCII where it takes no other signs."""
-    ascii_only = not shows_all(sys.stdout)
-    print(json.dumps(data, indent=1, ensure_ascii=ascii_only, allow_nan=False))  # noqa: T201
+    print(json_text(data, ascii_only=not shows_all(sys.stdout)))  # noqa: T201
 
 
 def new_table(title: str, *columns: str, left: int = 1) -> Table:
@@ -95,7 +94,7 @@ def _millions(usd: float) -> str:
 def show_plan(plan: Plan, model: Model, outcome: Outcome, as_json: bool) -> None:
     """Print a plan: purchases, survivability, cost, proof."""
     if as_json:
-        print_json(plan.model_dump(mode="json"))
+        print_json(plan)
         return
     console = new_console()
     console.print(f"[bold]Plan for {escape(plan.model.name)}[/bold]", _override_note(plan))
@@ -378,8 +377,8 @@ def _verdict_data(verdict: Verdict) -> dict[str, Any]:
         "impact": verdict.impact,
         "retry_ratio": round(verdict.retry_ratio, 4),
         "peak_queue_requests": round(verdict.peak_queue_requests, 1),
-        "alerts": [vars(one) for one in verdict.alerts],
-        "story": [vars(one) for one in verdict.story],
+        "alerts": verdict.alerts,
+        "story": verdict.story,
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from planner.errors import InputError
 from planner.infrastructure.loading import CatalogueUse, LoadedModel
+from planner.json_text import json_text
 from planner.plan import Plan, now, versions
 from planner.reporting.html import facts, places, sources
 from planner.reporting.html.facts import Simulated
@@ -221,7 +221,7 @@ def _curves(material: Material, index: int) -> dict[str, Any]:
 
 def _json(data: Any) -> str:
     """JSON that ends no script element and starts no comment."""
-    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json_text(data, "compact", ascii_only=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

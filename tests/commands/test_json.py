@@ -1,0 +1,91 @@
+"""What every command prints with --json: JSON and nothing else, whatever the model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands.conftest import Runs
+
+from planner.commands import COMMANDS
+from planner.infrastructure.catalogue import shipped_models
+from planner.infrastructure.loading import load_model
+from planner.scenarios.generators import all_scenarios
+
+#: Commands as they are tried, by name; PLAN stands for the plan of `tiny`, DIR for an empty folder.
+TRIED: dict[str, tuple[str, ...]] = {
+    "optimize": ("tiny",),
+    "simulate": ("tiny", "--plan", "PLAN"),
+    "explain": ("PLAN", "--solves", "2"),
+    "frontier": ("tiny", "--points", "2"),
+    "alternatives": ("tiny", "--within", "5", "--most", "1"),
+    "compare": ("tiny", "PLAN"),
+    "check-plan": ("PLAN", "--fail-on", "capital > 900M"),
+    "finance": ("tiny", "--plan", "PLAN", "--samples", "10"),
+    "report": ("PLAN", "--no-finance", "-o", "DIR/report.html"),
+    "replay": ("azure-australia-east-2023",),
+    "graph": ("tiny",),
+    "new": ("DIR/new",),
+    "check": ("tiny",),
+    "schema": (),
+}
+#: Commands whose output is no data.
+NO_JSON = {"completion"}
+
+NO_PLAN = """extends: tiny
+generators:
+  unit: null
+  units: {severity: double, frequency_per_year: 0.02, repair_hours: 30.0}
+  plant: {severity: double, frequency_per_year: 0.07, repair_hours: 12.0}
+"""
+
+
+def test_every_command_is_tried() -> None:
+    assert {*TRIED, *NO_JSON} >= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", TRIED)
+def test_every_command(plan: Runs, tiny_plan: Path, tmp_path: Path, command: str) -> None:
+    words = [
+        word.replace("PLAN", str(tiny_plan)).replace("DIR", str(tmp_path))
+        for word in TRIED[command]
+    ]
+
+    ran = plan(command, *words, "--json", "-q")
+
+    assert ran.code in (0, 4)
+    assert ran.json
+
+
+@pytest.mark.parametrize("model", shipped_models())
+@pytest.mark.parametrize("command", ["check", "graph", "simulate"])
+def test_every_shipped_model(plan: Runs, command: str, model: str) -> None:
+    scenarios = all_scenarios(load_model(model).model)
+    one = ("--scenario", scenarios[-1].name) if command == "simulate" else ()
+
+    ran = plan(command, model, *one, "--json", "-q")
+
+    assert ran.code in (0, 4)
+    assert ran.json
+    if command == "simulate":
+        assert [line["name"] for line in ran.json["scenarios"]] == [scenarios[-1].name]
+
+
+def test_a_model_without_a_plan(plan: Runs, tmp_path: Path) -> None:
+    """What would have to change is part of a model: entities, not plain values."""
+    path = tmp_path / "none.yaml"
+    path.write_text(NO_PLAN, encoding="utf-8")
+
+    ran = plan("optimize", path, "--json", "-q")
+
+    assert ran.code == 3
+    assert ran.json["relaxations"]
+
+
+def test_a_story_is_data(plan: Runs) -> None:
+    """Alerts count requests with numbers of NumPy."""
+    ran = plan("simulate", "tiny", "--scenario", "region-west", "--json", "-q")
+
+    (line,) = json.loads(ran.out)["scenarios"]
+    assert {"minute", "clock", "text"} <= set(line["story"][0])
