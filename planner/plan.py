@@ -387,8 +387,9 @@ def _cooling_lines(model: Model, fleet: Fleet) -> tuple[CoolingLine, ...]:
         sizes = [unit_mw(model, plant, unit) for unit in units]
         counts = [fleet.units[plant][unit] for unit in units]
         firm = capacity_after_losses_mw(sizes, counts, entry.redundancy)
-        share = 1.0 if entry.role == "primary" else model.emergency_share
-        heat = share * sum(full_heat_mw(model, fleet, cluster) for cluster in entry.cools)
+        heat = model.cooled_share(entry.role) * sum(
+            full_heat_mw(model, fleet, cluster) for cluster in entry.cools
+        )
         lines += [
             CoolingLine(
                 plant=plant,
@@ -448,7 +449,7 @@ def _emergency_lines(model: Model, fleet: Fleet) -> tuple[EmergencyLine, ...]:
             gpus_reserved=fleet.instances[name] * offer.gpus_per_instance,
             lead_time_minutes=offer.lead_time_minutes,
             usd_per_gpu_hour=round(
-                offer.usd_per_instance_hour * offer.surge_multiplier / offer.gpus_per_instance, 6
+                offer.usd_per_instance_hour * offer.price_factor / offer.gpus_per_instance, 6
             ),
         )
         for name, offer in model.offers.items()

@@ -88,8 +88,13 @@ class Assumptions:
         )
 
     def price_factor(self, driver: Driver | Category) -> float:
-        """Factor on a price."""
-        return {"gpus": self.gpu_price, "cooling": self.cooling_price}.get(driver, 1.0)
+        """Factor on a price, or on how often it is paid."""
+        factors = {
+            "gpus": self.gpu_price,
+            "cooling": self.cooling_price,
+            "failures": self.failure_rate,
+        }
+        return factors.get(driver, 1.0)
 
     def price_growth(self, driver: Driver | Category) -> float:
         """Yearly growth of a price."""

@@ -14,14 +14,17 @@ from typing import Literal
 from planner.infrastructure.entities import Cluster, Model, Region
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
+from planner.laws.money import upkeep_usd_per_year
 from planner.optimization.operation import operation_of
 from planner.plan import Plan
 
 Category = Literal["gpus", "facility", "cooling", "regions", "measures"]
 #: What the price of a running cost follows.
-Driver = Literal["gpus", "facility", "cooling", "electricity", "other"]
+Driver = Literal["gpus", "facility", "cooling", "failures", "electricity", "other"]
 
 CATEGORIES: tuple[Category, ...] = ("gpus", "facility", "cooling", "regions", "measures")
+#: Categories of running cost in the order shown; others follow.
+RUNNING = ("upkeep", "repairs", "retainers", "energy", "transport", "regions", "measures")
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ class Running:
     Parameters
     ----------
     category
-        ``upkeep``, ``retainers``, ``energy``, ``transport``, ``regions`` or ``measures``.
+        ``upkeep``, ``repairs``, ``retainers``, ``energy``, ``transport``, ``regions``,
+        ``measures``.
     asset
         What it is for.
     region
@@ -209,8 +213,11 @@ def _running(base: Build, build: Build) -> Iterator[Running]:
     for plant, counts in fleet.units.items():
         for unit, count in counts.items():
             kind, region = model.cooling_units[unit], model.plants[plant].region
-            usd = kind.capital_usd * kind.maintenance_share_per_year * count
-            yield Running("upkeep", f"{plant}/{unit}", region, usd, "cooling")
+            asset, share = f"{plant}/{unit}", kind.maintenance_share_per_year
+            usd = upkeep_usd_per_year(kind.capital_usd, share) * count
+            yield Running("upkeep", asset, region, usd, "cooling")
+            usd = upkeep_usd_per_year(0.0, 0.0, kind.failures_per_year, kind.repair_usd) * count
+            yield Running("repairs", asset, region, usd, "failures")
     for offer, count in fleet.instances.items():
         usd = model.offers[offer].retainer_usd_per_instance_year * count
         yield Running("retainers", offer, "", usd, "other")
@@ -286,6 +293,7 @@ def _missing(table: Mapping[str, object], section: str, name: str, field: str) -
 
 __all__ = [
     "CATEGORIES",
+    "RUNNING",
     "Build",
     "Category",
     "Driver",

@@ -62,6 +62,8 @@ def catalogue(file: str) -> dict[str, dict[str, Any]]:
 
 
 def _value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
     for convert in (int, float):
         try:
             return convert(text)

@@ -29,6 +29,7 @@ from planner.infrastructure.fields import (
 )
 from planner.infrastructure.operations import Operations, Reaction
 from planner.infrastructure.policies import Finance, Policies
+from planner.laws.money import upkeep_usd_per_year
 
 Plane = Literal["edge", "service", "state", "control"]
 
@@ -79,11 +80,16 @@ class GpuType(NamedEntity):
     service_seconds: PositiveAmount = 2.0
     """Time that one request takes at full clock; with `rps` it gives the requests in work."""
     facility_usd: Amount = 0.0
-    """Building, power train and network for one GPU, without cooling."""
+    """Building, power train, network and the halls' part of cooling (air handlers, pipes) for one
+    GPU; the units of plants are bought by themselves."""
     facility_life_years: PositiveAmount = 20.0
     """Life of building and power train."""
     maintenance_share_per_year: Share = 0.0
     """Yearly maintenance as a share of both prices."""
+    throttle_c: Celsius = 75.0
+    """GPU temperature from which the clock falls, where the cluster states none."""
+    shutdown_c: Celsius = 95.0
+    """GPU temperature at which it switches itself off, where the cluster states none."""
 
 
 class Cluster(NamedEntity):
@@ -107,10 +113,10 @@ class Cluster(NamedEntity):
     """Thermal capacitance of room, coolant and racks per MW of installed GPUs."""
     setpoint_c: Celsius = 65.0
     """GPU temperature that sufficient cooling holds."""
-    throttle_c: Celsius = 75.0
-    """GPU temperature from which the clock falls."""
-    shutdown_c: Celsius = 95.0
-    """GPU temperature at which the cluster switches itself off."""
+    throttle_c: Celsius | None = None
+    """Temperature from which the clock falls; none means that of the GPU type."""
+    shutdown_c: Celsius | None = None
+    """Temperature at which the cluster switches itself off; none means that of the GPU type."""
     restart_c: Celsius = 70.0
     """GPU temperature below which a cluster that is off may restart."""
 
@@ -141,13 +147,26 @@ class CoolingUnit(NamedEntity):
     life_years: PositiveAmount = 20.0
     """Life of the unit."""
     maintenance_share_per_year: Share = 0.0
-    """Yearly maintenance as a share of the price."""
+    """Yearly maintenance as a share of the price; repairs are part of it unless `repair_usd` states
+    what they cost."""
     failures_per_year: PerYear = 0.0
     """Failures of one unit in a year of operation."""
     repair_hours: Hours = 24.0
     """Mean time to repair."""
+    repair_usd: Amount = 0.0
+    """Cost of one repair, on top of maintenance."""
     start_failure_probability: Share = 0.0
     """Probability that a start signal is not obeyed; one cause stops all units of a plant."""
+
+    @property
+    def upkeep_usd_per_year(self) -> float:
+        """Maintenance and repairs of one unit."""
+        return upkeep_usd_per_year(
+            self.capital_usd,
+            self.maintenance_share_per_year,
+            self.failures_per_year,
+            self.repair_usd,
+        )
 
 
 class Plant(NamedEntity):
@@ -321,11 +340,19 @@ class Offer(NamedEntity):
     surge_multiplier: Annotated[Amount, Field(ge=1)] = 1.0
     """Price in an emergency over the list price."""
     retainer_usd_per_instance_year: Amount = 0.0
-    """Yearly price of the right to order one instance."""
+    """Yearly price of the right to order one instance, or of holding it all year."""
+    prepaid: Flag = False
+    """Whether the retainer pays for the hours in use too, as for capacity that is reserved; list
+    price and surge multiplier then do not matter."""
     rps_per_gpu: PositiveAmount
     """Requests per second that one GPU serves at full load."""
     region: Name | None = None
     """Region next to which it runs, for latency and transport; none means anywhere."""
+
+    @property
+    def price_factor(self) -> float:
+        """Price of an hour in use over the list price: 0 where the retainer has paid for it."""
+        return 0.0 if self.prepaid else self.surge_multiplier
 
 
 class Measure(NamedEntity):
@@ -416,3 +443,7 @@ class Model(NamedEntity):
         """Share of the design heat that emergency plants carry by themselves."""
         critical = sum(self.tiers[name].share for name in self.policies.critical_tiers)
         return max(self.policies.emergency_cooling_share, min(1.0, critical))
+
+    def cooled_share(self, role: str) -> float:
+        """Share of the design heat that plants of a role carry with their largest units lost."""
+        return 1 + self.policies.cooling_margin if role == "primary" else self.emergency_share

@@ -115,6 +115,9 @@ class Policies(Entity):
 
     surviving_capacity_share: Share = 0.0
     """Share of all GPUs that remains after the loss of any one region."""
+    cooling_margin: Share = 0.0
+    """Design margin: primary plants carry the design heat and this share of it more, with their k
+    largest units lost."""
     emergency_cooling_share: Share = 0.0
     """Share of a cluster's design heat that its emergency plants carry by themselves."""
     critical_tiers: tuple[Name, ...] = ()

@@ -47,8 +47,6 @@ WIDEST_MS = 200.0
 #: (datasets/SOURCES.md), for a model of ten times the work.
 TOKENS_A_REQUEST = 3265.0
 OFFLINE_SHARE = 0.5
-#: Building without cooling: 11.7 million USD/MW, 8.5 % for liquid, less 17.5 % (S30, S33, S35).
-FACILITY_USD_PER_MW = 11.7e6 * 1.085 * (1 - 0.175)
 HEAT_WAVE_RISE_C = 3.0
 OLD, NEW = ("H100-SXM5-80GB", "H200-SXM-141GB"), "B200-SXM"
 SHORT = {"H100-SXM5-80GB": "h100", "H200-SXM-141GB": "h200", "B200-SXM": "b200"}
@@ -297,15 +295,8 @@ def _region(place: Place, limit_mw: float) -> dict[str, Any]:
 
 
 def _gpus(kinds: Sequence[str]) -> Entries:
-    power = {kind: float(catalogue("gpus.csv")[kind]["power_mw"]) for kind in kinds}
     return {
-        SHORT[kind]: {
-            "from": kind,
-            "rps": _rps(kind),
-            "service_seconds": 6.0,
-            "facility_usd": float(round(FACILITY_USD_PER_MW * power[kind], -2)),
-        }
-        for kind in kinds
+        SHORT[kind]: {"from": kind, "rps": _rps(kind), "service_seconds": 6.0} for kind in kinds
     }
 
 
@@ -318,8 +309,6 @@ def _clusters(halls: Mapping[str, Sequence[Hall]]) -> Entries:
             "block_gpus": hall.block,
             "max_gpus": hall.most,
             "capacitance_mj_per_k_per_mw": 20.0,
-            "throttle_c": 89.0,
-            "shutdown_c": 95.0,
         }
         for region, pair in halls.items()
         for hall in pair
@@ -424,7 +413,6 @@ def _offers(places: Sequence[Place], rng: random.Random) -> Entries:
                 "region": region,
                 "available_gpus": 400 * (2 + int(4 * rng.random())),
                 "lead_time_minutes": 50.0 if rng.random() < 0.5 else 110.0,
-                "surge_multiplier": 2.0,
                 "rps_per_gpu": _rps(gpu),
             }
     return found

@@ -30,6 +30,20 @@ def annuity(rate: float, years: float) -> float:
     return 1 / years if rate == 0 else rate / (1 - (1 + rate) ** -years)
 
 
+def upkeep_usd_per_year(
+    price_usd: float,
+    maintenance_share: float,
+    failures_per_year: float = 0.0,
+    repair_usd: float = 0.0,
+) -> float:
+    """Upkeep of one piece: scheduled work as a share of its price, and repairs of what fails.
+
+    >>> round(upkeep_usd_per_year(962_500.0, 0.02, 0.5, 19_300.0), 2)
+    28900.0
+    """
+    return price_usd * maintenance_share + failures_per_year * repair_usd
+
+
 def energy_usd(power_mw: Any, hours: float, usd_per_mwh: float) -> Any:
     """Cost of electric power drawn for some hours."""
     return (hours * usd_per_mwh) * power_mw

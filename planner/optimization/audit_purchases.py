@@ -32,9 +32,8 @@ def check_purchases(case: Case, fleet: Fleet) -> Iterator[str]:
     yield from _check_units(case, fleet)
     yield from _check_instances(case, fleet)
     yield from _check_measures(case, fleet)
-    shares = (("primary", 1.0), ("emergency", case.model.emergency_share))
-    for role, share in shares:
-        yield from _check_cover(case, fleet, role, share)
+    for role in ("primary", "emergency"):
+        yield from _check_cover(case, fleet, role)
     yield from _check_power(case, fleet)
     yield from _check_regions(case, fleet)
 
@@ -141,8 +140,9 @@ def _check_regions(case: Case, fleet: Fleet) -> Iterator[str]:
         yield f"{len(used)} regions in use, policy asks for {model.policies.least_regions}"
 
 
-def _check_cover(case: Case, fleet: Fleet, role: str, share: float) -> Iterator[str]:
+def _check_cover(case: Case, fleet: Fleet, role: str) -> Iterator[str]:
     """Plants carry the design heat of every set of clusters that share no plant with the rest."""
+    share = case.model.cooled_share(role)
     if not share:
         return
     for clusters, plants in components(case, role):

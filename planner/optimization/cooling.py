@@ -17,6 +17,7 @@ from itertools import combinations
 
 from pulp import LpAffineExpression, lpSum
 
+from planner.infrastructure.fleet import throttle_c
 from planner.infrastructure.graph import node
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.optimization.case import Case
@@ -110,7 +111,7 @@ def _ride_through(programme: Programme, scenario: str, stages: list[Stage], clus
             left = left - margin * gpu.power_mw * entry.max_gpus * reacted
         programme.define(short >= left, "uncooled", stage.label, cluster)
         stored.append(stage.hours * 3600 * short)
-    allowed = (entry.throttle_c - entry.setpoint_c) * capacitance_mj_per_k(
+    allowed = (throttle_c(case.model, cluster) - entry.setpoint_c) * capacitance_mj_per_k(
         entry.capacitance_mj_per_k_per_mw, gpu.power_mw, gpus
     )
     allowed = allowed + tank_mj(programme, scenario, cluster)

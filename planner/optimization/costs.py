@@ -86,7 +86,7 @@ def _cooling(case: Case, fleet: Fleet) -> list[CostItem]:
             # What is retired earns its salvage instead of costing its price.
             capital = added * (kind.capital_usd if added > 0 else kind.salvage_usd)
             yearly = capital * annuity(rate, kind.life_years)
-            yearly += kind.capital_usd * kind.maintenance_share_per_year * total
+            yearly += kind.upkeep_usd_per_year * total
             items.append(CostItem("cooling", f"{plant}/{unit}", capital, yearly))
     return items
 
@@ -219,7 +219,7 @@ def emergency_spend_usd(case: Case, stage: Stage, belief: Belief) -> float:
             stage.hours,
             terms.usd_per_instance_hour,
             terms.gpus_per_instance,
-            terms.surge_multiplier,
+            terms.price_factor,
         )
     return total
 

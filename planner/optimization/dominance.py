@@ -218,7 +218,7 @@ def _most_spend_usd(case: Case, stages: tuple[Stage, ...]) -> float:
             terms = case.model.offers[offer]
             supply = terms.available_gpus // terms.gpus_per_instance
             most = max(supply, terms.existing_instances)
-            total += stage.hours * most * terms.usd_per_instance_hour * terms.surge_multiplier
+            total += stage.hours * most * terms.usd_per_instance_hour * terms.price_factor
     return total
 
 

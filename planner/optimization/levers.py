@@ -255,7 +255,9 @@ def _latency(elastic: Elastic, tier: str) -> Lever | None:
 
 
 def _design_heat(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
-    """The k of N+k of the plants that cool the cluster."""
+    """The k of N+k of the plants that cool the cluster, and the margin above its heat."""
+    if elastic.model.policies.cooling_margin:
+        _share("policies.cooling_margin", elastic, row, constraint)
     for plant in elastic.case.plants_of(row.subject, "primary"):
         spare = elastic.model.plants[plant].redundancy
         if not spare:
@@ -413,9 +415,7 @@ def _units(elastic: Elastic) -> None:
     for (plant, unit), count in programme.units.items():
         entry, kind = model.plants[plant], model.cooling_units[unit]
         subject = f"{plant}/{unit}"
-        yearly = kind.capital_usd * (
-            annuity(rate, kind.life_years) + kind.maintenance_share_per_year
-        )
+        yearly = kind.capital_usd * annuity(rate, kind.life_years) + kind.upkeep_usd_per_year
         settled = fixed.get(plant, {}).get(unit)
         if settled is not None:
             path = f"policies.fixed.cooling.{plant}.{unit}"

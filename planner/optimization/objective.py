@@ -123,13 +123,12 @@ def _salvage(programme: Programme) -> list[LpAffineExpression]:
 
 
 def upkeep(programme: Programme) -> LpAffineExpression:
-    """Maintenance of everything in place and retainers, USD per year."""
+    """Maintenance and repairs of everything in place and retainers, USD per year."""
     model = programme.case.model
     terms = []
     for plant, unit in programme.units:
         kind = model.cooling_units[unit]
-        yearly = kind.capital_usd * kind.maintenance_share_per_year
-        terms.append(yearly * programme.unit_count(plant, unit))
+        terms.append(kind.upkeep_usd_per_year * programme.unit_count(plant, unit))
     for cluster in programme.blocks:
         gpu = programme.case.gpu(cluster)
         yearly = (gpu.capital_usd + gpu.facility_usd) * gpu.maintenance_share_per_year

@@ -270,9 +270,9 @@ def _largest_excess(
 def design_heat(programme: Programme) -> None:
     """Primary plants carry the full heat of their clusters with their k largest units lost.
 
-    ``Σ_{c} heat[c,p] ≤ firm[p]``, ``Σ_{p primary} heat[c,p] ≥ φ_c·G[c]``
+    ``Σ_{c} heat[c,p] ≤ firm[p]``, ``Σ_{p primary} heat[c,p] ≥ (1 + margin)·φ_c·G[c]``
     """
-    _cover(programme, "primary", "design_heat", 1.0)
+    _cover(programme, "primary", "design_heat")
 
 
 def emergency_cover(programme: Programme) -> None:
@@ -280,9 +280,8 @@ def emergency_cover(programme: Programme) -> None:
 
     ``Σ_{p emergency} heat[c,p] ≥ share·φ_c·G[c]`` with the same ``firm[p]`` as for primary plants.
     """
-    share = programme.case.model.emergency_share
-    if share:
-        _cover(programme, "emergency", "emergency_cover", share)
+    if programme.case.model.emergency_share:
+        _cover(programme, "emergency", "emergency_cover")
 
 
 def _independent(
@@ -306,8 +305,8 @@ def _independent(
             programme.require(carried <= most * chance, row, cluster, plant, other, shared)
 
 
-def _cover(programme: Programme, role: str, family: str, share: float) -> None:
-    case = programme.case
+def _cover(programme: Programme, role: str, family: str) -> None:
+    case, share = programme.case, programme.case.model.cooled_share(role)
     carried: dict[tuple[str, str], LpAffineExpression] = {}
     for cluster in case.model.clusters:
         gpu = case.gpu(cluster)

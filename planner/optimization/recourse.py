@@ -299,7 +299,7 @@ def emergency_spend(programme: Programme, stage: Stage) -> LpAffineExpression:
             stage.hours,
             offers[offer].usd_per_instance_hour,
             offers[offer].gpus_per_instance,
-            offers[offer].surge_multiplier,
+            offers[offer].price_factor,
         )
         for offer in stage.offers_at_best
     )

@@ -37,7 +37,7 @@ PHRASES = {
 
 #: What an item demands, as a sentence.
 SENTENCES = {
-    "design_heat": "the primary plants of {subject} carry its full heat with {spare} lost",
+    "design_heat": "the primary plants of {subject} carry its full heat{margin} with {spare} lost",
     "emergency_cover": "emergency plants carry {share} of the design heat of {subject}",
     "normal_demand": "all demand of {subject} is served at the normal peak ({amount})",
     "served_floor": "{tier} {verb} at least {share} of {its} requests from minute {minute:g}",
@@ -165,6 +165,7 @@ def _words(case: Case, row: Row, stage: Stage | None) -> dict[str, Any]:
         "emergency_cover": model.emergency_share,
         "served_floor": _floor(stage, row),
     }.get(row.family, 0.0)
+    margin = model.policies.cooling_margin
     pair, _, shared = row.subject.partition(": ")
     plant, _, other = pair.partition(" / ")
     return {
@@ -180,6 +181,7 @@ def _words(case: Case, row: Row, stage: Stage | None) -> dict[str, Any]:
         "number": f"{row.amount:,.0f}",
         "share": f"{100 * share:.4g} %",
         "spare": units,
+        "margin": f" and {100 * margin:.4g} % more" if margin else "",
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.markup import escape
 
+from planner.finance.builds import RUNNING
 from planner.finance.losses import Estimate
 from planner.finance.study import DECADE, FinanceStudy, Valued
 from planner.reporting.finance_tables import (
@@ -99,10 +100,7 @@ def _rows(study: FinanceStudy) -> list[tuple[str, Cell]]:
         ("capital", lambda one: millions(one.appraisal.capital_usd)),
         ("owning and running, a year", lambda one: millions(one.appraisal.owning_usd_per_year)),
         ("  of it capital over its life", _of_capital),
-        *(
-            (f"  of it {name}", _of_running(name))
-            for name in ("upkeep", "retainers", "energy", "transport", "regions", "measures")
-        ),
+        *((f"  of it {name}", _of_running(name)) for name in RUNNING),
         ("expected loss, a year", lambda one: millions(one.profile.expected_annual_loss_usd.value)),
         ("  95 % interval", lambda one: _range(one.profile.expected_annual_loss_usd)),
         ("  avoided, a year", lambda one: millions(one.avoided.value) if one.avoided else ""),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.fleet import Fleet, shutdown_c, throttle_c
 from planner.infrastructure.graph import Graph, offer_in_reach, reachable_regions
 from planner.laws.heat import capacitance_mj_per_k
 from planner.laws.retries import RetryTerms
@@ -95,8 +95,8 @@ def _clusters(model: Model, fleet: Fleet) -> Clusters:
         utilisation=_column([entry.max_utilisation for entry in entries]),
         capacitance=capacitance_mj_per_k(per_mw, power, gpus),
         setpoint_c=_column([entry.setpoint_c for entry in entries]),
-        throttle_c=_column([entry.throttle_c for entry in entries]),
-        shutdown_c=_column([entry.shutdown_c for entry in entries]),
+        throttle_c=_column([throttle_c(model, name) for name in model.clusters]),
+        shutdown_c=_column([shutdown_c(model, name) for name in model.clusters]),
         restart_c=_column([entry.restart_c for entry in entries]),
         region=np.array([regions.index(entry.region) for entry in entries], dtype=np.int64),
     )
@@ -145,7 +145,7 @@ def _offers(model: Model, fleet: Fleet) -> Offers:
     entries = list(model.offers.values())
     gpus = _column([fleet.instances[o.name] * o.gpus_per_instance for o in entries])
     rps_per_gpu = _column([offer.rps_per_gpu for offer in entries])
-    price = [o.usd_per_instance_hour * o.surge_multiplier / o.gpus_per_instance for o in entries]
+    price = [o.usd_per_instance_hour * o.price_factor / o.gpus_per_instance for o in entries]
     return Offers(
         names=tuple(model.offers),
         rps=gpus * rps_per_gpu,
@@ -192,7 +192,7 @@ def _routes(model: Model, fleet: Fleet, tiers: tuple[str, ...]) -> Routes:
         offers,
         key=lambda o: (
             model.offers[o].usd_per_instance_hour
-            * model.offers[o].surge_multiplier
+            * model.offers[o].price_factor
             / model.offers[o].gpus_per_instance
         ),
     )

@@ -45,9 +45,11 @@ class Cooling:
             for unit, count in counts.items():
                 units[plant][unit] = units[plant].get(unit, 0) + count
         bought: dict[str, str] = {}
-        for role, share in (("primary", 1.0), ("emergency", model.emergency_share)):
+        for role in ("primary", "emergency"):
             for clusters, plants in components(self.case, role):
-                heat = share * sum(full_heat_mw(self.case, draft.gpus, name) for name in clusters)
+                heat = model.cooled_share(role) * sum(
+                    full_heat_mw(self.case, draft.gpus, name) for name in clusters
+                )
                 bought |= self._cool(units, sorted(plants), heat)
         for plant, count in draft.extra_units.items():
             kind = bought.get(plant) or self._cheapest_unit(plant)

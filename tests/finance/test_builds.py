@@ -84,6 +84,7 @@ class TestOfAPlan:
         [
             ("tiny", (), 100),
             ("tiny", ("finance.discount_rate=0.0",), 3),
+            ("tiny", ("cooling_units.chiller-3.repair_usd=40000.0",), 3),
             (
                 "chatgpt-2023",
                 ("policies.least_regions=3", "finance.discount_rate=0.12"),
@@ -199,12 +200,13 @@ class TestOfAnotherModel:
             bought[one.category] = bought.get(one.category, 0.0) + one.usd
 
         # 3,000 + 4,000 + 3,000 GPUs and the building for them; 2,000 in us-west are retired.
-        assert bought["gpus"] == 10_000 * 15_000 - 2_000 * 1_500
-        assert bought["facility"] == 10_000 * 48_262.5
-        # 8 × (10 + 6 + 4 + 3) MW of liquid at 550,000 USD/MW, 23 × 4 MW of air at 900,000 USD/MW.
-        assert bought["cooling"] == pytest.approx(8 * 23 * 550_000 + 23 * 4 * 900_000)
+        assert bought["gpus"] == 10_000 * 25_000 - 2_000 * 2_500
+        assert bought["facility"] == 10_000 * 54_375
+        # 8 liquid units of each size at 550 USD/kW at 1.75 MW and the 0.85th power of the size,
+        # 23 × 4 MW of air at 900,000 USD/MW.
+        liquid = sum(550_000 * 1.75 * (size / 1.75) ** 0.85 for size in (10, 6, 4, 3))
+        assert bought["cooling"] == pytest.approx(8 * liquid + 23 * 4 * 900_000, abs=2_000)
         assert bought["regions"] == 2 * 30_000_000
-        assert sum(bought.values()) == pytest.approx(873.625e6)
 
     def test_what_only_one_of_them_has(self) -> None:
         base, build = self.builds()

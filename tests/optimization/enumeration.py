@@ -223,7 +223,7 @@ class World:
         """Whether a fleet keeps every rule on purchases."""
         return (
             self._regions_open(fleet)
-            and self._covered(fleet, "primary", 1.0)
+            and self._covered(fleet, "primary", 1.0 + self.model.policies.cooling_margin)
             and self._covered(fleet, "emergency", self.model.emergency_share)
             and self._powered(fleet)
             and self._policies_kept(fleet)
@@ -349,6 +349,7 @@ class World:
                 added = self._added(fleet, plant, unit)
                 capital = kind.capital_usd * max(0, added) - kind.salvage_usd * max(0, -added)
                 upkeep = kind.capital_usd * kind.maintenance_share_per_year * count
+                upkeep += kind.repair_usd * kind.failures_per_year * count
                 yield capital, capital * annuity(rate, kind.life_years) + upkeep
         for cluster, count in fleet.gpus.items():
             gpu = self._gpu(cluster)

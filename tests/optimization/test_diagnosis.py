@@ -195,6 +195,18 @@ generators: {feed: {severity: common}, region: null}
         hopeless=True,
     ),
     planted(
+        "design margin of cooling beyond what may be bought",
+        """
+policies: {cooling_margin: 0.5}
+plants: {west-chillers: {redundancy: 0, options: []}}
+clusters: {west-gpus: {max_gpus: 1000}}
+scenarios: null
+generators: {unit: null, units: null, heat_wave: null}
+""",
+        [("design_heat", "west-gpus", "")],
+        ["policies.cooling_margin"],
+    ),
+    planted(
         "70 % rule in two regions",
         "policies: {surviving_capacity_share: 0.7}",
         [("surviving_capacity_share", "west", ""), ("surviving_capacity_share", "east", "")],

@@ -89,7 +89,7 @@ plants:
   east-air: {region: east, cools: [east-gpus], role: emergency, options: [air-1], max_added: 9}
   west-water: {region: west, cools: [west-gpus], role: emergency, redundancy: 1,
                existing: {chiller-1: 2}, options: [air-1], max_added: 3}
-policies: {surviving_capacity_share: 0.4, emergency_cooling_share: 0.25,
+policies: {surviving_capacity_share: 0.4, emergency_cooling_share: 0.25, cooling_margin: 0.2,
            fixed: {gpus: {east-gpus: 300}},
            forbidden: {cooling: [chiller-3]}}
 """,
@@ -142,7 +142,7 @@ FAMILIES = {
     "holds_gpus": "empty_region",
     "one_threshold": "hot_and_unit_lost",
     "threshold": "hot_and_unit_lost",
-    "design_heat": "bare",
+    "design_heat": "policies",
     "design_heat_firm": "bare",
     "emergency_cover": "policies",
     "emergency_cover_firm": "policies",

@@ -11,10 +11,12 @@ from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases, 
 from planner.laws.heat import capacity_after_losses_mw
 from planner.laws.money import annuity
 from planner.optimization.audit import audit
+from planner.optimization.audit_purchases import check_purchases
 from planner.optimization.case import Case
 from planner.optimization.programme import build
 from planner.optimization.purchases import capital_usd
 from planner.optimization.solving import Solution, run_solver
+from planner.plan import _cooling_lines
 from planner.scenarios.generators import all_scenarios
 
 #: Relative difference within which two optima are the same.
@@ -235,6 +237,43 @@ class TestCapitalBudget:
         plan = audited(with_policies(model, capital_budget_usd=1e9))
 
         assert plan.objective == pytest.approx(free.objective, rel=SAME)
+
+
+class TestCoolingMargin:
+    """Firm capacity of primary plants covers the design heat and a share more."""
+
+    def firm_mw(self, plan: Solution, plant: str) -> float:
+        sizes = {"chiller-3": 3.0, "chiller-1": 1.0}
+        units = plan.fleet.units[plant]
+        counts = [units.get(name, 0) for name in sizes]
+        return capacity_after_losses_mw(list(sizes.values()), counts, 2)
+
+    @pytest.mark.parametrize("margin", [0.0, 0.15, 0.4, 1.0])
+    def test_firm_capacity_covers_the_heat_and_the_margin(
+        self, model: Model, margin: float
+    ) -> None:
+        plan = audited(with_policies(model, cooling_margin=margin))
+
+        for region in ("west", "east"):
+            heat = 0.005 * plan.fleet.gpus[f"{region}-gpus"]
+            assert self.firm_mw(plan, f"{region}-chillers") >= (1 + margin) * heat - 1e-9
+
+    def test_it_says_how_much_the_plan_must_carry(self, model: Model) -> None:
+        margin = with_policies(model, cooling_margin=0.4)
+        plan = audited(margin)
+
+        lines = {line.plant: line for line in _cooling_lines(margin, plan.fleet)}
+
+        heat = 0.005 * plan.fleet.gpus["west-gpus"]
+        assert lines["west-chillers"].design_heat_mw == pytest.approx(1.4 * heat)
+        assert lines["west-chillers"].firm_mw >= 1.4 * heat
+
+    def test_a_plan_without_it_is_found_out(self, model: Model, free: Solution) -> None:
+        short = Case(with_policies(model, cooling_margin=1.0), all_scenarios(model), {})
+
+        said = list(check_purchases(short, free.fleet))
+
+        assert any(one.startswith("primary cooling of") for one in said)
 
 
 class TestEmergencyCooling:

@@ -331,6 +331,12 @@ class TestCloud:
         # 400 GPUs at 60 USD an hour for ten, doubled: 4,800 USD an hour.
         assert spend[[53, 54, 119]] == pytest.approx([0, 80, 80])
 
+    def test_costs_nothing_more_where_the_retainer_has_paid_for_it(self, two: Model) -> None:
+        model = changed(self.busy(two), "offers", "cloud", prepaid=True)
+        case = run(model, lose("region", "near"))
+        assert case.served()[[53, 54]].tolist() == [600, 1000]
+        assert not case.total("emergency_usd").any()
+
     def test_is_not_ordered_while_nothing_is_short(self, two: Model) -> None:
         case = run(two, lose("region", "near"))
         assert np.isinf(case.history.order_minute).all()

@@ -15,7 +15,7 @@ from planner.finance.workbook.terms import Bought, Line, Terms
 from planner.laws.returns import capital_recovery
 
 WIDTHS = (26, 30, 30, 18, 16, 18, 20, 12, 18, 18, 12, 20)
-FACTOR = {"gpus": "gpu_price", "cooling": "cooling_price"}
+FACTOR = {"gpus": "gpu_price", "cooling": "cooling_price", "failures": "failure_rate"}
 ELECTRICITY = "electricity"
 BOUGHT = (
     "Category",

@@ -12,13 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from planner.finance.builds import Build, Category, Purchase, Running
+from planner.finance.builds import RUNNING, Build, Category, Purchase, Running
 from planner.finance.cashflow import Position
 
 #: A product is the line it was split from if it is this close, relative to it.
 SAME = 1e-12
-#: Categories of running cost in the order shown; others follow.
-RUNNING = ("upkeep", "retainers", "energy", "transport", "regions", "measures")
 DRIVEN_UPKEEP = ("gpus", "facility", "cooling")
 
 
@@ -203,6 +201,12 @@ def _split(one: Running, build: Build) -> Line | None:
         item = _model_item(one.driver, one.asset, unit, build)
         pieces = "units" if one.driver == "cooling" else "GPUs"
         return None if item is None else Line(one, count, pieces, item=item)
+    if one.category == "repairs":
+        plant, _, unit = one.asset.partition("/")
+        kind = model.cooling_units[unit]
+        repairs = kind.failures_per_year * fleet.units.get(plant, {}).get(unit, 0)
+        rate = Rate(one.category, unit, "USD per repair", kind.repair_usd)
+        return Line(one, repairs, "repairs", rate)
     if one.category == "retainers" and one.asset in model.offers:
         usd = model.offers[one.asset].retainer_usd_per_instance_year
         rate = Rate(one.category, one.asset, "USD per instance and year", usd)

@@ -31,6 +31,7 @@ CAPITAL = {
 }
 RUNNING = {
     "upkeep": "upkeep",
+    "repairs": "repairs of cooling units",
     "energy": "electricity",
     "transport": "transport of requests",
     "retainers": "emergency retainers",
