@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
@@ -13,14 +13,17 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.audit import audit
-from planner.optimization.case import Case
+from planner.optimization.case import Case, Key
+from planner.optimization.clock import OutOfTime
 from planner.optimization.costs import CostItem, risk_of
 from planner.optimization.diagnosis import Diagnosis, diagnose
 from planner.optimization.dominance import dominated
 from planner.optimization.programme import Programme, build
 from planner.optimization.reduction import counted, solve_reduced
+from planner.optimization.relaxation import ANY_GAP, Verified
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import NO_MARGIN, Margin
+from planner.optimization.strictness import broken_less, waived
 from planner.plan import Plan, RoundRecord, Stopped, make_plan, margin_records
 from planner.simulation.verdict import Breach, Verdict, judge
 
@@ -35,6 +38,8 @@ SERVICES_STRIDE = 1.0
 SPEND_STEP = 0.01
 SPEND_STRIDE = 0.5
 HEAT_STRIDE = 0.05
+#: Most rounds in which a suggested change is verified.
+VERIFIED_ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -150,12 +155,15 @@ def optimise_and_verify(
     report: Callable[[Round], None] = lambda _: None,
     start: Fleet | None = None,
     note: Callable[[str], None] = lambda _: None,
+    explain: bool = True,
 ) -> Outcome:
     """Find the cheapest plan that the programme believes in and the simulation confirms.
 
     Each round solves the programme, audits the plan, simulates every scenario on it and, where one
     fails, tightens that scenario's margin. Margins only grow, so rounds end: with a plan that
     survives, a programme without a plan, breaches that no margin answers, or out of rounds or time.
+    Where only rows stricter than the standard leave no plan, these give way
+    (`planner.optimization.strictness`).
 
     Parameters
     ----------
@@ -165,6 +173,8 @@ def optimise_and_verify(
         Fleet of an earlier plan, from which the search for the first plan starts.
     note
         Told before the first solve how many scenarios cannot bind.
+    explain
+        Whether to find out why, where there is no plan.
 
     Raises
     ------
@@ -173,19 +183,12 @@ def optimise_and_verify(
     SolverError
         If time ends before there is a plan or a proof that there is none.
     """
-    margins: dict[str, Margin] = {}
-    instead: dict[str, Margin] | None = None
-    rounds: list[Round] = []
     deadline = time.monotonic() + (settings.time_limit_seconds or math.inf)
+    loop = _Loop(model, scenarios, settings, deadline, note, explain)
+    rounds = loop.rounds
     for number in range(1, most_rounds + 1):
-        programme = build(Case(model, scenarios, dict(margins)))
         try:
-            left_out = dominated(programme.case)
-            if not rounds:
-                note(counted(programme.case, left_out))
-            note(f"round {number}: solving")
-            first = None if rounds else start
-            solution = _solve(programme, _remaining(settings, deadline), first, left_out)
+            programme, solution = loop.solve(number, None if rounds else start)
         except SolverError:
             if settings.stopped and not rounds:
                 raise KeyboardInterrupt from None
@@ -193,24 +196,130 @@ def optimise_and_verify(
                 return _cut(rounds, settings)
             raise
         if solution.status == "infeasible":
-            if instead is not None:
-                margins, instead = instead, None
+            if loop.instead is not None:
+                loop.margins, loop.instead = loop.instead, None
                 continue
-            return Outcome(
-                tuple(rounds), diagnose(programme, _remaining(settings, deadline), number)
-            )
+            return loop.end()
         items = audit(programme, solution)
         verdicts = judge(model, solution.fleet, scenarios, stories=False)
-        rounds.append(Round(number, dict(margins), programme, solution, items, verdicts))
+        rounds.append(Round(number, loop.margins, programme, solution, items, verdicts))
         report(rounds[-1])
-        tighter, instead = _next_margins(model, rounds[-1])
         limited = solution.status == "feasible"
-        if not rounds[-1].failed or tighter == margins:
-            return _cut(rounds, settings) if limited else Outcome(tuple(rounds))
+        if not rounds[-1].failed or not loop.learn():
+            return _cut(rounds, settings) if limited else loop.end()
         if limited or settings.stopped or time.monotonic() >= deadline:
             return _cut(rounds, settings)
-        margins = tighter
-    return Outcome(tuple(rounds))
+    return loop.end()
+
+
+@dataclass
+class _Loop:
+    """What the loop knows.
+
+    Attributes
+    ----------
+    rounds
+        All rounds with a plan.
+    margins, instead
+        Those of the next round, and others to take where these leave no plan.
+    waived
+        Rows stricter than the standard that are left to the simulation.
+    stuck
+        The first case that has no plan with all such rows, and its round.
+    """
+
+    model: Model
+    scenarios: tuple[Scenario, ...]
+    settings: SolverSettings
+    deadline: float
+    note: Callable[[str], None]
+    explain: bool
+    rounds: list[Round] = field(default_factory=list)
+    margins: dict[str, Margin] = field(default_factory=dict)
+    instead: dict[str, Margin] | None = None
+    waived: Mapping[Key, float] = field(default_factory=dict)
+    stuck: tuple[Case, int] | None = None
+
+    @property
+    def left(self) -> SolverSettings:
+        """Settings with the time that is left."""
+        return _remaining(self.settings, self.deadline)
+
+    def solve(self, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
+        """Solve the programme of a round, without what is stricter where that leaves no plan."""
+        case = Case(self.model, self.scenarios, dict(self.margins), waived=self.waived)
+        programme, solution = self._solved(case, number, start)
+        if solution.status != "infeasible" or self.instead is not None:
+            return programme, solution
+        self.stuck = self.stuck or (case, number)
+        found = waived(case, self.left)
+        if not found:
+            return programme, solution
+        self.waived = found
+        return self._solved(replace(case, waived=found), number, start)
+
+    def _solved(
+        self, case: Case, number: int, start: Fleet | None
+    ) -> tuple[Programme, Solution]:
+        programme = build(case)
+        left_out = dominated(case)
+        if not self.rounds and not case.waived:
+            self.note(counted(case, left_out))
+        again = ", what is stricter than the standard left to the simulation" if case.waived else ""
+        self.note(f"round {number}: solving{again}")
+        return programme, _solve(programme, self.left, start, left_out)
+
+    def learn(self) -> bool:
+        """Tighten by what failed in the last round; False if nothing that can be bought helps."""
+        last = self.rounds[-1]
+        before = (self.margins, self.waived)
+        self.margins, self.instead = _next_margins(self.model, last)
+        if self.waived:
+            self.waived = broken_less(last.programme.case, last.failed, self.left)
+        return (self.margins, self.waived) != before
+
+    def end(self) -> Outcome:
+        """What the rounds came to, and why there is no plan where that is so."""
+        outcome = Outcome(tuple(self.rounds))
+        if outcome.survives or self.stuck is None:
+            return outcome
+        case, number = self.stuck
+        strict = tuple(one for one in self.rounds if not one.programme.case.waived)
+        tried = self.rounds[-1] if len(strict) < len(self.rounds) else None
+        if not self.explain:
+            return Outcome(strict, Diagnosis(round=number, complete=False))
+        if tried is not None:
+            case = _still_stuck(case, tried, self.left)
+        diagnosis = diagnose(build(case), self.left, number, _verify)
+        failed = () if tried is None else tried.failed
+        return Outcome(strict, replace(diagnosis, tried=failed))
+
+
+def _still_stuck(case: Case, tried: Round, settings: SolverSettings) -> Case:
+    """The case with what is stricter waived where the simulation of a plan without it survived."""
+    waived = tried.programme.case.waived
+    kept = {key: math.inf for key in waived if key[2] not in tried.failed}
+    less = replace(case, waived=kept)
+    if not kept or solve(build(less), replace(settings, gap=ANY_GAP)).status != "infeasible":
+        return case
+    return less
+
+
+def _verify(case: Case, settings: SolverSettings) -> Verified | None:
+    """What the loop comes to in a case, from the beginning: its margins were those of another."""
+    try:
+        outcome = optimise_and_verify(
+            case.model, case.scenarios, settings, VERIFIED_ROUNDS, explain=False
+        )
+    except KeyboardInterrupt:
+        raise OutOfTime from None
+    best = outcome.best
+    if outcome.stopped:
+        raise OutOfTime
+    if best is None:
+        return None
+    capital = sum(item.capital_usd for item in best.items)
+    return Verified(best.solution.objective, capital, best.failed)
 
 
 def _next_margins(model: Model, last: Round) -> tuple[dict[str, Margin], dict[str, Margin] | None]:

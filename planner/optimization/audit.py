@@ -160,6 +160,7 @@ def _check_stages(programme: Programme, solution: Solution, case: Case) -> Itera
             yield from _check_reserved(case, solution, stage, belief)
             yield from _check_cooling(case, solution, stage, belief, stored)
         budget = emergency_budget_usd(case.model, stages[0].course.scenario)
+        budget += case.waived.get(("emergency_budget", "budget", scenario), 0.0)
         if exceeds(spend, budget):
             yield f"{scenario}: emergency spend {spend:,.0f} USD exceeds {budget:,.0f}"
         yield from _check_ride_through(case, solution, scenario, stored)
@@ -238,5 +239,6 @@ def _check_ride_through(
             entry.capacitance_mj_per_k_per_mw, gpu.power_mw, solution.fleet.gpus[cluster]
         )
         allowed += case.buffer_mj(scenario, cluster)
+        allowed += case.waived.get(("ride_through", cluster, scenario), 0.0)
         if exceeds(megajoules, allowed):
             yield f"{scenario}: {cluster} stores {megajoules:.1f} MJ, {allowed:.1f} allowed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from itertools import combinations
 
@@ -28,6 +28,10 @@ from planner.scenarios.condition import site_of
 from planner.scenarios.course import Condition, Course, lay_out, normal_condition
 from planner.scenarios.demand import load_factor, peak_hour, weekly_demand
 from planner.scenarios.services import passing_shares
+
+
+#: Family, subject and scenario of rows that people speak of as one requirement or limit.
+Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,16 @@ class Case:
         Extra requirement by scenario.
     cuts
         Stages to cut scenarios like, and no others; None to cut where something changes.
+    waived
+        Rows stricter than the standard (`programme.STRICTER`) that are left to the simulation, and
+        by how much each may be broken, in its unit; infinite where it is not asked for at all.
     """
 
     model: Model
     scenarios: tuple[Scenario, ...]
     margins: Mapping[str, Margin]
     cuts: Mapping[str, tuple[Stage, ...]] | None = None
+    waived: Mapping[Key, float] = field(default_factory=dict)
 
     @cached_property
     def graph(self) -> Graph:

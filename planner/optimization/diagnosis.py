@@ -18,7 +18,7 @@ from planner.optimization.clock import Clock, OutOfTime
 from planner.optimization.conflict import Conflict, find_conflict
 from planner.optimization.elastic import ELASTIC_GAP, Elastic, Item, Kind
 from planner.optimization.programme import Programme
-from planner.optimization.relaxation import Relaxation, RelaxationSet, Trials, find_set
+from planner.optimization.relaxation import Relaxation, RelaxationSet, Trials, Verify, find_set
 from planner.optimization.solving import SolverSettings
 from planner.optimization.stages import NO_MARGIN, Margin
 from planner.optimization.wording import amount_text, change, noun, price, sentence
@@ -136,6 +136,9 @@ class Diagnosis:
         Round of the loop that has no plan.
     complete
         Whether everything was worked out before time ran out.
+    tried
+        Scenarios that no plan was found to survive without rows stricter than the standard either;
+        empty if there is no plan without them.
     """
 
     conflict: tuple[Demand, ...] = ()
@@ -146,6 +149,7 @@ class Diagnosis:
     margins: tuple[TightenedScenario, ...] = ()
     round: int = 1
     complete: bool = True
+    tried: tuple[str, ...] = ()
 
     @property
     def limits(self) -> tuple[Relaxation, ...]:
@@ -196,7 +200,12 @@ def relaxation_line(one: Relaxation) -> str:
     return change(one) + (f" ({cost})" if cost else "")
 
 
-def diagnose(programme: Programme, settings: SolverSettings, round_number: int = 1) -> Diagnosis:
+def diagnose(
+    programme: Programme,
+    settings: SolverSettings,
+    round_number: int = 1,
+    verify: Verify | None = None,
+) -> Diagnosis:
     """Explain an infeasible programme; what is known when the time limit comes has to do.
 
     Parameters
@@ -205,19 +214,30 @@ def diagnose(programme: Programme, settings: SolverSettings, round_number: int =
         How to solve; the time limit holds for everything together.
     round_number
         Round of the loop.
+    verify
+        How to simulate what sets of changes lead to; None for not at all.
     """
     clock = Clock(settings)
-    return _Diagnosing(programme.case, clock, round_number).run()
+    return _Diagnosing(Trials(programme.case, clock, verify), round_number).run()
 
 
 @dataclass
 class _Diagnosing:
     """The diagnosis as far as it has come."""
 
-    case: Case
-    clock: Clock
+    trials: Trials
     round_number: int
     found: Diagnosis = field(default_factory=Diagnosis)
+
+    @property
+    def case(self) -> Case:
+        """What has no plan."""
+        return self.trials.case
+
+    @property
+    def clock(self) -> Clock:
+        """Time left."""
+        return self.trials.clock
 
     def run(self) -> Diagnosis:
         """Work everything out, what says most first."""
@@ -233,8 +253,7 @@ class _Diagnosing:
         return self.found
 
     def _explain(self) -> None:
-        elastic = Elastic(self.case)
-        trials = Trials(self.case, self.clock)
+        elastic, trials = Elastic(self.case), self.trials
         conflict = find_conflict(elastic, self.clock)
         self._take_conflict(conflict)
         sets: list[RelaxationSet] = []

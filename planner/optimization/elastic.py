@@ -34,7 +34,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases
 from planner.laws.money import annuity
-from planner.optimization.case import Case
+from planner.optimization.case import Case, Key
 from planner.optimization.clock import OutOfTime
 from planner.optimization.programme import Programme, Row, build, label
 from planner.optimization.solvers import Highs
@@ -43,8 +43,6 @@ from planner.optimization.stages import Stage
 from planner.scenarios.generators import FAMILIES, family
 
 Kind = Literal["limit", "requirement"]
-#: Family, subject and scenario of something that can be in conflict.
-Key = tuple[str, str, str]
 #: Relaxations below this share of a row are rounding.
 NEGLIGIBLE = 1e-5
 #: Gap of the elastic solves.
@@ -284,11 +282,10 @@ class Elastic:
 
     def item(self, row: Row, kind: Kind, constraints: Iterable[LpConstraint]) -> Item:
         """Count rows to the item of their family, subject and scenario."""
-        key = (row.family, row.subject, row.scenario)
-        if key not in self.items:
-            column = self.programme.variable("slack", *key, str(len(self.items)))
-            self.items[key] = Item(key, kind, column)
-        item = self.items[key]
+        if row.key not in self.items:
+            column = self.programme.variable("slack", *row.key, str(len(self.items)))
+            self.items[row.key] = Item(row.key, kind, column)
+        item = self.items[row.key]
         for constraint in constraints:
             coefficient = _side(constraint) * size(row)
             constraint.set_coefficient(item.column, coefficient)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gc
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal
 
-from pulp import LpAffineExpression, LpConstraint, LpMinimize, LpProblem, LpVariable, lpSum
+from pulp import LpAffineExpression, LpConstraint, LpMinimize, LpProblem, LpVariable, const, lpSum
 
-from planner.optimization.case import Case
+from planner.optimization.case import Case, Key
 from planner.optimization.stages import When
 
 #: Whether something is so: certainly (1), certainly not (0), or as measures are bought.
@@ -20,6 +22,15 @@ Chance = float | LpAffineExpression
 
 #: What an elastic solve may do to a row: nothing, fall short of it, or exceed it at a price.
 RowKind = Literal["definition", "requirement", "limit"]
+
+#: Families of rows that are stricter than the standard and the simulation, and in what. Where one of
+#: them is all that stands in the way of a plan, it gives way and the simulation judges.
+STRICTER: Mapping[str, str] = MappingProxyType(
+    {
+        "ride_through": "no GPU throttles before operators react, whatever the standard allows then",
+        "emergency_budget": "emergency capacity is paid for at the largest demand of each stage",
+    }
+)
 
 #: Characters that not every solver and file format accepts in names.
 UNSAFE = re.compile("[^A-Za-z0-9_.]")
@@ -57,6 +68,11 @@ class Row:
     unit: str
     amount: float
     from_minute: float = 0.0
+
+    @property
+    def key(self) -> Key:
+        """What people speak of as one requirement or limit."""
+        return self.family, self.subject, self.scenario
 
 
 @dataclass
@@ -164,9 +180,15 @@ class Programme:
         return found.get(stage, [])
 
     def require(self, expression: LpAffineExpression, row: Row, *name: str) -> None:
-        """Add a row that must hold, with what it means."""
-        full = label(row.family, *name)
-        self.constraints[full] = self.problem.addConstraint(expression, full)
+        """Add a row that must hold, with what it means; one that is waived as far as it is not."""
+        full, allowed = label(row.family, *name), self.case.waived.get(row.key, 0.0)
+        if math.isinf(allowed):
+            return
+        constraint = self.problem.addConstraint(expression, full)
+        if allowed:
+            side = 1.0 if constraint.sense == const.LpConstraintLE else -1.0
+            constraint.changeRHS(side * allowed - float(constraint.constant))
+        self.constraints[full] = constraint
         self.rows[full] = row
 
     def define(self, expression: LpAffineExpression, family: str, *name: str) -> None:

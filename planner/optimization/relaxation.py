@@ -6,7 +6,7 @@ the changed model has a plan, and each relaxation stays in it only when there is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,14 +34,14 @@ from planner.optimization.elastic import (
 from planner.optimization.levers import request_value
 from planner.optimization.programme import Programme, build
 from planner.optimization.purchases import capital_usd
-from planner.optimization.solving import Solution, solve
+from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import ALL, Stage
 from planner.scenarios.generators import all_scenarios
 
 #: Times that an elastic solve is repeated on the model it has changed.
 MOST_PASSES = 4
 #: Gap of the plan that a set makes possible.
-PLAN_GAP = 0.01
+PLAN_GAP = 0.001
 #: Gap where only the existence of a plan counts.
 ANY_GAP = 0.5
 
@@ -112,7 +112,12 @@ class RelaxationSet:
     cheapest
         Whether it is the cheapest of all, by prices of the model where it has some.
     plan_usd_per_year, plan_capital_usd
-        Cost of the plan that it makes possible, to 1 %; None if time ran out.
+        Cost of the plan that it makes possible, to 0.1 %; None if time ran out.
+    survives
+        Whether that plan survives its simulation too, tightened where it did not at first; None if
+        that was not tried.
+    failed
+        Scenarios that it does not survive.
     """
 
     name: str
@@ -122,6 +127,8 @@ class RelaxationSet:
     cheapest: bool = False
     plan_usd_per_year: float | None = None
     plan_capital_usd: float | None = None
+    survives: bool | None = None
+    failed: tuple[str, ...] = ()
 
     @property
     def overrides(self) -> tuple[str, ...]:
@@ -326,6 +333,27 @@ def _asked_rps(stage: Stage, tier: str) -> float:
 
 
 @dataclass(frozen=True)
+class Verified:
+    """Plan of a changed model that was simulated.
+
+    Parameters
+    ----------
+    usd_per_year, capital_usd
+        What it costs.
+    failed
+        Scenarios that it does not survive.
+    """
+
+    usd_per_year: float
+    capital_usd: float
+    failed: tuple[str, ...] = ()
+
+
+#: Finds a plan of a case and simulates it; None if there is none.
+Verify = Callable[[Case, SolverSettings], Verified | None]
+
+
+@dataclass(frozen=True)
 class Trials:
     """Solves of changed models.
 
@@ -335,10 +363,13 @@ class Trials:
         What has no plan.
     clock
         Time left.
+    verify
+        How to verify what helps; None for not at all.
     """
 
     case: Case
     clock: Clock
+    verify: Verify | None = None
 
     def changed_case(self, draft: Draft) -> Case:
         """The case with the model of a draft: its scenarios are those of that model."""
@@ -369,6 +400,17 @@ class Trials:
                 raise OutOfTime from None
             raise
         return None if solution.status == "infeasible" else (programme, solution)
+
+    def verified(self, draft: Draft) -> Verified | None:
+        """The plan of a changed model after its simulation; None where there is nothing to say."""
+        if self.verify is None or draft.loosened():
+            return None
+        try:
+            return self.verify(self.changed_case(draft), self.clock.settings(PLAN_GAP))
+        except SolverError:
+            if self.clock.over:
+                raise OutOfTime from None
+            raise
 
 
 def _loosen(programme: Programme, by: Mapping[Key, float]) -> None:
@@ -420,28 +462,33 @@ def find_set(
 def finish(name: str, draft: Draft, trials: Trials) -> RelaxationSet:
     """Search the mildest values of a draft with a plan, leave out what is spare, and price it."""
     minimal, verified = False, True
-    found = None
+    found = simulated = None
     try:
         _search(draft, trials)
         draft = _needed(draft, trials)
         minimal = True
         found = trials.plan(draft, PLAN_GAP)
         verified = found is not None
+        simulated = trials.verified(draft)
     except OutOfTime:
         pass
-    relaxations = draft.relaxations()
-    if found is None:
-        return RelaxationSet(name, relaxations, verified, minimal)
-    programme, solution = found
-    relaxations = tuple(_priced(one, trials.case, programme) for one in relaxations)
-    capital = capital_usd(programme)
-    return RelaxationSet(
-        name,
-        relaxations,
-        verified=True,
-        minimal=minimal,
-        plan_usd_per_year=solution.objective,
-        plan_capital_usd=float(capital.value() or 0.0),
+    one = RelaxationSet(name, draft.relaxations(), verified, minimal)
+    if found is not None:
+        programme, solution = found
+        one = replace(
+            one,
+            relaxations=tuple(_priced(each, trials.case, programme) for each in one.relaxations),
+            plan_usd_per_year=solution.objective,
+            plan_capital_usd=float(capital_usd(programme).value() or 0.0),
+        )
+    if simulated is None:
+        return one
+    return replace(
+        one,
+        plan_usd_per_year=simulated.usd_per_year,
+        plan_capital_usd=simulated.capital_usd,
+        survives=not simulated.failed,
+        failed=simulated.failed,
     )
 
 

@@ -1,0 +1,61 @@
+"""Rows stricter than the standard and the simulation, where they are in the way of a plan.
+
+The programme asks for some things that neither the standard nor the simulator does, because what
+they ask for is not linear (`programme.STRICTER`). That makes a plan dearer at most, as long as
+there is one. Where there is none, these rows give way and the simulation judges instead: first
+those that have to are not asked for at all, which leaves the cheapest plan; where its simulation
+falls short, they are broken as little as possible.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from planner.optimization.case import Case, Key
+from planner.optimization.clock import Clock, OutOfTime
+from planner.optimization.elastic import ELASTIC_GAP, Elastic
+from planner.optimization.programme import STRICTER
+from planner.optimization.solving import SolverSettings
+
+#: More than what an elastic solve found, so that tolerances leave a plan.
+ROUNDING = 1e-6
+
+
+def waived(case: Case, settings: SolverSettings) -> dict[Key, float]:
+    """What is waived of a case without a plan so that it has one; empty if that alone does not.
+
+    What may be broken by an amount already may be broken by more.
+    """
+    more = _least(case, settings)
+    known = {key: case.waived[key] + by for key, by in more.items() if key in case.waived}
+    return {**case.waived, **dict.fromkeys(more, math.inf), **known} if more else {}
+
+
+def broken_less(
+    case: Case, failed: Collection[str], settings: SolverSettings
+) -> Mapping[Key, float]:
+    """What is waived, in scenarios that fail as little as leaves a plan."""
+    whole = {key for key, by in case.waived.items() if math.isinf(by) and key[2] in failed}
+    if not whole:
+        return case.waived
+    rest = {key: by for key, by in case.waived.items() if key not in whole}
+    least = _least(replace(case, waived=rest), settings)
+    more = {key: rest.get(key, 0.0) + by for key, by in least.items()}
+    return {**rest, **more} if more else case.waived
+
+
+def _least(case: Case, settings: SolverSettings) -> dict[Key, float]:
+    """Stricter rows that have to be broken for a plan, and by how much at least, in their unit."""
+    elastic = Elastic(case)
+    items = [item for item in elastic.items.values() if item.key[0] in STRICTER]
+    try:
+        if not items or elastic.minimise((), items, Clock(settings).settings(ELASTIC_GAP)) is None:
+            return {}
+    except OutOfTime:
+        return {}
+    return {item.key: item.worst()[1] * (1 + ROUNDING) for item in items if item.used}
+
+
+__all__ = ["broken_less", "waived"]
