@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from planner.difference import CostChange, PlanDifference, by_category, difference
 from planner.errors import PlannerError
+from planner.explanation import final_round
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
@@ -26,7 +27,7 @@ from planner.optimization.programme import build
 from planner.optimization.solving import Solution, SolverSettings
 from planner.optimization.stages import Margin
 from planner.optimization.whatif import Answer, ask
-from planner.plan import Cost, CostLine, Plan, ScenarioLine, make_plan
+from planner.plan import Cost, CostLine, Plan, ScenarioLine, make_plan, waived_of
 from planner.scenarios.selection import Wanted, select
 from planner.simulation.verdict import judge
 
@@ -613,7 +614,8 @@ def effects(
         scenarios = select(model, chosen).scenarios
         names = {one.name for one in scenarios}
         margins = {name: one for name, one in _margins(side.plan).items() if name in names}
-        answer = ask(build(Case(model, scenarios, margins)), settings)
+        left = {key: by for key, by in waived_of(final_round(side.plan)).items() if key[2] in names}
+        answer = ask(build(Case(model, scenarios, margins, waived=left)), settings)
         return answer if answer.found else None
 
     if not comparison.values:

@@ -17,7 +17,7 @@ from planner.optimization.solving import SolverSettings
 from planner.optimization.stages import Margin
 from planner.optimization.whatif import Elastic, Shortfall, Tightness, settle, tightness
 from planner.optimization.wording import PHRASES as WORDING
-from planner.plan import MarginRecord, Plan, RoundRecord
+from planner.plan import MarginRecord, Plan, RoundRecord, waived_of
 from planner.simulation.verdict import judge
 from planner.study import (
     Difference,
@@ -244,7 +244,8 @@ def _margin(line: MarginRecord) -> Margin:
 def _study(
     plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], questions: Questions
 ) -> tuple[Study, bool]:
-    case = Case(loaded.model, scenarios, margins_of(final_round(plan)))
+    last = final_round(plan)
+    case = Case(loaded.model, scenarios, margins_of(last), waived=waived_of(last))
     programme = build(case)
     try:
         bought = counts_of(programme, plan.fleet(loaded.model))
@@ -422,7 +423,7 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
         return None
     model, last = study.case.model, final_round(plan)
     margins = last.margins if last is not None else ()
-    case = Case(model, scenarios, margins_of(rounds[0]))
+    case = Case(model, scenarios, margins_of(rounds[0]), waived=waived_of(rounds[0]))
     answer = study.questions.ask("the first round, without margins", lambda: build(case))
     if answer is None or not answer.found:
         return FirstRound(rounds[0].failed, {}, margins, None, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -19,10 +20,12 @@ from planner.infrastructure.loading import LoadedModel
 from planner.json_text import json_text
 from planner.laws.heat import capacity_after_losses_mw, heat_at_utilisation_mw
 from planner.laws.money import annuity
+from planner.optimization.case import Case, Key
 from planner.optimization.costs import CostItem
 from planner.optimization.risk import RiskFigures
 from planner.optimization.solving import Solution
 from planner.optimization.stages import Margin
+from planner.optimization.wording import waived_text
 from planner.simulation.verdict import Verdict
 
 Method = Literal["optimum", "rule-of-thumb"]
@@ -167,6 +170,16 @@ class MarginRecord(Record):
     spend: float = 0.0
 
 
+class WaivedRecord(Record):
+    """A requirement stricter than the standard that was left to the simulation."""
+
+    family: str
+    subject: str
+    scenario: str
+    allowed: float | None = None
+    text: str
+
+
 class RiskRecord(Record):
     """What failures cost in an average and in a bad year."""
 
@@ -186,6 +199,7 @@ class RoundRecord(Record):
     objective_usd_per_year: float
     failed: tuple[str, ...]
     margins: tuple[MarginRecord, ...] = ()
+    waived: tuple[WaivedRecord, ...] = ()
 
 
 class Verification(Record):
@@ -349,6 +363,29 @@ def margin_records(margins: Mapping[str, Margin]) -> tuple[MarginRecord, ...]:
         )
         for name, margin in sorted(margins.items())
     )
+
+
+def waived_records(case: Case) -> tuple[WaivedRecord, ...]:
+    """What a round left to the simulation, as lines of a plan."""
+    return tuple(
+        WaivedRecord(
+            family=family,
+            subject=subject,
+            scenario=scenario,
+            allowed=None if math.isinf(by) else by,
+            text=waived_text((family, subject, scenario)),
+        )
+        for (family, subject, scenario), by in sorted(case.waived.items())
+    )
+
+
+def waived_of(record: RoundRecord | None) -> dict[Key, float]:
+    """What a round left to the simulation, and by how much each may be broken."""
+    lines = record.waived if record is not None else ()
+    return {
+        (one.family, one.subject, one.scenario): math.inf if one.allowed is None else one.allowed
+        for one in lines
+    }
 
 
 def _cents(usd: float) -> float:

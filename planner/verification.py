@@ -24,7 +24,14 @@ from planner.optimization.relaxation import ANY_GAP, Verified
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import NO_MARGIN, Margin
 from planner.optimization.strictness import broken_less, waived
-from planner.plan import Plan, RoundRecord, Stopped, make_plan, margin_records
+from planner.plan import (
+    Plan,
+    RoundRecord,
+    Stopped,
+    make_plan,
+    margin_records,
+    waived_records,
+)
 from planner.simulation.verdict import Breach, Verdict, judge
 
 #: Least growth of a margin in one round.
@@ -38,6 +45,8 @@ SERVICES_STRIDE = 1.0
 SPEND_STEP = 0.01
 SPEND_STRIDE = 0.5
 HEAT_STRIDE = 0.05
+#: Rounds with the same purchases after which more margins are no help where something is waived.
+PATIENCE = 3
 #: Most rounds in which a suggested change is verified.
 VERIFIED_ROUNDS = 8
 
@@ -79,6 +88,7 @@ class Round:
             objective_usd_per_year=round(self.solution.objective, 2),
             failed=self.failed,
             margins=margin_records(self.margins),
+            waived=waived_records(self.programme.case),
         )
 
 
@@ -258,9 +268,7 @@ class _Loop:
         self.waived = found
         return self._solved(replace(case, waived=found), number, start)
 
-    def _solved(
-        self, case: Case, number: int, start: Fleet | None
-    ) -> tuple[Programme, Solution]:
+    def _solved(self, case: Case, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
         programme = build(case)
         left_out = dominated(case)
         if not self.rounds and not case.waived:
@@ -276,6 +284,9 @@ class _Loop:
         self.margins, self.instead = _next_margins(self.model, last)
         if self.waived:
             self.waived = broken_less(last.programme.case, last.failed, self.left)
+            fleets = [one.solution.fleet for one in self.rounds[-PATIENCE:]]
+            if len(fleets) == PATIENCE and all(one == fleets[0] for one in fleets):
+                return False  # what is waived grows with the margins, and nothing else changes
         return (self.margins, self.waived) != before
 
     def end(self) -> Outcome:

@@ -126,6 +126,9 @@ class Policies(Entity):
     """Whether only emergency plants count that share nothing but the region with the primary."""
     spare_block_per_region: Flag = False
     """Whether every region in use serves its normal peak with one GPU block less."""
+    throttling_simulated: Flag = False
+    """Whether GPUs may throttle before operators react, as the simulation judges, also where the
+    standard asks for all service in those minutes; where it does not, that is so anyway."""
     least_regions: Count = 0
     """Least number of regions with GPUs."""
     capital_budget_usd: Amount | None = None

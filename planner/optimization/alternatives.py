@@ -16,8 +16,16 @@ from typing import Any
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.optimization.cutting import arrival_minute
-from planner.optimization.elastic import Elastic, Item, Value
-from planner.optimization.relaxation import Draft, RelaxationSet, Step, Trials, find_set, finish
+from planner.optimization.elastic import Elastic, Item, Kind, Value
+from planner.optimization.relaxation import (
+    Draft,
+    RelaxationSet,
+    Step,
+    Trials,
+    find_set,
+    finish,
+    with_verified,
+)
 
 #: Most alternatives of each sort that are reported.
 MOST_ALTERNATIVES = 4
@@ -78,6 +86,21 @@ def find_alternatives(
             yield one
 
 
+def find_judged(items: Iterable[Item], trials: Trials) -> RelaxationSet | None:
+    """The policy that leaves throttling to the simulation, where a plan survives that."""
+    path = "policies.throttling_simulated"
+    scenario = next((one.key[2] for one in items if one.key[0] == "ride_through"), None)
+    if scenario is None or value_at(trials.case.model, path):
+        return None
+    (value,) = _value("throttling_simulated", "", "", path, (True,), "requirement")
+    draft = Draft(trials.case.model, [Step(value, 1.0, scenario, choice=0)])
+    found = trials.verified(draft)
+    if found is None or found.failed:
+        return None
+    one = RelaxationSet("alternative", draft.relaxations(), verified=True, minimal=True)
+    return with_verified(one, found)
+
+
 def _values_of(item: Item, trials: Trials) -> Iterator[Value]:
     family, subject, name = item.key
     scenario = next((one for one in trials.case.scenarios if one.name == name), None)
@@ -92,12 +115,19 @@ def _values_of(item: Item, trials: Trials) -> Iterator[Value]:
         yield from _reaction(trials, scenario)
 
 
-def _value(family: str, subject: str, unit: str, path: str, choices: Iterable[Any]) -> list[Value]:
+def _value(
+    family: str,
+    subject: str,
+    unit: str,
+    path: str,
+    choices: Iterable[Any],
+    kind: Kind = "limit",
+) -> list[Value]:
     """The value at a path with its choices, mildest first; nothing where it has none."""
     values = tuple(choices)
     one = Value(
         path=path,
-        kind="limit",
+        kind=kind,
         family=family,
         subject=subject,
         unit=unit,

@@ -29,7 +29,6 @@ from planner.scenarios.course import Condition, Course, lay_out, normal_conditio
 from planner.scenarios.demand import load_factor, peak_hour, weekly_demand
 from planner.scenarios.services import passing_shares
 
-
 #: Family, subject and scenario of rows that people speak of as one requirement or limit.
 Key = tuple[str, str, str]
 

@@ -8,21 +8,23 @@ set is reported once the programme of the changed model has a plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from planner.errors import SolverError
-from planner.optimization.alternatives import find_alternatives, find_single
+from planner.optimization.alternatives import find_alternatives, find_judged, find_single
 from planner.optimization.case import Case
 from planner.optimization.clock import Clock, OutOfTime
 from planner.optimization.conflict import Conflict, find_conflict
 from planner.optimization.elastic import ELASTIC_GAP, Elastic, Item, Kind
-from planner.optimization.programme import Programme
+from planner.optimization.programme import STRICTER, Programme
 from planner.optimization.relaxation import Relaxation, RelaxationSet, Trials, Verify, find_set
 from planner.optimization.solving import SolverSettings
 from planner.optimization.stages import NO_MARGIN, Margin
 from planner.optimization.wording import amount_text, change, noun, price, sentence
 
+#: Most names in a sentence.
+MOST_NAMES = 5
 #: Sets by name: what may change in them.
 SETS: dict[str, tuple[Kind, ...]] = {
     "mixture": ("limit", "requirement"),
@@ -161,11 +163,15 @@ class Diagnosis:
         text = [f"{one.text}" for one in self.conflict]
         if self.conflict:
             text.insert(0, conflict_title(self))
+        if self.tried:
+            text.append(tried_line(self))
         text += margin_lines(self)
         for number, one in enumerate(self.sets):
             text.append("this would make it feasible:" if not number else "or this:")
             for relaxation in one.relaxations:
                 text.append(relaxation_line(relaxation))
+            if one.failed:
+                text.append(f"(its plan still fails {named(one.failed)} in simulation)")
         return text
 
 
@@ -192,6 +198,24 @@ def margin_lines(diagnosis: Diagnosis) -> list[str]:
     rounds = "the first round" if before == 1 else f"the first {before} rounds"
     title = f"margins after {rounds}, from the simulation, are part of it:"
     return [title, *(f"{one}" for one in diagnosis.margins)]
+
+
+def tried_line(diagnosis: Diagnosis) -> str:
+    """What came of leaving out what is stricter than the standard."""
+    families = dict.fromkeys(one.family for one in diagnosis.conflict if one.family in STRICTER)
+    rules = " and ".join(f"that {STRICTER[one]}" for one in families) or "what is stricter"
+    fail = "fails" if len(diagnosis.tried) == 1 else "fail"
+    return (
+        f"The standard does not ask {rules}; without it too "
+        f"{named(diagnosis.tried)} {fail} in simulation."
+    )
+
+
+def named(names: Sequence[str]) -> str:
+    """Names in a sentence; of many the first, and how many more."""
+    if len(names) > MOST_NAMES:
+        return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def relaxation_line(one: Relaxation) -> str:
@@ -272,6 +296,9 @@ class _Diagnosing:
         for one in find_alternatives(conflict.items, trials, stuck=not self.found.limits):
             sets.append(one)
             self.found = replace(self.found, sets=_distinct(sets))
+        judged = find_judged(conflict.items, trials)
+        if judged is not None:
+            self.found = replace(self.found, sets=_distinct([*sets, judged]))
         self.found = replace(self.found, shortfalls=self._missed(elastic, ()))
 
     def _take_conflict(self, conflict: Conflict) -> None:
@@ -318,7 +345,7 @@ def _shortfall(item: Item) -> Shortfall:
 
 
 def _distinct(sets: Iterable[RelaxationSet]) -> tuple[RelaxationSet, ...]:
-    """The sets, of those that change the same things only the first."""
+    """The sets, each change of values once; those that survive their simulation come first."""
     found: dict[frozenset[tuple[str, str, str, str]], RelaxationSet] = {}
     for one in sets:
         key = frozenset(
@@ -326,4 +353,4 @@ def _distinct(sets: Iterable[RelaxationSet]) -> tuple[RelaxationSet, ...]:
             for relaxation in one.relaxations
         )
         found.setdefault(key, one)
-    return tuple(found.values())
+    return tuple(sorted(found.values(), key=lambda one: one.survives is False))

@@ -23,12 +23,12 @@ Chance = float | LpAffineExpression
 #: What an elastic solve may do to a row: nothing, fall short of it, or exceed it at a price.
 RowKind = Literal["definition", "requirement", "limit"]
 
-#: Families of rows that are stricter than the standard and the simulation, and in what. Where one of
-#: them is all that stands in the way of a plan, it gives way and the simulation judges.
+#: Families of rows that are stricter than the standard and the simulation, and in what. Where only
+#: such rows leave no plan, they give way and the simulation judges.
 STRICTER: Mapping[str, str] = MappingProxyType(
     {
-        "ride_through": "no GPU throttles before operators react, whatever the standard allows then",
-        "emergency_budget": "emergency capacity is paid for at the largest demand of each stage",
+        "ride_through": "nothing throttles before operators react",
+        "emergency_budget": "emergency capacity is paid for at the largest demand of a stage",
     }
 )
 

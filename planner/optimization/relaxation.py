@@ -19,12 +19,11 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fields import Entity
 from planner.laws.money import lost_usd
-from planner.optimization.case import Case
+from planner.optimization.case import Case, Key
 from planner.optimization.clock import Clock, OutOfTime
 from planner.optimization.elastic import (
     ELASTIC_GAP,
     Elastic,
-    Key,
     Kind,
     Lever,
     Value,
@@ -481,14 +480,17 @@ def finish(name: str, draft: Draft, trials: Trials) -> RelaxationSet:
             plan_usd_per_year=solution.objective,
             plan_capital_usd=float(capital_usd(programme).value() or 0.0),
         )
-    if simulated is None:
-        return one
+    return one if simulated is None else with_verified(one, simulated)
+
+
+def with_verified(one: RelaxationSet, plan: Verified) -> RelaxationSet:
+    """The set with the plan that the loop came to."""
     return replace(
         one,
-        plan_usd_per_year=simulated.usd_per_year,
-        plan_capital_usd=simulated.capital_usd,
-        survives=not simulated.failed,
-        failed=simulated.failed,
+        plan_usd_per_year=plan.usd_per_year,
+        plan_capital_usd=plan.capital_usd,
+        survives=not plan.failed,
+        failed=plan.failed,
     )
 
 

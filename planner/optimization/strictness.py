@@ -18,6 +18,7 @@ from planner.optimization.clock import Clock, OutOfTime
 from planner.optimization.elastic import ELASTIC_GAP, Elastic
 from planner.optimization.programme import STRICTER
 from planner.optimization.solving import SolverSettings
+from planner.optimization.stages import ALL, Stage
 
 #: More than what an elastic solve found, so that tolerances leave a plan.
 ROUNDING = 1e-6
@@ -46,10 +47,32 @@ def broken_less(
     return {**rest, **more} if more else case.waived
 
 
+def may_give_way(case: Case, key: Key) -> bool:
+    """Whether a row is stricter than the standard in its scenario.
+
+    What keeps GPUs from throttling is not where the standard asks for all service in minutes in
+    which nobody has reacted yet, unless a policy leaves that to the simulation too.
+    """
+    family, _, scenario = key
+    if family not in STRICTER:
+        return False
+    if family != "ride_through" or case.model.policies.throttling_simulated:
+        return True
+    stages = case.stages_by_scenario.get(scenario, ())
+    ways = [one for stage in stages for one in (stage, *(other for _, other in stage.variants))]
+    return not any(_asks_for_all(case, one) for one in ways if not one.reacted)
+
+
+def _asks_for_all(case: Case, stage: Stage) -> bool:
+    floors = stage.floors or stage.floors_if_up
+    tiers = [name for name, tier in case.model.tiers.items() if tier.share]
+    return floors.get(ALL, 0.0) >= 1 or all(floors.get(tier, 0.0) >= 1 for tier in tiers)
+
+
 def _least(case: Case, settings: SolverSettings) -> dict[Key, float]:
     """Stricter rows that have to be broken for a plan, and by how much at least, in their unit."""
     elastic = Elastic(case)
-    items = [item for item in elastic.items.values() if item.key[0] in STRICTER]
+    items = [item for item in elastic.items.values() if may_give_way(case, item.key)]
     try:
         if not items or elastic.minimise((), items, Clock(settings).settings(ELASTIC_GAP)) is None:
             return {}
@@ -58,4 +81,4 @@ def _least(case: Case, settings: SolverSettings) -> dict[Key, float]:
     return {item.key: item.worst()[1] * (1 + ROUNDING) for item in items if item.used}
 
 
-__all__ = ["broken_less", "waived"]
+__all__ = ["broken_less", "may_give_way", "waived"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.optimization.case import Case
+from planner.optimization.case import Case, Key
 from planner.optimization.elastic import Item
-from planner.optimization.programme import Row
+from planner.optimization.programme import STRICTER, Row
 from planner.optimization.relaxation import Relaxation
 from planner.optimization.stages import ALL, Stage
 
@@ -92,6 +92,7 @@ CHANGES = {
     "least_regions": ("lower", "the least number of regions"),
     "spare_block": ("give up", "the spare GPU block of every region"),
     "scenario": ("leave out", "scenario {subject}"),
+    "throttling_simulated": ("let", "the simulation judge throttling before operators react"),
 }
 
 #: Families whose values are no numbers.
@@ -104,6 +105,7 @@ NOT_NUMBERS = frozenset(
         "options",
         "scenario",
         "spare_block",
+        "throttling_simulated",
     }
 )
 
@@ -125,6 +127,12 @@ def noun(row: Row, scenario: bool = True) -> str:
     phrase = PHRASES.get(row.family, f"{row.family.replace('_', ' ')} of {{subject}}")
     text = phrase.format(subject=row.subject, minute=row.from_minute)
     return f"{text} in scenario {row.scenario}" if row.scenario and scenario else text
+
+
+def waived_text(key: Key) -> str:
+    """What is left to the simulation."""
+    family, subject, scenario = key
+    return f"that {STRICTER[family]}: {subject} in scenario {scenario}"
 
 
 def sentence(case: Case, item: Item) -> str:

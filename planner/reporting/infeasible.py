@@ -15,7 +15,9 @@ from planner.optimization.diagnosis import (
     Shortfall,
     conflict_title,
     margin_lines,
+    named,
     relaxation_line,
+    tried_line,
 )
 from planner.optimization.relaxation import Relaxation, RelaxationSet
 from planner.optimization.wording import change, money, price
@@ -61,6 +63,7 @@ def diagnosis_data(diagnosis: Diagnosis) -> dict[str, Any]:
         "conflict": diagnosis.conflict,
         "irreducible": diagnosis.irreducible,
         "margins": diagnosis.margins,
+        "tried": diagnosis.tried,
         "relaxations": [_set_data(one) for one in diagnosis.sets],
         "diagnosis": {
             "shortfalls": diagnosis.shortfalls,
@@ -75,6 +78,8 @@ def _set_data(one: RelaxationSet) -> dict[str, Any]:
         "name": one.name,
         "cheapest": one.cheapest,
         "verified": one.verified,
+        "survives": one.survives,
+        "failed": list(one.failed),
         "minimal": one.minimal,
         "set": list(one.overrides),
         "options": list(one.options),
@@ -111,6 +116,8 @@ def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
         _say(console, conflict_title(diagnosis))
         for demand in diagnosis.conflict:
             _say(console, f"- {demand.text}", indent=2)
+    if diagnosis.tried:
+        _say(console, tried_line(diagnosis))
     margins = margin_lines(diagnosis)
     if margins:
         console.print()
@@ -134,7 +141,9 @@ def _show_sets(console: Console, diagnosis: Diagnosis) -> None:
             _say(console, f"- {missed.text}", indent=2)
     if diagnosis.sets:
         console.print()
-        console.print("[bold]What would make it feasible[/] (each solved again, plan costs to 1 %)")
+        simulated = " and simulated" if diagnosis.sets[0].survives is not None else ""
+        how = f"(each solved again{simulated}, plan costs to 0.1 %)"
+        console.print(f"[bold]What would make it feasible[/] {how}")
     for number, one in enumerate(diagnosis.sets, start=1):
         _show_set(console, number, one)
 
@@ -157,6 +166,8 @@ def _show_set(console: Console, number: int, one: RelaxationSet) -> None:
             _say(console, paid, indent=6)
     for option in one.options:
         console.print(f"      {escape(option)}", soft_wrap=True)
+    if one.failed:
+        _say(console, f"not enough: its plan still fails {named(one.failed)} in simulation", 2)
     if not one.minimal:
         _say(console, "(time ran out before each was shown to be needed)", indent=2)
 

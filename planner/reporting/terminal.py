@@ -19,7 +19,7 @@ from planner.infrastructure.graph import build_graph, shared_supports, single_po
 from planner.infrastructure.loading import LoadedModel
 from planner.json_text import json_text
 from planner.laws.traffic import IMPACTS
-from planner.plan import CoolingLine, Plan, ScenarioLine, scenario_line
+from planner.plan import CoolingLine, Plan, ScenarioLine, WaivedRecord, scenario_line
 from planner.reporting.signs import Trimmed, fit_streams, shows_all
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
@@ -34,6 +34,8 @@ LONGEST_OVERRIDE = 60
 RULED = Box(str(SIMPLE_HEAD), ascii=True)
 #: Most scenarios listed one by one; of more, those that survive are counted.
 MOST_LINES = 100
+#: Most requirements left to the simulation that are listed.
+MOST_WAIVED = 12
 #: Characters of the table of scenarios beside their names.
 OTHER_COLUMNS = 40
 
@@ -275,6 +277,7 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
         f"[bold {colour}]{survived} of {len(plan.scenarios)} scenarios survived[/] in simulation"
         f"{'' if plan.method == 'rule-of-thumb' else after}."
     )
+    _show_waived(console, rounds[-1].waived if rounds else ())
     if len(rounds) > 1:
         missed = ", ".join(rounds[0].failed)
         extra = rounds[-1].objective_usd_per_year - rounds[0].objective_usd_per_year
@@ -289,6 +292,19 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
     if outcome.stopped:
         who = "You" if outcome.interrupted else "The time limit"
         console.print(f"[bold]{who} ended the search[/bold] in round {len(rounds)}.")
+
+
+def _show_waived(console: Console, waived: Sequence[WaivedRecord]) -> None:
+    """What is stricter than the standard and left no plan, so that the simulation alone judged."""
+    if not waived:
+        return
+    console.print(
+        "[bold]Left to the simulation[/bold], as no plan keeps it and the standard does not ask it:"
+    )
+    for one in waived[:MOST_WAIVED]:
+        console.print(f"  {escape(one.text)}")
+    if len(waived) > MOST_WAIVED:
+        console.print(f"  and {len(waived) - MOST_WAIVED} more (see plan.json)")
 
 
 # --------------------------------------------------------------------------------------- scenarios

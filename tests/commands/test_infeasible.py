@@ -15,6 +15,7 @@ from planner.errors import EXIT_INFEASIBLE
 from planner.infrastructure.loading import load_model
 from planner.optimization.diagnosis import Diagnosis, diagnose
 from planner.optimization.programme import Programme
+from planner.optimization.relaxation import Verify
 from planner.optimization.solving import SolverSettings
 
 OVERRIDES = ("policies.surviving_capacity_share=0.45", "clusters.east-gpus.max_gpus=400")
@@ -22,14 +23,16 @@ OVERRIDES = ("policies.surviving_capacity_share=0.45", "clusters.east-gpus.max_g
 DIAGNOSED: dict[bytes, Diagnosis] = {}
 
 
-def diagnosed_once(programme: Programme, settings: SolverSettings, number: int) -> Diagnosis:
+def diagnosed_once(
+    programme: Programme, settings: SolverSettings, number: int, verify: Verify
+) -> Diagnosis:
     """Diagnose, or recall what came of just the same before; time limits count every time."""
     if settings.time_limit_seconds is not None:
-        return diagnose(programme, settings, number)
+        return diagnose(programme, settings, number, verify)
     case = programme.case
     key = pickle.dumps((case.model, case.scenarios, dict(case.margins), settings.gap, number))
     if key not in DIAGNOSED:
-        DIAGNOSED[key] = diagnose(programme, settings, number)
+        DIAGNOSED[key] = diagnose(programme, settings, number, verify)
     return DIAGNOSED[key]
 
 

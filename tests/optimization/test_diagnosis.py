@@ -14,9 +14,9 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.infrastructure.loading import load_model
 from planner.optimization import levers
-from planner.optimization.case import Case
+from planner.optimization.case import Case, Key
 from planner.optimization.diagnosis import Diagnosis, diagnose
-from planner.optimization.elastic import Key, roomier, round_up, size
+from planner.optimization.elastic import roomier, round_up, size
 from planner.optimization.programme import Programme, build
 from planner.optimization.relaxation import RelaxationSet
 from planner.optimization.solving import SolverSettings, run_solver

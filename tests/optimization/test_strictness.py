@@ -1,0 +1,216 @@
+"""Rows stricter than the standard give way where they leave no plan, and the simulation judges."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from support import model_of
+
+from planner.infrastructure.loading import LoadedModel
+from planner.optimization.audit import audit
+from planner.optimization.case import Case
+from planner.optimization.programme import STRICTER, build
+from planner.optimization.solving import SolverSettings, solve
+from planner.optimization.strictness import broken_less, may_give_way, waived
+from planner.plan import Plan, waived_of
+from planner.scenarios.generators import all_scenarios
+from planner.simulation.verdict import judge
+from planner.verification import Outcome, optimise_and_verify
+
+EXACT = SolverSettings(gap=0.0)
+
+#: Three rooms of which any two serve everybody. Operators need six minutes, in which a room without
+#: its chillers warms by 1 K in four seconds times its load: from 65 °C it throttles before they
+#: come. The standard asks for nothing before minute 12.
+ROOMS = """
+regions: {a: {power_limit_mw: 9.0}, b: {power_limit_mw: 9.0}, c: {power_limit_mw: 9.0}}
+gpus: {gpu: {power_mw: 0.002, static_share: 0.5, rps: 2.0, capital_usd: 9000.0}}
+clusters:
+  one: {region: a, gpu: gpu, existing_gpus: 300, block_gpus: 20, max_gpus: 900,
+        capacitance_mj_per_k_per_mw: 16.0}
+  two: {region: b, gpu: gpu, existing_gpus: 300, block_gpus: 20, max_gpus: 900,
+        capacitance_mj_per_k_per_mw: 16.0}
+  three: {region: c, gpu: gpu, existing_gpus: 300, block_gpus: 20, max_gpus: 900,
+          capacitance_mj_per_k_per_mw: 16.0}
+cooling_units: {chiller: {capacity_mw: 0.4, capital_usd: 90000.0}}
+plants:
+  first: {region: a, cools: [one], options: [chiller], max_added: 9}
+  second: {region: b, cools: [two], options: [chiller], max_added: 9}
+  third: {region: c, cools: [three], options: [chiller], max_added: 9}
+tiers: {paid: {priority: 1, share: 0.5}, free: {priority: 2, share: 0.5}}
+zones: {users: {demand_rps: 1000.0, latency_ms: {a: 5.0, b: 15.0, c: 25.0}}}
+operations: {detection_minutes: 2.0, response_minutes: 4.0, failover_minutes: 1.0}
+standard: {common: [{tier: each, from_minute: 12, least_served: 1.0}]}
+generators: {plant: {severity: common, frequency_per_year: 0.1, repair_hours: 6.0}}
+simulation: {horizon_minutes: 120}
+"""
+SOONER = ROOMS.replace("from_minute: 12", "from_minute: 3")
+
+#: A third of the demand has no GPUs when the larger region is lost at the peak of the week, and
+#: less and less of it an hour later, when the cloud is paid for by the minute.
+EVENING = """
+regions: {near: {power_limit_mw: 99.0}, far: {power_limit_mw: 99.0}}
+gpus: {gpu: {power_mw: 0.0, static_share: 0.5, rps: 1.0, capital_usd: 30000.0}}
+clusters:
+  first: {region: near, gpu: gpu, existing_gpus: 600, max_gpus: 600, max_utilisation: 1.0}
+  second: {region: far, gpu: gpu, existing_gpus: 600, max_gpus: 600, max_utilisation: 1.0}
+tiers: {everyone: {priority: 1, share: 1.0, value_usd_per_1000_requests: 1.0}}
+shapes: {evening: [1.0, 0.8, 0.62, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5,
+                   0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.7, 0.9]}
+zones: {users: {demand_rps: 900.0, shape: evening, latency_ms: {near: 1.0, far: 9.0}}}
+offers:
+  cloud: {provider: cloudy, gpus_per_instance: 10, available_gpus: 900, lead_time_minutes: 10.0,
+          usd_per_instance_hour: 100.0, retainer_usd_per_instance_year: 1000.0, rps_per_gpu: 1.0}
+operations: {detection_minutes: 2, response_minutes: 3, failover_minutes: 2}
+finance: {emergency_budget_usd: %s}
+standard: {region: [{tier: all, from_minute: 25, least_served: 0.95}]}
+scenarios:
+  loss: {severity: region, frequency_per_year: 0.01,
+         events: [{kind: region, name: near, repair_minutes: 300}]}
+simulation: {horizon_minutes: 400}
+"""
+
+#: One hall whose chillers all hang on a bus that takes two of them with it. Nothing can be bought
+#: that keeps the hall below throttling; a fourth and fifth chiller keep it below shutdown.
+BUS = """
+regions: {here: {power_limit_mw: 99.0}}
+gpus: {gpu: {power_mw: 0.01, static_share: 0.5, rps: 1.0}}
+clusters:
+  hall: {region: here, gpu: gpu, existing_gpus: 100, max_gpus: 100, max_utilisation: 1.0,
+         capacitance_mj_per_k_per_mw: 8.0}
+cooling_units: {chiller: {capacity_mw: 0.35, capital_usd: 500000.0}}
+plants:
+  chillers: {region: here, cools: [hall], existing: {chiller: 3}, options: [chiller], max_added: %s}
+tiers: {everyone: {priority: 1, share: 1.0, value_usd_per_1000_requests: 1.0}}
+zones: {users: {demand_rps: 100.0, latency_ms: {here: 1.0}}}
+operations: {detection_minutes: 4, response_minutes: 11, failover_minutes: 1}
+standard: {common: [{tier: all, from_minute: 70, least_served: 0.9}]}
+scenarios:
+  bus: {severity: common, frequency_per_year: 0.1,
+        events: [{kind: units, plant: chillers, unit: chiller, count: 3, repair_minutes: 60}]}
+simulation: {horizon_minutes: 150}
+"""
+
+
+def looped(folder: Path, text: str, *overrides: str) -> Outcome:
+    model = model_of(folder, text, *overrides)
+    return optimise_and_verify(model, all_scenarios(model), EXACT)
+
+
+def case_of(folder: Path, text: str, **rest: object) -> Case:
+    model = model_of(folder, text)
+    return Case(model, all_scenarios(model), {}, **rest)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("solver", ["highs", "cbc"])
+def test_throttling_that_the_standard_allows_is_left_to_the_simulation(
+    tmp_path: Path, solver: str
+) -> None:
+    model = model_of(tmp_path, ROOMS)
+    scenarios = all_scenarios(model)
+    assert solve(build(Case(model, scenarios, {})), EXACT).status == "infeasible"
+
+    outcome = optimise_and_verify(model, scenarios, SolverSettings(solver, gap=0.0))
+
+    assert outcome.survives
+    (last,) = outcome.rounds
+    assert set(last.programme.case.waived) == {
+        ("ride_through", "one", "plant-first"),
+        ("ride_through", "two", "plant-second"),
+        ("ride_through", "three", "plant-third"),
+    }
+    assert all(verdict.throttled for verdict in last.verdicts)
+    # Without the rule there is no cheaper plan, so nothing was bought against it.
+    free = optimise_and_verify(model.replace(generators={}), (), EXACT).best
+    assert free is not None
+    assert last.solution.objective == pytest.approx(free.solution.objective)
+
+
+def test_plan_says_what_was_left_to_the_simulation(tmp_path: Path) -> None:
+    model = model_of(tmp_path, ROOMS)
+    outcome = optimise_and_verify(model, all_scenarios(model), EXACT)
+    plan = outcome.plan(LoadedModel(model, "model", ""), EXACT)
+    again = Plan.model_validate(json.loads(plan.to_json()))
+    (record,) = again.verification.rounds
+    assert waived_of(record) == dict(outcome.rounds[-1].programme.case.waived)
+    assert "one in scenario plant-first" in record.waived[0].text
+
+
+def test_where_all_service_is_asked_for_nothing_may_throttle(tmp_path: Path) -> None:
+    """Unless a policy leaves it to the simulation, which is named with what it costs."""
+    outcome = looped(tmp_path, SOONER)
+    assert outcome.best is None
+    assert outcome.diagnosis is not None
+    assert {one.family for one in outcome.diagnosis.conflict} == {"ride_through"}
+    cheapest, *others = outcome.diagnosis.sets
+    assert cheapest.options == (
+        "--set generators.plant.without=[plant-first, plant-second, plant-third]",
+    )
+    assert cheapest.survives
+    assert cheapest.failed == ()
+    left = [one for one in others if one.overrides == ("policies.throttling_simulated=true",)]
+    assert bool(left) == looped(tmp_path, SOONER, "policies.throttling_simulated=true").survives
+
+
+def test_rooms_stay_strict_where_a_plan_keeps_them_so(tmp_path: Path) -> None:
+    """With operators at once nothing throttles, and nothing is waived."""
+    outcome = looped(tmp_path, ROOMS, "operations.response_minutes=0.0")
+    assert outcome.survives
+    assert all(not one.programme.case.waived for one in outcome.rounds)
+
+
+def test_budget_is_judged_by_what_is_spent(tmp_path: Path) -> None:
+    """The programme pays for the largest minute of each stage, the simulator for every minute."""
+    generous = looped(tmp_path, EVENING % "9.0e+6")
+    assert generous.best is not None
+    (verdict,) = generous.best.verdicts
+    budget = math.ceil(verdict.emergency_usd)
+    outcome = looped(tmp_path, EVENING % f"{budget}.0")
+    assert outcome.survives
+    assert outcome.best is not None
+    assert set(outcome.best.programme.case.waived) == {("emergency_budget", "budget", "loss")}
+    assert outcome.best.verdicts[0].emergency_usd <= budget
+    assert not looped(tmp_path, EVENING % f"{0.9 * budget:.1f}").survives
+
+
+def test_what_fails_is_broken_as_little_as_possible(tmp_path: Path) -> None:
+    """Without the rule the hall shuts down; with the least of it two chillers are bought."""
+    case = case_of(tmp_path, BUS % 2)
+    scenarios = all_scenarios(case.model)
+    key = ("ride_through", "hall", "bus")
+    assert waived(case, EXACT) == {key: math.inf}
+    free = Case(case.model, scenarios, {}, waived={key: math.inf})
+    first = solve(build(free), EXACT)
+    assert [one.survives for one in judge(case.model, first.fleet, scenarios)] == [False]
+
+    least = broken_less(free, ["bus"], EXACT)
+    assert 0 < least[key] < math.inf
+    programme = build(Case(case.model, scenarios, {}, waived=least))
+    solution = solve(programme, EXACT)
+    audit(programme, solution)
+    assert solution.fleet.units["chillers"]["chiller"] == 5
+    assert broken_less(free, [], EXACT) == free.waived
+
+    assert looped(tmp_path, BUS % 2).survives
+
+
+def test_what_fails_without_the_rule_too_has_no_plan(tmp_path: Path) -> None:
+    outcome = looped(tmp_path, BUS % 0)
+    assert outcome.best is None
+    assert outcome.diagnosis is not None
+    assert outcome.diagnosis.tried == ("bus",)
+    text = "\n".join(outcome.diagnosis.lines())
+    assert "without it too bus fails in simulation" in text
+    assert outcome.diagnosis.sets
+    assert outcome.diagnosis.sets[0].survives
+
+
+def test_only_rows_that_are_marked_give_way(tmp_path: Path) -> None:
+    case = case_of(tmp_path, ROOMS)
+    rows = build(case).rows.values()
+    assert {row.family for row in rows if may_give_way(case, row.key)} == {"ride_through"}
+    assert set(STRICTER) == {"ride_through", "emergency_budget"}
+    assert not any(may_give_way(case_of(tmp_path, SOONER), row.key) for row in rows)
