@@ -13,6 +13,7 @@ from planner.infrastructure.failures import Event, Heat, OperationsOverride, Sce
 from planner.infrastructure.graph import Graph
 from planner.scenarios.course import Course, lay_out
 from planner.scenarios.power import feed_steps
+from planner.scenarios.timeline import Timed
 
 DAY = 1440.0
 #: Longest simulation of a period.
@@ -133,7 +134,7 @@ def case_of(model: Model, graph: Graph, scenario: Scenario) -> Case:
     which counts for the days taken out: by then everything has settled into the rhythm of the day.
     What still lasts more than three days ends there, its last day counting for the rest.
     """
-    course = lay_out(model, graph, scenario)
+    course = lay_out(model, graph, scenario, sampled=True)
     full_end = course.end_minute
     repeats: list[Repeat] = []
     at = 0
@@ -142,7 +143,7 @@ def case_of(model: Model, graph: Graph, scenario: Scenario) -> Case:
         days = math.floor((one.end_minute - one.start_minute - SETTLED - DAY) / DAY)
         if days > 0 and not _steps_later(model, scenario, one.end_minute):
             scenario = _shortened(scenario, one.start_minute + SETTLED, days * DAY)
-            course = lay_out(model, graph, scenario)
+            course = lay_out(model, graph, scenario, sampled=True)
             end = one.end_minute - days * DAY
             repeats.append(Repeat(end - DAY, end, float(days)))
         at += 1
@@ -167,7 +168,7 @@ def _steps_later(model: Model, scenario: Scenario, minute: float) -> bool:
         step >= minute - SHORTEST and event.at_minute < minute
         for event in scenario.events
         if event.kind == "feed"
-        for step in feed_steps(model, event)
+        for step in feed_steps(model, Timed(event, sampled=True))
     )
 
 

@@ -107,6 +107,16 @@ def plant_units(model: Model, plant: str) -> tuple[str, ...]:
     return tuple(unit for unit in model.cooling_units if unit in wanted)
 
 
+def possible_units(model: Model, plant: str) -> tuple[str, ...]:
+    """Unit types of which a plant has or may get at least one."""
+    entry = model.plants[plant]
+    return tuple(
+        unit
+        for unit in plant_units(model, plant)
+        if entry.existing.get(unit) or (unit in entry.options and entry.max_added)
+    )
+
+
 def retirable_units(model: Model, plant: str, unit: str) -> int:
     """Existing units of a type that a plan may retire.
 

@@ -27,7 +27,7 @@ from planner.optimization.case import Case
 from planner.optimization.costs import CostItem, cost_items, emergency_spend_usd
 from planner.optimization.programme import Programme
 from planner.optimization.solving import Solution, fleet_of
-from planner.optimization.stages import ALL, Stage
+from planner.optimization.stages import ALL, Stage, unanswered
 from planner.scenarios.services import (
     degradation,
     limited_services,
@@ -150,7 +150,8 @@ def _check_stages(programme: Programme, solution: Solution, case: Case) -> Itera
     """Every stage as it is with the measures that are bought, worked out on the graph anew."""
     for scenario, stages in case.stages_by_scenario.items():
         spend = 0.0
-        stored: dict[str, float] = {}
+        windows = {one.label: i for i, run in enumerate(unanswered(stages)) for one in run}
+        stored: dict[int, dict[str, float]] = {}
         for stage in stages:
             belief = believe(programme, solution, stage)
             spend += emergency_spend_usd(case, stage, belief)
@@ -158,12 +159,14 @@ def _check_stages(programme: Programme, solution: Solution, case: Case) -> Itera
             yield from _check_served(stage, belief)
             yield from _check_services(case, stage, belief)
             yield from _check_reserved(case, solution, stage, belief)
-            yield from _check_cooling(case, solution, stage, belief, stored)
+            here = stored.setdefault(windows.get(stage.label, 0), {})
+            yield from _check_cooling(case, solution, stage, belief, here)
         budget = emergency_budget_usd(case.model, stages[0].course.scenario)
         budget += case.waived.get(("emergency_budget", "budget", scenario), 0.0)
         if exceeds(spend, budget):
             yield f"{scenario}: emergency spend {spend:,.0f} USD exceeds {budget:,.0f}"
-        yield from _check_ride_through(case, solution, scenario, stored)
+        for heat in stored.values():
+            yield from _check_ride_through(case, solution, scenario, heat)
 
 
 def _check_served(stage: Stage, belief: Belief) -> Iterator[str]:
@@ -222,8 +225,9 @@ def _check_cooling(
             continue
         gpu, entry = case.gpu(cluster), case.model.clusters[cluster]
         gpus: float = solution.fleet.gpus[cluster]
-        if stage.condition.power_mw.get(entry.region) != case.normal.power_mw.get(entry.region):
-            # Loads that power does not carry go off by themselves.
+        usual = case.normal.power_mw.get(entry.region)
+        if stage.condition.power_mw.get(entry.region) != usual or stage.label in case.resumed:
+            # Loads that power does not carry go off by themselves; what operators left off stays.
             gpus = belief.powered_gpus[cluster]
         full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, entry.max_utilisation)
         short = max(0.0, margin * full - carried)

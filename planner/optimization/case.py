@@ -176,6 +176,24 @@ class Case:
         return grouped
 
     @cached_property
+    def resumed(self) -> frozenset[str]:
+        """Labels of stages in which operators have not acted yet but may have on earlier failures.
+
+        What they have switched off by then stays off.
+        """
+        found: list[str] = []
+        everyone = frozenset(range(len(self.reactions)))
+        for stages in self.stages_by_scenario.values():
+            acted = frozenset[int]()
+            for stage in stages:
+                reacted = stage.when(lambda one: one.reacted)
+                now = everyone if reacted is True else reacted or frozenset()
+                if acted - now:
+                    found.append(stage.label)
+                acted |= now
+        return frozenset(found)
+
+    @cached_property
     def groups(self) -> tuple[Group, ...]:
         """Groups of tiers with the same reach, zone by zone."""
         found: list[Group] = []

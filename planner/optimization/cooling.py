@@ -25,7 +25,7 @@ from planner.optimization.measures import feeds_to_buy, ran_on, up
 from planner.optimization.power import may_be_down, powered, stage_heat
 from planner.optimization.programme import Chance, Programme, Row
 from planner.optimization.purchases import surviving_capacity
-from planner.optimization.stages import Stage, When
+from planner.optimization.stages import Stage, When, unanswered
 
 
 def cooling_matters(case: Case, stage: Stage, cluster: str) -> bool:
@@ -76,7 +76,7 @@ def _carried(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpres
 
 
 def ride_through(programme: Programme) -> None:
-    """Before operators react, rooms, coolant and tanks take up what cooling does not carry.
+    """Until operators react to a failure, rooms, coolant and tanks take up what is not carried.
 
     ``Σ_t seconds_t·(heat[c] − Σ_p q[s,t,c,p])⁺ ≤ (throttle − set point)·capacitance·G[c] +
     tank[c]``, the heat being that of all GPUs at the utilisation limit, the tank the cluster's part
@@ -85,20 +85,33 @@ def ride_through(programme: Programme) -> None:
     case = programme.case
     for scenario, stages in case.stages_by_scenario.items():
         for cluster in case.model.clusters:
-            early = [
-                stage
-                for stage in stages
-                if stage.when(lambda one: one.reacted) is not True
-                and cooling_matters(case, stage, cluster)
-            ]
-            if early:
-                _ride_through(programme, scenario, early, cluster)
+            allowed: LpAffineExpression | None = None
+            for index, early in enumerate(unanswered(stages)):
+                short = [stage for stage in early if cooling_matters(case, stage, cluster)]
+                if short:
+                    allowed = allowed or _storable_mj(programme, scenario, cluster)
+                    _ride_through(programme, short, cluster, allowed, index)
 
 
-def _ride_through(programme: Programme, scenario: str, stages: list[Stage], cluster: str) -> None:
-    case = programme.case
+def _storable_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpression:
+    """Heat that a cluster and its tanks take up before it throttles, MJ."""
+    entry, gpu = programme.case.model.clusters[cluster], programme.case.gpu(cluster)
+    per_k = capacitance_mj_per_k(
+        entry.capacitance_mj_per_k_per_mw, gpu.power_mw, programme.gpus(cluster)
+    )
+    rooms: LpAffineExpression = (throttle_c(programme.case.model, cluster) - entry.setpoint_c) * per_k
+    return rooms + tank_mj(programme, scenario, cluster)
+
+
+def _ride_through(
+    programme: Programme,
+    stages: list[Stage],
+    cluster: str,
+    allowed: LpAffineExpression,
+    index: int,
+) -> None:
+    case, scenario = programme.case, stages[0].scenario
     entry, gpu = case.model.clusters[cluster], case.gpu(cluster)
-    gpus = programme.gpus(cluster)
     margin = 1 + case.margin(scenario).heat
     stored: list[LpAffineExpression] = []
     for stage in stages:
@@ -111,13 +124,11 @@ def _ride_through(programme: Programme, scenario: str, stages: list[Stage], clus
             left = left - margin * gpu.power_mw * entry.max_gpus * reacted
         programme.define(short >= left, "uncooled", stage.label, cluster)
         stored.append(stage.hours * 3600 * short)
-    allowed = (throttle_c(case.model, cluster) - entry.setpoint_c) * capacitance_mj_per_k(
-        entry.capacitance_mj_per_k_per_mw, gpu.power_mw, gpus
-    )
-    allowed = allowed + tank_mj(programme, scenario, cluster)
     amount = gpu.power_mw * entry.max_gpus * stages[-1].end_minute * 60
-    row_of = Row("ride_through", cluster, scenario, "requirement", "MJ", amount)
-    programme.require(lpSum(stored) <= allowed, row_of, scenario, cluster)
+    begins = stages[0].start_minute if index else 0.0
+    row_of = Row("ride_through", cluster, scenario, "requirement", "MJ", amount, begins)
+    name = (scenario, cluster, str(index)) if index else (scenario, cluster)
+    programme.require(lpSum(stored) <= allowed, row_of, *name)
 
 
 def tank_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpression:

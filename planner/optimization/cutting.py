@@ -122,22 +122,44 @@ def _cuts(
     way: Reacting, interval: Interval, rules: tuple[Floor, ...], margin: Margin
 ) -> set[float]:
     model, course = way.model, way.course
-    cuts = {interval.start_minute, interval.end_minute, course.reaction_minute}
-    cuts.add(reroute_minute(course))
-    cuts |= {rule.from_minute for rule in rules}
+    cuts = {interval.start_minute, interval.end_minute, *course.failures}
+    cuts |= {start + course.reaction_minutes for start in course.failures}
+    cuts |= {reroute_minute(course, lost) for lost in _losses_of_clusters(course)}
+    cuts |= {start + rule.from_minute for start in course.clock.starts for rule in rules}
     cuts |= {arrival_minute(model, course, offer, margin) for offer in model.offers}
     for plant, units in way.units.items():
         for unit in units:
-            cuts.add(start_minute(model, course, plant, unit, interval.start_minute, margin))
+            for hit in (interval.start_minute, *_cooling_events(course)):
+                cuts.add(start_minute(model, course, plant, unit, hit, margin))
     return {cut for cut in cuts if interval.start_minute <= cut <= interval.end_minute}
 
 
-def reroute_minute(course: Course) -> float:
-    """Minute from which load balancers act on the first failure."""
-    operations = course.operations
-    return course.first_minute + max(
-        operations.failover_minutes, operations.earliest_reroute_minutes
+def reroute_minute(course: Course, minute: float) -> float:
+    """Minute from which load balancers act on all losses of clusters up to a minute.
+
+    They notice a loss after the failover minutes, and wait from the failure that led to it.
+    """
+    failover, wait = (
+        course.operations.failover_minutes,
+        course.operations.earliest_reroute_minutes,
     )
+    lost = [one for one in _losses_of_clusters(course) if one <= minute]
+    return max((max(at + failover, course.failure_at(at) + wait) for at in lost), default=0.0)
+
+
+def _losses_of_clusters(course: Course) -> list[float]:
+    """Minutes at which clusters go down that were up."""
+    found, before = [], frozenset[str]()
+    for one in course.intervals:
+        if not one.condition.clusters_down <= before:
+            found.append(one.start_minute)
+        before = one.condition.clusters_down
+    return found
+
+
+def _cooling_events(course: Course) -> list[float]:
+    """Minutes of events that change cooling or power."""
+    return [one.begins for one in course.events if one.event.kind in COOLING_EVENTS]
 
 
 def arrival_minute(model: Model, course: Course, offer: str, margin: Margin) -> float:
@@ -152,10 +174,9 @@ def start_minute(
     entry, kind = model.plants[plant], model.cooling_units[unit]
     if entry.role == "primary" and kind.mode == "running":
         return 0.0
-    hits = [e.at_minute for e in course.scenario.events if e.kind in COOLING_EVENTS]
-    trigger = max((hit for hit in hits if hit <= minute), default=0.0)
+    trigger = max((hit for hit in _cooling_events(course) if hit <= minute), default=0.0)
     if not entry.automatic:
-        trigger = max(trigger, course.reaction_minute)
+        trigger = max(trigger, course.failure_at(minute) + course.reaction_minutes)
     return trigger + kind.start_minutes + margin.late_minutes
 
 
@@ -168,7 +189,7 @@ def _piece(
 ) -> _Piece:
     model, course = way.model, way.course
     start, condition = span[0], interval.condition
-    settled = start >= reroute_minute(course) or not condition.clusters_down
+    settled = start >= reroute_minute(course, start) or not condition.clusters_down
     if_up = not settled and not interval.at_best.clusters_down
     arrived = tuple(
         offer
@@ -189,14 +210,14 @@ def _piece(
         plant: frozenset(one for one in units if (plant, one) not in condition.restarting)
         for plant, units in standing.items()
     }
-    now = floors_at(rules, start)
+    now = floors_at(rules, course.clock.since(start))
     return _Piece(
         floors=now if settled else {},
         floors_if_up=now if if_up else {},
         offers=arrived,
         started=started,
         standing=standing,
-        reacted=start >= course.reaction_minute,
+        reacted=start >= course.failure_at(start) + course.reaction_minutes,
     )
 
 

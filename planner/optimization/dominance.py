@@ -5,10 +5,11 @@ for s. What is checked is sufficient for that: for each stage of s there is a st
 the same or more is down, no more units are left, it is as hot or hotter, there is as much demand
 everywhere or more in proportion, no more power and no more emergency capacity, floors are as high,
 and operators have acted in both or in neither. The recourse of d there, scaled to the demand of s,
-is recourse for s. Two things couple stages. Before operators act, heat is stored: there d must be
+is recourse for s. Three things couple stages. Before operators act, heat is stored: there d must be
 as bad in every minute, and clusters that are up in s must be up in d, since a cluster that is off
-stores nothing. And emergency spend adds up: unless it cannot reach the budget, a stage of s must
-lie within that of d in time.
+stores nothing. GPUs that they have switched off stay off when something else fails: a scenario in
+which that happens stays. And emergency spend adds up: unless it cannot reach the budget, a stage of
+s must lie within that of d in time.
 
 That is about what must hold, not about cost. A dominated scenario has an expected cost of recourse
 too; `planner.optimization.reduction` says what becomes of it.
@@ -120,7 +121,8 @@ class _Laid:
 
 def _lay(case: Case, stages: list[Stage]) -> _Laid:
     course = stages[0].course
-    key = (case.margin(course.scenario.name), course.reaction_minute, course.start_hour)
+    times = (course.failures, course.reaction_minutes, course.order_minute, course.start_hour)
+    key = (case.margin(course.scenario.name), times)
     losses = frozenset(loss for stage in stages for loss in _losses(case, stage))
     gone = losses.union(*(_plants_touched(case, stage) for stage in stages))
     return _Laid(course.scenario.name, tuple(stages), key, losses, gone)
@@ -178,6 +180,8 @@ def dominates(case: Case, worse: tuple[Stage, ...], stages: tuple[Stage, ...]) -
         Stages of the other; both have the same margin.
     """
     model = case.model
+    if any(stage.label in case.resumed for stage in stages):
+        return False
     budget, other = (
         emergency_budget_usd(model, some[0].course.scenario) for some in (stages, worse)
     )

@@ -23,6 +23,7 @@ from planner.optimization.stages import ALL, Stage
 from planner.scenarios.condition import site_of
 from planner.scenarios.power import node_losses, sagging_clusters
 from planner.scenarios.services import service_rps
+from planner.scenarios.timeline import timeline
 
 #: Years over which money without a life of its own is spread.
 BUDGET_YEARS = 20.0
@@ -120,7 +121,7 @@ def _sources(elastic: Elastic, row: Row) -> list[str]:
     site = site_of(model, case.graph)
     failed: frozenset[str] = frozenset()
     if row.scenario:
-        events = elastic.scenarios[row.scenario].events
+        events = timeline(elastic.scenarios[row.scenario].events)
         failed = node_losses(model, events, row.from_minute)
         failed |= sagging_clusters(site, events, row.from_minute)
     down = site.depends.down_with(failed)

@@ -43,7 +43,8 @@ def add_variables(programme: Programme) -> None:
             reacted = stage.when(lambda one: one.reacted)
             cooled = cooling_matters(case, stage, cluster)
             short = cooled and 0.0 not in whole_power(programme, stage, cluster)
-            if (cooled and reacted) or short or may_be_down(stage, cluster):
+            acted = cooled and (reacted or stage.label in case.resumed)
+            if acted or short or may_be_down(stage, cluster):
                 key = (stage.label, cluster)
                 programme.active[key] = programme.variable("active", *key)
             if not cooled:
@@ -138,7 +139,8 @@ def _powered_if_up(
     """Nothing of a cluster that is down is powered, and all of one that nobody has acted on.
 
     ``a[s,t,c] ≤ max_c·up[s,t,c]``, ``a[s,t,c] ≥ G[c] − max_c·(1 − up[s,t,c] + reacted[s,t])``, the
-    latter unless power is short: loads that it does not carry go off by themselves.
+    latter unless power is short: loads that it does not carry go off by themselves. Once operators
+    have acted on an earlier failure, ``a[s,t−1,c]`` takes the place of ``G[c]``.
     """
     most = float(programme.case.model.clusters[cluster].max_gpus)
     chance: Chance = 1.0
@@ -148,10 +150,23 @@ def _powered_if_up(
     reacted = stage.when(lambda one: one.reacted)
     if reacted is True:
         return
+    before = _powered_before(programme, stage, cluster)
+    if before is None:
+        return
     for index, other in enumerate(whole_power(programme, stage, cluster)):
-        left = programme.gpus(cluster) - most * (1 - chance + programme.when(reacted) + other)
+        left = before - most * (1 - chance + programme.when(reacted) + other)
         name = (stage.label, cluster, str(index)) if index else (stage.label, cluster)
         programme.define(on >= left, "powered_before", *name)
+
+
+def _powered_before(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression | None:
+    """GPUs powered when what a stage reacts to happened; None if the cluster was down."""
+    case = programme.case
+    if stage.label not in case.resumed:
+        return programme.gpus(cluster)
+    last = case.stages_by_scenario[stage.scenario][stage.index - 1]
+    down = cluster in last.at_best.clusters_down
+    return None if down else powered(programme, last, cluster)
 
 
 def spare_block(programme: Programme) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.measures import feed_hit
 from planner.scenarios.course import Condition, Course, Outage
 from planner.scenarios.demand import Floats
-from planner.scenarios.services import limited_services
+from planner.scenarios.onset import leaves_enough
 from planner.scenarios.standard import ALL
 
 
@@ -187,6 +188,12 @@ class Stage:
         }
 
 
+def unanswered(stages: Sequence[Stage]) -> list[list[Stage]]:
+    """Stages of a scenario before operators have reacted, a list for each failure they react to."""
+    runs = groupby(stages, lambda stage: stage.when(lambda one: one.reacted) is True)
+    return [list(run) for reacted, run in runs if not reacted]
+
+
 def cannot_bind(
     model: Model, course: Course, normal: Condition, margin: Margin, best: Condition | None = None
 ) -> bool:
@@ -207,51 +214,10 @@ def cannot_bind(
     if margin != NO_MARGIN or hit & optional:
         return False
     return all(
-        _implied(model, one.condition, normal) and _implied(model, one.at_best, best or normal)
+        leaves_enough(model, one.condition, normal)
+        and leaves_enough(model, one.at_best, best or normal)
         for one in course.intervals
     )
 
 
-def _implied(model: Model, condition: Condition, normal: Condition) -> bool:
-    harmless = all(
-        lost <= model.plants[plant].redundancy and model.plants[plant].role == "primary"
-        for plant, lost in condition.lost_largest.items()
-    )
-    runs = all(
-        model.cooling_units[unit].mode == "running"
-        for plant in condition.lost_largest
-        for unit in plant_units(model, plant)
-    )
-    rest = (
-        condition.clusters_down,
-        condition.plants_down,
-        condition.tiers_down,
-        condition.lost_units,
-        condition.ambient_rise_c,
-        condition.demand_factor,
-        condition.power_mw,
-        condition.restarting,
-    )
-    if limited_services(model) and (
-        condition.services_down != normal.services_down
-        or condition.replicas_down != normal.replicas_down
-    ):
-        return False
-    return (
-        harmless
-        and runs
-        and rest
-        == (
-            normal.clusters_down,
-            normal.plants_down,
-            normal.tiers_down,
-            {},
-            {},
-            {},
-            normal.power_mw,
-            frozenset(),
-        )
-    )
-
-
-__all__ = ["ALL", "NO_MARGIN", "Margin", "Reacting", "Stage", "When", "cannot_bind"]
+__all__ = ["ALL", "NO_MARGIN", "Margin", "Reacting", "Stage", "When", "cannot_bind", "unanswered"]

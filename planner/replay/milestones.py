@@ -200,8 +200,12 @@ def _emergency_capacity(world: World, history: History, subject: Subject) -> Boo
 
 def _alarm(world: World) -> Bools:
     course = world.courses[0]
-    first = min(event.at_minute for event in course.scenario.events)
-    return _since(world, first + course.operations.detection_minutes)
+    return _since(world, course.failures[0] + course.operations.detection_minutes)
+
+
+def _first_action(world: World) -> Bools:
+    course = world.courses[0]
+    return _since(world, course.failures[0] + course.reaction_minutes)
 
 
 Flags = Callable[[World, History, Subject, float], Bools]
@@ -225,7 +229,7 @@ FLAGS: dict[str, Flags] = {
     "queue_below": lambda _w, h, _s, x: h.waiting[:, 0] <= x,
     "pending_below": lambda w, h, s, x: _pending(w, h, s) <= x,
     "alarm": lambda w, _h, _s, _x: _alarm(w),
-    "first_action": lambda w, _h, _s, _x: _since(w, w.reaction.reaction[0]),
+    "first_action": lambda w, _h, _s, _x: _first_action(w),
     "emergency_ordered": lambda w, h, _s, _x: _since(w, h.order_minute[0]),
     "emergency_capacity": lambda w, h, s, _: _emergency_capacity(w, h, s),
 }

@@ -19,6 +19,7 @@ from planner.scenarios.generators import (
     unit_counts,
 )
 from planner.scenarios.power import feed_steps, node_losses
+from planner.scenarios.timeline import timeline
 
 #: Families of single failures beside units and plants, in their order.
 NODE_FAMILIES = ("feed", "feed_no_generator", "provider", "region", "cluster")
@@ -124,11 +125,12 @@ class Reach:
         if not isinstance(event, NodeLoss):
             return [frozenset()]
         model, always = self.site.model, self.site.depends.down
-        steps = {event.at_minute}
+        (one,) = timeline((event,))
+        steps = {one.begins}
         if event.kind == "feed":
-            steps |= feed_steps(model, event)
+            steps |= feed_steps(model, one)
         return [
-            self.site.depends.down_with(node_losses(model, (event,), step)) - always
+            self.site.depends.down_with(node_losses(model, (one,), step)) - always
             for step in sorted(steps)
         ]
 

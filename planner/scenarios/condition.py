@@ -11,7 +11,9 @@ from weakref import WeakKeyDictionary
 import networkx as nx
 
 from planner.infrastructure.entities import Feed, Model
+from planner.infrastructure.fleet import possible_units
 from planner.infrastructure.graph import Dependencies, Graph, dependencies, node
+from planner.infrastructure.measures import absent_feeds
 from planner.scenarios.demand import peak_hour
 
 #: Conditions kept for one graph.
@@ -93,6 +95,40 @@ class Site:
     def peak_hour(self) -> float:
         """Hour of the week with the largest demand."""
         return float(peak_hour(self.model))
+
+    @cached_property
+    def bearing(self) -> frozenset[str]:
+        """Nodes on which something hangs that a plan can have, themselves included.
+
+        Nothing is taken down with a region in which nothing can stand, or a plant without units.
+        """
+        model, supporters = self.model, dict[str, list[str]]()
+        for source, targets in self.depends_at_best.supports.items():
+            for target, _ in targets:
+                supporters.setdefault(target, []).append(source)
+        waiting = [node("tier", name) for name in model.tiers]
+        waiting += [node("plant", name) for name in model.plants if possible_units(model, name)]
+        waiting += [
+            node("cluster", name)
+            for name, one in model.clusters.items()
+            if one.existing_gpus or one.max_gpus >= one.block_gpus
+        ]
+        waiting += [
+            node("offer", name)
+            for name, one in model.offers.items()
+            if one.existing_instances or one.available_gpus >= one.gpus_per_instance
+        ]
+        found: set[str] = set(waiting)
+        while waiting:
+            new = [one for one in supporters.get(waiting.pop(), ()) if one not in found]
+            found.update(new)
+            waiting += new
+        return frozenset(found)
+
+    @cached_property
+    def optional_feeds(self) -> frozenset[str]:
+        """Feeds that exist only if a measure is bought."""
+        return absent_feeds(self.model, frozenset())
 
     def condition(self, failed: frozenset[str], all_measures: bool = False) -> Condition:
         """Condition with some nodes failed and nothing else out of the ordinary.

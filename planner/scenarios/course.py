@@ -6,24 +6,27 @@ on the graph. The programme cuts its stages along these intervals, the simulator
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Event, Scenario
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import Graph, node
 from planner.infrastructure.operations import Operations
 from planner.scenarios.condition import Condition, Site, normal_condition, site_of
+from planner.scenarios.onset import clock_of, leaves_enough
 from planner.scenarios.power import (
     Restart,
     feed_steps,
-    is_active,
     node_losses,
     restarts,
     sagging_clusters,
     sags_at,
 )
+from planner.scenarios.standard import Clock
+from planner.scenarios.timeline import Timed, timeline
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,22 @@ class Course:
         Hour of the week at minute 0.
     intervals
         Conditions from minute 0 until everything is repaired and runs again.
+    events
+        Events on whole minutes.
+    clock
+        From when the minutes of the standard count.
+    short_from
+        Minute of the first failure that may leave too little, and to which emergency capacity is
+        ordered: one that normal operation and N+k do not cover whatever the plan.
     """
 
     scenario: Scenario
     operations: Operations
     start_hour: float
     intervals: tuple[Interval, ...]
+    events: tuple[Timed, ...]
+    clock: Clock
+    short_from: float
 
     @property
     def end_minute(self) -> float:
@@ -96,38 +109,44 @@ class Course:
         return self.intervals[-1].end_minute
 
     @property
-    def first_minute(self) -> float:
-        """Minute of the first event."""
-        return min(event.at_minute for event in self.scenario.events)
+    def failures(self) -> tuple[float, ...]:
+        """Minutes from which people and load balancers react, in order: those of the clock.
+
+        Where no event counts, that of the first one.
+        """
+        return _failures(self.clock, self.events)
+
+    def failure_at(self, minute: float) -> float:
+        """Minute of the last failure to react to at a minute, infinite before the first."""
+        return Clock(self.failures).start(minute)
 
     @property
-    def reaction_minute(self) -> float:
-        """Minute at which operators act for the first time."""
-        known = self.first_minute + self.operations.detection_minutes
-        return known + self.operations.escalation_minutes + self.operations.response_minutes
+    def reaction_minutes(self) -> float:
+        """Minutes from a failure to the first action of operators on it."""
+        operations = self.operations
+        known = operations.detection_minutes + operations.escalation_minutes
+        return known + operations.response_minutes
+
+    @property
+    def order_minutes(self) -> float:
+        """Minutes from a failure to the order of emergency capacity."""
+        return self.reaction_minutes + self.operations.approval_minutes
 
     @property
     def order_minute(self) -> float:
-        """Minute at which emergency capacity is ordered."""
-        return self.reaction_minute + self.operations.approval_minutes
-
-    @property
-    def shedding_minute(self) -> float | None:
-        """Minute from which scarce capacity goes to tiers by priority; None if never."""
-        return self._minute_of(self.operations.priority_shedding)
-
-    @property
-    def migration_minute(self) -> float | None:
-        """Minute from which work leaves clusters too hot for its tier; None if never."""
-        return self._minute_of(self.operations.thermal_migration)
-
-    def _minute_of(self, who: str) -> float | None:
-        return {"automatic": 0.0, "operator": self.reaction_minute, "none": None}[who]
+        """Minute at which emergency capacity is ordered, as far as is known without a plan."""
+        return self.short_from + self.order_minutes
 
 
-def lay_out(model: Model, graph: Graph, scenario: Scenario) -> Course:
-    """Lay a scenario out in time."""
-    site, events = site_of(model, graph), scenario.events
+def lay_out(model: Model, graph: Graph, scenario: Scenario, sampled: bool = False) -> Course:
+    """Lay a scenario out in time.
+
+    Parameters
+    ----------
+    sampled
+        Whether its times are drawn at random (`planner.scenarios.timeline.Timed`).
+    """
+    site, events = site_of(model, graph), timeline(scenario.events, sampled)
     waits = restarts(site, events)
     merged: list[Interval] = []
     for start, end in pairwise(sorted(_cuts(model, events, waits))):
@@ -136,7 +155,27 @@ def lay_out(model: Model, graph: Graph, scenario: Scenario) -> Course:
             interval = replace(interval, start_minute=merged.pop().start_minute)
         merged.append(interval)
     hour = site.peak_hour if scenario.start_hour is None else scenario.start_hour
-    return Course(scenario, _operations(model, scenario), hour, tuple(merged))
+    operations, clock = _operations(model, scenario), clock_of(site, events)
+    short = _short_from(site, merged, _failures(clock, events))
+    return Course(scenario, operations, hour, tuple(merged), events, clock, short)
+
+
+def _failures(clock: Clock, events: tuple[Timed, ...]) -> tuple[float, ...]:
+    return clock.starts or (min(one.begins for one in events),)
+
+
+def _short_from(site: Site, intervals: list[Interval], failures: tuple[float, ...]) -> float:
+    """First failure after which, until the next one, there may be too little of anything."""
+    normal, best = site.condition(frozenset()), site.condition(frozenset(), all_measures=True)
+    for start, end in pairwise((*failures, math.inf)):
+        for one in intervals:
+            meanwhile = one.start_minute < end and start < one.end_minute
+            if meanwhile and not (
+                leaves_enough(site.model, one.condition, normal)
+                and leaves_enough(site.model, one.at_best, best)
+            ):
+                return start
+    return failures[0]
 
 
 def condition_with(
@@ -154,7 +193,7 @@ def condition_with(
     now = normal_condition(model, graph) if ended else course.intervals[index].condition
     if not lost_clusters:
         return now
-    failed = _failed(site, course.scenario.events, minute)
+    failed = _failed(site, course.events, minute)
     failed |= {node("cluster", name) for name in lost_clusters}
     return replace(
         site.condition(failed),
@@ -171,23 +210,23 @@ def _operations(model: Model, scenario: Scenario) -> Operations:
     return model.operations.replace(**changes) if changes else model.operations
 
 
-def _cuts(model: Model, events: tuple[Event, ...], waits: tuple[Restart, ...]) -> set[float]:
+def _cuts(model: Model, events: tuple[Timed, ...], waits: tuple[Restart, ...]) -> set[float]:
     cuts = {0.0}
-    for event in events:
-        cuts |= {event.at_minute, event.at_minute + event.repair_minutes}
-        if event.kind == "feed":
-            cuts |= feed_steps(model, event)
+    for one in events:
+        cuts |= {one.begins, one.ends}
+        if one.event.kind == "feed":
+            cuts |= feed_steps(model, one)
     for wait in waits:
         cuts |= {wait.from_minute, wait.to_minute}
     return cuts
 
 
-def _failed(site: Site, events: tuple[Event, ...], minute: float) -> frozenset[str]:
+def _failed(site: Site, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
     return node_losses(site.model, events, minute) | sagging_clusters(site, events, minute)
 
 
 def _interval(
-    site: Site, events: tuple[Event, ...], waits: tuple[Restart, ...], minute: float, end: float
+    site: Site, events: tuple[Timed, ...], waits: tuple[Restart, ...], minute: float, end: float
 ) -> Interval:
     outage = Outage(
         node_losses(site.model, events, minute),
@@ -210,7 +249,7 @@ def _alike(one: Interval, other: Interval) -> bool:
 
 def _condition(
     site: Site,
-    events: tuple[Event, ...],
+    events: tuple[Timed, ...],
     outage: Outage,
     minute: float,
     all_measures: bool = False,
@@ -220,9 +259,7 @@ def _condition(
     lost_largest: dict[str, int] = {}
     rise: dict[str, float] = {}
     factor: dict[str, float] = {}
-    for event in events:
-        if not is_active(event, minute):
-            continue
+    for event in (one.event for one in events if one.active(minute)):
         if event.kind == "units":
             key = (event.plant, event.unit)
             lost_units[key] = lost_units.get(key, 0) + event.count

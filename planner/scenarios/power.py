@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Event, NodeLoss, Sag
+from planner.infrastructure.failures import NodeLoss, Sag
 from planner.infrastructure.fleet import running_units
 from planner.infrastructure.graph import node
 from planner.scenarios.condition import Site
+from planner.scenarios.timeline import Timed, minute_after
 
 
 @dataclass(frozen=True)
@@ -34,26 +35,21 @@ class Restart:
     dark: frozenset[str]
 
 
-def node_losses(model: Model, events: tuple[Event, ...], minute: float) -> frozenset[str]:
+def node_losses(model: Model, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
     """Nodes that losses have taken out at a minute, without what depends on them."""
     failed: set[str] = set()
-    for event in events:
-        if isinstance(event, NodeLoss) and is_active(event, minute):
-            failed |= _lost_by(model, event, minute)
+    for one in events:
+        if isinstance(one.event, NodeLoss) and one.active(minute):
+            failed |= _lost_by(model, one, one.event, minute)
     return frozenset(failed)
 
 
-def is_active(event: Event, minute: float) -> bool:
-    """Whether an event has begun and is not repaired yet."""
-    return event.at_minute <= minute < event.at_minute + event.repair_minutes
-
-
-def _lost_by(model: Model, event: NodeLoss, minute: float) -> set[str]:
+def _lost_by(model: Model, one: Timed, event: NodeLoss, minute: float) -> set[str]:
     """Nodes that an event takes out at a minute; batteries run out, generators start and stop."""
     failed = {node(event.kind, event.name)}
     if event.kind != "feed":
         return failed
-    empty, runs, runs_out = _steps(model, event)
+    empty, runs, runs_out = one.dark(model)
     if minute >= empty:
         failed.add(node("ups", event.name))
     if not (event.generators_start and runs <= minute < runs_out):
@@ -61,17 +57,9 @@ def _lost_by(model: Model, event: NodeLoss, minute: float) -> set[str]:
     return failed
 
 
-def _steps(model: Model, event: NodeLoss) -> tuple[float, float, float]:
-    """Minutes at which batteries are empty, generators run, and these run out of fuel."""
-    feed, at = model.feeds[event.name], event.at_minute
-    runs = at + feed.generator_start_minutes
-    return at + feed.ups_minutes, runs, runs + feed.generator_hours * 60
-
-
-def feed_steps(model: Model, event: NodeLoss) -> set[float]:
+def feed_steps(model: Model, one: Timed) -> set[float]:
     """Minutes at which batteries or generators change what the loss of a feed takes out."""
-    end = event.at_minute + event.repair_minutes
-    return {step for step in _steps(model, event) if step < end}
+    return {step for step in one.dark(model) if step < one.ends}
 
 
 def sag_hits(site: Site, feeds: Iterable[str], failed: frozenset[str]) -> frozenset[str]:
@@ -88,21 +76,21 @@ def sagging_sources(feeds: Iterable[str]) -> frozenset[str]:
     return frozenset(node(kind, feed) for feed in feeds for kind in ("feed", "generator"))
 
 
-def _dark(site: Site, events: tuple[Event, ...], sag: Sag) -> frozenset[str]:
+def _dark(site: Site, events: tuple[Timed, ...], sag: Timed) -> frozenset[str]:
     """Sources that supply nothing at the minute of a sag."""
     together = (
-        one.feed for one in events if isinstance(one, Sag) and one.at_minute == sag.at_minute
+        one.event.feed for one in events if isinstance(one.event, Sag) and one.begins == sag.begins
     )
-    return sagging_sources(together) | node_losses(site.model, events, sag.at_minute)
+    return sagging_sources(together) | node_losses(site.model, events, sag.begins)
 
 
-def sags_at(site: Site, events: tuple[Event, ...], minute: float) -> frozenset[frozenset[str]]:
+def sags_at(site: Site, events: tuple[Timed, ...], minute: float) -> frozenset[frozenset[str]]:
     """For each sag not repaired at a minute the sources that supplied nothing when it came."""
-    sags = [one for one in events if isinstance(one, Sag) and is_active(one, minute)]
+    sags = [one for one in events if isinstance(one.event, Sag) and one.active(minute)]
     return frozenset(_dark(site, events, sag) for sag in sags)
 
 
-def sagging_clusters(site: Site, events: tuple[Event, ...], minute: float) -> frozenset[str]:
+def sagging_clusters(site: Site, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
     """Nodes of clusters that a sag has switched off: they have neither batteries nor other feeds.
 
     They are back with the repair of the sag, when people have restarted what tripped.
@@ -121,7 +109,7 @@ def hit_units(site: Site, hits: frozenset[str]) -> list[tuple[str, str]]:
     return [(plant, unit) for plant in plants for unit in running_units(site.model, plant)]
 
 
-def restarts(site: Site, events: tuple[Event, ...]) -> tuple[Restart, ...]:
+def restarts(site: Site, events: tuple[Timed, ...]) -> tuple[Restart, ...]:
     """All restarts of a scenario, those of length 0 left out.
 
     After a sag units restart when it is repaired, after want of power when that returns;
@@ -129,29 +117,29 @@ def restarts(site: Site, events: tuple[Event, ...]) -> tuple[Restart, ...]:
     """
     found: list[Restart] = []
     for sag in events:
-        if isinstance(sag, Sag):
-            back, dark = sag.at_minute + sag.repair_minutes, _dark(site, events, sag)
+        if isinstance(sag.event, Sag):
+            dark = _dark(site, events, sag)
             for plant, unit in hit_units(site, site.depends.without_power(dark)):
-                wait = site.model.cooling_units[unit].restart_minutes
-                found.append(Restart(sag.at_minute, back + wait, plant, unit, dark))
+                back = minute_after(sag.ends + site.model.cooling_units[unit].restart_minutes)
+                found.append(Restart(sag.begins, back, plant, unit, dark))
     for minute, nodes, dark in _power_returns(site, events):
         for plant, unit in hit_units(site, nodes):
             wait = site.model.cooling_units[unit].restart_minutes
             if wait:
-                found.append(Restart(minute, minute + wait, plant, unit, dark))
+                found.append(Restart(minute, minute_after(minute + wait), plant, unit, dark))
     return tuple(found)
 
 
 def _power_returns(
-    site: Site, events: tuple[Event, ...]
+    site: Site, events: tuple[Timed, ...]
 ) -> Iterable[tuple[float, frozenset[str], frozenset[str]]]:
     """Minutes at which nodes may have power again that had none before, and what failed before.
 
     Power that returns only with measures counts: without them what is on it stays without.
     """
-    losses = tuple(one for one in events if isinstance(one, NodeLoss) and one.kind == "feed")
-    minutes = {one.at_minute + one.repair_minutes for one in losses}
-    minutes = minutes.union(*({one.at_minute} | feed_steps(site.model, one) for one in losses))
+    losses = tuple(one for one in events if one.event.kind == "feed")
+    minutes = {one.ends for one in losses}
+    minutes = minutes.union(*({one.begins} | feed_steps(site.model, one) for one in losses))
     failed = {minute: node_losses(site.model, losses, minute) for minute in sorted(minutes)}
     for before, minute in pairwise(failed):
         was_dark = site.depends.without_power(failed[before])

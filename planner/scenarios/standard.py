@@ -1,14 +1,61 @@
-"""The survival standard: what must be served from which minute on, at what emergency spend."""
+"""The survival standard: what must be served from which minute on, at what emergency spend.
+
+Minutes of the standard count from the latest event of a scenario, at or before the minute, that
+takes something down: a loss of nodes or units, or a sag. As long as there is none they count from
+the first event that makes anything worse, a surge or a hotter ambient. Before that nothing is
+asked. Events that change nothing never count: a surge by a factor of 1, the loss of what cannot be
+there or is lost already. What follows from an event later, such as batteries that run empty, counts
+from the event. The programme, the simulator, operators and load balancers all go by this clock.
+"""
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario, Severity
 
 #: Name of the rule that binds all tiers together.
 ALL = "all"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When the minutes of the standard start to count in a scenario.
+
+    Parameters
+    ----------
+    starts
+        Whole minutes at which they count anew, in order.
+    """
+
+    starts: tuple[float, ...]
+
+    def start(self, minute: float) -> float:
+        """Minute from which the minutes count at a minute; infinite as long as nothing is wrong.
+
+        >>> Clock((10.0, 120.0)).start(119.0), Clock((10.0, 120.0)).start(5.0)
+        (10.0, inf)
+        """
+        index = bisect_right(self.starts, minute) - 1
+        return math.inf if index < 0 else self.starts[index]
+
+    def since(self, minute: float) -> float:
+        """Minutes of the standard at a minute; negative and infinite while nothing is wrong.
+
+        >>> Clock((10.0, 120.0)).since(130.0)
+        10.0
+        """
+        return minute - self.start(minute)
+
+    def minutes(self, count: int) -> NDArray[np.float64]:
+        """Minutes of the standard at each of the first minutes of a scenario, shape (count,)."""
+        return np.array([self.since(float(minute)) for minute in range(count)])
 
 
 @dataclass(frozen=True)
@@ -29,11 +76,11 @@ def floors(model: Model, severity: Severity) -> tuple[Floor, ...]:
     return tuple(sorted(result, key=lambda floor: floor.from_minute))
 
 
-def floors_at(all_floors: tuple[Floor, ...], minute: float) -> dict[str, float]:
-    """Largest floor of each tier (and of `all`) in force at a minute."""
+def floors_at(all_floors: tuple[Floor, ...], since: float) -> dict[str, float]:
+    """Largest floor of each tier (and of `all`) in force at a minute of the standard's clock."""
     active: dict[str, float] = {}
     for floor in all_floors:
-        if floor.from_minute <= minute:
+        if floor.from_minute <= since:
             active[floor.tier] = max(active.get(floor.tier, 0.0), floor.least_served)
     return active
 

@@ -17,7 +17,7 @@ from planner.scenarios.climate import ambient_at
 from planner.scenarios.condition import Condition, normal_condition
 from planner.scenarios.course import Course
 from planner.scenarios.demand import demand_at
-from planner.simulation.conditions import Floats, Ints, Stacker
+from planner.simulation.conditions import Bools, Floats, Ints, Stacker
 from planner.simulation.world import (
     Clusters,
     Offers,
@@ -65,7 +65,7 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course,
             "kzn,k->zn", routes.incidence[:, 0], [model.tiers[name].share for name in names]
         ),
         restoration=_restoration(model, names),
-        reaction=_reaction(courses),
+        reaction=_reaction(courses, horizon),
         conditions=stacker.stack(conditions),
         interval=interval,
         zone_rps=_zone_rps(model, courses, conditions, interval),
@@ -229,27 +229,32 @@ def _conditions(
     interval = np.zeros((horizon, len(courses)), dtype=np.int64)
     for s, course in enumerate(courses):
         for one in course.intervals:
-            start, end = (min(math.ceil(at), horizon) for at in (one.start_minute, one.end_minute))
+            start, end = (int(min(at, horizon)) for at in (one.start_minute, one.end_minute))
             if end > start:
                 interval[start:end, s] = len(conditions)
                 conditions.append(one.condition)
     return conditions, interval
 
 
-def _reaction(courses: tuple[Course, ...]) -> Reaction:
-    def optional(values: list[float | None]) -> Floats:
-        return _column([np.inf if value is None else value for value in values])
-
+def _reaction(courses: tuple[Course, ...], horizon: int) -> Reaction:
     operations = [course.operations for course in courses]
+    failure = np.full((horizon, len(courses)), np.inf)
+    for s, course in enumerate(courses):
+        for minute in course.failures:
+            failure[int(minute) :, s] = minute
+
+    def all_that(name: str, value: str) -> Bools:
+        return np.array([getattr(one, name) == value for one in operations], dtype=bool)
+
     return Reaction(
-        reaction=_column([course.reaction_minute for course in courses]),
-        order=_column([course.order_minute for course in courses]),
-        shedding=optional([course.shedding_minute for course in courses]),
-        migration=optional([course.migration_minute for course in courses]),
-        first=_column([course.first_minute for course in courses]),
-        reroute=_column(
-            [one.first_minute + one.operations.earliest_reroute_minutes for one in courses]
-        ),
+        failure=failure,
+        reaction=_column([course.reaction_minutes for course in courses]),
+        order=_column([course.order_minutes for course in courses]),
+        reroute=_column([one.earliest_reroute_minutes for one in operations]),
+        sheds=all_that("priority_shedding", "automatic"),
+        operators_shed=all_that("priority_shedding", "operator"),
+        migrates=all_that("thermal_migration", "automatic"),
+        operators_migrate=all_that("thermal_migration", "operator"),
         failover=np.array([math.ceil(one.failover_minutes) for one in operations], dtype=np.int64),
         restart_check=_column([one.restart_check_minutes for one in operations]),
         queue_limit=_column([one.queue_limit_requests for one in operations]),

@@ -29,8 +29,8 @@ from planner.laws.traffic import serving_rps
 from planner.scenarios.course import condition_with, lay_out
 from planner.simulation.build import build_world
 from planner.simulation.conditions import Floats, Ints
-from planner.simulation.restoration import fail_and_return, restored_share
-from planner.simulation.state import History, State, initial_state
+from planner.simulation.restoration import await_reaction, fail_and_return, restored_share
+from planner.simulation.state import History, State, frozen_room, initial_state
 from planner.simulation.traffic import serve
 from planner.simulation.world import SECONDS, World
 
@@ -175,8 +175,11 @@ def _powered(
         # Cooling equal to the heat within rounding must not switch anything off.
         np.where(cooling >= full * (1 - 1e-12), np.inf, cooling),
     )
-    reacted = (minute >= world.reaction.reaction)[:, None]
-    return full, np.where(reacted, coolable, gpus)
+    reacted = world.reaction.reacted(minute)[:, None]
+    # What operators have switched off stays off until they react to what fails next.
+    powered = np.where(reacted, coolable, np.minimum(gpus, np.maximum(coolable, state.left_on)))
+    state.left_on = np.where(reacted, powered, np.maximum(powered, state.left_on))
+    return full, powered
 
 
 def _capacity(
@@ -186,11 +189,19 @@ def _capacity(
     clusters, offers = world.clusters, world.offers
     restored = restored_share(world, state)
     own = serving_rps(powered, clusters.rps, clusters.utilisation) * clock * restored * ~state.off
-    ordering = np.isinf(state.order_minute) & state.short & (minute >= world.reaction.order)
-    state.order_minute[ordering] = minute
+    _order(world, state, minute)
     arrived = minute - state.order_minute[:, None] >= offers.lead_minutes
     rented = offers.rps * arrived * state.conditions.offer_up[row]
     return np.concatenate([own, rented], axis=1)
+
+
+def _order(world: World, state: State, minute: int) -> None:
+    """Operators order emergency capacity when they react to the failure that left too little."""
+    failure = world.reaction.failure[max(minute - 1, 0)]
+    due = np.minimum(state.order_due, failure + world.reaction.order)
+    state.order_due = np.where(state.short, due, np.inf)
+    ordering = np.isinf(state.order_minute) & (minute >= state.order_due)
+    state.order_minute[ordering] = minute
 
 
 def _believed(
@@ -212,9 +223,14 @@ def _believed(
     known = np.where(left_on < full * (1 - 1e-9), most, np.inf)
     own = believed[:, : len(clusters.names)]
     acted_on = np.concatenate([np.minimum(own, known), believed[:, len(clusters.names) :]], axis=1)
-    reaction = world.reaction
-    early = (minute >= reaction.first) & (minute < reaction.reroute)
-    return np.where(early[:, None], state.frozen, acted_on)
+    failure = world.reaction.failure[minute]
+    early = (failure <= minute) & (minute < failure + world.reaction.reroute)
+    if early.any():
+        fails = early & (failure == minute) & (minute > 0)
+        state.frozen[fails] = frozen_room(world, state.load_rps, state.known)[fails]
+        acted_on = np.where(early[:, None], state.frozen, acted_on)
+    state.known = acted_on
+    return acted_on
 
 
 def _heat(
@@ -272,18 +288,22 @@ def _signal_standby(
 ) -> None:
     """Standby units get their start signal once running units have fallen short of the heat.
 
-    They start by themselves or, where they need operators, when those react. Operators look at the
+    They start by themselves or, where they need operators, when those react to the failure after
+    which cooling fell short. Operators look at the
     full heat: they do not leave GPUs off that standby units could cool.
     """
     units, serves = world.units, world.plants.serves
     if not units.standby.any():
         return
-    reacted = (minute >= world.reaction.reaction)[:, None]
-    wanted = np.where(reacted, np.maximum(heat, full), heat)
+    wanted = np.where(world.reaction.reacted(minute)[:, None], np.maximum(heat, full), heat)
     running = (each_unit * ~units.standby) @ world.plants.holds
     short = wanted - share_cooling(wanted, running, serves) > NEGLIGIBLE_MW
     state.cooling_short |= short @ serves.T
-    signal = state.cooling_short[:, units.plant] & (reacted | units.automatic) & units.standby
+    due = world.reaction.failure[minute] + world.reaction.reaction
+    due = np.minimum(state.start_due, due[:, None])
+    state.start_due = np.where(state.cooling_short, due, np.inf)
+    told = units.automatic | (minute >= state.start_due[:, units.plant])
+    signal = state.cooling_short[:, units.plant] & told & units.standby
     state.standby_since[signal & np.isinf(state.standby_since)] = minute
 
 
@@ -293,6 +313,7 @@ def _protect(world: World, state: State, history: History, minute: int) -> None:
     # The clock reaches 0 only in the limit; within a thousandth of a degree counts as there.
     hot = (state.temperature_c >= clusters.shutdown_c - 1e-3) & (clusters.gpus > 0)
     state.checking[hot] = np.nan
+    await_reaction(world, state, hot & ~state.off, minute)
     state.off |= hot
     state.tripped |= hot
     history.record("off", minute, state.off)

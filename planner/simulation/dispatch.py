@@ -70,11 +70,15 @@ class Sent:
 
 def cool_enough(world: World, state: State, minute: int) -> Bools | None:
     """Whether targets are cool enough for a tier, shape (K, S, N); None where all are."""
-    limits = world.tiers.thermal_limit_c
+    limits, reaction = world.tiers.thermal_limit_c, world.reaction
     if state.temperature_c.max(initial=-np.inf) <= limits.min(initial=np.inf):
+        state.left = None
         return None
     cool = state.temperature_c <= limits[:, None, None]
-    cool |= (minute < world.reaction.migration)[:, None]
+    acts = (reaction.migrates | reaction.operators_migrate & reaction.reacted(minute))[:, None]
+    # Work that operators have moved stays away from what is still too hot.
+    cool |= ~acts if state.left is None else ~(acts | state.left)
+    state.left = ~cool
     rented = np.ones((*cool.shape[:2], len(world.offers.names)), dtype=bool)
     return np.concatenate([cool, rented], axis=2)
 

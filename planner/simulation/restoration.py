@@ -18,9 +18,11 @@ def fail_and_return(world: World, state: State, up: Bools, minute: int) -> None:
     up
         Whether region and power of a cluster are there, shape (S, C).
     """
+    await_reaction(world, state, state.up & ~up, minute)
+    state.up = up
     state.off |= ~up
     state.checking[~up] = np.nan
-    reacted = (minute >= world.reaction.reaction)[:, None]
+    reacted = minute >= state.back_from
     returning = state.off & up & reacted & (state.temperature_c <= world.clusters.restart_c)
     returning &= np.isnan(state.checking)
     state.checking[returning] = 0.0
@@ -30,6 +32,12 @@ def fail_and_return(world: World, state: State, up: Bools, minute: int) -> None:
     state.phase_minutes[passed] = 0.0
     state.checking[passed] = np.nan
     state.checking += 1.0
+
+
+def await_reaction(world: World, state: State, lost: Bools, minute: int) -> None:
+    """Clusters that go off come back once operators have reacted to what failed last by then."""
+    due = world.reaction.failure[minute] + world.reaction.reaction
+    state.back_from = np.where(lost, due[:, None], state.back_from)
 
 
 def restored_share(world: World, state: State) -> Floats:
@@ -78,8 +86,9 @@ def admitted_tiers(world: World, state: State, minute: int) -> Bools:
     All, unless the platform restores as a whole: then, from their reaction until every cluster that
     switched itself off is back in full, those of the earliest phase under way.
     """
-    restoring = world.reaction.by_platform & (minute >= world.reaction.reaction)
+    restoring = world.reaction.by_platform & (world.reaction.reacted(minute) | state.restoring)
     restoring &= state.tripped.any(axis=1)
+    state.restoring = restoring
     everyone = len(world.restoration.minutes)
     if not restoring.any():
         return np.ones((len(restoring), len(world.tiers.names)), dtype=bool)

@@ -41,10 +41,22 @@ class State:
         Minutes of checks passed by clusters being brought back, NaN otherwise, shape (S, C).
     cold_mj
         Cold left in chilled-water tanks, shape (S, P).
+    up
+        Whether region and power of a cluster were there in the minute before, shape (S, C).
+    back_from
+        Minute from which operators may bring a cluster back that is off, shape (S, C).
+    left_on
+        GPUs that operators have left powered, infinite before they act, shape (S, C).
+    restoring
+        Whether operators hold back tiers while clusters come back, shape (S,).
     cooling_short
         Whether running units have ever fallen short of the heat a plant serves, shape (S, P).
     standby_since
         Minute at which the start signal was given, infinite before it, shape (S, U).
+    start_due
+        Minute from which operators start the standby units of a plant, shape (S, P).
+    order_due
+        Minute at which operators order emergency capacity if it is still short, shape (S,).
     order_minute
         Minute at which emergency capacity was ordered, infinite before it, shape (S,).
     live
@@ -62,12 +74,18 @@ class State:
         Share of admitted requests that failed in the minute before, shape (S,).
     load_rps, powered_gpus, clock
         Load of targets, shape (S, N), GPUs powered and their clock, (S, C), in the minute before.
+    shedding
+        Whether priorities were in force in the minute before, shape (S,).
+    left
+        Whether work has left a cluster too hot for its tier, shape (K, S, C); None for nowhere.
     short
         Whether requests found no room in the minute before, shape (S,).
     believed
         Capacity of targets in recent minutes, shape (delay + 1, S, N), a minute at its remainder.
+    known
+        Capacity that load balancers went by in the minute before, shape (S, N).
     frozen
-        Capacity that load balancers go by until they first reroute, shape (S, N).
+        Capacity that load balancers go by from a failure until they first reroute, shape (S, N).
     """
 
     conditions: Conditions
@@ -79,7 +97,13 @@ class State:
     phase_minutes: Floats
     checking: Floats
     cold_mj: Floats
+    up: Bools
+    back_from: Floats
+    left_on: Floats
+    restoring: Bools
     cooling_short: Bools
+    start_due: Floats
+    order_due: Floats
     standby_since: Floats
     order_minute: Floats
     live: Floats
@@ -92,8 +116,11 @@ class State:
     load_rps: Floats
     powered_gpus: Floats
     clock: Floats
+    shedding: Bools
+    left: Bools | None
     short: Bools
     believed: Floats
+    known: Floats
     frozen: Floats
 
     def waiting(self) -> Floats:
@@ -124,7 +151,13 @@ def initial_state(world: World) -> State:
         cold_mj=np.broadcast_to(
             world.plants.buffer_mj, (scenarios, len(world.plants.names))
         ).copy(),
+        up=np.ones(shape, dtype=bool),
+        back_from=np.zeros(shape),
+        left_on=np.full(shape, np.inf),
+        restoring=np.zeros(scenarios, dtype=bool),
         cooling_short=np.zeros((scenarios, len(world.plants.names)), dtype=bool),
+        start_due=np.full((scenarios, len(world.plants.names)), np.inf),
+        order_due=np.full(scenarios, np.inf),
         standby_since=np.full((scenarios, len(world.units.names)), np.inf),
         order_minute=np.full(scenarios, np.inf),
         live=np.zeros((*queue, attempts)),
@@ -137,8 +170,11 @@ def initial_state(world: World) -> State:
         load_rps=np.zeros(targets),
         powered_gpus=np.broadcast_to(world.clusters.gpus, shape).copy(),
         clock=np.ones(shape),
+        shedding=world.reaction.sheds,
+        left=None,
         short=np.zeros(scenarios, dtype=bool),
         believed=np.broadcast_to(everything, (delay + 1, *targets)).copy(),
+        known=np.broadcast_to(everything, targets).copy(),
         frozen=_before_rerouting(world, everything),
     )
 
@@ -151,10 +187,15 @@ def _before_rerouting(world: World, normal: Floats) -> Floats:
     """
     scenarios = len(world.courses)
     room = np.broadcast_to(normal, (scenarios, len(normal))).copy()
-    if not world.reaction.waits_to_reroute.any() or not world.minutes:
+    if not world.reaction.reroute.any() or not world.minutes:
         return room
     demand = world.zone_rps[0][:, :, None] * world.tiers.share
     usual = route(demand, room, world.routes, np.zeros(scenarios, dtype=bool)).load
+    return frozen_room(world, usual, room)
+
+
+def frozen_room(world: World, usual: Floats, room: Floats) -> Floats:
+    """Capacity that sends to targets what they had, given their load and capacity, (S, N)."""
     boundless = BOUNDLESS * max(1.0, float(world.zone_rps.sum(axis=2).max()))
     frozen: Floats = np.where((usual < room * (1 - 1e-9)) & (usual > 0), boundless, room)
     return frozen

@@ -39,6 +39,7 @@ def serve(
     vain. Otherwise everything waits its turn in random order, also requests whose clients are gone.
     """
     zone_rps = world.zone_rps[minute]
+    state.shedding = _shedding(world, state, minute)
     fresh = zone_rps.sum(axis=1)[:, None] * world.tiers.share
     returning = state.retrying[state.busy] * world.tiers.retries.returning[:, None]
     attempts = fresh.copy()
@@ -58,7 +59,7 @@ def serve(
     history.record("wanted_rps", minute, load)
     if not calm.all():
         stressed = np.flatnonzero(~calm)
-        one = _minute(world, state, stressed, zone_rps, returning, admitted, share, minute)
+        one = _minute(world, state, stressed, zone_rps, returning, admitted, share)
         may = None if allowed is None else allowed[:, stressed]
         rooms = (capacity[stressed], believed[stressed])
         load[stressed] = _stressed(world, state, history, tally, one, returning, rooms, may, minute)
@@ -69,6 +70,17 @@ def serve(
     return load
 
 
+def _shedding(world: World, state: State, minute: int) -> Bools:
+    """Whether priorities are in force, shape (S,).
+
+    Where operators see to it, from their reaction to what failed last, and for as long as requests
+    find no room where they did already.
+    """
+    reaction = world.reaction
+    goes_on = state.shedding & state.short
+    return reaction.sheds | reaction.operators_shed & (reaction.reacted(minute) | goes_on)
+
+
 def _minute(
     world: World,
     state: State,
@@ -77,7 +89,6 @@ def _minute(
     returning: Floats,
     admitted: Bools,
     share: Floats,
-    minute: int,
 ) -> Minute:
     """New requests and those that come back or wait, in scenarios that are not calm."""
     fresh = zone_rps[stressed][:, :, None] * (world.tiers.share * SECONDS)
@@ -96,7 +107,7 @@ def _minute(
         entering=total * share[stressed][:, None, :],
         backlog=backlog,
         waiting=backlog * admitted[stressed][:, None, :],
-        shedding=(minute >= world.reaction.shedding[stressed])[:, None, None],
+        shedding=state.shedding[stressed, None, None],
     )
 
 

@@ -20,6 +20,7 @@ from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.traffic import impact, served_fraction
 from planner.scenarios.course import lay_out
 from planner.scenarios.standard import ALL, Floor, emergency_budget_usd, floors, floors_at
+from planner.scenarios.timeline import minute_before
 from planner.simulation.alerts import Alert, alerts
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
@@ -287,7 +288,7 @@ def judge_one(
     ]
     shutdowns = tuple(b.subject for b in breaches if b.kind == "shutdown")
     ordered = tuple(sorted(breaches, key=lambda breach: breach.minute))
-    served = _least_served(world, rules, fractions)
+    served = _least_served(world, index, rules, fractions)
     return Verdict(
         name=scenario.name,
         severity=scenario.severity,
@@ -331,12 +332,13 @@ def _served_breaches(
     fractions: dict[str, Floats],
 ) -> list[Breach]:
     breaches: list[Breach] = []
+    since = world.courses[index].clock.minutes(world.minutes)
     for tier, fraction in fractions.items():
         required = np.zeros(len(fraction))
         for rule in rules:
             if rule.tier == tier:
-                start = int(np.ceil(rule.from_minute))
-                required[start:] = np.maximum(required[start:], rule.least_served)
+                asked = since >= rule.from_minute
+                required[asked] = np.maximum(required[asked], rule.least_served)
         gap = required - fraction
         short = np.flatnonzero(gap > TOLERANCE)
         if not len(short):
@@ -393,7 +395,7 @@ def _capacity_breaches(model: Model, fleet: Fleet, scenario: Scenario) -> list[B
         if event.kind == "region" and least and total:
             left = surviving_share(model, fleet, event.name)
             if left < least - TOLERANCE:
-                minute = event.at_minute
+                minute = minute_before(event.at_minute)
                 breaches.append(
                     Breach("capacity", event.name, minute, minute, left, least, least - left)
                 )
@@ -439,13 +441,14 @@ def _emergency_usd(world: World, history: History, index: int) -> float:
 
 
 def _least_served(
-    world: World, rules: tuple[Floor, ...], fractions: dict[str, Floats]
+    world: World, index: int, rules: tuple[Floor, ...], fractions: dict[str, Floats]
 ) -> dict[str, float]:
     least: dict[str, float] = {}
+    since = world.courses[index].clock.minutes(world.minutes)
     for tier in world.tiers.names:
         starts = [rule.from_minute for rule in rules if rule.tier in (tier, ALL)]
-        start = min(int(np.ceil(min(starts, default=0.0))), len(fractions[tier]) - 1)
-        least[tier] = float(fractions[tier][start:].min())
+        asked = np.flatnonzero(since >= min(starts, default=0.0))
+        least[tier] = float(fractions[tier][asked if len(asked) else -1].min())
     return least
 
 

@@ -150,14 +150,31 @@ class Restoration:
 
 @dataclass(frozen=True)
 class Reaction:
-    """How each scenario is reacted to, arrays of shape (S,) in minutes."""
+    """How each scenario is reacted to, arrays of shape (S,) in minutes unless said otherwise.
 
+    Parameters
+    ----------
+    failure
+        Minute of the last failure there is to react to at each minute, infinite before the first,
+        shape (T, S).
+    reaction, order
+        From a failure to the first action of operators, and to the order of emergency capacity.
+    reroute
+        From a failure to the first rerouting by load balancers.
+    sheds, migrates
+        Whether priorities are in force, and whether work leaves hot clusters, by itself.
+    operators_shed, operators_migrate
+        Whether operators see to it once they react.
+    """
+
+    failure: Floats
     reaction: Floats
     order: Floats
-    shedding: Floats
-    migration: Floats
-    first: Floats
     reroute: Floats
+    sheds: Bools
+    operators_shed: Bools
+    migrates: Bools
+    operators_migrate: Bools
     failover: Ints
     restart_check: Floats
     queue_limit: Floats
@@ -165,10 +182,10 @@ class Reaction:
     rationing: Bools
     by_platform: Bools
 
-    @property
-    def waits_to_reroute(self) -> Bools:
-        """Whether load balancers act on the first failure only after some time, shape (S,)."""
-        return self.reroute > self.first
+    def reacted(self, minute: int) -> Bools:
+        """Whether operators have reacted to all that has failed by a minute, shape (S,)."""
+        reacted: Bools = minute >= self.failure[minute] + self.reaction
+        return reacted
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -265,8 +264,9 @@ class TestReaction:
     def test_of_the_platform(self):
         course = course_of(TINY, lost("region", "west", at=10.0), lost("region", "east", at=40.0))
         assert TINY.operations.detection_minutes == 5.0
-        assert course.reaction_minute == 10.0 + 5.0 + 10.0
-        assert course.order_minute == course.reaction_minute
+        assert course.failures == (10.0, 40.0)
+        assert course.reaction_minutes == course.order_minutes == 5.0 + 10.0
+        assert course.order_minute == 10.0 + 5.0 + 10.0
 
     def test_of_a_scenario(self):
         course = course_of(
@@ -274,25 +274,18 @@ class TestReaction:
             lost("region", "west"),
             operations={"detection_minutes": 50.0, "approval_minutes": 15.0},
         )
-        assert course.reaction_minute == 60.0
-        assert course.order_minute == 75.0
+        assert course.reaction_minutes == 60.0
+        assert course.order_minutes == course.order_minute == 75.0
         assert course.operations.failover_minutes == TINY.operations.failover_minutes
-
-    @pytest.mark.parametrize(
-        ("kind", "minute"), [("automatic", 0.0), ("operator", 15.0), ("none", None)]
-    )
-    def test_shedding(self, kind, minute):
-        course = course_of(TINY, lost("region", "west"), operations={"priority_shedding": kind})
-        assert course.shedding_minute == minute
 
     def test_of_2023(self, reference):
         """Alerts at 16:55, emergency cooling at 18:05, procurement at 18:20 (minute 0 = 16:05)."""
         model = reference.model
         course = lay_out(model, build_graph(model), model.scenarios["incident-2023"])
         assert course.operations.detection_minutes == 50.0
-        assert course.reaction_minute == 120.0
+        assert course.failures == (0.0,)
+        assert course.reaction_minutes == 120.0
         assert course.order_minute == 135.0
-        assert course.shedding_minute == 120.0
         (interval,) = course.intervals
         assert interval.condition.lost_units == {("us-west-liquid", "loop-36"): 1}
 

@@ -241,7 +241,7 @@ class TestGates:
         model = changed(self.gated(one, temperature_c=80.0), "gpus", "gpu", static_share=1.0)
         model = changed(model, "plants", "chillers", existing={"chiller": 12})
         model = changed(model, "clusters", "site", restart_c=90.0)
-        model = operating(model, detection_minutes=15)
+        model = operating(model, detection_minutes=10)
         case = run(model, lose_chillers(4, 0, 35), self.LOSS)
         hot = case.cluster("temperature_c", "site")
         # Two megawatts short until 10, two to spare from 35 on.

@@ -37,9 +37,9 @@ class TestServed:
         assert not verdict.survives
 
     def test_rule_holds_from_its_minute_on(self, two: Model) -> None:
-        late = judged(with_standard(two, ("all", 12, 0.9)), NEAR_IS_LOST)
+        late = judged(with_standard(two, ("all", 2, 0.9)), NEAR_IS_LOST)
         assert (late.breaches[0].minute, late.breaches[0].until_minute) == (12, 13)
-        assert judged(with_standard(two, ("all", 14, 1.0)), NEAR_IS_LOST).survives
+        assert judged(with_standard(two, ("all", 4, 1.0)), NEAR_IS_LOST).survives
 
     def test_demand_that_reaches_no_cluster_is_not_served(self, two: Model) -> None:
         nothing = Fleet.after(
@@ -51,13 +51,13 @@ class TestServed:
         assert verdict.lost_requests > 0
 
     def test_part_of_a_minute_counts_from_the_next(self, two: Model) -> None:
-        assert judged(with_standard(two, ("all", 13.5, 1.0)), NEAR_IS_LOST).survives
+        assert judged(with_standard(two, ("all", 3.5, 1.0)), NEAR_IS_LOST).survives
 
     def test_the_strictest_rule_in_force_counts(self, two: Model) -> None:
         # 600 of 1,000 requests/s from minute 14 on.
         model = changed(two, "zones", "users", demand_rps=1000.0)
         model = changed(model, "offers", "cloud", existing_instances=0)
-        model = with_standard(model, ("all", 0, 0.3), ("all", 40, 0.8), ("all", 60, 0.5))
+        model = with_standard(model, ("all", 0, 0.3), ("all", 30, 0.8), ("all", 50, 0.5))
         breach = judged(model, NEAR_IS_LOST).breaches[0]
         # 40 % of traffic is in the second region already.
         assert (breach.minute, breach.until_minute) == (40, 119)
@@ -68,7 +68,7 @@ class TestServed:
         # By priority the upper tier gets its 400, the lower 200 of its 600 requests/s.
         model = changed(two, "zones", "users", demand_rps=1000.0)
         model = changed(model, "offers", "cloud", existing_instances=0)
-        verdict = judged(with_standard(model, ("each", 14, 0.9)), NEAR_IS_LOST)
+        verdict = judged(with_standard(model, ("each", 4, 0.9)), NEAR_IS_LOST)
         assert [breach.subject for breach in verdict.breaches] == ["low"]
         assert verdict.breaches[0].value == pytest.approx(1 / 3)
 
@@ -76,14 +76,14 @@ class TestServed:
         assert judged(with_standard(two, ("all", 0, 1.0), severity="single"), NEAR_IS_LOST).survives
 
     def test_breaches_come_in_order_of_time(self, two: Model) -> None:
-        verdict = judged(with_standard(two, ("low", 10, 1.0), ("high", 12, 1.0)), NEAR_IS_LOST)
+        verdict = judged(with_standard(two, ("low", 0, 1.0), ("high", 2, 1.0)), NEAR_IS_LOST)
         assert [(breach.subject, breach.minute) for breach in verdict.breaches] == [
             ("low", 10),
             ("high", 12),
         ]
 
     def test_tiers_that_nobody_asks_for_are_served(self, two: Model) -> None:
-        model = changed(with_standard(two, ("each", 14, 1.0)), "tiers", "low", share=0.0)
+        model = changed(with_standard(two, ("each", 4, 1.0)), "tiers", "low", share=0.0)
         model = changed(model, "tiers", "high", share=1.0)
         assert judged(model, NEAR_IS_LOST).survives
 
@@ -124,7 +124,7 @@ class TestCauses:
 
     def test_cloud_that_serves_later_than_it_arrives(self, two: Model) -> None:
         # Ordered at 30, there at 50, used from 54 on.
-        model = with_standard(self.busy(two), ("all", 50, 1.0))
+        model = with_standard(self.busy(two), ("all", 40, 1.0))
         (breach,) = judged(model, NEAR_IS_LOST).breaches
         assert (breach.minute, breach.until_minute) == (50, 53)
         assert (breach.cause, breach.late_minutes) == ("late", 4)
@@ -132,18 +132,18 @@ class TestCauses:
     def test_cloud_that_is_ordered_late(self, two: Model) -> None:
         # It could have been there at 50; short only at 60, it is used from 85 on.
         surge = Surge(kind="surge", factor=2.0, at_minute=60, repair_minutes=1000)
-        (breach,) = judged(with_standard(two, ("all", 14, 1.0)), NEAR_IS_LOST, surge).breaches
+        (breach,) = judged(with_standard(two, ("all", 4, 1.0)), NEAR_IS_LOST, surge).breaches
         assert (breach.minute, breach.until_minute) == (60, 84)
         assert (breach.cause, breach.late_minutes) == ("late", 35)
 
     def test_cloud_that_could_not_be_there_yet_is_not_late(self, two: Model) -> None:
-        model = with_standard(self.busy(two), ("all", 40, 1.0))
+        model = with_standard(self.busy(two), ("all", 30, 1.0))
         (breach,) = judged(model, NEAR_IS_LOST).breaches
         assert (breach.minute, breach.until_minute) == (40, 53)
         assert breach.cause == "scarcity"
 
     def test_cloud_whose_provider_is_lost_is_not_late(self, two: Model) -> None:
-        model = with_standard(self.busy(two), ("all", 60, 1.0))
+        model = with_standard(self.busy(two), ("all", 50, 1.0))
         lost = NodeLoss(kind="provider", name="cloudy", at_minute=0, repair_minutes=1000)
         (breach,) = judged(model, NEAR_IS_LOST, lost).breaches
         assert breach.cause == "scarcity"
@@ -238,7 +238,7 @@ class TestFigures:
         assert judged(model, NEAR_IS_LOST).recovery_minutes == 54
 
     def test_least_served_counts_from_when_the_standard_speaks_of_a_tier(self, two: Model) -> None:
-        model = with_standard(hasty(two), ("high", 12, 0.5), ("low", 14, 0.5), ("low", 60, 1.0))
+        model = with_standard(hasty(two), ("high", 2, 0.5), ("low", 4, 0.5), ("low", 50, 1.0))
         assert judged(model, NEAR_IS_LOST).served == {"high": 0.0, "low": 1.0}
 
     def test_least_served_counts_all_minutes_where_the_standard_is_silent(self, two: Model) -> None:

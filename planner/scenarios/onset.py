@@ -1,0 +1,117 @@
+"""What events of a scenario do: which start the clock of the standard, which leave too little."""
+
+from __future__ import annotations
+
+import math
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Event, Heat, LargestUnitsLoss, Sag, Surge, UnitLoss
+from planner.infrastructure.fleet import plant_units, possible_units
+from planner.infrastructure.graph import node
+from planner.infrastructure.measures import feed_hit
+from planner.scenarios.condition import Condition, Site
+from planner.scenarios.power import hit_units, node_losses, sag_hits
+from planner.scenarios.services import limited_services
+from planner.scenarios.standard import Clock
+from planner.scenarios.timeline import Timed
+
+
+def clock_of(site: Site, events: tuple[Timed, ...]) -> Clock:
+    """The clock of a scenario.
+
+    It is the same for every plan, so what is taken down is what a plan may have. Feeds that only a
+    measure brings do not count as long as it is on offer.
+    """
+    down = {one.begins for one in events if takes_down(site, events, one)}
+    worse = min((one.begins for one in events if worsens(site, one.event)), default=math.inf)
+    first = {worse} if worse < min(down, default=math.inf) else set()
+    return Clock(tuple(sorted(down | first)))
+
+
+def takes_down(site: Site, events: tuple[Timed, ...], one: Timed) -> bool:
+    """Whether an event takes down something that earlier ones have not taken down already."""
+    event = one.event
+    if isinstance(event, Heat | Surge) or feed_hit(event) in site.optional_feeds:
+        return False
+    earlier = tuple(other for other in events if other.begins < one.begins)
+    failed = node_losses(site.model, earlier, one.begins)
+    if isinstance(event, Sag):
+        hits = site.bearing & sag_hits(site, [event.feed], failed)
+        hits -= site.depends_at_best.down_with(failed)
+        return bool(hit_units(site, hits)) or any(site.places[one][0] == "cluster" for one in hits)
+    if isinstance(event, UnitLoss):
+        return event.unit in possible_units(site.model, event.plant) and _stands(
+            site, node("plant", event.plant), failed
+        )
+    if isinstance(event, LargestUnitsLoss):
+        return _stands(site, node("plant", event.plant), failed)
+    return _stands(site, node(event.kind, event.name), failed)
+
+
+def _stands(site: Site, hit: str, failed: frozenset[str]) -> bool:
+    """Whether a node has anything to lose that is not lost yet."""
+    if hit not in site.bearing:
+        return False
+    return not failed or hit not in site.depends_at_best.down_with(failed)
+
+
+def worsens(site: Site, event: Event) -> bool:
+    """Whether a surge or a hotter ambient makes anything worse."""
+    model = site.model
+    if isinstance(event, Surge):
+        zones = event.zones or tuple(model.zones)
+        return event.factor > 1 and any(model.zones[zone].demand_rps for zone in zones)
+    if isinstance(event, Heat):
+        hot = (name for name, plant in model.plants.items() if plant.region == event.region)
+        return event.rise_c > 0 and any(node("plant", name) in site.bearing for name in hot)
+    return False
+
+
+def leaves_enough(model: Model, condition: Condition, normal: Condition) -> bool:
+    """Whether a condition leaves all that normal operation needs, whatever the plan.
+
+    True where nothing differs from it but offers, and where the only thing lost is at most
+    ``redundancy`` largest running units of primary plants at design ambient, which N+k covers.
+    """
+    harmless = all(
+        lost <= model.plants[plant].redundancy and model.plants[plant].role == "primary"
+        for plant, lost in condition.lost_largest.items()
+    )
+    runs = all(
+        model.cooling_units[unit].mode == "running"
+        for plant in condition.lost_largest
+        for unit in plant_units(model, plant)
+    )
+    rest = (
+        condition.clusters_down,
+        condition.plants_down,
+        condition.tiers_down,
+        condition.lost_units,
+        condition.ambient_rise_c,
+        condition.demand_factor,
+        condition.power_mw,
+        condition.restarting,
+    )
+    if limited_services(model) and (
+        condition.services_down != normal.services_down
+        or condition.replicas_down != normal.replicas_down
+    ):
+        return False
+    return (
+        harmless
+        and runs
+        and rest
+        == (
+            normal.clusters_down,
+            normal.plants_down,
+            normal.tiers_down,
+            {},
+            {},
+            {},
+            normal.power_mw,
+            frozenset(),
+        )
+    )
+
+
+__all__ = ["clock_of", "leaves_enough", "takes_down", "worsens"]
