@@ -34,7 +34,8 @@ class ServedRule(Entity):
     tier: Name
     """A tier, `each` (every tier by itself) or `all` (all tiers together)."""
     from_minute: Minutes
-    """Minute after the failure from which the rule holds."""
+    """Minutes from the latest event that takes something down, or else from the first that makes
+    anything worse, from which the rule holds."""
     least_served: Share
     """Least fraction of demand served in every minute."""
 

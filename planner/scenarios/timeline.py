@@ -84,13 +84,14 @@ class Timed:
         empty, runs = at + feed.ups_minutes, at + feed.generator_start_minutes
         runs_out = runs + feed.generator_hours * 60
         running = minute_after(runs) if feed.generator_start_minutes else self.begins
-        until = self.start_of(empty)
-        if self.event.generators_start and feed.generator_mw and runs <= empty + ROUNDING:
+        lasts = runs_out >= self._repaired - ROUNDING
+        until, out = self.start_of(empty), math.inf if lasts else self.start_of(runs_out)
+        bridged = runs <= empty + ROUNDING and running < out
+        if bridged and feed.generator_mw and self.event.generators_start:
             until = max(until, running)
         if empty >= self._repaired - ROUNDING:
             until = math.inf
-        lasts = runs_out >= self._repaired - ROUNDING
-        return until, running, math.inf if lasts else self.start_of(runs_out)
+        return until, running, out
 
 
 def timeline(events: tuple[Event, ...], sampled: bool = False) -> tuple[Timed, ...]:
