@@ -99,7 +99,9 @@ def _storable_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineE
     per_k = capacitance_mj_per_k(
         entry.capacitance_mj_per_k_per_mw, gpu.power_mw, programme.gpus(cluster)
     )
-    rooms: LpAffineExpression = (throttle_c(programme.case.model, cluster) - entry.setpoint_c) * per_k
+    rooms: LpAffineExpression = (
+        throttle_c(programme.case.model, cluster) - entry.setpoint_c
+    ) * per_k
     return rooms + tank_mj(programme, scenario, cluster)
 
 

@@ -148,7 +148,7 @@ scenarios:
     profile = losses(model, 400)
     sources = sources_of(model, all_scenarios(model))
     years = 1.5
-    naive = naive_periods([one.rate for one in sources], years, 11)
+    naive = naive_periods([one.rate for one in sources], years, 4)
     outcome = simulate_all(model, fleet, [scenario_of(one, sources) for one in naive])
     pairs = [
         (profile.downtime_minutes_per_year[tier], outcome.unserved_minutes[:, k])
