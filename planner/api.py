@@ -25,7 +25,8 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import SECTIONS, LoadedModel, nearest
 from planner.optimization.diagnosis import Diagnosis
 from planner.optimization.solving import SolverSettings, make_solver
-from planner.plan import Plan, SelectionRecord, scenario_line
+from planner.plan import Plan, scenario_line
+from planner.reopening import Reopened, recorded, reopen
 from planner.scenarios.selection import Selection, Wanted, parse_sets, select
 from planner.simulation.verdict import Verdict, judge
 from planner.verification import Outcome, optimise_and_verify
@@ -166,7 +167,7 @@ def _written(value: object) -> str:
 def _own(loaded: LoadedModel) -> PlannerModel:
     if isinstance(loaded, PlannerModel):
         return loaded
-    return PlannerModel(loaded.model, loaded.name, loaded.sha256, loaded.overrides)
+    return PlannerModel(**vars(loaded))
 
 
 def _loaded(model: str | Path | LoadedModel) -> PlannerModel:
@@ -206,12 +207,15 @@ class Simulation:
         What was simulated.
     scenarios, verdicts
         What failed, and what came of it, in the same order.
+    notes
+        What is to be known about the plan and its model, such as the settings it was made with.
     """
 
     model: PlannerModel
     fleet: Fleet
     scenarios: tuple[Scenario, ...]
     verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def survives(self) -> bool:
@@ -282,14 +286,14 @@ class Simulation:
         return f"<simulation of {self.model.name}: {self._fact()}{failed}>"
 
     def _repr_html_(self) -> str:
-        facts = [f"{self._fact()}."]
+        facts = [f"{self._fact()}.", *(f"Note: {one}." for one in self.notes)]
         return frames.as_html(
             f"Simulation of {self.model.name}", facts, {"Scenarios": _shown(self.to_frame())}
         )
 
 
 def simulate(
-    model: str | Path | LoadedModel,
+    model: str | Path | LoadedModel | None = None,
     plan: Plan | Optimum | str | Path | None = None,
     *,
     scenarios: Text = (),
@@ -301,9 +305,10 @@ def simulate(
     Parameters
     ----------
     model
-        Model, its file, or the name of a shipped one.
+        Model, its file, or the name of a shipped one; None for that of the plan.
     plan
-        What `optimize` returned, or a plan, its ``plan.json`` or folder; None for what exists.
+        What `optimize` returned, or a plan, its ``plan.json`` or folder; None for what exists. It
+        is simulated with the settings that it was made with; those of the model come after them.
     scenarios
         Sets of scenarios, such as ``"n-1"`` or ``["n-1", "regions"]``; none means those of the
         plan, or else of the model.
@@ -325,29 +330,52 @@ def simulate(
     >>> simulate("tiny", "out").to_frame()  # doctest: +SKIP
     """
     _check_least(jobs=jobs)
-    loaded = _loaded(model)
-    made = _plan_for(plan, loaded)
-    fleet = Fleet.existing(loaded.model) if made is None else made.fleet(loaded.model)
-    record = made.model.scenarios if made is not None and not _texts(scenarios) else None
-    if record is not None and not _texts(only):
-        chosen = select(loaded.model, Wanted(**record.model_dump())).scenarios
+    wanted: Wanted | None = None
+    notes: tuple[str, ...] = ()
+    if plan is not None:
+        opened = _reopened(plan, model)
+        loaded, fleet = _own(opened.loaded), opened.fleet
+        wanted, notes = opened.wanted, opened.notes
+    elif model is not None:
+        loaded = _loaded(model)
+        fleet = Fleet.existing(loaded.model)
     else:
-        sets = record.sets if record is not None else scenarios
-        chosen = _selection(loaded, sets, only).scenarios
-    return Simulation(loaded, fleet, chosen, judge(loaded.model, fleet, chosen, jobs))
+        raise InputError.single("simulate", "needs a model or a plan")
+    if wanted is None or _texts(scenarios):
+        chosen = _selection(loaded, scenarios, only).scenarios
+    elif _texts(only):
+        chosen = _selection(loaded, wanted.sets, only).scenarios
+    else:
+        chosen = select(loaded.model, wanted).scenarios
+    return Simulation(loaded, fleet, chosen, judge(loaded.model, fleet, chosen, jobs), notes)
 
 
-def _plan_for(plan: Plan | Optimum | str | Path | None, loaded: LoadedModel) -> Plan | None:
-    """A plan that fits a model, from whatever names it."""
-    if isinstance(plan, str | Path):
-        return planfile.read_plan(Path(plan), loaded)
-    made = plan.plan if isinstance(plan, Optimum) else plan
-    if made is None:
+def _reopened(
+    plan: Plan | Optimum | str | Path, model: str | Path | LoadedModel | None, name: str = "plan"
+) -> Reopened:
+    """A plan with its model, from whatever names them."""
+    source = _source(plan, name)
+    if model is None and isinstance(plan, Optimum):
+        model = plan.model
+    return reopen(source, model, remedy="give it as `model`")
+
+
+def _source(plan: Plan | Optimum | str | Path, name: str = "plan") -> Plan | str | Path:
+    source = plan.plan if isinstance(plan, Optimum) else plan
+    if not isinstance(source, Plan | str | Path):
+        raise InputError.single(name, f"expected a plan or its file, not {source!r}")
+    return source
+
+
+def _start_of(plan: Plan | Optimum | str | Path | None, loaded: LoadedModel) -> Fleet | None:
+    """Fleet of a plan that fits a model, from which a search starts."""
+    if plan is None:
         return None
-    if not isinstance(made, Plan):
-        raise InputError.single("plan", f"expected a plan or its file, not {made!r}")
-    planfile.check_fit(made, loaded, "plan")
-    return made
+    source = _source(plan)
+    if isinstance(source, Plan):
+        planfile.check_fit(source, loaded, "plan")
+        return source.fleet(loaded.model)
+    return planfile.read_plan(Path(source), loaded).fleet(loaded.model)
 
 
 def _check_least(**values: int) -> None:
@@ -532,7 +560,7 @@ def optimize(
     except ValueError as error:
         raise InputError.single("optimize", str(error)) from error
     make_solver(settings)
-    earlier = _plan_for(start, loaded)
+    earlier = _start_of(start, loaded)
     selection = _selection(loaded, scenarios, only)
     outcome = optimise_and_verify(
         loaded.model,
@@ -540,21 +568,12 @@ def optimize(
         settings,
         most_rounds,
         lambda one: report(f"round {one.number}: {len(one.failed)} scenarios fail"),
-        None if earlier is None else earlier.fleet(loaded.model),
+        earlier,
         report,
     )
     if outcome.best is None:
         raise InfeasibleError(outcome.diagnosis or Diagnosis())
-    return Optimum(loaded, _recorded(outcome.plan(loaded, settings), selection), outcome)
-
-
-def _recorded(plan: Plan, selection: Selection) -> Plan:
-    """A plan that says which scenarios it is for, where these are not those of the model."""
-    wanted = selection.wanted
-    if wanted.usual:
-        return plan
-    reference = plan.model.model_copy(update={"scenarios": SelectionRecord(**vars(wanted))})
-    return plan.model_copy(update={"model": reference})
+    return Optimum(loaded, recorded(outcome.plan(loaded, settings), selection.wanted), outcome)
 
 
 def read_plan(plan: str | Path, model: str | Path | LoadedModel | None = None) -> Plan:
@@ -585,9 +604,12 @@ class Appraisal:
     ----------
     study
         Everything that was worked out.
+    notes
+        What is to be known about the plans and their models.
     """
 
     study: FinanceStudy
+    notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """Returns and costs, one row for each build, what exists first."""
@@ -671,20 +693,20 @@ def appraise(
     named = plans if isinstance(plans, Mapping) else {"plan": plans}
     chosen = _selection(loaded, (), ()).scenarios
     builds = [Build("as it was", loaded.model, Fleet.existing(loaded.model), chosen)]
+    notes: list[str] = []
     for name, one in named.items():
-        plan = _plan_for(one, loaded)
-        if plan is None:
-            raise InputError.single(str(name), "expected a plan or its file, not None")
-        fresh = plan.model.sha256 == loaded.sha256
-        builds.append(
-            Build(name, loaded.model, plan.fleet(loaded.model), chosen, plan if fresh else None)
-        )
+        opened = _reopened(one, loaded, str(name))
+        scenarios = select(opened.loaded.model, opened.wanted).scenarios
+        made = opened.plan if opened.fresh else None
+        builds.append(Build(name, opened.loaded.model, opened.fleet, scenarios, made))
+        notes += [f"{name}: {note}" for note in opened.notes]
     problems = missing_prices(builds)
     if problems:
         raise InputError(problems)
     assumptions = Assumptions.of(loaded.model.finance)
     sampling = Sampling(samples, seed, alpha, jobs)
-    return Appraisal(study_of(loaded, builds, assumptions, sampling, None, report))
+    study = study_of(loaded, builds, assumptions, sampling, None, report)
+    return Appraisal(study, tuple(notes))
 
 
 __all__ = [

@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 from planner.difference import CostChange, PlanDifference, by_category, difference
 from planner.errors import PlannerError
-from planner.explanation import final_round
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
@@ -25,9 +24,9 @@ from planner.optimization.costs import CostItem, purchase_items
 from planner.optimization.operation import operation_of
 from planner.optimization.programme import build
 from planner.optimization.solving import Solution, SolverSettings
-from planner.optimization.stages import Margin
 from planner.optimization.whatif import Answer, ask
-from planner.plan import Cost, CostLine, Plan, ScenarioLine, make_plan, waived_of
+from planner.plan import Cost, CostLine, Plan, ScenarioLine, make_plan
+from planner.reopening import case_of, new_scenarios, wanted_by
 from planner.scenarios.selection import Wanted, select
 from planner.simulation.verdict import judge
 
@@ -501,7 +500,7 @@ def _made(side: Side, detailed: bool) -> dict[str, Any]:
             "status": plan.status,
             "planner": plan.versions.get("planner", "unknown"),
         }
-        for scenario, margin in _margins(plan).items():
+        for scenario, margin in plan.margins.items():
             named = {key: value for key, value in vars(margin).items() if value}
             made |= {f"margin {scenario} {key}": value for key, value in named.items()}
     return made
@@ -514,18 +513,6 @@ def _sets(wanted: Mapping[str, Any]) -> str:
     if wanted["least_per_year"]:
         parts.append(f"at least {wanted['least_per_year']:g} a year")
     return "; ".join(parts)
-
-
-def _margins(plan: Plan) -> dict[str, Margin]:
-    """Margins of the round that made the plan: the last one with as few failures as any."""
-    rounds = plan.verification.rounds
-    if not rounds:
-        return {}
-    best = min(reversed(rounds), key=lambda one: len(one.failed))
-    return {
-        one.scenario: Margin(one.demand, one.heat, one.late_minutes, one.services, one.spend)
-        for one in best.margins
-    }
 
 
 # ------------------------------------------------------------------------------------------ effects
@@ -609,13 +596,11 @@ def effects(
         return Effects(problem="the models of both sides have to be known")
 
     def solved(model: Model, side: Side) -> Answer | None:
-        wanted = side.plan.model.scenarios
-        chosen = None if wanted is None else Wanted(**wanted.model_dump())
-        scenarios = select(model, chosen).scenarios
-        names = {one.name for one in scenarios}
-        margins = {name: one for name, one in _margins(side.plan).items() if name in names}
-        left = {key: by for key, by in waived_of(final_round(side.plan)).items() if key[2] in names}
-        answer = ask(build(Case(model, scenarios, margins, waived=left)), settings)
+        known = side.loaded.model if side.loaded is not None else model
+        new = new_scenarios(side.plan, known)
+        scenarios = select(model, wanted_by(side.plan)).scenarios
+        asked = [one for one in scenarios if one.name not in new]
+        answer = ask(build(case_of(side.plan, model, asked)), settings)
         return answer if answer.found else None
 
     if not comparison.values:

@@ -14,10 +14,10 @@ from planner.optimization.costs import recourse_usd
 from planner.optimization.decisions import Decision, counts_of, one_less, region_of, variables
 from planner.optimization.programme import Row, build
 from planner.optimization.solving import SolverSettings
-from planner.optimization.stages import Margin
 from planner.optimization.whatif import Elastic, Shortfall, Tightness, settle, tightness
 from planner.optimization.wording import PHRASES as WORDING
-from planner.plan import MarginRecord, Plan, RoundRecord, waived_of
+from planner.plan import MarginRecord, Plan
+from planner.reopening import case_of
 from planner.simulation.verdict import judge
 from planner.study import (
     Difference,
@@ -33,8 +33,6 @@ from planner.study import (
     together,
 )
 
-#: Half of the last digit of the margins in a plan.
-ROUNDING = 5e-7
 #: Share by which the cost of a plan may differ from the programme's for the same purchases.
 AGREEMENT = 1e-5
 #: Share of a limit below which what is left of it is near nothing.
@@ -217,35 +215,10 @@ def explain(
 # ------------------------------------------------------------------------------------ the base case
 
 
-def final_round(plan: Plan) -> RoundRecord | None:
-    """The round that a plan came from: the last one with its cost."""
-    rounds = plan.verification.rounds
-    same = [one for one in rounds if one.objective_usd_per_year == plan.objective_usd_per_year]
-    return same[-1] if same else rounds[-1] if rounds else None
-
-
-def margins_of(record: RoundRecord | None) -> dict[str, Margin]:
-    """Margins of a round, never more than they were before they were rounded."""
-    lines = record.margins if record is not None else ()
-    return {line.scenario: _margin(line) for line in lines}
-
-
-def _margin(line: MarginRecord) -> Margin:
-    shares = {"demand", "heat", "services", "spend"}
-    values = line.model_dump(exclude={"scenario"})
-    return Margin(
-        **{
-            name: max(0.0, value - ROUNDING) if name in shares else value
-            for name, value in values.items()
-        }
-    )
-
-
 def _study(
     plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], questions: Questions
 ) -> tuple[Study, bool]:
-    last = final_round(plan)
-    case = Case(loaded.model, scenarios, margins_of(last), waived=waived_of(last))
+    case = case_of(plan, loaded.model, scenarios)
     programme = build(case)
     try:
         bought = counts_of(programme, plan.fleet(loaded.model))
@@ -421,9 +394,9 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
     rounds = plan.verification.rounds
     if len(rounds) < 2 or not rounds[0].failed:
         return None
-    model, last = study.case.model, final_round(plan)
+    model, last = study.case.model, plan.made_in
     margins = last.margins if last is not None else ()
-    case = Case(model, scenarios, margins_of(rounds[0]), waived=waived_of(rounds[0]))
+    case = case_of(plan, model, scenarios, rounds[0])
     answer = study.questions.ask("the first round, without margins", lambda: build(case))
     if answer is None or not answer.found:
         return FirstRound(rounds[0].failed, {}, margins, None, {})

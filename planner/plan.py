@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
 import planner
+from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Severity
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
@@ -30,6 +33,8 @@ from planner.simulation.verdict import Verdict
 
 Method = Literal["optimum", "rule-of-thumb"]
 Stopped = Literal["time limit", "interrupted"]
+#: Half of the last digit of the margins in plans of earlier versions.
+ROUNDING = 5e-7
 Whole = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
 
 
@@ -50,10 +55,22 @@ class SelectionRecord(Record):
 
 
 class ModelReference(Record):
-    """The model that a plan is for."""
+    """The model that a plan is for.
+
+    Parameters
+    ----------
+    path
+        Name of a shipped model, or file: absolute here, relative to the plan's folder in
+        ``plan.json``. None in plans that do not say.
+    overrides
+        Settings that the model was changed with, in order.
+    scenarios
+        Which scenarios it is for; None means those of the model.
+    """
 
     name: str
     sha256: str
+    path: str | None = None
     overrides: tuple[str, ...] = ()
     scenarios: SelectionRecord | None = None
 
@@ -160,7 +177,7 @@ class ScenarioLine(Record):
 
 
 class MarginRecord(Record):
-    """Margin on one scenario."""
+    """Margin on one scenario, with the digits it had."""
 
     scenario: str
     demand: float
@@ -211,7 +228,14 @@ class Verification(Record):
 
 
 class Plan(Record):
-    """What to buy, what it costs, and how we know."""
+    """What to buy, what it costs, and how we know.
+
+    Parameters
+    ----------
+    round
+        The round whose purchases these are; None in plans of earlier versions, whose margins were
+        rounded.
+    """
 
     schema_version: Literal[1] = 1
     model: ModelReference
@@ -231,6 +255,27 @@ class Plan(Record):
     risk: RiskRecord | None = None
     scenarios: tuple[ScenarioLine, ...]
     verification: Verification
+    round: int | None = None
+
+    @property
+    def made_in(self) -> RoundRecord | None:
+        """The round whose purchases these are; None without rounds."""
+        rounds = self.verification.rounds
+        stated = [one for one in rounds if one.round == self.round]
+        return stated[0] if stated else best_round(rounds)
+
+    @property
+    def margins(self) -> dict[str, Margin]:
+        """Margins of the programme whose optimum these purchases are."""
+        return self.margins_in(self.made_in)
+
+    def margins_in(self, record: RoundRecord | None) -> dict[str, Margin]:
+        """Margins of a round, never more than they were before they were rounded."""
+        lines = () if record is None else record.margins
+        margins = {line.scenario: Margin(**line.model_dump(exclude={"scenario"})) for line in lines}
+        if self.round is not None:
+            return margins
+        return {name: _as_before_rounding(one) for name, one in margins.items()}
 
     def fleet(self, model: Model) -> Fleet:
         """Capacities that the plan leads to."""
@@ -254,6 +299,28 @@ class Plan(Record):
         return json_text(self) + "\n"
 
 
+class _Judged(Protocol):
+    """A round whose plan was simulated."""
+
+    @property
+    def failed(self) -> tuple[str, ...]: ...
+
+
+def best_round[R: _Judged](rounds: Sequence[R]) -> R | None:
+    """The last round whose plan no earlier one exceeds in scenarios survived."""
+    return min(reversed(rounds), key=lambda one: len(one.failed)) if rounds else None
+
+
+def _as_before_rounding(margin: Margin) -> Margin:
+    """A margin that was rounded to six digits, at the least that it may have been."""
+    shares = {
+        name: max(0.0, value - ROUNDING)
+        for name, value in vars(margin).items()
+        if name != "late_minutes"
+    }
+    return replace(margin, **shares)
+
+
 def make_plan(
     loaded: LoadedModel,
     solution: Solution,
@@ -266,6 +333,7 @@ def make_plan(
     method: Method = "optimum",
     repairs: tuple[str, ...] = (),
     stopped: Stopped | None = None,
+    made_in: int | None = None,
 ) -> Plan:
     """Put a plan together from a solution, its cost and its verdicts."""
     model = loaded.model
@@ -286,7 +354,12 @@ def make_plan(
     scenarios = tuple(scenario_line(verdict) for verdict in verdicts)
     survives = all(line.survives for line in scenarios)
     return Plan(
-        model=ModelReference(name=loaded.name, sha256=loaded.sha256, overrides=loaded.overrides),
+        model=ModelReference(
+            name=loaded.name,
+            sha256=loaded.sha256,
+            path=_reference(loaded.file),
+            overrides=loaded.overrides,
+        ),
         created=now(),
         versions=versions(),
         status="optimal" if solution.status == "optimal" else "feasible",
@@ -308,7 +381,16 @@ def make_plan(
         risk=None if risk is None else risk_record(risk),
         scenarios=scenarios,
         verification=Verification(survives=survives, rounds=rounds, stopped=stopped),
+        round=made_in,
     )
+
+
+def _reference(file: Path | None) -> str | None:
+    """Name of a shipped model, or the absolute path of any other."""
+    if file is None:
+        return None
+    place = file.parent.resolve() / file.name
+    return place.stem if shipped_models().get(place.stem) == place else place.as_posix()
 
 
 def risk_record(figures: RiskFigures) -> RiskRecord:
@@ -353,15 +435,7 @@ def scenario_line(verdict: Verdict) -> ScenarioLine:
 def margin_records(margins: Mapping[str, Margin]) -> tuple[MarginRecord, ...]:
     """Margins as lines of a plan."""
     return tuple(
-        MarginRecord(
-            scenario=name,
-            demand=round(margin.demand, 6),
-            heat=round(margin.heat, 6),
-            late_minutes=margin.late_minutes,
-            services=round(margin.services, 6),
-            spend=round(margin.spend, 6),
-        )
-        for name, margin in sorted(margins.items())
+        MarginRecord(scenario=name, **vars(margin)) for name, margin in sorted(margins.items())
     )
 
 

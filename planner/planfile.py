@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.errors import InputError, Problem
+from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.fleet import plant_units, retirable_blocks, retirable_units
 from planner.infrastructure.loading import LoadedModel, nearest
-from planner.infrastructure.source import printable, read_bytes
+from planner.infrastructure.source import is_file, printable, read_bytes
 from planner.plan import CoolingLine, GpuLine, Plan, Record
 
 
@@ -44,7 +45,7 @@ def parse_plan(path: Path) -> Plan:
     path = file_of(path)
     content = read_bytes(path, str(path))
     try:
-        return Plan.model_validate(json.loads(content))
+        return _located(Plan.model_validate(json.loads(content)), path.parent)
     except (ValueError, RecursionError) as error:
         if not isinstance(error, ValidationError):
             raise InputError.single(str(path), f"is not a plan in JSON: {error}") from error
@@ -58,6 +59,32 @@ def parse_plan(path: Path) -> Plan:
             )
             for one in error.errors(include_url=False)
         ) from error
+
+
+def _located(plan: Plan, folder: Path) -> Plan:
+    """A plan of a folder with the place of its model as seen from anywhere."""
+    path = plan.model.path
+    if path is None:
+        return plan
+    place = os.path.normpath(folder.resolve() / path)
+    if path in shipped_models() and not is_file(Path(place)):
+        return plan
+    return _with_path(plan, Path(place).as_posix())
+
+
+def placed(plan: Plan, folder: Path) -> Plan:
+    """A plan with the place of its model as seen from a folder, as it is written."""
+    path = plan.model.path
+    if path is None or not Path(path).is_absolute():
+        return plan
+    try:
+        return _with_path(plan, Path(os.path.relpath(path, folder.resolve())).as_posix())
+    except ValueError:  # another drive
+        return plan
+
+
+def _with_path(plan: Plan, path: str) -> Plan:
+    return plan.model_copy(update={"model": plan.model.model_copy(update={"path": path})})
 
 
 def read_plan(path: Path, loaded: LoadedModel) -> Plan:
@@ -74,7 +101,7 @@ def read_plan(path: Path, loaded: LoadedModel) -> Plan:
 
 
 def check_fit(plan: Plan, loaded: LoadedModel, shown: str) -> None:
-    """Check that a plan fits a model.
+    """Check that a plan fits a model: that which it was made for, or one that extends it.
 
     Parameters
     ----------
@@ -93,13 +120,19 @@ def check_fit(plan: Plan, loaded: LoadedModel, shown: str) -> None:
         raise InputError(problems)
 
 
+def is_for(plan: Plan, loaded: LoadedModel) -> bool:
+    """Whether a plan was made for a model, whatever it is called now, or one that it extends."""
+    same = plan.model.sha256 == loaded.sha256
+    return same or plan.model.name in (loaded.name, *loaded.extends)
+
+
 def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
     """Where a plan names things that a model does not have, or counts them differently."""
     model = loaded.model
     found: list[tuple[str, str]] = []
-    if plan.model.name != loaded.name:
+    if not is_for(plan, loaded):
         message = f"the plan is for model `{plan.model.name}`, not `{loaded.name}`"
-        found.append(("model.name", message))
+        found.append(("model.name", f"{message}; give that model, or one that extends it"))
     if not plan.cooling and not plan.gpus and not plan.emergency:
         found.append(("plan", "is empty: it has neither cooling nor GPUs nor emergency capacity"))
     for i, line in enumerate(plan.cooling):
@@ -214,7 +247,7 @@ def write_plan(plan: Plan, folder: Path) -> tuple[Path, ...]:
         If the folder cannot be written.
     """
     texts = {f"{name}.csv": _table(plan, name) for name in TABLES}
-    texts["plan.json"] = plan.to_json()
+    texts["plan.json"] = placed(plan, folder).to_json()
     return _write(folder, texts)
 
 

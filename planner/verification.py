@@ -28,6 +28,7 @@ from planner.plan import (
     Plan,
     RoundRecord,
     Stopped,
+    best_round,
     make_plan,
     margin_records,
     waived_records,
@@ -123,7 +124,7 @@ class Outcome:
     @property
     def best(self) -> Round | None:
         """The last plan, which no earlier one exceeds in scenarios survived."""
-        return min(reversed(self.rounds), key=lambda r: len(r.failed)) if self.rounds else None
+        return best_round(self.rounds)
 
     @property
     def survives(self) -> bool:
@@ -154,6 +155,7 @@ class Outcome:
             seconds,
             risk,
             stopped=self.stopped,
+            made_in=best.number,
         )
 
 

@@ -12,7 +12,7 @@ from optimization.enumeration import World, cheapest, fleets
 from support import EXACT, model_of
 
 from planner.errors import InputError
-from planner.explanation import Explanation, UnmetPlanError, explain, margins_of
+from planner.explanation import Explanation, UnmetPlanError, explain
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.case import Case
 from planner.optimization.decisions import Decision, counts, counts_of, variables
@@ -308,14 +308,31 @@ def test_gaps_are_told_from_differences() -> None:
     assert removal.forces == Difference(2.0, -3.0, 12.0)
 
 
-def test_margins_are_never_more_than_they_were() -> None:
+def test_margins_of_earlier_versions_are_never_more_than_they_were(tiny_planned: Plan) -> None:
+    """They were rounded to six digits; plans that state their round have all digits."""
     line = MarginRecord(scenario="s", demand=0.123457, heat=0.0, late_minutes=3.0, services=0.5)
     record = RoundRecord(round=1, objective_usd_per_year=1.0, failed=(), margins=(line,))
-    found = margins_of(record)["s"]
-    assert (found.demand, found.services) == pytest.approx((0.1234565, 0.4999995))
+    proof = tiny_planned.verification.model_copy(update={"rounds": (record,)})
+    old = tiny_planned.model_copy(update={"verification": proof, "round": None})
+    found = old.margins["s"]
+    assert (found.demand, found.services) == pytest.approx((0.1234565, 0.4999995), abs=1e-12)
     assert (found.heat, found.late_minutes) == (0.0, 3.0)
+    assert old.model_copy(update={"round": 1}).margins["s"].demand == 0.123457
     assert {field.name for field in fields(Margin)} | {"scenario"} == set(MarginRecord.model_fields)
-    assert margins_of(None) == {}
+    assert old.margins_in(None) == {}
+
+
+def test_a_plan_states_its_round(tiny_planned: Plan) -> None:
+    """Without that it is the last round that no other exceeds in scenarios survived."""
+    rounds = tuple(
+        RoundRecord(round=number, objective_usd_per_year=7.0, failed=failed)
+        for number, failed in enumerate([("a", "b"), ("a",), ("b",), ("a", "b")], 1)
+    )
+    proof = tiny_planned.verification.model_copy(update={"rounds": rounds})
+    plan = tiny_planned.model_copy(update={"verification": proof, "round": None})
+    assert plan.made_in == rounds[2]
+    assert plan.model_copy(update={"round": 2}).made_in == rounds[1]
+    assert tiny_planned.round == len(tiny_planned.verification.rounds)
 
 
 def test_what_the_margins_bought(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import click
 
 from planner.commands.options import Progress, complete_models, output_options
 from planner.commands.planned import planned
-from planner.commands.selecting import announce, wanted_by
+from planner.commands.selecting import announce
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError, Problem
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def command(
 ) -> int:
     """Hold PLAN (a plan.json or its folder) against limits of cost and survivability.
 
-    With MODEL the plan has to fit it; --simulate needs it where the plan's model is not shipped.
+    With MODEL the plan has to fit it; --simulate needs it where the plan's model has moved.
     """
     from planner.infrastructure.source import printable
     from planner.planfile import parse_plan
@@ -123,10 +123,10 @@ def command(
         raise click.UsageError("--set needs --simulate.")
     rules = _rules(texts, policies)
     progress = Progress(quiet)
+    notes: tuple[str, ...] = ()
     if simulate or model is not None:
-        plan, loaded = planned(plan_file, model, overrides)
-        if plan.model.sha256 != loaded.sha256:
-            progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
+        opened = planned(plan_file, model, overrides, progress)
+        plan, loaded, notes = opened.plan, opened.loaded, opened.notes
     else:
         plan = parse_plan(plan_file)
     wrong = contradictions(plan)
@@ -141,7 +141,7 @@ def command(
     if junit is not None:
         write_junit(junit, str(plan_file), outcomes)
         progress.say(f"wrote {junit}")
-    show_outcomes(plan, str(plan_file), outcomes, simulate, as_json)
+    show_outcomes(plan, str(plan_file), outcomes, simulate, as_json, notes)
     return EXIT_NOT_SURVIVED if any(one.failed for one in outcomes) else EXIT_DONE
 
 
@@ -171,6 +171,7 @@ def _judged_anew(plan: Plan, loaded: LoadedModel, progress: Progress) -> Plan:
     """The plan with verdicts of its model's scenarios and prices of its purchases as of today."""
     from planner.comparison import repriced
     from planner.plan import scenario_line
+    from planner.reopening import wanted_by
     from planner.scenarios.selection import select
     from planner.simulation.verdict import judge
 

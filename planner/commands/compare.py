@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from planner.commands.options import FiniteRange, Progress, output_options
-from planner.commands.selecting import wanted_by
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError, Problem
 
 if TYPE_CHECKING:
     from planner.comparison import Comparison, Effects, Side
     from planner.infrastructure.loading import LoadedModel
     from planner.plan import Plan
-    from planner.scenarios.selection import Wanted
 
 EXAMPLES = """
 \b
@@ -27,9 +26,9 @@ Examples:
   plan compare tiny tiny --set zones.west-users.demand_rps=900
   plan compare before after --fail-if-worse  exit 4 if a scenario is lost
 
-A plan's model is found by its name among the shipped ones, among A and B, and
-among the files given with --model; without it the plans are still compared,
-but not the values of their models.
+A plan's model is found where the plan says, among A and B, and among the files
+given with --model; without it the plans are still compared, but not the values
+of their models.
 """
 
 
@@ -41,7 +40,7 @@ but not the values of their models.
     "models",
     multiple=True,
     metavar="FILE",
-    help="Model of a plan that was not made for a shipped one (repeatable).",
+    help="Model of a plan, where that has moved, or one that extends it (repeatable).",
 )
 @click.option(
     "--set",
@@ -139,8 +138,9 @@ def _sides(
     """Both sides, with all that is wrong with any of them at once."""
     from planner.comparison import Side, existing
     from planner.infrastructure.loading import load_model
-    from planner.infrastructure.source import is_file, printable
+    from planner.infrastructure.source import printable
     from planner.planfile import parse_plan
+    from planner.reopening import wanted_by
 
     plans: dict[int, Plan] = {}
     loaded: dict[int, LoadedModel] = {}
@@ -156,16 +156,10 @@ def _sides(
             problems += [_told(problem) for problem in error.problems]
     if overrides and 1 in plans:
         problems.append(Problem("--set", 0, 0, "", f"changes a model, and B ({b}) is a plan"))
-    names = {plan.model.name for plan in plans.values()}
     for file in models:
-        if Path(file).stem not in names:
-            shown = " and ".join(sorted(f"`{printable(name)}`" for name in names))
-            message = (
-                f"is not the model of a plan: these are for {shown or 'none, both are models'}"
-            )
-            problems.append(Problem(f"--model {printable(file)}", 0, 0, "", message))
-        elif not is_file(Path(file)):
-            problems.append(Problem(f"--model {printable(file)}", 0, 0, "", "is no file"))
+        wrong = _unfit(file, plans.values())
+        if wrong:
+            problems.append(Problem(f"--model {printable(file)}", 0, 0, "", wrong))
     if problems:
         raise InputError(problems)
     files = [*models, *(text for n, text in enumerate((a, b)) if n in loaded)]
@@ -174,7 +168,8 @@ def _sides(
         if number in plans:
             sides.append(_plan_side(text, plans[number], files))
             continue
-        wanted = _wanted_of(plans.get(1 - number))
+        other = plans.get(1 - number)
+        wanted = None if other is None else wanted_by(other)
         progress.say(f"simulating what exists in {loaded[number].name}")
         plan = existing(loaded[number], wanted, jobs)
         sides.append(Side(text, "model", plan, loaded[number]))
@@ -188,10 +183,6 @@ def _told(problem: Problem) -> Problem:
     """A problem of a model in the words of somebody who may have meant a plan."""
     message = problem.message.replace("no such file or shipped", "no such plan, file or shipped")
     return Problem(problem.file, problem.line, problem.column, problem.where, message)
-
-
-def _wanted_of(plan: Plan | None) -> Wanted | None:
-    return None if plan is None else wanted_by(plan)
 
 
 def _is_plan(text: str) -> bool:
@@ -210,30 +201,44 @@ def _is_plan(text: str) -> bool:
         return False
 
 
+def _unfit(file: str, plans: Collection[Plan]) -> str:
+    """Why a file given with --model is the model of no plan; empty if it is."""
+    from planner.infrastructure.source import is_file, printable
+
+    if any(_is_model_of(file, plan) for plan in plans):
+        return "" if is_file(Path(file)) else "is no file"
+    shown = " and ".join(sorted({f"`{printable(plan.model.name)}`" for plan in plans}))
+    return f"is not the model of a plan: these are for {shown or 'none, both are models'}"
+
+
+def _is_model_of(file: str, plan: Plan) -> bool:
+    """Whether a file has the name of a plan's model, or extends that."""
+    from planner.infrastructure.loading import load_model
+    from planner.planfile import is_for
+
+    if Path(file).stem == plan.model.name:
+        return True
+    try:
+        return is_for(plan, load_model(file))
+    except InputError:
+        return False
+
+
 def _plan_side(text: str, plan: Plan, files: list[str]) -> Side:
     """A plan with its model, if that can be found and still loads.
 
     Of several files of the same name, such as that of two branches, the one that it was made with.
     """
     from planner.comparison import Side
-    from planner.infrastructure.catalogue import shipped_models
-    from planner.infrastructure.loading import load_model
+    from planner.reopening import UnknownModelError, reopen
 
-    name = plan.model.name
-    found = [file for file in files if Path(file).stem == name]
-    if name in shipped_models():
-        found.append(name)
-    readable: list[LoadedModel] = []
-    problem = ""
-    for file in found:
-        try:
-            readable.append(load_model(file, plan.model.overrides))
-        except InputError as error:
-            problem = problem or str(error.problems[0])
-    if not readable:
-        why = f"its model cannot be read any more: {problem}" if found else "its model is not known"
-        more = "" if found else "; --model FILE names it"
-        return Side(text, "plan", plan, None, why + more)
-    exact = [one for one in readable if one.sha256 == plan.model.sha256]
-    changed = "its model has changed since it was made; values are those of today"
-    return Side(text, "plan", plan, (exact or readable)[0], "" if exact else changed)
+    at_hand = [file for file in files if _is_model_of(file, plan)]
+    try:
+        opened = reopen(plan, among=at_hand)
+    except UnknownModelError:
+        note = "its model is not known; --model FILE names it"
+        return Side(text, "plan", plan, None, note)
+    except InputError as error:
+        note = f"its model cannot be used any more: {error.problems[0]}"
+        return Side(text, "plan", plan, None, note)
+    return Side(text, "plan", plan, opened.loaded, "; ".join(opened.notes))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from planner.commands.options import Progress
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import LoadedModel
 
@@ -67,9 +68,11 @@ def earlier_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def load_with(
-    model: str, overrides: tuple[str, ...], earlier: Earlier
+    model: str, overrides: tuple[str, ...], earlier: Earlier, progress: Progress
 ) -> tuple[LoadedModel, Fleet | None]:
     """A model with what is held in it, and the fleet of the earlier plan.
+
+    The settings of that plan are not taken over, which is said: what is asked for is asked anew.
 
     Raises
     ------
@@ -80,11 +83,16 @@ def load_with(
     from planner.infrastructure.loading import load_model
     from planner.optimization.holding import held, kept
     from planner.planfile import read_plan
+    from planner.reopening import settings_text
 
     loaded = load_model(model, overrides)
     start = None
     if earlier.path is not None:
-        start = read_plan(earlier.path, loaded).fleet(loaded.model)
+        plan = read_plan(earlier.path, loaded)
+        start = plan.fleet(loaded.model)
+        left = [one for one in plan.model.overrides if one not in overrides]
+        if left:
+            progress.say(f"note: {earlier.path} was made with {settings_text(left)}; not so here")
     keeps = kept(loaded.model) if earlier.keep_existing else ()
     holds: tuple[str, ...] = ()
     if earlier.fix:

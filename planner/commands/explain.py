@@ -14,7 +14,7 @@ from planner.commands.options import (
     output_options,
     solver_options,
 )
-from planner.commands.planned import planned, scenarios_planned
+from planner.commands.planned import planned, with_scenarios
 from planner.errors import EXIT_DONE
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def command(
     Solves the programme of the plan again and again, each time without one scenario or
     requirement, or with one unit, block, instance or megawatt less or more: which scenario binds
     which decision, what each costs, what the next one would be worth, and what the margins bought.
-    MODEL is only needed where the plan's model is not a shipped one.
+    MODEL is only needed where the plan's model has moved, or to take one that extends it.
     """
     import math
     import time
@@ -85,10 +85,9 @@ def command(
     progress = Progress(quiet)
     settings = SolverSettings(solver, gap, None, threads)
     make_solver(settings)
-    plan, loaded = planned(plan_file, model, overrides)
-    if plan.model.sha256 != loaded.sha256:
-        progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
-    scenarios = scenarios_planned(plan, loaded, progress)
+    opened = planned(plan_file, model, overrides, progress)
+    opened, scenarios = with_scenarios(opened, progress)
+    plan, loaded = opened.plan, opened.loaded
     progress.say(f"{loaded.name}: {len(scenarios)} scenarios")
     most = min(solves, QUICK_SOLVES) if quick else solves
     questions = Questions(
@@ -106,5 +105,5 @@ def command(
     questions.report = report
     with progress.working(time_limit):
         explanation = explain(plan, loaded, scenarios, questions)
-    show_explanation(explanation, plan, as_json)
+    show_explanation(explanation, plan, as_json, opened.notes)
     return EXIT_DONE

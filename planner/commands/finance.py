@@ -19,8 +19,8 @@ from planner.commands.options import (
     output_options,
     solver_options,
 )
-from planner.commands.planned import planned
-from planner.commands.selecting import selection_options, wanted_by
+from planner.commands.planned import say_notes
+from planner.commands.selecting import selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, InputError, Problem
 from planner.finance import SAMPLES
 
@@ -152,7 +152,7 @@ def command(
     asked = Asked(model, overrides, plans, wanted, settings)
     sampling = Sampling(samples, seed, alpha, jobs)
     with progress.working():
-        study, planless = _study(asked, sampling, flows, replan, progress)
+        study, planless, notes = _study(asked, sampling, flows, replan, progress)
     problems = without_return(study.valued)
     # Files first: whoever reads the tables may leave early. What cannot be written is told last.
     if output is not None:
@@ -163,7 +163,7 @@ def command(
         with collected(problems):
             written = write_tables(study, folder)
             progress.say(f"wrote {len(written)} tables to {folder}")
-    show_finance(study, as_json)
+    show_finance(study, as_json, notes)
     if problems:
         raise InputError(problems)
     if output is None:
@@ -205,13 +205,13 @@ class Asked:
 
 def _study(
     asked: Asked, sampling: Sampling, flows: Path | None, replan: bool, progress: Progress
-) -> tuple[FinanceStudy, bool]:
-    """Everything to show, and whether there is no plan to value."""
+) -> tuple[FinanceStudy, bool, tuple[str, ...]]:
+    """Everything to show, whether there is no plan to value, and what to know about the plans."""
     from planner.finance.assumptions import Assumptions
     from planner.finance.other import read_flows
     from planner.finance.study import missing_prices, missing_prices_to_optimise, study_of
 
-    loaded, base, others, problems = _named_builds(asked, progress)
+    loaded, base, others, problems, notes = _named_builds(asked, progress)
     assumptions = Assumptions.of(loaded.model.finance)
     other = None
     if flows is not None:
@@ -234,12 +234,12 @@ def _study(
     plan = _plan_of(others, loaded)
     if replan and plan is not None:
         study = _replanned(study, loaded, plan, asked.settings, progress)
-    return study, planless
+    return study, planless, tuple(notes)
 
 
 def _named_builds(
     asked: Asked, progress: Progress
-) -> tuple[LoadedModel, Build, list[Build], list[Problem]]:
+) -> tuple[LoadedModel, Build, list[Build], list[Problem], list[str]]:
     """The model, what exists of it, the plans to be valued against that, and what is wrong."""
     from planner.finance.builds import Build
     from planner.infrastructure.fleet import Fleet
@@ -249,6 +249,7 @@ def _named_builds(
     named = [_named(text) for text in asked.plans]
     problems = list(_wrong_names([name if reference else "" for name, reference in named]))
     model = asked.model or _model_of(named)
+    notes: list[str] = []
     loaded = load_model(model, asked.overrides)
     scenarios = select(loaded.model, asked.wanted).scenarios
     if not scenarios:
@@ -259,9 +260,11 @@ def _named_builds(
         if not (name and reference):
             continue
         with collected(problems):
-            builds.append(_build(name, reference, model, asked, progress))
+            build, noted = _build(name, reference, asked, progress)
+            builds.append(build)
+            notes += noted
     base = Build(AS_IT_WAS, loaded.model, Fleet.existing(loaded.model), scenarios)
-    return loaded, base, builds, problems
+    return loaded, base, builds, problems, notes
 
 
 def _wrong_names(names: Sequence[str]) -> Iterator[Problem]:
@@ -297,41 +300,35 @@ def _is_plan(reference: str) -> bool:
     return path.suffix == ".json" or (path.is_dir() and (path / "plan.json").exists())
 
 
-def _model_of(named: Sequence[tuple[str, str]]) -> str:
-    """Model of the first plan, if it is a shipped one, where none is given."""
-    from planner.planfile import parse_plan
+def _model_of(named: Sequence[tuple[str, str]]) -> str | Path:
+    """Model of the first plan, where none is given."""
+    from planner.reopening import reopen
 
     for _, reference in named:
         if _is_plan(reference):
-            # Without a model file the plan's own has to be shipped; `planned` says so otherwise.
-            planned(Path(reference), None, ())
-            return parse_plan(Path(reference)).model.name
+            return reopen(reference).loaded.file or DEFAULT_MODEL
     return DEFAULT_MODEL
 
 
-def _build(name: str, reference: str, model: str, asked: Asked, progress: Progress) -> Build:
-    """A plan, or what another model states, as a build."""
+def _build(
+    name: str, reference: str, asked: Asked, progress: Progress
+) -> tuple[Build, tuple[str, ...]]:
+    """A plan, or what another model states, as a build, with what to know about it."""
     from planner.finance.builds import Build
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import load_model
+    from planner.reopening import reopen
     from planner.scenarios.selection import select
 
     if not _is_plan(reference):
         other = load_model(reference, asked.overrides)
         scenarios = select(other.model, asked.wanted).scenarios
-        return Build(name, other.model, Fleet.existing(other.model), scenarios)
-    plan, loaded = planned(Path(reference), model, ())
-    fresh = plan.model.sha256 == loaded.sha256 and not asked.overrides
-    if plan.model.sha256 != loaded.sha256:
-        progress.say(f"note: {loaded.name} has changed since {reference} was made")
-    if plan.model.overrides:
-        changed = ", ".join(plan.model.overrides)
-        progress.say(f"note: {name} is valued in the model it was made with: {changed}")
-    if asked.overrides:
-        plan, loaded = planned(Path(reference), model, asked.overrides)
-    scenarios = select(loaded.model, asked.wanted or wanted_by(plan)).scenarios
-    fleet = plan.fleet(loaded.model)
-    return Build(name, loaded.model, fleet, scenarios, plan if fresh else None)
+        return Build(name, other.model, Fleet.existing(other.model), scenarios), ()
+    opened = reopen(reference, asked.model, asked.overrides, shown=name)
+    say_notes(opened, progress)
+    scenarios = select(opened.loaded.model, asked.wanted or opened.wanted).scenarios
+    made = opened.plan if opened.fresh else None
+    return Build(name, opened.loaded.model, opened.fleet, scenarios, made), opened.notes
 
 
 def _optimised(loaded: LoadedModel, base: Build, asked: Asked, progress: Progress) -> list[Build]:

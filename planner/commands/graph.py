@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import DEFAULT_MODEL, Progress, complete_models, output_options
+from planner.commands.options import (
+    DEFAULT_MODEL,
+    Progress,
+    complete_models,
+    output_options,
+    setting_option,
+)
 from planner.errors import EXIT_DONE, InputError
 
 if TYPE_CHECKING:
@@ -31,13 +37,7 @@ Examples:
 
 @click.command("graph", epilog=EXAMPLES)
 @click.argument("model", required=False, shell_complete=complete_models)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Change a value of the model, e.g. regions.us-west.power_limit_mw=80 (repeatable).",
-)
+@setting_option
 @click.option(
     "--plan",
     "plan_file",
@@ -85,13 +85,13 @@ def command(
     progress = Progress(quiet)
     if output is not None:
         _check(output)
-    loaded, fleet = _loaded(model, overrides, plan_file, progress)
+    loaded, fleet, notes = _loaded(model, overrides, plan_file, progress)
     scene = make_scene(loaded.name, loaded.model, fleet, blast, regions)
     if output is not None:
         write_file(_content(scene, output.suffix.lower()), output)
         progress.say(f"wrote {output}")
     if output is None or as_json or blast:
-        show_scene(scene, as_json)
+        show_scene(scene, as_json, notes)
     return EXIT_DONE
 
 
@@ -111,18 +111,16 @@ def _check(output: Path) -> None:
 
 def _loaded(
     model: str | None, overrides: tuple[str, ...], plan_file: Path | None, progress: Progress
-) -> tuple[LoadedModel, Fleet | None]:
-    """The model, and the fleet of the plan where one is given."""
+) -> tuple[LoadedModel, Fleet | None, tuple[str, ...]]:
+    """The model, and the fleet of the plan where one is given, with what to know about it."""
     from planner.infrastructure.loading import load_model
 
     if plan_file is None:
-        return load_model(model or DEFAULT_MODEL, overrides), None
+        return load_model(model or DEFAULT_MODEL, overrides), None, ()
     from planner.commands.planned import planned
 
-    plan, loaded = planned(plan_file, model, overrides)
-    if plan.model.sha256 != loaded.sha256:
-        progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
-    return loaded, plan.fleet(loaded.model)
+    opened = planned(plan_file, model, overrides, progress)
+    return opened.loaded, opened.fleet, opened.notes
 
 
 def _content(scene: Scene, kind: str) -> bytes:

@@ -18,7 +18,7 @@ from planner.commands.options import (
     solver_options,
 )
 from planner.commands.progress import plan_line
-from planner.commands.selecting import choose, recorded, selection_options
+from planner.commands.selecting import choose, selection_options
 from planner.errors import (
     EXIT_DONE,
     EXIT_INFEASIBLE,
@@ -94,7 +94,8 @@ def command(
     """
     from planner.commands.interruption import interruptible
     from planner.optimization.solving import SolverSettings, make_solver
-    from planner.planfile import check_writable, write_plan
+    from planner.planfile import check_writable, placed, write_plan
+    from planner.reopening import recorded
     from planner.reporting import infeasible, terminal
     from planner.verification import optimise_and_verify
 
@@ -102,7 +103,7 @@ def command(
         raise click.UsageError("a rule of thumb starts from the model: no --from and no --fix.")
     progress = Progress(quiet)
     make_solver(SolverSettings(solver, gap, time_limit, threads))
-    loaded, start = load_with(model, overrides, earlier)
+    loaded, start = load_with(model, overrides, earlier, progress)
     if output is not None:
         check_writable(output)
     selection = choose(loaded, wanted, progress)
@@ -127,12 +128,12 @@ def command(
         if earlier.fix:
             progress.say(f"held by --fix: {', '.join(earlier.fix)}; without it there may be a plan")
         return EXIT_INFEASIBLE
-    plan = recorded(outcome.plan(loaded, settings), selection)
+    plan = recorded(outcome.plan(loaded, settings), selection.wanted)
     if output is not None:
         written = write_plan(plan, output)
         progress.say(f"wrote {written[-1]} and {len(written) - 1} tables")
-    terminal.show_plan(plan, loaded.model, outcome, as_json)
-    _suggest(progress, model, output, as_json)
+    terminal.show_plan(placed(plan, output or Path()), loaded.model, outcome, as_json)
+    _suggest(progress, output, as_json)
     return _exit_code(outcome, settings)
 
 
@@ -145,7 +146,8 @@ def _by_rule_of_thumb(
     as_json: bool,
 ) -> int:
     from planner.commands.interruption import interruptible
-    from planner.planfile import write_plan
+    from planner.planfile import placed, write_plan
+    from planner.reopening import recorded
     from planner.reporting import terminal
     from planner.yardstick.rule import plan_by_rule_of_thumb
 
@@ -156,28 +158,25 @@ def _by_rule_of_thumb(
     if thumb.outcome.best is None:
         terminal.show_no_thumb_plan(thumb.lacks, as_json)
         return EXIT_INFEASIBLE
-    plan = recorded(thumb.plan(loaded, settings), selection)
+    plan = recorded(thumb.plan(loaded, settings), selection.wanted)
     if output is not None:
         written = write_plan(plan, output)
         progress.say(f"wrote {written[-1]} and {len(written) - 1} tables")
-    terminal.show_plan(plan, loaded.model, thumb.outcome, as_json)
+    terminal.show_plan(placed(plan, output or Path()), loaded.model, thumb.outcome, as_json)
     if thumb.survives:
         return EXIT_DONE
     return EXIT_TIME_LIMIT if thumb.outcome.stopped else EXIT_NOT_SURVIVED
 
 
-def _suggest(progress: Progress, model: str, output: Path | None, as_json: bool) -> None:
+def _suggest(progress: Progress, output: Path | None, as_json: bool) -> None:
     """What to do with a plan."""
-    from planner.infrastructure.catalogue import shipped_models
-
     if output is None:
         progress.next("the same with -o DIR keeps the plan for the other commands", silent=as_json)
         return
-    beside = () if model in shipped_models() else (model,)
     progress.next(
-        plan_line("explain", output, *beside),
-        plan_line("report", output, *beside, "-o", "report.html"),
-        plan_line("finance", *beside, "--plan", output),
+        plan_line("explain", output),
+        plan_line("report", output, "-o", "report.html"),
+        plan_line("finance", "--plan", output),
         silent=as_json,
     )
 

@@ -42,17 +42,21 @@ def complete_models(
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
-def model_argument(function: Callable[..., Any]) -> Callable[..., Any]:
-    """MODEL and what changes it."""
-    setting = click.option(
+def setting_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--set."""
+    return click.option(
         "--set",
         "overrides",
         multiple=True,
         metavar="PATH=VALUE",
         help="Change a value of the model, e.g. regions.us-west.power_limit_mw=80 (repeatable).",
-    )
+    )(function)
+
+
+def model_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """MODEL and what changes it."""
     argument = click.argument("model", default=DEFAULT_MODEL, shell_complete=complete_models)
-    return argument(setting(function))
+    return argument(setting_option(function))
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:

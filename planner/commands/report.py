@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import Progress, examples, jobs_option, output_options
-from planner.commands.planned import planned, scenarios_planned
+from planner.commands.planned import planned, with_scenarios
 from planner.errors import EXIT_DONE, InputError, PlannerError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def command(
 
     The page works offline and holds the decision, what to buy, the infrastructure before and after,
     every scenario with its course and story, cost, returns and risk, what binds, sources and proof.
-    MODEL is only needed where the plan's model is not a shipped one.
+    MODEL is only needed where the plan's model has moved, or to take one that extends it.
     """
     from planner.files import check_file, write_file
     from planner.reporting.html.page import check_extra, page
@@ -131,17 +131,19 @@ def _say(output: Path, content: bytes, material: Material, as_json: bool) -> Non
     """Say what was written."""
     count, survived = len(material.simulated.played), material.simulated.survived
     if as_json:
+        from planner.planfile import placed
         from planner.reporting.terminal import print_json
 
         print_json(
             {
                 "report": str(output),
                 "bytes": len(content),
-                "model": material.plan.model.model_dump(mode="json"),
+                "model": placed(material.plan, Path()).model,
                 "scenarios": count,
                 "survived": survived,
                 "finance": material.finance is not None,
                 "explained": material.explanation is not None,
+                "notes": material.notes,
             }
         )
         return
@@ -162,27 +164,26 @@ def _material(
     from planner.infrastructure.loading import catalogue_uses
     from planner.reporting.html.page import Material
 
-    plan, loaded = planned(plan_file, model, overrides)
-    fresh = plan.model.sha256 == loaded.sha256
-    if not fresh:
-        progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
-    scenarios = scenarios_planned(plan, loaded, progress)
+    opened = planned(plan_file, model, overrides, progress)
+    opened, scenarios = with_scenarios(opened, progress)
+    plan, loaded = opened.plan, opened.loaded
     progress.say(f"{loaded.name}: {len(scenarios):,} scenarios")
     simulated = _simulated(plan, loaded, scenarios, progress)
     base = Build("as it is", loaded.model, Fleet.existing(loaded.model), scenarios)
-    fleet = plan.fleet(loaded.model)
-    build = Build("with the plan", loaded.model, fleet, scenarios, plan if fresh else None)
+    made = plan if opened.fresh else None
+    build = Build("with the plan", loaded.model, opened.fleet, scenarios, made)
     finance, reason = _finance(loaded, (base, build), asked, progress)
     return Material(
         plan=plan,
         loaded=loaded,
         simulated=simulated,
-        uses=catalogue_uses(model or plan.model.name, loaded.overrides),
+        uses=catalogue_uses(loaded.file or loaded.name, loaded.overrides),
         steps=_steps((base, build), plan, progress),
         finance=finance,
         no_finance=reason,
         explanation=_explanation(plan, loaded, scenarios, progress) if asked.explained else None,
-        fresh=fresh,
+        fresh=opened.fresh,
+        notes=opened.notes,
     )
 
 

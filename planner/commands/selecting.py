@@ -12,7 +12,6 @@ from planner.commands.options import FiniteRange, Progress
 
 if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
-    from planner.plan import Plan
     from planner.scenarios.selection import Selection, Wanted
 
 CLASSES = ("single", "double", "common", "region", "extreme")
@@ -99,24 +98,3 @@ def announce(loaded: LoadedModel, selection: Selection, progress: Progress) -> N
         progress.say(f"  {line}")
     for line in selection.warnings():
         click.echo(f"Warning: {line}", err=True)
-
-
-def recorded(plan: Plan, selection: Selection) -> Plan:
-    """A plan that says which scenarios it is for, where these are not those of the model."""
-    if selection.wanted.usual:
-        return plan
-    from dataclasses import asdict
-
-    from planner.plan import SelectionRecord
-
-    record = SelectionRecord(**asdict(selection.wanted))
-    model = plan.model.model_copy(update={"scenarios": record})
-    return plan.model_copy(update={"model": model})
-
-
-def wanted_by(plan: Plan) -> Wanted | None:
-    """Which scenarios a plan is for; None means those of the model."""
-    from planner.scenarios.selection import Wanted
-
-    record = plan.model.scenarios
-    return None if record is None else Wanted(**record.model_dump())

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Progress, examples, jobs_option, model_argument, output_options
+from planner.commands.options import (
+    DEFAULT_MODEL,
+    Progress,
+    complete_models,
+    examples,
+    jobs_option,
+    output_options,
+    setting_option,
+)
+from planner.commands.planned import planned
 from planner.commands.progress import plan_line, settings_of
-from planner.commands.selecting import announce, selection_options, wanted_by
+from planner.commands.selecting import announce, selection_options
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError
 
 if TYPE_CHECKING:
@@ -25,7 +34,8 @@ if TYPE_CHECKING:
         "plan simulate tiny --scenario region-west --json",
     ),
 )
-@model_argument
+@click.argument("model", required=False, shell_complete=complete_models)
+@setting_option
 @click.option(
     "--plan",
     "plan_file",
@@ -44,7 +54,7 @@ if TYPE_CHECKING:
 @output_options
 @selection_options
 def command(
-    model: str,
+    model: str | None,
     overrides: tuple[str, ...],
     plan_file: Path | None,
     names: tuple[str, ...],
@@ -55,23 +65,25 @@ def command(
 ) -> int:
     """Simulate the cascade of every failure on what exists in MODEL, or on a plan.
 
+    A plan is simulated in the model that it was made for, with the --set it was made with, or in
+    MODEL if that extends it.
+
     Exits with 4 if a scenario falls short of the survival standard.
     """
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import load_model, nearest
-    from planner.planfile import read_plan
     from planner.reporting import terminal
     from planner.scenarios.selection import select
     from planner.simulation.verdict import judge
 
     progress = Progress(quiet)
-    loaded = load_model(model, overrides)
-    fleet = Fleet.existing(loaded.model)
     if plan_file is not None:
-        plan = read_plan(plan_file, loaded)
-        if plan.model.sha256 != loaded.sha256:
-            progress.say(f"note: {loaded.name} has changed since {plan_file} was made")
-        fleet, wanted = plan.fleet(loaded.model), wanted or wanted_by(plan)
+        opened = planned(plan_file, model, overrides, progress)
+        loaded, fleet, notes = opened.loaded, opened.fleet, opened.notes
+        wanted = wanted or opened.wanted
+    else:
+        loaded, notes = load_model(model or DEFAULT_MODEL, overrides), ()
+        fleet = Fleet.existing(loaded.model)
     selection = select(loaded.model, wanted)
     known = [scenario.name for scenario in selection.scenarios]
     unknown = [name for name in names if name not in known]
@@ -87,13 +99,13 @@ def command(
     with progress.working():
         verdicts = judge(loaded.model, fleet, selection.scenarios, jobs, report=progress.reporter())
     told = names or tuple(loaded.model.scenarios)
-    terminal.show_simulation(loaded, fleet, verdicts, told, as_json)
+    terminal.show_simulation(loaded, fleet, verdicts, told, as_json, notes)
     failed = [verdict.name for verdict in verdicts if not verdict.survives]
     suggestions = []
     if failed and not names:
         suggestions.append(f"the same with --scenario {failed[0]} tells its story")
     if plan_file is None:
         asked = settings_of(overrides)
-        suggestions.append(plan_line("optimize", model, *asked, "-o", "out"))
+        suggestions.append(plan_line("optimize", model or DEFAULT_MODEL, *asked, "-o", "out"))
     progress.next(*suggestions, silent=as_json)
     return EXIT_NOT_SURVIVED if failed else EXIT_DONE

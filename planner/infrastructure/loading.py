@@ -73,15 +73,25 @@ class LoadedModel:
         Hash of all files read, of the catalogue entries used and of the overrides.
     overrides
         ``path=value`` settings that were applied.
+    file
+        The file; None for a model that was not read from one.
+    extends
+        Names of the models that it extends, the nearest first.
     """
 
     model: Model
     name: str
     sha256: str
     overrides: tuple[str, ...] = ()
+    file: Path | None = None
+    extends: tuple[str, ...] = ()
 
 
-def load_model(reference: str | Path, overrides: tuple[str, ...] = ()) -> LoadedModel:
+def load_model(
+    reference: str | Path,
+    overrides: tuple[str, ...] = (),
+    beneath: tuple[str, tuple[str, ...]] = ("", ()),
+) -> LoadedModel:
     """Load and validate a model.
 
     Parameters
@@ -90,6 +100,9 @@ def load_model(reference: str | Path, overrides: tuple[str, ...] = ()) -> Loaded
         Path of a model file, or the name of a shipped model.
     overrides
         Settings ``dotted.path=value`` that replace what the file says.
+    beneath
+        Name of a model, and settings of it that come before `overrides`. Where the file extends
+        that model, what the file says replaces them.
 
     Raises
     ------
@@ -97,15 +110,17 @@ def load_model(reference: str | Path, overrides: tuple[str, ...] = ()) -> Loaded
         With every problem found, each with file, line and column.
     """
     path = find_model(reference)
-    document = _with_ancestors(path, ())
+    document = _with_ancestors(path, (), beneath)
+    if beneath[0] not in document.names:
+        _apply_overrides(document, beneath[1])
     _apply_overrides(document, overrides)
     _fill_from_catalogues(document)
     _inject_names(document, path.stem)
     model = _validate(document)
-    digest = hashlib.sha256()
-    for text in (*document.texts, *(override.encode() for override in overrides)):
+    digest, settings = hashlib.sha256(), (*beneath[1], *overrides)
+    for text in (*document.texts, *(setting.encode() for setting in settings)):
         digest.update(hashlib.sha256(text).digest())
-    return LoadedModel(model, path.stem, digest.hexdigest(), overrides)
+    return LoadedModel(model, path.stem, digest.hexdigest(), settings, path, document.names[1:])
 
 
 @dataclass(frozen=True)
@@ -192,8 +207,20 @@ def nearest(wrong: str, names: Iterable[object]) -> str:
     return f"; did you mean `{close[0]}`?" if close else ""
 
 
-def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> Document:
-    """Read a file and, below it, everything it extends."""
+def _with_ancestors(
+    path: Path, seen: tuple[Path, ...], beneath: tuple[str, tuple[str, ...]] = ("", ())
+) -> Document:
+    """Read a file and, below it, everything it extends, with settings of one of them."""
+    document = _read_whole(path, seen, beneath)
+    document.names = (path.stem, *document.names)
+    if path.stem == beneath[0] and path.stem not in (one.stem for one in seen):
+        _apply_overrides(document, beneath[1])
+    return document
+
+
+def _read_whole(
+    path: Path, seen: tuple[Path, ...], beneath: tuple[str, tuple[str, ...]]
+) -> Document:
     resolved = path.resolve()
     shown = str(path)
     document = parse_yaml(read_bytes(path, shown), shown)
@@ -217,7 +244,7 @@ def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> Document:
         chain = " → ".join(one.name for one in line)
         what = "goes in a circle" if line[-1] in line[:-1] else f"goes over {MOST_ANCESTORS} files"
         raise InputError.single(shown, f"`extends` {what}: {chain}", place.line, place.column)
-    base = _with_ancestors(target, (*seen, resolved))
+    base = _with_ancestors(target, (*seen, resolved), beneath)
     return _merged(base, document)
 
 
@@ -274,8 +301,8 @@ def _merged(base: Document, over: Document) -> Document:
             return {key: value for key, value in merged.items() if value is not None}
         return high
 
-    places = base.places | over.places
-    return Document(merge(base.data, over.data), places, [], base.texts + over.texts)
+    places, texts = base.places | over.places, base.texts + over.texts
+    return Document(merge(base.data, over.data), places, base.problems, texts, base.names)
 
 
 def _apply_overrides(document: Document, overrides: tuple[str, ...]) -> None:

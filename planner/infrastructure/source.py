@@ -52,12 +52,15 @@ class Document:
         What is wrong so far.
     texts
         Everything that was read, for the hash of the model.
+    names
+        Name of the model, and of those that it extends, the nearest first.
     """
 
     data: dict[str, Any]
     places: dict[Path_, Place]
     problems: list[Problem] = field(default_factory=list)
     texts: list[bytes] = field(default_factory=list)
+    names: tuple[str, ...] = ()
 
     def place(self, path: Path_) -> Place:
         """Place of a path, or of the nearest entry above it that has one."""

@@ -10,11 +10,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError, Problem
-from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.loading import LoadedModel, find_model, load_model, nearest
+from planner.infrastructure.loading import LoadedModel, load_model, nearest
 from planner.infrastructure.source import printable
 from planner.pytest_support.asked import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, Asked
 from planner.pytest_support.judging import Floats, Judge
@@ -32,6 +31,7 @@ from planner.simulation.verdict import TOLERANCE, Verdict
 
 if TYPE_CHECKING:
     from planner.plan import Plan
+    from planner.reopening import Reopened
 
 #: Failures that an assertion spells out.
 MOST_TOLD = 10
@@ -43,17 +43,14 @@ class _Subject:
 
     Parameters
     ----------
-    file
-        The model file.
-    loaded, plan
-        Model and plan.
+    loaded, opened
+        The model, and the plan with it; None where what exists is tested.
     selection
         Scenarios.
     """
 
-    file: Path
     loaded: LoadedModel
-    plan: Plan | None
+    opened: Reopened | None
     selection: Selection
 
 
@@ -75,9 +72,11 @@ class Survivability:
     """
 
     def __init__(self, subject: _Subject, asked: Asked) -> None:
-        self.model, self.plan, self.file = subject.loaded.model, subject.plan, subject.file
+        opened, self.model = subject.opened, subject.loaded.model
+        self.plan: Plan | None = None if opened is None else opened.plan
+        self.file = subject.loaded.file or Path(subject.loaded.name)
         self._subject, self._asked = subject, asked
-        fleet = Fleet.existing(self.model) if self.plan is None else self.plan.fleet(self.model)
+        fleet = Fleet.existing(self.model) if opened is None else opened.fleet
         found = subject.selection.scenarios
         self._scenarios = {scenario.name: scenario for scenario in found}
         self.scenarios = tuple(self._scenarios)
@@ -246,8 +245,8 @@ class Survivability:
         first, *more = self._subject.selection.lines()
         lines = [f"plan: {self._what()}: {first}", *(f"  {line}" for line in more)]
         lines += [f"  warning: {line}" for line in self._subject.selection.warnings()]
-        if self.plan is not None and self.plan.model.sha256 != self._subject.loaded.sha256:
-            lines.append(f"  note: {self.model.name} has changed since the plan was made")
+        opened = self._subject.opened
+        lines += [] if opened is None else [f"  note: {note}" for note in opened.notes]
         return [self._shown(line) for line in lines]
 
     def properties(self, scenario: str) -> list[tuple[str, object]]:
@@ -354,22 +353,37 @@ def survivability_of(asked: Asked) -> Survivability:
     """
     problems: list[Problem] = []
     wanted = _wanted(asked, problems)
-    parsed = _parsed(asked, problems)
-    reference = asked.model
-    if reference is None and parsed is not None:
-        reference = parsed.model.name
-        if reference not in shipped_models():
-            message = f"the plan is for `{printable(reference)}`, which is no shipped model; "
-            problems.append(_problem(asked.plan or "", message + f"name its file: {MODEL_OPTION}"))
-            reference = None
-    elif reference is None and asked.plan is None:
-        problems.append(_problem(SETS_OPTION, f"needs {MODEL_OPTION} or {PLAN_OPTION}"))
-    loaded = _loaded(reference, parsed, problems)
-    plan = _fitting(asked, parsed, loaded, problems)
-    if problems or loaded is None or reference is None:
+    subject = _opened(asked, problems)
+    if problems or subject is None:
         raise InputError(problems)
-    selection = _selection(loaded, wanted or _wanted_by(plan))
-    return Survivability(_Subject(find_model(reference), loaded, plan, selection), asked)
+    loaded, opened = subject
+    planned_for = None if opened is None else opened.wanted
+    selection = _selection(loaded, wanted or planned_for)
+    return Survivability(_Subject(loaded, opened, selection), asked)
+
+
+def _opened(asked: Asked, problems: list[Problem]) -> tuple[LoadedModel, Reopened | None] | None:
+    """The model, with the plan if one is asked for; None where something is wrong with them."""
+    if asked.model is None and asked.plan is None:
+        problems.append(_problem(SETS_OPTION, f"needs {MODEL_OPTION} or {PLAN_OPTION}"))
+        return None
+    try:
+        if asked.plan is None:
+            return load_model(asked.model or ""), None
+        # What plans need takes a while to import.
+        from planner.reopening import reopen
+
+        opened = reopen(asked.plan, asked.model, remedy=f"name its file: {MODEL_OPTION}")
+    except InputError as error:
+        problems += [_with_option(one, asked) for one in error.problems]
+        return None
+    return opened.loaded, opened
+
+
+def _with_option(problem: Problem, asked: Asked) -> Problem:
+    """A problem of the model as a whole, with the option that named it."""
+    whole = asked.model is not None and problem.file == printable(asked.model)
+    return replace(problem, file=f"{MODEL_OPTION} {problem.file}") if whole else problem
 
 
 def _problem(file: str, message: str) -> Problem:
@@ -387,66 +401,6 @@ def _wanted(asked: Asked, problems: list[Problem]) -> Wanted | None:
         problems += _ours(error).problems
         return None
     return Wanted(sets)
-
-
-def _wanted_by(plan: Plan | None) -> Wanted | None:
-    """Which scenarios a plan is for; None means those of the model."""
-    record = None if plan is None else plan.model.scenarios
-    return None if record is None else Wanted(**record.model_dump())
-
-
-def _parsed(asked: Asked, problems: list[Problem]) -> Plan | None:
-    """The plan, not yet compared with a model."""
-    if asked.plan is None:
-        return None
-    # What plans need takes a while to import.
-    from planner.planfile import parse_plan
-
-    try:
-        return parse_plan(Path(asked.plan))
-    except InputError as error:
-        problems += error.problems
-        return None
-
-
-def _fitting(
-    asked: Asked, parsed: Plan | None, loaded: LoadedModel | None, problems: list[Problem]
-) -> Plan | None:
-    """The plan, if it fits the model."""
-    if parsed is None or loaded is None:
-        return None
-    from planner.planfile import read_plan
-
-    path = asked.plan or ""
-    if parsed.model.name != loaded.name:
-        # All else that does not fit follows from it.
-        wrong = f"the plan is for model `{printable(parsed.model.name)}`, not `{loaded.name}`"
-        problems.append(_problem(path, wrong))
-        return None
-    try:
-        return read_plan(Path(path), loaded)
-    except InputError as error:
-        problems += error.problems
-        return None
-
-
-def _loaded(
-    reference: str | None, plan: Plan | None, problems: list[Problem]
-) -> LoadedModel | None:
-    """The model, as changed by the settings that the plan was made with."""
-    if reference is None:
-        return None
-    # Settings for another model would only add to what is wrong.
-    fits = plan is not None and plan.model.name == Path(reference).stem
-    overrides = plan.model.overrides if plan is not None and fits else ()
-    try:
-        return load_model(reference, overrides)
-    except InputError as error:
-        problems += [
-            replace(one, file=f"{MODEL_OPTION} {one.file}") if not one.line else one
-            for one in error.problems
-        ]
-        return None
 
 
 def _selection(loaded: LoadedModel, wanted: Wanted | None) -> Selection:

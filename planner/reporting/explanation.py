@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from planner.explanation import (
 from planner.optimization.decisions import Decision
 from planner.optimization.whatif import Tightness
 from planner.plan import MarginRecord, Plan
+from planner.planfile import placed
 from planner.reporting.terminal import new_console, new_table, print_json, show_table
 from planner.study import Difference, Removal, Worth
 
@@ -36,10 +38,18 @@ REQUIREMENTS = {
 }
 
 
-def show_explanation(explanation: Explanation, plan: Plan, as_json: bool) -> None:
-    """Print why a plan is what it is."""
+def show_explanation(
+    explanation: Explanation, plan: Plan, as_json: bool, notes: tuple[str, ...] = ()
+) -> None:
+    """Print why a plan is what it is.
+
+    Parameters
+    ----------
+    notes
+        What is to be known about plan and model, for machines; people were told.
+    """
     if as_json:
-        print_json(explanation_data(explanation, plan))
+        print_json(explanation_data(explanation, plan) | {"notes": notes})
         return
     console = new_console()
     _show_base(console, explanation, plan)
@@ -275,7 +285,7 @@ def _show_effort(console: Console, explanation: Explanation) -> None:
 def explanation_data(explanation: Explanation, plan: Plan) -> dict[str, Any]:
     """The explanation for machines; money in USD per year."""
     return {
-        "model": plan.model.model_dump(mode="json"),
+        "model": placed(plan, Path()).model,
         "cost_usd": explanation.cost_usd,
         "bound_usd": _finite(explanation.bound_usd),
         "stated_usd": plan.objective_usd_per_year,

@@ -33,10 +33,16 @@ CAPITAL = {
 }
 
 
-def show_finance(study: FinanceStudy, as_json: bool) -> None:
-    """Print what builds cost, save and return."""
+def show_finance(study: FinanceStudy, as_json: bool, notes: Sequence[str] = ()) -> None:
+    """Print what builds cost, save and return.
+
+    Parameters
+    ----------
+    notes
+        What is to be known about plans and models, for machines; people were told.
+    """
     if as_json:
-        print_json(finance_data(study))
+        print_json(finance_data(study) | {"notes": notes})
         return
     console = new_console()
     console.print(f"[bold]What resilience costs and returns: {escape(study.model)}[/bold]")

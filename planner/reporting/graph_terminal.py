@@ -24,10 +24,16 @@ MOST_NAMES = 40
 NOTE = "By dependencies alone; plan simulate says whether the rest carries the load."
 
 
-def show_scene(scene: Scene, as_json: bool) -> None:
-    """Print the summary of a graph, or what falls if that is asked."""
+def show_scene(scene: Scene, as_json: bool, notes: tuple[str, ...] = ()) -> None:
+    """Print the summary of a graph, or what falls if that is asked.
+
+    Parameters
+    ----------
+    notes
+        What is to be known about plan and model, for machines; people were told.
+    """
     if as_json:
-        print_json(scene_data(scene))
+        print_json(scene_data(scene) | {"notes": notes})
         return
     console = new_console()
     shown = f", {' and '.join(scene.regions)} alone" if _part(scene) else ""

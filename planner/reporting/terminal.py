@@ -360,15 +360,23 @@ def show_simulation(
     verdicts: tuple[Verdict, ...],
     told: tuple[str, ...],
     as_json: bool,
+    notes: tuple[str, ...] = (),
 ) -> None:
-    """Print verdicts, and the stories of some scenarios."""
+    """Print verdicts, and the stories of some scenarios.
+
+    Parameters
+    ----------
+    notes
+        What is to be known about the plan and its model, for machines; people were told.
+    """
     lines = [scenario_line(verdict) for verdict in verdicts]
     survived = sum(line.survives for line in lines)
     if as_json:
         print_json(
             {
                 "model": {"name": loaded.name, "sha256": loaded.sha256},
-                "gpus": dict(fleet.gpus),
+                "notes": notes,
+                "gpus": fleet.gpus,
                 "survives": survived == len(lines),
                 "scenarios": [
                     line.model_dump(mode="json") | _verdict_data(verdict)

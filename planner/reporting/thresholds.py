@@ -21,11 +21,22 @@ from planner.thresholds import Outcome
 
 
 def show_outcomes(
-    plan: Plan, source: str, outcomes: Sequence[Outcome], simulated: bool, as_json: bool
+    plan: Plan,
+    source: str,
+    outcomes: Sequence[Outcome],
+    simulated: bool,
+    as_json: bool,
+    notes: tuple[str, ...] = (),
 ) -> None:
-    """Print every rule with value and limit, those that fail first."""
+    """Print every rule with value and limit, those that fail first.
+
+    Parameters
+    ----------
+    notes
+        What is to be known about plan and model, for machines; people were told.
+    """
     if as_json:
-        print_json(outcomes_data(plan, source, outcomes, simulated))
+        print_json(outcomes_data(plan, source, outcomes, simulated) | {"notes": notes})
         return
     console = new_console()
     failed = [one for one in outcomes if one.failed]

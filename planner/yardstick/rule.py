@@ -86,6 +86,7 @@ class ThumbPlan:
             "rule-of-thumb",
             self.repairs,
             self.outcome.stopped,
+            one.number,
         )
 
 

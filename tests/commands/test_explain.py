@@ -41,7 +41,7 @@ def test_json_has_the_documented_keys(explained):
     assert set(data) == {
         "model", "cost_usd", "bound_usd", "stated_usd", "agrees", "decisions", "scenarios",
         "all_together", "idle_together", "silent", "covered", "unasked", "requirements",
-        "megawatt", "first_round", "binding", "solves", "solves_wanted",
+        "megawatt", "first_round", "binding", "solves", "solves_wanted", "notes",
     }  # fmt: skip
     assert data["agrees"] is True
     assert data["cost_usd"] == pytest.approx(data["stated_usd"], abs=1)

@@ -73,6 +73,7 @@ class TestWriting:
         assert data["model"] == {
             "name": "tiny",
             "sha256": tiny.sha256,
+            "path": "tiny",
             "overrides": [],
             "scenarios": None,
         }
@@ -200,7 +201,8 @@ class TestReading:
 
     def test_another_model(self, problems, reference):
         found = problems(lambda _: None, reference)
-        assert "model.name: the plan is for model `tiny`, not `chatgpt-2023`" in found
+        message = "model.name: the plan is for model `tiny`, not `chatgpt-2023`; "
+        assert f"{message}give that model, or one that extends it" in found
         assert any(
             one.startswith("cooling.0.plant: the model has no plant `west-ch") for one in found
         )
@@ -298,7 +300,7 @@ class TestReading:
         def change(plan: dict[str, Any]) -> None:
             plan["gpus"][0]["existing"] = 1
             plan["cooling"][1]["total"] = 77
-            plan["model"]["name"] = "other"
+            plan["model"] |= {"name": "other", "sha256": "0" * 64}
 
         assert [problem.split(":")[0] for problem in problems(change)] == [
             "cooling.1.total",
@@ -320,7 +322,7 @@ class TestReading:
         path = tmp_path / "plan.json"
         changed = deepcopy(data)
         changed["gpus"][0]["existing"] = 1
-        changed["model"]["name"] = "other"
+        changed["model"] |= {"name": "other", "sha256": "0" * 64}
         path.write_text(json.dumps(changed))
         ran = plan("simulate", "tiny", "--plan", path)
         assert (ran.code, ran.out) == (2, "")

@@ -347,7 +347,8 @@ def test_plan_fixture_is_the_plan_and_may_be_overridden(run, pytester: pytest.Py
             ],
         ),
         (["--plan-model", "tiny", "--plan", "plan.json"], ["is for model `prod`, not `tiny`"]),
-        (["--plan", "plan.json"], ["which is no shipped model; name its file: --plan-model"]),
+        (["--plan", "old.json"], ["which is no shipped model; name its file: --plan-model"]),
+        (["--plan", "lost.json"], ["prod.yaml any more; name its file: --plan-model"]),
         (["--plan-model", ""], ["--plan-model is empty"]),
         (["--plan", " "], ["--plan is empty"]),
         (["--plan-scenarios", "n-1"], ["--plan-scenarios: needs --plan-model or --plan"]),
@@ -366,6 +367,11 @@ def test_bad_options_are_refused_with_all_problems(
 ) -> None:
     bad = "extends: tiny\nregions: {west: {design_ambient_c: hot}}\ntiers: {free: {share: 7}}\n"
     (pytester.path / "bad.yaml").write_text(bad, "utf-8")
+    (pytester.path / "prod").mkdir()
+    plan = (pytester.path / "plan.json").read_text("utf-8")
+    for name, place in (("old", "null"), ("lost", '"prod/prod.yaml"')):
+        text = plan.replace('"path": "prod.yaml"', f'"path": {place}')
+        (pytester.path / f"{name}.json").write_text(text, "utf-8")
     result = run(*options)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR

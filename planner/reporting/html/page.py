@@ -53,6 +53,8 @@ class Material:
         What each purchase stands on, if that was asked.
     fresh
         Whether the model is still what the plan was made for.
+    notes
+        What is to be known about the two.
     """
 
     plan: Plan
@@ -64,6 +66,7 @@ class Material:
     no_finance: str
     explanation: dict[str, Any] | None
     fresh: bool
+    notes: tuple[str, ...] = ()
 
 
 def check_extra(path: Path) -> None:
@@ -147,6 +150,7 @@ def _context(material: Material) -> dict[str, Any]:
         "name": plan.model.name,
         "created": now(),
         "fresh": material.fresh,
+        "remarks": material.notes,
         "counts": facts.model_counts(model),
         "decision": facts.decision(plan, material.loaded, simulated),
         "survives": all(one.verdict.survives for one in simulated.played),

@@ -1,0 +1,281 @@
+"""A plan taken up again: found, read, and put back into the world that it was made for.
+
+Whoever judges, prices, explains or draws a plan that was made before does it with what this module
+hands out, so that all of them speak of the same model, scenarios and programme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from planner.errors import InputError
+from planner.infrastructure.catalogue import shipped_models
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.loading import LoadedModel, load_model
+from planner.infrastructure.source import is_file, printable
+from planner.optimization.case import Case
+from planner.plan import Plan, RoundRecord, SelectionRecord, waived_of
+from planner.planfile import check_fit, file_of, is_for, parse_plan
+from planner.scenarios.selection import Wanted, select
+
+#: Settings longer than this are named without their value.
+LONGEST_SETTING = 60
+
+Reference = str | Path | LoadedModel
+
+
+class UnknownModelError(InputError):
+    """Nothing says where the model of a plan is."""
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A plan with its model.
+
+    Parameters
+    ----------
+    plan
+        As it was written.
+    loaded
+        Its model, changed as it was when the plan was made, and as asked for now.
+    fresh
+        Whether that is exactly the model that the plan was made for.
+    notes
+        What whoever reads the results has to know about the two.
+    """
+
+    plan: Plan
+    loaded: LoadedModel
+    fresh: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fleet(self) -> Fleet:
+        """Capacities that the plan leads to."""
+        return self.plan.fleet(self.loaded.model)
+
+    @property
+    def wanted(self) -> Wanted | None:
+        """Which scenarios the plan is for; None means those of the model."""
+        return wanted_by(self.plan)
+
+
+def reopen(
+    source: str | Path | Plan,
+    model: Reference | None = None,
+    overrides: tuple[str, ...] = (),
+    among: Iterable[str | Path] = (),
+    remedy: str = "give its file as MODEL",
+    shown: str = "the plan",
+) -> Reopened:
+    """Take up a plan again, with the model that it was made for.
+
+    The model is the one given; else, of those at hand (`among`), of the place that the plan states
+    and of the shipped ones, the one that it was made with, or the first. It is changed by the
+    settings that the plan was made with, then by `overrides`, which win. A model that extends the
+    one that the plan was made for is laid over that one with its settings.
+
+    Parameters
+    ----------
+    source
+        Plan, its file or its folder.
+    model
+        File, shipped name, or a model that is loaded, whose own settings count as `overrides`.
+    remedy
+        What to do where no model is found.
+    shown
+        What notes call the plan; problems name its file.
+
+    Raises
+    ------
+    UnknownModelError
+        If no model is found.
+    InputError
+        With everything that is wrong with plan and model, or does not fit.
+    """
+    plan, place = _read(source, model)
+    file: str | Path | None = model.file if isinstance(model, LoadedModel) else model
+    own = (*_own_settings(plan, model), *overrides)
+    candidates = _candidates(plan, among) if file is None else [file]
+    if isinstance(model, LoadedModel) and (file is None or model.sha256 == plan.model.sha256):
+        loaded = model
+    elif candidates:
+        loaded = _made_with(plan, candidates)
+    else:
+        raise UnknownModelError.single(place, f"{_lost(plan)}; {remedy}")
+    same = plan.model.sha256 == loaded.sha256
+    notes = _notes(plan, loaded, shown, own)
+    if own and loaded.file is not None:
+        loaded = _load(loaded.file, plan, own)
+    check_fit(plan, loaded, place)
+    return Reopened(plan, loaded, same and not own, notes)
+
+
+def _read(source: str | Path | Plan, model: Reference | None) -> tuple[Plan, str]:
+    """A plan and what it is called; what is wrong with a model beside it is said with it."""
+    if isinstance(source, Plan):
+        return source, "plan"
+    path = file_of(Path(source))
+    try:
+        return parse_plan(path), str(path)
+    except InputError as error:
+        problems = list(error.problems)
+        try:
+            if model is not None and not isinstance(model, LoadedModel):
+                load_model(model)
+        except InputError as other:
+            problems += other.problems
+        raise InputError(problems) from error
+
+
+def _own_settings(plan: Plan, model: Reference | None) -> tuple[str, ...]:
+    """Settings of a loaded model that the plan was not made with."""
+    if not isinstance(model, LoadedModel):
+        return ()
+    made = plan.model.overrides
+    return model.overrides[len(made) :] if model.overrides[: len(made)] == made else model.overrides
+
+
+def _candidates(plan: Plan, among: Iterable[str | Path]) -> list[str | Path]:
+    """Where the model of a plan may be: at hand, where the plan says, among the shipped ones."""
+    name, path = plan.model.name, plan.model.path
+    found = list(among)
+    if path is not None and is_file(Path(path)):
+        found.append(path)
+    elif name in shipped_models() and path in (None, name):
+        found.append(name)
+    return found
+
+
+def _lost(plan: Plan) -> str:
+    """Why there is no model of a plan."""
+    name, path = printable(plan.model.name), plan.model.path
+    if path is None or path in shipped_models():
+        return f"the plan is for `{name}`, which is no shipped model"
+    return f"the plan is for `{name}`, and there is no file {printable(path)} any more"
+
+
+def _made_with(plan: Plan, candidates: Iterable[str | Path]) -> LoadedModel:
+    """The model that a plan was made with, or else the first that can be read."""
+    readable: list[LoadedModel] = []
+    problem: InputError | None = None
+    for one in candidates:
+        try:
+            readable.append(_load(one, plan, ()))
+        except InputError as error:
+            problem = problem or error
+    if not readable:
+        assert problem is not None
+        raise problem
+    return next((one for one in readable if one.sha256 == plan.model.sha256), readable[0])
+
+
+def _load(file: str | Path, plan: Plan, overrides: tuple[str, ...]) -> LoadedModel:
+    """A model with the settings of a plan beneath others; without, if the plan is not for it."""
+    try:
+        return load_model(file, overrides, (plan.model.name, plan.model.overrides))
+    except InputError as error:
+        # Settings for another model would only add to what is wrong.
+        try:
+            bare = load_model(file)
+        except InputError:
+            raise error from None
+        if is_for(plan, bare):
+            raise
+        return bare
+
+
+def _notes(plan: Plan, loaded: LoadedModel, shown: str, own: tuple[str, ...]) -> tuple[str, ...]:
+    """What sets the model apart from that of the plan, and which settings came with the plan."""
+    name, notes = plan.model.name, []
+    same = plan.model.sha256 == loaded.sha256
+    if same and loaded.name != name:
+        notes.append(f"{loaded.name} was called {name} when {shown} was made")
+    elif not same and loaded.name == name:
+        notes.append(f"{loaded.name} has changed since {shown} was made")
+    elif not same:
+        notes.append(f"{shown} was made for {name}, which {loaded.name} extends and changes")
+    if plan.model.overrides:
+        notes.append(f"{shown} was made with {settings_text(plan.model.overrides)}; so it is here")
+    if own:
+        over = ", over what it was made with" if plan.model.overrides else ""
+        text = settings_text(own)
+        notes.append(f"{loaded.name} has changed since {shown} was made, by {text}{over}")
+    return tuple(printable(note) for note in notes)
+
+
+def settings_text(overrides: Iterable[str]) -> str:
+    """Changes of a model as a command takes them; long values are left out."""
+    return " ".join(
+        f"--set {one if len(one) <= LONGEST_SETTING else one.partition('=')[0] + '=…'}"
+        for one in overrides
+    )
+
+
+# --------------------------------------------------------------------------------------- scenarios
+
+
+def recorded(plan: Plan, wanted: Wanted) -> Plan:
+    """A plan that says which scenarios it is for, where these are not those of the model."""
+    if wanted.usual:
+        return plan
+    record = SelectionRecord(**vars(wanted))
+    return plan.model_copy(update={"model": plan.model.model_copy(update={"scenarios": record})})
+
+
+def wanted_by(plan: Plan) -> Wanted | None:
+    """Which scenarios a plan is for; None means those of the model."""
+    record = plan.model.scenarios
+    return None if record is None else Wanted(**record.model_dump())
+
+
+def planned_scenarios(plan: Plan, model: Model) -> tuple[tuple[Scenario, ...], tuple[str, ...]]:
+    """Scenarios of a plan, as a model has them today, and what has changed about them in words."""
+    planned_for = {line.name for line in plan.scenarios}
+    found, new = select(model, wanted_by(plan)).scenarios, new_scenarios(plan, model)
+    gone, notes = planned_for - {one.name for one in found}, []
+    changes = (("no longer there", gone), ("new and left out", new))
+    for text, some in changes:
+        if some:
+            shown = printable(", ".join(sorted(some)[:3])) + (", …" if len(some) > 3 else "")
+            are = "scenario is" if len(some) == 1 else "scenarios are"
+            notes.append(f"{len(some)} {are} {text}: {shown}")
+    return tuple(one for one in found if one.name in planned_for), tuple(notes)
+
+
+def new_scenarios(plan: Plan, model: Model) -> frozenset[str]:
+    """Scenarios of a model, of those that a plan is for, on which it was never judged."""
+    planned_for = {line.name for line in plan.scenarios}
+    found = select(model, wanted_by(plan)).scenarios
+    return frozenset(one.name for one in found) - planned_for
+
+
+def case_of(
+    plan: Plan, model: Model, scenarios: Sequence[Scenario], record: RoundRecord | None = None
+) -> Case:
+    """The programme that a plan is an optimum of, or that of another of its rounds.
+
+    With the margins of the round, and with what that left to the simulation.
+    """
+    record = record or plan.made_in
+    names = {one.name for one in scenarios}
+    margins = {name: one for name, one in plan.margins_in(record).items() if name in names}
+    waived = {key: by for key, by in waived_of(record).items() if key[2] in names}
+    return Case(model, tuple(scenarios), margins, waived=waived)
+
+
+__all__ = [
+    "Reopened",
+    "UnknownModelError",
+    "case_of",
+    "new_scenarios",
+    "planned_scenarios",
+    "recorded",
+    "reopen",
+    "settings_text",
+    "wanted_by",
+]

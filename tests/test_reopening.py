@@ -1,0 +1,318 @@
+"""Plans taken up again: found with their model, wherever both were moved to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import planner
+from planner.commands import main
+from planner.comparison import Side, compare, effects
+from planner.errors import InputError
+from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.case import Case
+from planner.optimization.costs import cost_items
+from planner.optimization.decisions import counts_of
+from planner.optimization.programme import build
+from planner.optimization.solving import SolverSettings, solve
+from planner.optimization.stages import Margin
+from planner.optimization.whatif import settle
+from planner.plan import Plan
+from planner.planfile import parse_plan, write_plan
+from planner.reopening import UnknownModelError, case_of, planned_scenarios, reopen
+from planner.scenarios.generators import all_scenarios
+from planner.scenarios.standard import emergency_budget_usd
+from planner.simulation.verdict import Breach, judge
+from planner.verification import Outcome, Round
+
+OWN = """extends: tiny
+description: A model of somebody's own.
+zones: {west-users: {demand_rps: 610}}
+"""
+BREACHED = (Breach("served", "all", 5.0, 6.0, 0.5, 1.0, 0.5),)
+SETTINGS = ("finance.emergency_budget_usd=7e6", "zones.east-users.demand_rps=333")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model and, in another one beside, its plan."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "models").mkdir()
+    (home / "models" / "own.yaml").write_text(OWN, encoding="utf-8")
+    words = [word for one in SETTINGS for word in ("--set", one)]
+    with pytest.raises(SystemExit) as caught:
+        out = str(home / "plans" / "first")
+        main(["optimize", str(home / "models" / "own.yaml"), *words, "-q", "--json", "-o", out])
+    assert caught.value.code == 0
+    return home
+
+
+@pytest.fixture
+def moved(home: Path, tmp_path: Path) -> Path:
+    """The same, moved elsewhere as a whole."""
+    shutil.copytree(home, tmp_path / "else")
+    return tmp_path / "else"
+
+
+def change(folder: Path, function: Callable[[dict[str, Any]], Any]) -> Path:
+    """Change a plan on disk."""
+    data = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    function(data)
+    (folder / "plan.json").write_text(json.dumps(data), encoding="utf-8")
+    return folder
+
+
+class TestFinding:
+    def test_the_place_of_the_model_is_written_as_seen_from_the_plan(self, home: Path) -> None:
+        data = json.loads((home / "plans" / "first" / "plan.json").read_text("utf-8"))
+        assert data["model"]["path"] == "../../models/own.yaml"
+        assert data["model"]["overrides"] == list(SETTINGS)
+
+    def test_both_moved_together(self, moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(moved / "plans")
+        opened = reopen("first")
+        assert opened.loaded.file == moved / "models" / "own.yaml"
+        assert opened.fresh
+        assert opened.loaded.overrides == SETTINGS
+
+    def test_written_again_elsewhere(self, moved: Path) -> None:
+        plan = parse_plan(moved / "plans" / "first")
+        write_plan(plan, moved / "deep" / "er" / "copy")
+        data = json.loads((moved / "deep" / "er" / "copy" / "plan.json").read_text("utf-8"))
+        assert data["model"]["path"] == "../../../models/own.yaml"
+        assert parse_plan(moved / "deep" / "er" / "copy") == plan
+
+    @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+    def test_a_plan_in_a_folder_behind_a_link(self, moved: Path, tmp_path: Path) -> None:
+        (tmp_path / "far" / "away").mkdir(parents=True)
+        (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+        write_plan(parse_plan(moved / "plans" / "first"), tmp_path / "link")
+        assert reopen(tmp_path / "link").fresh
+        assert reopen(tmp_path / "far" / "away").fresh
+
+    def test_a_model_that_is_gone(self, moved: Path) -> None:
+        (moved / "models" / "own.yaml").rename(moved / "mine.yaml")
+        with pytest.raises(UnknownModelError, match=r"models/own\.yaml any more; give its file"):
+            reopen(moved / "plans" / "first")
+        opened = reopen(moved / "plans" / "first", moved / "mine.yaml")
+        assert opened.fresh
+        assert opened.notes[0] == "mine was called own when the plan was made"
+
+    def test_a_plan_that_does_not_say_where(self, moved: Path) -> None:
+        folder = change(moved / "plans" / "first", lambda plan: plan["model"].pop("path"))
+        with pytest.raises(UnknownModelError, match="`own`, which is no shipped model"):
+            reopen(folder)
+        assert reopen(folder, moved / "models" / "own.yaml").fresh
+
+    def test_of_several_the_one_that_it_was_made_with(self, moved: Path) -> None:
+        for branch in ("a", "b"):
+            (moved / branch).mkdir()
+            shutil.copy(moved / "models" / "own.yaml", moved / branch)
+        (moved / "a" / "own.yaml").write_text(OWN + "source: elsewhere\n", "utf-8")
+        shutil.rmtree(moved / "models")
+        files = [moved / "a" / "own.yaml", moved / "b" / "own.yaml"]
+        opened = reopen(moved / "plans" / "first", among=files)
+        assert opened.loaded.file == files[1]
+        assert reopen(moved / "plans" / "first", among=files[:1]).fresh is False
+
+    @pytest.mark.parametrize("path", ["\0", "x" * 5000, "..", "/dev/null", "", "~/own.yaml"])
+    def test_places_that_are_none(self, moved: Path, path: str) -> None:
+        folder = change(moved / "plans" / "first", lambda plan: plan["model"].update(path=path))
+        with pytest.raises(InputError):
+            reopen(folder)
+
+    def test_a_model_that_is_no_model(self, moved: Path) -> None:
+        folder = change(
+            moved / "plans" / "first", lambda plan: plan["model"].update(path="plan.json")
+        )
+        with pytest.raises(InputError):
+            reopen(folder)
+
+
+class TestSettings:
+    def test_those_of_the_plan_hold_and_are_said(self, home: Path) -> None:
+        opened = reopen(home / "plans" / "first")
+        assert opened.loaded.model.zones["east-users"].demand_rps == 333
+        assert emergency_budget_usd(opened.loaded.model, planned(opened.plan)[0]) == 7e6
+        assert opened.notes == (
+            f"the plan was made with --set {SETTINGS[0]} --set {SETTINGS[1]}; so it is here",
+        )
+
+    def test_own_ones_win_and_are_said(self, home: Path) -> None:
+        opened = reopen(home / "plans" / "first", overrides=("zones.east-users.demand_rps=300",))
+        assert opened.loaded.model.zones["east-users"].demand_rps == 300
+        assert opened.loaded.model.finance.emergency_budget_usd == 7e6
+        assert not opened.fresh
+        assert "by --set zones.east-users.demand_rps=300, over what it" in opened.notes[-1]
+
+    def test_those_of_a_loaded_model_come_after_those_of_the_plan(self, home: Path) -> None:
+        file = home / "models" / "own.yaml"
+        bare, same, more = (
+            load_model(file, one) for one in ((), SETTINGS, ("zones.east-users.demand_rps=300",))
+        )
+        folder = home / "plans" / "first"
+        assert reopen(folder, bare).loaded.overrides == SETTINGS
+        assert reopen(folder, same).fresh
+        assert reopen(folder, same).loaded is same
+        found = reopen(folder, more).loaded
+        assert found.overrides == (*SETTINGS, "zones.east-users.demand_rps=300")
+        assert found.model.zones["east-users"].demand_rps == 300
+
+    def test_long_ones_are_named_without_their_value(self, moved: Path) -> None:
+        long = f"policies.fixed.cooling={{{', '.join(f'plant-{i}: 1' for i in range(40))}}}"
+        folder = change(
+            moved / "plans" / "first", lambda plan: plan["model"].update(overrides=[long])
+        )
+        with pytest.raises(InputError):
+            reopen(folder)
+
+
+def planned(plan: Plan) -> tuple[Any, ...]:
+    """Scenarios of a plan in its own model."""
+    return planned_scenarios(plan, reopen(plan).loaded.model)[0]
+
+
+class TestWhatIf:
+    """A model that extends the one that a plan was made for."""
+
+    @pytest.fixture
+    def harder(self, moved: Path) -> Path:
+        text = "extends: models/own.yaml\nzones: {east-users: {demand_rps: 350}}\n"
+        (moved / "harder.yaml").write_text(text, encoding="utf-8")
+        return moved / "harder.yaml"
+
+    def test_its_values_lie_over_the_settings_of_the_plan(self, moved: Path, harder: Path) -> None:
+        opened = reopen(moved / "plans" / "first", harder)
+        model = opened.loaded.model
+        assert model.zones["east-users"].demand_rps == 350
+        assert model.finance.emergency_budget_usd == 7e6
+        assert not opened.fresh
+        assert "made for own, which harder extends" in opened.notes[0]
+
+    def test_a_model_that_extends_it_twice_removed(self, moved: Path, harder: Path) -> None:
+        (moved / "last.yaml").write_text(f"extends: {harder.name}\n", encoding="utf-8")
+        opened = reopen(moved / "plans" / "first", moved / "last.yaml")
+        assert opened.loaded.extends == ("harder", "own", "tiny")
+        assert opened.loaded.model.zones["east-users"].demand_rps == 350
+
+    def test_assets_have_to_fit(self, moved: Path) -> None:
+        text = "extends: models/own.yaml\nclusters: {west-gpus: {existing_gpus: 900}}\n"
+        (moved / "other.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match="the model has 900"):
+            reopen(moved / "plans" / "first", moved / "other.yaml")
+
+    def test_not_the_other_way_round(self, moved: Path) -> None:
+        with pytest.raises(InputError, match="for model `own`, not `tiny`; give that model, or"):
+            reopen(moved / "plans" / "first", "tiny")
+
+    def test_a_setting_that_is_wrong_there_is_said_once(self, moved: Path, harder: Path) -> None:
+        change(
+            moved / "plans" / "first",
+            lambda plan: plan["model"].update(overrides=["zones.nowhere.demand_rps=1"]),
+        )
+        with pytest.raises(InputError) as caught:
+            reopen(moved / "plans" / "first", harder)
+        (problem,) = caught.value.problems
+        assert problem.file == "--set zones.nowhere.demand_rps=1"
+
+
+def test_one_plan_has_one_programme(tiny: LoadedModel, tmp_path: Path) -> None:
+    """The purchases are an optimum of what was asked of them, with all digits of the margins."""
+    scenarios, settings = all_scenarios(tiny.model), SolverSettings(gap=0.0)
+    margins = {
+        "region-west": Margin(demand=0.0312345678912345, late_minutes=2.5, spend=1 / 3),
+        "heat-wave-west": Margin(heat=0.0123456789123456, services=1e-9),
+    }
+    rounds = []
+    for number, one in enumerate(({}, margins, {}), 1):
+        programme = build(Case(tiny.model, scenarios, one))
+        solution = solve(programme, settings)
+        items = cost_items(programme, solution)
+        verdicts = judge(tiny.model, solution.fleet, scenarios, stories=False)
+        # The second is the best, whatever the simulation says.
+        failed = verdicts if number == 2 else tuple(replace(v, breaches=BREACHED) for v in verdicts)
+        rounds.append(Round(number, one, programme, solution, items, failed))
+    write_plan(Outcome(tuple(rounds)).plan(tiny, settings), tmp_path)
+
+    opened = reopen(tmp_path)
+    asked = case_of(opened.plan, opened.loaded.model, scenarios)
+    programme = build(asked)
+    settled = settle(programme, counts_of(programme, opened.fleet), settings)
+
+    assert opened.plan.round == 2
+    assert asked.margins == margins
+    assert settled.objective == pytest.approx(rounds[1].solution.objective, rel=1e-9)
+    assert rounds[1].solution.objective > 1.001 * rounds[0].solution.objective
+
+
+def test_what_differs_is_priced_in_the_programme_that_explain_speaks_of(
+    moved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the model has got a scenario since, on which the plan was never judged."""
+    (moved / "models" / "own.yaml").write_text(
+        OWN + "scenarios:\n  flood: {severity: region, frequency_per_year: 0.01, "
+        "events: [{kind: region, name: west, repair_minutes: 60}]}\n",
+        encoding="utf-8",
+    )
+    asked: list[tuple[str, ...]] = []
+
+    def noted(case: Any) -> Any:
+        asked.append(tuple(one.name for one in case.scenarios))
+        return build(case)
+
+    monkeypatch.setattr("planner.comparison.build", noted)
+    opened = reopen(moved / "plans" / "first")
+    other = reopen(moved / "plans" / "first", overrides=("zones.east-users.demand_rps=300",))
+    sides = [Side("plan", "plan", one.plan, one.loaded) for one in (other, opened)]
+    effects(compare(*sides), SolverSettings(gap=0.01))
+
+    scenarios, notes = planned_scenarios(opened.plan, opened.loaded.model)
+    assert notes == ("1 scenario is new and left out: flood",)
+    assert asked == [tuple(one.name for one in scenarios)] * 3
+
+
+def test_from_python(home: Path) -> None:
+    found = planner.simulate(plan=home / "plans" / "first", only="region-west")
+    assert found.model.overrides == SETTINGS
+    assert "was made with --set" in found.notes[0]
+    with pytest.raises(InputError, match="needs a model or a plan"):
+        planner.simulate()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("simulate", "--plan", "PLAN", "--scenario", "surge"),
+        ("explain", "PLAN", "--solves", "0"),
+        ("report", "PLAN", "--no-finance", "-o", "DIR/report.html"),
+        ("check-plan", "PLAN", "--simulate", "--fail-on", "capital > 1e12"),
+        ("graph", "--plan", "PLAN"),
+        ("finance", "--plan", "PLAN", "--samples", "10"),
+        ("compare", "PLAN", "PLAN"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_command_knows_the_model_and_says_the_settings(
+    home: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+) -> None:
+    places = {"PLAN": str(home / "plans" / "first"), "DIR/report.html": str(tmp_path / "a.html")}
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        main([*(places.get(word, word) for word in words), "--json"])
+
+    out, err = capsys.readouterr()
+    assert caught.value.code == 0
+    said = f"the plan was made with --set {SETTINGS[0]} --set {SETTINGS[1]}; so it is here"
+    said = said.replace("the plan", "first") if words[0] == "finance" else said
+    assert any(said in note for note in json.loads(out)["notes"])
+    assert said in err
