@@ -18,6 +18,7 @@ DEFAULT_INCIDENT = "chatgpt-2023"
         "plan replay",
         "plan replay chatgpt-2023 --json",
         "plan replay azure-australia-east-2023 -o chart.svg",
+        "plan replay my-incident          a folder with incident.yaml",
     ),
 )
 @click.argument("incident", default=DEFAULT_INCIDENT)
@@ -45,8 +46,8 @@ def command(
 ) -> int:
     """Simulate a recorded INCIDENT and compare it with what was observed.
 
-    INCIDENT is the name of a shipped one (azure-australia-east-2023, chatgpt-2023) or an incident
-    file. The recorded actions of people are given to the simulation; everything else it works out
+    INCIDENT is the name of a shipped one (azure-australia-east-2023, chatgpt-2023), an incident
+    file, or a folder that holds an incident.yaml. The recorded actions of people are given to the simulation; everything else it works out
     by itself. A replay is a comparison, not a gate: it exits with 0 however near it comes.
     """
     from planner.replay.comparison import replay

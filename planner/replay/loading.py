@@ -61,7 +61,7 @@ def load_incident(reference: str | Path, overrides: tuple[str, ...] = ()) -> Loa
     Parameters
     ----------
     reference
-        Path of an incident file, or the name of a shipped incident.
+        Path of an incident file or of its folder, or the name of a shipped incident.
     overrides
         Settings of the model, ``dotted.path=value``, after those of the incident.
 
@@ -89,13 +89,16 @@ def load_incident(reference: str | Path, overrides: tuple[str, ...] = ()) -> Loa
 
 
 def find_incident(reference: str | Path) -> Path:
-    """Path of an incident given by path or shipped name.
+    """Path of an incident given by its file, the folder of its file, or a shipped name.
 
     Raises
     ------
     InputError
         If there is neither such a file nor such a shipped incident.
     """
+    beside = Path(reference) / INCIDENT
+    if is_file(beside):
+        return beside
     return find_file(reference, shipped_incidents(), "incident")
 
 

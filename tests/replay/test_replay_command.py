@@ -56,6 +56,16 @@ class TestJson:
         assert (warm["16:30"]["observed"], warm["17:00"]["observed"]) == (85.0, 95.0)
         assert warm["16:30"]["calibrated"] is warm["17:00"]["calibrated"] is True
 
+    def test_a_folder_with_an_incident(self, plan, write, tmp_path, monkeypatch):
+        write(name="incident.yaml")
+        data = plan("replay", tmp_path, "--json", "-q").json
+        assert data["incident"] == tmp_path.name
+        monkeypatch.chdir(tmp_path)
+        assert plan("replay", ".", "--json", "-q").json == data
+        # A folder of that name without an incident does not hide the shipped one.
+        (tmp_path / "chatgpt-2023").mkdir()
+        assert plan("replay", "chatgpt-2023", "--json", "-q").json["incident"] == "chatgpt-2023"
+
     def test_own_incident(self, plan, write):
         data = plan("replay", write(), "--json").json
         assert data["incident"] == "own"
