@@ -19,6 +19,7 @@ from planner.errors import PlannerError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
+from planner.model_difference import ValueChange, model_changes
 from planner.optimization.case import Case
 from planner.optimization.costs import CostItem, purchase_items
 from planner.optimization.operation import operation_of
@@ -32,21 +33,6 @@ from planner.simulation.verdict import judge
 
 #: Categories of cost that follow from the purchases alone.
 OWNED = frozenset({"cooling", "gpus", "regions", "emergency", "measures"})
-#: Sections of a model that say what is asked of a plan, in the order of a reader's interest.
-ASKED = (
-    "standard",
-    "policies",
-    "finance",
-    "generators",
-    "scenarios",
-    "tiers",
-    "zones",
-    "shapes",
-    "operations",
-    "simulation",
-)
-#: Fields that change nothing.
-SPOKEN = frozenset({"name", "description", "source"})
 #: Differences of served fractions and of minutes that are none.
 SAME_SHARE, SAME_MINUTES = 1e-6, 0.5
 
@@ -183,39 +169,6 @@ class Figure:
             return self.before is self.after
         close = {"USD": 0.5, "minutes": SAME_MINUTES, "share": SAME_SHARE, "°C": 0.05, "MW": 5e-4}
         return abs(self.after - self.before) < close.get(self.unit, 0.5)
-
-
-@dataclass(frozen=True)
-class ValueChange:
-    """A value that is not the same on both sides.
-
-    Parameters
-    ----------
-    path
-        Dotted path in the model, or the name of a setting.
-    before, after
-        Plain data; None where a side has no such entry, or the value is none.
-    only_in
-        Side that has the entry, where one has not.
-    parts
-        First two parts of the path: section and entry or field; none for settings.
-    """
-
-    path: str
-    before: Any
-    after: Any
-    only_in: Literal["a", "b", ""] = ""
-    parts: tuple[str, ...] = ()
-
-    @property
-    def section(self) -> str:
-        """Section of the model that it stands in."""
-        return self.parts[0] if self.parts else ""
-
-    @property
-    def asked(self) -> bool:
-        """Whether it is part of what is asked of a plan, not of what there is or can be bought."""
-        return self.section in ASKED
 
 
 @dataclass(frozen=True)
@@ -425,46 +378,6 @@ def _longest_recovery(plan: Plan) -> float | None:
 
 
 # ------------------------------------------------------------------------------------------- causes
-
-
-def model_changes(a: Model, b: Model) -> tuple[ValueChange, ...]:
-    """Values on which two models differ, by path, what is asked of a plan first."""
-    was, now = (_plain(one) for one in (a, b))
-    found = list(_differing("", was, now))
-    order = {section: number for number, section in enumerate(ASKED)}
-    return tuple(sorted(found, key=lambda one: order.get(one.section, len(order))))
-
-
-def _plain(model: Model) -> dict[str, Any]:
-    data = model.model_dump(mode="json")
-    return {key: value for key, value in data.items() if key not in SPOKEN}
-
-
-def _differing(path: str, was: Any, now: Any, parts: tuple[str, ...] = ()) -> Iterable[ValueChange]:
-    if was == now and type(was) is type(now):
-        return
-    if isinstance(was, dict) and isinstance(now, dict):
-        keys = [key for key in dict.fromkeys((*was, *now)) if not (path and key in SPOKEN)]
-        below = [(key, f"{path}.{key}" if path else key, (*parts, key)[:2]) for key in keys]
-    elif _records(was) and _records(now):
-        was, now = dict(enumerate(was)), dict(enumerate(now))
-        below = [(key, f"{path}[{key}]", parts) for key in range(max(len(was), len(now)))]
-    elif was != now:
-        yield ValueChange(path, was, now, parts=parts)
-        return
-    else:
-        return  # 1 and 1.0
-    for key, deeper, where in below:
-        if key not in now:
-            yield ValueChange(deeper, was[key], None, "a", where)
-        elif key not in was:
-            yield ValueChange(deeper, None, now[key], "b", where)
-        else:
-            yield from _differing(deeper, was[key], now[key], where)
-
-
-def _records(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
 def _values(a: Side, b: Side) -> tuple[ValueChange, ...] | None:

@@ -47,8 +47,9 @@ def command(
     """Simulate a recorded INCIDENT and compare it with what was observed.
 
     INCIDENT is the name of a shipped one (azure-australia-east-2023, chatgpt-2023), an incident
-    file, or a folder that holds an incident.yaml. The recorded actions of people are given to the simulation; everything else it works out
-    by itself. A replay is a comparison, not a gate: it exits with 0 however near it comes.
+    file, or a folder that holds an incident.yaml. The recorded actions of people are given to the
+    simulation; everything else it works out by itself. A replay is a comparison, not a gate: it
+    exits with 0 however near it comes.
     """
     from planner.replay.comparison import replay
     from planner.replay.loading import load_incident

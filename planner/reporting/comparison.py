@@ -262,11 +262,22 @@ def _value(value: Any) -> str:
     if isinstance(value, int | float):
         return f"{value:,.10g}"
     if isinstance(value, dict):
-        return f"{len(value)} values" if len(value) != 1 else "1 value"
+        return _record(value)
     text = value if isinstance(value, str) else json_text(value, "line")
     if isinstance(value, list) and len(text) > LONGEST_VALUE:
         return f"{len(value)} values"
     return _short(printable(text), LONGEST_VALUE)
+
+
+def _record(value: dict[str, Any]) -> str:
+    """A rule or event in full, an entry with more to it as the number of its values."""
+    told = ", ".join(
+        one if isinstance(one, str) else f"{key} {_value(one)}" for key, one in value.items()
+    )
+    nested = any(isinstance(one, dict | list) for one in value.values())
+    if not nested and len(told) <= LONGEST_NAME:
+        return printable(told)
+    return f"{len(value)} values" if len(value) != 1 else "1 value"
 
 
 def _short(text: str, most: int = LONGEST_NAME) -> str:
