@@ -19,6 +19,7 @@ from planner.errors import PlannerError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
+from planner.infrastructure.prices import PARTS
 from planner.model_difference import ValueChange, model_changes
 from planner.optimization.case import Case
 from planner.optimization.costs import CostItem, purchase_items
@@ -32,7 +33,8 @@ from planner.scenarios.selection import Wanted, select
 from planner.simulation.verdict import judge
 
 #: Categories of cost that follow from the purchases alone.
-OWNED = frozenset({"cooling", "gpus", "regions", "emergency", "measures"})
+#: Plans made before servers, building and power were apart have them as `gpus`.
+OWNED = frozenset({"cooling", *PARTS, "gpus", "regions", "emergency", "measures"})
 #: Differences of served fractions and of minutes that are none.
 SAME_SHARE, SAME_MINUTES = 1e-6, 0.5
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from planner.errors import InputError, Problem
 from planner.infrastructure.loading import nearest
+from planner.infrastructure.prices import PARTS
 from planner.infrastructure.source import Document, parse_yaml, printable, read_bytes
 from planner.plan import CoolingLine, GpuLine, Plan, ScenarioLine, now
 from planner.scenarios.components import SEVERITY_ORDER
@@ -178,6 +179,8 @@ def _by_category(plan: Plan, field: str) -> Values:
     found = {"": getattr(plan.cost, field)}
     for line in plan.cost.items:
         found[line.category] = found.get(line.category, 0.0) + getattr(line, field)
+    # Servers, building and power together, as plans made before they were apart state them.
+    found.setdefault("gpus", sum(found.get(part, 0.0) for part in PARTS))
     # What a plan may cost but does not.
     return dict.fromkeys(CATEGORIES, 0.0) | found
 
@@ -186,6 +189,7 @@ def _by_category(plan: Plan, field: str) -> Values:
 CATEGORIES = (
     "cooling",
     "gpus",
+    *PARTS,
     "regions",
     "measures",
     "emergency",

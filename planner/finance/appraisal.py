@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.finance.assumptions import Assumptions
+from planner.finance.builds import Purchase
 from planner.finance.cashflow import CashFlow, Floats, Position, asset_flows, cash_flow
 from planner.finance.cashflow import running_by_year as yearly
+from planner.laws.assets import Asset
 from planner.laws.returns import (
     ReturnRate,
     benefit_cost_ratio,
@@ -68,7 +70,8 @@ class Returns:
 class Ownership:
     """What owning a build costs over the horizon, before tax and without what failures cost.
 
-    Equipment that exists is paid for; only what is bought counts, with all that runs.
+    Equipment that exists is paid for; what is bought counts, what replaces that at the end of its
+    life where its age is known, and all that runs.
 
     Parameters
     ----------
@@ -101,8 +104,8 @@ class Appraisal:
     capital_usd
         Paid today, less what retirements earn.
     owning_usd_per_year
-        Capital spread over the life of each purchase, and running cost, at today's prices: what the
-        programme minimises, without what failures cost.
+        Capital spread over the life of each purchase, replacement of what exists, and running cost,
+        at today's prices: what the programme minimises, without what failures cost.
     cash_flow
         By year, against what would be kept without it; None for that itself.
     returns
@@ -151,12 +154,27 @@ def capital_usd(build: Position, assumptions: Assumptions) -> float:
 def owning_usd_per_year(build: Position, assumptions: Assumptions) -> float:
     """Annualised capital and running cost at today's prices, as the programme counts them."""
     rate = assumptions.discount_rate
-    capital = sum(
-        one.usd * assumptions.price_factor(one.category) * capital_recovery(rate, one.life_years)
-        for one in build.purchases
-    )
     factor = assumptions.price_factor
-    return capital + sum(one.usd_per_year * factor(one.driver) for one in build.running)
+    return (
+        sum(
+            one.usd * factor(one.category) * capital_recovery(rate, one.life_years)
+            for one in build.purchases
+        )
+        + sum(replaced_usd_per_year(one, assumptions) for one in build.held)
+        + sum(one.usd_per_year * factor(one.driver) for one in build.running)
+    )
+
+
+def replaced_usd_per_year(one: Purchase, assumptions: Assumptions) -> float:
+    """What exists bought again at the end of its life, in equal payments, as the programme does."""
+    asset = Asset(
+        one.usd_each,
+        one.life_years,
+        salvage_usd=one.salvage_usd_each,
+        age_years=one.age_years,
+    )
+    each = asset.replaced_usd_per_year(assumptions.discount_rate)
+    return one.quantity * each * assumptions.price_factor(one.category)
 
 
 def returns(flows: CashFlow, rate: float, tax_rate: float) -> Returns:
@@ -202,9 +220,9 @@ def ownership(build: Position, assumptions: Assumptions) -> Ownership:
     """Total cost of ownership of a build over the horizon."""
     years, rate = assumptions.horizon_years, assumptions.discount_rate
     cost = np.sum([np.zeros(years + 1), *yearly(build.running, assumptions).values()], axis=0)
-    for purchase in build.purchases:
+    for purchase in (*build.purchases, *build.held):
         asset = asset_flows(purchase, assumptions)
-        cost = cost + asset.capital - asset.proceeds
+        cost = cost + asset.capital - (asset.proceeds - asset.inherited)
     present = net_present_value(rate, cost)
     growth = 1 + assumptions.demand_growth_per_year
     index = np.concatenate([[0.0], growth ** np.arange(1, years + 1)])

@@ -90,11 +90,17 @@ class Assumptions:
     def price_factor(self, driver: Driver | Category) -> float:
         """Factor on a price, or on how often it is paid."""
         factors = {
-            "gpus": self.gpu_price,
+            "servers": self.gpu_price,
             "cooling": self.cooling_price,
             "failures": self.failure_rate,
         }
         return factors.get(driver, 1.0)
+
+    def tax_life(self, category: Category) -> int:
+        """Years of accelerated depreciation of a category."""
+        lives = self.tax_lives
+        of_parts = {"servers": lives.gpus, "building": lives.facility, "power": lives.facility}
+        return of_parts.get(category) or int(getattr(lives, category))
 
     def price_growth(self, driver: Driver | Category) -> float:
         """Yearly growth of a price."""

@@ -8,21 +8,22 @@ with.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from planner.infrastructure.entities import Cluster, Model, Region
+from planner.infrastructure.entities import Model, Region
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.laws.money import upkeep_usd_per_year
+from planner.infrastructure.prices import PARTS, Part, priced_gpu, priced_unit
+from planner.laws.assets import Asset
 from planner.optimization.operation import operation_of
 from planner.plan import Plan
 
-Category = Literal["gpus", "facility", "cooling", "regions", "measures"]
+Category = Literal["servers", "building", "power", "cooling", "regions", "measures"]
 #: What the price of a running cost follows.
-Driver = Literal["gpus", "facility", "cooling", "failures", "electricity", "other"]
+Driver = Literal["servers", "building", "power", "cooling", "failures", "electricity", "other"]
 
-CATEGORIES: tuple[Category, ...] = ("gpus", "facility", "cooling", "regions", "measures")
+CATEGORIES: tuple[Category, ...] = (*PARTS, "cooling", "regions", "measures")
 #: Categories of running cost in the order shown; others follow.
 RUNNING = ("upkeep", "repairs", "retainers", "energy", "transport", "regions", "measures")
 
@@ -52,7 +53,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Purchase:
-    """One line of capital.
+    """One line of capital: what is bought or retired, or what exists and will be bought again.
 
     Parameters
     ----------
@@ -67,11 +68,16 @@ class Purchase:
     quantity
         Pieces; below 0 retired.
     usd_each
-        Price; of retired pieces what each earns.
+        Price of a new one; of retired pieces what each earns.
     life_years
         Life, after which it is bought again.
     salvage_usd_each
         What each earns at the end of its life.
+    age_years
+        Age of what exists already, kept or retired; None for what is bought, and where a model does
+        not state it: such pieces count as written off and are not bought again.
+    paid_usd_each
+        What each of those cost, which is what is written off of it.
     """
 
     category: Category
@@ -82,6 +88,13 @@ class Purchase:
     usd_each: float
     life_years: float
     salvage_usd_each: float = 0.0
+    age_years: float | None = None
+    paid_usd_each: float = 0.0
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is there already and kept."""
+        return self.age_years is not None and self.quantity > 0
 
     @property
     def usd(self) -> float:
@@ -121,61 +134,131 @@ def purchases(base: Build, build: Build) -> tuple[Purchase, ...]:
 
 
 def _purchases(base: Build, build: Build) -> Iterator[Purchase]:
-    yield from _gpu_purchases(base, build)
-    yield from _unit_purchases(base, build)
+    for change in _changes(base, build):
+        one = change.purchase()
+        # A building earns nothing when what stood in it goes, but what is left in the books goes.
+        if (
+            one.quantity > 0
+            or one.category not in ("building", "power")
+            or one.age_years is not None
+        ):
+            yield one
     for region in sorted(_opened(base, build)):
         place = _site(base, build, region)
         yield Purchase("regions", region, "opening", region, 1, place.fixed_usd, place.life_years)
     for name in sorted(build.fleet.measures - base.fleet.measures):
-        one = build.model.measures[name]
-        yield Purchase("measures", name, "measure", "", 1, one.capital_usd, one.life_years)
+        entry = build.model.measures[name]
+        yield Purchase("measures", name, "measure", "", 1, entry.capital_usd, entry.life_years)
 
 
-def _gpu_purchases(base: Build, build: Build) -> Iterator[Purchase]:
-    for name, cluster in {**base.model.clusters, **build.model.clusters}.items():
-        change = build.fleet.gpus.get(name, 0) - base.fleet.gpus.get(name, 0)
-        # A cluster that is given up is priced by the model that has it.
-        owner = build.model if name in build.model.clusters else base.model
-        former = base.model.clusters.get(name, cluster).gpu
-        if former == cluster.gpu:
-            yield _gpus(owner, name, cluster, change)
-        else:
-            # Other GPUs take the place of those that were there.
-            yield _gpus(base.model, name, base.model.clusters[name], -base.fleet.gpus.get(name, 0))
-            yield _gpus(owner, name, cluster, build.fleet.gpus.get(name, 0))
-        gpu = owner.gpus[cluster.gpu]
-        if gpu.facility_usd and change > 0:
-            price = (change, gpu.facility_usd, gpu.facility_life_years)
-            yield Purchase("facility", name, "building and power", cluster.region, *price)
-
-
-def _gpus(model: Model, name: str, cluster: Cluster, change: int) -> Purchase:
-    """GPUs of a cluster bought, or retired for their salvage."""
-    gpu = model.gpus[cluster.gpu]
-    bought = change > 0
-    return Purchase(
-        "gpus",
-        name,
-        cluster.gpu,
-        cluster.region,
-        change,
-        gpu.capital_usd if bought else gpu.salvage_usd,
-        gpu.life_years,
-        gpu.salvage_usd if bought else 0.0,
+def held(base: Build, build: Build) -> tuple[Purchase, ...]:
+    """What a build keeps of what exists in another, where its age is known."""
+    return tuple(
+        one.kept()
+        for one in _changes(base, build)
+        if one.asset.age_years is not None and min(one.before, one.after)
     )
 
 
-def _unit_purchases(base: Build, build: Build) -> Iterator[Purchase]:
+Piece = Literal["servers", "building", "power", "cooling"]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """Pieces of a kind in two builds: those that both have are kept."""
+
+    category: Piece
+    name: str
+    item: str
+    region: str
+    asset: Asset
+    before: int
+    after: int
+
+    def purchase(self) -> Purchase:
+        """What is bought, or retired for its salvage."""
+        if self.after >= self.before:
+            bought = replace(self.asset, age_years=None)
+            return replace(self, asset=bought)._of(
+                self.after - self.before, bought.price_usd, bought.salvage_usd
+            )
+        return self._of(self.after - self.before, self.asset.salvage_usd, 0.0)
+
+    def kept(self) -> Purchase:
+        """What is there in both and will be bought again."""
+        asset = self.asset
+        return self._of(min(self.before, self.after), asset.price_usd, asset.salvage_usd)
+
+    def upkeep(self) -> Iterator[Running]:
+        """Repairs, and upkeep by the price of today, or of what exists by its own if stated."""
+        asset = self.asset
+        new = self.after if asset.own_price_usd is None else max(0, self.after - self.before)
+        name = f"{self.name}/{self.item}" if self.category == "cooling" else self.name
+        usd = asset.upkeep_share * asset.price_usd * new
+        yield Running("upkeep", name, self.region, usd, self.category)
+        usd = asset.upkeep_share * asset.paid_usd * (self.after - new)
+        yield Running("upkeep", name, self.region, usd, "other")
+        usd = asset.repairs_usd_per_year * self.after
+        yield Running("repairs", name, self.region, usd, "failures")
+
+    def _of(self, quantity: int, usd_each: float, left: float) -> Purchase:
+        asset, aged = self.asset, self.asset.age_years is not None
+        return Purchase(
+            self.category,
+            self.name,
+            self.item,
+            self.region,
+            quantity,
+            usd_each,
+            asset.life_years,
+            left,
+            asset.age_years,
+            asset.paid_usd if aged else 0.0,
+        )
+
+
+def _changes(base: Build, build: Build) -> Iterator[_Change]:
+    """GPUs by what they consist of, and cooling units, in two builds."""
+    yield from _gpu_changes(base, build)
     for name, plant in {**base.model.plants, **build.model.plants}.items():
         before = base.fleet.units.get(name, {})
         after = build.fleet.units.get(name, {})
+        age = base.model.plants[name].existing_age_years if name in base.model.plants else None
         for unit in dict.fromkeys((*before, *after)):
-            change = after.get(unit, 0) - before.get(unit, 0)
             owner = build.model if unit in build.model.cooling_units else base.model
-            kind = owner.cooling_units[unit]
-            each = kind.salvage_usd if change < 0 else kind.capital_usd
-            left = 0.0 if change < 0 else kind.salvage_usd
-            yield Purchase("cooling", name, unit, plant.region, change, each, kind.life_years, left)
+            asset = priced_unit(owner.cooling_units[unit], age)
+            counts = before.get(unit, 0), after.get(unit, 0)
+            yield _Change("cooling", name, unit, plant.region, asset, *counts)
+
+
+def _gpu_changes(base: Build, build: Build) -> Iterator[_Change]:
+    for name, cluster in {**base.model.clusters, **build.model.clusters}.items():
+        counts = base.fleet.gpus.get(name, 0), build.fleet.gpus.get(name, 0)
+        # A cluster that is given up is priced by the model that has it.
+        owner = build.model if name in build.model.clusters else base.model
+        former = base.model.clusters.get(name, cluster)
+        ages = former.existing_age_years, former.existing_facility_age_years
+        parts = priced_gpu(owner.gpus[cluster.gpu], *ages)
+        for part, asset in parts.items():
+            item = part_item(part, parts, cluster.gpu)
+            if part != "servers":
+                if asset.price_usd or asset.paid_usd:
+                    yield _Change(part, name, item, cluster.region, asset, *counts)
+            elif former.gpu == cluster.gpu:
+                yield _Change(part, name, item, cluster.region, asset, *counts)
+            else:
+                # Other GPUs take the place of those that were there.
+                old = priced_gpu(base.model.gpus[former.gpu], *ages)[part]
+                yield _Change(part, name, former.gpu, former.region, old, counts[0], 0)
+                yield _Change(part, name, item, cluster.region, asset, 0, counts[1])
+
+
+def part_item(part: Part, parts: Mapping[Part, Asset], gpu: str) -> str:
+    """What is bought for a part of a GPU."""
+    if part == "power":
+        return "power provisioning"
+    building = "building" if "power" in parts else "building and power"
+    return gpu if part == "servers" else building
 
 
 def _opened(base: Build, build: Build) -> frozenset[str]:
@@ -204,20 +287,8 @@ def running(base: Build, build: Build) -> tuple[Running, ...]:
 
 def _running(base: Build, build: Build) -> Iterator[Running]:
     model, fleet = build.model, build.fleet
-    for cluster, count in fleet.gpus.items():
-        entry = model.clusters[cluster]
-        gpu = model.gpus[entry.gpu]
-        share = gpu.maintenance_share_per_year * count
-        yield Running("upkeep", cluster, entry.region, share * gpu.capital_usd, "gpus")
-        yield Running("upkeep", cluster, entry.region, share * gpu.facility_usd, "facility")
-    for plant, counts in fleet.units.items():
-        for unit, count in counts.items():
-            kind, region = model.cooling_units[unit], model.plants[plant].region
-            asset, share = f"{plant}/{unit}", kind.maintenance_share_per_year
-            usd = upkeep_usd_per_year(kind.capital_usd, share) * count
-            yield Running("upkeep", asset, region, usd, "cooling")
-            usd = upkeep_usd_per_year(0.0, 0.0, kind.failures_per_year, kind.repair_usd) * count
-            yield Running("repairs", asset, region, usd, "failures")
+    for change in _changes(base, build):
+        yield from change.upkeep()
     for offer, count in fleet.instances.items():
         usd = model.offers[offer].retainer_usd_per_instance_year * count
         yield Running("retainers", offer, "", usd, "other")
@@ -255,7 +326,7 @@ def _unpriced(base: Build, build: Build) -> Iterator[str]:
     for one in purchases(base, build):
         if one.quantity < 0:
             continue
-        if one.category == "gpus":
+        if one.category == "servers":
             yield from _missing(model.gpus, "gpus", one.item, "capital_usd")
         elif one.category == "cooling":
             yield from _missing(model.cooling_units, "cooling_units", one.item, "capital_usd")
@@ -299,6 +370,8 @@ __all__ = [
     "Driver",
     "Purchase",
     "Running",
+    "held",
+    "part_item",
     "purchases",
     "running",
     "unpriced",

@@ -1,28 +1,31 @@
 """Cash flows by year: a build against another that would be kept without it.
 
 Year 0 is today; what happens in a year is paid at its end, at the prices of that year. An asset is
-bought in year 0 and again at the end of its life, in whole years. Between, its value falls in equal
-parts from what was paid to what it earns at the end of its life, at the prices of the year it is
-sold; what is left of it at the horizon is income there. For tax all of its price is written off,
-and what it earns beyond the rest of that is profit. What exists already counts as written off, and
-is not replaced in either build. Costs and losses count as the difference to the build it is
-compared with, and so does their tax.
+bought in year 0 and again whenever its life is over (`planner.laws.assets`). Between, its value
+falls in equal parts from what was paid to what it earns at the end of its life, at the prices of
+the year it is sold; what is left of it at the horizon is income there. For tax all of its price is
+written off, and what it earns beyond the rest of that is profit. What exists is bought again and
+written off likewise where its age is known; else it counts as written off and is not bought again
+in either build. Costs and losses count as the difference to the build it is compared with, and so
+does their tax.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Purchase, Running
-from planner.laws.depreciation import MOST_YEARS, schedule
+from planner.laws.assets import by_year, purchase_times
+from planner.laws.depreciation import MOST_YEARS, macrs
 
 Floats = NDArray[np.float64]
+Amounts = float | Floats
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Position:
         GPUs in the end, emergency capacity not among them.
     requests_per_year
         Requests served in a year.
+    held
+        What it keeps of what exists and buys again at the end of its life.
     """
 
     name: str
@@ -84,6 +89,7 @@ class Position:
     losses: Losses
     gpus: int
     requests_per_year: float
+    held: tuple[Purchase, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,58 +106,106 @@ class AssetFlows:
         Written off for tax.
     book_value
         Not yet written off when it is sold.
+    inherited
+        Part of the proceeds that is the value at the horizon of what existed from the start.
     """
 
     capital: Floats
     proceeds: Floats
     depreciation: Floats
     book_value: Floats
+    inherited: Floats
 
 
 def asset_flows(purchase: Purchase, assumptions: Assumptions) -> AssetFlows:
-    """Flows of a purchase over the horizon; of a retirement what it earns, all of it today."""
+    """Flows over the horizon of what is bought, of what exists, or of what is retired today.
+
+    Each piece is there from a purchase to the next, or to the horizon; the first of what exists is
+    paid for. For tax it is written off from the year after its purchase on.
+    """
     years = assumptions.horizon_years
-    flows = AssetFlows(*(np.zeros(years + 1) for _ in range(4)))
+    none = np.zeros(years + 1)
     factor = assumptions.price_factor(purchase.category)
     if purchase.quantity < 0:
-        flows.proceeds[0] = -purchase.usd * factor
-        return flows
-    life = replaced_after(purchase)
+        return _retired(purchase, assumptions)
+    times = times_of(purchase, years)
     growth = 1 + assumptions.price_growth(purchase.category)
-    for start in range(0, years, life):
-        end = min(start + life, years)
-        cost = purchase.usd * factor * growth**start
-        # Salvage is stated at today's prices, too, and earned at those of the year of the sale.
-        left = purchase.quantity * purchase.salvage_usd_each * factor * growth**end
-        written = schedule(
-            assumptions.depreciation,
-            cost,
-            min(purchase.life_years, MOST_YEARS),
-            getattr(assumptions.tax_lives, purchase.category),
-            end - start,
-        )
-        flows.capital[start] += cost
-        flows.depreciation[start + 1 : end + 1] += written
-        flows.proceeds[end] += value_after(cost, left, end - start, purchase.life_years)
-        flows.book_value[end] += cost - written.sum()
-    return flows
+    cost = purchase.usd * factor * growth**times
+    if purchase.exists:
+        cost[0] = purchase.quantity * purchase.paid_usd_each
+    ends = np.append(times[1:], float(years))
+    # Salvage is stated at today's prices, too, and earned at those of the year of the sale.
+    left = purchase.quantity * purchase.salvage_usd_each * factor * growth**ends
+    sold = value_after(cost, left, ends - times, purchase.life_years)
+    written = written_off(purchase, times, assumptions)
+    last = np.ceil(ends).astype(int)
+    charged = np.diff(written, axis=1) * (np.arange(1, years + 1) <= last[:, None])
+    book = none.copy()
+    np.add.at(book, last, cost * (1 - written[np.arange(len(times)), last]))
+    bought = int(purchase.exists)
+    inherited = none.copy()
+    if purchase.exists and len(times) == 1:
+        inherited[-1] = sold[-1]
+    return AssetFlows(
+        capital=by_year(times[bought:], cost[bought:], years),
+        proceeds=by_year(ends, sold, years),
+        depreciation=np.concatenate([[0.0], cost @ charged]),
+        book_value=book,
+        inherited=inherited,
+    )
 
 
-def replaced_after(purchase: Purchase) -> int:
-    """Years after which an asset is bought again: its life in whole years, rounded up.
+def _retired(purchase: Purchase, assumptions: Assumptions) -> AssetFlows:
+    """What goes today earns its salvage, and what is not written off of it counts against that."""
+    earned, book, none = (np.zeros(assumptions.horizon_years + 1) for _ in range(3))
+    earned[0] = -purchase.usd * assumptions.price_factor(purchase.category)
+    if purchase.age_years is not None:
+        since = np.array([-purchase.age_years])
+        share = 1 - written_off(purchase, since, assumptions)[0, 0]
+        book[0] = -purchase.quantity * purchase.paid_usd_each * share
+    return AssetFlows(none, earned, none, book, none)
 
-    Money moves at the end of years. A life of less than a year therefore counts as one.
+
+def times_of(purchase: Purchase, years: int) -> Floats:
+    """Times at which a piece is bought before a horizon; the first of what exists is past.
+
+    What is older than its life is bought again today.
     """
-    return max(1, math.ceil(purchase.life_years - 1e-9))
+    life = purchase.life_years
+    if not purchase.exists or purchase.age_years is None:
+        return purchase_times(0.0, life, years)
+    next_one = max(0.0, life - purchase.age_years)
+    if next_one >= years:
+        return np.array([-purchase.age_years])
+    again = purchase_times(next_one, life, years)
+    return np.concatenate([[-purchase.age_years], again])
 
 
-def value_after(cost: float, salvage: float, age: float, life_years: float) -> float:
+def written_off(purchase: Purchase, times: Floats, assumptions: Assumptions) -> Floats:
+    """Share written off by the end of each year, (pieces, N + 1), of pieces bought at some times.
+
+    Straight line follows the time to the day. Accelerated depreciation counts years of tax: what is
+    bought within a year has its first share in it, what is bought at its end in the next.
+    """
+    passed = np.arange(assumptions.horizon_years + 1)
+    if assumptions.depreciation == "straight-line":
+        life = min(purchase.life_years, MOST_YEARS)
+        shares: Floats = np.clip((passed - times[:, None]) / life, 0.0, 1.0)
+        return shares
+    table = np.cumsum(macrs(1.0, assumptions.tax_life(purchase.category)))
+    table = np.concatenate([[0.0], np.minimum(table, 1.0)])
+    ages = passed - np.floor(times)[:, None]
+    known: Floats = table[np.clip(ages, 0, len(table) - 1).astype(int)]
+    return known
+
+
+def value_after(cost: Amounts, salvage: Amounts, age: Amounts, life_years: float) -> Any:
     """Value of an asset: falls in equal parts from its price to what it earns in the end.
 
-    >>> value_after(100.0, 10.0, 2, 4.0), value_after(100.0, 10.0, 5, 4.5)
+    >>> float(value_after(100.0, 10.0, 2, 4.0)), float(value_after(100.0, 10.0, 5, 4.5))
     (55.0, 10.0)
     """
-    return cost - (cost - salvage) * min(1.0, age / life_years)
+    return cost - (cost - salvage) * np.minimum(1.0, age / life_years)
 
 
 @dataclass(frozen=True)
@@ -218,9 +272,13 @@ def cash_flow(
     """
     years = assumptions.horizon_years
     none = np.zeros(years + 1)
-    assets = [asset_flows(one, assumptions) for one in build.purchases]
+    gained = [one for one in build.held if one not in base.held]
+    given_up = [one for one in base.held if one not in build.held]
+    assets = [asset_flows(one, assumptions) for one in (*build.purchases, *gained)]
+    without = [asset_flows(one, assumptions) for one in given_up]
     total = {
         field.name: np.sum([none, *(getattr(one, field.name) for one in assets)], axis=0)
+        - np.sum([none, *(getattr(one, field.name) for one in without)], axis=0)
         for field in fields(AssetFlows)
     }
     before = running_by_year(base.running, assumptions)
@@ -278,7 +336,8 @@ __all__ = [
     "asset_flows",
     "cash_flow",
     "loss_index",
-    "replaced_after",
     "running_by_year",
+    "times_of",
     "value_after",
+    "written_off",
 ]

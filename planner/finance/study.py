@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from planner.errors import Problem
 from planner.finance.appraisal import Appraisal, appraise
 from planner.finance.assumptions import Assumptions
-from planner.finance.builds import Build, purchases, running, unpriced
+from planner.finance.builds import Build, held, purchases, running, unpriced
 from planner.finance.cashflow import CashFlow, Floats, Losses, Position
 from planner.finance.cooling import CoolingAdequacy, cooling_adequacy
 from planner.finance.hours import normal_hours, requests_per_year
@@ -127,6 +127,7 @@ def value_builds(
             Losses(profile.value_usd.value, profile.credits_usd.value, profile.emergency_usd.value),
             sum(build.fleet.gpus.values()),
             requests_per_year(normal_hours(build.model, build.fleet)),
+            held(base, build),
         )
         first = found[0] if found else None
         found.append(

@@ -16,6 +16,7 @@ from planner.infrastructure.fields import (
     FilledTable,
     Flag,
     Hours,
+    LifeYears,
     Minutes,
     Name,
     NamedEntity,
@@ -29,7 +30,6 @@ from planner.infrastructure.fields import (
 )
 from planner.infrastructure.operations import Operations, Reaction
 from planner.infrastructure.policies import Finance, Policies
-from planner.laws.money import upkeep_usd_per_year
 
 Plane = Literal["edge", "service", "state", "control"]
 
@@ -58,7 +58,7 @@ class Region(NamedEntity):
     """Cost of opening a candidate."""
     fixed_usd_per_year: Amount = 0.0
     """Yearly cost of an opened candidate."""
-    life_years: PositiveAmount = 20.0
+    life_years: LifeYears = 20.0
     """Years over which the cost of opening is spread."""
 
 
@@ -73,16 +73,24 @@ class GpuType(NamedEntity):
     """Requests per second that one GPU serves at full load."""
     capital_usd: Amount = 0.0
     """Price of one GPU with its share of the server."""
+    existing_capital_usd: Amount | None = None
+    """What one that exists cost with its share of the server: its upkeep and book value go by it;
+    none means the price of today."""
     salvage_usd: Amount = 0.0
     """What an existing one earns where it is retired."""
-    life_years: PositiveAmount = 5.0
-    """Economic life of the GPU."""
+    life_years: LifeYears = 5.0
+    """Economic life of the GPU, after which it is bought again."""
     service_seconds: PositiveAmount = 2.0
     """Time that one request takes at full clock; with `rps` it gives the requests in work."""
     facility_usd: Amount = 0.0
     """Building, power train, network and the halls' part of cooling (air handlers, pipes) for one
     GPU; the units of plants are bought by themselves."""
-    facility_life_years: PositiveAmount = 20.0
+    facility_power_share: Share = 0.0
+    """Share of it that provides power (feeds, switchgear, batteries, generators) and is shown by
+    itself; 0 shows building and power together."""
+    existing_facility_usd: Amount | None = None
+    """What building and power train of one that exists cost; none means the price of today."""
+    facility_life_years: LifeYears = 20.0
     """Life of building and power train."""
     maintenance_share_per_year: Share = 0.0
     """Yearly maintenance as a share of both prices."""
@@ -101,6 +109,11 @@ class Cluster(NamedEntity):
     """GPU type."""
     existing_gpus: Count = 0
     """GPUs in place."""
+    existing_age_years: Amount | None = None
+    """Age of the GPUs in place: they are bought again at the end of their life, and what is not
+    written off of them by then is where they are retired; none means that they are neither."""
+    existing_facility_age_years: Amount | None = None
+    """The same for their building and power train."""
     block_gpus: PositiveCount = 1
     """GPUs in one block that can be bought (rack or pod)."""
     max_gpus: Count
@@ -142,9 +155,12 @@ class CoolingUnit(NamedEntity):
     """Electric power per heat carried away."""
     capital_usd: Amount = 0.0
     """Price of one unit, installed."""
+    existing_capital_usd: Amount | None = None
+    """What one that exists cost: its upkeep and book value go by it; none means the price of
+    today."""
     salvage_usd: Amount = 0.0
     """What an existing one earns where it is retired."""
-    life_years: PositiveAmount = 20.0
+    life_years: LifeYears = 20.0
     """Life of the unit."""
     maintenance_share_per_year: Share = 0.0
     """Yearly maintenance as a share of the price; repairs are part of it unless `repair_usd` states
@@ -157,16 +173,6 @@ class CoolingUnit(NamedEntity):
     """Cost of one repair, on top of maintenance."""
     start_failure_probability: Share = 0.0
     """Probability that a start signal is not obeyed; one cause stops all units of a plant."""
-
-    @property
-    def upkeep_usd_per_year(self) -> float:
-        """Maintenance and repairs of one unit."""
-        return upkeep_usd_per_year(
-            self.capital_usd,
-            self.maintenance_share_per_year,
-            self.failures_per_year,
-            self.repair_usd,
-        )
 
 
 class Plant(NamedEntity):
@@ -184,6 +190,9 @@ class Plant(NamedEntity):
     """k of N+k: the design heat is carried with the k largest units lost."""
     existing: Table[Count] = Field(default_factory=dict)
     """Units in place by type."""
+    existing_age_years: Amount | None = None
+    """Age of the units in place: they are bought again at the end of their life, and what is not
+    written off of them by then is where they are retired; none means that they are neither."""
     options: tuple[Name, ...] = ()
     """Unit types that may be bought."""
     max_added: Count = 100
@@ -362,7 +371,7 @@ class Measure(NamedEntity):
     """What it is, for people."""
     capital_usd: Amount = 0.0
     """Price, paid once."""
-    life_years: PositiveAmount = 20.0
+    life_years: LifeYears = 20.0
     """Years over which the price is spread."""
     usd_per_year: Amount = 0.0
     """Yearly cost."""

@@ -35,6 +35,8 @@ Change = Annotated[int, Strict(), Field(ge=-10_000_000, le=10_000_000)]
 PositiveCount = Annotated[int, Strict(), Field(ge=1, le=10_000_000)]
 Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 PositiveAmount = Annotated[float, Strict(), Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+#: Life of something that is bought again when it is over: below some days it is another unit.
+LifeYears = Annotated[float, Strict(), Field(ge=0.01, le=LARGEST, allow_inf_nan=False)]
 Share = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
 Celsius = Annotated[float, Strict(), Field(ge=-90, le=200, allow_inf_nan=False)]
 Kelvin = Annotated[float, Strict(), Field(ge=0, le=60, allow_inf_nan=False)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 HOURS_PER_YEAR = 8760.0
+#: Growth over a whole life that no number shows.
+NO_INTEREST = 1e-16
 
 
 def annuity(rate: float, years: float) -> float:
@@ -27,7 +30,9 @@ def annuity(rate: float, years: float) -> float:
     """
     if rate < 0 or years <= 0:
         raise ValueError(f"Expected rate ≥ 0 and years > 0, got {rate} and {years}.")
-    return 1 / years if rate == 0 else rate / (1 - (1 + rate) ** -years)
+    growth = years * math.log1p(rate)
+    # The formula as it is written cancels for rates and lives close to 0.
+    return 1 / years if growth < NO_INTEREST else rate / -math.expm1(-growth)
 
 
 def upkeep_usd_per_year(

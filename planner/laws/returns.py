@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import numpy_financial as npf
 
+from planner.laws.money import annuity
 from planner.laws.roots import Array, forces_of_interest
 
 Flows = Sequence[float] | npt.NDArray[np.float64]
@@ -252,8 +253,7 @@ def return_on_investment(benefits: Flows, costs: Flows, rate: float = 0.0) -> fl
 def capital_recovery(rate: float, years: float) -> float:
     """Equal payment at the end of each year for one unit paid now: ``r / (1 − (1 + r)^−n)``.
 
-    As `planner.laws.money.annuity`, also for rates between −1 and 0 and for rates close to 0, where
-    that formula cancels; 1/n at rate 0.
+    `planner.laws.money.annuity`, also for rates between −1 and 0.
 
     Raises
     ------
@@ -265,12 +265,10 @@ def capital_recovery(rate: float, years: float) -> float:
     """
     if not (-1 < rate < math.inf and 0 < years < math.inf):
         raise ValueError(f"Expected a rate above −1 and years above 0, got {rate} and {years}.")
+    if rate >= 0:
+        return annuity(rate, years)
     growth = years * math.log1p(rate)
-    if growth == 0:
-        return 1 / years
-    if rate > 0:
-        return rate / -math.expm1(-growth)
-    return rate * math.exp(growth) / math.expm1(growth)
+    return 1 / years if growth == 0 else rate * math.exp(growth) / math.expm1(growth)
 
 
 def equivalent_annual_cost(costs: Flows, rate: float) -> float:

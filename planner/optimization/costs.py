@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.prices import gpu_assets, unit_asset
+from planner.laws.assets import Asset
 from planner.laws.heat import heat_mw
 from planner.laws.money import (
     HOURS_PER_YEAR,
@@ -31,9 +33,11 @@ class CostItem:
     Parameters
     ----------
     category
-        ``cooling``, ``gpus``, ``regions``, ``emergency``, ``energy``, ``transport``, ``recourse``,
-        ``risk`` (what a risk policy adds to the expected recourse; negative where failures that
-        recur within a year outweigh the costliest one).
+        ``cooling``, ``servers`` (GPUs with their servers), ``building``, ``power`` (provisioning;
+        in ``building`` where the model states no share of it), ``regions``, ``emergency``,
+        ``measures``, ``energy``, ``transport``, ``recourse``, ``risk`` (what a risk policy adds to
+        the expected recourse; negative where failures that recur within a year outweigh the
+        costliest one).
     asset
         Plant and unit, cluster, region, offer or scenario.
     capital_usd
@@ -77,34 +81,42 @@ def operation_items(programme: Programme, solution: Solution) -> tuple[CostItem,
 
 
 def _cooling(case: Case, fleet: Fleet) -> list[CostItem]:
-    rate = case.model.finance.discount_rate
-    items = []
-    for plant, counts in fleet.units.items():
-        for unit, total in counts.items():
-            kind = case.model.cooling_units[unit]
-            added = total - case.model.plants[plant].existing.get(unit, 0)
-            # What is retired earns its salvage instead of costing its price.
-            capital = added * (kind.capital_usd if added > 0 else kind.salvage_usd)
-            yearly = capital * annuity(rate, kind.life_years)
-            yearly += kind.upkeep_usd_per_year * total
-            items.append(CostItem("cooling", f"{plant}/{unit}", capital, yearly))
-    return items
+    return [
+        _owned(
+            case,
+            CostItem("cooling", f"{plant}/{unit}", 0.0, 0.0),
+            unit_asset(case.model, plant, unit),
+            case.model.plants[plant].existing.get(unit, 0),
+            total,
+        )
+        for plant, counts in fleet.units.items()
+        for unit, total in counts.items()
+    ]
 
 
 def _gpus(case: Case, fleet: Fleet) -> list[CostItem]:
+    return [
+        _owned(
+            case,
+            CostItem(part, cluster, 0.0, 0.0),
+            asset,
+            case.model.clusters[cluster].existing_gpus,
+            total,
+        )
+        for cluster, total in fleet.gpus.items()
+        for part, asset in gpu_assets(case.model, cluster).items()
+    ]
+
+
+def _owned(case: Case, item: CostItem, asset: Asset, existing: int, total: int) -> CostItem:
+    """Cost of owning some of a kind, of which some exist; what is retired earns its salvage."""
     rate = case.model.finance.discount_rate
-    items = []
-    for cluster, total in fleet.gpus.items():
-        gpu = case.gpu(cluster)
-        added = total - case.model.clusters[cluster].existing_gpus
-        bought, retired = max(0, added), max(0, -added)
-        each = gpu.capital_usd * bought - gpu.salvage_usd * retired
-        yearly = each * annuity(rate, gpu.life_years)
-        yearly += bought * gpu.facility_usd * annuity(rate, gpu.facility_life_years)
-        price = gpu.capital_usd + gpu.facility_usd
-        yearly += total * price * gpu.maintenance_share_per_year
-        items.append(CostItem("gpus", cluster, each + bought * gpu.facility_usd, yearly))
-    return items
+    bought, retired = max(0, total - existing), max(0, existing - total)
+    yearly = bought * asset.bought_usd_per_year(rate)
+    yearly += min(existing, total) * asset.kept_usd_per_year(rate)
+    yearly += retired * asset.retired_usd_per_year(rate)
+    capital = bought * asset.price_usd - retired * asset.salvage_usd
+    return replace(item, capital_usd=capital, usd_per_year=yearly)
 
 
 def _regions(case: Case, fleet: Fleet) -> list[CostItem]:

@@ -33,6 +33,7 @@ from pulp.constants import LpSolveStatus
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases
+from planner.infrastructure.prices import gpu_assets
 from planner.laws.money import annuity
 from planner.optimization.case import Case, Key
 from planner.optimization.clock import OutOfTime
@@ -196,10 +197,8 @@ class Elastic:
         """
         rate, total = self.model.finance.discount_rate, 1e6
         for name, cluster in self.model.clusters.items():
-            gpu = self.case.gpu(name)
-            yearly = gpu.capital_usd * annuity(rate, gpu.life_years)
-            yearly += gpu.facility_usd * annuity(rate, gpu.facility_life_years)
-            total += yearly * cluster.existing_gpus
+            for one in gpu_assets(self.model, name).values():
+                total += one.price_usd * annuity(rate, one.life_years) * cluster.existing_gpus
         return total
 
     @cached_property

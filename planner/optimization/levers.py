@@ -15,6 +15,7 @@ from pulp import LpAffineExpression, LpConstraint
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import node
+from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
 from planner.optimization.elastic import Elastic, Kind, Lever, round_up, size
 from planner.optimization.measures import feeds_to_buy
@@ -416,7 +417,7 @@ def _units(elastic: Elastic) -> None:
     for (plant, unit), count in programme.units.items():
         entry, kind = model.plants[plant], model.cooling_units[unit]
         subject = f"{plant}/{unit}"
-        yearly = kind.capital_usd * annuity(rate, kind.life_years) + kind.upkeep_usd_per_year
+        yearly = unit_asset(model, plant, unit).bought_usd_per_year(rate)
         settled = fixed.get(plant, {}).get(unit)
         if settled is not None:
             path = f"policies.fixed.cooling.{plant}.{unit}"
@@ -463,12 +464,10 @@ def _blocks(elastic: Elastic) -> None:
     """GPUs that a cluster can hold, those that are settled and those that are forbidden."""
     model, rate = elastic.model, elastic.model.finance.discount_rate
     for cluster, blocks in elastic.programme.blocks.items():
-        entry, gpu = model.clusters[cluster], elastic.case.gpu(cluster)
+        entry, assets = model.clusters[cluster], gpu_assets(model, cluster).values()
         most = (entry.max_gpus - entry.existing_gpus) // entry.block_gpus
-        usd = gpu.capital_usd + gpu.facility_usd
-        yearly = gpu.capital_usd * annuity(rate, gpu.life_years)
-        yearly += gpu.facility_usd * annuity(rate, gpu.facility_life_years)
-        yearly += usd * gpu.maintenance_share_per_year
+        usd = sum(one.price_usd for one in assets)
+        yearly = sum(one.bought_usd_per_year(rate) for one in assets)
         path = f"clusters.{cluster}.max_gpus"
         row = Row("most_gpus", cluster, "", "limit", "GPUs", float(entry.max_gpus))
         bound = elastic.bound(blocks <= most, "blocks", cluster)

@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 from pulp import LpAffineExpression, LpVariable, lpSum
 
+from planner.infrastructure.prices import gpu_assets, unit_asset
+from planner.laws.assets import Asset
 from planner.laws.heat import heat_mw
 from planner.laws.money import HOURS_PER_YEAR, annuity, energy_usd, lost_usd, transport_usd
 from planner.optimization.programme import Programme
@@ -71,7 +73,7 @@ def set_objective(programme: Programme) -> None:
     The constant part is carried by a variable fixed at 1: some solvers drop constants, and a gap
     relative to what is left would prove nothing about the plan.
     """
-    yearly = [capital_cost(programme), upkeep(programme), normal_operation(programme)]
+    yearly = [equipment(programme), openings(programme), normal_operation(programme)]
     once: dict[str, LpAffineExpression] = {}
     expected = []
     for scenario, stages in programme.case.stages_by_scenario.items():
@@ -84,20 +86,34 @@ def set_objective(programme: Programme) -> None:
     programme.problem.setObjective(cost)
 
 
-def capital_cost(programme: Programme) -> LpAffineExpression:
-    """Annualised capital of all purchases less salvage of retirements, USD per year."""
-    model = programme.case.model
-    rate = model.finance.discount_rate
+def equipment(programme: Programme) -> LpAffineExpression:
+    """Owning what is bought, kept and retired, USD per year: `planner.laws.assets.Asset`.
+
+    ``Σ bought·(price·a + upkeep) + kept·(own upkeep + replacement) − retired·salvage·a``
+    """
+    model, rate = programme.case.model, programme.case.model.finance.discount_rate
     terms = []
-    for (_, unit), count in programme.units.items():
-        kind = model.cooling_units[unit]
-        terms.append(kind.capital_usd * annuity(rate, kind.life_years) * count)
+
+    def own(asset: Asset, bought: LpAffineExpression, there: int, gone: LpAffineExpression) -> None:
+        terms.append(asset.bought_usd_per_year(rate) * bought)
+        terms.append(asset.kept_usd_per_year(rate) * (there - gone))
+        terms.append(asset.retired_usd_per_year(rate) * gone)
+
+    for (plant, unit), count in programme.units.items():
+        existing = model.plants[plant].existing.get(unit, 0)
+        asset, gone = unit_asset(model, plant, unit), programme.retired_units(plant, unit)
+        own(asset, 1 * count, existing, gone)
     for cluster, blocks in programme.blocks.items():
-        gpu, size = programme.case.gpu(cluster), model.clusters[cluster].block_gpus
-        per_gpu = gpu.capital_usd * annuity(rate, gpu.life_years)
-        per_gpu += gpu.facility_usd * annuity(rate, gpu.facility_life_years)
-        terms.append(per_gpu * size * blocks)
-    terms += _salvage(programme)
+        entry, gone = model.clusters[cluster], programme.retired_gpus(cluster)
+        for asset in gpu_assets(model, cluster).values():
+            own(asset, entry.block_gpus * blocks, entry.existing_gpus, gone)
+    return lpSum(terms)
+
+
+def openings(programme: Programme) -> LpAffineExpression:
+    """Regions that are opened, measures that are bought and retainers, USD per year."""
+    model, rate = programme.case.model, programme.case.model.finance.discount_rate
+    terms = []
     for region, opened in programme.opened.items():
         place = model.regions[region]
         yearly = place.fixed_usd * annuity(rate, place.life_years) + place.fixed_usd_per_year
@@ -106,33 +122,6 @@ def capital_cost(programme: Programme) -> LpAffineExpression:
         measure = model.measures[name]
         yearly = measure.capital_usd * annuity(rate, measure.life_years) + measure.usd_per_year
         terms.append(yearly * bought)
-    return lpSum(terms)
-
-
-def _salvage(programme: Programme) -> list[LpAffineExpression]:
-    """What retirements earn, spread over the life of the like as its price is."""
-    model, rate = programme.case.model, programme.case.model.finance.discount_rate
-    terms = []
-    for (_, unit), count in programme.retired.items():
-        kind = model.cooling_units[unit]
-        terms.append(-kind.salvage_usd * annuity(rate, kind.life_years) * count)
-    for cluster, blocks in programme.retired_blocks.items():
-        gpu, size = programme.case.gpu(cluster), model.clusters[cluster].block_gpus
-        terms.append(-gpu.salvage_usd * annuity(rate, gpu.life_years) * size * blocks)
-    return terms
-
-
-def upkeep(programme: Programme) -> LpAffineExpression:
-    """Maintenance and repairs of everything in place and retainers, USD per year."""
-    model = programme.case.model
-    terms = []
-    for plant, unit in programme.units:
-        kind = model.cooling_units[unit]
-        terms.append(kind.upkeep_usd_per_year * programme.unit_count(plant, unit))
-    for cluster in programme.blocks:
-        gpu = programme.case.gpu(cluster)
-        yearly = (gpu.capital_usd + gpu.facility_usd) * gpu.maintenance_share_per_year
-        terms.append(yearly * programme.gpus(cluster))
     for offer, terms_of in model.offers.items():
         yearly = terms_of.retainer_usd_per_instance_year
         terms.append(yearly * programme.instance_count(offer))

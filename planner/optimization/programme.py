@@ -200,7 +200,7 @@ class Programme:
         entry = self.case.model.clusters[cluster]
         count = entry.block_gpus * self.blocks[cluster] + entry.existing_gpus
         if cluster in self.retired_blocks:
-            count = count - entry.block_gpus * self.retired_blocks[cluster]
+            count = count - self.retired_gpus(cluster)
         return count
 
     def unit_count(self, plant: str, unit: str) -> LpAffineExpression:
@@ -208,8 +208,19 @@ class Programme:
         existing = self.case.model.plants[plant].existing.get(unit, 0)
         count = 1 * self.units[plant, unit] + existing
         if (plant, unit) in self.retired:
-            count = count - 1 * self.retired[plant, unit]
+            count = count - self.retired_units(plant, unit)
         return count
+
+    def retired_gpus(self, cluster: str) -> LpAffineExpression:
+        """Existing GPUs of a cluster that go."""
+        blocks = self.retired_blocks.get(cluster)
+        size = self.case.model.clusters[cluster].block_gpus
+        return lpSum([]) if blocks is None else size * blocks
+
+    def retired_units(self, plant: str, unit: str) -> LpAffineExpression:
+        """Existing units of a type that go from a plant."""
+        units = self.retired.get((plant, unit))
+        return lpSum([]) if units is None else 1 * units
 
     def instance_count(self, offer: str) -> LpAffineExpression:
         """Reserved instances of an offer after purchases."""
@@ -275,6 +286,7 @@ def build(case: Case) -> Programme:
     purchases.add_variables(programme)
     measures.add_variables(programme)
     measures.one_way_of_reacting(programme)
+    purchases.bought_or_retired(programme)
     purchases.open_regions(programme)
     purchases.regions_in_use(programme)
     purchases.design_heat(programme)

@@ -26,6 +26,7 @@ from planner.infrastructure.fleet import (
     retirable_units,
 )
 from planner.infrastructure.graph import node, shared_supports
+from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.heat import heat_at_utilisation_mw, threshold_capacity_mw
 from planner.optimization import measures
 from planner.optimization.programme import Programme, Row
@@ -94,6 +95,30 @@ def _add_retired_blocks(programme: Programme, cluster: str, settled: int | None)
         programme.retired_blocks[cluster] = programme.variable(
             "retired_blocks", cluster, low=low, high=high, integer=True
         )
+
+
+def bought_or_retired(programme: Programme) -> None:
+    """No piece is bought and a like one retired, where that alone would save money.
+
+    It would where upkeep goes by a price of old that is above today's. A plan states what there is
+    in the end, in which the two are one: ``bought ≤ most·w``, ``retired ≤ most·(1 − w)``.
+    """
+    model, rate = programme.case.model, programme.case.model.finance.discount_rate
+    pairs = [
+        ((plant, unit), programme.units[plant, unit], gone, (unit_asset(model, plant, unit),))
+        for (plant, unit), gone in programme.retired.items()
+    ] + [
+        ((cluster,), programme.blocks[cluster], gone, tuple(gpu_assets(model, cluster).values()))
+        for cluster, gone in programme.retired_blocks.items()
+    ]
+    for name, bought, gone, assets in pairs:
+        if sum(one.swapped_usd_per_year(rate) for one in assets) >= 0:
+            continue
+        which = programme.variable("bought_or_retired", *name, high=1.0, integer=True)
+        row = 1 * bought <= (bought.upBound or 0.0) * which
+        programme.define(row, "bought_or_retired", *name, "bought")
+        row = 1 * gone <= (gone.upBound or 0.0) * (1 - which)
+        programme.define(row, "bought_or_retired", *name, "retired")
 
 
 def open_regions(programme: Programme) -> None:
@@ -396,18 +421,16 @@ def capital_budget(programme: Programme) -> None:
 def capital_usd(programme: Programme) -> LpAffineExpression:
     """Capital of all purchases, less what is earned by what is retired."""
     model = programme.case.model
-    terms = [
-        model.cooling_units[unit].capital_usd * count
-        for (_, unit), count in programme.units.items()
-    ]
+    terms = []
+    for (plant, unit), count in programme.units.items():
+        asset = unit_asset(model, plant, unit)
+        terms.append(asset.price_usd * count)
+        terms.append(-asset.salvage_usd * programme.retired_units(plant, unit))
     for cluster, blocks in programme.blocks.items():
-        gpu, size = programme.case.gpu(cluster), model.clusters[cluster].block_gpus
-        terms.append((gpu.capital_usd + gpu.facility_usd) * size * blocks)
-    for (_, unit), count in programme.retired.items():
-        terms.append(-model.cooling_units[unit].salvage_usd * count)
-    for cluster, blocks in programme.retired_blocks.items():
         size = model.clusters[cluster].block_gpus
-        terms.append(-programme.case.gpu(cluster).salvage_usd * size * blocks)
+        for asset in gpu_assets(model, cluster).values():
+            terms.append(asset.price_usd * size * blocks)
+            terms.append(-asset.salvage_usd * programme.retired_gpus(cluster))
     terms += [model.regions[region].fixed_usd * one for region, one in programme.opened.items()]
     terms += [model.measures[name].capital_usd * one for name, one in programme.measures.items()]
     return lpSum(terms)

@@ -152,6 +152,8 @@ def purchase_rows(changes: Iterable[Change]) -> Rows:
 def category_rows(categories: Iterable[CostChange]) -> Rows:
     """Cost by category: capital and cost of a year of both, and what is more, in M USD."""
     names = {
+        "servers": "GPUs with servers",
+        "power": "power provisioning",
         "recourse": "recourse (expected)",
         "emergency": "emergency retainers",
         "risk": "risk premium",

@@ -25,8 +25,9 @@ MOST_SOURCES = 8
 RETURN_YEARS = (2, 5, 10, 20, 50, 100, 1000)
 BAR = 10
 CAPITAL = {
-    "gpus": "GPUs",
-    "facility": "buildings, power",
+    "servers": "GPUs, servers",
+    "building": "buildings",
+    "power": "power",
     "cooling": "cooling",
     "regions": "regions",
     "measures": "measures",

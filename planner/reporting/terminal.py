@@ -206,6 +206,8 @@ def _cost_table(plan: Plan, model: Model) -> Table:
         sums[0] += item.capital_usd
         sums[1] += item.usd_per_year
     names = {
+        "servers": "GPUs with servers",
+        "power": "power provisioning",
         "recourse": "recourse (expected)",
         "emergency": "emergency retainers",
         "risk": "risk premium",

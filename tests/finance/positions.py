@@ -12,7 +12,7 @@ from planner.finance.cashflow import Losses, Position
 
 #: Lives in years: whole, broken, shorter than a year, longer than any horizon and any schedule.
 LIVES = st.sampled_from([0.4, 1.0, 2.5, 3.0, 5.0, 5.5, 7.0, 20.0, 39.0, 5000.0])
-DRIVERS: tuple[Driver, ...] = ("gpus", "facility", "cooling", "electricity", "other")
+DRIVERS: tuple[Driver, ...] = ("servers", "building", "power", "cooling", "electricity", "other")
 RATES = st.integers(0, 30).map(lambda percent: percent / 100)
 USD = st.integers(0, 1_000_000).map(float)
 

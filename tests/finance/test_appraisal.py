@@ -115,7 +115,7 @@ class TestWorkedOutByHand:
         assert found.usd_per_million_requests == pytest.approx(400 / 3.75)
 
     def test_capital_is_less_what_retirements_earn(self) -> None:
-        retired = Purchase("gpus", "west", "accelerator", "west", -10, 30.0, 5.0)
+        retired = Purchase("servers", "west", "accelerator", "west", -10, 30.0, 5.0)
         build = replace(BUILD, purchases=(UNIT, retired))
 
         assert capital_usd(build, PLAIN) == 700
@@ -183,7 +183,7 @@ class TestWithoutMeaning:
         assert found.undiscounted_roi is None
 
     def test_retirement_only(self) -> None:
-        retired = Purchase("gpus", "west", "accelerator", "west", -10, 30.0, 5.0)
+        retired = Purchase("servers", "west", "accelerator", "west", -10, 30.0, 5.0)
         build = replace(BASE, purchases=(retired,))
 
         found = returns_of(build)

@@ -200,8 +200,8 @@ class TestOfAnotherModel:
             bought[one.category] = bought.get(one.category, 0.0) + one.usd
 
         # 3,000 + 4,000 + 3,000 GPUs and the building for them; 2,000 in us-west are retired.
-        assert bought["gpus"] == 10_000 * 25_000 - 2_000 * 2_500
-        assert bought["facility"] == 10_000 * 54_375
+        assert bought["servers"] == 10_000 * 25_000 - 2_000 * 2_500
+        assert bought["building"] == 10_000 * 54_375
         # 8 liquid units of each size at 550 USD/kW at 1.75 MW and the 0.85th power of the size,
         # 23 × 4 MW of air at 900,000 USD/MW.
         liquid = sum(550_000 * 1.75 * (size / 1.75) ** 0.85 for size in (10, 6, 4, 3))
@@ -253,10 +253,15 @@ class TestOfAnotherModel:
         place = {"asset": "west-gpus", "region": "west"}
         assert found == (
             Purchase(
-                "gpus", item="accelerator", quantity=-1000, usd_each=700.0, life_years=5.0, **place
+                "servers",
+                item="accelerator",
+                quantity=-1000,
+                usd_each=700.0,
+                life_years=5.0,
+                **place,
             ),
             Purchase(
-                "gpus",
+                "servers",
                 item="newer",
                 quantity=1200,
                 usd_each=30_000.0,
@@ -265,7 +270,7 @@ class TestOfAnotherModel:
                 **place,
             ),
             Purchase(
-                "facility",
+                "building",
                 item="building and power",
                 quantity=200,
                 usd_each=30_000.0,

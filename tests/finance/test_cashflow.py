@@ -19,7 +19,6 @@ from planner.finance.cashflow import (
     Position,
     asset_flows,
     cash_flow,
-    replaced_after,
     value_after,
 )
 from planner.infrastructure.policies import TaxLives
@@ -28,7 +27,7 @@ PROPERTY = settings(max_examples=20, derandomize=True, deadline=None, database=N
 
 NOTHING = Position("base", (), (), Losses(), 0, 0.0)
 #: Ten GPUs at 1,000, a life of 3 years, worth 120 each after it.
-TEN_GPUS = Purchase("gpus", "west", "accelerator", "west", 10, 1000.0, 3.0, 120.0)
+TEN_GPUS = Purchase("servers", "west", "accelerator", "west", 10, 1000.0, 3.0, 120.0)
 PLAIN = Assumptions(discount_rate=0.1, horizon_years=5, tax_rate=0.0)
 
 
@@ -58,7 +57,7 @@ class TestWorkedOutByHand:
         "base",
         (),
         (
-            Running("upkeep", "west", "west", 500.0, "gpus"),
+            Running("upkeep", "west", "west", 500.0, "servers"),
             Running("energy", "west", "west", 400.0, "electricity"),
         ),
         Losses(9000.0, 0.0, 50.0),
@@ -69,7 +68,7 @@ class TestWorkedOutByHand:
         "build",
         (TEN_GPUS,),
         (
-            Running("upkeep", "west", "west", 800.0, "gpus"),
+            Running("upkeep", "west", "west", 800.0, "servers"),
             Running("energy", "west", "west", 500.0, "electricity"),
         ),
         Losses(5000.0, 0.0, 150.0),
@@ -160,18 +159,21 @@ class TestLives:
     def test_a_life_ends_within_a_year(self) -> None:
         flows = asset_flows(replace(TEN_GPUS, life_years=2.5), PLAIN)
 
-        # Bought again in year 3, after it was written off over two years and a half.
-        assert flows.capital.tolist() == [10_000, 0, 0, 10_000, 0, 0]
-        assert flows.depreciation.tolist() == pytest.approx([0, 4000, 4000, 2000, 4000, 4000])
-        # Four fifths of 8,800 are lost when it is two years old.
-        assert flows.proceeds.tolist() == pytest.approx([0, 0, 0, 1200, 0, 2960])
+        # Bought again after two years and a half, which the ends of years 2 and 3 share.
+        assert flows.capital.tolist() == [10_000, 0, 5_000, 5_000, 0, 0]
+        assert flows.depreciation.tolist() == pytest.approx([0, *[4000] * 5])
+        # The second life ends at the horizon.
+        assert flows.proceeds.tolist() == pytest.approx([0, 0, 600, 600, 0, 1200])
+        assert flows.book_value.tolist() == pytest.approx([0] * 6)
 
-    def test_a_life_below_a_year_counts_as_one(self) -> None:
-        flows = asset_flows(replace(TEN_GPUS, life_years=0.3), PLAIN)
+    def test_a_life_below_a_year(self) -> None:
+        flows = asset_flows(replace(TEN_GPUS, life_years=0.4), replace(PLAIN, horizon_years=2))
 
-        assert flows.capital.tolist() == [10_000] * 5 + [0]
-        assert flows.proceeds.tolist() == [0] + [1200] * 5
-        assert flows.depreciation.tolist() == pytest.approx([0] + [10_000] * 5)
+        # Bought today, at 0.4, 0.8, 1.2 and 1.6 years: year 0 holds what is paid today alone.
+        assert flows.capital.tolist() == pytest.approx([10_000, 32_000, 8_000])
+        # 0.4 and 0.8, most of 1.2 and a part of 1.6; the rest of these and what ends in year 2.
+        assert flows.proceeds.tolist() == pytest.approx([0, 1200 * 3.2, 1200 * 1.8])
+        assert flows.depreciation.tolist() == pytest.approx([0, 25_000, 25_000])
 
     def test_a_horizon_of_one_year(self) -> None:
         flows = asset_flows(TEN_GPUS, replace(PLAIN, horizon_years=1))
@@ -203,21 +205,136 @@ class TestLives:
 
         assert flows.proceeds[3] == pytest.approx(1200 * 1.5**3)
 
-    @pytest.mark.parametrize(
-        ("life", "years"), [(0.2, 1), (1.0, 1), (4.5, 5), (5.0, 5), ((0.1 + 0.2) * 10, 3)]
-    )
-    def test_replaced_after_whole_years(self, life: float, years: int) -> None:
-        assert replaced_after(replace(TEN_GPUS, life_years=life)) == years
-
     def test_value_may_rise_to_its_salvage(self) -> None:
         assert value_after(100.0, 150.0, 1, 2.0) == 125.0
+
+
+class TestOneYearlyCost:
+    """The annuity of the programme, the cycle of purchases and the equivalent yearly cost agree."""
+
+    @PROPERTY
+    @given(st.floats(0.05, 70.0), st.integers(1, 40))
+    def test_without_interest_for_every_life_and_horizon(self, life: float, years: int) -> None:
+        bought = replace(TEN_GPUS, life_years=life, salvage_usd_each=0.0)
+        terms = Assumptions(discount_rate=0.0, horizon_years=years, tax_rate=0.0)
+
+        found = appraise(NOTHING, replace(NOTHING, purchases=(bought,)), terms)
+
+        assert found.owning_usd_per_year == pytest.approx(10_000 / life)
+        assert found.ownership.usd_per_year == pytest.approx(10_000 / life)
+
+    @pytest.mark.parametrize(
+        ("life", "years"), [(1.5, 12), (2.5, 10), (0.4, 6), (4.75, 19), (3.2, 16), (5.0, 10)]
+    )
+    @pytest.mark.parametrize("rate", [0.03, 0.09, 0.15])
+    def test_with_interest_over_whole_cycles(self, life: float, years: int, rate: float) -> None:
+        bought = replace(TEN_GPUS, life_years=life, salvage_usd_each=0.0)
+        terms = replace(PLAIN, discount_rate=rate, horizon_years=years)
+
+        found = appraise(NOTHING, replace(NOTHING, purchases=(bought,)), terms)
+
+        # Sharing a payment among the ends of its year is off by the curvature of interest alone.
+        near = 0.002 if life > 1 else 0.02
+        assert found.ownership.usd_per_year == pytest.approx(found.owning_usd_per_year, rel=near)
+
+    @PROPERTY
+    @given(purchases(retirements=False), assumptions(tax_rate=0.25))
+    def test_all_that_is_paid_is_written_off(self, one: Purchase, assumed: Assumptions) -> None:
+        flows = asset_flows(one, assumed)
+
+        off = flows.depreciation.sum() + flows.book_value.sum()
+        assert off == pytest.approx(flows.capital.sum(), abs=1e-6)
+        assert flows.depreciation.min() >= -1e-6
+
+
+#: Ten GPUs that were bought for 800 each two years ago, of a life of five; new ones cost 1,000.
+OLD_GPUS = Purchase("servers", "west", "accelerator", "west", 10, 1000.0, 5.0, 100.0, 2.0, 800.0)
+
+
+class TestWhatExists:
+    def test_is_bought_again_at_the_end_of_its_life(self) -> None:
+        flows = asset_flows(OLD_GPUS, replace(PLAIN, horizon_years=9, inflation_per_year=0.1))
+
+        # In three years and in eight, at the prices of then; the last is a fifth over in year 9.
+        last = 10_000 * 1.1**8
+        bought = [0, 0, 0, 10_000 * 1.1**3, 0, 0, 0, 0, last, 0]
+        assert flows.capital.tolist() == pytest.approx(bought)
+        left = last - (last - 1000 * 1.1**9) / 5
+        sold = [0, 0, 0, 1000 * 1.1**3, 0, 0, 0, 0, 1000 * 1.1**8, left]
+        assert flows.proceeds.tolist() == pytest.approx(sold)
+        # 1,600 a year of what was paid, then a fifth of 13,310 and of 21,436.
+        off = [0, *[1600] * 3, *[2662] * 5, last / 5]
+        assert flows.depreciation.tolist() == pytest.approx(off)
+        assert not flows.inherited.any()
+
+    def test_outlives_the_horizon(self) -> None:
+        flows = asset_flows(OLD_GPUS, replace(PLAIN, horizon_years=2))
+
+        assert not flows.capital.any()
+        # Four fifths of 8,000 − 1,000 are lost by then; a fifth of 8,000 is in the books.
+        assert flows.proceeds.tolist() == pytest.approx([0, 0, 2400])
+        assert flows.inherited.tolist() == pytest.approx([0, 0, 2400])
+        assert flows.book_value.tolist() == pytest.approx([0, 0, 1600])
+        # It was paid for before: owning it costs nothing meanwhile, and earns nothing.
+        assert (
+            appraise(
+                NOTHING, replace(NOTHING, held=(OLD_GPUS,)), replace(PLAIN, horizon_years=2)
+            ).ownership.present_usd
+            == 0
+        )
+
+    def test_older_than_its_life_is_bought_again_today(self) -> None:
+        flows = asset_flows(replace(OLD_GPUS, age_years=7.0), PLAIN)
+
+        assert flows.capital.tolist() == [10_000, 0, 0, 0, 0, 0]
+        assert flows.book_value.tolist() == pytest.approx([0] * 6)
+
+    def test_kept_by_both_changes_nothing(self) -> None:
+        base = replace(NOTHING, held=(OLD_GPUS,))
+
+        flows = cash_flow(base, replace(base, name="build"), replace(PLAIN, tax_rate=0.25))
+
+        assert not flows.net.any()
+
+    def test_retired_writes_off_what_is_left_in_the_books(self) -> None:
+        """Four of ten go: 3/5 of 800 each are still in the books, and no others are bought."""
+        base = replace(NOTHING, held=(OLD_GPUS,))
+        gone = replace(OLD_GPUS, quantity=-4, usd_each=100.0, salvage_usd_each=0.0)
+        build = replace(NOTHING, purchases=(gone,), held=(replace(OLD_GPUS, quantity=6),))
+
+        flows = cash_flow(base, build, replace(PLAIN, tax_rate=0.25))
+
+        assert flows.salvage[0] == 400
+        assert flows.book_value[0] == pytest.approx(4 * 480)
+        assert flows.tax[0] == pytest.approx(0.25 * (1920 - 400))
+        # 640 a year less are written off, and in year 3 nobody buys four for 4,000.
+        assert flows.depreciation[1] == pytest.approx(-640)
+        assert flows.capital[3] == pytest.approx(4_000)
+
+    def test_accelerated(self) -> None:
+        terms = replace(PLAIN, depreciation="macrs", tax_lives=TaxLives(gpus=5))
+
+        flows = asset_flows(OLD_GPUS, terms)
+
+        # Of 8,000 the third to fifth year write off 19.2, 11.52 and 11.52 %; 5.76 % are left then.
+        off = [0, 1536, 921.6, 921.6, 2000, 3200]
+        assert flows.depreciation.tolist() == pytest.approx(off)
+        assert flows.book_value[3] == pytest.approx(460.8)
+
+    def test_owning_is_that_of_the_programme(self) -> None:
+        build = replace(NOTHING, held=(OLD_GPUS,))
+
+        # 900 each over five years at 10 %, from the third year on.
+        assert appraise(build, build, PLAIN).owning_usd_per_year == pytest.approx(
+            10 * 900 * 0.1 / (1 - 1.1**-5) / 1.1**3
+        )
 
 
 class TestFactors:
     def test_prices_follow_their_factor(self) -> None:
         lines = (
-            Running("upkeep", "west", "west", 10.0, "gpus"),
-            Running("upkeep", "west", "west", 100.0, "facility"),
+            Running("upkeep", "west", "west", 10.0, "servers"),
+            Running("upkeep", "west", "west", 100.0, "building"),
             Running("upkeep", "chillers", "west", 1000.0, "cooling"),
         )
         cooler = replace(TEN_GPUS, category="cooling")

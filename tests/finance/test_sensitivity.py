@@ -172,7 +172,7 @@ def test_losses_avoided_are_worth_more_where_they_are_larger(
 @FEW
 @given(positions(), assumptions(electricity_inflation_per_year=0.03, tax_rate=0.25))
 def test_an_input_without_influence_has_no_swing(build: Position, assumed: Assumptions) -> None:
-    none = {"gpus", "electricity"}
+    none = {"servers", "electricity"}
     idle = replace(
         build,
         purchases=tuple(one for one in build.purchases if one.category not in none),

@@ -14,6 +14,7 @@ import numpy as np
 import openpyxl
 import pytest
 from finance.books import study_of_positions
+from finance.formulas import Calculator
 from finance.recalculation import Values, cells_of, changed, office, recalculated
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +50,15 @@ OTHER = np.array([0.0, 250_000.0, -90_000.0, *[10_000.5] * 8])
 SHARE = 0.03
 
 
+#: GPUs that are two years old, and cooling units that outlive a short horizon.
+IN_PLACE = Purchase(
+    "servers", "west-gpus", "accelerator", "west", 1_000, 20_000.0, 4.5, 1_500.0, 2.25, 18_000.0
+)
+OLD_CHILLERS = Purchase(
+    "cooling", "east-chillers", "chiller-9", "east", 3, 700_000.0, 14.5, 9_000.0, 1.75, 810_000.0
+)
+
+
 def tiny_with_upkeep(loaded: LoadedModel) -> Any:
     """The tiny model with upkeep and salvage."""
     model = loaded.model
@@ -61,35 +71,38 @@ def tiny_with_upkeep(loaded: LoadedModel) -> Any:
 def base_position() -> Position:
     """What exists: upkeep of 1,400 GPUs, energy, failures."""
     running = (
-        Running("upkeep", "west-gpus", "west", 1_000 * 20_000.0 * SHARE, "gpus"),
+        Running("upkeep", "west-gpus", "west", 1_000 * 20_000.0 * SHARE, "servers"),
         Running("energy", "west-gpus", "west", 2_900_123.45, "electricity"),
         Running("transport", EVIL, "", 54_321.0, "other"),
     )
-    return Position(
-        "as it was", (), running, Losses(6_500_000.0, 250_000.0, 1_000.0), 1_400, 3.1e10
-    )
+    losses = Losses(6_500_000.0, 250_000.0, 1_000.0)
+    return Position("as it was", (), running, losses, 1_400, 3.1e10, (IN_PLACE, OLD_CHILLERS))
 
 
 def build_position(name: str = EVIL) -> Position:
     """Every kind of purchase: fractional lives, salvage, a retirement, a life beyond a horizon."""
     bought = (
-        Purchase("gpus", "west-gpus", "accelerator", "west", 300, 20_000.0, 4.5, 1_500.0),
-        Purchase("gpus", "east-gpus", "accelerator", "east", -100, 1_500.0, 4.5),
-        Purchase("facility", "west-gpus", "building and power", "west", 300, 30_000.0, 20.0),
+        Purchase("servers", "west-gpus", "accelerator", "west", 300, 20_000.0, 4.5, 1_500.0),
+        Purchase("servers", "east-gpus", "accelerator", "east", -100, 1_500.0, 4.5),
+        Purchase("building", "west-gpus", "building", "west", 300, 30_000.0, 20.0),
+        Purchase("power", "west-gpus", "power provisioning", "west", 300, 9_000.0, 20.0),
         Purchase("cooling", "west-chillers", "chiller-3", "west", 2, 1_650_000.0, 12.25, 5e4),
         Purchase("cooling", "west-chillers", EVIL, "west", 1, 99_999.99, 0.4, 10.0),
         Purchase("regions", "south", "opening", "south", 1, 2_000_000.0, 33.3),
         Purchase("measures", "@SUM(1)", "measure", "", 1, 400_000.0, 5.0),
+        replace(OLD_CHILLERS, quantity=-1, usd_each=OLD_CHILLERS.salvage_usd_each),
     )
     running = (
-        Running("upkeep", "west-gpus", "west", 1_300 * 20_000.0 * SHARE, "gpus"),
+        Running("upkeep", "west-gpus", "west", 1_300 * 20_000.0 * SHARE, "servers"),
         Running("upkeep", "west-chillers/chiller-3", "west", 9_999.0, "cooling"),
         Running("energy", "west-gpus", "west", 3_000_000.5, "electricity"),
         Running("retainers", "cloud", "", 24_000.0 * 7, "other"),
         Running("measures", "@SUM(1)", "", 12_000.0, "other"),
         Running("+novel", "-x", "", 10.0, "electricity"),
     )
-    return Position(name, bought, running, Losses(31_000.0, 2_000.0, 40_000.0), 1_600, 3.2e10)
+    losses = Losses(31_000.0, 2_000.0, 40_000.0)
+    held = (IN_PLACE, replace(OLD_CHILLERS, quantity=OLD_CHILLERS.quantity - 1))
+    return Position(name, bought, running, losses, 1_600, 3.2e10, held)
 
 
 def fleets(model: Any) -> tuple[Fleet, Fleet]:
@@ -221,8 +234,8 @@ class TestBook:
             }
             count += 1
 
-        known = "ABS AND IF IFERROR INDEX IRR ISNUMBER MATCH MAX MIN MIRR MOD NPV OR PMT ROUND"
-        known += " ROUNDUP SIGN SUM SUMIFS SUMPRODUCT"
+        known = "ABS AND COLUMNS IF IFERROR INDEX INT IRR ISNUMBER MATCH MAX MIN MIRR NPV OR PMT"
+        known += " ROUND SIGN SUM SUMIFS SUMPRODUCT"
         assert functions <= {f"{name}(" for name in known.split()}
         assert count > 2_000
 
@@ -326,7 +339,7 @@ class TestBook:
         (row,) = [row for row in plan.iter_rows() if row[0].value == "upkeep" and row[4].value]
 
         assert row[4].value == 1_000
-        assert row[6].value == "=price_gpus_accelerator*upkeep_gpus_accelerator"
+        assert row[6].value == "=price_servers_accelerator*upkeep_servers_accelerator"
 
 
 class TestWriting:
@@ -384,6 +397,8 @@ def under(**changes: Any) -> Case:
         key.removeprefix("tax_life_"): value for key, value in changes.items() if "life" in key
     }
     rest = {key: value for key, value in changes.items() if "life" not in key}
+    # Building and power have one life in the model.
+    lives = {{"servers": "gpus", "building": "facility"}.get(k, k): v for k, v in lives.items()}
     return Case(changes, replace(MONEY, **rest, tax_lives=TaxLives(**lives)))
 
 
@@ -399,6 +414,7 @@ def repriced(**changes: Any) -> Case:
     build = replace(
         build_position(),
         purchases=bought,
+        held=(replace(IN_PLACE, usd_each=price, life_years=life), build_position().held[1]),
         running=(
             replace(upkeep, usd_per_year=1_300 * price * share),
             *(
@@ -413,6 +429,7 @@ def repriced(**changes: Any) -> Case:
     old, energy, transport = base_position().running
     base = replace(
         base_position(),
+        held=(replace(IN_PLACE, usd_each=price, life_years=life), OLD_CHILLERS),
         running=(
             replace(old, usd_per_year=1_000 * price * share),
             replace(energy, usd_per_year=energy.usd_per_year * 1.5),
@@ -422,9 +439,9 @@ def repriced(**changes: Any) -> Case:
     other = OTHER.copy()
     other[3] = 1_000_000.0
     inputs = changes | {
-        "price_gpus_accelerator": price,
-        "life_gpus_accelerator": life,
-        "upkeep_gpus_accelerator": share,
+        "price_servers_accelerator": price,
+        "life_servers_accelerator": life,
+        "upkeep_servers_accelerator": share,
         "rate_energy_electricity_in_west": 80.0 * 1.5,
         "loss_value_hyperlink_x_1": 77_777.77,
         "other_flows": [(3, 1_000_000.0)],
@@ -451,8 +468,8 @@ CASES = {
         discount_rate=-0.02,
         depreciation="macrs",
         horizon_years=30,
-        tax_life_gpus=3,
-        tax_life_facility=39,
+        tax_life_servers=3,
+        tax_life_building=39,
         tax_life_cooling=20,
         tax_life_measures=7,
     ),
@@ -460,6 +477,35 @@ CASES = {
         discount_rate=0.0, horizon_years=1, inflation_per_year=0.0, tax_rate=0.0, failure_rate=0.0
     ),
 }
+
+ROWS = {
+    "Capital": lambda flow: flow.capital,
+    "Retired, replaced, left at the horizon": lambda flow: flow.salvage,
+    "Depreciation": lambda flow: flow.depreciation,
+    "Book value of what is sold": lambda flow: flow.book_value,
+    "Tax": lambda flow: flow.tax,
+    "Net cash flow": lambda flow: flow.net,
+}
+
+
+@pytest.mark.parametrize("name", ["all dearer", "accelerated"])
+def test_calculated_without_an_office(book: openpyxl.Workbook, name: str) -> None:
+    """Purchases, depreciation and cash flows follow inputs, also without LibreOffice."""
+    case, sheet = CASES[name], "Cash flow"
+    flow = case.appraisals()["evil"].cash_flow
+    assert flow is not None
+    found = Calculator(book, case.inputs)
+
+    (sheet,) = [one for one in book.sheetnames if one.startswith("Cash flow =")]
+    for label, values in ROWS.items():
+        row = np.array(found.row(sheet, label))
+        assert np.abs(row[: len(values(flow))] - values(flow)).max() < CENT, label
+        assert not row[len(values(flow)) :].any(), label
+    for build, appraisal in case.appraisals().items():
+        suffix = "as_it_was" if build == "as it was" else "hyperlink_x_1"
+        assert abs(found.named(f"capital_{suffix}") - appraisal.capital_usd) < CENT
+        assert abs(found.named(f"owning_{suffix}") - appraisal.owning_usd_per_year) < CENT
+
 
 needs_office = pytest.mark.skipif(
     office() is None, reason="LibreOffice (soffice) is not installed: nothing to recalculate with"

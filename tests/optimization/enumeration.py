@@ -19,7 +19,7 @@ import numpy as np
 
 from planner.infrastructure.entities import Cluster, GpuType, Model
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw, unit_mw
+from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw, throttle_c, unit_mw
 from planner.infrastructure.graph import independent_plants, offer_in_reach, reachable_regions
 from planner.laws.money import annuity
 from planner.optimization.case import Case
@@ -348,18 +348,31 @@ class World:
                 kind = model.cooling_units[unit]
                 added = self._added(fleet, plant, unit)
                 capital = kind.capital_usd * max(0, added) - kind.salvage_usd * max(0, -added)
-                upkeep = kind.capital_usd * kind.maintenance_share_per_year * count
+                kept, age = count - max(0, added), model.plants[plant].existing_age_years
+                own, price = kind.existing_capital_usd, kind.capital_usd
+                worth = kept * (price if own is None else own) + (count - kept) * price
+                upkeep = worth * kind.maintenance_share_per_year
                 upkeep += kind.repair_usd * kind.failures_per_year * count
+                upkeep += kept * self._again(price - kind.salvage_usd, kind.life_years, age)
                 yield capital, capital * annuity(rate, kind.life_years) + upkeep
         for cluster, count in fleet.gpus.items():
-            gpu = self._gpu(cluster)
-            added = count - model.clusters[cluster].existing_gpus
+            gpu, entry = self._gpu(cluster), model.clusters[cluster]
+            added = count - entry.existing_gpus
+            kept = count - max(0, added)
             machines = max(0, added) * gpu.capital_usd - max(0, -added) * gpu.salvage_usd
             building = max(0, added) * gpu.facility_usd
             yearly = machines * annuity(rate, gpu.life_years)
             yearly += building * annuity(rate, gpu.facility_life_years)
             price = gpu.capital_usd + gpu.facility_usd
-            yearly += count * price * gpu.maintenance_share_per_year
+            paid = gpu.capital_usd if gpu.existing_capital_usd is None else gpu.existing_capital_usd
+            built = gpu.facility_usd
+            built = built if gpu.existing_facility_usd is None else gpu.existing_facility_usd
+            worth = kept * (paid + built) + (count - kept) * price
+            yearly += worth * gpu.maintenance_share_per_year
+            again, ages = gpu.capital_usd - gpu.salvage_usd, entry.existing_age_years
+            yearly += kept * self._again(again, gpu.life_years, ages)
+            ages = entry.existing_facility_age_years
+            yearly += kept * self._again(gpu.facility_usd, gpu.facility_life_years, ages)
             yield machines + building, yearly
         for region in fleet.opened:
             place = model.regions[region]
@@ -367,6 +380,12 @@ class World:
             yield place.fixed_usd, yearly
         for offer, count in fleet.instances.items():
             yield 0.0, model.offers[offer].retainer_usd_per_instance_year * count
+
+    def _again(self, usd: float, life: float, age: float | None) -> float:
+        """Equal payments for what takes the place of a piece, from the end of its life on."""
+        rate = self.model.finance.discount_rate
+        later = 0.0 if age is None else (1 + rate) ** -max(0.0, life - age)
+        return usd * annuity(rate, life) * later
 
     # what it costs to run and to fail
 
@@ -507,7 +526,7 @@ class World:
         for cluster, heat in stored.items():
             entry, gpu = self.model.clusters[cluster], self._gpu(cluster)
             capacitance = entry.capacitance_mj_per_k_per_mw * gpu.power_mw * fleet.gpus[cluster]
-            allowed = (entry.throttle_c - entry.setpoint_c) * capacitance
+            allowed = (throttle_c(self.model, cluster) - entry.setpoint_c) * capacitance
             lp.at_most.append((heat, allowed + self._tanks(stages, cluster)))
         return lp
 

@@ -95,6 +95,17 @@ policies: {surviving_capacity_share: 0.4, emergency_cooling_share: 0.25, cooling
 """,
         (),
     ),
+    "dear": (
+        """
+gpus: {accelerator: {existing_capital_usd: 200000.0, existing_facility_usd: 20000.0,
+                     facility_power_share: 0.4, maintenance_share_per_year: 0.05}}
+cooling_units: {chiller-1: {existing_capital_usd: 500000.0, maintenance_share_per_year: 0.03,
+                            salvage_usd: 20000.0}}
+clusters: {west-gpus: {may_retire: true, existing_age_years: 4.5}}
+plants: {east-chillers: {may_retire: true, existing_age_years: 12.0}}
+""",
+        (),
+    ),
     "measured": (
         """
 feeds:
@@ -139,6 +150,7 @@ scenarios:
 #: The variant on which each family is shown.
 FAMILIES = {
     "open_region": "candidate",
+    "bought_or_retired": "dear",
     "holds_gpus": "empty_region",
     "one_threshold": "hot_and_unit_lost",
     "threshold": "hot_and_unit_lost",

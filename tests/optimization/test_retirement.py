@@ -41,6 +41,14 @@ def drawn_retirement(seed: int) -> Data:
         kind["salvage_usd"] = kind.get("capital_usd", 0.0) * rng.choice([0.0, 0.3, 0.9, 1.0])
     entries = [*data["plants"].values(), *data["clusters"].values()]
     rng.shuffle(entries)
+    # Prices and ages of their own: dear and cheap, young and beyond their life.
+    for kind in (*data["gpus"].values(), *data["cooling_units"].values()):
+        if rng.random() < 0.5:
+            kind["existing_capital_usd"] = kind.get("capital_usd", 0.0) * rng.choice([0.2, 4.0])
+            kind["maintenance_share_per_year"] = rng.choice([0.0, 0.03, 0.1])
+    for entry in entries:
+        if rng.random() < 0.6:
+            entry["existing_age_years"] = rng.choice([0.0, 2.5, 4.9, 30.0])
     for entry in entries:
         entry["may_retire"] = True
         if sum(1 for _ in fleets(model_from(data))) > MOST_FLEETS:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from planner.errors import InputError
 from planner.files import check_file, write_file
-from planner.finance.workbook.assets import write_assets, write_macrs
+from planner.finance.builds import Purchase
+from planner.finance.workbook.assets import times_needed, write_assets, write_macrs
 from planner.finance.workbook.book import Book
 from planner.finance.workbook.comparison import NAME as COMPARISON
 from planner.finance.workbook.comparison import Column, write_comparison
@@ -76,7 +77,7 @@ def workbook_bytes(study: FinanceStudy) -> bytes:
     columns = _columns(book, study, terms, inputs, known)
     checked = write_comparison(book, overview, columns, study.assumptions, known)
     write_readme(book, front, study, checked)
-    write_macrs(book, inputs.years)
+    write_macrs(book, inputs.years, times_needed(_lines(terms), inputs.years))
     write_risk(book, study.valued, inputs)
     write_scenarios(book, study.valued)
     npv = {
@@ -91,6 +92,11 @@ def workbook_bytes(study: FinanceStudy) -> bytes:
     return book.content()
 
 
+def _lines(terms: Sequence[Terms]) -> list[Purchase]:
+    """All that is bought or bought again."""
+    return [one.purchase for build in terms for one in (*build.bought, *build.kept)]
+
+
 def _columns(
     book: Book,
     study: FinanceStudy,
@@ -103,13 +109,11 @@ def _columns(
     found = []
     for one, parts in zip(study.valued, terms, strict=True):
         plan = write_plan_sheet(book, parts, study.assumptions, inputs, known)
-        side = Side(one.position, plan)
-        base = base or side
         sheet = flow_sheet(book, one.position.name, inputs.years)
         assets = write_assets(book, parts, plan, study.assumptions, inputs.years)
-        flows = write_flows(
-            book, sheet, base, side, assets, one.appraisal, study.assumptions, inputs
-        )
+        side = Side(one.position, plan, assets)
+        base = base or side
+        flows = write_flows(book, sheet, base, side, one.appraisal, study.assumptions, inputs)
         found.append(Column(parts, one.appraisal, plan, flows))
     return found
 

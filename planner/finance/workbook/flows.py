@@ -20,6 +20,7 @@ from planner.finance.workbook.assets import (
     BOOK,
     CAPITAL,
     DEPRECIATION,
+    INHERITED,
     PROCEEDS,
     AssetSheet,
 )
@@ -62,6 +63,12 @@ class Side:
 
     position: Position
     plan: PlanCells
+    assets: AssetSheet
+
+    def over(self, base: Side, kind: str, year: Year) -> str:
+        """Formula of all rows of a kind in a year beyond those of another build."""
+        total = self.assets.total(kind, year)
+        return f"{total}-{base.assets.total(kind, year)}" if base.position.held else total
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,6 @@ def write_flows(
     grid: Grid,
     base: Side,
     side: Side,
-    assets: AssetSheet,
     appraisal: Appraisal,
     assumptions: Assumptions,
     inputs: Inputs,
@@ -98,7 +104,7 @@ def write_flows(
         "today, all else is paid at the end of its year.",
     )
     grid.head(("Against what exists", "Unit", "All years"))
-    sheet = _FlowSheet(book, grid, assets, assumptions, inputs)
+    sheet = _FlowSheet(book, grid, assumptions, inputs)
     clock = sheet.clock()
     net = sheet.statement(clock, base, side, appraisal.cash_flow)
     owning = sheet.owning(clock, side, appraisal)
@@ -122,7 +128,6 @@ class _FlowSheet:
 
     book: Book
     grid: Grid
-    assets: AssetSheet
     assumptions: Assumptions
     inputs: Inputs
 
@@ -192,12 +197,12 @@ class _FlowSheet:
         """Cash flows against what exists; nothing for that itself."""
         if flow is None:
             return None
-        grid, assets = self.grid, self.assets
+        grid = self.grid
         grid.part("Cash flow")
-        first = self.money("Capital", lambda y: f"-{assets.total(CAPITAL, y)}", flow.capital)
+        first = self.money("Capital", lambda y: f"-({side.over(base, CAPITAL, y)})", flow.capital)
         gain = self.money(
             "Retired, replaced, left at the horizon",
-            lambda y: assets.total(PROCEEDS, y),
+            lambda y: side.over(base, PROCEEDS, y),
             flow.salvage,
         )
         start = grid.row
@@ -217,9 +222,11 @@ class _FlowSheet:
             flow.before_tax,
             "total",
         )
-        off = self.money("Depreciation", lambda y: assets.total(DEPRECIATION, y), flow.depreciation)
+        off = self.money(
+            "Depreciation", lambda y: side.over(base, DEPRECIATION, y), flow.depreciation
+        )
         book_value = self.money(
-            "Book value of what is sold", lambda y: assets.total(BOOK, y), flow.book_value
+            "Book value of what is sold", lambda y: side.over(base, BOOK, y), flow.book_value
         )
         rate = self.assumptions.tax_rate
         taxable = np.sum([*flow.running.values(), *flow.avoided.values(), flow.other], axis=0)
@@ -350,10 +357,11 @@ class _FlowSheet:
             run,
         )
         bought, sold = _asset_sums(position, one)
-        capital = self.money("Purchases", lambda y: self.assets.total(CAPITAL, y), bought)
+        total = side.assets.total
+        capital = self.money("Purchases", lambda y: total(CAPITAL, y), bought)
         earned = self.money(
             "Retired, replaced, left at the horizon",
-            lambda y: self.assets.total(PROCEEDS, y),
+            lambda y: f"{total(PROCEEDS, y)}-{total(INHERITED, y)}",
             sold,
         )
         cost = self.money(
@@ -395,9 +403,10 @@ def _saved(clock: Clock, base: PlanCells, build: PlanCells, category: str) -> Ca
 
 def _asset_sums(position: Position, assumptions: Assumptions) -> tuple[Floats, Floats]:
     """Purchases and what they earn, by year."""
-    flows = [asset_flows(one, assumptions) for one in position.purchases]
+    lines = (*position.purchases, *position.held)
+    flows = [asset_flows(one, assumptions) for one in lines]
     none = np.zeros(assumptions.horizon_years + 1)
     return (
         np.sum([none, *(one.capital for one in flows)], axis=0),
-        np.sum([none, *(one.proceeds for one in flows)], axis=0),
+        np.sum([none, *(one.proceeds - one.inherited for one in flows)], axis=0),
     )

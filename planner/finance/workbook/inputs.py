@@ -224,7 +224,7 @@ def _terms_of_money(writer: _Writer, assumptions: Assumptions, years: int) -> No
     for category in CATEGORIES:
         writer.add(
             f"Tax life of {category}",
-            getattr(assumptions.tax_lives, category),
+            assumptions.tax_life(category),
             "years",
             f"tax_life_{category}",
             "Class of accelerated depreciation; used by macrs alone.",

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from planner.finance.appraisal import owning_usd_per_year
+from planner.finance.appraisal import owning_usd_per_year, replaced_usd_per_year
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import CATEGORIES
-from planner.finance.cashflow import replaced_after
 from planner.finance.workbook.book import Book, Sheet, cell
 from planner.finance.workbook.inputs import Inputs
 from planner.finance.workbook.terms import Bought, Line, Terms
 from planner.laws.returns import capital_recovery
 
-WIDTHS = (26, 30, 30, 18, 16, 18, 20, 12, 18, 18, 12, 20)
-FACTOR = {"gpus": "gpu_price", "cooling": "cooling_price", "failures": "failure_rate"}
+WIDTHS = (26, 30, 30, 18, 16, 18, 20, 12, 18, 18, 12, 20, 12, 18)
+FACTOR = {"servers": "gpu_price", "cooling": "cooling_price", "failures": "failure_rate"}
 ELECTRICITY = "electricity"
 BOUGHT = (
     "Category",
@@ -26,11 +25,15 @@ BOUGHT = (
     "Price, USD each",
     "Capital, USD",
     "Life, years",
-    "Bought anew after, years",
+    "Bought in how many years",
     "Left at the end of life, USD",
     "Tax life, years",
     "Capital over life, USD per year",
+    "Age, years",
+    "Paid once, USD",
 )
+#: Heads of the same columns for what exists, where they differ.
+KEPT = (*BOUGHT[:4], "Quantity, kept", BOUGHT[5], "Price of all anew, USD", *BOUGHT[7:])
 RUNNING = (
     "Category",
     "Asset",
@@ -51,8 +54,10 @@ class AssetCells:
     capital: str
     left: str
     life: str
-    replaced: str
+    first: str
     tax_life: str
+    age: str
+    paid: str
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ class PlanCells:
         Running cost by category whose price follows inflation, and electricity.
     running_total
         All running cost of a year.
-    assets
-        Terms of each purchase.
+    assets, kept
+        Terms of each purchase, and of what exists and is bought again.
     regions
         Ranges of the regions and the capital of purchases.
     """
@@ -85,6 +90,7 @@ class PlanCells:
     running_electric: Mapping[str, str]
     running_total: str
     assets: tuple[AssetCells, ...]
+    kept: tuple[AssetCells, ...]
     regions: tuple[str, str]
 
 
@@ -105,14 +111,18 @@ def write_plan_sheet(
     spent, run = 3, 3 + len(CATEGORIES) + 3
     total = run + len(categories) + 1
     bought = total + 4
-    lines = bought + max(1, len(terms.bought)) + 3
-    assets = _purchases(sheet, bought, terms.bought, assumptions, inputs)
+    again = bought + max(1, len(terms.bought)) + 3
+    lines = again + (len(terms.kept) + 3 if terms.kept else 0)
+    assets = _purchases(sheet, bought, BOUGHT, terms.bought, assumptions, inputs)
+    kept = _purchases(sheet, again, KEPT, terms.kept, assumptions, inputs) if terms.kept else []
     _running(sheet, lines, terms.lines, assumptions, inputs)
     capital = _capital(sheet, spent, terms, assumptions, (bought + 1, bought + len(assets)))
     plain, electric = _sums(sheet, run, terms, assumptions, categories, lines + 1)
     sheet.text(total + 1, 0, "All cost of a year", "total")
     owning = owning_usd_per_year(terms.position, assumptions)
     formula = f"C{spent + len(CATEGORIES) + 2}+D{total + 1}"
+    if kept:
+        formula += f"+SUM(L{again + 2}:L{again + 1 + len(kept)})"
     sheet.formula(total + 1, 1, formula, owning, "usd", "total")
     sheet.text(total + 1, 2, "capital spread over each life, and running cost", "note")
     last = bought + max(1, len(terms.bought))
@@ -125,6 +135,7 @@ def write_plan_sheet(
         electric,
         sheet.at(total, 3),
         tuple(assets),
+        tuple(kept),
         (
             sheet.absolute((bought + 1, 3), (last, 3)),
             sheet.absolute((bought + 1, 6), (last, 6)),
@@ -135,12 +146,13 @@ def write_plan_sheet(
 def _purchases(
     sheet: Sheet,
     head: int,
+    heads: Sequence[str],
     bought: Sequence[Bought],
     assumptions: Assumptions,
     inputs: Inputs,
 ) -> list[AssetCells]:
-    sheet.texts(head, 0, BOUGHT[:4], "head")
-    sheet.texts(head, 4, BOUGHT[4:], "figures")
+    sheet.texts(head, 0, heads[:4], "head")
+    sheet.texts(head, 4, heads[4:], "figures")
     if not bought:
         sheet.text(head + 1, 0, "nothing", "note")
     found = []
@@ -151,22 +163,31 @@ def _purchases(
         sheet.texts(row, 0, (purchase.category, purchase.asset, purchase.item, purchase.region))
         sheet.number(row, 4, purchase.quantity, "whole", "plan")
         sheet.formula(row, 5, f"{names.price}{times}", purchase.usd_each * factor, "usd")
-        at = [cell(row, column) for column in range(len(BOUGHT))]
+        at = [cell(row, column) for column in range(len(heads))]
         usd = purchase.usd * factor
         sheet.formula(row, 6, f"{at[4]}*{at[5]}", usd, "usd")
         sheet.formula(row, 7, names.life, purchase.life_years, "number")
-        years = replaced_after(purchase)
-        sheet.formula(row, 8, f"MAX(1,ROUNDUP({at[7]}-0.000000001,0))", years, "year")
+        if purchase.exists:
+            first = max(0.0, purchase.life_years - (purchase.age_years or 0.0))
+            sheet.formula(row, 8, f"MAX(0,{at[7]}-{at[12]})", first, "number")
+        else:
+            sheet.number(row, 8, 0, "number")
+        if purchase.age_years is not None:
+            sheet.number(row, 12, purchase.age_years, "number", "plan")
+            sheet.number(row, 13, abs(purchase.quantity) * purchase.paid_usd_each, "usd", "plan")
         left = max(0, purchase.quantity) * purchase.salvage_usd_each * factor
         sheet.formula(row, 9, f"MAX(0,{at[4]})*{names.salvage}{times}", left, "usd")
-        tax_life = getattr(assumptions.tax_lives, purchase.category)
+        tax_life = assumptions.tax_life(purchase.category)
         sheet.formula(row, 10, f"tax_life_{purchase.category}", tax_life, "year")
         yearly = usd * capital_recovery(assumptions.discount_rate, purchase.life_years)
-        formula = (
-            f"{at[6]}*IF(discount_rate=0,1/{at[7]},discount_rate/(1-(1+discount_rate)^-{at[7]}))"
-        )
+        formula = f"IF(discount_rate=0,1/{at[7]},discount_rate/(1-(1+discount_rate)^-{at[7]}))"
+        if purchase.exists:
+            yearly = replaced_usd_per_year(purchase, assumptions)
+            formula = f"({at[6]}-{at[9]})*{formula}*(1+discount_rate)^-{at[8]}"
+        else:
+            formula = f"{at[6]}*{formula}"
         sheet.formula(row, 11, formula, yearly, "usd")
-        found.append(AssetCells(*(sheet.at(row, column) for column in (6, 9, 7, 8, 10))))
+        found.append(AssetCells(*(sheet.at(row, column) for column in (6, 9, 7, 8, 10, 12, 13))))
     return found
 
 

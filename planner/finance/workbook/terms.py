@@ -10,14 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
-from planner.finance.builds import RUNNING, Build, Category, Purchase, Running
+from planner.finance.builds import (
+    CATEGORIES,
+    RUNNING,
+    Build,
+    Category,
+    Purchase,
+    Running,
+    part_item,
+)
 from planner.finance.cashflow import Position
+from planner.infrastructure.prices import PARTS, priced_gpu, priced_unit
 
 #: A product is the line it was split from if it is this close, relative to it.
 SAME = 1e-12
-DRIVEN_UPKEEP = ("gpus", "facility", "cooling")
+DRIVEN_UPKEEP = (*PARTS, "cooling")
 
 
 class Priced(Protocol):
@@ -104,6 +113,7 @@ class Terms:
     position: Position
     bought: tuple[Bought, ...]
     lines: tuple[Line, ...]
+    kept: tuple[Bought, ...] = ()
 
 
 def terms_of(position: Position, build: Build | None) -> Terms:
@@ -112,6 +122,7 @@ def terms_of(position: Position, build: Build | None) -> Terms:
         position,
         tuple(Bought(one, _item(one, build)) for one in position.purchases),
         tuple(_line(one, position.name, build) for one in position.running),
+        tuple(Bought(one, _item(one, build)) for one in position.held),
     )
 
 
@@ -119,9 +130,9 @@ def items_of(terms: Iterable[Terms]) -> tuple[Item, ...]:
     """All priced items, each once, by category."""
     found: dict[Item, None] = {}
     for one in terms:
-        found |= dict.fromkeys(bought.item for bought in one.bought)
+        found |= dict.fromkeys(bought.item for bought in (*one.bought, *one.kept))
         found |= dict.fromkeys(line.item for line in one.lines if line.item is not None)
-    order = ("gpus", "facility", "cooling", "regions", "measures")
+    order = CATEGORIES
     return tuple(sorted(found, key=lambda item: order.index(item.category)))
 
 
@@ -154,22 +165,21 @@ def _terms(item: Item) -> tuple[float, float, float]:
     return (item.usd_each, item.life_years, item.salvage_usd_each)
 
 
-def _model_item(category: str, asset: str, unit: str, build: Build) -> Item | None:
+def _model_item(category: Category, asset: str, unit: str, build: Build) -> Item | None:
     """Price of GPUs of a cluster, of their building, or of a unit, as the model states it."""
     model = build.model
-    if category in ("gpus", "facility") and asset in model.clusters:
+    if category in PARTS and asset in model.clusters:
         name = model.clusters[asset].gpu
-        gpu = model.gpus[name]
-        share = gpu.maintenance_share_per_year
-        if category == "gpus":
-            return Item("gpus", name, gpu.capital_usd, gpu.life_years, gpu.salvage_usd, share)
-        named = f"building and power for {name}"
-        return Item("facility", named, gpu.facility_usd, gpu.facility_life_years, 0.0, share)
-    if category == "cooling" and unit in model.cooling_units:
-        kind = model.cooling_units[unit]
-        terms = (kind.capital_usd, kind.life_years, kind.salvage_usd)
-        return Item("cooling", unit, *terms, kind.maintenance_share_per_year)
-    return None
+        parts = priced_gpu(model.gpus[name])
+        one, item = parts.get(category), part_item(category, parts, name)
+        named = name if category == "servers" else f"{item} for {name}"
+    elif category == "cooling" and unit in model.cooling_units:
+        one, named = priced_unit(model.cooling_units[unit]), unit
+    else:
+        return None
+    if one is None:
+        return None
+    return Item(category, named, one.price_usd, one.life_years, one.salvage_usd, one.upkeep_share)
 
 
 def _line(one: Running, name: str, build: Build | None) -> Line:
@@ -198,7 +208,7 @@ def _split(one: Running, build: Build) -> Line | None:
             if one.driver == "cooling"
             else fleet.gpus.get(one.asset, 0)
         )
-        item = _model_item(one.driver, one.asset, unit, build)
+        item = _model_item(cast("Category", one.driver), one.asset, unit, build)
         pieces = "units" if one.driver == "cooling" else "GPUs"
         return None if item is None else Line(one, count, pieces, item=item)
     if one.category == "repairs":

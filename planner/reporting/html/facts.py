@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.plan import MarginRecord, Plan, full_heat_mw, scenario_line
+from planner.infrastructure.prices import PARTS
+from planner.plan import CostLine, MarginRecord, Plan, full_heat_mw, scenario_line
 from planner.reporting.html.timelines import KINDS, Played
 from planner.reporting.html.words import (
     FULL,
@@ -35,7 +36,8 @@ MOST_NEAR = 8
 CATEGORIES = {
     "recourse": "failures (expected)",
     "emergency": "emergency retainers",
-    "gpus": "GPUs with building",
+    "servers": "GPUs with servers",
+    "power": "power provisioning",
     "risk": "risk premium",
 }
 
@@ -174,7 +176,7 @@ def purchases(plan: Plan, model: Model) -> list[Row]:
     rows = []
     for gpu in plan.gpus:
         if gpu.added or gpu.retired:
-            item = costs.get(("gpus", gpu.cluster))
+            item = _together(costs, gpu.cluster)
             named = f"{gpu.gpu} in {gpu.cluster}"
             rows.append(_line("GPUs", named, gpu.region, gpu, item))
     for unit in plan.cooling:
@@ -203,6 +205,17 @@ def purchases(plan: Plan, model: Model) -> list[Row]:
                 _row("measure", named, "", numbers, costs.get(("measures", measure.measure)))
             )
     return rows
+
+
+def _together(costs: Mapping[tuple[str, str], CostLine], cluster: str) -> CostLine | None:
+    """Cost of the GPUs of a cluster with building and power."""
+    found = [costs[key] for part in (*PARTS, "gpus") if (key := (part, cluster)) in costs]
+    if not found:
+        return None
+    capital, yearly = (
+        sum(getattr(one, name) for one in found) for name in ("capital_usd", "usd_per_year")
+    )
+    return found[0].model_copy(update={"capital_usd": capital, "usd_per_year": yearly})
 
 
 def _line(kind: str, named: str, region: str, line: Any, item: Any) -> Row:

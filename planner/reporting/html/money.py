@@ -23,8 +23,9 @@ MOST_INPUTS = 10
 #: Beginnings of losses shown.
 MOST_SOURCES = 8
 CAPITAL = {
-    "gpus": "GPUs bought",
-    "facility": "buildings and power",
+    "servers": "GPUs bought with servers",
+    "building": "buildings",
+    "power": "power provisioning",
     "cooling": "cooling bought",
     "regions": "opening of regions",
     "measures": "measures",
