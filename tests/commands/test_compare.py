@@ -86,7 +86,12 @@ def test_json(plan, small, larger):
     assert data["cost"]["capital_usd"] == 5_600_000
     categories = data["cost"]["categories"]
     assert sum(one["capital_usd"] for one in categories) == pytest.approx(5_600_000)
-    assert {one["category"] for one in categories} >= {"servers", "building", "cooling", "emergency"}
+    assert {one["category"] for one in categories} >= {
+        "servers",
+        "building",
+        "cooling",
+        "emergency",
+    }
     assert data["values"] == [
         {"path": "zones.west-users.demand_rps", "a": 700.0, "b": 900.0, "only_in": None}
     ]
