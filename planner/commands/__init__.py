@@ -31,6 +31,7 @@ COMMANDS = {
     "replay": "simulate a recorded incident and compare it with what was observed",
     "graph": "draw the infrastructure, and what falls with what",
     "new": "start a model of your own, or make a synthetic one of any size",
+    "catalogue": "list the GPUs, cooling units, offers, climates and shapes that models can take",
     "check": "validate a model and say what it holds",
     "schema": "print the JSON Schema of model files",
     "completion": "print the script that makes a shell complete commands and models",
@@ -56,6 +57,7 @@ Examples:
   plan replay chatgpt-2023 -o chart.png     an incident against its record
   plan graph --blast us-west -o graph.svg   what falls with a region
   plan check my-model.yaml                  all problems at once, with lines
+  plan catalogue gpus                       what a model can take with `from:`
   plan new my-platform                      a model of your own to start from
   plan new --regions 5 --seed 1 -o five.yaml
 

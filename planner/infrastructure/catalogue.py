@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,29 @@ def shipped_incidents() -> dict[str, Path]:
     return {path.parent.name: path for path in sorted(folder.glob(f"*/{INCIDENT}"))}
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a catalogue with what is known about it, as the table has it."""
+
+    attribute: str
+    value: str
+    unit: str
+    year: str
+    confidence: str
+    source: str
+    note: str
+
+
+@cache
+def figures(file: str) -> dict[str, tuple[Figure, ...]]:
+    """Figures of a catalogue by the name of their entry."""
+    entries: dict[str, list[Figure]] = {}
+    with (data_directory("datasets") / file).open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            entries.setdefault(row.pop("name"), []).append(Figure(**row))
+    return {name: tuple(found) for name, found in entries.items()}
+
+
 @cache
 def catalogue(file: str) -> dict[str, dict[str, Any]]:
     """Entries of a catalogue: name, then attribute, then value.
@@ -54,11 +78,10 @@ def catalogue(file: str) -> dict[str, dict[str, Any]]:
     A catalogue is a table with one figure a row: ``name, attribute, value, unit, year,
     confidence, source, note``.
     """
-    entries: dict[str, dict[str, Any]] = {}
-    with (data_directory("datasets") / file).open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            entries.setdefault(row["name"], {})[row["attribute"]] = _value(row["value"])
-    return entries
+    return {
+        name: {one.attribute: _value(one.value) for one in found}
+        for name, found in figures(file).items()
+    }
 
 
 def _value(text: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from planner.infrastructure.catalogue import CATALOGUES, catalogue
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import SECTIONS
+from planner.infrastructure.quantities import PATTERN
 
 #: Entities that stand in lists.
 LISTED = frozenset(
@@ -50,7 +51,23 @@ def model_schema() -> dict[str, Any]:
         if name not in LISTED:
             entity.pop("required", None)
     _complete_tables(schema)
+    schema["$defs"] = {name: _with_quantities(one) for name, one in schema["$defs"].items()}
+    schema["properties"] = {name: _with_quantities(one) for name, one in properties.items()}
     return schema
+
+
+def _with_quantities(schema: Any) -> Any:
+    """Wherever a number may stand, a text such as ``16 MW`` or ``5M`` may."""
+    if isinstance(schema, list):
+        return [_with_quantities(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") in ("number", "integer"):
+        informing = {key: schema[key] for key in ("description", "default") if key in schema}
+        number = {key: value for key, value in schema.items() if key not in informing}
+        return informing | {"anyOf": [number, {"type": "string", "pattern": PATTERN}]}
+    data = ("default", "examples", "enum", "const")
+    return {key: value if key in data else _with_quantities(value) for key, value in schema.items()}
 
 
 def _complete_tables(schema: Any) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,8 @@ class Document:
         Everything that was read, for the hash of the model.
     names
         Name of the model, and of those that it extends, the nearest first.
+    replaced
+        Lists of a parent that a file which extends it has replaced, in words.
     """
 
     data: dict[str, Any]
@@ -61,6 +65,7 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
     texts: list[bytes] = field(default_factory=list)
     names: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
     def place(self, path: Path_) -> Place:
         """Place of a path, or of the nearest entry above it that has one."""
@@ -80,6 +85,21 @@ class Document:
 def printable(text: str) -> str:
     """A text on one line of a terminal: signs that would move the cursor are written out."""
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def nearest(wrong: str, names: Iterable[object], most: int = 1) -> str:
+    """Hint at the accepted names nearest to a wrong one, or nothing.
+
+    >>> nearest("wset", ["west", "east", "north"]), nearest("h100", ["H100-SXM5-80GB", "B200"])
+    ('; did you mean `west`?', '; did you mean `H100-SXM5-80GB`?')
+    """
+    known = [str(name) for name in names]
+    found = get_close_matches(wrong, known, n=most)
+    if len(wrong) > 1 and len(found) < most:
+        found += [name for name in known if wrong.lower() in name.lower() and name not in found]
+    close = [f"`{name}`" for name in found[:most]]
+    first, last = ", ".join(close[:-1]), close[-1:]
+    return f"; did you mean {' or '.join(filter(None, (first, *last)))}?" if close else ""
 
 
 def is_file(path: Path) -> bool:
@@ -210,8 +230,12 @@ class _Builder:
 
     def _mapping(self, node: MappingNode, path: Path_, depth: int) -> dict[str, Any]:
         built: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
             mark = key_node.start_mark
+            if isinstance(key_node, ScalarNode) and _merges(key_node):
+                merged = self._merged(value_node, path, depth) | merged
+                continue
             key = str(key_node.value) if isinstance(key_node, ScalarNode) else "?"
             here = (*path, key)
             self.document.places[here] = Place(self.file, mark.line + 1, mark.column + 1)
@@ -221,7 +245,18 @@ class _Builder:
                 self.document.complain(here, "stands twice")
             else:
                 built[key] = self.build(value_node, here, depth + 1)
-        return built
+        return merged | built
+
+    def _merged(self, node: Node, path: Path_, depth: int) -> dict[str, Any]:
+        """Entries that a merge key ``<<`` brings: of one mapping, or of a list of them."""
+        nodes = node.value if isinstance(node, SequenceNode) else [node]
+        merged: dict[str, Any] = {}
+        for one in nodes:
+            if not isinstance(one, MappingNode):
+                self.document.complain((*path, "<<"), "expected a mapping, or a list of mappings")
+                continue
+            merged = self._mapping(one, path, depth + 1) | merged  # the first of a list holds
+        return merged
 
     def _scalar(self, node: Node, path: Path_) -> Any:
         kind = str(node.tag).rsplit(":", 1)[-1]
@@ -237,6 +272,10 @@ class _Builder:
             # The constructors of explicit tags (`!!int ""`, `!!bool maybe`) fail in many ways.
             self.document.complain(path, f"cannot be read as {kind}: {_first_line(error)}")
             return None
+
+
+def _merges(key: ScalarNode) -> bool:
+    return bool(key.value == "<<" and key.style is None)
 
 
 def parse_value(text: str) -> Any:
@@ -267,7 +306,7 @@ class Columns:
     texts
         Columns that hold text, even where it looks like a number.
     lists
-        Columns that hold names separated by ``;``.
+        Columns that hold names separated by ``;`` or ``,``.
     """
 
     texts: frozenset[str] = frozenset()
@@ -277,7 +316,8 @@ class Columns:
 def parse_table(content: bytes, file: str, path: Path_, columns: Columns) -> Document:
     """Parse a CSV table with a ``name`` column into the entries of a section.
 
-    A dotted column, ``latency_ms.us-west``, fills a nested field; empty cells are left out.
+    Commas separate the cells, or semicolons where the header has those alone. A dotted column,
+    ``latency_ms.us-west``, fills a nested field; empty cells are left out.
 
     Raises
     ------
@@ -286,7 +326,9 @@ def parse_table(content: bytes, file: str, path: Path_, columns: Columns) -> Doc
     """
     rows: list[tuple[int, list[str]]] = []
     try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        text = content.decode("utf-8-sig")
+        delimiter = _delimiter(text)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         line = 1
         for row in reader:
             rows.append((line, row))
@@ -306,10 +348,29 @@ def parse_table(content: bytes, file: str, path: Path_, columns: Columns) -> Doc
         message = f"column `{printable(column)}` stands twice"
         document.problems.append(Problem(file, 1, 1, "", message))
     for line, row in rows[1:] if not fields else []:
-        _table_row(document, header, row, Place(file, line, 1), path, columns)
+        cells = _with_decimal_points(row, delimiter)
+        _table_row(document, header, cells, Place(file, line, 1), path, columns)
     if document.problems:
         raise InputError(document.problems)
     return document
+
+
+def _delimiter(text: str) -> str:
+    """What separates the cells of a table: spreadsheets of many countries write semicolons."""
+    header = text.partition("\n")[0]
+    return ";" if ";" in header and "," not in header else ","
+
+
+def _with_decimal_points(row: list[str], delimiter: str) -> list[str]:
+    """Cells with decimal points: where semicolons separate cells, commas separate decimals.
+
+    A comma before exactly three digits may group thousands: such a text is left, as no number.
+    """
+    if delimiter == ",":
+        return row
+    decimal = re.compile(r"\s*([+-]?\d+),(\d{1,2}|\d{4,})\s*")
+    found = [(cell, decimal.fullmatch(cell)) for cell in row]
+    return [f"{number[1]}.{number[2]}" if number else cell for cell, number in found]
 
 
 def _table_row(
@@ -342,7 +403,7 @@ def _table_row(
         if dot:
             entry.setdefault(head, {})[tail] = _cell(cell)
         elif head in columns.lists:
-            entry[head] = [part.strip() for part in cell.split(";") if part.strip()]
+            entry[head] = [part.strip() for part in re.split("[;,]", cell) if part.strip()]
         else:
             entry[head] = cell.strip() if head in columns.texts else _cell(cell)
         document.places[(*path, name, *((head, tail) if dot else (head,)))] = place

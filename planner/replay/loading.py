@@ -12,16 +12,10 @@ from pydantic_core import ErrorDetails
 
 from planner.errors import InputError, Problem
 from planner.infrastructure.catalogue import INCIDENT, shipped_incidents, shipped_models
+from planner.infrastructure.complaints import EVENTS as FAILURES
+from planner.infrastructure.complaints import EXPECTED, NAME_RULE
 from planner.infrastructure.fields import NAME_LENGTH, NAME_PATTERN
-from planner.infrastructure.loading import EVENTS as FAILURES
-from planner.infrastructure.loading import (
-    EXPECTED,
-    NAME_RULE,
-    LoadedModel,
-    find_file,
-    load_model,
-    nearest,
-)
+from planner.infrastructure.loading import LoadedModel, find_file, load_model, nearest
 from planner.infrastructure.source import (
     Document,
     Path_,

@@ -463,6 +463,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
         print_json(
             {
                 "model": {"name": loaded.name, "sha256": loaded.sha256},
+                "replaced_lists": loaded.replaced,
                 "counts": counts,
                 "scenarios": [scenario.name for scenario in scenarios],
                 "single_points_of_failure": points,
@@ -474,6 +475,11 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     console.print(f"[bold]{escape(loaded.name)} is valid.[/bold] {escape(model.description)}")
     held = ", ".join(_counted(count, section) for section, count in counts.items() if count)
     console.print(f"It has {held}; {_counted(len(scenarios), 'scenarios')}.")
+    if loaded.replaced:
+        console.print()
+        console.print("[bold]Lists of the model it extends that it replaces[/bold]")
+        for line in loaded.replaced:
+            console.print(f"  {escape(line)}")
     console.print()
     console.print("[bold]What takes a tier down if it alone is lost[/bold]")
     for nodes, tiers in _by_nodes(points).items():

@@ -37,7 +37,9 @@ def test_every_command_has_help_and_the_common_options(plan, command):
     assert f"Usage: plan {command}" in ran.out
     assert "--json" in ran.out
     assert "-q, --quiet" in ran.out
-    assert ("--set PATH=VALUE" in ran.out) == (command not in {"completion", "new", "schema"})
+    assert ("--set PATH=VALUE" in ran.out) == (
+        command not in {"catalogue", "completion", "new", "schema"}
+    )
 
 
 @pytest.mark.parametrize(

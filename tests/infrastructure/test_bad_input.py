@@ -186,7 +186,7 @@ class TestFiles:
         monkeypatch.chdir(tmp_path)
         with pytest.raises(InputError, match="no such file or shipped model") as caught:
             load_model(name)
-        hinted = "did you mean `chatgpt-2023`?" in str(caught.value)
+        hinted = "did you mean `chatgpt-2023`" in str(caught.value)
         assert hinted == (name == "chatgpt-2032")
         assert "\0" not in str(caught.value)
 
@@ -285,7 +285,7 @@ class TestExtends:
         ("value", "fragment"),
         [
             ("nix.yaml", "no such file or shipped model; shipped are "),
-            ("chatgpt-2032", "did you mean `chatgpt-2023`?"),
+            ("chatgpt-2032", "did you mean `chatgpt-2023`"),
             ('""', "no such file"),
             (".", "no such file"),
             ("[tiny]", "must name a model file"),

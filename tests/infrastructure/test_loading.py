@@ -216,7 +216,7 @@ class TestCatalogue:
         (problem,) = complaints(text)
         assert (problem.line, problem.where) == (5, "gpus.g.from")
         assert problem.message == (
-            "`A100-SXM4-80G` is not in gpus.csv; did you mean `A100-SXM4-80GB`?"
+            "`A100-SXM4-80G` is not in gpus.csv; did you mean `A100-SXM4-80GB` or `H100-SXM5-80GB`?"
         )
 
     @pytest.mark.parametrize("wrong", ["[A100-SXM4-80GB]", "5", "null", "{a: b}"])

@@ -1,0 +1,97 @@
+"""Types of what stands at a path of a model, found by walking the types of `Model`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.source import Path_
+
+#: Sections that list entities by name.
+SECTIONS = (
+    "regions",
+    "gpus",
+    "clusters",
+    "cooling_units",
+    "plants",
+    "feeds",
+    "services",
+    "tiers",
+    "zones",
+    "offers",
+    "measures",
+    "scenarios",
+)
+
+
+def plain_types(annotation: Any) -> set[Any]:
+    """Scalar types that a value of an annotated field may have."""
+    inner = [plain_types(part) for part in get_args(annotation)]
+    return {annotation}.union(*inner) if get_origin(annotation) is not tuple else set()
+
+
+def field_of(path: Path_) -> str:
+    """Field of an entity at or above a path: its name says the unit."""
+    for length in range(len(path), 0, -1):
+        if _field_at(path[:length]) is not None:
+            return str(path[length - 1])
+    return ""
+
+
+def default_at(path: Path_) -> Any:
+    """Default of a field, None where it has none or there is no such field."""
+    field = _field_at(path)
+    return None if field is None or field.is_required() else field.get_default()
+
+
+def _field_at(path: Path_) -> FieldInfo | None:
+    """Field of an entity at a path, None where something else stands there."""
+    for owner in types_at(path[:-1]):
+        if isinstance(owner, type) and issubclass(owner, BaseModel):
+            field = owner.model_fields.get(str(path[-1]))
+            if field is not None:
+                return field
+    return None
+
+
+def types_at(path: Path_) -> list[Any]:
+    """Types that may stand at a path of a model, fields of unions side by side."""
+    types: list[Any] = [Model]
+    for part in path:
+        types = [inner for one in types for inner in _types_below(one, part)]
+    return types
+
+
+def _types_below(one: Any, part: int | str) -> list[Any]:
+    if isinstance(one, type) and issubclass(one, BaseModel):
+        return [one.model_fields[str(part)].annotation] if part in one.model_fields else []
+    origin, inner = get_origin(one), get_args(one)
+    if origin is None:
+        alias = getattr(one, "__value__", None)
+        return [] if alias is None else _types_below(alias, part)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _members(inner[1])
+    if origin in (tuple, list):
+        return _members(inner[0])
+    return [below for each in inner for below in _types_below(each, part)]
+
+
+def _members(annotation: Any) -> list[Any]:
+    """Members of a union, or the type itself, without annotations."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [one for each in get_args(annotation) for one in _members(each)]
+    return [annotation]
+
+
+def entity_of(section: str) -> type[BaseModel]:
+    """Entity of a section: the last type argument of `Table[Region]`."""
+    entity = get_args(Model.model_fields[section].annotation)[-1]
+    assert isinstance(entity, type) and issubclass(entity, BaseModel)
+    return entity

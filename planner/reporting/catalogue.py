@@ -1,0 +1,158 @@
+"""The shipped catalogues on a terminal: names, entries side by side, one entry with its sources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from planner.errors import InputError
+from planner.infrastructure.catalogue import (
+    CATALOGUES,
+    catalogue,
+    demand_shape,
+    demand_shape_names,
+    figures,
+    hot_week_names,
+)
+from planner.infrastructure.loading import nearest
+from planner.reporting.terminal import new_console, new_table, print_json, show_table
+
+#: Section of the command and the section of a model whose entries say `from:`.
+SECTIONS = {"gpus": "gpus", "cooling": "cooling_units", "offers": "offers", "climate": "regions"}
+SHAPES = "shapes"
+#: Figures shown side by side, with the heading, the factor and the digits of each.
+COLUMNS: dict[str, tuple[tuple[str, str, float, int], ...]] = {
+    "gpus": (
+        ("power_mw", "kW", 1e3, 2),
+        ("static_share", "static", 1.0, 2),
+        ("capital_usd", "USD", 1.0, 0),
+        ("facility_usd", "building USD", 1.0, 0),
+        ("throttle_c", "throttles °C", 1.0, 0),
+        ("life_years", "years", 1.0, 0),
+    ),
+    "cooling": (
+        ("capacity_mw", "MW", 1.0, 2),
+        ("start_minutes", "start min", 1.0, 0),
+        ("derating_per_c", "%/K", 100.0, 2),
+        ("power_mw_per_mw", "MW/MW", 1.0, 3),
+        ("capital_usd", "USD", 1.0, 0),
+        ("failures_per_year", "fails/yr", 1.0, 2),
+    ),
+    "offers": (
+        ("provider", "provider", 1.0, 0),
+        ("gpu", "GPU", 1.0, 0),
+        ("gpus_per_instance", "GPUs", 1.0, 0),
+        ("usd_per_instance_hour", "USD/h", 1.0, 2),
+        ("retainer_usd_per_instance_year", "reserved USD/yr", 1.0, 0),
+    ),
+    "climate": (
+        ("city", "city", 1.0, 0),
+        ("design_ambient_c", "design °C", 1.0, 1),
+        ("electricity_usd_per_mwh", "USD/MWh", 1.0, 0),
+    ),
+}
+NOTES = {
+    "gpus": "kW with its share of the server, static the part drawn at any load. ",
+    "cooling": "%/K: capacity lost per degree; MW/MW: electric power per heat. ",
+}
+HELP = {
+    "gpus": "gpus: NAME: {from: …}",
+    "cooling": "cooling_units: NAME: {from: …}",
+    "offers": "offers: NAME: {from: …}",
+    "climate": "regions: NAME: {from: …}; those with a hot week also as `climate:`",
+    SHAPES: "zones: NAME: {shape: …}",
+}
+
+
+def show_names(as_json: bool) -> None:
+    """Print the names of all entries."""
+    names = {section: _names(section) for section in HELP}
+    if as_json:
+        print_json({section: list(found) for section, found in names.items()})
+        return
+    console = new_console()
+    for section, found in names.items():
+        console.print(f"[bold]{section}[/bold]  {escape(HELP[section])}")
+        console.print(f"  {escape(', '.join(found))}")
+
+
+def show_section(section: str, as_json: bool) -> None:
+    """Print the entries of a section side by side."""
+    if as_json:
+        print_json(
+            {name: demand_shape(name) for name in demand_shape_names()}
+            if section == SHAPES
+            else catalogue(_file(section))
+        )
+        return
+    table = _shape_table() if section == SHAPES else _entry_table(section)
+    note = f"{NOTES.get(section, '')}plan catalogue {section} NAME has the source of every figure."
+    show_table(new_console(), HELP[section], table, "" if section == SHAPES else note)
+
+
+def show_entry(section: str, name: str, as_json: bool) -> None:
+    """Print every figure of one entry with what is known about it.
+
+    Raises
+    ------
+    InputError
+        If the section has no such entry.
+    """
+    if name not in _names(section):
+        known = ", ".join(_names(section)) + nearest(name, _names(section), 3)
+        raise InputError.single(f"plan catalogue {section}", f"no entry `{name}` among {known}")
+    if section == SHAPES:
+        print_json({name: demand_shape(name)})
+        return
+    found = figures(_file(section))[name]
+    if as_json:
+        print_json({name: found})
+        return
+    console = new_console()
+    console.print(f"[bold]{escape(name)}[/bold]")
+    for one in found:
+        console.print(f"  {one.attribute}  [bold]{escape(one.value)}[/bold] {escape(one.unit)}")
+        known = ", ".join(filter(None, (one.year, one.confidence, one.source)))
+        note = f"{known}: {one.note}" if one.note else known
+        console.print(Padding(Text(note, style="dim"), (0, 0, 0, 4)))
+
+
+def _names(section: str) -> tuple[str, ...]:
+    return demand_shape_names() if section == SHAPES else tuple(catalogue(_file(section)))
+
+
+def _file(section: str) -> str:
+    return CATALOGUES[SECTIONS[section]]
+
+
+def _entry_table(section: str) -> Table:
+    columns = COLUMNS[section]
+    heads = [head for _, head, _, _ in columns]
+    if section == "climate":
+        heads.append("hot week")
+    table = new_table("", "name", *heads)
+    for name, entry in catalogue(_file(section)).items():
+        cells = [_cell(entry.get(key), times, digits) for key, _, times, digits in columns]
+        if section == "climate":
+            cells.append("yes" if name in hot_week_names() else "")
+        table.add_row(escape(name), *map(escape, cells))
+    return table
+
+
+def _cell(value: Any, times: float, digits: int) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return f"{value * times:,.{digits}f}"
+
+
+def _shape_table() -> Table:
+    table = new_table("", "name", "hours", "least", "mean", "most")
+    for name in demand_shape_names():
+        week = np.array(demand_shape(name))
+        table.add_row(name, f"{len(week)}", *(f"{f(week):.2f}" for f in (np.min, np.mean, np.max)))
+    return table
