@@ -50,6 +50,10 @@ class LoadedModel:
         Hash of all files read, of the catalogue entries used and of the overrides.
     overrides
         ``path=value`` settings that were applied.
+    file
+        The file; None for a model that was not read from one.
+    extends
+        Names of the models that it extends, the nearest first.
     replaced
         Lists of a model it extends that its file replaces, in words.
     """
@@ -58,10 +62,16 @@ class LoadedModel:
     name: str
     sha256: str
     overrides: tuple[str, ...] = ()
+    file: Path | None = None
+    extends: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
 
 
-def load_model(reference: str | Path, overrides: tuple[str, ...] = ()) -> LoadedModel:
+def load_model(
+    reference: str | Path,
+    overrides: tuple[str, ...] = (),
+    beneath: tuple[str, tuple[str, ...]] = ("", ()),
+) -> LoadedModel:
     """Load and validate a model.
 
     Parameters
@@ -70,6 +80,9 @@ def load_model(reference: str | Path, overrides: tuple[str, ...] = ()) -> Loaded
         Path of a model file, or the name of a shipped model.
     overrides
         Settings ``dotted.path=value`` that replace what the file says.
+    beneath
+        Name of a model, and settings of it that come before `overrides`. Where the file extends
+        that model, what the file says replaces them.
 
     Raises
     ------
@@ -77,16 +90,26 @@ def load_model(reference: str | Path, overrides: tuple[str, ...] = ()) -> Loaded
         With every problem found, each with file, line and column.
     """
     path = find_model(reference)
-    document = _with_ancestors(path, ())
+    document = _with_ancestors(path, (), beneath)
+    if beneath[0] not in document.names:
+        apply_overrides(document, beneath[1])
     apply_overrides(document, overrides)
     _fill_from_catalogues(document)
     _read_quantities(document)
     _inject_names(document, path.stem)
     model = _validate(document)
-    digest = hashlib.sha256()
-    for text in (*document.texts, *(override.encode() for override in overrides)):
+    digest, settings = hashlib.sha256(), (*beneath[1], *overrides)
+    for text in (*document.texts, *(setting.encode() for setting in settings)):
         digest.update(hashlib.sha256(text).digest())
-    return LoadedModel(model, path.stem, digest.hexdigest(), overrides, tuple(document.replaced))
+    return LoadedModel(
+        model=model,
+        name=path.stem,
+        sha256=digest.hexdigest(),
+        overrides=settings,
+        file=path,
+        extends=document.names[1:],
+        replaced=document.replaced,
+    )
 
 
 @dataclass(frozen=True)
@@ -167,8 +190,20 @@ def find_file(reference: str | Path, shipped: Mapping[str, Path], kind: str) -> 
     raise InputError.single(printable(wanted), f"{what} or shipped {kind}; {known}")
 
 
-def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> Document:
-    """Read a file and, below it, everything it extends."""
+def _with_ancestors(
+    path: Path, seen: tuple[Path, ...], beneath: tuple[str, tuple[str, ...]] = ("", ())
+) -> Document:
+    """Read a file and, below it, everything it extends, with settings of one of them."""
+    document = _read_whole(path, seen, beneath)
+    document.names = (path.stem, *document.names)
+    if path.stem == beneath[0] and path.stem not in (one.stem for one in seen):
+        apply_overrides(document, beneath[1])
+    return document
+
+
+def _read_whole(
+    path: Path, seen: tuple[Path, ...], beneath: tuple[str, tuple[str, ...]]
+) -> Document:
     resolved = path.resolve()
     shown = str(path)
     document = parse_yaml(read_bytes(path, shown), shown)
@@ -192,7 +227,7 @@ def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> Document:
         chain = " → ".join(one.name for one in line)
         what = "goes in a circle" if line[-1] in line[:-1] else f"goes over {MOST_ANCESTORS} files"
         raise InputError.single(shown, f"`extends` {what}: {chain}", place.line, place.column)
-    base = _with_ancestors(target, (*seen, resolved))
+    base = _with_ancestors(target, (*seen, resolved), beneath)
     return laid_over(base, document)
 
 
