@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from planner.frontier import FrontierPoint
     from planner.scenarios.selection import Wanted
 
+    NumbersType = click.ParamType[tuple[float, ...]]
+else:
+    # Generic from click 8.4 on only.
+    NumbersType = click.ParamType
 
 #: Points of an axis that has none of its own.
 POINTS = 4
 
 
-class Numbers(click.ParamType[tuple[float, ...]]):
+class Numbers(NumbersType):
     """Numbers separated by commas."""
 
     name = "numbers"

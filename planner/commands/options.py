@@ -15,6 +15,11 @@ from planner.commands.progress import Progress as Progress
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    AmountType = click.ParamType[float]
+else:
+    # Generic from click 8.4 on only.
+    AmountType = click.ParamType
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_MODEL = "chatgpt-2023"
 
@@ -122,7 +127,7 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-class Money(click.ParamType[float]):
+class Money(AmountType):
     """An amount in USD: 400M, 1.2B, 250k, 400e6."""
 
     name = "usd"
