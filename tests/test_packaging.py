@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 from support import CHECKOUT
 
 import planner
@@ -78,3 +84,48 @@ def test_launcher_of_the_checkout_works_from_another_folder(tmp_path: Path) -> N
     done = _run([sys.executable, str(CHECKOUT / "cli.py"), "check", "tiny"], tmp_path)
 
     assert done.returncode == 0, done.stderr
+
+
+#: Programs that judge the code, of which only the newest versions are asked.
+LINTERS = {"build", "import-linter", "mypy", "pandas-stubs", "ruff", "types-networkx"}
+
+
+def _pinned(name: str) -> dict[str, Requirement]:
+    lines = (CHECKOUT / "constraints" / name).read_text().splitlines()
+    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(one.name): one for one in found}
+
+
+def _promised() -> dict[str, SpecifierSet]:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    texts = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    found: dict[str, SpecifierSet] = {}
+    for one in map(Requirement, texts):
+        name = canonicalize_name(one.name)
+        found[name] = found.get(name, SpecifierSet()) & one.specifier
+    return found
+
+
+def _version(pin: Requirement) -> str:
+    (only,) = pin.specifier
+    assert only.operator == "=="
+    return only.version
+
+
+def test_lowest_constraints_are_the_lower_bounds_of_the_project() -> None:
+    bounds = {
+        name: {Version(one.version) for one in bound if one.operator == ">="}
+        for name, bound in _promised().items()
+        if name not in LINTERS
+    }
+
+    lowest = {name: {Version(_version(pin))} for name, pin in _pinned("lowest.txt").items()}
+
+    assert lowest == bounds
+
+
+def test_locked_versions_are_within_what_the_project_promises() -> None:
+    locked = _pinned("locked.txt")
+
+    for name, bound in _promised().items():
+        assert bound.contains(_version(locked[name])), name

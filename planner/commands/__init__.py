@@ -113,7 +113,12 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, invoke_without_command=True, epilog=EXAMPLES)
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND] [ARGS]...",
+    epilog=EXAMPLES,
+)
 @click.version_option(planner.__version__, prog_name="plan")
 @click.pass_context
 def cli(context: click.Context) -> None:

@@ -162,7 +162,8 @@ def modified_internal_rate(flows: Flows, finance_rate: float, reinvest_rate: flo
     (values,) = _checked({"cash flow": flows}, rates)
     if not (np.any(values > 0) and np.any(values < 0)):
         return None
-    rate = float(npf.mirr(values, finance_rate, reinvest_rate))
+    with np.errstate(all="ignore"):
+        rate = float(npf.mirr(values, finance_rate, reinvest_rate))
     return _finite(rate, "modified internal rate")
 
 
@@ -416,7 +417,9 @@ def _finite(value: float, name: str) -> float:
 
 
 def _worth(rate: float, values: Array) -> float:
-    return _finite(float(npf.npv(rate, values)), "present value")
+    with np.errstate(all="ignore"):
+        worth = float(npf.npv(rate, values))
+    return _finite(worth, "present value")
 
 
 def _discounted(rate: float, values: Array) -> Array:
