@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from planner import frames, planfile
+from planner.amounts import money
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError, Problem
 from planner.finance import SAMPLES
 from planner.infrastructure import loading
@@ -467,8 +468,8 @@ class Optimum:
     def _facts(self) -> list[str]:
         survived = sum(line.survives for line in self.plan.scenarios)
         return [
-            f"{self.usd_per_year / 1e6:,.2f} M USD a year",
-            f"capital {self.capital_usd / 1e6:,.1f} M USD",
+            f"{money(self.usd_per_year)} a year",
+            f"capital {money(self.capital_usd, 1)}",
             f"proven to {self.plan.gap:.3%}",
             f"{survived} of {len(self.plan.scenarios)} scenarios survived",
         ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from planner.amounts import money
 from planner.commands.frontier import Numbers
 from planner.commands.options import (
     Progress,
@@ -104,7 +105,7 @@ def command(
         if best is None:
             show_infeasible(outcome, as_json)
             return EXIT_INFEASIBLE
-        progress.say(f"cheapest plan: {best.solution.objective / 1e6:,.3f} M USD a year")
+        progress.say(f"cheapest plan: {money(best.solution.objective, 3)} a year")
         optimum = Optimum.of(best.programme, best.solution)
         slacks = [percent / 100 for percent in sorted(set(within))]
         found = alternatives(optimum, slacks, most, settings, progress.say)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from planner.amounts import money
 from planner.commands.options import (
     FiniteRange,
     Progress,
@@ -149,4 +150,4 @@ def _line(point: FrontierPoint) -> str:
     if not point.planned:
         return f"{point.label}: {point.status}"
     rounds = f"{point.rounds} round{'s' if point.rounds > 1 else ''}"
-    return f"{point.label}: {point.cost_usd / 1e6:,.3f} M USD a year, {point.status}, {rounds}"
+    return f"{point.label}: {money(point.cost_usd, 3)} a year, {point.status}, {rounds}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.amounts import money
 from planner.optimization.case import Case, Key
 from planner.optimization.elastic import Item
 from planner.optimization.programme import STRICTER, Row
@@ -113,7 +114,7 @@ NOT_NUMBERS = frozenset(
 def amount_text(amount: float, unit: str) -> str:
     """A number with its unit."""
     if unit == "USD":
-        return f"{amount / 1e6:,.2f} M USD"
+        return money(amount)
     if unit == "share":
         return f"{100 * amount:.4g} %"
     text = f"{amount:,.1f}" if abs(amount) >= 1000 else f"{amount:.4g}"
@@ -267,8 +268,3 @@ def price(one: Relaxation) -> str:
     if one.usd_per_year:
         parts.append(f"{money(one.usd_per_year)} a year")
     return ", ".join(parts)
-
-
-def money(usd: float) -> str:
-    """Dollars, in millions where there are many."""
-    return f"{usd / 1e6:,.2f} M USD" if abs(usd) >= 1e5 else f"{usd:,.0f} USD"

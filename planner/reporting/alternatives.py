@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from planner.alternatives import Alternative, Optimum
+from planner.amounts import millions, money
 from planner.files import write_file
 from planner.infrastructure.loading import LoadedModel
 from planner.reporting.explanation import changes_data
@@ -27,9 +28,8 @@ def show_alternatives(
         print_json(alternatives_data(optimum, found, loaded))
         return
     console = new_console()
-    cost = optimum.cost_usd / 1e6
     console.print(f"[bold]Plans near the cheapest one for {escape(loaded.name)}[/bold]")
-    console.print(f"The cheapest costs {cost:,.3f} M USD a year.")
+    console.print(f"The cheapest costs {money(optimum.cost_usd, 3)} a year.")
     if not found:
         console.print("No other plan within these costs differs from it.")
         return
@@ -41,8 +41,8 @@ def show_alternatives(
             f"+{100 * one.slack:.3g} %",
             escape(one.name),
             f"{one.cost_usd / optimum.cost_usd - 1:+.2%}",
-            f"{one.cost_usd / 1e6:,.2f}",
-            f"{one.capital_usd / 1e6:,.1f}",
+            millions(one.cost_usd),
+            millions(one.capital_usd, 1),
             f"{one.difference:.0%}",
             "[bold red]NO[/]" if one.failed else "[green]yes[/]",
         )

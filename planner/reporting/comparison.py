@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from planner.amounts import millions, money
 from planner.comparison import (
     Comparison,
     Effect,
@@ -50,11 +51,11 @@ def headline(comparison: Comparison) -> list[str]:
         return ["Both buy, cost and survive the same."]
     lines = []
     capital, yearly = purchases.capital_usd, purchases.usd_per_year
-    money = [
-        (capital, f"{_millions(abs(capital))} M USD {_word(capital)} capital"),
-        (yearly, f"{_millions(abs(yearly))} M USD a year {_word(yearly)}"),
+    sums = [
+        (capital, f"{money(abs(capital))} {_word(capital)} capital"),
+        (yearly, f"{money(abs(yearly))} a year {_word(yearly)}"),
     ]
-    told = [text for usd, text in money if abs(usd) >= HALF_A_CENT]
+    told = [text for usd, text in sums if abs(usd) >= HALF_A_CENT]
     lines.append(f"B costs {' and '.join(told)} than A." if told else "Both cost the same.")
     if not purchases.changes:
         lines.append("Both have the same equipment and contracts.")
@@ -91,16 +92,11 @@ def _scenarios(count: int) -> str:
     return f"{count:,} scenario{'' if count == 1 else 's'}"
 
 
-def _millions(usd: float) -> str:
-    """Millions with as many digits as it takes not to say 0 of something."""
-    return f"{usd / 1e6:,.2f}" if abs(usd) >= 5_000 or not usd else f"{usd / 1e6:.2g}"
-
-
 def _number(figure: Figure, value: float | None) -> str:
     if value is None:
         return "never" if figure.unit == "minutes" else "none"
     if figure.unit == "USD":
-        return _millions(value)
+        return millions(value)
     if figure.unit in ("°C", "MW"):
         return f"{value:,.1f}"
     return f"{value:,.0f}"
@@ -173,13 +169,13 @@ def category_rows(categories: Iterable[CostChange]) -> Rows:
 
 
 def _blank(usd: float) -> str:
-    return _millions(usd) if usd else ""
+    return millions(usd) if usd else ""
 
 
 def _more(usd: float) -> str:
     if abs(usd) < HALF_A_CENT:
         return ""
-    return f"{'+' if usd > 0 else '-'}{_millions(abs(usd))}"
+    return f"{'+' if usd > 0 else '-'}{millions(abs(usd))}"
 
 
 def scenario_rows(changes: Iterable[ScenarioChange]) -> Rows:
@@ -293,7 +289,7 @@ def effect_rows(effects: Iterable[Effect]) -> Rows:
         if one.usd_per_year is None or one.least is None or one.most is None:
             rows.append((one.title, "", one.problem))
         else:
-            known = f"{_millions(one.least)} to {_millions(one.most)}"
+            known = f"{millions(one.least)} to {millions(one.most)}"
             exact = one.most - one.least < HALF_A_CENT
             rows.append((one.title, _more(one.usd_per_year) or "0", "" if exact else known))
     return rows

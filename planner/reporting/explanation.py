@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
+from planner.amounts import millions
 from planner.explanation import (
     DecisionNote,
     Explanation,
@@ -63,7 +64,7 @@ def show_explanation(
 
 
 def _millions(usd: float) -> str:
-    return f"{usd / 1e6:,.3f}".replace("-0.000", "0.000")
+    return millions(usd, 3)
 
 
 def _told(one: Difference | None) -> str:

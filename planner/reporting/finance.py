@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.markup import escape
 
+from planner import amounts
 from planner.finance.builds import RUNNING
 from planner.finance.losses import Estimate
 from planner.finance.study import DECADE, FinanceStudy, Valued
@@ -258,9 +259,7 @@ def _show_sources(console: Console, study: FinanceStudy) -> None:
 
 
 def _loss(usd: float | None) -> str:
-    if not usd:
-        return ""
-    return millions(usd) if usd >= 5e4 else f"{usd / 1e6:.2g}"
+    return millions(usd) if usd else ""
 
 
 def _show_exceedance(console: Console, study: FinanceStudy) -> None:
@@ -400,10 +399,9 @@ def _show_ledger(console: Console, study: FinanceStudy) -> None:
 
 def millions(usd: float) -> str:
     """M USD with one digit, or more where little is left of it."""
-    value = usd / 1e6
-    places = 1 if abs(value) >= 10 else 2 if abs(value) >= 0.095 else 3
-    text = f"{value:,.{places}f}"
-    return text.replace("-0.000", "0").replace("0.000", "0") if float(f"{value:.3f}") == 0 else text
+    if abs(usd) < amounts.NOTHING:
+        return "0"
+    return amounts.millions(usd, 1 if abs(usd) >= 1e7 else 2)
 
 
 def _range(one: Estimate) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from planner.amounts import millions
 from planner.files import check_file, write_file
 from planner.frontier import Frontier, FrontierPoint
 from planner.infrastructure.loading import LoadedModel
@@ -108,11 +109,11 @@ def _show_points(console: Console, frontier: Frontier) -> None:
 def _cells(point: FrontierPoint, before: FrontierPoint | None, frontier: Frontier) -> list[str]:
     if point.fleet is None:
         return [""] * 6
-    more = "" if before is None else f"{(point.cost_usd - before.cost_usd) / 1e6:+,.2f}"
+    more = "" if before is None else millions(point.cost_usd - before.cost_usd, sign="+")
     return [
-        f"{point.cost_usd / 1e6:,.2f}",
+        millions(point.cost_usd),
         more,
-        f"{point.capital_usd / 1e6:,.1f}",
+        millions(point.capital_usd, 1),
         f"{sum(point.fleet.gpus.values()):,}",
         f"{sum(point.fleet.instances.values()):,}",
         f"{point.survived}/{frontier.scenarios}",

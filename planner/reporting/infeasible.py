@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from planner.amounts import money
 from planner.optimization.diagnosis import (
     Diagnosis,
     Shortfall,
@@ -20,7 +21,7 @@ from planner.optimization.diagnosis import (
     tried_line,
 )
 from planner.optimization.relaxation import Relaxation, RelaxationSet
-from planner.optimization.wording import change, money, price
+from planner.optimization.wording import change, price
 from planner.reporting.terminal import new_console, print_json
 from planner.verification import Outcome
 

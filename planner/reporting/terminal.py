@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from planner.amounts import millions, money, requests
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph, shared_supports, single_points_of_failure
@@ -84,10 +85,6 @@ def show_table(console: Console, title: str, table: Table, note: str = "") -> No
     console.print(table)
     if note:
         console.print(Text(note, style="dim italic"))
-
-
-def _millions(usd: float) -> str:
-    return f"{usd / 1e6:,.1f}"
 
 
 # ------------------------------------------------------------------------------------------- plans
@@ -192,8 +189,8 @@ def _measure_table(plan: Plan) -> Table:
         table.add_row(
             escape(line.measure),
             "[bold]yes[/]" if line.bought else "no",
-            f"{line.capital_usd / 1e6:,.2f}",
-            f"{line.usd_per_year / 1e6:,.2f}",
+            millions(line.capital_usd),
+            millions(line.usd_per_year),
         )
     return table
 
@@ -213,13 +210,13 @@ def _cost_table(plan: Plan, model: Model) -> Table:
         "risk": "risk premium",
     }
     for category, (capital, yearly) in totals.items():
-        shown = _millions(capital) if capital else ""
-        table.add_row(names.get(category, category), shown, _millions(yearly))
+        shown = millions(capital, 1) if capital else ""
+        table.add_row(names.get(category, category), shown, millions(yearly, 1))
     table.add_section()
-    table.add_row("all", _millions(plan.cost.capital_usd), _millions(plan.cost.usd_per_year))
-    budget = f"{model.finance.emergency_budget_usd / 1e6:,.4g}"
+    table.add_row("all", millions(plan.cost.capital_usd, 1), millions(plan.cost.usd_per_year, 1))
+    budget = money(model.finance.emergency_budget_usd)
     others = "" if _one_budget(model) else " that has none of its own"
-    table.caption = f"Emergency budget {budget} M USD for one incident{others}."
+    table.caption = f"Emergency budget {budget} for one incident{others}."
     table.caption_justify = "left"
     return table
 
@@ -248,9 +245,9 @@ def _show_risk(console: Console, plan: Plan) -> None:
     worst = max(risk.once_usd, key=lambda name: risk.once_usd[name])
     share = f"{100 * (1 - risk.alpha):.3g} %"
     console.print(
-        f"Failures cost {risk.expected_usd_per_year / 1e6:,.2f} M USD in an average year, "
-        f"{risk.cvar_usd_per_year / 1e6:,.2f} in the costliest {share} of years "
-        f"(CVaR {risk.alpha:g}); {escape(worst)} alone {risk.once_usd[worst] / 1e6:,.2f}. "
+        f"Failures cost {money(risk.expected_usd_per_year)} in an average year, "
+        f"{money(risk.cvar_usd_per_year)} in the costliest {share} of years "
+        f"(CVaR {risk.alpha:g}); {escape(worst)} alone {money(risk.once_usd[worst])}. "
         f"The objective weighs {'CVaR' if risk.kind == 'cvar' else 'the worst'} with {risk.beta:g}."
     )
 
@@ -263,13 +260,13 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
     if plan.status == "feasible":
         proof = f"[bold]Best plan found so far[/bold]; none is more than {plan.gap:.3%} cheaper"
     if plan.method == "rule-of-thumb":
-        millions = f"{plan.objective_usd_per_year / 1e6:,.2f}"
-        console.print(f"[bold]By rule of thumb[/bold], no proof: {millions} M USD a year.")
+        cost = money(plan.objective_usd_per_year)
+        console.print(f"[bold]By rule of thumb[/bold], no proof: {cost} a year.")
         for repair in plan.repairs:
             console.print(f"  {escape(repair)}.")
     else:
         console.print(
-            f"{proof} ({plan.objective_usd_per_year / 1e6:,.2f} M USD a year, "
+            f"{proof} ({money(plan.objective_usd_per_year)} a year, "
             f"{escape(plan.solver.name)}, {plan.solver.seconds:.1f} s), "
             "audited against every constraint."
         )
@@ -285,7 +282,7 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
         extra = rounds[-1].objective_usd_per_year - rounds[0].objective_usd_per_year
         console.print(
             f"The programme alone would have missed {escape(missed)}; "
-            f"the margins cost {_millions(extra)} M USD a year."
+            f"the margins cost {money(extra)} a year."
         )
     if outcome.diagnosis is not None:
         console.print("[bold red]No plan meets the margins that the simulation asks for:[/]")
@@ -326,7 +323,7 @@ def _show_scenarios(console: Console, lines: Sequence[ScenarioLine]) -> None:
             mark,
             _minutes(line.recovery_minutes),
             f"{line.peak_temperature_c:.0f}",
-            f"{line.emergency_usd / 1e6:.2f}" if line.emergency_usd else "",
+            millions(line.emergency_usd) if line.emergency_usd else "",
         )
     table.caption = (
         "full after: all demand served again; °C: hottest cluster; M USD: emergency spend."
@@ -418,10 +415,10 @@ def _show_story(console: Console, verdict: Verdict) -> None:
     for line in verdict.story:
         table.add_row(f"  {line.clock}", f"+{line.minute:.0f} min", escape(line.text))
     console.print(table)
-    millions = verdict.lost_requests / 1e6
     retries = f"{verdict.retry_ratio:.1f} requests for each new one at most, "
     console.print(
-        f"  {millions:,.1f} M requests lost, at most {verdict.peak_queue_requests:,.0f} waiting, "
+        f"  {requests(verdict.lost_requests)} lost, "
+        f"at most {verdict.peak_queue_requests:,.0f} waiting, "
         f"{retries if verdict.retry_ratio > 1.05 else ''}peak {verdict.peak_temperature_c:.0f} °C."
     )
     worst: dict[str, list[str]] = {}

@@ -189,9 +189,9 @@ def test_next_steps_only_for_people(seen):
     told = seen("optimize", "my-model.yaml", "-o", "new out", terminal=True)
     assert told.code == 0
     assert told.err.endswith(
-        "Next:\n  plan explain 'new out' my-model.yaml\n"
-        "  plan report 'new out' my-model.yaml -o report.html\n"
-        "  plan finance my-model.yaml --plan 'new out'\n"
+        "Next:\n  plan explain 'new out'\n"
+        "  plan report 'new out' -o report.html\n"
+        "  plan finance --plan 'new out'\n"
     )
     for arguments in (["-q"], ["--json"]):
         assert "Next:" not in seen("check", "my-model.yaml", *arguments, terminal=True).err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from planner import amounts
+
 #: Fractions are compared up to this by the simulator.
 FULL = 1 - 1e-6
 
@@ -23,12 +25,10 @@ def money(usd: float) -> str:
 def millions(usd: float) -> str:
     """An amount in millions of USD with two decimals where it is small, none as −0.
 
-    >>> millions(12_345_678.0), millions(450_000_000.0), millions(-1.0)
-    ('12.35', '450.0', '0.00')
+    >>> millions(12_345_678.0), millions(450_000_000.0), millions(4_500.0), millions(-0.001)
+    ('12.35', '450.0', '0.0045', '0.00')
     """
-    value = usd / 1e6
-    text = f"{value:,.1f}" if abs(value) >= 100 else f"{value:,.2f}"
-    return text.lstrip("-") if float(text.replace(",", "")) == 0 else text
+    return amounts.millions(usd, 1 if abs(usd) >= 1e8 else 2)
 
 
 def _three(value: float) -> str:
