@@ -157,8 +157,8 @@ ORIGINS = {
     ("Region", "life_years"): PLANT_LIFE,
     ("GpuType", "service_seconds"): Found(INCIDENT, "average_request_time_seconds", "printed"),
     ("Cluster", "setpoint_c"): Found(INCIDENT, "inference_base_temperature_c", "printed"),
-    ("GpuType", "throttle_c"): Found(INCIDENT, "v2_throttle_start_c", "printed"),
-    ("GpuType", "shutdown_c"): Found(INCIDENT, "shutdown_temperature_c", "printed"),
+    ("Cluster", "throttle_c"): Found(INCIDENT, "v2_throttle_start_c", "printed"),
+    ("Cluster", "shutdown_c"): Found(INCIDENT, "shutdown_temperature_c", "printed"),
     ("Operations", "queue_limit_requests"): Found(INCIDENT, "queue_limit_requests", "printed"),
     ("Operations", "alert_utilisation"): Found(
         INCIDENT, "alert_utilization_high_percent", "printed", 0.01

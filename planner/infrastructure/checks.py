@@ -13,7 +13,7 @@ import networkx as nx
 from planner.infrastructure.catalogue import demand_shape_names, hot_week_names, shipped_incidents
 from planner.infrastructure.entities import Cluster, Model
 from planner.infrastructure.failures import Event, NodeLoss, Scenario, UnitLoss
-from planner.infrastructure.fleet import retirable_blocks, retirable_units, shutdown_c, throttle_c
+from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.measure_checks import check_measures
 from planner.infrastructure.source import Document, Path_
 
@@ -200,12 +200,11 @@ def _check_clusters(model: Model, document: Document) -> None:
         if cluster.existing_gpus > cluster.max_gpus:
             message = f"{cluster.existing_gpus} existing GPUs exceed max_gpus {cluster.max_gpus}"
             document.complain((*path, "existing_gpus"), message)
-        throttle, shutdown = throttle_c(model, name), shutdown_c(model, name)
-        if not cluster.setpoint_c < throttle < shutdown:
-            found = f"{cluster.setpoint_c:g}, {throttle:g} and {shutdown:g} °C"
+        if not cluster.setpoint_c < cluster.throttle_c < cluster.shutdown_c:
+            found = f"{cluster.setpoint_c:g}, {cluster.throttle_c:g} and {cluster.shutdown_c:g} °C"
             document.complain(path, f"expected setpoint_c < throttle_c < shutdown_c, got {found}")
-        if not cluster.setpoint_c <= cluster.restart_c < shutdown:
-            found = f"{cluster.setpoint_c:g}, {cluster.restart_c:g} and {shutdown:g} °C"
+        if not cluster.setpoint_c <= cluster.restart_c < cluster.shutdown_c:
+            found = f"{cluster.setpoint_c:g}, {cluster.restart_c:g} and {cluster.shutdown_c:g} °C"
             document.complain(path, f"expected setpoint_c ≤ restart_c < shutdown_c, got {found}")
         if model.regions[cluster.region].candidate and cluster.existing_gpus:
             document.complain(path, "has GPUs in a region that is only a candidate")

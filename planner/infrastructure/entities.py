@@ -94,10 +94,10 @@ class GpuType(NamedEntity):
     """Life of building and power train."""
     maintenance_share_per_year: Share = 0.0
     """Yearly maintenance as a share of both prices."""
-    throttle_c: Celsius = 75.0
-    """GPU temperature from which the clock falls, where the cluster states none."""
-    shutdown_c: Celsius = 95.0
-    """GPU temperature at which it switches itself off, where the cluster states none."""
+    throttle_c: Celsius | None = None
+    """GPU temperature from which the clock falls, of clusters that state none."""
+    shutdown_c: Celsius | None = None
+    """GPU temperature at which it switches itself off, of clusters that state none."""
 
 
 class Cluster(NamedEntity):
@@ -126,10 +126,12 @@ class Cluster(NamedEntity):
     """Thermal capacitance of room, coolant and racks per MW of installed GPUs."""
     setpoint_c: Celsius = 65.0
     """GPU temperature that sufficient cooling holds."""
-    throttle_c: Celsius | None = None
-    """Temperature from which the clock falls; none means that of the GPU type."""
-    shutdown_c: Celsius | None = None
-    """Temperature at which the cluster switches itself off; none means that of the GPU type."""
+    throttle_c: Celsius = 75.0
+    """GPU temperature from which the clock falls; not given, that of the GPU type where it states
+    one."""
+    shutdown_c: Celsius = 95.0
+    """GPU temperature at which the cluster switches itself off; not given, that of the GPU type
+    where it states one."""
     restart_c: Celsius = 70.0
     """GPU temperature below which a cluster that is off may restart."""
 

@@ -142,18 +142,6 @@ def retirable_blocks(model: Model, cluster: str) -> int:
     return entry.existing_gpus // entry.block_gpus if entry.may_retire else 0
 
 
-def throttle_c(model: Model, cluster: str) -> float:
-    """Temperature from which the clock of a cluster falls: its own, or that of its GPUs."""
-    entry = model.clusters[cluster]
-    return model.gpus[entry.gpu].throttle_c if entry.throttle_c is None else entry.throttle_c
-
-
-def shutdown_c(model: Model, cluster: str) -> float:
-    """Temperature at which a cluster switches itself off: its own, or that of its GPUs."""
-    entry = model.clusters[cluster]
-    return model.gpus[entry.gpu].shutdown_c if entry.shutdown_c is None else entry.shutdown_c
-
-
 def running_units(model: Model, plant: str) -> tuple[str, ...]:
     """Unit types of a plant that run all the time; none for an emergency plant."""
     if model.plants[plant].role == "emergency":

@@ -96,6 +96,7 @@ def load_model(
     apply_overrides(document, overrides)
     _fill_from_catalogues(document)
     _read_quantities(document)
+    _fill_from_gpus(document)
     _inject_names(document, path.stem)
     model = _validate(document)
     digest, settings = hashlib.sha256(), (*beneath[1], *overrides)
@@ -311,6 +312,22 @@ def _read_quantities(document: Document) -> None:
         for part in path[:-1]:
             target = target[part]
         target[path[-1]] = int(number) if number.is_integer() and float not in kinds else number
+
+
+def _fill_from_gpus(document: Document) -> None:
+    """Temperatures that a cluster leaves to the type of its GPUs."""
+    gpus, clusters = document.data.get("gpus"), document.data.get("clusters")
+    if not isinstance(gpus, dict) or not isinstance(clusters, dict):
+        return
+    for name, entry in clusters.items():
+        kind = gpus.get(str(entry.get("gpu"))) if isinstance(entry, dict) else None
+        if not isinstance(kind, dict):
+            continue
+        for field in ("throttle_c", "shutdown_c"):
+            if field not in entry and isinstance(kind.get(field), int | float):
+                entry[field] = kind[field]
+                place = document.place(("gpus", str(entry["gpu"]), field))
+                document.places.setdefault(("clusters", name, field), place)
 
 
 def _inject_names(document: Document, name: str) -> None:

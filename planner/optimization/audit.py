@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pulp import LpInteger, const
 
 from planner.errors import AuditError
-from planner.infrastructure.fleet import throttle_c
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
 from planner.optimization.audit_purchases import (
@@ -239,7 +238,7 @@ def _check_ride_through(
 ) -> Iterator[str]:
     for cluster, megajoules in stored.items():
         entry, gpu = case.model.clusters[cluster], case.gpu(cluster)
-        allowed = (throttle_c(case.model, cluster) - entry.setpoint_c) * capacitance_mj_per_k(
+        allowed = (entry.throttle_c - entry.setpoint_c) * capacitance_mj_per_k(
             entry.capacitance_mj_per_k_per_mw, gpu.power_mw, solution.fleet.gpus[cluster]
         )
         allowed += case.buffer_mj(scenario, cluster)

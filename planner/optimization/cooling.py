@@ -17,7 +17,6 @@ from itertools import combinations
 
 from pulp import LpAffineExpression, lpSum
 
-from planner.infrastructure.fleet import throttle_c
 from planner.infrastructure.graph import node
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.optimization.case import Case
@@ -99,9 +98,7 @@ def _storable_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineE
     per_k = capacitance_mj_per_k(
         entry.capacitance_mj_per_k_per_mw, gpu.power_mw, programme.gpus(cluster)
     )
-    rooms: LpAffineExpression = (
-        throttle_c(programme.case.model, cluster) - entry.setpoint_c
-    ) * per_k
+    rooms: LpAffineExpression = (entry.throttle_c - entry.setpoint_c) * per_k
     return rooms + tank_mj(programme, scenario, cluster)
 
 

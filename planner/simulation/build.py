@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import Fleet, shutdown_c, throttle_c
+from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import Graph, offer_in_reach, reachable_regions
 from planner.laws.heat import capacitance_mj_per_k
 from planner.laws.retries import RetryTerms
@@ -95,8 +95,8 @@ def _clusters(model: Model, fleet: Fleet) -> Clusters:
         utilisation=_column([entry.max_utilisation for entry in entries]),
         capacitance=capacitance_mj_per_k(per_mw, power, gpus),
         setpoint_c=_column([entry.setpoint_c for entry in entries]),
-        throttle_c=_column([throttle_c(model, name) for name in model.clusters]),
-        shutdown_c=_column([shutdown_c(model, name) for name in model.clusters]),
+        throttle_c=_column([entry.throttle_c for entry in entries]),
+        shutdown_c=_column([entry.shutdown_c for entry in entries]),
         restart_c=_column([entry.restart_c for entry in entries]),
         region=np.array([regions.index(entry.region) for entry in entries], dtype=np.int64),
     )

@@ -17,7 +17,6 @@ from planner.infrastructure.catalogue import (
     demand_shape_names,
 )
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import shutdown_c, throttle_c
 from planner.infrastructure.loading import load_model
 from planner.scenarios.demand import peak_hour, weekly_demand
 
@@ -74,12 +73,12 @@ AS_IT_WAS: dict[str, Callable[[Model], float]] = {
     "us_east_power_mw": lambda m: power_mw(m, EAST),
     "us_east_cooling_mw": lambda m: cooling_mw(m, "us-east-liquid"),
     "us_east_load_share": lambda m: load_share(m, EAST),
-    "shutdown_temperature_c": lambda m: shutdown_c(m, WEST),
+    "shutdown_temperature_c": lambda m: m.clusters[WEST].shutdown_c,
     "ambient_temperature_c": lambda m: m.regions["us-west"].design_ambient_c,
     "cooling_loss_percent": lambda m: 100 * lost_share(m),
     "remaining_cooling_share": lambda m: 1 - lost_share(m),
     "inference_base_temperature_c": lambda m: m.clusters[WEST].setpoint_c,
-    "inference_shutdown_temperature_c": lambda m: shutdown_c(m, EAST),
+    "inference_shutdown_temperature_c": lambda m: m.clusters[EAST].shutdown_c,
     "normal_processing_requests_per_second": lambda m: weekly_demand(m).sum(axis=0).max(),
     "queue_limit_requests": lambda m: m.operations.queue_limit_requests,
     "primary_loop_mw": lambda m: m.cooling_units["loop-36"].capacity_mw,
@@ -112,8 +111,8 @@ AS_IT_WAS: dict[str, Callable[[Model], float]] = {
     "restoration_phase_2_duration_minutes": lambda m: m.operations.restoration[1].minutes,
     "restoration_phase_3_capacity_percent": lambda m: 100 * m.operations.restoration[2].capacity,
     "restoration_phase_3_duration_minutes": lambda m: m.operations.restoration[2].minutes,
-    "v2_throttle_start_c": lambda m: throttle_c(m, WEST),
-    "alert_temperature_warning_c": lambda m: throttle_c(m, WEST),
+    "v2_throttle_start_c": lambda m: m.clusters[WEST].throttle_c,
+    "alert_temperature_warning_c": lambda m: m.clusters[WEST].throttle_c,
     "v2_primary_spare_systems_count": lambda m: m.plants["us-west-liquid"].redundancy,
     "redundancy_cooling_spare_count": lambda m: m.plants["us-east-liquid"].redundancy,
     "redundancy_region_spare_count": lambda m: float(m.policies.spare_block_per_region),

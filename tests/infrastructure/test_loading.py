@@ -211,6 +211,21 @@ class TestCatalogue:
         loaded = load_model("chatgpt-2023", ("offers.aws-p4d.surge_multiplier=1.5",))
         assert loaded.model.offers["aws-p4d"].surge_multiplier == 1.5
 
+    def test_temperatures_come_with_the_gpus_unless_the_cluster_has_its_own(self, load, tiny_text):
+        settings = ("gpus.accelerator.throttle_c=89", "gpus.accelerator.shutdown_c=97.5")
+        model = load(tiny_text, *settings, "clusters.east-gpus.throttle_c=80").model
+        found = {name: (one.throttle_c, one.shutdown_c) for name, one in model.clusters.items()}
+        assert found == {"west-gpus": (89.0, 97.5), "east-gpus": (80.0, 97.5)}
+        plain = load(tiny_text).model.clusters["west-gpus"]
+        assert (plain.throttle_c, plain.shutdown_c) == (75.0, 95.0)
+        of_catalogue = load(tiny_text, "gpus.accelerator.from=A100-SXM4-80GB").model
+        assert of_catalogue.clusters["west-gpus"].shutdown_c == 92.0
+
+    def test_temperatures_of_gpus_are_checked_at_the_cluster(self, complaints, tiny_text):
+        text = tiny_text.replace("rps: 1.0, capital", "rps: 1.0, throttle_c: 96.0, capital")
+        (found,) = {one.message for one in complaints(text)}
+        assert found == "expected setpoint_c < throttle_c < shutdown_c, got 65, 96 and 95 °C"
+
     def test_unknown_entry_with_nearest(self, complaints):
         text = MINIMAL.replace("g: {power_mw: 0.0,", "g: {from: A100-SXM4-80G,")
         (problem,) = complaints(text)

@@ -19,7 +19,7 @@ import numpy as np
 
 from planner.infrastructure.entities import Cluster, GpuType, Model
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw, throttle_c, unit_mw
+from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw, unit_mw
 from planner.infrastructure.graph import independent_plants, offer_in_reach, reachable_regions
 from planner.laws.money import annuity
 from planner.optimization.case import Case
@@ -526,7 +526,7 @@ class World:
         for cluster, heat in stored.items():
             entry, gpu = self.model.clusters[cluster], self._gpu(cluster)
             capacitance = entry.capacitance_mj_per_k_per_mw * gpu.power_mw * fleet.gpus[cluster]
-            allowed = (throttle_c(self.model, cluster) - entry.setpoint_c) * capacitance
+            allowed = (entry.throttle_c - entry.setpoint_c) * capacitance
             lp.at_most.append((heat, allowed + self._tanks(stages, cluster)))
         return lp
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError
-from planner.infrastructure.fleet import shutdown_c, throttle_c
 from planner.infrastructure.loading import CatalogueUse, LoadedModel
 from planner.json_text import json_text
 from planner.plan import Plan, now, versions
@@ -195,14 +194,15 @@ def _margin_cost(plan: Plan) -> str:
 def _data(material: Material) -> dict[str, Any]:
     """Numbers of the charts that every report has."""
     model, finance = material.loaded.model, material.finance or {}
+    clusters = model.clusters.values()
     return {
         "steps": [
             {"label": one["label"], "usd": round(one["usd"] / 1e6, 4), "total": one["total"]}
             for one in material.steps
         ],
         "limits": {
-            "throttle": min(throttle_c(model, name) for name in model.clusters),
-            "shutdown": min(shutdown_c(model, name) for name in model.clusters),
+            "throttle": min(one.throttle_c for one in clusters),
+            "shutdown": min(one.shutdown_c for one in clusters),
         },
         **{name: finance.get(name, []) for name in ("cash", "exceedance", "swings", "years")},
     }
