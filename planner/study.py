@@ -25,7 +25,7 @@ from planner.optimization.whatif import (
 )
 
 #: Families of rows that say what a programme is, rather than what is asked of a plan.
-ESSENTIAL = frozenset({"design_heat", "normal_demand", "power_limit", "served_floor"})
+ESSENTIAL = frozenset({"design_heat", "normal_demand", "power_limit", "feed_limit", "served_floor"})
 
 
 @dataclass(frozen=True)
@@ -311,7 +311,9 @@ def next_worth(study: Study, key: Decision) -> Worth | None:
 
 def power_gains(study: Study) -> dict[str, Difference | None]:
     """Gain of a megawatt more in each region; all together first, which gains most."""
-    regions = [row.subject for row in study.programme.rows.values() if row.family == "power_limit"]
+    limits, rows = study.programme.limits, study.programme.rows
+    limited = (limit.region for name, limit in limits.items() if not rows[name].scenario)
+    regions = list(dict.fromkeys(limited))
 
     def gain(some: Collection[str]) -> Difference | None:
         where = next(iter(some)) if len(some) == 1 else "every region"

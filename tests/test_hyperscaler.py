@@ -13,7 +13,7 @@ import pytest
 
 from planner.infrastructure.catalogue import catalogue, hot_week, hot_week_names
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import cooling_power_mw_per_mw, unit_mw
+from planner.infrastructure.fleet import unit_mw
 from planner.infrastructure.graph import (
     blast_radius,
     build_graph,
@@ -23,6 +23,7 @@ from planner.infrastructure.graph import (
     single_points_of_failure,
 )
 from planner.infrastructure.loading import load_model
+from planner.infrastructure.supply import plant_power_mw_per_mw
 from planner.scenarios.course import lay_out, normal_condition
 from planner.scenarios.demand import peak_hour, weekly_demand, zone_shape
 from planner.scenarios.generators import all_scenarios
@@ -202,7 +203,8 @@ class TestPhysics:
     def test_all_that_there_is_room_for_can_be_powered_and_cooled(self, region):
         heat = {n: c.max_gpus * MODEL.gpus[c.gpu].power_mw for n, c in MODEL.clusters.items()}
         most = sum(heat[name] for name in halls(region))
-        factor = 1 + cooling_power_mw_per_mw(MODEL, region, ("primary", "emergency"))
+        every = [*plants(region, "primary"), *plants(region, "emergency")]
+        factor = 1 + max(plant_power_mw_per_mw(MODEL, one) for one in every)
         assert most * factor <= MODEL.regions[region].power_limit_mw
         assert all(
             MODEL.feeds[f].capacity_mw >= MODEL.regions[region].power_limit_mw

@@ -121,15 +121,14 @@ class Screen:
         """Whether nothing but cooling units and offers differs; offers are not in use."""
         installed = self._world.clusters.gpus > 0
         pairs = [(then.tier_up[0], normal.tier_up[0])]
-        pairs += [
-            (getattr(then, name)[0][installed], getattr(normal, name)[0][installed])
-            for name in ("cluster_up", "power_share")
-        ]
+        pairs.append((then.cluster_up[0][installed], normal.cluster_up[0][installed]))
         pairs += [
             (getattr(then, name)[0], getattr(normal, name)[0])
             for name in ("service_rps", "connections", "weights")
         ]
-        return all(np.array_equal(one, other) for one, other in pairs)
+        power = int(then.power[0])
+        powered = power == normal.power[0] or self._world.stacker.supplies[power].ample
+        return powered and all(np.array_equal(one, other) for one, other in pairs)
 
     def _cools(self, then: Conditions) -> bool:
         """Whether running units carry all heat in the hottest hour."""

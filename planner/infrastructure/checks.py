@@ -16,6 +16,8 @@ from planner.infrastructure.failures import Event, NodeLoss, Scenario, UnitLoss
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.measure_checks import check_measures
 from planner.infrastructure.source import Document, Path_
+from planner.infrastructure.supply import Supply
+from planner.laws.power import MOST_SETS
 
 #: Path pattern (`*` any key, `#` any index, `@` the key itself is the reference) and the
 #: section that the value must name.
@@ -238,6 +240,15 @@ def _check_plants(model: Model, document: Document) -> None:
             if all(one is None or one.region != feed.region for one in loads):
                 message = f"`{load}` is not in region {feed.region}"
                 document.complain(("feeds", name, "powers", index), message)
+    for region in sorted({feed.region for feed in model.feeds.values()}):
+        try:
+            Supply(model).every_limit(region, frozenset())
+        except ValueError:
+            message = (
+                f"those of region {region} are shared in more than {MOST_SETS:,} ways; put clusters"
+                " and plants with the same feeds together, or state fewer feeds"
+            )
+            document.complain(("feeds",), message)
 
 
 def _check_scenarios(model: Model, document: Document) -> None:

@@ -213,9 +213,10 @@ class Feed(NamedEntity):
     region: Name
     """Region it supplies."""
     capacity_mw: Amount
-    """Electric power it carries."""
+    """Electric power it carries: what hangs on it alone draws no more."""
     powers: tuple[Name, ...] = ()
-    """Clusters and plants on it; none named means all of the region."""
+    """Clusters and plants on it; none named means all of the region. What is on several feeds draws
+    on those that are up, what is on none draws on the power limit of the region alone."""
     ups_minutes: Minutes = 0.0
     """Minutes that batteries carry the clusters (not the cooling)."""
     generator_mw: Amount = 0.0

@@ -161,19 +161,3 @@ def unit_mw(model: Model, plant: str, unit: str, rise_c: float = 0.0) -> float:
         kind.derating_per_c,
         kind.cutout_ambient_c,
     )
-
-
-def cooling_power_mw_per_mw(model: Model, region: str, roles: tuple[str, ...]) -> float:
-    """Electric power per heat of the hungriest unit type that plants of some roles have or may get.
-
-    Power limits are checked with it, whatever mixture of units a plan ends with.
-    """
-    return max(
-        (
-            model.cooling_units[unit].power_mw_per_mw
-            for name, plant in model.plants.items()
-            if plant.region == region and plant.role in roles
-            for unit in plant_units(model, name)
-        ),
-        default=0.0,
-    )

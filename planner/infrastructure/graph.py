@@ -77,13 +77,14 @@ def _add_power(graph: Graph, model: Model) -> None:
                 graph.add_node(node(kind, name), kind=kind, name=name, plane=None, needs={})
                 place = node("region", feed.region)
                 _link(graph, place, node(kind, name), "hosts", "region")
-            for load_kind, load in _loads(model, name):
+            for load_kind, load in feed_loads(model, name):
                 if kind == "ups" and load_kind == "plant":
                     continue
                 _link(graph, node(kind, name), node(load_kind, load), "powers", "power")
 
 
-def _loads(model: Model, feed: str) -> list[tuple[str, str]]:
+def feed_loads(model: Model, feed: str) -> list[tuple[str, str]]:
+    """Kind and name of the clusters and plants on a feed."""
     entry = model.feeds[feed]
     loads = [
         ("cluster", name) for name, one in model.clusters.items() if one.region == entry.region

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from planner.infrastructure.entities import Measure, Model, Plant, Service
+from planner.infrastructure.entities import Feed, Measure, Model, Plant, Service
 from planner.infrastructure.failures import Event, OperationsOverride, Scenario, Surge
+from planner.infrastructure.graph import feed_loads
 from planner.infrastructure.operations import Operations, Reaction
 
 #: Minutes of reaction that measures bring down.
@@ -20,7 +21,8 @@ TIMES = tuple(Reaction.model_fields)
 def with_measures(model: Model, bought: frozenset[str]) -> Model:
     """The model with some measures in place, and none left to buy.
 
-    Feeds of measures that are not bought do not exist in it.
+    Feeds of measures that are not bought do not exist in it; where something hangs on nothing else,
+    they stay without power.
 
     Raises
     ------
@@ -32,7 +34,7 @@ def with_measures(model: Model, bought: frozenset[str]) -> Model:
     measures = [model.measures[name] for name in sorted(bought)]
     absent = absent_feeds(model, bought)
     return model.replace(
-        feeds={name: feed for name, feed in model.feeds.items() if name not in absent},
+        feeds=_feeds(model, absent),
         services={name: _service(one, name, measures) for name, one in model.services.items()},
         plants={name: _plant(one, name, measures) for name, one in model.plants.items()},
         operations=capped(model.operations, measures),
@@ -42,6 +44,20 @@ def with_measures(model: Model, bought: frozenset[str]) -> Model:
         },
         measures={},
     )
+
+
+def _feeds(model: Model, absent: frozenset[str]) -> dict[str, Feed]:
+    """Feeds without those that are absent; what has no others hangs on one without power."""
+    fed = {load for name in model.feeds if name not in absent for load in feed_loads(model, name)}
+    found: dict[str, Feed] = {}
+    for name, feed in model.feeds.items():
+        left = sorted({load for load in feed_loads(model, name) if load not in fed})
+        if name not in absent:
+            found[name] = feed
+        elif left:
+            powers = tuple(dict.fromkeys(load for _, load in left))
+            found[name] = Feed(name=name, region=feed.region, capacity_mw=0.0, powers=powers)
+    return found
 
 
 def with_automatic(model: Model, measures: list[Measure]) -> Model:

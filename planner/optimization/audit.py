@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pulp import LpInteger, const
 
 from planner.errors import AuditError
-from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
+from planner.infrastructure.graph import node
+from planner.laws.heat import SMALLEST, capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
 from planner.optimization.audit_purchases import (
     ABSOLUTE,
@@ -24,6 +25,7 @@ from planner.optimization.audit_purchases import (
 from planner.optimization.beliefs import Belief, believe, stage_capacity_mw
 from planner.optimization.case import Case
 from planner.optimization.costs import CostItem, cost_items, emergency_spend_usd
+from planner.optimization.matters import power_as_usual
 from planner.optimization.programme import Programme
 from planner.optimization.solving import Solution, fleet_of
 from planner.optimization.stages import ALL, Stage, unanswered
@@ -160,6 +162,7 @@ def _check_stages(programme: Programme, solution: Solution, case: Case) -> Itera
             yield from _check_reserved(case, solution, stage, belief)
             here = stored.setdefault(windows.get(stage.label, 0), {})
             yield from _check_cooling(case, solution, stage, belief, here)
+            yield from _check_power(case, stage, belief)
         budget = emergency_budget_usd(case.model, stages[0].course.scenario)
         budget += case.waived.get(("emergency_budget", "budget", scenario), 0.0)
         if exceeds(spend, budget):
@@ -224,13 +227,37 @@ def _check_cooling(
             continue
         gpu, entry = case.gpu(cluster), case.model.clusters[cluster]
         gpus: float = solution.fleet.gpus[cluster]
-        usual = case.normal.power_mw.get(entry.region)
-        if stage.condition.power_mw.get(entry.region) != usual or stage.label in case.resumed:
+        if not power_as_usual(case, stage, cluster) or stage.label in case.resumed:
             # Loads that power does not carry go off by themselves; what operators left off stays.
             gpus = belief.powered_gpus[cluster]
         full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, entry.max_utilisation)
         short = max(0.0, margin * full - carried)
         stored[cluster] = stored.get(cluster, 0.0) + stage.hours * 3600 * short
+
+
+def _check_power(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
+    """Heat and cooling of what is powered within every limit on power.
+
+    Where cooling is as in normal operation, by whichever plant takes the least of a limit. What
+    plants could carry beyond the heat draws nothing.
+    """
+    carrying: dict[str, float] = {}
+    for (cluster, _), heat in belief.carried_mw.items():
+        carrying[cluster] = carrying.get(cluster, 0.0) + heat
+    for region, limits in stage.condition.power.items():
+        for limit in limits:
+            drawn = 0.0
+            for (cluster, plant), heat in belief.carried_mw.items():
+                part = min(1.0, belief.heat_mw.get(cluster, 0.0) / max(carrying[cluster], SMALLEST))
+                drawn += part * case.draw_per_heat(limit, plant) * heat
+            for cluster in case.clusters_in(region):
+                plants = case.plants_of(cluster, "primary") if cluster not in carrying else ()
+                each = float(node("cluster", cluster) in limit.loads)
+                each += min((case.draw_per_heat(limit, one) for one in plants), default=0.0)
+                drawn += each * belief.heat_mw.get(cluster, 0.0)
+            if exceeds(drawn, limit.mw):
+                what = ", ".join(limit.feeds) or region
+                yield f"{stage.label}: {what} carries {drawn:.3f} of {limit.mw:.3f} MW"
 
 
 def _check_ride_through(

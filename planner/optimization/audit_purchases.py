@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from planner.infrastructure.fleet import (
-    Fleet,
-    cooling_power_mw_per_mw,
-    retirable_blocks,
-    retirable_units,
-)
-from planner.infrastructure.graph import independent_plants
+from planner.infrastructure.fleet import Fleet, retirable_blocks, retirable_units
+from planner.infrastructure.graph import independent_plants, node
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.optimization.beliefs import firm_mw
 from planner.optimization.case import Case
@@ -117,12 +112,18 @@ def _full_heat(case: Case, fleet: Fleet, cluster: str) -> float:
 
 
 def _check_power(case: Case, fleet: Fleet) -> Iterator[str]:
-    for region, place in case.model.regions.items():
-        limit = min(place.power_limit_mw, case.normal.power_mw.get(region, place.power_limit_mw))
-        heat = sum(_full_heat(case, fleet, cluster) for cluster in case.clusters_in(region))
-        power = (1 + cooling_power_mw_per_mw(case.model, region, ("primary",))) * heat
-        if exceeds(power, limit):
-            yield f"{region}: {power:.3f} MW at full load, {limit:.3f} allowed"
+    """Full load and its cooling within every limit, by whichever plants take the least of it."""
+    for region, limits in case.normal.power.items():
+        for limit in limits:
+            power = 0.0
+            for cluster in case.clusters_in(region):
+                plants = case.plants_of(cluster, "primary")
+                each = float(node("cluster", cluster) in limit.loads)
+                each += min((case.draw_per_heat(limit, one) for one in plants), default=0.0)
+                power += each * _full_heat(case, fleet, cluster)
+            if exceeds(power, limit.mw):
+                what = ", ".join(limit.feeds) or region
+                yield f"{what}: {power:.3f} MW at full load, {limit.mw:.3f} allowed"
 
 
 def _check_regions(case: Case, fleet: Fleet) -> Iterator[str]:

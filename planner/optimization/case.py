@@ -13,6 +13,7 @@ from planner.infrastructure.fleet import plant_units, running_units, unit_mw
 from planner.infrastructure.graph import (
     Graph,
     build_graph,
+    node,
     offer_in_reach,
     reachable_regions,
 )
@@ -22,9 +23,10 @@ from planner.infrastructure.measures import (
     with_automatic,
     with_measures,
 )
+from planner.infrastructure.supply import PowerLimit, Supply, plant_power_mw_per_mw
 from planner.optimization.cutting import cut_like, cut_stages
 from planner.optimization.stages import NO_MARGIN, Margin, Reacting, Stage, cannot_bind
-from planner.scenarios.condition import site_of
+from planner.scenarios.condition import Site, site_of
 from planner.scenarios.course import Condition, Course, lay_out, normal_condition
 from planner.scenarios.demand import load_factor, peak_hour, weekly_demand
 from planner.scenarios.services import passing_shares
@@ -89,6 +91,27 @@ class Case:
         return build_graph(self.model)
 
     @cached_property
+    def site(self) -> Site:
+        """The prepared graph of the model."""
+        return site_of(self.model, self.graph)
+
+    @property
+    def supply(self) -> Supply:
+        """The power of the model."""
+        return self.site.supply
+
+    def draw_per_heat(self, limit: PowerLimit, plant: str) -> float:
+        """Power that a plant draws under a limit for each heat that it carries, MW per MW."""
+        if node("plant", plant) not in limit.loads:
+            return 0.0
+        return plant_power_mw_per_mw(self.model, plant)
+
+    @cached_property
+    def power_rows(self) -> dict[tuple[int, str], tuple[Stage, tuple[PowerLimit, ...]]]:
+        """Limits on power that matter, by stage and region, as far as they are worked out."""
+        return {}
+
+    @cached_property
     def normal(self) -> Condition:
         """Condition with nothing failed and no measure bought."""
         return normal_condition(self.model, self.graph)
@@ -96,7 +119,7 @@ class Case:
     @cached_property
     def normal_at_best(self) -> Condition:
         """Condition with nothing failed and all measures bought."""
-        return site_of(self.model, self.graph).condition(frozenset(), all_measures=True)
+        return self.site.condition(frozenset(), all_measures=True)
 
     @cached_property
     def reactions(self) -> tuple[frozenset[str], ...]:
@@ -303,10 +326,11 @@ class Case:
 
     def tank_share(self, plant: str, cluster: str) -> float:
         """Part of the tank of a plant that is there for a cluster."""
-        heats = {one: self._largest_heat_mw(one) for one in self.model.plants[plant].cools}
+        heats = {one: self.largest_heat_mw(one) for one in self.model.plants[plant].cools}
         return heats[cluster] / sum(heats.values()) if heats[cluster] else 0.0
 
-    def _largest_heat_mw(self, cluster: str) -> float:
+    def largest_heat_mw(self, cluster: str) -> float:
+        """Heat of a cluster with all GPUs that it can hold at full load, MW."""
         return self.gpu(cluster).power_mw * self.model.clusters[cluster].max_gpus
 
     def unit_mw(self, plant: str, unit: str, rise_c: float = 0.0) -> float:

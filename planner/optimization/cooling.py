@@ -19,31 +19,12 @@ from pulp import LpAffineExpression, lpSum
 
 from planner.infrastructure.graph import node
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
-from planner.optimization.case import Case
-from planner.optimization.measures import feeds_to_buy, ran_on, up
-from planner.optimization.power import may_be_down, powered, stage_heat
+from planner.optimization.matters import cooling_matters
+from planner.optimization.measures import ran_on, up
+from planner.optimization.power import powered, stage_heat
 from planner.optimization.programme import Chance, Programme, Row
 from planner.optimization.purchases import surviving_capacity
 from planner.optimization.stages import Stage, When, unanswered
-
-
-def cooling_matters(case: Case, stage: Stage, cluster: str) -> bool:
-    """Whether cooling or power of a cluster differ from normal, where N+k carries the full heat.
-
-    With any measures bought: rows that say nothing with those that are bought do no harm.
-    """
-    if cluster in stage.at_best.clusters_down or not case.gpu(cluster).power_mw:
-        return False
-    if may_be_down(stage, cluster):
-        return True
-    region = case.model.clusters[cluster].region
-    if any(node("feed", feed) in stage.outage.failed for feed in feeds_to_buy(case.model, region)):
-        return True
-    condition = stage.condition
-    touched = not stage.plants_touched.isdisjoint(case.plants_of(cluster, "primary"))
-    less_power = condition.power_mw.get(region) != case.normal.power_mw.get(region)
-    hotter = bool(condition.ambient_rise_c.get(region)) or case.margin(stage.scenario).heat > 0
-    return touched or less_power or hotter
 
 
 def cooling_balance(programme: Programme) -> None:

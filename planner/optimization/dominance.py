@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.optimization.case import Case
-from planner.optimization.cooling import cooling_matters
+from planner.optimization.matters import cooling_matters, normal_limits, stage_limits
 from planner.optimization.stages import ALL, Stage, cannot_bind
 from planner.scenarios.course import Condition
 from planner.scenarios.standard import emergency_budget_usd
@@ -344,21 +344,17 @@ def _plant_no_better(case: Case, worse: Stage, stage: Stage, plant: str) -> bool
 
 
 def _no_more_power(case: Case, worse: Stage, stage: Stage) -> bool:
-    """Whether power that is short is no less short in the worse stage.
+    """Whether power that is short is no less short in the worse stage, or in normal operation.
 
-    Before operators act all GPUs of clusters that are up draw power; `_stores_as_much` sees to it
-    that these are the same, since where power is short cooling matters.
+    Whatever has recourse for the worse stage keeps both. Before operators act all GPUs of clusters
+    that are up draw power; `_stores_as_much` sees to it that these are the same, since where power
+    is short cooling matters.
     """
-    normals = (case.normal, case.normal_at_best)
-    conditions = ((worse.condition, stage.condition), (worse.at_best, stage.at_best))
-    for normal, (one, other) in zip(normals, conditions, strict=True):
-        for region, power in other.power_mw.items():
-            usual = normal.power_mw.get(region)
-            if power == usual:
-                continue
-            less = one.power_mw.get(region, 0.0)
-            if less > power or less == usual:
-                return False
+    for region in case.model.regions:
+        usual, limits = normal_limits(case, region), stage_limits(case, stage, region)
+        kept = (*usual, *stage_limits(case, worse, region))
+        if not all(any(one.implies(limit) for one in kept) for limit in limits):
+            return False
     return True
 
 

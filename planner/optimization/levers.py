@@ -14,14 +14,11 @@ from pulp import LpAffineExpression, LpConstraint
 
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
-from planner.infrastructure.graph import node
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
 from planner.optimization.elastic import Elastic, Kind, Lever, round_up, size
-from planner.optimization.measures import feeds_to_buy
 from planner.optimization.programme import Row
 from planner.optimization.stages import ALL, Stage
-from planner.scenarios.condition import site_of
 from planner.scenarios.power import node_losses, sagging_clusters
 from planner.scenarios.services import service_rps
 from planner.scenarios.timeline import timeline
@@ -78,66 +75,35 @@ def _unknown(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpCon
 
 
 def _power(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
-    """The smaller of the region's own limit and what its feeds and generators carry.
+    """What carries the loads; where the same loads have a wider limit too, that one next.
 
-    Where feeds can be bought, what they carry is no number; then a row is loosened by what it is.
+    What feeds to buy carry is no number: no lever stands for them.
     """
-    model, region = elastic.model, row.subject
-    limit = model.regions[region].power_limit_mw
-    own = _megawatts(elastic, f"regions.{region}.power_limit_mw", region)
-    sources = _sources(elastic, row)
-    if feeds_to_buy(model, region) and not row.scenario:
-        by_feeds = constraint.name.endswith(".feeds")
-        for lever in _feeds(elastic, sources) if by_feeds else [own]:
-            elastic.use(lever, row, constraint, 1.0)
-        return [constraint]
+    case, limit = elastic.case, elastic.programme.limits[constraint.name]
+    failed = frozenset[str]()
+    if row.scenario:
+        events = timeline(elastic.scenarios[row.scenario].events)
+        failed = node_losses(elastic.model, events, row.from_minute)
+        failed |= sagging_clusters(case.site, events, row.from_minute)
+    down = case.site.depends_at_best.down_with(failed)
     rows = [constraint]
-    if row.amount < limit:
-        carried, rows = constraint, [constraint, elastic.twin(constraint, limit - row.amount)]
-        elastic.use(own, row, rows[1], 1.0)
-    else:
-        if any(feed.region == region for feed in model.feeds.values()):
-            more = sum(value_at(model, path) for path in sources) - row.amount
-            rows.append(elastic.twin(constraint, max(more, 0.0)))
-        carried = rows[-1]
-        elastic.use(own, row, constraint, 1.0)
-    for lever in _feeds(elastic, sources):
-        elastic.use(lever, row, carried, 1.0)
+    for other in case.supply.every_limit(limit.region, down, unsettled=True):
+        if other.loads != limit.loads or (other != limit and (other.brought or limit.brought)):
+            continue
+        if other.sources != limit.sources:
+            rows.append(elastic.twin(constraint, other.mw - limit.mw))
+        target = constraint if other.sources == limit.sources else rows[-1]
+        for path in other.sources:
+            subject = ".".join(path.split(".")[1:-1])
+            if subject not in case.supply.owners:
+                elastic.use(_megawatts(elastic, path, subject), row, target, 1.0)
     return rows
-
-
-def _feeds(elastic: Elastic, sources: list[str]) -> list[Lever]:
-    return [_megawatts(elastic, path, ".".join(path.split(".")[1:-1])) for path in sources]
 
 
 def _megawatts(elastic: Elastic, path: str, subject: str) -> Lever:
     family = path.rsplit(".", 1)[-1]
     scale = max(value_at(elastic.model, path), 1.0)
     return elastic.lever(path, "limit", family, subject, "MW", scale, _number(path, 1.0))
-
-
-def _sources(elastic: Elastic, row: Row) -> list[str]:
-    """Paths of the capacities that carry the power of a row."""
-    model, case = elastic.model, elastic.case
-    site = site_of(model, case.graph)
-    failed: frozenset[str] = frozenset()
-    if row.scenario:
-        events = timeline(elastic.scenarios[row.scenario].events)
-        failed = node_losses(model, events, row.from_minute)
-        failed |= sagging_clusters(site, events, row.from_minute)
-    down = site.depends.down_with(failed)
-    found = []
-    bought = feeds_to_buy(model, row.subject)
-    for name, feed in model.feeds.items():
-        if feed.region != row.subject or name in bought:
-            continue
-        if node("feed", name) not in down:
-            found.append(f"feeds.{name}.capacity_mw")
-        elif feed.generator_mw and node("generator", name) not in down:
-            found.append(f"feeds.{name}.generator_mw")
-        elif feed.ups_minutes and node("ups", name) not in down:
-            found.append(f"feeds.{name}.capacity_mw")
-    return found
 
 
 # ------------------------------------------------------------------------------------------ service
@@ -601,7 +567,9 @@ def _allowed(path: str, name: str, model: Model, _: float) -> tuple[str, ...]:
 #: What gives way in each family: rows of the item, or none where no value is found.
 FAMILIES: dict[str, Callable[[Elastic, Row, LpConstraint], list[LpConstraint]]] = {
     "power_limit": _power,
+    "feed_limit": _power,
     "stage_power": _power,
+    "stage_feeds": _power,
     "served_floor": _served_floor,
     "normal_demand": _normal_demand,
     "design_heat": _design_heat,

@@ -20,10 +20,9 @@ from itertools import combinations
 
 from pulp import lpSum
 
-from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import Dependencies, node
 from planner.optimization.programme import Chance, Programme
-from planner.scenarios.condition import Site, feed_mw, site_of
+from planner.scenarios.condition import Site
 from planner.scenarios.course import Outage
 
 
@@ -59,7 +58,7 @@ def one_way_of_reacting(programme: Programme) -> None:
 
 def site(programme: Programme) -> Site:
     """The prepared graph of the case."""
-    return site_of(programme.case.model, programme.case.graph)
+    return programme.case.site
 
 
 def up(programme: Programme, outage: Outage, name: str, powered: bool = True) -> Chance:
@@ -201,42 +200,6 @@ def _propagate(programme: Programme, name: str, result: Chance, groups: list[Gro
     enough = [_any_of(programme, some) for _, some in groups]
     row = result >= lpSum(enough) - (len(enough) - 1)
     programme.define(row, "availability", tag, "least")
-
-
-def feeds_to_buy(model: Model, region: str) -> dict[str, str]:
-    """Measure by feed of a region, for the feeds that a measure brings."""
-    return {
-        feed: name
-        for name, measure in model.measures.items()
-        for feed in measure.feeds
-        if model.feeds[feed].region == region
-    }
-
-
-def feed_power(programme: Programme, region: str) -> Chance:
-    """Power that the feeds of a region carry in normal operation, as measures are bought, MW."""
-    model = programme.case.model
-    owners = feeds_to_buy(model, region)
-    total: Chance = 0.0
-    for name, feed in model.feeds.items():
-        if feed.region == region:
-            bought = programme.measures[owners[name]] if name in owners else 1.0
-            total += feed.capacity_mw * bought
-    return total
-
-
-def feed_power_mw(
-    programme: Programme, region: str, failed: frozenset[str], bought: frozenset[str]
-) -> float:
-    """Power that feeds, batteries and generators of a region carry with some measures, MW."""
-    model = programme.case.model
-    owners = feeds_to_buy(model, region)
-    down = _down(programme, site(programme).depends_at_best, failed)
-    return sum(
-        feed_mw(feed, down)
-        for name, feed in model.feeds.items()
-        if feed.region == region and owners.get(name, "") in bought | {""}
-    )
 
 
 def bought_exactly(

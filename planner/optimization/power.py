@@ -6,26 +6,22 @@ symbol                    attribute of the programme             meaning
 a[s,t,c]                  ``active`` (or all GPUs)               powered GPUs
 up[s,t,c]                 ``available``                          cluster up
 φ, σ                      ``GpuType.power_mw, static_share``     heat per GPU, static share of it
+q[s,t,c,p]                ``carried``                            heat carried, MW
+w_p                       ``Case.draw_per_heat``                 power per heat of a plant
 ========================  =====================================  ==============================
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pulp import LpAffineExpression, lpSum
 
-from planner.infrastructure.fleet import cooling_power_mw_per_mw
 from planner.infrastructure.graph import node
-from planner.laws.heat import heat_mw
-from planner.optimization.measures import bought_exactly, feed_power_mw, feeds_to_buy, up
+from planner.infrastructure.supply import PowerLimit
+from planner.laws.heat import heat_at_utilisation_mw, heat_mw
+from planner.optimization.matters import power_as_usual, power_that_matters, stage_limits
+from planner.optimization.measures import bought_exactly, up
 from planner.optimization.programme import Chance, Programme, Row
 from planner.optimization.stages import Stage
-
-
-def may_be_down(stage: Stage, cluster: str) -> bool:
-    """Whether measures decide if a cluster is up."""
-    return cluster in stage.condition.clusters_down and cluster not in stage.at_best.clusters_down
 
 
 def cluster_up(programme: Programme, stage: Stage, cluster: str) -> Chance:
@@ -51,69 +47,67 @@ def stage_heat(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpr
 
 
 def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[Chance]:
-    """Chances that are 0 where the power of a cluster's region is as in normal operation."""
-    region = programme.case.model.clusters[cluster].region
-    if region not in stage.condition.power_mw:
-        return [0.0]
-    sets = list(_power_by_feeds(programme, stage, region))
-    usual = [other for power, normal, other in sets if power == normal]
-    return [0.0] if len(usual) == len(sets) else usual
+    """Chances that are 0 where the power that a cluster draws is as in normal operation."""
+    case = programme.case
+    limits = stage_limits(case, stage, case.model.clusters[cluster].region)
+    sets = list(bought_exactly(programme, {name for one in limits for name, _ in one.brought}))
+    whole = [other for some, other in sets if power_as_usual(case, stage, cluster, some)]
+    return [0.0] if len(whole) == len(sets) else whole
 
 
 def stage_power(programme: Programme) -> None:
-    """IT and cooling stay within what the surviving feeds and generators of a region carry.
+    """What draws power together stays within what the region, feeds and generators carry.
 
-    ``(1 + cooling power per heat)·Σ_c heat[s,t,c] ≤ power[s,t,r]``; where feeds can be bought, a
-    row for each set of them, loosened unless exactly that set is.
+    ``Σ_{c in l} heat[s,t,c] + Σ_{p in l} w_p·Σ_c q[s,t,c,p] ≤ power[s,t,l] +
+    Σ_m brought[s,t,l,m]·y[m]`` for every set of loads l that have no other sources, where what
+    holds in normal operation does not imply it.
     """
     case = programme.case
     for stage in case.stages:
-        for region in stage.condition.power_mw:
-            limits = list(_power_limits(programme, stage, region))
-            if not limits:
-                continue
-            heat = lpSum(
-                stage_heat(programme, stage, cluster)
-                for cluster in case.clusters_in(region)
-                if cluster not in stage.at_best.clusters_down and case.gpu(cluster).power_mw
-            )
-            if not heat.items():
-                continue
-            factor = 1 + cooling_power_mw_per_mw(case.model, region, ("primary", "emergency"))
-            most = factor * sum(
-                case.gpu(cluster).power_mw * case.model.clusters[cluster].max_gpus
-                for cluster in case.clusters_in(region)
-            )
-            for index, (power, other) in enumerate(limits):
-                row = Row(
-                    "stage_power", region, stage.scenario, "limit", "MW", power, stage.start_minute
-                )
-                name = (stage.label, region, str(index)) if index else (stage.label, region)
-                programme.require(factor * heat <= power + most * other, row, *name)
+        for region in case.model.regions:
+            for limit in power_that_matters(case, stage, region):
+                drawn = [
+                    _drawn(programme, stage, cluster)
+                    for cluster in case.clusters_in(region)
+                    if node("cluster", cluster) in limit.loads
+                    and cluster not in stage.at_best.clusters_down
+                    and case.gpu(cluster).power_mw
+                ]
+                drawn += [
+                    case.draw_per_heat(limit, plant) * heat
+                    for (_, plant), heat in programme.of_stage("carried", stage.label)
+                    if node("plant", plant) in limit.loads
+                ]
+                require_power(programme, limit, lpSum(drawn), stage)
 
 
-def _power_limits(
-    programme: Programme, stage: Stage, region: str
-) -> Iterator[tuple[float, Chance]]:
-    """Power of a region where it differs from normal, MW, each with 0 where it counts."""
-    for power, normal, other in _power_by_feeds(programme, stage, region):
-        if power != normal:
-            yield power, other
+def _drawn(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
+    """Power of a cluster, MW; before anybody reacts at the utilisation limit, as heat is stored."""
+    if stage.when(lambda one: one.reacted):
+        return stage_heat(programme, stage, cluster)
+    gpu, on = programme.case.gpu(cluster), powered(programme, stage, cluster)
+    utilisation = programme.case.model.clusters[cluster].max_utilisation
+    heat: LpAffineExpression = heat_at_utilisation_mw(
+        gpu.power_mw, gpu.static_share, on, utilisation
+    )
+    return heat
 
 
-def _power_by_feeds(
-    programme: Programme, stage: Stage, region: str
-) -> Iterator[tuple[float, float, Chance]]:
-    """Power of a region now and in normal operation, MW, by the feeds that are bought."""
-    case = programme.case
-    owners = feeds_to_buy(case.model, region)
-    if not owners:
-        yield stage.condition.power_mw[region], case.normal.power_mw[region], 0.0
+def require_power(
+    programme: Programme, limit: PowerLimit, drawn: LpAffineExpression, stage: Stage | None = None
+) -> None:
+    """Add the row of a limit, in normal operation or in a stage."""
+    if not drawn.items():
         return
-    limit = case.model.regions[region].power_limit_mw
-    for some, other in bought_exactly(programme, owners.values()):
-        power, normal = (
-            min(limit, feed_power_mw(programme, region, failed, some))
-            for failed in (stage.outage.failed, frozenset[str]())
-        )
-        yield power, normal, other
+    family = "feed_limit" if limit.feeds else "power_limit"
+    scenario, minute, names = "", 0.0, limit.feeds or (limit.region,)
+    if stage is not None:
+        family = "stage_feeds" if limit.feeds else "stage_power"
+        scenario, minute = stage.scenario, stage.start_minute
+        names = (stage.label, *names)
+    subject = ", ".join(limit.feeds) or limit.region
+    row = Row(family, subject, scenario, "limit", "MW", limit.most_mw, minute)
+    more = lpSum(mw * programme.measures[name] for name, mw in limit.brought)
+    name = programme.require(drawn <= limit.mw + more, row, *names)
+    if name in programme.rows:
+        programme.limits[name] = limit

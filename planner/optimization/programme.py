@@ -14,6 +14,7 @@ from typing import Literal
 
 from pulp import LpAffineExpression, LpConstraint, LpMinimize, LpProblem, LpVariable, const, lpSum
 
+from planner.infrastructure.supply import PowerLimit
 from planner.optimization.case import Case, Key
 from planner.optimization.stages import When
 
@@ -111,6 +112,10 @@ class Programme:
         Emergency GPUs in use by (stage label, offer).
     load
         Mean heat in MW carried in normal operation by (plant, unit).
+    design
+        Design heat in MW by (cluster, primary plant).
+    limits
+        Limit on power that a row states, by its name.
     known
         Nodes that are down, by what has failed.
     risk
@@ -141,6 +146,8 @@ class Programme:
     used: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     load: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     risk: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
+    design: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
+    limits: dict[str, PowerLimit] = field(default_factory=dict)
     surviving: dict[object, LpAffineExpression] = field(default_factory=dict)
     _by_stage: dict[str, tuple[int, StageTable]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -179,17 +186,24 @@ class Programme:
             self._by_stage[what] = (len(table), found)
         return found.get(stage, [])
 
-    def require(self, expression: LpAffineExpression, row: Row, *name: str) -> None:
-        """Add a row that must hold, with what it means; one that is waived as far as it is not."""
+    def require(self, expression: LpAffineExpression, row: Row, *name: str) -> str:
+        """Add a row that must hold, with what it means; one that is waived as far as it is not.
+
+        Returns
+        -------
+        str
+            Its name.
+        """
         full, allowed = label(row.family, *name), self.case.waived.get(row.key, 0.0)
         if math.isinf(allowed):
-            return
+            return full
         constraint = self.problem.addConstraint(expression, full)
         if allowed:
             side = 1.0 if constraint.sense == const.LpConstraintLE else -1.0
             constraint.changeRHS(side * allowed - float(constraint.constant))
         self.constraints[full] = constraint
         self.rows[full] = row
+        return full
 
     def define(self, expression: LpAffineExpression, family: str, *name: str) -> None:
         """Add a row that defines something and is never relaxed."""

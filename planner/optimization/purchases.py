@@ -10,6 +10,7 @@ o[r]                      ``opened``                             candidate regio
 w[p,λ]                    local to `surviving_capacity`          threshold chosen
 φ, σ                      ``GpuType.power_mw, static_share``     heat per GPU, static share of it
 q[u]                      ``Case.unit_mw``                       derated capacity of a unit
+w_p                       ``Case.draw_per_heat``                 power per heat of a plant
 ========================  =====================================  ==============================
 """
 
@@ -20,15 +21,13 @@ from types import MappingProxyType
 
 from pulp import LpAffineExpression, lpSum
 
-from planner.infrastructure.fleet import (
-    cooling_power_mw_per_mw,
-    retirable_blocks,
-    retirable_units,
-)
+from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.graph import node, shared_supports
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.heat import heat_at_utilisation_mw, threshold_capacity_mw
 from planner.optimization import measures
+from planner.optimization.matters import normal_limits
+from planner.optimization.power import require_power
 from planner.optimization.programme import Programme, Row
 from planner.scenarios.course import Outage
 
@@ -339,7 +338,10 @@ def _cover(programme: Programme, role: str, family: str) -> None:
             continue
         plants = case.plants_of(cluster, role)
         for plant in plants:
-            carried[cluster, plant] = 1 * programme.variable("heat", family, cluster, plant)
+            part = programme.variable("heat", family, cluster, plant)
+            carried[cluster, plant] = 1 * part
+            if role == "primary":
+                programme.design[cluster, plant] = part
             if role == "emergency" and case.model.policies.independent_emergency_cooling:
                 most = gpu.power_mw * case.model.clusters[cluster].max_gpus
                 _independent(programme, cluster, plant, carried[cluster, plant], most)
@@ -358,30 +360,29 @@ def _cover(programme: Programme, role: str, family: str) -> None:
 
 
 def power_limit(programme: Programme) -> None:
-    """IT at full load and its cooling stay within the power of the region.
+    """IT at full load and its cooling stay within what the region and its feeds carry.
 
-    ``(1 + cooling power per heat)·Σ_c φ_c·G[c] ≤ limit[r]`` with the hungriest unit type, the limit
-    being the smaller of the region's own and that of its feeds.
+    ``Σ_{c in l} φ_c·G[c] + Σ_{p in l} w_p·Σ_c heat[c,p] ≤ power[l] + Σ_m brought[l,m]·y[m]`` for
+    every set of loads l that have no other sources: all of the region on its own limit, and those
+    on some feeds and no others on what these carry.
     """
     case = programme.case
-    for region, place in case.model.regions.items():
-        heat = lpSum(
-            heat_at_utilisation_mw(
-                case.gpu(c).power_mw, case.gpu(c).static_share, programme.gpus(c), 1.0
-            )
-            for c in case.clusters_in(region)
-        )
-        if not heat.items():
-            continue
-        limit = min(place.power_limit_mw, case.normal.power_mw.get(region, place.power_limit_mw))
-        row = Row("power_limit", region, "", "limit", "MW", limit)
-        factor = 1 + cooling_power_mw_per_mw(case.model, region, ("primary",))
-        if not measures.feeds_to_buy(case.model, region):
-            programme.require(factor * heat <= limit, row, region)
-            continue
-        programme.require(factor * heat <= place.power_limit_mw, row, region)
-        feeds = measures.feed_power(programme, region)
-        programme.require(factor * heat <= feeds, row, region, "feeds")
+    for region in case.model.regions:
+        for limit in normal_limits(case, region):
+            drawn = [
+                heat_at_utilisation_mw(
+                    case.gpu(c).power_mw, case.gpu(c).static_share, programme.gpus(c), 1.0
+                )
+                for c in case.clusters_in(region)
+                if node("cluster", c) in limit.loads
+            ]
+            # What plants are to carry beyond the heat that there is draws nothing.
+            drawn += [
+                case.draw_per_heat(limit, plant) / (1 + case.model.policies.cooling_margin) * heat
+                for (_, plant), heat in programme.design.items()
+                if node("plant", plant) in limit.loads
+            ]
+            require_power(programme, limit, lpSum(drawn))
 
 
 def surviving_capacity_share(programme: Programme) -> None:

@@ -22,9 +22,9 @@ from planner.infrastructure.graph import node
 from planner.laws.money import emergency_usd
 from planner.laws.traffic import serving_rps
 from planner.optimization.case import Group
-from planner.optimization.cooling import cooling_matters
+from planner.optimization.matters import cooling_matters, may_be_down
 from planner.optimization.measures import up
-from planner.optimization.power import cluster_up, may_be_down, powered, whole_power
+from planner.optimization.power import cluster_up, powered, whole_power
 from planner.optimization.programme import Chance, Programme, Row
 from planner.optimization.stages import ALL, Stage
 from planner.scenarios.standard import emergency_budget_usd

@@ -117,10 +117,13 @@ def without_family(case: Case, family: str) -> Programme:
 
 
 def with_more_power(case: Case, regions: Collection[str], megawatts: float = 1.0) -> Programme:
-    """The programme with more power in normal operation in some regions, at no price."""
+    """The programme with more power in normal operation in some regions, at no price.
+
+    More on the limit of the region and on all of its feeds.
+    """
     programme = build(case)
-    for name, row in list(programme.rows.items()):
-        if row.family == "power_limit" and row.subject in regions:
+    for name, limit in list(programme.limits.items()):
+        if limit.region in regions and not programme.rows[name].scenario:
             _loosen(programme, name, f"more.{name}", megawatts)
     return programme
 

@@ -18,6 +18,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph, shared_supports, single_points_of_failure
 from planner.infrastructure.loading import LoadedModel
+from planner.infrastructure.supply import without_feed
 from planner.json_text import json_text
 from planner.laws.traffic import IMPACTS
 from planner.plan import CoolingLine, Plan, ScenarioLine, WaivedRecord, scenario_line
@@ -455,7 +456,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
         )
     }
     points = single_points_of_failure(graph)
-    shared = _shared_cooling(model, graph)
+    shared, unfed = _shared_cooling(model, graph), without_feed(model)
     if as_json:
         print_json(
             {
@@ -465,6 +466,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
                 "scenarios": [scenario.name for scenario in scenarios],
                 "single_points_of_failure": points,
                 "shared_cooling_supports": shared,
+                "without_feed": unfed,
             }
         )
         return
@@ -492,6 +494,13 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
         console.print(f"  {escape(pair)}: {escape(text)}")
     if not shared:
         console.print("  no emergency plants")
+    if unfed:
+        console.print()
+        console.print("[bold]On no feed, in a region that has feeds[/bold]")
+    for region, loads in unfed.items():
+        console.print(f"  {escape(region)}: {escape(', '.join(loads))}")
+        console.print("    drawing on the power limit of the region; no loss of a feed takes them")
+        console.print("    down: name them in `powers` of the feeds that they hang on")
 
 
 def _by_nodes(points: dict[str, tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:

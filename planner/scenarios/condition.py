@@ -10,10 +10,11 @@ from weakref import WeakKeyDictionary
 
 import networkx as nx
 
-from planner.infrastructure.entities import Feed, Model
+from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import possible_units
 from planner.infrastructure.graph import Dependencies, Graph, dependencies, node
 from planner.infrastructure.measures import absent_feeds
+from planner.infrastructure.supply import PowerLimit, Supply
 from planner.scenarios.demand import peak_hour
 
 #: Conditions kept for one graph.
@@ -43,8 +44,8 @@ class Condition:
         Degrees above the design ambient by region, where not 0.
     demand_factor
         Demand over normal demand by zone, where not 1.
-    power_mw
-        Power that the surviving feeds and generators carry, by region with feeds.
+    power
+        What loads may draw together, by region.
     """
 
     clusters_down: frozenset[str]
@@ -55,7 +56,7 @@ class Condition:
     lost_largest: Mapping[str, int]
     ambient_rise_c: Mapping[str, float]
     demand_factor: Mapping[str, float]
-    power_mw: Mapping[str, float]
+    power: Mapping[str, tuple[PowerLimit, ...]]
     restarting: frozenset[tuple[str, str]] = frozenset()
     plants_lost: frozenset[str] = frozenset()
     services_down: frozenset[str] = frozenset()
@@ -130,6 +131,11 @@ class Site:
         """Feeds that exist only if a measure is bought."""
         return absent_feeds(self.model, frozenset())
 
+    @cached_property
+    def supply(self) -> Supply:
+        """The power of the model."""
+        return Supply(self.model)
+
     def condition(self, failed: frozenset[str], all_measures: bool = False) -> Condition:
         """Condition with some nodes failed and nothing else out of the ordinary.
 
@@ -166,7 +172,7 @@ class Site:
             lost_largest={},
             ambient_rise_c={},
             demand_factor={},
-            power_mw=_power(self.model, down),
+            power=self.supply.limits(down),
         )
 
 
@@ -199,23 +205,3 @@ def site_of(model: Model, graph: Graph) -> Site:
 def normal_condition(model: Model, graph: Graph) -> Condition:
     """Condition with nothing failed."""
     return site_of(model, graph).condition(frozenset())
-
-
-def feed_mw(feed: Feed, down: frozenset[str]) -> float:
-    """Power that a feed, or the generator or batteries behind it, carry with some nodes down."""
-    if node("feed", feed.name) not in down:
-        return feed.capacity_mw
-    if feed.generator_mw and node("generator", feed.name) not in down:
-        return feed.generator_mw
-    return feed.capacity_mw if feed.ups_minutes and node("ups", feed.name) not in down else 0.0
-
-
-def _power(model: Model, down: frozenset[str]) -> dict[str, float]:
-    """Power of each region with feeds: surviving feeds, and generators in place of lost ones."""
-    power: dict[str, float] = {}
-    for feed in model.feeds.values():
-        power[feed.region] = power.get(feed.region, 0.0) + feed_mw(feed, down)
-    return {
-        region: min(carried, model.regions[region].power_limit_mw)
-        for region, carried in power.items()
-    }

@@ -89,7 +89,7 @@ def leaves_enough(model: Model, condition: Condition, normal: Condition) -> bool
         condition.lost_units,
         condition.ambient_rise_c,
         condition.demand_factor,
-        condition.power_mw,
+        condition.power,
         condition.restarting,
     )
     if limited_services(model) and (
@@ -108,7 +108,7 @@ def leaves_enough(model: Model, condition: Condition, normal: Condition) -> bool
             {},
             {},
             {},
-            normal.power_mw,
+            normal.power,
             frozenset(),
         )
     )

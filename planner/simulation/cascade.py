@@ -87,7 +87,9 @@ def step(world: World, state: State, history: History, minute: int) -> None:
     fail_and_return(world, state, state.conditions.cluster_up[row], minute)
     each_unit = _unit_mw(world, state, row, minute)
     cooling_capacity = _cooling_capacity(world, state, each_unit, minute)
-    full, powered = _powered(world, state, row, cooling_capacity, minute)
+    on = world.clusters.gpus * (~state.off | (state.checking > 0))
+    supplied, cooling_capacity = _supplied(world, state, row, on, cooling_capacity, minute)
+    full, powered = _powered(world, state, supplied, cooling_capacity, minute)
     clock = clock_share(state.temperature_c, world.clusters.throttle_c, world.clusters.shutdown_c)
     capacity = _capacity(world, state, row, powered, clock, minute)
     believed = _believed(world, state, capacity, full, powered, minute)
@@ -152,17 +154,43 @@ def _cooling_capacity(world: World, state: State, each_unit: Floats, minute: int
     return capacity
 
 
-def _powered(
-    world: World, state: State, row: Ints, cooling_capacity: Floats, minute: int
+def _supplied(
+    world: World, state: State, row: Ints, gpus: Floats, cooling_capacity: Floats, minute: int
 ) -> tuple[Floats, Floats]:
-    """Full heat of what is not off, and the GPUs powered of it, both of shape (S, C).
+    """GPUs that there is power for, (S, C), and what plants then carry at most, (S, P).
 
-    Power limits them at once, cooling once operators have reacted. Clusters under checks are
-    powered but take no requests.
+    Where power is less than usual, loads that it does not carry go off at once. Where it is as
+    usual, emergency cooling gets what is left of it until operators switch off GPUs in its favour.
+    """
+    clusters, supplied, capacity = world.clusters, gpus, cooling_capacity
+    places, reacted = state.conditions.power[row], world.reaction.reacted(minute)[:, None]
+    for place in np.unique(places).tolist():
+        supply = world.stacker.supplies[place]
+        if supply.ample:
+            continue
+        if supplied is gpus:
+            supplied, capacity = gpus.copy(), cooling_capacity.copy()
+        some = places == place
+        now = np.where(reacted, gpus, np.minimum(gpus, state.left_on))[some]
+        full = heat_at_utilisation_mw(
+            clusters.power_mw, clusters.static_share, now, clusters.utilisation
+        )
+        early, carried = ~reacted[some, 0], capacity[some]
+        carried[early] = supply.cooling_mw(full[early], carried[early])
+        supplied[some] = now * supply.shares(full, carried)
+        capacity[some] = carried
+    return supplied, capacity
+
+
+def _powered(
+    world: World, state: State, gpus: Floats, cooling_capacity: Floats, minute: int
+) -> tuple[Floats, Floats]:
+    """Full heat of GPUs that are supplied, and those powered of them, both of shape (S, C).
+
+    Cooling limits them once operators have reacted. Clusters under checks are powered but take no
+    requests.
     """
     clusters = world.clusters
-    on = ~state.off | (state.checking > 0)
-    gpus = clusters.gpus * on * state.conditions.power_share[row]
     full = heat_at_utilisation_mw(
         clusters.power_mw, clusters.static_share, gpus, clusters.utilisation
     )

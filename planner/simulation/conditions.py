@@ -14,12 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import (
-    Fleet,
-    cooling_power_mw_per_mw,
-    plant_units,
-    unit_mw,
-)
+from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
+from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.scenarios.course import Condition
 from planner.scenarios.services import (
@@ -28,6 +24,7 @@ from planner.scenarios.services import (
     passing_share,
     replicas_up,
 )
+from planner.simulation.supply import Supply
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -52,8 +49,8 @@ class Conditions:
         Shape (I, V).
     tier_up
         Shape (I, K).
-    power_share
-        Share of the full heat of a region that its power allows, shape (I, C).
+    power
+        Place of the limits on power among those of the stacker, shape (I,).
     service_rps, connections
         Limits of services, infinite where there is none, shape (I, X).
     weights
@@ -66,7 +63,7 @@ class Conditions:
     buffer_up: Bools
     offer_up: Bools
     tier_up: Bools
-    power_share: Floats
+    power: Ints
     service_rps: Floats
     connections: Floats
     weights: Floats
@@ -122,7 +119,7 @@ class Stacker:
             buffer_up=_up(list(model.plants), [one.plants_lost for one in conditions]),
             offer_up=_up(list(model.offers), [one.offers_down for one in conditions]),
             tier_up=_up(list(self.tiers), [one.tiers_down for one in conditions]),
-            power_share=np.array([self._power_share(one) for one in conditions]),
+            power=np.array([self._supply(one) for one in conditions], dtype=np.int64),
             service_rps=np.array([one[0] for one in limits]).reshape(len(conditions), width),
             connections=np.array([one[1] for one in limits]).reshape(len(conditions), width),
             weights=np.array([one[2] for one in limits]).reshape(
@@ -164,18 +161,23 @@ class Stacker:
             ]
         )
 
-    def _power_share(self, condition: Condition) -> Floats:
-        """Share of a cluster's heat at its utilisation limit that its region's power allows."""
-        share = np.ones(len(self._heat))
-        regions = [cluster.region for cluster in self.model.clusters.values()]
-        for region, power in condition.power_mw.items():
-            here = np.array([one == region for one in regions])
-            total = self._heat[here].sum()
-            if power == self.normal.power_mw.get(region) or total <= 0:
-                continue
-            hungriest = cooling_power_mw_per_mw(self.model, region, ("primary", "emergency"))
-            share[here] = min(1.0, power / ((1 + hungriest) * total))
-        return share
+    @cached_property
+    def supplies(self) -> list[Supply]:
+        """Limits on power of all conditions stacked so far."""
+        return []
+
+    @cached_property
+    def _supplies(self) -> dict[tuple[PowerLimit, ...], int]:
+        return {}
+
+    def _supply(self, condition: Condition) -> int:
+        """Place of the limits on power of a condition."""
+        key = tuple(limit for limits in condition.power.values() for limit in limits)
+        if key not in self._supplies:
+            self._supplies[key] = len(self.supplies)
+            usual = [limit for limits in self.normal.power.values() for limit in limits]
+            self.supplies.append(Supply.of(self.model, key, usual, self._heat))
+        return self._supplies[key]
 
     def _limits(self, condition: Condition) -> tuple[list[float], list[float], list[Floats]]:
         """Capacity and connections of services, and who passes them."""

@@ -11,8 +11,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.case import Case
-from planner.optimization.cooling import cooling_matters
 from planner.optimization.costs import purchase_items
+from planner.optimization.matters import cooling_matters
 from planner.optimization.solving import SolverSettings
 from planner.simulation.verdict import Verdict, judge
 from planner.yardstick.cloud import reserved

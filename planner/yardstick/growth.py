@@ -9,7 +9,8 @@ from typing import Any
 
 import networkx as nx
 
-from planner.infrastructure.fleet import cooling_power_mw_per_mw
+from planner.infrastructure.graph import node
+from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
 from planner.optimization.case import Case
@@ -156,12 +157,18 @@ class Growth:
         if gpus[cluster] + entry.block_gpus > entry.max_gpus:
             return False
         more = {**gpus, cluster: gpus[cluster] + entry.block_gpus}
-        place = self.model.regions[entry.region]
-        here = self.case.clusters_in(entry.region)
-        heat = sum(full_heat_mw(self.case, more, name) for name in here)
-        power = (1 + cooling_power_mw_per_mw(self.model, entry.region, ("primary",))) * heat
-        feeds = self.case.normal.power_mw.get(entry.region, place.power_limit_mw)
-        return power <= min(place.power_limit_mw, feeds)
+        limits = self.case.normal.power[entry.region]
+        return not any(self._overdrawn(more, limit) for limit in limits)
+
+    def _overdrawn(self, gpus: Mapping[str, int], limit: PowerLimit) -> bool:
+        """Whether full load, cooled by the hungriest plant of each cluster, is too much."""
+        power = 0.0
+        for name in self.case.clusters_in(limit.region):
+            plants = self.case.plants_of(name, "primary")
+            each = float(node("cluster", name) in limit.loads)
+            each += max((self.case.draw_per_heat(limit, one) for one in plants), default=0.0)
+            power += each * full_heat_mw(self.case, gpus, name)
+        return power > limit.mw
 
     def missing_rps(self, gpus: Mapping[str, int]) -> float:
         """Peak demand not served within its latency without the largest region, requests/s.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw, plant_units, unit_mw
+from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model
+from planner.infrastructure.supply import plant_power_mw_per_mw
 
 
 def test_existing(reference):
@@ -66,10 +67,8 @@ def test_a_unit_stops_above_its_cutout():
     assert unit_mw(model, "west-air", "air-1", 3.1) == 0.0
 
 
-def test_power_of_the_hungriest_unit_of_a_region_and_role():
+def test_power_of_the_hungriest_unit_that_a_plant_has_or_may_get():
     model = load_model("tiny", ("plants.west-chillers.options=[chiller-3]",)).model
-    assert cooling_power_mw_per_mw(model, "west", ("primary",)) == 0.15
-    assert cooling_power_mw_per_mw(model, "east", ("primary",)) == 0.16
-    assert cooling_power_mw_per_mw(model, "west", ("emergency",)) == 0.35
-    assert cooling_power_mw_per_mw(model, "west", ("primary", "emergency")) == 0.35
-    assert cooling_power_mw_per_mw(model, "east", ("emergency",)) == 0.0
+    assert plant_power_mw_per_mw(model, "west-chillers") == 0.15
+    assert plant_power_mw_per_mw(model, "east-chillers") == 0.16
+    assert plant_power_mw_per_mw(model, "west-air") == 0.35

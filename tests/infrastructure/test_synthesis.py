@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from planner.infrastructure.catalogue import catalogue
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import cooling_power_mw_per_mw, unit_mw
+from planner.infrastructure.fleet import unit_mw
 from planner.infrastructure.graph import build_graph, reachable_regions, single_points_of_failure
 from planner.infrastructure.loading import load_model
 from planner.infrastructure.source import parse_yaml
+from planner.infrastructure.supply import plant_power_mw_per_mw
 from planner.infrastructure.synthesis import model_text, round_trips_ms, shelter
 from planner.optimization.solving import SolverSettings
 from planner.scenarios.generators import all_scenarios
@@ -131,7 +132,8 @@ def check_power_and_cooling(model):
     heat = {n: c.max_gpus * model.gpus[c.gpu].power_mw for n, c in model.clusters.items()}
     for name, region in model.regions.items():
         most = sum(mw for one, mw in heat.items() if model.clusters[one].region == name)
-        factor = 1 + cooling_power_mw_per_mw(model, name, ("primary", "emergency"))
+        plants = [one for one, plant in model.plants.items() if plant.region == name]
+        factor = 1 + max(plant_power_mw_per_mw(model, one) for one in plants)
         assert most * factor <= region.power_limit_mw
         feeds = [feed for feed in model.feeds.values() if feed.region == name]
         assert len(feeds) == 2

@@ -69,6 +69,8 @@ def draw(seed: int) -> Data:
     _add_policies(rng, data)
     if "feeds" in data:
         _add_sag(Random(f"sag {seed}"), data)
+        _spread_loads(Random(f"loads {seed}"), data)
+    _make_hungry(Random(f"hungry {seed}"), data)
     return data
 
 
@@ -282,6 +284,38 @@ def _add_sag(rng: Random, data: Data) -> None:
             for feed in data["feeds"]
         ],
     }
+
+
+def _spread_loads(rng: Random, data: Data) -> None:
+    """In half the models with feeds these power some clusters and plants only, maybe both some."""
+    region = next(iter(data["regions"]))
+    names = [
+        name
+        for section in ("clusters", "plants")
+        for name, one in data[section].items()
+        if one["region"] == region
+    ]
+    if rng.random() < 0.5:
+        for feed in data["feeds"].values():
+            feed["powers"] = [name for name in names if rng.random() < 0.6] or names[:1]
+            feed["capacity_mw"] = round(feed["capacity_mw"] * rng.choice([0.5, 1.0, 1.0, 2.0]), 3)
+
+
+def _make_hungry(rng: Random, data: Data) -> None:
+    """In some models emergency cooling takes much power, of which there is little to spare."""
+    if rng.random() < 0.4:
+        kinds = {
+            unit
+            for plant in data["plants"].values()
+            if plant.get("role") == "emergency"
+            for unit in (*plant.get("existing", ()), *plant.get("options", ()))
+        }
+        for unit in sorted(kinds):
+            data["cooling_units"][unit]["power_mw_per_mw"] = rng.choice([0.8, 2.0])
+        for name, region in data["regions"].items():
+            here = [c for c, one in data["clusters"].items() if one["region"] == name]
+            full = sum(_heat_mw(data, cluster, "max_gpus") for cluster in here)
+            region["power_limit_mw"] = round(0.01 + full * rng.choice([1.15, 1.35, 2.0, 4.0]), 3)
 
 
 def _add_services(rng: Random, data: Data) -> None:

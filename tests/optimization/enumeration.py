@@ -17,13 +17,14 @@ from itertools import combinations, product
 import highspy
 import numpy as np
 
-from planner.infrastructure.entities import Cluster, GpuType, Model
+from planner.infrastructure.entities import Cluster, Feed, GpuType, Model
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fleet import Fleet, cooling_power_mw_per_mw, unit_mw
+from planner.infrastructure.fleet import Fleet, unit_mw
 from planner.infrastructure.graph import independent_plants, offer_in_reach, reachable_regions
 from planner.laws.money import annuity
 from planner.optimization.case import Case
 from planner.optimization.cutting import cut_stages
+from planner.optimization.matters import power_as_usual
 from planner.optimization.stages import Margin, Stage
 from planner.scenarios.course import lay_out
 from planner.scenarios.demand import load_factor
@@ -185,6 +186,17 @@ def left_after_loss(units: tuple[float, ...], lost: int) -> float:
     return min(whole - math.fsum(taken) for taken in combinations(units, gone))
 
 
+def _left_of(feed: Feed, failed: frozenset[str]) -> tuple[float, bool]:
+    """Power that is left of a feed, and whether plants may draw on it too."""
+    if f"region:{feed.region}" in failed:
+        return 0.0, True
+    if f"feed:{feed.name}" not in failed:
+        return feed.capacity_mw, True
+    if feed.generator_mw and f"generator:{feed.name}" not in failed:
+        return feed.generator_mw, True
+    return feed.capacity_mw * (feed.ups_minutes > 0 and f"ups:{feed.name}" not in failed), False
+
+
 class World:
     """A model with its scenarios, and what a fleet costs in it."""
 
@@ -309,13 +321,66 @@ class World:
         )
 
     def _powered(self, fleet: Fleet) -> bool:
+        """Whether full load and its cooling, plants within N+k, find their way over the feeds."""
+        lp, model = Lp(), self.model
+        drawn: dict[str, tuple[dict[object, float], float]] = {}
+        for cluster in model.clusters:
+            full = self._full_heat(fleet, cluster)
+            parts = {("part", cluster, p): 1.0 for p in self.case.plants_of(cluster, "primary")}
+            if full:
+                lp.equal.append((parts, full))
+            drawn["cluster:" + cluster] = ({}, full)
+        for plant, entry in model.plants.items():
+            if entry.role != "primary":
+                continue
+            units = self._units(fleet, plant, list(fleet.units[plant]))
+            carried = {("part", c, plant): 1.0 for c in entry.cools}
+            lp.at_most.append((carried, left_after_loss(units, entry.redundancy)))
+            drawn["plant:" + plant] = (total(carried, times=self._hunger(plant)), 0.0)
+        self._supply(lp, "normal", frozenset(), drawn)
+        return lp.least_cost() < math.inf
+
+    def _hunger(self, plant: str) -> float:
+        """Power per heat of the hungriest unit type that a plant has or may get."""
+        entry = self.model.plants[plant]
+        kinds = {*entry.existing, *entry.options}
+        return max((self.model.cooling_units[u].power_mw_per_mw for u in kinds), default=0.0)
+
+    def _supply(
+        self,
+        lp: Lp,
+        where: str,
+        failed: frozenset[str],
+        drawn: Mapping[str, tuple[dict[object, float], float]],
+    ) -> None:
+        """Let what loads draw flow over the feeds that are left, within the limit of the region."""
+        sections = (("cluster", self.model.clusters), ("plant", self.model.plants))
         for region, place in self.model.regions.items():
-            heat = sum(self._full_heat(fleet, c) for c in self.case.clusters_in(region))
-            power = heat * (1 + cooling_power_mw_per_mw(self.model, region, ("primary",)))
-            feeds = [one.capacity_mw for one in self.model.feeds.values() if one.region == region]
-            if power > min([place.power_limit_mw, *([sum(feeds)] if feeds else [])]) + TOLERANCE:
-                return False
-        return True
+            loads = {
+                f"{kind}:{name}": name
+                for kind, entries in sections
+                for name, entry in entries.items()
+                if entry.region == region and f"{kind}:{name}" in drawn
+            }
+            row = total(*(drawn[load][0] for load in loads))
+            base = sum(drawn[load][1] for load in loads)
+            lp.at_most.append((row, place.power_limit_mw - base))
+            feeds = {n: one for n, one in self.model.feeds.items() if one.region == region}
+            for load, name in loads.items():
+                on = [n for n, one in feeds.items() if not one.powers or name in one.powers]
+                flows = {(where, "power", load, feed): -1.0 for feed in on}
+                if on:
+                    row, base = drawn[load]
+                    lp.equal.append((total(row, flows), -base))
+            for name, feed in feeds.items():
+                mw, everything = _left_of(feed, failed)
+                for kinds, most in (("cp", mw), ("p", mw if everything else 0.0)):
+                    through = {
+                        (where, "power", load, name): 1.0
+                        for load, own in loads.items()
+                        if load[0] in kinds and (not feed.powers or own in feed.powers)
+                    }
+                    lp.at_most.append((through, most))
 
     def _policies_kept(self, fleet: Fleet) -> bool:
         policies = self.model.policies
@@ -624,12 +689,24 @@ class World:
         for plant, one in self.model.plants.items():
             carried = {(stage.label, "carried", c, plant): 1.0 for c in one.cools if c in up}
             lp.at_most.append((carried, self._capacity(fleet, stage, plant)))
-        for region, power in stage.condition.power_mw.items():
-            if power != self.case.normal.power_mw[region]:
-                factor = 1 + cooling_power_mw_per_mw(self.model, region, ("primary", "emergency"))
-                here = [heats[c] for c in self.case.clusters_in(region) if c in up]
-                row = total(*(row for row, _ in here), times=factor)
-                lp.at_most.append((row, power - factor * sum(base for _, base in here)))
+        drawn = {"cluster:" + c: self._drawn(fleet, stage, c, heats[c]) for c in up}
+        for plant, one in self.model.plants.items():
+            carried = {(stage.label, "carried", c, plant): 1.0 for c in one.cools if c in up}
+            drawn["plant:" + plant] = (total(carried, times=self._hunger(plant)), 0.0)
+        self._supply(lp, stage.label, stage.outage.failed, drawn)
+
+    def _drawn(
+        self,
+        fleet: Fleet,
+        stage: Stage,
+        cluster: str,
+        heat: tuple[dict[object, float], float],
+    ) -> tuple[dict[object, float], float]:
+        """Power of a cluster: before anybody acts that of all GPUs at their utilisation limit."""
+        if stage.reacted or self._short(stage, cluster):
+            return heat
+        gpu, entry = self._gpu(cluster), self.model.clusters[cluster]
+        return {}, self._limit_heat(fleet, gpu, entry, cluster)
 
     def _heat(
         self, fleet: Fleet, stage: Stage, cluster: str, load: Mapping[object, float]
@@ -677,9 +754,8 @@ class World:
         stored[cluster] = total(stored.get(cluster, {}), more)
 
     def _short(self, stage: Stage, cluster: str) -> bool:
-        """Whether the region of a cluster has less power than usual."""
-        region = self.model.clusters[cluster].region
-        return stage.condition.power_mw.get(region) != self.case.normal.power_mw.get(region)
+        """Whether a cluster has less power than usual."""
+        return not power_as_usual(self.case, stage, cluster)
 
     @staticmethod
     def _limit_heat(fleet: Fleet, gpu: GpuType, entry: Cluster, cluster: str) -> float:

@@ -1,0 +1,125 @@
+"""Sums over sets of sources against flows, and what is shed against a search by hand."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.laws.power import MOST_SETS, fair_shares, source_sets
+
+NAMES = "abcd"
+LOADS = st.lists(
+    st.tuples(
+        st.sets(st.sampled_from(NAMES), min_size=1).map(frozenset),
+        st.integers(min_value=0, max_value=9),
+    ),
+    min_size=1,
+    max_size=6,
+)
+CAPACITY = st.fixed_dictionaries({name: st.integers(min_value=0, max_value=12) for name in NAMES})
+
+
+def flow(loads: list[tuple[frozenset[str], int]], capacity: dict[str, int]) -> float:
+    """Most that loads can draw, as a flow through a network."""
+    network = nx.DiGraph()
+    network.add_nodes_from(("from", "to"))
+    for index, (sources, most) in enumerate(loads):
+        network.add_edge("from", index, capacity=most)
+        network.add_edges_from((index, name) for name in sources)
+    for name, most in capacity.items():
+        network.add_edge(name, "to", capacity=most)
+    return nx.maximum_flow_value(network, "from", "to")
+
+
+@given(LOADS, CAPACITY)
+def test_sums_decide_what_a_flow_decides(
+    loads: list[tuple[frozenset[str], int]], capacity: dict[str, int]
+) -> None:
+    everything = sum(most for _, most in loads)
+    fits = all(
+        sum(most for sources, most in loads if sources <= some)
+        <= sum(capacity[name] for name in some)
+        for some in source_sets(sources for sources, _ in loads)
+    )
+    assert fits == (flow(loads, capacity) == everything)
+
+
+def test_sets_that_share_nothing_are_not_put_together() -> None:
+    rows = [frozenset({name}) for name in "abcdefghijkl"]
+    assert len(source_sets(rows)) == len(rows)
+
+
+def test_too_many_sets_are_refused() -> None:
+    """Halls that each have a feed of their own and share one."""
+    halls = [frozenset({number, "shared"}) for number in range(10)]
+    assert len(source_sets(halls[:9])) == 2**9 - 1
+    with pytest.raises(ValueError, match=f"{MOST_SETS:,} sets"):
+        source_sets(halls)
+
+
+def shares(draws: list[list[float]], limits: list[float]) -> list[float]:
+    """Shares where draws are in proportion to shares."""
+    each = np.array(draws, dtype=float)
+    return fair_shares(
+        lambda share: each * share[:, None, :],
+        np.array([limits], dtype=float),
+        np.ones((1, each.shape[1]), dtype=bool),
+    )[0].tolist()
+
+
+def test_what_shares_a_limit_sheds_alike() -> None:
+    assert shares([[6.0, 2.0]], [4.0]) == pytest.approx([0.5, 0.5], rel=1e-8)
+
+
+def test_what_is_under_another_limit_goes_on() -> None:
+    """The first is held by its own feed; the second then has what the first leaves of both."""
+    assert shares([[6.0, 0.0], [6.0, 6.0]], [1.5, 6.0]) == pytest.approx([0.25, 0.75], rel=1e-8)
+
+
+def test_what_fits_is_not_shed() -> None:
+    assert shares([[6.0, 2.0]], [8.0]) == [1.0, 1.0]
+
+
+def test_without_power_nothing_runs() -> None:
+    assert shares([[6.0, 0.0]], [0.0]) == pytest.approx([0.0, 1.0], abs=1e-9)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=1, max_size=4),
+    st.lists(st.integers(0, 20), min_size=4, max_size=4),
+    st.integers(0, 3),
+)
+def test_limits_are_kept_and_more_is_never_worse_for_the_least(
+    draws: list[list[int]], limits: list[int], which: int
+) -> None:
+    most = limits[: len(draws)]
+    found = shares(draws, most)
+    for row, limit in zip(draws, most, strict=True):
+        drawn = sum(one * share for one, share in zip(row, found, strict=True))
+        assert drawn <= limit * (1 + 1e-8) + 1e-8
+    more = [limit + (index == which) for index, limit in enumerate(most)]
+    assert min(shares(draws, more)) >= min(found) - 1e-9
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=1, max_size=4),
+    st.lists(st.integers(0, 20), min_size=4, max_size=4),
+)
+def test_nobody_could_have_more_without_another_with_no_more_having_less(
+    draws: list[list[int]], limits: list[int]
+) -> None:
+    """What is shed draws on something that is full, on which nobody is better off than it."""
+    most = limits[: len(draws)]
+    found = shares(draws, most)
+    for index, share in enumerate(found):
+        if share >= 1 - 1e-9:
+            continue
+        assert any(
+            row[index]
+            and sum(one * other for one, other in zip(row, found, strict=True)) >= limit - 1e-6
+            and share >= max(s for s, one in zip(found, row, strict=True) if one) - 1e-6
+            for row, limit in zip(draws, most, strict=True)
+        )
