@@ -17,7 +17,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph
 from planner.optimization.audit import audit
 from planner.optimization.case import Case
-from planner.optimization.cooling import cooling_matters
+from planner.optimization.matters import cooling_matters
 from planner.optimization.programme import Programme, build
 from planner.optimization.solving import Solution, solve
 from planner.optimization.stages import NO_MARGIN, cannot_bind
