@@ -359,7 +359,10 @@ class Offer(NamedEntity):
     rps_per_gpu: PositiveAmount
     """Requests per second that one GPU serves at full load."""
     region: Name | None = None
-    """Region next to which it runs, for latency and transport; none means anywhere."""
+    """Region next to which it runs, for latency and transport, and with which it is lost; none
+    means anywhere."""
+    survives_region: Flag = False
+    """Whether it stays when that region is lost: it stands apart from it in all but latency."""
 
     @property
     def price_factor(self) -> float:

@@ -165,6 +165,8 @@ def _add_demand(graph: Graph, model: Model) -> None:
         provider = node("provider", offer.provider)
         graph.add_node(provider, kind="provider", name=offer.provider, plane=None, needs={})
         _link(graph, provider, node("offer", name), "supplies", "provider")
+        if offer.region is not None and not offer.survives_region:
+            _link(graph, node("region", offer.region), node("offer", name), "hosts", "region")
         for zone in model.zones:
             if offer_in_reach(model, zone, name, None):
                 _link(graph, node("offer", name), node("zone", zone), "supplies", "routes")

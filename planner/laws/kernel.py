@@ -21,28 +21,30 @@ def _share_room(room, wanted, share, targets):
 
 
 @njit(
-    "void(f8[:,::1], f8[:,:,::1], f8[::1], f8[::1], f8[::1], i8[:,:,::1], b1[:,:,::1], i8, i8)",
+    "void(f8[:,::1], f8[:,:,::1], f8[::1], f8[::1], f8[::1], i8[:,:,::1], b1[:,:,::1], i8, i8, i8)",
     cache=True,
 )
-def _by_priority(rest, flows, room, wanted, share, order, allowed, scenario, tier):
-    """One tier, rank by rank."""
+def _by_priority(rest, flows, room, wanted, share, order, allowed, scenario, first, last):
+    """Tiers of equal priority, from the first until before the last, rank by rank."""
     ranks, zones = order.shape[1], order.shape[2]
     for rank in range(ranks):
         wanted[:] = 0.0
         some = False
-        for zone in range(zones):
-            n = order[tier, rank, zone]
-            if n >= 0 and rest[tier, zone] > 0.0 and allowed[tier, scenario, n]:
-                wanted[n] += rest[tier, zone]
-                some = some or room[n] > NEGLIGIBLE_RPS
+        for tier in range(first, last):
+            for zone in range(zones):
+                n = order[tier, rank, zone]
+                if n >= 0 and rest[tier, zone] > 0.0 and allowed[tier, scenario, n]:
+                    wanted[n] += rest[tier, zone]
+                    some = some or room[n] > NEGLIGIBLE_RPS
         if not some:
             continue
         _share_room(room, wanted, share, len(room))
-        for zone in range(zones):
-            n = order[tier, rank, zone]
-            if n >= 0 and rest[tier, zone] > 0.0 and allowed[tier, scenario, n]:
-                flows[tier, rank, zone] = rest[tier, zone] * share[n]
-                rest[tier, zone] -= flows[tier, rank, zone]
+        for tier in range(first, last):
+            for zone in range(zones):
+                n = order[tier, rank, zone]
+                if n >= 0 and rest[tier, zone] > 0.0 and allowed[tier, scenario, n]:
+                    flows[tier, rank, zone] = rest[tier, zone] * share[n]
+                    rest[tier, zone] -= flows[tier, rank, zone]
 
 
 @njit(
@@ -95,11 +97,11 @@ def _cut(granted, flows, share, order, scenario):
 
 
 @njit(
-    "void(f8[:,:,::1], f8[:,::1], f8[:,::1], i8[:,:,::1], b1[::1], b1[:,:,::1],"
+    "void(f8[:,:,::1], f8[:,::1], f8[:,::1], i8[:,:,::1], i8[::1], b1[::1], b1[:,:,::1],"
     " f8[:,:,::1], f8[:,:,::1], f8[:,::1])",
     cache=True,
 )
-def _deliver(demand, believed, capacity, order, by_priority, allowed, sent, granted, load):
+def _deliver(demand, believed, capacity, order, level, by_priority, allowed, sent, granted, load):
     tiers, ranks, zones = order.shape
     targets = believed.shape[1]
     wanted, share = np.empty(targets), np.empty(targets)
@@ -112,8 +114,13 @@ def _deliver(demand, believed, capacity, order, by_priority, allowed, sent, gran
             for zone in range(zones):
                 rest[tier, zone] = demand[scenario, zone, tier]
         if by_priority[scenario]:
-            for tier in range(tiers):
-                _by_priority(rest, flows, room, wanted, share, order, allowed, scenario, tier)
+            first = 0
+            for last in range(1, tiers + 1):
+                if last == tiers or level[last] != level[first]:
+                    _by_priority(
+                        rest, flows, room, wanted, share, order, allowed, scenario, first, last
+                    )
+                    first = last
         else:
             there = believed[scenario]
             _alike(rest, flows, room, there, wanted, share, order, allowed, scenario, rank_of)
@@ -132,12 +139,13 @@ def _deliver(demand, believed, capacity, order, by_priority, allowed, sent, gran
             _cut(granted, flows, share, order, scenario)
 
 
-def deliver(demand, believed, capacity, order, by_priority, allowed):
+def deliver(demand, believed, capacity, order, level, by_priority, allowed):
     """`planner.laws.traffic.deliver` in compiled loops: sent, granted and load.
 
     >>> order = np.zeros((1, 1, 1), dtype=np.int64)
     >>> arguments = (np.full((1, 1, 1), 9.0), np.full((1, 1), 6.0), np.full((1, 1), 4.0))
-    >>> [part.item() for part in deliver(*arguments, order, np.array([True]), None)]
+    >>> level = np.zeros(1, dtype=np.int64)
+    >>> [part.item() for part in deliver(*arguments, order, level, np.array([True]), None)]
     [6.0, 4.0, 6.0]
     """
     demand, believed, capacity = (
@@ -151,6 +159,7 @@ def deliver(demand, believed, capacity, order, by_priority, allowed):
         believed,
         capacity,
         np.ascontiguousarray(order),
+        np.ascontiguousarray(level),
         np.ascontiguousarray(by_priority),
         np.ascontiguousarray(allowed),
         sent,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,18 +39,26 @@ class Routes:
         Target of each rank, −1 where there is none, shape (tiers, ranks, zones); tiers by priority.
     incidence
         1 where a zone's rank leads to a target, shape (tiers, ranks, zones, targets).
+    level
+        Priority of each tier as a count from 0, shape (tiers,): equal ones share alike.
     """
 
     order: Ints
     incidence: Floats
+    level: Ints
 
     @classmethod
-    def from_order(cls, order: Ints, targets: int) -> Routes:
-        """Routes with their incidence worked out."""
+    def from_order(cls, order: Ints, targets: int, level: Ints | None = None) -> Routes:
+        """Routes with their incidence worked out; every tier has its own level by default."""
         incidence = np.zeros((*order.shape, targets))
         np.put_along_axis(incidence, np.maximum(order, 0)[..., None], 1.0, axis=3)
         incidence *= (order >= 0)[..., None]
-        return cls(order, incidence)
+        return cls(order, incidence, np.arange(len(order)) if level is None else level)
+
+    def levels(self) -> list[slice]:
+        """Tiers of each level."""
+        cuts = [0, *(np.flatnonzero(np.diff(self.level)) + 1).tolist(), len(self.level)]
+        return [slice(first, last) for first, last in pairwise(cuts)]
 
 
 @dataclass(frozen=True)
@@ -141,9 +150,10 @@ def route(
 ) -> Routing:
     """Send demand to the nearest targets with room.
 
-    Tiers come in order of priority or, where priorities are not in force, all alike. Zones (and
-    tiers that come alike) that want the last room of a target share it in proportion. Those that
-    come alike pass over targets known to be gone, so that nobody is first in line at the next one.
+    Tiers come in order of priority, those of equal priority alike, or where priorities are not in
+    force, all alike. Zones (and tiers that come alike) that want the last room of a target share it
+    in proportion. Where all come alike they pass over targets known to be gone, so that nobody is
+    first in line at the next one.
 
     Parameters
     ----------
@@ -214,7 +224,7 @@ def deliver(
         from planner.laws import kernel
 
         sent, granted, load = kernel.deliver(
-            demand, believed, capacity, routes.order, by_priority, allowed
+            demand, believed, capacity, routes.order, routes.level, by_priority, allowed
         )
         return sent, granted, load
     routing = route(demand, believed, routes, by_priority, allowed)
@@ -286,10 +296,9 @@ def _fill_by_priority(
     scenarios: Ints,
     allowed: NDArray[np.bool_] | None,
 ) -> tuple[Floats, list[Piece]]:
-    """One tier after the other."""
+    """One level of priority after the other, tiers of the same level alike."""
     room, pieces = capacity, []
-    for tier in range(len(demand)):
-        one = slice(tier, tier + 1)
+    for one in routes.levels():
         may = None if allowed is None else allowed[one]
         room, more, _ = _fill(demand[one], room, routes, one, scenarios, may)
         pieces += more
@@ -362,11 +371,12 @@ def beyond_limit(unserved: Floats, arriving: Floats, limit: Floats) -> Floats:
     return dropped
 
 
-def ration(available: Any, allocation: Floats) -> Floats:
+def ration(available: Any, allocation: Floats, level: Ints | None = None) -> Floats:
     """Shares of capacity granted to tiers, in order, each at most what is set aside for it.
 
     The emergency rule of the postmortem: tiers take their allocation in turn until the capacity
-    that is left, as a share of what all want, is used up.
+    that is left, as a share of what all want, is used up. Tiers of equal priority take theirs
+    together, in proportion.
 
     Parameters
     ----------
@@ -374,14 +384,21 @@ def ration(available: Any, allocation: Floats) -> Floats:
         Capacity over demand, shape (...).
     allocation
         Share set aside by tier in order of priority, shape (tiers,).
+    level
+        Priority of each tier as a count from 0, shape (tiers,); each its own by default.
 
     >>> ration(np.array(0.5), np.array([0.4, 0.3, 0.2, 0.1])).round(12).tolist()
     [0.4, 0.1, 0.0, 0.0]
+    >>> ration(np.array(0.6), np.array([0.4, 0.3, 0.1]), np.array([0, 1, 1])).round(12).tolist()
+    [0.4, 0.15, 0.05]
     """
-    before = np.cumsum(allocation) - allocation
-    left = np.asarray(available)[..., None] - before
-    granted: Floats = np.clip(left, 0.0, allocation)
-    return granted
+    level = np.arange(len(allocation)) if level is None else level
+    together = np.bincount(level, allocation)
+    before = np.cumsum(together) - together
+    granted = np.clip(np.asarray(available)[..., None] - before, 0.0, together)
+    part = np.divide(granted, together, out=np.zeros_like(granted), where=together > 0)
+    shares: Floats = part[..., level] * allocation
+    return shares
 
 
 #: Impact on the customers of a tier, by the share of their requests that is served.

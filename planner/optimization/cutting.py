@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import ceil, inf, isinf
 
 from planner.infrastructure.entities import Model
 from planner.optimization.stages import Margin, Reacting, Stage
@@ -163,8 +164,16 @@ def _cooling_events(course: Course) -> list[float]:
 
 
 def arrival_minute(model: Model, course: Course, offer: str, margin: Margin) -> float:
-    """Minute from which an offer's instances serve."""
-    return course.order_minute + model.offers[offer].lead_time_minutes + margin.late_minutes
+    """Minute from which an offer's instances serve.
+
+    Load balancers know of them the failover minutes later, and not before they act on the failure.
+    """
+    if isinf(course.order_minute):
+        return inf
+    operations, lead = course.operations, model.offers[offer].lead_time_minutes
+    known = ceil(ceil(course.order_minute) + lead) + ceil(operations.failover_minutes)
+    acting = course.short_from + operations.earliest_reroute_minutes
+    return max(known, acting) + margin.late_minutes
 
 
 def start_minute(

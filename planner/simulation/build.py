@@ -211,7 +211,9 @@ def _routes(model: Model, fleet: Fleet, tiers: tuple[str, ...]) -> Routes:
             targets += [len(clusters) + offers.index(o) for o in rented]
             order[k, : len(targets), z] = targets
     used = int((order >= 0).any(axis=(0, 2)).sum())
-    return Routes.from_order(order[:, : max(used, 1)], ranks)
+    priorities = [model.tiers[tier].priority for tier in tiers]
+    level = np.unique(priorities, return_inverse=True)[1].astype(np.int64)
+    return Routes.from_order(order[:, : max(used, 1)], ranks, level)
 
 
 def _nearness(

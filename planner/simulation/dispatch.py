@@ -125,7 +125,9 @@ def _send(
     if not rationed.any():
         sent, granted, load = deliver(demand, believed, capacity, *how)
         return sent, granted, np.minimum(load, capacity)
-    share = ration(room / np.maximum(wanted, NEGLIGIBLE_RPS), world.tiers.allocation)
+    share = ration(
+        room / np.maximum(wanted, NEGLIGIBLE_RPS), world.tiers.allocation, world.routes.level
+    )
     by_tier = np.maximum(demand.sum(axis=1), NEGLIGIBLE_RPS)
     share = np.where(rationed[:, None], share * wanted[:, None] / by_tier, 1.0)
     aside = demand * np.minimum(1.0, share)[:, None, :]

@@ -38,7 +38,8 @@ def test_compiled_loops_do_what_the_law_does(seed: int) -> None:
         for zone in range(zones):
             reached = rng.permutation(targets)[: rng.integers(0, targets + 1)]
             order[tier, : len(reached), zone] = reached
-    routes = Routes.from_order(order, targets)
+    level = np.cumsum(rng.random(tiers) < 0.6).astype(np.int64)
+    routes = Routes.from_order(order, targets, level - level[0])
     demand = np.round(rng.uniform(0, 100, (scenarios, zones, tiers))) * (
         rng.random((scenarios, zones, tiers)) < 0.8
     )

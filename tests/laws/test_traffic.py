@@ -225,7 +225,7 @@ class TestWithoutPriorities:
     ) -> None:
         demand, capacity, routes = network
         mixed = [tier for tier in order if tier < demand.shape[2]]
-        other = Routes(routes.order[mixed], routes.incidence[mixed])
+        other = Routes(routes.order[mixed], routes.incidence[mixed], routes.level[mixed])
         flows = served(route(demand, capacity, routes, self.ALIKE))
         swapped = served(route(demand[:, :, mixed], capacity, other, self.ALIKE))
         assert swapped == pytest.approx(flows[:, :, mixed], abs=TOLERANCE)
