@@ -576,8 +576,13 @@ class World:
         """Everything that happens in a scenario, once."""
         lp = Lp()
         spend: dict[object, float] = {}
-        stored: dict[str, dict[object, float]] = {}
+        # What rooms take up until people react, anew for every failure that they react to.
+        kept: list[dict[str, dict[object, float]]] = []
+        answered = True
         for stage in stages:
+            if answered and not stage.reacted:
+                kept.append({})
+            answered, stored = stage.reacted, kept[-1] if kept else {}
             flows = self._stage_flows(stage)
             spend = total(spend, self._serve(lp, fleet, stage, flows))
             self._cool(lp, fleet, stage, flows, stored)
@@ -588,7 +593,7 @@ class World:
             budget = scenario.emergency_budget_usd
         lp.at_most.append((spend, budget))
         lp.cost = total(lp.cost, spend)
-        for cluster, heat in stored.items():
+        for cluster, heat in [item for stored in kept for item in stored.items()]:
             entry, gpu = self.model.clusters[cluster], self._gpu(cluster)
             capacitance = entry.capacitance_mj_per_k_per_mw * gpu.power_mw * fleet.gpus[cluster]
             allowed = (entry.throttle_c - entry.setpoint_c) * capacitance
