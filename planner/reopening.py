@@ -199,13 +199,21 @@ def _notes(plan: Plan, loaded: LoadedModel, shown: str, own: tuple[str, ...]) ->
         notes.append(f"{loaded.name} has changed since {shown} was made")
     elif not same:
         notes.append(f"{shown} was made for {name}, which {loaded.name} extends and changes")
-    if plan.model.overrides:
-        notes.append(f"{shown} was made with {settings_text(plan.model.overrides)}; so it is here")
+    notes += made_with(plan, shown)
     if own:
         over = ", over what it was made with" if plan.model.overrides else ""
         text = settings_text(own)
         notes.append(f"{loaded.name} has changed since {shown} was made, by {text}{over}")
     return tuple(printable(note) for note in notes)
+
+
+def made_with(plan: Plan, shown: str = "the plan") -> tuple[str, ...]:
+    """With which settings of its model a plan was made, and so is judged; nothing without any."""
+    if not plan.model.overrides:
+        return ()
+    return (
+        printable(f"{shown} was made with {settings_text(plan.model.overrides)}; so it is here"),
+    )
 
 
 def settings_text(overrides: Iterable[str]) -> str:
@@ -272,6 +280,7 @@ __all__ = [
     "Reopened",
     "UnknownModelError",
     "case_of",
+    "made_with",
     "new_scenarios",
     "planned_scenarios",
     "recorded",

@@ -293,6 +293,7 @@ def test_from_python(home: Path) -> None:
         ("explain", "PLAN", "--solves", "0"),
         ("report", "PLAN", "--no-finance", "-o", "DIR/report.html"),
         ("check-plan", "PLAN", "--simulate", "--fail-on", "capital > 1e12"),
+        ("check-plan", "PLAN", "--fail-on", "capital > 1e12"),
         ("graph", "--plan", "PLAN"),
         ("finance", "--plan", "PLAN", "--samples", "10"),
         ("compare", "PLAN", "PLAN"),

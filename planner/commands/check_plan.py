@@ -116,6 +116,7 @@ def command(
     """
     from planner.infrastructure.source import printable
     from planner.planfile import parse_plan
+    from planner.reopening import made_with
     from planner.reporting.thresholds import show_outcomes, write_junit
     from planner.thresholds import contradictions, judge_rules
 
@@ -123,12 +124,14 @@ def command(
         raise click.UsageError("--set needs --simulate.")
     rules = _rules(texts, policies)
     progress = Progress(quiet)
-    notes: tuple[str, ...] = ()
     if simulate or model is not None:
         opened = planned(plan_file, model, overrides, progress)
         plan, loaded, notes = opened.plan, opened.loaded, opened.notes
     else:
         plan = parse_plan(plan_file)
+        notes = made_with(plan)
+        for note in notes:
+            progress.say(f"note: {note}")
     wrong = contradictions(plan)
     if wrong:
         raise InputError(

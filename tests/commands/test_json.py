@@ -27,6 +27,7 @@ TRIED: dict[str, tuple[str, ...]] = {
     "replay": ("azure-australia-east-2023",),
     "graph": ("tiny",),
     "new": ("DIR/new",),
+    "catalogue": ("gpus",),
     "check": ("tiny",),
     "schema": (),
 }
