@@ -22,6 +22,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.optimization.audit import audit
 from planner.optimization.case import Case
 from planner.optimization.decisions import Decision, counts, prices, region_of, variables
+from planner.optimization.operation import billed
 from planner.optimization.programme import Programme, build
 from planner.optimization.purchases import capital_usd
 from planner.optimization.solving import Solution, SolverSettings, solve
@@ -227,7 +228,7 @@ def _alternative(
         if solved is None:
             return fewest
         programme, solution = solved
-        items = audit(programme, solution)
+        solution, items = billed(case.model, solution, audit(programme, solution))
         changes = optimum.changes(counts(programme, solution.values))
         if optimum.distance(changes, {}) < LEAST_DIFFERENCE:
             return fewest

@@ -227,9 +227,9 @@ def _study(
     solution = settle(programme, bought, questions.settings)
     if solution.status == "infeasible":
         raise UnmetPlanError(_unmet(case, bought, questions.settings))
-    stated = plan.objective_usd_per_year
+    stated = plan.objective_usd_per_year - plan.cost.routing_usd_per_year
     agrees = math.isclose(solution.objective, stated, rel_tol=AGREEMENT, abs_tol=1.0)
-    low = solution.objective - plan.gap * abs(solution.objective)
+    low = plan.objective_usd_per_year - plan.gap * abs(plan.objective_usd_per_year)
     if not agrees or plan.status != "optimal" or plan.method != "optimum":
         fresh = questions.ask("the programme as it is now", lambda: build(case))
         low = fresh.bound if fresh is not None else -math.inf

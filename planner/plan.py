@@ -144,11 +144,12 @@ class CostLine(Record):
 
 
 class Cost(Record):
-    """Cost of the plan."""
+    """Cost of the plan; part of it may be beyond what the programme states of routing."""
 
     capital_usd: float
     usd_per_year: float
     items: tuple[CostLine, ...]
+    routing_usd_per_year: float = 0.0
 
 
 class BreachRecord(Record):
@@ -350,6 +351,7 @@ def make_plan(
         capital_usd=_cents(sum(line.capital_usd for line in lines)),
         usd_per_year=_cents(sum(line.usd_per_year for line in lines)),
         items=lines,
+        routing_usd_per_year=_cents(solution.routing_usd_per_year),
     )
     scenarios = tuple(scenario_line(verdict) for verdict in verdicts)
     survives = all(line.survives for line in scenarios)

@@ -18,6 +18,7 @@ from planner.optimization.clock import OutOfTime
 from planner.optimization.costs import CostItem, risk_of
 from planner.optimization.diagnosis import Diagnosis, diagnose
 from planner.optimization.dominance import dominated
+from planner.optimization.operation import billed
 from planner.optimization.programme import Programme, build
 from planner.optimization.reduction import counted, solve_reduced
 from planner.optimization.relaxation import ANY_GAP, Verified
@@ -212,7 +213,7 @@ def optimise_and_verify(
                 loop.margins, loop.instead = loop.instead, None
                 continue
             return loop.end()
-        items = audit(programme, solution)
+        solution, items = billed(model, solution, audit(programme, solution))
         verdicts = judge(model, solution.fleet, scenarios, stories=False)
         rounds.append(Round(number, loop.margins, programme, solution, items, verdicts))
         report(rounds[-1])

@@ -346,7 +346,7 @@ def _costs(best: Round, kept: Fleet, settings: SolverSettings) -> tuple[float | 
     The margins of the new plan may ask more of the old one than the simulation does. Then both are
     valued without margins.
     """
-    new = best.solution.objective
+    new = best.solution.objective - best.solution.routing_usd_per_year
     old = _cost_of(best.programme, kept, settings)
     case = best.programme.case
     if old is not None or not case.margins:

@@ -70,6 +70,9 @@ class Operations(Entity):
     """From the first action to the order of emergency capacity."""
     failover_minutes: Minutes = 4.0
     """From a change of a cluster's capacity to the load balancers acting on it."""
+    routing: Literal["nearest", "cheapest"] = "nearest"
+    """Which clusters within reach load balancers ask first: the nearest (`prefers`, then latency),
+    or those where a request costs least (energy with cooling, and transport)."""
     earliest_reroute_minutes: Minutes = 0.0
     """From the failure to the first rerouting by load balancers; until then they go by what they
     knew before."""

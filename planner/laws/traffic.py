@@ -114,6 +114,20 @@ class Routing:
     sent: Floats
     load: Floats
 
+    def by_target(self, routes: Routes) -> Floats:
+        """Requests per second from zones to targets, shape (scenarios, zones, targets)."""
+        total = np.zeros((*self.sent.shape[:2], routes.incidence.shape[3]))
+        zones = np.arange(total.shape[1])[None, :]
+        for piece in self.pieces:
+            if isinstance(piece.rank, int):
+                leads = routes.incidence[piece.tiers, piece.rank]
+                total[piece.scenarios] += np.einsum("ksz,kzn->szn", piece.flow, leads)
+                continue
+            for target, flow in zip(piece.rank, piece.flow, strict=True):
+                sent = np.where(target >= 0, flow, 0.0)
+                total[piece.scenarios[:, None], zones, np.maximum(target, 0)] += sent
+        return total
+
     def served_at(self, fits: Floats, routes: Routes) -> Floats:
         """Requests served when only a share of what each target was sent fits.
 

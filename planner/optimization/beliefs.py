@@ -47,7 +47,7 @@ class Belief:
 
 
 def believe(programme: Programme, solution: Solution, stage: Stage | None) -> Belief:
-    """Beliefs of a stage, or of normal operation at the peak of the week (None)."""
+    """Beliefs of a stage, or of normal operation in the mean of the week (None)."""
     case, label = programme.case, stage.label if stage else NORMAL
     values, fleet = solution.values, solution.fleet
     load: dict[str, float] = {}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from itertools import combinations
 
+import numpy as np
+
 from planner.infrastructure.entities import GpuType, Measure, Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import plant_units, running_units, unit_mw
@@ -24,11 +26,13 @@ from planner.infrastructure.measures import (
     with_measures,
 )
 from planner.infrastructure.supply import PowerLimit, Supply, plant_power_mw_per_mw
+from planner.laws.traffic import serving_rps
+from planner.optimization.crowds import Crowd, find_crowds
 from planner.optimization.cutting import cut_like, cut_stages
 from planner.optimization.stages import NO_MARGIN, Margin, Reacting, Stage, cannot_bind
 from planner.scenarios.condition import Site, site_of
 from planner.scenarios.course import Condition, Course, lay_out, normal_condition
-from planner.scenarios.demand import load_factor, peak_hour, weekly_demand
+from planner.scenarios.demand import Floats, peak_hour, weekly_demand
 from planner.scenarios.services import passing_shares
 
 #: Family, subject and scenario of rows that people speak of as one requirement or limit.
@@ -47,12 +51,20 @@ class Group:
         Tiers in the group.
     clusters, offers
         Targets within their latency limit.
+    alone
+        Whether the zone has no other tiers.
     """
 
     zone: str
     tiers: tuple[str, ...]
     clusters: tuple[str, ...]
     offers: tuple[str, ...]
+    alone: bool = False
+
+    @cached_property
+    def customers(self) -> str:
+        """Who they are: their zone where these are all its tiers."""
+        return self.zone if self.alone else f"{self.zone}.{'+'.join(self.tiers)}"
 
     @cached_property
     def label(self) -> str:
@@ -224,7 +236,10 @@ class Case:
             reach: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
             for tier in self.model.tiers:
                 reach.setdefault(self._targets(zone, tier), []).append(tier)
-            found += [Group(zone, tuple(tiers), *targets) for targets, tiers in reach.items()]
+            found += [
+                Group(zone, tuple(tiers), *targets, alone=len(reach) == 1)
+                for targets, tiers in reach.items()
+            ]
         return tuple(found)
 
     @cached_property
@@ -248,19 +263,44 @@ class Case:
         return clusters, offers
 
     @cached_property
-    def peak_rps(self) -> dict[tuple[str, str], float]:
-        """Demand by (zone, tier) in the hour of the week with the largest demand of each zone."""
-        peaks = weekly_demand(self.model).max(axis=1).tolist()
-        return {
-            (zone, tier): peak * entry.share
-            for zone, peak in zip(self.model.zones, peaks, strict=True)
-            for tier, entry in self.model.tiers.items()
-        }
+    def week_rps(self) -> Floats:
+        """Demand of each group by hour of the week, requests per second, shape (168, groups)."""
+        by_zone = dict(zip(self.model.zones, weekly_demand(self.model), strict=True))
+        tiers = self.model.tiers
+        columns = [
+            by_zone[group.zone] * sum(tiers[tier].share for tier in group.tiers)
+            for group in self.groups
+        ]
+        return np.stack(columns, axis=1)
 
     @cached_property
-    def load_factor(self) -> float:
-        """Mean demand over peak demand."""
-        return load_factor(self.model)
+    def mean_rps(self) -> dict[str, float]:
+        """Mean demand of the week by group label: what energy and transport are billed by."""
+        labels = (group.label for group in self.groups)
+        return dict(zip(labels, self.week_rps.mean(axis=0).tolist(), strict=True))
+
+    @cached_property
+    def peak_rps(self) -> float:
+        """Largest demand of an hour of the week, all customers together."""
+        return float(self.week_rps.sum(axis=1).max())
+
+    @cached_property
+    def crowds(self) -> tuple[Crowd, ...]:
+        """Sets of customers that have to find room where they reach (`exact_crowds`)."""
+        return self._crowds[0]
+
+    @cached_property
+    def exact_crowds(self) -> bool:
+        """Whether room for each crowd is room for all; else there are too many to look at."""
+        return self._crowds[1]
+
+    @cached_property
+    def _crowds(self) -> tuple[tuple[Crowd, ...], bool]:
+        return find_crowds(self.groups, self.week_rps)
+
+    def crowd(self, name: str) -> Crowd | None:
+        """Crowd of a name."""
+        return next((one for one in self.crowds if one.name == name), None)
 
     @cached_property
     def peak_hour(self) -> int:
@@ -275,6 +315,12 @@ class Case:
     def margin(self, scenario: str) -> Margin:
         """Margin of a scenario."""
         return self.margins.get(scenario, NO_MARGIN)
+
+    def block_rps(self, cluster: str) -> float:
+        """Requests per second that a block of a cluster serves."""
+        entry = self.model.clusters[cluster]
+        rps = serving_rps(entry.block_gpus, self.gpu(cluster).rps, entry.max_utilisation)
+        return float(rps)
 
     def gpu(self, cluster: str) -> GpuType:
         """GPU type of a cluster."""

@@ -25,6 +25,9 @@ from planner.optimization.risk import RiskFigures, risk_figures
 from planner.optimization.solving import Solution
 from planner.optimization.stages import Stage
 
+#: Categories of what a year without failures costs beside ownership.
+OPERATION = frozenset({"energy", "transport"})
+
 
 @dataclass(frozen=True)
 class CostItem:
@@ -154,7 +157,7 @@ def _energy(programme: Programme, solution: Solution) -> list[CostItem]:
     items = []
     for cluster, entry in model.clusters.items():
         gpu, price = case.gpu(cluster), model.regions[entry.region].electricity_usd_per_mwh
-        busy = normal.load_rps.get(cluster, 0.0) * case.load_factor / gpu.rps
+        busy = normal.load_rps.get(cluster, 0.0) / gpu.rps
         heat = heat_mw(gpu.power_mw, gpu.static_share, solution.fleet.gpus[cluster], busy)
         items.append(CostItem("energy", cluster, 0.0, energy_usd(heat, HOURS_PER_YEAR, price)))
     for (plant, unit), variable in programme.load.items():
@@ -176,8 +179,7 @@ def _transport(programme: Programme, solution: Solution, stage: str, hours: floa
 
 
 def _transport_items(programme: Programme, solution: Solution) -> list[CostItem]:
-    hours = HOURS_PER_YEAR * programme.case.load_factor
-    yearly = _transport(programme, solution, NORMAL, hours)
+    yearly = _transport(programme, solution, NORMAL, HOURS_PER_YEAR)
     return [CostItem("transport", "normal operation", 0.0, yearly)]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pulp import LpAffineExpression, LpConstraint
+from pulp import LpAffineExpression, LpConstraint, const
 
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
@@ -19,6 +19,7 @@ from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
 from planner.optimization.elastic import Elastic, Kind, Lever, round_up, size
 from planner.optimization.programme import Row
 from planner.optimization.stages import ALL, Stage
+from planner.scenarios.demand import zone_shape
 from planner.scenarios.power import node_losses, sagging_clusters
 from planner.scenarios.services import service_rps
 from planner.scenarios.timeline import timeline
@@ -35,6 +36,9 @@ def attach(elastic: Elastic) -> None:
     """Give every requirement, limit and bound of a programme its levers and its item."""
     programme = elastic.programme
     for name, row in list(programme.rows.items()):
+        if row.family == "mean_demand":
+            # What is turned away at its peak is not served in the mean either.
+            programme.constraints[name].sense = const.LpConstraintLE
         if row.kind == "definition":
             continue
         constraint = programme.constraints[name]
@@ -158,10 +162,11 @@ def request_value(model: Model, tier: str) -> float:
 
 
 def _demand_lever(elastic: Elastic, zone: str) -> Lever:
-    model, case = elastic.model, elastic.case
+    model = elastic.model
     path, peak = f"zones.{zone}.demand_rps", model.zones[zone].demand_rps
     value = sum(one.share * request_value(model, tier) for tier, one in model.tiers.items())
-    usd = lost_usd(case.load_factor, HOURS_PER_YEAR, value)
+    share = float(zone_shape(model, zone).mean())
+    usd = lost_usd(share, HOURS_PER_YEAR, value)
     return elastic.lever(
         path, "requirement", "demand_rps", zone, "requests/s", max(peak, 1e-6),
         _number(path, -1.0), most=1.0, usd_per_year=usd,
@@ -183,17 +188,26 @@ def _less_demand(
 
 
 def _normal_demand(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
-    """Demand of a zone, and where a tier reaches no region its latency limit."""
-    group = next((one for one in elastic.case.groups if one.label == row.subject), None)
-    if group is None or not row.amount:
+    """Demand at each hour that may be the busiest; latency limits where no region is in reach."""
+    crowd = elastic.case.crowd(row.subject)
+    if crowd is None:
         return []
-    demand = elastic.model.zones[group.zone].demand_rps
-    elastic.use(_demand_lever(elastic, group.zone), row, constraint, row.amount / demand)
-    for tier in group.tiers if not group.clusters else ():
-        lever = _latency(elastic, tier)
-        if lever is not None:
-            elastic.use(lever, row, constraint, elastic.case.peak_rps[group.zone, tier])
-    return [constraint]
+    rows: list[LpConstraint] = []
+    for demand in crowd.hours:
+        less = sum(demand.values()) - crowd.peak_rps
+        rows.append(elastic.twin(constraint, less) if rows else constraint)
+        for group in crowd.groups:
+            rps, peak = demand[group.label], elastic.model.zones[group.zone].demand_rps
+            if not rps:
+                continue
+            elastic.use(_demand_lever(elastic, group.zone), row, rows[-1], rps / peak)
+            for tier in group.tiers if not group.clusters else ():
+                lever = _latency(elastic, tier)
+                if lever is not None:
+                    share = elastic.model.tiers[tier].share
+                    total = sum(elastic.model.tiers[one].share for one in group.tiers)
+                    elastic.use(lever, row, rows[-1], rps * share / total)
+    return rows
 
 
 def _within_reach(elastic: Elastic, row: Row, target: LpConstraint, stage: Stage) -> None:
@@ -337,8 +351,10 @@ def _spare_block(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[L
     lever = elastic.lever(
         path, "requirement", "spare_block", "", "", 1.0, lambda *_: False, most=1.0, whole=True
     )
-    elastic.use(lever, row, constraint, row.amount)
-    return [constraint]
+    rows = _normal_demand(elastic, row, constraint) or [constraint]
+    for one in rows:
+        elastic.use(lever, row, one, row.amount)
+    return rows
 
 
 def _emergency_budget(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:

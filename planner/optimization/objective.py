@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
-from pulp import LpAffineExpression, LpVariable, lpSum
+from pulp import LpAffineExpression, lpSum
 
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.assets import Asset
@@ -17,18 +14,11 @@ from planner.optimization.risk import premium
 from planner.optimization.stages import Stage
 
 
-def normal_cooling(
-    programme: Programme, uncooled: Mapping[str, LpVariable] = MappingProxyType({})
-) -> None:
+def normal_cooling(programme: Programme) -> None:
     """In normal operation the mean heat is spread over the running units of primary plants.
 
-    ``Σ_p m[c,p] = φ_c·(σ_c·G[c] + (1 − σ_c)·load factor·Σ_g f[g,c]/μ_c)``,
+    ``Σ_p m[c,p] = φ_c·(σ_c·G[c] + (1 − σ_c)·Σ_g f[g,c]/μ_c)``,
     ``Σ_c m[c,p] = Σ_u l[p,u]``, ``l[p,u] ≤ q_u·n[p,u]``
-
-    Parameters
-    ----------
-    uncooled
-        Heat by cluster that nothing has to carry, where a fleet is taken as it is.
     """
     case = programme.case
     for plant in case.model.plants:
@@ -44,8 +34,6 @@ def normal_cooling(
             programme.carried[key] = programme.variable("carried", *key)
         if case.gpu(cluster).power_mw:
             carried = lpSum(programme.carried[NORMAL, cluster, plant] for plant in plants)
-            if cluster in uncooled:
-                carried = carried + uncooled[cluster]
             row = carried == mean_heat(programme, cluster)
             programme.define(row, "mean_heat", cluster)
     for plant, entry in case.model.plants.items():
@@ -57,8 +45,8 @@ def normal_cooling(
 
 def mean_heat(programme: Programme, cluster: str) -> LpAffineExpression:
     """Heat of a cluster in normal operation at the mean demand of the week, MW."""
-    case, gpu = programme.case, programme.case.gpu(cluster)
-    busy = (case.load_factor / gpu.rps) * programme.cluster_load(NORMAL, cluster)
+    gpu = programme.case.gpu(cluster)
+    busy = (1.0 / gpu.rps) * programme.cluster_load(NORMAL, cluster)
     heat: LpAffineExpression = heat_mw(
         gpu.power_mw, gpu.static_share, programme.gpus(cluster), busy
     )
@@ -140,7 +128,7 @@ def normal_operation(programme: Programme) -> LpAffineExpression:
         price = regions[case.model.plants[plant].region].electricity_usd_per_mwh
         power = kinds[unit].power_mw_per_mw
         terms.append(energy_usd(power * load, HOURS_PER_YEAR, price))
-    terms.append(_transport(programme, NORMAL, HOURS_PER_YEAR * case.load_factor))
+    terms.append(_transport(programme, NORMAL, HOURS_PER_YEAR))
     return lpSum(terms)
 
 

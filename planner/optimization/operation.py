@@ -1,101 +1,117 @@
-"""Normal operation of a fleet as it is: the part of the programme that dispatches it at least cost.
+"""What a year without failures costs: energy and transport as the simulator routes requests.
 
-A plan gets its energy and transport from the programme that made it. What exists, or what somebody
-else recommends, need not be a plan: it may lack redundancy or capacity. This is the same dispatch
-without the requirements, with a price on what stays unserved or uncooled.
+The programme states routing as far as it can (`recourse`), the simulator follows the preferences of
+load balancers minute by minute. A plan is billed by the latter, like what exists and what somebody
+else recommends; the difference to what the programme states is part of the plan.
 """
 
 from __future__ import annotations
 
-from pulp import LpVariable, lpSum
+from dataclasses import replace
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fields import LARGEST
-from planner.infrastructure.fleet import Fleet, as_existing
+from planner.infrastructure.fleet import Fleet, running_units, unit_mw
 from planner.infrastructure.measures import with_measures
-from planner.infrastructure.policies import Policies
-from planner.optimization import objective, purchases, recourse
-from planner.optimization.case import Case
-from planner.optimization.costs import CostItem, operation_items
-from planner.optimization.programme import Programme
-from planner.optimization.recourse import NORMAL
-from planner.optimization.solving import SolverSettings, solve
+from planner.laws.flows import merit_order
+from planner.laws.heat import heat_mw
+from planner.laws.money import HOURS_PER_YEAR, energy_usd, transport_usd
+from planner.optimization.costs import OPERATION, CostItem
+from planner.optimization.solving import Solution
+from planner.scenarios.routing import normal_week
 
-#: Prices of a request/s and of a megawatt left over, times the dearest that else is possible.
-UNSERVED, UNCOOLED = 10.0, 10.0
-NEGLIGIBLE_RPS = 1e-6
+#: Part of a cost that is rounding.
+SAME = 1e-9
+
+
+def billed(
+    model: Model, solution: Solution, items: tuple[CostItem, ...]
+) -> tuple[Solution, tuple[CostItem, ...]]:
+    """A solution with the bill of its fleet instead of what the programme states of its operation.
+
+    Parameters
+    ----------
+    items
+        Cost of the solution, which adds up to its objective.
+
+    Returns
+    -------
+    Solution, tuple of CostItem
+        With the whole cost as objective, and the cost that adds up to it. The bound stays: what the
+        programme states of routing is the least that any routing costs.
+    """
+    stated = [item for item in items if item.category in OPERATION]
+    bill = operation_of(model, solution.fleet)
+    kept = tuple(item for item in items if item.category not in OPERATION)
+    more = sum(item.usd_per_year for item in bill) - sum(item.usd_per_year for item in stated)
+    cost = solution.objective + more
+    if abs(more) < SAME * abs(cost):
+        more = 0.0
+    whole = replace(
+        solution, objective=cost, bound=min(solution.bound, cost), routing_usd_per_year=more
+    )
+    return whole, (*kept, *bill)
 
 
 def operation_of(model: Model, fleet: Fleet) -> tuple[CostItem, ...]:
-    """Energy and transport of a fleet in a year without failures, dispatched at least cost.
+    """Energy and transport of a fleet in a year without failures.
 
-    Demand beyond its capacity stays unserved, heat beyond its cooling uncooled, at no cost; what
-    lacks cooling is served all the same. Capacity is kept free for a spare block where a policy
-    asks for it and the fleet can serve all demand without it.
+    Requests go where the simulator sends them at each hour of the week (`normal_week`). Energy is
+    billed by the mean heat of each cluster, carried by running units of primary plants, the
+    thriftiest first. What finds no room is not served, heat beyond the cooling stays where it is;
+    neither costs anything here.
 
     Parameters
     ----------
     model
-        The infrastructure; measures of the fleet take effect, what else it could buy does not.
-
-    Raises
-    ------
-    SolverError
-        If the solver fails.
+        The infrastructure; measures of the fleet take effect.
     """
-    place = as_existing(with_measures(model, fleet.measures), fleet)
-    # The one policy that speaks of normal operation is kept by fleets that can keep it.
-    for spare in sorted({model.policies.spare_block_per_region, False}, reverse=True):
-        programme = Programme(
-            Case(place.replace(policies=Policies(spare_block_per_region=spare)), (), {})
+    model = with_measures(model, fleet.measures)
+    week = normal_week(model, fleet)
+    heats: dict[str, float] = {}
+    items = []
+    for cluster, load in zip(model.clusters, week.load_rps.mean(axis=0).tolist(), strict=True):
+        gpu = model.gpus[model.clusters[cluster].gpu]
+        busy = load / gpu.rps
+        heats[cluster] = heat_mw(gpu.power_mw, gpu.static_share, fleet.gpus[cluster], busy)
+        price = model.regions[model.clusters[cluster].region].electricity_usd_per_mwh
+        usd = energy_usd(heats[cluster], HOURS_PER_YEAR, price)
+        items.append(CostItem("energy", cluster, 0.0, usd))
+    items += _cooling(model, fleet, heats)
+    usd = 0.0
+    for zone, flows in zip(model.zones.values(), week.mean_rps.tolist(), strict=True):
+        for target, rps in zip(model.clusters.values(), flows, strict=True):
+            price = zone.transport_usd_per_million_requests.get(target.region, 0.0)
+            usd += transport_usd(rps, HOURS_PER_YEAR, price)
+    items.append(CostItem("transport", "normal operation", 0.0, usd))
+    return tuple(item for item in items if item.usd_per_year)
+
+
+def _cooling(model: Model, fleet: Fleet, heats: dict[str, float]) -> list[CostItem]:
+    """Energy of cooling units that carry the mean heat at least cost."""
+
+    def price(machine: tuple[str, str]) -> float:
+        region = model.regions[model.plants[machine[0]].region]
+        power = model.cooling_units[machine[1]].power_mw_per_mw
+        return float(energy_usd(power, HOURS_PER_YEAR, region.electricity_usd_per_mwh))
+
+    machines = [(plant, unit) for plant in model.plants for unit in running_units(model, plant)]
+    machines.sort(key=price)
+    reach = {
+        cluster: tuple(
+            name
+            for name, plant in model.plants.items()
+            if plant.role == "primary" and cluster in plant.cools
         )
-        unserved = _state(programme)
-        solution = solve(programme, SolverSettings(gap=0.0))
-        if solution.status != "infeasible" and not any(
-            solution.values[one.name] > NEGLIGIBLE_RPS for one in unserved
-        ):
-            break
-    return operation_items(programme, solution)
+        for cluster in heats
+    }
+    room = [
+        (plant, unit_mw(model, plant, unit) * fleet.units[plant][unit]) for plant, unit in machines
+    ]
+    loads = merit_order(heats, reach, room)
+    return [
+        CostItem("energy", "/".join(machine), 0.0, load * price(machine))
+        for machine, load in zip(machines, loads, strict=True)
+    ]
 
 
-def _state(programme: Programme) -> list[LpVariable]:
-    """State the programme of normal operation; returns what stays unserved by group."""
-    purchases.add_variables(programme)
-    purchases.regions_in_use(programme)
-    recourse.add_variables(programme)
-    unserved = _serve_what_fits(programme)
-    recourse.cluster_capacity(programme)
-    recourse.spare_block(programme)
-    clusters = programme.case.model.clusters
-    uncooled = {cluster: programme.variable("uncooled", cluster) for cluster in clusters}
-    objective.normal_cooling(programme, uncooled)
-    cost = objective.normal_operation(programme)
-    price = UNCOOLED * max([1.0, *(abs(factor) for _, factor in cost.items())])
-    left = lpSum([price * one for one in uncooled.values()])
-    # No request is turned away to save the heat that it causes.
-    dearest = price * (1.0 + _most_mw_per_rps(programme.case))
-    left += lpSum([UNSERVED * dearest * one for one in unserved])
-    programme.problem.setObjective(cost + left)
-    return unserved
-
-
-def _most_mw_per_rps(case: Case) -> float:
-    """Most heat that serving one request per second adds."""
-    kinds = [case.gpu(cluster) for cluster in case.model.clusters]
-    return max(kind.power_mw * (1 - kind.static_share) / kind.rps for kind in kinds)
-
-
-def _serve_what_fits(programme: Programme) -> list[LpVariable]:
-    """All demand at its peak is served or left: ``Σ_c f[g,c] + unserved[g] = Σ_k peak[z,k]``."""
-    case = programme.case
-    found = []
-    for group in case.groups:
-        left = programme.variable("unserved", group.label, high=LARGEST)
-        flows = lpSum(programme.flows_from[NORMAL, group.label]) + left
-        peak = sum(case.peak_rps[group.zone, tier] for tier in group.tiers)
-        programme.define(flows == peak, "normal_demand", group.label)
-        found.append(left)
-    return found
-
-
-__all__ = ["operation_of"]
+__all__ = ["billed", "operation_of"]

@@ -99,7 +99,8 @@ class Programme:
     available
         Whether a node is up, by what has failed and the node, where measures decide it.
     flow
-        Requests per second by (stage label, group label, target); normal operation is ``normal``.
+        Requests per second by (stage label, group label, target); normal operation is ``normal``,
+        the mean of the week.
     flows_to, flows_from
         The same by (stage label, target) and by (stage label, group label).
     served
@@ -118,6 +119,10 @@ class Programme:
         Limit on power that a row states, by its name.
     known
         Nodes that are down, by what has failed.
+    stands
+        Binary by cluster that may be empty, where it matters for who is asked first.
+    apart
+        Requests per second of crowds by region, where these are too many to put together.
     risk
         Costs in M USD that a risk measure needs, by (what, scenario).
     """
@@ -145,6 +150,8 @@ class Programme:
     carried: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
     used: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     load: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
+    stands: dict[str, LpVariable] = field(default_factory=dict)
+    apart: dict[str, list[LpVariable]] = field(default_factory=dict)
     risk: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     design: dict[tuple[str, str], LpVariable] = field(default_factory=dict)
     limits: dict[str, PowerLimit] = field(default_factory=dict)
@@ -293,6 +300,7 @@ def build(case: Case) -> Programme:
         power,
         purchases,
         recourse,
+        routing,
         services,
     )
 
@@ -313,7 +321,9 @@ def build(case: Case) -> Programme:
     recourse.add_variables(programme)
     recourse.tiers_up(programme)
     services.service_capacity(programme)
+    recourse.normal_demand(programme)
     recourse.demand_balance(programme)
+    routing.nearest_first(programme)
     recourse.cluster_capacity(programme)
     recourse.spare_block(programme)
     recourse.offer_capacity(programme)

@@ -150,7 +150,7 @@ def regions_in_use(programme: Programme) -> None:
         return
     for region, place in case.model.regions.items():
         clusters = case.clusters_in(region)
-        empty = not any(_least_gpus(programme, cluster) for cluster in clusters)
+        empty = not any(least_gpus(programme, cluster) for cluster in clusters)
         if place.candidate or not clusters or not empty:
             continue
         used = programme.variable("holds_gpus", region, high=1, integer=True)
@@ -159,13 +159,14 @@ def regions_in_use(programme: Programme) -> None:
             entry = case.model.clusters[cluster]
             existing = entry.existing_gpus // entry.block_gpus
             most = existing + (programme.blocks[cluster].upBound or 0.0)
-            row = _blocks_held(programme, cluster) <= most * used
+            row = blocks_held(programme, cluster) <= most * used
             programme.define(row, "holds_gpus", region, cluster)
-        held = lpSum(_blocks_held(programme, cluster) for cluster in clusters)
+        held = lpSum(blocks_held(programme, cluster) for cluster in clusters)
         programme.define(used <= held, "holds_gpus", region)
 
 
-def _blocks_held(programme: Programme, cluster: str) -> LpAffineExpression:
+def blocks_held(programme: Programme, cluster: str) -> LpAffineExpression:
+    """GPU blocks of a cluster after purchases and retirements."""
     entry = programme.case.model.clusters[cluster]
     held = 1 * programme.blocks[cluster] + entry.existing_gpus // entry.block_gpus
     if cluster in programme.retired_blocks:
@@ -173,7 +174,14 @@ def _blocks_held(programme: Programme, cluster: str) -> LpAffineExpression:
     return held
 
 
-def _least_gpus(programme: Programme, cluster: str) -> float:
+def most_gpus(programme: Programme, cluster: str) -> float:
+    """Most GPUs that a cluster can end up with."""
+    entry = programme.case.model.clusters[cluster]
+    return entry.existing_gpus + entry.block_gpus * (programme.blocks[cluster].upBound or 0.0)
+
+
+def least_gpus(programme: Programme, cluster: str) -> float:
+    """Fewest GPUs that a cluster can end up with, purchases that are settled aside."""
     entry = programme.case.model.clusters[cluster]
     retired = programme.retired_blocks.get(cluster)
     gone = 0.0 if retired is None else entry.block_gpus * (retired.upBound or 0.0)

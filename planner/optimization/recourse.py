@@ -91,17 +91,59 @@ def tiers_up(programme: Programme) -> None:
                 programme.define(row, "tier_up", stage.label, zone, tier)
 
 
-def demand_balance(programme: Programme) -> None:
-    """Flows are what is served; in normal operation that is all demand at its peak.
+def normal_demand(programme: Programme) -> None:
+    """Normal operation has room for all demand at every hour of the week (`crowds`).
 
-    ``Σ_target f[s,t,g,·] = Σ_{k in g} x[s,t,z,k]``, normal: ``Σ_c f[g,c] = Σ_k peak[z,k]``
+    ``Σ_{c within reach of Q} μ_c·ρ_c·G[c] ≥ max_h Σ_{g in Q} demand[h,g]`` for every crowd Q
+    """
+    case = programme.case
+    for number, crowd in enumerate(case.crowds):
+        room = lpSum(room_rps(programme, cluster) for cluster in crowd.clusters)
+        name = crowd.name
+        row = Row("normal_demand", name, "", "requirement", "requests/s", crowd.peak_rps)
+        programme.require(room >= crowd.peak_rps, row, str(number))
+    if not case.exact_crowds:
+        crowds_apart(programme)
+
+
+def crowds_apart(programme: Programme) -> None:
+    """Every crowd is served at its own busiest hour, where there are too many to put together.
+
+    ``Σ_r p[Q,r] ≥ max_h Σ_{g in Q} demand[h,g]``, ``Σ_Q p[Q,r] ≤ Σ_{c in r} μ_c·ρ_c·G[c]``
+    """
+    case = programme.case
+    for number, crowd in enumerate(case.crowds):
+        regions = dict.fromkeys(case.model.clusters[one].region for one in crowd.clusters)
+        flows = programme.variables("apart", str(number), last=regions)
+        for region, flow in zip(regions, flows, strict=True):
+            programme.apart.setdefault(region, []).append(flow)
+        row = Row("normal_demand", crowd.name, "", "requirement", "requests/s", crowd.peak_rps)
+        programme.require(lpSum(flows) >= crowd.peak_rps, row, str(number), "apart")
+    for region, load in programme.apart.items():
+        room = lpSum(room_rps(programme, cluster) for cluster in case.clusters_in(region))
+        programme.define(lpSum(load) <= room, "cluster_capacity", "apart", region)
+
+
+def room_rps(programme: Programme, cluster: str) -> LpAffineExpression:
+    """Requests per second that all GPUs of a cluster serve."""
+    utilisation = programme.case.model.clusters[cluster].max_utilisation
+    rps = programme.case.gpu(cluster).rps
+    room: LpAffineExpression = serving_rps(programme.gpus(cluster), rps, utilisation)
+    return room
+
+
+def demand_balance(programme: Programme) -> None:
+    """Flows are what is served; in normal operation that is the mean demand of the week.
+
+    ``Σ_target f[s,t,g,·] = Σ_{k in g} x[s,t,z,k]``, normal: ``Σ_c f[g,c] = mean[g]``
     """
     case = programme.case
     for group in case.groups:
-        flows = lpSum(programme.flows_from[NORMAL, group.label])
-        peak = sum(case.peak_rps[group.zone, tier] for tier in group.tiers)
-        row = Row("normal_demand", group.label, "", "requirement", "requests/s", peak)
-        programme.require(flows == peak, row, group.label)
+        # Whoever reaches nothing is missed by `normal_demand`.
+        if group.clusters:
+            flows = lpSum(programme.flows_from[NORMAL, group.label])
+            mean = case.mean_rps[group.label]
+            programme.define(flows == mean, "mean_demand", group.label)
     for stage in case.stages:
         for group in case.groups:
             flows = lpSum(programme.flows_from[stage.label, group.label])
@@ -117,9 +159,8 @@ def cluster_capacity(programme: Programme) -> None:
     case = programme.case
     for cluster, entry in case.model.clusters.items():
         rps = case.gpu(cluster).rps
-        room = serving_rps(programme.gpus(cluster), rps, entry.max_utilisation)
         load = programme.cluster_load(NORMAL, cluster)
-        programme.define(load <= room, "cluster_capacity", NORMAL, cluster)
+        programme.define(load <= room_rps(programme, cluster), "cluster_capacity", NORMAL, cluster)
         for stage in case.stages:
             if cluster in stage.at_best.clusters_down:
                 continue
@@ -170,28 +211,33 @@ def _powered_before(programme: Programme, stage: Stage, cluster: str) -> LpAffin
 
 
 def spare_block(programme: Programme) -> None:
-    """Every region in use serves its normal peak with one GPU block less (N+1).
+    """Normal operation has room with one GPU block less in every region in use (N+1).
 
-    ``Σ_c load[c] ≤ Σ_c μ_c·ρ_c·G[c] − max_c μ_c·ρ_c·block_c``
+    ``Σ_{r within reach of Q} left[r] ≥ max_h Σ_{g in Q} demand[h,g]`` for every crowd Q,
+    ``left[r] = Σ_{c in r} μ_c·ρ_c·G[c] − max_{c in r} μ_c·ρ_c·block_c·u[r] ≥ 0``
     """
     case = programme.case
     if not case.model.policies.spare_block_per_region:
         return
+    left: dict[str, LpAffineExpression] = {}
+    blocks: dict[str, float] = {}
     for region in case.model.regions:
         clusters = case.clusters_in(region)
-        for spare in clusters:
-            room = lpSum(
-                serving_rps(
-                    programme.gpus(c), case.gpu(c).rps, case.model.clusters[c].max_utilisation
-                )
-                for c in clusters
-            )
-            entry = case.model.clusters[spare]
-            block = serving_rps(entry.block_gpus, case.gpu(spare).rps, entry.max_utilisation)
-            needed = block * programme.in_use(region)
-            load = lpSum(programme.cluster_load(NORMAL, c) for c in clusters)
-            row = Row("spare_block", region, "", "requirement", "requests/s", block)
-            programme.require(load <= room - needed, row, region, spare)
+        if not clusters:
+            continue
+        blocks[region] = max(case.block_rps(cluster) for cluster in clusters)
+        room = lpSum(room_rps(programme, cluster) for cluster in clusters)
+        left[region] = room - blocks[region] * programme.in_use(region)
+        load = lpSum(programme.apart.get(region, ()))
+        row = Row("spare_block", region, "", "requirement", "requests/s", blocks[region])
+        programme.require(left[region] >= load, row, region)
+    for number, crowd in enumerate(case.crowds):
+        regions = {case.model.clusters[cluster].region for cluster in crowd.clusters}
+        block = sum(blocks[region] for region in regions)
+        if block:
+            row = Row("spare_block", crowd.name, "", "requirement", "requests/s", block)
+            total = lpSum(left[region] for region in sorted(regions))
+            programme.require(total >= crowd.peak_rps, row, "crowd", str(number))
 
 
 def offer_capacity(programme: Programme) -> None:

@@ -57,7 +57,7 @@ def service_capacity(programme: Programme) -> None:
 
 def _moments(programme: Programme) -> Iterator[Moment]:
     case = programme.case
-    peaks = _by_tier(case.peak_rps)
+    peaks = {tier: case.peak_rps * entry.share for tier, entry in case.model.tiers.items()}
     all_of_it = {tier: LpAffineExpression.from_constant(rps) for tier, rps in peaks.items()}
     yield Moment("normal", "", 0.0, case.normal, Outage(), peaks, all_of_it)
     for stage in case.stages:

@@ -90,6 +90,9 @@ class Solution:
         ``optimal`` within the gap, ``feasible`` when a limit came first, ``infeasible``.
     objective, bound
         Cost of the plan and proven lower bound, USD per year; infinite when infeasible.
+    routing_usd_per_year
+        Part of the objective that the programme does not state: what the simulator's own routing
+        of a year without failures costs beyond it (`operation.billed`).
     values
         Value of every variable by name, integers rounded.
     fleet
@@ -112,6 +115,7 @@ class Solution:
     rows: int
     columns: int
     start_used: bool | None = None
+    routing_usd_per_year: float = 0.0
 
     @property
     def gap(self) -> float:

@@ -201,7 +201,8 @@ def cannot_bind(
 
     True where nothing differs from normal operation but offers, and where the only thing lost is at
     most ``redundancy`` largest units of primary plants at design ambient: normal operation serves
-    all demand at the peak of the week, and the N+k constraint carries the full design heat. Both
+    all demand at every hour of the week, and so at what lies between two of them, and the N+k
+    constraint carries the full design heat. Both
     have to hold with no measure bought and with all of them.
 
     Parameters

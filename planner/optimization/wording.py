@@ -15,12 +15,12 @@ from planner.optimization.stages import ALL, Stage
 PHRASES = {
     "design_heat": "primary cooling of {subject} with its largest units lost (N+k)",
     "emergency_cover": "emergency cooling of {subject}",
-    "normal_demand": "normal peak demand of {subject}",
+    "normal_demand": "room for {subject} at the busiest hour",
     "served_floor": "service to {subject} from minute {minute:g}",
     "ride_through": "thermal ride-through of {subject} before operators react",
     "surviving_capacity_share": "share of GPUs left without {subject}",
     "least_regions": "least number of {subject} in use",
-    "spare_block": "spare GPU block in {subject}",
+    "spare_block": "spare GPU block of every region for {subject}",
     "power_limit": "power limit of {subject}",
     "feed_limit": "capacity of feed {subject}",
     "stage_power": "power limit of {subject} from minute {minute:g}",
@@ -42,12 +42,12 @@ PHRASES = {
 SENTENCES = {
     "design_heat": "the primary plants of {subject} carry its full heat{margin} with {spare} lost",
     "emergency_cover": "emergency plants carry {share} of the design heat of {subject}",
-    "normal_demand": "all demand of {subject} is served at the normal peak ({amount})",
+    "normal_demand": "all demand of {subject} is served at its busiest hour ({amount})",
     "served_floor": "{tier} {verb} at least {share} of {its} requests from minute {minute:g}",
     "ride_through": "{subject} stays below throttling until operators react",
     "surviving_capacity_share": "{share} of all GPUs remain without {subject}",
     "least_regions": "at least {number} regions hold GPUs",
-    "spare_block": "{subject} serves its normal peak with one GPU block less",
+    "spare_block": "{subject} can do with one GPU block less in every region",
     "power_limit": "{subject} draws at most {amount}",
     "feed_limit": "what hangs on feed {subject} draws at most {amount}",
     "stage_power": "{subject} draws at most {amount} from minute {minute:g}",
@@ -201,9 +201,10 @@ def _words(case: Case, row: Row, stage: Stage | None) -> dict[str, Any]:
 def _reason(case: Case, row: Row, stage: Stage | None) -> str:
     """Why nothing that can be bought meets a requirement, where the model alone says so."""
     if row.family == "normal_demand":
-        group = next((one for one in case.groups if one.label == row.subject), None)
-        if group is not None and not group.clusters:
-            limits = (case.model.tiers[tier].latency_limit_ms for tier in group.tiers)
+        crowd = case.crowd(row.subject)
+        if crowd is not None and not crowd.clusters:
+            tiers = {tier for group in crowd.groups for tier in group.tiers}
+            limits = (case.model.tiers[tier].latency_limit_ms for tier in tiers)
             return f"no region lies within {max(limits):g} ms"
     if row.family == "served_floor" and stage is not None:
         groups = [one for one in case.groups if row.subject in one.tiers and not one.clusters]

@@ -40,6 +40,8 @@ MOST_LINES = 100
 MOST_WAIVED = 12
 #: Characters of the table of scenarios beside their names.
 OTHER_COLUMNS = 40
+#: Part of the cost of a plan from which on what the programme does not state is told.
+SHOWN_ROUTING = 1e-5
 
 
 def new_console() -> Console:
@@ -270,6 +272,12 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
             f"{proof} ({money(plan.objective_usd_per_year)} a year, "
             f"{escape(plan.solver.name)}, {plan.solver.seconds:.1f} s), "
             "audited against every constraint."
+        )
+    routing = plan.cost.routing_usd_per_year
+    if abs(routing) > SHOWN_ROUTING * abs(plan.objective_usd_per_year):
+        console.print(
+            f"{money(routing)} a year of that is what routing costs in normal operation beyond "
+            "what the programme states of it; the gap includes it."
         )
     colour = "green" if plan.verification.survives else "red"
     after = f" after {len(rounds)} round{'s' if len(rounds) > 1 else ''}"

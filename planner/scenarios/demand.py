@@ -11,6 +11,8 @@ from planner.infrastructure.catalogue import demand_shape
 from planner.infrastructure.entities import Model
 
 HOURS_PER_WEEK = 168
+#: Relative difference up to which two demands are the same.
+SAME = 1e-12
 Floats = NDArray[np.float64]
 
 
@@ -80,8 +82,25 @@ def largest_demand(model: Model, start_hour: float, from_minute: float, to_minut
     return demand_at(model, start_hour, inside).max(axis=1)
 
 
-def load_factor(model: Model) -> float:
-    """Mean demand of the week over its peak, all zones together; 1 where nothing is asked for."""
-    total = weekly_demand(model).sum(axis=0)
-    peak = float(total.max(initial=0.0))
-    return float(total.mean()) / peak if peak else 1.0
+def undominated(demands: Floats) -> NDArray[np.int64]:
+    """Demands that no other exceeds in every part, the largest first, one of those that are equal.
+
+    Whoever can serve these can serve all: less in every part is served by the same means, and so is
+    what lies between two of them.
+
+    Parameters
+    ----------
+    demands
+        Requests per second, shape (demands, parts).
+
+    Returns
+    -------
+    numpy.ndarray
+        Positions among the demands.
+    """
+    order = np.argsort(-demands.sum(axis=1), kind="stable")
+    sorted_ = demands[order]
+    within = (sorted_[:, None, :] <= sorted_[None, :, :] * (1 + SAME)).all(axis=2)
+    # What comes later is no larger in all, so only what comes earlier can dominate it.
+    dominated = np.tril(within, k=-1).any(axis=1)
+    return order[~dominated]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import Graph, offer_in_reach, reachable_regions
+from planner.infrastructure.graph import Graph
 from planner.laws.heat import capacitance_mj_per_k
 from planner.laws.retries import RetryTerms
-from planner.laws.traffic import Routes, can_compile
+from planner.laws.traffic import can_compile
 from planner.scenarios.climate import ambient_at
 from planner.scenarios.condition import Condition, normal_condition
 from planner.scenarios.course import Course
 from planner.scenarios.demand import demand_at
+from planner.scenarios.routing import routes_of
 from planner.simulation.conditions import Bools, Floats, Ints, Stacker
 from planner.simulation.world import (
     Clusters,
@@ -41,7 +41,7 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course,
     stacker = Stacker(model, fleet, names, normal)
     horizon = round(model.simulation.horizon_minutes)
     conditions, interval = _conditions(normal, courses, horizon)
-    routes = _routes(model, fleet, names)
+    routes = routes_of(model, fleet, names)
     services = [model.services[name] for name in stacker.services]
     return World(
         model=model,
@@ -178,49 +178,6 @@ def _restoration(model: Model, tiers: tuple[str, ...]) -> Restoration:
         shares=_column([*(phase.capacity for phase in phases), 1.0]),
         admits=np.array([*admits, [True] * len(tiers)], dtype=bool),
     )
-
-
-def _routes(model: Model, fleet: Fleet, tiers: tuple[str, ...]) -> Routes:
-    """Clusters by preference and latency, then offers by price, within the limit of the tier.
-
-    What the fleet has nothing of is no target.
-    """
-    clusters, offers = list(model.clusters), list(model.offers)
-    ranks = len(clusters) + len(offers)
-    order = np.full((len(tiers), ranks, len(model.zones)), -1, dtype=np.int64)
-    by_price = sorted(
-        offers,
-        key=lambda o: (
-            model.offers[o].usd_per_instance_hour
-            * model.offers[o].price_factor
-            / model.offers[o].gpus_per_instance
-        ),
-    )
-    for k, tier in enumerate(tiers):
-        for z, (zone, entry) in enumerate(model.zones.items()):
-            regions = reachable_regions(model, zone, tier)
-            near = sorted(
-                (c for c in clusters if model.clusters[c].region in regions and fleet.gpus[c]),
-                key=lambda c: _nearness(entry.prefers, entry.latency_ms, model.clusters[c].region),
-            )
-            limits = model.tiers[tier]
-            rented = [
-                o for o in by_price if fleet.instances[o] and offer_in_reach(model, zone, o, limits)
-            ]
-            targets = [clusters.index(c) for c in near]
-            targets += [len(clusters) + offers.index(o) for o in rented]
-            order[k, : len(targets), z] = targets
-    used = int((order >= 0).any(axis=(0, 2)).sum())
-    priorities = [model.tiers[tier].priority for tier in tiers]
-    level = np.unique(priorities, return_inverse=True)[1].astype(np.int64)
-    return Routes.from_order(order[:, : max(used, 1)], ranks, level)
-
-
-def _nearness(
-    prefers: tuple[str, ...], latency: Mapping[str, float], region: str
-) -> tuple[int, float]:
-    rank = prefers.index(region) if region in prefers else len(prefers)
-    return rank, latency[region]
 
 
 def _conditions(

@@ -35,5 +35,5 @@ def reserved(case: Case, draft: Draft, rps: float) -> Draft:
 
 def more_cloud(case: Case, draft: Draft) -> Draft | None:
     """One step more of the cloud; None where there is no supply."""
-    more = reserved(case, draft, CLOUD_STEP * sum(case.peak_rps.values()))
+    more = reserved(case, draft, CLOUD_STEP * case.peak_rps)
     return None if more == draft else more

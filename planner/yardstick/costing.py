@@ -63,7 +63,7 @@ def _give_way(programme: Programme) -> dict[str, Row]:
     """Add slacks to requirements and limits; their rows by the name of the slack."""
     rows = {}
     for name, row in programme.rows.items():
-        if row.kind == "definition":
+        if row.kind == "definition" and row.family != "mean_demand":
             continue
         constraint = programme.constraints[name]
         side = -1.0 if constraint.sense == const.LpConstraintLE else 1.0

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
-
-import networkx as nx
 
 from planner.infrastructure.graph import node
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
 from planner.optimization.case import Case
+from planner.optimization.crowds import missing_rps
 from planner.yardstick.draft import NOTHING, Draft
 
 
@@ -39,7 +37,6 @@ class Growth:
         self.case = case
         self.model = case.model
         self.hold_largest = hold_largest
-        self.peak_rps = sum(case.peak_rps.values())
 
     def in_use(self, gpus: Mapping[str, int]) -> tuple[str, ...]:
         """Clusters that are raised in proportion: those with GPUs, or all but candidates."""
@@ -180,15 +177,7 @@ class Growth:
         if sum(1 for rps in held.values() if rps) > 1:
             largest = max(held, key=lambda region: held[region])
             rooms |= dict.fromkeys(self.case.clusters_in(largest), 0.0)
-        network: Any = nx.DiGraph()
-        network.add_nodes_from(("from", "to"))
-        for name, rps in rooms.items():
-            network.add_edge(("cluster", name), "to", capacity=rps)
-        for group in self.case.groups:
-            peak = sum(self.case.peak_rps[group.zone, tier] for tier in group.tiers)
-            network.add_edge("from", group.label, capacity=peak)
-            network.add_edges_from((group.label, ("cluster", one)) for one in group.clusters)
-        return self.peak_rps - float(nx.maximum_flow_value(network, "from", "to"))
+        return missing_rps(self.case, rooms)
 
     def _serving_rps(self, gpus: Mapping[str, int], cluster: str) -> float:
         utilisation = self.model.clusters[cluster].max_utilisation

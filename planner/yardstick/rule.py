@@ -39,6 +39,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.audit_purchases import check_money, check_purchases
 from planner.optimization.costs import cost_items, risk_of
+from planner.optimization.operation import billed
 from planner.optimization.solving import SolverSettings
 from planner.plan import Plan, make_plan
 from planner.verification import Outcome, Round
@@ -113,7 +114,7 @@ def plan_by_rule_of_thumb(
     if solution.status == "infeasible":
         lacks = tuple(check_purchases(desk.case, fleet)) or note
         return ThumbPlan(Outcome(()), repairs, lacks)
-    items = cost_items(programme, solution)
+    solution, items = billed(model, solution, cost_items(programme, solution))
     lacks = (*check_purchases(desk.case, fleet), *check_money(desk.case, items))
     notes = (*repairs, *note, *(f"breaks a rule: {one}" for one in lacks))
     rounds = (Round(1, {}, programme, solution, items, verdicts),)

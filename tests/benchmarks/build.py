@@ -402,7 +402,7 @@ def fresh(case: Case) -> Case:
 def staged(case: Case) -> Case:
     """The same case with its stages, its groups and its demand worked out."""
     again = fresh(case)
-    _ = again.stages, again.groups, again.peak_rps, again.load_factor
+    _ = again.stages, again.groups, again.crowds, again.mean_rps
     return again
 
 

@@ -58,6 +58,7 @@ def draw(seed: int) -> Data:
         "response_minutes": rng.choice([0.0, 10.0]),
         "approval_minutes": rng.choice([0.0, 15.0]),
         "failover_minutes": rng.choice([0.0, 4.0]),
+        "routing": "cheapest",
     }
     data["finance"] = {
         "discount_rate": rng.choice([0.0, 0.08]),

@@ -27,7 +27,7 @@ from planner.optimization.cutting import cut_stages
 from planner.optimization.matters import power_as_usual
 from planner.optimization.stages import Margin, Stage
 from planner.scenarios.course import lay_out
-from planner.scenarios.demand import load_factor
+from planner.scenarios.demand import weekly_demand
 from planner.scenarios.services import (
     degradation,
     limited_services,
@@ -220,14 +220,18 @@ class World:
 
     def _crowds(self) -> Iterator[tuple[float, set[str]]]:
         """Peak of every set of zones and tiers, and all clusters that one of them reaches."""
-        flows = self._flows(frozenset(), "normal")
+        flows, weekly = self._flows(frozenset(), "normal"), self._weekly()
         for size in range(1, len(flows) + 1):
             for some in combinations(flows, size):
-                demand = sum(
-                    self.model.zones[zone].demand_rps * self.model.tiers[tier].share
-                    for zone, tier in some
+                demand = max(
+                    sum(weekly[zone][hour] * self.model.tiers[tier].share for zone, tier in some)
+                    for hour in range(168)
                 )
                 yield demand, {variable[3] for key in some for variable in flows[key]}
+
+    def _weekly(self) -> dict[str, list[float]]:
+        """Demand of each zone by hour."""
+        return dict(zip(self.model.zones, weekly_demand(self.model).tolist(), strict=True))
 
     # what is bought
 
@@ -248,9 +252,10 @@ class World:
         for name in limited_services(self.model):
             room = service_rps(self.model, name)
             room *= replicas_up(self.model, name, self.case.normal)
-            peak = sum(
-                rps * passing_share(self.model, tier).get(name, 0.0)
-                for (_, tier), rps in self.case.peak_rps.items()
+            busiest = max(map(sum, zip(*self._weekly().values(), strict=True)))
+            peak = busiest * sum(
+                one.share * passing_share(self.model, tier).get(name, 0.0)
+                for tier, one in self.model.tiers.items()
             )
             if peak > room + TOLERANCE:
                 return False
@@ -513,24 +518,38 @@ class World:
         }
 
     def _normal(self, fleet: Fleet) -> Lp:
-        lp, factor = Lp(), load_factor(self.model)
-        flows = self._flows(frozenset(), "normal")
-        for (zone, tier), variables in flows.items():
-            peak = self.model.zones[zone].demand_rps * self.model.tiers[tier].share
-            lp.equal.append((dict.fromkeys(variables, 1.0), peak))
+        """Flows at every hour of the day, one mean of which is paid for."""
+        lp, weekly = Lp(), self._weekly()
+        mean = self._flows(frozenset(), "normal")
+        for (zone, tier), variables in mean.items():
+            rps = np.mean(weekly[zone]) * self.model.tiers[tier].share
+            lp.equal.append((dict.fromkeys(variables, 1.0), rps))
             for variable in variables:
                 region = self.model.clusters[variable[3]].region
-                lp.cost[variable] = HOURS * factor * self._transport_price(zone, region)
-        everything = [variable for variables in flows.values() for variable in variables]
+                lp.cost[variable] = HOURS * self._transport_price(zone, region)
+        everything = [variable for variables in mean.values() for variable in variables]
         for cluster in self.model.clusters:
             load = {v: 1.0 for v in everything if v[3] == cluster}
             lp.at_most.append((load, self._room(fleet, cluster)))
-            self._mean_heat(lp, fleet, cluster, total(load, times=factor))
-        self._spare_blocks(lp, fleet, everything)
+            self._mean_heat(lp, fleet, cluster, load)
+        for number, hour in enumerate(sorted(set(zip(*weekly.values(), strict=True)))):
+            self._hour(lp, fleet, dict(zip(weekly, hour, strict=True)), f"hour {number}")
         for plant, one in self.model.plants.items():
             if one.role == "primary":
                 self._mean_cooling(lp, fleet, plant)
         return lp
+
+    def _hour(self, lp: Lp, fleet: Fleet, demand: Mapping[str, float], hour: str) -> None:
+        """Room for all demand of an hour, with a spare block where policy asks for it."""
+        flows = self._flows(frozenset(), hour)
+        for (zone, tier), variables in flows.items():
+            rps = demand[zone] * self.model.tiers[tier].share
+            lp.equal.append((dict.fromkeys(variables, 1.0), rps))
+        everything = [variable for variables in flows.values() for variable in variables]
+        for cluster in self.model.clusters:
+            load = {v: 1.0 for v in everything if v[3] == cluster}
+            lp.at_most.append((load, self._room(fleet, cluster)))
+        self._spare_blocks(lp, fleet, everything)
 
     def _mean_heat(self, lp: Lp, fleet: Fleet, cluster: str, load: Mapping[object, float]) -> None:
         gpu, entry = self._gpu(cluster), self.model.clusters[cluster]

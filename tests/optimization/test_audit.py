@@ -16,7 +16,7 @@ from planner.errors import AuditError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.policies import Policies
-from planner.optimization.audit import audit
+from planner.optimization.audit import _check_normal, audit
 from planner.optimization.case import Case
 from planner.optimization.programme import Programme, build
 from planner.optimization.solving import Solution, SolverSettings
@@ -349,10 +349,17 @@ class TestPolicies:
         assert "2 regions in use, policy asks for 3" in said
 
     def test_no_spare_block(self, model: Model, plan: Plan) -> None:
-        # The cheaper east is as busy as it may be in normal operation.
-        said = self.audited(model, plan, Policies(spare_block_per_region=True))
+        # All GPUs but those of a block are needed at the peak.
+        gpus = sum(plan[1].fleet.gpus.values())
+        busy = {
+            name: zone.replace(demand_rps=zone.demand_rps * (0.95 * gpus - 95) / 1000)
+            for name, zone in model.zones.items()
+        }
+        model = model.replace(zones=busy, policies=Policies(spare_block_per_region=True))
+        found = list(_check_normal(build(Case(model, (), {})), plan[1]))
 
-        assert "row spare_block.east.east_gpus" in said
+        assert any("with a block less in every region" in one for one in found)
+        assert not any(one.startswith("normal operation: ") for one in found)
 
 
 class TestBounds:

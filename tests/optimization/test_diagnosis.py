@@ -248,7 +248,7 @@ zones: {west-users: {demand_rps: 900.0}}
 policies: {spare_block_per_region: true}
 generators: {unit: null, units: null, region: null, provider: null, heat_wave: null, surge: null}
 """,
-        [("spare_block", "west", ""), ("spare_block", "east", "")],
+        [("spare_block", "all customers", "")],
         ["policies.spare_block_per_region", "clusters.west-gpus.max_gpus",
          "clusters.east-gpus.max_gpus"],
     ),

@@ -72,6 +72,37 @@ def test_cost_and_feasibility_are_those_of_enumeration(first: int) -> None:
     assert min(found[True], found[False]) >= AT_ONCE // 10, "all feasible or all infeasible"
 
 
+def at_odds(seed: int) -> Model:
+    """A random model whose zones are busy one after the other round the clock."""
+    model = drawn_model(seed)
+    names = list(model.zones)
+    zones = {
+        name: zone.replace(
+            demand_rps=len(names) ** 0.5 * zone.demand_rps,
+            shape="day",
+            utc_offset_hours=24 * number // len(names),
+        )
+        for number, (name, zone) in enumerate(model.zones.items())
+    }
+    return model.replace(zones=zones)
+
+
+def test_peaks_that_never_meet() -> None:
+    found = 0
+    for seed in range(40):
+        model = at_odds(seed)
+        if len(model.zones) < 2:
+            continue
+        cost, fleet = cheapest(model, (), {})
+        solution = solved_case(Case(model, (), {}), EXACT)
+        assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
+        if fleet is not None:
+            assert solution.objective == pytest.approx(cost, rel=RELATIVE, abs=0.1), f"seed {seed}"
+            peaks = sum(zone.demand_rps for zone in model.zones.values())
+            found += Case(model, (), {}).peak_rps < 0.9 * peaks
+    assert found >= 5
+
+
 #: One region of 200 GPUs and 1 MW whose cooling is lost in scenario `trouble`.
 BASE = """
 regions: {r: {power_limit_mw: 9.0}}

@@ -83,6 +83,24 @@ policies: {least_regions: 3, spare_block_per_region: true}
 """,
         (),
     ),
+    "routed": (
+        """
+regions:
+  south: {power_limit_mw: 9.0}
+clusters:
+  west-more: {region: west, gpu: accelerator, block_gpus: 100, max_gpus: 400}
+  south-gpus: {region: south, gpu: accelerator, block_gpus: 50, max_gpus: 300}
+plants:
+  west-more-chillers: {region: west, cools: [west-more], options: [chiller-1], max_added: 4}
+  south-chillers: {region: south, cools: [south-gpus], options: [chiller-1], max_added: 4}
+shapes:
+  day: [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1]
+zones:
+  west-users: {demand_rps: 1100.0, shape: day}
+  east-users: {latency_ms: {south: 5.0}}
+""",
+        (),
+    ),
     "policies": (
         """
 plants:
@@ -164,6 +182,12 @@ FAMILIES = {
     "least_regions": "empty_region",
     "capital_budget": "candidate",
     "normal_demand": "daily",
+    "mean_demand": "daily",
+    "nearest_first": "routed",
+    "first_served": "routed",
+    "served_beside": "routed",
+    "runs_full": "routed",
+    "stands": "routed",
     "demand_balance": "region_lost",
     "cluster_capacity": "region_lost",
     "powered_gpus": "plant_lost",

@@ -13,8 +13,8 @@ from planner.infrastructure.loading import load_model
 from planner.scenarios.demand import (
     demand_at,
     largest_demand,
-    load_factor,
     peak_hour,
+    undominated,
     weekly_demand,
     zone_shape,
 )
@@ -91,9 +91,36 @@ class TestWeek:
         week[100] = 2.0
         assert peak_hour(shaped(f"{{week: {week}}}", "week", "week")) == 100
 
-    def test_load_factor(self, tiny):
-        assert load_factor(tiny.model) == 1.0
-        assert load_factor(shaped(f"{{day: {DAY}}}", "day", "day")) == pytest.approx(12.5 / 24)
+
+class TestUndominated:
+    """Hours whose demand no other hour exceeds in every zone."""
+
+    def test_by_hand(self):
+        demands = np.array([[1.0, 1.0], [3.0, 0.0], [1.0, 1.0], [2.0, 2.0], [0.0, 3.0], [1.5, 2.0]])
+        assert undominated(demands).tolist() == [3, 1, 4]
+
+    def test_noise_does_not_tell_hours_apart(self):
+        assert undominated(np.array([[0.1 + 0.2, 1.0], [0.3, 1.0]])).tolist() == [0]
+
+    def test_one_place_has_one_hour_and_two_at_odds_have_two(self):
+        week = np.stack([np.arange(24.0), np.arange(24.0)], axis=1)
+        assert undominated(week).tolist() == [23]
+        halves = np.stack([np.arange(24.0) < 12, np.arange(24.0) >= 12], axis=1).astype(float)
+        assert len(undominated(halves)) == 2
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.lists(
+            st.lists(st.integers(0, 4).map(float), min_size=3, max_size=3), min_size=1, max_size=12
+        )
+    )
+    def test_every_demand_is_within_one_that_stays(self, rows):
+        demands = np.array(rows)
+        kept = demands[undominated(demands)]
+        assert all((row <= kept).all(axis=1).any() for row in demands)
+        for index, row in enumerate(kept):
+            others = np.delete(kept, index, axis=0)
+            assert not (row <= others).all(axis=1).any()
 
 
 class TestBetweenHours:

@@ -1,0 +1,126 @@
+"""Whether normal operation has room at every hour of the week, without a variable for it.
+
+All demand of an hour finds room exactly if no set of customers asks for more than the clusters hold
+that any of them reaches (max-flow min-cut: Gale, 1957; Hoffman, 1960). A *crowd* is such a set: all
+who reach nothing beyond some clusters. It suffices to look at clusters that are within reach of
+some customers together, and at each crowd's own busiest hour: peaks that never meet never add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from planner.laws.flows import largest_flow
+from planner.scenarios.demand import Floats, undominated
+
+if TYPE_CHECKING:
+    from planner.optimization.case import Case, Group
+
+#: Crowds beyond which customers are told apart by hour instead (`recourse.normal_demand`).
+MOST_CROWDS = 2000
+#: Groups that are named one by one.
+FEW = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Crowd:
+    """Customers who reach no clusters but some.
+
+    Parameters
+    ----------
+    groups
+        The customers.
+    clusters
+        What they reach.
+    week_rps
+        Requests per second of each group by hour, shape (hours, groups).
+    name
+        Who they are.
+    """
+
+    groups: tuple[Group, ...]
+    clusters: tuple[str, ...]
+    week_rps: Floats
+    name: str
+
+    @cached_property
+    def peak_rps(self) -> float:
+        """Requests per second at their busiest hour."""
+        return float(self.week_rps.sum(axis=1).max())
+
+    @cached_property
+    def hours(self) -> tuple[Mapping[str, float], ...]:
+        """Requests per second by group at the hours no other dominates, the busiest first."""
+        labels = [group.label for group in self.groups]
+        rows = self.week_rps[undominated(self.week_rps)].tolist()
+        return tuple(dict(zip(labels, row, strict=True)) for row in rows)
+
+
+def find_crowds(groups: Sequence[Group], week_rps: Floats) -> tuple[tuple[Crowd, ...], bool]:
+    """Crowds of a week, and whether these are all of them.
+
+    Where there are too many, only those with the same reach are put together: then each has to be
+    served at its own busiest hour (`recourse.crowds_apart`), which is safe.
+
+    Parameters
+    ----------
+    week_rps
+        Requests per second of each group by hour, shape (hours, groups).
+    """
+    asking = [g for g in range(len(groups)) if week_rps[:, g].any()]
+    reaches: dict[frozenset[str], list[int]] = {}
+    for g in asking:
+        reaches.setdefault(frozenset(groups[g].clusters), []).append(g)
+    # Whoever reaches nothing lacks everything alone.
+    members = [[g] for g in reaches.pop(frozenset(), ())]
+    unions = _unions(tuple(reaches))
+    if unions is None:
+        members += list(reaches.values())
+    else:
+        members += [
+            [g for reach, some in reaches.items() if reach <= union for g in some]
+            for union in unions
+        ]
+    found = (_crowd(groups, week_rps, sorted(mine), len(mine) == len(asking)) for mine in members)
+    return tuple(found), unions is not None
+
+
+def _unions(reaches: Sequence[frozenset[str]]) -> tuple[frozenset[str], ...] | None:
+    """What some of the reaches contain together; None where there are too many."""
+    found: dict[frozenset[str], None] = {}
+    for reach in reaches:
+        found |= dict.fromkeys([reach, *(reach | other for other in found)])
+        if len(found) > MOST_CROWDS:
+            return None
+    return tuple(found)
+
+
+def _crowd(groups: Sequence[Group], week_rps: Floats, mine: list[int], everybody: bool) -> Crowd:
+    some = tuple(groups[g] for g in mine)
+    clusters = tuple(dict.fromkeys(one for group in some for one in group.clusters))
+    if everybody and len(some) > 1:
+        name = "all customers"
+    elif len(some) <= FEW:
+        name = ", ".join(group.customers for group in some)
+    else:
+        name = f"all customers who reach only {', '.join(clusters)}"
+    return Crowd(some, clusters, week_rps[:, mine], name)
+
+
+def missing_rps(case: Case, rooms: Mapping[str, float]) -> float:
+    """Most demand that finds no room at an hour of the week, requests per second.
+
+    Parameters
+    ----------
+    rooms
+        Requests per second that each cluster takes.
+    """
+    if case.exact_crowds:
+        lacks = (one.peak_rps - sum(rooms[c] for c in one.clusters) for one in case.crowds)
+        return max(0.0, *lacks, 0.0)
+    demand = {str(number): one.peak_rps for number, one in enumerate(case.crowds)}
+    reach = {str(number): one.clusters for number, one in enumerate(case.crowds)}
+    return sum(demand.values()) - largest_flow(demand, reach, rooms)

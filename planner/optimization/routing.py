@@ -1,0 +1,277 @@
+"""Nearest first: what the programme knows of where the simulator sends requests on a usual day.
+
+A region that does not run full serves everybody who asks it first. Let regions run full in an hour.
+All who come to them asked one of them first, since the others serve their own; so together they
+have no more room than is asked of them first. Hence a region that runs full has no more room than
+is asked of it first and what is asked too much of others, and where nobody is asked too much nobody
+runs full.
+
+That holds for every routing that goes by preference, so what the programme states is never more
+than what the simulator makes of it; it is the same where no region runs full in normal operation.
+Regions that are equally near, and clusters of one region, share as it costs least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from pulp import LpAffineExpression, LpVariable, lpSum
+
+from planner.laws.traffic import serving_rps
+from planner.optimization.case import Group
+from planner.optimization.programme import Chance, Programme
+from planner.optimization.purchases import blocks_held, least_gpus, most_gpus
+from planner.optimization.recourse import NORMAL, room_rps
+from planner.scenarios.demand import SAME, Floats
+from planner.scenarios.routing import nearness
+
+#: Shares of the hours of a week, the busiest, in which clusters of a region are looked at.
+BUSY_SHARES = (0.1, 0.25, 0.5, 0.75)
+
+
+def nearest_first(programme: Programme) -> None:
+    """Whoever asks a region first is served there in the mean, unless it may run full.
+
+    ``Σ_{c in r} f[g,c] ≥ mean[g]·(u[c] − full[r] − Σ_{c' nearer} u[c'])`` for every group g
+    to which no other region may be as near as r, u telling whether a cluster has GPUs.
+
+    Where load balancers ask the cheapest first, the least cost is what they come to.
+    """
+    if programme.case.model.operations.routing != "nearest":
+        return
+    places = _Places(programme)
+    short, full = (
+        {name: programme.variable(what, name, high=1, integer=True) for name in names}
+        for what, names in (("short", places.may_be_short), ("full", places.may_be_full))
+    )
+    for name, binary in short.items():
+        place = places.all[name]
+        _no_more_room(places, place, binary)
+        if not place.least_rps:
+            # Nobody asks a region that is not there.
+            there = lpSum(places.stands(one) for one in place.witnesses)
+            programme.define(binary <= there, "runs_full", binary.name, "stands")
+    for name, place in places.all.items():
+        _load_at_least(places, place, short.get(name, 0.0))
+        _load_beside(places, place)
+        if name in full:
+            beside = [one for one in places.may_be_short if one != name]
+            others = lpSum(places.all[one].excess_rps * short[one] for one in beside)
+            _no_more_room(places, place, full[name], others)
+        for group in place.alone:
+            flows = lpSum(programme.flow[NORMAL, group.label, one] for one in place.clusters)
+            mean = programme.case.mean_rps[group.label]
+            before = lpSum(places.stands(one) for one in places.nearer(group, place.name))
+            for one in place.witnesses:
+                sure = places.stands(one) - before - full.get(name, 0.0)
+                programme.define(flows >= mean * sure, "nearest_first", name, group.label, one)
+
+
+def _no_more_room(
+    places: _Places, place: Place, binary: LpVariable, others: LpAffineExpression | float = 0.0
+) -> None:
+    """A region is short of room, or full, only where it has no more than is asked of it.
+
+    ``room[r] ≤ first[r] + most·(1 − short[r])`` with the peak of those who may ask it first,
+    ``room[r] ≤ first[r] + Σ_{r' ≠ r} excess[r']·short[r'] + most·(1 − full[r])``
+    """
+    more = place.most_rps - place.first_rps
+    if more > 0:
+        room = lpSum(room_rps(places.programme, one) for one in place.clusters)
+        row = room <= place.first_rps + others + more * (1 - binary)
+        places.programme.define(row, "runs_full", binary.name)
+
+
+def _load_at_least(places: _Places, place: Place, short: LpVariable | float) -> None:
+    """A region serves those who surely ask it first, in every hour as far as it has room.
+
+    With ``φ(room) = mean over h of min(demand[h], room)``, which is concave, and its chord from the
+    least room to the most that may be asked first:
+    ``load[r] ≥ φ(∞)·u[c] − (φ(∞) − φ(least))·short[r]``,
+    ``load[r] ≥ φ(least) + slope·(room[r] − least) − slope·(most − first)·(1 − short[r])``
+    """
+    week = places.sure_rps(place)
+    mean, low = float(week.mean()), float(np.minimum(week, place.least_rps).mean())
+    if not mean:
+        return
+    programme = places.programme
+    load = lpSum(programme.cluster_load(NORMAL, one) for one in place.clusters)
+    for one in place.witnesses:
+        row = load >= mean * places.stands(one) - (mean - low) * short
+        programme.define(row, "first_served", place.name, one)
+    if isinstance(short, LpVariable) and low < mean:
+        slope = (mean - low) / place.excess_rps
+        room = lpSum(room_rps(programme, one) for one in place.clusters)
+        beyond = slope * max(0.0, place.most_rps - place.first_rps) * (1 - short)
+        row = load >= low + slope * (room - place.least_rps) - beyond
+        programme.define(row, "first_served", place.name, "short")
+
+
+def _load_beside(places: _Places, place: Place) -> None:
+    """What a cluster has no room for in busy hours is served by the others of its region.
+
+    ``168·Σ_{c' ≠ c in r} load[c'] ≥ Σ_{h in H} (min(demand[h], least[r]) − room[c])``
+    for some sets H of busiest hours of the week
+    """
+    week = np.minimum(places.sure_rps(place), place.least_rps)
+    if len(place.clusters) < 2 or week.min() == week.max():
+        return
+    programme, busiest = places.programme, np.sort(week)[::-1]
+    for cluster in place.clusters:
+        room = room_rps(programme, cluster)
+        rest = [one for one in place.clusters if one != cluster]
+        load = lpSum(programme.cluster_load(NORMAL, one) for one in rest)
+        counts = {int(share * len(week)) for share in BUSY_SHARES}
+        least = places.rps(cluster, places.least[cluster])
+        counts.add(int((week > least).sum()))
+        for count in sorted(counts - {0}):
+            served, share = float(busiest[:count].sum()) / len(week), count / len(week)
+            if served <= share * least * (1 + SAME):
+                continue
+            row = load >= served - share * room
+            programme.define(row, "served_beside", place.name, cluster, str(count))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A region that holds GPUs or may hold some.
+
+    Parameters
+    ----------
+    name
+        The region.
+    clusters
+        Its clusters.
+    witnesses
+        Clusters any of which makes it one that is asked; one that is there anyway is enough.
+    first_rps
+        Largest demand in an hour of those who may ask it before any other.
+    alone
+        Those of them to whom no other region may be as near.
+    least_rps, most_rps
+        Room that it has at least and at most, whatever is bought.
+    """
+
+    name: str
+    clusters: tuple[str, ...]
+    witnesses: tuple[str, ...]
+    first_rps: float
+    alone: tuple[Group, ...]
+    least_rps: float
+    most_rps: float
+
+    @property
+    def excess_rps(self) -> float:
+        """Most that it may be asked beyond its room by those who ask it first."""
+        return self.first_rps - self.least_rps
+
+
+class _Places:
+    """Regions of a programme, and who comes to them."""
+
+    def __init__(self, programme: Programme) -> None:
+        self.programme = programme
+        self.case = programme.case
+        self.column = {group.label: g for g, group in enumerate(self.case.groups)}
+        self.least, self.most = (
+            {name: count(programme, name) for name in self.case.model.clusters}
+            for count in (least_gpus, most_gpus)
+        )
+        places = (self._place(region) for region in self.case.model.regions)
+        self.all: Mapping[str, Place] = {one.name: one for one in places if one.most_rps}
+
+    def _place(self, region: str) -> Place:
+        clusters = self.case.clusters_in(region)
+        within = [
+            group
+            for group in self.case.groups
+            if set(group.clusters) & set(clusters) and self.case.mean_rps[group.label]
+        ]
+        first = [
+            group
+            for group in within
+            if not any(self.least[one] for one in self.nearer(group, region))
+        ]
+        sure = [one for one in clusters if self.least[one]]
+        return Place(
+            name=region,
+            clusters=clusters,
+            witnesses=tuple(sure[:1] or [one for one in clusters if self.most[one]]),
+            first_rps=self._peak(first),
+            alone=tuple(group for group in first if not self._has_rival(group, region)),
+            least_rps=sum(self.rps(one, self.least[one]) for one in clusters),
+            most_rps=sum(self.rps(one, self.most[one]) for one in clusters),
+        )
+
+    def rps(self, cluster: str, gpus: float) -> float:
+        """Requests per second that so many GPUs of a cluster serve."""
+        utilisation = self.case.model.clusters[cluster].max_utilisation
+        return float(serving_rps(gpus, self.case.gpu(cluster).rps, utilisation))
+
+    def _near(self, group: Group, region: str) -> tuple[int, float]:
+        return nearness(self.case.model, group.zone, region)
+
+    def _elsewhere(self, group: Group, region: str) -> Iterable[tuple[str, str]]:
+        """Clusters of other regions that a group may be served in, with their regions."""
+        for one in group.clusters:
+            other = self.case.model.clusters[one].region
+            if other != region and self.most[one]:
+                yield one, other
+
+    def nearer(self, group: Group, region: str) -> tuple[str, ...]:
+        """Clusters that a group asks before those of a region, if there are any."""
+        near = self._near(group, region)
+        elsewhere = self._elsewhere(group, region)
+        return tuple(one for one, other in elsewhere if self._near(group, other) < near)
+
+    def _has_rival(self, group: Group, region: str) -> bool:
+        near = self._near(group, region)
+        elsewhere = self._elsewhere(group, region)
+        return any(self._near(group, other) == near for _, other in elsewhere)
+
+    def stands(self, cluster: str) -> Chance:
+        """Whether a cluster has GPUs."""
+        programme = self.programme
+        if self.least[cluster]:
+            return 1.0
+        region = self.case.model.clusters[cluster].region
+        if region in programme.opened and self.case.clusters_in(region) == (cluster,):
+            return 1 * programme.opened[region]
+        if cluster not in programme.stands:
+            held = blocks_held(programme, cluster)
+            most = self.most[cluster] / self.case.model.clusters[cluster].block_gpus
+            binary = programme.variable("stands", cluster, high=1, integer=True)
+            programme.stands[cluster] = binary
+            programme.define(held <= most * binary, "stands", cluster)
+            programme.define(binary <= held, "stands", cluster, "least")
+        return 1 * programme.stands[cluster]
+
+    def _week(self, groups: Iterable[Group]) -> Floats:
+        columns = [self.column[group.label] for group in groups]
+        week: Floats = self.case.week_rps[:, columns].sum(axis=1)
+        return week
+
+    def _peak(self, groups: Iterable[Group]) -> float:
+        return float(self._week(groups).max())
+
+    def sure_rps(self, place: Place) -> Floats:
+        """Demand by hour of those who ask a region before any other, whatever is bought."""
+        return self._week(one for one in place.alone if not self.nearer(one, place.name))
+
+    @cached_property
+    def may_be_short(self) -> tuple[str, ...]:
+        """Regions of which more may be asked first than they have room for."""
+        return tuple(name for name, place in self.all.items() if place.excess_rps > 0)
+
+    @cached_property
+    def may_be_full(self) -> tuple[str, ...]:
+        """Regions that may run full, whatever is bought."""
+        most = sum(self.all[one].excess_rps for one in self.may_be_short)
+        return tuple(
+            name
+            for name, place in self.all.items()
+            if place.excess_rps > 0 or (most and place.excess_rps + most >= 0)
+        )

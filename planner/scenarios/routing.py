@@ -1,0 +1,139 @@
+"""Where requests go: the order in which load balancers prefer targets, and what it comes to.
+
+The simulator routes by this order at every minute; energy and transport of a year without failures
+are billed by what it comes to at the 168 hours of the week (`normal_week`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.infrastructure.entities import Model, Offer, Zone
+from planner.infrastructure.fleet import Fleet, running_units
+from planner.infrastructure.graph import offer_in_reach, reachable_regions
+from planner.laws.heat import heat_mw
+from planner.laws.money import HOURS_PER_YEAR, energy_usd, transport_usd
+from planner.laws.traffic import Floats, Routes, route, serving_rps
+from planner.scenarios.demand import weekly_demand
+
+
+def preferred_clusters(model: Model, zone: str, tier: str) -> tuple[str, ...]:
+    """Clusters within the latency limit of a tier in a zone, the one that is asked first, first.
+
+    By nearness, of those equally near the one where a request costs least; with
+    ``operations.routing: cheapest`` by that alone. Of equals the one that the model names first.
+    """
+    regions = reachable_regions(model, zone, tier)
+    within = [name for name, one in model.clusters.items() if one.region in regions]
+    cost = {name: request_usd(model, model.zones[zone], name) for name in within}
+    if model.operations.routing == "cheapest":
+        return tuple(sorted(within, key=lambda name: cost[name]))
+    near = {name: nearness(model, zone, model.clusters[name].region) for name in within}
+    return tuple(sorted(within, key=lambda name: (near[name], cost[name])))
+
+
+def nearness(model: Model, zone: str, region: str) -> tuple[int, float]:
+    """How near a region is to a zone, smaller is nearer: what it prefers, then latency."""
+    entry = model.zones[zone]
+    rank = entry.prefers.index(region) if region in entry.prefers else len(entry.prefers)
+    return rank, entry.latency_ms[region]
+
+
+def request_usd(model: Model, zone: Zone, cluster: str) -> float:
+    """What serving one request per second for a year adds to energy and transport, USD.
+
+    Cooling counts with the thriftiest units that run in the cluster's plants or may be bought.
+    """
+    entry = model.clusters[cluster]
+    gpu, region = model.gpus[entry.gpu], model.regions[entry.region]
+    cooling = [
+        model.cooling_units[unit].power_mw_per_mw
+        for plant, one in model.plants.items()
+        if one.role == "primary" and cluster in one.cools
+        for unit in running_units(model, plant)
+    ]
+    heat = heat_mw(gpu.power_mw, gpu.static_share, 0.0, 1.0 / gpu.rps)
+    power = heat * (1.0 + min(cooling, default=0.0))
+    price = zone.transport_usd_per_million_requests.get(entry.region, 0.0)
+    energy = energy_usd(power, HOURS_PER_YEAR, region.electricity_usd_per_mwh)
+    return float(energy + transport_usd(1.0, HOURS_PER_YEAR, price))
+
+
+def routes_of(model: Model, fleet: Fleet, tiers: tuple[str, ...]) -> Routes:
+    """Targets of each zone and tier: clusters as preferred, then offers by price, all within reach.
+
+    What the fleet has nothing of is no target.
+
+    Parameters
+    ----------
+    tiers
+        Tiers in the order of their axis.
+    """
+    clusters, offers = list(model.clusters), list(model.offers)
+    ranks = len(clusters) + len(offers)
+    order = np.full((len(tiers), ranks, len(model.zones)), -1, dtype=np.int64)
+    by_price = sorted(offers, key=lambda name: _gpu_hour_usd(model.offers[name]))
+    for k, tier in enumerate(tiers):
+        for z, zone in enumerate(model.zones):
+            near = [c for c in preferred_clusters(model, zone, tier) if fleet.gpus[c]]
+            limits = model.tiers[tier]
+            rented = [
+                o for o in by_price if fleet.instances[o] and offer_in_reach(model, zone, o, limits)
+            ]
+            targets = [clusters.index(c) for c in near]
+            targets += [len(clusters) + offers.index(o) for o in rented]
+            order[k, : len(targets), z] = targets
+    used = int((order >= 0).any(axis=(0, 2)).sum())
+    priorities = [model.tiers[tier].priority for tier in tiers]
+    level = np.unique(priorities, return_inverse=True)[1].astype(np.int64)
+    return Routes.from_order(order[:, : max(used, 1)], ranks, level)
+
+
+def _gpu_hour_usd(offer: Offer) -> float:
+    return offer.usd_per_instance_hour * offer.price_factor / offer.gpus_per_instance
+
+
+@dataclass(frozen=True, eq=False)
+class NormalWeek:
+    """Where requests of a week without failures go.
+
+    Parameters
+    ----------
+    load_rps
+        Requests per second that clusters serve, shape (168, clusters).
+    mean_rps
+        Mean of the week from zones to clusters, shape (zones, clusters).
+    unserved_rps
+        Requests per second that find no room, shape (168,).
+    """
+
+    load_rps: Floats
+    mean_rps: Floats
+    unserved_rps: Floats
+
+
+def normal_week(model: Model, fleet: Fleet) -> NormalWeek:
+    """Route each hour of the week as the simulator does when nothing fails.
+
+    All GPUs are taken to be powered and cooled, and no service to turn requests away.
+    """
+    tiers = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
+    routes = routes_of(model, fleet, tiers)
+    shares = np.array([model.tiers[tier].share for tier in tiers])
+    demand = weekly_demand(model).T[:, :, None] * shares
+    room = [
+        serving_rps(fleet.gpus[name], model.gpus[one.gpu].rps, one.max_utilisation)
+        for name, one in model.clusters.items()
+    ]
+    capacity = np.zeros((len(demand), routes.incidence.shape[3]))
+    capacity[:, : len(room)] = room
+    first = model.operations.priority_shedding == "automatic"
+    routing = route(demand, capacity, routes, np.full(len(demand), first))
+    flows = routing.by_target(routes)[..., : len(room)]
+    return NormalWeek(
+        load_rps=routing.load[:, : len(room)],
+        mean_rps=flows.mean(axis=0),
+        unserved_rps=np.maximum(demand.sum(axis=(1, 2)) - routing.sent.sum(axis=(1, 2)), 0.0),
+    )
