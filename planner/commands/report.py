@@ -11,6 +11,7 @@ import click
 from planner.commands.options import Progress, examples, jobs_option, output_options
 from planner.commands.planned import planned, with_scenarios
 from planner.errors import EXIT_DONE, InputError, PlannerError
+from planner.finance import SAMPLES
 
 if TYPE_CHECKING:
     from planner.finance.builds import Build
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from planner.reporting.html.facts import Simulated
     from planner.reporting.html.page import Material
 
-#: Cascades sampled for each build unless somebody asks for another number: a first idea.
-SAMPLES = 100
 FEWEST_SAMPLES = 10
 
 
@@ -30,7 +29,7 @@ FEWEST_SAMPLES = 10
     epilog=examples(
         "plan report out -o report.html",
         "plan report out --no-finance      in seconds, without returns and risk",
-        "plan report out --samples 1000    with narrower intervals",
+        "plan report out --samples 100     a first idea, with wider intervals",
         "plan report out --explain         with what each purchase stands on",
     ),
 )

@@ -17,6 +17,8 @@ BLOCK = 8
 FEWEST_BLOCKS = 5
 #: The 97.5 % quantile of the normal distribution.
 NORMAL_975 = 1.959963984540054
+#: Most digits of a percentage.
+MOST_PLACES = 9
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,43 @@ class Estimate:
         """One less this length of time as a share of a period."""
         up = (1 - self.value / period, 1 - self.high / period, 1 - self.low / period)
         return Estimate(*up).within(0.0, 1.0)
+
+
+def percent(share: Estimate) -> tuple[str, str]:
+    """An availability in percent and its interval, with the digits that the interval supports.
+
+    Value and lower end are rounded down. A value never shows more nines than the lower end has:
+    where it would, that is told instead.
+
+    >>> percent(Estimate(0.99991, 0.9998, 0.99997))
+    ('≥ 99.98', '99.98 - 100.00')
+    >>> percent(Estimate(0.99912, 0.99908, 0.99916))
+    ('99.912', '99.908 - 99.916')
+    """
+    if share.low >= 1:
+        return "no loss sampled", ""
+    width = 100 * (share.high - share.low)
+    # As many digits as the interval is wide; where nothing is left to chance, of what is missing.
+    scale = width if width > 0 else (1 - share.low)
+    places = min(MOST_PLACES, max(0, -math.floor(math.log10(max(scale, 1e-12)))))
+    low, value = (_floor(100 * one, places) for one in (share.low, share.value))
+    if width <= 0:
+        return value, ""
+    high = f"{-float(_floor(-100 * share.high, places)):.{places}f}"
+    shown = f"≥ {low}" if _nines(value) > _nines(low) else value
+    return shown, f"{low} - {high}"
+
+
+def _floor(value: float, places: int) -> str:
+    """A number rounded down, but for rounding of the number itself."""
+    scaled = 10.0**places
+    return f"{math.floor(value * scaled + 1e-6) / scaled:.{places}f}"
+
+
+def _nines(text: str) -> int:
+    """Leading nines of a percentage; 100 has more than any."""
+    digits = text.replace(".", "")
+    return MOST_PLACES + 3 if float(text) >= 100 else len(digits) - len(digits.lstrip("9"))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ __all__ = [
     "SourceLoss",
     "difference",
     "loss_profile",
+    "more_downtime",
     "sample_occurrences",
 ]
 
@@ -184,7 +185,19 @@ def difference(a: LossProfile, b: LossProfile) -> Estimate:
     ``Var = Σ v_a + v_b − 2·m·cov/(n_a·n_b)`` over the strata, m being the samples (or blocks of
     samples) in common.
     """
-    first, second = _contributions(a), _contributions(b)
+    return _difference(_contributions(a, a.occurrence_usd), _contributions(b, b.occurrence_usd))
+
+
+def more_downtime(a: LossProfile, b: LossProfile, tier: str) -> Estimate:
+    """Minutes a year without service that a tier has more on `b` than on `a`, paired likewise."""
+    (first, second) = (
+        _contributions(one, one.occurrences.unserved_minutes[:, one.tiers.index(tier)])
+        for one in (b, a)
+    )
+    return _difference(first, second)
+
+
+def _difference(first: Mapping[str, Floats], second: Mapping[str, Floats]) -> Estimate:
     value, variance, freedom = 0.0, [0.0], [1.0]
     for name in sorted(first.keys() | second.keys()):
         one, other = (found.get(name, np.zeros(0)) for found in (first, second))
@@ -197,10 +210,10 @@ def difference(a: LossProfile, b: LossProfile) -> Estimate:
     return Estimate(value, value - half, value + half)
 
 
-def _contributions(profile: LossProfile) -> dict[str, Floats]:
+def _contributions(profile: LossProfile, values: Floats) -> dict[str, Floats]:
     """Contributions of the samples of each stratum in order of their number."""
     one = profile.occurrences
-    return dict(zip(one.strata, one.by_stratum(profile.occurrence_usd), strict=True))
+    return dict(zip(one.strata, one.by_stratum(values), strict=True))
 
 
 def _paired(one: Floats, other: Floats) -> tuple[float, float]:

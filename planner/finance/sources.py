@@ -37,11 +37,14 @@ def sources_of(model: Model, scenarios: Sequence[Scenario]) -> tuple[Source, ...
     merely worked out from that of their parts: the family ``units`` without a frequency of its own,
     the pairs of ``n-2`` and the sets of ``mc:``. Where all their parts are selected too they are
     left out, since the parts come to overlap by themselves; else they stand for themselves.
+    Services and changes with rates of their own (`beside`) are sources also where no scenario has
+    them: nobody may plan for them, and yet they happen.
     Frequencies that a model or a family states (``heat_wave_unit``, common causes) belong to causes
     of their own and come on top of chance.
 
     The loss of the largest unit of a plant has as many copies as units whose rates it counts.
     """
+    scenarios = (*scenarios, *beside(model, scenarios))
     stated = _stated(model)
     parts = {
         _what(one.events[0]): _copies(model, one)
@@ -54,6 +57,16 @@ def sources_of(model: Model, scenarios: Sequence[Scenario]) -> tuple[Source, ...
         if _size(one) == 1 or one.name in stated or not _made_of(one, parts)
     ]
     return tuple(sorted(found, key=lambda one: one.scenario.name))
+
+
+def beside(model: Model, scenarios: Sequence[Scenario]) -> tuple[Scenario, ...]:
+    """Failures of services and changes whose rates a model states, and that are not selected."""
+    known = {one.name for one in scenarios}
+    services = {
+        f"service-{n}" for n, s in model.services.items() if s.failures_per_year is not None
+    }
+    found = [one for one in family(model, "service") if one.name in services]
+    return tuple(one for one in (*found, *family(model, "change")) if one.name not in known)
 
 
 def _source(model: Model, scenario: Scenario) -> Source:

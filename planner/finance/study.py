@@ -12,9 +12,16 @@ from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Build, held, purchases, running, unpriced
 from planner.finance.cashflow import CashFlow, Floats, Losses, Position
 from planner.finance.cooling import CoolingAdequacy, cooling_adequacy
+from planner.finance.coverage import Coverage, coverage
 from planner.finance.hours import normal_hours, requests_per_year
 from planner.finance.ledger import LedgerLine, read_ledger
-from planner.finance.losses import Estimate, LossProfile, difference, loss_profile
+from planner.finance.losses import (
+    Estimate,
+    LossProfile,
+    difference,
+    loss_profile,
+    more_downtime,
+)
 from planner.finance.monte_carlo import sample_occurrences
 from planner.finance.occurrences import Occurrences
 from planner.finance.sensitivity import BreakEven, Swing, break_evens, inputs_for, tornado
@@ -29,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Years in which incidents are counted that would justify a build.
 DECADE = 10
+#: Minutes a year that make a tier worse off; less is rounding.
+LEAST_MINUTES = 1e-3
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,10 @@ class Valued:
         Sampled failures and what they come to.
     avoided
         Expected annual loss that it avoids; None for what the others are compared with.
+    worse
+        Minutes a year without service that it adds for tiers which it serves less than those do.
+    coverage
+        Failures that availability and losses cover.
     cooling
         Loss of cooling, exactly, by plant.
     appraisal
@@ -81,6 +94,8 @@ class Valued:
     avoided: Estimate | None
     cooling: tuple[CoolingAdequacy, ...]
     appraisal: Appraisal
+    coverage: Coverage
+    worse: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 def value_builds(
@@ -142,9 +157,18 @@ def value_builds(
                 appraise(
                     position if first is None else first.position, position, assumptions, other
                 ),
+                coverage(build.model, build.scenarios),
+                {} if first is None else _worse(first.profile, profile),
             )
         )
     return tuple(found)
+
+
+def _worse(before: LossProfile, after: LossProfile) -> dict[str, Estimate]:
+    """Tiers that are served less than before, with the minutes a year."""
+    both = [tier for tier in after.tiers if tier in before.tiers]
+    found = {tier: more_downtime(before, after, tier) for tier in both}
+    return {tier: one for tier, one in found.items() if one.value > LEAST_MINUTES}
 
 
 @dataclass(frozen=True)

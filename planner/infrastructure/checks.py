@@ -44,6 +44,7 @@ REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("zones", "*", "shape"), "shapes"),
     (("offers", "*", "region"), "regions"),
     (("operations", "restoration", "#", "tiers", "#"), "tiers"),
+    (("operations", "changes", "*", "services", "#"), "services"),
     (("standard", "*", "#", "tier"), "tiers"),
     (("policies", "critical_tiers", "#"), "tiers"),
     (("policies", "fixed", "cooling", "@"), "plants"),

@@ -260,6 +260,11 @@ class Service(NamedEntity):
     """Time that one request holds a connection."""
     holds_while_waiting: Flag = True
     """Whether requests that wait for GPUs hold their connection."""
+    failures_per_year: PerYear | None = None
+    """Failures of the service as a whole in a year, with all its replicas (software, settings,
+    data). They count towards availability and loss; none means that nothing is known of them."""
+    repair_hours: Annotated[Hours, Field(gt=0)] = 2.0
+    """Mean time until it is restored."""
 
 
 class Retry(Entity):

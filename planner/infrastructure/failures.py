@@ -245,7 +245,9 @@ class Generators(Entity):
     cluster: FamilyTerms | None = None
     """Loss of each cluster that may hold GPUs."""
     service: FamilyTerms | None = None
-    """Loss of each service with all its replicas."""
+    """Loss of each service with all its replicas, as often as it states, or once in ten years."""
+    change: FamilyTerms | None = None
+    """What goes wrong when people change something (`operations.changes`)."""
     heat_wave_rise_c: Kelvin = 5.0
     """Degrees above the design ambient in a heat wave."""
     surge_factor: Annotated[PositiveAmount, Field(le=100)] = 1.2

@@ -12,8 +12,10 @@ from planner.infrastructure.fields import (
     Entity,
     Minutes,
     Name,
+    PerYear,
     PositiveAmount,
     Share,
+    Table,
 )
 
 
@@ -55,6 +57,27 @@ class RestorationGates(Entity):
     """Hottest GPU temperature of the cluster."""
     queue_requests: Amount = 100_000.0
     """Most requests waiting."""
+
+
+class Change(Entity):
+    """Something that people change, and how often that goes wrong."""
+
+    times_per_year: PerYear
+    """Changes in a year (deployments, settings, work in a hall), all places together."""
+    failure_probability: Share = 1.0
+    """Share of them that go wrong."""
+    rollback_minutes: Annotated[Minutes, Field(gt=0)]
+    """Mean minutes from the failure until it is undone."""
+    reach: Literal["cluster", "region", "platform"] = "region"
+    """What one that goes wrong takes down: one cluster, the clusters of one region, or all; which
+    one is left to chance."""
+    services: tuple[Name, ...] = ()
+    """Services that it takes down instead of clusters, whatever its reach."""
+
+    @property
+    def failures_per_year(self) -> float:
+        """Changes that go wrong in a year."""
+        return self.times_per_year * self.failure_probability
 
 
 class Operations(Entity):
@@ -102,3 +125,6 @@ class Operations(Entity):
     """GPU temperatures that raise an alert: warning, critical, emergency."""
     alert_utilisation: Share = 0.95
     """Utilisation of a cluster that raises an alert."""
+    changes: Table[Change] = Field(default_factory=dict)
+    """What deployments and operators do wrong, by name. It counts towards availability and loss; it
+    is planned for where the family `change` is generated."""

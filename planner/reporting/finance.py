@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
@@ -10,13 +9,16 @@ from rich.markup import escape
 
 from planner import amounts
 from planner.finance.builds import RUNNING
+from planner.finance.estimates import percent
 from planner.finance.losses import Estimate
 from planner.finance.study import DECADE, FinanceStudy, Valued
 from planner.reporting.finance_tables import (
     cash_flow_columns,
+    coverage_note,
     finance_data,
     incident_rows,
     total_usd_per_year,
+    worse_notes,
 )
 from planner.reporting.terminal import new_console, new_table, print_json, show_table
 
@@ -112,8 +114,11 @@ def _rows(study: FinanceStudy) -> list[tuple[str, Cell]]:
         ("expected loss, a year", lambda one: millions(one.profile.expected_annual_loss_usd.value)),
         ("  95 % interval", lambda one: _range(one.profile.expected_annual_loss_usd)),
         ("  avoided, a year", lambda one: millions(one.avoided.value) if one.avoided else ""),
+        ("  95 % interval", lambda one: _range(one.avoided) if one.avoided else ""),
         (f"loss exceeded in {1 - study.sampling.alpha:.0%} of years", _value_at_risk),
+        ("  95 % interval", lambda one: _range(one.profile.var_usd)),
         (f"mean of those years (CVaR {alpha})", lambda one: millions(one.profile.cvar_usd.value)),
+        ("  95 % interval", lambda one: _range(one.profile.cvar_usd)),
         ("owning, running and losses, a year", lambda one: millions(total_usd_per_year(one))),
         ("scenarios survived", _survived),
         ("NPV", _returned(lambda r: millions(r.npv_usd))),
@@ -231,12 +236,14 @@ def _show_availability(console: Console, study: FinanceStudy) -> None:
             share = one.profile.availability.get(tier)
             if share is not None:
                 minutes = one.profile.downtime_minutes_per_year[tier].value
-                table.add_row(f"  {escape(one.build.name)}", *_nines(share), f"{minutes:,.3g}")
+                table.add_row(f"  {escape(one.build.name)}", *percent(share), f"{minutes:,.3g}")
     note = (
         "Share of the demand served, averaged over the minutes of a mean year; min/year: what is "
-        "missing to all of it, in minutes without service."
+        "missing to all of it, in minutes without service. " + coverage_note(study)
     )
     show_table(console, "Availability", table, note)
+    for text in worse_notes(study):
+        console.print(f"[yellow]{escape(text)}[/yellow]")
 
 
 def _show_sources(console: Console, study: FinanceStudy) -> None:
@@ -428,16 +435,6 @@ def _amount(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}"
-
-
-def _nines(share: Estimate) -> tuple[str, str]:
-    """An availability and its interval with as many digits as that lets one tell."""
-    if share.low == share.high == 1:
-        return "100", ""
-    width = max(share.high - share.low, 1e-9)
-    places = min(7, max(2, math.ceil(-math.log10(width)) - 1))
-    value, low, high = (f"{100 * one:.{places}f}" for one in (share.value, share.low, share.high))
-    return value, f"{low} - {high}"
 
 
 __all__ = ["millions", "show_finance"]

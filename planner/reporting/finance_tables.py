@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from planner.finance.cashflow import CashFlow
+from planner.finance.estimates import percent
 from planner.finance.ledger import LedgerLine, break_even
 from planner.finance.losses import Estimate
 from planner.finance.study import DECADE, FinanceStudy, Valued, justifying_incidents
@@ -63,6 +64,9 @@ def _plan_data(one: Valued) -> dict[str, Any]:
         "value_at_risk": _interval(profile.var_usd, 2),
         "conditional_value_at_risk": _interval(profile.cvar_usd, 2),
         "availability": {row["tier"]: _without(row, "tier") for row in availability_rows(one)},
+        "availability_covers": list(one.coverage.covered),
+        "availability_leaves_out": list(one.coverage.left_out),
+        "worse_minutes_per_year": {t: _interval(more, 4) for t, more in one.worse.items()},
         "survives": all(verdict.survives for verdict in one.verdicts),
         "samples": one.occurrences.samples,
         "simulated": one.occurrences.simulated,
@@ -180,9 +184,30 @@ def availability_rows(one: Valued) -> Iterator[Row]:
             "tier": tier,
             "promised": one.build.model.tiers[tier].sla,
             **_interval(share, 9),
+            "shown_percent": percent(share)[0],
             "downtime_minutes_per_year": digits(minutes.value),
             "lost_requests_per_year": digits(one.profile.lost_requests_per_year[tier].value),
         }
+
+
+def coverage_note(study: FinanceStudy) -> str:
+    """What the availabilities cover, once where that is the same for all builds."""
+    told = {one.coverage.sentence: None for one in study.valued}
+    if len(told) == 1:
+        return next(iter(told))
+    return " ".join(f"{one.build.name}: {one.coverage.sentence}" for one in study.valued)
+
+
+def worse_notes(study: FinanceStudy) -> Iterator[str]:
+    """Tiers that a build serves less than today's does."""
+    base = study.base.build.name
+    for one in study.alternatives:
+        for tier, more in one.worse.items():
+            certain = "is served less" if more.low > 0 else "may be served less"
+            yield (
+                f"{one.build.name}: {tier} {certain} than {base}: {more.value:,.3g} minutes a year "
+                f"more without service (95 % interval {more.low:,.3g} to {more.high:,.3g})."
+            )
 
 
 def credit_rows(one: Valued) -> Iterator[Row]:

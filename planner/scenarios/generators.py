@@ -24,6 +24,7 @@ from planner.infrastructure.failures import (
 )
 from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.graph import build_graph
+from planner.infrastructure.operations import Change
 from planner.scenarios.condition import site_of
 from planner.scenarios.power import hit_units, sag_hits
 
@@ -281,8 +282,32 @@ def _cluster_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
 
 
 def _service_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
-    for name in model.services:
-        yield _node_loss(terms, "service", name, SERVICE_LOSS)
+    for name, one in model.services.items():
+        rate = one.failures_per_year
+        known = SERVICE_LOSS if rate is None else (rate, one.repair_hours)
+        yield _node_loss(terms, "service", name, known)
+
+
+def _changes(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    """Changes that go wrong, their rate shared alike by the places that one may hit."""
+    for name, change in model.operations.changes.items():
+        hit = _places_hit(model, change)
+        for place, nodes in hit.items():
+            component = (change.failures_per_year / len(hit), change.rollback_minutes / 60)
+            events = [partial(NodeLoss, kind=kind, name=one) for kind, one in nodes]
+            yield _make(terms, f"change-{name}{place}", component, *events)
+
+
+def _places_hit(model: Model, change: Change) -> dict[str, list[tuple[NodeKind, str]]]:
+    """What goes down together when a change goes wrong, by the end of the scenario's name."""
+    if change.services:
+        return {"": [("service", one) for one in change.services]}
+    places: dict[str, list[tuple[NodeKind, str]]] = {}
+    for name, cluster in model.clusters.items():
+        if cluster.max_gpus:
+            ends = {"cluster": f"-{name}", "region": f"-{cluster.region}", "platform": ""}
+            places.setdefault(ends[change.reach], []).append(("cluster", name))
+    return places
 
 
 def _heat_waves(
@@ -326,6 +351,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "surge": _surges,
         "cluster": _cluster_losses,
         "service": _service_losses,
+        "change": _changes,
     }
 )
 #: Severity of a family where a model states none: a component alone is `single`, what takes several
@@ -346,5 +372,6 @@ SEVERITIES: Mapping[str, Severity] = MappingProxyType(
         "surge": "common",
         "cluster": "common",
         "service": "common",
+        "change": "common",
     }
 )

@@ -11,8 +11,9 @@ from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Build
 from planner.finance.cashflow import Floats, Position
 from planner.finance.cooling import CoolingAdequacy
+from planner.finance.coverage import Coverage
 from planner.finance.ledger import LedgerLine
-from planner.finance.losses import difference, loss_profile
+from planner.finance.losses import Estimate, difference, loss_profile
 from planner.finance.occurrences import Occurrences, SourceRate
 from planner.finance.sensitivity import break_evens, tornado
 from planner.finance.study import FinanceStudy, Sampling, Valued
@@ -87,6 +88,8 @@ def study_of_positions(
                 difference(valued[0].profile, profile) if valued else None,
                 (cooling,),
                 appraise(base, one, assumptions, other),
+                Coverage(("cooling units",), ("software services",)),
+                {"business": Estimate(1.5, 0.5, 2.5)} if valued else {},
             )
         )
     return FinanceStudy(

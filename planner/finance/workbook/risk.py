@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from planner.finance.estimates import Estimate
+from planner.finance.estimates import Estimate, percent
 from planner.finance.workbook.book import Book, Sheet, cell
 from planner.finance.workbook.inputs import Inputs
 
@@ -104,6 +104,22 @@ def _tiers(sheet: Sheet, row: int, valued: Sequence[Valued]) -> int:
                 figures = getattr(one.profile, attribute)
                 if tier in figures:
                     _estimate(sheet, row, index, figures[tier], kind)
+            row += 1
+    sheet.text(row, 0, "availability that the interval supports, %")
+    row += 1
+    for tier in tiers:
+        sheet.texts(row, 0, (tier, "percent"))
+        for index, one in enumerate(valued):
+            if tier in one.profile.availability:
+                shown, interval = percent(one.profile.availability[tier])
+                sheet.texts(row, 2 + 3 * index, (shown, interval), "right")
+        row += 1
+    for one in valued:
+        sheet.text(row, 0, f"{one.build.name}: {one.coverage.sentence}", "note")
+        row += 1
+        for tier, more in one.worse.items():
+            sheet.texts(row, 0, (f"{one.build.name}: more downtime of {tier}", "minutes per year"))
+            _estimate(sheet, row, 0, more, "number")
             row += 1
     return row
 

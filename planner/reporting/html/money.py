@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from planner.finance.builds import Build, Purchase, Running, purchases, running
+from planner.finance.estimates import percent
 from planner.finance.losses import Estimate
 from planner.finance.study import FinanceStudy, Valued
 from planner.laws.money import annuity
 from planner.plan import Plan
+from planner.reporting.finance_tables import coverage_note, worse_notes
 from planner.reporting.html.words import millions, money, share
 
 Row = dict[str, Any]
@@ -120,6 +122,7 @@ def _sentences(study: FinanceStudy, base: Valued, plan: Valued) -> list[str]:
         f"(95 % interval {_interval(loss)}) and {money(left.value)} with the plan "
         f"({_interval(left)})."
     ]
+    said += [coverage_note(study), *worse_notes(study)]
     found = plan.appraisal.returns
     if found is None:
         return said
@@ -136,6 +139,10 @@ def _sentences(study: FinanceStudy, base: Valued, plan: Valued) -> list[str]:
             "standard, as far as the model states what an outage costs."
         )
     return said
+
+
+def _with_interval(one: Estimate) -> str:
+    return f"{money(one.value)} ({_interval(one)})"
 
 
 def _interval(one: Estimate) -> str:
@@ -193,7 +200,7 @@ def _risk(study: FinanceStudy, base: Valued, plan: Valued) -> list[tuple[str, st
     ]
     found = []
     for label, name in rows:
-        before, after = (money(getattr(one.profile, name).value) for one in (base, plan))
+        before, after = (_with_interval(getattr(one.profile, name)) for one in (base, plan))
         found.append((label, before, after))
     return found
 
@@ -205,13 +212,19 @@ def _availability(base: Valued, plan: Valued) -> list[Row]:
             "promised": share(plan.build.model.tiers[tier].sla, 3)
             if plan.build.model.tiers[tier].sla
             else "not stated",
-            "before": share(base.profile.availability[tier].value, 4),
-            "after": share(plan.profile.availability[tier].value, 4),
+            "before": _available(base.profile.availability[tier]),
+            "after": _available(plan.profile.availability[tier]),
             "minutes": f"{base.profile.downtime_minutes_per_year[tier].value:,.1f} → "
             f"{plan.profile.downtime_minutes_per_year[tier].value:,.1f}",
         }
         for tier in plan.profile.tiers
     ]
+
+
+def _available(one: Estimate) -> str:
+    """An availability with its interval."""
+    shown, interval = percent(one)
+    return f"{shown} % ({interval})" if interval else shown
 
 
 def _sources(base: Valued, plan: Valued) -> list[Row]:
