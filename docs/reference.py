@@ -49,7 +49,11 @@ SECTIONS = (
     ("Zones", "zones", ("Zone",)),
     ("Offers", "offers", ("Offer",)),
     ("Measures", "measures", ("Measure", "Reaction")),
-    ("Operations", "operations", ("Operations", "RestorationPhase", "RestorationGates")),
+    (
+        "Operations",
+        "operations",
+        ("Operations", "RestorationPhase", "RestorationGates", "Change"),
+    ),
     ("Finance", "finance", ("Finance", "TaxLives")),
     (
         "Policies",
@@ -74,6 +78,7 @@ PLACES = {
     "Reaction": "measures.NAME.operations",
     "RestorationPhase": "operations.restoration",
     "RestorationGates": "operations.gates",
+    "Change": "operations.changes.NAME",
     "TaxLives": "finance.tax_lives",
     "RiskPolicy": "policies.risk",
     "FixedPurchases": "policies.fixed",
@@ -99,6 +104,7 @@ UNITS = (
     ("inflation_per_year", "share a year"),
     ("growth_per_year", "share a year"),
     ("failures_per_year", "1/year"),
+    ("times_per_year", "1/year"),
     ("frequency_per_year", "1/year"),
     ("discount_rate", "share a year"),
     ("usd_by_class", "USD"),
