@@ -27,6 +27,7 @@ from planner.finance import SAMPLES
 if TYPE_CHECKING:
     from planner.finance.builds import Build
     from planner.finance.study import FinanceStudy, Sampling
+    from planner.infrastructure.failures import Scenario
     from planner.infrastructure.loading import LoadedModel
     from planner.optimization.solving import SolverSettings
     from planner.plan import Plan
@@ -243,15 +244,12 @@ def _named_builds(
     """The model, what exists of it, the plans to be valued against that, and what is wrong."""
     from planner.finance.builds import Build
     from planner.infrastructure.fleet import Fleet
-    from planner.infrastructure.loading import load_model
-    from planner.scenarios.selection import select
 
     named = [_named(text) for text in asked.plans]
     problems = list(_wrong_names([name if reference else "" for name, reference in named]))
-    model = asked.model or _model_of(named)
+    world = _world(named, asked)
+    loaded, scenarios = world.loaded, world.scenarios
     notes: list[str] = []
-    loaded = load_model(model, asked.overrides)
-    scenarios = select(loaded.model, asked.wanted).scenarios
     if not scenarios:
         message = "the model has no scenarios: nothing can fail"
         problems.append(Problem(loaded.name, 0, 0, "", message))
@@ -260,11 +258,42 @@ def _named_builds(
         if not (name and reference):
             continue
         with collected(problems):
-            build, noted = _build(name, reference, asked, progress)
+            build, noted = _build(name, reference, asked, world, progress)
             builds.append(build)
             notes += noted
     base = Build(AS_IT_WAS, loaded.model, Fleet.existing(loaded.model), scenarios)
     return loaded, base, builds, problems, notes
+
+
+@dataclass(frozen=True)
+class World:
+    """The model and scenarios by which today's build and every plan are valued alike."""
+
+    loaded: LoadedModel
+    scenarios: tuple[Scenario, ...]
+
+
+def _world(named: Sequence[tuple[str, str]], asked: Asked) -> World:
+    """Model and scenarios of the first plan, as it was made; without a plan those asked for.
+
+    A plan that cannot be read is told with all others later.
+    """
+    from planner.infrastructure.loading import load_model
+    from planner.reopening import reopen
+    from planner.scenarios.selection import select
+
+    first = next((reference for _, reference in named if _is_plan(reference)), None)
+    if first is not None:
+        try:
+            opened = reopen(first, asked.model, asked.overrides)
+        except InputError:
+            if asked.model is None:
+                raise
+        else:
+            wanted = asked.wanted or opened.wanted
+            return World(opened.loaded, select(opened.loaded.model, wanted).scenarios)
+    loaded = load_model(asked.model or DEFAULT_MODEL, asked.overrides)
+    return World(loaded, select(loaded.model, asked.wanted).scenarios)
 
 
 def _wrong_names(names: Sequence[str]) -> Iterator[Problem]:
@@ -300,20 +329,13 @@ def _is_plan(reference: str) -> bool:
     return path.suffix == ".json" or (path.is_dir() and (path / "plan.json").exists())
 
 
-def _model_of(named: Sequence[tuple[str, str]]) -> str | Path:
-    """Model of the first plan, where none is given."""
-    from planner.reopening import reopen
-
-    for _, reference in named:
-        if _is_plan(reference):
-            return reopen(reference).loaded.file or DEFAULT_MODEL
-    return DEFAULT_MODEL
-
-
 def _build(
-    name: str, reference: str, asked: Asked, progress: Progress
+    name: str, reference: str, asked: Asked, world: World, progress: Progress
 ) -> tuple[Build, tuple[str, ...]]:
-    """A plan, or what another model states, as a build, with what to know about it."""
+    """A plan, or what another model states, as a build, with what to know about it.
+
+    Plans of one model are valued in one world: prices, rates and scenarios of the first of them.
+    """
     from planner.finance.builds import Build
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import load_model
@@ -326,9 +348,18 @@ def _build(
         return Build(name, other.model, Fleet.existing(other.model), scenarios), ()
     opened = reopen(reference, asked.model, asked.overrides, shown=name)
     say_notes(opened, progress)
-    scenarios = select(opened.loaded.model, asked.wanted or opened.wanted).scenarios
-    made = opened.plan if opened.fresh else None
-    return Build(name, opened.loaded.model, opened.fleet, scenarios, made), opened.notes
+    loaded, scenarios, notes = world.loaded, world.scenarios, opened.notes
+    made = opened.plan if opened.fresh and opened.loaded.sha256 == loaded.sha256 else None
+    if opened.loaded.name != loaded.name:
+        loaded = opened.loaded
+        scenarios = select(loaded.model, asked.wanted or opened.wanted).scenarios
+        made = opened.plan if opened.fresh else None
+    elif opened.loaded.sha256 != loaded.sha256:
+        note = f"{name} was made with other settings; it is valued with those of the first plan"
+        progress.say(f"note: {note}")
+        notes = (*notes, note)
+    fleet = opened.plan.fleet(loaded.model)
+    return Build(name, loaded.model, fleet, scenarios, made), notes
 
 
 def _optimised(loaded: LoadedModel, base: Build, asked: Asked, progress: Progress) -> list[Build]:

@@ -211,6 +211,12 @@ class FinanceStudy:
     replanned: tuple[Replanned, ...] = ()
 
     @property
+    def sampled(self) -> str:
+        """How often failures were sampled on each build, in words: one figure on every page."""
+        counts = " / ".join(f"{one.occurrences.samples:,}" for one in self.valued)
+        return f"Failures sampled {counts} times, seed {self.sampling.seed}."
+
+    @property
     def base(self) -> Valued:
         """What exists."""
         return self.valued[0]

@@ -68,14 +68,13 @@ def show_finance(study: FinanceStudy, as_json: bool, notes: Sequence[str] = ()) 
 
 def _assumed(study: FinanceStudy) -> str:
     terms = study.assumptions
-    sampled = " / ".join(f"{one.occurrences.samples:,}" for one in study.valued)
     written = "MACRS" if terms.depreciation == "macrs" else "straight line"
     return (
         f"{terms.horizon_years} years, cost of capital {terms.discount_rate:.4g}, tax "
         f"{terms.tax_rate:.4g}, {written}; prices {terms.inflation_per_year:+.1%},\nelectricity "
         f"{terms.electricity_inflation_per_year:+.1%}, demand "
         f"{terms.demand_growth_per_year:+.1%} a year.\n"
-        f"Failures sampled {sampled} times, seed {study.sampling.seed}."
+        f"{study.sampled}"
     )
 
 

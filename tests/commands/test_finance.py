@@ -64,6 +64,36 @@ def _run(*arguments: str | Path) -> tuple[int, str]:
     return caught.value.code, out.getvalue()
 
 
+def test_todays_build_is_valued_in_the_world_of_the_plan(place: Path, tmp_path: Path) -> None:
+    """The plan was made with dear electricity, other interest and one scenario: so is the base."""
+    set_ = ("--set", "regions.west.electricity_usd_per_mwh=400", "--set", "finance.tax_rate=0.1")
+    only = ("--only", "region-west")
+    made = _run("optimize", place / "quick.yaml", *set_, *only, "-q", "-o", tmp_path / "dear")
+    assert made[0] == 0
+
+    _, out = _run("finance", "--plan", tmp_path / "dear", *FEW, "--json", "-q")
+    found = json.loads(out)
+    _, out = _run(
+        "finance", place / "quick.yaml", "--plan", tmp_path / "dear", *FEW, "--json", "-q"
+    )
+
+    assert json.loads(out)["plans"] == found["plans"]
+    assert found["assumptions"]["tax_rate"] == 0.1
+    base, plan = found["plans"]
+    energy = {
+        one["name"]: {
+            line["asset"]: line["usd_per_year"]
+            for line in one["running"]
+            if line["category"] == "energy"
+        }
+        for one in (base, plan)
+    }
+    # Static power alone, which no routing moves: half of 5 MW at 400 USD/MWh.
+    assert energy["as it was"]["west-gpus"] >= 0.5 * 5.0 * 400 * 8760
+    assert {line["source"] for line in base["losses"]} <= {"region-west"}
+    assert {one["scenario"] for one in found["scenarios"]} == {"region-west"}
+
+
 def _plan(study: dict[str, Any], name: str) -> dict[str, Any]:
     return next(one for one in study["plans"] if one["name"] == name)
 

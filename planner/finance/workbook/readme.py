@@ -55,13 +55,12 @@ def write_readme(book: Book, sheet: Sheet, study: FinanceStudy, checked: str) ->
 
 
 def _facts(sheet: Sheet, row: int, study: FinanceStudy) -> int:
-    sampling = study.sampling
     facts = [
         ("Model", study.model),
         ("SHA-256 of the model", study.sha256),
         ("Created", study.created),
         ("Builds", "; ".join(one.build.name for one in study.valued)),
-        ("Failures", f"{sampling.samples:,} cascades for each build, seed {sampling.seed}"),
+        ("Failures", study.sampled),
         ("Versions", ", ".join(f"{name} {number}" for name, number in study.versions.items())),
     ]
     for label, text in facts:

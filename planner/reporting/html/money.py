@@ -156,8 +156,7 @@ def _assumed(study: FinanceStudy) -> str:
         f"{terms.horizon_years} years, cost of capital {terms.discount_rate:.4g}, tax "
         f"{terms.tax_rate:.4g}, {written} depreciation; prices {terms.inflation_per_year:+.1%}, "
         f"electricity {terms.electricity_inflation_per_year:+.1%}, demand "
-        f"{terms.demand_growth_per_year:+.1%} a year; {study.sampling.samples:,} cascades for each "
-        f"build, seed {study.sampling.seed}."
+        f"{terms.demand_growth_per_year:+.1%} a year. {study.sampled}"
     )
 
 
