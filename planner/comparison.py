@@ -22,12 +22,12 @@ from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.prices import PARTS
 from planner.model_difference import ValueChange, model_changes
 from planner.optimization.case import Case
-from planner.optimization.costs import CostItem, purchase_items
-from planner.optimization.operation import operation_of
+from planner.optimization.costs import purchase_items
 from planner.optimization.programme import build
 from planner.optimization.solving import Solution, SolverSettings
+from planner.optimization.standing import standing
 from planner.optimization.whatif import Answer, ask
-from planner.plan import Cost, CostLine, Plan, ScenarioLine, make_plan
+from planner.plan import Cost, Plan, ScenarioLine, cost_lines, make_plan
 from planner.reopening import case_of, new_scenarios, wanted_by
 from planner.scenarios.selection import Wanted, select
 from planner.simulation.verdict import judge
@@ -264,8 +264,7 @@ def existing(loaded: LoadedModel, wanted: Wanted | None = None, processes: int =
         If the scenarios asked for do not exist.
     """
     model, fleet = loaded.model, Fleet.existing(loaded.model)
-    items = (*purchase_items(Case(model, (), {}), fleet), *operation_of(model, fleet))
-    items = tuple(one for one in items if one.capital_usd or one.usd_per_year)
+    items = standing(model).items
     scenarios = select(model, wanted).scenarios
     verdicts = judge(model, fleet, scenarios, processes, stories=False)
     cost = sum(item.usd_per_year for item in items)
@@ -276,22 +275,13 @@ def existing(loaded: LoadedModel, wanted: Wanted | None = None, processes: int =
 def repriced(plan: Plan, model: Model) -> Cost:
     """Cost of a plan with its purchases priced by a model; running and expected cost stay."""
     items = purchase_items(Case(model, (), {}), plan.fleet(model))
-    bought = [_line(item) for item in items if item.capital_usd or item.usd_per_year]
+    bought = cost_lines(item for item in items if item.capital_usd or item.usd_per_year)
     lines = (*bought, *(one for one in plan.cost.items if one.category not in OWNED))
-    return Cost(
-        capital_usd=round(sum(one.capital_usd for one in lines), 2),
-        usd_per_year=round(sum(one.usd_per_year for one in lines), 2),
-        items=lines,
-    )
-
-
-def _line(item: CostItem) -> CostLine:
-    return CostLine(
-        category=item.category,
-        asset=item.asset,
-        capital_usd=round(item.capital_usd, 2),
-        usd_per_year=round(item.usd_per_year, 2),
-    )
+    sums = {
+        "capital_usd": round(sum(one.capital_usd for one in lines), 2),
+        "usd_per_year": round(sum(one.usd_per_year for one in lines), 2),
+    }
+    return plan.cost.model_copy(update={"items": lines, **sums})
 
 
 # ------------------------------------------------------------------------------------------ figures

@@ -28,6 +28,7 @@ from planner.optimization.costs import CostItem
 from planner.optimization.risk import RiskFigures
 from planner.optimization.solving import Solution
 from planner.optimization.stages import Margin
+from planner.optimization.standing import standing
 from planner.optimization.wording import waived_text
 from planner.simulation.verdict import Verdict
 
@@ -145,11 +146,28 @@ class CostLine(Record):
 
 class Cost(Record):
     """Cost of the plan; part of it may be beyond what the programme states of routing."""
+    """Cost of the plan, and of what exists.
+
+    Parameters
+    ----------
+    capital_usd, usd_per_year, items
+        Capital of purchases, and what a year costs with them.
+    existing_usd_per_year, existing
+        What a year costs with what exists alone: upkeep, retainers, energy, transport; None in
+        plans of earlier versions. What failures cost is in the plan only.
+    existing_unserved_share
+        Share of a week's demand for which what exists has no room without any failure.
+    routing_usd_per_year
+        Part of the cost beyond what the programme states of routing.
+    """
 
     capital_usd: float
     usd_per_year: float
     items: tuple[CostLine, ...]
     routing_usd_per_year: float = 0.0
+    existing_usd_per_year: float | None = None
+    existing: tuple[CostLine, ...] = ()
+    existing_unserved_share: float = 0.0
 
 
 class BreachRecord(Record):
@@ -338,20 +356,16 @@ def make_plan(
 ) -> Plan:
     """Put a plan together from a solution, its cost and its verdicts."""
     model = loaded.model
-    lines = tuple(
-        CostLine(
-            category=item.category,
-            asset=item.asset,
-            capital_usd=_cents(item.capital_usd),
-            usd_per_year=_cents(item.usd_per_year),
-        )
-        for item in items
-    )
+    lines, today = cost_lines(items), standing(model)
+    existing = cost_lines(today.items)
     cost = Cost(
         capital_usd=_cents(sum(line.capital_usd for line in lines)),
         usd_per_year=_cents(sum(line.usd_per_year for line in lines)),
         items=lines,
         routing_usd_per_year=_cents(solution.routing_usd_per_year),
+        existing_usd_per_year=_cents(sum(line.usd_per_year for line in existing)),
+        existing=existing,
+        existing_unserved_share=today.unserved_share,
     )
     scenarios = tuple(scenario_line(verdict) for verdict in verdicts)
     survives = all(line.survives for line in scenarios)
@@ -393,6 +407,19 @@ def _reference(file: Path | None) -> str | None:
         return None
     place = file.parent.resolve() / file.name
     return place.stem if shipped_models().get(place.stem) == place else place.as_posix()
+
+
+def cost_lines(items: Iterable[CostItem]) -> tuple[CostLine, ...]:
+    """Cost items as lines of a plan, to the cent."""
+    return tuple(
+        CostLine(
+            category=item.category,
+            asset=item.asset,
+            capital_usd=_cents(item.capital_usd),
+            usd_per_year=_cents(item.usd_per_year),
+        )
+        for item in items
+    )
 
 
 def risk_record(figures: RiskFigures) -> RiskRecord:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from planner.amounts import millions, money, requests
+from planner.amounts import NOTHING, millions, money, requests
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph, shared_supports, single_points_of_failure
@@ -21,7 +21,7 @@ from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.supply import without_feed
 from planner.json_text import json_text
 from planner.laws.traffic import IMPACTS
-from planner.plan import CoolingLine, Plan, ScenarioLine, WaivedRecord, scenario_line
+from planner.plan import CoolingLine, Cost, Plan, ScenarioLine, WaivedRecord, scenario_line
 from planner.reporting.signs import Trimmed, fit_streams, shows_all
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
@@ -199,12 +199,15 @@ def _measure_table(plan: Plan) -> Table:
 
 
 def _cost_table(plan: Plan, model: Model) -> Table:
-    table = new_table("Cost", "category", "capital M USD", "M USD a year")
+    """Capital of purchases; cost of a year today, with the plan, and what that is more."""
+    cost, known = plan.cost, plan.cost.existing_usd_per_year is not None
+    table = new_table("Cost, M USD", "category", "capital", "a year today", "with plan", "more")
     totals: dict[str, list[float]] = {}
-    for item in plan.cost.items:
-        sums = totals.setdefault(item.category, [0.0, 0.0])
-        sums[0] += item.capital_usd
-        sums[1] += item.usd_per_year
+    for column, lines in ((1, cost.existing), (2, cost.items)):
+        for item in lines:
+            sums = totals.setdefault(item.category, [0.0] * 3)
+            sums[0] += item.capital_usd
+            sums[column] += item.usd_per_year
     names = {
         "servers": "GPUs with servers",
         "power": "power provisioning",
@@ -212,16 +215,40 @@ def _cost_table(plan: Plan, model: Model) -> Table:
         "emergency": "emergency retainers",
         "risk": "risk premium",
     }
-    for category, (capital, yearly) in totals.items():
-        shown = millions(capital, 1) if capital else ""
-        table.add_row(names.get(category, category), shown, millions(yearly, 1))
+    for category, (capital, was, now) in totals.items():
+        cells = (capital, was, now, now - was) if known else (capital, 0.0, now, 0.0)
+        table.add_row(names.get(category, category), *_cost_cells(*cells))
     table.add_section()
-    table.add_row("all", millions(plan.cost.capital_usd, 1), millions(plan.cost.usd_per_year, 1))
+    was = cost.existing_usd_per_year or 0.0
+    more = cost.usd_per_year - was if known else 0.0
+    table.add_row("all", *_cost_cells(cost.capital_usd, was, cost.usd_per_year, more))
     budget = money(model.finance.emergency_budget_usd)
     others = "" if _one_budget(model) else " that has none of its own"
-    table.caption = f"Emergency budget {budget} for one incident{others}."
+    table.caption = f"{_today(cost)}Emergency budget {budget} for one incident{others}."
     table.caption_justify = "left"
     return table
+
+
+def _cost_cells(capital: float, was: float, now: float, more: float) -> tuple[str, ...]:
+    shown = (millions(usd, 1) if usd else "" for usd in (capital, was, now))
+    return (*shown, millions(more, 1, sign="+") if abs(more) >= NOTHING else "")
+
+
+def _today(cost: Cost) -> str:
+    """What the cost of today is made of, and whether it is that of serving all demand."""
+    if cost.existing_usd_per_year is None:
+        return ""
+    left = cost.existing_unserved_share
+    short = f" It has no room for {_least_percent(left)} of a week's demand." if left else ""
+    return (
+        "Today: upkeep, retainers, energy and transport of what exists, without what failures "
+        f"cost it.{short} "
+    )
+
+
+def _least_percent(share: float) -> str:
+    """A share in percent that is not shown as none."""
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
 def _one_budget(model: Model) -> bool:
