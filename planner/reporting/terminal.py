@@ -203,7 +203,7 @@ def _cost_table(plan: Plan, model: Model) -> Table:
     cost, known = plan.cost, plan.cost.existing_usd_per_year is not None
     table = new_table("Cost, M USD", "category", "capital", "a year today", "with plan", "more")
     totals: dict[str, list[float]] = {}
-    for column, lines in ((1, cost.existing), (2, cost.items)):
+    for column, lines in ((2, cost.items), (1, cost.existing)):
         for item in lines:
             sums = totals.setdefault(item.category, [0.0] * 3)
             sums[0] += item.capital_usd
