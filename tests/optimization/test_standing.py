@@ -25,6 +25,8 @@ gpus:
 clusters:
   site: {region: here, gpu: gpu, existing_gpus: 12, block_gpus: 1, max_gpus: 40,
          max_utilisation: 1.0}
+cooling_units: {unit: {capacity_mw: 1.0, power_mw_per_mw: 0.0, capital_usd: 1.0}}
+plants: {plant: {region: here, cools: [site], existing: {unit: 1}, options: [unit], max_added: 1}}
 tiers: {all-users: {priority: 1, share: 1.0}}
 zones: {users: {demand_rps: 18.0, latency_ms: {here: 5.0}}}
 offers:
