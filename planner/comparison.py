@@ -25,12 +25,12 @@ from planner.optimization.case import Case
 from planner.optimization.costs import purchase_items
 from planner.optimization.programme import build
 from planner.optimization.solving import Solution, SolverSettings
-from planner.optimization.standing import standing
 from planner.optimization.whatif import Answer, ask
 from planner.plan import Cost, Plan, ScenarioLine, cost_lines, make_plan
 from planner.reopening import case_of, new_scenarios, wanted_by
 from planner.scenarios.selection import Wanted, select
 from planner.simulation.verdict import judge
+from planner.standing import standing
 
 #: Categories of cost that follow from the purchases alone.
 #: Plans made before servers, building and power were apart have them as `gpus`.

@@ -28,9 +28,9 @@ from planner.optimization.costs import CostItem
 from planner.optimization.risk import RiskFigures
 from planner.optimization.solving import Solution
 from planner.optimization.stages import Margin
-from planner.optimization.standing import standing
 from planner.optimization.wording import waived_text
 from planner.simulation.verdict import Verdict
+from planner.standing import standing
 
 Method = Literal["optimum", "rule-of-thumb"]
 Stopped = Literal["time limit", "interrupted"]

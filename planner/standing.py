@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario, Surge
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.case import Case
 from planner.optimization.costs import CostItem, purchase_items
 from planner.optimization.operation import operation_of
-from planner.scenarios.demand import weekly_demand
-from planner.scenarios.routing import normal_week
+from planner.scenarios.demand import HOURS_PER_WEEK
+from planner.simulation.cascade import simulate
+
+#: Part of the demand that is rounding.
+NONE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,33 @@ def standing(model: Model) -> Standing:
     """Price what exists in a model as it stands."""
     fleet = Fleet.existing(model)
     items = (*purchase_items(Case(model, (), {}), fleet), *operation_of(model, fleet))
-    asked = float(weekly_demand(model).sum())
-    left = float(normal_week(model, fleet).unserved_rps.sum())
     return Standing(
         tuple(one for one in items if one.capital_usd or one.usd_per_year),
-        left / asked if left < asked else float(asked > 0),
+        unserved_share(model, fleet),
     )
 
 
-__all__ = ["Standing", "standing"]
+def unserved_share(model: Model, fleet: Fleet) -> float:
+    """Share of a week's demand that the simulator does not serve in a minute of each hour.
+
+    Nothing fails in them, and in so short a time nothing heats up.
+    """
+    calm = Surge(kind="surge", factor=1.0, repair_minutes=1.0)
+    hours = tuple(
+        Scenario(
+            name=f"hour-{hour}",
+            severity="single",
+            frequency_per_year=0.0,
+            start_hour=float(hour),
+            events=(calm,),
+        )
+        for hour in range(HOURS_PER_WEEK)
+    )
+    minute = model.simulation.replace(horizon_minutes=1.0)
+    _, history = simulate(model.replace(simulation=minute), fleet, hours)
+    demand = float(history.demand_rps.sum())
+    left = demand - float(history.served_rps.sum())
+    return min(1.0, left / demand) if left > NONE * demand else 0.0
+
+
+__all__ = ["Standing", "standing", "unserved_share"]

@@ -11,9 +11,9 @@ from planner.comparison import existing
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.operation import operation_of
-from planner.optimization.standing import standing
 from planner.plan import Plan
 from planner.scenarios.generators import all_scenarios
+from planner.standing import standing
 from planner.verification import optimise_and_verify
 
 #: Twelve GPUs for eighteen requests per second, all the time; worked out by hand below.
