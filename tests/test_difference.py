@@ -68,9 +68,9 @@ def test_lines_of_cost_add_up(plan: Plan, larger: Plan) -> None:
     assert sum(one.usd_per_year for one in found.cost) == pytest.approx(
         found.usd_per_year, abs=0.005 * len(plan.cost.items)
     )
-    gpus = next(one for one in found.cost if (one.category, one.asset) == ("gpus", "east-gpus"))
-    assert gpus.capital_usd == 100 * 50_000
-    assert gpus.capital_after_usd == 500 * 50_000
+    gpus = next(one for one in found.cost if (one.category, one.asset) == ("servers", "east-gpus"))
+    assert gpus.capital_usd == 100 * 20_000
+    assert gpus.capital_after_usd == 500 * 20_000
 
 
 def test_the_other_way_round_everything_turns(plan: Plan, larger: Plan) -> None:

@@ -38,10 +38,11 @@ Metrics, with what may stand in brackets and examples of limits:
   rounds                                of optimising and simulating: 5
   age_days                              since the plan was made: 30, 12h
 
-Without brackets a rule is about the whole plan. Categories are cooling, gpus,
-regions, measures, emergency, energy, transport, recourse and risk; classes are
-single, double, common, region and extreme. A scenario that never recovers is
-above every limit. A figure that the plan does not have fails every rule on it.
+Without brackets a rule is about the whole plan. Categories are cooling,
+servers, building, power (gpus: these three together), regions, measures,
+emergency, energy, transport, recourse and risk; classes are single, double,
+common, region and extreme. A scenario that never recovers is above every limit.
+A figure that the plan does not have fails every rule on it.
 
 \b
 A policy file:

@@ -110,7 +110,7 @@ def test_a_file_that_lies_is_found_out_by_simulation(plan, small, tmp_path):
     # Half the cloud and all the cooling that was bought are gone, and so is their price.
     cooling = [one | {"added": 0, "total": one["existing"]} for one in data["cooling"]]
     cost = data["cost"]
-    items = [one for one in cost["items"] if one["category"] == "gpus"]
+    items = [one for one in cost["items"] if one["category"] == "servers"]
     cheap = {
         "capital_usd": 1.0,
         "usd_per_year": items[0]["usd_per_year"],
