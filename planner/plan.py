@@ -145,7 +145,6 @@ class CostLine(Record):
 
 
 class Cost(Record):
-    """Cost of the plan; part of it may be beyond what the programme states of routing."""
     """Cost of the plan, and of what exists.
 
     Parameters
