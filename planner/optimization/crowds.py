@@ -113,6 +113,8 @@ def _crowd(groups: Sequence[Group], week_rps: Floats, mine: list[int], everybody
 def missing_rps(case: Case, rooms: Mapping[str, float]) -> float:
     """Most demand that finds no room at an hour of the week, requests per second.
 
+    Whoever reaches nothing is looked at alone.
+
     Parameters
     ----------
     rooms

@@ -1,0 +1,114 @@
+"""Room at every hour of the week: crowds against a flow for each hour."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from optimization.drawing import drawn_model
+from support import EXACT
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.loading import load_model
+from planner.laws.flows import largest_flow, merit_order
+from planner.optimization import crowds
+from planner.optimization.audit import audit
+from planner.optimization.case import Case
+from planner.optimization.crowds import missing_rps
+from planner.optimization.programme import build
+from planner.optimization.solving import solve
+
+#: 1,000 GPUs in one region serve both zones, whose halves of the day never meet.
+HALVES = (
+    f"shapes={{half: {[1.0] * 12 + [0.0] * 12}}}",
+    "zones.west-users={demand_rps: 900.0, shape: half, latency_ms: {west: 10.0}}",
+    "zones.east-users={demand_rps: 900.0, shape: half, latency_ms: {west: 60.0}}",
+)
+APART = "zones.east-users.utc_offset_hours=12"
+
+
+def around(seed: int) -> Model:
+    """A random model whose zones are busy at different hours, and reach different regions."""
+    model, rng = drawn_model(seed), Random(seed)
+    week = {"wild": tuple(rng.random() for _ in range(168))}
+    zones = {
+        name: zone.replace(shape="wild", utc_offset_hours=rng.randint(-11, 11))
+        for name, zone in model.zones.items()
+    }
+    return model.replace(zones=zones, shapes=week)
+
+
+def missing_by_hour(case: Case, rooms: dict[str, float]) -> float:
+    """The same, by a flow at each of the 168 hours."""
+    reach = {group.label: group.clusters for group in case.groups}
+    return max(
+        float(hour.sum()) - largest_flow(dict(zip(reach, hour.tolist(), strict=True)), reach, rooms)
+        for hour in case.week_rps
+    )
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_what_is_missing_is_what_flows_miss(seed: int) -> None:
+    case, rng = Case(around(seed), (), {}), Random(seed)
+    rooms = {name: rng.choice([0.0, 50.0, 150.0, 400.0]) for name in case.model.clusters}
+    assert case.exact_crowds
+    if all(crowd.clusters for crowd in case.crowds):
+        assert missing_rps(case, rooms) == pytest.approx(missing_by_hour(case, rooms), abs=1e-6)
+    else:
+        assert missing_rps(case, rooms) > 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_too_many_crowds_are_served_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Safe: never less than is missing, and the programme's plan passes the audit."""
+    exact = Case(around(seed), (), {})
+    cost = solve(build(exact), EXACT).objective
+    monkeypatch.setattr(crowds, "MOST_CROWDS", 0)
+    case, rng = Case(exact.model, (), {}), Random(seed)
+    rooms = {name: rng.choice([0.0, 50.0, 150.0, 400.0]) for name in case.model.clusters}
+    assert not case.exact_crowds
+    assert missing_rps(case, rooms) >= missing_by_hour(case, rooms) - 1e-6
+    programme = build(case)
+    solution = solve(programme, EXACT)
+    if solution.status == "optimal":
+        audit(programme, solution)
+        assert solution.objective >= cost * (1 - 1e-9)
+
+
+def test_peaks_that_never_meet_share_their_gpus() -> None:
+    """900 requests/s at any hour: 1,000 GPUs at 95 % serve them, and no more are bought."""
+    model = load_model("tiny", (*HALVES, APART)).model
+    solution = solve(build(Case(model, (), {})), EXACT)
+    assert solution.fleet.gpus["west-gpus"] == 1000
+
+
+def test_peaks_that_meet_need_both() -> None:
+    model = load_model("tiny", HALVES).model
+    solution = solve(build(Case(model, (), {})), EXACT)
+    assert solution.fleet.gpus["west-gpus"] == 1900
+
+
+def test_energy_is_that_of_each_zones_own_mean() -> None:
+    """West is flat, east is busy one hour in 24: 700 and 12.5 requests/s in the mean."""
+    spike = ", ".join(["1.0"] + ["0.0"] * 23)
+    model = load_model(
+        "tiny", (f"shapes={{spike: [{spike}]}}", "zones.east-users.shape=spike")
+    ).model
+    case = Case(model, (), {})
+    assert case.mean_rps == pytest.approx({"west-users.business": 700, "east-users.business": 12.5})
+    assert case.peak_rps == pytest.approx(1000.0)
+
+
+def test_168_hours_of_12_zones_are_worked_out_at_once() -> None:
+    week = np.abs(np.random.default_rng(1).normal(size=(168, 12)))
+    kept = crowds.undominated(week)
+    assert 0 < len(kept) <= 168
+    assert (week[:, None, :] <= week[kept][None] + 1e-12).all(axis=2).any(axis=1).all()
+
+
+def test_merit_order_loads_the_cheapest_first_and_carries_all() -> None:
+    supply, reach = {"a": 3.0, "b": 2.0}, {"a": ("x", "y"), "b": ("y",)}
+    assert merit_order(supply, reach, [("y", 4.0), ("x", 5.0)]) == pytest.approx([4.0, 1.0])
+    assert merit_order(supply, reach, [("x", 5.0), ("y", 4.0)]) == pytest.approx([3.0, 2.0])
+    assert merit_order(supply, reach, [("x", 1.0), ("y", 0.0)]) == pytest.approx([1.0, 0.0])
