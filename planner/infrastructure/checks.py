@@ -181,6 +181,13 @@ def check_sense(model: Model, document: Document) -> None:
     _check_names(model, document)
 
 
+def senseless(model: Model) -> frozenset[str]:
+    """What makes no sense in a model that was changed in memory; empty where a file may say so."""
+    document = Document({}, {})
+    check_sense(model, document)
+    return frozenset(str(problem) for problem in document.problems)
+
+
 def _check_demand(model: Model, document: Document) -> None:
     if sum(zone.demand_rps for zone in model.zones.values()) <= 0:
         document.complain(("zones",), "the demand of all zones is zero; there is nothing to serve")

@@ -10,7 +10,7 @@ searched.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from planner.infrastructure.changes import value_at
@@ -29,6 +29,8 @@ from planner.optimization.relaxation import (
 
 #: Most alternatives of each sort that are reported.
 MOST_ALTERNATIVES = 4
+#: Steps in which the loss of units by heat is searched.
+HEAT_STEPS = 20
 #: Steps in which power is searched.
 POWER_STEPS = 20
 
@@ -104,6 +106,11 @@ def find_judged(items: Iterable[Item], trials: Trials) -> RelaxationSet | None:
 def _values_of(item: Item, trials: Trials) -> Iterator[Value]:
     family, subject, name = item.key
     scenario = next((one for one in trials.case.scenarios if one.name == name), None)
+    rises = dict.fromkeys(trials.case.model.regions, 0.0)
+    for stage in trials.case.stages_by_scenario.get(name, ()):
+        rises |= stage.condition.ambient_rise_c
+    if family in ("design_heat", "emergency_cover", "served_floor", "normal_demand"):
+        yield from _unit_in_heat(trials, rises)
     if scenario is None:
         return
     minute = min(row.from_minute for row in item.rows)
@@ -171,6 +178,25 @@ def _standby_power(trials: Trials, scenario: Scenario) -> Iterator[Value]:
             waits = {feed.generator_start_minutes, event.repair_minutes}
             longer = (one for one in sorted(waits) if one > feed.ups_minutes)
             yield from _value("ups_minutes", event.name, "min", path, longer)
+
+
+def _unit_in_heat(trials: Trials, rises: Mapping[str, float]) -> Iterator[Value]:
+    """What makes units carry nothing in the heat: where they stop, and their loss per degree."""
+    case, model = trials.case, trials.case.model
+    for plant, entry in model.plants.items():
+        rise = rises[entry.region]
+        ambient = model.regions[entry.region].design_ambient_c + rise
+        for unit in case.units(plant):
+            kind, path = model.cooling_units[unit], f"cooling_units.{unit}"
+            if case.unit_mw(plant, unit, rise):
+                continue
+            if ambient > kind.cutout_ambient_c:
+                field, measure, choices = "cutout_ambient_c", "°C", [ambient]
+            else:
+                field, measure = "derating_per_c", ""
+                most, steps = 1 / (ambient - kind.reference_ambient_c), range(HEAT_STEPS)
+                choices = [round(most * step / HEAT_STEPS, 6) for step in reversed(steps)]
+            yield from _value(field, unit, measure, f"{path}.{field}", choices)
 
 
 def _standby_cooling(trials: Trials, scenario: Scenario, cluster: str) -> Iterator[Value]:

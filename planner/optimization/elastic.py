@@ -32,9 +32,11 @@ from pulp.constants import LpSolveStatus
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
+from planner.infrastructure.fleet import plant_units, unit_mw
 from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases
 from planner.infrastructure.prices import gpu_assets
 from planner.laws.money import annuity
+from planner.laws.traffic import serving_rps
 from planner.optimization.case import Case, Key
 from planner.optimization.clock import OutOfTime
 from planner.optimization.programme import Programme, Row, build, label
@@ -418,27 +420,34 @@ def _weight(lever: Lever, reference_usd: float) -> float:
 
 
 def roomier(model: Model) -> Model:
-    """The model with ten times the room on every purchase; nothing is settled or forbidden."""
+    """The model with room for all that is asked, at least ten times what each purchase has.
+
+    Nothing is settled or forbidden.
+    """
     policies = model.policies
     fixed = policies.fixed
     settled = [count for units in fixed.cooling.values() for count in units.values()]
     units = max([0, *settled, *(plant.max_added for plant in model.plants.values())])
-    return model.replace(
+    clusters = {
+        name: one.replace(
+            max_gpus=_room(one.max_gpus or one.block_gpus, _gpus_for_all(model, name))
+        )
+        for name, one in model.clusters.items()
+    }
+    larger = model.replace(clusters=clusters)
+    return larger.replace(
         plants={
             name: plant.replace(
-                max_added=min(ROOM * units + ROOM, MOST_COUNT),
+                max_added=_room(units + 1, _units_for_all(larger, name)),
                 options=tuple(dict.fromkeys((*plant.options, *plant.existing))),
             )
             for name, plant in model.plants.items()
         },
-        clusters={
-            name: one.replace(max_gpus=min(ROOM * (one.max_gpus or one.block_gpus), MOST_COUNT))
-            for name, one in model.clusters.items()
-        },
         offers={
             name: offer.replace(
-                available_gpus=min(
-                    ROOM * (offer.available_gpus + offer.gpus_per_instance), MOST_COUNT
+                available_gpus=_room(
+                    offer.available_gpus + offer.gpus_per_instance,
+                    _most_rps(model) / offer.rps_per_gpu if offer.rps_per_gpu else 0.0,
                 )
             )
             for name, offer in model.offers.items()
@@ -448,6 +457,33 @@ def roomier(model: Model) -> Model:
             forbidden=ForbiddenPurchases(),
         ),
     )
+
+
+def _room(count: int, needed: float) -> int:
+    return min(max(ROOM * count, math.ceil(min(needed, MOST_COUNT))), MOST_COUNT)
+
+
+def _most_rps(model: Model) -> float:
+    """Demand of all zones in the largest surge that the model states, twice over."""
+    events = (event for one in model.scenarios.values() for event in one.events)
+    factors = [event.factor for event in events if event.kind == "surge"]
+    factor = max([1.0, model.generators.surge_factor, *factors])
+    return 2 * factor * sum(zone.demand_rps for zone in model.zones.values())
+
+
+def _gpus_for_all(model: Model, cluster: str) -> float:
+    """GPUs with which a cluster alone serves everybody."""
+    entry = model.clusters[cluster]
+    each = serving_rps(1.0, model.gpus[entry.gpu].rps, entry.max_utilisation)
+    return float(_most_rps(model) / each) if each else 0.0
+
+
+def _units_for_all(model: Model, plant: str) -> float:
+    """Units of the smallest type with which a plant alone cools all GPUs that its clusters hold."""
+    sizes = [unit_mw(model, plant, unit) for unit in plant_units(model, plant)]
+    clusters = [model.clusters[name] for name in model.plants[plant].cools]
+    heat = sum(model.gpus[one.gpu].power_mw * one.max_gpus for one in clusters)
+    return heat / min((size for size in sizes if size), default=math.inf)
 
 
 def round_up(amount: float, digits: int = 3) -> float:

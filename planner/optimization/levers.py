@@ -6,7 +6,7 @@ of the model stands for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -135,9 +135,9 @@ def _served_floor(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[
         path = f"standard.{severity}[{index}].least_served"
         lever = elastic.lever(
             path, "requirement", "least_served", model.standard[severity][index].tier, "share", 1.0,
-            _number(path, -1.0), most=least, usd_per_year=usd,
+            _number(path, -1.0), most=least, usd_per_year=usd or None,
         )  # fmt: skip
-        lever.usd_per_year = max(lever.usd_per_year or 0.0, usd)
+        lever.usd_per_year = max(lever.usd_per_year or 0.0, usd) or None
         elastic.use(lever, row, target, row.amount)
         _less_demand(elastic, row, target, stage, least)
         _within_reach(elastic, row, target, stage)
@@ -169,7 +169,8 @@ def _demand_lever(elastic: Elastic, zone: str) -> Lever:
     usd = lost_usd(share, HOURS_PER_YEAR, value)
     return elastic.lever(
         path, "requirement", "demand_rps", zone, "requests/s", max(peak, 1e-6),
-        _number(path, -1.0), most=1.0, usd_per_year=usd,
+        _number(path, -1.0), most=1.0, usd_per_year=usd or None,
+        weight=1.0 if usd else LAST_RESORT,
     )  # fmt: skip
 
 
@@ -201,36 +202,42 @@ def _normal_demand(elastic: Elastic, row: Row, constraint: LpConstraint) -> list
             if not rps:
                 continue
             elastic.use(_demand_lever(elastic, group.zone), row, rows[-1], rps / peak)
-            for tier in group.tiers if not group.clusters else ():
-                lever = _latency(elastic, tier)
-                if lever is not None:
-                    share = elastic.model.tiers[tier].share
-                    total = sum(elastic.model.tiers[one].share for one in group.tiers)
-                    elastic.use(lever, row, rows[-1], rps * share / total)
+            total = sum(elastic.model.tiers[one].share for one in group.tiers)
+            for tier in group.tiers:
+                share = elastic.model.tiers[tier].share / total
+                for lever in _reach(elastic, group.zone, tier):
+                    elastic.use(lever, row, rows[-1], rps * share)
     return rows
 
 
 def _within_reach(elastic: Elastic, row: Row, target: LpConstraint, stage: Stage) -> None:
-    """A latency limit that leaves no region is also why nothing is served in scenarios."""
-    for group in elastic.case.groups:
-        for tier in group.tiers if not group.clusters else ():
-            lever = _latency(elastic, tier) if row.subject in (ALL, tier) else None
-            if lever is not None:
-                elastic.use(lever, row, target, stage.demand_rps[group.zone, tier])
+    """What is out of reach is also why too little is served in scenarios."""
+    for (zone, tier), rps in stage.demand_rps.items():
+        for lever in _reach(elastic, zone, tier) if row.subject in (ALL, tier) and rps else ():
+            elastic.use(lever, row, target, rps)
 
 
-def _latency(elastic: Elastic, tier: str) -> Lever | None:
+def _reach(elastic: Elastic, zone: str, tier: str) -> Iterator[Lever]:
+    """What would bring more regions into the reach of a tier in a zone, all of it or nothing.
+
+    A longer latency limit where a region is too far, and a latency where none is stated.
+    """
     model = elastic.model
-    limit = model.tiers[tier].latency_limit_ms
-    longer = {one for zone in model.zones.values() for one in zone.latency_ms.values()}
-    choices = tuple(sorted(one for one in longer if one > limit))
-    if not choices:
-        return None
-    path = f"tiers.{tier}.latency_limit_ms"
-    return elastic.lever(
-        path, "requirement", "latency_limit_ms", tier, "ms", 1.0, lambda *_: choices[-1],
-        most=1.0, choices=choices,
-    )  # fmt: skip
+    stated, limit = model.zones[zone].latency_ms, model.tiers[tier].latency_limit_ms
+    everywhere = {one for other in model.zones.values() for one in other.latency_ms.values()}
+    choices = tuple(sorted(one for one in everywhere if one > limit))
+    if any(one > limit for one in stated.values()):
+        yield elastic.lever(
+            f"tiers.{tier}.latency_limit_ms", "requirement", "latency_limit_ms", tier, "ms", 1.0,
+            lambda *_: choices[-1], most=1.0, whole=True, choices=choices,
+        )  # fmt: skip
+    limits = tuple(sorted({one.latency_limit_ms for one in model.tiers.values()}, reverse=True))
+    for region in sorted({one.region for one in model.clusters.values()} - set(stated)):
+        yield elastic.lever(
+            f"zones.{zone}.latency_ms.{region}", "limit", "latency_ms",
+            f"{zone} to region {region}", "ms", 1.0, lambda *_: limits[-1],
+            most=1.0, whole=True, choices=limits,
+        )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------ cooling

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from planner.errors import SolverError
 from planner.infrastructure.changes import changed, setting, value_at
+from planner.infrastructure.checks import senseless
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fields import Entity
@@ -386,9 +387,12 @@ class Trials:
     def plan(self, draft: Draft, gap: float = ANY_GAP) -> tuple[Programme, Solution] | None:
         """A plan of a changed model; None if there is none."""
         try:
-            programme = build(self.changed_case(draft))
+            changed_case = self.changed_case(draft)
         except ValidationError:
             return None
+        if senseless(changed_case.model) - senseless(self.case.model):
+            return None  # no file may state it
+        programme = build(changed_case)
         _loosen(programme, draft.loosened())
         if solve_relaxed(programme, self.clock.settings()) is None:
             return None

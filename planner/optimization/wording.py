@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from planner.amounts import money
 from planner.optimization.case import Case, Key
+from planner.optimization.crowds import Crowd
 from planner.optimization.elastic import Item
 from planner.optimization.programme import STRICTER, Row
 from planner.optimization.relaxation import Relaxation
 from planner.optimization.stages import ALL, Stage
+from planner.optimization.strictness import may_give_way
 
 #: What a row is about, as a noun.
 PHRASES = {
@@ -91,6 +94,9 @@ CHANGES = {
     "least_served": ("lower", "what the standard asks for {subject}"),
     "demand_rps": ("turn away", "demand of {subject}"),
     "latency_limit_ms": ("lengthen", "the latency limit of {subject}"),
+    "latency_ms": ("connect", "zone {subject} within {value:g} ms"),
+    "derating_per_c": ("lower", "the loss of {subject} by heat"),
+    "cutout_ambient_c": ("raise", "the ambient at which {subject} stops"),
     "redundancy": ("lower", "the redundancy of {subject}"),
     "surviving_capacity_share": ("lower", "the share of GPUs that remains without any one region"),
     "emergency_cover": ("lower", "the share of design heat that emergency plants carry"),
@@ -107,6 +113,7 @@ NOT_NUMBERS = frozenset(
         "fixed_choice",
         "forbidden",
         "independent_cooling",
+        "latency_ms",
         "options",
         "scenario",
         "spare_block",
@@ -200,12 +207,16 @@ def _words(case: Case, row: Row, stage: Stage | None) -> dict[str, Any]:
 
 def _reason(case: Case, row: Row, stage: Stage | None) -> str:
     """Why nothing that can be bought meets a requirement, where the model alone says so."""
+    if row.family in ("design_heat", "emergency_cover"):
+        role = "primary" if row.family == "design_heat" else "emergency"
+        return _no_capacity(case, case.plants_of(row.subject, role), 0.0)
+    if row.family == "ride_through" and not may_give_way(case, row.key):
+        return "the standard asks for all service before they do"
     if row.family == "normal_demand":
         crowd = case.crowd(row.subject)
-        if crowd is not None and not crowd.clusters:
-            tiers = {tier for group in crowd.groups for tier in group.tiers}
-            limits = (case.model.tiers[tier].latency_limit_ms for tier in tiers)
-            return f"no region lies within {max(limits):g} ms"
+        if crowd is not None:
+            plants = {one for name in crowd.clusters for one in case.plants_of(name, "primary")}
+            return _out_of_reach(case, crowd) or _no_capacity(case, sorted(plants), 0.0)
     if row.family == "served_floor" and stage is not None:
         groups = [one for one in case.groups if row.subject in one.tiers and not one.clusters]
         if groups:
@@ -214,10 +225,42 @@ def _reason(case: Case, row: Row, stage: Stage | None) -> str:
         tiers = set(case.model.tiers) if row.subject == ALL else {row.subject}
         if tiers & down:
             return f"{', '.join(sorted(tiers & down))} is down with {_events(stage)}"
+        for region, rise in stage.condition.ambient_rise_c.items():
+            here = [name for name, one in case.model.plants.items() if one.region == region]
+            why = _no_capacity(case, here, rise)
+            if why:
+                return why
         dark = stage.condition.clusters_down
         if dark and any(event.kind == "feed" for event in stage.course.scenario.events):
             return f"{', '.join(sorted(dark))} without power"
     return ""
+
+
+def _out_of_reach(case: Case, crowd: Crowd) -> str:
+    """Regions with clusters that customers do not reach, and why."""
+    tiers = {tier for group in crowd.groups for tier in group.tiers}
+    limit = max(case.model.tiers[tier].latency_limit_ms for tier in tiers)
+    if not crowd.clusters:
+        return f"no region lies within {limit:g} ms"
+    reached = {case.model.clusters[cluster].region for cluster in crowd.clusters}
+    far = sorted({one.region for one in case.model.clusters.values()} - reached)
+    return f"{', '.join(far)} not within {limit:g} ms" if far else ""
+
+
+def _no_capacity(case: Case, plants: Iterable[str], rise_c: float) -> str:
+    """Units of plants that carry nothing in the heat, and why."""
+    found = {}
+    for plant in plants:
+        if any(case.unit_mw(plant, unit, rise_c) for unit in case.units(plant)):
+            continue
+        ambient = case.model.regions[case.model.plants[plant].region].design_ambient_c + rise_c
+        for unit in case.units(plant):
+            kind = case.model.cooling_units[unit]
+            why = f"derating_per_c is {kind.derating_per_c:g}"
+            if ambient > kind.cutout_ambient_c:
+                why = f"cutout_ambient_c is {kind.cutout_ambient_c:g}"
+            found[unit] = f"{unit} carries nothing at {ambient:g} °C: {why}"
+    return "; ".join(found.values())
 
 
 def _events(stage: Stage) -> str:
@@ -233,23 +276,25 @@ def change(one: Relaxation) -> str:
     verb, what = CHANGES.get(
         one.family, ("loosen", f"{one.family.replace('_', ' ')} of {{subject}}")
     )
-    text = f"{verb} {what.format(subject=one.subject)}"
+    text = f"{verb} {what.format(subject=one.subject, value=one.value)}"
     if one.family == "least_served":
         text = f"lower what the standard asks for {_tier(one)}"
     if not one.path and one.family not in NOT_NUMBERS:
         text += f" by {amount_text(one.amount, one.unit)}"
     elif one.path and one.family not in NOT_NUMBERS:
-        by, now = _bare(one.amount, one.unit), _bare(one.before or 0, one.unit)
-        text += f" by {by}, from {now} to {amount_text(one.value, one.unit)}"
+        amounts = (one.amount, one.before or 0, one.value)
+        by, now, value = (amount_text(each, one.unit) for each in amounts)
+        if one.unit != "USD":
+            by, now = _bare(by, one.unit), _bare(now, one.unit)
+        text += f" by {by}, from {now} to {value}"
     if one.scenario and one.family != "scenario":
         text += f", for scenario {one.scenario}"
     return text
 
 
-def _bare(amount: float, unit: str) -> str:
+def _bare(text: str, unit: str) -> str:
     """A number without its unit, for which one follows."""
-    words = {"USD": "M USD", "share": "%"}.get(unit, unit)
-    text = amount_text(amount, unit)
+    words = {"share": "%"}.get(unit, unit)
     return text.removesuffix(words).removesuffix(words.removesuffix("s")).strip()
 
 

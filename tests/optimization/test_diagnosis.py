@@ -241,6 +241,29 @@ scenarios:
         hopeless=True,
     ),
     planted(
+        "latency leaves one region, which is lost",
+        """
+tiers: {business: {latency_limit_ms: 20.0}}
+generators: {region: null}
+scenarios: {gone: {severity: region, frequency_per_year: 0.01,
+                   events: [{kind: region, name: west, repair_minutes: 600.0}]}}
+""",
+        [("served_floor", "business", "gone")],
+        ["tiers.business.latency_limit_ms"],
+        hopeless=True,
+    ),
+    planted(
+        "a zone without a way to the region that is left",
+        """
+zones: {east-users: {latency_ms: {west: null}}}
+generators: {region: null}
+scenarios: {gone: {severity: region, frequency_per_year: 0.01,
+                   events: [{kind: region, name: east, repair_minutes: 600.0}]}}
+""",
+        [("served_floor", "business", "gone")],
+        ["zones.east-users.latency_ms.west"],
+    ),
+    planted(
         "spare block",
         """
 clusters: {west-gpus: {max_gpus: 1000}, east-gpus: {max_gpus: 400}}
