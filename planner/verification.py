@@ -108,12 +108,15 @@ class Outcome:
         Whether the time limit ended it.
     interrupted
         Whether somebody did.
+    margins
+        Those with which there is no plan, where that ended it.
     """
 
     rounds: tuple[Round, ...]
     diagnosis: Diagnosis | None = None
     timed_out: bool = False
     interrupted: bool = False
+    margins: Mapping[str, Margin] = field(default_factory=dict)
 
     @property
     def stopped(self) -> Stopped | None:
@@ -301,7 +304,8 @@ class _Loop:
         strict = tuple(one for one in self.rounds if not one.programme.case.waived)
         tried = self.rounds[-1] if len(strict) < len(self.rounds) else None
         if not self.explain:
-            return Outcome(strict, Diagnosis(round=number, complete=False))
+            nothing = Diagnosis(round=number, complete=False)
+            return Outcome(strict, nothing, margins=case.margins)
         if tried is not None:
             case = _still_stuck(case, tried, self.left)
         diagnosis = diagnose(build(case), self.left, number, _verify)
@@ -333,7 +337,7 @@ def _verify(case: Case, settings: SolverSettings) -> Verified | None:
     if best is None:
         return None
     capital = sum(item.capital_usd for item in best.items)
-    return Verified(best.solution.objective, capital, best.failed)
+    return Verified(best.solution.objective, capital, best.failed, outcome.margins)
 
 
 def _next_margins(model: Model, last: Round) -> tuple[dict[str, Margin], dict[str, Margin] | None]:

@@ -35,7 +35,7 @@ from planner.optimization.levers import request_value
 from planner.optimization.programme import Programme, build
 from planner.optimization.purchases import capital_usd
 from planner.optimization.solving import Solution, SolverSettings, solve
-from planner.optimization.stages import ALL, Stage
+from planner.optimization.stages import ALL, Margin, Stage
 from planner.scenarios.generators import all_scenarios
 
 #: Times that an elastic solve is repeated on the model it has changed.
@@ -218,6 +218,14 @@ class Draft:
         """The same without the steps of a key."""
         return Draft(self.base, [step for step in self.steps if step.key != key])
 
+    def at_most(self) -> Draft:
+        """The same with every value that is searched at its last choice."""
+        steps = [
+            step if step.choice is None else replace(step, choice=len(step.lever.choices) - 1)
+            for step in self.steps
+        ]
+        return Draft(self.base, steps)
+
     def keys(self) -> list[tuple[str, str, str]]:
         """Keys of the steps, each once."""
         return list(dict.fromkeys(step.key for step in self.steps))
@@ -342,11 +350,14 @@ class Verified:
         What it costs.
     failed
         Scenarios that it does not survive.
+    margins
+        Those with which there was no plan any more, where that is why it does not.
     """
 
     usd_per_year: float
     capital_usd: float
     failed: tuple[str, ...] = ()
+    margins: Mapping[str, Margin] = field(default_factory=dict)
 
 
 #: Finds a plan of a case and simulates it; None if there is none.
@@ -448,22 +459,44 @@ def find_set(
         Values that may change; None for all.
     """
     draft = Draft(trials.case.model) if start is None else start
+    found: RelaxationSet | None = None
     for _ in range(MOST_PASSES):
         levers = [one for one in elastic.of_kind(*kinds) if paths is None or one.path in paths]
         if elastic.minimise(levers, (), trials.clock.settings(ELASTIC_GAP)) is None:
-            return None
+            return found
         used = {lever: lever.amount for lever in levers if lever.used}
         scenarios = elastic.scenarios_of(list(used), trials.clock.settings(ELASTIC_GAP))
         for lever, amount in used.items():
             draft.take(lever, amount, scenarios[lever])
         if trials.plan(draft) is not None:
-            return finish(name, draft, trials)
+            found, plan = _finished(name, draft, trials)
+            if plan is None or plan.margins == trials.case.margins or not plan.margins:
+                return found
+            # The simulation asks for more than the programme did: so must the changes.
+            trials = replace(trials, case=replace(trials.case, margins=plan.margins))
         elastic = Elastic(trials.changed_case(draft))
-    return None
+    return found
 
 
 def finish(name: str, draft: Draft, trials: Trials) -> RelaxationSet:
-    """Search the mildest values of a draft with a plan, leave out what is spare, and price it."""
+    """Search the mildest values of a draft with a plan, leave out what is spare, and price it.
+
+    Where the simulation asks for more than the programme did, so does the search.
+    """
+    found, plan = _finished(name, draft, trials)
+    for _ in range(MOST_PASSES):
+        if plan is None or plan.margins == trials.case.margins or not plan.margins:
+            break
+        trials = replace(trials, case=replace(trials.case, margins=plan.margins))
+        draft = draft.at_most()
+        if trials.plan(draft) is None:
+            break
+        found, plan = _finished(name, draft, trials)
+    return found
+
+
+def _finished(name: str, draft: Draft, trials: Trials) -> tuple[RelaxationSet, Verified | None]:
+    """The set that a draft comes to, and its plan after its simulation."""
     minimal, verified = False, True
     found = simulated = None
     try:
@@ -484,7 +517,7 @@ def finish(name: str, draft: Draft, trials: Trials) -> RelaxationSet:
             plan_usd_per_year=solution.objective,
             plan_capital_usd=float(capital_usd(programme).value() or 0.0),
         )
-    return one if simulated is None else with_verified(one, simulated)
+    return (one if simulated is None else with_verified(one, simulated)), simulated
 
 
 def with_verified(one: RelaxationSet, plan: Verified) -> RelaxationSet:
