@@ -466,24 +466,7 @@ def _check_salvage(model: Model, document: Document) -> None:
 
 
 def _check_names(model: Model, document: Document) -> None:
-    """Names that differ only in signs would be one name to a solver."""
-    for section in (
-        "regions",
-        "clusters",
-        "cooling_units",
-        "plants",
-        "tiers",
-        "zones",
-        "offers",
-        "measures",
-        "scenarios",
-    ):
-        seen: dict[str, str] = {}
-        for name in getattr(model, section):
-            folded = "".join(sign if sign.isalnum() else "_" for sign in name)
-            if folded in seen:
-                document.complain((section, name), f"differs from `{seen[folded]}` only in signs")
-            seen[folded] = name
+    """Names that stand for something else."""
     reserved = {"each", "all"} & set(model.tiers)
     for name in reserved:
         document.complain(("tiers", name), "is a reserved word of the standard")

@@ -24,7 +24,7 @@ from planner.optimization.audit_purchases import (
     exceeds,
 )
 from planner.optimization.beliefs import Belief, believe, stage_capacity_mw
-from planner.optimization.case import Case
+from planner.optimization.case import Case, offer_target
 from planner.optimization.costs import CostItem, cost_items, emergency_spend_usd
 from planner.optimization.matters import power_as_usual
 from planner.optimization.programme import Programme
@@ -150,9 +150,11 @@ def _room(case: Case, cluster: str, gpus: float) -> float:
 
 
 def _check_capacity(case: Case, where: str, belief: Belief) -> Iterator[str]:
+    offers = {offer_target(offer): offer for offer in case.model.offers}
     for target, load in belief.load_rps.items():
-        if target in case.model.offers:
-            gpus, rps = belief.used_gpus[target], case.model.offers[target].rps_per_gpu
+        if target in offers:
+            offer = offers[target]
+            gpus, rps = belief.used_gpus[offer], case.model.offers[offer].rps_per_gpu
             utilisation = 1.0
         else:
             gpus, rps = belief.powered_gpus.get(target, 0.0), case.gpu(target).rps

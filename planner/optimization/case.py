@@ -29,6 +29,7 @@ from planner.infrastructure.supply import PowerLimit, Supply, plant_power_mw_per
 from planner.laws.traffic import serving_rps
 from planner.optimization.crowds import Crowd, find_crowds
 from planner.optimization.cutting import cut_like, cut_stages
+from planner.optimization.labels import joined
 from planner.optimization.stages import NO_MARGIN, Margin, Reacting, Stage, cannot_bind
 from planner.scenarios.condition import Site, site_of
 from planner.scenarios.course import Condition, Course, lay_out, normal_condition
@@ -37,6 +38,15 @@ from planner.scenarios.services import passing_shares
 
 #: Family, subject and scenario of rows that people speak of as one requirement or limit.
 Key = tuple[str, str, str]
+
+
+def offer_target(offer: str) -> str:
+    """An offer as a target of requests: clusters, which may be named alike, stand for themselves.
+
+    >>> offer_target("cloud")
+    'offer/cloud'
+    """
+    return joined("offer", offer)
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ class Group:
     @cached_property
     def label(self) -> str:
         """Name of the group: its zone and its first tier."""
-        return f"{self.zone}.{self.tiers[0]}"
+        return joined(self.zone, self.tiers[0])
 
 
 @dataclass(frozen=True)
@@ -248,9 +258,10 @@ class Case:
         found: dict[tuple[str, str], float] = {}
         for group in self.groups:
             prices = self.model.zones[group.zone].transport_usd_per_million_requests
-            for target in (*group.clusters, *group.offers):
-                place = self.model.clusters.get(target) or self.model.offers[target]
-                found[group.label, target] = prices.get(place.region or "", 0.0)
+            places = {name: self.model.clusters[name].region for name in group.clusters}
+            places |= {offer_target(n): self.model.offers[n].region or "" for n in group.offers}
+            for target, region in places.items():
+                found[group.label, target] = prices.get(region, 0.0)
         return found
 
     def _targets(self, zone: str, tier: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -39,9 +39,9 @@ from planner.laws.money import annuity
 from planner.laws.traffic import serving_rps
 from planner.optimization.case import Case, Key
 from planner.optimization.clock import OutOfTime
-from planner.optimization.programme import Programme, Row, build, label
-from planner.optimization.solvers import Highs
-from planner.optimization.solving import SolverSettings, run, run_solver
+from planner.optimization.labels import label
+from planner.optimization.programme import Programme, Row, build
+from planner.optimization.solving import SolverSettings, run_solver
 from planner.optimization.stages import Stage
 from planner.scenarios.generators import FAMILIES, family
 
@@ -346,8 +346,8 @@ class Elastic:
         if relaxed:
             return solve_relaxed(self.programme, settings)
         started, limit = time.monotonic(), settings.time_limit_seconds
-        stats, _ = run_solver(self.programme.problem, settings)
-        optimum = _optimum(self.programme.problem, stats)
+        outcome = run_solver(self.programme.problem, settings)
+        optimum = _optimum(self.programme.problem, outcome.stats)
         late = limit is not None and time.monotonic() - started >= limit
         if optimum is None and (late or settings.stopped):
             raise OutOfTime  # CBC calls a programme infeasible when its time ends early
@@ -387,10 +387,8 @@ def solve_relaxed(programme: Programme, settings: SolverSettings) -> float | Non
 
     By HiGHS whatever the solver of the programme: it is always there, and gives dual values.
     """
-    options: dict[str, Any] = {"msg": False, "mip": False}
-    if settings.time_limit_seconds is not None:
-        options["timeLimit"] = settings.time_limit_seconds
-    return _optimum(programme.problem, run(programme.problem, Highs(settings.stop, **options)))
+    outcome = run_solver(programme.problem, replace(settings, name="highs"), linear=True)
+    return _optimum(programme.problem, outcome.stats)
 
 
 def _optimum(problem: LpProblem, stats: LpSolveStats) -> float | None:

@@ -135,6 +135,11 @@ def _variable(programme: Programme, key: object, name: str) -> Chance:
     return variable
 
 
+def _number(availability: Chance) -> str:
+    """Number of a variable that `_variable` has made."""
+    return str(availability).split(".")[1]
+
+
 #: How many of some chances have to come true.
 Group = tuple[int, list[Chance]]
 
@@ -181,7 +186,7 @@ def _any_of(programme: Programme, chances: Iterable[Chance]) -> Chance:
     key = ("any", *sorted(some))
     if key not in programme.available:
         result = _variable(programme, key, "any")
-        name = str(result)
+        name = _number(result)
         programme.define(result <= lpSum(some.values()), "availability", name)
         for index, one in enumerate(some.values()):
             programme.define(result >= one, "availability", name, "least", str(index))
@@ -191,7 +196,7 @@ def _any_of(programme: Programme, chances: Iterable[Chance]) -> Chance:
 
 
 def _propagate(programme: Programme, name: str, result: Chance, groups: list[Group]) -> None:
-    tag = str(result)
+    tag = _number(result)
     for index, (needs, some) in enumerate(groups):
         row = needs * result <= lpSum(some)
         programme.define(row, "availability", tag, str(index))

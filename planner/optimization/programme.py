@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import gc
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
 from pulp import LpAffineExpression, LpConstraint, LpMinimize, LpProblem, LpVariable, const, lpSum
 
 from planner.infrastructure.supply import PowerLimit
-from planner.optimization.case import Case, Key
+from planner.optimization.case import Case, Key, offer_target
+from planner.optimization.labels import joined, label, part
 from planner.optimization.stages import When
 
 #: Whether something is so: certainly (1), certainly not (0), or as measures are bought.
@@ -32,9 +31,6 @@ STRICTER: Mapping[str, str] = MappingProxyType(
         "emergency_budget": "emergency capacity is paid for at the largest demand of a stage",
     }
 )
-
-#: Characters that not every solver and file format accepts in names.
-UNSAFE = re.compile("[^A-Za-z0-9_.]")
 
 #: Variables by stage, each with the rest of its key.
 StageTable = dict[str, list[tuple[tuple[str, ...], LpVariable]]]
@@ -162,6 +158,7 @@ class Programme:
 
     def variable(
         self,
+        family: str,
         *name: str,
         low: float = 0.0,
         high: float | None = None,
@@ -169,12 +166,12 @@ class Programme:
     ) -> LpVariable:
         """Create a variable with a readable name."""
         category: Literal["Integer", "Continuous"] = "Integer" if integer else "Continuous"
-        return self.problem.add_variable(label(*name), low, high, category)
+        return self.problem.add_variable(label(family, *name), low, high, category)
 
-    def variables(self, *name: str, last: Iterable[str]) -> list[LpVariable]:
+    def variables(self, family: str, *name: str, last: Iterable[str]) -> list[LpVariable]:
         """Create variables from 0 upwards whose names differ in their last part only."""
-        names = [_safe(part) for part in last]
-        return self.problem.add_variable_matrix(f"{label(*name)}.%s", names, 0.0)
+        names = [part(one) for one in last]
+        return self.problem.add_variable_matrix(f"{label(family, *name)}.%s", names, 0.0)
 
     def of_stage(
         self, what: Literal["flow", "served", "carried", "used"], stage: str
@@ -214,7 +211,7 @@ class Programme:
 
     def define(self, expression: LpAffineExpression, family: str, *name: str) -> None:
         """Add a row that defines something and is never relaxed."""
-        self.require(expression, Row(family, ".".join(name), "", "definition", "", 0.0), *name)
+        self.require(expression, Row(family, joined(*name), "", "definition", "", 0.0), *name)
 
     def gpus(self, cluster: str) -> LpAffineExpression:
         """GPUs of a cluster after purchases and retirements."""
@@ -266,16 +263,9 @@ class Programme:
         """Requests per second served by a cluster in a stage."""
         return lpSum(self.flows_to.get((stage, cluster), ()))
 
-
-def label(*parts: str) -> str:
-    """Name that every solver and file format accepts."""
-    return ".".join(map(_safe, parts))
-
-
-@lru_cache(maxsize=100_000)
-def _safe(part: str) -> str:
-    """Part of a name; a programme has few of them in very many names."""
-    return UNSAFE.sub("_", part)
+    def offer_load(self, stage: str, offer: str) -> LpAffineExpression:
+        """Requests per second served by an offer in a stage."""
+        return lpSum(self.flows_to.get((stage, offer_target(offer)), ()))
 
 
 @contextmanager

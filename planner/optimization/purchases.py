@@ -26,6 +26,7 @@ from planner.infrastructure.graph import node, shared_supports
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.heat import heat_at_utilisation_mw, threshold_capacity_mw
 from planner.optimization import measures
+from planner.optimization.labels import joined
 from planner.optimization.matters import normal_limits
 from planner.optimization.power import require_power
 from planner.optimization.programme import Programme, Row
@@ -236,14 +237,15 @@ def _surviving_capacity(
     lines = [_line(sizes, counts, lost, threshold) for threshold in thresholds]
     if len(lines) <= 1:
         return lines[0] if lines else LpAffineExpression.empty()
-    gone = [f"{unit}_less_{count}" for unit, count in named.items()]
-    name = ("left", plant, "_".join(units), *gone, str(lost), f"{rise_c:g}")
-    left = programme.variable(*name)
+    # No unit is named with a space; a point would part the number.
+    gone = [f"{unit} less {count}" for unit, count in named.items()]
+    name = (plant, joined(*units), *gone, str(lost), f"{rise_c:.17g}".replace(".", "p"))
+    left = programme.variable("left", *name)
     chosen = [
-        programme.variable("threshold", *name[1:], str(i), high=1, integer=True)
+        programme.variable("threshold", *name, str(i), high=1, integer=True)
         for i in range(len(lines))
     ]
-    programme.define(lpSum(chosen) == 1, "one_threshold", *name[1:])
+    programme.define(lpSum(chosen) == 1, "one_threshold", *name)
     for index, (threshold, line) in enumerate(zip(thresholds, lines, strict=True)):
         big = max(
             _largest_excess(sizes, bounds, lost, other, threshold)
@@ -251,7 +253,7 @@ def _surviving_capacity(
             if other != threshold
         )
         row = left <= line + big * (1 - chosen[index])
-        programme.define(row, "threshold", *name[1:], str(index))
+        programme.define(row, "threshold", *name, str(index))
     return 1 * left
 
 
@@ -346,7 +348,7 @@ def _cover(programme: Programme, role: str, family: str) -> None:
             continue
         plants = case.plants_of(cluster, role)
         for plant in plants:
-            part = programme.variable("heat", family, cluster, plant)
+            part = programme.variable(f"heat.{family}", cluster, plant)
             carried[cluster, plant] = 1 * part
             if role == "primary":
                 programme.design[cluster, plant] = part

@@ -21,7 +21,7 @@ from pulp import LpAffineExpression, LpVariable, lpSum
 from planner.infrastructure.graph import node
 from planner.laws.money import emergency_usd
 from planner.laws.traffic import serving_rps
-from planner.optimization.case import Group
+from planner.optimization.case import Group, offer_target
 from planner.optimization.matters import cooling_matters, may_be_down
 from planner.optimization.measures import up
 from planner.optimization.power import cluster_up, powered, whole_power
@@ -77,7 +77,8 @@ def _add_traffic(programme: Programme, stage: Stage) -> None:
 
 def _targets(group: Group, stage: Stage) -> list[str]:
     up = [cluster for cluster in group.clusters if cluster not in stage.at_best.clusters_down]
-    return up + [offer for offer in group.offers if offer in stage.offers_at_best]
+    arrived = (offer for offer in group.offers if offer in stage.offers_at_best)
+    return [*up, *map(offer_target, arrived)]
 
 
 def tiers_up(programme: Programme) -> None:
@@ -250,7 +251,7 @@ def offer_capacity(programme: Programme) -> None:
     for stage in case.stages:
         for offer in stage.offers_at_best:
             terms, used = case.model.offers[offer], programme.used[stage.label, offer]
-            load = programme.cluster_load(stage.label, offer)
+            load = programme.offer_load(stage.label, offer)
             room = serving_rps(used, terms.rps_per_gpu, 1.0)
             programme.define(load <= room, "offer_capacity", stage.label, offer)
             reserved = terms.gpus_per_instance * programme.instance_count(offer)

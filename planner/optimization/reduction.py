@@ -27,7 +27,7 @@ from planner.optimization.solving import Solution, SolverSettings, solve
 #: Share of the gap that is left to the solver; the rest is for recourse that it does not see.
 GAP_SHARE = 0.75
 #: Relative gap that the tolerances of a solver leave.
-NOISE = 1e-7
+NOISE = 1e-6
 #: Least time for a solve that follows another, in seconds.
 LEAST_SECONDS = 0.1
 
@@ -128,7 +128,10 @@ def _solve_without(
     if second.status == "infeasible":
         return None
     solution = replace(
-        second, bound=min(first.bound, second.objective), start_used=first.start_used
+        second,
+        bound=min(first.bound, second.objective),
+        start_used=first.start_used,
+        hidden=first.hidden,
     )
     proven = solution.gap <= watch.endless.gap + NOISE
     solution = replace(solution, status="optimal" if proven else "feasible")

@@ -20,6 +20,7 @@ from planner.errors import InputError, SolverError
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.programme import Programme
 from planner.optimization.risk import settle
+from planner.optimization.scaling import Scaled, Tolerances
 from planner.optimization.silence import silent
 from planner.optimization.solvers import Cbc, Highs
 
@@ -27,7 +28,11 @@ from planner.optimization.solvers import Cbc, Highs
 SOLVERS = {"highs": "HiGHS", "cbc": "COIN_CMD"}
 #: Classes of those that run here with a signal to stop and a start.
 OURS: dict[str, Any] = {"HiGHS": Highs, "COIN_CMD": Cbc}
+#: What ours are told to leave open in a scaled programme; others are left to themselves.
+STRICT = Tolerances(feasible=1e-9, whole=1e-9, optimal=1e-9)
 INTEGRALITY = 1e-5
+#: Relative gap that the tolerances of a solver and the digits that it prints leave.
+NOISE = 1e-5
 #: CBC prints its bound with six digits.
 PRINTED_DIGITS = 5e-6
 #: What CBC prints when it was stopped.
@@ -104,6 +109,8 @@ class Solution:
     start_used
         Whether the earlier plan that was given is a plan here too and the search began with it;
         None without one.
+    hidden
+        Cost that the tolerances of the solver can hide, USD per year.
     """
 
     status: Status
@@ -116,18 +123,23 @@ class Solution:
     columns: int
     start_used: bool | None = None
     routing_usd_per_year: float = 0.0
+    hidden: float = 0.0
 
     @property
     def gap(self) -> float:
-        """Relative distance between objective and bound."""
-        if self.objective == self.bound:
+        """Relative distance between objective and bound, and what tolerances can hide."""
+        distance = self.objective - self.bound + self.hidden
+        if math.isnan(distance) or not distance:  # there is no plan, or nothing costs anything
             return 0.0
-        return abs(self.objective - self.bound) / max(abs(self.objective), 1e-9)
+        return distance / abs(self.objective) if self.objective else 1.0
 
 
 @silent()
 def make_solver(
-    settings: SolverSettings, log: Path | None = None, start: Mapping[str, float] | None = None
+    settings: SolverSettings,
+    log: Path | None = None,
+    start: Mapping[str, float] | None = None,
+    linear: bool = False,
 ) -> Any:
     """Make the PuLP solver of some settings, to start from a known solution.
 
@@ -145,17 +157,24 @@ def make_solver(
         raise InputError.single(
             "--solver", f"`{settings.name}` is not available; found: {accepted}"
         )
-    options: dict[str, Any] = {"msg": False, "gapRel": settings.gap}
+    options: dict[str, Any] = {"msg": False, "mip": not linear, "gapRel": settings.gap}
     if settings.time_limit_seconds is not None:
         options["timeLimit"] = settings.time_limit_seconds
     if settings.threads is not None:
         options["threads"] = settings.threads
     options |= {"logPath": str(log)} if log and known == "COIN_CMD" else {}
     if known == "HiGHS":
-        return OURS[known](settings.stop, start, random_seed=1, **options)
+        options |= {
+            "random_seed": 1,
+            "primal_feasibility_tolerance": STRICT.feasible,
+            "dual_feasibility_tolerance": STRICT.optimal,
+            "mip_feasibility_tolerance": STRICT.whole,
+        }
     if known == "COIN_CMD":
+        left = f"primalT {STRICT.feasible}", f"dualT {STRICT.optimal}", f"integerT {STRICT.whole}"
         # Its preprocessing returned plans beyond their bounds at a wrong cost, called optimal.
-        options |= {"randomSeed": 1, "options": ["preprocess off"]}
+        options |= {"randomSeed": 1, "options": ["preprocess off", *left]}
+    if known in OURS:
         return OURS[known](settings.stop, start, **options)
     return pulp.getSolver(known, **options)
 
@@ -177,11 +196,9 @@ def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = 
     """
     started = time.perf_counter()
     first = completed(programme, start, settings) if start else None
-    if first is None:
-        stats, bound = run_solver(programme.problem, settings)
-    else:
-        rest = _less_time(settings, time.perf_counter() - started)
-        stats, bound = run_solver(programme.problem, rest, first)
+    rest = settings if first is None else _less_time(settings, time.perf_counter() - started)
+    outcome = run_solver(programme.problem, rest, first)
+    stats = outcome.stats
     seconds = time.perf_counter() - started
     status = _status(stats)
     limit = settings.time_limit_seconds
@@ -200,13 +217,33 @@ def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = 
     _cancel(programme, values)
     objective = programme.problem.objective
     cost = float(objective.value() or 0.0) if objective is not None else 0.0
-    if bound is None:
-        bound = cost if not stats.is_mip else _bound_from_gap(cost, stats, settings)
-    if math.isinf(bound):
-        bound = _least_objective(programme.problem)
+    bound = _proven(outcome, cost, programme.problem, settings)
+    if status == "optimal" and cost - bound > (settings.gap + NOISE) * abs(cost):
+        status = "feasible"
     fleet = fleet_of(programme, values)
     used = None if start is None else first is not None
-    return Solution(status, cost, min(bound, cost), values, fleet, seconds, *size, used)
+    hidden = outcome.hidden
+    return Solution(status, cost, bound, values, fleet, seconds, *size, used, hidden=hidden)
+
+
+def _proven(outcome: Outcome, cost: float, problem: LpProblem, settings: SolverSettings) -> float:
+    """Bound on the cost of every plan, at most that of the plan that was found.
+
+    Raises
+    ------
+    SolverError
+        If the solver claims what cannot be.
+    """
+    bound, stats = outcome.bound, outcome.stats
+    if bound is None:
+        bound = cost if not stats.is_mip else _bound_from_gap(cost, stats, settings)
+    if math.isnan(bound) or bound - cost > outcome.hidden + PRINTED_DIGITS * abs(cost):
+        raise SolverError(
+            f"{stats.solver} claims that no plan costs less than {bound:,.6g} USD a year, and "
+            f"found one for {cost:,.6g}: its answer cannot be trusted"
+        )
+    # Whatever is said, no plan costs less than the bounds of its variables allow.
+    return min(cost, max(bound, _least_objective(problem)))
 
 
 def _cancel(programme: Programme, values: dict[str, float]) -> None:
@@ -239,7 +276,7 @@ def completed(
     try:
         for variable, value in wanted:
             variable.lowBound = variable.upBound = value
-        stats, _ = run_solver(programme.problem, settings)
+        stats = run_solver(programme.problem, settings).stats
     finally:
         for variable, low, high in bounds:
             variable.lowBound, variable.upBound = low, high
@@ -248,26 +285,40 @@ def completed(
     return _values(programme.problem)
 
 
-def run_solver(
-    problem: LpProblem, settings: SolverSettings, start: Mapping[str, float] | None = None
-) -> tuple[LpSolveStats, float | None]:
-    """Run a solver on any problem and return its statistics and its proven bound.
+@dataclass(frozen=True)
+class Outcome:
+    """What a solver says about a problem.
 
-    Raises
-    ------
-    SolverError
-        If the solver fails.
+    Parameters
+    ----------
+    stats
+        Its own account; money is in the unit that it was given.
+    bound
+        Bound that it proved, in the unit of the problem; None if it says none.
+    hidden
+        Cost that its tolerances can hide.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "solver.log"
-        solver = make_solver(settings, log, start)
-        stats = run(problem, solver)
-        logged = _logged_bound(log)
-        return stats, stats.best_bound if logged is None else logged
+
+    stats: LpSolveStats
+    bound: float | None
+    hidden: float = 0.0
 
 
-def run(problem: LpProblem, solver: Any) -> LpSolveStats:
-    """Let a solver of PuLP work on a problem: no other place lets one.
+@silent()
+def run_solver(
+    problem: LpProblem,
+    settings: SolverSettings,
+    start: Mapping[str, float] | None = None,
+    linear: bool = False,
+) -> Outcome:
+    """Let a solver work on a problem, in its natural size: no other place lets one.
+
+    Parameters
+    ----------
+    start
+        Values of variables by name, known of a first solution.
+    linear
+        Whether whole numbers may be broken.
 
     Raises
     ------
@@ -275,10 +326,18 @@ def run(problem: LpProblem, solver: Any) -> LpSolveStats:
         If the solver fails.
     """
     try:
-        with silent():
-            return problem.solve(solver)
-    except (pulp.PulpError, pulp.PulpSolverError, OSError) as error:
-        raise SolverError(f"solver {solver.name} failed: {error}") from error
+        scaled = Scaled(problem)
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "solver.log"
+            solver = make_solver(settings, log, scaled.start(start or {}), linear)
+            stats = scaled.problem.solve(solver)
+            logged = _logged_bound(log)
+        scaled.bring_back()
+    except (pulp.PulpError, pulp.PulpSolverError, OSError, ArithmeticError) as error:
+        raise SolverError(f"solver {settings.name} failed: {error}") from error
+    bound = stats.best_bound if logged is None else logged
+    left = STRICT if solver.name in OURS else Tolerances()
+    return Outcome(stats, None if bound is None else scaled.cost(bound), scaled.hidden(left))
 
 
 def _logged_bound(log: Path) -> float | None:

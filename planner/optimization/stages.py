@@ -12,6 +12,7 @@ import numpy as np
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.measures import feed_hit
+from planner.optimization.labels import joined
 from planner.scenarios.course import Condition, Course, Outage
 from planner.scenarios.demand import Floats
 from planner.scenarios.onset import leaves_enough
@@ -151,7 +152,7 @@ class Stage:
     @cached_property
     def label(self) -> str:
         """Name of the stage within the programme."""
-        return f"{self.scenario}.{self.index}"
+        return joined(self.scenario, str(self.index))
 
     @cached_property
     def offers_at_best(self) -> tuple[str, ...]:

@@ -261,7 +261,7 @@ class Elastic:
         None if they contradict what defines the programme, such as GPUs in a closed region.
         """
         with bounded(self.programme, settled(bought)):
-            stats, _ = run_solver(self.programme.problem, self.settings)
+            stats = run_solver(self.programme.problem, self.settings).stats
         if not stats.has_solution or stats.status == LpSolveStatus.Infeasible:
             return None
         found: dict[tuple[str, str, str], Shortfall] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
@@ -52,7 +51,7 @@ def all_scenarios(model: Model) -> tuple[Scenario, ...]:
     Raises
     ------
     InputError
-        If two names are the same or differ only in signs, which makes them one to a solver.
+        If two have the same name.
     """
     scenarios = [model.scenarios.get(one.name, one) for one in _generated(model)]
     generated = {scenario.name for scenario in scenarios}
@@ -62,20 +61,19 @@ def all_scenarios(model: Model) -> tuple[Scenario, ...]:
 
 
 def check_names(model: Model, scenarios: Iterable[Scenario]) -> None:
-    """Check that no two names are one to a solver.
+    """Check that no two scenarios have the same name.
 
     Raises
     ------
     InputError
-        If two names are the same or differ only in signs.
+        If two have.
     """
-    seen: dict[str, str] = {}
+    seen: set[str] = set()
     for scenario in scenarios:
-        folded = re.sub(r"[^A-Za-z0-9]", "_", scenario.name)
-        if folded in seen:
-            message = f"`{scenario.name}` differs from `{seen[folded]}` only in signs or not at all"
+        if scenario.name in seen:
+            message = f"two scenarios are named `{scenario.name}`"
             raise InputError([Problem(model.name, 0, 0, "scenarios", message)])
-        seen[folded] = scenario.name
+        seen.add(scenario.name)
 
 
 def _generated(model: Model) -> Iterator[Scenario]:

@@ -893,26 +893,6 @@ class TestSense:
         assert len(load(text).model.services) == 1201
 
     @pytest.mark.parametrize(
-        ("section", "entry"),
-        [
-            ("regions", "{power_limit_mw: 1.0}"),
-            ("clusters", "{region: west, gpu: accelerator, max_gpus: 0}"),
-            ("cooling_units", "{capacity_mw: 1.0}"),
-            ("zones", "{demand_rps: 1.0, latency_ms: {west: 1.0}}"),
-            ("scenarios", "{severity: single, frequency_per_year: 1.0, events: [EVENT]}"),
-        ],
-    )
-    def test_names_that_differ_only_in_signs(self, complaints, load, tiny_text, section, entry):
-        """They would be one name to a solver."""
-        event = "{kind: region, name: west, repair_minutes: 5.0}"
-        entry = entry.replace("EVENT", event)
-        both = [f"{section}.n-1={entry}", f"{section}.n_1={entry}"]
-        load(tiny_text, both[0])
-        (problem,) = complaints(tiny_text, *both)
-        assert problem.where == f"{section}.n_1"
-        assert problem.message == "differs from `n-1` only in signs"
-
-    @pytest.mark.parametrize(
         ("bill", "steps", "where", "message"),
         [
             (0, [(0.999, 0.1)], "sla_credits", "does nothing without revenue_usd_per_month"),

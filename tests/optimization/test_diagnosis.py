@@ -398,7 +398,7 @@ def can_hold(model: Model, keys: set[Key]) -> bool:
             )
     bound_purchases(programme, model, keys)
     programme.problem.setObjective(programme.problem.variables()[0] * 0)
-    stats, _ = run_solver(programme.problem, EXACT)
+    stats = run_solver(programme.problem, EXACT).stats
     return bool(stats.has_solution)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import pulp
 import pytest
-from pulp import LpSolveStats
 from pulp.constants import LpSolveStatus
 from support import EXACT, solved
 
@@ -183,7 +183,7 @@ class TestBounds:
             assert solution.objective == pytest.approx(optimum.objective, rel=RELATIVE)
         else:
             assert solution.status == "feasible"
-            expected = 1 - solution.bound / solution.objective
+            expected = 1 - (solution.bound - solution.hidden) / solution.objective
             assert solution.gap == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
     @pytest.mark.parametrize("name", SOLVERS)
@@ -205,14 +205,14 @@ class Faker:
         monkeypatch.setattr(solving, "run_solver", self._run)
 
     def _run(
-        self, problem: pulp.LpProblem, settings: SolverSettings
-    ) -> tuple[LpSolveStats, float | None]:
-        stats, bound = run_solver(problem, settings)
+        self, problem: pulp.LpProblem, settings: SolverSettings, *_: object
+    ) -> solving.Outcome:
+        outcome = run_solver(problem, settings)
         for variable in problem.variables():
             if variable.name in self.shift:
                 variable.varValue = (variable.varValue or 0.0) + self.shift[variable.name]
-        stats.status, stats.has_solution = self.status, self.has_solution
-        return stats, bound if self.bound is None else self.bound
+        outcome.stats.status, outcome.stats.has_solution = self.status, self.has_solution
+        return outcome if self.bound is None else replace(outcome, bound=self.bound)
 
     def solve(self, settings: SolverSettings = EXACT) -> Solution:
         """Solve the programme with the fake."""
@@ -287,12 +287,37 @@ class TestWhatASolverReturns:
         with pytest.raises(SolverError):
             faker.solve()
 
-    def test_a_bound_above_the_cost_is_never_reported(self, faker) -> None:
-        faker.bound = 1e12
+    @pytest.mark.parametrize("factor", [1e5, 2.0, 1.001, 1 + 1e-4, math.nan, math.inf])
+    def test_a_bound_above_the_cost_is_an_error(self, faker, factor) -> None:
+        faker.bound = factor * faker.solve().objective
+
+        with pytest.raises(SolverError, match="cannot be trusted"):
+            faker.solve()
+
+    def test_a_bound_above_the_cost_by_the_digits_printed_is_the_cost(self, faker) -> None:
+        honest = faker.solve()
+        faker.bound = honest.objective * (1 + 1e-6)
+
+        assert faker.solve().bound == honest.objective
+
+    @pytest.mark.parametrize("bound", [-math.inf, -1e30, -1.0, 0.0])
+    def test_a_bound_far_below_proves_nothing(self, faker, bound) -> None:
+        honest = faker.solve()
+        faker.bound = bound
 
         solution = faker.solve()
 
-        assert solution.bound <= solution.objective
+        assert solution.status == "feasible"
+        assert bound <= solution.bound < 0.9 * honest.objective
+        assert math.isfinite(solution.bound)
+        assert solution.gap > 0.1
+
+    def test_what_tolerances_can_hide_is_part_of_the_gap(self, faker) -> None:
+        solution = faker.solve()
+
+        assert solution.bound == pytest.approx(solution.objective, rel=1e-9)
+        assert 0 < solution.hidden < 1e-6 * solution.objective
+        assert solution.gap >= solution.hidden / solution.objective
 
     def test_a_failing_solver_is_an_error_of_the_planner(self, monkeypatch, tiny) -> None:
         class Broken(pulp.HiGHS):
@@ -310,7 +335,7 @@ class TestWhatASolverReturns:
         problem.setObjective(5 * count)
         monkeypatch.setattr(solving, "_logged_bound", lambda _: 0.0)
 
-        assert run_solver(problem, SolverSettings("cbc"))[1] == 0.0
+        assert run_solver(problem, SolverSettings("cbc")).bound == 0.0
 
     def test_a_logged_bound_is_rounded_down_as_far_as_its_digits_go(self, tmp_path) -> None:
         log = tmp_path / "solver.log"

@@ -1,0 +1,284 @@
+"""Programmes in their natural size, so that the units of a model do not matter to solvers.
+
+Solvers keep rows, whole numbers and reduced costs to tolerances (1e-6, 1e-7) in whatever unit they
+come in: with requests in billions they see no difference between plans, with prices in millions of
+a dollar they see no cost. So a solver is given each row divided by the size of what is in it, each
+continuous column divided by the most it can be, and costs such that the dearest step costs about a
+thousand. All sizes are worked out from the numbers of the problem and are powers of two, so that
+nothing is rounded on the way there or back. Whole numbers stay whole: they are not scaled.
+
+========================  =====================================  ==============================
+symbol                    attribute                              meaning
+========================  =====================================  ==============================
+x'[j] = x[j] / s[j]       ``columns`` (log2 of s)                value of a column
+r[i]                      ``rows`` (log2 of r)                   size of a row
+a'[i,j]                                                          ``a[i,j]·s[j]/r[i]``
+c'[j]                     ``money`` (log2 of m)                  ``c[j]·s[j]/m``
+========================  =====================================  ==============================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pulp import LpAffineExpression, LpInteger, LpMinimize, LpProblem, LpVariable, const
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+#: Rounds in which bounds of columns are passed on through rows; chains are not longer.
+ROUNDS = 8
+#: The dearest step costs two to this.
+DEAREST = 10
+#: A row is not divided by less than this part of what is in it: two to minus this.
+FINEST = 10
+#: Sizes stay within two to plus and minus this.
+EXTREME = 400
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """What a solver leaves open.
+
+    Parameters
+    ----------
+    feasible
+        Share of its size by which a row or a value may be off.
+    whole
+        Distance of a whole number from what it is taken for.
+    optimal
+        Cost by which a column may be worth changing still.
+    """
+
+    feasible: float = 1e-6
+    whole: float = 1e-5
+    optimal: float = 1e-6
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of a problem: entries by row and column, sides of rows, bounds, costs.
+
+    Parameters
+    ----------
+    row, column, entry
+        Coefficients that are not zero.
+    sense, side
+        Sense (-1, 0, 1 as PuLP has it) and right-hand side by row.
+    low, high, whole, cost
+        Bounds, whether only whole numbers count, and cost by column.
+    """
+
+    row: Whole
+    column: Whole
+    entry: Floats
+    sense: Whole
+    side: Floats
+    low: Floats
+    high: Floats
+    whole: Flags
+    cost: Floats
+
+
+def numbers_of(problem: LpProblem) -> Numbers:
+    """Read the numbers of a problem."""
+    variables, rows = problem.variables(), problem.constraints()
+    entries = [
+        (index, variable.id, factor)
+        for index, constraint in enumerate(rows)
+        for variable, factor in constraint.items()
+        if factor
+    ]
+    row, column, entry = zip(*entries, strict=True) if entries else ((), (), ())
+    cost = np.zeros(len(variables))
+    for variable, factor in problem.objective.items() if problem.objective is not None else ():
+        cost[variable.id] = factor
+    return Numbers(
+        np.array(row, dtype=np.int64),
+        np.array(column, dtype=np.int64),
+        np.array(entry, dtype=np.float64),
+        np.array([one.sense for one in rows], dtype=np.int64),
+        np.array([-one.constant for one in rows], dtype=np.float64),
+        np.array([_bound(one.lowBound, -math.inf) for one in variables]),
+        np.array([_bound(one.upBound, math.inf) for one in variables]),
+        np.array([one.cat == LpInteger for one in variables], dtype=np.bool_),
+        cost,
+    )
+
+
+def _bound(value: float | None, none: float) -> float:
+    return none if value is None else float(value)
+
+
+def most(numbers: Numbers) -> Floats:
+    """The most that each column can be, as far as rows and the bounds of others say.
+
+    From ``Σ_j a[j]·x[j] ≤ b`` follows ``x[k] ≤ (b + Σ_{a[j] < 0} |a[j]|·most[j]) / a[k]``, with no
+    x below zero. This is only used for sizes, so columns that may be below zero do no harm.
+    """
+    at_most, at_least = numbers.sense[numbers.row] <= 0, numbers.sense[numbers.row] >= 0
+    count = len(numbers.side)
+    row = np.concatenate([numbers.row[at_most], numbers.row[at_least] + count])
+    column = np.concatenate([numbers.column[at_most], numbers.column[at_least]])
+    entry = np.concatenate([numbers.entry[at_most], -numbers.entry[at_least]])
+    side = np.concatenate([numbers.side, -numbers.side])
+    limited = (entry > 0) & ~numbers.whole[column]
+    found = numbers.high.copy()
+    for _ in range(ROUNDS):
+        given = np.where(entry < 0, -entry * found[column], 0.0)
+        room = side + np.bincount(row, given, minlength=2 * count)
+        tighter = found.copy()
+        np.minimum.at(tighter, column[limited], (room[row] / entry)[limited])
+        tighter = np.maximum(tighter, 0.0)
+        if np.array_equal(tighter, found):
+            break
+        found = tighter
+    return found
+
+
+def sizes(numbers: Numbers) -> tuple[Whole, Whole, int]:
+    """Sizes of rows, columns and money, as powers of two.
+
+    A column is as large as the most it can be, a row as the smaller of its sides at that, but no
+    larger than one step of its largest whole number: then no tolerance hides a purchase. A column
+    of which no row tells the most is as large as what it stands beside.
+    """
+    with np.errstate(all="ignore"):
+        largest = most(numbers)
+        known = np.isfinite(largest) & (largest > 0) & ~numbers.whole
+        amount = np.where(known, largest, np.where(np.isfinite(numbers.high), numbers.high, 1.0))
+        rows = _row_sizes(numbers, np.where(known | numbers.whole, amount, 0.0))
+        beside = np.log2(rows)[numbers.row] - np.log2(np.abs(numbers.entry))
+        mean = _mean(numbers.column, beside, len(numbers.cost))
+        columns = _power(np.where(known, np.log2(amount), np.where(numbers.whole, 0.0, mean)))
+        terms = np.log2(np.abs(numbers.entry)) + columns[numbers.column].astype(np.float64)
+        left = _mean(numbers.row, terms, len(numbers.side))
+        price = np.log2(np.abs(numbers.cost)) + columns
+    free = (numbers.low < numbers.high) & (numbers.cost != 0)
+    dearest = float(price[free].max()) if free.any() else float(DEAREST)
+    rows = np.where(np.isnan(rows), left, np.log2(rows))
+    return _power(rows), columns, math.ceil(dearest) - DEAREST
+
+
+def _row_sizes(numbers: Numbers, amount: Floats) -> Floats:
+    """Size of every row; NaN where nothing of known size is in it."""
+    count = len(numbers.side)
+    term = np.abs(numbers.entry) * amount[numbers.column]
+    sides = [
+        np.bincount(numbers.row, np.where(sign * numbers.entry > 0, term, 0.0), minlength=count)
+        + np.maximum(-sign * numbers.side, 0.0)
+        for sign in (1, -1)
+    ]
+    smaller = np.min([np.where(one > 0, one, math.inf) for one in sides], axis=0, initial=math.inf)
+    decided = numbers.whole & (numbers.low < numbers.high)
+    step = np.zeros(count)
+    np.maximum.at(step, numbers.row, np.where(decided[numbers.column], np.abs(numbers.entry), 0.0))
+    finest = np.where(step > 0, np.maximum(step, smaller * 2.0**-FINEST), math.inf)
+    size = np.minimum(smaller, finest)
+    return np.where(np.isfinite(size) & (size > 0), size, math.nan)
+
+
+def _mean(place: Whole, values: Floats, count: int) -> Floats:
+    """Mean of the values of each place that are known; 0 where none is."""
+    known = np.isfinite(values)
+    times = np.bincount(place[known], minlength=count)
+    mean: Floats = np.bincount(place[known], values[known], minlength=count) / np.maximum(times, 1)
+    return mean
+
+
+def _power(exponents: Floats) -> Whole:
+    return np.clip(np.rint(exponents), -EXTREME, EXTREME).astype(np.int64)
+
+
+class Scaled:
+    """A problem in its natural size, and the way back.
+
+    Parameters
+    ----------
+    original
+        Problem in the units of the model; it is not changed before `bring_back`.
+
+    Attributes
+    ----------
+    problem
+        The same for a solver; its columns and rows have numbers for names.
+    """
+
+    def __init__(self, original: LpProblem) -> None:
+        self._original, self._numbers = original, numbers_of(original)
+        rows, columns, money = sizes(self._numbers)
+        self._rows, self._columns, self._money = rows.tolist(), columns.tolist(), money
+        self.problem = LpProblem("scaled", LpMinimize)
+        self._variables = [
+            self._variable(one, index) for index, one in enumerate(original.variables())
+        ]
+        for index, row in enumerate(original.constraints()):
+            left = self._expression(row.items(), row.constant, -self._rows[index])
+            self.problem.addConstraint(_compared(left, row.sense), f"c{index}")
+        if original.objective is not None:
+            terms = original.objective.items()
+            self.problem.setObjective(self._expression(terms, original.objective.constant, -money))
+
+    def _variable(self, one: LpVariable, index: int) -> LpVariable:
+        size = self._columns[index]
+        low, high = (
+            None if bound is None or math.isinf(bound) else math.ldexp(bound, -size)
+            for bound in (one.lowBound, one.upBound)
+        )
+        return self.problem.add_variable(f"x{index}", low, high, one.cat)
+
+    def _expression(
+        self, items: Iterable[tuple[LpVariable, float]], constant: float, power: int
+    ) -> LpAffineExpression:
+        terms = [
+            (self._variables[one.id], math.ldexp(factor, power + self._columns[one.id]))
+            for one, factor in items
+        ]
+        return LpAffineExpression.from_list(terms, math.ldexp(constant, power))
+
+    def start(self, values: Mapping[str, float]) -> dict[str, float]:
+        """A known solution, from values by name."""
+        known = zip(self._original.variables(), self._variables, self._columns, strict=True)
+        return {
+            one.name: math.ldexp(values[variable.name], -size)
+            for variable, one, size in known
+            if variable.name in values
+        }
+
+    def cost(self, objective: float) -> float:
+        """An objective or bound in the unit of the original."""
+        return math.ldexp(objective, self._money)
+
+    def hidden(self, left: Tolerances) -> float:
+        """Cost that tolerances of a solver can hide, in the unit of the original's objective."""
+        numbers, size = self._numbers, np.exp2(self._columns)
+        free = numbers.low < numbers.high
+        with np.errstate(all="ignore"):
+            price = np.abs(numbers.cost) * size * np.where(numbers.whole, left.whole, left.feasible)
+            reach = most(numbers) / size
+        changes = float(np.where(np.isfinite(reach), reach, 1.0)[free].sum())
+        return float(price[free].sum()) + self.cost(left.optimal * changes)
+
+    def bring_back(self) -> None:
+        """Write what the solver found into the original: values, reduced costs, duals."""
+        known = zip(self._original.variables(), self._variables, self._columns, strict=True)
+        for variable, found, size in known:
+            variable.varValue = math.ldexp(found.varValue or 0.0, size)
+            variable.dj = math.ldexp(found.dj or 0.0, self._money - size)
+        rows = zip(
+            self._original.constraints(), self.problem.constraints(), self._rows, strict=True
+        )
+        for row, solved, size in rows:
+            row.pi = math.ldexp(solved.pi or 0.0, self._money - size)
+
+
+def _compared(left: LpAffineExpression, sense: int) -> LpAffineExpression:
+    """An expression at most zero, at least zero or zero."""
+    if sense == const.LpConstraintEQ:
+        return left == 0
+    return left <= 0 if sense == const.LpConstraintLE else left >= 0

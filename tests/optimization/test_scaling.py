@@ -1,0 +1,184 @@
+"""Programmes in their natural size: the units of a model change nothing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pulp import LpProblem
+from support import solved
+
+from planner.infrastructure.loading import LoadedModel
+from planner.optimization.audit import audit
+from planner.optimization.scaling import Scaled, Tolerances, most, numbers_of, sizes
+from planner.optimization.solving import Solution, SolverSettings, run_solver
+from tests.optimization.units import in_units
+
+SOLVERS = ("highs", "cbc")
+EXACT = {name: SolverSettings(name, gap=0.0) for name in SOLVERS}
+#: Factors that are no powers of two, so that every number changes.
+FACTORS = st.sampled_from([1e-6, 1e-3, 0.1, 1.0, 7.0, 1e3, 1e5])
+
+
+@pytest.fixture(scope="module")
+def plain(tiny: LoadedModel) -> Solution:
+    """The small model in its own units."""
+    return solved(tiny.model, EXACT["highs"])[1]
+
+
+class TestUnits:
+    @pytest.mark.parametrize("name", SOLVERS)
+    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(money=FACTORS, requests=FACTORS, power=FACTORS)
+    def test_other_units_give_the_same_plan(
+        self, tiny, plain, name, money, requests, power
+    ) -> None:
+        programme, solution = solved(in_units(tiny.model, money, requests, power), EXACT[name])
+
+        assert solution.status == "optimal"
+        assert solution.fleet == plain.fleet
+        assert solution.objective == pytest.approx(money * plain.objective, rel=1e-6)
+        assert solution.gap < 1e-5
+        audit(programme, solution)
+
+    @pytest.mark.parametrize("name", SOLVERS)
+    @pytest.mark.parametrize(
+        ("money", "requests", "power"), [(1e-3, 1e5, 1.0), (1e-9, 1e9, 1e-9), (1e4, 1e-4, 1e4)]
+    )
+    def test_far_from_one(self, tiny, plain, name, money, requests, power) -> None:
+        _, solution = solved(in_units(tiny.model, money, requests, power), EXACT[name])
+
+        assert solution.fleet == plain.fleet
+        assert solution.objective == pytest.approx(money * plain.objective, rel=1e-6)
+
+    def test_a_solver_sees_the_same_whatever_the_unit(self, tiny) -> None:
+        """With powers of two as factors it is the same to the last bit."""
+        seen = []
+        for money, requests, power in ((1.0, 1.0, 1.0), (2.0**-20, 2.0**17, 2.0**-9)):
+            programme, _ = solved(in_units(tiny.model, money, requests, power))
+            numbers = numbers_of(Scaled(programme.problem).problem)
+            seen.append((numbers.entry, numbers.side, numbers.high, numbers.cost))
+        for one, other in zip(*seen, strict=True):
+            assert one == pytest.approx(other, rel=1e-9)
+
+    def test_numbers_are_near_one(self, tiny) -> None:
+        programme, _ = solved(in_units(tiny.model, 1e-4, 1e6, 1e-6))
+
+        numbers = numbers_of(Scaled(programme.problem).problem)
+
+        assert np.abs(numbers.entry).min() > 1e-4
+        assert np.abs(numbers.entry).max() <= 2.0**11
+        price = np.abs(numbers.cost[(numbers.low < numbers.high) & (numbers.cost != 0)])
+        assert 2.0**8 < price.max() <= 2.0**10
+
+
+def linear(unit: float) -> LpProblem:
+    """Two sources with limits for a demand, dear and cheap; one may be missed for a price."""
+    problem = LpProblem("linear")
+    cheap = problem.add_variable("cheap", 0, 3 * unit)
+    dear = problem.add_variable("dear", 0)
+    missed = problem.add_variable("missed", 0)
+    problem.setObjective(2 * cheap + 5 * dear + 100 * missed)
+    problem.addConstraint(cheap + dear + missed >= 4 * unit, "demand")
+    problem.addConstraint(dear <= 0.5 * unit, "limit")
+    return problem
+
+
+class TestTheWayBack:
+    @pytest.mark.parametrize("name", SOLVERS)
+    @pytest.mark.parametrize("unit", [1.0, 1e-7, 3e8])
+    def test_values_duals_and_reduced_costs_are_in_units_of_the_problem(self, name, unit) -> None:
+        problem = linear(unit)
+
+        outcome = run_solver(problem, SolverSettings(name, gap=0.0))
+
+        cheap, dear, missed = problem.variables()
+        assert [cheap.varValue, dear.varValue, missed.varValue] == pytest.approx(
+            [3 * unit, 0.5 * unit, 0.5 * unit]
+        )
+        demand, limit = problem.constraints()
+        assert (demand.pi, limit.pi) == pytest.approx((100.0, -95.0))
+        assert cheap.dj == pytest.approx(-98.0)
+        assert problem.objective is not None
+        assert problem.objective.value() == pytest.approx(58.5 * unit)
+        assert outcome.hidden <= 1e-5 * 58.5 * unit
+
+    def test_whole_numbers_are_what_they_are(self) -> None:
+        problem = LpProblem("whole")
+        count = problem.add_variable("count", 0, 900, "Integer")
+        room = problem.add_variable("room", 0)
+        problem.setObjective(3e7 * count)
+        problem.addConstraint(room <= 1e9 * count, "room")
+        problem.addConstraint(room >= 4.2e11, "need")
+
+        scaled = Scaled(problem)
+
+        one, other = scaled.problem.variables()
+        assert (one.upBound, one.cat, other.cat) == (900, "Integer", "Continuous")
+        run_solver(problem, EXACT["highs"])
+        assert count.varValue == 420
+        assert scaled.start({"count": 7.0, "room": 4.2e11})["x0"] == 7.0
+
+    @pytest.mark.parametrize("bound", [-2e9, 0.0, 3e-9])
+    def test_a_bound_of_a_solver_is_in_the_unit_of_the_problem(self, bound) -> None:
+        problem = LpProblem("bound")
+        count = problem.add_variable("count", 1, 3, "Integer")
+        problem.setObjective(bound * count)
+
+        found = run_solver(problem, EXACT["highs"]).bound
+
+        assert found == pytest.approx(bound if bound > 0 else 3 * bound)
+
+
+class TestSizes:
+    def test_bounds_are_passed_on_through_rows(self) -> None:
+        problem = LpProblem("chain")
+        first = problem.add_variable("first", 0, 8.0)
+        second, third = (problem.add_variable(name, 0) for name in ("second", "third"))
+        problem.addConstraint(second <= 4 * first, "one")
+        problem.addConstraint(2 * third == second, "two")
+
+        assert most(numbers_of(problem)).tolist() == [8.0, 32.0, 16.0]
+
+    def test_what_has_no_limit_is_as_large_as_what_it_stands_beside(self) -> None:
+        problem = LpProblem("slack")
+        limited = problem.add_variable("limited", 0, 2.0**30)
+        slack = problem.add_variable("slack", 0)
+        problem.setObjective(1 * slack)
+        problem.addConstraint(limited + slack >= 2.0**30, "need")
+
+        _, columns, _ = sizes(numbers_of(problem))
+
+        assert columns.tolist() == [30, 30]
+
+    def test_a_row_is_no_larger_than_a_step_of_a_purchase(self) -> None:
+        """A tolerance relative to a thousand blocks would hide some of them."""
+        problem = LpProblem("step")
+        served = problem.add_variable("served", 0, 2.0**20)
+        blocks = problem.add_variable("blocks", 0, 5000, "Integer")
+        problem.addConstraint(served <= 2.0**12 * blocks, "room")
+
+        rows, _, _ = sizes(numbers_of(problem))
+
+        assert rows.tolist() == [12]
+
+    @pytest.mark.parametrize("value", [1e-150, 1e150])
+    def test_the_extreme_ends_in_no_error(self, value) -> None:
+        problem = LpProblem("extreme")
+        one, other = problem.add_variable("one", 0, value), problem.add_variable("other", 0)
+        problem.setObjective(value * one + other)
+        problem.addConstraint(one + value * other >= 1.0, "row")
+        problem.addConstraint(0 * one >= 0.0, "empty")
+
+        scaled = Scaled(problem)
+
+        assert all(
+            math.isfinite(factor) for row in scaled.problem.constraints() for factor in row.values()
+        )
+        assert not math.isnan(scaled.hidden(Tolerances()))
+
+    def test_a_problem_without_anything_is_scaled(self) -> None:
+        assert Scaled(LpProblem("empty")).hidden(Tolerances()) == 0.0
