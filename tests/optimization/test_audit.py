@@ -181,16 +181,16 @@ class TestFleet:
 class TestValues:
     def test_more_served_than_flows(self, plan: Plan) -> None:
         programme, solution = plan
-        name = programme.served["region-west.0", "west-users", "free"].name
+        name = programme.served["region-west/0", "west-users", "free"].name
         said = complaints(programme, with_values(solution, {name: solution.values[name] + 50.0}))
 
         assert "row demand_balance.region_west.0" in said
-        assert "region-west.0: more is served than reaches any target" in said
+        assert "region-west/0: more is served than reaches any target" in said
 
     def test_more_served_than_is_asked_for(self, plan: Plan) -> None:
         # Flow and served rise together, so only the demand itself is exceeded.
         programme, solution = plan
-        label = "surge.5"
+        label = "surge/5"
         flow = next(
             variable.name
             for (stage, group, target), variable in programme.flow.items()
@@ -206,7 +206,7 @@ class TestValues:
 
     def test_less_served_than_the_standard_asks_for(self, plan: Plan) -> None:
         programme, solution = plan
-        label = "region-west.5"
+        label = "region-west/5"
         drop = {
             variable.name: 0.0
             for table in (programme.flow, programme.served, programme.used)
@@ -217,7 +217,7 @@ class TestValues:
         said = complaints(programme, with_values(solution, drop))
 
         assert "row served_floor.region_west.5.business" in said
-        assert "region-west.5: business gets 0.000 of 600.000 requests/s" in said
+        assert "region-west/5: business gets 0.000 of 600.000 requests/s" in said
 
     def test_normal_operation_that_leaves_demand_unserved(self, plan: Plan) -> None:
         programme, solution = plan
@@ -232,40 +232,40 @@ class TestValues:
 
     def test_more_emergency_gpus_in_use_than_reserved(self, plan: Plan) -> None:
         programme, solution = plan
-        name = programme.used["region-west.5", "cloud"].name
+        name = programme.used["region-west/5", "cloud"].name
         said = complaints(programme, with_values(solution, {name: 250.0}))
 
         assert "row offer_reserved.region_west.5.cloud" in said
-        assert "region-west.5: cloud uses 250.000 of 240 GPUs reserved" in said
+        assert "region-west/5: cloud uses 250.000 of 240 GPUs reserved" in said
 
     def test_a_flow_beyond_capacity(self, plan: Plan) -> None:
         programme, solution = plan
         name = next(
             variable.name
             for (stage, _, target), variable in programme.flow.items()
-            if stage == "region-west.0" and target == "east-gpus"
+            if stage == "region-west/0" and target == "east-gpus"
         )
         said = complaints(programme, with_values(solution, {name: 2000.0}))
 
         assert "row cluster_capacity.region_west.0.east_gpus" in said
-        assert "region-west.0: east-gpus serves" in said
+        assert "region-west/0: east-gpus serves" in said
         assert "of at most 760.000 requests/s" in said
 
     def test_more_heat_than_a_plant_can_carry(self, plan: Plan) -> None:
         programme, solution = plan
-        name = programme.carried["heat-wave-west.3", "west-gpus", "west-chillers"].name
+        name = programme.carried["heat-wave-west/3", "west-gpus", "west-chillers"].name
         said = complaints(programme, with_values(solution, {name: 11.0}))
 
         assert "row plant_capacity.heat_wave_west.3.west_chillers" in said
-        assert "heat-wave-west.3: west-chillers carries 11.000 of 10.450 MW" in said
+        assert "heat-wave-west/3: west-chillers carries 11.000 of 10.450 MW" in said
 
     def test_heat_that_nothing_carries(self, plan: Plan) -> None:
         programme, solution = plan
-        name = programme.carried["heat-wave-west.3", "west-gpus", "west-chillers"].name
+        name = programme.carried["heat-wave-west/3", "west-gpus", "west-chillers"].name
         said = complaints(programme, with_values(solution, {name: 0.0}))
 
         assert "row cooling_balance.heat_wave_west.3.west_gpus" in said
-        assert "heat-wave-west.3: west-gpus is short of cooling" in said
+        assert "heat-wave-west/3: west-gpus is short of cooling" in said
 
     def test_rooms_that_would_boil(self, model: Model, plan: Plan) -> None:
         # Nothing carried before operators react, and rooms that hold next to nothing.

@@ -105,4 +105,4 @@ class TestGpusLeftOff:
         case = case_of(site, *self.losses(2))
         found = [(stage.start_minute, stage.reacted) for stage in case.stages]
         assert found[:4] == [(0.0, False), (15.0, True), (60.0, False), (75.0, True)]
-        assert case.resumed == {"case.2"}
+        assert case.resumed == {"case/2"}
