@@ -85,7 +85,7 @@ class TestFigures:
         for gpu, name in names.items():
             offline = catalogue("gpus.csv")[name]["tokens_per_second"]
             assert MODEL.gpus[gpu].rps == pytest.approx(0.5 * offline / tokens, abs=6e-4)
-            building = 11.7e6 * 1.085 * (1 - 0.175) * MODEL.gpus[gpu].power_mw
+            building = (11.7e6 * 1.085 - 1.5 * 550e3) * MODEL.gpus[gpu].power_mw
             assert MODEL.gpus[gpu].facility_usd == pytest.approx(building, rel=0.005)
 
     def test_prices_of_offers_are_those_of_the_catalogue(self):
@@ -204,7 +204,8 @@ class TestPhysics:
         heat = {n: c.max_gpus * MODEL.gpus[c.gpu].power_mw for n, c in MODEL.clusters.items()}
         most = sum(heat[name] for name in halls(region))
         every = [*plants(region, "primary"), *plants(region, "emergency")]
-        factor = 1 + max(plant_power_mw_per_mw(MODEL, one) for one in every)
+        factor = MODEL.regions[region].drawn_mw_per_mw
+        factor += max(plant_power_mw_per_mw(MODEL, one) for one in every)
         assert most * factor <= MODEL.regions[region].power_limit_mw
         assert all(
             MODEL.feeds[f].capacity_mw >= MODEL.regions[region].power_limit_mw

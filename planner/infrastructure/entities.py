@@ -30,6 +30,7 @@ from planner.infrastructure.fields import (
 )
 from planner.infrastructure.operations import Operations, Reaction
 from planner.infrastructure.policies import Finance, Policies
+from planner.laws.overhead import hall_power_mw, plant_power_mw
 
 Plane = Literal["edge", "service", "state", "control"]
 
@@ -49,6 +50,10 @@ class Region(NamedEntity):
     """Price of electricity."""
     power_limit_mw: Amount
     """Largest electric power of IT and cooling together."""
+    power_loss_share: Share = 0.0
+    """Losses of transformers, batteries and distribution, as a share of the power of the GPUs."""
+    hall_mw_per_mw: Amount = 0.0
+    """Electric power of the halls' fans and coolant pumps per power of the GPUs."""
     climate: Name | None = None
     """Hourly temperatures of a hot week to simulate (a column of datasets/hot_weeks.csv); none
     means the design ambient throughout."""
@@ -60,6 +65,11 @@ class Region(NamedEntity):
     """Yearly cost of an opened candidate."""
     life_years: LifeYears = 20.0
     """Years over which the cost of opening is spread."""
+
+    @property
+    def drawn_mw_per_mw(self) -> float:
+        """Electric power of GPUs with losses and fans per power of the GPUs."""
+        return float(hall_power_mw(1.0, self.power_loss_share, self.hall_mw_per_mw))
 
 
 class GpuType(NamedEntity):
@@ -154,7 +164,9 @@ class CoolingUnit(NamedEntity):
     mode: Literal["running", "standby"] = "running"
     """Whether the unit runs all the time or starts when it is needed."""
     power_mw_per_mw: Amount = 0.0
-    """Electric power per heat carried away."""
+    """Electric power of the machine per heat carried away."""
+    auxiliary_mw_per_mw: Amount = 0.0
+    """Electric power of its pumps and its tower per heat carried away."""
     capital_usd: Amount = 0.0
     """Price of one unit, installed."""
     existing_capital_usd: Amount | None = None
@@ -175,6 +187,11 @@ class CoolingUnit(NamedEntity):
     """Cost of one repair, on top of maintenance."""
     start_failure_probability: Share = 0.0
     """Probability that a start signal is not obeyed; one cause stops all units of a plant."""
+
+    @property
+    def drawn_mw_per_mw(self) -> float:
+        """Electric power of machine, pumps and tower per heat carried away."""
+        return float(plant_power_mw(1.0, self.power_mw_per_mw, self.auxiliary_mw_per_mw))
 
 
 class Plant(NamedEntity):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fields import ReadOnlyDict
 from planner.laws.heat import derated_mw
+from planner.laws.overhead import usage_effectiveness
 
 
 @dataclass(frozen=True)
@@ -161,3 +162,23 @@ def unit_mw(model: Model, plant: str, unit: str, rise_c: float = 0.0) -> float:
         kind.derating_per_c,
         kind.cutout_ambient_c,
     )
+
+
+def pue_by_part(model: Model, region: str) -> dict[str, float]:
+    """Power of a region per power of its GPUs at full load, by part, and in all (PUE).
+
+    Cooling is that of the hungriest running unit of its primary plants, at the design point.
+    """
+    place = model.regions[region]
+    units = [
+        model.cooling_units[unit]
+        for name, plant in model.plants.items()
+        if plant.region == region
+        for unit in running_units(model, name)
+    ]
+    parts = {"losses": place.power_loss_share, "halls": place.hall_mw_per_mw}
+    hungriest = max(units, key=lambda kind: kind.drawn_mw_per_mw, default=None)
+    parts["machines"] = hungriest.power_mw_per_mw if hungriest else 0.0
+    parts["pumps and towers"] = hungriest.auxiliary_mw_per_mw if hungriest else 0.0
+    plant_mw = hungriest.drawn_mw_per_mw if hungriest else 0.0
+    return parts | {"pue": usage_effectiveness(1.0, place.drawn_mw_per_mw, plant_mw)}

@@ -78,7 +78,12 @@ def plant_power_mw_per_mw(model: Model, plant: str) -> float:
     """
     entry = model.plants[plant]
     kinds = {*entry.existing, *entry.options}
-    return max((model.cooling_units[unit].power_mw_per_mw for unit in kinds), default=0.0)
+    return max((model.cooling_units[unit].drawn_mw_per_mw for unit in kinds), default=0.0)
+
+
+def cluster_power_mw_per_mw(model: Model, cluster: str) -> float:
+    """Electric power of a cluster per power of its GPUs: with losses and the fans of its hall."""
+    return model.regions[model.clusters[cluster].region].drawn_mw_per_mw
 
 
 def binding(limits: Iterable[PowerLimit]) -> tuple[PowerLimit, ...]:

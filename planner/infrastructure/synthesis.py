@@ -196,7 +196,7 @@ def _sections(count: int, rng: random.Random) -> Iterator[tuple[str, Entries]]:
         place.name: _halls(place.name, demand, _guest_rps(place.name, demand, latency), rng)
         for place in places
     }
-    limits = {name: math.ceil(1.35 * _heat_mw(pair, "most")) for name, pair in halls.items()}
+    limits = {name: math.ceil(1.45 * _heat_mw(pair, "most")) for name, pair in halls.items()}
     yield "regions", {place.name: _region(place, limits[place.name]) for place in places}
     yield "gpus", _gpus(sorted({hall.gpu for pair in halls.values() for hall in pair}))
     yield "clusters", _clusters(halls)
@@ -413,6 +413,7 @@ def _offers(places: Sequence[Place], rng: random.Random) -> Entries:
                 "region": region,
                 "available_gpus": 400 * (2 + int(4 * rng.random())),
                 "lead_time_minutes": 50.0 if rng.random() < 0.5 else 110.0,
+                "surge_multiplier": 2.0,
                 "rps_per_gpu": _rps(gpu),
             }
     return found

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pulp import LpInteger, const
 
 from planner.errors import AuditError
-from planner.infrastructure.graph import node
 from planner.laws.flows import largest_flow
 from planner.laws.heat import SMALLEST, capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
@@ -269,7 +268,7 @@ def _check_power(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
                 drawn += part * case.draw_per_heat(limit, plant) * heat
             for cluster in case.clusters_in(region):
                 plants = case.plants_of(cluster, "primary") if cluster not in carrying else ()
-                each = float(node("cluster", cluster) in limit.loads)
+                each = case.draw_per_power(limit, cluster)
                 each += min((case.draw_per_heat(limit, one) for one in plants), default=0.0)
                 drawn += each * belief.heat_mw.get(cluster, 0.0)
             if exceeds(drawn, limit.mw):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from planner.infrastructure.fleet import Fleet, retirable_blocks, retirable_units
-from planner.infrastructure.graph import independent_plants, node
+from planner.infrastructure.graph import independent_plants
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.optimization.beliefs import firm_mw
 from planner.optimization.case import Case
@@ -118,7 +118,7 @@ def _check_power(case: Case, fleet: Fleet) -> Iterator[str]:
             power = 0.0
             for cluster in case.clusters_in(region):
                 plants = case.plants_of(cluster, "primary")
-                each = float(node("cluster", cluster) in limit.loads)
+                each = case.draw_per_power(limit, cluster)
                 each += min((case.draw_per_heat(limit, one) for one in plants), default=0.0)
                 power += each * _full_heat(case, fleet, cluster)
             if exceeds(power, limit.mw):

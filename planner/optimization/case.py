@@ -25,7 +25,12 @@ from planner.infrastructure.measures import (
     with_automatic,
     with_measures,
 )
-from planner.infrastructure.supply import PowerLimit, Supply, plant_power_mw_per_mw
+from planner.infrastructure.supply import (
+    PowerLimit,
+    Supply,
+    cluster_power_mw_per_mw,
+    plant_power_mw_per_mw,
+)
 from planner.laws.traffic import serving_rps
 from planner.optimization.crowds import Crowd, find_crowds
 from planner.optimization.cutting import cut_like, cut_stages
@@ -127,6 +132,12 @@ class Case:
         if node("plant", plant) not in limit.loads:
             return 0.0
         return plant_power_mw_per_mw(self.model, plant)
+
+    def draw_per_power(self, limit: PowerLimit, cluster: str) -> float:
+        """Power that a cluster draws under a limit for each megawatt of its GPUs."""
+        if node("cluster", cluster) not in limit.loads:
+            return 0.0
+        return cluster_power_mw_per_mw(self.model, cluster)
 
     @cached_property
     def power_rows(self) -> dict[tuple[int, str], tuple[Stage, tuple[PowerLimit, ...]]]:

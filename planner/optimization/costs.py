@@ -156,13 +156,15 @@ def _energy(programme: Programme, solution: Solution) -> list[CostItem]:
     normal = believe(programme, solution, None)
     items = []
     for cluster, entry in model.clusters.items():
-        gpu, price = case.gpu(cluster), model.regions[entry.region].electricity_usd_per_mwh
+        gpu, place = case.gpu(cluster), model.regions[entry.region]
         busy = normal.load_rps.get(cluster, 0.0) / gpu.rps
         heat = heat_mw(gpu.power_mw, gpu.static_share, solution.fleet.gpus[cluster], busy)
-        items.append(CostItem("energy", cluster, 0.0, energy_usd(heat, HOURS_PER_YEAR, price)))
+        drawn = place.drawn_mw_per_mw * heat
+        yearly = energy_usd(drawn, HOURS_PER_YEAR, place.electricity_usd_per_mwh)
+        items.append(CostItem("energy", cluster, 0.0, yearly))
     for (plant, unit), variable in programme.load.items():
         price = model.regions[model.plants[plant].region].electricity_usd_per_mwh
-        power = model.cooling_units[unit].power_mw_per_mw * solution.values[variable.name]
+        power = model.cooling_units[unit].drawn_mw_per_mw * solution.values[variable.name]
         yearly = energy_usd(power, HOURS_PER_YEAR, price)
         items.append(CostItem("energy", f"{plant}/{unit}", 0.0, yearly))
     return items

@@ -127,7 +127,7 @@ def _most_mw(case: Case, limit: PowerLimit, clusters: list[str]) -> float:
     total = 0.0
     for cluster in clusters:
         plants = (case.draw_per_heat(limit, one) for one in case.plants_of(cluster))
-        own = float(node("cluster", cluster) in limit.loads)
+        own = case.draw_per_power(limit, cluster)
         margin = 1 + max((margin.heat for margin in case.margins.values()), default=0.0)
         total += case.largest_heat_mw(cluster) * (own + margin * max(plants, default=0.0))
     return total

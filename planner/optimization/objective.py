@@ -122,11 +122,12 @@ def normal_operation(programme: Programme) -> LpAffineExpression:
     regions, kinds = case.model.regions, case.model.cooling_units
     terms = []
     for cluster, entry in case.model.clusters.items():
-        price = regions[entry.region].electricity_usd_per_mwh
-        terms.append(energy_usd(mean_heat(programme, cluster), HOURS_PER_YEAR, price))
+        place = regions[entry.region]
+        drawn = place.drawn_mw_per_mw * mean_heat(programme, cluster)
+        terms.append(energy_usd(drawn, HOURS_PER_YEAR, place.electricity_usd_per_mwh))
     for (plant, unit), load in programme.load.items():
         price = regions[case.model.plants[plant].region].electricity_usd_per_mwh
-        power = kinds[unit].power_mw_per_mw
+        power = kinds[unit].drawn_mw_per_mw
         terms.append(energy_usd(power * load, HOURS_PER_YEAR, price))
     terms.append(_transport(programme, NORMAL, HOURS_PER_YEAR))
     return lpSum(terms)

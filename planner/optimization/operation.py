@@ -73,8 +73,9 @@ def operation_of(model: Model, fleet: Fleet) -> tuple[CostItem, ...]:
         gpu = model.gpus[model.clusters[cluster].gpu]
         busy = load / gpu.rps
         heats[cluster] = heat_mw(gpu.power_mw, gpu.static_share, fleet.gpus[cluster], busy)
-        price = model.regions[model.clusters[cluster].region].electricity_usd_per_mwh
-        usd = energy_usd(heats[cluster], HOURS_PER_YEAR, price)
+        place = model.regions[model.clusters[cluster].region]
+        drawn = place.drawn_mw_per_mw * heats[cluster]
+        usd = energy_usd(drawn, HOURS_PER_YEAR, place.electricity_usd_per_mwh)
         items.append(CostItem("energy", cluster, 0.0, usd))
     items += _cooling(model, fleet, heats)
     usd = 0.0
@@ -91,7 +92,7 @@ def _cooling(model: Model, fleet: Fleet, heats: dict[str, float]) -> list[CostIt
 
     def price(machine: tuple[str, str]) -> float:
         region = model.regions[model.plants[machine[0]].region]
-        power = model.cooling_units[machine[1]].power_mw_per_mw
+        power = model.cooling_units[machine[1]].drawn_mw_per_mw
         return float(energy_usd(power, HOURS_PER_YEAR, region.electricity_usd_per_mwh))
 
     machines = [(plant, unit) for plant in model.plants for unit in running_units(model, plant)]

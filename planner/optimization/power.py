@@ -7,6 +7,7 @@ a[s,t,c]                  ``active`` (or all GPUs)               powered GPUs
 up[s,t,c]                 ``available``                          cluster up
 φ, σ                      ``GpuType.power_mw, static_share``     heat per GPU, static share of it
 q[s,t,c,p]                ``carried``                            heat carried, MW
+v_c                       ``Case.draw_per_power``                power per power of GPUs
 w_p                       ``Case.draw_per_heat``                 power per heat of a plant
 ========================  =====================================  ==============================
 """
@@ -58,7 +59,7 @@ def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[Chance
 def stage_power(programme: Programme) -> None:
     """What draws power together stays within what the region, feeds and generators carry.
 
-    ``Σ_{c in l} heat[s,t,c] + Σ_{p in l} w_p·Σ_c q[s,t,c,p] ≤ power[s,t,l] +
+    ``Σ_{c in l} v_c·heat[s,t,c] + Σ_{p in l} w_p·Σ_c q[s,t,c,p] ≤ power[s,t,l] +
     Σ_m brought[s,t,l,m]·y[m]`` for every set of loads l that have no other sources, where what
     holds in normal operation does not imply it.
     """
@@ -67,7 +68,7 @@ def stage_power(programme: Programme) -> None:
         for region in case.model.regions:
             for limit in power_that_matters(case, stage, region):
                 drawn = [
-                    _drawn(programme, stage, cluster)
+                    case.draw_per_power(limit, cluster) * _drawn(programme, stage, cluster)
                     for cluster in case.clusters_in(region)
                     if node("cluster", cluster) in limit.loads
                     and cluster not in stage.at_best.clusters_down
@@ -82,7 +83,7 @@ def stage_power(programme: Programme) -> None:
 
 
 def _drawn(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
-    """Power of a cluster, MW; before anybody reacts at the utilisation limit, as heat is stored."""
+    """Power of GPUs, MW; before anybody reacts at their utilisation limit, as heat is stored."""
     if stage.when(lambda one: one.reacted):
         return stage_heat(programme, stage, cluster)
     gpu, on = programme.case.gpu(cluster), powered(programme, stage, cluster)

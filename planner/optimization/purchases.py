@@ -10,6 +10,7 @@ o[r]                      ``opened``                             candidate regio
 w[p,λ]                    local to `surviving_capacity`          threshold chosen
 φ, σ                      ``GpuType.power_mw, static_share``     heat per GPU, static share of it
 q[u]                      ``Case.unit_mw``                       derated capacity of a unit
+v_c                       ``Case.draw_per_power``                power per power of GPUs
 w_p                       ``Case.draw_per_heat``                 power per heat of a plant
 ========================  =====================================  ==============================
 """
@@ -372,15 +373,16 @@ def _cover(programme: Programme, role: str, family: str) -> None:
 def power_limit(programme: Programme) -> None:
     """IT at full load and its cooling stay within what the region and its feeds carry.
 
-    ``Σ_{c in l} φ_c·G[c] + Σ_{p in l} w_p·Σ_c heat[c,p] ≤ power[l] + Σ_m brought[l,m]·y[m]`` for
-    every set of loads l that have no other sources: all of the region on its own limit, and those
-    on some feeds and no others on what these carry.
+    ``Σ_{c in l} v_c·φ_c·G[c] + Σ_{p in l} w_p·Σ_c heat[c,p] ≤ power[l] + Σ_m brought[l,m]·y[m]``
+    for every set of loads l that have no other sources: all of the region on its own limit, and
+    those on some feeds and no others on what these carry.
     """
     case = programme.case
     for region in case.model.regions:
         for limit in normal_limits(case, region):
             drawn = [
-                heat_at_utilisation_mw(
+                case.draw_per_power(limit, c)
+                * heat_at_utilisation_mw(
                     case.gpu(c).power_mw, case.gpu(c).static_share, programme.gpus(c), 1.0
                 )
                 for c in case.clusters_in(region)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from planner.amounts import NOTHING, millions, money, requests
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.fleet import Fleet, pue_by_part
 from planner.infrastructure.graph import build_graph, shared_supports, single_points_of_failure
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.supply import without_feed
@@ -492,6 +492,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     }
     points = single_points_of_failure(graph)
     shared, unfed = _shared_cooling(model, graph), without_feed(model)
+    drawn = {region: pue_by_part(model, region) for region in model.regions}
     if as_json:
         print_json(
             {
@@ -502,6 +503,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
                 "single_points_of_failure": points,
                 "shared_cooling_supports": shared,
                 "without_feed": unfed,
+                "pue": drawn,
             }
         )
         return
@@ -536,6 +538,11 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
         console.print(f"  {escape(region)}: {escape(', '.join(loads))}")
         console.print("    drawing on the power limit of the region; no loss of a feed takes them")
         console.print("    down: name them in `powers` of the feeds that they hang on")
+    console.print()
+    console.print("[bold]Power drawn per MW of GPUs at full load (PUE)[/bold]")
+    for region, parts in drawn.items():
+        named = ", ".join(f"{part} {mw:.3f}" for part, mw in parts.items() if part != "pue")
+        console.print(f"  {escape(region)}: {parts['pue']:.2f} ({named})")
 
 
 def _by_nodes(points: dict[str, tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:

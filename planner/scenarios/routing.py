@@ -49,13 +49,13 @@ def request_usd(model: Model, zone: Zone, cluster: str) -> float:
     entry = model.clusters[cluster]
     gpu, region = model.gpus[entry.gpu], model.regions[entry.region]
     cooling = [
-        model.cooling_units[unit].power_mw_per_mw
+        model.cooling_units[unit].drawn_mw_per_mw
         for plant, one in model.plants.items()
         if one.role == "primary" and cluster in one.cools
         for unit in running_units(model, plant)
     ]
     heat = heat_mw(gpu.power_mw, gpu.static_share, 0.0, 1.0 / gpu.rps)
-    power = heat * (1.0 + min(cooling, default=0.0))
+    power = heat * (region.drawn_mw_per_mw + min(cooling, default=0.0))
     price = zone.transport_usd_per_million_requests.get(entry.region, 0.0)
     energy = energy_usd(power, HOURS_PER_YEAR, region.electricity_usd_per_mwh)
     return float(energy + transport_usd(1.0, HOURS_PER_YEAR, price))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import node
-from planner.infrastructure.supply import PowerLimit, plant_power_mw_per_mw
+from planner.infrastructure.supply import PowerLimit, cluster_power_mw_per_mw, plant_power_mw_per_mw
 from planner.laws.heat import carried_by_plant
 from planner.laws.power import ROUNDING, fair_shares
 
@@ -29,7 +29,7 @@ class Supply:
     limits_mw
         What may be drawn, shape (L,).
     clusters
-        1 for clusters under a limit, shape (L, C).
+        Power per power of GPUs of clusters under a limit, 0 for others, shape (L, C).
     plants
         Power per heat of plants under a limit, 0 for others, shape (L, P).
     serves
@@ -58,7 +58,13 @@ class Supply:
         """Those of some limits that full load, cooled by the hungriest plants, may exceed."""
         every = list(limits)
         clusters = np.array(
-            [[node("cluster", one) in limit.loads for one in model.clusters] for limit in every]
+            [
+                [
+                    cluster_power_mw_per_mw(model, one) * (node("cluster", one) in limit.loads)
+                    for one in model.clusters
+                ]
+                for limit in every
+            ]
         ).reshape(len(every), len(model.clusters))
         plants = np.array(
             [
@@ -78,7 +84,7 @@ class Supply:
         may_exceed = (clusters + hungriest) @ full_mw > mw * (1 + ROUNDING)
         usual = np.array([any(one.implies(limit) for one in normal) for limit in every], dtype=bool)
         emergency = np.array([one.role == "emergency" for one in model.plants.values()], dtype=bool)
-        kept = (mw[may_exceed], clusters[may_exceed].astype(float), plants[may_exceed])
+        kept = (mw[may_exceed], clusters[may_exceed], plants[may_exceed])
         return cls(*kept, serves, emergency, usual[may_exceed])
 
     @property

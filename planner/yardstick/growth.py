@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from planner.infrastructure.graph import node
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
@@ -162,7 +161,7 @@ class Growth:
         power = 0.0
         for name in self.case.clusters_in(limit.region):
             plants = self.case.plants_of(name, "primary")
-            each = float(node("cluster", name) in limit.loads)
+            each = self.case.draw_per_power(limit, name)
             each += max((self.case.draw_per_heat(limit, one) for one in plants), default=0.0)
             power += each * full_heat_mw(self.case, gpus, name)
         return power > limit.mw

@@ -84,7 +84,16 @@ class TestOfAPlan:
         [
             ("tiny", (), 100),
             ("tiny", ("finance.discount_rate=0.0",), 3),
-            ("tiny", ("cooling_units.chiller-3.repair_usd=40000.0",), 3),
+            (
+                "tiny",
+                (
+                    "cooling_units.chiller-3.repair_usd=40000.0",
+                    "cooling_units.chiller-3.auxiliary_mw_per_mw=0.04",
+                    "regions.west.power_loss_share=0.06",
+                    "regions.east.hall_mw_per_mw=0.03",
+                ),
+                3,
+            ),
             (
                 "chatgpt-2023",
                 ("policies.least_regions=3", "finance.discount_rate=0.12"),

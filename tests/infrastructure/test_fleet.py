@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
+from planner.infrastructure.fleet import Fleet, plant_units, pue_by_part, unit_mw
 from planner.infrastructure.loading import load_model
-from planner.infrastructure.supply import plant_power_mw_per_mw
+from planner.infrastructure.supply import cluster_power_mw_per_mw, plant_power_mw_per_mw
 
 
 def test_existing(reference):
@@ -72,3 +72,19 @@ def test_power_of_the_hungriest_unit_that_a_plant_has_or_may_get():
     assert plant_power_mw_per_mw(model, "west-chillers") == 0.15
     assert plant_power_mw_per_mw(model, "east-chillers") == 0.16
     assert plant_power_mw_per_mw(model, "west-air") == 0.35
+
+
+def test_power_beside_the_gpus_by_part():
+    settings = (
+        "regions.west.power_loss_share=0.06",
+        "regions.west.hall_mw_per_mw=0.03",
+        "cooling_units.chiller-3.auxiliary_mw_per_mw=0.04",
+    )
+    model = load_model("tiny", settings).model
+    assert pue_by_part(model, "west") == pytest.approx(
+        {"losses": 0.06, "halls": 0.03, "machines": 0.15, "pumps and towers": 0.04, "pue": 1.28}
+    )
+    assert pue_by_part(model, "east")["pue"] == pytest.approx(1.19)
+    assert cluster_power_mw_per_mw(model, "west-gpus") == pytest.approx(1.09)
+    assert cluster_power_mw_per_mw(model, "east-gpus") == 1.0
+    assert plant_power_mw_per_mw(model, "west-chillers") == pytest.approx(0.19)

@@ -133,7 +133,7 @@ def check_power_and_cooling(model):
     for name, region in model.regions.items():
         most = sum(mw for one, mw in heat.items() if model.clusters[one].region == name)
         plants = [one for one, plant in model.plants.items() if plant.region == name]
-        factor = 1 + max(plant_power_mw_per_mw(model, one) for one in plants)
+        factor = region.drawn_mw_per_mw + max(plant_power_mw_per_mw(model, one) for one in plants)
         assert most * factor <= region.power_limit_mw
         feeds = [feed for feed in model.feeds.values() if feed.region == name]
         assert len(feeds) == 2

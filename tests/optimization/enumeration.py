@@ -334,7 +334,7 @@ class World:
             parts = {("part", cluster, p): 1.0 for p in self.case.plants_of(cluster, "primary")}
             if full:
                 lp.equal.append((parts, full))
-            drawn["cluster:" + cluster] = ({}, full)
+            drawn["cluster:" + cluster] = ({}, self._beside(cluster) * full)
         for plant, entry in model.plants.items():
             if entry.role != "primary":
                 continue
@@ -349,7 +349,13 @@ class World:
         """Power per heat of the hungriest unit type that a plant has or may get."""
         entry = self.model.plants[plant]
         kinds = {*entry.existing, *entry.options}
-        return max((self.model.cooling_units[u].power_mw_per_mw for u in kinds), default=0.0)
+        units = [self.model.cooling_units[u] for u in kinds]
+        return max((u.power_mw_per_mw + u.auxiliary_mw_per_mw for u in units), default=0.0)
+
+    def _beside(self, cluster: str) -> float:
+        """Power of a megawatt of GPUs with losses and fans."""
+        place = self.model.regions[self.model.clusters[cluster].region]
+        return 1 + place.power_loss_share + place.hall_mw_per_mw
 
     def _supply(
         self,
@@ -556,6 +562,7 @@ class World:
         static = gpu.power_mw * gpu.static_share * fleet.gpus[cluster]
         dynamic = total(load, times=gpu.power_mw * (1 - gpu.static_share) / gpu.rps)
         price = HOURS * self.model.regions[entry.region].electricity_usd_per_mwh
+        price *= self._beside(cluster)
         lp.constant += price * static
         lp.cost = total(lp.cost, total(dynamic, times=price))
         carried = {("mean", cluster, p): -1.0 for p in self.case.plants_of(cluster, "primary")}
@@ -569,7 +576,7 @@ class World:
             kind = self.model.cooling_units[unit]
             if kind.mode == "running":
                 variable = ("work", plant, unit)
-                lp.cost[variable] = price * kind.power_mw_per_mw
+                lp.cost[variable] = price * (kind.power_mw_per_mw + kind.auxiliary_mw_per_mw)
                 lp.at_most.append(({variable: 1.0}, unit_mw(self.model, plant, unit) * count))
                 work[variable] = -1.0
         lp.equal.append((total({("mean", c, plant): 1.0 for c in one.cools}, work), 0.0))
@@ -727,10 +734,11 @@ class World:
         heat: tuple[dict[object, float], float],
     ) -> tuple[dict[object, float], float]:
         """Power of a cluster: before anybody acts that of all GPUs at their utilisation limit."""
+        beside = self._beside(cluster)
         if stage.reacted or self._short(stage, cluster):
-            return heat
+            return total(heat[0], times=beside), beside * heat[1]
         gpu, entry = self._gpu(cluster), self.model.clusters[cluster]
-        return {}, self._limit_heat(fleet, gpu, entry, cluster)
+        return {}, beside * self._limit_heat(fleet, gpu, entry, cluster)
 
     def _heat(
         self, fleet: Fleet, stage: Stage, cluster: str, load: Mapping[object, float]

@@ -195,6 +195,15 @@ generators: {feed: {severity: common}, region: null}
         hopeless=True,
     ),
     planted(
+        "power lost on the way",
+        """
+regions: {east: {power_loss_share: 0.2, hall_mw_per_mw: 0.1, power_limit_mw: 2.8}}
+clusters: {east-gpus: {max_gpus: 400}}
+""",
+        [("power_limit", "east", "")],
+        ["regions.east.power_limit_mw"],
+    ),
+    planted(
         "design margin of cooling beyond what may be bought",
         """
 policies: {cooling_margin: 0.5}

@@ -426,6 +426,16 @@ class TestPower:
             [1000, 500, 500, 1000]
         )
 
+    def test_losses_fans_and_pumps_take_power_too(self, one: Model) -> None:
+        kind = {"power_mw_per_mw": 0.15, "auxiliary_mw_per_mw": 0.05}
+        model = changed(one, "cooling_units", "chiller", **kind)
+        model = changed(model, "regions", "here", power_loss_share=0.07, hall_mw_per_mw=0.03)
+        case = run(self.fed(model, ups_minutes=5.0, generator_mw=6.5), self.EVENT)
+        # 6.5 MW are 5 MW of IT, 0.5 MW of losses and fans and 1 MW of cooling.
+        assert case.cluster("powered_gpus", "site")[[10, 11, 109, 110]] == pytest.approx(
+            [1000, 500, 500, 1000]
+        )
+
     def test_a_second_feed_takes_over(self, one: Model) -> None:
         model = self.fed(one)
         other = model.feeds["grid"].replace(name="other", capacity_mw=10.0)
