@@ -171,7 +171,7 @@ class TestGraph:
         scenario = next(one for one in all_scenarios(MODEL) if one.name == f"feed-{feed}")
         usual = normal_condition(MODEL, GRAPH)
         for interval in lay_out(MODEL, GRAPH, scenario).intervals:
-            assert interval.condition.power_mw == usual.power_mw
+            assert interval.condition.power == usual.power
             assert interval.condition.clusters_down == frozenset()
             assert interval.condition.plants_down == frozenset()
 

@@ -211,6 +211,7 @@ class TestOfAnotherModel:
         # 3,000 + 4,000 + 3,000 GPUs and the building for them; 2,000 in us-west are retired.
         assert bought["servers"] == 10_000 * 25_000 - 2_000 * 2_500
         assert bought["building"] + bought["power"] == pytest.approx(10_000 * 54_375)
+        assert bought["power"] == pytest.approx(0.484 * 10_000 * 54_375)
         # 8 liquid units of each size at 550 USD/kW at 1.75 MW and the 0.85th power of the size,
         # 23 × 4 MW of air at 900,000 USD/MW.
         liquid = sum(550_000 * 1.75 * (size / 1.75) ** 0.85 for size in (10, 6, 4, 3))
