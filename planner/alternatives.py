@@ -96,7 +96,7 @@ class Alternative:
     @property
     def failed(self) -> tuple[str, ...]:
         """Scenarios that it does not survive."""
-        return tuple(one.name for one in self.verdicts if not one.survives)
+        return tuple(one.name for one in self.verdicts if one.fails)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import SECTIONS, LoadedModel, nearest
 from planner.optimization.diagnosis import Diagnosis
 from planner.optimization.solving import SolverSettings, make_solver
-from planner.plan import Plan, scenario_line
+from planner.plan import Plan, scenario_line, survived
 from planner.reopening import Reopened, recorded, reopen
 from planner.scenarios.selection import Selection, Wanted, parse_sets, select
 from planner.simulation.verdict import Verdict, judge
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Text = str | Iterable[str]
 #: Columns of verdicts that a notebook shows.
-SHOWN = ["severity", "survives", "recovery_minutes", "peak_temperature_c", "emergency_usd"]
+SHOWN = ["severity", "status", "recovery_minutes", "peak_temperature_c", "emergency_usd"]
 SHOWN += ["first_breach"]
 
 
@@ -220,13 +220,13 @@ class Simulation:
 
     @property
     def survives(self) -> bool:
-        """Whether every scenario meets the survival standard."""
-        return all(one.survives for one in self.verdicts)
+        """Whether every scenario that is judged meets the survival standard."""
+        return not any(one.fails for one in self.verdicts)
 
     @property
     def failed(self) -> tuple[str, ...]:
         """Names of the scenarios that fall short."""
-        return tuple(one.name for one in self.verdicts if not one.survives)
+        return tuple(one.name for one in self.verdicts if one.fails)
 
     def __getitem__(self, name: str) -> Verdict:
         """Verdict of a scenario."""
@@ -466,12 +466,11 @@ class Optimum:
         return planfile.write_plan(self.plan, Path(folder))[-1]
 
     def _facts(self) -> list[str]:
-        survived = sum(line.survives for line in self.plan.scenarios)
         return [
             f"{money(self.usd_per_year)} a year",
             f"capital {money(self.capital_usd, 1)}",
             f"proven to {self.plan.gap:.3%}",
-            f"{survived} of {len(self.plan.scenarios)} scenarios survived",
+            survived(self.plan.scenarios),
         ]
 
     def __repr__(self) -> str:

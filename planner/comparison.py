@@ -39,7 +39,7 @@ OWNED = frozenset({"cooling", *PARTS, "gpus", "regions", "emergency", "measures"
 SAME_SHARE, SAME_MINUTES = 1e-6, 0.5
 
 Kind = Literal["plan", "model"]
-Outcome = Literal["lost", "gained", "dropped", "new", "survived", "failed"]
+Outcome = Literal["lost", "gained", "dropped", "new", "survived", "failed", "not judged"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,13 @@ class Side:
     note: str = ""
 
 
+def _safe(line: ScenarioLine | None) -> bool | None:
+    """Whether a scenario is survived or cannot happen; None where it is not judged."""
+    if line is None or line.status == "not judged":
+        return None
+    return not line.fails
+
+
 @dataclass(frozen=True)
 class ScenarioChange:
     """One scenario on both sides; None where a side was not judged on it."""
@@ -87,21 +94,23 @@ class ScenarioChange:
         """What became of it.
 
         Lost is what the first side survives and the second does not, gained the other way round,
-        dropped what only the first was judged on, new what only the second was.
+        dropped what only the first was judged on, new what only the second was. What cannot happen
+        to one side is as good as survived there.
         """
-        if self.after is None:
-            return "dropped"
-        if self.before is None:
-            return "new"
-        if self.before.survives != self.after.survives:
-            return "gained" if self.after.survives else "lost"
-        return "survived" if self.after.survives else "failed"
+        was, now = _safe(self.before), _safe(self.after)
+        if was is None and now is None:
+            return "not judged"
+        if was is None or now is None:
+            return "new" if was is None else "dropped"
+        if was != now:
+            return "gained" if now else "lost"
+        return "survived" if now else "failed"
 
     @property
     def no_longer_proven(self) -> bool:
         """Whether the first side survives it and the second does not or was not judged on it."""
         survived = self.before is not None and self.before.survives
-        return survived and not (self.after is not None and self.after.survives)
+        return survived and not _safe(self.after)
 
     @property
     def differs(self) -> bool:
@@ -333,7 +342,7 @@ def _figures(a: Plan, b: Plan) -> tuple[Figure, ...]:
         figure(
             "emergency GPUs", "count", lambda plan: sum(one.gpus_reserved for one in plan.emergency)
         ),
-        figure("scenarios judged", "count", lambda plan: len(plan.scenarios)),
+        figure("scenarios judged", "count", lambda plan: sum(one.judged for one in plan.scenarios)),
         figure(
             "of these survived",
             "count",

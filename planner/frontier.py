@@ -225,7 +225,7 @@ def _failure(outcome: Outcome) -> str:
         return f"{outcome.stopped} before a plan that survives"
     if outcome.diagnosis is not None:
         return "no plan meets the margins that the simulation asks for"
-    failing = next(one for one in outcome.best.verdicts if not one.survives)
+    failing = next(one for one in outcome.best.verdicts if one.fails)
     return f"{failing.name}: {failing.first_breach}"
 
 

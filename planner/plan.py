@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import os
 import platform
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 import planner
 from planner.infrastructure.catalogue import shipped_models
@@ -29,7 +30,7 @@ from planner.optimization.risk import RiskFigures
 from planner.optimization.solving import Solution
 from planner.optimization.stages import Margin
 from planner.optimization.wording import waived_text
-from planner.simulation.verdict import Verdict
+from planner.simulation.verdict import Status, Verdict
 from planner.standing import standing
 
 Method = Literal["optimum", "rule-of-thumb"]
@@ -186,12 +187,34 @@ class ScenarioLine(Record):
     severity: str
     frequency_per_year: float
     survives: bool
+    status: Status
     first_breach: BreachRecord | None
     recovery_minutes: float | None
     lost_requests: float
     peak_temperature_c: float
     emergency_usd: float
     served: dict[str, float]
+    served_by_zone: dict[str, dict[str, float]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_files(cls, data: Any) -> Any:
+        """Files of earlier versions judged everything, and say no more than whether it survives."""
+        if isinstance(data, dict) and "survives" in data:
+            unjudged = str(data.get("status", "")).startswith("not ") and not data["survives"]
+            status = "survives" if data["survives"] else "fails"
+            return data if unjudged else {**data, "status": status}
+        return data
+
+    @property
+    def fails(self) -> bool:
+        """Whether anything falls short."""
+        return self.status == "fails"
+
+    @property
+    def judged(self) -> bool:
+        """Whether it counts as survived or not."""
+        return self.survives or self.fails
 
 
 class MarginRecord(Record):
@@ -238,11 +261,62 @@ class RoundRecord(Record):
 
 
 class Verification(Record):
-    """Outcome of the loop."""
+    """Outcome of the loop.
+
+    It survives if no scenario fails. Of those not judged the standard asks nothing; those not
+    applicable hit nothing that the plan has.
+    """
 
     survives: bool
+    judged: int = 0
+    not_judged: int = 0
+    not_applicable: int = 0
     rounds: tuple[RoundRecord, ...]
     stopped: Stopped | None = None
+
+
+def verified(
+    lines: Sequence[ScenarioLine],
+    rounds: tuple[RoundRecord, ...],
+    stopped: Stopped | None = None,
+) -> Verification:
+    """Outcome of the loop, with what became of the scenarios of its plan counted."""
+    survives = not any(line.fails for line in lines)
+    return Verification(survives=survives, **counts(lines), rounds=rounds, stopped=stopped)
+
+
+def counts(lines: Iterable[ScenarioLine]) -> dict[str, int]:
+    """How many scenarios are judged, and why others are not."""
+    statuses = Counter(line.status for line in lines)
+    return {
+        "judged": statuses["survives"] + statuses["fails"],
+        "not_judged": statuses["not judged"],
+        "not_applicable": statuses["not applicable"],
+    }
+
+
+def survived(lines: Sequence[ScenarioLine]) -> str:
+    """How many of the scenarios that were judged survived."""
+    if not lines:
+        return "No scenarios: nothing that can fail is planned for and nothing was tried"
+    judged = [line for line in lines if line.survives or line.fails]
+    if not judged:
+        return f"None of {len(lines)} scenarios judged"
+    return f"{sum(line.survives for line in judged)} of {len(judged)} scenarios survived"
+
+
+def not_counted(lines: Sequence[ScenarioLine]) -> list[str]:
+    """How many scenarios were neither survived nor failed, and why."""
+    statuses = [line.status for line in lines]
+    reasons = (
+        ("not judged", "the standard asks nothing of them"),
+        ("not applicable", "they hit nothing that is there"),
+    )
+    return [
+        f"{statuses.count(status)} {status}: {reason}"
+        for status, reason in reasons
+        if status in statuses
+    ]
 
 
 class Plan(Record):
@@ -294,6 +368,16 @@ class Plan(Record):
         if self.round is not None:
             return margins
         return {name: _as_before_rounding(one) for name, one in margins.items()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_files(cls, data: Any) -> Any:
+        """Files of earlier versions judged every scenario."""
+        proof = data.get("verification") if isinstance(data, dict) else None
+        if isinstance(proof, dict) and "judged" not in proof:
+            count = len(data.get("scenarios") or ())
+            return {**data, "verification": {**proof, "judged": count}}
+        return data
 
     def fleet(self, model: Model) -> Fleet:
         """Capacities that the plan leads to."""
@@ -367,7 +451,6 @@ def make_plan(
         existing_unserved_share=today.unserved_share,
     )
     scenarios = tuple(scenario_line(verdict) for verdict in verdicts)
-    survives = all(line.survives for line in scenarios)
     return Plan(
         model=ModelReference(
             name=loaded.name,
@@ -395,7 +478,7 @@ def make_plan(
         cost=cost,
         risk=None if risk is None else risk_record(risk),
         scenarios=scenarios,
-        verification=Verification(survives=survives, rounds=rounds, stopped=stopped),
+        verification=verified(scenarios, rounds, stopped),
         round=made_in,
     )
 
@@ -443,6 +526,7 @@ def scenario_line(verdict: Verdict) -> ScenarioLine:
         severity=verdict.severity,
         frequency_per_year=verdict.frequency_per_year,
         survives=verdict.survives,
+        status=verdict.status,
         first_breach=None
         if breach is None
         else BreachRecord(
@@ -457,6 +541,10 @@ def scenario_line(verdict: Verdict) -> ScenarioLine:
         peak_temperature_c=round(verdict.peak_temperature_c, 3),
         emergency_usd=_cents(verdict.emergency_usd),
         served={tier: round(fraction, 6) for tier, fraction in verdict.served.items()},
+        served_by_zone={
+            zone: {tier: round(fraction, 6) for tier, fraction in tiers.items()}
+            for zone, tiers in verdict.served_by_zone.items()
+        },
     )
 
 

@@ -24,6 +24,7 @@ from planner.infrastructure.prices import PARTS
 from planner.infrastructure.source import Document, parse_yaml, printable, read_bytes
 from planner.plan import CoolingLine, GpuLine, Plan, ScenarioLine, now
 from planner.scenarios.components import SEVERITY_ORDER
+from planner.scenarios.standard import subject_of
 
 Unit = Literal["USD", "USD/year", "share", "minutes", "°C", "MW", "count", "days"]
 #: Values by key; an empty table means that the plan has nothing to say.
@@ -229,9 +230,12 @@ def _largest(of: Callable[[ScenarioLine], float]) -> Callable[[Plan], Values]:
 
 
 def _survives(plan: Plan) -> Values:
-    found: Values = {line.name: float(line.survives) for line in plan.scenarios}
+    judged = [line for line in plan.scenarios if line.judged]
+    found: Values = {
+        line.name: float(line.survives) if line.judged else math.nan for line in plan.scenarios
+    }
     for key in ("", *SEVERITY_ORDER, *{line.severity for line in plan.scenarios}):
-        some = [line.survives for line in plan.scenarios if key in ("", line.severity)]
+        some = [line.survives for line in judged if key in ("", line.severity)]
         found[key] = sum(some) / len(some) if some else math.nan
     return found
 
@@ -239,6 +243,8 @@ def _survives(plan: Plan) -> Values:
 def _scenarios(plan: Plan) -> Values:
     found: Values = dict.fromkeys(("", *SEVERITY_ORDER), 0.0)
     for line in plan.scenarios:
+        if not line.judged:
+            continue
         found[""] += 1
         found[line.severity] = found.get(line.severity, 0.0) + 1
     return found
@@ -247,7 +253,9 @@ def _scenarios(plan: Plan) -> Values:
 def _served(plan: Plan) -> Values:
     found: Values = {"": math.nan}
     for line in plan.scenarios:
-        for tier, fraction in line.served.items():
+        zones = line.served_by_zone.items()
+        by_zone = {subject_of(t, zone): part for zone, some in zones for t, part in some.items()}
+        for tier, fraction in (line.served | by_zone).items():
             for key in ("", tier):
                 before = found.get(key, math.nan)
                 found[key] = fraction if math.isnan(before) else min(before, fraction)
@@ -672,11 +680,11 @@ def contradictions(plan: Plan) -> list[str]:
     for part, listed in names.items():
         twice = [name for name, times in Counter(listed).items() if times > 1]
         found += [f"{part}: {name} stands twice" for name in twice]
-    if plan.verification.survives != all(line.survives for line in plan.scenarios):
+    if plan.verification.survives == any(line.fails for line in plan.scenarios):
         found.append("verification.survives contradicts the scenarios")
     for scenario in plan.scenarios:
-        if scenario.survives and scenario.first_breach is not None:
-            found.append(f"scenarios: {scenario.name} survives with a breach")
+        if not scenario.fails and scenario.first_breach is not None:
+            found.append(f"scenarios: {scenario.name} {scenario.status} with a breach")
     return found
 
 

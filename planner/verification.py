@@ -81,7 +81,7 @@ class Round:
     @property
     def failed(self) -> tuple[str, ...]:
         """Scenarios that do not survive."""
-        return tuple(verdict.name for verdict in self.verdicts if not verdict.survives)
+        return tuple(verdict.name for verdict in self.verdicts if verdict.fails)
 
     def record(self) -> RoundRecord:
         """The round as a line of a plan."""

@@ -174,7 +174,7 @@ def _rules(texts: tuple[str, ...], policies: tuple[Path, ...]) -> tuple[Rule, ..
 def _judged_anew(plan: Plan, loaded: LoadedModel, progress: Progress) -> Plan:
     """The plan with verdicts of its model's scenarios and prices of its purchases as of today."""
     from planner.comparison import repriced
-    from planner.plan import scenario_line
+    from planner.plan import scenario_line, verified
     from planner.reopening import wanted_by
     from planner.scenarios.selection import select
     from planner.simulation.verdict import judge
@@ -186,11 +186,10 @@ def _judged_anew(plan: Plan, loaded: LoadedModel, progress: Progress) -> Plan:
     fleet = plan.fleet(loaded.model)
     verdicts = judge(loaded.model, fleet, selection.scenarios, stories=False)
     lines = tuple(scenario_line(verdict) for verdict in verdicts)
-    survives = all(line.survives for line in lines)
-    was = {line.name: line.survives for line in plan.scenarios}
-    turned = [one.name for one in lines if was.get(one.name, one.survives) != one.survives]
+    was = {line.name: line.status for line in plan.scenarios}
+    turned = [one.name for one in lines if was.get(one.name, one.status) != one.status]
     if turned:
         progress.say(f"note: {len(turned)} verdicts are not those of the file: {turned[0]}")
-    proof = plan.verification.model_copy(update={"survives": survives})
+    proof = verified(lines, plan.verification.rounds, plan.verification.stopped)
     cost = repriced(plan, loaded.model)
     return plan.model_copy(update={"scenarios": lines, "verification": proof, "cost": cost})

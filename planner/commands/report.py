@@ -130,6 +130,7 @@ def _say(output: Path, content: bytes, material: Material, as_json: bool) -> Non
     """Say what was written."""
     count, survived = len(material.simulated.played), material.simulated.survived
     if as_json:
+        from planner.plan import counts, scenario_line
         from planner.planfile import placed
         from planner.reporting.terminal import print_json
 
@@ -140,6 +141,7 @@ def _say(output: Path, content: bytes, material: Material, as_json: bool) -> Non
                 "model": placed(material.plan, Path()).model,
                 "scenarios": count,
                 "survived": survived,
+                **counts(scenario_line(one.verdict) for one in material.simulated.played),
                 "finance": material.finance is not None,
                 "explained": material.explanation is not None,
                 "notes": material.notes,
@@ -147,7 +149,8 @@ def _say(output: Path, content: bytes, material: Material, as_json: bool) -> Non
         )
         return
     megabytes = f"{len(content) / 1e6:.1f} MB"
-    click.echo(f"{output}: {survived} of {count} scenarios survived, {megabytes}")
+    judged = material.simulated.judged
+    click.echo(f"{output}: {survived} of {judged} scenarios survived, {megabytes}")
 
 
 def _material(

@@ -100,7 +100,7 @@ def command(
         verdicts = judge(loaded.model, fleet, selection.scenarios, jobs, report=progress.reporter())
     told = names or tuple(loaded.model.scenarios)
     terminal.show_simulation(loaded, fleet, verdicts, told, as_json, notes)
-    failed = [verdict.name for verdict in verdicts if not verdict.survives]
+    failed = [verdict.name for verdict in verdicts if verdict.fails]
     suggestions = []
     if failed and not names:
         suggestions.append(f"the same with --scenario {failed[0]} tells its story")

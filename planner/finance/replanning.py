@@ -302,7 +302,8 @@ def _survives(best: Round, fleet: Fleet) -> bool:
     if fleet == best.solution.fleet:
         return not best.failed
     case = best.programme.case
-    return all(one.survives for one in judge(case.model, fleet, case.scenarios, stories=False))
+    verdicts = judge(case.model, fleet, case.scenarios, stories=False)
+    return not any(one.fails for one in verdicts)
 
 
 def _answer(

@@ -46,6 +46,7 @@ REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("operations", "restoration", "#", "tiers", "#"), "tiers"),
     (("operations", "changes", "*", "services", "#"), "services"),
     (("standard", "*", "#", "tier"), "tiers"),
+    (("standard", "*", "#", "zone"), "zones"),
     (("policies", "critical_tiers", "#"), "tiers"),
     (("policies", "fixed", "cooling", "@"), "plants"),
     (("policies", "fixed", "cooling", "*", "@"), "cooling_units"),
@@ -82,7 +83,10 @@ EVENT_SECTIONS = {
 #: Sections that every model has: where one is missing, references to it are not the problem.
 REQUIRED = frozenset({"regions", "gpus", "clusters", "tiers", "zones"})
 #: Names accepted beside those of the section.
-EXTRA: dict[tuple[str, ...], tuple[str, ...]] = {("standard", "*", "#", "tier"): ("all", "each")}
+EXTRA: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("standard", "*", "#", "tier"): ("all", "each"),
+    ("standard", "*", "#", "zone"): ("each",),
+}
 
 
 def _matches(data: Any, pattern: tuple[str, ...], path: Path_) -> Iterator[tuple[Path_, Any]]:

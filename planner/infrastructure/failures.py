@@ -33,6 +33,8 @@ class ServedRule(Entity):
 
     tier: Name
     """A tier, `each` (every tier by itself) or `all` (all tiers together)."""
+    zone: Name | None = None
+    """A zone, or `each` (every zone by itself); none means the demand of all zones together."""
     from_minute: Minutes
     """Minutes from the latest event that takes something down, or else from the first that makes
     anything worse, from which the rule holds."""

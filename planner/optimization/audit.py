@@ -28,7 +28,7 @@ from planner.optimization.costs import CostItem, cost_items, emergency_spend_usd
 from planner.optimization.matters import power_as_usual
 from planner.optimization.programme import Programme
 from planner.optimization.solving import Solution, fleet_of
-from planner.optimization.stages import ALL, Stage, unanswered
+from planner.optimization.stages import Stage, unanswered
 from planner.scenarios.demand import undominated
 from planner.scenarios.services import (
     degradation,
@@ -36,7 +36,7 @@ from planner.scenarios.services import (
     replicas_up,
     service_rps,
 )
-from planner.scenarios.standard import emergency_budget_usd
+from planner.scenarios.standard import counts_for, emergency_budget_usd
 
 MONEY = 1e-6
 
@@ -194,7 +194,7 @@ def _check_served(stage: Stage, belief: Belief) -> Iterator[str]:
         if exceeds(served, stage.demand_rps[key]):
             yield f"{stage.label}: {'/'.join(key)} gets {served:.3f} requests/s, more than it asks"
     for name, least in stage.floors.items():
-        keys = [key for key in stage.demand_rps if name in (ALL, key[1])]
+        keys = [key for key in stage.demand_rps if counts_for(name, *key)]
         served = sum(belief.served_rps[key] for key in keys)
         demand = sum(stage.demand_rps[key] + stage.down_rps.get(key, 0.0) for key in keys)
         if exceeds(least * demand, served):

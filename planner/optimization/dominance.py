@@ -27,7 +27,7 @@ from planner.optimization.case import Case
 from planner.optimization.matters import cooling_matters, normal_limits, stage_limits
 from planner.optimization.stages import ALL, Stage, cannot_bind
 from planner.scenarios.course import Condition
-from planner.scenarios.standard import emergency_budget_usd
+from planner.scenarios.standard import emergency_budget_usd, subject_of, tier_and_zone
 
 #: What dominates a scenario in which everybody can be served as if nothing had happened.
 NORMAL = "normal operation"
@@ -283,16 +283,33 @@ def _floors_as_high(case: Case, worse: Stage, stage: Stage) -> bool:
     """Whether floors follow from those of the worse stage.
 
     What every tier gets all together get at least in the same share, and if all together get
-    everything then so does every tier.
+    everything then so does every tier. The same goes for zones.
     """
-    each = min(worse.floors.get(tier, 0.0) for tier in case.model.tiers)
-    together = max(worse.floors.get(ALL, 0.0), each)
-    everything = 1.0 if together >= 1 else 0.0
     return all(
-        least <= (together if name == ALL else max(worse.floors.get(name, 0.0), everything))
+        least <= _implied_floor(case, worse.floors, *tier_and_zone(name))
         for floors in (stage.floors, stage.floors_if_up)
         for name, least in floors.items()
     )
+
+
+def _implied_floor(case: Case, floors: Mapping[str, float], tier: str, zone: str | None) -> float:
+    """Share that a tier, or all together, gets in a zone, or in all, where some floors are kept."""
+
+    def stated(tier: str, zone: str | None) -> float:
+        return floors.get(subject_of(tier, zone), 0.0)
+
+    def everywhere(tier: str) -> float:
+        return max(stated(tier, None), min(stated(tier, zone) for zone in case.model.zones))
+
+    each = min(everywhere(one) for one in case.model.tiers)
+    if max(everywhere(ALL), each) >= 1:
+        return 1.0
+    if zone is None:
+        return max(everywhere(ALL), each) if tier == ALL else everywhere(tier)
+    if tier != ALL:
+        whole = everywhere(tier) >= 1 or stated(ALL, zone) >= 1
+        return 1.0 if whole else stated(tier, zone)
+    return max(stated(ALL, zone), min(stated(one, zone) for one in case.model.tiers))
 
 
 def _demand_in_proportion(worse: Stage, stage: Stage) -> bool:

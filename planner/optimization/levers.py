@@ -22,6 +22,7 @@ from planner.optimization.stages import ALL, Stage
 from planner.scenarios.demand import zone_shape
 from planner.scenarios.power import node_losses, sagging_clusters
 from planner.scenarios.services import service_rps
+from planner.scenarios.standard import counts_for, subject_of, tier_and_zone
 from planner.scenarios.timeline import timeline
 
 #: Years over which money without a life of its own is spread.
@@ -118,13 +119,20 @@ def _served_floor(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[
     model = elastic.model
     stage = elastic.stages.get((row.scenario, row.from_minute))
     severity = elastic.scenarios[row.scenario].severity
-    names = {row.subject} if row.subject == ALL else {row.subject, "each"}
+    if stage is None:
+        return []
+    tier, zone = tier_and_zone(row.subject)
+    tiers, zones = ({tier} if tier == ALL else {tier, "each"}), ({zone, "each"} if zone else {None})
+    since = stage.course.clock.since(row.from_minute)
     rules = [
         (rule.least_served, index)
         for index, rule in enumerate(model.standard.get(severity, ()))
-        if rule.tier in names and rule.from_minute <= row.from_minute and rule.least_served > 0
+        if rule.tier in tiers
+        and rule.zone in zones
+        and rule.from_minute <= since
+        and rule.least_served > 0
     ]
-    if stage is None or not rules:
+    if not rules:
         return []
     rules.sort(reverse=True)
     rows = [constraint]
@@ -132,9 +140,10 @@ def _served_floor(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[
         rows.append(elastic.twin(constraint, (least - rules[0][0]) * row.amount))
     usd = _lost_usd_per_share(elastic, stage, row.subject)
     for (least, index), target in zip(rules, rows, strict=True):
-        path = f"standard.{severity}[{index}].least_served"
+        path, rule = f"standard.{severity}[{index}].least_served", model.standard[severity][index]
+        subject = subject_of(rule.tier, rule.zone)
         lever = elastic.lever(
-            path, "requirement", "least_served", model.standard[severity][index].tier, "share", 1.0,
+            path, "requirement", "least_served", subject, "share", 1.0,
             _number(path, -1.0), most=least, usd_per_year=usd or None,
         )  # fmt: skip
         lever.usd_per_year = max(lever.usd_per_year or 0.0, usd) or None
@@ -149,8 +158,8 @@ def _lost_usd_per_share(elastic: Elastic, stage: Stage, subject: str) -> float:
     case, total = elastic.case, 0.0
     frequency = stage.course.scenario.frequency_per_year
     for one in case.stages_by_scenario[stage.scenario]:
-        for (_, tier), rps in one.demand_rps.items():
-            if subject in (ALL, tier):
+        for (zone, tier), rps in one.demand_rps.items():
+            if counts_for(subject, zone, tier):
                 total += frequency * lost_usd(rps, one.hours, request_value(elastic.model, tier))
     return total
 
@@ -181,7 +190,7 @@ def _less_demand(
         rps = sum(
             demand
             for (origin, tier), demand in stage.demand_rps.items()
-            if origin == zone and row.subject in (ALL, tier)
+            if origin == zone and counts_for(row.subject, zone, tier)
         )
         if rps and entry.demand_rps:
             per_rps = least * rps / entry.demand_rps
@@ -213,7 +222,8 @@ def _normal_demand(elastic: Elastic, row: Row, constraint: LpConstraint) -> list
 def _within_reach(elastic: Elastic, row: Row, target: LpConstraint, stage: Stage) -> None:
     """What is out of reach is also why too little is served in scenarios."""
     for (zone, tier), rps in stage.demand_rps.items():
-        for lever in _reach(elastic, zone, tier) if row.subject in (ALL, tier) and rps else ():
+        meant = rps and counts_for(row.subject, zone, tier)
+        for lever in _reach(elastic, zone, tier) if meant else ():
             elastic.use(lever, row, target, rps)
 
 

@@ -26,8 +26,8 @@ from planner.optimization.matters import cooling_matters, may_be_down
 from planner.optimization.measures import up
 from planner.optimization.power import cluster_up, powered, whole_power
 from planner.optimization.programme import Chance, Programme, Row
-from planner.optimization.stages import ALL, Stage
-from planner.scenarios.standard import emergency_budget_usd
+from planner.optimization.stages import Stage
+from planner.scenarios.standard import counts_for, emergency_budget_usd, tier_and_zone
 
 NORMAL = "normal"
 
@@ -269,8 +269,9 @@ def _offers(offer: str, stage: Stage) -> bool:
 def served_floors(programme: Programme) -> None:
     """Every tier, and all tiers together, get at least the fraction the standard asks for.
 
-    ``Σ_z x[s,t,z,k] ≥ floor[k]·Σ_z demand[s,t,z,k]``, where measures decide when load balancers act
-    or whether they have to, times whether the standard is in force.
+    ``Σ_z x[s,t,z,k] ≥ floor[k]·Σ_z demand[s,t,z,k]``, the sum being that of the zone where the rule
+    speaks of one; where measures decide when load balancers act or whether they have to, times
+    whether the standard is in force.
     """
     for stage in programme.case.stages:
         floors = stage.floors_if_up
@@ -282,7 +283,7 @@ def served_floors(programme: Programme) -> None:
                 continue
             served, demand = _of_tier(programme, stage, name)
             amount = sum(demand) + sum(
-                rps for (_, tier), rps in stage.down_rps.items() if name in (ALL, tier)
+                rps for key, rps in stage.down_rps.items() if counts_for(name, *key)
             )
             if not amount:
                 continue
@@ -296,7 +297,9 @@ def served_floors(programme: Programme) -> None:
                 amount,
                 stage.start_minute,
             )
-            programme.require(lpSum(served) >= needed, row, stage.label, name)
+            whose, where = tier_and_zone(name)
+            names = (whose,) if where is None else (whose, where)
+            programme.require(lpSum(served) >= needed, row, stage.label, *names)
 
 
 def _counted(
@@ -307,8 +310,8 @@ def _counted(
     maybe = stage.condition.tiers_down - stage.at_best.tiers_down
     total: Chance = amount
     if margin and isinstance(in_force, float):
-        for (_, tier), rps in stage.demand_rps.items():
-            if tier in maybe and name in (ALL, tier):
+        for (zone, tier), rps in stage.demand_rps.items():
+            if tier in maybe and counts_for(name, zone, tier):
                 chance = up(programme, stage.outage, node("tier", tier))
                 total -= rps * margin / (1 + margin) * (1 - chance)
     return total
@@ -332,7 +335,7 @@ def _in_force(programme: Programme, stage: Stage) -> Chance:
 
 
 def _of_tier(programme: Programme, stage: Stage, name: str) -> tuple[list[LpVariable], list[float]]:
-    keys = [(zone, tier) for zone, tier in stage.demand_rps if name in (ALL, tier)]
+    keys = [key for key in stage.demand_rps if counts_for(name, *key)]
     served = [programme.served[stage.label, zone, tier] for zone, tier in keys]
     return served, [stage.demand_rps[key] for key in keys]
 

@@ -35,8 +35,9 @@ from planner.optimization.levers import request_value
 from planner.optimization.programme import Programme, build
 from planner.optimization.purchases import capital_usd
 from planner.optimization.solving import Solution, SolverSettings, solve
-from planner.optimization.stages import ALL, Margin, Stage
+from planner.optimization.stages import Margin, Stage
 from planner.scenarios.generators import all_scenarios
+from planner.scenarios.standard import counts_for, subject_of, tier_and_zone
 
 #: Times that an elastic solve is repeated on the model it has changed.
 MOST_PASSES = 4
@@ -305,7 +306,7 @@ def _priced(one: Relaxation, case: Case, programme: Programme) -> Relaxation:
     total = 0.0
     for stage in programme.case.stages:
         scenario = stage.course.scenario
-        if scenario.severity == severity and stage.start_minute >= minute:
+        if scenario.severity == severity and stage.course.clock.since(stage.start_minute) >= minute:
             lost = _lost(one, stage, programme)
             total += scenario.frequency_per_year * lost
     return replace(one, usd_per_year=total)
@@ -314,27 +315,22 @@ def _priced(one: Relaxation, case: Case, programme: Programme) -> Relaxation:
 def _lost(one: Relaxation, stage: Stage, programme: Programme) -> float:
     """Value of what a stage serves less than a share of its demand, USD."""
     model = programme.case.model
-    groups = [tuple(model.tiers)] if one.subject == ALL else [(one.subject,)]
-    if one.subject == "each":
-        groups = [(tier,) for tier in model.tiers]
+    whose, where = tier_and_zone(one.subject)
+    tiers = list(model.tiers) if whose == "each" else [whose]
+    zones = list(model.zones) if where == "each" else [where]
     total = 0.0
-    for tiers in groups:
-        asked = {tier: _asked_rps(stage, tier) for tier in tiers}
-        served = sum(
-            programme.served[stage.label, zone, tier].varValue or 0.0
-            for zone in model.zones
-            for tier in tiers
-        )
+    for subject in (subject_of(tier, zone) for zone in zones for tier in tiers):
+        asked = {
+            key: rps + stage.down_rps.get(key, 0.0)
+            for key, rps in stage.demand_rps.items()
+            if counts_for(subject, *key)
+        }
+        served = sum(programme.served[stage.label, *key].varValue or 0.0 for key in asked)
         demand = sum(asked.values())
         short = max(0.0, one.before * demand - served)
-        value = sum(rps * request_value(model, tier) for tier, rps in asked.items())
+        value = sum(rps * request_value(model, tier) for (_, tier), rps in asked.items())
         total += lost_usd(short, stage.hours, value / (demand or 1.0))
     return total
-
-
-def _asked_rps(stage: Stage, tier: str) -> float:
-    rps = (*stage.demand_rps.items(), *stage.down_rps.items())
-    return sum(some for (_, one), some in rps if one == tier)
 
 
 # ------------------------------------------------------------------------------------------- trials

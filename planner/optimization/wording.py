@@ -13,6 +13,7 @@ from planner.optimization.programme import STRICTER, Row
 from planner.optimization.relaxation import Relaxation
 from planner.optimization.stages import ALL, Stage
 from planner.optimization.strictness import may_give_way
+from planner.scenarios.standard import in_words, tier_and_zone
 
 #: What a row is about, as a noun.
 PHRASES = {
@@ -137,7 +138,9 @@ def amount_text(amount: float, unit: str) -> str:
 def noun(row: Row, scenario: bool = True) -> str:
     """What a row is about."""
     phrase = PHRASES.get(row.family, f"{row.family.replace('_', ' ')} of {{subject}}")
-    text = phrase.format(subject=row.subject, minute=row.from_minute)
+    zone = tier_and_zone(row.subject)[1] if row.family == "served_floor" else None
+    subject = in_words(row.subject) if zone else row.subject
+    text = phrase.format(subject=subject, minute=row.from_minute)
     return f"{text} in scenario {row.scenario}" if row.scenario and scenario else text
 
 
@@ -176,7 +179,7 @@ def _floor(stage: Stage | None, row: Row) -> float:
 
 
 def _words(case: Case, row: Row, stage: Stage | None) -> dict[str, Any]:
-    model, together = case.model, row.subject == ALL
+    model, together = case.model, tier_and_zone(row.subject)[0] == ALL
     plants = case.plants_of(row.subject, "primary") if row.subject in model.clusters else ()
     spare = max((model.plants[plant].redundancy for plant in plants), default=0)
     units = {0: "no unit", 1: "the largest unit"}.get(spare, f"the {spare} largest units")
@@ -193,7 +196,7 @@ def _words(case: Case, row: Row, stage: Stage | None) -> dict[str, Any]:
         "plant": plant,
         "other": other,
         "shared": shared.replace(":", " "),
-        "tier": "all tiers together" if together else row.subject,
+        "tier": in_words(row.subject),
         "verb": "get" if together else "gets",
         "its": "their" if together else "its",
         "minute": row.from_minute,
@@ -218,11 +221,16 @@ def _reason(case: Case, row: Row, stage: Stage | None) -> str:
             plants = {one for name in crowd.clusters for one in case.plants_of(name, "primary")}
             return _out_of_reach(case, crowd) or _no_capacity(case, sorted(plants), 0.0)
     if row.family == "served_floor" and stage is not None:
-        groups = [one for one in case.groups if row.subject in one.tiers and not one.clusters]
+        tier, zone = tier_and_zone(row.subject)
+        groups = [
+            one
+            for one in case.groups
+            if tier in one.tiers and zone in (None, one.zone) and not one.clusters
+        ]
         if groups:
-            return f"no region lies within {case.model.tiers[row.subject].latency_limit_ms:g} ms"
+            return f"no region lies within {case.model.tiers[tier].latency_limit_ms:g} ms"
         down = stage.condition.tiers_down
-        tiers = set(case.model.tiers) if row.subject == ALL else {row.subject}
+        tiers = set(case.model.tiers) if tier == ALL else {tier}
         if tiers & down:
             return f"{', '.join(sorted(tiers & down))} is down with {_events(stage)}"
         for region, rise in stage.condition.ambient_rise_c.items():
@@ -278,7 +286,7 @@ def change(one: Relaxation) -> str:
     )
     text = f"{verb} {what.format(subject=one.subject, value=one.value)}"
     if one.family == "least_served":
-        text = f"lower what the standard asks for {_tier(one)}"
+        text = f"lower what the standard asks for {in_words(one.subject)}"
     if not one.path and one.family not in NOT_NUMBERS:
         text += f" by {amount_text(one.amount, one.unit)}"
     elif one.path and one.family not in NOT_NUMBERS:
@@ -296,10 +304,6 @@ def _bare(text: str, unit: str) -> str:
     """A number without its unit, for which one follows."""
     words = {"share": "%"}.get(unit, unit)
     return text.removesuffix(words).removesuffix(words.removesuffix("s")).strip()
-
-
-def _tier(one: Relaxation) -> str:
-    return {ALL: "all tiers together", "each": "each tier"}.get(one.subject, one.subject)
 
 
 def price(one: Relaxation) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,13 @@ class DoesNotSurviveError(AssertionError):
     def __init__(self, text: str, headline: str) -> None:
         super().__init__(text)
         self.headline = headline
+
+
+#: Why scenarios are skipped.
+SKIPPED: Mapping[str, str] = {
+    "not judged": "not judged: the standard asks nothing of class {severity} here",
+    "not applicable": "not applicable: it hits nothing that is there",
+}
 
 
 class ScenarioTests(pytest.Collector):
@@ -68,9 +75,12 @@ class ScenarioTest(pytest.Item):
         return made
 
     def runtest(self) -> None:
-        """Fail with the story of the scenario unless it is survived."""
+        """Fail with the story of the scenario if it falls short, skip it if it is not judged."""
         self.user_properties += self.survivability.properties(self.name)
-        if not self.survivability.verdict(self.name).survives:
+        verdict = self.survivability.verdict(self.name)
+        if verdict.status in SKIPPED:
+            pytest.skip(SKIPPED[verdict.status].format(severity=verdict.severity))
+        if verdict.fails:
             text, line = (
                 self.survivability.explain(self.name),
                 self.survivability.headline(self.name),

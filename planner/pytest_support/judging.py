@@ -11,9 +11,9 @@ import numpy.typing as npt
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.laws.traffic import served_fraction
-from planner.scenarios.standard import ALL
+from planner.scenarios.standard import floors, required
 from planner.simulation.cascade import simulate
+from planner.simulation.served import served_fractions
 from planner.simulation.state import History
 from planner.simulation.verdict import Verdict, batch_size, judge_one
 from planner.simulation.world import World
@@ -36,13 +36,17 @@ class Outcome:
     verdict
         Survived or not, and the story.
     served
-        Served fraction of demand by tier, and of `all` together, each of shape (T,).
+        Served fraction of demand by tier, and of `all` together, each of shape (T,); by zone too
+        where the standard speaks of zones (``all in europe``).
+    required
+        Least fraction that the standard asks for of the same.
     temperature_c
         Temperature of clusters that switched themselves off, each of shape (T,).
     """
 
     verdict: Verdict
     served: dict[str, Floats]
+    required: dict[str, Floats]
     temperature_c: dict[str, Floats]
 
 
@@ -109,16 +113,18 @@ class Judge:
 
 
 def _outcome(world: World, history: History, index: int, verdict: Verdict) -> Outcome:
-    demand = history.demand_rps[:, index]
-    served = np.minimum(history.served_rps[:, index], demand)
-    tiers = {
-        name: served_fraction(served[:, k], demand[:, k])
-        for k, name in enumerate(world.tiers.names)
-    }
-    tiers[ALL] = served_fraction(served.sum(axis=1), demand.sum(axis=1))
+    course = world.courses[index]
+    served = served_fractions(world, history, index)
+    rules = floors(world.model, course.scenario.severity)
+    since = course.clock.minutes(world.minutes)
     hot = {
         name: history.temperature_c[:, index, c].copy()
         for c, name in enumerate(world.clusters.names)
         if name in verdict.shutdowns
     }
-    return Outcome(verdict, {name: one.round(DIGITS) for name, one in tiers.items()}, hot)
+    return Outcome(
+        verdict,
+        {name: one.round(DIGITS) for name, one in served.items()},
+        {name: required(rules, since, name) for name in served},
+        hot,
+    )

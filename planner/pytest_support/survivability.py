@@ -91,8 +91,8 @@ class Survivability:
 
     @property
     def survives(self) -> bool:
-        """Whether every scenario is survived."""
-        return all(verdict.survives for verdict in self.verdicts.values())
+        """Whether no scenario that is judged falls short."""
+        return not any(verdict.fails for verdict in self.verdicts.values())
 
     @property
     def verdicts(self) -> Mapping[str, Verdict]:
@@ -102,8 +102,8 @@ class Survivability:
 
     @property
     def failing(self) -> tuple[str, ...]:
-        """Names of the scenarios that are not survived."""
-        return tuple(name for name, verdict in self.verdicts.items() if not verdict.survives)
+        """Names of the scenarios that fall short."""
+        return tuple(name for name, verdict in self.verdicts.items() if verdict.fails)
 
     def verdict(self, scenario: str) -> Verdict:
         """Verdict of one scenario.
@@ -158,7 +158,7 @@ class Survivability:
         __tracebackhide__ = True
         outcome = self._judge.outcome(self._known(scenario))
         found = self._scenarios[scenario]
-        return tell(self.model, found, outcome, self._what(), self._asked.plain)
+        return tell(found, outcome, self._what(), self._asked.plain)
 
     def headline(self, scenario: str) -> str:
         """What falls short first in a scenario, as one line."""
@@ -178,7 +178,7 @@ class Survivability:
         __tracebackhide__ = True
         names = self._matching(patterns)
         outcomes = self._judge.outcomes(names)
-        failing = [name for name in names if not outcomes[name].verdict.survives]
+        failing = [name for name in names if outcomes[name].verdict.fails]
         if not failing:
             return
         if len(names) == 1:
@@ -255,6 +255,7 @@ class Survivability:
         recovery = verdict.recovery_minutes
         return [
             ("survives", str(verdict.survives).lower()),
+            ("status", verdict.status),
             ("recovery_minutes", "never" if recovery is None else round(recovery, 3)),
             ("lost_requests", round(verdict.lost_requests, 1)),
             ("peak_temperature_c", round(verdict.peak_temperature_c, 2)),

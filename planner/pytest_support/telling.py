@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Event, Scenario, Severity
+from planner.infrastructure.failures import Event, Scenario
 from planner.pytest_support.judging import Outcome
-from planner.scenarios.standard import ALL, floors, floors_at
+from planner.scenarios.standard import in_words
 from planner.simulation.verdict import TOLERANCE, Breach, Verdict
 
 Floats = npt.NDArray[np.float64]
@@ -65,7 +64,7 @@ def _happens(event: Event) -> str:
 
 def who(tier: str) -> str:
     """A tier, or all of them, as the subject of a sentence."""
-    return "all tiers together" if tier == ALL else tier
+    return in_words(tier)
 
 
 def fractions(value: float, required: float) -> tuple[str, str]:
@@ -95,11 +94,12 @@ def headline(scenario: Scenario, verdict: Verdict) -> str:
     """The first thing that falls short, as one line."""
     breach = verdict.first_breach
     if breach is None:
-        return f"{happening(scenario)}: survived"
+        told = "survived" if verdict.survives else verdict.status
+        return f"{happening(scenario)}: {told}"
     return f"{happening(scenario)}: {breach_text(breach)}"
 
 
-def tell(model: Model, scenario: Scenario, outcome: Outcome, subject: str, plain: bool) -> str:
+def tell(scenario: Scenario, outcome: Outcome, subject: str, plain: bool) -> str:
     """A scenario that is not survived: headline, curves, what falls short, what happened.
 
     Parameters
@@ -113,7 +113,7 @@ def tell(model: Model, scenario: Scenario, outcome: Outcome, subject: str, plain
     frequency = f"{scenario.frequency_per_year:.3g} per year"
     lines = [*_folded(headline(scenario, verdict), "", "  "), ""]
     lines += _folded(f"{scenario.name} ({scenario.severity}, {frequency}), {subject}", "  ")
-    lines += ["", *_curves(model, scenario.severity, outcome, plain)]
+    lines += ["", *_curves(outcome, plain)]
     lines += ["", "  What falls short", *_breaches(outcome)]
     lines += ["", "  What happened", *_story(verdict)]
     text = "\n".join(line.rstrip() for line in lines)
@@ -154,12 +154,12 @@ def _in_parts(values: npt.NDArray[Any], characters: int) -> list[npt.NDArray[Any
     return np.array_split(values, min(characters, len(values)))
 
 
-def _curves(model: Model, severity: Severity, outcome: Outcome, plain: bool) -> Iterator[str]:
+def _curves(outcome: Outcome, plain: bool) -> Iterator[str]:
     """Served fraction of each tier that falls short, with marks below, and temperatures."""
     bars = PLAIN_BARS if plain else BARS
     tiers = [breach.subject for breach in outcome.verdict.breaches if breach.kind == "served"]
     total = len(next(iter(outcome.served.values())))
-    required = {tier: _required(model, severity, tier, total) for tier in tiers}
+    required = {tier: outcome.required[tier] for tier in tiers}
     minutes = _minutes([*required.values(), *(outcome.served[tier] for tier in tiers)], total)
     labels = {tier: who(tier) for tier in tiers}
     wide = max((len(one) for one in (*labels.values(), *outcome.temperature_c)), default=0)
@@ -189,12 +189,6 @@ def _minutes(courses: list[Floats], total: int) -> int:
     changes = [np.flatnonzero(np.abs(np.diff(course)) > VISIBLE) for course in courses]
     last = max((int(one[-1]) + 1 for one in changes if len(one)), default=0)
     return min(total, max(LEAST_MINUTES, math.ceil(last * (1 + AFTERWARDS))) + 1)
-
-
-def _required(model: Model, severity: Severity, tier: str, minutes: int) -> Floats:
-    """Least served fraction of a tier in each minute, shape (minutes,)."""
-    rules = floors(model, severity)
-    return np.array([floors_at(rules, float(t)).get(tier, 0.0) for t in range(minutes)])
 
 
 # ------------------------------------------------------------------------------------------- words

@@ -26,7 +26,7 @@ from planner.comparison import (
 from planner.difference import NOUNS, Change, CostChange
 from planner.infrastructure.source import printable
 from planner.json_text import json_text
-from planner.plan import ScenarioLine
+from planner.plan import ScenarioLine, counts
 from planner.reporting.terminal import new_console, new_table, show_table
 
 #: Most lines of one table in the terminal and in Markdown; JSON has them all.
@@ -81,7 +81,7 @@ def _survival(comparison: Comparison) -> str:
     if parts:
         said = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
         return f"B {said}."
-    total = len(comparison.scenarios)
+    total = len(comparison.scenarios) - len(comparison.outcome("not judged"))
     failed = len(comparison.outcome("failed"))
     if failed:
         return f"Both survive the same scenarios: {total - failed} of {total}."
@@ -198,7 +198,7 @@ def scenario_rows(changes: Iterable[ScenarioChange]) -> Rows:
 def _verdict(line: ScenarioLine | None) -> str:
     if line is None:
         return "-"
-    return "yes" if line.survives else "NO"
+    return {"survives": "yes", "fails": "NO"}.get(line.status, line.status)
 
 
 def _minutes(line: ScenarioLine | None) -> str:
@@ -423,7 +423,7 @@ def _show_scenarios(console: Console, comparison: Comparison) -> None:
 
 
 def _interest(one: ScenarioChange) -> int:
-    order = ("lost", "gained", "dropped", "new", "failed", "survived")
+    order = ("lost", "gained", "dropped", "new", "failed", "survived", "not judged")
     return order.index(one.outcome)
 
 
@@ -658,6 +658,7 @@ def _side_data(side: Side) -> dict[str, Any]:
         "usd_per_year": side.plan.cost.usd_per_year,
         "scenarios": len(side.plan.scenarios),
         "survived": sum(one.survives for one in side.plan.scenarios),
+        **counts(side.plan.scenarios),
         "note": side.note,
     }
 

@@ -154,7 +154,8 @@ def _value_at_risk(one: Valued) -> str:
 
 
 def _survived(one: Valued) -> str:
-    return f"{sum(v.survives for v in one.verdicts)} of {len(one.verdicts)}"
+    judged = sum(v.survives or v.fails for v in one.verdicts)
+    return f"{sum(v.survives for v in one.verdicts)} of {judged}"
 
 
 def _returned(told: Callable[..., str]) -> Cell:

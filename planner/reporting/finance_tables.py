@@ -67,7 +67,7 @@ def _plan_data(one: Valued) -> dict[str, Any]:
         "availability_covers": list(one.coverage.covered),
         "availability_leaves_out": list(one.coverage.left_out),
         "worse_minutes_per_year": {t: _interval(more, 4) for t, more in one.worse.items()},
-        "survives": all(verdict.survives for verdict in one.verdicts),
+        "survives": not any(verdict.fails for verdict in one.verdicts),
         "samples": one.occurrences.samples,
         "simulated": one.occurrences.simulated,
         "ownership": _plain(asdict(appraisal.ownership)),
@@ -251,6 +251,7 @@ def scenario_rows(study: FinanceStudy) -> Iterator[Row]:
                 "severity": verdict.severity,
                 "times_per_year": verdict.frequency_per_year,
                 "survives": verdict.survives,
+                "status": verdict.status,
                 "lost_requests": round(verdict.lost_requests),
                 "emergency_usd": cents(verdict.emergency_usd),
             }

@@ -21,7 +21,17 @@ from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.supply import without_feed
 from planner.json_text import json_text
 from planner.laws.traffic import IMPACTS
-from planner.plan import CoolingLine, Cost, Plan, ScenarioLine, WaivedRecord, scenario_line
+from planner.plan import (
+    CoolingLine,
+    Cost,
+    Plan,
+    ScenarioLine,
+    WaivedRecord,
+    counts,
+    not_counted,
+    scenario_line,
+    survived,
+)
 from planner.reporting.signs import Trimmed, fit_streams, shows_all
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
@@ -284,7 +294,6 @@ def _show_risk(console: Console, plan: Plan) -> None:
 
 def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
     rounds = plan.verification.rounds
-    survived = sum(line.survives for line in plan.scenarios)
     _show_risk(console, plan)
     proof = f"[bold]Proven cheapest[/bold] to {plan.gap:.3%}"
     if plan.status == "feasible":
@@ -308,10 +317,10 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
         )
     colour = "green" if plan.verification.survives else "red"
     after = f" after {len(rounds)} round{'s' if len(rounds) > 1 else ''}"
-    console.print(
-        f"[bold {colour}]{survived} of {len(plan.scenarios)} scenarios survived[/] in simulation"
-        f"{'' if plan.method == 'rule-of-thumb' else after}."
-    )
+    after = "" if plan.method == "rule-of-thumb" else after
+    console.print(f"[bold {colour}]{survived(plan.scenarios)}[/] in simulation{after}.")
+    for line in not_counted(plan.scenarios):
+        console.print(f"{line}.")
     _show_waived(console, rounds[-1].waived if rounds else ())
     if len(rounds) > 1:
         missed = ", ".join(rounds[0].failed)
@@ -345,14 +354,23 @@ def _show_waived(console: Console, waived: Sequence[WaivedRecord]) -> None:
 # --------------------------------------------------------------------------------------- scenarios
 
 
+#: Marks of what came of a scenario.
+MARKS = {
+    "survives": "[green]yes[/]",
+    "fails": "[bold red]NO[/]",
+    "not judged": "[yellow]not judged[/]",
+    "not applicable": "n/a",
+}
+
+
 def _show_scenarios(console: Console, lines: Sequence[ScenarioLine]) -> None:
     table = new_table("Scenarios", "scenario", "class", "ok", "full after", "°C", "M USD", left=2)
     table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     many = len(lines) > MOST_LINES
-    for line in lines:
-        if many and line.survives:
+    for line in sorted(lines, key=lambda line: not line.fails):
+        if many and not line.fails:
             continue
-        mark = "[green]yes[/]" if line.survives else "[bold red]NO[/]"
+        mark = MARKS[line.status]
         table.add_row(
             escape(_broken(line.name, console.width - OTHER_COLUMNS)),
             line.severity,
@@ -369,7 +387,7 @@ def _show_scenarios(console: Console, lines: Sequence[ScenarioLine]) -> None:
         console.print(table)
     failing = [line for line in lines if line.first_breach is not None]
     if many:
-        console.print(f"{len(lines) - len(failing):,} scenarios that survive are not shown.")
+        console.print(f"{len(lines) - len(failing):,} scenarios that do not fail are not shown.")
     if failing:
         console.print()
         console.print("[bold]What breaks first[/bold]")
@@ -405,14 +423,15 @@ def show_simulation(
         What is to be known about the plan and its model, for machines; people were told.
     """
     lines = [scenario_line(verdict) for verdict in verdicts]
-    survived = sum(line.survives for line in lines)
+    survives = not any(line.fails for line in lines)
     if as_json:
         print_json(
             {
                 "model": {"name": loaded.name, "sha256": loaded.sha256},
                 "notes": notes,
                 "gpus": fleet.gpus,
-                "survives": survived == len(lines),
+                "survives": survives,
+                **counts(lines),
                 "scenarios": [
                     line.model_dump(mode="json") | _verdict_data(verdict)
                     for line, verdict in zip(lines, verdicts, strict=True)
@@ -425,9 +444,11 @@ def show_simulation(
     for verdict in verdicts:
         if verdict.name in told:
             _show_story(console, verdict)
-    colour = "green" if survived == len(lines) else "red"
+    colour = "green" if survives else "red"
     console.print()
-    console.print(f"[bold {colour}]{survived} of {len(lines)} scenarios survived.[/]")
+    console.print(f"[bold {colour}]{survived(lines)}.[/]")
+    for line in not_counted(lines):
+        console.print(f"{line}.")
 
 
 def _verdict_data(verdict: Verdict) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import networkx as nx
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import possible_units
+from planner.infrastructure.fleet import Fleet, possible_units
 from planner.infrastructure.graph import Dependencies, Graph, dependencies, node
 from planner.infrastructure.measures import absent_feeds
 from planner.infrastructure.supply import PowerLimit, Supply
@@ -103,28 +103,50 @@ class Site:
 
         Nothing is taken down with a region in which nothing can stand, or a plant without units.
         """
-        model, supporters = self.model, dict[str, list[str]]()
-        for source, targets in self.depends_at_best.supports.items():
-            for target, _ in targets:
-                supporters.setdefault(target, []).append(source)
-        waiting = [node("tier", name) for name in model.tiers]
-        waiting += [node("plant", name) for name in model.plants if possible_units(model, name)]
-        waiting += [
-            node("cluster", name)
+        model = self.model
+        plants = [name for name in model.plants if possible_units(model, name)]
+        clusters = [
+            name
             for name, one in model.clusters.items()
             if one.existing_gpus or one.max_gpus >= one.block_gpus
         ]
-        waiting += [
-            node("offer", name)
+        offers = [
+            name
             for name, one in model.offers.items()
             if one.existing_instances or one.available_gpus >= one.gpus_per_instance
         ]
-        found: set[str] = set(waiting)
-        while waiting:
-            new = [one for one in supporters.get(waiting.pop(), ()) if one not in found]
-            found.update(new)
-            waiting += new
-        return frozenset(found)
+        return self._bearing(frozenset(_nodes(plants, clusters, offers)))
+
+    def bearing_of(self, fleet: Fleet) -> frozenset[str]:
+        """Nodes on which something hangs that a fleet has, themselves included."""
+        plants = [name for name, units in fleet.units.items() if any(units.values())]
+        clusters = [name for name, gpus in fleet.gpus.items() if gpus]
+        offers = [name for name, instances in fleet.instances.items() if instances]
+        return self._bearing(frozenset(_nodes(plants, clusters, offers)))
+
+    def _bearing(self, equipment: frozenset[str]) -> frozenset[str]:
+        """Nodes on which some equipment or a tier hangs, themselves included."""
+        if equipment not in self._borne:
+            waiting = [*equipment, *(node("tier", name) for name in self.model.tiers)]
+            found = set(waiting)
+            while waiting:
+                new = [one for one in self._supporters.get(waiting.pop(), ()) if one not in found]
+                found.update(new)
+                waiting += new
+            self._borne[equipment] = frozenset(found)
+        return self._borne[equipment]
+
+    @cached_property
+    def _borne(self) -> dict[frozenset[str], frozenset[str]]:
+        return {}
+
+    @cached_property
+    def _supporters(self) -> dict[str, list[str]]:
+        supporters: dict[str, list[str]] = {}
+        for source, targets in self.depends_at_best.supports.items():
+            for target, _ in targets:
+                supporters.setdefault(target, []).append(source)
+        return supporters
 
     @cached_property
     def optional_feeds(self) -> frozenset[str]:
@@ -174,6 +196,11 @@ class Site:
             demand_factor={},
             power=self.supply.limits(down),
         )
+
+
+def _nodes(plants: list[str], clusters: list[str], offers: list[str]) -> list[str]:
+    kinds = (("plant", plants), ("cluster", clusters), ("offer", offers))
+    return [node(kind, name) for kind, names in kinds for name in names]
 
 
 _SITES: WeakKeyDictionary[Graph, Site] = WeakKeyDictionary()

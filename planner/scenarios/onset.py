@@ -6,7 +6,7 @@ import math
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Event, Heat, LargestUnitsLoss, Sag, Surge, UnitLoss
-from planner.infrastructure.fleet import plant_units, possible_units
+from planner.infrastructure.fleet import Fleet, plant_units, possible_units
 from planner.infrastructure.graph import node
 from planner.infrastructure.measures import feed_hit
 from planner.scenarios.condition import Condition, Site
@@ -53,6 +53,23 @@ def _stands(site: Site, hit: str, failed: frozenset[str]) -> bool:
     if hit not in site.bearing:
         return False
     return not failed or hit not in site.depends_at_best.down_with(failed)
+
+
+def happens_to(site: Site, fleet: Fleet, event: Event) -> bool:
+    """Whether an event hits anything that a fleet has; a surge always does."""
+    if isinstance(event, Surge):
+        return True
+    there = site.bearing_of(fleet)
+    if isinstance(event, Heat):
+        plants = site.model.plants.items()
+        here = (name for name, plant in plants if plant.region == event.region)
+        return any(node("plant", name) in there for name in here)
+    if isinstance(event, UnitLoss):
+        return bool(fleet.units[event.plant].get(event.unit))
+    if isinstance(event, LargestUnitsLoss):
+        return node("plant", event.plant) in there
+    hit = node("feed", event.feed) if isinstance(event, Sag) else node(event.kind, event.name)
+    return hit in there
 
 
 def worsens(site: Site, event: Event) -> bool:
@@ -114,4 +131,4 @@ def leaves_enough(model: Model, condition: Condition, normal: Condition) -> bool
     )
 
 
-__all__ = ["clock_of", "leaves_enough", "takes_down", "worsens"]
+__all__ = ["clock_of", "happens_to", "leaves_enough", "takes_down", "worsens"]

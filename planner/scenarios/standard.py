@@ -55,33 +55,107 @@ class Clock:
 
     def minutes(self, count: int) -> NDArray[np.float64]:
         """Minutes of the standard at each of the first minutes of a scenario, shape (count,)."""
-        return np.array([self.since(float(minute)) for minute in range(count)])
+        starts = np.array([math.inf, *self.starts])
+        minutes = np.arange(count, dtype=float)
+        since: NDArray[np.float64] = minutes - starts[np.searchsorted(starts[1:], minutes, "right")]
+        return since
 
 
 @dataclass(frozen=True)
 class Floor:
-    """Least fraction of the demand of a tier, or of `all` tiers together, from a minute on."""
+    """Least fraction of the demand of a tier, or of `all` tiers together, from a minute on.
+
+    Parameters
+    ----------
+    zone
+        Zone whose demand counts; None for that of all zones together.
+    """
 
     tier: str
     from_minute: float
     least_served: float
+    zone: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """Whose demand counts."""
+        return subject_of(self.tier, self.zone)
+
+
+def subject_of(tier: str, zone: str | None) -> str:
+    """Whose demand counts, in one word; names have no blanks.
+
+    >>> subject_of("paid", None), subject_of("all", "europe")
+    ('paid', 'all in europe')
+    """
+    return tier if zone is None else f"{tier} in {zone}"
+
+
+def tier_and_zone(subject: str) -> tuple[str, str | None]:
+    """Tier (or `all`) and zone of a subject; no zone means all together.
+
+    >>> tier_and_zone("paid"), tier_and_zone("all in europe")
+    (('paid', None), ('all', 'europe'))
+    """
+    tier, _, zone = subject.partition(" in ")
+    return tier, zone or None
+
+
+def counts_for(subject: str, zone: str, tier: str) -> bool:
+    """Whether the demand of a zone and tier counts for a subject."""
+    whose, where = tier_and_zone(subject)
+    return whose in (ALL, tier) and where in (None, zone)
+
+
+def in_words(subject: str) -> str:
+    """A subject as that of a sentence.
+
+    >>> in_words("all in europe"), in_words("each in each")
+    ('all tiers together in europe', 'each tier in each zone')
+    """
+    tier, zone = tier_and_zone(subject)
+    who = {ALL: "all tiers together", "each": "each tier"}.get(tier, tier)
+    return who if zone is None else f"{who} in {'each zone' if zone == 'each' else zone}"
 
 
 def floors(model: Model, severity: Severity) -> tuple[Floor, ...]:
-    """All floors of a severity class, with `each` spelled out by tier, in order of time."""
+    """All floors of a severity class, with `each` spelled out, in order of time."""
     result: list[Floor] = []
     for rule in model.standard.get(severity, ()):
         tiers = list(model.tiers) if rule.tier == "each" else [rule.tier]
-        result += [Floor(tier, rule.from_minute, rule.least_served) for tier in tiers]
+        zones = list(model.zones) if rule.zone == "each" else [rule.zone]
+        result += [
+            Floor(tier, rule.from_minute, rule.least_served, zone)
+            for zone in zones
+            for tier in tiers
+        ]
     return tuple(sorted(result, key=lambda floor: floor.from_minute))
 
 
+def required(
+    rules: tuple[Floor, ...], since: NDArray[np.float64], subject: str
+) -> NDArray[np.float64]:
+    """Least fraction of the demand of a subject to be served at minutes of the standard's clock."""
+    least = np.zeros(len(since))
+    for rule in rules:
+        if rule.subject == subject:
+            asked = since >= rule.from_minute
+            least[asked] = np.maximum(least[asked], rule.least_served)
+    return least
+
+
+def asks_by_zone(model: Model) -> bool:
+    """Whether any rule of the standard speaks of zones by themselves."""
+    return any(rule.zone is not None for rules in model.standard.values() for rule in rules)
+
+
 def floors_at(all_floors: tuple[Floor, ...], since: float) -> dict[str, float]:
-    """Largest floor of each tier (and of `all`) in force at a minute of the standard's clock."""
+    """Largest floor of each subject in force at a minute of the standard's clock."""
     active: dict[str, float] = {}
     for floor in all_floors:
         if floor.from_minute <= since:
-            active[floor.tier] = max(active.get(floor.tier, 0.0), floor.least_served)
+            subject = floor.subject
+            active[subject] = max(active.get(subject, 0.0), floor.least_served)
     return active
 
 

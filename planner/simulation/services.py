@@ -29,6 +29,8 @@ class Tally:
         Those that succeed.
     waiting
         Requests (not a rate) in the queue after the minute.
+    by_zone
+        What is served by zone too, shape (S, Z, K); None where nobody asks.
     """
 
     attempts: Floats
@@ -36,6 +38,7 @@ class Tally:
     entering: Floats
     served: Floats
     waiting: Floats
+    by_zone: Floats | None = None
 
 
 def past_services(

@@ -13,6 +13,7 @@ import numpy as np
 from planner.infrastructure.entities import Model
 from planner.laws.traffic import route, serving_rps
 from planner.scenarios.services import limited_services
+from planner.scenarios.standard import asks_by_zone
 from planner.simulation.conditions import Bools, Conditions, Floats, Ints
 from planner.simulation.world import World
 
@@ -209,6 +210,9 @@ class History:
     ----------
     demand_rps, attempts_rps, served_rps
         New requests, requests with retries, and requests that succeed, by tier, shape (T, S, K).
+    zone_served_rps
+        The last by zone and tier, one after the other, shape (T, S, Z·K); where the standard speaks
+        of zones.
     temperature_c, clock, off, heat_mw, cooling_mw, powered_gpus
         By cluster, shape (T, S, C).
     load_rps, capacity_rps, believed_rps, wanted_rps
@@ -240,6 +244,7 @@ class History:
     demand_rps: Floats
     attempts_rps: Floats
     served_rps: Floats
+    zone_served_rps: Floats
     temperature_c: Floats
     clock: Floats
     off: Bools
@@ -306,6 +311,7 @@ def _widths(model: Model) -> dict[str, int]:
     """Lengths of the axes of records."""
     return {
         "K": len(model.tiers),
+        "ZK": len(model.zones) * len(model.tiers) * asks_by_zone(model),
         "C": len(model.clusters),
         "N": len(model.clusters) + len(model.offers),
         "P": len(model.plants),
@@ -329,6 +335,7 @@ def bytes_per_scenario(model: Model, only: frozenset[str] | None) -> float:
 #: Records by their axis after minutes and scenarios.
 AXES: dict[str, tuple[str, ...]] = {
     "K": ("demand_rps", "attempts_rps", "served_rps"),
+    "ZK": ("zone_served_rps",),
     "C": ("temperature_c", "clock", "off", "heat_mw", "cooling_mw", "powered_gpus", "phase"),
     "N": ("load_rps", "capacity_rps", "believed_rps", "wanted_rps"),
     "P": ("cooling_capacity_mw", "cold_mj"),

@@ -47,7 +47,10 @@ def serve(
     admitted = state.conditions.tier_up[row] & admitted_tiers(world, state, minute)
     share = admitted * past_services(world, state, history, row, attempts * admitted, minute)
     allowed = cool_enough(world, state, minute)
-    tally = Tally(attempts, attempts * admitted, attempts * share, fresh.copy(), 0.0 * fresh)
+    by_zone = zone_rps[:, :, None] * world.tiers.share if world.by_zone else None
+    tally = Tally(
+        attempts, attempts * admitted, attempts * share, fresh.copy(), 0.0 * fresh, by_zone
+    )
     load: Floats = zone_rps @ world.first_choice
     calm = ~state.busy & (share >= 1).all(axis=1)
     calm &= (load <= np.minimum(capacity, believed)).all(axis=1)
@@ -67,6 +70,8 @@ def serve(
     history.record("demand_rps", minute, fresh)
     history.record("attempts_rps", minute, tally.attempts)
     history.record("served_rps", minute, tally.served)
+    if by_zone is not None:
+        history.record("zone_served_rps", minute, by_zone.reshape(len(by_zone), -1))
     return load
 
 
@@ -173,6 +178,8 @@ def _settle(
     gave_up += _forget(state, rows)
     good = np.where(shedding, sent.granted, 0.0) + queue.good
     tally.served[rows] = good.sum(axis=1) / SECONDS
+    if tally.by_zone is not None:
+        tally.by_zone[rows] = good / SECONDS
     tally.waiting[rows] = (over_attempts(state.live[rows]) + state.stale[rows]).sum(axis=1)
     entering = np.maximum(in_all(one.entering), NEGLIGIBLE_RPS)
     state.error_share[rows] = np.minimum(1.0, in_all(queue.timed_out + dropped) / entering)

@@ -17,15 +17,25 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.measures import scenarios_with, with_measures
-from planner.laws.traffic import impact, served_fraction
+from planner.laws.traffic import impact
+from planner.scenarios.condition import site_of
 from planner.scenarios.course import lay_out
-from planner.scenarios.standard import ALL, Floor, emergency_budget_usd, floors, floors_at
+from planner.scenarios.onset import happens_to
+from planner.scenarios.standard import (
+    Floor,
+    emergency_budget_usd,
+    floors,
+    floors_at,
+    in_words,
+    required,
+)
 from planner.scenarios.timeline import minute_before
 from planner.simulation.alerts import Alert, alerts
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
 from planner.simulation.causes import Cause, explain
 from planner.simulation.conditions import Floats
+from planner.simulation.served import least_by_zone, least_served, served_fractions, wanted_rps
 from planner.simulation.state import History, bytes_per_scenario
 from planner.simulation.story import Line, tell
 from planner.simulation.world import World
@@ -40,6 +50,7 @@ JUDGED = frozenset(
         "demand_rps",
         "attempts_rps",
         "served_rps",
+        "zone_served_rps",
         "temperature_c",
         "clock",
         "off",
@@ -59,6 +70,9 @@ JUDGED = frozenset(
 RECOVERED = 0.999
 
 BreachKind = Literal["served", "shutdown", "budget", "capacity"]
+#: What came of a scenario. Nothing is asked where the standard has no rule for its class, and
+#: nothing applies where what fails is not part of the fleet: neither counts as survived.
+Status = Literal["survives", "fails", "not judged", "not applicable"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,7 @@ class Breach:
     kind
         Requests not served, a cluster that switched itself off, money, or capacity left (policy).
     subject
-        Tier or `all`, cluster, budget, region.
+        Tier or `all`, also of a zone (``all in europe``), cluster, budget, region.
     minute
         First minute of the breach.
     until_minute
@@ -98,7 +112,7 @@ class Breach:
     def __str__(self) -> str:
         at = f"at minute {self.minute:.0f}"
         if self.kind == "served":
-            who = "all tiers together" if self.subject == ALL else self.subject
+            who = in_words(self.subject)
             value, required = _percents(self.value, self.required)
             return f"{who} {value} served {at}, {required} required"
         if self.kind == "shutdown":
@@ -139,8 +153,10 @@ class Verdict:
     ----------
     name, severity, frequency_per_year
         The scenario.
+    status
+        Whether it survives.
     breaches
-        Every way it falls short, in order of time; none means that it survives.
+        Every way it falls short, in order of time.
     recovery_minutes
         Minute from which all tiers are served in full for good; None if not within the simulation.
     lost_requests
@@ -157,6 +173,8 @@ class Verdict:
         Emergency spend until everything is repaired; beyond the simulation at its last rate.
     served
         Least fraction served by tier, from the first minute that the standard speaks of it.
+    served_by_zone
+        The same by zone and tier (or `all`), where the standard speaks of zones.
     impact
         Worst class of impact on each tier from that minute on (`planner.laws.traffic.impact`).
     retry_ratio
@@ -170,6 +188,7 @@ class Verdict:
     name: str
     severity: str
     frequency_per_year: float
+    status: Status
     breaches: tuple[Breach, ...]
     recovery_minutes: float | None
     lost_requests: float
@@ -179,6 +198,7 @@ class Verdict:
     peak_queue_requests: float
     emergency_usd: float
     served: dict[str, float]
+    served_by_zone: dict[str, dict[str, float]]
     impact: dict[str, str]
     retry_ratio: float
     alerts: tuple[Alert, ...]
@@ -186,8 +206,13 @@ class Verdict:
 
     @property
     def survives(self) -> bool:
-        """Whether nothing falls short."""
-        return not self.breaches
+        """Whether it is judged and nothing falls short."""
+        return self.status == "survives"
+
+    @property
+    def fails(self) -> bool:
+        """Whether anything falls short."""
+        return self.status == "fails"
 
     @property
     def first_breach(self) -> Breach | None:
@@ -278,22 +303,26 @@ def judge_one(
     course = world.courses[index]
     scenario, model = course.scenario, world.model
     rules = floors(model, scenario.severity)
-    fractions = _fractions(world, history, index)
+    since = course.clock.minutes(world.minutes)
+    fractions = served_fractions(world, history, index)
     spend = _emergency_usd(world, history, index)
     breaches = [
-        *_served_breaches(world, history, index, rules, fractions),
+        *_served_breaches(world, history, index, rules, since, fractions),
         *_shutdown_breaches(world, history, index),
         *_budget_breach(model, scenario, spend),
         *_capacity_breaches(model, fleet, scenario),
     ]
     shutdowns = tuple(b.subject for b in breaches if b.kind == "shutdown")
     ordered = tuple(sorted(breaches, key=lambda breach: breach.minute))
-    served = _least_served(world, index, rules, fractions)
+    site = site_of(model, world.graph)
+    applies = any(happens_to(site, fleet, event) for event in scenario.events)
+    served = least_served(world, rules, since, fractions)
     return Verdict(
         name=scenario.name,
         severity=scenario.severity,
         frequency_per_year=scenario.frequency_per_year,
-        breaches=ordered,
+        status=_status(applies, bool(ordered), _asked(model, scenario, rules, since)),
+        breaches=ordered if applies else (),
         recovery_minutes=_recovery(world, fractions),
         lost_requests=_lost_requests(history, index),
         peak_temperature_c=_peak_temperature(world, history, index),
@@ -302,6 +331,7 @@ def judge_one(
         peak_queue_requests=float(history.waiting[:, index].max()),
         emergency_usd=spend,
         served=served,
+        served_by_zone=least_by_zone(rules, since, fractions),
         impact={tier: impact(fraction) for tier, fraction in served.items()},
         retry_ratio=_retry_ratio(history, index),
         alerts=alerts(world, history, index),
@@ -309,19 +339,21 @@ def judge_one(
     )
 
 
-def _fractions(world: World, history: History, index: int) -> dict[str, Floats]:
-    """Served fraction of every tier and of all together, each of shape (T,).
+def _asked(model: Model, scenario: Scenario, rules: tuple[Floor, ...], since: Floats) -> bool:
+    """Whether anything is asked of the service in a scenario within the simulation."""
+    last = since.max(initial=-np.inf)
+    policy = bool(model.policies.surviving_capacity_share)
+    return any(rule.least_served > 0 and rule.from_minute <= last for rule in rules) or (
+        policy and any(event.kind == "region" for event in scenario.events)
+    )
 
-    Retries that succeed count in the minute in which they do; no minute serves more than is wanted.
-    """
-    demand = history.demand_rps[:, index]
-    served = np.minimum(history.served_rps[:, index], demand)
-    fractions = {
-        tier: served_fraction(served[:, k], demand[:, k])
-        for k, tier in enumerate(world.tiers.names)
-    }
-    fractions[ALL] = served_fraction(served.sum(axis=1), demand.sum(axis=1))
-    return fractions
+
+def _status(applies: bool, falls_short: bool, asked: bool) -> Status:
+    if not applies:
+        return "not applicable"
+    if falls_short:
+        return "fails"
+    return "survives" if asked else "not judged"
 
 
 def _served_breaches(
@@ -329,32 +361,27 @@ def _served_breaches(
     history: History,
     index: int,
     rules: tuple[Floor, ...],
+    since: Floats,
     fractions: dict[str, Floats],
 ) -> list[Breach]:
     breaches: list[Breach] = []
-    since = world.courses[index].clock.minutes(world.minutes)
-    for tier, fraction in fractions.items():
-        required = np.zeros(len(fraction))
-        for rule in rules:
-            if rule.tier == tier:
-                asked = since >= rule.from_minute
-                required[asked] = np.maximum(required[asked], rule.least_served)
-        gap = required - fraction
+    for subject, fraction in fractions.items():
+        least = required(rules, since, subject)
+        gap = least - fraction
         short = np.flatnonzero(gap > TOLERANCE)
         if not len(short):
             continue
         first, last, worst = int(short[0]), int(short[-1]), int(np.argmax(gap))
-        demand = history.demand_rps[worst, index]
-        wanted = demand.sum() if tier == ALL else demand[world.tiers.names.index(tier)]
+        wanted = wanted_rps(world, index, worst, subject)
         cause, late = explain(world, history, index, worst, float(gap[worst] * wanted))
         breaches.append(
             Breach(
                 kind="served",
-                subject=tier,
+                subject=subject,
                 minute=float(first),
                 until_minute=float(last),
                 value=float(fraction[first]),
-                required=float(required[first]),
+                required=float(least[first]),
                 shortfall=float(gap[worst]),
                 cause=cause,
                 late_minutes=late,
@@ -440,16 +467,12 @@ def _emergency_usd(world: World, history: History, index: int) -> float:
     return float(spend.sum() + spend[-1] * beyond)
 
 
-def _least_served(
-    world: World, index: int, rules: tuple[Floor, ...], fractions: dict[str, Floats]
-) -> dict[str, float]:
-    least: dict[str, float] = {}
-    since = world.courses[index].clock.minutes(world.minutes)
-    for tier in world.tiers.names:
-        starts = [rule.from_minute for rule in rules if rule.tier in (tier, ALL)]
-        asked = np.flatnonzero(since >= min(starts, default=0.0))
-        least[tier] = float(fractions[tier][asked if len(asked) else -1].min())
-    return least
-
-
-__all__ = ["Breach", "Verdict", "floors_at", "judge", "judge_one", "surviving_share"]
+__all__ = [
+    "Breach",
+    "Verdict",
+    "floors_at",
+    "judge",
+    "judge_one",
+    "served_fractions",
+    "surviving_share",
+]

@@ -8,12 +8,14 @@ services with a limit, R regions, T minutes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import Graph
 from planner.laws.retries import RetryTerms
 from planner.laws.traffic import Routes
 from planner.scenarios.course import Course
+from planner.scenarios.standard import asks_by_zone
 from planner.simulation.conditions import Bools, Conditions, Floats, Ints, Stacker
 
 #: Length of a step.
@@ -228,6 +230,11 @@ class World:
     zone_rps: Floats
     ambient_c: Floats
     compiled: bool
+
+    @cached_property
+    def by_zone(self) -> bool:
+        """Whether what is served is recorded by zone: where the standard speaks of zones."""
+        return asks_by_zone(self.model)
 
     @property
     def minutes(self) -> int:

@@ -35,7 +35,7 @@ def repair(
     hopeless: set[str] = set()
     verdicts = desk.judge(draft, desk.scenarios)
     while True:
-        failing = [one for one in verdicts if not one.survives and one.name not in hopeless]
+        failing = [one for one in verdicts if one.fails and one.name not in hopeless]
         if not failing or desk.over():
             return draft, verdicts, tuple(done)
         worst = max(failing, key=_badness)
@@ -50,7 +50,7 @@ def repair(
         told = ", ".join(f"{steps.count(text)} × {text}" for text in dict.fromkeys(steps))
         done.append(f"{worst.name} took {told}")
         verdicts = desk.judge(draft, desk.scenarios)
-        report(f"{done[-1]}; {sum(not one.survives for one in verdicts)} left to mend")
+        report(f"{done[-1]}; {sum(one.fails for one in verdicts)} left to mend")
 
 
 def _badness(verdict: Verdict) -> float:
@@ -78,7 +78,7 @@ def _mend(desk: Desk, draft: Draft, verdict: Verdict) -> tuple[Draft, list[str]]
     last: tuple[str, Step] | None = None
     idle = 0
     blocks_help = any(one.cause in FOR_GPUS for one in verdict.breaches)
-    while not verdict.survives and idle < PATIENCE and not desk.over():
+    while verdict.fails and idle < PATIENCE and not desk.over():
         better = None
         if last is not None:
             better = _best(desk, draft, verdict, scenario, [last])
@@ -92,7 +92,7 @@ def _mend(desk: Desk, draft: Draft, verdict: Verdict) -> tuple[Draft, list[str]]
         draft = more
         taken.append(last[0])
         (verdict,) = desk.judge(draft, (scenario,))
-    return (draft, taken) if verdict.survives else None
+    return None if verdict.fails else (draft, taken)
 
 
 def _best(

@@ -118,7 +118,7 @@ def plan_by_rule_of_thumb(
     lacks = (*check_purchases(desk.case, fleet), *check_money(desk.case, items))
     notes = (*repairs, *note, *(f"breaks a rule: {one}" for one in lacks))
     rounds = (Round(1, {}, programme, solution, items, verdicts),)
-    cut = desk.over() and any(not one.survives for one in verdicts)
+    cut = desk.over() and any(one.fails for one in verdicts)
     outcome = Outcome(rounds, timed_out=cut, interrupted=cut and settings.stopped)
     return ThumbPlan(outcome, notes, lacks)
 

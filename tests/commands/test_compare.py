@@ -126,7 +126,7 @@ def test_a_plan_against_what_exists(plan, small, model):
     assert "business 63.3 % served at minute 5, 95.0 % required" in worse.out
     # What exists has the verdicts of `plan simulate`.
     simulated = plan("simulate", model, "--json", "-q").json["scenarios"]
-    failing = [one["name"] for one in simulated if not one["survives"]]
+    failing = [one["name"] for one in simulated if one["status"] == "fails"]
     assert names == failing
 
 

@@ -230,7 +230,9 @@ def test_summary_for_machines(
     out, err = capsys.readouterr()
     said = json.loads(out)
     assert err == ""
-    assert said["scenarios"] == said["survived"] == 3
+    assert said["scenarios"] == 3
+    assert said["judged"] == said["survived"] == 2
+    assert (said["not_judged"], said["not_applicable"]) == (0, 1)
     assert not said["finance"]
     assert said["bytes"] == target.stat().st_size
     html = target.read_text("utf-8")

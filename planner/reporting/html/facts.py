@@ -24,7 +24,14 @@ from planner.reporting.html.words import (
     per_year,
     share,
 )
-from planner.scenarios.standard import ALL, emergency_budget_usd, floors
+from planner.scenarios.standard import (
+    ALL,
+    emergency_budget_usd,
+    floors,
+    in_words,
+    subject_of,
+    tier_and_zone,
+)
 from planner.simulation.verdict import Verdict
 
 Row = dict[str, Any]
@@ -39,6 +46,16 @@ CATEGORIES = {
     "servers": "GPUs with servers",
     "power": "power provisioning",
     "risk": "risk premium",
+}
+
+
+#: Classes of cells, and what they say, by what came of a scenario.
+OUTCOMES = {"survives": "yes", "fails": "no", "not judged": "none", "not applicable": "none"}
+TOLD = {
+    "survives": "✓ survives",
+    "fails": "✗ fails",
+    "not judged": "– not judged: the standard asks nothing",
+    "not applicable": "– not applicable: it hits nothing that is there",
 }
 
 
@@ -58,6 +75,11 @@ class Simulated:
     today: tuple[Verdict, ...]
 
     @property
+    def judged(self) -> int:
+        """Scenarios that the plan survives or fails."""
+        return sum(one.verdict.survives or one.verdict.fails for one in self.played)
+
+    @property
     def survived(self) -> int:
         """Scenarios that the plan survives."""
         return sum(one.verdict.survives for one in self.played)
@@ -73,8 +95,8 @@ class Simulated:
 
 def decision(plan: Plan, loaded: LoadedModel, simulated: Simulated) -> list[str]:
     """The decision in sentences, to be read as one paragraph."""
-    count = len(simulated.played)
-    failing = [one.verdict.name for one in simulated.played if not one.verdict.survives]
+    count = simulated.judged
+    failing = [one.verdict.name for one in simulated.played if one.verdict.fails]
     cost = (
         f"It takes {money(plan.cost.capital_usd)} of capital and costs "
         f"{money(plan.objective_usd_per_year)} a year, with capital spread over its life, running "
@@ -93,7 +115,9 @@ def decision(plan: Plan, loaded: LoadedModel, simulated: Simulated) -> list[str]
             f"It survives {simulated.survived:,} of {scenarios}; it does not survive "
             f"{listed(failing)}."
         )
-    elif count:
+    elif not count:
+        said.append("No scenario is judged: nothing is asked of any.")
+    else:
         said.append(
             f"With it the service survives {'all ' if count > 1 else ''}{scenarios} planned for; "
             f"what exists today survives {before}."
@@ -149,7 +173,7 @@ def _proven(plan: Plan) -> str:
 
 def tiles(plan: Plan, simulated: Simulated) -> list[Row]:
     """Key figures."""
-    count = len(simulated.played)
+    count = simulated.judged
     gpus = sum(line.total for line in plan.gpus), sum(line.existing for line in plan.gpus)
     return [
         {
@@ -266,7 +290,7 @@ def matrix(model: Model, simulated: Simulated) -> list[Row]:
 
 def _scenario(model: Model, index: int, one: Played, before: Verdict) -> Row:
     verdict = one.verdict
-    short = {b.subject for b in verdict.breaches if b.kind == "served"}
+    short = {tier_and_zone(b.subject)[0] for b in verdict.breaches if b.kind == "served"}
     least = min(verdict.served.values(), default=1.0)
     return {
         "index": index,
@@ -275,7 +299,10 @@ def _scenario(model: Model, index: int, one: Played, before: Verdict) -> Row:
         "often": per_year(verdict.frequency_per_year),
         "frequency": verdict.frequency_per_year,
         "survives": verdict.survives,
-        "today": before.survives,
+        "outcome": OUTCOMES[verdict.status],
+        "told": TOLD[verdict.status],
+        "today": OUTCOMES[before.status],
+        "told_today": TOLD[before.status],
         "today_served": share(min(before.served.values(), default=1.0)),
         "least": least,
         "cells": [_cell(tier, fraction, short) for tier, fraction in verdict.served.items()],
@@ -337,17 +364,11 @@ def _rules(model: Model, one: Played) -> list[str]:
     """The standard that applies, in words."""
     found: dict[tuple[float, float], list[str]] = {}
     for rule in floors(model, one.scenario.severity):
-        found.setdefault((rule.from_minute, rule.least_served), []).append(rule.tier)
+        found.setdefault((rule.from_minute, rule.least_served), []).append(in_words(rule.subject))
     texts = [
         f"from minute {minute:.0f} at least {share(least)} of "
-        + (
-            "all tiers together"
-            if tiers == [ALL]
-            else "every tier"
-            if set(tiers) == set(model.tiers)
-            else listed(tiers, 4)
-        )
-        for (minute, least), tiers in found.items()
+        + ("every tier" if set(subjects) == set(model.tiers) else listed(subjects, 4))
+        for (minute, least), subjects in found.items()
     ]
     budget = emergency_budget_usd(model, one.scenario)
     return [*texts, f"emergency spend of at most {money(budget)}"]
@@ -360,7 +381,7 @@ def worst_first(played: Sequence[Played]) -> list[int]:
         verdict = played[index].verdict
         recovery = verdict.recovery_minutes
         late = math.inf if recovery is None else recovery
-        return verdict.survives, min(verdict.served.values(), default=1.0), -late, index
+        return not verdict.fails, min(verdict.served.values(), default=1.0), -late, index
 
     return sorted(range(len(played)), key=badness)
 
@@ -481,7 +502,7 @@ def recheck(plan: Plan, simulated: Simulated) -> Row:
     stated = {line.name: line for line in plan.scenarios}
     found = {one.verdict.name: scenario_line(one.verdict) for one in simulated.played}
     both = stated.keys() & found.keys()
-    other = sorted(name for name in both if stated[name].survives != found[name].survives)
+    other = sorted(name for name in both if stated[name].status != found[name].status)
     moved = sorted(
         name
         for name in both
@@ -524,7 +545,7 @@ def standard_rows(model: Model, severities: Sequence[str]) -> list[Row]:
     return [
         {
             "severity": severity,
-            "tier": {"each": "every tier", ALL: "all tiers together"}.get(rule.tier, rule.tier),
+            "tier": in_words(subject_of(rule.tier, rule.zone)),
             "minute": f"{rule.from_minute:.0f}",
             "least": share(rule.least_served),
         }

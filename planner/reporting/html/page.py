@@ -19,7 +19,6 @@ from planner.plan import Plan, now, versions
 from planner.reporting.html import facts, places, sources
 from planner.reporting.html.facts import Simulated
 from planner.reporting.html.words import counted, millions, money
-from planner.scenarios.standard import floors
 
 #: Size that a page keeps to.
 PAGE_BYTES = 5_900_000
@@ -152,7 +151,7 @@ def _context(material: Material) -> dict[str, Any]:
         "remarks": material.notes,
         "counts": facts.model_counts(model),
         "decision": facts.decision(plan, material.loaded, simulated),
-        "survives": all(one.verdict.survives for one in simulated.played),
+        "survives": not any(one.verdict.fails for one in simulated.played),
         "tiles": facts.tiles(plan, simulated),
         "purchases": facts.purchases(plan, model),
         "costs": facts.cost_rows(plan),
@@ -211,14 +210,11 @@ def _data(material: Material) -> dict[str, Any]:
 def _curves(material: Material, index: int) -> dict[str, Any]:
     """Numbers of the charts of one scenario."""
     one = material.simulated.played[index]
-    rules: dict[str, list[list[float]]] = {}
-    for rule in floors(material.loaded.model, one.scenario.severity):
-        rules.setdefault(rule.tier, []).append([rule.from_minute, 100 * rule.least_served])
     return {
         "until": one.until_minute,
         "minutes": one.minutes - 1,
         "events": one.events,
-        "required": rules,
+        "required": one.required,
         **{kind: curves for kind, curves in one.charts.items() if curves},
     }
 

@@ -13,9 +13,10 @@ from planner.infrastructure.failures import Event, Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.laws.traffic import served_fraction
 from planner.reporting.html.words import FULL
-from planner.scenarios.standard import ALL, floors
+from planner.scenarios.standard import floors, required
 from planner.simulation.cascade import simulate
 from planner.simulation.conditions import Floats
+from planner.simulation.served import served_fractions
 from planner.simulation.state import History
 from planner.simulation.story import describe
 from planner.simulation.verdict import Verdict, batch_size, judge_one
@@ -54,6 +55,8 @@ class Played:
         Last minute to look at first.
     minutes
         Minutes simulated.
+    required
+        What the standard asks for by tier, in percent from minutes on.
     slack
         Least distance of what was served from what was required, as a share of demand, where less
         than everything was served; infinite where all was.
@@ -66,6 +69,7 @@ class Played:
     events: list[tuple[float, str]]
     until_minute: float
     minutes: int
+    required: dict[str, list[list[float]]]
     slack: float
 
 
@@ -101,6 +105,7 @@ def _played(world: World, history: History, fleet: Fleet, index: int) -> Played:
         charts[kind] = [_curve(name, values, kind) for name, values in moving]
         left_out[kind] = len(named) - len(moving)
     verdict = judge_one(world, history, fleet, index)
+    least, fractions = _required(world, index), served_fractions(world, history, index)
     events = list(_events(scenario, world.minutes))
     return Played(
         scenario,
@@ -110,8 +115,23 @@ def _played(world: World, history: History, fleet: Fleet, index: int) -> Played:
         events,
         _until(curves, events, world.minutes),
         world.minutes,
-        _slack(world, history, index, dict(served)),
+        {subject: _steps(one) for subject, one in least.items() if one.any()},
+        _slack(least, fractions),
     )
+
+
+def _required(world: World, index: int) -> dict[str, Floats]:
+    """What the standard asks for in every minute, by tier and `all`, also of zones."""
+    course = world.courses[index]
+    rules = floors(world.model, course.scenario.severity)
+    since = course.clock.minutes(world.minutes)
+    return {rule.subject: required(rules, since, rule.subject) for rule in rules}
+
+
+def _steps(least: Floats) -> list[list[float]]:
+    """Minutes from which something else is asked for, and what, in percent."""
+    changes = np.flatnonzero(np.diff(least, prepend=0.0))
+    return [[float(minute), 100 * float(least[minute])] for minute in changes]
 
 
 Named = list[tuple[str, Floats]]
@@ -204,18 +224,13 @@ def _until(curves: dict[str, Named], events: list[tuple[float, str]], minutes: i
     return float(min(minutes - 1, max(LEAST_MINUTES, np.ceil(1.2 * last / 10) * 10)))
 
 
-def _slack(world: World, history: History, index: int, served: dict[str, Floats]) -> float:
+def _slack(least: dict[str, Floats], fractions: dict[str, Floats]) -> float:
     """Least of served less required, where not all was served, in shares of demand."""
-    demand = history.demand_rps[:, index]
-    together = np.minimum(history.served_rps[:, index], demand).sum(axis=1)
-    shares = {tier: values / 100 for tier, values in served.items()}
-    shares[ALL] = served_fraction(together, demand.sum(axis=1))
-    least = np.inf
-    for rule in floors(world.model, world.courses[index].scenario.severity):
-        part = shares[rule.tier][int(np.ceil(rule.from_minute)) :]
-        if len(part) and part.min() < FULL:
-            least = min(least, float(part.min()) - rule.least_served)
-    return least
+    slack = np.inf
+    for subject, asked in least.items():
+        part = (asked > 0) & (fractions[subject] < FULL)
+        slack = min(slack, float((fractions[subject] - asked)[part].min(initial=np.inf)))
+    return slack
 
 
 def _curve(name: str, values: Floats, kind: str) -> dict[str, Any]:

@@ -81,9 +81,9 @@
     const x = [], y = [];
     let level = 0;
     for (const [minute, least] of sorted) {
-      if (least > level) { x.push(minute, minute); y.push(level || null, least); level = least; }
+      x.push(minute, minute); y.push(level || null, least || null); level = least;
     }
-    return level ? [[...x, until], [...y, level]] : null;
+    return x.length ? [[...x, until], [...y, level || null]] : null;
   }
 
   function range(kind, curves, until) {

@@ -1,0 +1,70 @@
+"""What is served of the demand of tiers and zones, minute by minute and at the least."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.laws.traffic import served_fraction
+from planner.scenarios.standard import ALL, Floor, counts_for, subject_of
+from planner.simulation.conditions import Floats
+from planner.simulation.state import History
+from planner.simulation.world import World
+
+
+def served_fractions(world: World, history: History, index: int) -> dict[str, Floats]:
+    """Served fraction of every tier and of all together, each of shape (T,).
+
+    Where the standard speaks of zones, that of each zone too (`planner.scenarios.standard`).
+    Retries that succeed count in the minute in which they do; no minute serves more than is wanted.
+    """
+    demand = history.demand_rps[:, index]
+    served = np.minimum(history.served_rps[:, index], demand)
+    fractions = {
+        tier: served_fraction(served[:, k], demand[:, k])
+        for k, tier in enumerate(world.tiers.names)
+    }
+    fractions[ALL] = served_fraction(served.sum(axis=1), demand.sum(axis=1))
+    for z, zone in enumerate(world.model.zones if world.by_zone else ()):
+        wanted = world.zone_rps[:, index, z, None] * world.tiers.share
+        here = history.zone_served_rps[:, index].reshape(len(wanted), -1, len(world.tiers.names))
+        got = np.minimum(here[:, z], wanted)
+        for k, tier in enumerate(world.tiers.names):
+            fractions[subject_of(tier, zone)] = served_fraction(got[:, k], wanted[:, k])
+        fractions[subject_of(ALL, zone)] = served_fraction(got.sum(axis=1), wanted.sum(axis=1))
+    return fractions
+
+
+def wanted_rps(world: World, index: int, minute: int, subject: str) -> float:
+    """Demand of a subject of the standard in a minute."""
+    return sum(
+        float(world.zone_rps[minute, index, z] * world.tiers.share[k])
+        for z, zone in enumerate(world.model.zones)
+        for k, tier in enumerate(world.tiers.names)
+        if counts_for(subject, zone, tier)
+    )
+
+
+def least_served(
+    world: World, rules: tuple[Floor, ...], since: Floats, fractions: dict[str, Floats]
+) -> dict[str, float]:
+    """Least fraction of every tier from the first minute that the standard speaks of it."""
+    least: dict[str, float] = {}
+    for tier in world.tiers.names:
+        starts = [rule.from_minute for rule in rules if rule.tier in (tier, ALL)]
+        asked = np.flatnonzero(since >= min(starts, default=0.0))
+        least[tier] = float(fractions[tier][asked if len(asked) else -1].min())
+    return least
+
+
+def least_by_zone(
+    rules: tuple[Floor, ...], since: Floats, fractions: dict[str, Floats]
+) -> dict[str, dict[str, float]]:
+    """The same by zone and tier, or `all`, of which the standard speaks."""
+    least: dict[str, dict[str, float]] = {}
+    for rule in rules:
+        if rule.zone is not None and rule.tier not in least.get(rule.zone, {}):
+            # Rules come in order of time.
+            asked = np.flatnonzero(since >= rule.from_minute)
+            value = fractions[rule.subject][asked if len(asked) else -1].min()
+            least.setdefault(rule.zone, {})[rule.tier] = float(value)
+    return least
