@@ -1,0 +1,124 @@
+"""A standard that asks per zone, in the programme."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optimization.test_stages import scenario
+from support import EXACT, model_of
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import ServedRule
+from planner.optimization.case import Case
+from planner.optimization.diagnosis import diagnose
+from planner.optimization.dominance import dominates
+from planner.optimization.programme import build
+from planner.verification import Outcome, optimise_and_verify
+
+#: Home is served from here or there; away from there or, at three times the price, from yonder.
+PLACES = """
+regions: {here: {power_limit_mw: 50}, there: {power_limit_mw: 50}, yonder: {power_limit_mw: 50}}
+gpus:
+  g: {power_mw: 0.001, static_share: 0.0, rps: 1.0, capital_usd: 10000}
+  dear: {power_mw: 0.001, static_share: 0.0, rps: 1.0, capital_usd: 30000}
+clusters:
+  a: {region: here, gpu: g, max_gpus: 5000, max_utilisation: 1.0}
+  b: {region: there, gpu: g, max_gpus: 5000, max_utilisation: 1.0}
+  c: {region: yonder, gpu: dear, max_gpus: 5000, max_utilisation: 1.0}
+cooling_units: {u: {capacity_mw: 1.0, capital_usd: 1000}}
+plants:
+  p: {region: here, cools: [a], options: [u]}
+  q: {region: there, cools: [b], options: [u]}
+  r: {region: yonder, cools: [c], options: [u]}
+tiers:
+  paid: {priority: 1, share: 0.5, latency_limit_ms: 20}
+  free: {priority: 2, share: 0.5, latency_limit_ms: 20}
+zones:
+  home: {demand_rps: 900, latency_ms: {here: 1, there: 10, yonder: 90}}
+  away: {demand_rps: 100, latency_ms: {here: 90, there: 1, yonder: 10}}
+"""
+LOSS = {"kind": "region", "name": "there", "repair_minutes": 300.0}
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Model:
+    return model_of(tmp_path, PLACES)
+
+
+def asking(model: Model, *rules: dict[str, Any]) -> Model:
+    usual = {"tier": "all", "from_minute": 10, "least_served": 0.8}
+    return model.replace(
+        standard={"single": tuple(ServedRule.model_validate(usual | rule) for rule in rules)}
+    )
+
+
+def outcome(model: Model) -> Outcome:
+    return optimise_and_verify(model, (scenario(LOSS),), EXACT)
+
+
+def gpus(model: Model) -> dict[str, int]:
+    found = outcome(model)
+    assert found.survives
+    assert found.best is not None
+    return dict(found.best.solution.fleet.gpus)
+
+
+def test_all_together_leave_a_zone_in_the_dark(places: Model) -> None:
+    assert gpus(asking(places, {}))["c"] == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "least"),
+    [
+        ({"zone": "each"}, 80),
+        ({"zone": "away"}, 80),
+        ({"zone": "home"}, 0),
+        ({"zone": "away", "tier": "paid", "least_served": 0.5}, 25),
+        ({"zone": "each", "tier": "each", "least_served": 1.0}, 100),
+    ],
+    ids=str,
+)
+def test_zones_are_served_where_they_are_asked_for(
+    places: Model, rule: dict[str, Any], least: int
+) -> None:
+    """What remains of a plan is simulated and audited too."""
+    assert gpus(asking(places, rule))["c"] == least
+
+
+def test_no_plan_names_the_zone_and_the_rule(places: Model) -> None:
+    far = places.replace(
+        clusters={name: one for name, one in places.clusters.items() if name != "c"},
+        plants={name: one for name, one in places.plants.items() if name != "r"},
+    )
+    model = asking(far, {}, {"zone": "each", "least_served": 0.3})
+    programme = build(Case(model, (scenario(LOSS),), {}))
+    found = diagnose(programme, EXACT, 1)
+    assert any("all tiers together in away get at least 30 %" in line for line in found.lines())
+    paths = {change.path for one in found.sets for change in one.relaxations}
+    assert "standard.single[1].least_served" in paths
+    assert not any(path.startswith("standard.single[0]") for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("worse", "rule", "follows"),
+    [
+        ({"zone": "each"}, {}, True),
+        ({}, {"zone": "away"}, False),
+        ({"least_served": 1.0}, {"zone": "away", "tier": "free"}, True),
+        ({"tier": "each", "zone": "each"}, {"zone": "away"}, True),
+        ({"tier": "each", "zone": "each"}, {"tier": "paid"}, True),
+        ({"tier": "paid", "zone": "each"}, {"zone": "away"}, False),
+        ({"zone": "home"}, {"zone": "away"}, False),
+    ],
+    ids=str,
+)
+def test_what_one_standard_implies_of_another(
+    places: Model, worse: dict[str, Any], rule: dict[str, Any], follows: bool
+) -> None:
+    def stages(one: dict[str, Any]) -> Any:
+        return Case(asking(places, one), (scenario(LOSS),), {}).stages
+
+    case = Case(asking(places, worse), (scenario(LOSS),), {})
+    assert dominates(case, case.stages, stages(rule)) is follows
