@@ -13,7 +13,7 @@ from pulp import LpInteger, const
 
 from planner.errors import AuditError
 from planner.laws.flows import largest_flow
-from planner.laws.heat import SMALLEST, capacitance_mj_per_k, heat_at_utilisation_mw
+from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
 from planner.optimization.audit_purchases import (
     ABSOLUTE,
@@ -264,7 +264,8 @@ def _check_power(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
         for limit in limits:
             drawn = 0.0
             for (cluster, plant), heat in belief.carried_mw.items():
-                part = min(1.0, belief.heat_mw.get(cluster, 0.0) / max(carrying[cluster], SMALLEST))
+                needed, all_of_it = belief.heat_mw.get(cluster, 0.0), carrying[cluster]
+                part = 1.0 if all_of_it <= max(0.0, needed) else max(0.0, needed) / all_of_it
                 drawn += part * case.draw_per_heat(limit, plant) * heat
             for cluster in case.clusters_in(region):
                 plants = case.plants_of(cluster, "primary") if cluster not in carrying else ()

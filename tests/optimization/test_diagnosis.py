@@ -81,7 +81,7 @@ MODELS = [
     planted(
         "feed below what stands",
         "feeds: {grid: {region: west, capacity_mw: 5.0, ups_minutes: 15.0, generator_mw: 9.0}}",
-        [("power_limit", "west", "")],
+        [("feed_limit", "grid", "")],
         ["feeds.grid.capacity_mw"],
     ),
     planted(
@@ -184,7 +184,7 @@ feeds: {grid: {region: west, capacity_mw: 12.0, generator_mw: 0.3}}
 clusters: {east-gpus: {max_gpus: 500}}
 generators: {feed: {severity: common}, region: null}
 """,
-        [("stage_power", "west", "feed-grid")],
+        [("stage_feeds", "grid", "feed-grid")],
         ["feeds.grid.generator_mw"],
     ),
     planted(
