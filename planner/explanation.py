@@ -184,10 +184,12 @@ def explain(
     removals, unasked, silent = one_by_one(study, suspects)
     every, idle = together(study, removals, silent)
     first = _first_round(study, plan, scenarios)
-    notes = [replace(one, last=_asked(study, one, last_worth)) for one in notes]
+    last = _worths(study, notes, last_worth)
+    notes = [replace(one, last=last[one.decision]) for one in notes]
     power = power_gains(study)
     requirements = requirement_removals(study)
-    notes = [replace(one, next=_asked(study, one, next_worth)) for one in notes]
+    following = _worths(study, notes, next_worth)
+    notes = [replace(one, next=following[one.decision]) for one in notes]
     unbought = _unbought(study, reduced)
     in_programme = study.case.stages_by_scenario
     return Explanation(
@@ -343,6 +345,16 @@ def _asked(
 ) -> Worth | None:
     """Worth of what is bought; what is retired has none."""
     return None if note.decision.kind == "retired" else question(study, note.decision)
+
+
+def _worths(
+    study: Study,
+    notes: Iterable[DecisionNote],
+    question: Callable[[Study, Decision], Worth | None],
+) -> dict[Decision, Worth | None]:
+    """Worth of one more or less of every purchase; what costs most is asked about first."""
+    dearest = sorted(notes, key=lambda one: -one.bought * one.price_usd)
+    return {one.decision: _asked(study, one, question) for one in dearest}
 
 
 def _unbought(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionNote]:

@@ -13,9 +13,11 @@ from planner.errors import InputError, SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario, ServedRule, Severity
 from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.graph import build_graph
 from planner.optimization.solving import SolverSettings
-from planner.simulation.verdict import judge
-from planner.verification import Outcome, optimise_and_verify
+from planner.scenarios.course import lay_out
+from planner.simulation.verdict import Verdict, judge
+from planner.verification import Outcome, Round, optimise_and_verify
 
 Axis = Literal["standard", "failures", "classes", "recovery"]
 Status = Literal["survives", "fails", "unproven", "infeasible", "no plan in time"]
@@ -69,6 +71,10 @@ class FrontierPoint:
         Rounds of the loop.
     reason
         Why there is no plan, or what fails.
+    recovery_minutes
+        Longest time to full service that the simulator found; None without a plan or if never.
+    judged
+        Scenarios of the whole frontier that the full standard asks something of on its plan.
     cheaper_at
         Label of a stricter point whose plan costs less, and so would do here too.
     within_gap
@@ -86,6 +92,8 @@ class FrontierPoint:
     survived: int
     rounds: int
     reason: str = ""
+    recovery_minutes: float | None = None
+    judged: int = 0
     cheaper_at: str = ""
     within_gap: bool = False
 
@@ -142,7 +150,7 @@ def trace(
     start: Fleet | None = None
     for setting in settings:
         try:
-            point = _point(setting, model, scenarios, solver, start)
+            point = _point(axis, setting, model, scenarios, solver, start)
         except KeyboardInterrupt:
             if not points:
                 raise
@@ -156,6 +164,7 @@ def trace(
 
 
 def _point(
+    axis: Axis,
     setting: Setting,
     model: Model,
     scenarios: tuple[Scenario, ...],
@@ -172,8 +181,10 @@ def _point(
     if best is None:
         lines = outcome.diagnosis.lines() if outcome.diagnosis is not None else []
         return _unplanned(setting, "infeasible", " ".join(lines[:2]))
+    found = _recovered(setting, best.verdicts)
+    full = _by_full_standard(setting, best, model, scenarios)
     return FrontierPoint(
-        setting.label,
+        _minutes(found) if axis == "recovery" else setting.label,
         setting.value,
         _status(outcome, solver),
         best.solution.objective,
@@ -181,24 +192,46 @@ def _point(
         sum(item.capital_usd for item in best.items),
         best.solution.fleet,
         len(setting.scenarios),
-        _survived(setting, outcome, model, scenarios),
+        sum(one.survives for one in full),
         len(outcome.rounds),
         _failure(outcome),
+        recovery_minutes=found if math.isfinite(found) else None,
+        judged=sum(one.survives or one.fails for one in full),
     )
 
 
-def _survived(
-    setting: Setting, outcome: Outcome, model: Model, scenarios: tuple[Scenario, ...]
-) -> int:
-    """Scenarios that the best plan survives by the full standard; not simulated twice."""
-    best = outcome.best
-    if best is None:
-        return 0
+def _recovered(setting: Setting, verdicts: Iterable[Verdict]) -> float:
+    """Longest time to full service that the simulator found where the standard asks for it.
+
+    From the failure that the standard counts from; infinite if there is none.
+    """
+    model, longest = setting.model, 0.0
+    graph = build_graph(model)
+    known = {one.name: one for one in setting.scenarios}
+    for verdict in verdicts:
+        rules = model.standard.get(known[verdict.name].severity, ())
+        if not (verdict.survives or verdict.fails) or all(one.least_served < 1 for one in rules):
+            continue
+        if verdict.recovery_minutes is None:
+            return math.inf
+        clock = lay_out(model, graph, known[verdict.name]).clock
+        longest = max(longest, clock.since(verdict.recovery_minutes))
+    return longest
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:.0f} min" if math.isfinite(minutes) else "never"
+
+
+def _by_full_standard(
+    setting: Setting, best: Round, model: Model, scenarios: tuple[Scenario, ...]
+) -> list[Verdict]:
+    """Verdicts on the best plan by the full standard; nothing is simulated twice."""
     same = setting.model.standard == model.standard
-    known = {one.name: one.survives for one in best.verdicts} if same else {}
+    known = {one.name: one for one in best.verdicts} if same else {}
     rest = tuple(one for one in scenarios if one.name not in known)
     more = judge(model, best.solution.fleet, rest, stories=False) if rest else ()
-    return sum(known.values()) + sum(one.survives for one in more)
+    return [*known.values(), *more]
 
 
 def _unplanned(setting: Setting, status: Status, reason: str) -> FrontierPoint:

@@ -298,7 +298,7 @@ def counts(lines: Iterable[ScenarioLine]) -> dict[str, int]:
 def survived(lines: Sequence[ScenarioLine]) -> str:
     """How many of the scenarios that were judged survived."""
     if not lines:
-        return "No scenarios: nothing that can fail is planned for and nothing was tried"
+        return "No scenario, so nothing was survived"
     judged = [line for line in lines if line.survives or line.fails]
     if not judged:
         return f"None of {len(lines)} scenarios judged"

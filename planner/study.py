@@ -196,17 +196,20 @@ class Study:
 def one_by_one(
     study: Study, suspects: list[str]
 ) -> tuple[list[Removal], tuple[str, ...], tuple[str, ...]]:
-    """Removals of the suspects, the scenarios not asked about, and those that force nothing."""
+    """Removals of the suspects, the scenarios not asked about, and those that force nothing.
+
+    The suspects come first, in their order: where questions run out, what costs most was asked.
+    """
     removals: list[Removal] = []
     unasked: list[str] = []
-    rest = [name for name in study.case.stages_by_scenario if name not in suspects]
-    silent = _screen(study, rest, removals, unasked)
     for name in suspects:
         answer = _without(study, (name,))
         if answer is None:
             unasked.append(name)
         else:
             removals.append(study.removal((name,), answer))
+    rest = [name for name in study.case.stages_by_scenario if name not in suspects]
+    silent = _screen(study, rest, removals, unasked)
     return removals, tuple(unasked), tuple(silent)
 
 

@@ -27,9 +27,9 @@ def command(model: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) 
     independent of the primary.
     """
     from planner.infrastructure.loading import load_model
-    from planner.reporting import terminal
+    from planner.reporting import checking
 
-    terminal.show_check(load_model(model, overrides), as_json)
+    checking.show_check(load_model(model, overrides), as_json)
     Progress(quiet).next(
         plan_line("simulate", model, *settings_of(overrides)),
         plan_line("optimize", model, *settings_of(overrides), "-o", "out"),

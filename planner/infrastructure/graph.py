@@ -331,6 +331,33 @@ def single_points_of_failure(graph: Graph) -> dict[str, tuple[str, ...]]:
     return {graph.nodes[tier]["name"]: tuple(nodes) for tier, nodes in found.items()}
 
 
+def single_points_by_zone(model: Model, graph: Graph) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Nodes whose single loss leaves a tier without service in a zone, by zone and tier.
+
+    Service that clusters within the latency limit give: emergency capacity takes its time. Nodes
+    that take the tier down everywhere are not named again.
+    """
+    everywhere = single_points_of_failure(graph)
+    always = down_nodes(graph, [])
+    lost = {name: blast_radius(graph, name) | {name} for name in sorted(graph)}
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for zone, entry in model.zones.items():
+        for tier in model.tiers if entry.demand_rps else ():
+            regions = reachable_regions(model, zone, tier)
+            serving = {
+                node("cluster", name)
+                for name, one in model.clusters.items()
+                if one.region in regions and max(one.max_gpus, one.existing_gpus)
+            } - always
+            nodes = tuple(
+                name
+                for name, down in lost.items()
+                if serving and serving <= down and name not in everywhere[tier]
+            )
+            found.setdefault(zone, {})[tier] = nodes
+    return found
+
+
 def shared_supports(graph: Graph, plant: str, other: str) -> tuple[str, ...]:
     """Nodes other than the region whose single loss takes two plants down together.
 

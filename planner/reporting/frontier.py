@@ -91,22 +91,25 @@ def show_frontier(frontier: Frontier, loaded: LoadedModel, as_json: bool) -> Non
 
 
 def _show_points(console: Console, frontier: Frontier) -> None:
-    columns = ("M USD/yr", "more", "capital", "GPUs", "cloud", "of all")
+    asked = ("asked",) if frontier.axis == "recovery" else ()
+    columns = (*asked, "M USD/yr", "more", "capital", "GPUs", "cloud", "of all")
     table = new_table("", HEADS[frontier.axis], "result", *columns, left=2)
     table.title = None
     before: FrontierPoint | None = None
     for point in frontier.points:
-        table.add_row(escape(point.label), point.status, *_cells(point, before, frontier))
+        by = (f"{point.value:g} min",) if asked else ()
+        table.add_row(escape(point.label), point.status, *by, *_cells(point, before))
         before = point if point.planned else before
     console.print(table)
-    note = (
+    note = "within: full service again in the simulation; asked: by the standard; " if asked else ""
+    note += (
         "more: than the point above; capital in M USD; cloud: instances reserved; of all: "
-        "scenarios survived by the full standard."
+        "scenarios survived, of those judged by the full standard."
     )
     console.print(Text(note, style="dim italic"))
 
 
-def _cells(point: FrontierPoint, before: FrontierPoint | None, frontier: Frontier) -> list[str]:
+def _cells(point: FrontierPoint, before: FrontierPoint | None) -> list[str]:
     if point.fleet is None:
         return [""] * 6
     more = "" if before is None else millions(point.cost_usd - before.cost_usd, sign="+")
@@ -116,7 +119,7 @@ def _cells(point: FrontierPoint, before: FrontierPoint | None, frontier: Frontie
         millions(point.capital_usd, 1),
         f"{sum(point.fleet.gpus.values()):,}",
         f"{sum(point.fleet.instances.values()):,}",
-        f"{point.survived}/{frontier.scenarios}",
+        f"{point.survived}/{point.judged}",
     ]
 
 
@@ -169,11 +172,13 @@ def _point_data(point: FrontierPoint) -> dict[str, Any]:
     return {
         "label": point.label,
         "value": point.value,
+        "recovery_minutes": point.recovery_minutes,
         "status": point.status,
         "usd_per_year": _known(point.cost_usd),
         "bound_usd_per_year": _known(point.bound_usd),
         "capital_usd": _known(point.capital_usd),
         "scenarios": point.scenarios,
+        "judged_by_full_standard": point.judged if fleet is not None else None,
         "survived_by_full_standard": point.survived if fleet is not None else None,
         "rounds": point.rounds,
         "reason": point.reason,

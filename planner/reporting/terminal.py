@@ -15,10 +15,8 @@ from rich.text import Text
 
 from planner.amounts import NOTHING, millions, money, requests
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import Fleet, pue_by_part
-from planner.infrastructure.graph import build_graph, shared_supports, single_points_of_failure
+from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.infrastructure.supply import without_feed
 from planner.json_text import json_text
 from planner.laws.traffic import IMPACTS
 from planner.plan import (
@@ -318,7 +316,8 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
     colour = "green" if plan.verification.survives else "red"
     after = f" after {len(rounds)} round{'s' if len(rounds) > 1 else ''}"
     after = "" if plan.method == "rule-of-thumb" else after
-    console.print(f"[bold {colour}]{survived(plan.scenarios)}[/] in simulation{after}.")
+    tried = f" in simulation{after}" if plan.scenarios else ""
+    console.print(f"[bold {colour}]{survived(plan.scenarios)}[/]{tried}.")
     for line in not_counted(plan.scenarios):
         console.print(f"{line}.")
     _show_waived(console, rounds[-1].waived if rounds else ())
@@ -483,103 +482,3 @@ def _show_story(console: Console, verdict: Verdict) -> None:
         worst.setdefault(impact, []).append(tier)
     for impact in (one for one in IMPACTS if one in worst):
         console.print(f"  {impact}: {escape(', '.join(worst[impact]))}")
-
-
-# ------------------------------------------------------------------------------------------- check
-
-
-def _counted(count: int, things: str) -> str:
-    """A number with its noun, which ends in s."""
-    return f"{count} {things.removesuffix('s') if count == 1 else things}"
-
-
-def show_check(loaded: LoadedModel, as_json: bool) -> None:
-    """Print what a model holds and what its graph says."""
-    model, graph = loaded.model, build_graph(loaded.model)
-    scenarios = all_scenarios(model)
-    counts = {
-        section: len(getattr(model, section))
-        for section in (
-            "regions",
-            "clusters",
-            "plants",
-            "feeds",
-            "services",
-            "tiers",
-            "zones",
-            "offers",
-            "measures",
-        )
-    }
-    points = single_points_of_failure(graph)
-    shared, unfed = _shared_cooling(model, graph), without_feed(model)
-    drawn = {region: pue_by_part(model, region) for region in model.regions}
-    if as_json:
-        print_json(
-            {
-                "model": {"name": loaded.name, "sha256": loaded.sha256},
-                "replaced_lists": loaded.replaced,
-                "counts": counts,
-                "scenarios": [scenario.name for scenario in scenarios],
-                "single_points_of_failure": points,
-                "shared_cooling_supports": shared,
-                "without_feed": unfed,
-                "pue": drawn,
-            }
-        )
-        return
-    console = new_console()
-    console.print(f"[bold]{escape(loaded.name)} is valid.[/bold] {escape(model.description)}")
-    held = ", ".join(_counted(count, section) for section, count in counts.items() if count)
-    console.print(f"It has {held}; {_counted(len(scenarios), 'scenarios')}.")
-    if loaded.replaced:
-        console.print()
-        console.print("[bold]Lists of the model it extends that it replaces[/bold]")
-        for line in loaded.replaced:
-            console.print(f"  {escape(line)}")
-    console.print()
-    console.print("[bold]What takes a tier down if it alone is lost[/bold]")
-    for nodes, tiers in _by_nodes(points).items():
-        services = [name.removeprefix("service:") for name in nodes if name.startswith("service:")]
-        places = [name for name in nodes if not name.startswith("service:")]
-        console.print(f"  {escape(', '.join(tiers))}")
-        console.print(f"    places and machines: {escape(', '.join(places) or 'none')}")
-        console.print(f"    services, with all replicas: {escape(', '.join(services) or 'none')}")
-    console.print()
-    console.print("[bold]Emergency cooling and what it shares with the primary[/bold]")
-    for pair, nodes_shared in shared.items():
-        text = f"shares {', '.join(nodes_shared)}" if nodes_shared else "independent"
-        console.print(f"  {escape(pair)}: {escape(text)}")
-    if not shared:
-        console.print("  no emergency plants")
-    if unfed:
-        console.print()
-        console.print("[bold]On no feed, in a region that has feeds[/bold]")
-    for region, loads in unfed.items():
-        console.print(f"  {escape(region)}: {escape(', '.join(loads))}")
-        console.print("    drawing on the power limit of the region; no loss of a feed takes them")
-        console.print("    down: name them in `powers` of the feeds that they hang on")
-    console.print()
-    console.print("[bold]Power drawn per MW of GPUs at full load (PUE)[/bold]")
-    for region, parts in drawn.items():
-        named = ", ".join(f"{part} {mw:.3f}" for part, mw in parts.items() if part != "pue")
-        console.print(f"  {escape(region)}: {parts['pue']:.2f} ({named})")
-
-
-def _by_nodes(points: dict[str, tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:
-    grouped: dict[tuple[str, ...], list[str]] = {}
-    for tier, nodes in points.items():
-        grouped.setdefault(nodes, []).append(tier)
-    return grouped
-
-
-def _shared_cooling(model: Model, graph: Any) -> dict[str, tuple[str, ...]]:
-    """Shared supports of every emergency plant and the primary plants of the same clusters."""
-    shared: dict[str, tuple[str, ...]] = {}
-    for name, plant in model.plants.items():
-        if plant.role != "emergency":
-            continue
-        for other, primary in model.plants.items():
-            if primary.role == "primary" and set(primary.cools) & set(plant.cools):
-                shared[f"{name} / {other}"] = shared_supports(graph, name, other)
-    return shared

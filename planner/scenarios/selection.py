@@ -114,8 +114,13 @@ class Selection:
         return lines
 
     def warnings(self) -> list[str]:
-        """Classes of which the standard asks nothing."""
+        """That there is nothing to survive, and classes of which the standard asks nothing."""
         lines = []
+        if not self.scenarios:
+            lines.append(
+                "no scenario: nothing that can fail is planned for; `generators` or `scenarios` of "
+                "the model say what may"
+            )
         for severity in SEVERITY_ORDER:
             names = [one.name for one in self.scenarios if one.severity == severity]
             if severity in self.unbound and names:

@@ -6,9 +6,12 @@ import numpy as np
 
 from planner.laws.traffic import served_fraction
 from planner.scenarios.standard import ALL, Floor, counts_for, subject_of
-from planner.simulation.conditions import Floats
+from planner.simulation.conditions import Bools, Floats
 from planner.simulation.state import History
 from planner.simulation.world import World
+
+#: Fraction of every tier that counts as recovered.
+RECOVERED = 0.999
 
 
 def served_fractions(world: World, history: History, index: int) -> dict[str, Floats]:
@@ -32,6 +35,14 @@ def served_fractions(world: World, history: History, index: int) -> dict[str, Fl
             fractions[subject_of(tier, zone)] = served_fraction(got[:, k], wanted[:, k])
         fractions[subject_of(ALL, zone)] = served_fraction(got.sum(axis=1), wanted.sum(axis=1))
     return fractions
+
+
+def short_of_full(history: History, index: int) -> Bools:
+    """Minutes in which any tier gets less than counts as recovered, shape (T,)."""
+    demand = history.demand_rps[:, index]
+    served = np.minimum(history.served_rps[:, index], demand)
+    short: Bools = (served_fraction(served, demand) < RECOVERED).any(axis=1)
+    return short
 
 
 def wanted_rps(world: World, index: int, minute: int, subject: str) -> float:

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.infrastructure.failures import Event, Scenario
+from planner.scenarios.timeline import minute_before
 from planner.simulation.alerts import alerts
-from planner.simulation.conditions import Bools
+from planner.simulation.conditions import Bools, Floats
+from planner.simulation.served import short_of_full
 from planner.simulation.state import History
 from planner.simulation.world import SECONDS, World
 
-#: A shortage below this share of demand is not worth a line.
-WORTH_TELLING = 0.005
+#: Minutes of full service up to which a shortage is the same as the one before.
+MOMENT = 5
+#: Shortages told before the last one.
+MOST_DIPS = 5
 #: Requests over new requests from which one speaks of a retry storm.
 STORM = 1.5
 
@@ -77,7 +81,7 @@ def describe(event: Event) -> str:
 
 def _failures(scenario: Scenario) -> Iterator[tuple[float, str]]:
     for event in scenario.events:
-        yield event.at_minute, describe(event)
+        yield minute_before(event.at_minute), describe(event)
 
 
 def _first(flags: Bools) -> int | None:
@@ -135,23 +139,46 @@ def _clusters(world: World, history: History, index: int) -> Iterator[tuple[floa
 def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
     demand = history.demand_rps[:, index].sum(axis=1)
     served = np.minimum(history.served_rps[:, index], history.demand_rps[:, index]).sum(axis=1)
-    missing = demand - served > WORTH_TELLING * demand
-    minute = _first(missing)
-    if minute is None:
+    missing = short_of_full(history, index)
+    if not missing.any():
         return
-    share = served[minute] / demand[minute]
-    yield minute, f"requests fail: {share:.0%} of demand served"
+    share = served / np.maximum(demand, 1e-9)
+    yield from _dips(missing, share)
     yield from _overwhelmed(world, history, index, missing)
     yield from _queue(world, history, index)
     yield from _retries(history, index)
     yield from _services(world, history, index)
-    worst = int(np.argmin(served / np.maximum(demand, 1e-9)))
-    yield worst, f"worst moment: {served[worst] / max(demand[worst], 1e-9):.0%} of demand served"
-    last = int(np.flatnonzero(missing)[-1])
-    if last + 1 < world.minutes:
-        yield last + 1, "all demand is served again"
-    else:
-        yield world.minutes - 1, f"still only {served[-1] / max(demand[-1], 1e-9):.0%} served"
+    worst = int(np.argmin(share))
+    yield worst, f"worst moment: {_part(share[worst])} of demand served"
+
+
+def _dips(missing: Bools, share: Floats) -> Iterator[tuple[float, str]]:
+    """From when to when not all is served; what is whole for a moment only is no recovery."""
+    minutes = np.flatnonzero(missing)
+    breaks = np.flatnonzero(np.diff(minutes) > MOMENT)
+    starts, ends = minutes[np.r_[0, breaks + 1]], minutes[np.r_[breaks, len(minutes) - 1]] + 1
+    for number, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        if MOST_DIPS <= number < len(starts) - 1:
+            continue
+        again = " again" if number else ""
+        yield start, f"requests fail{again}: {_part(share[start])} of demand served"
+        if end < len(missing):
+            yield end, "all demand is served again"
+        else:
+            yield len(missing) - 1, f"still only {_part(share[-1])} served"
+    if len(starts) > MOST_DIPS + 1:
+        between = len(starts) - MOST_DIPS - 1
+        yield starts[MOST_DIPS], f"requests fail {between} more times before the last one"
+
+
+def _part(share: float) -> str:
+    """A share of demand; less than all is never shown as all.
+
+    >>> _part(0.6251), _part(0.9987), _part(1.0)
+    ('63%', '99.8%', '100%')
+    """
+    shown = f"{share:.0%}"
+    return f"{np.floor(share * 1000) / 10:.1f}%" if share < 1 and shown == "100%" else shown
 
 
 def _overwhelmed(

@@ -35,7 +35,13 @@ from planner.simulation.build import build_world
 from planner.simulation.cascade import run
 from planner.simulation.causes import Cause, explain
 from planner.simulation.conditions import Floats
-from planner.simulation.served import least_by_zone, least_served, served_fractions, wanted_rps
+from planner.simulation.served import (
+    least_by_zone,
+    least_served,
+    served_fractions,
+    short_of_full,
+    wanted_rps,
+)
 from planner.simulation.state import History, bytes_per_scenario
 from planner.simulation.story import Line, tell
 from planner.simulation.world import World
@@ -66,8 +72,6 @@ JUDGED = frozenset(
         "emergency_usd",
     }
 )
-#: Fraction of every tier that counts as recovered.
-RECOVERED = 0.999
 
 BreachKind = Literal["served", "shutdown", "budget", "capacity"]
 #: What came of a scenario. Nothing is asked where the standard has no rule for its class, and
@@ -323,7 +327,7 @@ def judge_one(
         frequency_per_year=scenario.frequency_per_year,
         status=_status(applies, bool(ordered), _asked(model, scenario, rules, since)),
         breaches=ordered if applies else (),
-        recovery_minutes=_recovery(world, fractions),
+        recovery_minutes=_recovery(history, index),
         lost_requests=_lost_requests(history, index),
         peak_temperature_c=_peak_temperature(world, history, index),
         shutdowns=shutdowns,
@@ -436,12 +440,12 @@ def surviving_share(model: Model, fleet: Fleet, region: str) -> float:
     return (total - lost) / total if total else 0.0
 
 
-def _recovery(world: World, fractions: dict[str, Floats]) -> float | None:
-    least = np.min([fractions[tier] for tier in world.tiers.names], axis=0)
-    short = np.flatnonzero(least < RECOVERED)
+def _recovery(history: History, index: int) -> float | None:
+    missing = short_of_full(history, index)
+    short = np.flatnonzero(missing)
     if not len(short):
         return 0.0
-    return None if short[-1] == len(least) - 1 else float(short[-1] + 1)
+    return None if missing[-1] else float(short[-1] + 1)
 
 
 def _peak_temperature(world: World, history: History, index: int) -> float:

@@ -150,3 +150,32 @@ def test_restoration_that_is_rolled_back(one: Model) -> None:
     assert "site takes requests in full" not in texts
     free = operating(one, restoration=phases)
     assert "site takes requests in full" in [text for _, text in told(free, lost)]
+
+
+def test_every_dip_is_told_and_the_last_ends_when_the_table_says(two: Model) -> None:
+    """Two surges that one after the other ask for more than there is."""
+    model = changed(two, "offers", "cloud", existing_instances=0)
+    surges = [Surge(kind="surge", factor=4.0, at_minute=at, repair_minutes=10) for at in (10, 50)]
+    verdict = judged(hasty(model), *surges)
+    told = [
+        (line.minute, line.text.partition(":")[0])
+        for line in verdict.story
+        if line.text.startswith(("requests fail", "all demand"))
+    ]
+    assert told == [
+        (10, "requests fail"),
+        (20, "all demand is served again"),
+        (50, "requests fail again"),
+        (60, "all demand is served again"),
+    ]
+    assert verdict.recovery_minutes == 60
+
+
+def test_a_tier_that_is_short_by_little_is_told_too(two: Model) -> None:
+    """All together get 99.75 %, the lower tier 99.6: the table says that it never recovers."""
+    model = changed(changed(two, "zones", "users", demand_rps=1203.0), "offers", "cloud",
+                    existing_instances=0)  # fmt: skip
+    verdict = judged(hasty(model), Surge(kind="surge", factor=1.0, repair_minutes=1.0))
+    assert verdict.recovery_minutes is None
+    assert any(line.text == "requests fail: 99.7% of demand served" for line in verdict.story)
+    assert verdict.story[-1].text == "still only 99.7% served"

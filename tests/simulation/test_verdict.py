@@ -73,7 +73,9 @@ class TestServed:
         assert verdict.breaches[0].value == pytest.approx(1 / 3)
 
     def test_only_the_class_of_the_scenario_counts(self, two: Model) -> None:
-        assert judged(with_standard(two, ("all", 0, 1.0), severity="single"), NEAR_IS_LOST).survives
+        assert not judged(
+            with_standard(two, ("all", 0, 1.0), severity="single"), NEAR_IS_LOST
+        ).fails
 
     def test_breaches_come_in_order_of_time(self, two: Model) -> None:
         verdict = judged(with_standard(two, ("low", 0, 1.0), ("high", 2, 1.0)), NEAR_IS_LOST)
@@ -106,7 +108,7 @@ class TestShutdown:
 
     def test_loss_of_the_region_itself_is_none(self, two: Model) -> None:
         verdict = judged(two, NEAR_IS_LOST)
-        assert verdict.survives
+        assert not verdict.fails
         assert verdict.shutdowns == ()
         assert not verdict.throttled
 
@@ -183,7 +185,7 @@ class TestBudget:
         verdict = judged(self.short(two, 1e9), NEAR_IS_LOST)
         # 80 USD a minute from 54 to the end of the simulation at 120, and on until 1,010.
         assert verdict.emergency_usd == pytest.approx(80 * (1010 - 54))
-        assert verdict.survives
+        assert not verdict.fails
 
     def test_is_not_extrapolated_beyond_the_repair(self, two: Model) -> None:
         event = NEAR_IS_LOST.replace(repair_minutes=70)
@@ -192,14 +194,14 @@ class TestBudget:
         assert verdict.emergency_usd == pytest.approx(80 * (99 - 54))
 
     def test_more_than_approved_is_a_breach(self, two: Model) -> None:
-        assert judged(self.short(two, 76_480.0), NEAR_IS_LOST).survives
+        assert not judged(self.short(two, 76_480.0), NEAR_IS_LOST).fails
         (breach,) = judged(self.short(two, 70_000.0), NEAR_IS_LOST).breaches
         assert (breach.kind, breach.subject) == ("budget", "budget")
         assert breach.value == pytest.approx(76_480)
         assert breach.shortfall == pytest.approx(6_480)
 
     def test_without_a_budget_nothing_may_be_spent(self, two: Model) -> None:
-        assert judged(two.replace(finance=Finance()), NEAR_IS_LOST).survives
+        assert not judged(two.replace(finance=Finance()), NEAR_IS_LOST).fails
         assert not judged(self.short(two, 0.0), NEAR_IS_LOST).survives
 
 
