@@ -55,7 +55,6 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
             {
                 "model": {"name": loaded.name, "sha256": loaded.sha256},
                 "replaced_lists": loaded.replaced,
-                "replaced_lists": loaded.replaced,
                 "counts": counts,
                 "scenarios": [scenario.name for scenario in scenarios],
                 "not_judged": silent,
