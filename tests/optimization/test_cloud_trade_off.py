@@ -1,4 +1,8 @@
-"""Emergency cloud is a genuine trade-off in the reference model: priced, timed, and never forced.
+"""Emergency cloud is a genuine trade-off: priced, timed, and never forced.
+
+`BASE` loses a region of two. 700 of 1,000 requests/s are asked for at once, all of them (900 at
+that hour, 970 before the next peak) from the recovery target on. A GPU of one's own costs some
+9,500 USD a year, one of the offer `dear` 2,500, of `cheap` 1,000.
 
 Solutions are within a gap of the optimum, so costs are compared through bounds: the bound of one
 and the objective of the other enclose the difference of the optima.
@@ -11,17 +15,39 @@ from functools import cache
 from itertools import pairwise
 
 import pytest
-from support import solved
+from support import model_of, solved
 
 from planner.infrastructure.entities import Model
 from planner.optimization.solving import Solution, SolverSettings
 
-SETTINGS = SolverSettings(gap=1e-3)
+SETTINGS = SolverSettings(gap=1e-4)
 RELATIVE = 1e-6
 
 #: Minutes from the failure to the recovery target of the model, and to the return of a lost region.
 RECOVERY_TARGET = 120.0
 OUTAGE = 1440.0
+
+BASE = """
+extends: tiny
+clusters: {west-gpus: {block_gpus: 10}, east-gpus: {block_gpus: 10}}
+shapes: {day: [0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.97,
+               1.0, 0.9, 0.9, 0.9, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7]}
+zones: {west-users: {shape: day}, east-users: {shape: day}}
+offers:
+  cloud: null
+  cheap: &offer {provider: one, gpus_per_instance: 10, available_gpus: 200, rps_per_gpu: 1.0,
+                 lead_time_minutes: 45.0, usd_per_instance_hour: 10.0,
+                 retainer_usd_per_instance_year: 10000.0}
+  dear: {<<: *offer, provider: two, retainer_usd_per_instance_year: 25000.0}
+standard:
+  region:
+    - {tier: all, from_minute: 15, least_served: 0.7}
+    - {tier: each, from_minute: 120, least_served: 1.0}
+generators: {unit: null, units: null, provider: null, heat_wave: null, surge: null}
+scenarios:
+  lost-west: {severity: region, frequency_per_year: 0.05,
+              events: [{kind: region, name: west, repair_minutes: 1440.0}]}
+"""
 
 Solve = Callable[..., Solution]
 
@@ -71,9 +97,9 @@ def possibly_no_cheaper(dear: Solution, cheap: Solution) -> bool:
 
 
 @pytest.fixture(scope="module")
-def model(reference) -> Model:
-    """The shipped platform of 2023."""
-    return reference.model
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """Two regions and two offers."""
+    return model_of(tmp_path_factory.mktemp("offers"), BASE)
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +108,16 @@ def at(model) -> Solve:
 
     @cache
     def solution(
-        retainer: float = 1.0, lead_minutes: float | None = None, only: str | None = None
+        retainer: float = 1.0,
+        lead_minutes: float | None = None,
+        only: str | None = None,
+        hasty: bool = False,
     ) -> Solution:
-        found = solved(with_cloud(model, retainer, lead_minutes, only), SETTINGS)[1]
+        case = with_cloud(model, retainer, lead_minutes, only)
+        if hasty:
+            at_once = {"detection_minutes": 0.0, "response_minutes": 0.0, "failover_minutes": 0.0}
+            case = case.replace(operations=model.operations.replace(**at_once))
+        found = solved(case, SETTINGS)[1]
         assert found.status == "optimal"
         assert found.gap <= SETTINGS.gap
         return found
@@ -94,7 +127,7 @@ def at(model) -> Solve:
 
 @pytest.fixture(scope="module")
 def shipped(at) -> Solution:
-    """The plan of the model as shipped."""
+    """The plan of the model as it is."""
     return at(retainer=1.0)
 
 
@@ -104,7 +137,7 @@ def none(model) -> Solution:
     return solved(without_cloud(model), SETTINGS)[1]
 
 
-class TestAsShipped:
+class TestAsStated:
     def test_some_of_the_cloud_is_reserved_and_not_all_of_it(self, model, shipped) -> None:
         supply = {n: o.available_gpus // o.gpus_per_instance for n, o in model.offers.items()}
 
@@ -131,7 +164,7 @@ class TestRetainer:
         assert gpus(dear) > gpus(shipped)
 
     def test_a_lower_retainer_moves_it_back_to_cloud(self, at, shipped) -> None:
-        dearest, dear, cheap = at(retainer=5.0), at(retainer=4.0), at(retainer=0.1)
+        dearest, dear, cheap = at(retainer=12.0), at(retainer=4.0), at(retainer=0.1)
 
         assert instances(dearest) < instances(dear) < instances(cheap)
         assert gpus(dearest) > gpus(dear) > gpus(cheap)
@@ -145,12 +178,12 @@ class TestRetainer:
         assert gpus(exorbitant) == gpus(none)
 
     def test_cost_rises_with_the_retainer(self, at, shipped, none) -> None:
-        ladder = [at(retainer=0.1), shipped, at(retainer=4.0), at(retainer=5.0), none]
+        ladder = [at(retainer=0.1), shipped, at(retainer=4.0), at(retainer=6.0), none]
 
         for cheap, dear in pairwise(ladder):
             assert surely_dearer(dear, cheap)
 
-    @pytest.mark.parametrize(("low", "high"), [(0.1, 1.0), (1.0, 4.0), (4.0, 5.0)])
+    @pytest.mark.parametrize(("low", "high"), [(0.1, 1.0), (1.0, 4.0), (4.0, 12.0)])
     def test_cost_rises_by_between_the_retainers_of_the_two_plans(
         self, model, at, low, high
     ) -> None:
@@ -167,18 +200,17 @@ class TestRetainer:
         assert dear.bound <= (cheap.objective + rise * retainers(cheap)) * (1 + RELATIVE)
         assert cheap.bound <= (dear.objective - rise * retainers(dear)) * (1 + RELATIVE)
 
-    @pytest.mark.parametrize("name", ["aws-p4d", "azure-nd-a100"])
-    def test_one_offer_made_dearer_is_replaced_by_another(self, at, shipped, name) -> None:
-        changed = at(retainer=3.0, only=name)
+    def test_one_offer_made_dearer_is_replaced_by_another(self, at, shipped) -> None:
+        changed = at(retainer=3.0, only="cheap")
 
-        assert changed.fleet.instances[name] < shipped.fleet.instances[name]
-        assert changed.fleet.instances["gcp-a2-ultra"] > shipped.fleet.instances["gcp-a2-ultra"]
+        assert changed.fleet.instances["cheap"] < shipped.fleet.instances["cheap"]
+        assert changed.fleet.instances["dear"] > shipped.fleet.instances["dear"]
         assert possibly_no_cheaper(changed, shipped)
 
 
 class TestLeadTime:
     def test_immediate_cloud_replaces_own_gpus(self, at, shipped) -> None:
-        immediate = at(lead_minutes=0.0)
+        immediate = at(lead_minutes=0.0, hasty=True)
 
         assert instances(immediate) > instances(shipped)
         assert gpus(immediate) < gpus(shipped)
@@ -208,14 +240,14 @@ class TestLeadTime:
         assert none.objective <= too_late.objective * (1 + SETTINGS.gap)
 
     def test_a_shorter_lead_time_brings_cloud_back(self, at) -> None:
-        ladder = [at(lead_minutes=m) for m in (OUTAGE, RECOVERY_TARGET, 60.0, 0.0)]
+        ladder = [at(lead_minutes=m) for m in (OUTAGE, RECOVERY_TARGET, 60.0)]
 
-        for long, short in pairwise(ladder):
+        for long, short in pairwise([*ladder, at(lead_minutes=0.0, hasty=True)]):
             assert instances(short) > instances(long)
             assert gpus(short) < gpus(long)
 
     def test_cost_rises_with_the_lead_time(self, at) -> None:
-        ladder = [at(lead_minutes=m) for m in (0.0, 60.0, RECOVERY_TARGET, OUTAGE)]
+        ladder = [at(lead_minutes=m) for m in (60.0, RECOVERY_TARGET, OUTAGE)]
 
         for short, long in pairwise(ladder):
             assert surely_dearer(long, short)
@@ -229,7 +261,8 @@ class TestLeadTime:
     def test_the_recovery_target_less_the_reaction_is_where_it_turns(self, model, at) -> None:
         operations = model.operations
         reaction = operations.detection_minutes + operations.response_minutes
-        last = RECOVERY_TARGET - reaction - operations.approval_minutes
+        known = operations.approval_minutes + operations.failover_minutes
+        last = RECOVERY_TARGET - reaction - known
 
         in_time, too_late = at(lead_minutes=last), at(lead_minutes=last + 1)
 
@@ -247,7 +280,7 @@ class TestBudget:
         assert gpus(solution) == gpus(none)
 
     def test_a_tight_budget_is_between(self, model, shipped, none) -> None:
-        finance = model.finance.replace(emergency_budget_usd=500_000.0)
+        finance = model.finance.replace(emergency_budget_usd=2_000.0)
 
         _, solution = solved(model.replace(finance=finance), SETTINGS)
 
