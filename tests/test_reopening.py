@@ -237,7 +237,8 @@ def test_one_plan_has_one_programme(tiny: LoadedModel, tmp_path: Path) -> None:
         items = cost_items(programme, solution)
         verdicts = judge(tiny.model, solution.fleet, scenarios, stories=False)
         # The second is the best, whatever the simulation says.
-        failed = verdicts if number == 2 else tuple(replace(v, breaches=BREACHED) for v in verdicts)
+        fails = {"status": "fails", "breaches": BREACHED}
+        failed = verdicts if number == 2 else tuple(replace(v, **fails) for v in verdicts)
         rounds.append(Round(number, one, programme, solution, items, failed))
     write_plan(Outcome(tuple(rounds)).plan(tiny, settings), tmp_path)
 

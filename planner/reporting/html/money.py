@@ -262,7 +262,7 @@ def _curve(one: Valued) -> Row:
         "x": [round(x / 1e6, 4) for x in usd.tolist()],
         "y": [float(f"{y:.4g}") for y in probability.tolist()],
         "table": [
-            [f"{x / 1e6:,.3f}", f"{100 * y:.3g}"]
+            [millions(x), f"{100 * y:.3g}"]
             for x, y in zip(usd.tolist(), probability.tolist(), strict=True)
         ],
     }
