@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.laws.ratios import ratio
+
 Floats = NDArray[np.float64]
 #: Divisor in place of 0 where nothing is divided.
 SMALLEST = float(np.finfo(float).tiny)
@@ -155,9 +157,7 @@ def coolable_gpus(
     The inverse of `heat_at_utilisation_mw`; never more than there are.
     """
     heat_per_gpu = heat_mw(power_mw, static_share, 1.0, utilisation)
-    limit = np.divide(
-        cooling_mw, heat_per_gpu, out=np.full_like(gpus, np.inf), where=heat_per_gpu > 0
-    )
+    limit = ratio(cooling_mw, heat_per_gpu, none=np.inf)
     powered: Floats = np.minimum(gpus, limit)
     return powered
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.laws.ratios import ratio
+
 Floats = NDArray[np.float64]
 #: Requests waiting longer than the 99th percentile.
 SLOWEST = 0.01
@@ -246,7 +248,7 @@ def competing_queue(
     exits = live + arriving - still
     mean = 0.5 * (before + after) * _backlogged_share(before, after, arriving, capacity)
     pulls = served + leaving * mean
-    answered = np.divide(served, pulls, out=np.zeros_like(pulls), where=pulls > 0)
+    answered = ratio(served, pulls, most=1.0)
     good = np.minimum(served, exits * answered)
     return QueueOutcome(still, np.maximum(0.0, left - still), good, exits - good, served - good)
 
@@ -264,7 +266,7 @@ def _live_share(
     turns = np.where(level, 2.0 / (first + last), growth / np.where(level, 1.0, change))
     memory = np.where(both, np.exp(-arriving * turns - leaving), 0.0)
     joining = arriving + leaving * 0.5 * (before + after)
-    settled = np.divide(arriving, joining, out=np.ones_like(joining), where=joining > 0)
+    settled = ratio(arriving, joining, none=1.0, most=1.0)
     share: Floats = settled + (live / np.where(before > 0, before, 1.0) - settled) * memory
     return share
 

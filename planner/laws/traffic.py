@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.laws.ratios import ratio
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 #: Requests per second below this are rounding, not traffic.
@@ -380,8 +382,7 @@ def beyond_limit(unserved: Floats, arriving: Floats, limit: Floats) -> Floats:
     excess = np.maximum(0.0, unserved.sum(axis=(1, 2)) - limit)
     droppable = np.minimum(unserved, arriving)
     total = droppable.sum(axis=(1, 2))
-    share = np.divide(excess, total, out=np.zeros_like(excess), where=total > 0)
-    dropped: Floats = droppable * np.minimum(share, 1.0)[:, None, None]
+    dropped: Floats = droppable * ratio(excess, total, most=1.0)[:, None, None]
     return dropped
 
 
@@ -410,8 +411,7 @@ def ration(available: Any, allocation: Floats, level: Ints | None = None) -> Flo
     together = np.bincount(level, allocation)
     before = np.cumsum(together) - together
     granted = np.clip(np.asarray(available)[..., None] - before, 0.0, together)
-    part = np.divide(granted, together, out=np.zeros_like(granted), where=together > 0)
-    shares: Floats = part[..., level] * allocation
+    shares: Floats = ratio(granted, together, most=1.0)[..., level] * allocation
     return shares
 
 

@@ -25,6 +25,7 @@ from planner.laws.heat import (
     share_cooling,
     temperature_after,
 )
+from planner.laws.ratios import ratio
 from planner.laws.traffic import serving_rps
 from planner.scenarios.course import condition_with, lay_out
 from planner.simulation.build import build_world
@@ -306,7 +307,7 @@ def _from_tanks(
     covered, left = buffer_step(usable, wanted.sum(axis=2), spare, size, SECONDS)
     state.cold_mj = np.where(state.conditions.buffer_up[row], left, state.cold_mj)
     total = wanted.sum(axis=2, keepdims=True)
-    part = np.divide(covered[..., None], total, out=np.zeros_like(total), where=total > 0)
+    part = ratio(covered[..., None], total, most=1.0)
     taken: Floats = (wanted * part).sum(axis=1)
     return taken
 

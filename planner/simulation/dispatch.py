@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from planner.laws.queues import p99_wait_seconds
+from planner.laws.ratios import ratio
 from planner.laws.traffic import NEGLIGIBLE_RPS, deliver, ration
 from planner.simulation.conditions import Bools, Floats, Ints
 from planner.simulation.state import State
@@ -161,7 +162,7 @@ def response_seconds(
     at_once = powered * clusters.rps * clusters.service_seconds
     own = load[..., : len(clusters.names)]
     full = powered * clusters.rps * speed
-    use = np.divide(own, full, out=np.zeros_like(own), where=full > 0)
+    use = ratio(own, full)
     seconds = clusters.service_seconds / speed
     waits = p99_wait_seconds(np.maximum(at_once, 1.0), np.minimum(use, 0.9999), seconds)
     busiest = np.where(own > NEGLIGIBLE_RPS, seconds + waits, 0.0).max(axis=-1, initial=0.0)

@@ -71,7 +71,6 @@ def run_pools(
     held = waiting * services.holds_while_waiting
     state.pool_rps = pool_rate(entered, held, state.held, connections, services.seconds, SECONDS)
     state.held = held
-    turned_away = np.maximum(1.0, wanted / np.maximum(entered, NEGLIGIBLE_RPS))
-    in_use = working * services.seconds + held
-    use = in_use / np.maximum(connections, NEGLIGIBLE_RPS) * turned_away
-    history.record("pool_use", minute, use)
+    # Those turned away would hold connections too.
+    asked = (working + np.maximum(0.0, wanted - entered)) * services.seconds + held
+    history.record("pool_use", minute, asked / np.maximum(connections, NEGLIGIBLE_RPS))

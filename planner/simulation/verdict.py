@@ -17,6 +17,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.measures import scenarios_with, with_measures
+from planner.laws.ratios import ratio
 from planner.laws.traffic import impact
 from planner.scenarios.condition import site_of
 from planner.scenarios.course import lay_out
@@ -461,8 +462,7 @@ def _lost_requests(history: History, index: int) -> float:
 def _retry_ratio(history: History, index: int) -> float:
     wanted = history.demand_rps[:, index].sum(axis=1)
     attempts = history.attempts_rps[:, index].sum(axis=1)
-    ratio = np.divide(attempts, wanted, out=np.ones_like(wanted), where=wanted > 0)
-    return float(ratio.max(initial=1.0))
+    return float(ratio(attempts, wanted, none=1.0).max(initial=1.0))
 
 
 def _emergency_usd(world: World, history: History, index: int) -> float:

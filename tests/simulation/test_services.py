@@ -221,6 +221,9 @@ class TestPools:
         # One minute of waiting requests of the upper tier already wants 8 times the connections.
         assert (case.service("pool_use", "store")[outage] > 1).all()
         assert (case.served("low")[outage] < 30).all()
+        # Where next to nothing enters, those turned away count as if they held connections too.
+        asked = 60 * 500 * 2 + case.total("waiting").max()
+        assert (case.service("pool_use", "store") <= asked / 1500 + 1e-6).all()
         assert (case.total("rejected")[outage] > 0.9 * 500 * 60).all()
         idle = case.target("capacity_rps", "second") - case.target("load_rps", "second")
         assert (idle[outage] > 570).all()
