@@ -398,6 +398,8 @@ def under(**changes: Any) -> Case:
     }
     rest = {key: value for key, value in changes.items() if "life" not in key}
     # Building and power have one life in the model.
+    if "building" in lives:
+        changes["tax_life_power"] = lives["building"]
     lives = {{"servers": "gpus", "building": "facility"}.get(k, k): v for k, v in lives.items()}
     return Case(changes, replace(MONEY, **rest, tax_lives=TaxLives(**lives)))
 
