@@ -269,3 +269,15 @@ def test_the_points_so_far_are_kept_when_somebody_interrupts(small: Model) -> No
     assert [one.label for one in found.points] == ["none"]
     with pytest.raises(KeyboardInterrupt):
         trace("classes", settings, small, scenarios, solver)
+
+
+def test_recovery_is_called_by_what_the_simulator_found(small: Model) -> None:
+    scenarios = all_scenarios(small)
+    asked = settings_of("recovery", small, scenarios, 1, (90.0,))
+    (point,) = trace("recovery", asked, small, scenarios, EXACT).points
+    assert point.value == 90.0
+    verdicts = judge(small, point.fleet, scenarios, stories=False)
+    longest = max(one.recovery_minutes for one in verdicts if one.survives)
+    assert point.recovery_minutes == longest < 90
+    assert point.label == f"{longest:.0f} min"
+    assert point.survived == point.judged <= len(scenarios)

@@ -11,6 +11,7 @@ from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import ServedRule
+from planner.infrastructure.graph import build_graph, single_points_by_zone
 from planner.optimization.case import Case
 from planner.optimization.diagnosis import diagnose
 from planner.optimization.dominance import dominates
@@ -122,3 +123,16 @@ def test_what_one_standard_implies_of_another(
 
     case = Case(asking(places, worse), (scenario(LOSS),), {})
     assert dominates(case, case.stages, stages(rule)) is follows
+
+
+def test_single_points_of_failure_of_a_zone(places: Model) -> None:
+    """Without the clusters yonder one region alone serves the zone that is away."""
+    assert single_points_by_zone(places, build_graph(places)) == {
+        zone: {"paid": (), "free": ()} for zone in ("home", "away")
+    }
+    clusters = dict(places.clusters) | {"c": places.clusters["c"].replace(max_gpus=0)}
+    fewer = places.replace(clusters=clusters)
+    found = single_points_by_zone(fewer, build_graph(fewer))
+    alone = ("cluster:b", "plant:q", "region:there")
+    assert found["away"] == {"paid": alone, "free": alone}
+    assert found["home"] == {"paid": (), "free": ()}
