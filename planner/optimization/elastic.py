@@ -52,8 +52,10 @@ NEGLIGIBLE = 1e-5
 ELASTIC_GAP = 1e-3
 #: Least price of a column against the reference: solvers take smaller ones for zero.
 LEAST_PRICE = 1e-3
-#: Room of purchases while their bounds are rows that can give way.
+#: Room of purchases while their bounds are rows that can give way: at least, and at most where all
+#: that is asked for takes more, in times of what they have; in all at most a count of a model.
 ROOM = 10
+MOST_ROOM = 1000
 MOST_COUNT = 10_000_000
 
 
@@ -458,7 +460,8 @@ def roomier(model: Model) -> Model:
 
 
 def _room(count: int, needed: float) -> int:
-    return min(max(ROOM * count, math.ceil(min(needed, MOST_COUNT))), MOST_COUNT)
+    most = min(MOST_ROOM * max(count, 1), MOST_COUNT)
+    return min(max(ROOM * count, math.ceil(min(needed, most))), MOST_COUNT)
 
 
 def _most_rps(model: Model) -> float:
