@@ -40,7 +40,7 @@ EDITS = [
     (["zones.users.latency_ms={there: 9.0}"], "no region lies within", "users.latency_ms.here"),
     (["cooling_units.fan.derating_per_c=0.2"], "derating_per_c is 0.2", "fan.derating_per_c"),
     (["cooling_units.fan.cutout_ambient_c=12.0"], "cutout_ambient_c is 12", "cutout_ambient_c"),
-    (["zones.users.demand_rps=2.0e+7"], "served at its busiest hour", "zones.users.demand_rps"),
+    (["zones.users.demand_rps=2.0e+4"], "at most 12 units of fans/fan", "clusters.hall.max_gpus"),
     (["tiers.gold.share=0.0", "tiers.rest.share=1.0", "clusters.hall.max_gpus=16"],
      "hall holds at most 16 GPUs", "clusters.hall.max_gpus"),
 ]  # fmt: skip

@@ -245,7 +245,7 @@ scenarios:
     planted(
         "latency leaves no region",
         "tiers: {business: {latency_limit_ms: 5.0}}",
-        [("normal_demand", "west-users/business", "")],
+        [("normal_demand", "west-users.business", "")],
         ["tiers.business.latency_limit_ms"],
         hopeless=True,
     ),
