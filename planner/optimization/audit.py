@@ -16,7 +16,6 @@ from planner.laws.flows import largest_flow
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
 from planner.optimization.audit_purchases import (
-    ABSOLUTE,
     RELATIVE,
     check_money,
     check_purchases,
@@ -27,6 +26,7 @@ from planner.optimization.case import Case, offer_target
 from planner.optimization.costs import CostItem, cost_items, emergency_spend_usd
 from planner.optimization.matters import power_as_usual
 from planner.optimization.programme import Programme
+from planner.optimization.scaling import numbers_of, sizes
 from planner.optimization.solving import Solution, fleet_of
 from planner.optimization.stages import Stage, unanswered
 from planner.scenarios.demand import undominated
@@ -67,7 +67,7 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
         *_check_stages(programme, solution, case),
     ]
     recomputed = sum(item.usd_per_year for item in items)
-    if abs(recomputed - solution.objective) > MONEY * max(1.0, abs(solution.objective)):
+    if abs(recomputed - solution.objective) > MONEY * abs(solution.objective):
         found.append(f"objective {solution.objective:,.2f}, recomputed {recomputed:,.2f} USD/year")
     if found:
         shown = "\n  ".join(found[:20])
@@ -76,28 +76,32 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
 
 
 def _check_rows(programme: Programme, solution: Solution) -> Iterator[str]:
+    """Every row holds, to a share of what is in it or of its natural size."""
     values = solution.values
-    for constraint in programme.problem.constraints():
+    rows, _, _ = sizes(numbers_of(programme.problem))
+    for constraint, power in zip(programme.problem.constraints(), rows.tolist(), strict=True):
         terms = [c * values[v.name] for v, c in constraint.items()]
         total, right = sum(terms), -constraint.constant
-        scale = max(1.0, abs(right), *map(abs, terms))
+        scale = max(2.0**power, abs(right), *map(abs, terms))
         excess = {
             const.LpConstraintLE: total - right,
             const.LpConstraintGE: right - total,
             const.LpConstraintEQ: abs(total - right),
         }[constraint.sense]
-        if excess > ABSOLUTE + RELATIVE * scale:
+        if excess > RELATIVE * scale:
             yield f"row {constraint.name} is off by {excess:g}"
 
 
 def _check_bounds(programme: Programme, solution: Solution) -> Iterator[str]:
     """Every variable within its bounds, purchases whole; the fleet is what the variables say."""
-    for variable in programme.problem.variables():
+    _, columns, _ = sizes(numbers_of(programme.problem))
+    for variable, power in zip(programme.problem.variables(), columns.tolist(), strict=True):
         name, low, high = variable.name, variable.lowBound, variable.upBound
         value = solution.values[name]
-        if low is not None and exceeds(low, value):
+        room = RELATIVE * max(2.0**power, abs(value))
+        if low is not None and low - value > room:
             yield f"{name} is {value:g}, at least {low:g} is allowed"
-        if high is not None and exceeds(value, high):
+        if high is not None and value - high > room:
             yield f"{name} is {value:g}, at most {high:g} is allowed"
         if variable.cat == LpInteger and value != round(value):
             yield f"{name} is {value:g}, not whole"

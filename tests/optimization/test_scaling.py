@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pulp import LpProblem
 from support import solved
 
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.audit import audit
+from planner.optimization.audit import AuditError, audit
 from planner.optimization.scaling import Scaled, Tolerances, most, numbers_of, sizes
 from planner.optimization.solving import Solution, SolverSettings, run_solver
 from tests.optimization.units import in_units
@@ -187,3 +188,14 @@ class TestSizes:
 
     def test_a_problem_without_anything_is_scaled(self) -> None:
         assert Scaled(LpProblem("empty")).hidden(Tolerances()) == 0.0
+
+
+@pytest.mark.parametrize("requests", [1.0, 1e-6])
+def test_the_audit_finds_what_is_off_in_any_unit(tiny, requests) -> None:
+    """A part in a thousand of the demand of a group is a nanorequest in the smaller unit."""
+    programme, solution = solved(in_units(tiny.model, requests=requests), EXACT["highs"])
+    served = max(programme.served.values(), key=lambda one: solution.values[one.name])
+    off = {**solution.values, served.name: 1.001 * solution.values[served.name]}
+
+    with pytest.raises(AuditError, match=r"demand_balance\.|at most"):
+        audit(programme, replace(solution, values=off))
