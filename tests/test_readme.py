@@ -26,7 +26,7 @@ def _without_seconds(text: str) -> str:
 
 
 def _objective(text: str) -> float:
-    found = re.search(r"Proven cheapest to\s+\S+\s+\((\S+) M USD a year", text)
+    found = re.search(r"Cheapest to\s+\S+\s+of all that the programme allows\s+\((\S+) M USD a year", text)
     assert found is not None
     return float(found[1])
 

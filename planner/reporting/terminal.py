@@ -293,9 +293,11 @@ def _show_risk(console: Console, plan: Plan) -> None:
 def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
     rounds = plan.verification.rounds
     _show_risk(console, plan)
-    proof = f"[bold]Proven cheapest[/bold] to {plan.gap:.3%}"
+    proof = f"[bold]Cheapest to {plan.gap:.3%}[/bold] of all that the programme allows"
     if plan.status == "feasible":
-        proof = f"[bold]Best plan found so far[/bold]; none is more than {plan.gap:.3%} cheaper"
+        proof = (
+            f"[bold]Best plan found so far[/bold]; the programme allows none {plan.gap:.3%} cheaper"
+        )
     if plan.method == "rule-of-thumb":
         cost = money(plan.objective_usd_per_year)
         console.print(f"[bold]By rule of thumb[/bold], no proof: {cost} a year.")
@@ -316,7 +318,7 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
     colour = "green" if plan.verification.survives else "red"
     after = f" after {len(rounds)} round{'s' if len(rounds) > 1 else ''}"
     after = "" if plan.method == "rule-of-thumb" else after
-    tried = f" in simulation{after}" if plan.scenarios else ""
+    tried = f" in simulation{after}, each from one start hour" if plan.scenarios else ""
     console.print(f"[bold {colour}]{survived(plan.scenarios)}[/]{tried}.")
     for line in not_counted(plan.scenarios):
         console.print(f"{line}.")
@@ -326,7 +328,8 @@ def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
         extra = rounds[-1].objective_usd_per_year - rounds[0].objective_usd_per_year
         console.print(
             f"The programme alone would have missed {escape(missed)}; "
-            f"the margins cost {money(extra)} a year."
+            f"the margins cost {money(extra)} a year. A cheaper plan, with smaller margins, may "
+            "survive too."
         )
     if outcome.diagnosis is not None:
         console.print("[bold red]No plan meets the margins that the simulation asks for:[/]")

@@ -19,6 +19,8 @@ from planner.scenarios.demand import peak_hour
 
 #: Conditions kept for one graph.
 MOST_CONDITIONS = 2_000
+#: Kinds of nodes that are places for what a fleet has or has not.
+EQUIPMENT = frozenset({"cluster", "plant", "offer"})
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,17 @@ class Site:
         return self._bearing(frozenset(_nodes(plants, clusters, offers)))
 
     def _bearing(self, equipment: frozenset[str]) -> frozenset[str]:
-        """Nodes on which some equipment or a tier hangs, themselves included."""
+        """Nodes on which some equipment or a tier hangs, themselves included.
+
+        Places for other equipment are empty: nothing hangs on them.
+        """
         if equipment not in self._borne:
             waiting = [*equipment, *(node("tier", name) for name in self.model.tiers)]
             found = set(waiting)
+            empty = {one for one, (kind, _) in self.places.items() if kind in EQUIPMENT} - equipment
             while waiting:
-                new = [one for one in self._supporters.get(waiting.pop(), ()) if one not in found]
+                below = self._supporters.get(waiting.pop(), ())
+                new = [one for one in below if one not in found and one not in empty]
                 found.update(new)
                 waiting += new
             self._borne[equipment] = frozenset(found)

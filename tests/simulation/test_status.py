@@ -6,7 +6,7 @@ import pytest
 from simulation.test_verdict import with_standard
 from simulation.worlds import changed, judged, lasting
 
-from planner.infrastructure.entities import Feed, Model
+from planner.infrastructure.entities import Feed, Model, Service
 from planner.infrastructure.failures import (
     Event,
     Heat,
@@ -96,6 +96,13 @@ class TestNotApplicable:
         # Together with something that is there it counts.
         near = NodeLoss(kind="feed", name="near-feed", **LONG)
         assert judged(partly, event, near).status == "fails"
+
+    def test_an_empty_cluster_supports_no_service(self, partly: Model) -> None:
+        runs = Service(name="inference", plane="service", runs_on=("first", "second"))
+        tiers = {name: one.replace(entry="inference") for name, one in partly.tiers.items()}
+        model = partly.replace(services={"inference": runs}, tiers=tiers)
+        assert judged(model, NodeLoss(kind="region", name="far", **LONG)).status == "not applicable"
+        assert judged(model, NodeLoss(kind="region", name="near", **LONG)).status == "fails"
 
     def test_unless_it_is_bought(self, partly: Model) -> None:
         model = changed(partly, "clusters", "second", existing_gpus=600)
