@@ -231,11 +231,11 @@ def _study(
         raise UnmetPlanError(_unmet(case, bought, questions.settings))
     stated = plan.objective_usd_per_year - plan.cost.routing_usd_per_year
     agrees = math.isclose(solution.objective, stated, rel_tol=AGREEMENT, abs_tol=1.0)
-    low = plan.objective_usd_per_year - plan.gap * abs(plan.objective_usd_per_year)
+    low = plan.bound_usd_per_year
     if not agrees or plan.status != "optimal" or plan.method != "optimum":
         fresh = questions.ask("the programme as it is now", lambda: build(case))
         low = fresh.bound if fresh is not None else -math.inf
-    return Study(case, programme, bought, solution, low, questions), agrees
+    return Study(case, programme, bought, solution, min(low, solution.objective), questions), agrees
 
 
 def _unmet(case: Case, bought: Mapping[Decision, int], settings: SolverSettings) -> str:

@@ -37,6 +37,8 @@ Method = Literal["optimum", "rule-of-thumb"]
 Stopped = Literal["time limit", "interrupted"]
 #: Half of the last digit of the margins in plans of earlier versions.
 ROUNDING = 5e-7
+#: Last digits of money and of gaps in plans.
+CENT, GAP_DIGIT = 1e-2, 1e-9
 Whole = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
 
 
@@ -355,6 +357,12 @@ class Plan(Record):
         rounds = self.verification.rounds
         stated = [one for one in rounds if one.round == self.round]
         return stated[0] if stated else best_round(rounds)
+
+    @property
+    def bound_usd_per_year(self) -> float:
+        """What the plan proves that every plan costs at least, as far as its digits tell."""
+        cost = self.objective_usd_per_year
+        return cost - (self.gap + GAP_DIGIT / 2) * abs(cost) - CENT / 2
 
     @property
     def margins(self) -> dict[str, Margin]:

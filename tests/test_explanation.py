@@ -68,27 +68,22 @@ THREE = (
     .replace("latency_ms: {a: 1.0, b: 1.0}", "latency_ms: {a: 1.0, b: 1.0, c: 1.0}")
 )  # fmt: skip
 
-#: When the near region is lost, 400 requests/s have no GPUs. The standard wants them served from
-#: minute 35, when the cloud arrives; load balancers send nobody there before 39.
-LATE = """
+#: Six of ten requests are left with GPUs. The programme gives them to the upper tier at once;
+#: operators only do so at minute 15, and until then everyone gets an equal share (nobody waits).
+SHED_LATE = """
 regions: {near: {power_limit_mw: 100}, far: {power_limit_mw: 100}}
 gpus: {gpu: {power_mw: 0.0, static_share: 0.5, rps: 1.0, capital_usd: 30000.0}}
 clusters:
   first: {region: near, gpu: gpu, existing_gpus: 600, max_gpus: 600, max_utilisation: 1.0}
-  second: {region: far, gpu: gpu, existing_gpus: 600, block_gpus: 50, max_gpus: 1200,
+  second: {region: far, gpu: gpu, existing_gpus: 600, block_gpus: 50, max_gpus: 2000,
            max_utilisation: 1.0}
-tiers: {everyone: {priority: 1, share: 1.0, value_usd_per_1000_requests: 100.0}}
+tiers:
+  high: {priority: 1, share: 0.6, value_usd_per_1000_requests: 100.0}
+  low: {priority: 2, share: 0.4}
 zones: {users: {demand_rps: 1000.0, latency_ms: {near: 1.0, far: 50.0}}}
-offers:
-  cloud: {provider: cloudy, gpus_per_instance: 10, available_gpus: 1000, lead_time_minutes: 20,
-          usd_per_instance_hour: 30.0, retainer_usd_per_instance_year: 1000.0, rps_per_gpu: 1.0}
 operations: {detection_minutes: 5, response_minutes: 10, failover_minutes: 4,
-             queue_limit_requests: 0}
-finance: {emergency_budget_usd: 1.0e+9}
-standard:
-  region:
-    - {tier: all, from_minute: 5, least_served: 0.6}
-    - {tier: all, from_minute: 35, least_served: 0.9}
+             priority_shedding: operator, queue_limit_requests: 0}
+standard: {region: [{tier: high, from_minute: 5, least_served: 0.9}]}
 scenarios:
   loss: {severity: region, frequency_per_year: 0.01,
          events: [{kind: region, name: near, repair_minutes: 300}]}
@@ -336,9 +331,9 @@ def test_a_plan_states_its_round(tiny_planned: Plan) -> None:
 
 
 def test_what_the_margins_bought(tmp_path: Path) -> None:
-    """The first plan waits for the cloud, which is late: the margin buys GPUs instead."""
-    (tmp_path / "late.yaml").write_text(LATE, encoding="utf-8")
-    loaded = load_model(tmp_path / "late.yaml")
+    """The first plan relies on operators who shed late: the margin buys GPUs instead."""
+    (tmp_path / "shed.yaml").write_text(SHED_LATE, encoding="utf-8")
+    loaded = load_model(tmp_path / "shed.yaml")
     scenarios = all_scenarios(loaded.model)
     outcome = optimise_and_verify(loaded.model, scenarios, EXACT)
     found = explain(outcome.plan(loaded, EXACT), loaded, scenarios, Questions(EXACT, 1000))
@@ -347,7 +342,7 @@ def test_what_the_margins_bought(tmp_path: Path) -> None:
     assert first is not None and first.bought_usd is not None and best is not None
     assert first.failed == rounds[0].failed == ("loss",)
     assert "minute" in first.breaches["loss"]
-    assert first.margins[0].late_minutes == best.margins["loss"].late_minutes > 0
+    assert first.margins[0].demand == best.margins["loss"].demand > 0
     extra = best.solution.objective - rounds[0].solution.objective
     assert first.bought_usd.usd == pytest.approx(extra, abs=USD)
     more = best.solution.fleet.gpus["second"] - rounds[0].solution.fleet.gpus["second"]

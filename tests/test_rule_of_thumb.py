@@ -298,7 +298,7 @@ class TestCommand:
             *("--set", "standard.region=[{tier: each, from_minute: 0, least_served: 1.0}]"),
         )
         assert ran.code == 4
-        failed = [line for line in ran.json["scenarios"] if not line["survives"]]
+        failed = [line for line in ran.json["scenarios"] if line["status"] == "fails"]
         assert {line["name"] for line in failed} == {"region-west", "region-east"}
         assert all(line["first_breach"] for line in failed)
         assert "nothing within the limits mends region-west" in ran.err

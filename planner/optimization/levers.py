@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from pulp import LpAffineExpression, LpConstraint, const
+from pulp import LpAffineExpression, LpConstraint
 
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
@@ -18,6 +18,7 @@ from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
 from planner.optimization.elastic import Elastic, Kind, Lever, round_up, size
 from planner.optimization.programme import Row
+from planner.optimization.recourse import may_turn_away
 from planner.optimization.stages import ALL, Stage
 from planner.scenarios.demand import zone_shape
 from planner.scenarios.power import node_losses, sagging_clusters
@@ -36,10 +37,8 @@ SHARE_STEP = 0.001
 def attach(elastic: Elastic) -> None:
     """Give every requirement, limit and bound of a programme its levers and its item."""
     programme = elastic.programme
+    may_turn_away(programme)
     for name, row in list(programme.rows.items()):
-        if row.family == "mean_demand":
-            # What is turned away at its peak is not served in the mean either.
-            programme.constraints[name].sense = const.LpConstraintLE
         if row.kind == "definition":
             continue
         constraint = programme.constraints[name]

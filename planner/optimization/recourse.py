@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from pulp import LpAffineExpression, LpVariable, lpSum
+from pulp import LpAffineExpression, LpVariable, const, lpSum
 
 from planner.infrastructure.graph import node
 from planner.laws.money import emergency_usd
@@ -150,6 +150,16 @@ def demand_balance(programme: Programme) -> None:
             flows = lpSum(programme.flows_from[stage.label, group.label])
             served = lpSum(programme.served[stage.label, group.zone, t] for t in group.tiers)
             programme.define(flows == served, "demand_balance", stage.label, group.label)
+
+
+def may_turn_away(programme: Programme) -> None:
+    """What finds no room at its busiest hour need not be served in the mean of the week either.
+
+    For programmes in which requirements give way.
+    """
+    for name, row in programme.rows.items():
+        if row.family == "mean_demand":
+            programme.constraints[name].sense = const.LpConstraintLE
 
 
 def cluster_capacity(programme: Programme) -> None:

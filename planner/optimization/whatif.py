@@ -13,6 +13,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.optimization.case import Case
 from planner.optimization.decisions import Decision, bounded, counts, settled, variables
 from planner.optimization.programme import Programme, Row, build
+from planner.optimization.recourse import may_turn_away
 from planner.optimization.risk import risk_figures
 from planner.optimization.solving import Solution, SolverSettings, run_solver, solve
 
@@ -99,7 +100,8 @@ def ask(programme: Programme, settings: SolverSettings) -> Answer:
     """Cheapest plan of a programme."""
     solution = solve(programme, settings)
     bought = counts(programme, solution.values) if solution.values else {}
-    return Answer(solution.objective, solution.bound, bought, solution.fleet)
+    proven = solution.bound - solution.hidden
+    return Answer(solution.objective, proven, bought, solution.fleet)
 
 
 def without_scenarios(case: Case, names: Collection[str]) -> Case:
@@ -247,6 +249,7 @@ class Elastic:
 
     def __init__(self, case: Case, settings: SolverSettings) -> None:
         self.programme = build(case)
+        may_turn_away(self.programme)
         self.settings = replace(settings, gap=0.01)
         self.slacks: list[tuple[LpVariable, Row]] = []
         for name, row in list(self.programme.rows.items()):

@@ -14,6 +14,7 @@ from planner.infrastructure.graph import (
     build_graph,
     dependencies,
     independent_plants,
+    node,
     single_points_of_failure,
 )
 from planner.infrastructure.loading import nearest
@@ -110,9 +111,13 @@ class Scene:
 
     @cached_property
     def shown(self) -> tuple[str, ...]:
-        """Nodes that are shown: those in the regions asked for, and those in none."""
-        wanted = set(self.regions)
-        return tuple(one for one in self.graph if self.place(one) in (None, *wanted))
+        """Nodes that are shown: those in the regions asked for, those in none, and all offers.
+
+        What is rented serves users of other regions too, and most of all when these are lost.
+        """
+        wanted = {None, *self.regions}
+        offers = {node("offer", name) for name in self.model.offers}
+        return tuple(one for one in self.graph if one in offers or self.place(one) in wanted)
 
     def place(self, name: str) -> str | None:
         """Region that hosts a node, or that it is; None for what is in none."""

@@ -77,4 +77,4 @@ def _give_way(programme: Programme) -> dict[str, Row]:
 
 def _unproven(solution: Solution, cost: float) -> Solution:
     """The solution with its cost and no bound: nothing is proven of a rule of thumb."""
-    return replace(solution, status="feasible", objective=cost, bound=0.0)
+    return replace(solution, status="feasible", objective=cost, bound=0.0, hidden=0.0)

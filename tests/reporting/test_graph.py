@@ -202,9 +202,15 @@ class TestPage:
     def test_regions_hold_what_stands_in_them(self):
         scene, drawing = scene_of("hyperscaler-12"), drawing_of("hyperscaler-12")
         rects = {box.node: box.rect for box in drawing.boxes}
-        hosted = [(a, b) for a, b, r in scene.graph.edges(data="relation") if r == "hosts"]
-        assert len(hosted) == 204
-        assert all(rects[region].holds(rects[name]) for region, name in hosted)
+        inside = {
+            relation: [(a, b) for a, b, r in scene.graph.edges(data="relation") if r == relation]
+            for relation in ("hosts", "supplies")
+        }
+        # Offers are drawn in the boxes of their providers, wherever they stand.
+        hosted = [pair for pair in inside["hosts"] if not pair[1].startswith("offer:")]
+        offered = [pair for pair in inside["supplies"] if pair[0].startswith("provider:")]
+        assert (len(hosted), len(offered)) == (204, len(scene.model.offers))
+        assert all(rects[outer].holds(rects[name]) for outer, name in (*hosted, *offered))
 
     def test_every_dependency_among_services_and_machines_has_a_line(self):
         scene, drawing = scene_of("chatgpt-2023"), drawing_of("chatgpt-2023")
@@ -254,6 +260,7 @@ class TestPage:
             "region:us-east",
             "region:eu-west",
         }
+        assert {f"offer:{one}" for one in scene.model.offers} < drawn
         assert "service:us-west-cooling-control" not in drawn
         assert "service:us-east-cooling-control" in drawn
         assert complaints(drawing) == []
