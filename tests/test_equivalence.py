@@ -11,6 +11,8 @@ The programme has freedom that costs nothing, so some of its figures are one cho
   needs and what cooling and purchases allow; operators leave on all that cooling allows at the
   utilisation limit. Heat is compared with the GPUs that this law leaves on.
 - It serves scarce capacity by value, the simulator by priority. Here value follows priority.
+- Use of what is paid for anyway costs it nothing; operators use their own GPUs first. Here clouds
+  are paid for by use.
 - It counts every request once. Clients who retry come back in ever smaller numbers for hours; here
   they do not.
 """
@@ -31,7 +33,7 @@ from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model
 from planner.laws.heat import coolable_gpus, heat_mw
 from planner.optimization.beliefs import Belief, believe, stage_capacity_mw
-from planner.optimization.case import Case
+from planner.optimization.case import Case, offer_target
 from planner.optimization.programme import Programme, build
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import Stage
@@ -48,10 +50,11 @@ STEADY_AFTER_MINUTES = 30
 
 
 def flat(name: str) -> Model:
-    """A shipped model with flat demand and with values of requests that follow priority."""
+    """A shipped model with flat demand, values that follow priority, clouds paid for by use."""
     model = load_model(name).model
     return model.replace(
         zones={zone: entry.replace(shape="flat") for zone, entry in model.zones.items()},
+        offers={offer: entry.replace(prepaid=False) for offer, entry in model.offers.items()},
         tiers={
             tier: entry.replace(
                 value_usd_per_1000_requests=2000.0 - 100 * entry.priority,
@@ -218,7 +221,7 @@ def test_served_fractions_by_tier_and_in_all(compared: list[Pair]) -> None:
 
 def test_load_in_all_and_room_for_each_believed_load(compared: list[Pair]) -> None:
     for pair in compared:
-        names = [*pair.world.clusters.names, *pair.world.offers.names]
+        names = [*pair.world.clusters.names, *map(offer_target, pair.world.offers.names)]
         believed = np.array([pair.belief.load_rps.get(name, 0.0) for name in names])
         assert believed.sum() == pytest.approx(pair.record("load_rps").sum(), rel=RELATIVE)
         room = pair.record("capacity_rps")

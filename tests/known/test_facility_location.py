@@ -121,7 +121,7 @@ def transport_and_rent(instance: Instance, programme: Programme, solution: Solut
     """Cost of a solution in the terms of the instance, worked out from its flows."""
     total = 0.0
     for (_, group, site), variable in programme.flow.items():
-        customer = int(group.split(".")[0].removeprefix("customer-")) - 1
+        customer = int(group.split("/")[0].removeprefix("customer-")) - 1
         warehouse = int(site.removeprefix("warehouse-")) - 1
         share = solution.values[variable.name] / instance.demand[customer]
         total += share * instance.cost[customer][warehouse]
@@ -198,7 +198,7 @@ class TestPublishedOptima:
         sent = dict.fromkeys(range(16), 0.0)
         for (_, group, site), variable in programme.flow.items():
             flow = solution.values[variable.name]
-            received[int(group.split(".")[0].removeprefix("customer-")) - 1] += flow
+            received[int(group.split("/")[0].removeprefix("customer-")) - 1] += flow
             sent[int(site.removeprefix("warehouse-")) - 1] += flow
         opened = {int(site.removeprefix("warehouse-")) - 1 for site in solution.fleet.opened}
         assert tuple(received.values()) == pytest.approx(instance.demand, abs=1e-4)
