@@ -207,6 +207,7 @@ def try_command(words: list[str], folder: Path) -> str:
     """What is wrong with a command, after running it if it is ours."""
     while re.fullmatch(r"\w+=\S*", words[0]):
         words = words[1:]
+    words = [re.sub(r"^\.venv/bin/", "", words[0]), *words[1:]]
     if words[0] == "pytest" and ("--plan-model" in words or (folder / words[-1]).exists()):
         return try_pytest(words[1:], folder)
     if words[0] != "plan":

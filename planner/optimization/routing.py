@@ -233,7 +233,7 @@ class _Places:
         return any(self._near(group, other) == near for _, other in elsewhere)
 
     def stands(self, cluster: str) -> Chance:
-        """Whether a cluster has GPUs."""
+        """Whether a cluster has GPUs: ``held[c] ≤ most·u[c]``, ``u[c] ≤ held[c]``."""
         programme = self.programme
         if self.least[cluster]:
             return 1.0
