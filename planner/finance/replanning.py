@@ -200,7 +200,8 @@ class _Question:
 def _questions(
     model: Model, plan: Plan, inputs: Sequence[Input], settings: SolverSettings
 ) -> Iterator[_Question]:
-    proven = plan.method == "optimum" and plan.status == "optimal" and plan.gap <= settings.gap
+    optimal = plan.method == "optimum" and plan.status == "optimal"
+    proven = optimal and settings.proves(plan.gap)
     if not proven:
         yield _Question(UNCHANGED, "as planned", 1.0, {})
     for one in inputs:
@@ -275,7 +276,7 @@ def _replanned(
     model = changed(loaded.model, question.changes)
     scenarios = select(model, _wanted(plan)).scenarios
     kept = plan.fleet(model)
-    outcome = optimise_and_verify(model, scenarios, settings)
+    outcome = optimise_and_verify(model, scenarios, settings, explain=False)
     best = outcome.best
     if best is None:
         return _without(question, "no plan meets every requirement")
@@ -330,7 +331,7 @@ def _note(outcome: Outcome, best: Round, settings: SolverSettings) -> str:
     notes = []
     if not outcome.survives:
         notes.append(f"does not survive {', '.join(best.failed[:3])}")
-    if best.solution.gap > settings.gap:
+    if not settings.proves(best.solution.gap):
         notes.append(f"proven to within {best.solution.gap:.2%} only")
     return "; ".join(notes)
 

@@ -73,6 +73,10 @@ class SolverSettings:
         """Whether solvers are told to stop."""
         return self.stop is not None and self.stop.is_set()
 
+    def proves(self, gap: float) -> bool:
+        """Whether a relative gap is what was asked for, but for what tolerances leave."""
+        return gap <= self.gap + NOISE
+
     def __post_init__(self) -> None:
         if not 0 <= self.gap < 1:
             raise ValueError(f"Expected gap in [0, 1), got {self.gap}.")

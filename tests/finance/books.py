@@ -56,7 +56,24 @@ def occurrences_of(model: Model, worse: float) -> Occurrences:
 def verdict_of(name: str) -> Verdict:
     """A scenario that never recovers."""
     return Verdict(
-        name, "single", 0.5, (), None, 1234.5, 60.0, (), False, 10.0, 99.0, {}, {}, 1.0, (), ()
+        name=name,
+        severity="single",
+        frequency_per_year=0.5,
+        status="survives",
+        breaches=(),
+        recovery_minutes=None,
+        lost_requests=1234.5,
+        peak_temperature_c=60.0,
+        shutdowns=(),
+        throttled=False,
+        peak_queue_requests=10.0,
+        emergency_usd=99.0,
+        served={},
+        served_by_zone={},
+        impact={},
+        retry_ratio=1.0,
+        alerts=(),
+        story=(),
     )
 
 

@@ -87,7 +87,7 @@ def test_rates_are_sources_whatever_is_selected(platform: Model) -> None:
 
 def test_availability_is_that_of_the_rates(platform: Model) -> None:
     """Regions back each other up; what takes everything down costs its minutes, and is known."""
-    occurrences = sample_occurrences(platform, Fleet.existing(platform), (), samples=2000)
+    occurrences = sample_occurrences(platform, Fleet.existing(platform), (), samples=400)
 
     minutes = loss_profile(platform, occurrences).downtime_minutes_per_year["t"]
 
@@ -155,7 +155,7 @@ def test_a_plan_that_serves_less_is_told(platform: Model) -> None:
     )
 
     found = [
-        loss_profile(model, sample_occurrences(model, fleet, (), samples=400))
+        loss_profile(model, sample_occurrences(model, fleet, (), samples=200))
         for model, fleet in ((platform, before), (platform, Fleet.existing(lost)))
     ]
 

@@ -197,7 +197,9 @@ def test_margins_that_the_simulation_does_not_need_are_no_reason_to_replan(
 ) -> None:
     """A search that ends with margins too wide finds a dearer plan; the old one still does."""
 
-    def cautious(model: Model, scenarios: tuple[Scenario, ...], *_: object) -> Outcome:
+    def cautious(
+        model: Model, scenarios: tuple[Scenario, ...], *_: object, **__: object
+    ) -> Outcome:
         programme = build(Case(model, scenarios, {"region-west": Margin(demand=0.2)}))
         solution = solve(programme, EXACT)
         verdicts = judge(model, solution.fleet, scenarios, stories=False)
@@ -260,7 +262,7 @@ def test_a_search_that_was_stopped_does_not_count(
 ) -> None:
     stop = threading.Event()
 
-    def cut(*arguments: Any) -> Outcome:
+    def cut(*arguments: Any, **_: Any) -> Outcome:
         stop.set()
         return optimise_and_verify(*arguments[:2], EXACT)
 
@@ -275,7 +277,8 @@ def test_a_plan_that_the_simulation_refuses_is_not_kept(
 ) -> None:
     def refuse(*arguments: Any, **options: Any) -> tuple[Verdict, ...]:
         breach = Breach("served", "free", 5.0, 9.0, 0.9, 1.0, 0.1)
-        return tuple(replace(one, breaches=(breach,)) for one in judge(*arguments, **options))
+        found = judge(*arguments, **options)
+        return tuple(replace(one, status="fails", breaches=(breach,)) for one in found)
 
     monkeypatch.setattr(replanning, "judge", refuse)
     (one,) = replan(by_money, money_plan, [only(BY_NAME["gpu_price"], 0.8)], EXACT)
@@ -289,7 +292,7 @@ def test_a_plan_that_the_simulation_refuses_is_not_kept(
 def test_time_that_ends_before_there_is_a_plan(
     by_money: LoadedModel, money_plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def late(*_: object) -> Outcome:
+    def late(*_: object, **__: object) -> Outcome:
         raise SolverError("stopped without a plan")
 
     monkeypatch.setattr(replanning, "optimise_and_verify", late)

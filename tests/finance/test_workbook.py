@@ -206,11 +206,9 @@ class TestSafety:
             replace(build_position(name), purchases=build_position().purchases[:1])
             for name in names
         ]
-        found = openpyxl.load_workbook(
-            io.BytesIO(
-                workbook_bytes(study_of_positions(tiny.model, (base_position(), *builds), MONEY))
-            )
-        )
+        short = replace(MONEY, horizon_years=2)
+        study = study_of_positions(tiny.model, (base_position(), *builds), short)
+        found = openpyxl.load_workbook(io.BytesIO(workbook_bytes(study)))
 
         plans = [one for one in found.sheetnames if one.startswith("Plan ")]
         assert [found[one]["A1"].value for one in plans[1:]] == [f"Plan: {name}" for name in names]
@@ -639,5 +637,12 @@ class TestRecalculated:
         one = build_position().purchases[0]
         flows = asset_flows(one, CASES["accelerated"].assumptions)
 
-        # A tax life of 3 years ends in the fourth, a life of 4.5 years in the fifth.
-        assert flows.depreciation[5] == 0 < flows.depreciation[6]
+        # Half-year convention: a tax life of 3 years is over in the fourth. A life of 4.5 ends
+        # within the fifth, which has the first share of the next piece; that is written off by the
+        # eighth. The third piece, bought at the end of the ninth, has its first share after it.
+        again = flows.capital[4] + flows.capital[5]
+        assert flows.depreciation[4] == pytest.approx(0.0741 * one.usd)
+        assert flows.depreciation[5] == pytest.approx(0.3333 * again)
+        assert flows.depreciation[8] == pytest.approx(0.0741 * again)
+        assert flows.depreciation[9] == 0
+        assert flows.depreciation[10] == pytest.approx(0.3333 * flows.capital[9])
