@@ -368,14 +368,17 @@ def _optimised(loaded: LoadedModel, base: Build, asked: Asked, progress: Progres
     from planner.verification import optimise_and_verify
 
     progress.say(f"{loaded.name}: no --plan, so it is optimised first")
-    outcome = optimise_and_verify(loaded.model, base.scenarios, asked.settings, note=progress.say)
+    model = loaded.model
+    outcome = optimise_and_verify(
+        model, base.scenarios, asked.settings, note=progress.say, explain=False
+    )
     if outcome.best is None:
-        progress.say("there is no plan; what exists is valued alone")
+        progress.say("there is no plan (plan optimize says why); what exists is valued alone")
         return []
     if not outcome.survives:
         progress.say("note: the best plan does not survive every scenario")
     plan = outcome.plan(loaded, asked.settings)
-    return [Build("as optimised", loaded.model, plan.fleet(loaded.model), base.scenarios, plan)]
+    return [Build("as optimised", model, plan.fleet(model), base.scenarios, plan)]
 
 
 def _replanned(

@@ -284,7 +284,7 @@ class TestSharedPlants:
 
 
 class TestMoreUnits:
-    @settings(derandomize=True, deadline=None, max_examples=15)
+    @settings(derandomize=True, deadline=None, max_examples=8)
     @given(
         st.lists(st.integers(0, 3), min_size=5, max_size=5),
         st.sampled_from(range(5)),

@@ -145,9 +145,9 @@ scenarios:
     )
     model = model_of(tmp_path, text)
     fleet = Fleet.existing(model)
-    profile = losses(model, 400)
+    profile = losses(model, 240)
     sources = sources_of(model, all_scenarios(model))
-    years = 1.5
+    years = 1.0
     naive = naive_periods([one.rate for one in sources], years, 4)
     outcome = simulate_all(model, fleet, [scenario_of(one, sources) for one in naive])
     pairs = [
