@@ -36,6 +36,7 @@ extends: tiny
 regions: {west: {climate: us-west}, north: {power_limit_mw: 1.0, candidate: true}}
 operations:
   restoration: [{capacity: 0.25, minutes: 30.0, tiers: [business]}, {capacity: 1.0, minutes: 5.0}]
+  changes: {deployment: {times_per_year: 12.0, rollback_minutes: 30.0, services: [api]}}
 shapes: {day: [1,1,1,1,1,1,1,1,1,1,1,1,2,1,1,1,1,1,1,1,1,1,1,1]}
 zones:
   west-users: {shape: day, prefers: [west], transport_usd_per_million_requests: {east: 1.0}}
@@ -81,7 +82,7 @@ scenarios:
       - {kind: cluster, name: east-gpus, repair_minutes: 60.0}
       - {kind: service, name: api, repair_minutes: 60.0}
       - {kind: sag, feed: west-feed}
-standard: {extreme: [{tier: free, from_minute: 60, least_served: 0.1}]}
+standard: {extreme: [{tier: free, zone: east-users, from_minute: 60, least_served: 0.1}]}
 """
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenarios.limits import limits_of
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
@@ -26,6 +27,11 @@ POWERED = load_model(
         "offers.cloud.region=east",
     ),
 ).model
+
+
+#: Loads of the two regions, and those of west that batteries do not carry.
+WEST, EAST = "west-air west-chillers west-gpus", "east-chillers east-gpus"
+WEST_PLANTS = "west-air west-chillers"
 
 
 def scenario(*events: dict[str, Any], **fields: Any) -> Scenario:
@@ -49,10 +55,14 @@ def slices(course: Course, read: Any) -> list[tuple[float, float, Any]]:
 
 class TestSingleEvents:
     def test_nothing_failed(self):
-        assert normal_condition(TINY, build_graph(TINY)) == Condition(
-            frozenset(), frozenset(), frozenset(), frozenset(), {}, {}, {}, {}, {}
+        normal = normal_condition(TINY, build_graph(TINY))
+        assert normal == Condition(
+            frozenset(), frozenset(), frozenset(), frozenset(), {}, {}, {}, {}, normal.power
         )
-        assert normal_condition(POWERED, build_graph(POWERED)).power_mw == {"west": 11, "east": 11}
+        for region, loads in (("west", WEST), ("east", EAST)):
+            assert limits_of(normal, region) == {loads: TINY.regions[region].power_limit_mw}
+            powered = normal_condition(POWERED, build_graph(POWERED))
+            assert limits_of(powered, region) == {loads: 11.0}
 
     def test_region(self):
         course = course_of(POWERED, lost("region", "west", 1440.0))
@@ -62,7 +72,8 @@ class TestSingleEvents:
         assert condition.clusters_down == {"west-gpus"}
         assert condition.plants_down == {"west-chillers", "west-air"}
         assert condition.offers_down == frozenset()
-        assert condition.power_mw == {"west": 0.0, "east": 11.0}
+        assert limits_of(condition, "west") == {WEST: 0.0}
+        assert limits_of(condition, "east") == {EAST: 11.0}
         assert course.end_minute == 1440.0
 
     def test_plant(self):
@@ -193,12 +204,16 @@ class TestPower:
         course = course_of(POWERED, lost("feed", "w", 120.0))
         read = slices(
             course,
-            lambda c: (set(c.clusters_down), "west-chillers" in c.plants_down, c.power_mw["west"]),
+            lambda c: (
+                set(c.clusters_down),
+                "west-chillers" in c.plants_down,
+                limits_of(c, "west"),
+            ),
         )
         assert read == [
-            (0.0, 2.0, (set(), True, 11.0)),
-            (2.0, 62.0, (set(), False, 6.0)),
-            (62.0, 120.0, ({"west-gpus"}, True, 0.0)),
+            (0.0, 2.0, (set(), True, {WEST: 11.0, WEST_PLANTS: 0.0})),
+            (2.0, 62.0, (set(), False, {WEST: 6.0})),
+            (62.0, 120.0, ({"west-gpus"}, True, {WEST: 0.0})),
         ]
 
     def test_batteries_that_end_before_the_generator_runs(self):
@@ -219,9 +234,9 @@ class TestPower:
             feeds=dict(POWERED.feeds) | {"w": POWERED.feeds["w"].replace(generator_mw=0.0)}
         )
         course = course_of(model, lost("feed", "w", 60.0))
-        assert slices(course, lambda c: (set(c.clusters_down), c.power_mw["west"])) == [
-            (0.0, 15.0, (set(), 11.0)),
-            (15.0, 60.0, ({"west-gpus"}, 0.0)),
+        assert slices(course, lambda c: (set(c.clusters_down), limits_of(c, "west"))) == [
+            (0.0, 15.0, (set(), {WEST: 11.0, WEST_PLANTS: 0.0})),
+            (15.0, 60.0, ({"west-gpus"}, {WEST: 0.0})),
         ]
 
     def test_a_short_failure_ends_before_the_batteries(self):
@@ -234,13 +249,14 @@ class TestPower:
         (interval,) = course.intervals
         assert interval.condition.clusters_down == frozenset()
         assert interval.condition.plants_down == frozenset()
-        assert interval.condition.power_mw == {"west": 11.0, "east": 6.0}
+        assert limits_of(interval.condition, "west") == {WEST: 11.0}
+        assert limits_of(interval.condition, "east") == {EAST: 6.0}
 
     def test_both_feeds(self):
         (interval,) = course_of(POWERED, lost("feed", "e1"), lost("feed", "e2")).intervals
         assert interval.condition.clusters_down == {"east-gpus"}
         assert interval.condition.plants_down == {"east-chillers"}
-        assert interval.condition.power_mw["east"] == 0.0
+        assert limits_of(interval.condition, "east") == {EAST: 0.0}
         assert interval.condition.clusters_down.isdisjoint({"west-gpus"})
 
     def test_a_feed_for_named_loads_only(self):
@@ -257,7 +273,7 @@ class TestPower:
     def test_power_is_capped_by_the_limit_of_the_region(self):
         limits = {"west": POWERED.regions["west"].replace(power_limit_mw=4.0)}
         model = POWERED.replace(regions=dict(POWERED.regions) | limits)
-        assert normal_condition(model, build_graph(model)).power_mw["west"] == 4.0
+        assert limits_of(normal_condition(model, build_graph(model)), "west") == {WEST: 4.0}
 
 
 class TestReaction:

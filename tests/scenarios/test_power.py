@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenarios.limits import limits_of
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
@@ -85,7 +86,7 @@ class TestSag:
         assert restarting(course) == [(0.0, 5.0, WEST), (5.0, 7.0, large)]
         assert course.intervals[0].condition.plants_down == frozenset()
         assert course.intervals[0].condition.clusters_down == frozenset()
-        assert course.intervals[0].condition.power_mw == {"west": 11.0, "east": 11.0}
+        assert course.intervals[0].condition.power == normal_condition(MODEL, GRAPH).power
 
     def test_later_and_until_people_restart_them(self):
         course = laid_out(sag("w", at=30.0, repair_minutes=210.0))
@@ -186,11 +187,16 @@ class TestReturnOfPower:
         course = laid_out(lost("feed", "w", 60.0, generators_start=False))
         found = slices(
             course,
-            lambda c: (set(c.clusters_down), "west-chillers" in c.plants_down, c.power_mw["west"]),
+            lambda c: (
+                set(c.clusters_down),
+                "west-chillers" in c.plants_down,
+                limits_of(c, "west"),
+            ),
         )
+        plants, loads = "west-air west-chillers", "west-air west-chillers west-gpus"
         assert found[:2] == [
-            (0.0, 15.0, (set(), True, 11.0)),
-            (15.0, 60.0, ({"west-gpus"}, True, 0.0)),
+            (0.0, 15.0, (set(), True, {loads: 11.0, plants: 0.0})),
+            (15.0, 60.0, ({"west-gpus"}, True, {loads: 0.0})),
         ]
         assert restarting(course)[1:] == [
             (60.0, 64.0, WEST),
@@ -279,7 +285,7 @@ class TestConditionWith:
         assert after.tiers_down == {"free"}
         assert after.plants_down == after.plants_lost == {"west-air"}
         for field in ("restarting", "lost_units", "lost_largest", "ambient_rise_c",
-                      "demand_factor", "power_mw", "replicas_down", "offers_down"):  # fmt: skip
+                      "demand_factor", "power", "replicas_down", "offers_down"):  # fmt: skip
             assert getattr(after, field) == getattr(before, field), field
         assert after.restarting == WEST
         assert after.demand_factor == {"west-users": 1.5, "east-users": 1.5}
@@ -320,10 +326,10 @@ def test_conditions_do_not_depend_on_what_was_asked_before(monkeypatch):
 
 
 def test_another_model_on_the_same_graph_is_not_mixed_up():
-    other = changed("feeds", "e1", capacity_mw=1.0)
-    assert normal_condition(MODEL, GRAPH).power_mw["east"] == 11.0
-    assert normal_condition(other, GRAPH).power_mw["east"] == 7.0
-    assert normal_condition(MODEL, GRAPH).power_mw["east"] == 11.0
+    other, loads = changed("feeds", "e1", capacity_mw=1.0), "east-chillers east-gpus"
+    assert limits_of(normal_condition(MODEL, GRAPH), "east") == {loads: 11.0}
+    assert limits_of(normal_condition(other, GRAPH), "east") == {loads: 7.0}
+    assert limits_of(normal_condition(MODEL, GRAPH), "east") == {loads: 11.0}
 
 
 MINUTES = st.integers(0, 40)

@@ -1,0 +1,13 @@
+"""Limits of power, written down for comparison."""
+
+from __future__ import annotations
+
+from planner.scenarios.condition import Condition
+
+
+def limits_of(condition: Condition, region: str) -> dict[str, float]:
+    """Megawatts that loads of a region may draw together, by their names in order."""
+    return {
+        " ".join(sorted(load.partition(":")[2] for load in one.loads)): one.mw
+        for one in condition.power[region]
+    }
