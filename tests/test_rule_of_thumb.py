@@ -156,7 +156,8 @@ class TestRule:
         assert fleet_of(found).units["east-chillers"]["chiller-1"] == 3
         assert not found.lacks
 
-    @pytest.mark.parametrize("seed", range(0, 40, 8))
+    # Three that the programme agrees with, one that it is too strict for, one without a plan.
+    @pytest.mark.parametrize("seed", [0, 2, 3, 8, 16])
     def test_never_below_the_optimum_of_the_programme(self, seed: int) -> None:
         """Where the programme agrees that it is a plan; its purchases keep the rules or say not."""
         model = drawn_model(seed)
