@@ -13,7 +13,7 @@ from planner.errors import EXIT_DONE
 def command() -> int:
     """Print the JSON Schema of model files, for editors and validators."""
     from planner.infrastructure.schema import model_schema
-    from planner.json_text import json_text
+    from planner.reporting.terminal import print_json
 
-    click.echo(json_text(model_schema()))
+    print_json(model_schema())
     return EXIT_DONE

@@ -52,7 +52,9 @@ def scenarios_of(folder: Path) -> list[dict[str, object]]:
 def test_rules_that_hold(plan, small):
     ran = plan("check-plan", small, "--fail-on", "capital > 900M", "--fail-on", "survives < 1.0")
     assert ran.code == 0
-    assert ran.err == ""
+    setting = "simulation.horizon_minutes=130"
+    (note,) = ran.err.splitlines()
+    assert note.endswith(f"note: the plan was made with --set {setting}; so it is here")
     assert "ok    capital is 24.65 M USD; fails if > 900 M USD" in ran.out
     assert ran.out.strip().endswith("All 2 rules hold (plan for tiny).")
 

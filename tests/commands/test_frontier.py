@@ -22,7 +22,7 @@ def test_frontier(plan, small, tmp_path):
     assert ran.code == 0
     assert max(len(line.rstrip()) for line in ran.out.splitlines()) <= 80
     assert "…" not in ran.out
-    assert "1: 9.3" in ran.err
+    assert "1: 9.5" in ran.err
     assert picture.read_bytes().startswith(b"\x89PNG")
 
     ran = plan("frontier", small, "--by", "classes", "--at", "0,1", "--json", "-q", "-o", table)
