@@ -235,7 +235,7 @@ def test_short_names_in_a_console(best, today, model):
     assert repr(today) == (
         "<simulation of tiny: 1 of 3 scenarios survived; not region-west, region-east>"
     )
-    assert repr(best).startswith("<plan for tiny: 9.31 M USD a year; capital 24.6 M USD; proven")
+    assert repr(best).startswith("<plan for tiny: 9.53 M USD a year; capital 24.6 M USD; proven")
 
 
 def test_typed():

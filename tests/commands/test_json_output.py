@@ -32,6 +32,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "graph": ("tiny",),
     "new": ("NEW",),
     "check": ("tiny",),
+    "catalogue": ("gpus",),
     "schema": (),
 }
 #: Prints the script of a shell, with or without the option.
