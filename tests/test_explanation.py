@@ -19,7 +19,7 @@ from planner.optimization.decisions import Decision, counts, counts_of, variable
 from planner.optimization.programme import build
 from planner.optimization.solving import solve
 from planner.optimization.stages import Margin
-from planner.optimization.whatif import Elastic
+from planner.optimization.whatif import Elastic, ask
 from planner.plan import MarginRecord, Plan, RoundRecord
 from planner.scenarios.generators import all_scenarios
 from planner.study import (
@@ -110,6 +110,16 @@ def optimum(loaded: LoadedModel, without: tuple[str, ...] = (), *overrides: str)
     model = load_model(loaded.name, overrides).model
     kept = tuple(one for one in all_scenarios(model) if one.name not in without)
     return solve(build(Case(model, kept, {})), EXACT).objective
+
+
+def test_bounds_leave_room_for_tolerances_and_digits(tiny: LoadedModel, tiny_planned: Plan) -> None:
+    case = Case(tiny.model, all_scenarios(tiny.model), {})
+    solution = solve(build(case), EXACT)
+    answer = ask(build(case), EXACT)
+    assert solution.hidden > 0
+    assert answer.bound == pytest.approx(solution.bound - solution.hidden, abs=1e-6)
+    # The plan states cents and nine digits of its gap.
+    assert 0 < answer.bound - tiny_planned.bound_usd_per_year < 0.02
 
 
 def test_the_base_case_is_the_plan(explained: Explanation, tiny_planned: Plan) -> None:
