@@ -96,7 +96,7 @@ def test_energy_is_that_of_each_zones_own_mean() -> None:
         "tiny", (f"shapes={{spike: [{spike}]}}", "zones.east-users.shape=spike")
     ).model
     case = Case(model, (), {})
-    assert case.mean_rps == pytest.approx({"west-users.business": 700, "east-users.business": 12.5})
+    assert case.mean_rps == pytest.approx({"west-users/business": 700, "east-users/business": 12.5})
     assert case.peak_rps == pytest.approx(1000.0)
 
 
