@@ -209,15 +209,14 @@ def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = 
     early = settings.stopped or (limit is not None and seconds >= limit)
     if status == "infeasible" and early:
         # CBC calls a programme infeasible when its time ends in preprocessing.
-        reason = f"{stats.solver} ran out of time without a plan or a proof"
-        raise SolverError(f"{reason}; allow more time with --time-limit")
+        raise _unfinished(stats)
     size = (programme.problem.numConstraints(), programme.problem.numVariables())
     model = programme.case.model
     if status == "infeasible":
         fleet = Fleet.existing(model)
         return Solution(status, float("inf"), float("inf"), {}, fleet, seconds, *size)
     settle(programme)
-    values = _values(programme.problem)
+    values = _values(programme.problem, _unfinished(stats) if early else None)
     _cancel(programme, values)
     objective = programme.problem.objective
     cost = float(objective.value() or 0.0) if objective is not None else 0.0
@@ -228,6 +227,11 @@ def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = 
     used = None if start is None else first is not None
     hidden = outcome.hidden
     return Solution(status, cost, bound, values, fleet, seconds, *size, used, hidden=hidden)
+
+
+def _unfinished(stats: LpSolveStats) -> SolverError:
+    reason = f"{stats.solver} ran out of time without a plan or a proof"
+    return SolverError(f"{reason}; allow more time with --time-limit")
 
 
 def _proven(outcome: Outcome, cost: float, problem: LpProblem, settings: SolverSettings) -> float:
@@ -402,13 +406,24 @@ def _least_objective(problem: LpProblem) -> float:
     return total
 
 
-def _values(problem: LpProblem) -> dict[str, float]:
+def _values(problem: LpProblem, unfinished: SolverError | None = None) -> dict[str, float]:
+    """Values by name, purchases whole.
+
+    Parameters
+    ----------
+    problem
+        Problem that a solver has solved.
+    unfinished
+        What to say where they are not, of a solver that was stopped: CBC then may leave its last
+        relaxation as if it were a plan.
+    """
     values: dict[str, float] = {}
     for variable in problem.variables():
         value = variable.varValue or 0.0
         if variable.cat == pulp.LpInteger:
             if abs(value - round(value)) > INTEGRALITY * max(1.0, abs(value)):
-                raise SolverError(f"the solver returned {variable.name} = {value}, not whole")
+                wrong = SolverError(f"the solver returned {variable.name} = {value}, not whole")
+                raise unfinished or wrong
             value = float(round(value))
             variable.varValue = value
         values[variable.name] = value

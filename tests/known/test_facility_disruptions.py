@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from known.test_facility_location import SECONDS_PER_YEAR, Instance, read, stated
+from facility_location import SECONDS_PER_YEAR, Instance, read, stated
 from scipy.optimize import linprog
 from support import EXACT, solved
 

@@ -8,11 +8,12 @@ from functools import cache
 
 import pulp
 import pytest
+from facility_location import read, stated
 from pulp.constants import LpSolveStatus
 from support import EXACT, solved
 
 from planner.errors import InputError, SolverError
-from planner.infrastructure.loading import LoadedModel, load_model
+from planner.infrastructure.entities import Model
 from planner.optimization import solving
 from planner.optimization.audit import audit
 from planner.optimization.case import Case
@@ -34,15 +35,20 @@ PRINTED = 2e-5
 SOLVERS = ("highs", "cbc")
 
 
-def programme_of(loaded: LoadedModel) -> Programme:
+def programme_of(model: Model) -> Programme:
     """Programme of a model with all its scenarios."""
-    return build(Case(loaded.model, all_scenarios(loaded.model), {}))
+    return build(Case(model, all_scenarios(model), {}))
+
+
+def reference_model() -> Model:
+    """A model that is solved in about a second, with enough of branching to stop on the way."""
+    return stated(read("cap44"))
 
 
 @cache
 def reference_programme() -> Programme:
     """Programme of the reference model, built once for all tests that solve it."""
-    return programme_of(load_model("chatgpt-2023"))
+    return programme_of(reference_model())
 
 
 @cache
@@ -97,9 +103,9 @@ class TestAgreement:
         assert cost == pytest.approx(solution.objective, rel=RELATIVE)
 
     @pytest.mark.parametrize("name", SOLVERS)
-    def test_the_same_settings_give_the_same_plan(self, reference, name) -> None:
+    def test_the_same_settings_give_the_same_plan(self, name) -> None:
         first = solved_reference(name, 0.05)
-        _, second = solved(reference.model, SolverSettings(name, gap=0.05))
+        _, second = solved(reference_model(), SolverSettings(name, gap=0.05))
 
         assert dict(first.values) == dict(second.values)
         assert first.bound == second.bound
@@ -207,7 +213,7 @@ class Faker:
     def _run(
         self, problem: pulp.LpProblem, settings: SolverSettings, *_: object
     ) -> solving.Outcome:
-        outcome = run_solver(problem, settings)
+        outcome = run_solver(problem, replace(settings, time_limit_seconds=None))
         for variable in problem.variables():
             if variable.name in self.shift:
                 variable.varValue = (variable.varValue or 0.0) + self.shift[variable.name]
@@ -222,7 +228,7 @@ class Faker:
 @pytest.fixture
 def faker(monkeypatch, tiny) -> Faker:
     """A solver of the small model whose report can be falsified."""
-    return Faker(monkeypatch, programme_of(tiny))
+    return Faker(monkeypatch, programme_of(tiny.model))
 
 
 class TestWhatASolverReturns:
@@ -233,6 +239,15 @@ class TestWhatASolverReturns:
 
         with pytest.raises(SolverError, match=rf"{bought} = .*not whole"):
             faker.solve()
+
+    def test_a_relaxation_left_at_the_time_limit_is_no_plan(self, faker) -> None:
+        """CBC leaves its last relaxation where it was stopped before a plan was found."""
+        faker.shift = {faker.programme.blocks["east-gpus"].name: 0.3}
+
+        with pytest.raises(SolverError, match="not whole"):
+            faker.solve(SolverSettings(time_limit_seconds=600.0))
+        with pytest.raises(SolverError, match="--time-limit"):
+            faker.solve(SolverSettings(time_limit_seconds=1e-4))
 
     def test_noise_within_the_tolerance_is_rounded(self, faker) -> None:
         bought = faker.programme.blocks["east-gpus"].name
@@ -327,7 +342,7 @@ class TestWhatASolverReturns:
         monkeypatch.setattr(solving, "make_solver", lambda *_: Broken(msg=False))
 
         with pytest.raises(SolverError, match="no licence"):
-            solve(programme_of(tiny), EXACT)
+            solve(programme_of(tiny.model), EXACT)
 
     def test_a_logged_bound_of_zero_counts(self, monkeypatch) -> None:
         problem = pulp.LpProblem("one", pulp.LpMinimize)
