@@ -217,7 +217,7 @@ def optimise_and_verify(
                 continue
             return loop.end()
         solution, items = billed(model, solution, audit(programme, solution))
-        verdicts = judge(model, solution.fleet, scenarios, stories=False)
+        verdicts = loop.judged(solution.fleet)
         rounds.append(Round(number, loop.margins, programme, solution, items, verdicts))
         report(rounds[-1])
         limited = solution.status == "feasible"
@@ -282,6 +282,13 @@ class _Loop:
         again = ", what is stricter than the standard left to the simulation" if case.waived else ""
         self.note(f"round {number}: solving{again}")
         return programme, _solve(programme, self.left, start, left_out)
+
+    def judged(self, fleet: Fleet) -> tuple[Verdict, ...]:
+        """What the simulation says of a fleet; of one that it has seen it says the same again."""
+        for one in reversed(self.rounds):
+            if one.solution.fleet == fleet:
+                return one.verdicts
+        return judge(self.model, fleet, self.scenarios, stories=False)
 
     def learn(self) -> bool:
         """Tighten by what failed in the last round; False if nothing that can be bought helps."""

@@ -67,7 +67,9 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
         *_check_stages(programme, solution, case),
     ]
     recomputed = sum(item.usd_per_year for item in items)
-    if abs(recomputed - solution.objective) > MONEY * abs(solution.objective):
+    _, _, power = sizes(numbers_of(programme.problem))
+    natural = max(2.0**power, abs(solution.objective))
+    if abs(recomputed - solution.objective) > MONEY * natural:
         found.append(f"objective {solution.objective:,.2f}, recomputed {recomputed:,.2f} USD/year")
     if found:
         shown = "\n  ".join(found[:20])

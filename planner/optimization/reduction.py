@@ -133,7 +133,8 @@ def _solve_without(
         start_used=first.start_used,
         hidden=first.hidden,
     )
-    proven = solution.gap <= watch.endless.gap + NOISE
+    distance = solution.objective - solution.bound
+    proven = distance <= (watch.endless.gap + NOISE) * abs(solution.objective)
     solution = replace(solution, status="optimal" if proven else "feasible")
     return Reduced(whole, solution, names, (), *size)
 

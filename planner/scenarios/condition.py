@@ -127,12 +127,17 @@ class Site:
         return self._bearing(frozenset(_nodes(plants, clusters, offers)))
 
     def _bearing(self, equipment: frozenset[str]) -> frozenset[str]:
-        """Nodes on which some equipment or a tier hangs, themselves included.
+        """Nodes on which some equipment, a service or a tier hangs, themselves included.
 
-        Places for other equipment are empty: nothing hangs on them.
+        Places for other equipment are empty: nothing hangs on them. A service is there although
+        nothing needs it any more.
         """
         if equipment not in self._borne:
-            waiting = [*equipment, *(node("tier", name) for name in self.model.tiers)]
+            waiting = [
+                *equipment,
+                *(node("service", name) for name in self.model.services),
+                *(node("tier", name) for name in self.model.tiers),
+            ]
             found = set(waiting)
             empty = {one for one, (kind, _) in self.places.items() if kind in EQUIPMENT} - equipment
             while waiting:
