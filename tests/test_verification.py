@@ -18,6 +18,7 @@ from support import model_of
 import planner.verification
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.case import Case
 from planner.optimization.programme import Programme, build
@@ -422,6 +423,24 @@ class TestEnds:
         assert not outcome.survives
         assert outcome.diagnosis is None
         assert not outcome.timed_out
+
+    def test_no_fleet_is_simulated_twice(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """Margins that grow by less than a block of GPUs lead to the same fleet."""
+        seen: list[Fleet] = []
+
+        def judged(_: Model, fleet: Fleet, *__: object, **___: object) -> tuple[Verdict, ...]:
+            seen.append(fleet)
+            return (verdict(breach("served", cause="scarcity", shortfall=1e-4)),)
+
+        monkeypatch.setattr(planner.verification, "judge", judged)
+        outcome = loop(model_of(tmp_path, SIGN_IN), rounds=4)
+        fleets = [one.solution.fleet for one in outcome.rounds]
+        assert len(fleets) == 4
+        assert all(one.failed == ("loss",) for one in outcome.rounds)
+        assert seen == [one for number, one in enumerate(fleets) if one not in fleets[:number]]
+        assert len(seen) < len(fleets)
 
     def test_best_is_the_last_of_those_that_fail_least(self, tmp_path: Path) -> None:
         outcome = loop(model_of(tmp_path, DEMAND), rounds=3)
