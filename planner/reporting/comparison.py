@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -212,10 +213,10 @@ def _served(line: ScenarioLine | None) -> str:
 
 
 def _percent(fraction: float | None) -> str:
-    """Percent, never rounded up to a full hundred."""
+    """Percent, rounded down as in what fails: never more than was served."""
     if fraction is None:
         return "-"
-    return "100" if fraction >= 1 else f"{min(99.9, 100 * fraction):.1f}"
+    return "100" if fraction >= 1 else f"{math.floor(round(1000 * fraction, 6)) / 10:.1f}"
 
 
 def tier_rows(tiers: Iterable[TierChange]) -> Rows:

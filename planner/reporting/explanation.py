@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
-from planner.amounts import millions
+from planner.amounts import millions, money
 from planner.explanation import (
     DecisionNote,
     Explanation,
@@ -97,7 +97,7 @@ def _show_base(console: Console, explanation: Explanation, plan: Plan) -> None:
             f"{_millions(plan.objective_usd_per_year)}[/]: the model or the program has changed."
         )
     worse = explanation.cost_usd - explanation.bound_usd
-    console.print(f"At most {_millions(worse)} M USD a year above the cheapest plan there can be.")
+    console.print(f"At most {money(worse)} a year above the cheapest plan there can be.")
 
 
 # --------------------------------------------------------------------------------------- decisions

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from planner.amounts import money
 from planner.commands import main
-from planner.comparison import ScenarioChange, model_changes
+from planner.comparison import ScenarioChange, TierChange, model_changes
 from planner.infrastructure.loading import load_model
 from planner.plan import ScenarioLine
 
@@ -389,3 +389,11 @@ def test_what_became_of_a_scenario(before, after, outcome, lost, later):
     found = ScenarioChange("one", was, now)
     assert (found.outcome, found.no_longer_proven, found.later) == (outcome, lost, later)
     assert found.differs == (was != now)
+
+
+def test_no_more_is_served_than_the_reason_says():
+    """91.1538 % was 91.2 in the table and 91.1 in the reason below it."""
+    from planner.reporting.comparison import tier_rows
+
+    change = TierChange("free", 0.911538, "a", 0.99999, "b")
+    assert next(iter(tier_rows([change])))[1:3] == ("91.1", "99.9")
