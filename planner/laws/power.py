@@ -73,6 +73,9 @@ def fair_shares(
         Loads that may be shed; the others stay at all of it. Shape (scenarios, loads).
     """
     most = limits_mw + ROUNDING * np.abs(limits_mw)
+    if not may_shed.all():
+        # What the others draw beyond a limit is not for those to shed that draw nothing under it.
+        most = np.maximum(most, draws_mw(np.where(may_shed, 0.0, 1.0)).sum(axis=2))
     shares, rising = np.ones(may_shed.shape), may_shed.copy()
     while rising.any():
         over = (draws_mw(shares).sum(axis=2) > most).any(axis=1)

@@ -177,7 +177,8 @@ def _supplied(
             clusters.power_mw, clusters.static_share, now, clusters.utilisation
         )
         early, carried = ~reacted[some, 0], capacity[some]
-        carried[early] = supply.cooling_mw(full[early], carried[early])
+        if early.any():
+            carried[early] = supply.cooling_mw(full[early], carried[early])
         supplied[some] = now * supply.shares(full, carried)
         capacity[some] = carried
     return supplied, capacity

@@ -98,6 +98,8 @@ class Supply:
         Emergency plants that start while power is as usual get what clusters and other plants leave
         of it. Parameters are those of `shares`.
         """
+        if not self.emergency.any():
+            return capacity_mw
         limits, plants = self.limits_mw[self.usual], self.plants[self.usual]
         left = limits - full_mw @ self.clusters[self.usual].T
 

@@ -127,3 +127,14 @@ def test_nobody_could_have_more_without_another_with_no_more_having_less(
             and share >= max(s for s, one in zip(found, row, strict=True) if one) - 1e-6
             for row, limit in zip(draws, most, strict=True)
         )
+
+
+def test_a_limit_that_others_exceed_takes_nothing_from_those_elsewhere():
+    """The first load draws 2 MW of 1 MW and may not be shed; the last two are asked for theirs."""
+    loads = np.array([[2.0, 0.0, 1.0], [0.0, 4.0, 0.0]])
+    shares = fair_shares(
+        lambda share: loads * share[:, None, :],
+        np.array([[1.0, 3.0]]),
+        np.array([[False, True, True]]),
+    )
+    np.testing.assert_allclose(shares, [[1.0, 0.75, 0.0]], atol=1e-9)
