@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
@@ -94,8 +96,9 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     console.print()
     console.print("[bold]Power drawn per MW of GPUs at full load (PUE)[/bold]")
     for region, parts in drawn.items():
-        named = ", ".join(f"{part} {mw:.3f}" for part, mw in parts.items() if part != "pue")
-        console.print(f"  {escape(region)}: {parts['pue']:.2f} ({named})")
+        named = ", ".join(f"{part} {mw:.3f}" for part, mw in parts.items() if part != "pue" and mw)
+        line = Text(f"{region}: {parts['pue']:.2f}" + (f" ({named})" if named else ""))
+        console.print(Padding(line, (0, 0, 0, 2), expand=False))
 
 
 def _show_held(

@@ -187,7 +187,7 @@ def _emergency_table(plan: Plan) -> Table:
                 f"{line.instances_reserved:,}",
                 f"{line.gpus_reserved:,}",
                 f"{line.lead_time_minutes:.0f} min",
-                f"{line.usd_per_gpu_hour:.2f}",
+                f"{line.usd_per_gpu_hour:.2f}" if line.usd_per_gpu_hour else "none",
             )
     if not table.row_count:
         table.add_row("none reserved", "", "", "", "")

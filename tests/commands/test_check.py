@@ -83,3 +83,8 @@ def test_a_model_by_path_and_from_another_folder(plan, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert plan("check", "models/mine.yaml").out.startswith("mine is valid.")
     assert load_model("models/mine.yaml").name == "mine"
+
+
+def test_parts_of_power_that_are_nothing_are_left_out(plan):
+    ran = plan("check", "tiny", "-q")
+    assert "west: 1.16 (machines 0.160)" in ran.out
