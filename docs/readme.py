@@ -70,6 +70,7 @@ def comparison(plan_file: Path) -> str:
 def _column(model: Model, fleet: Fleet, capital: str) -> dict[str, str]:
     verdicts = judge(model, fleet, all_scenarios(model))
     survived = sum(verdict.survives for verdict in verdicts)
+    judged = survived + sum(verdict.fails for verdict in verdicts)
     instances = {o: n * model.offers[o].gpus_per_instance for o, n in fleet.instances.items()}
     regions = {model.clusters[c].region for c, n in fleet.gpus.items() if n}
     return {
@@ -80,7 +81,7 @@ def _column(model: Model, fleet: Fleet, capital: str) -> dict[str, str]:
         "emergency GPUs under contract": f"{sum(instances.values()):,}",
         "capital to build it, M USD": capital,
         "GPUs left when us-west is lost": f"{surviving_share(model, fleet, 'us-west'):.1%}",
-        "scenarios survived": f"{survived} of {len(verdicts)}",
+        "scenarios survived": f"{survived} of {judged}",
     }
 
 

@@ -26,7 +26,8 @@ def _without_seconds(text: str) -> str:
 
 
 def _objective(text: str) -> float:
-    found = re.search(r"Cheapest to\s+\S+\s+of all that the programme allows\s+\((\S+) M USD a year", text)
+    words = r"Cheapest to \S+ of all that the programme allows \((\S+) M USD a year"
+    found = re.search(words, re.sub(r"\s+", " ", text))
     assert found is not None
     return float(found[1])
 
