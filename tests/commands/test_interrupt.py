@@ -79,7 +79,7 @@ real = solvers.Cbc._wait
 def wait(self, process, log):
     solvers.Cbc._wait = real
     def watch():
-        while not re.search("Solution found of|Integer solution of", log.read_text()):
+        while not re.search("Integer solution of", log.read_text()):
             time.sleep(0.01)
         interrupt()
     threading.Thread(target=watch, daemon=True).start()
