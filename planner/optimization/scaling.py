@@ -37,6 +37,8 @@ ROUNDS = 8
 DEAREST = 10
 #: A row is not divided by less than this part of what is in it: two to minus this.
 FINEST = 10
+#: A side of a row below this part of the other is what sums left of a zero.
+RESIDUE = 2.0**-46
 #: Sizes stay within two to plus and minus this.
 EXTREME = 400
 
@@ -174,7 +176,9 @@ def _row_sizes(numbers: Numbers, amount: Floats) -> Floats:
         + np.maximum(-sign * numbers.side, 0.0)
         for sign in (1, -1)
     ]
-    smaller = np.min([np.where(one > 0, one, math.inf) for one in sides], axis=0, initial=math.inf)
+    rounding = RESIDUE * np.max(sides, axis=0, initial=0.0)
+    counted = [np.where(one > rounding, one, math.inf) for one in sides]
+    smaller = np.min(counted, axis=0, initial=math.inf)
     decided = numbers.whole & (numbers.low < numbers.high)
     step = np.zeros(count)
     np.maximum.at(step, numbers.row, np.where(decided[numbers.column], np.abs(numbers.entry), 0.0))

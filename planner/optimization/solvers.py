@@ -53,6 +53,9 @@ class Highs(pulp.HiGHS):
         if columns:
             indices, values = zip(*columns, strict=True)
             highs: Any = lp.solverModel
+        if highs.getNumRow() != len(lp.constraints()):
+            # All rows are refused together where one has a number that is too large.
+            raise pulp.PulpSolverError("HiGHS does not take the rows of the programme")
             highs.setSolution(len(indices), list(indices), list(values))
 
     def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802

@@ -120,24 +120,23 @@ class Site:
         return self._bearing(frozenset(_nodes(plants, clusters, offers)))
 
     def bearing_of(self, fleet: Fleet) -> frozenset[str]:
-        """Nodes on which something hangs that a fleet has, themselves included."""
+        """Nodes on which something hangs that a fleet has, themselves included.
+
+        Services are there although nothing needs them any more.
+        """
         plants = [name for name, units in fleet.units.items() if any(units.values())]
         clusters = [name for name, gpus in fleet.gpus.items() if gpus]
         offers = [name for name, instances in fleet.instances.items() if instances]
-        return self._bearing(frozenset(_nodes(plants, clusters, offers)))
+        services = (node("service", name) for name in self.model.services)
+        return self._bearing(frozenset([*_nodes(plants, clusters, offers), *services]))
 
     def _bearing(self, equipment: frozenset[str]) -> frozenset[str]:
-        """Nodes on which some equipment, a service or a tier hangs, themselves included.
+        """Nodes on which some equipment or a tier hangs, themselves included.
 
-        Places for other equipment are empty: nothing hangs on them. A service is there although
-        nothing needs it any more.
+        Places for other equipment are empty: nothing hangs on them.
         """
         if equipment not in self._borne:
-            waiting = [
-                *equipment,
-                *(node("service", name) for name in self.model.services),
-                *(node("tier", name) for name in self.model.tiers),
-            ]
+            waiting = [*equipment, *(node("tier", name) for name in self.model.tiers)]
             found = set(waiting)
             empty = {one for one, (kind, _) in self.places.items() if kind in EQUIPMENT} - equipment
             while waiting:

@@ -25,7 +25,12 @@ def clock_of(site: Site, events: tuple[Timed, ...]) -> Clock:
     down = {one.begins for one in events if takes_down(site, events, one)}
     worse = min((one.begins for one in events if worsens(site, one.event)), default=math.inf)
     first = {worse} if worse < min(down, default=math.inf) else set()
-    return Clock(tuple(sorted(down | first)))
+    return Clock(tuple(sorted(down | first or _harmless(events))))
+
+
+def _harmless(events: tuple[Timed, ...]) -> set[float]:
+    """First loss of a service that nothing needs, or needs any more with what is bought."""
+    return set(sorted(one.begins for one in events if one.event.kind == "service")[:1])
 
 
 def takes_down(site: Site, events: tuple[Timed, ...], one: Timed) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pulp import LpProblem
+from pulp import LpInteger, LpProblem
 from support import solved
 
 from planner.infrastructure.loading import LoadedModel
@@ -199,3 +199,19 @@ def test_the_audit_finds_what_is_off_in_any_unit(tiny, requests) -> None:
 
     with pytest.raises(AuditError, match=r"demand_balance\.|at most"):
         audit(programme, replace(solution, values=off))
+
+
+def test_what_sums_left_of_a_zero_is_no_size() -> None:
+    """A side of 1e-16 once made a row 1e16 times larger, and HiGHS took none of the rows."""
+    problem = LpProblem("residue")
+    held = problem.add_variable("held", 0, 0, cat=LpInteger)
+    choice = problem.add_variable("choice", 0, 1, cat=LpInteger)
+    left = problem.add_variable("left", 0)
+    problem += -1 * left + 1 * choice
+    problem += left + 0.4 * choice - 0.8 * held <= 1.1e-16
+    problem += left + 2 * choice >= -1e-17
+
+    scaled = Scaled(problem).problem
+
+    entries = [abs(factor) for row in scaled.constraints() for _, factor in row.items() if factor]
+    assert max(entries) < 2.0**20
