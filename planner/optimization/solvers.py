@@ -53,14 +53,14 @@ class Highs(pulp.HiGHS):
         if columns:
             indices, values = zip(*columns, strict=True)
             highs: Any = lp.solverModel
-        if highs.getNumRow() != len(lp.constraints()):
-            # All rows are refused together where one has a number that is too large.
-            raise pulp.PulpSolverError("HiGHS does not take the rows of the programme")
             highs.setSolution(len(indices), list(indices), list(values))
 
     def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
         """Run HiGHS to its end, or until told to stop."""
         highs: Any = lp.solverModel
+        if highs.getNumRow() != len(lp.constraints()):
+            # All rows are refused together where one has a number that is too large.
+            raise pulp.PulpSolverError("HiGHS does not take the rows of the programme")
         for moment in (highs.cbMipInterrupt, highs.cbSimplexInterrupt, highs.cbIpmInterrupt):
             moment.subscribe(self._look)
         work = threading.Thread(target=self._run, args=(highs,), name="solver", daemon=True)
