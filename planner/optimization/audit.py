@@ -116,7 +116,7 @@ def _check_normal(programme: Programme, solution: Solution) -> Iterator[str]:
     case = programme.case
     belief = believe(programme, solution, None)
     demand, served = sum(case.mean_rps.values()), sum(belief.load_rps.values())
-    if exceeds(demand, served):
+    if exceeds(demand, served, case.size_rps):
         yield f"normal operation serves {served:.2f} of {demand:.2f} requests/s in the mean"
     yield from _check_capacity(case, "normal operation", belief)
     rooms = {name: _room(case, name, solution.fleet.gpus[name]) for name in case.model.clusters}
@@ -145,7 +145,7 @@ def _check_hours(case: Case, where: str, rooms: Mapping[str, float]) -> Iterator
     for hour in undominated(case.week_rps).tolist():
         demand = dict(zip(reach, case.week_rps[hour].tolist(), strict=True))
         served, wanted = largest_flow(demand, reach, rooms), sum(demand.values())
-        if exceeds(wanted, served):
+        if exceeds(wanted, served, case.size_rps):
             yield f"{where}: {served:.2f} of {wanted:.2f} requests/s in hour {hour} of the week"
 
 
@@ -165,7 +165,7 @@ def _check_capacity(case: Case, where: str, belief: Belief) -> Iterator[str]:
             gpus, rps = belief.powered_gpus.get(target, 0.0), case.gpu(target).rps
             utilisation = case.model.clusters[target].max_utilisation
         room = serving_rps(gpus, rps, utilisation)
-        if exceeds(load, room):
+        if exceeds(load, room, case.size_rps):
             yield f"{where}: {target} serves {load:.3f} of at most {room:.3f} requests/s"
 
 
@@ -179,7 +179,7 @@ def _check_stages(programme: Programme, solution: Solution, case: Case) -> Itera
             belief = believe(programme, solution, stage)
             spend += emergency_spend_usd(case, stage, belief)
             yield from _check_capacity(case, stage.label, belief)
-            yield from _check_served(stage, belief)
+            yield from _check_served(case, stage, belief)
             yield from _check_services(case, stage, belief)
             yield from _check_reserved(case, solution, stage, belief)
             here = stored.setdefault(windows.get(stage.label, 0), {})
@@ -193,17 +193,18 @@ def _check_stages(programme: Programme, solution: Solution, case: Case) -> Itera
             yield from _check_ride_through(case, solution, scenario, heat)
 
 
-def _check_served(stage: Stage, belief: Belief) -> Iterator[str]:
-    if exceeds(sum(belief.served_rps.values()), sum(belief.load_rps.values())):
+def _check_served(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
+    size = case.size_rps
+    if exceeds(sum(belief.served_rps.values()), sum(belief.load_rps.values()), size):
         yield f"{stage.label}: more is served than reaches any target"
     for key, served in belief.served_rps.items():
-        if exceeds(served, stage.demand_rps[key]):
+        if exceeds(served, stage.demand_rps[key], size):
             yield f"{stage.label}: {'/'.join(key)} gets {served:.3f} requests/s, more than it asks"
     for name, least in stage.floors.items():
         keys = [key for key in stage.demand_rps if counts_for(name, *key)]
         served = sum(belief.served_rps[key] for key in keys)
         demand = sum(stage.demand_rps[key] + stage.down_rps.get(key, 0.0) for key in keys)
-        if exceeds(least * demand, served):
+        if exceeds(least * demand, served, size):
             yield f"{stage.label}: {name} gets {served:.3f} of {least * demand:.3f} requests/s"
 
 
@@ -218,7 +219,7 @@ def _check_services(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
         room = service_rps(model, name) * replicas_up(model, name, condition)
         room *= degradation(model, name, condition)
         passed /= 1 + case.margin(stage.scenario).demand
-        if exceeds(passed, room):
+        if exceeds(passed, room, case.size_rps):
             yield f"{stage.label}: {passed:.3f} requests/s pass {name}, which takes {room:.3f}"
 
 
@@ -236,7 +237,7 @@ def _check_cooling(
     for plant in case.model.plants:
         carried = sum(mw for (_, other), mw in belief.carried_mw.items() if other == plant)
         capacity = stage_capacity_mw(case, solution.fleet, stage, plant)
-        if exceeds(carried, max(0.0, capacity)):
+        if exceeds(carried, max(0.0, capacity), case.size_mw):
             yield f"{stage.label}: {plant} carries {carried:.3f} of {capacity:.3f} MW"
     margin = 1 + case.margin(stage.scenario).heat
     for cluster in sorted({cluster for cluster, _ in belief.carried_mw}):
@@ -244,7 +245,7 @@ def _check_cooling(
         if cluster not in belief.heat_mw:
             continue
         if stage.reacted:
-            if exceeds(margin * belief.heat_mw[cluster], carried):
+            if exceeds(margin * belief.heat_mw[cluster], carried, case.size_mw):
                 yield f"{stage.label}: {cluster} is short of cooling"
             continue
         gpu, entry = case.gpu(cluster), case.model.clusters[cluster]
@@ -278,7 +279,7 @@ def _check_power(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
                 each = case.draw_per_power(limit, cluster)
                 each += min((case.draw_per_heat(limit, one) for one in plants), default=0.0)
                 drawn += each * belief.heat_mw.get(cluster, 0.0)
-            if exceeds(drawn, limit.mw):
+            if exceeds(drawn, limit.mw, case.size_mw):
                 what = ", ".join(limit.feeds) or region
                 yield f"{stage.label}: {what} carries {drawn:.3f} of {limit.mw:.3f} MW"
 
@@ -293,5 +294,5 @@ def _check_ride_through(
         )
         allowed += case.buffer_mj(scenario, cluster)
         allowed += case.waived.get(("ride_through", cluster, scenario), 0.0)
-        if exceeds(megajoules, allowed):
+        if exceeds(megajoules, allowed, case.size_mw):
             yield f"{scenario}: {cluster} stores {megajoules:.1f} MJ, {allowed:.1f} allowed"

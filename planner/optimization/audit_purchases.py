@@ -16,9 +16,16 @@ RELATIVE = 1e-5
 ABSOLUTE = 1e-4
 
 
-def exceeds(left: float, right: float) -> bool:
-    """Whether one side is larger than the other beyond the tolerance of solvers."""
-    return left - right > ABSOLUTE + RELATIVE * max(abs(left), abs(right))
+def exceeds(left: float, right: float, size: float = 1.0) -> bool:
+    """Whether one side is larger than the other beyond the tolerance of solvers.
+
+    Parameters
+    ----------
+    size
+        Natural size of what is compared (`Case.size_rps`, `Case.size_mw`): where a model is stated
+        in units in which all of it is small, so is what counts as rounding.
+    """
+    return left - right > ABSOLUTE * min(1.0, size) + RELATIVE * max(abs(left), abs(right))
 
 
 def check_purchases(case: Case, fleet: Fleet) -> Iterator[str]:
@@ -121,7 +128,7 @@ def _check_power(case: Case, fleet: Fleet) -> Iterator[str]:
                 each = case.draw_per_power(limit, cluster)
                 each += min((case.draw_per_heat(limit, one) for one in plants), default=0.0)
                 power += each * _full_heat(case, fleet, cluster)
-            if exceeds(power, limit.mw):
+            if exceeds(power, limit.mw, case.size_mw):
                 what = ", ".join(limit.feeds) or region
                 yield f"{what}: {power:.3f} MW at full load, {limit.mw:.3f} allowed"
 
@@ -149,7 +156,7 @@ def _check_cover(case: Case, fleet: Fleet, role: str) -> Iterator[str]:
     for clusters, plants in components(case, role):
         heat = share * sum(_full_heat(case, fleet, cluster) for cluster in clusters)
         firm = sum(firm_mw(case, fleet, plant) for plant in plants)
-        if exceeds(heat, firm):
+        if exceeds(heat, firm, case.size_mw):
             names = ", ".join(sorted(clusters))
             yield f"{role} cooling of {names}: {firm:.3f} MW firm for {heat:.3f} MW of heat"
 

@@ -334,6 +334,19 @@ class Case:
         """Share of a tier's requests that pass each service, by the services that are down."""
         return cache(partial(passing_shares, self.model))
 
+    @cached_property
+    def size_rps(self) -> float:
+        """Natural size of requests per second: all demand at its peak."""
+        return self.peak_rps or 1.0
+
+    @cached_property
+    def size_mw(self) -> float:
+        """Natural size of power: that of all GPUs that the model can hold."""
+        model = self.model
+        return (
+            sum(self.gpu(name).power_mw * c.max_gpus for name, c in model.clusters.items()) or 1.0
+        )
+
     def margin(self, scenario: str) -> Margin:
         """Margin of a scenario."""
         return self.margins.get(scenario, NO_MARGIN)

@@ -17,6 +17,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.policies import Policies
 from planner.optimization.audit import _check_normal, audit
+from planner.optimization.audit_purchases import exceeds
 from planner.optimization.case import Case
 from planner.optimization.programme import Programme, build
 from planner.optimization.solving import Solution, SolverSettings
@@ -428,3 +429,12 @@ class TestBounds:
     def test_nothing_to_audit(self, plan: Plan) -> None:
         with pytest.raises(AuditError, match="no plan"):
             audit(plan[0], replace(plan[1], status="infeasible"))
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-3, 1.0])
+def test_rounding_is_small_beside_what_a_model_holds(size: float) -> None:
+    """Half of all a model holds is no rounding, in whatever unit; a thousand-millionth of it is."""
+    assert exceeds(0.5 * size, 0.0, size)
+    assert exceeds(1.001 * size, size, size)
+    assert not exceeds(size * (1 + 1e-9), size, size)
+    assert not exceeds(1e-9 * size, 0.0, size)
