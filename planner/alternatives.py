@@ -20,10 +20,11 @@ from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.audit import audit
+from planner.optimization.build import build
 from planner.optimization.case import Case
 from planner.optimization.decisions import Decision, counts, prices, region_of, variables
 from planner.optimization.operation import billed
-from planner.optimization.programme import Programme, build
+from planner.optimization.programme import Programme
 from planner.optimization.purchases import capital_usd
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import Margin

@@ -33,8 +33,9 @@ from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model
 from planner.laws.heat import coolable_gpus, heat_mw
 from planner.optimization.beliefs import Belief, believe, stage_capacity_mw
+from planner.optimization.build import build
 from planner.optimization.case import Case, offer_target
-from planner.optimization.programme import Programme, build
+from planner.optimization.programme import Programme
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import Stage
 from planner.scenarios.generators import all_scenarios

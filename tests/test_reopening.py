@@ -17,10 +17,10 @@ from planner.commands import main
 from planner.comparison import Side, compare, effects
 from planner.errors import InputError
 from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.build import build
 from planner.optimization.case import Case
 from planner.optimization.costs import cost_items
 from planner.optimization.decisions import counts_of
-from planner.optimization.programme import build
 from planner.optimization.solving import SolverSettings, solve
 from planner.optimization.stages import Margin
 from planner.optimization.whatif import settle

@@ -20,8 +20,9 @@ from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.build import build
 from planner.optimization.case import Case
-from planner.optimization.programme import Programme, build
+from planner.optimization.programme import Programme
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import NO_MARGIN, Margin
 from planner.scenarios.generators import all_scenarios

@@ -37,10 +37,11 @@ from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases
 from planner.infrastructure.prices import gpu_assets
 from planner.laws.money import annuity
 from planner.laws.traffic import serving_rps
+from planner.optimization.build import build
 from planner.optimization.case import Case, Key
 from planner.optimization.clock import OutOfTime
 from planner.optimization.labels import label
-from planner.optimization.programme import Programme, Row, build
+from planner.optimization.programme import Programme, Row
 from planner.optimization.solving import SolverSettings, run_solver
 from planner.optimization.stages import Stage
 from planner.scenarios.generators import FAMILIES, family

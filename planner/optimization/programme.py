@@ -1,11 +1,9 @@
-"""The programme: its variables, its rows and what each row means. `build` composes the families."""
+"""The programme: its variables, its rows and what each row means."""
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -266,64 +264,3 @@ class Programme:
     def offer_load(self, stage: str, offer: str) -> LpAffineExpression:
         """Requests per second served by an offer in a stage."""
         return lpSum(self.flows_to.get((stage, offer_target(offer)), ()))
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """No search for garbage meanwhile: among millions of objects that all stay it takes longest."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
-@_without_collection()
-def build(case: Case) -> Programme:
-    """Build the programme of a case: purchases, normal operation, every stage, the objective."""
-    from planner.optimization import (
-        cooling,
-        measures,
-        objective,
-        power,
-        purchases,
-        recourse,
-        routing,
-        services,
-    )
-
-    programme = Programme(case)
-    purchases.add_variables(programme)
-    measures.add_variables(programme)
-    measures.one_way_of_reacting(programme)
-    purchases.bought_or_retired(programme)
-    purchases.open_regions(programme)
-    purchases.regions_in_use(programme)
-    purchases.design_heat(programme)
-    purchases.emergency_cover(programme)
-    purchases.power_limit(programme)
-    purchases.surviving_capacity_share(programme)
-    purchases.least_regions(programme)
-    purchases.capital_budget(programme)
-
-    recourse.add_variables(programme)
-    recourse.tiers_up(programme)
-    services.service_capacity(programme)
-    recourse.normal_demand(programme)
-    recourse.demand_balance(programme)
-    routing.nearest_first(programme)
-    recourse.cluster_capacity(programme)
-    recourse.spare_block(programme)
-    recourse.offer_capacity(programme)
-    cooling.cooling_balance(programme)
-    cooling.ride_through(programme)
-    cooling.plant_capacity(programme)
-    power.stage_power(programme)
-    recourse.served_floors(programme)
-    recourse.emergency_budget(programme)
-
-    objective.normal_cooling(programme)
-    objective.set_objective(programme)
-    return programme

@@ -20,6 +20,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fields import Entity
 from planner.laws.money import lost_usd
+from planner.optimization.build import build
 from planner.optimization.case import Case, Key
 from planner.optimization.clock import Clock, OutOfTime
 from planner.optimization.elastic import (
@@ -32,7 +33,7 @@ from planner.optimization.elastic import (
     solve_relaxed,
 )
 from planner.optimization.levers import request_value
-from planner.optimization.programme import Programme, build
+from planner.optimization.programme import Programme
 from planner.optimization.purchases import capital_usd
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import Margin, Stage

@@ -10,9 +10,10 @@ from pulp import LpConstraint, LpInteger, LpVariable, const, lpSum
 from pulp.constants import LpSolveStatus
 
 from planner.infrastructure.fleet import Fleet
+from planner.optimization.build import build
 from planner.optimization.case import Case
 from planner.optimization.decisions import Decision, bounded, counts, settled, variables
-from planner.optimization.programme import Programme, Row, build
+from planner.optimization.programme import Programme, Row
 from planner.optimization.recourse import may_turn_away
 from planner.optimization.risk import risk_figures
 from planner.optimization.solving import Solution, SolverSettings, run_solver, solve

@@ -22,8 +22,8 @@ from support import CHECKOUT, EXACT
 import planner.verification
 from planner.commands.interruption import interruptible
 from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.build import build
 from planner.optimization.case import Case
-from planner.optimization.programme import build
 from planner.optimization.solvers import Highs
 from planner.optimization.solving import SolverSettings, solve
 from planner.optimization.stages import Margin

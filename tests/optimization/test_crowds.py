@@ -14,9 +14,9 @@ from planner.infrastructure.loading import load_model
 from planner.laws.flows import largest_flow, merit_order
 from planner.optimization import crowds
 from planner.optimization.audit import audit
+from planner.optimization.build import build
 from planner.optimization.case import Case
 from planner.optimization.crowds import missing_rps
-from planner.optimization.programme import build
 from planner.optimization.solving import solve
 
 #: 1,000 GPUs in one region serve both zones, whose halves of the day never meet.

@@ -18,9 +18,9 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import load_model
 from planner.optimization import reduction
 from planner.optimization.audit import audit
+from planner.optimization.build import build
 from planner.optimization.case import Case
 from planner.optimization.dominance import NORMAL, dominated, dominates
-from planner.optimization.programme import build
 from planner.optimization.reduction import counted, solve_reduced
 from planner.optimization.solving import SolverSettings, solve
 from planner.optimization.stages import Margin

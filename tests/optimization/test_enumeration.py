@@ -15,8 +15,8 @@ from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
 from planner.optimization.audit import audit
+from planner.optimization.build import build
 from planner.optimization.case import Case
-from planner.optimization.programme import build
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.optimization.stages import Margin
 from planner.scenarios.generators import all_scenarios

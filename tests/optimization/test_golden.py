@@ -16,8 +16,9 @@ from pulp import LpAffineExpression, LpConstraint
 from support import CHECKOUT, model_of
 
 from planner.infrastructure.loading import LoadedModel
+from planner.optimization.build import build
 from planner.optimization.case import Case
-from planner.optimization.programme import Programme, build
+from planner.optimization.programme import Programme
 from planner.optimization.stages import Margin
 from planner.scenarios.generators import all_scenarios
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from planner.infrastructure.loading import load_model
 from planner.optimization.audit import audit
+from planner.optimization.build import build
 from planner.optimization.case import Case
-from planner.optimization.programme import build
 from planner.optimization.solving import SolverSettings, solve
 from planner.optimization.stages import Margin
 from planner.scenarios.generators import all_scenarios

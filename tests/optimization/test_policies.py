@@ -13,8 +13,8 @@ from planner.laws.heat import capacity_after_losses_mw
 from planner.laws.money import annuity
 from planner.optimization.audit import audit
 from planner.optimization.audit_purchases import check_purchases
+from planner.optimization.build import build
 from planner.optimization.case import Case
-from planner.optimization.programme import build
 from planner.optimization.purchases import capital_usd
 from planner.optimization.solving import Solution, run_solver
 from planner.plan import _cooling_lines

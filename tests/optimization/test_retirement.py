@@ -18,9 +18,9 @@ from planner.infrastructure.fleet import Fleet, retirable_units
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.audit import audit
 from planner.optimization.audit_purchases import check_purchases
+from planner.optimization.build import build
 from planner.optimization.case import Case
 from planner.optimization.holding import held, kept
-from planner.optimization.programme import build
 from planner.optimization.solving import SolverSettings, solve
 from planner.plan import Plan
 from planner.planfile import read_plan, write_plan

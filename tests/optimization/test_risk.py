@@ -18,9 +18,9 @@ from planner.errors import AuditError, InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.policies import Policies
 from planner.optimization.audit import audit
+from planner.optimization.build import build
 from planner.optimization.case import Case
 from planner.optimization.costs import risk_of
-from planner.optimization.programme import build
 from planner.optimization.reduction import solve_reduced
 from planner.optimization.risk import RiskFigures
 from planner.optimization.solving import Solution, SolverSettings, solve
