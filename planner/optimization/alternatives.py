@@ -17,6 +17,7 @@ from planner.infrastructure.changes import value_at
 from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.optimization.cutting import arrival_minute
 from planner.optimization.elastic import Elastic, Item, Kind, Value
+from planner.optimization.levers import elastic_programme
 from planner.optimization.relaxation import (
     Draft,
     RelaxationSet,
@@ -81,7 +82,7 @@ def find_alternatives(
         if trials.plan(draft) is not None:
             one = finish("alternative", draft, trials)
         elif stuck:
-            elastic = Elastic(trials.changed_case(draft))
+            elastic = elastic_programme(trials.changed_case(draft))
             one = find_set("alternative", ("limit",), elastic, trials, draft)
         if one is not None:
             found += 1

@@ -17,6 +17,7 @@ from planner.optimization.case import Case
 from planner.optimization.clock import Clock, OutOfTime
 from planner.optimization.conflict import Conflict, find_conflict
 from planner.optimization.elastic import ELASTIC_GAP, Elastic, Item, Kind
+from planner.optimization.levers import elastic_programme
 from planner.optimization.programme import STRICTER, Programme
 from planner.optimization.relaxation import Relaxation, RelaxationSet, Trials, Verify, find_set
 from planner.optimization.solving import SolverSettings
@@ -277,7 +278,7 @@ class _Diagnosing:
         return self.found
 
     def _explain(self) -> None:
-        elastic, trials = Elastic(self.case), self.trials
+        elastic, trials = elastic_programme(self.case), self.trials
         conflict = find_conflict(elastic, self.clock)
         self._take_conflict(conflict)
         sets: list[RelaxationSet] = []

@@ -180,19 +180,23 @@ class Elastic:
     """An elastic programme: built once, then solved with different things free to give way."""
 
     def __init__(self, case: Case) -> None:
-        from planner.optimization import levers
-
         self.case = case
         self.model = case.model
         self.programme: Programme = build(replace(case, model=roomier(case.model)))
         self.levers: dict[tuple[str, str], Lever] = {}
         self.items: dict[Key, Item] = {}
-        levers.attach(self)
+
+    def weigh(self) -> None:
+        """Weigh what may give way by what it costs, once all of it is attached."""
         for lever in self.levers.values():
             lever.weight = _weight(lever, self.reference_usd)
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[LpVariable, float | None]]:
+        """What may give way, and how far, by name of its variable."""
         columns = [one.column for one in self.levers.values()]
         columns += [one.column for one in self.items.values()]
-        self._columns = {column.name: (column, column.upBound) for column in columns}
+        return {column.name: (column, column.upBound) for column in columns}
 
     @cached_property
     def reference_usd(self) -> float:

@@ -16,6 +16,7 @@ from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
+from planner.optimization.case import Case
 from planner.optimization.elastic import Elastic, Kind, Lever, round_up, size
 from planner.optimization.programme import Row
 from planner.optimization.recourse import may_turn_away
@@ -34,8 +35,9 @@ LAST_RESORT = 10.0
 SHARE_STEP = 0.001
 
 
-def attach(elastic: Elastic) -> None:
-    """Give every requirement, limit and bound of a programme its levers and its item."""
+def elastic_programme(case: Case) -> Elastic:
+    """The programme in which every requirement, limit and bound may give way by its values."""
+    elastic = Elastic(case)
     programme = elastic.programme
     may_turn_away(programme)
     for name, row in list(programme.rows.items()):
@@ -49,6 +51,8 @@ def attach(elastic: Elastic) -> None:
     _blocks(elastic)
     _instances(elastic)
     _measures(elastic)
+    elastic.weigh()
+    return elastic
 
 
 def _number(path: str, sign: float) -> Callable[[Model, float], Any]:

@@ -32,7 +32,7 @@ from planner.optimization.elastic import (
     round_up,
     solve_relaxed,
 )
-from planner.optimization.levers import request_value
+from planner.optimization.levers import elastic_programme, request_value
 from planner.optimization.programme import Programme
 from planner.optimization.purchases import capital_usd
 from planner.optimization.solving import Solution, SolverSettings, solve
@@ -471,7 +471,7 @@ def find_set(
                 return found
             # The simulation asks for more than the programme did: so must the changes.
             trials = replace(trials, case=replace(trials.case, margins=plan.margins))
-        elastic = Elastic(trials.changed_case(draft))
+        elastic = elastic_programme(trials.changed_case(draft))
     return found
 
 

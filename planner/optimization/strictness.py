@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from planner.optimization.case import Case, Key
 from planner.optimization.clock import Clock, OutOfTime
-from planner.optimization.elastic import ELASTIC_GAP, Elastic
+from planner.optimization.elastic import ELASTIC_GAP
+from planner.optimization.levers import elastic_programme
 from planner.optimization.programme import STRICTER
 from planner.optimization.solving import SolverSettings
 from planner.optimization.stages import ALL, Stage
@@ -71,7 +72,7 @@ def _asks_for_all(case: Case, stage: Stage) -> bool:
 
 def _least(case: Case, settings: SolverSettings) -> dict[Key, float]:
     """Stricter rows that have to be broken for a plan, and by how much at least, in their unit."""
-    elastic = Elastic(case)
+    elastic = elastic_programme(case)
     items = [item for item in elastic.items.values() if may_give_way(case, item.key)]
     try:
         if not items or elastic.minimise((), items, Clock(settings).settings(ELASTIC_GAP)) is None:
