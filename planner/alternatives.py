@@ -20,14 +20,14 @@ from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.audit import audit
-from planner.optimization.build import build
-from planner.optimization.case import Case
 from planner.optimization.decisions import Decision, counts, prices, region_of, variables
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.purchases import capital_usd
+from planner.optimization.formulation.stages import Margin
 from planner.optimization.operation import billed
-from planner.optimization.programme import Programme
-from planner.optimization.purchases import capital_usd
 from planner.optimization.solving import Solution, SolverSettings, solve
-from planner.optimization.stages import Margin
 from planner.simulation.verdict import Verdict, judge
 from planner.verification import tighten
 

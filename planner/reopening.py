@@ -17,7 +17,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.source import is_file, printable
-from planner.optimization.case import Case
+from planner.optimization.formulation.problem import Case
 from planner.plan import Plan, RoundRecord, SelectionRecord, waived_of
 from planner.planfile import check_fit, file_of, is_for, parse_plan
 from planner.scenarios.selection import Wanted, select

@@ -16,9 +16,9 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
-from planner.optimization.build import build
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Verdict, _judge_part

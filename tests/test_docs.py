@@ -439,9 +439,9 @@ def _class(module: str, name: str) -> Callable[[], Any]:
 
 
 CLASSES = {
-    "Programme": _class("planner.optimization.programme", "Programme"),
-    "Case": _class("planner.optimization.case", "Case"),
-    "Stage": _class("planner.optimization.stages", "Stage"),
+    "Programme": _class("planner.optimization.formulation.programme", "Programme"),
+    "Case": _class("planner.optimization.formulation.problem", "Case"),
+    "Stage": _class("planner.optimization.formulation.stages", "Stage"),
     "GpuType": _class("planner.infrastructure.entities", "GpuType"),
     "Cluster": _class("planner.infrastructure.entities", "Cluster"),
 }

@@ -15,7 +15,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.audit_purchases import check_purchases
 from planner.optimization.beliefs import firm_mw
-from planner.optimization.case import Case
+from planner.optimization.formulation.problem import Case
 from planner.optimization.solving import SolverSettings
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge

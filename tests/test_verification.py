@@ -20,11 +20,11 @@ from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.optimization.build import build
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.stages import NO_MARGIN, Margin
 from planner.optimization.solving import Solution, SolverSettings, solve
-from planner.optimization.stages import NO_MARGIN, Margin
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Breach, BreachKind, Verdict
 from planner.verification import (

@@ -15,8 +15,8 @@ from typing import Any
 
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.failures import NodeLoss, Scenario
-from planner.optimization.cutting import arrival_minute
 from planner.optimization.elastic import Elastic, Item, Kind, Value
+from planner.optimization.formulation.time_slices import arrival_minute
 from planner.optimization.levers import elastic_programme
 from planner.optimization.relaxation import (
     Draft,

@@ -22,13 +22,13 @@ from planner.optimization.audit_purchases import (
     exceeds,
 )
 from planner.optimization.beliefs import Belief, believe, stage_capacity_mw
-from planner.optimization.case import Case, offer_target
 from planner.optimization.costs import CostItem, cost_items, emergency_spend_usd
-from planner.optimization.matters import power_as_usual
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.problem import Case, offer_target
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.relevance import power_as_usual
+from planner.optimization.formulation.stages import Stage, unanswered
 from planner.optimization.scaling import numbers_of, sizes
 from planner.optimization.solving import Solution, fleet_of
-from planner.optimization.stages import Stage, unanswered
 from planner.scenarios.demand import undominated
 from planner.scenarios.services import (
     degradation,

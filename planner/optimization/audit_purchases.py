@@ -8,8 +8,8 @@ from planner.infrastructure.fleet import Fleet, retirable_blocks, retirable_unit
 from planner.infrastructure.graph import independent_plants
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.optimization.beliefs import firm_mw
-from planner.optimization.case import Case
 from planner.optimization.costs import CostItem
+from planner.optimization.formulation.problem import Case
 
 #: Feasibility tolerance of solvers (1e-6 on rows) with room for sums of a few terms.
 RELATIVE = 1e-5

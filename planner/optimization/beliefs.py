@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from planner.infrastructure.fleet import Fleet
 from planner.laws.heat import capacity_after_losses_mw, heat_mw
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
-from planner.optimization.recourse import NORMAL
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.recourse import NORMAL
+from planner.optimization.formulation.stages import Stage
 from planner.optimization.solving import Solution
-from planner.optimization.stages import Stage
 
 
 @dataclass(frozen=True)

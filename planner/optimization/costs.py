@@ -18,12 +18,12 @@ from planner.laws.money import (
     transport_usd,
 )
 from planner.optimization.beliefs import Belief, believe
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
-from planner.optimization.recourse import NORMAL
-from planner.optimization.risk import RiskFigures, risk_figures
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.recourse import NORMAL
+from planner.optimization.formulation.risk import RiskFigures, risk_figures
+from planner.optimization.formulation.stages import Stage
 from planner.optimization.solving import Solution
-from planner.optimization.stages import Stage
 
 #: Categories of what a year without failures costs beside ownership.
 OPERATION = frozenset({"energy", "transport"})

@@ -10,8 +10,8 @@ from pulp import LpVariable
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
 
 Kind = Literal["cooling", "gpus", "emergency", "region", "measure", "retired"]
 

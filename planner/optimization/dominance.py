@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.optimization.case import Case
-from planner.optimization.matters import cooling_matters, normal_limits, stage_limits
-from planner.optimization.stages import ALL, Stage, cannot_bind
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.relevance import cooling_matters, normal_limits, stage_limits
+from planner.optimization.formulation.stages import ALL, Stage, cannot_bind
 from planner.scenarios.course import Condition
 from planner.scenarios.standard import emergency_budget_usd, subject_of, tier_and_zone
 

@@ -20,8 +20,6 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fields import Entity
 from planner.laws.money import lost_usd
-from planner.optimization.build import build
-from planner.optimization.case import Case, Key
 from planner.optimization.clock import Clock, OutOfTime
 from planner.optimization.elastic import (
     ELASTIC_GAP,
@@ -32,11 +30,13 @@ from planner.optimization.elastic import (
     round_up,
     solve_relaxed,
 )
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case, Key
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.purchases import capital_usd
+from planner.optimization.formulation.stages import Margin, Stage
 from planner.optimization.levers import elastic_programme, request_value
-from planner.optimization.programme import Programme
-from planner.optimization.purchases import capital_usd
 from planner.optimization.solving import Solution, SolverSettings, solve
-from planner.optimization.stages import Margin, Stage
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import counts_for, subject_of, tier_and_zone
 

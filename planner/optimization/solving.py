@@ -18,8 +18,8 @@ from pulp.constants import LpSolveStatus
 
 from planner.errors import InputError, SolverError
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.programme import Programme
-from planner.optimization.risk import settle
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.risk import settle
 from planner.optimization.scaling import Scaled, Tolerances
 from planner.optimization.silence import silent
 from planner.optimization.solvers import Cbc, Highs

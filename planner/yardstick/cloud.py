@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from planner.optimization.case import Case
+from planner.optimization.formulation.problem import Case
 from planner.yardstick.draft import Draft
 
 #: Cloud added in one step, as a share of the peak of the week.

@@ -8,11 +8,11 @@ from pulp import const
 
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.audit import audit
-from planner.optimization.build import build
-from planner.optimization.case import Case
 from planner.optimization.costs import cost_items
 from planner.optimization.decisions import bounded, counts_of, settled
-from planner.optimization.programme import Programme, Row
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.yardstick.draft import NOTHING
 

@@ -9,8 +9,8 @@ from functools import partial
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
-from planner.optimization.case import Case
-from planner.optimization.crowds import missing_rps
+from planner.optimization.formulation.crowds import missing_rps
+from planner.optimization.formulation.problem import Case
 from planner.yardstick.draft import NOTHING, Draft
 
 

@@ -44,9 +44,9 @@ from rich.table import Table
 
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.loading import load_model
-from planner.optimization.build import build
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
 from planner.scenarios.generators import all_scenarios
 
 try:

@@ -14,7 +14,7 @@ from planner.commands import main
 from planner.errors import EXIT_INFEASIBLE
 from planner.infrastructure.loading import load_model
 from planner.optimization.diagnosis import Diagnosis, diagnose
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.programme import Programme
 from planner.optimization.relaxation import Verify
 from planner.optimization.solving import SolverSettings
 

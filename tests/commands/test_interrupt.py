@@ -22,11 +22,11 @@ from support import CHECKOUT, EXACT
 import planner.verification
 from planner.commands.interruption import interruptible
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.optimization.build import build
-from planner.optimization.case import Case
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.stages import Margin
 from planner.optimization.solvers import Highs
 from planner.optimization.solving import SolverSettings, solve
-from planner.optimization.stages import Margin
 from planner.planfile import read_plan
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimise_and_verify

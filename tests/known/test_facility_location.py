@@ -14,7 +14,7 @@ from facility_location import Instance, read, stated
 from support import EXACT, solved
 
 from planner.optimization.audit import audit
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.programme import Programme
 from planner.optimization.solving import Solution, SolverSettings
 
 RELATIVE = 1e-6

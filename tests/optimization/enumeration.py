@@ -22,10 +22,10 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet, unit_mw
 from planner.infrastructure.graph import independent_plants, offer_in_reach, reachable_regions
 from planner.laws.money import annuity
-from planner.optimization.case import Case
-from planner.optimization.cutting import cut_stages
-from planner.optimization.matters import power_as_usual
-from planner.optimization.stages import Margin, Stage
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.relevance import power_as_usual
+from planner.optimization.formulation.stages import Margin, Stage
+from planner.optimization.formulation.time_slices import cut_stages
 from planner.scenarios.course import lay_out
 from planner.scenarios.demand import weekly_demand
 from planner.scenarios.services import (

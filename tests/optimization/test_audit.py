@@ -18,9 +18,9 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.policies import Policies
 from planner.optimization.audit import _check_normal, audit
 from planner.optimization.audit_purchases import exceeds
-from planner.optimization.build import build
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
 from planner.optimization.solving import Solution, SolverSettings
 
 Plan = tuple[Programme, Solution]

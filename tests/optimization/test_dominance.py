@@ -18,12 +18,12 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import load_model
 from planner.optimization import reduction
 from planner.optimization.audit import audit
-from planner.optimization.build import build
-from planner.optimization.case import Case
 from planner.optimization.dominance import NORMAL, dominated, dominates
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.stages import Margin
 from planner.optimization.reduction import counted, solve_reduced
 from planner.optimization.solving import SolverSettings, solve
-from planner.optimization.stages import Margin
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.selection import Wanted, select
 

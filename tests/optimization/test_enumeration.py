@@ -15,10 +15,10 @@ from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
 from planner.optimization.audit import audit
-from planner.optimization.build import build
-from planner.optimization.case import Case
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.stages import Margin
 from planner.optimization.solving import Solution, SolverSettings, solve
-from planner.optimization.stages import Margin
 from planner.scenarios.generators import all_scenarios
 
 MODELS = 160

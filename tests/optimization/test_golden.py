@@ -16,10 +16,10 @@ from pulp import LpAffineExpression, LpConstraint
 from support import CHECKOUT, model_of
 
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.build import build
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
-from planner.optimization.stages import Margin
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.stages import Margin
 from planner.scenarios.generators import all_scenarios
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,9 +9,9 @@ from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
 from planner.optimization.audit_purchases import check_purchases
-from planner.optimization.build import build
-from planner.optimization.case import Case
 from planner.optimization.diagnosis import diagnose
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
 from planner.optimization.solving import solve
 from planner.scenarios.generators import all_scenarios
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from support import model_of, solved
 
 from planner.optimization.audit import audit
-from planner.optimization.case import offer_target
-from planner.optimization.labels import joined, label
+from planner.optimization.formulation.labels import joined, label
+from planner.optimization.formulation.problem import offer_target
 from planner.optimization.solving import SolverSettings
 
 #: Names that joined by dots, dashes, underscores or nothing look like others.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from planner.infrastructure.loading import load_model
 from planner.optimization.audit import audit
-from planner.optimization.build import build
-from planner.optimization.case import Case
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.stages import Margin
 from planner.optimization.solving import SolverSettings, solve
-from planner.optimization.stages import Margin
 from planner.scenarios.generators import all_scenarios
 
 #: The loop ends with these.

@@ -30,8 +30,8 @@ from support import solved
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import FamilyTerms, Heat, NodeLoss, Scenario, Surge, UnitLoss
 from planner.infrastructure.policies import Policies
-from planner.optimization import case as case_module
 from planner.optimization.audit import audit
+from planner.optimization.formulation import problem as case_module
 from planner.optimization.solving import Solution, SolverSettings
 
 #: Costs before and after a change.

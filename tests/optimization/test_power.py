@@ -9,10 +9,10 @@ from support import EXACT, model_of
 
 from planner.infrastructure.measures import with_measures
 from planner.optimization.audit import audit
-from planner.optimization.build import build
-from planner.optimization.case import Case
 from planner.optimization.diagnosis import diagnose
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
 from planner.optimization.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 

@@ -21,9 +21,9 @@ from planner.infrastructure.failures import Generators
 from planner.infrastructure.policies import FixedPurchases, Policies
 from planner.laws.heat import capacity_after_losses_mw, threshold_capacity_mw
 from planner.laws.money import annuity
-from planner.optimization.build import build
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
 
 PLANT = "west-chillers"
 CLUSTER = "west-gpus"

@@ -18,8 +18,8 @@ from planner.infrastructure.fleet import Fleet, retirable_units
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.audit import audit
 from planner.optimization.audit_purchases import check_purchases
-from planner.optimization.build import build
-from planner.optimization.case import Case
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
 from planner.optimization.holding import held, kept
 from planner.optimization.solving import SolverSettings, solve
 from planner.plan import Plan

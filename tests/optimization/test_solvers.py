@@ -16,9 +16,9 @@ from planner.errors import InputError, SolverError
 from planner.infrastructure.entities import Model
 from planner.optimization import solving
 from planner.optimization.audit import audit
-from planner.optimization.build import build
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
 from planner.optimization.solving import (
     Solution,
     SolverSettings,

@@ -16,9 +16,9 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization import solving
 from planner.optimization.audit import audit
-from planner.optimization.build import build
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
 from planner.optimization.solvers import Cbc, Highs
 from planner.optimization.solving import SolverSettings, completed, purchases_for, run_solver, solve
 from planner.scenarios.generators import all_scenarios

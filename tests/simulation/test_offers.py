@@ -8,8 +8,8 @@ from simulation.worlds import changed, lose, operating, run, scenario, surge
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import build_graph
-from planner.optimization.cutting import arrival_minute
-from planner.optimization.stages import NO_MARGIN
+from planner.optimization.formulation.stages import NO_MARGIN
+from planner.optimization.formulation.time_slices import arrival_minute
 from planner.scenarios.course import lay_out
 
 

@@ -19,12 +19,12 @@ from pulp import LpAffineExpression, lpSum
 
 from planner.infrastructure.graph import node
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
-from planner.optimization.matters import cooling_matters
-from planner.optimization.measures import ran_on, up
-from planner.optimization.power import powered, stage_heat
-from planner.optimization.programme import Chance, Programme, Row
-from planner.optimization.purchases import surviving_capacity
-from planner.optimization.stages import Stage, When, unanswered
+from planner.optimization.formulation.measures import ran_on, up
+from planner.optimization.formulation.power import powered, stage_heat
+from planner.optimization.formulation.programme import Chance, Programme, Row
+from planner.optimization.formulation.purchases import surviving_capacity
+from planner.optimization.formulation.relevance import cooling_matters
+from planner.optimization.formulation.stages import Stage, When, unanswered
 
 
 def cooling_balance(programme: Programme) -> None:

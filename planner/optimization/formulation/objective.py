@@ -8,10 +8,10 @@ from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.assets import Asset
 from planner.laws.heat import heat_mw
 from planner.laws.money import HOURS_PER_YEAR, annuity, energy_usd, lost_usd, transport_usd
-from planner.optimization.programme import Programme
-from planner.optimization.recourse import NORMAL, emergency_spend
-from planner.optimization.risk import premium
-from planner.optimization.stages import Stage
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.recourse import NORMAL, emergency_spend
+from planner.optimization.formulation.risk import premium
+from planner.optimization.formulation.stages import Stage
 
 
 def normal_cooling(programme: Programme) -> None:
@@ -56,7 +56,7 @@ def mean_heat(programme: Programme, cluster: str) -> LpAffineExpression:
 def set_objective(programme: Programme) -> None:
     """Minimise the cost of a year: ``purchases + upkeep + energy + Σ_s frequency_s·recourse_s``.
 
-    A risk policy adds its premium (`planner.optimization.risk`).
+    A risk policy adds its premium (`planner.optimization.formulation.risk`).
 
     The constant part is carried by a variable fixed at 1: some solvers drop constants, and a gap
     relative to what is left would prove nothing about the plan.

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pulp import LpAffineExpression, lpSum
 
 from planner.infrastructure.graph import node
-from planner.optimization.measures import bought_exactly, up
-from planner.optimization.programme import Chance, Programme, Row
+from planner.optimization.formulation.measures import bought_exactly, up
+from planner.optimization.formulation.programme import Chance, Programme, Row
 from planner.scenarios.condition import Condition
 from planner.scenarios.course import Outage
 from planner.scenarios.services import (

@@ -11,9 +11,9 @@ from typing import Literal
 from pulp import LpAffineExpression, LpConstraint, LpMinimize, LpProblem, LpVariable, const, lpSum
 
 from planner.infrastructure.supply import PowerLimit
-from planner.optimization.case import Case, Key, offer_target
-from planner.optimization.labels import joined, label, part
-from planner.optimization.stages import When
+from planner.optimization.formulation.labels import joined, label, part
+from planner.optimization.formulation.problem import Case, Key, offer_target
+from planner.optimization.formulation.stages import When
 
 #: Whether something is so: certainly (1), certainly not (0), or as measures are bought.
 Chance = float | LpAffineExpression

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from planner.infrastructure.graph import node
 from planner.infrastructure.supply import PowerLimit, binding
-from planner.optimization.case import Case
-from planner.optimization.stages import Stage
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.stages import Stage
 
 
 def may_be_down(stage: Stage, cluster: str) -> bool:

@@ -21,7 +21,7 @@ from itertools import combinations
 from pulp import lpSum
 
 from planner.infrastructure.graph import Dependencies, node
-from planner.optimization.programme import Chance, Programme
+from planner.optimization.formulation.programme import Chance, Programme
 from planner.scenarios.condition import Site
 from planner.scenarios.course import Outage
 

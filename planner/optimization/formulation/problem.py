@@ -32,10 +32,10 @@ from planner.infrastructure.supply import (
     plant_power_mw_per_mw,
 )
 from planner.laws.traffic import serving_rps
-from planner.optimization.crowds import Crowd, find_crowds
-from planner.optimization.cutting import cut_like, cut_stages
-from planner.optimization.labels import joined
-from planner.optimization.stages import NO_MARGIN, Margin, Reacting, Stage, cannot_bind
+from planner.optimization.formulation.crowds import Crowd, find_crowds
+from planner.optimization.formulation.labels import joined
+from planner.optimization.formulation.stages import NO_MARGIN, Margin, Reacting, Stage, cannot_bind
+from planner.optimization.formulation.time_slices import cut_like, cut_stages
 from planner.scenarios.condition import Site, site_of
 from planner.scenarios.course import Condition, Course, lay_out, normal_condition
 from planner.scenarios.demand import Floats, peak_hour, weekly_demand

@@ -19,10 +19,14 @@ from pulp import LpAffineExpression, lpSum
 from planner.infrastructure.graph import node
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw, heat_mw
-from planner.optimization.matters import power_as_usual, power_that_matters, stage_limits
-from planner.optimization.measures import bought_exactly, up
-from planner.optimization.programme import Chance, Programme, Row
-from planner.optimization.stages import Stage
+from planner.optimization.formulation.measures import bought_exactly, up
+from planner.optimization.formulation.programme import Chance, Programme, Row
+from planner.optimization.formulation.relevance import (
+    power_as_usual,
+    power_that_matters,
+    stage_limits,
+)
+from planner.optimization.formulation.stages import Stage
 
 
 def cluster_up(programme: Programme, stage: Stage, cluster: str) -> Chance:

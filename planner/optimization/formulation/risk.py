@@ -33,8 +33,8 @@ from planner.laws.risk import (
     value_at_risk,
     yearly_probability,
 )
-from planner.optimization.labels import label
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.labels import label
+from planner.optimization.formulation.programme import Programme
 
 #: Money in these rows is in millions: solvers keep rows to 1e-6 of whatever unit they are in.
 MILLION = 1e6

@@ -17,7 +17,7 @@ from planner.laws.flows import largest_flow
 from planner.scenarios.demand import Floats, undominated
 
 if TYPE_CHECKING:
-    from planner.optimization.case import Case, Group
+    from planner.optimization.formulation.problem import Case, Group
 
 #: Crowds beyond which customers are told apart by hour instead (`recourse.normal_demand`).
 MOST_CROWDS = 2000

@@ -26,11 +26,11 @@ from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.graph import node, shared_supports
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.heat import heat_at_utilisation_mw, threshold_capacity_mw
-from planner.optimization import measures
-from planner.optimization.labels import joined
-from planner.optimization.matters import normal_limits
-from planner.optimization.power import require_power
-from planner.optimization.programme import Programme, Row
+from planner.optimization.formulation import measures
+from planner.optimization.formulation.labels import joined
+from planner.optimization.formulation.power import require_power
+from planner.optimization.formulation.programme import Programme, Row
+from planner.optimization.formulation.relevance import normal_limits
 from planner.scenarios.course import Outage
 
 

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from planner.optimization import (
+from planner.optimization.formulation import (
     cooling,
     measures,
     objective,
@@ -16,8 +16,8 @@ from planner.optimization import (
     routing,
     services,
 )
-from planner.optimization.case import Case
-from planner.optimization.programme import Programme
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.measures import feed_hit
-from planner.optimization.labels import joined
+from planner.optimization.formulation.labels import joined
 from planner.scenarios.course import Condition, Course, Outage
 from planner.scenarios.demand import Floats
 from planner.scenarios.onset import leaves_enough

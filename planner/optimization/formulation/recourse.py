@@ -21,12 +21,12 @@ from pulp import LpAffineExpression, LpVariable, const, lpSum
 from planner.infrastructure.graph import node
 from planner.laws.money import emergency_usd
 from planner.laws.traffic import serving_rps
-from planner.optimization.case import Group, offer_target
-from planner.optimization.matters import cooling_matters, may_be_down
-from planner.optimization.measures import up
-from planner.optimization.power import cluster_up, powered, whole_power
-from planner.optimization.programme import Chance, Programme, Row
-from planner.optimization.stages import Stage
+from planner.optimization.formulation.measures import up
+from planner.optimization.formulation.power import cluster_up, powered, whole_power
+from planner.optimization.formulation.problem import Group, offer_target
+from planner.optimization.formulation.programme import Chance, Programme, Row
+from planner.optimization.formulation.relevance import cooling_matters, may_be_down
+from planner.optimization.formulation.stages import Stage
 from planner.scenarios.standard import counts_for, emergency_budget_usd, tier_and_zone
 
 NORMAL = "normal"

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import ceil, inf, isinf
 
 from planner.infrastructure.entities import Model
-from planner.optimization.stages import Margin, Reacting, Stage
+from planner.optimization.formulation.stages import Margin, Reacting, Stage
 from planner.scenarios.course import Condition, Course, Interval, Outage
 from planner.scenarios.demand import largest_demand
 from planner.scenarios.services import limited_services

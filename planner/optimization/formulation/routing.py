@@ -21,10 +21,10 @@ import numpy as np
 from pulp import LpAffineExpression, LpVariable, lpSum
 
 from planner.laws.traffic import serving_rps
-from planner.optimization.case import Group
-from planner.optimization.programme import Chance, Programme
-from planner.optimization.purchases import blocks_held, least_gpus, most_gpus
-from planner.optimization.recourse import NORMAL, room_rps
+from planner.optimization.formulation.problem import Group
+from planner.optimization.formulation.programme import Chance, Programme
+from planner.optimization.formulation.purchases import blocks_held, least_gpus, most_gpus
+from planner.optimization.formulation.recourse import NORMAL, room_rps
 from planner.scenarios.demand import SAME, Floats
 from planner.scenarios.routing import nearness
 
