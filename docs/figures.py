@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
-from planner.optimization.solving import SolverSettings
+from planner.optimization.solution.solving import SolverSettings
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.cascade import simulate
 from planner.verification import optimise_and_verify

@@ -19,15 +19,15 @@ from pulp import LpAffineExpression, lpSum
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.audit import audit
-from planner.optimization.decisions import Decision, counts, prices, region_of, variables
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.purchases import capital_usd
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.operation import billed
-from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.decisions import Decision, counts, prices, region_of, variables
+from planner.optimization.solution.operation import billed
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.simulation.verdict import Verdict, judge
 from planner.verification import tighten
 

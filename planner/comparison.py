@@ -21,10 +21,10 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.prices import PARTS
 from planner.model_difference import ValueChange, model_changes
-from planner.optimization.costs import purchase_items
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
-from planner.optimization.solving import Solution, SolverSettings
+from planner.optimization.solution.costs import purchase_items
+from planner.optimization.solution.solving import Solution, SolverSettings
 from planner.optimization.whatif import Answer, ask
 from planner.plan import Cost, Plan, ScenarioLine, cost_lines, make_plan
 from planner.reopening import case_of, new_scenarios, wanted_by

@@ -9,12 +9,18 @@ from dataclasses import dataclass, replace
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.costs import recourse_usd
-from planner.optimization.decisions import Decision, counts_of, one_less, region_of, variables
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Row
-from planner.optimization.solving import SolverSettings
+from planner.optimization.solution.costs import recourse_usd
+from planner.optimization.solution.decisions import (
+    Decision,
+    counts_of,
+    one_less,
+    region_of,
+    variables,
+)
+from planner.optimization.solution.solving import SolverSettings
 from planner.optimization.whatif import Elastic, Shortfall, Tightness, settle, tightness
 from planner.optimization.wording import PHRASES as WORDING
 from planner.plan import MarginRecord, Plan

@@ -24,11 +24,11 @@ from planner.infrastructure.loading import LoadedModel
 from planner.json_text import json_text
 from planner.laws.heat import capacity_after_losses_mw, heat_at_utilisation_mw
 from planner.laws.money import annuity
-from planner.optimization.costs import CostItem
 from planner.optimization.formulation.problem import Case, Key
 from planner.optimization.formulation.risk import RiskFigures
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.solving import Solution
+from planner.optimization.solution.costs import CostItem
+from planner.optimization.solution.solving import Solution
 from planner.optimization.wording import waived_text
 from planner.simulation.verdict import Status, Verdict
 from planner.standing import standing

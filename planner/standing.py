@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario, Surge
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.costs import CostItem, purchase_items
 from planner.optimization.formulation.problem import Case
-from planner.optimization.operation import operation_of
+from planner.optimization.solution.costs import CostItem, purchase_items
+from planner.optimization.solution.operation import operation_of
 from planner.scenarios.demand import HOURS_PER_WEEK
 from planner.simulation.cascade import simulate
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from planner.errors import SolverError
-from planner.optimization.costs import recourse_usd
-from planner.optimization.decisions import Decision, bounded, prices, variables
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solving import Solution, SolverSettings
+from planner.optimization.solution.costs import recourse_usd
+from planner.optimization.solution.decisions import Decision, bounded, prices, variables
+from planner.optimization.solution.solving import Solution, SolverSettings
 from planner.optimization.whatif import (
     Answer,
     ask,

@@ -12,19 +12,19 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.audit import audit
-from planner.optimization.clock import OutOfTime
-from planner.optimization.costs import CostItem, risk_of
 from planner.optimization.diagnosis import Diagnosis, diagnose
-from planner.optimization.dominance import dominated
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case, Key
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
-from planner.optimization.operation import billed
-from planner.optimization.reduction import counted, solve_reduced
 from planner.optimization.relaxation import ANY_GAP, Verified
-from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.costs import CostItem, risk_of
+from planner.optimization.solution.deadline import OutOfTime
+from planner.optimization.solution.dominance import dominated
+from planner.optimization.solution.operation import billed
+from planner.optimization.solution.reduction import counted, solve_reduced
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.optimization.strictness import broken_less, waived
 from planner.plan import (
     Plan,

@@ -19,7 +19,7 @@ from planner.infrastructure.loading import load_model
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Verdict, _judge_part
 

@@ -32,12 +32,12 @@ from planner.infrastructure.failures import Heat, Scenario, ServedRule, Surge, U
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model
 from planner.laws.heat import coolable_gpus, heat_mw
-from planner.optimization.beliefs import Belief, believe, stage_capacity_mw
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case, offer_target
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import Stage
-from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.stage_values import Belief, believe, stage_capacity_mw
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.cascade import History, simulate
 from planner.simulation.conditions import surviving_units

@@ -14,11 +14,11 @@ from support import EXACT, model_of
 from planner.errors import InputError
 from planner.explanation import Explanation, UnmetPlanError, explain
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.optimization.decisions import Decision, counts, counts_of, variables
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.solving import solve
+from planner.optimization.solution.decisions import Decision, counts, counts_of, variables
+from planner.optimization.solution.solving import solve
 from planner.optimization.whatif import Elastic, ask
 from planner.plan import MarginRecord, Plan, RoundRecord
 from planner.scenarios.generators import all_scenarios

@@ -25,8 +25,8 @@ from planner.frontier import (
     trace,
 )
 from planner.infrastructure.entities import Model
-from planner.optimization.decisions import Decision, counts_of
 from planner.optimization.formulation.build import build
+from planner.optimization.solution.decisions import Decision, counts_of
 from planner.optimization.whatif import settle
 from planner.reporting.alternatives import write_table
 from planner.scenarios.generators import all_scenarios

@@ -17,12 +17,12 @@ from planner.commands import main
 from planner.comparison import Side, compare, effects
 from planner.errors import InputError
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.optimization.costs import cost_items
-from planner.optimization.decisions import counts_of
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.solving import SolverSettings, solve
+from planner.optimization.solution.costs import cost_items
+from planner.optimization.solution.decisions import counts_of
+from planner.optimization.solution.solving import SolverSettings, solve
 from planner.optimization.whatif import settle
 from planner.plan import Plan
 from planner.planfile import parse_plan, write_plan

@@ -13,10 +13,10 @@ from support import EXACT, model_of, solved
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.audit_purchases import check_purchases
-from planner.optimization.beliefs import firm_mw
 from planner.optimization.formulation.problem import Case
-from planner.optimization.solving import SolverSettings
+from planner.optimization.solution.audit_purchases import check_purchases
+from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.stage_values import firm_mw
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
 from planner.yardstick.rule import ThumbPlan, plan_by_rule_of_thumb

@@ -10,7 +10,7 @@ from support import EXACT, model_of, run_plan
 from planner.comparison import existing
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.optimization.operation import operation_of
+from planner.optimization.solution.operation import operation_of
 from planner.plan import Plan
 from planner.scenarios.generators import all_scenarios
 from planner.standing import standing

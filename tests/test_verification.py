@@ -24,7 +24,7 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
-from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Breach, BreachKind, Verdict
 from planner.verification import (

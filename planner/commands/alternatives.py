@@ -83,7 +83,7 @@ def command(
     from planner.commands.interruption import interruptible
     from planner.files import check_file
     from planner.infrastructure.loading import load_model
-    from planner.optimization.solving import SolverSettings, make_solver
+    from planner.optimization.solution.solving import SolverSettings, make_solver
     from planner.reporting.alternatives import show_alternatives, write_table
     from planner.reporting.infeasible import show_infeasible
     from planner.verification import optimise_and_verify

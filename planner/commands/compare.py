@@ -103,7 +103,7 @@ def command(
     judged on it any more.
     """
     from planner.comparison import compare, effects
-    from planner.optimization.solving import SolverSettings
+    from planner.optimization.solution.solving import SolverSettings
     from planner.reporting.comparison import comparison_data, comparison_markdown, show_comparison
     from planner.reporting.terminal import print_json
 

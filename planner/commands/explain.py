@@ -78,7 +78,7 @@ def command(
     import time
 
     from planner.explanation import explain
-    from planner.optimization.solving import SolverSettings, make_solver
+    from planner.optimization.solution.solving import SolverSettings, make_solver
     from planner.reporting.explanation import show_explanation
     from planner.study import Questions
 

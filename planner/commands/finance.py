@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from planner.finance.study import FinanceStudy, Sampling
     from planner.infrastructure.failures import Scenario
     from planner.infrastructure.loading import LoadedModel
-    from planner.optimization.solving import SolverSettings
+    from planner.optimization.solution.solving import SolverSettings
     from planner.plan import Plan
     from planner.scenarios.selection import Wanted
 
@@ -138,7 +138,7 @@ def command(
     """
     from planner.finance.study import Sampling, without_return
     from planner.finance.workbook import check_workbook, write_workbook
-    from planner.optimization.solving import SolverSettings, make_solver
+    from planner.optimization.solution.solving import SolverSettings, make_solver
     from planner.planfile import check_writable
     from planner.reporting.finance import show_finance
     from planner.reporting.finance_tables import write_tables

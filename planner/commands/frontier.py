@@ -108,7 +108,7 @@ def command(
     from planner.commands.interruption import interruptible
     from planner.frontier import settings_of, trace
     from planner.infrastructure.loading import load_model
-    from planner.optimization.solving import SolverSettings, make_solver
+    from planner.optimization.solution.solving import SolverSettings, make_solver
     from planner.reporting.frontier import check_output, show_frontier, write_output
 
     if points is not None and (values or by in ("failures", "classes")):

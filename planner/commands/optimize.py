@@ -28,7 +28,7 @@ from planner.errors import (
 
 if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
-    from planner.optimization.solving import SolverSettings
+    from planner.optimization.solution.solving import SolverSettings
     from planner.scenarios.selection import Selection, Wanted
     from planner.verification import Outcome, Round
 
@@ -93,7 +93,7 @@ def command(
     until nothing fails.
     """
     from planner.commands.interruption import interruptible
-    from planner.optimization.solving import SolverSettings, make_solver
+    from planner.optimization.solution.solving import SolverSettings, make_solver
     from planner.planfile import check_writable, placed, write_plan
     from planner.reopening import recorded
     from planner.reporting import infeasible, terminal

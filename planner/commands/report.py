@@ -250,7 +250,7 @@ def _explanation(
     import math
 
     from planner.explanation import explain
-    from planner.optimization.solving import SolverSettings
+    from planner.optimization.solution.solving import SolverSettings
     from planner.reporting.html.reasons import reasons
     from planner.study import Questions
 

@@ -16,7 +16,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.prices import PARTS, Part, priced_gpu, priced_unit
 from planner.laws.assets import Asset
-from planner.optimization.operation import operation_of
+from planner.optimization.solution.operation import operation_of
 from planner.plan import Plan
 
 Category = Literal["servers", "building", "power", "cooling", "regions", "measures"]

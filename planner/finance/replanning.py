@@ -21,12 +21,12 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import FamilyTerms
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.costs import purchase_items
-from planner.optimization.decisions import bounded, counts_of, settled, variables
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solving import SolverSettings, solve
+from planner.optimization.solution.costs import purchase_items
+from planner.optimization.solution.decisions import bounded, counts_of, settled, variables
+from planner.optimization.solution.solving import SolverSettings, solve
 from planner.plan import Plan
 from planner.scenarios.generators import FAMILIES, family
 from planner.scenarios.selection import Wanted, select

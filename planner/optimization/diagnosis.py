@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field, replace
 
 from planner.errors import SolverError
 from planner.optimization.alternatives import find_alternatives, find_judged, find_single
-from planner.optimization.clock import Clock, OutOfTime
 from planner.optimization.conflict import Conflict, find_conflict
 from planner.optimization.elastic import ELASTIC_GAP, Elastic, Item, Kind
 from planner.optimization.formulation.problem import Case
@@ -21,7 +20,8 @@ from planner.optimization.formulation.programme import STRICTER, Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
 from planner.optimization.levers import elastic_programme
 from planner.optimization.relaxation import Relaxation, RelaxationSet, Trials, Verify, find_set
-from planner.optimization.solving import SolverSettings
+from planner.optimization.solution.deadline import Clock, OutOfTime
+from planner.optimization.solution.solving import SolverSettings
 from planner.optimization.wording import amount_text, change, noun, price, sentence
 
 #: Most names in a sentence.

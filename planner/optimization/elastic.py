@@ -37,13 +37,13 @@ from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases
 from planner.infrastructure.prices import gpu_assets
 from planner.laws.money import annuity
 from planner.laws.traffic import serving_rps
-from planner.optimization.clock import OutOfTime
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import label
 from planner.optimization.formulation.problem import Case, Key
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.stages import Stage
-from planner.optimization.solving import SolverSettings, run_solver
+from planner.optimization.solution.deadline import OutOfTime
+from planner.optimization.solution.solving import SolverSettings, run_solver
 from planner.scenarios.generators import FAMILIES, family
 
 Kind = Literal["limit", "requirement"]

@@ -20,7 +20,6 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fields import Entity
 from planner.laws.money import lost_usd
-from planner.optimization.clock import Clock, OutOfTime
 from planner.optimization.elastic import (
     ELASTIC_GAP,
     Elastic,
@@ -36,7 +35,8 @@ from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.purchases import capital_usd
 from planner.optimization.formulation.stages import Margin, Stage
 from planner.optimization.levers import elastic_programme, request_value
-from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.deadline import Clock, OutOfTime
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import counts_for, subject_of, tier_and_zone
 

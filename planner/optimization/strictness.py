@@ -13,13 +13,13 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from planner.optimization.clock import Clock, OutOfTime
 from planner.optimization.elastic import ELASTIC_GAP
 from planner.optimization.formulation.problem import Case, Key
 from planner.optimization.formulation.programme import STRICTER
 from planner.optimization.formulation.stages import ALL, Stage
 from planner.optimization.levers import elastic_programme
-from planner.optimization.solving import SolverSettings
+from planner.optimization.solution.deadline import Clock, OutOfTime
+from planner.optimization.solution.solving import SolverSettings
 
 #: More than what an elastic solve found, so that tolerances leave a plan.
 ROUNDING = 1e-6

@@ -10,13 +10,13 @@ from pulp import LpConstraint, LpInteger, LpVariable, const, lpSum
 from pulp.constants import LpSolveStatus
 
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.decisions import Decision, bounded, counts, settled, variables
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.recourse import may_turn_away
 from planner.optimization.formulation.risk import risk_figures
-from planner.optimization.solving import Solution, SolverSettings, run_solver, solve
+from planner.optimization.solution.decisions import Decision, bounded, counts, settled, variables
+from planner.optimization.solution.solving import Solution, SolverSettings, run_solver, solve
 
 #: Relaxations and differences below this share of a row are rounding.
 NEGLIGIBLE = 1e-6

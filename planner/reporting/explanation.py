@@ -18,7 +18,7 @@ from planner.explanation import (
     FirstRound,
     describe,
 )
-from planner.optimization.decisions import Decision
+from planner.optimization.solution.decisions import Decision
 from planner.optimization.whatif import Tightness
 from planner.plan import MarginRecord, Plan
 from planner.planfile import placed

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from planner.infrastructure.fleet import Fleet, unit_mw
 from planner.laws.heat import capacity_after_losses_mw
-from planner.optimization.audit_purchases import components
 from planner.optimization.formulation.problem import Case
+from planner.optimization.solution.audit_purchases import components
 from planner.yardstick.draft import NOTHING, Draft
 from planner.yardstick.growth import full_heat_mw
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pulp import const
 
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.audit import audit
-from planner.optimization.costs import cost_items
-from planner.optimization.decisions import bounded, counts_of, settled
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme, Row
-from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.costs import cost_items
+from planner.optimization.solution.decisions import bounded, counts_of, settled
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.yardstick.draft import NOTHING
 
 #: Price of what a plan lacks by its own rules, USD per unit: it is reported, not bought.

@@ -10,10 +10,10 @@ from dataclasses import replace
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.costs import purchase_items
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.relevance import cooling_matters
-from planner.optimization.solving import SolverSettings
+from planner.optimization.solution.costs import purchase_items
+from planner.optimization.solution.solving import SolverSettings
 from planner.simulation.verdict import Verdict, judge
 from planner.yardstick.cloud import reserved
 from planner.yardstick.cooling import Cooling

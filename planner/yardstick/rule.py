@@ -37,10 +37,10 @@ from dataclasses import dataclass
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.audit_purchases import check_money, check_purchases
-from planner.optimization.costs import cost_items, risk_of
-from planner.optimization.operation import billed
-from planner.optimization.solving import SolverSettings
+from planner.optimization.solution.audit_purchases import check_money, check_purchases
+from planner.optimization.solution.costs import cost_items, risk_of
+from planner.optimization.solution.operation import billed
+from planner.optimization.solution.solving import SolverSettings
 from planner.plan import Plan, make_plan
 from planner.verification import Outcome, Round
 from planner.yardstick.costing import costed

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from planner.errors import PlannerError
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.loading import load_model
-from planner.optimization.solving import SolverSettings
+from planner.optimization.solution.solving import SolverSettings
 from planner.scenarios.generators import all_scenarios
 from planner.verification import Outcome, optimise_and_verify
 from planner.yardstick.rule import plan_by_rule_of_thumb

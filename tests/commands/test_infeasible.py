@@ -16,7 +16,7 @@ from planner.infrastructure.loading import load_model
 from planner.optimization.diagnosis import Diagnosis, diagnose
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.relaxation import Verify
-from planner.optimization.solving import SolverSettings
+from planner.optimization.solution.solving import SolverSettings
 
 OVERRIDES = ("policies.surviving_capacity_share=0.45", "clusters.east-gpus.max_gpus=400")
 #: Diagnoses by what was diagnosed: pickled, which tells any two apart.
@@ -180,7 +180,7 @@ def test_time_limit_cuts_the_diagnosis_short(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time that is left after the rounds is all that the diagnosis gets."""
-    monkeypatch.setattr("planner.optimization.clock.LEAST_SECONDS", 1e9)
+    monkeypatch.setattr("planner.optimization.solution.deadline.LEAST_SECONDS", 1e9)
     output, _ = run(capsys, "--time-limit", "100")
     assert output.startswith("No plan meets every requirement.")
     assert "The time limit ended the diagnosis" in output

@@ -18,10 +18,10 @@ from planner.finance.cashflow import Losses, Position
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, plant_units
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.optimization.costs import cost_items, purchase_items
 from planner.optimization.formulation.build import build as build_programme
 from planner.optimization.formulation.problem import Case
-from planner.optimization.solving import solve
+from planner.optimization.solution.costs import cost_items, purchase_items
+from planner.optimization.solution.solving import solve
 from planner.plan import Cost, Plan, make_plan
 from planner.scenarios.generators import all_scenarios
 

@@ -23,11 +23,11 @@ from planner.infrastructure.changes import changed, setting
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import FamilyTerms, Scenario
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.optimization.costs import cost_items
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.solving import SolverSettings, solve
+from planner.optimization.solution.costs import cost_items
+from planner.optimization.solution.solving import SolverSettings, solve
 from planner.plan import Plan, SelectionRecord
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.selection import select

@@ -21,7 +21,7 @@ from scipy.optimize import linprog
 from support import EXACT, solved
 
 from planner.infrastructure.entities import Model
-from planner.optimization.audit import audit
+from planner.optimization.solution.audit import audit
 
 RELATIVE = 1e-6
 SITES, SECURE_SITES, CUSTOMERS = 16, 9, 20

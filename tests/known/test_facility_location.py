@@ -13,9 +13,9 @@ import pytest
 from facility_location import Instance, read, stated
 from support import EXACT, solved
 
-from planner.optimization.audit import audit
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solving import Solution, SolverSettings
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.solving import Solution, SolverSettings
 
 RELATIVE = 1e-6
 

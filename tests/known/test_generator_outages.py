@@ -35,7 +35,7 @@ from scipy.sparse import coo_array
 from support import solved
 
 from planner.infrastructure.entities import Model
-from planner.optimization.audit import audit
+from planner.optimization.solution.audit import audit
 
 OPTIMUM = 24_642.32
 CAPACITY = {"first": 1800.0, "second": 1571.43}

@@ -16,12 +16,12 @@ from planner.errors import AuditError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.policies import Policies
-from planner.optimization.audit import _check_normal, audit
-from planner.optimization.audit_purchases import exceeds
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solving import Solution, SolverSettings
+from planner.optimization.solution.audit import _check_normal, audit
+from planner.optimization.solution.audit_purchases import exceeds
+from planner.optimization.solution.solving import Solution, SolverSettings
 
 Plan = tuple[Programme, Solution]
 

@@ -18,7 +18,7 @@ import pytest
 from support import model_of, solved
 
 from planner.infrastructure.entities import Model
-from planner.optimization.solving import Solution, SolverSettings
+from planner.optimization.solution.solving import Solution, SolverSettings
 
 SETTINGS = SolverSettings(gap=1e-4)
 RELATIVE = 1e-6

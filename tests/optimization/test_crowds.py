@@ -12,12 +12,12 @@ from support import EXACT
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
 from planner.laws.flows import largest_flow, merit_order
-from planner.optimization.audit import audit
 from planner.optimization.formulation import crowds
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.crowds import missing_rps
 from planner.optimization.formulation.problem import Case
-from planner.optimization.solving import solve
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.solving import solve
 
 #: 1,000 GPUs in one region serve both zones, whose halves of the day never meet.
 HALVES = (

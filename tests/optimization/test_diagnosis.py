@@ -21,7 +21,7 @@ from planner.optimization.formulation.problem import Case, Key
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.relaxation import RelaxationSet
-from planner.optimization.solving import SolverSettings, run_solver
+from planner.optimization.solution.solving import SolverSettings, run_solver
 from planner.scenarios.generators import all_scenarios
 
 
@@ -589,7 +589,7 @@ def test_margins_of_the_conflict_are_named(tmp_path: Path) -> None:
 
 
 def _status(case: Case) -> str:
-    from planner.optimization.solving import solve
+    from planner.optimization.solution.solving import solve
 
     return solve(build(case), EXACT).status
 
@@ -615,7 +615,7 @@ def test_what_is_known_is_reported_when_time_runs_out(
     path = written(tmp_path, planted("", "clusters: {east-gpus: {max_gpus: 400}}", [], []))
     programme, _ = solved(load_model(path).model)
     ticks = Ticks()
-    monkeypatch.setattr("planner.optimization.clock.time", ticks)
+    monkeypatch.setattr("planner.optimization.solution.deadline.time", ticks)
 
     diagnosis = diagnose(programme, SolverSettings(gap=0.0, time_limit_seconds=seconds))
 

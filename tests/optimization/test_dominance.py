@@ -16,14 +16,14 @@ from support import EXACT
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import load_model
-from planner.optimization import reduction
-from planner.optimization.audit import audit
-from planner.optimization.dominance import NORMAL, dominated, dominates
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.reduction import counted, solve_reduced
-from planner.optimization.solving import SolverSettings, solve
+from planner.optimization.solution import reduction
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.dominance import NORMAL, dominated, dominates
+from planner.optimization.solution.reduction import counted, solve_reduced
+from planner.optimization.solution.solving import SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.selection import Wanted, select
 
@@ -330,7 +330,7 @@ def test_floors_that_follow_from_floors(floors, expected) -> None:
 
 def test_only_few_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rarest loss leaves far fewer pairs to compare than there are."""
-    from planner.optimization import dominance
+    from planner.optimization.solution import dominance
 
     compared = []
 

@@ -14,11 +14,11 @@ from optimization.enumeration import World, cheapest
 from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
-from planner.optimization.audit import audit
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 
 MODELS = 160

@@ -8,11 +8,11 @@ import pytest
 from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
-from planner.optimization.audit_purchases import check_purchases
 from planner.optimization.diagnosis import diagnose
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
-from planner.optimization.solving import solve
+from planner.optimization.solution.audit_purchases import check_purchases
+from planner.optimization.solution.solving import solve
 from planner.scenarios.generators import all_scenarios
 
 #: West has emergency cooling on the controls of its primary plant, and can get some without.

@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from support import model_of, solved
 
-from planner.optimization.audit import audit
 from planner.optimization.formulation.labels import joined, label
 from planner.optimization.formulation.problem import offer_target
-from planner.optimization.solving import SolverSettings
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.solving import SolverSettings
 
 #: Names that joined by dots, dashes, underscores or nothing look like others.
 NAMES = ("a", "b", "c", "a.b", "b.c", "a.b.c", "a-b", "a_b", "b-c", "a@b", "offer", "normal", "x0")

@@ -22,11 +22,11 @@ from support import EXACT, model_of
 from planner.infrastructure.entities import Measure, Model
 from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.money import annuity
-from planner.optimization.audit import audit
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.solving import solve
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.solving import solve
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from planner.infrastructure.loading import load_model
-from planner.optimization.audit import audit
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.solving import SolverSettings, solve
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.solving import SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 
 #: The loop ends with these.

@@ -30,9 +30,9 @@ from support import solved
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import FamilyTerms, Heat, NodeLoss, Scenario, Surge, UnitLoss
 from planner.infrastructure.policies import Policies
-from planner.optimization.audit import audit
 from planner.optimization.formulation import problem as case_module
-from planner.optimization.solving import Solution, SolverSettings
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.solving import Solution, SolverSettings
 
 #: Costs before and after a change.
 Costs = tuple[float, float]

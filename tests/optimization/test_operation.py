@@ -20,12 +20,12 @@ from planner.infrastructure.failures import OperationsOverride, Scenario, Surge
 from planner.infrastructure.fleet import Fleet, as_existing
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.measures import with_measures
-from planner.optimization.costs import OPERATION, CostItem, cost_items
-from planner.optimization.decisions import bounded, counts_of, settled
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
-from planner.optimization.operation import billed, operation_of
-from planner.optimization.solving import solve
+from planner.optimization.solution.costs import OPERATION, CostItem, cost_items
+from planner.optimization.solution.decisions import bounded, counts_of, settled
+from planner.optimization.solution.operation import billed, operation_of
+from planner.optimization.solution.solving import solve
 from planner.scenarios.routing import normal_week
 from planner.simulation.cascade import simulate
 

@@ -9,9 +9,9 @@ from support import model_of, solved
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.audit import audit
-from planner.optimization.audit_purchases import check_purchases
 from planner.optimization.formulation.problem import Case
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.audit_purchases import check_purchases
 
 HOURS = 8760.0
 #: 1,000 GPUs of 1 kW that are all needed all the time, on two units that just carry their heat.

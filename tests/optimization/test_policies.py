@@ -11,12 +11,12 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases, Policies
 from planner.laws.heat import capacity_after_losses_mw
 from planner.laws.money import annuity
-from planner.optimization.audit import audit
-from planner.optimization.audit_purchases import check_purchases
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.purchases import capital_usd
-from planner.optimization.solving import Solution, run_solver
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.audit_purchases import check_purchases
+from planner.optimization.solution.solving import Solution, run_solver
 from planner.plan import _cooling_lines
 from planner.scenarios.generators import all_scenarios
 

@@ -8,12 +8,12 @@ import pytest
 from support import EXACT, model_of
 
 from planner.infrastructure.measures import with_measures
-from planner.optimization.audit import audit
 from planner.optimization.diagnosis import diagnose
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 
 #: Two halls of GPUs of 1 kW and 1 request/s each; cooling takes a tenth of the heat it carries.

@@ -16,12 +16,12 @@ from support import EXACT, model_of, solved
 from planner.errors import AuditError, InputError
 from planner.infrastructure.fleet import Fleet, retirable_units
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.audit import audit
-from planner.optimization.audit_purchases import check_purchases
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.holding import held, kept
-from planner.optimization.solving import SolverSettings, solve
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.audit_purchases import check_purchases
+from planner.optimization.solution.solving import SolverSettings, solve
 from planner.plan import Plan
 from planner.planfile import read_plan, write_plan
 from planner.scenarios.generators import all_scenarios

@@ -17,13 +17,13 @@ from planner.commands.options import Money
 from planner.errors import AuditError, InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.policies import Policies
-from planner.optimization.audit import audit
-from planner.optimization.costs import risk_of
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.risk import RiskFigures
-from planner.optimization.reduction import solve_reduced
-from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.costs import risk_of
+from planner.optimization.solution.reduction import solve_reduced
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
 from planner.simulation.verdict import judge

@@ -13,9 +13,9 @@ from pulp import LpInteger, LpProblem
 from support import solved
 
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.audit import AuditError, audit
-from planner.optimization.scaling import Scaled, Tolerances, most, numbers_of, sizes
-from planner.optimization.solving import Solution, SolverSettings, run_solver
+from planner.optimization.solution.audit import AuditError, audit
+from planner.optimization.solution.scaling import Scaled, Tolerances, most, numbers_of, sizes
+from planner.optimization.solution.solving import Solution, SolverSettings, run_solver
 from tests.optimization.units import in_units
 
 SOLVERS = ("highs", "cbc")

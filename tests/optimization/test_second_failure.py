@@ -12,7 +12,7 @@ from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
-from planner.optimization.audit import audit
+from planner.optimization.solution.audit import audit
 from planner.verification import Outcome, optimise_and_verify
 
 TINY = load_model("tiny").model

@@ -14,10 +14,10 @@ import pytest
 from support import EXACT
 
 from planner.errors import SolverError
-from planner.optimization import solving
-from planner.optimization.silence import silent
-from planner.optimization.solvers import Highs
-from planner.optimization.solving import run_solver
+from planner.optimization.solution import solving
+from planner.optimization.solution.silence import silent
+from planner.optimization.solution.solvers import Highs
+from planner.optimization.solution.solving import run_solver
 
 C = ctypes.CDLL(None) if os.name == "posix" else None
 needs_c = pytest.mark.skipif(C is None, reason="needs the C library of the process")
@@ -145,7 +145,7 @@ def test_without_standard_output_solvers_do_not_write_into_files_of_ours(
     """A file that is opened without standard output takes its number."""
     code = f"""
 import os, sys
-from planner.optimization.silence import silent
+from planner.optimization.solution.silence import silent
 {standard}
 with silent():
     os.write(1, b"nonsense")

@@ -14,12 +14,12 @@ from support import EXACT, solved
 
 from planner.errors import InputError, SolverError
 from planner.infrastructure.entities import Model
-from planner.optimization import solving
-from planner.optimization.audit import audit
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solving import (
+from planner.optimization.solution import solving
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.solving import (
     Solution,
     SolverSettings,
     _logged_bound,

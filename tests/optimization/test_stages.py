@@ -15,13 +15,13 @@ from support import EXACT, model_of
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph
-from planner.optimization.audit import audit
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.formulation.stages import NO_MARGIN, cannot_bind
-from planner.optimization.solving import Solution, solve
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.course import lay_out, normal_condition
 
 SITE = """

@@ -14,13 +14,19 @@ from support import EXACT
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization import solving
-from planner.optimization.audit import audit
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solvers import Cbc, Highs
-from planner.optimization.solving import SolverSettings, completed, purchases_for, run_solver, solve
+from planner.optimization.solution import solving
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.solvers import Cbc, Highs
+from planner.optimization.solution.solving import (
+    SolverSettings,
+    completed,
+    purchases_for,
+    run_solver,
+    solve,
+)
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimise_and_verify
 

@@ -24,7 +24,7 @@ from reporting.browser import PROGRAM, Opened, chromium, open_page, until
 
 from planner.commands import main
 from planner.explanation import DecisionNote, Explanation, describe
-from planner.optimization.decisions import Decision
+from planner.optimization.solution.decisions import Decision
 from planner.optimization.whatif import Shortfall
 from planner.planfile import parse_plan
 from planner.reporting.html import page as page_module

@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import replace
 
-from planner.optimization.solving import SolverSettings
+from planner.optimization.solution.solving import SolverSettings
 
 #: Less time than this is none.
 LEAST_SECONDS = 0.05

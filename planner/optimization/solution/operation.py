@@ -15,8 +15,8 @@ from planner.infrastructure.measures import with_measures
 from planner.laws.flows import merit_order
 from planner.laws.heat import heat_mw
 from planner.laws.money import HOURS_PER_YEAR, energy_usd, transport_usd
-from planner.optimization.costs import OPERATION, CostItem
-from planner.optimization.solving import Solution
+from planner.optimization.solution.costs import OPERATION, CostItem
+from planner.optimization.solution.solving import Solution
 from planner.scenarios.routing import normal_week
 
 #: Part of a cost that is rounding.

@@ -15,20 +15,20 @@ from planner.errors import AuditError
 from planner.laws.flows import largest_flow
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
-from planner.optimization.audit_purchases import (
+from planner.optimization.formulation.problem import Case, offer_target
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.relevance import power_as_usual
+from planner.optimization.formulation.stages import Stage, unanswered
+from planner.optimization.solution.audit_purchases import (
     RELATIVE,
     check_money,
     check_purchases,
     exceeds,
 )
-from planner.optimization.beliefs import Belief, believe, stage_capacity_mw
-from planner.optimization.costs import CostItem, cost_items, emergency_spend_usd
-from planner.optimization.formulation.problem import Case, offer_target
-from planner.optimization.formulation.programme import Programme
-from planner.optimization.formulation.relevance import power_as_usual
-from planner.optimization.formulation.stages import Stage, unanswered
-from planner.optimization.scaling import numbers_of, sizes
-from planner.optimization.solving import Solution, fleet_of
+from planner.optimization.solution.costs import CostItem, cost_items, emergency_spend_usd
+from planner.optimization.solution.scaling import numbers_of, sizes
+from planner.optimization.solution.solving import Solution, fleet_of
+from planner.optimization.solution.stage_values import Belief, believe, stage_capacity_mw
 from planner.scenarios.demand import undominated
 from planner.scenarios.services import (
     degradation,

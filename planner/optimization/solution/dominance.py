@@ -12,7 +12,7 @@ which that happens stays. And emergency spend adds up: unless it cannot reach th
 s must lie within that of d in time.
 
 That is about what must hold, not about cost. A dominated scenario has an expected cost of recourse
-too; `planner.optimization.reduction` says what becomes of it.
+too; `planner.optimization.solution.reduction` says what becomes of it.
 """
 
 from __future__ import annotations

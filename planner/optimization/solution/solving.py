@@ -20,9 +20,9 @@ from planner.errors import InputError, SolverError
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import settle
-from planner.optimization.scaling import Scaled, Tolerances
-from planner.optimization.silence import silent
-from planner.optimization.solvers import Cbc, Highs
+from planner.optimization.solution.scaling import Scaled, Tolerances
+from planner.optimization.solution.silence import silent
+from planner.optimization.solution.solvers import Cbc, Highs
 
 #: Short names beside those that PuLP knows.
 SOLVERS = {"highs": "HiGHS", "cbc": "COIN_CMD"}

@@ -17,13 +17,13 @@ from planner.laws.money import (
     lost_usd,
     transport_usd,
 )
-from planner.optimization.beliefs import Belief, believe
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import NORMAL
 from planner.optimization.formulation.risk import RiskFigures, risk_figures
 from planner.optimization.formulation.stages import Stage
-from planner.optimization.solving import Solution
+from planner.optimization.solution.solving import Solution
+from planner.optimization.solution.stage_values import Belief, believe
 
 #: Categories of what a year without failures costs beside ownership.
 OPERATION = frozenset({"energy", "transport"})

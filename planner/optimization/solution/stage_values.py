@@ -15,7 +15,7 @@ from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import NORMAL
 from planner.optimization.formulation.stages import Stage
-from planner.optimization.solving import Solution
+from planner.optimization.solution.solving import Solution
 
 
 @dataclass(frozen=True)

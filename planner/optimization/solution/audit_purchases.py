@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from planner.infrastructure.fleet import Fleet, retirable_blocks, retirable_units
 from planner.infrastructure.graph import independent_plants
 from planner.laws.heat import heat_at_utilisation_mw
-from planner.optimization.beliefs import firm_mw
-from planner.optimization.costs import CostItem
 from planner.optimization.formulation.problem import Case
+from planner.optimization.solution.costs import CostItem
+from planner.optimization.solution.stage_values import firm_mw
 
 #: Feasibility tolerance of solvers (1e-6 on rows) with room for sums of a few terms.
 RELATIVE = 1e-5

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field, replace
 
 from planner.errors import SolverError
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.decisions import bounded, counts, settled
-from planner.optimization.dominance import NORMAL, dominated
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.objective import recourse_cost
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.decisions import bounded, counts, settled
+from planner.optimization.solution.dominance import NORMAL, dominated
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
 
 #: Share of the gap that is left to the solver; the rest is for recourse that it does not see.
 GAP_SHARE = 0.75
