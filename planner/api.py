@@ -24,7 +24,7 @@ from planner.finance import SAMPLES
 from planner.infrastructure import loading
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import SECTIONS, LoadedModel, nearest
-from planner.optimization.diagnosis import Diagnosis
+from planner.optimization.infeasibility.diagnosis import Diagnosis
 from planner.optimization.solution.solving import SolverSettings, make_solver
 from planner.plan import Plan, scenario_line, survived
 from planner.reopening import Reopened, recorded, reopen

@@ -12,6 +12,7 @@ from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Row
+from planner.optimization.infeasibility.wording import PHRASES as WORDING
 from planner.optimization.solution.costs import recourse_usd
 from planner.optimization.solution.decisions import (
     Decision,
@@ -22,7 +23,6 @@ from planner.optimization.solution.decisions import (
 )
 from planner.optimization.solution.solving import SolverSettings
 from planner.optimization.whatif import Elastic, Shortfall, Tightness, settle, tightness
-from planner.optimization.wording import PHRASES as WORDING
 from planner.plan import MarginRecord, Plan
 from planner.reopening import case_of
 from planner.simulation.verdict import judge

@@ -27,9 +27,9 @@ from planner.laws.money import annuity
 from planner.optimization.formulation.problem import Case, Key
 from planner.optimization.formulation.risk import RiskFigures
 from planner.optimization.formulation.stages import Margin
+from planner.optimization.infeasibility.wording import waived_text
 from planner.optimization.solution.costs import CostItem
 from planner.optimization.solution.solving import Solution
-from planner.optimization.wording import waived_text
 from planner.simulation.verdict import Status, Verdict
 from planner.standing import standing
 

@@ -12,12 +12,13 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.diagnosis import Diagnosis, diagnose
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case, Key
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
-from planner.optimization.relaxation import ANY_GAP, Verified
+from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
+from planner.optimization.infeasibility.relaxation import ANY_GAP, Verified
+from planner.optimization.infeasibility.strictness import broken_less, waived
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.costs import CostItem, risk_of
 from planner.optimization.solution.deadline import OutOfTime
@@ -25,7 +26,6 @@ from planner.optimization.solution.dominance import dominated
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.reduction import counted, solve_reduced
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
-from planner.optimization.strictness import broken_less, waived
 from planner.plan import (
     Plan,
     RoundRecord,
@@ -180,7 +180,7 @@ def optimise_and_verify(
     fails, tightens that scenario's margin. Margins only grow, so rounds end: with a plan that
     survives, a programme without a plan, breaches that no margin answers, or out of rounds or time.
     Where only rows stricter than the standard leave no plan, these give way
-    (`planner.optimization.strictness`).
+    (`planner.optimization.infeasibility.strictness`).
 
     Parameters
     ----------

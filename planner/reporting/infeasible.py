@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from planner.amounts import money
-from planner.optimization.diagnosis import (
+from planner.optimization.infeasibility.diagnosis import (
     Diagnosis,
     Shortfall,
     conflict_title,
@@ -20,8 +20,8 @@ from planner.optimization.diagnosis import (
     relaxation_line,
     tried_line,
 )
-from planner.optimization.relaxation import Relaxation, RelaxationSet
-from planner.optimization.wording import change, price
+from planner.optimization.infeasibility.relaxation import Relaxation, RelaxationSet
+from planner.optimization.infeasibility.wording import change, price
 from planner.reporting.terminal import new_console, print_json
 from planner.verification import Outcome
 

@@ -13,9 +13,9 @@ from support import solved
 from planner.commands import main
 from planner.errors import EXIT_INFEASIBLE
 from planner.infrastructure.loading import load_model
-from planner.optimization.diagnosis import Diagnosis, diagnose
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.relaxation import Verify
+from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
+from planner.optimization.infeasibility.relaxation import Verify
 from planner.optimization.solution.solving import SolverSettings
 
 OVERRIDES = ("policies.surviving_capacity_share=0.45", "clusters.east-gpus.max_gpus=400")

@@ -13,14 +13,14 @@ from support import EXACT, solved
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.infrastructure.loading import load_model
-from planner.optimization import levers
-from planner.optimization.diagnosis import Diagnosis, diagnose
-from planner.optimization.elastic import roomier, round_up, size
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case, Key
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.relaxation import RelaxationSet
+from planner.optimization.infeasibility import relaxable_values as levers
+from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
+from planner.optimization.infeasibility.elastic import roomier, round_up, size
+from planner.optimization.infeasibility.relaxation import RelaxationSet
 from planner.optimization.solution.solving import SolverSettings, run_solver
 from planner.scenarios.generators import all_scenarios
 

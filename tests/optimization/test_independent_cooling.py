@@ -8,9 +8,9 @@ import pytest
 from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
-from planner.optimization.diagnosis import diagnose
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
+from planner.optimization.infeasibility.diagnosis import diagnose
 from planner.optimization.solution.audit_purchases import check_purchases
 from planner.optimization.solution.solving import solve
 from planner.scenarios.generators import all_scenarios

@@ -8,10 +8,10 @@ import pytest
 from support import EXACT, model_of
 
 from planner.infrastructure.measures import with_measures
-from planner.optimization.diagnosis import diagnose
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.infeasibility.diagnosis import diagnose
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios

@@ -13,9 +13,9 @@ from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import STRICTER
+from planner.optimization.infeasibility.strictness import broken_less, may_give_way, waived
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import SolverSettings, solve
-from planner.optimization.strictness import broken_less, may_give_way, waived
 from planner.plan import Plan, waived_of
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge

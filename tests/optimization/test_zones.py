@@ -12,9 +12,9 @@ from support import EXACT, model_of
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import ServedRule
 from planner.infrastructure.graph import build_graph, single_points_by_zone
-from planner.optimization.diagnosis import diagnose
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
+from planner.optimization.infeasibility.diagnosis import diagnose
 from planner.optimization.solution.dominance import dominates
 from planner.verification import Outcome, optimise_and_verify
 

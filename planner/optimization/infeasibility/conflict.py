@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from planner.optimization.elastic import Elastic, Item
+from planner.optimization.infeasibility.elastic import Elastic, Item
 from planner.optimization.solution.deadline import Clock, OutOfTime
 
 #: Price above which what gave way is no rounding error, in sizes of rows.

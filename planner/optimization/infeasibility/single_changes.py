@@ -15,10 +15,10 @@ from typing import Any
 
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.failures import NodeLoss, Scenario
-from planner.optimization.elastic import Elastic, Item, Kind, Value
 from planner.optimization.formulation.time_slices import arrival_minute
-from planner.optimization.levers import elastic_programme
-from planner.optimization.relaxation import (
+from planner.optimization.infeasibility.elastic import Elastic, Item, Kind, Value
+from planner.optimization.infeasibility.relaxable_values import elastic_programme
+from planner.optimization.infeasibility.relaxation import (
     Draft,
     RelaxationSet,
     Step,

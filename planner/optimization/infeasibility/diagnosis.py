@@ -12,17 +12,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from planner.errors import SolverError
-from planner.optimization.alternatives import find_alternatives, find_judged, find_single
-from planner.optimization.conflict import Conflict, find_conflict
-from planner.optimization.elastic import ELASTIC_GAP, Elastic, Item, Kind
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import STRICTER, Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
-from planner.optimization.levers import elastic_programme
-from planner.optimization.relaxation import Relaxation, RelaxationSet, Trials, Verify, find_set
+from planner.optimization.infeasibility.conflict import Conflict, find_conflict
+from planner.optimization.infeasibility.elastic import ELASTIC_GAP, Elastic, Item, Kind
+from planner.optimization.infeasibility.relaxable_values import elastic_programme
+from planner.optimization.infeasibility.relaxation import (
+    Relaxation,
+    RelaxationSet,
+    Trials,
+    Verify,
+    find_set,
+)
+from planner.optimization.infeasibility.single_changes import (
+    find_alternatives,
+    find_judged,
+    find_single,
+)
+from planner.optimization.infeasibility.wording import amount_text, change, noun, price, sentence
 from planner.optimization.solution.deadline import Clock, OutOfTime
 from planner.optimization.solution.solving import SolverSettings
-from planner.optimization.wording import amount_text, change, noun, price, sentence
 
 #: Most names in a sentence.
 MOST_NAMES = 5

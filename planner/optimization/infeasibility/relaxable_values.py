@@ -16,11 +16,11 @@ from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
-from planner.optimization.elastic import Elastic, Kind, Lever, round_up, size
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Row
 from planner.optimization.formulation.recourse import may_turn_away
 from planner.optimization.formulation.stages import ALL, Stage
+from planner.optimization.infeasibility.elastic import Elastic, Kind, Lever, round_up, size
 from planner.scenarios.demand import zone_shape
 from planner.scenarios.power import node_losses, sagging_clusters
 from planner.scenarios.services import service_rps

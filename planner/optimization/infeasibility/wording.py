@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from planner.amounts import money
-from planner.optimization.elastic import Item
 from planner.optimization.formulation.crowds import Crowd
 from planner.optimization.formulation.problem import Case, Key
 from planner.optimization.formulation.programme import STRICTER, Row
 from planner.optimization.formulation.stages import ALL, Stage
-from planner.optimization.relaxation import Relaxation
-from planner.optimization.strictness import may_give_way
+from planner.optimization.infeasibility.elastic import Item
+from planner.optimization.infeasibility.relaxation import Relaxation
+from planner.optimization.infeasibility.strictness import may_give_way
 from planner.scenarios.standard import in_words, tier_and_zone
 
 #: What a row is about, as a noun.

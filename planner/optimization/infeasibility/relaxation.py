@@ -20,7 +20,12 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fields import Entity
 from planner.laws.money import lost_usd
-from planner.optimization.elastic import (
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case, Key
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.purchases import capital_usd
+from planner.optimization.formulation.stages import Margin, Stage
+from planner.optimization.infeasibility.elastic import (
     ELASTIC_GAP,
     Elastic,
     Kind,
@@ -29,12 +34,7 @@ from planner.optimization.elastic import (
     round_up,
     solve_relaxed,
 )
-from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case, Key
-from planner.optimization.formulation.programme import Programme
-from planner.optimization.formulation.purchases import capital_usd
-from planner.optimization.formulation.stages import Margin, Stage
-from planner.optimization.levers import elastic_programme, request_value
+from planner.optimization.infeasibility.relaxable_values import elastic_programme, request_value
 from planner.optimization.solution.deadline import Clock, OutOfTime
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios

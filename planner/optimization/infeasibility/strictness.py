@@ -13,11 +13,11 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from planner.optimization.elastic import ELASTIC_GAP
 from planner.optimization.formulation.problem import Case, Key
 from planner.optimization.formulation.programme import STRICTER
 from planner.optimization.formulation.stages import ALL, Stage
-from planner.optimization.levers import elastic_programme
+from planner.optimization.infeasibility.elastic import ELASTIC_GAP
+from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.solution.deadline import Clock, OutOfTime
 from planner.optimization.solution.solving import SolverSettings
 

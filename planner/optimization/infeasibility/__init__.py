@@ -1,0 +1,1 @@
+"""Why there is no plan, and which values of the model would make one."""
