@@ -20,7 +20,7 @@ from planner.finance.builds import Build, purchases
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model
-from planner.planfile import read_plan
+from planner.plan.files import read_plan
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge, surviving_share
 

@@ -14,7 +14,6 @@ from functools import cached_property, partial
 from itertools import groupby
 from typing import Any, Literal
 
-from planner.difference import CostChange, PlanDifference, by_category, difference
 from planner.errors import PlannerError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
@@ -26,11 +25,12 @@ from planner.optimization.formulation.problem import Case
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.solving import Solution, SolverSettings
 from planner.optimization.whatif import Answer, ask
-from planner.plan import Cost, Plan, ScenarioLine, cost_lines, make_plan
-from planner.reopening import case_of, new_scenarios, wanted_by
+from planner.plan.baseline import standing
+from planner.plan.difference import CostChange, PlanDifference, by_category, difference
+from planner.plan.records import Cost, Plan, ScenarioLine, cost_lines, make_plan
+from planner.plan.reopening import case_of, new_scenarios, wanted_by
 from planner.scenarios.selection import Wanted, select
 from planner.simulation.verdict import judge
-from planner.standing import standing
 
 #: Categories of cost that follow from the purchases alone.
 #: Plans made before servers, building and power were apart have them as `gpus`.

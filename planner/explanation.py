@@ -23,8 +23,8 @@ from planner.optimization.solution.decisions import (
 )
 from planner.optimization.solution.solving import SolverSettings
 from planner.optimization.whatif import Elastic, Shortfall, Tightness, settle, tightness
-from planner.plan import MarginRecord, Plan
-from planner.reopening import case_of
+from planner.plan.records import MarginRecord, Plan
+from planner.plan.reopening import case_of
 from planner.simulation.verdict import judge
 from planner.study import (
     Difference,

@@ -14,7 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from planner.infrastructure.entities import Model
-    from planner.plan import Plan
+    from planner.plan.records import Plan
     from planner.pytest_support.asked import Asked
     from planner.pytest_support.survivability import Survivability
 

@@ -26,7 +26,7 @@ from planner.optimization.solution.dominance import dominated
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.reduction import counted, solve_reduced
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
-from planner.plan import (
+from planner.plan.records import (
     Plan,
     RoundRecord,
     Stopped,

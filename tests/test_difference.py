@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from support import EXACT
 
-from planner.difference import Change, difference
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.plan import MeasureLine, Plan
+from planner.plan.difference import Change, difference
+from planner.plan.records import MeasureLine, Plan
 from planner.scenarios.selection import select
 from planner.verification import optimise_and_verify
 

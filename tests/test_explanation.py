@@ -20,7 +20,7 @@ from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.decisions import Decision, counts, counts_of, variables
 from planner.optimization.solution.solving import solve
 from planner.optimization.whatif import Elastic, ask
-from planner.plan import MarginRecord, Plan, RoundRecord
+from planner.plan.records import MarginRecord, Plan, RoundRecord
 from planner.scenarios.generators import all_scenarios
 from planner.study import (
     Difference,

@@ -24,9 +24,9 @@ from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.decisions import counts_of
 from planner.optimization.solution.solving import SolverSettings, solve
 from planner.optimization.whatif import settle
-from planner.plan import Plan
-from planner.planfile import parse_plan, write_plan
-from planner.reopening import UnknownModelError, case_of, planned_scenarios, reopen
+from planner.plan.files import parse_plan, write_plan
+from planner.plan.records import Plan
+from planner.plan.reopening import UnknownModelError, case_of, planned_scenarios, reopen
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
 from planner.simulation.verdict import Breach, judge

@@ -11,9 +11,9 @@ from planner.comparison import existing
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.solution.operation import operation_of
-from planner.plan import Plan
+from planner.plan.baseline import standing
+from planner.plan.records import Plan
 from planner.scenarios.generators import all_scenarios
-from planner.standing import standing
 from planner.verification import optimise_and_verify
 
 #: Twelve GPUs for eighteen requests per second, all the time; worked out by hand below.

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.plan import Plan
-from planner.thresholds import (
+from planner.plan.records import Plan
+from planner.plan.thresholds import (
     METRICS,
     OPERATORS,
     contradictions,

@@ -14,10 +14,10 @@ from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError, Problem
 
 if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
-    from planner.plan import Plan
-    from planner.thresholds import Rule
+    from planner.plan.records import Plan
+    from planner.plan.thresholds import Rule
 
-#: What rules may speak of, as `planner.thresholds.METRICS` has it (a test compares the two).
+#: What rules may speak of, as `planner.plan.thresholds.METRICS` has it (a test compares the two).
 METRIC_HELP = """
 \b
 Metrics, with what may stand in brackets and examples of limits:
@@ -116,10 +116,10 @@ def command(
     With MODEL the plan has to fit it; --simulate needs it where the plan's model has moved.
     """
     from planner.infrastructure.source import printable
-    from planner.planfile import parse_plan
-    from planner.reopening import made_with
+    from planner.plan.files import parse_plan
+    from planner.plan.reopening import made_with
+    from planner.plan.thresholds import contradictions, judge_rules
     from planner.reporting.thresholds import show_outcomes, write_junit
-    from planner.thresholds import contradictions, judge_rules
 
     if overrides and not simulate:
         raise click.UsageError("--set needs --simulate.")
@@ -151,7 +151,7 @@ def command(
 
 def _rules(texts: tuple[str, ...], policies: tuple[Path, ...]) -> tuple[Rule, ...]:
     """All rules of options and files, with all that is wrong with any of them at once."""
-    from planner.thresholds import parse_rules, read_policy
+    from planner.plan.thresholds import parse_rules, read_policy
 
     rules: list[Rule] = []
     problems: list[Problem] = []
@@ -174,8 +174,8 @@ def _rules(texts: tuple[str, ...], policies: tuple[Path, ...]) -> tuple[Rule, ..
 def _judged_anew(plan: Plan, loaded: LoadedModel, progress: Progress) -> Plan:
     """The plan with verdicts of its model's scenarios and prices of its purchases as of today."""
     from planner.comparison import repriced
-    from planner.plan import scenario_line, verified
-    from planner.reopening import wanted_by
+    from planner.plan.records import scenario_line, verified
+    from planner.plan.reopening import wanted_by
     from planner.scenarios.selection import select
     from planner.simulation.verdict import judge
 

@@ -14,7 +14,7 @@ from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError, Problem
 if TYPE_CHECKING:
     from planner.comparison import Comparison, Effects, Side
     from planner.infrastructure.loading import LoadedModel
-    from planner.plan import Plan
+    from planner.plan.records import Plan
 
 EXAMPLES = """
 \b
@@ -139,8 +139,8 @@ def _sides(
     from planner.comparison import Side, existing
     from planner.infrastructure.loading import load_model
     from planner.infrastructure.source import printable
-    from planner.planfile import parse_plan
-    from planner.reopening import wanted_by
+    from planner.plan.files import parse_plan
+    from planner.plan.reopening import wanted_by
 
     plans: dict[int, Plan] = {}
     loaded: dict[int, LoadedModel] = {}
@@ -214,7 +214,7 @@ def _unfit(file: str, plans: Collection[Plan]) -> str:
 def _is_model_of(file: str, plan: Plan) -> bool:
     """Whether a file has the name of a plan's model, or extends that."""
     from planner.infrastructure.loading import load_model
-    from planner.planfile import is_for
+    from planner.plan.files import is_for
 
     if Path(file).stem == plan.model.name:
         return True
@@ -230,7 +230,7 @@ def _plan_side(text: str, plan: Plan, files: list[str]) -> Side:
     Of several files of the same name, such as that of two branches, the one that it was made with.
     """
     from planner.comparison import Side
-    from planner.reopening import UnknownModelError, reopen
+    from planner.plan.reopening import UnknownModelError, reopen
 
     at_hand = [file for file in files if _is_model_of(file, plan)]
     try:

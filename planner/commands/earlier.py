@@ -82,8 +82,8 @@ def load_with(
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import load_model
     from planner.optimization.holding import held, kept
-    from planner.planfile import read_plan
-    from planner.reopening import settings_text
+    from planner.plan.files import read_plan
+    from planner.plan.reopening import settings_text
 
     loaded = load_model(model, overrides)
     start = None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from planner.infrastructure.failures import Scenario
     from planner.infrastructure.loading import LoadedModel
     from planner.optimization.solution.solving import SolverSettings
-    from planner.plan import Plan
+    from planner.plan.records import Plan
     from planner.scenarios.selection import Wanted
 
 DEFAULT_MODEL = "chatgpt-2023"
@@ -139,7 +139,7 @@ def command(
     from planner.finance.study import Sampling, without_return
     from planner.finance.workbook import check_workbook, write_workbook
     from planner.optimization.solution.solving import SolverSettings, make_solver
-    from planner.planfile import check_writable
+    from planner.plan.files import check_writable
     from planner.reporting.finance import show_finance
     from planner.reporting.finance_tables import write_tables
 
@@ -279,7 +279,7 @@ def _world(named: Sequence[tuple[str, str]], asked: Asked) -> World:
     A plan that cannot be read is told with all others later.
     """
     from planner.infrastructure.loading import load_model
-    from planner.reopening import reopen
+    from planner.plan.reopening import reopen
     from planner.scenarios.selection import select
 
     first = next((reference for _, reference in named if _is_plan(reference)), None)
@@ -339,7 +339,7 @@ def _build(
     from planner.finance.builds import Build
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import load_model
-    from planner.reopening import reopen
+    from planner.plan.reopening import reopen
     from planner.scenarios.selection import select
 
     if not _is_plan(reference):

@@ -94,8 +94,8 @@ def command(
     """
     from planner.commands.interruption import interruptible
     from planner.optimization.solution.solving import SolverSettings, make_solver
-    from planner.planfile import check_writable, placed, write_plan
-    from planner.reopening import recorded
+    from planner.plan.files import check_writable, placed, write_plan
+    from planner.plan.reopening import recorded
     from planner.reporting import infeasible, terminal
     from planner.verification import optimise_and_verify
 
@@ -146,8 +146,8 @@ def _by_rule_of_thumb(
     as_json: bool,
 ) -> int:
     from planner.commands.interruption import interruptible
-    from planner.planfile import placed, write_plan
-    from planner.reopening import recorded
+    from planner.plan.files import placed, write_plan
+    from planner.plan.reopening import recorded
     from planner.reporting import terminal
     from planner.yardstick.rule import plan_by_rule_of_thumb
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from planner.commands.options import Progress
     from planner.infrastructure.failures import Scenario
-    from planner.reopening import Reopened
+    from planner.plan.reopening import Reopened
 
 
 def planned(
@@ -29,7 +29,7 @@ def planned(
     InputError
         If the plan or the model is wrong, or they do not fit.
     """
-    from planner.reopening import reopen
+    from planner.plan.reopening import reopen
 
     opened = reopen(plan_file, model, overrides)
     say_notes(opened, progress)
@@ -38,7 +38,7 @@ def planned(
 
 def with_scenarios(opened: Reopened, progress: Progress) -> tuple[Reopened, tuple[Scenario, ...]]:
     """Scenarios of a plan, as the model has them today; what has changed is said and noted."""
-    from planner.reopening import planned_scenarios
+    from planner.plan.reopening import planned_scenarios
 
     scenarios, notes = planned_scenarios(opened.plan, opened.loaded.model)
     for note in notes:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from planner.finance.builds import Build
     from planner.infrastructure.failures import Scenario
     from planner.infrastructure.loading import LoadedModel
-    from planner.plan import Plan
+    from planner.plan.records import Plan
     from planner.reporting.html.facts import Simulated
     from planner.reporting.html.page import Material
 
@@ -130,8 +130,8 @@ def _say(output: Path, content: bytes, material: Material, as_json: bool) -> Non
     """Say what was written."""
     count, survived = len(material.simulated.played), material.simulated.survived
     if as_json:
-        from planner.plan import counts, scenario_line
-        from planner.planfile import placed
+        from planner.plan.files import placed
+        from planner.plan.records import counts, scenario_line
         from planner.reporting.terminal import print_json
 
         print_json(

@@ -17,7 +17,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.prices import PARTS, Part, priced_gpu, priced_unit
 from planner.laws.assets import Asset
 from planner.optimization.solution.operation import operation_of
-from planner.plan import Plan
+from planner.plan.records import Plan
 
 Category = Literal["servers", "building", "power", "cooling", "regions", "measures"]
 #: What the price of a running cost follows.

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from planner.difference import difference
 from planner.errors import SolverError
 from planner.finance.sensitivity import INPUTS, Input
 from planner.infrastructure.changes import changed, setting
@@ -27,7 +26,8 @@ from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.decisions import bounded, counts_of, settled, variables
 from planner.optimization.solution.solving import SolverSettings, solve
-from planner.plan import Plan
+from planner.plan.difference import difference
+from planner.plan.records import Plan
 from planner.scenarios.generators import FAMILIES, family
 from planner.scenarios.selection import Wanted, select
 from planner.simulation.verdict import judge

@@ -28,7 +28,7 @@ from planner.finance.sensitivity import BreakEven, Swing, break_evens, inputs_fo
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.returns import incidents_to_justify
-from planner.plan import now, versions
+from planner.plan.records import now, versions
 from planner.simulation.verdict import Verdict, judge
 
 if TYPE_CHECKING:

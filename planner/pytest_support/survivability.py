@@ -30,8 +30,8 @@ from planner.scenarios.standard import ALL
 from planner.simulation.verdict import TOLERANCE, Verdict
 
 if TYPE_CHECKING:
-    from planner.plan import Plan
-    from planner.reopening import Reopened
+    from planner.plan.records import Plan
+    from planner.plan.reopening import Reopened
 
 #: Failures that an assertion spells out.
 MOST_TOLD = 10
@@ -372,7 +372,7 @@ def _opened(asked: Asked, problems: list[Problem]) -> tuple[LoadedModel, Reopene
         if asked.plan is None:
             return load_model(asked.model or ""), None
         # What plans need takes a while to import.
-        from planner.reopening import reopen
+        from planner.plan.reopening import reopen
 
         opened = reopen(asked.plan, asked.model, remedy=f"name its file: {MODEL_OPTION}")
     except InputError as error:

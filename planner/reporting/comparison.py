@@ -24,10 +24,10 @@ from planner.comparison import (
     TierChange,
     ValueChange,
 )
-from planner.difference import NOUNS, Change, CostChange
 from planner.infrastructure.source import printable
 from planner.json_text import json_text
-from planner.plan import ScenarioLine, counts
+from planner.plan.difference import NOUNS, Change, CostChange
+from planner.plan.records import ScenarioLine, counts
 from planner.reporting.terminal import new_console, new_table, show_table
 
 #: Most lines of one table in the terminal and in Markdown; JSON has them all.

@@ -20,8 +20,8 @@ from planner.explanation import (
 )
 from planner.optimization.solution.decisions import Decision
 from planner.optimization.whatif import Tightness
-from planner.plan import MarginRecord, Plan
-from planner.planfile import placed
+from planner.plan.files import placed
+from planner.plan.records import MarginRecord, Plan
 from planner.reporting.terminal import new_console, new_table, print_json, show_table
 from planner.study import Difference, Removal, Worth
 

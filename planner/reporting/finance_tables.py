@@ -15,7 +15,7 @@ from planner.finance.ledger import LedgerLine, break_even
 from planner.finance.losses import Estimate
 from planner.finance.study import DECADE, FinanceStudy, Valued, justifying_incidents
 from planner.laws.returns import MEASURES
-from planner.planfile import write_tables as write_csv
+from planner.plan.files import write_tables as write_csv
 
 #: Points of a loss-exceedance curve.
 CURVE_POINTS = 60

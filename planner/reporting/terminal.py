@@ -19,7 +19,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.json_text import json_text
 from planner.laws.traffic import IMPACTS
-from planner.plan import (
+from planner.plan.records import (
     CoolingLine,
     Cost,
     Plan,

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from planner.errors import InputError
 from planner.infrastructure.source import printable
-from planner.plan import Plan
+from planner.plan.records import Plan
+from planner.plan.thresholds import Outcome
 from planner.reporting.terminal import new_console, print_json
-from planner.thresholds import Outcome
 
 
 def show_outcomes(

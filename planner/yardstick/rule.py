@@ -41,7 +41,7 @@ from planner.optimization.solution.audit_purchases import check_money, check_pur
 from planner.optimization.solution.costs import cost_items, risk_of
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.solving import SolverSettings
-from planner.plan import Plan, make_plan
+from planner.plan.records import Plan, make_plan
 from planner.verification import Outcome, Round
 from planner.yardstick.costing import costed
 from planner.yardstick.desk import Desk

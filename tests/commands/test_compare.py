@@ -15,7 +15,7 @@ from planner.amounts import money
 from planner.commands import main
 from planner.comparison import ScenarioChange, TierChange, model_changes
 from planner.infrastructure.loading import load_model
-from planner.plan import ScenarioLine
+from planner.plan.records import ScenarioLine
 
 MORE = "zones.west-users.demand_rps=900"
 #: Long enough for every rule of the standard.

@@ -27,7 +27,7 @@ from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.solvers import Highs
 from planner.optimization.solution.solving import SolverSettings, solve
-from planner.planfile import read_plan
+from planner.plan.files import read_plan
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimise_and_verify
 

@@ -17,8 +17,8 @@ from planner.errors import InputError
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.source import walk
-from planner.plan import Plan
-from planner.planfile import TABLES, read_plan, write_plan
+from planner.plan.files import TABLES, read_plan, write_plan
+from planner.plan.records import Plan
 
 Change = Callable[[dict[str, Any]], Any]
 

@@ -22,7 +22,7 @@ from planner.optimization.formulation.build import build as build_programme
 from planner.optimization.formulation.problem import Case
 from planner.optimization.solution.costs import cost_items, purchase_items
 from planner.optimization.solution.solving import solve
-from planner.plan import Cost, Plan, make_plan
+from planner.plan.records import Cost, Plan, make_plan
 from planner.scenarios.generators import all_scenarios
 
 PROPERTY = settings(max_examples=30, derandomize=True, deadline=None, database=None)

@@ -28,7 +28,7 @@ from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.solving import SolverSettings, solve
-from planner.plan import Plan, SelectionRecord
+from planner.plan.records import Plan, SelectionRecord
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.selection import select
 from planner.simulation.verdict import Breach, Verdict, judge

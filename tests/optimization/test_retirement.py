@@ -22,8 +22,8 @@ from planner.optimization.holding import held, kept
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.audit_purchases import check_purchases
 from planner.optimization.solution.solving import SolverSettings, solve
-from planner.plan import Plan
-from planner.planfile import read_plan, write_plan
+from planner.plan.files import read_plan, write_plan
+from planner.plan.records import Plan
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimise_and_verify
 

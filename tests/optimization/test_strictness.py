@@ -16,7 +16,7 @@ from planner.optimization.formulation.programme import STRICTER
 from planner.optimization.infeasibility.strictness import broken_less, may_give_way, waived
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import SolverSettings, solve
-from planner.plan import Plan, waived_of
+from planner.plan.records import Plan, waived_of
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
 from planner.verification import Outcome, optimise_and_verify

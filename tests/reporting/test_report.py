@@ -26,7 +26,7 @@ from planner.commands import main
 from planner.explanation import DecisionNote, Explanation, describe
 from planner.optimization.solution.decisions import Decision
 from planner.optimization.whatif import Shortfall
-from planner.planfile import parse_plan
+from planner.plan.files import parse_plan
 from planner.reporting.html import page as page_module
 from planner.reporting.html import timelines, words
 from planner.reporting.html.places import world_map

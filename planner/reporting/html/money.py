@@ -12,7 +12,7 @@ from planner.finance.estimates import percent
 from planner.finance.losses import Estimate
 from planner.finance.study import FinanceStudy, Valued
 from planner.laws.money import annuity
-from planner.plan import Plan
+from planner.plan.records import Plan
 from planner.reporting.finance_tables import coverage_note, worse_notes
 from planner.reporting.html.words import millions, money, share
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
-from planner.plan import Plan, full_heat_mw
+from planner.plan.records import Plan, full_heat_mw
 from planner.reporting.html.words import counted
 
 Row = dict[str, Any]

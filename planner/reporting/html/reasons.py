@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.explanation import Explanation
-from planner.plan import Plan
+from planner.plan.records import Plan
 from planner.reporting.explanation import explanation_data
 from planner.reporting.html.words import listed, millions
 from planner.study import Difference, Worth

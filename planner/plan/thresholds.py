@@ -22,7 +22,7 @@ from planner.errors import InputError, Problem
 from planner.infrastructure.loading import nearest
 from planner.infrastructure.prices import PARTS
 from planner.infrastructure.source import Document, parse_yaml, printable, read_bytes
-from planner.plan import CoolingLine, GpuLine, Plan, ScenarioLine, now
+from planner.plan.records import CoolingLine, GpuLine, Plan, ScenarioLine, now
 from planner.scenarios.components import SEVERITY_ORDER
 from planner.scenarios.standard import subject_of
 

@@ -17,7 +17,7 @@ from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.fleet import plant_units, retirable_blocks, retirable_units
 from planner.infrastructure.loading import LoadedModel, nearest
 from planner.infrastructure.source import is_file, printable, read_bytes
-from planner.plan import CoolingLine, GpuLine, Plan, Record
+from planner.plan.records import CoolingLine, GpuLine, Plan, Record
 
 
 def file_of(path: Path) -> Path:

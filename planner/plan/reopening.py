@@ -18,8 +18,8 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.source import is_file, printable
 from planner.optimization.formulation.problem import Case
-from planner.plan import Plan, RoundRecord, SelectionRecord, waived_of
-from planner.planfile import check_fit, file_of, is_for, parse_plan
+from planner.plan.files import check_fit, file_of, is_for, parse_plan
+from planner.plan.records import Plan, RoundRecord, SelectionRecord, waived_of
 from planner.scenarios.selection import Wanted, select
 
 #: Settings longer than this are named without their value.

@@ -30,8 +30,8 @@ from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.wording import waived_text
 from planner.optimization.solution.costs import CostItem
 from planner.optimization.solution.solving import Solution
+from planner.plan.baseline import standing
 from planner.simulation.verdict import Status, Verdict
-from planner.standing import standing
 
 Method = Literal["optimum", "rule-of-thumb"]
 Stopped = Literal["time limit", "interrupted"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from planner.plan import CostLine, Plan
+from planner.plan.records import CostLine, Plan
 
 Kind = Literal["cooling", "gpus", "emergency", "measure", "region"]
 

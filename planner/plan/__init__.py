@@ -1,0 +1,1 @@
+"""Plans: their records, their files, differences between them, thresholds on them."""
