@@ -11,18 +11,8 @@ from optimization.drawing import drawn_model
 from optimization.enumeration import World, cheapest, fleets
 from support import EXACT, model_of
 
-from planner.errors import InputError
-from planner.explanation import Explanation, UnmetPlanError, explain
-from planner.infrastructure.loading import LoadedModel, load_model
-from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
-from planner.optimization.formulation.stages import Margin
-from planner.optimization.solution.decisions import Decision, counts, counts_of, variables
-from planner.optimization.solution.solving import solve
-from planner.optimization.whatif import Elastic, ask
-from planner.plan.records import MarginRecord, Plan, RoundRecord
-from planner.scenarios.generators import all_scenarios
-from planner.study import (
+from planner.analysis.explanation import Explanation, UnmetPlanError, explain
+from planner.analysis.marginal import (
     Difference,
     Questions,
     Removal,
@@ -31,6 +21,16 @@ from planner.study import (
     next_worth,
     one_by_one,
 )
+from planner.analysis.what_if import Elastic, ask
+from planner.errors import InputError
+from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.stages import Margin
+from planner.optimization.solution.decisions import Decision, counts, counts_of, variables
+from planner.optimization.solution.solving import solve
+from planner.plan.records import MarginRecord, Plan, RoundRecord
+from planner.scenarios.generators import all_scenarios
 from planner.verification import optimise_and_verify
 
 #: Random models with a plan and few enough fleets to try them all.

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 from support import EXACT, model_of
 
-from planner.alternatives import Alternative, Optimum, alternatives, directions
-from planner.errors import InputError
-from planner.frontier import (
+from planner.analysis.alternatives import Alternative, Optimum, alternatives, directions
+from planner.analysis.frontier import (
     Axis,
     Frontier,
     FrontierPoint,
@@ -24,10 +23,11 @@ from planner.frontier import (
     settings_of,
     trace,
 )
+from planner.analysis.what_if import settle
+from planner.errors import InputError
 from planner.infrastructure.entities import Model
 from planner.optimization.formulation.build import build
 from planner.optimization.solution.decisions import Decision, counts_of
-from planner.optimization.whatif import settle
 from planner.reporting.alternatives import write_table
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support import run_plan
 
 from planner.infrastructure.loading import load_model
-from planner.model_difference import _differing, model_changes
+from planner.infrastructure.model_difference import _differing, model_changes
 
 #: A "stricter" standard that names one rule and so drops the others that it inherits.
 STRICTER = """extends: tiny

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 import planner
+from planner.analysis.comparison import Side, compare, effects
+from planner.analysis.what_if import settle
 from planner.commands import main
-from planner.comparison import Side, compare, effects
 from planner.errors import InputError
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
@@ -23,7 +24,6 @@ from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.decisions import counts_of
 from planner.optimization.solution.solving import SolverSettings, solve
-from planner.optimization.whatif import settle
 from planner.plan.files import parse_plan, write_plan
 from planner.plan.records import Plan
 from planner.plan.reopening import UnknownModelError, case_of, planned_scenarios, reopen
@@ -268,7 +268,7 @@ def test_what_differs_is_priced_in_the_programme_that_explain_speaks_of(
         asked.append(tuple(one.name for one in case.scenarios))
         return build(case)
 
-    monkeypatch.setattr("planner.comparison.build", noted)
+    monkeypatch.setattr("planner.analysis.comparison.build", noted)
     opened = reopen(moved / "plans" / "first")
     other = reopen(moved / "plans" / "first", overrides=("zones.east-users.demand_rps=300",))
     sides = [Side("plan", "plan", one.plan, one.loaded) for one in (other, opened)]

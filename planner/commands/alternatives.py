@@ -79,7 +79,7 @@ def command(
     Each has as little as possible of one thing: a kind of purchase, a region, capital. All are
     audited and simulated; one that fails is tightened, or shown as failing.
     """
-    from planner.alternatives import Optimum, alternatives
+    from planner.analysis.alternatives import Optimum, alternatives
     from planner.commands.interruption import interruptible
     from planner.files import check_file
     from planner.infrastructure.loading import load_model

@@ -173,7 +173,7 @@ def _rules(texts: tuple[str, ...], policies: tuple[Path, ...]) -> tuple[Rule, ..
 
 def _judged_anew(plan: Plan, loaded: LoadedModel, progress: Progress) -> Plan:
     """The plan with verdicts of its model's scenarios and prices of its purchases as of today."""
-    from planner.comparison import repriced
+    from planner.analysis.comparison import repriced
     from planner.plan.records import scenario_line, verified
     from planner.plan.reopening import wanted_by
     from planner.scenarios.selection import select

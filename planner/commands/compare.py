@@ -12,7 +12,7 @@ from planner.commands.options import FiniteRange, Progress, output_options
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError, Problem
 
 if TYPE_CHECKING:
-    from planner.comparison import Comparison, Effects, Side
+    from planner.analysis.comparison import Comparison, Effects, Side
     from planner.infrastructure.loading import LoadedModel
     from planner.plan.records import Plan
 
@@ -102,7 +102,7 @@ def command(
     side if that is a plan. A scenario is lost if A survives it and B does not, or if B was not
     judged on it any more.
     """
-    from planner.comparison import compare, effects
+    from planner.analysis.comparison import compare, effects
     from planner.optimization.solution.solving import SolverSettings
     from planner.reporting.comparison import comparison_data, comparison_markdown, show_comparison
     from planner.reporting.terminal import print_json
@@ -136,7 +136,7 @@ def _sides(
     progress: Progress,
 ) -> tuple[Side, Side]:
     """Both sides, with all that is wrong with any of them at once."""
-    from planner.comparison import Side, existing
+    from planner.analysis.comparison import Side, existing
     from planner.infrastructure.loading import load_model
     from planner.infrastructure.source import printable
     from planner.plan.files import parse_plan
@@ -229,7 +229,7 @@ def _plan_side(text: str, plan: Plan, files: list[str]) -> Side:
 
     Of several files of the same name, such as that of two branches, the one that it was made with.
     """
-    from planner.comparison import Side
+    from planner.analysis.comparison import Side
     from planner.plan.reopening import UnknownModelError, reopen
 
     at_hand = [file for file in files if _is_model_of(file, plan)]

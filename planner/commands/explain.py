@@ -77,10 +77,10 @@ def command(
     import math
     import time
 
-    from planner.explanation import explain
+    from planner.analysis.explanation import explain
+    from planner.analysis.marginal import Questions
     from planner.optimization.solution.solving import SolverSettings, make_solver
     from planner.reporting.explanation import show_explanation
-    from planner.study import Questions
 
     progress = Progress(quiet)
     settings = SolverSettings(solver, gap, None, threads)

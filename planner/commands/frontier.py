@@ -20,7 +20,7 @@ from planner.commands.selecting import choose, selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED
 
 if TYPE_CHECKING:
-    from planner.frontier import FrontierPoint
+    from planner.analysis.frontier import FrontierPoint
     from planner.scenarios.selection import Wanted
 
     NumbersType = click.ParamType[tuple[float, ...]]
@@ -105,8 +105,8 @@ def command(
     Every point is optimised and simulated as `plan optimize` does. Exits with 3 if no point has a
     plan, with 4 if none has one that survives.
     """
+    from planner.analysis.frontier import settings_of, trace
     from planner.commands.interruption import interruptible
-    from planner.frontier import settings_of, trace
     from planner.infrastructure.loading import load_model
     from planner.optimization.solution.solving import SolverSettings, make_solver
     from planner.reporting.frontier import check_output, show_frontier, write_output

@@ -249,10 +249,10 @@ def _explanation(
     """What each purchase stands on."""
     import math
 
-    from planner.explanation import explain
+    from planner.analysis.explanation import explain
+    from planner.analysis.marginal import Questions
     from planner.optimization.solution.solving import SolverSettings
     from planner.reporting.html.reasons import reasons
-    from planner.study import Questions
 
     questions = Questions(SolverSettings(), 45, math.inf, progress.say)
     return reasons(explain(plan, loaded, scenarios, questions), plan)

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
-from planner.alternatives import Alternative, Optimum
 from planner.amounts import millions, money
+from planner.analysis.alternatives import Alternative, Optimum
 from planner.files import write_file
 from planner.infrastructure.loading import LoadedModel
 from planner.reporting.explanation import changes_data

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from planner.amounts import millions, money
-from planner.comparison import (
+from planner.analysis.comparison import (
     Comparison,
     Effect,
     Effects,

@@ -12,18 +12,18 @@ from rich.padding import Padding
 from rich.text import Text
 
 from planner.amounts import millions, money
-from planner.explanation import (
+from planner.analysis.explanation import (
     DecisionNote,
     Explanation,
     FirstRound,
     describe,
 )
+from planner.analysis.marginal import Difference, Removal, Worth
+from planner.analysis.what_if import Tightness
 from planner.optimization.solution.decisions import Decision
-from planner.optimization.whatif import Tightness
 from planner.plan.files import placed
 from planner.plan.records import MarginRecord, Plan
 from planner.reporting.terminal import new_console, new_table, print_json, show_table
-from planner.study import Difference, Removal, Worth
 
 #: Least yearly cost of a scenario that gets a line.
 SHOWN_USD = 500.0
@@ -263,7 +263,7 @@ def _show_binding(console: Console, rows: Iterable[Tightness]) -> None:
 
 def describe_row(one: Tightness) -> str:
     """A requirement or limit in words."""
-    from planner.optimization.whatif import Shortfall
+    from planner.analysis.what_if import Shortfall
 
     row = one.row
     return describe(

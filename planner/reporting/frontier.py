@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from planner.amounts import millions
+from planner.analysis.frontier import Frontier, FrontierPoint
 from planner.files import check_file, write_file
-from planner.frontier import Frontier, FrontierPoint
 from planner.infrastructure.loading import LoadedModel
 from planner.reporting.charts import Axis, Point, draw
 from planner.reporting.pictures import (

@@ -12,8 +12,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from planner.amounts import money
+from planner.analysis.comparison import ScenarioChange, TierChange, model_changes
 from planner.commands import main
-from planner.comparison import ScenarioChange, TierChange, model_changes
 from planner.infrastructure.loading import load_model
 from planner.plan.records import ScenarioLine
 

@@ -22,17 +22,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporting.browser import PROGRAM, Opened, chromium, open_page, until
 
+from planner.analysis.explanation import DecisionNote, Explanation, describe
+from planner.analysis.marginal import Difference, Removal, Worth
+from planner.analysis.what_if import Shortfall
 from planner.commands import main
-from planner.explanation import DecisionNote, Explanation, describe
 from planner.optimization.solution.decisions import Decision
-from planner.optimization.whatif import Shortfall
 from planner.plan.files import parse_plan
 from planner.reporting.html import page as page_module
 from planner.reporting.html import timelines, words
 from planner.reporting.html.places import world_map
 from planner.reporting.html.reasons import reasons
 from planner.reporting.html.timelines import thinned
-from planner.study import Difference, Removal, Worth
 
 ATTACK = "</script><script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
 #: Two regions on the map whose texts try to break out of the page; few failures, soon simulated.

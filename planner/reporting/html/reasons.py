@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.explanation import Explanation
+from planner.analysis.explanation import Explanation
+from planner.analysis.marginal import Difference, Worth
 from planner.plan.records import Plan
 from planner.reporting.explanation import explanation_data
 from planner.reporting.html.words import listed, millions
-from planner.study import Difference, Worth
 
 
 def reasons(explanation: Explanation, plan: Plan) -> dict[str, Any]:

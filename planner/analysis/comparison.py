@@ -14,17 +14,17 @@ from functools import cached_property, partial
 from itertools import groupby
 from typing import Any, Literal
 
+from planner.analysis.what_if import Answer, ask
 from planner.errors import PlannerError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
+from planner.infrastructure.model_difference import ValueChange, model_changes
 from planner.infrastructure.prices import PARTS
-from planner.model_difference import ValueChange, model_changes
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.solving import Solution, SolverSettings
-from planner.optimization.whatif import Answer, ask
 from planner.plan.baseline import standing
 from planner.plan.difference import CostChange, PlanDifference, by_category, difference
 from planner.plan.records import Cost, Plan, ScenarioLine, cost_lines, make_plan

@@ -6,6 +6,20 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from planner.analysis.marginal import (
+    Difference,
+    Questions,
+    Removal,
+    Study,
+    Worth,
+    last_worth,
+    next_worth,
+    one_by_one,
+    power_gains,
+    requirement_removals,
+    together,
+)
+from planner.analysis.what_if import Elastic, Shortfall, Tightness, settle, tightness
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
@@ -22,23 +36,9 @@ from planner.optimization.solution.decisions import (
     variables,
 )
 from planner.optimization.solution.solving import SolverSettings
-from planner.optimization.whatif import Elastic, Shortfall, Tightness, settle, tightness
 from planner.plan.records import MarginRecord, Plan
 from planner.plan.reopening import case_of
 from planner.simulation.verdict import judge
-from planner.study import (
-    Difference,
-    Questions,
-    Removal,
-    Study,
-    Worth,
-    last_worth,
-    next_worth,
-    one_by_one,
-    power_gains,
-    requirement_removals,
-    together,
-)
 
 #: Share by which the cost of a plan may differ from the programme's for the same purchases.
 AGREEMENT = 1e-5

@@ -7,14 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from planner.errors import SolverError
-from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
-from planner.optimization.formulation.programme import Programme
-from planner.optimization.solution.costs import recourse_usd
-from planner.optimization.solution.decisions import Decision, bounded, prices, variables
-from planner.optimization.solution.solving import Solution, SolverSettings
-from planner.optimization.whatif import (
+from planner.analysis.what_if import (
     Answer,
     ask,
     expected_usd,
@@ -24,6 +17,13 @@ from planner.optimization.whatif import (
     without_family,
     without_scenarios,
 )
+from planner.errors import SolverError
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.solution.costs import recourse_usd
+from planner.optimization.solution.decisions import Decision, bounded, prices, variables
+from planner.optimization.solution.solving import Solution, SolverSettings
 
 #: Families of rows that say what a programme is, rather than what is asked of a plan.
 ESSENTIAL = frozenset({"design_heat", "normal_demand", "power_limit", "feed_limit", "served_floor"})
