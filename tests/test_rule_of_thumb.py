@@ -10,6 +10,7 @@ from commands.conftest import Runs, plan  # noqa: F401
 from optimization.drawing import drawn_model
 from support import EXACT, model_of, solved
 
+from planner.analysis.rule_of_thumb.rule import ThumbPlan, plan_by_rule_of_thumb
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
@@ -19,7 +20,6 @@ from planner.optimization.solution.solving import SolverSettings
 from planner.optimization.solution.stage_values import firm_mw
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
-from planner.yardstick.rule import ThumbPlan, plan_by_rule_of_thumb
 
 SHORT = "extends: tiny\nsimulation: {horizon_minutes: 200.0}\n"
 ROOMY = (

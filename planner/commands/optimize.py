@@ -145,11 +145,11 @@ def _by_rule_of_thumb(
     progress: Progress,
     as_json: bool,
 ) -> int:
+    from planner.analysis.rule_of_thumb.rule import plan_by_rule_of_thumb
     from planner.commands.interruption import interruptible
     from planner.plan.files import placed, write_plan
     from planner.plan.reopening import recorded
     from planner.reporting import terminal
-    from planner.yardstick.rule import plan_by_rule_of_thumb
 
     with progress.working(settings.time_limit_seconds), interruptible(progress.quiet) as stop:
         thumb = plan_by_rule_of_thumb(

@@ -17,13 +17,13 @@ import sys
 import time
 from dataclasses import dataclass
 
+from planner.analysis.rule_of_thumb.rule import plan_by_rule_of_thumb
 from planner.errors import PlannerError
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.loading import load_model
 from planner.optimization.solution.solving import SolverSettings
 from planner.scenarios.generators import all_scenarios
 from planner.verification import Outcome, optimise_and_verify
-from planner.yardstick.rule import plan_by_rule_of_thumb
 
 #: Gap where the default of the command would take hours.
 GAPS = {"hyperscaler-12": 0.005}

@@ -7,6 +7,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from planner.analysis.rule_of_thumb.cloud import reserved
+from planner.analysis.rule_of_thumb.cooling import Cooling
+from planner.analysis.rule_of_thumb.draft import NOTHING, Draft
+from planner.analysis.rule_of_thumb.growth import Growth
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
@@ -15,10 +19,6 @@ from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.solving import SolverSettings
 from planner.simulation.verdict import Verdict, judge
-from planner.yardstick.cloud import reserved
-from planner.yardstick.cooling import Cooling
-from planner.yardstick.draft import NOTHING, Draft
-from planner.yardstick.growth import Growth
 
 
 class Desk:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pulp import const
 
+from planner.analysis.rule_of_thumb.draft import NOTHING
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
@@ -14,7 +15,6 @@ from planner.optimization.solution.audit import audit
 from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.decisions import bounded, counts_of, settled
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
-from planner.yardstick.draft import NOTHING
 
 #: Price of what a plan lacks by its own rules, USD per unit: it is reported, not bought.
 PENALTY_USD = 1e6

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from planner.analysis.rule_of_thumb.draft import NOTHING, Draft
+from planner.analysis.rule_of_thumb.growth import full_heat_mw
 from planner.infrastructure.fleet import Fleet, unit_mw
 from planner.laws.heat import capacity_after_losses_mw
 from planner.optimization.formulation.problem import Case
 from planner.optimization.solution.audit_purchases import components
-from planner.yardstick.draft import NOTHING, Draft
-from planner.yardstick.growth import full_heat_mw
 
 
 class Cooling:

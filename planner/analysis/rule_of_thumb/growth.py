@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
+from planner.analysis.rule_of_thumb.draft import NOTHING, Draft
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.crowds import missing_rps
 from planner.optimization.formulation.problem import Case
-from planner.yardstick.draft import NOTHING, Draft
 
 
 def full_heat_mw(case: Case, gpus: Mapping[str, int], cluster: str) -> float:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from planner.analysis.rule_of_thumb.cloud import more_cloud
+from planner.analysis.rule_of_thumb.desk import Desk
+from planner.analysis.rule_of_thumb.draft import Draft
 from planner.infrastructure.failures import Scenario
 from planner.simulation.verdict import Breach, Verdict
-from planner.yardstick.cloud import more_cloud
-from planner.yardstick.desk import Desk
-from planner.yardstick.draft import Draft
 
 #: What more there is of a draft; None where limits come first.
 Step = Callable[[Draft], Draft | None]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from planner.analysis.rule_of_thumb.draft import Draft
 from planner.optimization.formulation.problem import Case
-from planner.yardstick.draft import Draft
 
 #: Cloud added in one step, as a share of the peak of the week.
 CLOUD_STEP = 0.01

@@ -34,6 +34,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from planner.analysis.rule_of_thumb.costing import costed
+from planner.analysis.rule_of_thumb.desk import Desk
+from planner.analysis.rule_of_thumb.repair import repair
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
@@ -43,9 +46,6 @@ from planner.optimization.solution.operation import billed
 from planner.optimization.solution.solving import SolverSettings
 from planner.plan.records import Plan, make_plan
 from planner.verification import Outcome, Round
-from planner.yardstick.costing import costed
-from planner.yardstick.desk import Desk
-from planner.yardstick.repair import repair
 
 
 @dataclass(frozen=True)
