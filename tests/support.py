@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from planner.finance.monte_carlo import sample_occurrences
-from planner.finance.occurrences import Occurrences
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
@@ -20,6 +18,8 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.reliability.monte_carlo import sample_occurrences
+from planner.reliability.occurrences import Occurrences
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Verdict, _judge_part
 

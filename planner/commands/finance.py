@@ -209,8 +209,8 @@ def _study(
 ) -> tuple[FinanceStudy, bool, tuple[str, ...]]:
     """Everything to show, whether there is no plan to value, and what to know about the plans."""
     from planner.finance.assumptions import Assumptions
-    from planner.finance.other import read_flows
     from planner.finance.study import missing_prices, missing_prices_to_optimise, study_of
+    from planner.finance.user_cash_flows import read_flows
 
     loaded, base, others, problems, notes = _named_builds(asked, progress)
     assumptions = Assumptions.of(loaded.model.finance)

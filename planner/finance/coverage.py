@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.finance.sources import beside, sources_of
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
+from planner.reliability.failure_sources import beside, sources_of
 
 #: What the events of a source are called.
 KINDS = {

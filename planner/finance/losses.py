@@ -1,6 +1,6 @@
 """What failures cost in a year, and how available each tier is, without simulating anything again.
 
-Made from weighted samples of failures (`planner.finance.occurrences`) and the prices of the model.
+Made from weighted samples of failures (`planner.reliability.occurrences`) and the prices of the model.
 Prices, surge multipliers and failure rates may be changed afterwards: samples only get other prices
 and other weights.
 """
@@ -12,7 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.finance.estimates import (
+from planner.infrastructure.entities import Model, Tier
+from planner.laws.annual import AnnualLoss, annual_loss
+from planner.laws.credits import MonthlyCredit, credit_usd, monthly_credit
+from planner.laws.money import lost_usd
+from planner.reliability.estimates import (
     Estimate,
     Floats,
     half_width,
@@ -20,12 +24,8 @@ from planner.finance.estimates import (
     repeats_of,
     variance_of_mean,
 )
-from planner.finance.monte_carlo import sample_occurrences
-from planner.finance.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
-from planner.infrastructure.entities import Model, Tier
-from planner.laws.annual import AnnualLoss, annual_loss
-from planner.laws.credits import MonthlyCredit, credit_usd, monthly_credit
-from planner.laws.money import lost_usd
+from planner.reliability.monte_carlo import sample_occurrences
+from planner.reliability.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
 
 __all__ = [
     "Estimate",

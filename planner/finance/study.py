@@ -11,9 +11,7 @@ from planner.finance.appraisal import Appraisal, appraise
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Build, held, purchases, running, unpriced
 from planner.finance.cashflow import CashFlow, Floats, Losses, Position
-from planner.finance.cooling import CoolingAdequacy, cooling_adequacy
 from planner.finance.coverage import Coverage, coverage
-from planner.finance.hours import normal_hours, requests_per_year
 from planner.finance.ledger import LedgerLine, read_ledger
 from planner.finance.losses import (
     Estimate,
@@ -22,13 +20,15 @@ from planner.finance.losses import (
     loss_profile,
     more_downtime,
 )
-from planner.finance.monte_carlo import sample_occurrences
-from planner.finance.occurrences import Occurrences
 from planner.finance.sensitivity import BreakEven, Swing, break_evens, inputs_for, tornado
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.returns import incidents_to_justify
 from planner.plan.records import now, versions
+from planner.reliability.cooling_adequacy import CoolingAdequacy, cooling_adequacy
+from planner.reliability.monte_carlo import sample_occurrences
+from planner.reliability.normal_week import normal_hours, requests_per_year
+from planner.reliability.occurrences import Occurrences
 from planner.simulation.verdict import Verdict, judge
 
 if TYPE_CHECKING:

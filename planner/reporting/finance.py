@@ -9,9 +9,9 @@ from rich.markup import escape
 
 from planner import amounts
 from planner.finance.builds import RUNNING
-from planner.finance.estimates import percent
 from planner.finance.losses import Estimate
 from planner.finance.study import DECADE, FinanceStudy, Valued
+from planner.reliability.estimates import percent
 from planner.reporting.finance_tables import (
     cash_flow_columns,
     coverage_note,

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from planner.finance.cashflow import CashFlow
-from planner.finance.estimates import percent
 from planner.finance.ledger import LedgerLine, break_even
 from planner.finance.losses import Estimate
 from planner.finance.study import DECADE, FinanceStudy, Valued, justifying_incidents
 from planner.laws.returns import MEASURES
 from planner.plan.files import write_tables as write_csv
+from planner.reliability.estimates import percent
 
 #: Points of a loss-exceedance curve.
 CURVE_POINTS = 60

@@ -15,7 +15,7 @@ import pytest
 from planner.commands import main
 from planner.errors import InputError
 from planner.finance import replanning, workbook
-from planner.finance.monte_carlo import Cascade
+from planner.reliability.monte_carlo import Cascade
 from tests.commands.conftest import Runs
 
 #: Nothing is sampled where nothing comes up: for what does not depend on samples.

@@ -10,15 +10,15 @@ from planner.finance.appraisal import appraise
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Build
 from planner.finance.cashflow import Floats, Position
-from planner.finance.cooling import CoolingAdequacy
 from planner.finance.coverage import Coverage
 from planner.finance.ledger import LedgerLine
 from planner.finance.losses import Estimate, difference, loss_profile
-from planner.finance.occurrences import Occurrences, SourceRate
 from planner.finance.sensitivity import break_evens, tornado
 from planner.finance.study import FinanceStudy, Sampling, Valued
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
+from planner.reliability.cooling_adequacy import CoolingAdequacy
+from planner.reliability.occurrences import Occurrences, SourceRate
 from planner.simulation.verdict import Verdict
 
 #: No cascade behind it: two failures a year, told by hand.

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.finance.monte_carlo import Sampler
-from planner.finance.occurrences import Occurrences, SourceRate
-from planner.finance.sampling import Down, Period, Process
-from planner.finance.simulating import Outcome
+from planner.reliability.evaluation import Outcome
+from planner.reliability.monte_carlo import Sampler
+from planner.reliability.occurrences import Occurrences, SourceRate
+from planner.reliability.sampling import Down, Period, Process
 
 
 @dataclass

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from simulation.worlds import ONE, changed
 from support import model_of
 
-from planner.finance import cooling
-from planner.finance.cooling import CoolingAdequacy, cooling_adequacy
-from planner.finance.hours import normal_hours
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.adequacy import forced_outage_rate
 from planner.laws.heat import derated_mw
+from planner.reliability import cooling_adequacy as cooling
+from planner.reliability.cooling_adequacy import CoolingAdequacy, cooling_adequacy
+from planner.reliability.normal_week import normal_hours
 
 #: A rate that makes numbers worth comparing: a tenth of the time under repair.
 OFTEN = {"failures_per_year": 8760 / 9 / 10, "repair_hours": 10.0}

@@ -9,12 +9,12 @@ import pytest
 from simulation.worlds import ONE, TWO, changed, operating
 from support import model_of
 
-from planner.finance.hours import normal_hours, requests_per_year
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.heat import heat_mw
+from planner.reliability.normal_week import normal_hours, requests_per_year
 from planner.scenarios.climate import ambient_at
 from planner.scenarios.demand import demand_at, weekly_demand
 from planner.simulation.cascade import simulate

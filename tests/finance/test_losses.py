@@ -11,20 +11,20 @@ from finance.standins import Rule, sampled
 from simulation.worlds import ONE, TWO, hasty
 from support import model_of
 
-from planner.finance import periods
 from planner.finance.losses import LossProfile, difference, loss_profile, sample_occurrences
-from planner.finance.monte_carlo import Cascade
-from planner.finance.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences, SourceRate
-from planner.finance.periods import case_of, scenario_of, without_repeated_heat
-from planner.finance.sampling import Failure, Period, Process
-from planner.finance.simulating import simulate_all
-from planner.finance.sources import sources_of
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Heat, Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.credits import MINUTES_PER_MONTH
+from planner.reliability import periods
+from planner.reliability.evaluation import simulate_all
+from planner.reliability.failure_sources import sources_of
+from planner.reliability.monte_carlo import Cascade
+from planner.reliability.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences, SourceRate
+from planner.reliability.periods import case_of, scenario_of, without_repeated_heat
+from planner.reliability.sampling import Failure, Period, Process
 from planner.scenarios.combinations import pairs, singles
 from planner.scenarios.components import Component
 from planner.scenarios.generators import all_scenarios

@@ -11,12 +11,12 @@ from support import model_of
 
 from planner.errors import InputError
 from planner.finance.coverage import coverage
-from planner.finance.estimates import Estimate, percent
 from planner.finance.losses import loss_profile, more_downtime
-from planner.finance.monte_carlo import sample_occurrences
-from planner.finance.sources import sources_of
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
+from planner.reliability.estimates import Estimate, percent
+from planner.reliability.failure_sources import sources_of
+from planner.reliability.monte_carlo import sample_occurrences
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.selection import select
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.finance.estimates import BLOCK, Estimate, Spread, half_width, student_975
-from planner.finance.monte_carlo import SAMPLES, _shared_out
-from planner.finance.occurrences import MINUTES_PER_YEAR, Occurrences, SourceRate
-from planner.finance.sampling import Process
+from planner.reliability.estimates import BLOCK, Estimate, Spread, half_width, student_975
+from planner.reliability.monte_carlo import SAMPLES, _shared_out
+from planner.reliability.occurrences import MINUTES_PER_YEAR, Occurrences, SourceRate
+from planner.reliability.sampling import Process
 
 ONE = [SourceRate("a", 1, 4.0, 600.0)]
 PAIR = [SourceRate("a", 1, 4.0, 600.0), SourceRate("b", 1, 2.0, 1440.0)]
@@ -171,7 +171,7 @@ def test_bad_input_is_refused() -> None:
 
 
 def test_failures_beyond_the_list_widen_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("planner.finance.sampling.MOST_FAILURES", 2)
+    monkeypatch.setattr("planner.reliability.sampling.MOST_FAILURES", 2)
     rates, rule = CASES["busy"]
     found = sampled(rates, rule, 250)
     exact = MINUTES_PER_YEAR * unavailability(rates, rule)

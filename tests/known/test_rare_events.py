@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from finance.standins import Rule, sampled
 
-from planner.finance.occurrences import MINUTES_PER_YEAR, SourceRate
-from planner.finance.sampling import Period
+from planner.reliability.occurrences import MINUTES_PER_YEAR, SourceRate
+from planner.reliability.sampling import Period
 
 
 class Entries(Rule):

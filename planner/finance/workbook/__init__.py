@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from planner.errors import InputError
 from planner.files import check_file, write_file
 from planner.finance.builds import Purchase
+from planner.finance.workbook.appendices import write_ledger, write_sensitivity, write_sources
 from planner.finance.workbook.assets import times_needed, write_assets, write_macrs
 from planner.finance.workbook.book import Book
 from planner.finance.workbook.comparison import NAME as COMPARISON
 from planner.finance.workbook.comparison import Column, write_comparison
 from planner.finance.workbook.flows import Side, flow_sheet, write_flows
 from planner.finance.workbook.inputs import Inputs, write_inputs
-from planner.finance.workbook.others import write_ledger, write_sensitivity, write_sources
 from planner.finance.workbook.plans import write_plan_sheet
 from planner.finance.workbook.readme import NAME as README
 from planner.finance.workbook.readme import write_readme

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from planner.finance.estimates import Estimate, percent
 from planner.finance.workbook.book import Book, Sheet, cell
 from planner.finance.workbook.inputs import Inputs
+from planner.reliability.estimates import Estimate, percent
 
 if TYPE_CHECKING:
     from planner.finance.study import Valued

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from planner.finance.builds import Build, Purchase, Running, purchases, running
-from planner.finance.estimates import percent
 from planner.finance.losses import Estimate
 from planner.finance.study import FinanceStudy, Valued
 from planner.laws.money import annuity
 from planner.plan.records import Plan
+from planner.reliability.estimates import percent
 from planner.reporting.finance_tables import coverage_note, worse_notes
 from planner.reporting.html.words import millions, money, share
 

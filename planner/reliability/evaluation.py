@@ -12,13 +12,13 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from planner.finance.estimates import Floats, Ints
-from planner.finance.periods import DAY, Case, case_of
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.laws.traffic import served_fraction
+from planner.reliability.estimates import Floats, Ints
+from planner.reliability.periods import DAY, Case, case_of
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
 from planner.simulation.conditions import Bools

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.finance.estimates import Estimate, Floats, Ints, Spread
+from planner.reliability.estimates import Estimate, Floats, Ints, Spread
 
 MINUTES_PER_YEAR = 525_600.0
 #: Stratum and source of what is lost with nothing down: a complete list, no sample.

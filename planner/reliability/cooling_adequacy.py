@@ -15,7 +15,6 @@ from itertools import chain, combinations, pairwise
 import networkx as nx
 import numpy as np
 
-from planner.finance.hours import WEEKS_PER_YEAR, NormalHours, normal_hours
 from planner.infrastructure.entities import CoolingUnit, Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.measures import with_measures
@@ -32,6 +31,7 @@ from planner.laws.adequacy import (
     together,
 )
 from planner.laws.heat import capacity_after_losses_mw, derated_share
+from planner.reliability.normal_week import WEEKS_PER_YEAR, NormalHours, normal_hours
 from planner.scenarios.demand import HOURS_PER_WEEK
 from planner.simulation.conditions import Floats
 

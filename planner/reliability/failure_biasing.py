@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from planner.finance.estimates import Floats
-from planner.finance.sampling import Down
+from planner.reliability.estimates import Floats
+from planner.reliability.sampling import Down
 
 
 class Steering:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.finance.occurrences import SourceRate
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Event, Scenario
+from planner.reliability.occurrences import SourceRate
 from planner.scenarios.combinations import common_causes
 from planner.scenarios.generators import FAMILIES, family, unit_counts
 

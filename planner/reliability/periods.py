@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from planner.finance.sampling import Failure, Period
-from planner.finance.sources import Source
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Event, Heat, OperationsOverride, Scenario
 from planner.infrastructure.graph import Graph
+from planner.reliability.failure_sources import Source
+from planner.reliability.sampling import Failure, Period
 from planner.scenarios.course import Course, lay_out
 from planner.scenarios.power import feed_steps
 from planner.scenarios.timeline import Timed

@@ -11,20 +11,20 @@ from typing import Protocol
 import numpy as np
 
 from planner.finance import SAMPLES
-from planner.finance.estimates import BLOCK, Floats, Ints
-from planner.finance.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
-from planner.finance.periods import scenario_of
-from planner.finance.sampling import Down, Period, Process, Stratum
-from planner.finance.screening import Screen, calm_scenario
-from planner.finance.simulating import LONGER, Outcome, Report, simulate_all
-from planner.finance.sources import Source, sources_of
-from planner.finance.steering import Steering
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.measures import scenario_with, with_measures
 from planner.laws.money import lost_usd
+from planner.reliability.estimates import BLOCK, Floats, Ints
+from planner.reliability.evaluation import LONGER, Outcome, Report, simulate_all
+from planner.reliability.failure_biasing import Steering
+from planner.reliability.failure_sources import Source, sources_of
+from planner.reliability.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
+from planner.reliability.periods import scenario_of
+from planner.reliability.sampling import Down, Period, Process, Stratum
+from planner.reliability.screening import Screen, calm_scenario
 from planner.scenarios.demand import HOURS_PER_WEEK, weekly_demand
 
 #: Samples of a stratum in the pilot, and of that with several failures; as many follow at least.
@@ -68,7 +68,7 @@ def sample_occurrences(
     model, fleet
         Infrastructure, and what there is of it.
     scenarios
-        Selected scenarios; `planner.finance.sources.sources_of` says which count as sources.
+        Selected scenarios; `planner.reliability.failure_sources.sources_of` says which count as sources.
     samples
         Periods to draw; at least a few of each kind are.
     seed

@@ -6,15 +6,15 @@ from functools import cached_property
 
 import numpy as np
 
-from planner.finance.periods import scenario_of
-from planner.finance.sampling import Down, Failure, Period
-from planner.finance.sources import Source
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario, Surge
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import Graph
 from planner.infrastructure.measures import scenario_with
 from planner.laws.heat import derated_share, heat_at_utilisation_mw, share_cooling
+from planner.reliability.failure_sources import Source
+from planner.reliability.periods import scenario_of
+from planner.reliability.sampling import Down, Failure, Period
 from planner.scenarios.climate import ambient_at
 from planner.scenarios.condition import Condition
 from planner.scenarios.course import lay_out

@@ -36,8 +36,8 @@ from hashlib import sha256
 import numpy as np
 
 from planner.errors import InputError
-from planner.finance.estimates import BLOCK, Floats
-from planner.finance.occurrences import MINUTES_PER_YEAR, SourceRate
+from planner.reliability.estimates import BLOCK, Floats
+from planner.reliability.occurrences import MINUTES_PER_YEAR, SourceRate
 from planner.scenarios.demand import HOURS_PER_WEEK
 
 #: Numbers of a sample that are spread: hour and first time; of periods with several failures also
