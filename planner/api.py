@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from planner import frames
 from planner.amounts import money
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError, Problem
 from planner.finance import SAMPLES
@@ -29,6 +28,7 @@ from planner.optimization.solution.solving import SolverSettings, make_solver
 from planner.plan.records import Plan, scenario_line, survived
 from planner.plan.records import files as planfile
 from planner.plan.reopening import Reopened, recorded, reopen
+from planner.reporting import frames
 from planner.scenarios.selection import Selection, Wanted, parse_sets, select
 from planner.simulation.verdict import Verdict, judge
 from planner.verification import Outcome, optimise_and_verify

@@ -13,9 +13,10 @@ import pytest
 from support import CHECKOUT
 
 import planner
-from planner import api, appraise, frames, load_model, optimize, read_plan, simulate
+from planner import api, appraise, load_model, optimize, read_plan, simulate
 from planner.commands import options, progress
-from planner.reporting import signs
+from planner.reporting import characters as signs
+from planner.reporting import frames
 
 SHORT = {"simulation.horizon_minutes": 180}
 

@@ -13,7 +13,7 @@ import click
 
 import planner
 from planner.errors import EXIT_ERROR, EXIT_INPUT, InputError, PlannerError
-from planner.reporting.signs import fit_streams
+from planner.reporting.characters import fit_streams
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -19,7 +19,7 @@ from planner.errors import EXIT_DONE, InputError
 if TYPE_CHECKING:
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import LoadedModel
-    from planner.reporting.graph_facts import Scene
+    from planner.reporting.graph.facts import Scene
 
 KINDS = (".svg", ".html", ".png", ".graphml", ".dot", ".json")
 
@@ -79,8 +79,8 @@ def command(
     summary.
     """
     from planner.files import write_file
-    from planner.reporting.graph_facts import make_scene
-    from planner.reporting.graph_terminal import show_scene
+    from planner.reporting.graph.facts import make_scene
+    from planner.reporting.graph.terminal import show_scene
 
     progress = Progress(quiet)
     if output is not None:
@@ -125,9 +125,10 @@ def _loaded(
 
 def _content(scene: Scene, kind: str) -> bytes:
     """The file as bytes."""
-    from planner.reporting import graph_export, graph_svg
-    from planner.reporting.graph_layout import draw
-    from planner.reporting.graph_page import page_text
+    from planner.reporting.graph import export as graph_export
+    from planner.reporting.graph import svg as graph_svg
+    from planner.reporting.graph.layout import draw
+    from planner.reporting.graph.page import page_text
 
     exports = {
         ".graphml": graph_export.graphml_text,

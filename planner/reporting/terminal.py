@@ -30,7 +30,7 @@ from planner.plan.records import (
     scenario_line,
     survived,
 )
-from planner.reporting.signs import Trimmed, fit_streams, shows_all
+from planner.reporting.characters import Trimmed, fit_streams, shows_all
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
 from planner.simulation.verdict import Verdict

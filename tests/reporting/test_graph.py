@@ -27,12 +27,15 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import blast_radius, build_graph, down_nodes
 from planner.infrastructure.graph import single_points_of_failure as points_of
 from planner.infrastructure.loading import load_model
-from planner.reporting import graph_export, graph_facts, graph_services, graph_shapes
-from planner.reporting.graph_export import dot_text, graphml_text, json_text, plain_graph, quoted
-from planner.reporting.graph_facts import Scene, make_scene
-from planner.reporting.graph_layout import draw
-from planner.reporting.graph_page import page_data, page_text
-from planner.reporting.graph_shapes import (
+from planner.reporting.graph import export as graph_export
+from planner.reporting.graph import facts as graph_facts
+from planner.reporting.graph import services as graph_services
+from planner.reporting.graph import shapes as graph_shapes
+from planner.reporting.graph.export import dot_text, graphml_text, json_text, plain_graph, quoted
+from planner.reporting.graph.facts import Scene, make_scene
+from planner.reporting.graph.layout import draw
+from planner.reporting.graph.page import page_data, page_text
+from planner.reporting.graph.shapes import (
     Box,
     Drawing,
     Label,
@@ -42,7 +45,7 @@ from planner.reporting.graph_shapes import (
     text_width,
     wrapped,
 )
-from planner.reporting.graph_svg import svg_text
+from planner.reporting.graph.svg import svg_text
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '</script><img src=x onerror="alert(1)">&"\'\\ $x$'

@@ -7,10 +7,10 @@ from typing import Any
 
 from planner.infrastructure.graph import dependencies
 from planner.json_text import json_text
-from planner.reporting.graph_facts import Scene
-from planner.reporting.graph_layout import summary_line
-from planner.reporting.graph_shapes import Drawing
-from planner.reporting.graph_svg import svg_text, told
+from planner.reporting.graph.facts import Scene
+from planner.reporting.graph.layout import summary_line
+from planner.reporting.graph.shapes import Drawing
+from planner.reporting.graph.svg import svg_text, told
 
 #: Nothing is fetched, and nothing runs but what the page itself holds.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"

@@ -8,8 +8,8 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from planner.reporting.graph_facts import Scene, bought_lines, fact_lines, software_only
-from planner.reporting.graph_shapes import Box, Drawing, Label, Line
+from planner.reporting.graph.facts import Scene, bought_lines, fact_lines, software_only
+from planner.reporting.graph.shapes import Box, Drawing, Label, Line
 
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 #: Colours by role, for light and for dark backgrounds. Planes: fill and frame.

@@ -9,7 +9,7 @@ from typing import Any
 import networkx as nx
 
 from planner.json_text import json_text as as_json
-from planner.reporting.graph_facts import (
+from planner.reporting.graph.facts import (
     Scene,
     cluster_mw,
     cluster_rps,

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from planner.infrastructure.graph import node
-from planner.reporting.graph_facts import Scene, by_kind, figure, states_of
-from planner.reporting.graph_regions import (
+from planner.reporting.graph.facts import Scene, by_kind, figure, states_of
+from planner.reporting.graph.regions import (
     NAME,
     PAD,
     PLANES,
@@ -18,8 +18,8 @@ from planner.reporting.graph_regions import (
     shared_columns,
     texts_of,
 )
-from planner.reporting.graph_services import service_layers
-from planner.reporting.graph_shapes import (
+from planner.reporting.graph.services import service_layers
+from planner.reporting.graph.shapes import (
     Box,
     Drawing,
     Label,

@@ -13,9 +13,9 @@ from itertools import pairwise
 import networkx as nx
 
 from planner.infrastructure.graph import Graph, node
-from planner.reporting.graph_facts import Scene, states_of
-from planner.reporting.graph_regions import PLANES, Part, box_size, node_box
-from planner.reporting.graph_shapes import Box, Line, Rect, stacked
+from planner.reporting.graph.facts import Scene, states_of
+from planner.reporting.graph.regions import PLANES, Part, box_size, node_box
+from planner.reporting.graph.shapes import Box, Line, Rect, stacked
 
 ROW_GAP = 12.0
 #: Room for a line that passes a column.

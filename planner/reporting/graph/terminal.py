@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from planner.reporting.graph_facts import (
+from planner.reporting.graph.facts import (
     KINDS,
     Scene,
     by_kind,

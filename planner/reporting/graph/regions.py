@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from planner.infrastructure.graph import node
-from planner.reporting.graph_facts import Scene, bought_lines, fact_lines, states_of
-from planner.reporting.graph_shapes import Box, Label, Line, Rect, stack_size, stacked, text_width
+from planner.reporting.graph.facts import Scene, bought_lines, fact_lines, states_of
+from planner.reporting.graph.shapes import Box, Label, Line, Rect, stack_size, stacked, text_width
 
 NAME, FACT, SMALL = 12.0, 10.0, 9.0
 PAD = 8.0
