@@ -12,8 +12,8 @@ from planner.infrastructure.graph import Graph
 from planner.reliability.failure_sources import Source
 from planner.reliability.sampling import Failure, Period
 from planner.scenarios.course import Course, lay_out
+from planner.scenarios.event_grid import Timed
 from planner.scenarios.power import feed_steps
-from planner.scenarios.timeline import Timed
 
 DAY = 1440.0
 #: Longest simulation of a period.

@@ -11,6 +11,7 @@ from planner.infrastructure.failures import NodeLoss, Scenario, Severity
 from planner.infrastructure.fields import NAME_LENGTH
 from planner.infrastructure.graph import build_graph, node
 from planner.scenarios.condition import Site, site_of
+from planner.scenarios.event_grid import timeline
 from planner.scenarios.generators import (
     family,
     plant_loss,
@@ -19,7 +20,6 @@ from planner.scenarios.generators import (
     unit_counts,
 )
 from planner.scenarios.power import feed_steps, node_losses
-from planner.scenarios.timeline import timeline
 
 #: Families of single failures beside units and plants, in their order.
 NODE_FAMILIES = ("feed", "feed_no_generator", "provider", "region", "cluster")

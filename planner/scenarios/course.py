@@ -16,6 +16,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import Graph, node
 from planner.infrastructure.operations import Operations
 from planner.scenarios.condition import Condition, Site, normal_condition, site_of
+from planner.scenarios.event_grid import Timed, timeline
 from planner.scenarios.onset import clock_of, leaves_enough
 from planner.scenarios.power import (
     Restart,
@@ -26,7 +27,6 @@ from planner.scenarios.power import (
     sags_at,
 )
 from planner.scenarios.standard import Clock
-from planner.scenarios.timeline import Timed, timeline
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def lay_out(model: Model, graph: Graph, scenario: Scenario, sampled: bool = Fals
     Parameters
     ----------
     sampled
-        Whether its times are drawn at random (`planner.scenarios.timeline.Timed`).
+        Whether its times are drawn at random (`planner.scenarios.event_grid.Timed`).
     """
     site, events = site_of(model, graph), timeline(scenario.events, sampled)
     waits = restarts(site, events)

@@ -11,7 +11,7 @@ from planner.infrastructure.failures import NodeLoss, Sag
 from planner.infrastructure.fleet import running_units
 from planner.infrastructure.graph import node
 from planner.scenarios.condition import Site
-from planner.scenarios.timeline import Timed, minute_after
+from planner.scenarios.event_grid import Timed, minute_after
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.infrastructure.failures import Event, Scenario
-from planner.scenarios.timeline import minute_before
+from planner.scenarios.event_grid import minute_before
 from planner.simulation.alerts import alerts
 from planner.simulation.conditions import Bools, Floats
 from planner.simulation.served import short_of_full

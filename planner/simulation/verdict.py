@@ -21,6 +21,7 @@ from planner.laws.ratios import ratio
 from planner.laws.traffic import impact
 from planner.scenarios.condition import site_of
 from planner.scenarios.course import lay_out
+from planner.scenarios.event_grid import minute_before
 from planner.scenarios.onset import happens_to
 from planner.scenarios.standard import (
     Floor,
@@ -30,7 +31,6 @@ from planner.scenarios.standard import (
     in_words,
     required,
 )
-from planner.scenarios.timeline import minute_before
 from planner.simulation.alerts import Alert, alerts
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run

@@ -22,10 +22,10 @@ from planner.optimization.formulation.recourse import may_turn_away
 from planner.optimization.formulation.stages import ALL, Stage
 from planner.optimization.infeasibility.elastic import Elastic, Kind, Lever, round_up, size
 from planner.scenarios.demand import zone_shape
+from planner.scenarios.event_grid import timeline
 from planner.scenarios.power import node_losses, sagging_clusters
 from planner.scenarios.services import service_rps
 from planner.scenarios.standard import counts_for, subject_of, tier_and_zone
-from planner.scenarios.timeline import timeline
 
 #: Years over which money without a life of its own is spread.
 BUDGET_YEARS = 20.0
