@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from planner.infrastructure.entities import Model
     from planner.plan.records import Plan
-    from planner.pytest_support.asked import Asked
+    from planner.pytest_support.options import Asked
     from planner.pytest_support.survivability import Survivability
 
 #: Key under which processes of pytest-xdist are told what is asked for.
@@ -72,11 +72,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if workerinput is not None:
         record = workerinput.get(WORKER_KEY)
         if record is not None:
-            from planner.pytest_support.asked import Asked
+            from planner.pytest_support.options import Asked
 
             config.stash[_asked_key] = Asked.from_record(record, workerinput["workercount"])
     elif any(_given(config)):
-        from planner.pytest_support.asked import asked_of
+        from planner.pytest_support.options import asked_of
 
         config.stash[_asked_key] = asked_of(config, _encoding())
     if config.stash[_asked_key] is not None:
@@ -110,7 +110,7 @@ def _survivability(config: pytest.Config) -> Survivability | None:
         return None
     if _survivability_key not in config.stash:
         from planner.errors import InputError
-        from planner.pytest_support.asked import refusal
+        from planner.pytest_support.options import refusal
         from planner.pytest_support.survivability import survivability_of
 
         try:
@@ -151,7 +151,7 @@ def pytest_collection(session: pytest.Session) -> None:
     """Take node ids of scenarios out of the arguments, which pytest looks for as files."""
     asked = session.config.stash.get(_asked_key, None)
     if asked is not None and asked.named:
-        from planner.pytest_support.asked import is_node_id
+        from planner.pytest_support.options import is_node_id
 
         session.config.args = [arg for arg in session.config.args if not is_node_id(arg)]
 

@@ -24,9 +24,9 @@ from planner.infrastructure.graph import (
 )
 from planner.infrastructure.loading import load_model
 from planner.infrastructure.supply import plant_power_mw_per_mw
-from planner.scenarios.course import lay_out, normal_condition
 from planner.scenarios.demand import peak_hour, weekly_demand, zone_shape
 from planner.scenarios.generators import all_scenarios
+from planner.scenarios.timeline import lay_out, normal_condition
 
 DATASETS = Path(__file__).resolve().parents[1] / "datasets"
 MODEL = load_model("hyperscaler-12").model

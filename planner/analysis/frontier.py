@@ -15,7 +15,7 @@ from planner.infrastructure.failures import Scenario, ServedRule, Severity
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.optimization.solution.solving import SolverSettings
-from planner.scenarios.course import lay_out
+from planner.scenarios.timeline import lay_out
 from planner.simulation.verdict import Verdict, judge
 from planner.verification import Outcome, Round, optimise_and_verify
 

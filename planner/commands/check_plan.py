@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.commands.options import Progress, complete_models, output_options
-from planner.commands.planned import planned
-from planner.commands.selecting import announce
+from planner.commands.plan_arguments import planned
+from planner.commands.scenario_options import announce
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError, Problem
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from planner.commands.options import (
     output_options,
     solver_options,
 )
-from planner.commands.planned import planned, with_scenarios
+from planner.commands.plan_arguments import planned, with_scenarios
 from planner.errors import EXIT_DONE
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from planner.commands.options import (
     output_options,
     solver_options,
 )
-from planner.commands.planned import say_notes
-from planner.commands.selecting import selection_options
+from planner.commands.plan_arguments import say_notes
+from planner.commands.scenario_options import selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, InputError, Problem
 from planner.finance import SAMPLES
 

@@ -16,7 +16,7 @@ from planner.commands.options import (
     output_options,
     solver_options,
 )
-from planner.commands.selecting import choose, selection_options
+from planner.commands.scenario_options import choose, selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED
 
 if TYPE_CHECKING:

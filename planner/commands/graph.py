@@ -117,7 +117,7 @@ def _loaded(
 
     if plan_file is None:
         return load_model(model or DEFAULT_MODEL, overrides), None, ()
-    from planner.commands.planned import planned
+    from planner.commands.plan_arguments import planned
 
     opened = planned(plan_file, model, overrides, progress)
     return opened.loaded, opened.fleet, opened.notes

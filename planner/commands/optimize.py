@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.earlier import Earlier, earlier_options, load_with
+from planner.commands.baseline_options import Earlier, earlier_options, load_with
 from planner.commands.options import (
     Progress,
     examples,
@@ -18,7 +18,7 @@ from planner.commands.options import (
     solver_options,
 )
 from planner.commands.progress import plan_line
-from planner.commands.selecting import choose, selection_options
+from planner.commands.scenario_options import choose, selection_options
 from planner.errors import (
     EXIT_DONE,
     EXIT_INFEASIBLE,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import Progress, examples, jobs_option, output_options
-from planner.commands.planned import planned, with_scenarios
+from planner.commands.plan_arguments import planned, with_scenarios
 from planner.errors import EXIT_DONE, InputError, PlannerError
 from planner.finance import SAMPLES
 

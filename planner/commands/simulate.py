@@ -17,9 +17,9 @@ from planner.commands.options import (
     output_options,
     setting_option,
 )
-from planner.commands.planned import planned
+from planner.commands.plan_arguments import planned
 from planner.commands.progress import plan_line, settings_of
-from planner.commands.selecting import announce, selection_options
+from planner.commands.scenario_options import announce, selection_options
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from planner.pytest_support.asked import ROOT
+from planner.pytest_support.options import ROOT
 
 if TYPE_CHECKING:
     from planner.infrastructure.failures import Scenario

@@ -15,9 +15,9 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model, nearest
 from planner.infrastructure.source import printable
-from planner.pytest_support.asked import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, Asked
-from planner.pytest_support.judging import Floats, Judge
-from planner.pytest_support.telling import as_plain, fractions, happening, headline, tell, who
+from planner.pytest_support.failure_text import as_plain, fractions, happening, headline, tell, who
+from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, Asked
+from planner.pytest_support.verdicts import Floats, Judge
 from planner.scenarios.selection import (
     OPTION,
     Selection,

@@ -11,9 +11,9 @@ from planner.infrastructure.failures import Event, Heat, OperationsOverride, Sce
 from planner.infrastructure.graph import Graph
 from planner.reliability.failure_sources import Source
 from planner.reliability.sampling import Failure, Period
-from planner.scenarios.course import Course, lay_out
 from planner.scenarios.event_grid import Timed
 from planner.scenarios.power import feed_steps
+from planner.scenarios.timeline import Course, lay_out
 
 DAY = 1440.0
 #: Longest simulation of a period.

@@ -16,9 +16,9 @@ from planner.reliability.failure_sources import Source
 from planner.reliability.periods import scenario_of
 from planner.reliability.sampling import Down, Failure, Period
 from planner.scenarios.climate import ambient_at
-from planner.scenarios.condition import Condition
-from planner.scenarios.course import lay_out
 from planner.scenarios.demand import HOURS_PER_WEEK
+from planner.scenarios.system_state import Condition
+from planner.scenarios.timeline import lay_out
 from planner.simulation.build import build_world
 from planner.simulation.conditions import Conditions, Floats
 from planner.simulation.world import World

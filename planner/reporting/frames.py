@@ -15,7 +15,7 @@ from planner.infrastructure.graph import build_graph
 from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.traffic import served_fraction
 from planner.plan.records import EmergencyLine, Plan, ScenarioLine
-from planner.scenarios.course import lay_out
+from planner.scenarios.timeline import lay_out
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
 from planner.simulation.verdict import Verdict

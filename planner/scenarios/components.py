@@ -10,7 +10,6 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import NodeLoss, Scenario, Severity
 from planner.infrastructure.fields import NAME_LENGTH
 from planner.infrastructure.graph import build_graph, node
-from planner.scenarios.condition import Site, site_of
 from planner.scenarios.event_grid import timeline
 from planner.scenarios.generators import (
     family,
@@ -20,6 +19,7 @@ from planner.scenarios.generators import (
     unit_counts,
 )
 from planner.scenarios.power import feed_steps, node_losses
+from planner.scenarios.system_state import Site, site_of
 
 #: Families of single failures beside units and plants, in their order.
 NODE_FAMILIES = ("feed", "feed_no_generator", "provider", "region", "cluster")

@@ -24,8 +24,8 @@ from planner.infrastructure.failures import (
 from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.operations import Change
-from planner.scenarios.condition import site_of
 from planner.scenarios.power import hit_units, sag_hits
+from planner.scenarios.system_state import site_of
 
 HOURS_PER_YEAR = 8760.0
 #: A voltage sag that all units outlast by restarting: a minute.

@@ -9,11 +9,11 @@ from planner.infrastructure.failures import Event, Heat, LargestUnitsLoss, Sag, 
 from planner.infrastructure.fleet import Fleet, plant_units, possible_units
 from planner.infrastructure.graph import node
 from planner.infrastructure.measures import feed_hit
-from planner.scenarios.condition import Condition, Site
 from planner.scenarios.event_grid import Timed
 from planner.scenarios.power import hit_units, node_losses, sag_hits
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import Clock
+from planner.scenarios.system_state import Condition, Site
 
 
 def clock_of(site: Site, events: tuple[Timed, ...]) -> Clock:

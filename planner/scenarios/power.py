@@ -10,8 +10,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import NodeLoss, Sag
 from planner.infrastructure.fleet import running_units
 from planner.infrastructure.graph import node
-from planner.scenarios.condition import Site
 from planner.scenarios.event_grid import Timed, minute_after
+from planner.scenarios.system_state import Site
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from planner.infrastructure.entities import Model
-from planner.scenarios.condition import Condition
+from planner.scenarios.system_state import Condition
 
 
 def limited_services(model: Model) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from planner.laws.heat import capacitance_mj_per_k
 from planner.laws.retries import RetryTerms
 from planner.laws.traffic import can_compile
 from planner.scenarios.climate import ambient_at
-from planner.scenarios.condition import Condition, normal_condition
-from planner.scenarios.course import Course
 from planner.scenarios.demand import demand_at
 from planner.scenarios.routing import routes_of
+from planner.scenarios.system_state import Condition, normal_condition
+from planner.scenarios.timeline import Course
 from planner.simulation.conditions import Bools, Floats, Ints, Stacker
 from planner.simulation.world import (
     Clusters,

@@ -27,7 +27,7 @@ from planner.laws.heat import (
 )
 from planner.laws.ratios import ratio
 from planner.laws.traffic import serving_rps
-from planner.scenarios.course import condition_with, lay_out
+from planner.scenarios.timeline import condition_with, lay_out
 from planner.simulation.build import build_world
 from planner.simulation.conditions import Floats, Ints
 from planner.simulation.restoration import await_reaction, fail_and_return, restored_share

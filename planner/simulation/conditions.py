@@ -17,13 +17,13 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw
-from planner.scenarios.course import Condition
 from planner.scenarios.services import (
     degradation,
     limited_services,
     passing_share,
     replicas_up,
 )
+from planner.scenarios.timeline import Condition
 from planner.simulation.supply import Supply
 
 Floats = NDArray[np.float64]

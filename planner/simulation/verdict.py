@@ -19,8 +19,6 @@ from planner.infrastructure.graph import build_graph
 from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.ratios import ratio
 from planner.laws.traffic import impact
-from planner.scenarios.condition import site_of
-from planner.scenarios.course import lay_out
 from planner.scenarios.event_grid import minute_before
 from planner.scenarios.onset import happens_to
 from planner.scenarios.standard import (
@@ -31,6 +29,8 @@ from planner.scenarios.standard import (
     in_words,
     required,
 )
+from planner.scenarios.system_state import site_of
+from planner.scenarios.timeline import lay_out
 from planner.simulation.alerts import Alert, alerts
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run

@@ -14,8 +14,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import Graph
 from planner.laws.retries import RetryTerms
 from planner.laws.traffic import Routes
-from planner.scenarios.course import Course
 from planner.scenarios.standard import asks_by_zone
+from planner.scenarios.timeline import Course
 from planner.simulation.conditions import Bools, Conditions, Floats, Ints, Stacker
 
 #: Length of a step.

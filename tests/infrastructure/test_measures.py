@@ -12,8 +12,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import blast_radius, build_graph, independent_plants
 from planner.infrastructure.measures import scenario_with, with_measures
-from planner.scenarios.condition import site_of
 from planner.scenarios.generators import all_scenarios
+from planner.scenarios.system_state import site_of
 
 MODEL = """
 extends: tiny

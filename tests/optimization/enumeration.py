@@ -26,7 +26,6 @@ from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.relevance import power_as_usual
 from planner.optimization.formulation.stages import Margin, Stage
 from planner.optimization.formulation.time_slices import cut_stages
-from planner.scenarios.course import lay_out
 from planner.scenarios.demand import weekly_demand
 from planner.scenarios.services import (
     degradation,
@@ -35,6 +34,7 @@ from planner.scenarios.services import (
     replicas_up,
     service_rps,
 )
+from planner.scenarios.timeline import lay_out
 
 HOURS = 8760.0
 #: As tight as solvers keep their rows.

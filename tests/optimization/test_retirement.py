@@ -14,11 +14,11 @@ from optimization.enumeration import cheapest, fleets
 from support import EXACT, model_of, solved
 
 from planner.errors import AuditError, InputError
+from planner.infrastructure.fixing import held, kept
 from planner.infrastructure.fleet import Fleet, retirable_units
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Case
-from planner.optimization.holding import held, kept
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.audit_purchases import check_purchases
 from planner.optimization.solution.solving import SolverSettings, solve

@@ -22,7 +22,7 @@ from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.formulation.stages import NO_MARGIN, cannot_bind
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import Solution, solve
-from planner.scenarios.course import lay_out, normal_condition
+from planner.scenarios.timeline import lay_out, normal_condition
 
 SITE = """
 regions: {here: {power_limit_mw: 100.0}}

@@ -16,7 +16,7 @@ from support import CHECKOUT
 from planner.commands import main
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.pytest_support import judging
+from planner.pytest_support import verdicts as judging
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Verdict, judge
 

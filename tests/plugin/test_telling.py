@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.infrastructure.failures import Scenario
-from planner.pytest_support.telling import (
+from planner.pytest_support.failure_text import (
     BARS,
     PLAIN_BARS,
     as_plain,

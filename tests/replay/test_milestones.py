@@ -14,7 +14,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.replay.incident import EVENTS, QUANTITIES, EventName, QuantityName
 from planner.replay.milestones import FLAGS, SERIES, event_minute, value_at
-from planner.scenarios.course import lay_out
+from planner.scenarios.timeline import lay_out
 from planner.simulation.build import build_world
 from planner.simulation.state import History
 from planner.simulation.world import World

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.scenarios.condition import Condition
+from planner.scenarios.system_state import Condition
 
 
 def limits_of(condition: Condition, region: str) -> dict[str, float]:

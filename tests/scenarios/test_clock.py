@@ -13,8 +13,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.loading import load_model
-from planner.scenarios.course import Course, lay_out
 from planner.scenarios.standard import Clock
+from planner.scenarios.timeline import Course, lay_out
 
 #: Tiny with a feed behind batteries and a generator, a plant that cannot have units, a region in
 #: which nothing stands, and a service that nothing needs.

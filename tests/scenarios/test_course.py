@@ -13,7 +13,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph, down_nodes
 from planner.infrastructure.loading import load_model
-from planner.scenarios.course import Condition, Course, lay_out, normal_condition
+from planner.scenarios.timeline import Condition, Course, lay_out, normal_condition
 
 TINY = load_model("tiny").model
 #: Tiny with a feed for each region: west with batteries and generator, east with two bare feeds.

@@ -11,7 +11,6 @@ from support import model_of
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import build_graph
-from planner.scenarios.condition import Condition, normal_condition
 from planner.scenarios.services import (
     degradation,
     limited_services,
@@ -19,6 +18,7 @@ from planner.scenarios.services import (
     replicas_up,
     service_rps,
 )
+from planner.scenarios.system_state import Condition, normal_condition
 
 MODEL = """
 extends: tiny

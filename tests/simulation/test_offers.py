@@ -10,7 +10,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import build_graph
 from planner.optimization.formulation.stages import NO_MARGIN
 from planner.optimization.formulation.time_slices import arrival_minute
-from planner.scenarios.course import lay_out
+from planner.scenarios.timeline import lay_out
 
 
 def _lost_offers(model: Model, region: str) -> frozenset[str]:

@@ -22,8 +22,8 @@ from pulp import lpSum
 
 from planner.infrastructure.graph import Dependencies, node
 from planner.optimization.formulation.programme import Chance, Programme
-from planner.scenarios.condition import Site
-from planner.scenarios.course import Outage
+from planner.scenarios.system_state import Site
+from planner.scenarios.timeline import Outage
 
 
 def add_variables(programme: Programme) -> None:

@@ -36,10 +36,10 @@ from planner.optimization.formulation.crowds import Crowd, find_crowds
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.stages import NO_MARGIN, Margin, Reacting, Stage, cannot_bind
 from planner.optimization.formulation.time_slices import cut_like, cut_stages
-from planner.scenarios.condition import Site, site_of
-from planner.scenarios.course import Condition, Course, lay_out, normal_condition
 from planner.scenarios.demand import Floats, peak_hour, weekly_demand
 from planner.scenarios.services import passing_shares
+from planner.scenarios.system_state import Site, site_of
+from planner.scenarios.timeline import Condition, Course, lay_out, normal_condition
 
 #: Family, subject and scenario of rows that people speak of as one requirement or limit.
 Key = tuple[str, str, str]

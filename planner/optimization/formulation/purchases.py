@@ -31,7 +31,7 @@ from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.power import require_power
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.relevance import normal_limits
-from planner.scenarios.course import Outage
+from planner.scenarios.timeline import Outage
 
 
 def add_variables(programme: Programme) -> None:

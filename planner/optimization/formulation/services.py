@@ -16,13 +16,13 @@ from pulp import LpAffineExpression, lpSum
 from planner.infrastructure.graph import node
 from planner.optimization.formulation.measures import bought_exactly, up
 from planner.optimization.formulation.programme import Chance, Programme, Row
-from planner.scenarios.condition import Condition
-from planner.scenarios.course import Outage
 from planner.scenarios.services import (
     degradation,
     limited_services,
     service_rps,
 )
+from planner.scenarios.system_state import Condition
+from planner.scenarios.timeline import Outage
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.measures import feed_hit
 from planner.optimization.formulation.labels import joined
-from planner.scenarios.course import Condition, Course, Outage
 from planner.scenarios.demand import Floats
 from planner.scenarios.onset import leaves_enough
 from planner.scenarios.standard import ALL
+from planner.scenarios.timeline import Condition, Course, Outage
 
 
 @dataclass(frozen=True)

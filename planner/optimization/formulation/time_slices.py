@@ -8,10 +8,10 @@ from math import ceil, inf, isinf
 
 from planner.infrastructure.entities import Model
 from planner.optimization.formulation.stages import Margin, Reacting, Stage
-from planner.scenarios.course import Condition, Course, Interval, Outage
 from planner.scenarios.demand import largest_demand
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import Floor, floors, floors_at
+from planner.scenarios.timeline import Condition, Course, Interval, Outage
 
 #: Events that change cooling or power, after which standby units start.
 COOLING_EVENTS = frozenset(

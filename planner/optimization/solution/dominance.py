@@ -26,8 +26,8 @@ import numpy as np
 from planner.optimization.formulation.problem import Case
 from planner.optimization.formulation.relevance import cooling_matters, normal_limits, stage_limits
 from planner.optimization.formulation.stages import ALL, Stage, cannot_bind
-from planner.scenarios.course import Condition
 from planner.scenarios.standard import emergency_budget_usd, subject_of, tier_and_zone
+from planner.scenarios.timeline import Condition
 
 #: What dominates a scenario in which everybody can be served as if nothing had happened.
 NORMAL = "normal operation"

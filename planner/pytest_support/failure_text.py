@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.infrastructure.failures import Event, Scenario
-from planner.pytest_support.judging import Outcome
+from planner.pytest_support.verdicts import Outcome
 from planner.scenarios.standard import in_words
 from planner.simulation.verdict import TOLERANCE, Breach, Verdict
 

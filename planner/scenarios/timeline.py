@@ -15,7 +15,6 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import Graph, node
 from planner.infrastructure.operations import Operations
-from planner.scenarios.condition import Condition, Site, normal_condition, site_of
 from planner.scenarios.event_grid import Timed, timeline
 from planner.scenarios.onset import clock_of, leaves_enough
 from planner.scenarios.power import (
@@ -27,6 +26,7 @@ from planner.scenarios.power import (
     sags_at,
 )
 from planner.scenarios.standard import Clock
+from planner.scenarios.system_state import Condition, Site, normal_condition, site_of
 
 
 @dataclass(frozen=True)

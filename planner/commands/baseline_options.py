@@ -79,9 +79,9 @@ def load_with(
     InputError
         If the model, the plan or a name is wrong.
     """
+    from planner.infrastructure.fixing import held, kept
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import load_model
-    from planner.optimization.holding import held, kept
     from planner.plan.files import read_plan
     from planner.plan.reopening import settings_text
 
