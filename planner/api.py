@@ -19,15 +19,15 @@ import pandas as pd
 
 from planner.amounts import money
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError, Problem
-from planner.finance import SAMPLES
 from planner.infrastructure import loading
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import SECTIONS, LoadedModel, nearest
 from planner.optimization.infeasibility.diagnosis import Diagnosis
 from planner.optimization.solution.solving import SolverSettings, make_solver
+from planner.plan import files as plan_files
 from planner.plan.records import Plan, scenario_line, survived
-from planner.plan.records import files as planfile
 from planner.plan.reopening import Reopened, recorded, reopen
+from planner.reliability import SAMPLES
 from planner.reporting import frames
 from planner.scenarios.selection import Selection, Wanted, parse_sets, select
 from planner.simulation.verdict import Verdict, judge
@@ -375,9 +375,9 @@ def _start_of(plan: Plan | Optimum | str | Path | None, loaded: LoadedModel) -> 
         return None
     source = _source(plan)
     if isinstance(source, Plan):
-        planfile.check_fit(source, loaded, "plan")
+        plan_files.check_fit(source, loaded, "plan")
         return source.fleet(loaded.model)
-    return planfile.read_plan(Path(source), loaded).fleet(loaded.model)
+    return plan_files.read_plan(Path(source), loaded).fleet(loaded.model)
 
 
 def _check_least(**values: int) -> None:
@@ -464,7 +464,7 @@ class Optimum:
         InputError
             If the folder cannot be written.
         """
-        return planfile.write_plan(self.plan, Path(folder))[-1]
+        return plan_files.write_plan(self.plan, Path(folder))[-1]
 
     def _facts(self) -> list[str]:
         return [
@@ -591,7 +591,9 @@ def read_plan(plan: str | Path, model: str | Path | LoadedModel | None = None) -
         With every problem: unreadable, not a plan, or for another model.
     """
     path = Path(plan)
-    return planfile.parse_plan(path) if model is None else planfile.read_plan(path, _loaded(model))
+    return (
+        plan_files.parse_plan(path) if model is None else plan_files.read_plan(path, _loaded(model))
+    )
 
 
 # ----------------------------------------------------------------------------------------- finance

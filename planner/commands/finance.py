@@ -22,7 +22,7 @@ from planner.commands.options import (
 from planner.commands.plan_arguments import say_notes
 from planner.commands.scenario_options import selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, InputError, Problem
-from planner.finance import SAMPLES
+from planner.reliability import SAMPLES
 
 if TYPE_CHECKING:
     from planner.finance.builds import Build

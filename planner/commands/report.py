@@ -11,7 +11,7 @@ import click
 from planner.commands.options import Progress, examples, jobs_option, output_options
 from planner.commands.plan_arguments import planned, with_scenarios
 from planner.errors import EXIT_DONE, InputError, PlannerError
-from planner.finance import SAMPLES
+from planner.reliability import SAMPLES
 
 if TYPE_CHECKING:
     from planner.finance.builds import Build

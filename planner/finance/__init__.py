@@ -1,4 +1,1 @@
-"""What a plan is worth: cash flows, returns, losses, risk."""
-
-#: Periods of failure drawn for a build unless somebody asks for another number.
-SAMPLES = 800
+"""What a plan is worth: cash flows, returns, losses, sensitivity, the workbook."""

@@ -1,6 +1,6 @@
 """What failures cost in a year, and how available each tier is, without simulating anything again.
 
-Made from weighted samples of failures (`planner.reliability.occurrences`) and the prices of the model.
+Made from weighted samples of failures (`planner.reliability.occurrences`) and prices of the model.
 Prices, surge multipliers and failure rates may be changed afterwards: samples only get other prices
 and other weights.
 """

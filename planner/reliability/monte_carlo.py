@@ -10,13 +10,13 @@ from typing import Protocol
 
 import numpy as np
 
-from planner.finance import SAMPLES
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.measures import scenario_with, with_measures
 from planner.laws.money import lost_usd
+from planner.reliability import SAMPLES
 from planner.reliability.estimates import BLOCK, Floats, Ints
 from planner.reliability.evaluation import LONGER, Outcome, Report, simulate_all
 from planner.reliability.failure_biasing import Steering
@@ -68,7 +68,7 @@ def sample_occurrences(
     model, fleet
         Infrastructure, and what there is of it.
     scenarios
-        Selected scenarios; `planner.reliability.failure_sources.sources_of` says which count as sources.
+        Selected scenarios; `planner.reliability.failure_sources` says which count as sources.
     samples
         Periods to draw; at least a few of each kind are.
     seed

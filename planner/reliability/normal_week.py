@@ -58,7 +58,7 @@ def normal_hours(model: Model, fleet: Fleet) -> NormalHours:
 
     Requests go where load balancers usually send them. A fleet that cannot serve all serves what it
     can by priority; what is turned away neither waits nor comes back here. Cooling is taken to
-    suffice (`planner.reliability.cooling_adequacy` asks whether it does) and no emergency capacity is ordered.
+    suffice (`cooling_adequacy` asks whether it does) and no emergency capacity is ordered.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""The programme: its data, its variables, one file for each constraint family, and what composes them."""
+"""The programme: its data and variables, a file for each constraint family, what composes them."""
