@@ -31,7 +31,7 @@ from planner.reliability import SAMPLES
 from planner.reporting import frames
 from planner.scenarios.selection import Selection, Wanted, parse_sets, select
 from planner.simulation.verdict import Verdict, judge
-from planner.verification import Outcome, optimise_and_verify
+from planner.verification import LoopResult, optimise_and_verify
 
 if TYPE_CHECKING:
     from planner.finance.study import FinanceStudy
@@ -416,7 +416,7 @@ class Optimum:
 
     model: PlannerModel
     plan: Plan
-    outcome: Outcome = field(compare=False)
+    outcome: LoopResult = field(compare=False)
 
     @property
     def survives(self) -> bool:

@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from planner.infrastructure.entities import Model
     from planner.plan.records import Plan
-    from planner.pytest_support.options import Asked
+    from planner.pytest_support.options import TestOptions
     from planner.pytest_support.survivability import Survivability
 
 #: Key under which processes of pytest-xdist are told what is asked for.
@@ -33,7 +33,7 @@ NOT_GIVEN = (
     "or set {ini} in the ini file of pytest."
 )
 
-_asked_key: pytest.StashKey[Asked | None] = pytest.StashKey()
+_asked_key: pytest.StashKey[TestOptions | None] = pytest.StashKey()
 _survivability_key: pytest.StashKey[Survivability] = pytest.StashKey()
 
 
@@ -72,9 +72,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if workerinput is not None:
         record = workerinput.get(WORKER_KEY)
         if record is not None:
-            from planner.pytest_support.options import Asked
+            from planner.pytest_support.options import TestOptions
 
-            config.stash[_asked_key] = Asked.from_record(record, workerinput["workercount"])
+            config.stash[_asked_key] = TestOptions.from_record(record, workerinput["workercount"])
     elif any(_given(config)):
         from planner.pytest_support.options import asked_of
 

@@ -13,7 +13,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case, Key
+from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
@@ -91,12 +91,12 @@ class Round:
             objective_usd_per_year=round(self.solution.objective, 2),
             failed=self.failed,
             margins=margin_records(self.margins),
-            waived=waived_records(self.programme.case),
+            waived=waived_records(self.programme.data),
         )
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LoopResult:
     """Result of the loop.
 
     Parameters
@@ -173,7 +173,7 @@ def optimise_and_verify(
     start: Fleet | None = None,
     note: Callable[[str], None] = lambda _: None,
     explain: bool = True,
-) -> Outcome:
+) -> LoopResult:
     """Find the cheapest plan that the programme believes in and the simulation confirms.
 
     Each round solves the programme, audits the plan, simulates every scenario on it and, where one
@@ -255,7 +255,7 @@ class _Loop:
     margins: dict[str, Margin] = field(default_factory=dict)
     instead: dict[str, Margin] | None = None
     waived: Mapping[Key, float] = field(default_factory=dict)
-    stuck: tuple[Case, int] | None = None
+    stuck: tuple[ProblemData, int] | None = None
 
     @property
     def left(self) -> SolverSettings:
@@ -264,23 +264,25 @@ class _Loop:
 
     def solve(self, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
         """Solve the programme of a round, without what is stricter where that leaves no plan."""
-        case = Case(self.model, self.scenarios, dict(self.margins), waived=self.waived)
-        programme, solution = self._solved(case, number, start)
+        data = ProblemData(self.model, self.scenarios, dict(self.margins), waived=self.waived)
+        programme, solution = self._solved(data, number, start)
         if solution.status != "infeasible" or self.instead is not None:
             return programme, solution
-        self.stuck = self.stuck or (case, number)
-        found = waived(case, self.left)
+        self.stuck = self.stuck or (data, number)
+        found = waived(data, self.left)
         if not found:
             return programme, solution
         self.waived = found
-        return self._solved(replace(case, waived=found), number, start)
+        return self._solved(replace(data, waived=found), number, start)
 
-    def _solved(self, case: Case, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
-        programme = build(case)
-        left_out = dominated(case)
-        if not self.rounds and not case.waived:
-            self.note(counted(case, left_out))
-        again = ", what is stricter than the standard left to the simulation" if case.waived else ""
+    def _solved(
+        self, data: ProblemData, number: int, start: Fleet | None
+    ) -> tuple[Programme, Solution]:
+        programme = build(data)
+        left_out = dominated(data)
+        if not self.rounds and not data.waived:
+            self.note(counted(data, left_out))
+        again = ", what is stricter than the standard left to the simulation" if data.waived else ""
         self.note(f"round {number}: solving{again}")
         return programme, _solve(programme, self.left, start, left_out)
 
@@ -297,45 +299,45 @@ class _Loop:
         before = (self.margins, self.waived)
         self.margins, self.instead = _next_margins(self.model, last)
         if self.waived:
-            self.waived = broken_less(last.programme.case, last.failed, self.left)
+            self.waived = broken_less(last.programme.data, last.failed, self.left)
             fleets = [one.solution.fleet for one in self.rounds[-PATIENCE:]]
             if len(fleets) == PATIENCE and all(one == fleets[0] for one in fleets):
                 return False  # what is waived grows with the margins, and nothing else changes
         return (self.margins, self.waived) != before
 
-    def end(self) -> Outcome:
+    def end(self) -> LoopResult:
         """What the rounds came to, and why there is no plan where that is so."""
-        outcome = Outcome(tuple(self.rounds))
+        outcome = LoopResult(tuple(self.rounds))
         if outcome.survives or self.stuck is None:
             return outcome
-        case, number = self.stuck
-        strict = tuple(one for one in self.rounds if not one.programme.case.waived)
+        data, number = self.stuck
+        strict = tuple(one for one in self.rounds if not one.programme.data.waived)
         tried = self.rounds[-1] if len(strict) < len(self.rounds) else None
         if not self.explain:
             nothing = Diagnosis(round=number, complete=False)
-            return Outcome(strict, nothing, margins=case.margins)
+            return LoopResult(strict, nothing, margins=data.margins)
         if tried is not None:
-            case = _still_stuck(case, tried, self.left)
-        diagnosis = diagnose(build(case), self.left, number, _verify)
+            data = _still_stuck(data, tried, self.left)
+        diagnosis = diagnose(build(data), self.left, number, _verify)
         failed = () if tried is None else tried.failed
-        return Outcome(strict, replace(diagnosis, tried=failed))
+        return LoopResult(strict, replace(diagnosis, tried=failed))
 
 
-def _still_stuck(case: Case, tried: Round, settings: SolverSettings) -> Case:
+def _still_stuck(data: ProblemData, tried: Round, settings: SolverSettings) -> ProblemData:
     """The case with what is stricter waived where the simulation of a plan without it survived."""
-    waived = tried.programme.case.waived
+    waived = tried.programme.data.waived
     kept = {key: math.inf for key in waived if key[2] not in tried.failed}
-    less = replace(case, waived=kept)
+    less = replace(data, waived=kept)
     if not kept or solve(build(less), replace(settings, gap=ANY_GAP)).status != "infeasible":
-        return case
+        return data
     return less
 
 
-def _verify(case: Case, settings: SolverSettings) -> Verified | None:
+def _verify(data: ProblemData, settings: SolverSettings) -> Verified | None:
     """What the loop comes to in a case, from the beginning: its margins were those of another."""
     try:
         outcome = optimise_and_verify(
-            case.model, case.scenarios, settings, VERIFIED_ROUNDS, explain=False
+            data.model, data.scenarios, settings, VERIFIED_ROUNDS, explain=False
         )
     except KeyboardInterrupt:
         raise OutOfTime from None
@@ -381,10 +383,10 @@ def _solve(
     return solve(programme, settings, start) if start else solve(programme, settings)
 
 
-def _cut(rounds: list[Round], settings: SolverSettings) -> Outcome:
+def _cut(rounds: list[Round], settings: SolverSettings) -> LoopResult:
     """What there is when time or patience ended."""
     stopped = settings.stopped
-    return Outcome(tuple(rounds), timed_out=not stopped, interrupted=stopped)
+    return LoopResult(tuple(rounds), timed_out=not stopped, interrupted=stopped)
 
 
 def _remaining(settings: SolverSettings, deadline: float) -> SolverSettings:
@@ -442,4 +444,4 @@ def _step(breach: Breach, margin: Margin, services_grow: bool) -> Margin:
     return Margin(demand=min(share + DEMAND_STEP, DEMAND_STRIDE))
 
 
-__all__ = ["Outcome", "Round", "optimise_and_verify", "tighten"]
+__all__ = ["LoopResult", "Round", "optimise_and_verify", "tighten"]

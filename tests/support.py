@@ -15,7 +15,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.reliability.monte_carlo import sample_occurrences
@@ -40,7 +40,7 @@ def model_of(folder: Path, text: str, *overrides: str, name: str = "model") -> M
 
 def solved(model: Model, settings: SolverSettings = EXACT) -> tuple[Programme, Solution]:
     """Programme of a model with all its scenarios, and its solution."""
-    programme = build(Case(model, all_scenarios(model), {}))
+    programme = build(ProblemData(model, all_scenarios(model), {}))
     return programme, solve(programme, settings)
 
 

@@ -6,7 +6,7 @@ import pytest
 from support import EXACT
 
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.plan.difference import Change, difference
+from planner.plan.difference import DecisionChange, difference
 from planner.plan.records import MeasureLine, Plan
 from planner.scenarios.selection import select
 from planner.verification import optimise_and_verify
@@ -48,9 +48,9 @@ def test_a_plan_is_no_different_from_itself(plan: Plan) -> None:
 def test_more_demand_buys_more(plan: Plan, larger: Plan) -> None:
     found = difference(plan, larger)
 
-    assert found.gpus == (Change("gpus", "east-gpus", 800, 900),)
-    assert found.cooling == (Change("cooling", "east-chillers/chiller-1", 6, 7),)
-    assert found.emergency == (Change("emergency", "cloud", 30, 31),)
+    assert found.gpus == (DecisionChange("gpus", "east-gpus", 800, 900),)
+    assert found.cooling == (DecisionChange("cooling", "east-chillers/chiller-1", 6, 7),)
+    assert found.emergency == (DecisionChange("emergency", "cloud", 30, 31),)
     assert found.lines == (
         "east-gpus: 800 → 900 GPUs",
         "east-chillers/chiller-1: 6 → 7 units",

@@ -33,11 +33,11 @@ from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model
 from planner.laws.heat import coolable_gpus, heat_mw
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case, offer_target
+from planner.optimization.formulation.problem import ProblemData, offer_target
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import Stage
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
-from planner.optimization.solution.stage_values import Belief, believe, stage_capacity_mw
+from planner.optimization.solution.stage_values import StageValues, stage_capacity_mw, stage_values
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.cascade import History, simulate
 from planner.simulation.conditions import surviving_units
@@ -104,7 +104,7 @@ class Pair:
     """One stage as the programme believes it, and the minute of the simulation to compare."""
 
     programme: Programme
-    belief: Belief
+    at_stage: StageValues
     stage: Stage
     fleet: Fleet
     world: World
@@ -118,22 +118,24 @@ class Pair:
 
     def capacity_mw(self) -> np.ndarray:
         """Capacity of every plant as the programme believes it, as far as it is called upon."""
-        case = self.programme.case
-        believed = [stage_capacity_mw(case, self.fleet, self.stage, p) for p in case.model.plants]
+        data = self.programme.data
+        known_capacity = [
+            stage_capacity_mw(data, self.fleet, self.stage, p) for p in data.model.plants
+        ]
         called = [
             plant.role == "primary" or capacity > 0
             for plant, capacity in zip(
-                case.model.plants.values(), self.record("cooling_capacity_mw"), strict=True
+                data.model.plants.values(), self.record("cooling_capacity_mw"), strict=True
             )
         ]
-        return np.where(called, believed, 0.0)
+        return np.where(called, known_capacity, 0.0)
 
     def powered(self) -> np.ndarray:
         """GPUs that operators leave on in a stage by the law, given what the plants can carry."""
         clusters, capacity = self.world.clusters, self.capacity_mw()
         # In the shipped models every plant cools one cluster, so nothing is shared.
         assert (self.world.plants.serves.sum(axis=1) == 1).all()
-        down = [name in self.stage.condition.clusters_down for name in clusters.names]
+        down = [name in self.stage.state.clusters_down for name in clusters.names]
         return coolable_gpus(
             np.where(down, 0.0, clusters.gpus),
             clusters.power_mw,
@@ -145,7 +147,7 @@ class Pair:
 
 def settled(model: Model) -> tuple[Programme, Solution]:
     """The optimum, with recourse exact for its purchases."""
-    programme = build(Case(model, all_scenarios(model), {}))
+    programme = build(ProblemData(model, all_scenarios(model), {}))
     solution = solve(programme, SolverSettings())
     for variable in programme.problem.variables():
         if variable.cat == "Integer":
@@ -156,15 +158,15 @@ def settled(model: Model) -> tuple[Programme, Solution]:
 def pairs(model: Model) -> Iterator[Pair]:
     """Stages that last until steady state, each with the minute to compare."""
     programme, solution = settled(model)
-    case, fleet = programme.case, solution.fleet
-    world, history = simulate(model, fleet, case.scenarios)
-    for stage in case.stages:
+    data, fleet = programme.data, solution.fleet
+    world, history = simulate(model, fleet, data.scenarios)
+    for stage in data.stages:
         minute = min(int(np.ceil(stage.end_minute)), world.minutes) - 1
         if not stage.reacted or minute < stage.start_minute + STEADY_AFTER_MINUTES:
             continue
-        index = case.scenarios.index(stage.course.scenario)
-        belief = believe(programme, solution, stage)
-        yield Pair(programme, belief, stage, fleet, world, history, index, minute)
+        index = data.scenarios.index(stage.timeline.scenario)
+        at_stage = stage_values(programme, solution, stage)
+        yield Pair(programme, at_stage, stage, fleet, world, history, index, minute)
 
 
 @pytest.fixture(scope="module", params=[*MODELS, SHORT_OF_COOLING])
@@ -178,12 +180,12 @@ def test_there_is_something_to_compare(
 ) -> None:
     """Lost regions, cloud in use; in one model GPUs left off and requests not served as well."""
     assert len(compared) >= 10
-    assert any(pair.stage.condition.clusters_down for pair in compared)
+    assert any(pair.stage.state.clusters_down for pair in compared)
     served = [
         pair.record("served_rps").sum() / pair.record("demand_rps").sum() for pair in compared
     ]
     if SHORT_OF_COOLING not in request.node.name:
-        assert any(sum(pair.belief.used_gpus.values()) > 0 for pair in compared)
+        assert any(sum(pair.at_stage.used_gpus.values()) > 0 for pair in compared)
         return
     short = [pair for pair, share in zip(compared, served, strict=True) if share < 0.999]
     limited = [
@@ -212,22 +214,22 @@ def test_demand(compared: list[Pair]) -> None:
 def test_served_fractions_by_tier_and_in_all(compared: list[Pair]) -> None:
     for pair in compared:
         demand, served = pair.record("demand_rps"), pair.record("served_rps")
-        believed = np.zeros(len(demand))
-        for (_, tier), rps in pair.belief.served_rps.items():
-            believed[pair.world.tiers.names.index(tier)] += rps
-        fraction = believed / demand
+        known_capacity = np.zeros(len(demand))
+        for (_, tier), rps in pair.at_stage.served_rps.items():
+            known_capacity[pair.world.tiers.names.index(tier)] += rps
+        fraction = known_capacity / demand
         assert fraction == pytest.approx(served / demand, abs=RELATIVE), pair.stage.label
-        assert believed.sum() == pytest.approx(served.sum(), rel=RELATIVE), pair.stage.label
+        assert known_capacity.sum() == pytest.approx(served.sum(), rel=RELATIVE), pair.stage.label
 
 
 def test_load_in_all_and_room_for_each_believed_load(compared: list[Pair]) -> None:
     for pair in compared:
         names = [*pair.world.clusters.names, *map(offer_target, pair.world.offers.names)]
-        believed = np.array([pair.belief.load_rps.get(name, 0.0) for name in names])
-        assert believed.sum() == pytest.approx(pair.record("load_rps").sum(), rel=RELATIVE)
+        known_capacity = np.array([pair.at_stage.load_rps.get(name, 0.0) for name in names])
+        assert known_capacity.sum() == pytest.approx(pair.record("load_rps").sum(), rel=RELATIVE)
         room = pair.record("capacity_rps")
         assert (
-            believed[: len(pair.world.clusters.names)]
+            known_capacity[: len(pair.world.clusters.names)]
             <= room[: len(pair.world.clusters.names)] * (1 + RELATIVE) + 1e-6
         ).all()
 
@@ -251,8 +253,8 @@ def test_programme_powers_what_its_load_needs_and_no_more_than_there_are(
     for pair in compared:
         clusters = pair.world.clusters
         for c, name in enumerate(clusters.names):
-            on = pair.belief.powered_gpus.get(name, 0.0)
-            load = pair.belief.load_rps.get(name, 0.0)
+            on = pair.at_stage.powered_gpus.get(name, 0.0)
+            load = pair.at_stage.load_rps.get(name, 0.0)
             assert on <= clusters.gpus[c] * (1 + RELATIVE) + 1e-6
             assert load <= on * clusters.rps[c] * clusters.utilisation[c] * (1 + RELATIVE) + 1e-6
 
@@ -261,7 +263,7 @@ def test_heat(compared: list[Pair]) -> None:
     """Of the believed load on the GPUs left on; in total, since load may be shared in any way."""
     for pair in compared:
         clusters = pair.world.clusters
-        load = np.array([pair.belief.load_rps.get(name, 0.0) for name in clusters.names])
+        load = np.array([pair.at_stage.load_rps.get(name, 0.0) for name in clusters.names])
         heat = heat_mw(
             clusters.power_mw, clusters.static_share, pair.powered(), load / clusters.rps
         )
@@ -274,13 +276,13 @@ def test_heat(compared: list[Pair]) -> None:
 def test_normal_operation(compared: list[Pair]) -> None:
     """Scenarios that the programme leaves out as harmless look like its normal operation."""
     pair = compared[0]
-    case = pair.programme.case
-    staged = set(case.stages_by_scenario)
-    for index, scenario in enumerate(case.scenarios):
+    data = pair.programme.data
+    staged = set(data.stages_by_scenario)
+    for index, scenario in enumerate(data.scenarios):
         if scenario.name in staged:
             continue
         served = pair.history.served_rps[-1, index].sum()
-        assert served == pytest.approx(case.peak_rps, rel=RELATIVE), scenario.name
+        assert served == pytest.approx(data.peak_rps, rel=RELATIVE), scenario.name
         assert (pair.history.clock[:, index] == 1).all(), scenario.name
 
 
@@ -298,17 +300,20 @@ def random_fleet(model: Model, rng: random.Random) -> Fleet:
 def test_capacity_left_of_plants_is_one_law_on_both_sides(name: str) -> None:
     """For every stage and plant, for fleets that the programme would never buy as well."""
     model = load_model(name).model
-    case = Case(model, all_scenarios(model), {})
+    data = ProblemData(model, all_scenarios(model), {})
     rng = random.Random(1)
     for fleet in [Fleet.existing(model), *(random_fleet(model, rng) for _ in range(5))]:
-        for stage in case.stages:
+        for stage in data.stages:
             for plant in model.plants:
-                left = surviving_units(model, fleet, stage.condition, plant)
-                rise = stage.condition.ambient_rise_c.get(model.plants[plant].region, 0.0)
+                left = surviving_units(model, fleet, stage.state, plant)
+                rise = stage.state.ambient_rise_c.get(model.plants[plant].region, 0.0)
                 started = sum(
                     count * unit_mw(model, plant, unit, rise)
                     for unit, count in left.items()
                     if unit in stage.started[plant]
                 )
-                believed = stage_capacity_mw(case, fleet, stage, plant)
-                assert started == pytest.approx(max(0.0, believed), abs=1e-9), (stage.label, plant)
+                known_capacity = stage_capacity_mw(data, fleet, stage, plant)
+                assert started == pytest.approx(max(0.0, known_capacity), abs=1e-9), (
+                    stage.label,
+                    plant,
+                )

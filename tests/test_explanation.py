@@ -21,11 +21,11 @@ from planner.analysis.marginal import (
     next_worth,
     one_by_one,
 )
-from planner.analysis.what_if import Elastic, ask
+from planner.analysis.what_if import ShortfallProgramme, ask
 from planner.errors import InputError
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.decisions import Decision, counts, counts_of, variables
 from planner.optimization.solution.solving import solve
@@ -109,13 +109,13 @@ def explained(tiny: LoadedModel, tiny_planned: Plan) -> Explanation:
 def optimum(loaded: LoadedModel, without: tuple[str, ...] = (), *overrides: str) -> float:
     model = load_model(loaded.name, overrides).model
     kept = tuple(one for one in all_scenarios(model) if one.name not in without)
-    return solve(build(Case(model, kept, {})), EXACT).objective
+    return solve(build(ProblemData(model, kept, {})), EXACT).objective
 
 
 def test_bounds_leave_room_for_tolerances_and_digits(tiny: LoadedModel, tiny_planned: Plan) -> None:
-    case = Case(tiny.model, all_scenarios(tiny.model), {})
-    solution = solve(build(case), EXACT)
-    answer = ask(build(case), EXACT)
+    data = ProblemData(tiny.model, all_scenarios(tiny.model), {})
+    solution = solve(build(data), EXACT)
+    answer = ask(build(data), EXACT)
     assert solution.hidden > 0
     assert answer.bound == pytest.approx(solution.bound - solution.hidden, abs=1e-6)
     # The plan states cents and nine digits of its gap.
@@ -179,7 +179,7 @@ def test_a_binding_power_limit_has_a_price(tmp_path: Path) -> None:
     costs = {}
     for limit in (0.3, 1.3):
         model = model_of(tmp_path, THREE.replace("LIMIT", str(limit)), name=f"three{limit}")
-        costs[limit] = solve(build(Case(model, all_scenarios(model), {})), EXACT).objective
+        costs[limit] = solve(build(ProblemData(model, all_scenarios(model), {})), EXACT).objective
     loaded = load_model(tmp_path / "three0.3.yaml")
     scenarios = all_scenarios(loaded.model)
     found = explain(planned(loaded), loaded, scenarios, Questions(EXACT, 1000))
@@ -201,13 +201,13 @@ def test_last_is_worth_its_price_and_next_no_more(explained: Explanation) -> Non
 @pytest.mark.parametrize("seed", SEEDS)
 def test_marginal_values_are_those_of_trying_every_fleet(seed: int) -> None:
     model = drawn_model(seed)
-    case = Case(model, all_scenarios(model), {})
-    programme = build(case)
+    data = ProblemData(model, all_scenarios(model), {})
+    programme = build(data)
     solution = solve(programme, EXACT)
     assert solution.status == "optimal"
     bought = counts(programme, solution.values)
-    study = Study(case, programme, bought, solution, solution.bound, Questions(EXACT, 1000))
-    world = World(model, case.scenarios, {})
+    study = Study(data, programme, bought, solution, solution.bound, Questions(EXACT, 1000))
+    world = World(model, data.scenarios, {})
     tried = [
         (counts_of(programme, fleet), world.fixed_cost(fleet) + world.running_cost(fleet))
         for fleet in fleets(model)
@@ -244,12 +244,12 @@ def programme_most(study: Study, key: Decision) -> float:
 def test_scenario_costs_are_those_of_enumeration(seed: int) -> None:
     model = drawn_model(seed)
     scenarios = all_scenarios(model)
-    case = Case(model, scenarios, {})
-    programme = build(case)
+    data = ProblemData(model, scenarios, {})
+    programme = build(data)
     solution = solve(programme, EXACT)
     bought = counts(programme, solution.values)
-    study = Study(case, programme, bought, solution, solution.bound, Questions(EXACT, 1000))
-    removals, unasked, silent = one_by_one(study, list(case.stages_by_scenario)[:1])
+    study = Study(data, programme, bought, solution, solution.bound, Questions(EXACT, 1000))
+    removals, unasked, silent = one_by_one(study, list(data.stages_by_scenario)[:1])
     assert not unasked
     saved = {one.names[0]: one.saves.usd for one in removals}
     for scenario in scenarios:
@@ -275,10 +275,10 @@ def test_scenarios_that_stand_in_for_each_other_are_found_together(tmp_path: Pat
 
 def test_one_less_names_the_requirement_that_fails(tmp_path: Path) -> None:
     model = model_of(tmp_path, TWO)
-    case = Case(model, all_scenarios(model), {})
-    programme = build(case)
+    data = ProblemData(model, all_scenarios(model), {})
+    programme = build(data)
     bought = counts(programme, solve(programme, EXACT).values)
-    elastic = Elastic(case, EXACT)
+    elastic = ShortfallProgramme(data, EXACT)
     assert elastic.missed(bought) == ()
     short = elastic.missed({**bought, Decision("gpus", "cb"): 8})
     assert short is not None

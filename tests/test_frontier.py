@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import EXACT, model_of
 
-from planner.analysis.alternatives import Alternative, Optimum, alternatives, directions
+from planner.analysis.alternatives import Alternative, CheapestPlan, alternatives, directions
 from planner.analysis.frontier import (
     Axis,
     Frontier,
@@ -31,7 +31,7 @@ from planner.optimization.solution.decisions import Decision, counts_of
 from planner.reporting.alternatives import write_table
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
-from planner.verification import Outcome, optimise_and_verify
+from planner.verification import LoopResult, optimise_and_verify
 
 #: Two regions that can lose each other, chillers of two sizes, cloud after half an hour.
 SMALL = """
@@ -87,7 +87,7 @@ def frontiers(small: Model) -> Callable[[Axis], Frontier]:
 
 
 @pytest.fixture(scope="module")
-def verified(small: Model) -> Outcome:
+def verified(small: Model) -> LoopResult:
     return optimise_and_verify(small, all_scenarios(small), EXACT)
 
 
@@ -108,7 +108,7 @@ class TestAxes:
     def test_the_strictest_point_is_the_plan(
         self,
         small: Model,
-        verified: Outcome,
+        verified: LoopResult,
         frontiers: Callable[[Axis], Frontier],
         axis: Axis,
     ) -> None:
@@ -187,20 +187,20 @@ def test_a_cheaper_stricter_plan_is_marked() -> None:
 
 
 @pytest.fixture(scope="module")
-def optimum(verified: Outcome) -> Optimum:
+def optimum(verified: LoopResult) -> CheapestPlan:
     best = verified.best
     assert best is not None
-    return Optimum.of(best.programme, best.solution)
+    return CheapestPlan.of(best.programme, best.solution)
 
 
 @pytest.fixture(scope="module")
-def found(optimum: Optimum) -> tuple[Alternative, ...]:
+def found(optimum: CheapestPlan) -> tuple[Alternative, ...]:
     return alternatives(optimum, (0.05, 0.3), 3, EXACT)
 
 
 class TestAlternatives:
     def test_they_keep_to_their_cost_and_are_no_cheaper(
-        self, optimum: Optimum, found: tuple[Alternative, ...]
+        self, optimum: CheapestPlan, found: tuple[Alternative, ...]
     ) -> None:
         assert {one.slack for one in found} == {0.05, 0.3}
         for one in found:
@@ -208,7 +208,7 @@ class TestAlternatives:
             assert one.cost_usd >= optimum.cost_usd * (1 - 1e-9)
 
     def test_they_differ_from_the_optimum_and_each_other(
-        self, optimum: Optimum, found: tuple[Alternative, ...]
+        self, optimum: CheapestPlan, found: tuple[Alternative, ...]
     ) -> None:
         for slack in (0.05, 0.3):
             some = [one.changes for one in found if one.slack == slack]
@@ -225,22 +225,22 @@ class TestAlternatives:
             assert one.failed == ()
 
     def test_their_cost_is_that_of_their_fleet(
-        self, optimum: Optimum, found: tuple[Alternative, ...]
+        self, optimum: CheapestPlan, found: tuple[Alternative, ...]
     ) -> None:
         """No cheaper use of the same purchases: nothing is wasted on the way."""
         for one in found:
-            programme = build(optimum.case)
+            programme = build(optimum.data)
             solution = settle(programme, counts_of(programme, one.fleet), EXACT)
             assert solution.objective == pytest.approx(one.cost_usd, rel=1e-6)
 
-    def test_less_of_something(self, optimum: Optimum, found: tuple[Alternative, ...]) -> None:
+    def test_less_of_something(self, optimum: CheapestPlan, found: tuple[Alternative, ...]) -> None:
         ways = {one.name: one for one in directions(optimum)}
         for one in found:
             weights = ways[one.name].weights
             if weights:
                 assert sum(weights.get(key, 0.0) * more for key, more in one.changes.items()) < 0
 
-    def test_distance_is_a_share_of_what_is_spent(self, optimum: Optimum) -> None:
+    def test_distance_is_a_share_of_what_is_spent(self, optimum: CheapestPlan) -> None:
         nothing = {key: -count for key, count in optimum.bought.items() if count}
         assert optimum.distance(nothing, {}) == pytest.approx(1.0)
         assert optimum.distance(nothing, nothing) == 0.0
@@ -251,7 +251,7 @@ class TestAlternatives:
         assert optimum.distance({one: 1}, {}) == pytest.approx(share)
 
 
-def test_nothing_else_is_within_nothing(optimum: Optimum) -> None:
+def test_nothing_else_is_within_nothing(optimum: CheapestPlan) -> None:
     assert alternatives(optimum, (1e-9,), 3, EXACT) == ()
 
 

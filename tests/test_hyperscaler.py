@@ -26,7 +26,7 @@ from planner.infrastructure.loading import load_model
 from planner.infrastructure.supply import plant_power_mw_per_mw
 from planner.scenarios.demand import peak_hour, weekly_demand, zone_shape
 from planner.scenarios.generators import all_scenarios
-from planner.scenarios.timeline import lay_out, normal_condition
+from planner.scenarios.timeline import normal_state, timeline_of
 
 DATASETS = Path(__file__).resolve().parents[1] / "datasets"
 MODEL = load_model("hyperscaler-12").model
@@ -169,11 +169,11 @@ class TestGraph:
         """Its loss takes nothing down, and the other carries the whole region."""
         assert blast_radius(GRAPH, f"feed:{feed}") == frozenset()
         scenario = next(one for one in all_scenarios(MODEL) if one.name == f"feed-{feed}")
-        usual = normal_condition(MODEL, GRAPH)
-        for interval in lay_out(MODEL, GRAPH, scenario).intervals:
-            assert interval.condition.power == usual.power
-            assert interval.condition.clusters_down == frozenset()
-            assert interval.condition.plants_down == frozenset()
+        usual = normal_state(MODEL, GRAPH)
+        for interval in timeline_of(MODEL, GRAPH, scenario).intervals:
+            assert interval.state.power == usual.power
+            assert interval.state.clusters_down == frozenset()
+            assert interval.state.plants_down == frozenset()
 
     def test_without_both_feeds_and_what_is_behind_them_a_region_is_dark(self):
         sources = [f"{kind}:{f}" for f in feeds("eu-west") for kind in ("feed", "ups", "generator")]

@@ -74,15 +74,15 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
 
 def drawn(pair: Pair, limit: PowerLimit, heat: np.ndarray) -> float:
     """Power that clusters with some heat and their cooling draw under a limit, plants in order."""
-    case, clusters = pair.programme.case, pair.world.clusters.names
+    data, clusters = pair.programme.data, pair.world.clusters.names
     left = dict(zip(clusters, heat.tolist(), strict=True))
     total = sum(mw for name, mw in left.items() if node("cluster", name) in limit.loads)
-    capacity = dict(zip(case.model.plants, pair.record("cooling_capacity_mw"), strict=True))
-    for plant, entry in case.model.plants.items():
+    capacity = dict(zip(data.model.plants, pair.record("cooling_capacity_mw"), strict=True))
+    for plant, entry in data.model.plants.items():
         (cluster,) = entry.cools
         carried = min(left[cluster], capacity[plant])
         left[cluster] -= carried
-        total += case.draw_per_heat(limit, plant) * carried
+        total += data.draw_per_heat(limit, plant) * carried
     assert max(left.values()) < 1e-6
     return total
 
@@ -91,19 +91,23 @@ def test_what_is_served(compared: list[Pair]) -> None:
     assert {pair.stage.scenario for pair in compared} >= {"no-chillers", "no-left", "no-all"}
     for pair in compared:
         demand, served = pair.record("demand_rps").sum(), pair.record("served_rps").sum()
-        believed = sum(pair.belief.served_rps.values())
-        assert believed / demand == pytest.approx(served / demand, abs=RELATIVE), pair.stage.label
+        known_capacity = sum(pair.at_stage.served_rps.values())
+        assert known_capacity / demand == pytest.approx(served / demand, abs=RELATIVE), (
+            pair.stage.label
+        )
 
 
 def test_headroom_of_feeds(compared: list[Pair]) -> None:
     """Nothing is overdrawn on either side, and what is full is full on both."""
     full = set()
     for pair in compared:
-        believed = np.array([pair.belief.heat_mw.get(n, 0.0) for n in pair.world.clusters.names])
+        known_capacity = np.array(
+            [pair.at_stage.heat_mw.get(n, 0.0) for n in pair.world.clusters.names]
+        )
         measured = pair.record("heat_mw")
-        for limits in pair.stage.condition.power.values():
+        for limits in pair.stage.state.power.values():
             for limit in limits:
-                both = [drawn(pair, limit, heat) for heat in (believed, measured)]
+                both = [drawn(pair, limit, heat) for heat in (known_capacity, measured)]
                 assert max(both) <= limit.mw * (1 + RELATIVE) + RELATIVE, (pair.stage.label, limit)
                 if min(both) >= limit.mw * (1 - RELATIVE) and limit.mw:
                     full.add((pair.stage.scenario, limit.feeds or limit.region))

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 import planner
-from planner.analysis.comparison import Side, compare, effects
+from planner.analysis.comparison import ComparedPlan, compare, effects
 from planner.analysis.what_if import settle
 from planner.commands import main
 from planner.errors import InputError
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.decisions import counts_of
@@ -30,7 +30,7 @@ from planner.plan.reopening import UnknownModelError, case_of, planned_scenarios
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
 from planner.simulation.verdict import Breach, judge
-from planner.verification import Outcome, Round
+from planner.verification import LoopResult, Round
 
 OWN = """extends: tiny
 description: A model of somebody's own.
@@ -232,7 +232,7 @@ def test_one_plan_has_one_programme(tiny: LoadedModel, tmp_path: Path) -> None:
     }
     rounds = []
     for number, one in enumerate(({}, margins, {}), 1):
-        programme = build(Case(tiny.model, scenarios, one))
+        programme = build(ProblemData(tiny.model, scenarios, one))
         solution = solve(programme, settings)
         items = cost_items(programme, solution)
         verdicts = judge(tiny.model, solution.fleet, scenarios, stories=False)
@@ -240,7 +240,7 @@ def test_one_plan_has_one_programme(tiny: LoadedModel, tmp_path: Path) -> None:
         fails = {"status": "fails", "breaches": BREACHED}
         failed = verdicts if number == 2 else tuple(replace(v, **fails) for v in verdicts)
         rounds.append(Round(number, one, programme, solution, items, failed))
-    write_plan(Outcome(tuple(rounds)).plan(tiny, settings), tmp_path)
+    write_plan(LoopResult(tuple(rounds)).plan(tiny, settings), tmp_path)
 
     opened = reopen(tmp_path)
     asked = case_of(opened.plan, opened.loaded.model, scenarios)
@@ -264,14 +264,14 @@ def test_what_differs_is_priced_in_the_programme_that_explain_speaks_of(
     )
     asked: list[tuple[str, ...]] = []
 
-    def noted(case: Any) -> Any:
-        asked.append(tuple(one.name for one in case.scenarios))
-        return build(case)
+    def noted(data: Any) -> Any:
+        asked.append(tuple(one.name for one in data.scenarios))
+        return build(data)
 
     monkeypatch.setattr("planner.analysis.comparison.build", noted)
     opened = reopen(moved / "plans" / "first")
     other = reopen(moved / "plans" / "first", overrides=("zones.east-users.demand_rps=300",))
-    sides = [Side("plan", "plan", one.plan, one.loaded) for one in (other, opened)]
+    sides = [ComparedPlan("plan", "plan", one.plan, one.loaded) for one in (other, opened)]
     effects(compare(*sides), SolverSettings(gap=0.01))
 
     scenarios, notes = planned_scenarios(opened.plan, opened.loaded.model)

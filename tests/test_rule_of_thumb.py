@@ -14,7 +14,7 @@ from planner.analysis.rule_of_thumb.rule import ThumbPlan, plan_by_rule_of_thumb
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit_purchases import check_purchases
 from planner.optimization.solution.solving import SolverSettings
 from planner.optimization.solution.stage_values import firm_mw
@@ -137,15 +137,15 @@ class TestRule:
     def test_cooling_is_n_plus_k_of_one_type(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, ROOMY)
         fleet = fleet_of(thumb(model))
-        case = Case(model, (), {})
+        data = ProblemData(model, (), {})
         for plant in ("west-chillers", "east-chillers"):
             (cluster,) = model.plants[plant].cools
             existing = model.plants[plant].existing
             added = {u: n - existing.get(u, 0) for u, n in fleet.units[plant].items()}
             assert sum(1 for count in added.values() if count) == 1
             heat = 0.005 * fleet.gpus[cluster]
-            size = max(case.unit_mw(plant, unit) for unit, n in added.items() if n)
-            assert heat <= firm_mw(case, fleet, plant) + 1e-9 < heat + size
+            size = max(data.unit_mw(plant, unit) for unit, n in added.items() if n)
+            assert heat <= firm_mw(data, fleet, plant) + 1e-9 < heat + size
 
     def test_settled_and_forbidden_purchases_are_kept(self, tmp_path: Path) -> None:
         text = ROOMY + (
@@ -166,7 +166,7 @@ class TestRule:
             assert found.lacks
             return
         fleet = fleet_of(found)
-        assert set(check_purchases(Case(model, all_scenarios(model), {}), fleet)) <= set(
+        assert set(check_purchases(ProblemData(model, all_scenarios(model), {}), fleet)) <= set(
             found.lacks
         )
         if not any(text.startswith("costed without") for text in found.repairs):

@@ -21,14 +21,14 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Breach, BreachKind, Verdict
 from planner.verification import (
-    Outcome,
+    LoopResult,
     Round,
     _next_margins,
     optimise_and_verify,
@@ -146,7 +146,7 @@ simulation: {horizon_minutes: 400}
 """
 
 
-def loop(model: Model, settings: SolverSettings = EXACT, rounds: int = 12) -> Outcome:
+def loop(model: Model, settings: SolverSettings = EXACT, rounds: int = 12) -> LoopResult:
     return optimise_and_verify(model, all_scenarios(model), settings, rounds)
 
 
@@ -183,11 +183,11 @@ class TestFirstPlanFailsAndLastSurvives:
     @staticmethod
     def outcome(
         request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-    ) -> Outcome:
+    ) -> LoopResult:
         text = {"late": LATE, "demand": DEMAND, "heat": HEAT}[request.param]
         return loop(model_of(tmp_path_factory.mktemp("loop"), text))
 
-    def test_first_fails_and_last_survives(self, outcome: Outcome) -> None:
+    def test_first_fails_and_last_survives(self, outcome: LoopResult) -> None:
         assert len(outcome.rounds) > 1
         assert outcome.rounds[0].failed == ("loss",)
         assert outcome.rounds[-1].failed == ()
@@ -196,7 +196,7 @@ class TestFirstPlanFailsAndLastSurvives:
         assert outcome.diagnosis is None
         assert not outcome.timed_out
 
-    def test_margins_never_shrink_and_every_round_grows_one(self, outcome: Outcome) -> None:
+    def test_margins_never_shrink_and_every_round_grows_one(self, outcome: LoopResult) -> None:
         assert outcome.rounds[0].margins == {}
         for before, after in pairwise(outcome.rounds):
             low, high = before.margins.get("loss", NO_MARGIN), after.margins["loss"]
@@ -205,12 +205,12 @@ class TestFirstPlanFailsAndLastSurvives:
             assert high.late_minutes >= low.late_minutes
             assert high != low
 
-    def test_proof_costs_money(self, outcome: Outcome) -> None:
+    def test_proof_costs_money(self, outcome: LoopResult) -> None:
         costs = [one.solution.objective for one in outcome.rounds]
         assert all(after >= before - 1e-6 for before, after in pairwise(costs))
         assert costs[-1] > costs[0] + 1000
 
-    def test_every_round_is_on_record(self, outcome: Outcome) -> None:
+    def test_every_round_is_on_record(self, outcome: LoopResult) -> None:
         assert [one.number for one in outcome.rounds] == list(range(1, len(outcome.rounds) + 1))
         records = [one.record() for one in outcome.rounds]
         assert [record.failed for record in records] == [one.failed for one in outcome.rounds]
@@ -349,8 +349,8 @@ class TestTighten:
         self, change: str, grows: bool, tmp_path: Path
     ) -> None:
         model = model_of(tmp_path, SIGN_IN, change)
-        case = Case(model, all_scenarios(model), {})
-        programme = build(case)
+        data = ProblemData(model, all_scenarios(model), {})
+        programme = build(data)
         short = (verdict(breach("served", cause="services", shortfall=0.1)),)
         last = Round(1, {}, programme, solve(programme, EXACT), (), short)
         margins, instead = _next_margins(model, last)
@@ -377,8 +377,8 @@ class TestTighten:
     @pytest.mark.parametrize(("more", "bought"), [(0.0, set()), (0.5, {"more"})])
     def test_replicas_answer_that(self, more: float, bought: set[str], tmp_path: Path) -> None:
         model = model_of(tmp_path, SIGN_IN)
-        case = Case(model, all_scenarios(model), {"loss": Margin(services=more)})
-        solution = solve(build(case), EXACT)
+        data = ProblemData(model, all_scenarios(model), {"loss": Margin(services=more)})
+        solution = solve(build(data), EXACT)
         assert solution.fleet.measures == bought
         assert solution.fleet.gpus == {"first": 600, "second": 1000}
 
@@ -523,7 +523,7 @@ class TestTimeLimit:
         clock, real = Clock(monkeypatch), planner.verification.solve
 
         def late(programme: Programme, settings: SolverSettings) -> Solution:
-            if programme.case.margins:
+            if programme.data.margins:
                 clock.forward(60)
                 raise SolverError("stopped without a plan or a proof")
             return real(programme, settings)

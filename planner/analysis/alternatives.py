@@ -20,7 +20,7 @@ from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.purchases import capital_usd
 from planner.optimization.formulation.stages import Margin
@@ -101,12 +101,12 @@ class Alternative:
 
 
 @dataclass(frozen=True)
-class Optimum:
+class CheapestPlan:
     """The cheapest plan, which alternatives are compared with.
 
     Parameters
     ----------
-    case
+    data
         Model, scenarios and margins of its last round.
     cost_usd
         Cost per year.
@@ -116,16 +116,16 @@ class Optimum:
         Yearly price of one of each.
     """
 
-    case: Case
+    data: ProblemData
     cost_usd: float
     bought: Mapping[Decision, int]
     prices: Mapping[Decision, float]
 
     @classmethod
-    def of(cls, programme: Programme, solution: Solution) -> Optimum:
+    def of(cls, programme: Programme, solution: Solution) -> CheapestPlan:
         """The optimum of a solved programme."""
         bought = counts(programme, solution.values)
-        return cls(programme.case, solution.objective, bought, prices(programme))
+        return cls(programme.data, solution.objective, bought, prices(programme))
 
     def changes(self, bought: Mapping[Decision, int]) -> dict[Decision, int]:
         """What other purchases have more."""
@@ -142,7 +142,7 @@ class Optimum:
 
 
 def alternatives(
-    optimum: Optimum,
+    optimum: CheapestPlan,
     slacks: Sequence[float],
     most: int,
     settings: SolverSettings,
@@ -171,9 +171,9 @@ def alternatives(
     return tuple(found)
 
 
-def directions(optimum: Optimum) -> tuple[Direction, ...]:
+def directions(optimum: CheapestPlan) -> tuple[Direction, ...]:
     """Directions in which something can become less: kinds of purchases, regions, capital."""
-    model, bought = optimum.case.model, optimum.bought
+    model, bought = optimum.data.model, optimum.bought
     groups: dict[str, list[Decision]] = {}
     for key, count in bought.items():
         if not count or key.kind == "retired":
@@ -200,9 +200,9 @@ def _kind(model: Model, key: Decision) -> str:
     return names.get(key.kind, key.kind)
 
 
-def _all_of(optimum: Optimum, keys: Sequence[Decision], name: str) -> list[Decision]:
+def _all_of(optimum: CheapestPlan, keys: Sequence[Decision], name: str) -> list[Decision]:
     """All decisions of a group, also those of which the optimum buys none."""
-    model, region = optimum.case.model, region_of(optimum.case.model, keys[0])
+    model, region = optimum.data.model, region_of(optimum.data.model, keys[0])
     if name.startswith("least in "):
         return [key for key in optimum.prices if _bought_in(model, key) == region]
     kind = _kind(model, keys[0])
@@ -214,26 +214,26 @@ def _bought_in(model: Model, key: Decision) -> str | None:
 
 
 def _alternative(
-    optimum: Optimum, direction: Direction, slack: float, settings: SolverSettings
+    optimum: CheapestPlan, direction: Direction, slack: float, settings: SolverSettings
 ) -> Alternative | None:
     """The plan of a direction, simulated, and tightened a few times where it fails.
 
     None if it is the cheapest plan again, or time ends before there is one.
     """
-    case, fewest = optimum.case, None
+    data, fewest = optimum.data, None
     for repairs in range(REPAIRS + 1):
         try:
-            solved = _furthest(case, optimum.cost_usd * (1 + slack), direction, settings)
+            solved = _furthest(data, optimum.cost_usd * (1 + slack), direction, settings)
         except SolverError:
             return fewest
         if solved is None:
             return fewest
         programme, solution = solved
-        solution, items = billed(case.model, solution, audit(programme, solution))
+        solution, items = billed(data.model, solution, audit(programme, solution))
         changes = optimum.changes(counts(programme, solution.values))
         if optimum.distance(changes, {}) < LEAST_DIFFERENCE:
             return fewest
-        verdicts = judge(case.model, solution.fleet, case.scenarios, stories=False)
+        verdicts = judge(data.model, solution.fleet, data.scenarios, stories=False)
         one = Alternative(
             name=direction.name,
             slack=slack,
@@ -247,18 +247,18 @@ def _alternative(
         )
         if fewest is None or len(one.failed) < len(fewest.failed):
             fewest = one
-        tighter: dict[str, Margin] = tighten(case.margins, verdicts)
-        if not one.failed or tighter == case.margins:
+        tighter: dict[str, Margin] = tighten(data.margins, verdicts)
+        if not one.failed or tighter == data.margins:
             return fewest
-        case = replace(case, margins=tighter)
+        data = replace(data, margins=tighter)
     return fewest
 
 
 def _furthest(
-    case: Case, most_usd: float, direction: Direction, settings: SolverSettings
+    data: ProblemData, most_usd: float, direction: Direction, settings: SolverSettings
 ) -> tuple[Programme, Solution] | None:
     """The cheapest of the plans within a cost that go furthest in a direction."""
-    programme = build(case)
+    programme = build(data)
     cost = programme.problem.objective
     if cost is None:
         return None
@@ -283,7 +283,7 @@ def _expression(programme: Programme, direction: Direction) -> LpAffineExpressio
 
 
 def _most_different(
-    optimum: Optimum, candidates: Sequence[Alternative], most: int
+    optimum: CheapestPlan, candidates: Sequence[Alternative], most: int
 ) -> list[Alternative]:
     """Surviving candidates first, each farthest from the optimum and from those already taken."""
     taken: list[Alternative] = []
@@ -301,4 +301,4 @@ def _most_different(
     return taken
 
 
-__all__ = ["Alternative", "Direction", "Optimum", "alternatives", "directions"]
+__all__ = ["Alternative", "CheapestPlan", "Direction", "alternatives", "directions"]

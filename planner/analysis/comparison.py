@@ -22,7 +22,7 @@ from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.model_difference import ValueChange, model_changes
 from planner.infrastructure.prices import PARTS
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.solving import Solution, SolverSettings
 from planner.plan.baseline import standing
@@ -43,7 +43,7 @@ Outcome = Literal["lost", "gained", "dropped", "new", "survived", "failed", "not
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedPlan:
     """One of the two.
 
     Parameters
@@ -154,7 +154,7 @@ class TierChange:
 
 
 @dataclass(frozen=True)
-class Figure:
+class ComparedFigure:
     """One figure of both sides; None where there is none (a recovery: never).
 
     Parameters
@@ -206,13 +206,13 @@ class Comparison:
         How the plans were made, where that differs.
     """
 
-    a: Side
-    b: Side
+    a: ComparedPlan
+    b: ComparedPlan
     purchases: PlanDifference
     categories: tuple[CostChange, ...]
     scenarios: tuple[ScenarioChange, ...]
     tiers: tuple[TierChange, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[ComparedFigure, ...]
     values: tuple[ValueChange, ...] | None
     settings: tuple[ValueChange, ...]
 
@@ -235,7 +235,7 @@ class Comparison:
         )
 
 
-def compare(a: Side, b: Side) -> Comparison:
+def compare(a: ComparedPlan, b: ComparedPlan) -> Comparison:
     """Compare two sides."""
     known = a.loaded is not None and b.loaded is not None
     return Comparison(
@@ -283,7 +283,7 @@ def existing(loaded: LoadedModel, wanted: Wanted | None = None, processes: int =
 
 def repriced(plan: Plan, model: Model) -> Cost:
     """Cost of a plan with its purchases priced by a model; running and expected cost stay."""
-    items = purchase_items(Case(model, (), {}), plan.fleet(model))
+    items = purchase_items(ProblemData(model, (), {}), plan.fleet(model))
     bought = cost_lines(item for item in items if item.capital_usd or item.usd_per_year)
     lines = (*bought, *(one for one in plan.cost.items if one.category not in OWNED))
     sums = {
@@ -321,14 +321,14 @@ def _least_served(plan: Plan) -> dict[str, tuple[float, str]]:
     return found
 
 
-def _figures(a: Plan, b: Plan) -> tuple[Figure, ...]:
+def _figures(a: Plan, b: Plan) -> tuple[ComparedFigure, ...]:
     def figure(
         name: str,
         unit: str,
         of: Callable[[Plan], float | None],
         better: Literal["less", "more", ""] = "",
-    ) -> Figure:
-        return Figure(name, unit, of(a), of(b), better)
+    ) -> ComparedFigure:
+        return ComparedFigure(name, unit, of(a), of(b), better)
 
     return (
         figure("capital", "USD", lambda plan: plan.cost.capital_usd, "less"),
@@ -381,13 +381,13 @@ def _longest_recovery(plan: Plan) -> float | None:
 # ------------------------------------------------------------------------------------------- causes
 
 
-def _values(a: Side, b: Side) -> tuple[ValueChange, ...] | None:
+def _values(a: ComparedPlan, b: ComparedPlan) -> tuple[ValueChange, ...] | None:
     if a.loaded is None or b.loaded is None:
         return None
     return model_changes(a.loaded.model, b.loaded.model)
 
 
-def _settings(a: Side, b: Side) -> tuple[ValueChange, ...]:
+def _settings(a: ComparedPlan, b: ComparedPlan) -> tuple[ValueChange, ...]:
     """How two plans were made and what held, where that differs."""
     both = a.kind == b.kind == "plan"
     was, now = _made(a, both), _made(b, both)
@@ -400,7 +400,7 @@ def _settings(a: Side, b: Side) -> tuple[ValueChange, ...]:
     return tuple(found)
 
 
-def _made(side: Side, detailed: bool) -> dict[str, Any]:
+def _made(side: ComparedPlan, detailed: bool) -> dict[str, Any]:
     plan = side.plan
     wanted = plan.model.scenarios
     made: dict[str, Any] = {"model": plan.model.name}
@@ -509,7 +509,7 @@ def effects(
     if a.loaded is None or b.loaded is None or comparison.values is None:
         return Effects(problem="the models of both sides have to be known")
 
-    def solved(model: Model, side: Side) -> Answer | None:
+    def solved(model: Model, side: ComparedPlan) -> Answer | None:
         known = side.loaded.model if side.loaded is not None else model
         new = new_scenarios(side.plan, known)
         scenarios = select(model, wanted_by(side.plan)).scenarios
@@ -570,7 +570,9 @@ def _effect(
 
 
 def _solved_without(
-    make: Callable[[], Model], solved: Callable[[Model, Side], Answer | None], side: Side
+    make: Callable[[], Model],
+    solved: Callable[[Model, ComparedPlan], Answer | None],
+    side: ComparedPlan,
 ) -> Answer | None:
     return solved(make(), side)
 
@@ -591,12 +593,12 @@ def _taken_back(now: Model, was: Model, parts: tuple[str, ...]) -> Model:
 
 
 __all__ = [
+    "ComparedFigure",
+    "ComparedPlan",
     "Comparison",
     "Effect",
     "Effects",
-    "Figure",
     "ScenarioChange",
-    "Side",
     "TierChange",
     "ValueChange",
     "compare",

@@ -19,12 +19,12 @@ from planner.analysis.marginal import (
     requirement_removals,
     together,
 )
-from planner.analysis.what_if import Elastic, Shortfall, Tightness, settle, tightness
+from planner.analysis.what_if import Shortfall, ShortfallProgramme, Tightness, settle, tightness
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Row
 from planner.optimization.infeasibility.wording import PHRASES as WORDING
 from planner.optimization.solution.costs import recourse_usd
@@ -185,7 +185,7 @@ def explain(
     questions.report("building the programme and costing the plan in it")
     study, agrees = _study(plan, loaded, scenarios, questions)
     questions.report("its relaxation, and one less of each purchase with all else as it is")
-    rows, reduced = tightness(study.case, study.solution, study.bought, questions.settings)
+    rows, reduced = tightness(study.data, study.solution, study.bought, questions.settings)
     notes = _local_notes(study, reduced)
     suspects = _suspects(study, notes)
     removals, unasked, silent = one_by_one(study, suspects)
@@ -198,7 +198,7 @@ def explain(
     following = _worths(study, notes, next_worth)
     notes = [replace(one, next=following[one.decision]) for one in notes]
     unbought = _unbought(study, reduced)
-    in_programme = study.case.stages_by_scenario
+    in_programme = study.data.stages_by_scenario
     return Explanation(
         cost_usd=study.cost,
         bound_usd=study.low,
@@ -227,26 +227,26 @@ def explain(
 def _study(
     plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], questions: Questions
 ) -> tuple[Study, bool]:
-    case = case_of(plan, loaded.model, scenarios)
-    programme = build(case)
+    data = case_of(plan, loaded.model, scenarios)
+    programme = build(data)
     try:
         bought = counts_of(programme, plan.fleet(loaded.model))
     except ValueError as error:
         raise InputError.single(loaded.name, str(error)) from error
     solution = settle(programme, bought, questions.settings)
     if solution.status == "infeasible":
-        raise UnmetPlanError(_unmet(case, bought, questions.settings))
+        raise UnmetPlanError(_unmet(data, bought, questions.settings))
     stated = plan.objective_usd_per_year - plan.cost.routing_usd_per_year
     agrees = math.isclose(solution.objective, stated, rel_tol=AGREEMENT, abs_tol=1.0)
     low = plan.bound_usd_per_year
     if not agrees or plan.status != "optimal" or plan.method != "optimum":
-        fresh = questions.ask("the programme as it is now", lambda: build(case))
+        fresh = questions.ask("the programme as it is now", lambda: build(data))
         low = fresh.bound if fresh is not None else -math.inf
-    return Study(case, programme, bought, solution, min(low, solution.objective), questions), agrees
+    return Study(data, programme, bought, solution, min(low, solution.objective), questions), agrees
 
 
-def _unmet(case: Case, bought: Mapping[Decision, int], settings: SolverSettings) -> str:
-    missed = Elastic(case, settings).missed(bought)
+def _unmet(data: ProblemData, bought: Mapping[Decision, int], settings: SolverSettings) -> str:
+    missed = ShortfallProgramme(data, settings).missed(bought)
     if missed is None:
         return "the plan contradicts its model: it cannot be used as it stands"
     lines = [f"{describe(one)}: short by {one.amount:,.3g} {one.unit}" for one in missed]
@@ -275,12 +275,12 @@ def describe(one: Shortfall) -> str:
 
 def _local_notes(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionNote]:
     """What fails, or becomes dearer, with one less of each purchase and all others as they are."""
-    elastic = Elastic(study.case, study.questions.settings)
+    elastic = ShortfallProgramme(study.data, study.questions.settings)
     notes = []
     for key, count in study.bought.items():
         if not count:
             continue
-        less = one_less(study.case, study.bought, key)
+        less = one_less(study.data, study.bought, key)
         fails = elastic.missed(less)
         earns, where = _earns(study, less) if fails == () else (None, ())
         notes.append(
@@ -321,7 +321,7 @@ def _suspects(study: Study, notes: Iterable[DecisionNote]) -> list[str]:
         broken = {one.scenario for one in note.fails or ()} | set(note.earns_in)
         for name in broken - {""}:
             stake[name] = stake.get(name, 0.0) + note.bought * note.price_usd
-    order = list(study.case.stages_by_scenario)
+    order = list(study.data.stages_by_scenario)
     return sorted(stake, key=lambda name: (-stake[name], order.index(name)))
 
 
@@ -368,7 +368,7 @@ def _unbought(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionN
     """Notes on what can be bought but is not: what one of it would be worth."""
     notes = []
     for key, variable in variables(study.programme).items():
-        region = region_of(study.case.model, key)
+        region = region_of(study.data.model, key)
         closed = key.kind != "region" and region in study.closed
         if study.bought[key] or not variable.upBound or closed or key.kind == "retired":
             continue
@@ -413,10 +413,10 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
     rounds = plan.verification.rounds
     if len(rounds) < 2 or not rounds[0].failed:
         return None
-    model, last = study.case.model, plan.made_in
+    model, last = study.data.model, plan.made_in
     margins = last.margins if last is not None else ()
-    case = case_of(plan, model, scenarios, rounds[0])
-    answer = study.questions.ask("the first round, without margins", lambda: build(case))
+    data = case_of(plan, model, scenarios, rounds[0])
+    answer = study.questions.ask("the first round, without margins", lambda: build(data))
     if answer is None or not answer.found:
         return FirstRound(rounds[0].failed, {}, margins, None, {})
     verdicts = judge(model, answer.fleet, scenarios, stories=False)

@@ -15,9 +15,9 @@ from planner.infrastructure.failures import Scenario, ServedRule, Severity
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.optimization.solution.solving import SolverSettings
-from planner.scenarios.timeline import lay_out
+from planner.scenarios.timeline import timeline_of
 from planner.simulation.verdict import Verdict, judge
-from planner.verification import Outcome, Round, optimise_and_verify
+from planner.verification import LoopResult, Round, optimise_and_verify
 
 Axis = Literal["standard", "failures", "classes", "recovery"]
 Status = Literal["survives", "fails", "unproven", "infeasible", "no plan in time"]
@@ -214,7 +214,7 @@ def _recovered(setting: Setting, verdicts: Iterable[Verdict]) -> float:
             continue
         if verdict.recovery_minutes is None:
             return math.inf
-        clock = lay_out(model, graph, known[verdict.name]).clock
+        clock = timeline_of(model, graph, known[verdict.name]).clock
         longest = max(longest, clock.since(verdict.recovery_minutes))
     return longest
 
@@ -242,7 +242,7 @@ def _unplanned(setting: Setting, status: Status, reason: str) -> FrontierPoint:
     )
 
 
-def _status(outcome: Outcome, solver: SolverSettings) -> Status:
+def _status(outcome: LoopResult, solver: SolverSettings) -> Status:
     best = outcome.best
     if best is None or not outcome.survives:
         return "fails"
@@ -250,7 +250,7 @@ def _status(outcome: Outcome, solver: SolverSettings) -> Status:
     return "unproven" if limited else "survives"
 
 
-def _failure(outcome: Outcome) -> str:
+def _failure(outcome: LoopResult) -> str:
     """What fails first in the simulation, or why the loop ended before nothing did."""
     if outcome.survives or outcome.best is None:
         return ""

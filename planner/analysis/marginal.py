@@ -19,7 +19,7 @@ from planner.analysis.what_if import (
 )
 from planner.errors import SolverError
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.costs import recourse_usd
 from planner.optimization.solution.decisions import Decision, bounded, prices, variables
@@ -145,7 +145,7 @@ class Questions:
 class Study:
     """A plan in the programme that it came from, while it is being explained."""
 
-    case: Case
+    data: ProblemData
     programme: Programme
     bought: dict[Decision, int]
     solution: Solution
@@ -170,8 +170,8 @@ class Study:
 
     def expected(self, names: Collection[str]) -> float:
         """What some scenarios add to the cost by being expected, USD per year."""
-        every = expected_usd(self.case, self.once_usd)
-        return every - expected_usd(self.case, self.once_usd, names)
+        every = expected_usd(self.data, self.once_usd)
+        return every - expected_usd(self.data, self.once_usd, names)
 
     def saving(self, other: Answer, least: float = -math.inf) -> Difference:
         """Cost of the plan less that of another, at least an amount that is known."""
@@ -209,7 +209,7 @@ def one_by_one(
             unasked.append(name)
         else:
             removals.append(study.removal((name,), answer))
-    rest = [name for name in study.case.stages_by_scenario if name not in suspects]
+    rest = [name for name in study.data.stages_by_scenario if name not in suspects]
     silent = _screen(study, rest, removals, unasked)
     return removals, tuple(unasked), tuple(silent)
 
@@ -244,7 +244,7 @@ def _silent_one(study: Study, name: str, group: Removal) -> Removal:
 
 def _without(study: Study, names: tuple[str, ...]) -> Answer | None:
     text = f"without {names[0]}" if len(names) == 1 else f"without {len(names)} scenarios together"
-    return study.questions.ask(text, lambda: build(without_scenarios(study.case, names)))
+    return study.questions.ask(text, lambda: build(without_scenarios(study.data, names)))
 
 
 def together(
@@ -256,7 +256,7 @@ def together(
         answer = _without(study, names) if len(names) > 1 else None
         return None if answer is None else study.removal(names, answer)
 
-    every = tuple(study.case.stages_by_scenario)
+    every = tuple(study.data.stages_by_scenario)
     idle = {one.names[0] for one in removals if not one.forces.certain}
     if not idle - set(silent):
         return leave_out(every), None
@@ -296,7 +296,7 @@ def next_worth(study: Study, key: Decision) -> Worth | None:
     if chosen.upBound is not None and more > chosen.upBound:
         if chosen.upBound == chosen.lowBound:
             return Worth(None, "settled")
-        roomier = with_room(study.case, key)
+        roomier = with_room(study.data, key)
         if roomier is None:
             return Worth(None, "all")
         programme = build(roomier)
@@ -322,7 +322,7 @@ def power_gains(study: Study) -> dict[str, Difference | None]:
     def gain(some: Collection[str]) -> Difference | None:
         where = next(iter(some)) if len(some) == 1 else "every region"
         answer = study.questions.ask(
-            f"a megawatt more in {where}", lambda: with_more_power(study.case, some)
+            f"a megawatt more in {where}", lambda: with_more_power(study.data, some)
         )
         return None if answer is None else study.saving(answer, 0.0)
 
@@ -348,15 +348,15 @@ def requirement_removals(study: Study) -> tuple[Removal, ...]:
     for family in families:
         answer = study.questions.ask(
             f"without {family.replace('_', ' ')}",
-            lambda family=family: without_family(study.case, family),  # type: ignore[misc]
+            lambda family=family: without_family(study.data, family),  # type: ignore[misc]
         )
         if answer is not None:
             found.append(study.removal((family,), answer))
-    plants = [name for name, plant in study.case.model.plants.items() if plant.redundancy]
+    plants = [name for name, plant in study.data.model.plants.items() if plant.redundancy]
     if plants:
         answer = study.questions.ask(
             "one unit less of redundancy in every plant",
-            lambda: build(with_less_redundancy(study.case, plants)),
+            lambda: build(with_less_redundancy(study.data, plants)),
         )
         if answer is not None:
             found.append(study.removal(("redundancy",), answer))

@@ -11,7 +11,7 @@ from pulp.constants import LpSolveStatus
 
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.recourse import may_turn_away
 from planner.optimization.formulation.risk import risk_figures
@@ -105,62 +105,64 @@ def ask(programme: Programme, settings: SolverSettings) -> Answer:
     return Answer(solution.objective, proven, bought, solution.fleet)
 
 
-def without_scenarios(case: Case, names: Collection[str]) -> Case:
+def without_scenarios(data: ProblemData, names: Collection[str]) -> ProblemData:
     """The case without some scenarios, their requirements and their costs."""
-    return replace(case, scenarios=tuple(one for one in case.scenarios if one.name not in names))
+    return replace(data, scenarios=tuple(one for one in data.scenarios if one.name not in names))
 
 
-def without_family(case: Case, family: str) -> Programme:
+def without_family(data: ProblemData, family: str) -> Programme:
     """The programme in which the rows of a family may be missed at no price."""
-    programme = build(case)
+    programme = build(data)
     for name, row in list(programme.rows.items()):
         if row.family == family:
             _loosen(programme, name, f"free.{name}", None)
     return programme
 
 
-def with_more_power(case: Case, regions: Collection[str], megawatts: float = 1.0) -> Programme:
+def with_more_power(
+    data: ProblemData, regions: Collection[str], megawatts: float = 1.0
+) -> Programme:
     """The programme with more power in normal operation in some regions, at no price.
 
     More on the limit of the region and on all of its feeds.
     """
-    programme = build(case)
+    programme = build(data)
     for name, limit in list(programme.limits.items()):
         if limit.region in regions and not programme.rows[name].scenario:
             _loosen(programme, name, f"more.{name}", megawatts)
     return programme
 
 
-def with_less_redundancy(case: Case, plants: Collection[str]) -> Case:
+def with_less_redundancy(data: ProblemData, plants: Collection[str]) -> ProblemData:
     """The case in which some plants hold one unit less in reserve (N+k becomes N+(k−1))."""
     changed = {
         name: plant.replace(redundancy=plant.redundancy - 1)
         if name in plants and plant.redundancy
         else plant
-        for name, plant in case.model.plants.items()
+        for name, plant in data.model.plants.items()
     }
-    return replace(case, model=case.model.replace(plants=changed))
+    return replace(data, model=data.model.replace(plants=changed))
 
 
-def with_room(case: Case, key: Decision) -> Case | None:
+def with_room(data: ProblemData, key: Decision) -> ProblemData | None:
     """The case in which one more of a decision can be bought; None if nothing limits its number.
 
     A plant has one limit for all its unit types.
     """
-    model = case.model
+    model = data.model
     if key.kind == "cooling":
         plant = key.asset.split("/")[0]
         entry = model.plants[plant]
         plants = {**model.plants, plant: entry.replace(max_added=entry.max_added + 1)}
-        return replace(case, model=model.replace(plants=plants))
+        return replace(data, model=model.replace(plants=plants))
     if key.kind == "gpus":
         cluster = model.clusters[key.asset]
         larger = cluster.replace(max_gpus=cluster.max_gpus + cluster.block_gpus)
-        return replace(case, model=model.replace(clusters={**model.clusters, key.asset: larger}))
+        return replace(data, model=model.replace(clusters={**model.clusters, key.asset: larger}))
     if key.kind == "emergency":
         offer = model.offers[key.asset]
         more = offer.replace(available_gpus=offer.available_gpus + offer.gpus_per_instance)
-        return replace(case, model=model.replace(offers={**model.offers, key.asset: more}))
+        return replace(data, model=model.replace(offers={**model.offers, key.asset: more}))
     return None
 
 
@@ -182,7 +184,9 @@ def settle(
         return solve(programme, replace(settings, gap=0.0))
 
 
-def expected_usd(case: Case, once_usd: Mapping[str, float], without: Collection[str] = ()) -> float:
+def expected_usd(
+    data: ProblemData, once_usd: Mapping[str, float], without: Collection[str] = ()
+) -> float:
     """What failures add to the objective, USD per year, with some scenarios left out.
 
     Parameters
@@ -191,20 +195,20 @@ def expected_usd(case: Case, once_usd: Mapping[str, float], without: Collection[
         Cost of one occurrence by scenario.
     """
     kept = {name: usd for name, usd in once_usd.items() if name not in without}
-    frequencies = {one.name: one.frequency_per_year for one in case.scenarios}
-    figures = risk_figures(case.model, frequencies, kept)
+    frequencies = {one.name: one.frequency_per_year for one in data.scenarios}
+    figures = risk_figures(data.model, frequencies, kept)
     return figures.expected_usd_per_year + figures.premium_usd_per_year
 
 
 def tightness(
-    case: Case, solution: Solution, bought: Mapping[Decision, int], settings: SolverSettings
+    data: ProblemData, solution: Solution, bought: Mapping[Decision, int], settings: SolverSettings
 ) -> tuple[tuple[Tightness, ...], dict[Decision, float]]:
     """Room and price of every requirement and limit, and the reduced cost of every decision.
 
     The programme with all whole numbers fixed is linear; its duals are the prices. The reduced cost
     is what one more of a decision adds to the cost in it, USD per year.
     """
-    programme = build(case)
+    programme = build(data)
     for variable in programme.problem.variables():
         if variable.cat == LpInteger:
             variable.lowBound = variable.upBound = solution.values[variable.name]
@@ -237,19 +241,19 @@ def _can_exceed(constraint: LpConstraint) -> bool:
     return most > NEGLIGIBLE * max(1.0, abs(constraint.constant))
 
 
-class Elastic:
+class ShortfallProgramme:
     """The programme in which requirements and limits may be missed, as little as possible.
 
     Parameters
     ----------
-    case
+    data
         Model, scenarios and margins.
     settings
         How to solve.
     """
 
-    def __init__(self, case: Case, settings: SolverSettings) -> None:
-        self.programme = build(case)
+    def __init__(self, data: ProblemData, settings: SolverSettings) -> None:
+        self.programme = build(data)
         may_turn_away(self.programme)
         self.settings = replace(settings, gap=0.01)
         self.slacks: list[tuple[LpVariable, Row]] = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.amounts import money
-from planner.commands.frontier import Numbers
+from planner.commands.frontier import NumberList
 from planner.commands.options import (
     Progress,
     examples,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @model_argument
 @click.option(
     "--within",
-    type=Numbers(),
+    type=NumberList(),
     default="1,5",
     show_default=True,
     metavar="N,N,...",
@@ -79,7 +79,7 @@ def command(
     Each has as little as possible of one thing: a kind of purchase, a region, capital. All are
     audited and simulated; one that fails is tightened, or shown as failing.
     """
-    from planner.analysis.alternatives import Optimum, alternatives
+    from planner.analysis.alternatives import CheapestPlan, alternatives
     from planner.commands.interruption import interruptible
     from planner.files import check_file
     from planner.infrastructure.loading import load_model
@@ -106,7 +106,7 @@ def command(
             show_infeasible(outcome, as_json)
             return EXIT_INFEASIBLE
         progress.say(f"cheapest plan: {money(best.solution.objective, 3)} a year")
-        optimum = Optimum.of(best.programme, best.solution)
+        optimum = CheapestPlan.of(best.programme, best.solution)
         slacks = [percent / 100 for percent in sorted(set(within))]
         found = alternatives(optimum, slacks, most, settings, progress.say)
     if output is not None:

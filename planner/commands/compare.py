@@ -12,7 +12,7 @@ from planner.commands.options import FiniteRange, Progress, output_options
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError, Problem
 
 if TYPE_CHECKING:
-    from planner.analysis.comparison import Comparison, Effects, Side
+    from planner.analysis.comparison import ComparedPlan, Comparison, Effects
     from planner.infrastructure.loading import LoadedModel
     from planner.plan.records import Plan
 
@@ -134,9 +134,9 @@ def _sides(
     overrides: tuple[str, ...],
     jobs: int,
     progress: Progress,
-) -> tuple[Side, Side]:
+) -> tuple[ComparedPlan, ComparedPlan]:
     """Both sides, with all that is wrong with any of them at once."""
-    from planner.analysis.comparison import Side, existing
+    from planner.analysis.comparison import ComparedPlan, existing
     from planner.infrastructure.loading import load_model
     from planner.infrastructure.source import printable
     from planner.plan.files import parse_plan
@@ -172,7 +172,7 @@ def _sides(
         wanted = None if other is None else wanted_by(other)
         progress.say(f"simulating what exists in {loaded[number].name}")
         plan = existing(loaded[number], wanted, jobs)
-        sides.append(Side(text, "model", plan, loaded[number]))
+        sides.append(ComparedPlan(text, "model", plan, loaded[number]))
     for side in sides:
         if side.note:
             progress.say(f"note: {side.label}: {side.note}")
@@ -224,12 +224,12 @@ def _is_model_of(file: str, plan: Plan) -> bool:
         return False
 
 
-def _plan_side(text: str, plan: Plan, files: list[str]) -> Side:
+def _plan_side(text: str, plan: Plan, files: list[str]) -> ComparedPlan:
     """A plan with its model, if that can be found and still loads.
 
     Of several files of the same name, such as that of two branches, the one that it was made with.
     """
-    from planner.analysis.comparison import Side
+    from planner.analysis.comparison import ComparedPlan
     from planner.plan.reopening import UnknownModelError, reopen
 
     at_hand = [file for file in files if _is_model_of(file, plan)]
@@ -237,8 +237,8 @@ def _plan_side(text: str, plan: Plan, files: list[str]) -> Side:
         opened = reopen(plan, among=at_hand)
     except UnknownModelError:
         note = "its model is not known; --model FILE names it"
-        return Side(text, "plan", plan, None, note)
+        return ComparedPlan(text, "plan", plan, None, note)
     except InputError as error:
         note = f"its model cannot be used any more: {error.problems[0]}"
-        return Side(text, "plan", plan, None, note)
-    return Side(text, "plan", plan, opened.loaded, "; ".join(opened.notes))
+        return ComparedPlan(text, "plan", plan, None, note)
+    return ComparedPlan(text, "plan", plan, opened.loaded, "; ".join(opened.notes))

@@ -150,7 +150,7 @@ def command(
         check_workbook(output)
     if folder is not None:
         check_writable(folder)
-    asked = Asked(model, overrides, plans, wanted, settings)
+    asked = FinanceOptions(model, overrides, plans, wanted, settings)
     sampling = Sampling(samples, seed, alpha, jobs)
     with progress.working():
         study, planless, notes = _study(asked, sampling, flows, replan, progress)
@@ -182,7 +182,7 @@ def collected(problems: list[Problem]) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class FinanceOptions:
     """What is to be valued.
 
     Parameters
@@ -205,7 +205,7 @@ class Asked:
 
 
 def _study(
-    asked: Asked, sampling: Sampling, flows: Path | None, replan: bool, progress: Progress
+    asked: FinanceOptions, sampling: Sampling, flows: Path | None, replan: bool, progress: Progress
 ) -> tuple[FinanceStudy, bool, tuple[str, ...]]:
     """Everything to show, whether there is no plan to value, and what to know about the plans."""
     from planner.finance.assumptions import Assumptions
@@ -239,7 +239,7 @@ def _study(
 
 
 def _named_builds(
-    asked: Asked, progress: Progress
+    asked: FinanceOptions, progress: Progress
 ) -> tuple[LoadedModel, Build, list[Build], list[Problem], list[str]]:
     """The model, what exists of it, the plans to be valued against that, and what is wrong."""
     from planner.finance.builds import Build
@@ -266,14 +266,14 @@ def _named_builds(
 
 
 @dataclass(frozen=True)
-class World:
+class ValuationBasis:
     """The model and scenarios by which today's build and every plan are valued alike."""
 
     loaded: LoadedModel
     scenarios: tuple[Scenario, ...]
 
 
-def _world(named: Sequence[tuple[str, str]], asked: Asked) -> World:
+def _world(named: Sequence[tuple[str, str]], asked: FinanceOptions) -> ValuationBasis:
     """Model and scenarios of the first plan, as it was made; without a plan those asked for.
 
     A plan that cannot be read is told with all others later.
@@ -291,9 +291,9 @@ def _world(named: Sequence[tuple[str, str]], asked: Asked) -> World:
                 raise
         else:
             wanted = asked.wanted or opened.wanted
-            return World(opened.loaded, select(opened.loaded.model, wanted).scenarios)
+            return ValuationBasis(opened.loaded, select(opened.loaded.model, wanted).scenarios)
     loaded = load_model(asked.model or DEFAULT_MODEL, asked.overrides)
-    return World(loaded, select(loaded.model, asked.wanted).scenarios)
+    return ValuationBasis(loaded, select(loaded.model, asked.wanted).scenarios)
 
 
 def _wrong_names(names: Sequence[str]) -> Iterator[Problem]:
@@ -330,7 +330,7 @@ def _is_plan(reference: str) -> bool:
 
 
 def _build(
-    name: str, reference: str, asked: Asked, world: World, progress: Progress
+    name: str, reference: str, asked: FinanceOptions, world: ValuationBasis, progress: Progress
 ) -> tuple[Build, tuple[str, ...]]:
     """A plan, or what another model states, as a build, with what to know about it.
 
@@ -362,7 +362,9 @@ def _build(
     return Build(name, loaded.model, fleet, scenarios, made), notes
 
 
-def _optimised(loaded: LoadedModel, base: Build, asked: Asked, progress: Progress) -> list[Build]:
+def _optimised(
+    loaded: LoadedModel, base: Build, asked: FinanceOptions, progress: Progress
+) -> list[Build]:
     """The plan for the model, if there is one."""
     from planner.finance.builds import Build
     from planner.verification import optimise_and_verify

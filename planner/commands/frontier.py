@@ -32,7 +32,7 @@ else:
 POINTS = 4
 
 
-class Numbers(NumbersType):
+class NumberList(NumbersType):
     """Numbers separated by commas."""
 
     name = "numbers"
@@ -70,7 +70,7 @@ class Numbers(NumbersType):
     help=f"Points on the axes `standard` and `recovery`; {POINTS} if not given.",
 )
 @click.option(
-    "--at", "values", type=Numbers(), metavar="N,N,...", help="These points instead: 0.8,0.9,1."
+    "--at", "values", type=NumberList(), metavar="N,N,...", help="These points instead: 0.8,0.9,1."
 )
 @click.option(
     "-o",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
     from planner.optimization.solution.solving import SolverSettings
     from planner.scenarios.selection import Selection, Wanted
-    from planner.verification import Outcome, Round
+    from planner.verification import LoopResult, Round
 
 
 @click.command(
@@ -190,7 +190,7 @@ def _round_line(one: Round) -> str:
     )
 
 
-def _exit_code(outcome: Outcome, settings: SolverSettings) -> int:
+def _exit_code(outcome: LoopResult, settings: SolverSettings) -> int:
     best = outcome.best
     if best is None or (not outcome.survives and not outcome.stopped):
         return EXIT_NOT_SURVIVED

@@ -100,7 +100,7 @@ def command(
         raise InputError.single(str(output), f"expected a name that ends in .html, not {wanted}")
     check_extra(output)
     progress = Progress(quiet)
-    asked = Asked(0 if no_finance else samples, seed, jobs, explained)
+    asked = ReportOptions(0 if no_finance else samples, seed, jobs, explained)
     material = _material(plan_file, model, overrides, asked, progress)
     content = page(material)
     write_file(content, output)
@@ -109,7 +109,7 @@ def command(
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReportOptions:
     """What a report goes into.
 
     Parameters
@@ -157,7 +157,7 @@ def _material(
     plan_file: Path,
     model: str | None,
     overrides: tuple[str, ...],
-    asked: Asked,
+    asked: ReportOptions,
     progress: Progress,
 ) -> Material:
     """Everything that the report tells."""
@@ -222,7 +222,7 @@ def _steps(builds: tuple[Build, Build], plan: Plan, progress: Progress) -> list[
 
 
 def _finance(
-    loaded: LoadedModel, builds: tuple[Build, Build], asked: Asked, progress: Progress
+    loaded: LoadedModel, builds: tuple[Build, Build], asked: ReportOptions, progress: Progress
 ) -> tuple[dict[str, Any] | None, str]:
     """Returns and risk, or why there are none."""
     if not asked.samples:

@@ -94,7 +94,7 @@ class Ownership:
 
 
 @dataclass(frozen=True)
-class Appraisal:
+class BuildAppraisal:
     """Money side of a build.
 
     Parameters
@@ -127,7 +127,7 @@ def appraise(
     build: Position,
     assumptions: Assumptions,
     other: Floats | None = None,
-) -> Appraisal:
+) -> BuildAppraisal:
     """Value a build against what would be kept without it.
 
     Parameters
@@ -136,7 +136,7 @@ def appraise(
         Other flows by year, shape (N + 1,).
     """
     flows = None if build is base else cash_flow(base, build, assumptions, other)
-    return Appraisal(
+    return BuildAppraisal(
         build,
         capital_usd(build, assumptions),
         owning_usd_per_year(build, assumptions),
@@ -236,7 +236,7 @@ def ownership(build: Position, assumptions: Assumptions) -> Ownership:
 
 
 __all__ = [
-    "Appraisal",
+    "BuildAppraisal",
     "Ownership",
     "Returns",
     "appraise",

@@ -103,7 +103,7 @@ class LedgerLine:
 
 
 @dataclass(frozen=True)
-class BreakEven:
+class IncidentBreakEven:
     """How many such incidents justify the prevention that the record proposes.
 
     Parameters
@@ -163,7 +163,9 @@ def read_ledger(incident: str | Path) -> tuple[LedgerLine, ...]:
     return tuple(lines)
 
 
-def break_even(lines: Sequence[LedgerLine], rate: float, years: int = 10) -> tuple[BreakEven, ...]:
+def break_even(
+    lines: Sequence[LedgerLine], rate: float, years: int = 10
+) -> tuple[IncidentBreakEven, ...]:
     """Break-even of the prevention that a ledger states, as printed and by formula.
 
     Taken are the lines with a role: the cost of an incident, the capital of prevention, what it
@@ -199,9 +201,9 @@ def _either(first: float | None, second: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _break_even(basis: str, usd: Mapping[str, float], rate: float, years: int) -> BreakEven:
+def _break_even(basis: str, usd: Mapping[str, float], rate: float, years: int) -> IncidentBreakEven:
     amounts = (usd["capital"], usd["yearly"], usd["incident"])
-    return BreakEven(
+    return IncidentBreakEven(
         basis,
         *amounts,
         years,

@@ -21,7 +21,7 @@ from planner.infrastructure.failures import FamilyTerms
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.decisions import bounded, counts_of, settled, variables
@@ -31,7 +31,7 @@ from planner.plan.records import Plan
 from planner.scenarios.generators import FAMILIES, family
 from planner.scenarios.selection import Wanted, select
 from planner.simulation.verdict import judge
-from planner.verification import Outcome, Round, optimise_and_verify
+from planner.verification import LoopResult, Round, optimise_and_verify
 
 Side = Literal["low", "high", "as planned"]
 
@@ -284,7 +284,7 @@ def _replanned(
     old, new = _costs(best, kept, settings)
     does = old is not None and _survives(best, kept)
     if old is not None and does and old - new <= max(LEAST_GAP, settings.gap) * abs(new):
-        items = purchase_items(best.programme.case, kept)
+        items = purchase_items(best.programme.data, kept)
         capital = sum(item.capital_usd for item in items)
         return _answer(question, (), (old, capital), True, old, does, "")
     other = outcome.plan(LoadedModel(model, loaded.name, loaded.sha256), settings)
@@ -303,8 +303,8 @@ def _survives(best: Round, fleet: Fleet) -> bool:
     """Whether a fleet survives every scenario; not simulated twice where it is that of the plan."""
     if fleet == best.solution.fleet:
         return not best.failed
-    case = best.programme.case
-    verdicts = judge(case.model, fleet, case.scenarios, stories=False)
+    data = best.programme.data
+    verdicts = judge(data.model, fleet, data.scenarios, stories=False)
     return not any(one.fails for one in verdicts)
 
 
@@ -328,7 +328,7 @@ def _without(question: _Question, note: str) -> Replanned:
     return _answer(question, (), (None, None), False, None, False, note)
 
 
-def _note(outcome: Outcome, best: Round, settings: SolverSettings) -> str:
+def _note(outcome: LoopResult, best: Round, settings: SolverSettings) -> str:
     notes = []
     if not outcome.survives:
         notes.append(f"does not survive {', '.join(best.failed[:3])}")
@@ -351,10 +351,10 @@ def _costs(best: Round, kept: Fleet, settings: SolverSettings) -> tuple[float | 
     """
     new = best.solution.objective - best.solution.routing_usd_per_year
     old = _cost_of(best.programme, kept, settings)
-    case = best.programme.case
-    if old is not None or not case.margins:
+    data = best.programme.data
+    if old is not None or not data.margins:
         return old, new
-    bare = build(Case(case.model, case.scenarios, {}))
+    bare = build(ProblemData(data.model, data.scenarios, {}))
     old = _cost_of(bare, kept, settings)
     same = None if old is None else _cost_of(bare, best.solution.fleet, settings)
     return old, new if same is None else same

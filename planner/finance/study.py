@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from planner.errors import Problem
-from planner.finance.appraisal import Appraisal, appraise
+from planner.finance.appraisal import BuildAppraisal, appraise
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Build, held, purchases, running, unpriced
 from planner.finance.cashflow import CashFlow, Floats, Losses, Position
@@ -93,7 +93,7 @@ class Valued:
     profile: LossProfile
     avoided: Estimate | None
     cooling: tuple[CoolingAdequacy, ...]
-    appraisal: Appraisal
+    appraisal: BuildAppraisal
     coverage: Coverage
     worse: Mapping[str, Estimate] = field(default_factory=dict)
 

@@ -49,7 +49,7 @@ def shipped_incidents() -> dict[str, Path]:
 
 
 @dataclass(frozen=True)
-class Figure:
+class CatalogueFigure:
     """A figure of a catalogue with what is known about it, as the table has it."""
 
     attribute: str
@@ -62,12 +62,12 @@ class Figure:
 
 
 @cache
-def figures(file: str) -> dict[str, tuple[Figure, ...]]:
+def figures(file: str) -> dict[str, tuple[CatalogueFigure, ...]]:
     """Figures of a catalogue by the name of their entry."""
-    entries: dict[str, list[Figure]] = {}
+    entries: dict[str, list[CatalogueFigure]] = {}
     with (data_directory("datasets") / file).open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
-            entries.setdefault(row.pop("name"), []).append(Figure(**row))
+            entries.setdefault(row.pop("name"), []).append(CatalogueFigure(**row))
     return {name: tuple(found) for name, found in entries.items()}
 
 

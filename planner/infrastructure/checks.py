@@ -16,7 +16,7 @@ from planner.infrastructure.failures import Event, NodeLoss, Scenario, UnitLoss
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.measure_checks import check_measures
 from planner.infrastructure.source import Document, Path_
-from planner.infrastructure.supply import Supply
+from planner.infrastructure.supply import PowerSupply
 from planner.laws.power import MOST_SETS
 
 #: Path pattern (`*` any key, `#` any index, `@` the key itself is the reference) and the
@@ -254,7 +254,7 @@ def _check_plants(model: Model, document: Document) -> None:
                 document.complain(("feeds", name, "powers", index), message)
     for region in sorted({feed.region for feed in model.feeds.values()}):
         try:
-            Supply(model).every_limit(region, frozenset())
+            PowerSupply(model).every_limit(region, frozenset())
         except ValueError:
             message = (
                 f"those of region {region} are shared in more than {MOST_SETS:,} ways; put clusters"

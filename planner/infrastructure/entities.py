@@ -424,7 +424,7 @@ class Measure(NamedEntity):
         return bool(self.automatic) or self.operations != Reaction()
 
 
-class Simulation(Entity):
+class SimulationSettings(Entity):
     """Settings of the simulated cascade."""
 
     horizon_minutes: Annotated[Minutes, Field(ge=1, le=7 * 24 * 60)] = 720.0
@@ -472,7 +472,7 @@ class Model(NamedEntity):
     """Scenario families worked out from the graph."""
     scenarios: Table[Scenario] = Field(default_factory=dict)
     """Scenarios written by hand."""
-    simulation: Simulation = Simulation()
+    simulation: SimulationSettings = SimulationSettings()
     """Settings of the simulated cascade."""
 
     @property

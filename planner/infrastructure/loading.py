@@ -22,8 +22,8 @@ from planner.infrastructure.fields import NAME_LENGTH
 from planner.infrastructure.overrides import apply_overrides, laid_over, multiplied
 from planner.infrastructure.quantities import QUANTITY_STARTS, factor, quantity
 from planner.infrastructure.source import (
-    Columns,
     Document,
+    TableColumns,
     is_file,
     nearest,
     parse_table,
@@ -263,10 +263,10 @@ def _read_tables(document: Document, model_path: Path) -> None:
         raise InputError(document.problems)
 
 
-def _columns(entity: type[BaseModel]) -> Columns:
+def _columns(entity: type[BaseModel]) -> TableColumns:
     """Columns of a table of entities that hold text or lists."""
     kinds = {name: field.annotation for name, field in entity.model_fields.items()}
-    return Columns(
+    return TableColumns(
         frozenset({"from"} | {n for n, kind in kinds.items() if str in plain_types(kind)}),
         frozenset(name for name, kind in kinds.items() if get_origin(kind) is tuple),
     )

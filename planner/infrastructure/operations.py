@@ -59,7 +59,7 @@ class RestorationGates(Entity):
     """Most requests waiting."""
 
 
-class Change(Entity):
+class OperationalChange(Entity):
     """Something that people change, and how often that goes wrong."""
 
     times_per_year: PerYear
@@ -125,6 +125,6 @@ class Operations(Entity):
     """GPU temperatures that raise an alert: warning, critical, emergency."""
     alert_utilisation: Share = 0.95
     """Utilisation of a cluster that raises an alert."""
-    changes: Table[Change] = Field(default_factory=dict)
+    changes: Table[OperationalChange] = Field(default_factory=dict)
     """What deployments and operators do wrong, by name. It counts towards availability and loss; it
     is planned for where the family `change` is generated."""

@@ -10,7 +10,14 @@ from planner.errors import Problem
 from planner.infrastructure.catalogue import CATALOGUES, catalogue
 from planner.infrastructure.field_types import SECTIONS, default_at, field_of
 from planner.infrastructure.quantities import factor, quantity
-from planner.infrastructure.source import Document, Path_, Place, nearest, parse_value, printable
+from planner.infrastructure.source import (
+    Document,
+    Path_,
+    SourcePosition,
+    nearest,
+    parse_value,
+    printable,
+)
 
 #: Stands for all names of a section where a value is set or laid over another.
 EACH = "*"
@@ -74,12 +81,12 @@ def apply_overrides(document: Document, overrides: tuple[str, ...]) -> None:
         shown = printable(override)
         option = f"--set {shown if len(shown) <= 100 else shown[:97] + '...'}"
         try:
-            _apply_override(document, override, Place(option))
+            _apply_override(document, override, SourcePosition(option))
         except ValueError as error:
             document.problems.append(Problem(option, 0, 0, "", str(error)))
 
 
-def _apply_override(document: Document, override: str, place: Place) -> None:
+def _apply_override(document: Document, override: str, place: SourcePosition) -> None:
     """Set one value, or one of each entry; a ``ValueError`` says what is wrong with the setting."""
     path_text, equals, text = override.partition("=")
     # An entry of a list may stand in brackets.
@@ -110,7 +117,7 @@ def _check_entry(document: Document, parts: Path_) -> None:
         raise ValueError(f"`{name}` is not among {parts[0]} ({known or 'none'}){hint}")
 
 
-def _set(document: Document, parts: Path_, new: Any, place: Place) -> None:
+def _set(document: Document, parts: Path_, new: Any, place: SourcePosition) -> None:
     target: Any = document.data
     for depth, part in enumerate(parts[:-1]):
         if isinstance(target, list):

@@ -32,7 +32,7 @@ Path_ = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Place:
+class SourcePosition:
     """Position of a value: file and, where there are lines, line and column from 1."""
 
     file: str
@@ -61,18 +61,18 @@ class Document:
     """
 
     data: dict[str, Any]
-    places: dict[Path_, Place]
+    places: dict[Path_, SourcePosition]
     problems: list[Problem] = field(default_factory=list)
     texts: list[bytes] = field(default_factory=list)
     names: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
 
-    def place(self, path: Path_) -> Place:
+    def place(self, path: Path_) -> SourcePosition:
         """Place of a path, or of the nearest entry above it that has one."""
         for length in range(len(path), -1, -1):
             if path[:length] in self.places:
                 return self.places[path[:length]]
-        return Place("model")
+        return SourcePosition("model")
 
     def complain(self, path: Path_, message: str) -> None:
         """Add a problem at a path."""
@@ -190,7 +190,7 @@ def _parsed(content: bytes, file: str) -> Document:
     if not isinstance(node, MappingNode):
         what = "is empty" if node is None else "has no mapping at its top"
         raise InputError.single(file, f"{what}; expected `regions:` and so on", 1, 1)
-    document = Document({}, {(): Place(file, 1, 1)}, texts=[content])
+    document = Document({}, {(): SourcePosition(file, 1, 1)}, texts=[content])
     document.data = _Builder(file, document, yaml).build(node, (), 0)
     if document.problems:
         raise InputError(document.problems)
@@ -213,7 +213,9 @@ class _Builder:
 
     def build(self, node: Node, path: Path_, depth: int) -> Any:
         mark = node.start_mark
-        self.document.places.setdefault(path, Place(self.file, mark.line + 1, mark.column + 1))
+        self.document.places.setdefault(
+            path, SourcePosition(self.file, mark.line + 1, mark.column + 1)
+        )
         self.nodes += 1
         if self.nodes > MOST_NODES or depth > MOST_DEPTH:
             message = f"more than {MOST_NODES:,} values or {MOST_DEPTH} levels"
@@ -238,7 +240,7 @@ class _Builder:
                 continue
             key = str(key_node.value) if isinstance(key_node, ScalarNode) else "?"
             here = (*path, key)
-            self.document.places[here] = Place(self.file, mark.line + 1, mark.column + 1)
+            self.document.places[here] = SourcePosition(self.file, mark.line + 1, mark.column + 1)
             if not isinstance(key_node, ScalarNode):
                 self.document.complain(here, "a key must be a name")
             elif key in built:
@@ -298,7 +300,7 @@ def parse_value(text: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Columns:
+class TableColumns:
     """Columns of a table that do not hold a plain value.
 
     Parameters
@@ -313,7 +315,7 @@ class Columns:
     lists: frozenset[str] = frozenset()
 
 
-def parse_table(content: bytes, file: str, path: Path_, columns: Columns) -> Document:
+def parse_table(content: bytes, file: str, path: Path_, columns: TableColumns) -> Document:
     """Parse a CSV table with a ``name`` column into the entries of a section.
 
     Commas separate the cells, or semicolons where the header has those alone. A dotted column,
@@ -337,7 +339,7 @@ def parse_table(content: bytes, file: str, path: Path_, columns: Columns) -> Doc
         raise InputError.single(file, f"is not UTF-8 text: {error.reason}") from error
     except csv.Error as error:
         raise InputError.single(file, f"is not a CSV table: {error}", line, 1) from error
-    document = Document({}, {path: Place(file, 1, 1)}, texts=[content])
+    document = Document({}, {path: SourcePosition(file, 1, 1)}, texts=[content])
     header = [column.strip() for column in rows[0][1]] if rows else []
     if "name" not in header:
         raise InputError.single(file, "needs a `name` column", 1, 1)
@@ -349,7 +351,7 @@ def parse_table(content: bytes, file: str, path: Path_, columns: Columns) -> Doc
         document.problems.append(Problem(file, 1, 1, "", message))
     for line, row in rows[1:] if not fields else []:
         cells = _with_decimal_points(row, delimiter)
-        _table_row(document, header, cells, Place(file, line, 1), path, columns)
+        _table_row(document, header, cells, SourcePosition(file, line, 1), path, columns)
     if document.problems:
         raise InputError(document.problems)
     return document
@@ -377,9 +379,9 @@ def _table_row(
     document: Document,
     header: list[str],
     row: list[str],
-    place: Place,
+    place: SourcePosition,
     path: Path_,
-    columns: Columns,
+    columns: TableColumns,
 ) -> None:
     if not any(cell.strip() for cell in row):
         return

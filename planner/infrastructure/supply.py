@@ -96,7 +96,7 @@ def binding(limits: Iterable[PowerLimit]) -> tuple[PowerLimit, ...]:
 
 
 @dataclass(frozen=True)
-class Supply:
+class PowerSupply:
     """The power of a model, prepared once for all states of its feeds.
 
     Parameters

@@ -117,7 +117,7 @@ simulation: {horizon_minutes: 1560.0}
 
 
 @dataclass(frozen=True)
-class Place:
+class RegionSite:
     """A region to be: its name and the entry of the catalogue behind it."""
 
     name: str
@@ -211,7 +211,7 @@ def _sections(count: int, rng: random.Random) -> Iterator[tuple[str, Entries]]:
     yield "offers", _offers(places, rng)
 
 
-def _places(count: int) -> tuple[Place, ...]:
+def _places(count: int) -> tuple[RegionSite, ...]:
     """The first regions of the order; from the thirteenth on they come again with a number."""
     climate = catalogue("climate.csv")
     found = []
@@ -222,7 +222,7 @@ def _places(count: int) -> tuple[Place, ...]:
         # A whole hour for each 15 degrees, as for hot weeks.
         ahead = round(float(entry["longitude"]) / 15)
         name = f"{base}-{again + 1}" if again else base
-        found.append(Place(name, base, float(entry["extreme_ambient_c"]), ahead))
+        found.append(RegionSite(name, base, float(entry["extreme_ambient_c"]), ahead))
     return tuple(found)
 
 
@@ -235,7 +235,7 @@ def round_trips_ms() -> dict[str, dict[str, float]]:
     return {start: {end: float(ms) for end, ms in row.items()} for start, row in rows.items()}
 
 
-def _latency(places: Sequence[Place], rng: random.Random) -> dict[str, dict[str, float]]:
+def _latency(places: Sequence[RegionSite], rng: random.Random) -> dict[str, dict[str, float]]:
     """Round trips that the widest tier allows; regions of one place are some ms apart."""
     table = round_trips_ms()
     found: dict[str, dict[str, float]] = {}
@@ -283,7 +283,7 @@ def _heat_mw(halls: Sequence[Hall], which: str) -> float:
     return sum(hall.heat_mw(getattr(hall, which)) for hall in halls)
 
 
-def _region(place: Place, limit_mw: float) -> dict[str, Any]:
+def _region(place: RegionSite, limit_mw: float) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "from": place.base,
         "design_ambient_c": place.design_ambient_c,
@@ -326,7 +326,7 @@ def _unit_mw(unit: str, ambient_c: float) -> float:
     )
 
 
-def _plants(place: Place, halls: Sequence[Hall], rng: random.Random) -> Entries:
+def _plants(place: RegionSite, halls: Sequence[Hall], rng: random.Random) -> Entries:
     """One primary plant for each hall or one for both, and an emergency plant for both."""
     name = place.name
     together = rng.random() < 0.5
@@ -349,7 +349,7 @@ def _plants(place: Place, halls: Sequence[Hall], rng: random.Random) -> Entries:
     return found
 
 
-def _primary(place: Place, halls: Sequence[Hall], rng: random.Random) -> dict[str, Any]:
+def _primary(place: RegionSite, halls: Sequence[Hall], rng: random.Random) -> dict[str, Any]:
     heat, most = _heat_mw(halls, "existing"), _heat_mw(halls, "most")
     size = CHILLERS[0 if heat < 6 else 1 if heat < 25 else 2]
     smaller = CHILLERS[max(0, CHILLERS.index(size) - 1)]
@@ -387,7 +387,7 @@ def _feeds(limits: Mapping[str, float]) -> Entries:
 
 
 def _zones(
-    places: Sequence[Place],
+    places: Sequence[RegionSite],
     demand: Mapping[str, float],
     latency: Mapping[str, Mapping[str, float]],
 ) -> Entries:
@@ -402,7 +402,7 @@ def _zones(
     }
 
 
-def _offers(places: Sequence[Place], rng: random.Random) -> Entries:
+def _offers(places: Sequence[RegionSite], rng: random.Random) -> Entries:
     """Offers next to regions that there are, at least two."""
     names = {place.name for place in places}
     found: Entries = {}

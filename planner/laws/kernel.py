@@ -101,14 +101,16 @@ def _cut(granted, flows, share, order, scenario):
     " f8[:,:,::1], f8[:,:,::1], f8[:,::1])",
     cache=True,
 )
-def _deliver(demand, believed, capacity, order, level, by_priority, allowed, sent, granted, load):
+def _deliver(
+    demand, known_capacity, capacity, order, level, by_priority, allowed, sent, granted, load
+):
     tiers, ranks, zones = order.shape
-    targets = believed.shape[1]
+    targets = known_capacity.shape[1]
     wanted, share = np.empty(targets), np.empty(targets)
     rest, flows = np.empty((tiers, zones)), np.empty((tiers, ranks, zones))
     rank_of = np.empty((tiers, zones), dtype=np.int64)
     for scenario in range(len(demand)):
-        room = believed[scenario].copy()
+        room = known_capacity[scenario].copy()
         flows[:] = 0.0
         for tier in range(tiers):
             for zone in range(zones):
@@ -122,11 +124,11 @@ def _deliver(demand, believed, capacity, order, level, by_priority, allowed, sen
                     )
                     first = last
         else:
-            there = believed[scenario]
+            there = known_capacity[scenario]
             _alike(rest, flows, room, there, wanted, share, order, allowed, scenario, rank_of)
         fits = True
         for n in range(targets):
-            load[scenario, n] = believed[scenario, n] - room[n]
+            load[scenario, n] = known_capacity[scenario, n] - room[n]
             share[n] = min(1.0, capacity[scenario, n] / max(load[scenario, n], NEGLIGIBLE_RPS))
             fits = fits and share[n] >= 1.0
         for tier in range(tiers):
@@ -139,7 +141,7 @@ def _deliver(demand, believed, capacity, order, level, by_priority, allowed, sen
             _cut(granted, flows, share, order, scenario)
 
 
-def deliver(demand, believed, capacity, order, level, by_priority, allowed):
+def deliver(demand, known_capacity, capacity, order, level, by_priority, allowed):
     """`planner.laws.traffic.deliver` in compiled loops: sent, granted and load.
 
     >>> order = np.zeros((1, 1, 1), dtype=np.int64)
@@ -148,15 +150,20 @@ def deliver(demand, believed, capacity, order, level, by_priority, allowed):
     >>> [part.item() for part in deliver(*arguments, order, level, np.array([True]), None)]
     [6.0, 4.0, 6.0]
     """
-    demand, believed, capacity = (
-        np.ascontiguousarray(array, dtype=np.float64) for array in (demand, believed, capacity)
+    demand, known_capacity, capacity = (
+        np.ascontiguousarray(array, dtype=np.float64)
+        for array in (demand, known_capacity, capacity)
     )
-    sent, granted, load = np.empty_like(demand), np.empty_like(demand), np.empty_like(believed)
+    sent, granted, load = (
+        np.empty_like(demand),
+        np.empty_like(demand),
+        np.empty_like(known_capacity),
+    )
     if allowed is None:
-        allowed = np.ones((order.shape[0], *believed.shape), dtype=np.bool_)
+        allowed = np.ones((order.shape[0], *known_capacity.shape), dtype=np.bool_)
     _deliver(
         demand,
-        believed,
+        known_capacity,
         capacity,
         np.ascontiguousarray(order),
         np.ascontiguousarray(level),

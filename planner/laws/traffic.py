@@ -211,7 +211,7 @@ def route(
 
 def deliver(
     demand: Floats,
-    believed: Floats,
+    known_capacity: Floats,
     capacity: Floats,
     routes: Routes,
     by_priority: NDArray[np.bool_],
@@ -222,7 +222,7 @@ def deliver(
 
     Parameters
     ----------
-    believed, capacity
+    known_capacity, capacity
         Requests per second that each target is thought to take, and takes, (scenarios, targets).
     compiled
         Whether to use the compiled form of this law (`planner.laws.kernel`, needs Numba).
@@ -240,10 +240,10 @@ def deliver(
         from planner.laws import kernel
 
         sent, granted, load = kernel.deliver(
-            demand, believed, capacity, routes.order, routes.level, by_priority, allowed
+            demand, known_capacity, capacity, routes.order, routes.level, by_priority, allowed
         )
         return sent, granted, load
-    routing = route(demand, believed, routes, by_priority, allowed)
+    routing = route(demand, known_capacity, routes, by_priority, allowed)
     fits = np.minimum(1.0, capacity / np.maximum(routing.load, NEGLIGIBLE_RPS))
     return routing.sent, routing.served_at(fits, routes), routing.load
 

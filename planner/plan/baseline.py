@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario, Surge
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import CostItem, purchase_items
 from planner.optimization.solution.operation import operation_of
 from planner.scenarios.demand import HOURS_PER_WEEK
@@ -37,7 +37,7 @@ class Standing:
 def standing(model: Model) -> Standing:
     """Price what exists in a model as it stands."""
     fleet = Fleet.existing(model)
-    items = (*purchase_items(Case(model, (), {}), fleet), *operation_of(model, fleet))
+    items = (*purchase_items(ProblemData(model, (), {}), fleet), *operation_of(model, fleet))
     return Standing(
         tuple(one for one in items if one.capital_usd or one.usd_per_year),
         unserved_share(model, fleet),

@@ -17,7 +17,7 @@ HALF_A_CENT = 0.005
 
 
 @dataclass(frozen=True)
-class Change:
+class DecisionChange:
     """One decision on which two plans differ.
 
     Parameters
@@ -97,17 +97,17 @@ class PlanDifference:
         What the second plan costs more in all.
     """
 
-    cooling: tuple[Change, ...]
-    gpus: tuple[Change, ...]
-    emergency: tuple[Change, ...]
-    measures: tuple[Change, ...]
-    regions: tuple[Change, ...]
+    cooling: tuple[DecisionChange, ...]
+    gpus: tuple[DecisionChange, ...]
+    emergency: tuple[DecisionChange, ...]
+    measures: tuple[DecisionChange, ...]
+    regions: tuple[DecisionChange, ...]
     cost: tuple[CostChange, ...]
     capital_usd: float
     usd_per_year: float
 
     @property
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self) -> tuple[DecisionChange, ...]:
         """All decisions on which they differ."""
         return (*self.regions, *self.gpus, *self.cooling, *self.emergency, *self.measures)
 
@@ -142,10 +142,12 @@ def by_category(before: Plan, after: Plan) -> tuple[CostChange, ...]:
     return tuple(CostChange(category, "", *sums) for category, sums in found.items())
 
 
-def _changes(kind: Kind, before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Change, ...]:
+def _changes(
+    kind: Kind, before: Mapping[str, int], after: Mapping[str, int]
+) -> tuple[DecisionChange, ...]:
     names = dict.fromkeys((*before, *after))
     pairs = ((name, before.get(name, 0), after.get(name, 0)) for name in names)
-    return tuple(Change(kind, name, was, now) for name, was, now in pairs if was != now)
+    return tuple(DecisionChange(kind, name, was, now) for name, was, now in pairs if was != now)
 
 
 def _cooling(plan: Plan) -> dict[str, int]:
@@ -182,4 +184,4 @@ def _cost_changes(before: Plan, after: Plan) -> tuple[CostChange, ...]:
     return tuple(found)
 
 
-__all__ = ["Change", "CostChange", "PlanDifference", "by_category", "difference"]
+__all__ = ["CostChange", "DecisionChange", "PlanDifference", "by_category", "difference"]

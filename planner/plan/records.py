@@ -24,7 +24,7 @@ from planner.infrastructure.loading import LoadedModel
 from planner.json_text import json_text
 from planner.laws.heat import capacity_after_losses_mw, heat_at_utilisation_mw
 from planner.laws.money import annuity
-from planner.optimization.formulation.problem import Case, Key
+from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.risk import RiskFigures
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.wording import waived_text
@@ -563,7 +563,7 @@ def margin_records(margins: Mapping[str, Margin]) -> tuple[MarginRecord, ...]:
     )
 
 
-def waived_records(case: Case) -> tuple[WaivedRecord, ...]:
+def waived_records(case: ProblemData) -> tuple[WaivedRecord, ...]:
     """What a round left to the simulation, as lines of a plan."""
     return tuple(
         WaivedRecord(

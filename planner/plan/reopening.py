@@ -17,7 +17,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.source import is_file, printable
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.plan.files import check_fit, file_of, is_for, parse_plan
 from planner.plan.records import Plan, RoundRecord, SelectionRecord, waived_of
 from planner.scenarios.selection import Wanted, select
@@ -264,7 +264,7 @@ def new_scenarios(plan: Plan, model: Model) -> frozenset[str]:
 
 def case_of(
     plan: Plan, model: Model, scenarios: Sequence[Scenario], record: RoundRecord | None = None
-) -> Case:
+) -> ProblemData:
     """The programme that a plan is an optimum of, or that of another of its rounds.
 
     With the margins of the round, and with what that left to the simulation.
@@ -273,7 +273,7 @@ def case_of(
     names = {one.name for one in scenarios}
     margins = {name: one for name, one in plan.margins_in(record).items() if name in names}
     waived = {key: by for key, by in waived_of(record).items() if key[2] in names}
-    return Case(model, tuple(scenarios), margins, waived=waived)
+    return ProblemData(model, tuple(scenarios), margins, waived=waived)
 
 
 __all__ = [

@@ -147,7 +147,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RuleResult:
     """What a rule makes of a plan.
 
     Parameters
@@ -615,7 +615,7 @@ def _complain_of_twins(document: Document, entries: Iterable[Any]) -> None:
 # ----------------------------------------------------------------------------------------- judging
 
 
-def judge_rules(plan: Plan, rules: Iterable[Rule]) -> tuple[Outcome, ...]:
+def judge_rules(plan: Plan, rules: Iterable[Rule]) -> tuple[RuleResult, ...]:
     """Hold a plan against rules.
 
     Raises
@@ -635,12 +635,12 @@ def judge_rules(plan: Plan, rules: Iterable[Rule]) -> tuple[Outcome, ...]:
     return tuple(outcomes)
 
 
-def _outcome(rule: Rule, value: float) -> Outcome:
+def _outcome(rule: Rule, value: float) -> RuleResult:
     if math.isnan(value):
-        return Outcome(rule, None, failed=True)
+        return RuleResult(rule, None, failed=True)
     if math.isclose(value, rule.limit, rel_tol=SAME):
         value = rule.limit  # 0.1 + 0.2 is 0.3
-    return Outcome(rule, value, OPERATORS[rule.sign](value, rule.limit))
+    return RuleResult(rule, value, OPERATORS[rule.sign](value, rule.limit))
 
 
 def _unknown_key(rule: Rule, values: Values) -> Problem:
@@ -732,8 +732,8 @@ def _apart(value: float, limit: float, unit: Unit) -> tuple[str, str]:
 __all__ = [
     "METRICS",
     "Metric",
-    "Outcome",
     "Rule",
+    "RuleResult",
     "contradictions",
     "judge_rules",
     "parse_rule",

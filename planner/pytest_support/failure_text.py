@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.infrastructure.failures import Event, Scenario
-from planner.pytest_support.verdicts import Outcome
+from planner.pytest_support.verdicts import ScenarioResult
 from planner.scenarios.standard import in_words
 from planner.simulation.verdict import TOLERANCE, Breach, Verdict
 
@@ -99,7 +99,7 @@ def headline(scenario: Scenario, verdict: Verdict) -> str:
     return f"{happening(scenario)}: {breach_text(breach)}"
 
 
-def tell(scenario: Scenario, outcome: Outcome, subject: str, plain: bool) -> str:
+def tell(scenario: Scenario, outcome: ScenarioResult, subject: str, plain: bool) -> str:
     """A scenario that is not survived: headline, curves, what falls short, what happened.
 
     Parameters
@@ -154,7 +154,7 @@ def _in_parts(values: npt.NDArray[Any], characters: int) -> list[npt.NDArray[Any
     return np.array_split(values, min(characters, len(values)))
 
 
-def _curves(outcome: Outcome, plain: bool) -> Iterator[str]:
+def _curves(outcome: ScenarioResult, plain: bool) -> Iterator[str]:
     """Served fraction of each tier that falls short, with marks below, and temperatures."""
     bars = PLAIN_BARS if plain else BARS
     tiers = [breach.subject for breach in outcome.verdict.breaches if breach.kind == "served"]
@@ -172,9 +172,9 @@ def _curves(outcome: Outcome, plain: bool) -> Iterator[str]:
         marks = "".join("^" if part.any() else " " for part in _in_parts(short, length))
         yield f"  {label:<{wide}}  {sparkline(least, bottom, 1.0, bars)}  {bottom:g} to 1"
         yield f"  {'':<{wide}}  {marks}"
-    for cluster, course in outcome.temperature_c.items():
-        peaks = np.array([part.max() for part in _in_parts(course[:minutes], length)])
-        low, high = float(course.min()), float(course.max())
+    for cluster, timeline in outcome.temperature_c.items():
+        peaks = np.array([part.max() for part in _in_parts(timeline[:minutes], length)])
+        low, high = float(timeline.min()), float(timeline.max())
         shown = sparkline(peaks, low, max(high, low + 1.0), bars)
         yield f"  {cluster:<{wide}}  {shown}  {low:.0f} to {high:.0f} °C"
     if tiers or outcome.temperature_c:
@@ -184,9 +184,9 @@ def _curves(outcome: Outcome, plain: bool) -> Iterator[str]:
         )
 
 
-def _minutes(courses: list[Floats], total: int) -> int:
+def _minutes(timelines: list[Floats], total: int) -> int:
     """Minutes to show: until a while after the last change that can be seen."""
-    changes = [np.flatnonzero(np.abs(np.diff(course)) > VISIBLE) for course in courses]
+    changes = [np.flatnonzero(np.abs(np.diff(timeline)) > VISIBLE) for timeline in timelines]
     last = max((int(one[-1]) + 1 for one in changes if len(one)), default=0)
     return min(total, max(LEAST_MINUTES, math.ceil(last * (1 + AFTERWARDS))) + 1)
 
@@ -194,7 +194,7 @@ def _minutes(courses: list[Floats], total: int) -> int:
 # ------------------------------------------------------------------------------------------- words
 
 
-def _breaches(outcome: Outcome) -> Iterator[str]:
+def _breaches(outcome: ScenarioResult) -> Iterator[str]:
     for breach in outcome.verdict.breaches:
         text = breach_text(breach)
         if breach.kind == "served":

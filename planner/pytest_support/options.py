@@ -20,7 +20,7 @@ _NODE_ID = re.compile(rf"(?:.*[/\\])?{ROOT}::(?P<rest>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Asked:
+class TestOptions:
     """What is asked for, in values that pytest-xdist can send.
 
     Parameters
@@ -57,13 +57,13 @@ class Asked:
         return asdict(self)
 
     @classmethod
-    def from_record(cls, record: dict[str, Any], workers: int) -> Asked:
+    def from_record(cls, record: dict[str, Any], workers: int) -> TestOptions:
         """What another process was told, for one of some workers."""
         sets, named = tuple(record["sets"]), tuple(record["named"])
         return cls(**{**record, "sets": sets, "named": named, "workers": workers})
 
 
-def asked_of(config: pytest.Config, encoding: str) -> Asked:
+def asked_of(config: pytest.Config, encoding: str) -> TestOptions:
     """What the options of a run ask for."""
     model, plan = config.getoption("planner_model"), config.getoption("planner_plan")
     for option, value in (("--plan-model", model), ("--plan", plan)):
@@ -76,7 +76,7 @@ def asked_of(config: pytest.Config, encoding: str) -> Asked:
     sets = config.getoption("planner_scenarios") or config.getini("plan_scenarios")
     on_command_line = bool(model or plan)
     collects = bool(named) or _collects(config, paths, on_command_line)
-    return Asked(
+    return TestOptions(
         model=_found(config, model, config.getini("plan_model")),
         plan=_found(config, plan, config.getini("plan_file")),
         # The ini option is split at spaces, which leaves commas at the ends.
@@ -142,7 +142,7 @@ def _can_show(encoding: str) -> bool:
     return True
 
 
-def refusal(error: InputError, asked: Asked) -> str:
+def refusal(error: InputError, asked: TestOptions) -> str:
     """All problems of the options as one text for the command line."""
     count = len(error.problems)
     lines = [f"{count} problem{'s' if count > 1 else ''} with the options of the planner:"]

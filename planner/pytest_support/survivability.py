@@ -16,7 +16,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model, nearest
 from planner.infrastructure.source import printable
 from planner.pytest_support.failure_text import as_plain, fractions, happening, headline, tell, who
-from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, Asked
+from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, TestOptions
 from planner.pytest_support.verdicts import Floats, Judge
 from planner.scenarios.selection import (
     OPTION,
@@ -71,7 +71,7 @@ class Survivability:
         Scenarios that are tests of this run.
     """
 
-    def __init__(self, subject: _Subject, asked: Asked) -> None:
+    def __init__(self, subject: _Subject, asked: TestOptions) -> None:
         opened, self.model = subject.opened, subject.loaded.model
         self.plan: Plan | None = None if opened is None else opened.plan
         self.file = subject.loaded.file or Path(subject.loaded.name)
@@ -133,14 +133,14 @@ class Survivability:
             If there is no such tier, scenario or minute.
         """
         __tracebackhide__ = True
-        course = self.timeline(tier, scenario)
+        timeline = self.timeline(tier, scenario)
         if at_minute is None:
             least = self.verdict(scenario).served
-            return float(least[tier]) if tier in least else float(course.min())
-        if not 0 <= at_minute < len(course):
-            message = f"minute {at_minute} is not simulated, 0 to {len(course) - 1} are"
+            return float(least[tier]) if tier in least else float(timeline.min())
+        if not 0 <= at_minute < len(timeline):
+            message = f"minute {at_minute} is not simulated, 0 to {len(timeline) - 1} are"
             raise InputError.single("survivability", message)
-        return float(course[at_minute])
+        return float(timeline[at_minute])
 
     def timeline(self, tier: str, scenario: str) -> Floats:
         """Fraction served in every minute after the failure, shape (T,)."""
@@ -150,8 +150,8 @@ class Survivability:
             tiers = [*self.model.tiers, ALL]
             message = f"no tier is `{printable(tier)}`{nearest(tier, tiers)}; there are "
             raise InputError.single(self.model.name, message + ", ".join(tiers))
-        course: Floats = served[tier].copy()
-        return course
+        timeline: Floats = served[tier].copy()
+        return timeline
 
     def explain(self, scenario: str) -> str:
         """What happens in a scenario: curves, what falls short, and the story."""
@@ -205,13 +205,13 @@ class Survivability:
             With the first minute in which less is served.
         """
         __tracebackhide__ = True
-        course = self.timeline(tier, scenario)
-        last = len(course) - 1 if until_minute is None else until_minute
-        if not 0 <= from_minute <= last < len(course):
+        timeline = self.timeline(tier, scenario)
+        last = len(timeline) - 1 if until_minute is None else until_minute
+        if not 0 <= from_minute <= last < len(timeline):
             message = f"minutes {from_minute} to {last} are not all among those simulated"
-            raise InputError.single("survivability", f"{message}, 0 to {len(course) - 1}")
+            raise InputError.single("survivability", f"{message}, 0 to {len(timeline) - 1}")
         for minute in range(from_minute, last + 1):
-            value = float(course[minute])
+            value = float(timeline[minute])
             if value < at_least - TOLERANCE:
                 shown, needed = fractions(value, at_least)
                 text = f"{who(tier)} served {shown} at minute {minute}, needs {needed}"
@@ -344,7 +344,7 @@ def _named(
 # ----------------------------------------------------------------------------------------- loading
 
 
-def survivability_of(asked: Asked) -> Survivability:
+def survivability_of(asked: TestOptions) -> Survivability:
     """Load what is asked for.
 
     Raises
@@ -363,7 +363,9 @@ def survivability_of(asked: Asked) -> Survivability:
     return Survivability(_Subject(loaded, opened, selection), asked)
 
 
-def _opened(asked: Asked, problems: list[Problem]) -> tuple[LoadedModel, Reopened | None] | None:
+def _opened(
+    asked: TestOptions, problems: list[Problem]
+) -> tuple[LoadedModel, Reopened | None] | None:
     """The model, with the plan if one is asked for; None where something is wrong with them."""
     if asked.model is None and asked.plan is None:
         problems.append(_problem(SETS_OPTION, f"needs {MODEL_OPTION} or {PLAN_OPTION}"))
@@ -381,7 +383,7 @@ def _opened(asked: Asked, problems: list[Problem]) -> tuple[LoadedModel, Reopene
     return opened.loaded, opened
 
 
-def _with_option(problem: Problem, asked: Asked) -> Problem:
+def _with_option(problem: Problem, asked: TestOptions) -> Problem:
     """A problem of the model as a whole, with the option that named it."""
     whole = asked.model is not None and problem.file == printable(asked.model)
     return replace(problem, file=f"{MODEL_OPTION} {problem.file}") if whole else problem
@@ -391,7 +393,7 @@ def _problem(file: str, message: str) -> Problem:
     return Problem(file, 0, 0, "", message)
 
 
-def _wanted(asked: Asked, problems: list[Problem]) -> Wanted | None:
+def _wanted(asked: TestOptions, problems: list[Problem]) -> Wanted | None:
     """Sets that are asked for by name; None where none are."""
     if not asked.sets:
         return None

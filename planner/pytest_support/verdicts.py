@@ -28,7 +28,7 @@ DIGITS = 9
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ScenarioResult:
     """What came of a scenario.
 
     Parameters
@@ -66,19 +66,19 @@ class Judge:
         self._scenarios = {scenario.name: scenario for scenario in scenarios}
         self._order: list[str] = []
         self._size = FIRST_BATCH
-        self._outcomes: dict[str, Outcome] = {}
+        self._outcomes: dict[str, ScenarioResult] = {}
 
     def expect(self, names: Iterable[str]) -> None:
         """Say which outcomes will be wanted, in which order."""
         self._order = list(names)
 
-    def outcome(self, name: str) -> Outcome:
+    def outcome(self, name: str) -> ScenarioResult:
         """What comes of a scenario; those expected next are simulated along with it."""
         if name not in self._outcomes:
             self._simulate([name, *(one for one in self._companions(name) if one != name)])
         return self._outcomes[name]
 
-    def outcomes(self, names: Iterable[str] | None = None) -> dict[str, Outcome]:
+    def outcomes(self, names: Iterable[str] | None = None) -> dict[str, ScenarioResult]:
         """What comes of some scenarios, or of all."""
         wanted = tuple(self._scenarios if names is None else names)
         self._simulate([name for name in wanted if name not in self._outcomes])
@@ -112,17 +112,17 @@ class Judge:
                 self._outcomes[name] = _outcome(world, history, index, verdict)
 
 
-def _outcome(world: World, history: History, index: int, verdict: Verdict) -> Outcome:
-    course = world.courses[index]
+def _outcome(world: World, history: History, index: int, verdict: Verdict) -> ScenarioResult:
+    timeline = world.timelines[index]
     served = served_fractions(world, history, index)
-    rules = floors(world.model, course.scenario.severity)
-    since = course.clock.minutes(world.minutes)
+    rules = floors(world.model, timeline.scenario.severity)
+    since = timeline.clock.minutes(world.minutes)
     hot = {
         name: history.temperature_c[:, index, c].copy()
         for c, name in enumerate(world.clusters.names)
         if name in verdict.shutdowns
     }
-    return Outcome(
+    return ScenarioResult(
         verdict,
         {name: one.round(DIGITS) for name, one in served.items()},
         {name: required(rules, since, name) for name in served},

@@ -18,7 +18,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.laws.traffic import served_fraction
 from planner.reliability.estimates import Floats, Ints
-from planner.reliability.periods import DAY, Case, case_of
+from planner.reliability.periods import DAY, PreparedPeriod, case_of
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
 from planner.simulation.conditions import Bools
@@ -43,7 +43,7 @@ Report = Callable[[str], object]
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class PeriodLosses:
     """What periods lose; axes N periods, K tiers.
 
     Parameters
@@ -67,26 +67,26 @@ class Outcome:
     minutes: Floats
 
     @classmethod
-    def nothing(cls, periods: int, tiers: int) -> Outcome:
+    def nothing(cls, periods: int, tiers: int) -> PeriodLosses:
         """Periods that lose nothing."""
         tables = np.zeros((periods, tiers)), np.zeros((periods, tiers))
         settled = np.ones(periods, dtype=bool)
         return cls(*tables, np.zeros(periods), settled, np.zeros(periods))
 
-    def and_also(self, other: Outcome) -> Outcome:
+    def and_also(self, other: PeriodLosses) -> PeriodLosses:
         """These periods and others after them."""
-        return Outcome(
+        return PeriodLosses(
             *(
                 np.concatenate([getattr(self, one.name), getattr(other, one.name)])
                 for one in fields(self)
             )
         )
 
-    def part(self, first: int, last: int) -> Outcome:
+    def part(self, first: int, last: int) -> PeriodLosses:
         """Periods from one place to another."""
-        return Outcome(*(getattr(self, one.name)[first:last] for one in fields(self)))
+        return PeriodLosses(*(getattr(self, one.name)[first:last] for one in fields(self)))
 
-    def put(self, places: Ints, other: Outcome) -> None:
+    def put(self, places: Ints, other: PeriodLosses) -> None:
         """Take over other outcomes at some places."""
         self.lost_requests[places] = other.lost_requests
         self.unserved_minutes[places] = other.unserved_minutes
@@ -103,7 +103,7 @@ def simulate_all(
     recovers: bool = True,
     longer: Sequence[float] = LONGER,
     report: Report | None = None,
-) -> Outcome:
+) -> PeriodLosses:
     """What scenarios lose on a fleet.
 
     Parameters
@@ -122,9 +122,9 @@ def simulate_all(
     graph = build_graph(model)
     cases = [case_of(model, graph, one) for one in scenarios]
     if not recovers:
-        ended = (replace(one, minutes=one.course.end_minute) for one in cases)
+        ended = (replace(one, minutes=one.timeline.end_minute) for one in cases)
         return _simulate(model, fleet, list(ended), processes)
-    outcome = Outcome.nothing(len(cases), len(model.tiers))
+    outcome = PeriodLosses.nothing(len(cases), len(model.tiers))
     left = np.arange(len(cases))
     for more in (0.0, *longer):
         extended = [_with_more(cases[i], more) for i in left]
@@ -135,17 +135,17 @@ def simulate_all(
     return outcome
 
 
-def _with_more(case: Case, minutes: float) -> Case:
+def _with_more(case: PreparedPeriod, minutes: float) -> PreparedPeriod:
     return replace(case, minutes=case.minutes + minutes) if minutes else case
 
 
 def _simulate(
     model: Model,
     fleet: Fleet,
-    cases: Sequence[Case],
+    cases: Sequence[PreparedPeriod],
     processes: int,
     report: Report | None = None,
-) -> Outcome:
+) -> PeriodLosses:
     """Batches of similar length."""
     minutes = np.array([case.minutes for case in cases])
     order = np.argsort(minutes, kind="stable")
@@ -158,15 +158,17 @@ def _simulate(
             found = list(_told(pool.map(task, parts), parts, report))
     else:
         found = list(_told(map(task, parts), parts, report))
-    outcome = Outcome.nothing(len(cases), len(model.tiers))
+    outcome = PeriodLosses.nothing(len(cases), len(model.tiers))
     for (first, last), one in zip(batches, found, strict=True):
         outcome.put(order[first:last], one)
     return outcome
 
 
 def _told(
-    outcomes: Iterable[Outcome], parts: Sequence[Sequence[Case]], report: Report | None
-) -> Iterator[Outcome]:
+    outcomes: Iterable[PeriodLosses],
+    parts: Sequence[Sequence[PreparedPeriod]],
+    report: Report | None,
+) -> Iterator[PeriodLosses]:
     """Outcomes of batches; says now and then how much of the work is done."""
     work = np.cumsum([max(one.minutes for one in part) * (STEP + len(part)) for part in parts])
     said = time.monotonic()
@@ -201,16 +203,16 @@ def _batches(model: Model, minutes: Floats, processes: int) -> list[tuple[int, i
     return batches[::-1]
 
 
-def _batch(model: Model, fleet: Fleet, cases: Sequence[Case]) -> Outcome:
+def _batch(model: Model, fleet: Fleet, cases: Sequence[PreparedPeriod]) -> PeriodLosses:
     """What the cases of one batch lose."""
     horizon = max(1.0, float(math.ceil(max(case.minutes for case in cases))))
     settings = model.simulation.model_copy(update={"horizon_minutes": horizon})
     lasting = model.model_copy(update={"simulation": settings})
-    world = build_world(lasting, build_graph(lasting), fleet, tuple(one.course for one in cases))
+    world = build_world(lasting, build_graph(lasting), fleet, tuple(one.timeline for one in cases))
     return _measured(run(world, KEPT), cases)
 
 
-def _measured(history: History, cases: Sequence[Case]) -> Outcome:
+def _measured(history: History, cases: Sequence[PreparedPeriod]) -> PeriodLosses:
     demand = history.demand_rps
     counts = _counts(cases, len(demand))
     fraction = served_fraction(np.minimum(history.served_rps, demand), demand)
@@ -218,7 +220,7 @@ def _measured(history: History, cases: Sequence[Case]) -> Outcome:
     lost = 60 * np.einsum("tsk,ts->sk", demand - history.served_rps, counts)
     ends = np.array([min(len(demand), math.ceil(case.minutes)) for case in cases]) - 1
     at_end = fraction[ends, np.arange(len(cases))]
-    return Outcome(
+    return PeriodLosses(
         lost_requests=np.maximum(lost, 0.0),
         unserved_minutes=np.einsum("tsk,ts->sk", 1 - fraction, counts),
         emergency_usd=(history.emergency_usd * counts).sum(axis=0),
@@ -227,7 +229,7 @@ def _measured(history: History, cases: Sequence[Case]) -> Outcome:
     )
 
 
-def _counts(cases: Sequence[Case], minutes: int) -> Floats:
+def _counts(cases: Sequence[PreparedPeriod], minutes: int) -> Floats:
     """How often each minute of each case counts, shape (T, S)."""
     counts = np.zeros((minutes, len(cases)))
     for s, case in enumerate(cases):

@@ -18,7 +18,7 @@ from planner.infrastructure.measures import scenario_with, with_measures
 from planner.laws.money import lost_usd
 from planner.reliability import SAMPLES
 from planner.reliability.estimates import BLOCK, Floats, Ints
-from planner.reliability.evaluation import LONGER, Outcome, Report, simulate_all
+from planner.reliability.evaluation import LONGER, PeriodLosses, Report, simulate_all
 from planner.reliability.failure_biasing import Steering
 from planner.reliability.failure_sources import Source, sources_of
 from planner.reliability.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
@@ -47,7 +47,7 @@ class Evaluator(Protocol):
         """Whether anything may be lost while something is down; if in doubt yes."""
         ...
 
-    def evaluate(self, periods: Sequence[Period]) -> Outcome:
+    def evaluate(self, periods: Sequence[Period]) -> PeriodLosses:
         """What each period loses."""
         ...
 
@@ -118,14 +118,14 @@ class Cascade:
         self._original, self._fleet, self._processes = model, fleet, processes
         self._sources, self._report = sources, report
         self._model = with_measures(model, fleet.measures)
-        self._normal: Outcome | None = None
+        self._normal: PeriodLosses | None = None
         whole = self._glance()
         if not whole:
             self._normal = self._hours(HOUR)
         graph = build_graph(self._model)
         self._screen = Screen(self._model, graph, fleet, sources, whole, model)
 
-    def _hours(self, minutes: float) -> Outcome:
+    def _hours(self, minutes: float) -> PeriodLosses:
         """Normal operation for some minutes from every hour of the week."""
         hours = range(HOURS_PER_WEEK)
         calm = tuple(calm_scenario(float(hour), minutes) for hour in hours)
@@ -135,7 +135,7 @@ class Cascade:
         """Whether normal operation serves everything."""
         return bool(self._hours(GLANCE).unserved_minutes.max(initial=0.0) <= 1e-9 * GLANCE)
 
-    def normal(self) -> Outcome | None:
+    def normal(self) -> PeriodLosses | None:
         """What is lost in each hour of a week with nothing down; None if nothing is."""
         return self._normal
 
@@ -143,7 +143,7 @@ class Cascade:
         """Whether anything may be lost while something is down."""
         return self._screen.may_lose(down)
 
-    def evaluate(self, periods: Sequence[Period]) -> Outcome:
+    def evaluate(self, periods: Sequence[Period]) -> PeriodLosses:
         """What each period loses."""
         bought = self._fleet.measures
         scenarios = [
@@ -156,7 +156,7 @@ class Cascade:
         found = self._simulated(scenarios, ())
         return replace(found, settled=np.ones_like(found.settled))
 
-    def _simulated(self, scenarios: Sequence[Scenario], longer: Sequence[float]) -> Outcome:
+    def _simulated(self, scenarios: Sequence[Scenario], longer: Sequence[float]) -> PeriodLosses:
         return simulate_all(
             self._model,
             self._fleet,
@@ -174,7 +174,7 @@ class _Drawn:
     periods: list[Period]
     stratum: Ints
     times_per_year: Floats
-    outcome: Outcome
+    outcome: PeriodLosses
 
 
 class Sampler:
@@ -265,14 +265,14 @@ class Sampler:
         stratum = np.array([s for s, _ in places], dtype=np.int64)
         rates = np.array([one.times_per_year for one in strata]) / np.maximum(want - have, 1)
         weights = np.array([one.weight for one in periods])
-        nothing = Outcome.nothing(len(periods), len(self.tiers))
+        nothing = PeriodLosses.nothing(len(periods), len(self.tiers))
         return _Drawn(periods, stratum, weights * rates[stratum], nothing)
 
-    def _evaluate(self, periods: list[Period]) -> Outcome:
+    def _evaluate(self, periods: list[Period]) -> PeriodLosses:
         """What periods lose; those that certainly lose nothing are not simulated."""
         may_lose = self.evaluator.may_lose
         doubtful = [i for i, one in enumerate(periods) if any(map(may_lose, one.downs()))]
-        outcome = Outcome.nothing(len(periods), len(self.tiers))
+        outcome = PeriodLosses.nothing(len(periods), len(self.tiers))
         if doubtful:
             found = self.evaluator.evaluate([periods[i] for i in doubtful])
             outcome.put(np.array(doubtful), found)
@@ -367,7 +367,7 @@ def _shared_out(importance: Floats, have: Ints, samples: int) -> Ints:
     return np.maximum(counts, have)
 
 
-def _unseen(strata: tuple[Stratum, ...], stratum: Ints, outcome: Outcome) -> float:
+def _unseen(strata: tuple[Stratum, ...], stratum: Ints, outcome: PeriodLosses) -> float:
     """Largest frequency that a kind of loss may have without having come up, at 95 %.
 
     Of strata in which no sample lost anything: what makes up a share p of one stays unseen in n
@@ -382,7 +382,9 @@ def _unseen(strata: tuple[Stratum, ...], stratum: Ints, outcome: Outcome) -> flo
     return max(bounds)
 
 
-def _with_normal(found: Occurrences, normal: Outcome | None, up_probability: float) -> Occurrences:
+def _with_normal(
+    found: Occurrences, normal: PeriodLosses | None, up_probability: float
+) -> Occurrences:
     """The samples with what is lost in normal operation, one for each hour of the week."""
     if normal is None:
         return found

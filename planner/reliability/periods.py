@@ -13,7 +13,7 @@ from planner.reliability.failure_sources import Source
 from planner.reliability.sampling import Failure, Period
 from planner.scenarios.event_grid import Timed
 from planner.scenarios.power import feed_steps
-from planner.scenarios.timeline import Course, lay_out
+from planner.scenarios.timeline import Timeline, timeline_of
 
 DAY = 1440.0
 #: Longest simulation of a period.
@@ -44,12 +44,12 @@ class Repeat:
 
 
 @dataclass(frozen=True)
-class Case:
+class PreparedPeriod:
     """A period ready to be simulated.
 
     Parameters
     ----------
-    course
+    timeline
         What happens, laid out in time.
     repeats
         What counts more than once.
@@ -59,7 +59,7 @@ class Case:
         Whether it ends before the period does.
     """
 
-    course: Course
+    timeline: Timeline
     repeats: tuple[Repeat, ...]
     minutes: float
     cut: bool = False
@@ -127,37 +127,39 @@ def _outside(wave: Heat, other: Heat) -> Iterable[Heat]:
             yield wave.model_copy(update={"at_minute": first, "repair_minutes": last - first})
 
 
-def case_of(model: Model, graph: Graph, scenario: Scenario) -> Case:
+def case_of(model: Model, graph: Graph, scenario: Scenario) -> PreparedPeriod:
     """A scenario laid out, long stretches without change shortened by whole days.
 
     A stretch of more than two and a half days keeps at least its first half day and its last day,
     which counts for the days taken out: by then everything has settled into the rhythm of the day.
     What still lasts more than three days ends there, its last day counting for the rest.
     """
-    course = lay_out(model, graph, scenario, sampled=True)
-    full_end = course.end_minute
+    timeline = timeline_of(model, graph, scenario, sampled=True)
+    full_end = timeline.end_minute
     repeats: list[Repeat] = []
     at = 0
-    while at < len(course.intervals):
-        one = course.intervals[at]
+    while at < len(timeline.intervals):
+        one = timeline.intervals[at]
         days = math.floor((one.end_minute - one.start_minute - SETTLED - DAY) / DAY)
         if days > 0 and not _steps_later(model, scenario, one.end_minute):
             scenario = _shortened(scenario, one.start_minute + SETTLED, days * DAY)
-            course = lay_out(model, graph, scenario, sampled=True)
+            timeline = timeline_of(model, graph, scenario, sampled=True)
             end = one.end_minute - days * DAY
             repeats.append(Repeat(end - DAY, end, float(days)))
         at += 1
-    if course.end_minute <= CUT:
-        return Case(course, tuple(repeats), course.end_minute + _recovery_minutes(course))
+    if timeline.end_minute <= CUT:
+        return PreparedPeriod(
+            timeline, tuple(repeats), timeline.end_minute + _recovery_minutes(timeline)
+        )
     repeats = [one for one in repeats if one.to_minute <= CUT]
     counted = CUT + DAY * sum(one.times for one in repeats)
     repeats.append(Repeat(CUT - DAY, CUT, (full_end - counted) / DAY))
-    return Case(course, tuple(repeats), CUT, cut=True)
+    return PreparedPeriod(timeline, tuple(repeats), CUT, cut=True)
 
 
-def _recovery_minutes(course: Course) -> float:
+def _recovery_minutes(timeline: Timeline) -> float:
     """Minutes that recovery takes by what operations prescribe, and some more."""
-    operations = course.operations
+    operations = timeline.operations
     phases = sum(phase.minutes for phase in operations.restoration)
     return phases + operations.restart_check_minutes + operations.failover_minutes + AFTER
 

@@ -17,8 +17,8 @@ from planner.reliability.periods import scenario_of
 from planner.reliability.sampling import Down, Failure, Period
 from planner.scenarios.climate import ambient_at
 from planner.scenarios.demand import HOURS_PER_WEEK
-from planner.scenarios.system_state import Condition
-from planner.scenarios.timeline import lay_out
+from planner.scenarios.system_state import SystemState
+from planner.scenarios.timeline import timeline_of
 from planner.simulation.build import build_world
 from planner.simulation.conditions import Conditions, Floats
 from planner.simulation.world import World
@@ -95,14 +95,14 @@ class Screen:
         scenario = scenario_with(self._original, scenario, self.fleet.measures)
         if len(failures) > 1 and any(event.kind in IN_STEPS for event in scenario.events):
             return True
-        course = lay_out(self.model, self.graph, scenario)
-        return not all(self._harmless(one.condition) for one in course.intervals)
+        timeline = timeline_of(self.model, self.graph, scenario)
+        return not all(self._harmless(one.state) for one in timeline.intervals)
 
     @cached_property
     def _world(self) -> World:
-        courses = (lay_out(self.model, self.graph, calm_scenario()),)
+        timelines = (timeline_of(self.model, self.graph, calm_scenario()),)
         short = self.model.simulation.replace(horizon_minutes=1.0)
-        return build_world(self.model.replace(simulation=short), self.graph, self.fleet, courses)
+        return build_world(self.model.replace(simulation=short), self.graph, self.fleet, timelines)
 
     @cached_property
     def _hottest_c(self) -> Floats:
@@ -111,10 +111,10 @@ class Screen:
             [ambient_at(self.model, region, 0.0, WEEK_HOURS).max() for region in self.model.regions]
         )
 
-    def _harmless(self, condition: Condition) -> bool:
-        if condition.demand_factor:
+    def _harmless(self, state: SystemState) -> bool:
+        if state.demand_factor:
             return False
-        then, normal = self._world.stacker.stack([condition]), self._world.conditions
+        then, normal = self._world.stacker.stack([state]), self._world.conditions
         return self._as_usual(then, normal) and self._cools(then)
 
     def _as_usual(self, then: Conditions, normal: Conditions) -> bool:

@@ -13,7 +13,7 @@ from planner.infrastructure.checks import check_references, check_sense
 from planner.infrastructure.entities import Model, Service
 from planner.infrastructure.failures import Generators, Scenario
 from planner.infrastructure.loading import SECTIONS, nearest
-from planner.infrastructure.source import Document, Path_, Place
+from planner.infrastructure.source import Document, Path_, SourcePosition
 from planner.replay.incident import (
     EVENTS,
     QUANTITIES,
@@ -89,7 +89,7 @@ def _check_scenario(document: Document, model: Model) -> None:
         document.problems.append(Problem(one.file, one.line, one.column, where, one.message))
 
 
-def _below(document: Document, head: str) -> Iterator[tuple[Path_, Place]]:
+def _below(document: Document, head: str) -> Iterator[tuple[Path_, SourcePosition]]:
     return ((path, place) for path, place in document.places.items() if path[:1] == (head,))
 
 

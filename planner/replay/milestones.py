@@ -172,8 +172,8 @@ def _restored(world: World, history: History, subject: Subject) -> Bools:
 
 def _reroute(world: World, history: History, subject: Subject) -> Bools:
     """Whether load balancers know of another capacity of a cluster than at minute 0."""
-    believed = history.believed_rps[:, 0, _cluster(world, subject)]
-    flags: Bools = np.abs(believed - believed[0]) > 1e-6 * believed[0]
+    known_capacity = history.known_capacity_rps[:, 0, _cluster(world, subject)]
+    flags: Bools = np.abs(known_capacity - known_capacity[0]) > 1e-6 * known_capacity[0]
     return flags
 
 
@@ -199,13 +199,13 @@ def _emergency_capacity(world: World, history: History, subject: Subject) -> Boo
 
 
 def _alarm(world: World) -> Bools:
-    course = world.courses[0]
-    return _since(world, course.failures[0] + course.operations.detection_minutes)
+    timeline = world.timelines[0]
+    return _since(world, timeline.failures[0] + timeline.operations.detection_minutes)
 
 
 def _first_action(world: World) -> Bools:
-    course = world.courses[0]
-    return _since(world, course.failures[0] + course.reaction_minutes)
+    timeline = world.timelines[0]
+    return _since(world, timeline.failures[0] + timeline.reaction_minutes)
 
 
 Flags = Callable[[World, History, Subject, float], Bools]

@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from planner.amounts import millions, money
-from planner.analysis.alternatives import Alternative, Optimum
+from planner.analysis.alternatives import Alternative, CheapestPlan
 from planner.files import write_file
 from planner.infrastructure.loading import LoadedModel
 from planner.reporting.explanation import changes_data
@@ -21,7 +21,7 @@ from planner.reporting.terminal import new_console, new_table, print_json
 
 
 def show_alternatives(
-    optimum: Optimum, found: tuple[Alternative, ...], loaded: LoadedModel, as_json: bool
+    optimum: CheapestPlan, found: tuple[Alternative, ...], loaded: LoadedModel, as_json: bool
 ) -> None:
     """Print alternatives: cost, difference, what each buys instead."""
     if as_json:
@@ -64,7 +64,7 @@ def show_alternatives(
 
 
 def alternatives_data(
-    optimum: Optimum, found: Iterable[Alternative], loaded: LoadedModel
+    optimum: CheapestPlan, found: Iterable[Alternative], loaded: LoadedModel
 ) -> dict[str, Any]:
     """Alternatives for machines; money in USD."""
     return {

@@ -15,18 +15,18 @@ from rich.text import Text
 
 from planner.amounts import millions, money
 from planner.analysis.comparison import (
+    ComparedFigure,
+    ComparedPlan,
     Comparison,
     Effect,
     Effects,
-    Figure,
     ScenarioChange,
-    Side,
     TierChange,
     ValueChange,
 )
 from planner.infrastructure.source import printable
 from planner.json_text import json_text
-from planner.plan.difference import NOUNS, Change, CostChange
+from planner.plan.difference import NOUNS, CostChange, DecisionChange
 from planner.plan.records import ScenarioLine, counts
 from planner.reporting.terminal import new_console, new_table, show_table
 
@@ -93,7 +93,7 @@ def _scenarios(count: int) -> str:
     return f"{count:,} scenario{'' if count == 1 else 's'}"
 
 
-def _number(figure: Figure, value: float | None) -> str:
+def _number(figure: ComparedFigure, value: float | None) -> str:
     if value is None:
         return "never" if figure.unit == "minutes" else "none"
     if figure.unit == "USD":
@@ -103,12 +103,12 @@ def _number(figure: Figure, value: float | None) -> str:
     return f"{value:,.0f}"
 
 
-def _unit(figure: Figure) -> str:
+def _unit(figure: ComparedFigure) -> str:
     units = {"USD": "M USD", "minutes": "min", "°C": "°C", "MW": "MW"}
     return f"{figure.name}, {units[figure.unit]}" if figure.unit in units else figure.name
 
 
-def figure_rows(figures: Iterable[Figure]) -> Rows:
+def figure_rows(figures: Iterable[ComparedFigure]) -> Rows:
     """Figures of both sides and how far they are apart."""
     return [
         (
@@ -121,18 +121,18 @@ def figure_rows(figures: Iterable[Figure]) -> Rows:
     ]
 
 
-def _signed(figure: Figure) -> str:
+def _signed(figure: ComparedFigure) -> str:
     if figure.before is None or figure.after is None:
         return _judged("worse" if figure.after is None else "better", figure)
     step = figure.after - figure.before
     return f"{'+' if step > 0 else '-'}{_number(figure, abs(step))}"
 
 
-def _judged(word: str, figure: Figure) -> str:
+def _judged(word: str, figure: ComparedFigure) -> str:
     return word if figure.better else ""
 
 
-def purchase_rows(changes: Iterable[Change]) -> Rows:
+def purchase_rows(changes: Iterable[DecisionChange]) -> Rows:
     """Decisions that differ: kind, what, how many on each side, and how many more."""
     rows: Rows = []
     for one in changes:
@@ -296,7 +296,7 @@ def effect_rows(effects: Iterable[Effect]) -> Rows:
     return rows
 
 
-def side_line(letter: str, side: Side) -> str:
+def side_line(letter: str, side: ComparedPlan) -> str:
     """What a side is."""
     plan = side.plan
     if side.kind == "model":
@@ -516,7 +516,7 @@ def _lost_and_gained(comparison: Comparison) -> list[str]:
     return blocks
 
 
-def _side(side: Side) -> str:
+def _side(side: ComparedPlan) -> str:
     if side.kind == "model":
         return f"{_code(side.label)}, what exists"
     return f"{_code(side.label)}, plan for {_code(side.plan.model.name)}"
@@ -649,7 +649,7 @@ def comparison_data(comparison: Comparison, effects: Effects | None = None) -> d
     }
 
 
-def _side_data(side: Side) -> dict[str, Any]:
+def _side_data(side: ComparedPlan) -> dict[str, Any]:
     model = side.plan.model
     return {
         "label": side.label,

@@ -15,7 +15,7 @@ from planner.infrastructure.graph import build_graph
 from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.traffic import served_fraction
 from planner.plan.records import EmergencyLine, Plan, ScenarioLine
-from planner.scenarios.timeline import lay_out
+from planner.scenarios.timeline import timeline_of
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
 from planner.simulation.verdict import Verdict
@@ -99,7 +99,7 @@ def timeline(model: Model, fleet: Fleet, scenario: Scenario) -> pd.DataFrame:
     (scenario,) = scenarios_with(model, (scenario,), fleet.measures)
     model = with_measures(model, fleet.measures)
     graph = build_graph(model)
-    world = build_world(model, graph, fleet, (lay_out(model, graph, scenario),))
+    world = build_world(model, graph, fleet, (timeline_of(model, graph, scenario),))
     history = run(world)
     demand, served = history.demand_rps[:, 0], history.served_rps[:, 0]
     columns: dict[str, Any] = {

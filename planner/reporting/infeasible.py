@@ -13,7 +13,7 @@ from rich.markup import escape
 from planner.amounts import money
 from planner.optimization.infeasibility.diagnosis import (
     Diagnosis,
-    Shortfall,
+    MissedRequirement,
     conflict_title,
     margin_lines,
     named,
@@ -23,7 +23,7 @@ from planner.optimization.infeasibility.diagnosis import (
 from planner.optimization.infeasibility.relaxation import Relaxation, RelaxationSet
 from planner.optimization.infeasibility.wording import change, price
 from planner.reporting.terminal import new_console, print_json
-from planner.verification import Outcome
+from planner.verification import LoopResult
 
 #: Most shortfalls that are listed.
 MOST_SHORTFALLS = 8
@@ -42,7 +42,7 @@ TITLES = {
 }
 
 
-def show_infeasible(outcome: Outcome, as_json: bool) -> None:
+def show_infeasible(outcome: LoopResult, as_json: bool) -> None:
     """Print why there is no plan."""
     diagnosis = outcome.diagnosis
     if diagnosis is None:
@@ -173,7 +173,7 @@ def _show_set(console: Console, number: int, one: RelaxationSet) -> None:
         _say(console, "(time ran out before each was shown to be needed)", indent=2)
 
 
-def _show_shortfalls(console: Console, shortfalls: Sequence[Shortfall]) -> None:
+def _show_shortfalls(console: Console, shortfalls: Sequence[MissedRequirement]) -> None:
     if not shortfalls:
         return
     console.print()
@@ -184,7 +184,7 @@ def _show_shortfalls(console: Console, shortfalls: Sequence[Shortfall]) -> None:
         _say(console, f"- and {len(shortfalls) - MOST_SHORTFALLS} more (see --json)", indent=2)
 
 
-def _worst(shortfalls: Sequence[Shortfall]) -> list[Shortfall]:
+def _worst(shortfalls: Sequence[MissedRequirement]) -> list[MissedRequirement]:
     """The shortfalls that are largest for their requirement."""
     ordered = sorted(shortfalls, key=lambda one: -one.amount / max(one.limit, 1e-9))
     return ordered[:MOST_SHORTFALLS]

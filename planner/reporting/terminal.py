@@ -34,7 +34,7 @@ from planner.reporting.characters import Trimmed, fit_streams, shows_all
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
 from planner.simulation.verdict import Verdict
-from planner.verification import Outcome
+from planner.verification import LoopResult
 
 #: Changes of the model longer than this are named without their value.
 LONGEST_OVERRIDE = 60
@@ -101,7 +101,7 @@ def show_table(console: Console, title: str, table: Table, note: str = "") -> No
 # ------------------------------------------------------------------------------------------- plans
 
 
-def show_plan(plan: Plan, model: Model, outcome: Outcome, as_json: bool) -> None:
+def show_plan(plan: Plan, model: Model, outcome: LoopResult, as_json: bool) -> None:
     """Print a plan: purchases, survivability, cost, proof."""
     if as_json:
         print_json(plan)
@@ -290,7 +290,7 @@ def _show_risk(console: Console, plan: Plan) -> None:
     )
 
 
-def _show_proof(console: Console, plan: Plan, outcome: Outcome) -> None:
+def _show_proof(console: Console, plan: Plan, outcome: LoopResult) -> None:
     rounds = plan.verification.rounds
     _show_risk(console, plan)
     proof = f"[bold]Cheapest to {plan.gap:.3%}[/bold] of all that the programme allows"

@@ -16,14 +16,14 @@ from rich.text import Text
 from planner.errors import InputError
 from planner.infrastructure.source import printable
 from planner.plan.records import Plan
-from planner.plan.thresholds import Outcome
+from planner.plan.thresholds import RuleResult
 from planner.reporting.terminal import new_console, print_json
 
 
 def show_outcomes(
     plan: Plan,
     source: str,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[RuleResult],
     simulated: bool,
     as_json: bool,
     notes: tuple[str, ...] = (),
@@ -73,7 +73,7 @@ def _hanging(line: Text) -> Any:
 
 
 def outcomes_data(
-    plan: Plan, source: str, outcomes: Sequence[Outcome], simulated: bool
+    plan: Plan, source: str, outcomes: Sequence[RuleResult], simulated: bool
 ) -> dict[str, Any]:
     """Outcomes as JSON data; an infinite value is the text ``never``."""
     return {
@@ -104,7 +104,7 @@ def _plain(value: float | None) -> float | str | None:
     return "never" if value is not None and math.isinf(value) else value
 
 
-def write_junit(path: Path, source: str, outcomes: Sequence[Outcome]) -> None:
+def write_junit(path: Path, source: str, outcomes: Sequence[RuleResult]) -> None:
     """Write one test case for each rule as JUnit XML, whole or not at all.
 
     Raises
@@ -118,12 +118,12 @@ def write_junit(path: Path, source: str, outcomes: Sequence[Outcome]) -> None:
     suite = ElementTree.SubElement(suites, "testsuite", {"name": "plan check-plan", **counts})
     for one in outcomes:
         name = one.rule.name or one.rule.text
-        case = ElementTree.SubElement(
+        data = ElementTree.SubElement(
             suite, "testcase", {"classname": printable(source), "name": printable(name)}
         )
         if one.failed:
             attributes = {"message": printable(one.reason), "type": "threshold"}
-            failure = ElementTree.SubElement(case, "failure", attributes)
+            failure = ElementTree.SubElement(data, "failure", attributes)
             failure.text = printable(one.rule.message or one.rule.text)
     ElementTree.indent(suites)
     _write(path, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True) + b"\n")

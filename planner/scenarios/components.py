@@ -10,7 +10,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import NodeLoss, Scenario, Severity
 from planner.infrastructure.fields import NAME_LENGTH
 from planner.infrastructure.graph import build_graph, node
-from planner.scenarios.event_grid import timeline
+from planner.scenarios.event_grid import events_on_grid
 from planner.scenarios.generators import (
     family,
     plant_loss,
@@ -19,7 +19,7 @@ from planner.scenarios.generators import (
     unit_counts,
 )
 from planner.scenarios.power import feed_steps, node_losses
-from planner.scenarios.system_state import Site, site_of
+from planner.scenarios.system_state import DependencyIndex, site_of
 
 #: Families of single failures beside units and plants, in their order.
 NODE_FAMILIES = ("feed", "feed_no_generator", "provider", "region", "cluster")
@@ -105,7 +105,7 @@ class Reach:
         The prepared model.
     """
 
-    site: Site
+    site: DependencyIndex
 
     @classmethod
     def of(cls, model: Model) -> Reach:
@@ -125,7 +125,7 @@ class Reach:
         if not isinstance(event, NodeLoss):
             return [frozenset()]
         model, always = self.site.model, self.site.depends.down
-        (one,) = timeline((event,))
+        (one,) = events_on_grid((event,))
         steps = {one.begins}
         if event.kind == "feed":
             steps |= feed_steps(model, one)

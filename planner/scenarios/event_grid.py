@@ -94,9 +94,9 @@ class Timed:
         return until, running, out
 
 
-def timeline(events: tuple[Event, ...], sampled: bool = False) -> tuple[Timed, ...]:
+def events_on_grid(events: tuple[Event, ...], sampled: bool = False) -> tuple[Timed, ...]:
     """Events on whole minutes."""
     return tuple(Timed(event, sampled) for event in events)
 
 
-__all__ = ["Timed", "minute_after", "minute_before", "timeline"]
+__all__ = ["Timed", "events_on_grid", "minute_after", "minute_before"]

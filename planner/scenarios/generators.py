@@ -23,7 +23,7 @@ from planner.infrastructure.failures import (
 )
 from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.graph import build_graph
-from planner.infrastructure.operations import Change
+from planner.infrastructure.operations import OperationalChange
 from planner.scenarios.power import hit_units, sag_hits
 from planner.scenarios.system_state import site_of
 
@@ -296,7 +296,7 @@ def _changes(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
             yield _make(terms, f"change-{name}{place}", component, *events)
 
 
-def _places_hit(model: Model, change: Change) -> dict[str, list[tuple[NodeKind, str]]]:
+def _places_hit(model: Model, change: OperationalChange) -> dict[str, list[tuple[NodeKind, str]]]:
     """What goes down together when a change goes wrong, by the end of the scenario's name."""
     if change.services:
         return {"": [("service", one) for one in change.services]}

@@ -12,11 +12,11 @@ from planner.infrastructure.measures import feed_hit
 from planner.scenarios.event_grid import Timed
 from planner.scenarios.power import hit_units, node_losses, sag_hits
 from planner.scenarios.services import limited_services
-from planner.scenarios.standard import Clock
-from planner.scenarios.system_state import Condition, Site
+from planner.scenarios.standard import StandardClock
+from planner.scenarios.system_state import DependencyIndex, SystemState
 
 
-def clock_of(site: Site, events: tuple[Timed, ...]) -> Clock:
+def clock_of(site: DependencyIndex, events: tuple[Timed, ...]) -> StandardClock:
     """The clock of a scenario.
 
     It is the same for every plan, so what is taken down is what a plan may have. Feeds that only a
@@ -25,7 +25,7 @@ def clock_of(site: Site, events: tuple[Timed, ...]) -> Clock:
     down = {one.begins for one in events if takes_down(site, events, one)}
     worse = min((one.begins for one in events if worsens(site, one.event)), default=math.inf)
     first = {worse} if worse < min(down, default=math.inf) else set()
-    return Clock(tuple(sorted(down | first or _harmless(events))))
+    return StandardClock(tuple(sorted(down | first or _harmless(events))))
 
 
 def _harmless(events: tuple[Timed, ...]) -> set[float]:
@@ -33,7 +33,7 @@ def _harmless(events: tuple[Timed, ...]) -> set[float]:
     return set(sorted(one.begins for one in events if one.event.kind == "service")[:1])
 
 
-def takes_down(site: Site, events: tuple[Timed, ...], one: Timed) -> bool:
+def takes_down(site: DependencyIndex, events: tuple[Timed, ...], one: Timed) -> bool:
     """Whether an event takes down something that earlier ones have not taken down already."""
     event = one.event
     if isinstance(event, Heat | Surge) or feed_hit(event) in site.optional_feeds:
@@ -53,14 +53,14 @@ def takes_down(site: Site, events: tuple[Timed, ...], one: Timed) -> bool:
     return _stands(site, node(event.kind, event.name), failed)
 
 
-def _stands(site: Site, hit: str, failed: frozenset[str]) -> bool:
+def _stands(site: DependencyIndex, hit: str, failed: frozenset[str]) -> bool:
     """Whether a node has anything to lose that is not lost yet."""
     if hit not in site.bearing:
         return False
     return not failed or hit not in site.depends_at_best.down_with(failed)
 
 
-def happens_to(site: Site, fleet: Fleet, event: Event) -> bool:
+def happens_to(site: DependencyIndex, fleet: Fleet, event: Event) -> bool:
     """Whether an event hits anything that a fleet has; a surge always does."""
     if isinstance(event, Surge):
         return True
@@ -77,7 +77,7 @@ def happens_to(site: Site, fleet: Fleet, event: Event) -> bool:
     return hit in there
 
 
-def worsens(site: Site, event: Event) -> bool:
+def worsens(site: DependencyIndex, event: Event) -> bool:
     """Whether a surge or a hotter ambient makes anything worse."""
     model = site.model
     if isinstance(event, Surge):
@@ -89,7 +89,7 @@ def worsens(site: Site, event: Event) -> bool:
     return False
 
 
-def leaves_enough(model: Model, condition: Condition, normal: Condition) -> bool:
+def leaves_enough(model: Model, state: SystemState, normal: SystemState) -> bool:
     """Whether a condition leaves all that normal operation needs, whatever the plan.
 
     True where nothing differs from it but offers, and where the only thing lost is at most
@@ -97,26 +97,25 @@ def leaves_enough(model: Model, condition: Condition, normal: Condition) -> bool
     """
     harmless = all(
         lost <= model.plants[plant].redundancy and model.plants[plant].role == "primary"
-        for plant, lost in condition.lost_largest.items()
+        for plant, lost in state.lost_largest.items()
     )
     runs = all(
         model.cooling_units[unit].mode == "running"
-        for plant in condition.lost_largest
+        for plant in state.lost_largest
         for unit in plant_units(model, plant)
     )
     rest = (
-        condition.clusters_down,
-        condition.plants_down,
-        condition.tiers_down,
-        condition.lost_units,
-        condition.ambient_rise_c,
-        condition.demand_factor,
-        condition.power,
-        condition.restarting,
+        state.clusters_down,
+        state.plants_down,
+        state.tiers_down,
+        state.lost_units,
+        state.ambient_rise_c,
+        state.demand_factor,
+        state.power,
+        state.restarting,
     )
     if limited_services(model) and (
-        condition.services_down != normal.services_down
-        or condition.replicas_down != normal.replicas_down
+        state.services_down != normal.services_down or state.replicas_down != normal.replicas_down
     ):
         return False
     return (

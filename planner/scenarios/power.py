@@ -11,7 +11,7 @@ from planner.infrastructure.failures import NodeLoss, Sag
 from planner.infrastructure.fleet import running_units
 from planner.infrastructure.graph import node
 from planner.scenarios.event_grid import Timed, minute_after
-from planner.scenarios.system_state import Site
+from planner.scenarios.system_state import DependencyIndex
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def feed_steps(model: Model, one: Timed) -> set[float]:
     return {step for step in one.dark(model) if step < one.ends}
 
 
-def sag_hits(site: Site, feeds: Iterable[str], failed: frozenset[str]) -> frozenset[str]:
+def sag_hits(site: DependencyIndex, feeds: Iterable[str], failed: frozenset[str]) -> frozenset[str]:
     """Clusters and plants that nothing but sagging feeds supplies, with some nodes failed.
 
     A generator behind a sagging feed is no help: it stands still or takes minutes to start.
@@ -76,7 +76,7 @@ def sagging_sources(feeds: Iterable[str]) -> frozenset[str]:
     return frozenset(node(kind, feed) for feed in feeds for kind in ("feed", "generator"))
 
 
-def _dark(site: Site, events: tuple[Timed, ...], sag: Timed) -> frozenset[str]:
+def _dark(site: DependencyIndex, events: tuple[Timed, ...], sag: Timed) -> frozenset[str]:
     """Sources that supply nothing at the minute of a sag."""
     together = (
         one.event.feed for one in events if isinstance(one.event, Sag) and one.begins == sag.begins
@@ -84,13 +84,17 @@ def _dark(site: Site, events: tuple[Timed, ...], sag: Timed) -> frozenset[str]:
     return sagging_sources(together) | node_losses(site.model, events, sag.begins)
 
 
-def sags_at(site: Site, events: tuple[Timed, ...], minute: float) -> frozenset[frozenset[str]]:
+def sags_at(
+    site: DependencyIndex, events: tuple[Timed, ...], minute: float
+) -> frozenset[frozenset[str]]:
     """For each sag not repaired at a minute the sources that supplied nothing when it came."""
     sags = [one for one in events if isinstance(one.event, Sag) and one.active(minute)]
     return frozenset(_dark(site, events, sag) for sag in sags)
 
 
-def sagging_clusters(site: Site, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
+def sagging_clusters(
+    site: DependencyIndex, events: tuple[Timed, ...], minute: float
+) -> frozenset[str]:
     """Nodes of clusters that a sag has switched off: they have neither batteries nor other feeds.
 
     They are back with the repair of the sag, when people have restarted what tripped.
@@ -103,13 +107,13 @@ def sagging_clusters(site: Site, events: tuple[Timed, ...], minute: float) -> fr
     )
 
 
-def hit_units(site: Site, hits: frozenset[str]) -> list[tuple[str, str]]:
+def hit_units(site: DependencyIndex, hits: frozenset[str]) -> list[tuple[str, str]]:
     """Unit types by (plant, unit type) that stop when nodes lose power: those that run."""
     plants = sorted(name for kind, name in (site.places[hit] for hit in hits) if kind == "plant")
     return [(plant, unit) for plant in plants for unit in running_units(site.model, plant)]
 
 
-def restarts(site: Site, events: tuple[Timed, ...]) -> tuple[Restart, ...]:
+def restarts(site: DependencyIndex, events: tuple[Timed, ...]) -> tuple[Restart, ...]:
     """All restarts of a scenario, those of length 0 left out.
 
     After a sag units restart when it is repaired, after want of power when that returns;
@@ -131,7 +135,7 @@ def restarts(site: Site, events: tuple[Timed, ...]) -> tuple[Restart, ...]:
 
 
 def _power_returns(
-    site: Site, events: tuple[Timed, ...]
+    site: DependencyIndex, events: tuple[Timed, ...]
 ) -> Iterable[tuple[float, frozenset[str], frozenset[str]]]:
     """Minutes at which nodes may have power again that had none before, and what failed before.
 

@@ -208,15 +208,15 @@ def _merged(
         if name != MODEL
         for one in scenarios
     ]
-    courses = {_course(one) for one in own}
+    timelines = {_course(one) for one in own}
     kept: dict[object, Scenario] = {}
     for one in others:
-        course = _course(one)
-        if course in courses or one.name in names:
+        timeline = _course(one)
+        if timeline in timelines or one.name in names:
             continue
-        before = kept.get(course)
+        before = kept.get(timeline)
         if before is None or _rank(one) < _rank(before):
-            kept[course] = one
+            kept[timeline] = one
     return (*own, *kept.values()), len(others) - len(kept)
 
 

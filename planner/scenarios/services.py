@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from planner.infrastructure.entities import Model
-from planner.scenarios.system_state import Condition
+from planner.scenarios.system_state import SystemState
 
 
 def limited_services(model: Model) -> tuple[str, ...]:
@@ -53,12 +53,12 @@ def _passed_from(
     return known[name]
 
 
-def replicas_up(model: Model, name: str, condition: Condition) -> float:
+def replicas_up(model: Model, name: str, state: SystemState) -> float:
     """Replicas of a service that are up, 1 for a service without any."""
     service = model.services[name]
     if not service.replicas:
         return 1.0
-    return float(sum(service.replicas.values()) - condition.replicas_down.get(name, 0))
+    return float(sum(service.replicas.values()) - state.replicas_down.get(name, 0))
 
 
 def service_rps(model: Model, name: str, more_connections: float = 0.0) -> float:
@@ -74,12 +74,12 @@ def service_rps(model: Model, name: str, more_connections: float = 0.0) -> float
     return min(capacity, (service.connections + more_connections) / service.connection_seconds)
 
 
-def degradation(model: Model, name: str, condition: Condition, itself_up: bool = False) -> float:
+def degradation(model: Model, name: str, state: SystemState, itself_up: bool = False) -> float:
     """Share of its capacity and connections that a replica has left.
 
     0 for a service that is down, unless ``itself_up`` says to take it as up.
     """
     service = model.services[name]
-    lost = condition.services_down & set(service.degrades_without)
-    up = itself_up or name not in condition.services_down
+    lost = state.services_down & set(service.degrades_without)
+    up = itself_up or name not in state.services_down
     return float(service.degraded_share ** len(lost) * up)

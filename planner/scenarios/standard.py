@@ -25,7 +25,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True)
-class Clock:
+class StandardClock:
     """When the minutes of the standard start to count in a scenario.
 
     Parameters

@@ -14,7 +14,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, possible_units
 from planner.infrastructure.graph import Dependencies, Graph, dependencies, node
 from planner.infrastructure.measures import absent_feeds
-from planner.infrastructure.supply import PowerLimit, Supply
+from planner.infrastructure.supply import PowerLimit, PowerSupply
 from planner.scenarios.demand import peak_hour
 
 #: Conditions kept for one graph.
@@ -24,7 +24,7 @@ EQUIPMENT = frozenset({"cluster", "plant", "offer"})
 
 
 @dataclass(frozen=True)
-class Condition:
+class SystemState:
     """State of the infrastructure during one interval of a scenario.
 
     Parameters
@@ -66,7 +66,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Site:
+class DependencyIndex:
     """A model with its graph, prepared once for the conditions of all its scenarios.
 
     Parameters
@@ -90,7 +90,7 @@ class Site:
     depends_at_best: Dependencies
     depends_at_best_without_power: Dependencies
     places: Mapping[str, tuple[str, str]]
-    _known: dict[tuple[frozenset[str], bool], Condition] = field(
+    _known: dict[tuple[frozenset[str], bool], SystemState] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -165,11 +165,11 @@ class Site:
         return absent_feeds(self.model, frozenset())
 
     @cached_property
-    def supply(self) -> Supply:
+    def supply(self) -> PowerSupply:
         """The power of the model."""
-        return Supply(self.model)
+        return PowerSupply(self.model)
 
-    def condition(self, failed: frozenset[str], all_measures: bool = False) -> Condition:
+    def state(self, failed: frozenset[str], all_measures: bool = False) -> SystemState:
         """Condition with some nodes failed and nothing else out of the ordinary.
 
         No measure is bought, or all are.
@@ -181,7 +181,7 @@ class Site:
             self._known[key] = self._work_out(*key)
         return self._known[key]
 
-    def _work_out(self, failed: frozenset[str], all_measures: bool) -> Condition:
+    def _work_out(self, failed: frozenset[str], all_measures: bool) -> SystemState:
         depends, powerless = self.depends, self.depends_without_power
         if all_measures:
             depends, powerless = self.depends_at_best, self.depends_at_best_without_power
@@ -191,7 +191,7 @@ class Site:
         for one in down:
             kind, name = self.places[one]
             by_kind.setdefault(kind, []).append(name)
-        return Condition(
+        return SystemState(
             clusters_down=frozenset(by_kind.get("cluster", ())),
             plants_down=frozenset(by_kind.get("plant", ())),
             offers_down=frozenset(by_kind.get("offer", ())),
@@ -214,10 +214,10 @@ def _nodes(plants: list[str], clusters: list[str], offers: list[str]) -> list[st
     return [node(kind, name) for kind, names in kinds for name in names]
 
 
-_SITES: WeakKeyDictionary[Graph, Site] = WeakKeyDictionary()
+_SITES: WeakKeyDictionary[Graph, DependencyIndex] = WeakKeyDictionary()
 
 
-def site_of(model: Model, graph: Graph) -> Site:
+def site_of(model: Model, graph: Graph) -> DependencyIndex:
     """Prepare a model; the same frozen graph with the same model is prepared once."""
     known = _SITES.get(graph)
     if known is not None and known.model is model:
@@ -227,7 +227,7 @@ def site_of(model: Model, graph: Graph) -> Site:
         one: (str(data["kind"]), str(data.get("service", data["name"])))
         for one, data in graph.nodes(data=True)
     }
-    site = Site(
+    site = DependencyIndex(
         model,
         dependencies(graph, cools),
         dependencies(graph, power),
@@ -240,6 +240,6 @@ def site_of(model: Model, graph: Graph) -> Site:
     return site
 
 
-def normal_condition(model: Model, graph: Graph) -> Condition:
+def normal_state(model: Model, graph: Graph) -> SystemState:
     """Condition with nothing failed."""
-    return site_of(model, graph).condition(frozenset())
+    return site_of(model, graph).state(frozenset())

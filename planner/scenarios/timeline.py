@@ -15,7 +15,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import Graph, node
 from planner.infrastructure.operations import Operations
-from planner.scenarios.event_grid import Timed, timeline
+from planner.scenarios.event_grid import Timed, events_on_grid
 from planner.scenarios.onset import clock_of, leaves_enough
 from planner.scenarios.power import (
     Restart,
@@ -25,8 +25,8 @@ from planner.scenarios.power import (
     sagging_clusters,
     sags_at,
 )
-from planner.scenarios.standard import Clock
-from planner.scenarios.system_state import Condition, Site, normal_condition, site_of
+from planner.scenarios.standard import StandardClock
+from planner.scenarios.system_state import DependencyIndex, SystemState, normal_state, site_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Interval:
     ----------
     start_minute, end_minute
         From and until.
-    condition
+    state
         What is up, with no measure bought.
     at_best
         The same with all measures bought.
@@ -47,8 +47,8 @@ class Interval:
 
     start_minute: float
     end_minute: float
-    condition: Condition
-    at_best: Condition
+    state: SystemState
+    at_best: SystemState
     outage: Outage
 
 
@@ -73,7 +73,7 @@ class Outage:
 
 
 @dataclass(frozen=True)
-class Course:
+class Timeline:
     """A scenario laid out in time.
 
     Parameters
@@ -100,7 +100,7 @@ class Course:
     start_hour: float
     intervals: tuple[Interval, ...]
     events: tuple[Timed, ...]
-    clock: Clock
+    clock: StandardClock
     short_from: float
 
     @property
@@ -118,7 +118,7 @@ class Course:
 
     def failure_at(self, minute: float) -> float:
         """Minute of the last failure to react to at a minute, infinite before the first."""
-        return Clock(self.failures).start(minute)
+        return StandardClock(self.failures).start(minute)
 
     @property
     def reaction_minutes(self) -> float:
@@ -138,7 +138,7 @@ class Course:
         return self.short_from + self.order_minutes
 
 
-def lay_out(model: Model, graph: Graph, scenario: Scenario, sampled: bool = False) -> Course:
+def timeline_of(model: Model, graph: Graph, scenario: Scenario, sampled: bool = False) -> Timeline:
     """Lay a scenario out in time.
 
     Parameters
@@ -146,7 +146,7 @@ def lay_out(model: Model, graph: Graph, scenario: Scenario, sampled: bool = Fals
     sampled
         Whether its times are drawn at random (`planner.scenarios.event_grid.Timed`).
     """
-    site, events = site_of(model, graph), timeline(scenario.events, sampled)
+    site, events = site_of(model, graph), events_on_grid(scenario.events, sampled)
     waits = restarts(site, events)
     merged: list[Interval] = []
     for start, end in pairwise(sorted(_cuts(model, events, waits))):
@@ -157,46 +157,48 @@ def lay_out(model: Model, graph: Graph, scenario: Scenario, sampled: bool = Fals
     hour = site.peak_hour if scenario.start_hour is None else scenario.start_hour
     operations, clock = _operations(model, scenario), clock_of(site, events)
     short = _short_from(site, merged, _failures(clock, events))
-    return Course(scenario, operations, hour, tuple(merged), events, clock, short)
+    return Timeline(scenario, operations, hour, tuple(merged), events, clock, short)
 
 
-def _failures(clock: Clock, events: tuple[Timed, ...]) -> tuple[float, ...]:
+def _failures(clock: StandardClock, events: tuple[Timed, ...]) -> tuple[float, ...]:
     return clock.starts or (min(one.begins for one in events),)
 
 
-def _short_from(site: Site, intervals: list[Interval], failures: tuple[float, ...]) -> float:
+def _short_from(
+    site: DependencyIndex, intervals: list[Interval], failures: tuple[float, ...]
+) -> float:
     """First failure after which, until the next one, there may be too little of anything."""
-    normal, best = site.condition(frozenset()), site.condition(frozenset(), all_measures=True)
+    normal, best = site.state(frozenset()), site.state(frozenset(), all_measures=True)
     for start, end in pairwise((*failures, math.inf)):
         for one in intervals:
             meanwhile = one.start_minute < end and start < one.end_minute
             if meanwhile and not (
-                leaves_enough(site.model, one.condition, normal)
+                leaves_enough(site.model, one.state, normal)
                 and leaves_enough(site.model, one.at_best, best)
             ):
                 return start
     return failures[0]
 
 
-def condition_with(
-    model: Model, graph: Graph, course: Course, minute: float, lost_clusters: frozenset[str]
-) -> Condition:
+def state_with(
+    model: Model, graph: Graph, timeline: Timeline, minute: float, lost_clusters: frozenset[str]
+) -> SystemState:
     """Condition of a scenario at a minute when clusters have switched themselves off besides.
 
     They count as failed: they are among ``clusters_down``, and with them goes what depends on them
     (services that run on their GPUs, plants and tiers that need those services).
     """
     site = site_of(model, graph)
-    index = bisect_right(course.intervals, minute, key=lambda one: one.start_minute) - 1
+    index = bisect_right(timeline.intervals, minute, key=lambda one: one.start_minute) - 1
     index = max(0, index)
-    ended = minute >= course.end_minute
-    now = normal_condition(model, graph) if ended else course.intervals[index].condition
+    ended = minute >= timeline.end_minute
+    now = normal_state(model, graph) if ended else timeline.intervals[index].state
     if not lost_clusters:
         return now
-    failed = _failed(site, course.events, minute)
+    failed = _failed(site, timeline.events, minute)
     failed |= {node("cluster", name) for name in lost_clusters}
     return replace(
-        site.condition(failed),
+        site.state(failed),
         restarting=now.restarting,
         lost_units=now.lost_units,
         lost_largest=now.lost_largest,
@@ -221,39 +223,43 @@ def _cuts(model: Model, events: tuple[Timed, ...], waits: tuple[Restart, ...]) -
     return cuts
 
 
-def _failed(site: Site, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
+def _failed(site: DependencyIndex, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
     return node_losses(site.model, events, minute) | sagging_clusters(site, events, minute)
 
 
 def _interval(
-    site: Site, events: tuple[Timed, ...], waits: tuple[Restart, ...], minute: float, end: float
+    site: DependencyIndex,
+    events: tuple[Timed, ...],
+    waits: tuple[Restart, ...],
+    minute: float,
+    end: float,
 ) -> Interval:
     outage = Outage(
         node_losses(site.model, events, minute),
         sags_at(site, events, minute),
         tuple(one for one in waits if one.from_minute <= minute < one.to_minute),
     )
-    condition = _condition(site, events, outage, minute)
+    state = _condition(site, events, outage, minute)
     if not site.model.measures:
-        return Interval(minute, end, condition, condition, outage)
+        return Interval(minute, end, state, state, outage)
     best = _condition(site, events, outage, minute, all_measures=True)
-    return Interval(minute, end, condition, best, outage)
+    return Interval(minute, end, state, best, outage)
 
 
 def _alike(one: Interval, other: Interval) -> bool:
     """Whether two intervals differ in nothing, whatever measures are bought."""
-    if one.condition != other.condition or one.at_best != other.at_best:
+    if one.state != other.state or one.at_best != other.at_best:
         return False
-    return one.condition == one.at_best or one.outage == other.outage
+    return one.state == one.at_best or one.outage == other.outage
 
 
 def _condition(
-    site: Site,
+    site: DependencyIndex,
     events: tuple[Timed, ...],
     outage: Outage,
     minute: float,
     all_measures: bool = False,
-) -> Condition:
+) -> SystemState:
     """Condition at a minute; events on the same thing add up, surges multiply."""
     lost_units: dict[tuple[str, str], int] = {}
     lost_largest: dict[str, int] = {}
@@ -274,7 +280,7 @@ def _condition(
     tripped = (hit for dark in outage.sags for hit in depends.without_power(dark))
     off = frozenset(hit for hit in tripped if site.places[hit][0] == "cluster")
     return replace(
-        site.condition(outage.failed | off, all_measures),
+        site.state(outage.failed | off, all_measures),
         restarting=frozenset(
             (one.plant, one.unit)
             for one in outage.restarts
@@ -288,10 +294,10 @@ def _condition(
 
 
 __all__ = [
-    "Condition",
-    "Course",
     "Interval",
-    "condition_with",
-    "lay_out",
-    "normal_condition",
+    "SystemState",
+    "Timeline",
+    "normal_state",
+    "state_with",
+    "timeline_of",
 ]

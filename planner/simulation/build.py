@@ -15,15 +15,15 @@ from planner.laws.traffic import can_compile
 from planner.scenarios.climate import ambient_at
 from planner.scenarios.demand import demand_at
 from planner.scenarios.routing import routes_of
-from planner.scenarios.system_state import Condition, normal_condition
-from planner.scenarios.timeline import Course
+from planner.scenarios.system_state import SystemState, normal_state
+from planner.scenarios.timeline import Timeline
 from planner.simulation.conditions import Bools, Floats, Ints, Stacker
 from planner.simulation.world import (
     Clusters,
     Offers,
     Plants,
-    Reaction,
     Restoration,
+    ScenarioReaction,
     Services,
     Tiers,
     Units,
@@ -34,19 +34,19 @@ from planner.simulation.world import (
 WORTH_COMPILING = 10_000
 
 
-def build_world(model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course, ...]) -> World:
+def build_world(model: Model, graph: Graph, fleet: Fleet, timelines: tuple[Timeline, ...]) -> World:
     """Turn a model, a fleet and scenarios into arrays."""
     names = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
-    normal = normal_condition(model, graph)
+    normal = normal_state(model, graph)
     stacker = Stacker(model, fleet, names, normal)
     horizon = round(model.simulation.horizon_minutes)
-    conditions, interval = _conditions(normal, courses, horizon)
+    conditions, interval = _conditions(normal, timelines, horizon)
     routes = routes_of(model, fleet, names)
     services = [model.services[name] for name in stacker.services]
     return World(
         model=model,
         graph=graph,
-        courses=courses,
+        timelines=timelines,
         stacker=stacker,
         tiers=_tiers(model, names),
         clusters=_clusters(model, fleet),
@@ -65,12 +65,12 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, courses: tuple[Course,
             "kzn,k->zn", routes.incidence[:, 0], [model.tiers[name].share for name in names]
         ),
         restoration=_restoration(model, names),
-        reaction=_reaction(courses, horizon),
+        reaction=_reaction(timelines, horizon),
         conditions=stacker.stack(conditions),
         interval=interval,
-        zone_rps=_zone_rps(model, courses, conditions, interval),
-        ambient_c=_ambient(model, courses, horizon),
-        compiled=len(courses) * horizon >= WORTH_COMPILING and can_compile(),
+        zone_rps=_zone_rps(model, timelines, conditions, interval),
+        ambient_c=_ambient(model, timelines, horizon),
+        compiled=len(timelines) * horizon >= WORTH_COMPILING and can_compile(),
     )
 
 
@@ -181,34 +181,34 @@ def _restoration(model: Model, tiers: tuple[str, ...]) -> Restoration:
 
 
 def _conditions(
-    normal: Condition, courses: tuple[Course, ...], horizon: int
-) -> tuple[list[Condition], Ints]:
+    normal: SystemState, timelines: tuple[Timeline, ...], horizon: int
+) -> tuple[list[SystemState], Ints]:
     """Conditions of all intervals, and the one of each scenario at each minute."""
     conditions = [normal]
-    interval = np.zeros((horizon, len(courses)), dtype=np.int64)
-    for s, course in enumerate(courses):
-        for one in course.intervals:
+    interval = np.zeros((horizon, len(timelines)), dtype=np.int64)
+    for s, timeline in enumerate(timelines):
+        for one in timeline.intervals:
             start, end = (int(min(at, horizon)) for at in (one.start_minute, one.end_minute))
             if end > start:
                 interval[start:end, s] = len(conditions)
-                conditions.append(one.condition)
+                conditions.append(one.state)
     return conditions, interval
 
 
-def _reaction(courses: tuple[Course, ...], horizon: int) -> Reaction:
-    operations = [course.operations for course in courses]
-    failure = np.full((horizon, len(courses)), np.inf)
-    for s, course in enumerate(courses):
-        for minute in course.failures:
+def _reaction(timelines: tuple[Timeline, ...], horizon: int) -> ScenarioReaction:
+    operations = [timeline.operations for timeline in timelines]
+    failure = np.full((horizon, len(timelines)), np.inf)
+    for s, timeline in enumerate(timelines):
+        for minute in timeline.failures:
             failure[int(minute) :, s] = minute
 
     def all_that(name: str, value: str) -> Bools:
         return np.array([getattr(one, name) == value for one in operations], dtype=bool)
 
-    return Reaction(
+    return ScenarioReaction(
         failure=failure,
-        reaction=_column([course.reaction_minutes for course in courses]),
-        order=_column([course.order_minutes for course in courses]),
+        reaction=_column([timeline.reaction_minutes for timeline in timelines]),
+        order=_column([timeline.order_minutes for timeline in timelines]),
         reroute=_column([one.earliest_reroute_minutes for one in operations]),
         sheds=all_that("priority_shedding", "automatic"),
         operators_shed=all_that("priority_shedding", "operator"),
@@ -226,26 +226,26 @@ def _reaction(courses: tuple[Course, ...], horizon: int) -> Reaction:
 
 
 def _zone_rps(
-    model: Model, courses: tuple[Course, ...], conditions: list[Condition], interval: Ints
+    model: Model, timelines: tuple[Timeline, ...], conditions: list[SystemState], interval: Ints
 ) -> Floats:
     minutes, zones = np.arange(len(interval), dtype=float), list(model.zones)
-    hours = sorted({course.start_hour for course in courses})
+    hours = sorted({timeline.start_hour for timeline in timelines})
     usual = np.array([demand_at(model, hour, minutes).T for hour in hours])
-    which = [hours.index(course.start_hour) for course in courses]
+    which = [hours.index(timeline.start_hour) for timeline in timelines]
     factor = np.array([[x.demand_factor.get(z, 1.0) for z in zones] for x in conditions])
-    if not courses:
+    if not timelines:
         return np.zeros((len(interval), 0, len(zones)))
     rps: Floats = usual[which].transpose(1, 0, 2) * factor[interval]
     return rps
 
 
-def _ambient(model: Model, courses: tuple[Course, ...], horizon: int) -> Floats:
+def _ambient(model: Model, timelines: tuple[Timeline, ...], horizon: int) -> Floats:
     regions = model.regions
     if all(region.climate is None for region in regions.values()):
         return np.array([[[region.design_ambient_c for region in regions.values()]]])
     minutes = np.arange(horizon, dtype=float)
-    hours = sorted({course.start_hour for course in courses})
+    hours = sorted({timeline.start_hour for timeline in timelines})
     usual = np.array([[ambient_at(model, r, hour, minutes) for r in regions] for hour in hours])
-    which = [hours.index(course.start_hour) for course in courses]
+    which = [hours.index(timeline.start_hour) for timeline in timelines]
     ambient: Floats = usual[which].transpose(2, 0, 1)
     return ambient

@@ -27,7 +27,7 @@ from planner.laws.heat import (
 )
 from planner.laws.ratios import ratio
 from planner.laws.traffic import serving_rps
-from planner.scenarios.timeline import condition_with, lay_out
+from planner.scenarios.timeline import state_with, timeline_of
 from planner.simulation.build import build_world
 from planner.simulation.conditions import Floats, Ints
 from planner.simulation.restoration import await_reaction, fail_and_return, restored_share
@@ -60,8 +60,8 @@ def simulate(
     scenarios = scenarios_with(model, scenarios, fleet.measures)
     model = with_measures(model, fleet.measures)
     graph = build_graph(model)
-    courses = tuple(lay_out(model, graph, scenario) for scenario in scenarios)
-    world = build_world(model, graph, fleet, courses)
+    timelines = tuple(timeline_of(model, graph, scenario) for scenario in scenarios)
+    world = build_world(model, graph, fleet, timelines)
     return world, run(world, only)
 
 
@@ -93,8 +93,8 @@ def step(world: World, state: State, history: History, minute: int) -> None:
     full, powered = _powered(world, state, supplied, cooling_capacity, minute)
     clock = clock_share(state.temperature_c, world.clusters.throttle_c, world.clusters.shutdown_c)
     capacity = _capacity(world, state, row, powered, clock, minute)
-    believed = _believed(world, state, capacity, full, powered, minute)
-    load = serve(world, state, history, row, capacity, believed, minute)
+    known_capacity = _known_capacity(world, state, capacity, full, powered, minute)
+    load = serve(world, state, history, row, capacity, known_capacity, minute)
     heat = _heat(world, state, history, row, powered, load, cooling_capacity, minute)
     _signal_standby(world, state, each_unit, heat, full, minute)
     _protect(world, state, history, minute)
@@ -105,7 +105,7 @@ def step(world: World, state: State, history: History, minute: int) -> None:
         "emergency_usd": rented @ world.offers.usd_per_gpu_minute,
         "load_rps": load,
         "capacity_rps": capacity,
-        "believed_rps": believed,
+        "known_capacity_rps": known_capacity,
         "powered_gpus": powered,
         "cooling_capacity_mw": cooling_capacity,
         "cold_mj": state.cold_mj,
@@ -125,8 +125,8 @@ def _conditions(world: World, state: State, minute: int) -> Ints:
         names = frozenset(world.clusters.names[c] for c in np.flatnonzero(lost[scenario]))
         key = (int(row[scenario]), names)
         if key not in state.extra:
-            course = world.courses[scenario]
-            condition = condition_with(world.model, world.graph, course, float(minute), names)
+            timeline = world.timelines[scenario]
+            condition = state_with(world.model, world.graph, timeline, float(minute), names)
             state.extra[key] = len(state.conditions.tier_up)
             added = world.stacker.stack([condition])
             # Only what hangs on them is lost: the clusters themselves may come back.
@@ -234,25 +234,27 @@ def _order(world: World, state: State, minute: int) -> None:
     state.order_minute[ordering] = minute
 
 
-def _believed(
+def _known_capacity(
     world: World, state: State, capacity: Floats, full: Floats, powered: Floats, minute: int
 ) -> Floats:
     """Capacity of targets that load balancers act on: that of some minutes ago, (S, N).
 
     GPUs that operators switch off for want of cooling are drained first, so those are known.
     """
-    kept = len(state.believed)
-    state.believed[minute % kept] = capacity
+    kept = len(state.known_capacity)
+    state.known_capacity[minute % kept] = capacity
     then = (minute - world.reaction.failover) % kept
-    believed: Floats = state.believed[then, np.arange(len(capacity))]
+    known_capacity: Floats = state.known_capacity[then, np.arange(len(capacity))]
     clusters = world.clusters
     left_on = heat_at_utilisation_mw(
         clusters.power_mw, clusters.static_share, powered, clusters.utilisation
     )
     most = serving_rps(powered, clusters.rps, clusters.utilisation)
     known = np.where(left_on < full * (1 - 1e-9), most, np.inf)
-    own = believed[:, : len(clusters.names)]
-    acted_on = np.concatenate([np.minimum(own, known), believed[:, len(clusters.names) :]], axis=1)
+    own = known_capacity[:, : len(clusters.names)]
+    acted_on = np.concatenate(
+        [np.minimum(own, known), known_capacity[:, len(clusters.names) :]], axis=1
+    )
     failure = world.reaction.failure[minute]
     early = (failure <= minute) & (minute < failure + world.reaction.reroute)
     if early.any():

@@ -82,21 +82,21 @@ def _self_protected(world: World, history: History, index: int) -> Bools:
 
 def _pending(world: World, history: History, index: int, minute: int) -> list[tuple[float, float]]:
     """Emergency capacity past its lead time but not in use, and by how many minutes it was late."""
-    course, offers = world.courses[index], world.offers
-    believed = history.believed_rps[minute:, index, len(world.clusters.names) :]
+    timeline, offers = world.timelines[index], world.offers
+    known_capacity = history.known_capacity_rps[minute:, index, len(world.clusters.names) :]
     up = world.conditions.offer_up[world.interval[minute, index]]
     found = []
     for v, reserved in enumerate(offers.rps.tolist()):
-        due = course.order_minute + offers.lead_minutes[v]
-        in_use = believed[:, v] >= reserved
+        due = timeline.order_minute + offers.lead_minutes[v]
+        in_use = known_capacity[:, v] >= reserved
         if due > minute or not up[v] or in_use[0]:
             continue
         first = minute + int(np.argmax(in_use)) if in_use.any() else world.minutes
-        found.append((float(reserved - believed[0, v]), float(first - due)))
+        found.append((float(reserved - known_capacity[0, v]), float(first - due)))
     return found
 
 
 def _stale(history: History, index: int, minute: int) -> float:
     """Capacity that load balancers believe in and that is gone, requests/s."""
-    gone = history.believed_rps[minute, index] - history.capacity_rps[minute, index]
+    gone = history.known_capacity_rps[minute, index] - history.capacity_rps[minute, index]
     return float(np.maximum(gone, 0.0).sum())

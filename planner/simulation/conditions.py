@@ -23,8 +23,8 @@ from planner.scenarios.services import (
     passing_share,
     replicas_up,
 )
-from planner.scenarios.timeline import Condition
-from planner.simulation.supply import Supply
+from planner.scenarios.timeline import SystemState
+from planner.simulation.supply import SharedPower
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -85,7 +85,7 @@ class Stacker:
     model: Model
     fleet: Fleet
     tiers: tuple[str, ...]
-    normal: Condition
+    normal: SystemState
 
     @cached_property
     def units(self) -> tuple[tuple[str, str], ...]:
@@ -97,7 +97,7 @@ class Stacker:
         """Services with a capacity or a pool, along axis X."""
         return limited_services(self.model)
 
-    def stack(self, conditions: Sequence[Condition]) -> Conditions:
+    def stack(self, conditions: Sequence[SystemState]) -> Conditions:
         """Arrays of conditions, one row each."""
         model = self.model
         known: dict[object, tuple[list[float], list[float], list[Floats]]] = {}
@@ -135,13 +135,13 @@ class Stacker:
     def _every_unit(self) -> Floats:
         return np.array([self.fleet.units[p][u] for p, u in self.units], dtype=float)
 
-    def _units(self, condition: Condition) -> Floats:
+    def _units(self, state: SystemState) -> Floats:
         counts = self._every_unit.copy()
-        for plant, unit in condition.restarting:
+        for plant, unit in state.restarting:
             counts[self._places[plant, unit]] = 0.0
-        hit = {plant for plant, _ in condition.lost_units} | set(condition.lost_largest)
-        for plant in hit | condition.plants_down:
-            left = surviving_units(self.model, self.fleet, condition, plant)
+        hit = {plant for plant, _ in state.lost_units} | set(state.lost_largest)
+        for plant in hit | state.plants_down:
+            left = surviving_units(self.model, self.fleet, state, plant)
             for unit in plant_units(self.model, plant):
                 counts[self._places[plant, unit]] = left.get(unit, 0)
         return counts
@@ -162,7 +162,7 @@ class Stacker:
         )
 
     @cached_property
-    def supplies(self) -> list[Supply]:
+    def supplies(self) -> list[SharedPower]:
         """Limits on power of all conditions stacked so far."""
         return []
 
@@ -170,35 +170,35 @@ class Stacker:
     def _supplies(self) -> dict[tuple[PowerLimit, ...], int]:
         return {}
 
-    def _supply(self, condition: Condition) -> int:
+    def _supply(self, state: SystemState) -> int:
         """Place of the limits on power of a condition."""
-        key = tuple(limit for limits in condition.power.values() for limit in limits)
+        key = tuple(limit for limits in state.power.values() for limit in limits)
         if key not in self._supplies:
             self._supplies[key] = len(self.supplies)
             usual = [limit for limits in self.normal.power.values() for limit in limits]
-            self.supplies.append(Supply.of(self.model, key, usual, self._heat))
+            self.supplies.append(SharedPower.of(self.model, key, usual, self._heat))
         return self._supplies[key]
 
-    def _limits(self, condition: Condition) -> tuple[list[float], list[float], list[Floats]]:
+    def _limits(self, state: SystemState) -> tuple[list[float], list[float], list[Floats]]:
         """Capacity and connections of services, and who passes them."""
         if not self.services:
             return [], [], [np.zeros(0) for _ in self.tiers]
         capacity, connections = [], []
         for name in self.services:
             service = self.model.services[name]
-            scale = degradation(self.model, name, condition)
-            scale *= replicas_up(self.model, name, condition)
+            scale = degradation(self.model, name, state)
+            scale *= replicas_up(self.model, name, state)
             capacity.append(
                 np.inf if service.capacity_rps is None else service.capacity_rps * scale
             )
             connections.append(
                 np.inf if service.connections is None else service.connections * scale
             )
-        weights = [self._weights(tier, condition) for tier in self.tiers]
+        weights = [self._weights(tier, state) for tier in self.tiers]
         return capacity, connections, weights
 
-    def _weights(self, tier: str, condition: Condition) -> Floats:
-        shares = passing_share(self.model, tier, condition.services_down)
+    def _weights(self, tier: str, state: SystemState) -> Floats:
+        shares = passing_share(self.model, tier, state.services_down)
         return np.array([shares.get(name, 0.0) for name in self.services])
 
 
@@ -211,21 +211,21 @@ def _up(names: list[str], down: list[frozenset[str]]) -> Bools:
     return up
 
 
-def surviving_units(model: Model, fleet: Fleet, condition: Condition, plant: str) -> dict[str, int]:
+def surviving_units(model: Model, fleet: Fleet, state: SystemState, plant: str) -> dict[str, int]:
     """Units of each type of a plant with what a condition takes away.
 
     Named units go first, then the largest of those left; among equals running units go first. Units
     that restart are away as well, but do not take the place of lost ones.
     """
-    if plant in condition.plants_down:
+    if plant in state.plants_down:
         return {}
     counts = dict(fleet.units[plant])
-    for (hit, unit), lost in condition.lost_units.items():
+    for (hit, unit), lost in state.lost_units.items():
         if hit == plant:
             counts[unit] = max(0, counts[unit] - lost)
-    rise = condition.ambient_rise_c.get(model.plants[plant].region, 0.0)
+    rise = state.ambient_rise_c.get(model.plants[plant].region, 0.0)
     sizes = {unit: unit_mw(model, plant, unit, rise) for unit in counts}
-    remaining = condition.lost_largest.get(plant, 0)
+    remaining = state.lost_largest.get(plant, 0)
 
     def rank(unit: str) -> tuple[float, bool]:
         return -sizes[unit], model.cooling_units[unit].mode == "standby"
@@ -234,4 +234,4 @@ def surviving_units(model: Model, fleet: Fleet, condition: Condition, plant: str
         gone = min(remaining, counts[unit])
         counts[unit] -= gone
         remaining -= gone
-    return {unit: n * ((plant, unit) not in condition.restarting) for unit, n in counts.items()}
+    return {unit: n * ((plant, unit) not in state.restarting) for unit, n in counts.items()}

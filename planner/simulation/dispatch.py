@@ -85,24 +85,24 @@ def cool_enough(world: World, state: State, minute: int) -> Bools | None:
 
 
 def dispatch(
-    world: World, one: Minute, capacity: Floats, believed: Floats, allowed: Bools | None
+    world: World, one: Minute, capacity: Floats, known_capacity: Floats, allowed: Bools | None
 ) -> tuple[Sent, Floats]:
     """Send requests to targets and, under shedding, the queue to the room left."""
     shedding = one.shedding[:, 0, 0]
     offered = one.entering + np.where(one.shedding, 0.0, one.waiting)
     sent, granted, load = _send(
-        world, one.scenarios, offered / SECONDS, (believed, capacity), shedding, allowed
+        world, one.scenarios, offered / SECONDS, (known_capacity, capacity), shedding, allowed
     )
     drained = np.zeros_like(granted)
     late = np.where(one.shedding, one.waiting, 0.0) / SECONDS
     some = late.reshape(len(late), -1).max(axis=1, initial=0.0) > 0
     if some.any():
-        free = np.maximum(np.minimum(capacity[some], believed[some]) - load[some], 0.0)
+        free = np.maximum(np.minimum(capacity[some], known_capacity[some]) - load[some], 0.0)
         may = None if allowed is None else allowed[:, some]
         second = deliver(late[some], free, free, world.routes, shedding[some], may, world.compiled)
         drained[some] = second[1] * SECONDS
         load[some] += second[2]
-    room = np.minimum(capacity, believed).sum(axis=1)
+    room = np.minimum(capacity, known_capacity).sum(axis=1)
     spare = np.maximum(1.0, room / np.maximum(load.sum(axis=1), NEGLIGIBLE_RPS))
     return Sent(sent * SECONDS, granted * SECONDS, drained, spare[:, None, None]), load
 
@@ -119,12 +119,12 @@ def _send(
 
     Where operators ration, first what is set aside for each tier, then the rest.
     """
-    believed, capacity = rooms
+    known_capacity, capacity = rooms
     how = (world.routes, by_priority, allowed, world.compiled)
-    wanted, room = demand.sum(axis=(1, 2)), believed.sum(axis=1)
+    wanted, room = demand.sum(axis=(1, 2)), known_capacity.sum(axis=1)
     rationed = by_priority & world.reaction.rationing[scenarios] & (wanted > room)
     if not rationed.any():
-        sent, granted, load = deliver(demand, believed, capacity, *how)
+        sent, granted, load = deliver(demand, known_capacity, capacity, *how)
         return sent, granted, np.minimum(load, capacity)
     share = ration(
         room / np.maximum(wanted, NEGLIGIBLE_RPS), world.tiers.allocation, world.routes.level
@@ -132,7 +132,7 @@ def _send(
     by_tier = np.maximum(demand.sum(axis=1), NEGLIGIBLE_RPS)
     share = np.where(rationed[:, None], share * wanted[:, None] / by_tier, 1.0)
     aside = demand * np.minimum(1.0, share)[:, None, :]
-    first = deliver(aside, believed, capacity, *how)
+    first = deliver(aside, known_capacity, capacity, *how)
     left = [np.maximum(each - first[2], 0.0) for each in rooms]
     second = deliver(demand - aside, left[0], left[1], *how)
     sent, granted, load = (one + other for one, other in zip(first, second, strict=True))

@@ -81,7 +81,7 @@ class State:
         Whether work has left a cluster too hot for its tier, shape (K, S, C); None for nowhere.
     short
         Whether requests found no room in the minute before, shape (S,).
-    believed
+    known_capacity
         Capacity of targets in recent minutes, shape (delay + 1, S, N), a minute at its remainder.
     known
         Capacity that load balancers went by in the minute before, shape (S, N).
@@ -120,7 +120,7 @@ class State:
     shedding: Bools
     left: Bools | None
     short: Bools
-    believed: Floats
+    known_capacity: Floats
     known: Floats
     frozen: Floats
 
@@ -132,7 +132,7 @@ class State:
 
 def initial_state(world: World) -> State:
     """State before the failure: everything up at its set point, nobody waits."""
-    scenarios, clusters = len(world.courses), len(world.clusters.names)
+    scenarios, clusters = len(world.timelines), len(world.clusters.names)
     shape = (scenarios, clusters)
     queue = (scenarios, len(world.model.zones), len(world.tiers.names))
     attempts = world.tiers.retries.attempts
@@ -174,7 +174,7 @@ def initial_state(world: World) -> State:
         shedding=world.reaction.sheds,
         left=None,
         short=np.zeros(scenarios, dtype=bool),
-        believed=np.broadcast_to(everything, (delay + 1, *targets)).copy(),
+        known_capacity=np.broadcast_to(everything, (delay + 1, *targets)).copy(),
         known=np.broadcast_to(everything, targets).copy(),
         frozen=_before_rerouting(world, everything),
     )
@@ -186,7 +186,7 @@ def _before_rerouting(world: World, normal: Floats) -> Floats:
     Nothing moves to other targets than usual: what comes to a target that is not full before the
     failure keeps coming, whatever becomes of the target.
     """
-    scenarios = len(world.courses)
+    scenarios = len(world.timelines)
     room = np.broadcast_to(normal, (scenarios, len(normal))).copy()
     if not world.reaction.reroute.any() or not world.minutes:
         return room
@@ -215,7 +215,7 @@ class History:
         of zones.
     temperature_c, clock, off, heat_mw, cooling_mw, powered_gpus
         By cluster, shape (T, S, C).
-    load_rps, capacity_rps, believed_rps, wanted_rps
+    load_rps, capacity_rps, known_capacity_rps, wanted_rps
         By target, shape (T, S, N). Load balancers act on the believed capacity; wanted are the load
         and all requests turned away that could have come here.
     cooling_capacity_mw
@@ -253,7 +253,7 @@ class History:
     powered_gpus: Floats
     load_rps: Floats
     capacity_rps: Floats
-    believed_rps: Floats
+    known_capacity_rps: Floats
     wanted_rps: Floats
     cooling_capacity_mw: Floats
     service_use: Floats
@@ -291,7 +291,7 @@ class History:
         cls, world: World, only: frozenset[str] | None = None, reuse: History | None = None
     ) -> History:
         """Room for the records of all minutes; names left out of `only` have room for none."""
-        minutes, scenarios = world.minutes, len(world.courses)
+        minutes, scenarios = world.minutes, len(world.timelines)
         widths = _widths(world.model)
         records = {}
         for axis, names in AXES.items():
@@ -337,7 +337,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "K": ("demand_rps", "attempts_rps", "served_rps"),
     "ZK": ("zone_served_rps",),
     "C": ("temperature_c", "clock", "off", "heat_mw", "cooling_mw", "powered_gpus", "phase"),
-    "N": ("load_rps", "capacity_rps", "believed_rps", "wanted_rps"),
+    "N": ("load_rps", "capacity_rps", "known_capacity_rps", "wanted_rps"),
     "P": ("cooling_capacity_mw", "cold_mj"),
     "X": ("service_use", "pool_use"),
     "": (

@@ -24,7 +24,7 @@ STORM = 1.5
 
 
 @dataclass(frozen=True)
-class Line:
+class StoryLine:
     """One line of a story.
 
     Parameters
@@ -42,10 +42,10 @@ class Line:
     text: str
 
 
-def tell(world: World, history: History, index: int) -> tuple[Line, ...]:
+def tell(world: World, history: History, index: int) -> tuple[StoryLine, ...]:
     """Events of a scenario in order of time."""
     lines = [
-        *_failures(world.courses[index].scenario),
+        *_failures(world.timelines[index].scenario),
         *_cooling(world, history, index),
         *_clusters(world, history, index),
         *_operators(world, history, index),
@@ -54,8 +54,8 @@ def tell(world: World, history: History, index: int) -> tuple[Line, ...]:
         *((float(one.minute), str(one)) for one in alerts(world, history, index)),
     ]
     ordered = sorted(lines, key=lambda line: line[0])
-    start = round(world.courses[index].start_hour * 60)
-    return tuple(Line(minute, _clock(start + minute), text) for minute, text in ordered)
+    start = round(world.timelines[index].start_hour * 60)
+    return tuple(StoryLine(minute, _clock(start + minute), text) for minute, text in ordered)
 
 
 def _clock(minute: float) -> str:

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Supply:
+class SharedPower:
     """Limits on power that full load may exceed.
 
     Parameters
@@ -54,7 +54,7 @@ class Supply:
         limits: Iterable[PowerLimit],
         normal: Collection[PowerLimit],
         full_mw: Floats,
-    ) -> Supply:
+    ) -> SharedPower:
         """Those of some limits that full load, cooled by the hungriest plants, may exceed."""
         every = list(limits)
         clusters = np.array(

@@ -29,7 +29,7 @@ def serve(
     history: History,
     row: Ints,
     capacity: Floats,
-    believed: Floats,
+    known_capacity: Floats,
     minute: int,
 ) -> Floats:
     """Requests of one minute: what is served, waits, fails and comes back; load of targets, (S, N).
@@ -53,7 +53,7 @@ def serve(
     )
     load: Floats = zone_rps @ world.first_choice
     calm = ~state.busy & (share >= 1).all(axis=1)
-    calm &= (load <= np.minimum(capacity, believed)).all(axis=1)
+    calm &= (load <= np.minimum(capacity, known_capacity)).all(axis=1)
     # Demand that reaches no target at all is no load of any.
     calm &= load.sum(axis=1) >= fresh.sum(axis=1) * (1 - 1e-9)
     if allowed is not None:
@@ -64,7 +64,7 @@ def serve(
         stressed = np.flatnonzero(~calm)
         one = _minute(world, state, stressed, zone_rps, returning, admitted, share)
         may = None if allowed is None else allowed[:, stressed]
-        rooms = (capacity[stressed], believed[stressed])
+        rooms = (capacity[stressed], known_capacity[stressed])
         load[stressed] = _stressed(world, state, history, tally, one, returning, rooms, may, minute)
     run_pools(world, state, history, row, tally, minute)
     history.record("demand_rps", minute, fresh)

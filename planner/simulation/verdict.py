@@ -30,7 +30,7 @@ from planner.scenarios.standard import (
     required,
 )
 from planner.scenarios.system_state import site_of
-from planner.scenarios.timeline import lay_out
+from planner.scenarios.timeline import timeline_of
 from planner.simulation.alerts import Alert, alerts
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
@@ -44,7 +44,7 @@ from planner.simulation.served import (
     wanted_rps,
 )
 from planner.simulation.state import History, bytes_per_scenario
-from planner.simulation.story import Line, tell
+from planner.simulation.story import StoryLine, tell
 from planner.simulation.world import World
 
 #: Fractions are compared up to this.
@@ -64,7 +64,7 @@ JUDGED = frozenset(
         "powered_gpus",
         "load_rps",
         "capacity_rps",
-        "believed_rps",
+        "known_capacity_rps",
         "waiting",
         "stale",
         "retrying",
@@ -207,7 +207,7 @@ class Verdict:
     impact: dict[str, str]
     retry_ratio: float
     alerts: tuple[Alert, ...]
-    story: tuple[Line, ...]
+    story: tuple[StoryLine, ...]
 
     @property
     def survives(self) -> bool:
@@ -294,8 +294,8 @@ def _judge_part(
     graph = build_graph(model)
     for first in range(0, len(scenarios), size):
         batch = scenarios[first : first + size]
-        courses = tuple(lay_out(model, graph, scenario) for scenario in batch)
-        world = build_world(model, graph, fleet, courses)
+        timelines = tuple(timeline_of(model, graph, scenario) for scenario in batch)
+        world = build_world(model, graph, fleet, timelines)
         history = run(world, None if stories else JUDGED, history)
         verdicts += [judge_one(world, history, fleet, i, stories) for i in range(len(batch))]
     return tuple(verdicts)
@@ -305,10 +305,10 @@ def judge_one(
     world: World, history: History, fleet: Fleet, index: int, stories: bool = True
 ) -> Verdict:
     """Verdict of one simulated scenario."""
-    course = world.courses[index]
-    scenario, model = course.scenario, world.model
+    timeline = world.timelines[index]
+    scenario, model = timeline.scenario, world.model
     rules = floors(model, scenario.severity)
-    since = course.clock.minutes(world.minutes)
+    since = timeline.clock.minutes(world.minutes)
     fractions = served_fractions(world, history, index)
     spend = _emergency_usd(world, history, index)
     breaches = [
@@ -467,7 +467,7 @@ def _retry_ratio(history: History, index: int) -> float:
 
 def _emergency_usd(world: World, history: History, index: int) -> float:
     spend = history.emergency_usd[:, index]
-    beyond = max(0.0, world.courses[index].end_minute - world.minutes)
+    beyond = max(0.0, world.timelines[index].end_minute - world.minutes)
     return float(spend.sum() + spend[-1] * beyond)
 
 

@@ -15,7 +15,7 @@ from planner.infrastructure.graph import Graph
 from planner.laws.retries import RetryTerms
 from planner.laws.traffic import Routes
 from planner.scenarios.standard import asks_by_zone
-from planner.scenarios.timeline import Course
+from planner.scenarios.timeline import Timeline
 from planner.simulation.conditions import Bools, Conditions, Floats, Ints, Stacker
 
 #: Length of a step.
@@ -151,7 +151,7 @@ class Restoration:
 
 
 @dataclass(frozen=True)
-class Reaction:
+class ScenarioReaction:
     """How each scenario is reacted to, arrays of shape (S,) in minutes unless said otherwise.
 
     Parameters
@@ -212,7 +212,7 @@ class World:
 
     model: Model
     graph: Graph
-    courses: tuple[Course, ...]
+    timelines: tuple[Timeline, ...]
     stacker: Stacker
     tiers: Tiers
     clusters: Clusters
@@ -224,7 +224,7 @@ class World:
     reach: Floats
     first_choice: Floats
     restoration: Restoration
-    reaction: Reaction
+    reaction: ScenarioReaction
     conditions: Conditions
     interval: Ints
     zone_rps: Floats

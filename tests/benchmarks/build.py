@@ -45,7 +45,7 @@ from rich.table import Table
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.loading import load_model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.scenarios.generators import all_scenarios
 
@@ -383,31 +383,31 @@ def relaxation(solver: highspy.Highs) -> tuple[int, int, int, float]:
     return *size, fresh.getInfo().objective_function_value
 
 
-def case_of(name: str) -> Case:
+def case_of(name: str) -> ProblemData:
     """Case of a shipped model, or of the generated one."""
     if name != LARGE:
         model = load_model(name).model
-        return Case(model, all_scenarios(model), {})
+        return ProblemData(model, all_scenarios(model), {})
     from reference.large_model import large_model, random_scenarios
 
     # Without a standard, which its random failures would break whatever was bought.
     model = large_model().replace(standard={})
-    return Case(model, random_scenarios(model, SCENARIOS), {})
+    return ProblemData(model, random_scenarios(model, SCENARIOS), {})
 
 
-def fresh(case: Case) -> Case:
+def fresh(case: ProblemData) -> ProblemData:
     """The same case with nothing worked out yet."""
-    return Case(case.model, case.scenarios, case.margins)
+    return ProblemData(case.model, case.scenarios, case.margins)
 
 
-def staged(case: Case) -> Case:
+def staged(case: ProblemData) -> ProblemData:
     """The same case with its stages, its groups and its demand worked out."""
     again = fresh(case)
     _ = again.stages, again.groups, again.crowds, again.mean_rps
     return again
 
 
-def ways_of(case: Case) -> list[Way]:
+def ways_of(case: ProblemData) -> list[Way]:
     """All ways to the programme of a case."""
     given = described(build(case))
     compact = regrouped(given)

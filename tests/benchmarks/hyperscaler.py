@@ -25,7 +25,7 @@ from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.synthesis import model_text
 from planner.optimization.solution.solving import SolverSettings
 from planner.scenarios.generators import all_scenarios
-from planner.verification import Outcome, optimise_and_verify
+from planner.verification import LoopResult, optimise_and_verify
 
 PARTS = ("build", "solve", "audit", "judge")
 TARGET_SECONDS, TARGET_MIB, TARGET_SHARE = 900.0, 8192.0, 0.5
@@ -64,7 +64,9 @@ def loaded_model(name: str) -> LoadedModel:
         return load_model(path)
 
 
-def run(loaded: LoadedModel, settings: SolverSettings, most: int | None) -> tuple[Outcome, Watch]:
+def run(
+    loaded: LoadedModel, settings: SolverSettings, most: int | None
+) -> tuple[LoopResult, Watch]:
     """Optimise and verify with a watch around each part of the loop."""
     watch = Watch()
     for part in PARTS:
@@ -77,7 +79,7 @@ def run(loaded: LoadedModel, settings: SolverSettings, most: int | None) -> tupl
 
 
 def _report(one: planner.verification.Round) -> None:
-    solution, stages = one.solution, one.programme.case.stages
+    solution, stages = one.solution, one.programme.data.stages
     print(
         f"round {one.number}: {solution.rows:,} rows, {solution.columns:,} columns, "
         f"{len({stage.scenario for stage in stages})} scenarios in {len(stages)} stages, "
@@ -85,7 +87,7 @@ def _report(one: planner.verification.Round) -> None:
     )
 
 
-def show(outcome: Outcome, watch: Watch) -> None:
+def show(outcome: LoopResult, watch: Watch) -> None:
     """Print the parts, and how the whole stands against its targets."""
     print(f"{'part':<10}{'clock s':>10}{'processor s':>14}")
     for part in (*PARTS, "in all"):

@@ -214,9 +214,11 @@ def routing_calls(scenarios: tuple[Scenario, ...], quick: bool) -> None:
     print("shapes: demand", demand.shape, "capacity", history.capacity_rps[minute].shape)
     for scale in (1.0, 0.5):
         capacity = history.capacity_rps[minute] * scale
-        believed = history.believed_rps[minute] * scale
+        known_capacity = history.known_capacity_rps[minute] * scale
         for who, by_priority in (("by priority", even | True), ("every other alike", even)):
-            law = partial(deliver, demand, believed, capacity, world.routes, by_priority, None)
+            law = partial(
+                deliver, demand, known_capacity, capacity, world.routes, by_priority, None
+            )
             forms = [partial(law, compiled=use) for use in (False, True)]
             first = best_of(1, forms[1])
             numpy, numba = (best_of(calls, form) for form in forms)

@@ -23,7 +23,7 @@ from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.loading import load_model
 from planner.optimization.solution.solving import SolverSettings
 from planner.scenarios.generators import all_scenarios
-from planner.verification import Outcome, optimise_and_verify
+from planner.verification import LoopResult, optimise_and_verify
 
 #: Gap where the default of the command would take hours.
 GAPS = {"hyperscaler-12": 0.005}
@@ -46,7 +46,7 @@ class Figure:
     usd_per_year: float | None = None
 
 
-def figure(outcome: Outcome, lacks: tuple[str, ...] = ()) -> Figure:
+def figure(outcome: LoopResult, lacks: tuple[str, ...] = ()) -> Figure:
     """Cost of a plan, or why it does not count."""
     best = outcome.best
     if best is None:

@@ -23,7 +23,7 @@ import planner.verification
 from planner.commands.interruption import interruptible
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.solvers import Highs
 from planner.optimization.solution.solving import SolverSettings, solve
@@ -291,7 +291,7 @@ def test_where_nobody_asks_for_the_best_plan_a_signal_ends_the_solver(
         left.append(self.left.wait(30))
 
     monkeypatch.setattr(Highs, "_run", interrupted)
-    programme = build(Case(tiny.model, all_scenarios(tiny.model), {}))
+    programme = build(ProblemData(tiny.model, all_scenarios(tiny.model), {}))
     # Shells start background jobs with the signal ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

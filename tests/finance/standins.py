@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.reliability.evaluation import Outcome
+from planner.reliability.evaluation import PeriodLosses
 from planner.reliability.monte_carlo import Sampler
 from planner.reliability.occurrences import Occurrences, SourceRate
 from planner.reliability.sampling import Down, Period, Process
@@ -34,10 +34,10 @@ class Rule:
         """Whether service is down."""
         return not self.steered or self.down(dict(state))
 
-    def evaluate(self, periods: Sequence[Period]) -> Outcome:
+    def evaluate(self, periods: Sequence[Period]) -> PeriodLosses:
         """Minutes without service; a request a minute is lost."""
         minutes = np.array([self.minutes(one) for one in periods])
-        outcome = Outcome.nothing(len(periods), 1)
+        outcome = PeriodLosses.nothing(len(periods), 1)
         outcome.lost_requests[:, 0] = outcome.unserved_minutes[:, 0] = minutes
         outcome.minutes[:] = [one.end_minute for one in periods]
         return outcome

@@ -19,7 +19,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, plant_units
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build as build_programme
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import cost_items, purchase_items
 from planner.optimization.solution.solving import solve
 from planner.plan.records import Cost, Plan, make_plan
@@ -71,7 +71,7 @@ def planned(name: str, overrides: tuple[str, ...], scenarios: int) -> tuple[Load
     """A plan for the first scenarios of a model."""
     loaded = load_model(name, overrides)
     chosen = all_scenarios(loaded.model)[:scenarios]
-    programme = build_programme(Case(loaded.model, chosen, {}))
+    programme = build_programme(ProblemData(loaded.model, chosen, {}))
     solution = solve(programme, EXACT)
     return loaded, make_plan(
         loaded, solution, cost_items(programme, solution), (), (), "highs", 0.0
@@ -187,7 +187,7 @@ def test_any_fleet_costs_what_the_programme_says(fleet: Fleet, rate: float) -> N
 
     found = position(as_it_is(model), build)
 
-    items = purchase_items(Case(model, (), {}), fleet)
+    items = purchase_items(ProblemData(model, (), {}), fleet)
     capital = sum(item.capital_usd for item in items)
     assert capital_usd(found, assumed) == pytest.approx(capital, rel=1e-12, abs=1e-3)
     yearly = sum(item.usd_per_year for item in items)

@@ -244,8 +244,8 @@ def test_long_stretches_are_shortened_without_loss(
     full = simulate_all(model, fleet, [scenario])
     for name, minutes in (("DAY", 100.0), ("SETTLED", 100.0), ("CUT", 1500.0)):
         monkeypatch.setattr(periods, name, minutes)
-    case = case_of(model, graph, scenario)
-    assert case.minutes < 900 and sum(one.times for one in case.repeats) > 0
+    data = case_of(model, graph, scenario)
+    assert data.minutes < 900 and sum(one.times for one in data.repeats) > 0
     short = simulate_all(model, fleet, [scenario])
     for name in ("lost_requests", "unserved_minutes"):
         np.testing.assert_allclose(getattr(short, name), getattr(full, name), rtol=0.01, atol=1.0)

@@ -24,7 +24,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import FamilyTerms, Scenario
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.solving import SolverSettings, solve
@@ -32,7 +32,7 @@ from planner.plan.records import Plan, SelectionRecord
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.selection import select
 from planner.simulation.verdict import Breach, Verdict, judge
-from planner.verification import Outcome, Round, optimise_and_verify
+from planner.verification import LoopResult, Round, optimise_and_verify
 
 EXACT = SolverSettings(gap=0.0)
 BY_NAME = {one.attribute: one for one in PLAN_INPUTS}
@@ -49,7 +49,7 @@ BY_MONEY = (
 )
 
 
-def optimised(loaded: LoadedModel) -> tuple[Outcome, Plan]:
+def optimised(loaded: LoadedModel) -> tuple[LoopResult, Plan]:
     outcome = optimise_and_verify(loaded.model, select(loaded.model).scenarios, EXACT)
     return outcome, outcome.plan(loaded, EXACT)
 
@@ -199,12 +199,12 @@ def test_margins_that_the_simulation_does_not_need_are_no_reason_to_replan(
 
     def cautious(
         model: Model, scenarios: tuple[Scenario, ...], *_: object, **__: object
-    ) -> Outcome:
-        programme = build(Case(model, scenarios, {"region-west": Margin(demand=0.2)}))
+    ) -> LoopResult:
+        programme = build(ProblemData(model, scenarios, {"region-west": Margin(demand=0.2)}))
         solution = solve(programme, EXACT)
         verdicts = judge(model, solution.fleet, scenarios, stories=False)
         items = cost_items(programme, solution)
-        return Outcome((Round(1, programme.case.margins, programme, solution, items, verdicts),))
+        return LoopResult((Round(1, programme.data.margins, programme, solution, items, verdicts),))
 
     monkeypatch.setattr(replanning, "optimise_and_verify", cautious)
     value = Input("outage value", "outage_value", "factor", 1.0, 1.001, "")
@@ -262,7 +262,7 @@ def test_a_search_that_was_stopped_does_not_count(
 ) -> None:
     stop = threading.Event()
 
-    def cut(*arguments: Any, **_: Any) -> Outcome:
+    def cut(*arguments: Any, **_: Any) -> LoopResult:
         stop.set()
         return optimise_and_verify(*arguments[:2], EXACT)
 
@@ -292,7 +292,7 @@ def test_a_plan_that_the_simulation_refuses_is_not_kept(
 def test_time_that_ends_before_there_is_a_plan(
     by_money: LoadedModel, money_plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def late(*_: object, **__: object) -> Outcome:
+    def late(*_: object, **__: object) -> LoopResult:
         raise SolverError("stopped without a plan")
 
     monkeypatch.setattr(replanning, "optimise_and_verify", late)

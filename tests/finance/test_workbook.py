@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from openpyxl.formula import Tokenizer
 
 from planner.errors import InputError
-from planner.finance.appraisal import Appraisal, appraise
+from planner.finance.appraisal import BuildAppraisal, appraise
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Purchase, Running
 from planner.finance.cashflow import Losses, Position, asset_flows
@@ -378,7 +378,7 @@ class Case:
     base: Position = field(default_factory=base_position)
     other: Any = field(default_factory=lambda: OTHER)
 
-    def appraisals(self) -> dict[str, Appraisal]:
+    def appraisals(self) -> dict[str, BuildAppraisal]:
         """What Python makes of it."""
         years = self.assumptions.horizon_years
         other = np.zeros(years + 1)
@@ -491,17 +491,17 @@ ROWS = {
 @pytest.mark.parametrize("name", ["all dearer", "accelerated"])
 def test_calculated_without_an_office(book: openpyxl.Workbook, name: str) -> None:
     """Purchases, depreciation and cash flows follow inputs, also without LibreOffice."""
-    case, sheet = CASES[name], "Cash flow"
-    flow = case.appraisals()["evil"].cash_flow
+    data, sheet = CASES[name], "Cash flow"
+    flow = data.appraisals()["evil"].cash_flow
     assert flow is not None
-    found = Calculator(book, case.inputs)
+    found = Calculator(book, data.inputs)
 
     (sheet,) = [one for one in book.sheetnames if one.startswith("Cash flow =")]
     for label, values in ROWS.items():
         row = np.array(found.row(sheet, label))
         assert np.abs(row[: len(values(flow))] - values(flow)).max() < CENT, label
         assert not row[len(values(flow)) :].any(), label
-    for build, appraisal in case.appraisals().items():
+    for build, appraisal in data.appraisals().items():
         suffix = "as_it_was" if build == "as it was" else "hyperlink_x_1"
         assert abs(found.named(f"capital_{suffix}") - appraisal.capital_usd) < CENT
         assert abs(found.named(f"owning_{suffix}") - appraisal.owning_usd_per_year) < CENT
@@ -519,8 +519,8 @@ def books(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     original = folder / "original.xlsx"
     original.write_bytes(content)
     paths = {
-        name: changed(original, folder / f"{name}.xlsx", case.inputs)
-        for name, case in CASES.items()
+        name: changed(original, folder / f"{name}.xlsx", data.inputs)
+        for name, data in CASES.items()
         if name != "delivered"
     }
     paths["delivered"] = folder / "delivered.xlsx"
@@ -617,7 +617,7 @@ class TestRecalculated:
 
     def test_cases_tell_measures_apart(self) -> None:
         """The changes are of use only if they change something, and reach the odd ends."""
-        found = {name: case.appraisals()["evil"].returns for name, case in CASES.items()}
+        found = {name: data.appraisals()["evil"].returns for name, data in CASES.items()}
         worth = [one.npv_usd for one in found.values() if one is not None]
         paid = [one.payback_years for one in found.values() if one is not None]
 

@@ -18,7 +18,7 @@ from planner.infrastructure import loading
 from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.loading import load_model
-from planner.infrastructure.source import Document, Place, parse_yaml, walk
+from planner.infrastructure.source import Document, SourcePosition, parse_yaml, walk
 
 TINY = parse_yaml(
     (Path(__file__).resolve().parents[2] / "models" / "tiny.yaml").read_bytes(), "tiny"
@@ -149,7 +149,7 @@ def data_of_file(tmp_path, monkeypatch):
 
     def prepare(data: dict[str, Any]) -> Path:
         def parsed(_: bytes, shown: str) -> Document:
-            return Document(deepcopy(data), {(): Place(shown, 1, 1)})
+            return Document(deepcopy(data), {(): SourcePosition(shown, 1, 1)})
 
         monkeypatch.setattr(loading, "parse_yaml", parsed)
         return path

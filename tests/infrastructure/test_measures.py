@@ -98,8 +98,8 @@ def test_the_graph_has_what_is_not_bought_as_down(model: Model) -> None:
     graph = build_graph(model)
     site = site_of(model, graph)
     lost = frozenset({"feed:first"})
-    assert site.condition(lost).clusters_down == {"west-gpus"}
-    assert not site.condition(lost, all_measures=True).clusters_down
+    assert site.state(lost).clusters_down == {"west-gpus"}
+    assert not site.state(lost, all_measures=True).clusters_down
     assert "feed:second" not in blast_radius(graph, "region:east")
     assert blast_radius(graph, "replica:store@west#1") >= {"service:store", "tier:business"}
 
@@ -109,8 +109,8 @@ def test_graph_at_best_is_that_of_the_changed_model(model: Model) -> None:
     changed = with_measures(model, frozenset(model.measures))
     other = site_of(changed, build_graph(changed))
     for failed in ("feed:first", "region:west", "service:control", "service:store"):
-        one = site.condition(frozenset({failed}), all_measures=True)
-        assert one == other.condition(frozenset({failed})), failed
+        one = site.state(frozenset({failed}), all_measures=True)
+        assert one == other.state(frozenset({failed})), failed
 
 
 def test_independence_can_be_bought(model: Model) -> None:

@@ -62,7 +62,7 @@ class Cluster:
     def simulated_c(self, minutes: int, step_seconds: float) -> list[float]:
         """Temperature by the laws, step by step, from the start on."""
         temperature = np.array([self.start_c])
-        course = [self.start_c]
+        timeline = [self.start_c]
         for _ in range(round(minutes * 60 / step_seconds)):
             clock = clock_share(temperature, np.array(THROTTLE_C), np.array(SHUTDOWN_C))
             heat = heat_mw(self.power_mw / GPUS, self.static_share, GPUS, GPUS * clock)
@@ -74,28 +74,30 @@ class Cluster:
                 np.array([20.0]),
                 step_seconds,
             )
-            course.append(float(temperature[0]))
-        return course
+            timeline.append(float(temperature[0]))
+        return timeline
 
     def error_c(self, minutes: int, step_seconds: float) -> float:
         """Largest difference between the two over some minutes."""
-        course = self.simulated_c(minutes, step_seconds)
-        return max(abs(c - self.exact_c(i * step_seconds)) for i, c in enumerate(course))
+        timeline = self.simulated_c(minutes, step_seconds)
+        return max(abs(c - self.exact_c(i * step_seconds)) for i, c in enumerate(timeline))
 
 
 class TestConstantHeat:
     @pytest.mark.parametrize("step_seconds", [60.0, 15.0])
     def test_is_a_line_whatever_the_step(self, step_seconds: float) -> None:
         """Below the throttle point: 26 MW over 1.58 GJ/K is 0.987 K in a minute."""
-        course = Cluster(start_c=60.0).simulated_c(15, step_seconds)
+        timeline = Cluster(start_c=60.0).simulated_c(15, step_seconds)
         rate = 26.0 / 1580.0
-        assert course == pytest.approx([60.0 + rate * step_seconds * i for i in range(len(course))])
+        assert timeline == pytest.approx(
+            [60.0 + rate * step_seconds * i for i in range(len(timeline))]
+        )
 
     def test_falls_at_the_rate_of_spare_cooling_to_the_set_point(self) -> None:
-        course = Cluster(cooling_mw=60.0, start_c=30.0).simulated_c(40, 60.0)
+        timeline = Cluster(cooling_mw=60.0, start_c=30.0).simulated_c(40, 60.0)
         rate = -10.0 / 1580.0
-        assert course == pytest.approx(
-            [max(20.0, 30.0 + rate * 60.0 * i) for i in range(len(course))]
+        assert timeline == pytest.approx(
+            [max(20.0, 30.0 + rate * 60.0 * i) for i in range(len(timeline))]
         )
 
 
@@ -113,8 +115,8 @@ class TestThrottling:
         assert self.FAILURE.error_c(self.MINUTES, 60.0) < 0.2
 
     def test_shutdown_comes_in_the_minute_that_the_solution_gives(self) -> None:
-        course = self.FAILURE.simulated_c(self.MINUTES + 5, 60.0)
-        reached = next(i for i, c in enumerate(course) if c >= SHUTDOWN_C)
+        timeline = self.FAILURE.simulated_c(self.MINUTES + 5, 60.0)
+        reached = next(i for i, c in enumerate(timeline) if c >= SHUTDOWN_C)
         assert reached - 1 <= self.MINUTES + 1 <= reached + 1
 
     @pytest.mark.parametrize("cooling_mw", [24.0, 36.0, 44.0])

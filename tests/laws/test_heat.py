@@ -253,9 +253,9 @@ class TestShareCooling:
     @PROPERTY
     @given(cooling_cases())
     def test_gives_no_cluster_more_than_it_needs_or_than_its_plants_have(
-        self, case: tuple[np.ndarray, np.ndarray, np.ndarray]
+        self, data: tuple[np.ndarray, np.ndarray, np.ndarray]
     ) -> None:
-        need, capacity, serves = case
+        need, capacity, serves = data
         cooled = share_cooling(need, capacity, serves)
         assert (cooled >= -1e-9).all()
         assert (cooled <= need + 1e-9).all()
@@ -269,9 +269,9 @@ class TestShareCooling:
     @PROPERTY
     @given(cooling_cases(), st.floats(0.0, 20.0), st.integers(0, 3))
     def test_more_capacity_never_cools_a_cluster_less(
-        self, case: tuple[np.ndarray, np.ndarray, np.ndarray], more: float, plant: int
+        self, data: tuple[np.ndarray, np.ndarray, np.ndarray], more: float, plant: int
     ) -> None:
-        need, capacity, serves = case
+        need, capacity, serves = data
         larger = capacity.copy()
         larger[:, plant % capacity.shape[1]] += more
         assert (
@@ -298,9 +298,9 @@ class TestShareCooling:
     @PROPERTY
     @given(cooling_cases())
     def test_by_plant_adds_up_and_keeps_to_plants_that_serve(
-        self, case: tuple[np.ndarray, np.ndarray, np.ndarray]
+        self, data: tuple[np.ndarray, np.ndarray, np.ndarray]
     ) -> None:
-        need, capacity, serves = case
+        need, capacity, serves = data
         carried = carried_by_plant(need, capacity, serves)
         assert (carried >= 0).all()
         assert not carried[:, ~serves].any()
@@ -310,9 +310,9 @@ class TestShareCooling:
     @PROPERTY
     @given(cooling_cases())
     def test_is_that_of_plants_taken_one_by_one(
-        self, case: tuple[np.ndarray, np.ndarray, np.ndarray]
+        self, data: tuple[np.ndarray, np.ndarray, np.ndarray]
     ) -> None:
-        need, capacity, serves = case
+        need, capacity, serves = data
         carried = carried_by_plant(need, capacity, serves)
         for scenario in range(len(need)):
             rest = need[scenario].tolist()

@@ -43,15 +43,15 @@ def test_compiled_loops_do_what_the_law_does(seed: int) -> None:
     demand = np.round(rng.uniform(0, 100, (scenarios, zones, tiers))) * (
         rng.random((scenarios, zones, tiers)) < 0.8
     )
-    believed = np.round(rng.uniform(0, 300, (scenarios, targets))) * (
+    known_capacity = np.round(rng.uniform(0, 300, (scenarios, targets))) * (
         rng.random((scenarios, targets)) < 0.7
     )
-    capacity = believed * np.where(
-        rng.random(believed.shape) < 0.7, 1.0, rng.random(believed.shape)
+    capacity = known_capacity * np.where(
+        rng.random(known_capacity.shape) < 0.7, 1.0, rng.random(known_capacity.shape)
     )
     by_priority = rng.random(scenarios) < 0.5
     allowed = None if rng.random() < 0.5 else rng.random((tiers, scenarios, targets)) < 0.8
-    arguments = (demand, believed, capacity, routes, by_priority, allowed)
+    arguments = (demand, known_capacity, capacity, routes, by_priority, allowed)
     for plain, compiled in zip(
         deliver(*arguments), deliver(*arguments, compiled=True), strict=True
     ):

@@ -279,9 +279,9 @@ class TestTargetsTooHotForATier:
     @PROPERTY
     @given(limited(), st.booleans())
     def test_get_none_of_its_requests_and_all_others_are_used(
-        self, case: tuple[Floats, Floats, Routes, NDArray[np.bool_]], ordered: bool
+        self, data: tuple[Floats, Floats, Routes, NDArray[np.bool_]], ordered: bool
     ) -> None:
-        demand, capacity, routes, allowed = case
+        demand, capacity, routes, allowed = data
         routing = route(demand, capacity, routes, np.full(2, ordered), allowed)
         load = load_of_pieces(routing, routes, allowed)
         assert load == pytest.approx(routing.load, abs=TOLERANCE)

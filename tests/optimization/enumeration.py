@@ -22,7 +22,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet, unit_mw
 from planner.infrastructure.graph import independent_plants, offer_in_reach, reachable_regions
 from planner.laws.money import annuity
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.relevance import power_as_usual
 from planner.optimization.formulation.stages import Margin, Stage
 from planner.optimization.formulation.time_slices import cut_stages
@@ -34,7 +34,7 @@ from planner.scenarios.services import (
     replicas_up,
     service_rps,
 )
-from planner.scenarios.timeline import lay_out
+from planner.scenarios.timeline import timeline_of
 
 HOURS = 8760.0
 #: As tight as solvers keep their rows.
@@ -204,7 +204,7 @@ class World:
         self, model: Model, scenarios: tuple[Scenario, ...], margins: Mapping[str, Margin]
     ) -> None:
         self.model = model
-        self.case = Case(model, scenarios, margins)
+        self.data = ProblemData(model, scenarios, margins)
         self.transport = any(
             zone.transport_usd_per_million_requests for zone in model.zones.values()
         )
@@ -212,7 +212,7 @@ class World:
         self.stages = {
             scenario.name: cut_stages(
                 model,
-                lay_out(model, self.case.graph, scenario),
+                timeline_of(model, self.data.graph, scenario),
                 margins.get(scenario.name, Margin()),
             )
             for scenario in scenarios
@@ -251,7 +251,7 @@ class World:
         """Whether services with limits let the peak of the week through."""
         for name in limited_services(self.model):
             room = service_rps(self.model, name)
-            room *= replicas_up(self.model, name, self.case.normal)
+            room *= replicas_up(self.model, name, self.data.normal)
             busiest = max(map(sum, zip(*self._weekly().values(), strict=True)))
             peak = busiest * sum(
                 one.share * passing_share(self.model, tier).get(name, 0.0)
@@ -307,7 +307,7 @@ class World:
         strict = self.model.policies.independent_emergency_cooling and entry.role == "emergency"
         if not strict:
             return bool(set(entry.cools) & set(clusters))
-        graph = self.case.graph
+        graph = self.data.graph
         return any(
             cluster in entry.cools and plant in independent_plants(self.model, graph, cluster)
             for cluster in clusters
@@ -331,7 +331,7 @@ class World:
         drawn: dict[str, tuple[dict[object, float], float]] = {}
         for cluster in model.clusters:
             full = self._full_heat(fleet, cluster)
-            parts = {("part", cluster, p): 1.0 for p in self.case.plants_of(cluster, "primary")}
+            parts = {("part", cluster, p): 1.0 for p in self.data.plants_of(cluster, "primary")}
             if full:
                 lp.equal.append((parts, full))
             drawn["cluster:" + cluster] = ({}, self._beside(cluster) * full)
@@ -398,7 +398,7 @@ class World:
         everything = sum(fleet.gpus.values())
         used = set()
         for region in self.model.regions:
-            here = sum(fleet.gpus[c] for c in self.case.clusters_in(region))
+            here = sum(fleet.gpus[c] for c in self.data.clusters_in(region))
             used |= {region} if here else set()
             if everything - here < policies.surviving_capacity_share * everything - TOLERANCE:
                 return False
@@ -474,8 +474,8 @@ class World:
                 break
             once = self._scenario(fleet, stages).least_cost()
             # Transport in a scenario that binds nothing is that of normal operation.
-            ignored = self.transport and name not in self.case.stages_by_scenario
-            frequency = stages[0].course.scenario.frequency_per_year
+            ignored = self.transport and name not in self.data.stages_by_scenario
+            frequency = stages[0].timeline.scenario.frequency_per_year
             cost += (0.0 if ignored else frequency) * once if math.isfinite(once) else math.inf
             failures.append((frequency, 0.0 if ignored else once))
         return cost + self._premium(failures) if math.isfinite(cost) else cost
@@ -565,7 +565,7 @@ class World:
         price *= self._beside(cluster)
         lp.constant += price * static
         lp.cost = total(lp.cost, total(dynamic, times=price))
-        carried = {("mean", cluster, p): -1.0 for p in self.case.plants_of(cluster, "primary")}
+        carried = {("mean", cluster, p): -1.0 for p in self.data.plants_of(cluster, "primary")}
         lp.equal.append((total(dynamic, carried), -static))
 
     def _mean_cooling(self, lp: Lp, fleet: Fleet, plant: str) -> None:
@@ -585,7 +585,7 @@ class World:
         if not self.model.policies.spare_block_per_region:
             return
         for region in self.model.regions:
-            clusters = self.case.clusters_in(region)
+            clusters = self.data.clusters_in(region)
             if not any(fleet.gpus[cluster] for cluster in clusters):
                 continue
             spare = max(
@@ -612,7 +612,7 @@ class World:
             flows = self._stage_flows(stage)
             spend = total(spend, self._serve(lp, fleet, stage, flows))
             self._cool(lp, fleet, stage, flows, stored)
-        scenario, finance = stages[0].course.scenario, self.model.finance
+        scenario, finance = stages[0].timeline.scenario, self.model.finance
         general = finance.emergency_budget_usd
         budget = finance.emergency_budget_by_class_usd.get(scenario.severity, general)
         if scenario.emergency_budget_usd is not None:
@@ -628,7 +628,7 @@ class World:
 
     def _tanks(self, stages: tuple[Stage, ...], cluster: str) -> float:
         """What the tanks of plants that stand until people react take up for a cluster, MJ."""
-        gone = [stage.condition.plants_lost for stage in stages if not stage.reacted]
+        gone = [stage.state.plants_lost for stage in stages if not stage.reacted]
         largest = {
             name: self._gpu(name).power_mw * one.max_gpus
             for name, one in self.model.clusters.items()
@@ -642,7 +642,7 @@ class World:
         )
 
     def _stage_flows(self, stage: Stage) -> dict[tuple[str, str], list[tuple]]:
-        flows = self._flows(stage.condition.clusters_down, stage.label)
+        flows = self._flows(stage.state.clusters_down, stage.label)
         for (zone, tier), variables in flows.items():
             variables += [
                 (stage.label, zone, tier, offer)
@@ -655,14 +655,14 @@ class World:
         self, stage: Stage, flows: dict[tuple[str, str], list[tuple]]
     ) -> Iterator[tuple[dict[object, float], float]]:
         """What passes each service with a limit, and the limit."""
-        model, condition = self.model, stage.condition
+        model, state = self.model, stage.state
         for name in limited_services(model):
-            room = service_rps(model, name) * replicas_up(model, name, condition)
-            room *= degradation(model, name, condition)
+            room = service_rps(model, name) * replicas_up(model, name, state)
+            room *= degradation(model, name, state)
             passing: dict[object, float] = {}
             for (_, tier), variables in flows.items():
-                share = passing_share(model, tier, condition.services_down).get(name, 0.0)
-                share /= 1 + self.case.margin(stage.scenario).demand
+                share = passing_share(model, tier, state.services_down).get(name, 0.0)
+                share /= 1 + self.data.margin(stage.scenario).demand
                 passing |= dict.fromkeys(variables, share)
             if not math.isinf(room):
                 yield passing, room
@@ -678,7 +678,7 @@ class World:
             worth = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
             worth *= stage.hours * 3.6
             lp.constant += worth * stage.down_rps.get((zone, tier), 0.0)
-            worth /= 1 + self.case.margin(stage.scenario).demand
+            worth /= 1 + self.data.margin(stage.scenario).demand
             lp.constant += worth * demand
             for variable in variables:
                 place = model.clusters.get(variable[3]) or model.offers[variable[3]]
@@ -710,7 +710,7 @@ class World:
         stored: dict[str, dict[object, float]],
     ) -> None:
         """Add capacity, heat and power of a stage, for every cluster that is up."""
-        up = [c for c in self.model.clusters if c not in stage.condition.clusters_down]
+        up = [c for c in self.model.clusters if c not in stage.state.clusters_down]
         heats: dict[str, tuple[dict[object, float], float]] = {}
         for cluster in up:
             load = {v: 1.0 for some in flows.values() for v in some if v[3] == cluster}
@@ -764,9 +764,9 @@ class World:
         stored: dict[str, dict[object, float]],
     ) -> None:
         """Carry the heat of a cluster away, or store it until operators react."""
-        margin = 1 + self.case.margin(stage.scenario).heat
+        margin = 1 + self.data.margin(stage.scenario).heat
         carried = {
-            (stage.label, "carried", cluster, plant): -1.0 for plant in self.case.plants_of(cluster)
+            (stage.label, "carried", cluster, plant): -1.0 for plant in self.data.plants_of(cluster)
         }
         row, base = heat
         if stage.reacted:
@@ -787,7 +787,7 @@ class World:
 
     def _short(self, stage: Stage, cluster: str) -> bool:
         """Whether a cluster has less power than usual."""
-        return not power_as_usual(self.case, stage, cluster)
+        return not power_as_usual(self.data, stage, cluster)
 
     @staticmethod
     def _limit_heat(fleet: Fleet, gpu: GpuType, entry: Cluster, cluster: str) -> float:
@@ -796,14 +796,14 @@ class World:
 
     def _capacity(self, fleet: Fleet, stage: Stage, plant: str) -> float:
         """Capacity of a plant: named units go first, then the largest of those left."""
-        condition = stage.condition
-        if plant in condition.plants_down:
+        state = stage.state
+        if plant in state.plants_down:
             return 0.0
-        rise = condition.ambient_rise_c.get(self.model.plants[plant].region, 0.0)
+        rise = state.ambient_rise_c.get(self.model.plants[plant].region, 0.0)
         kinds = [unit for unit in fleet.units[plant] if unit in stage.started[plant]]
         units = list(self._units(fleet, plant, kinds, rise))
-        for (hit, unit), lost in condition.lost_units.items():
+        for (hit, unit), lost in state.lost_units.items():
             if hit == plant and unit in kinds:
                 for _ in range(lost):
                     units.remove(unit_mw(self.model, plant, unit, rise))
-        return left_after_loss(tuple(units), condition.lost_largest.get(plant, 0))
+        return left_after_loss(tuple(units), state.lost_largest.get(plant, 0))

@@ -17,7 +17,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.policies import Policies
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.audit import _check_normal, audit
 from planner.optimization.solution.audit_purchases import exceeds
@@ -276,13 +276,13 @@ class TestValues:
             name: cluster.replace(capacitance_mj_per_k_per_mw=0.01)
             for name, cluster in model.clusters.items()
         }
-        early = [s.label for s in programme.case.stages if not s.reacted]
+        early = [s.label for s in programme.data.stages if not s.reacted]
         idle = {
             variable.name: 0.0
             for (stage, _, _), variable in programme.carried.items()
             if stage in early and stage.startswith("heat-wave-west")
         }
-        thin = build(Case(model.replace(clusters=clusters), programme.case.scenarios, {}))
+        thin = build(ProblemData(model.replace(clusters=clusters), programme.data.scenarios, {}))
 
         said = complaints(thin, with_values(solution, idle))
 
@@ -310,7 +310,7 @@ class TestMoney:
 
     def test_emergency_spend_beyond_its_budget(self, model: Model, plan: Plan) -> None:
         finance = model.finance.replace(emergency_budget_usd=1000.0)
-        poor = build(Case(model.replace(finance=finance), plan[0].case.scenarios, {}))
+        poor = build(ProblemData(model.replace(finance=finance), plan[0].data.scenarios, {}))
 
         said = complaints(poor, plan[1])
 
@@ -321,14 +321,14 @@ class TestMoney:
     def test_capital_beyond_its_budget(self, model: Model, plan: Plan) -> None:
         capital = sum(item.capital_usd for item in audit(*plan))
         policies = Policies(capital_budget_usd=capital - 1000.0)
-        poor = build(Case(model.replace(policies=policies), plan[0].case.scenarios, {}))
+        poor = build(ProblemData(model.replace(policies=policies), plan[0].data.scenarios, {}))
 
         assert "row capital_budget" in complaints(poor, plan[1])
 
 
 class TestPolicies:
     def audited(self, model: Model, plan: Plan, policies: Policies) -> str:
-        programme = build(Case(model.replace(policies=policies), plan[0].case.scenarios, {}))
+        programme = build(ProblemData(model.replace(policies=policies), plan[0].data.scenarios, {}))
         values = dict.fromkeys((v.name for v in programme.problem.variables()), 0.0)
         solution = replace(plan[1], values={**values, **plan[1].values})
         return complaints(programme, solution)
@@ -358,7 +358,7 @@ class TestPolicies:
             for name, zone in model.zones.items()
         }
         model = model.replace(zones=busy, policies=Policies(spare_block_per_region=True))
-        found = list(_check_normal(build(Case(model, (), {})), plan[1]))
+        found = list(_check_normal(build(ProblemData(model, (), {})), plan[1]))
 
         assert any("with a block less in every region" in one for one in found)
         assert not any(one.startswith("normal operation: ") for one in found)
@@ -411,18 +411,18 @@ class TestBounds:
         self, plan: Plan, policies: dict[str, object], what: str
     ) -> None:
         programme, solution = plan
-        stricter = programme.case.model.replace(policies=Policies.model_validate(policies))
-        other = replace(programme, case=replace(programme.case, model=stricter))
+        stricter = programme.data.model.replace(policies=Policies.model_validate(policies))
+        other = replace(programme, data=replace(programme.data, model=stricter))
 
         assert what in complaints(other, solution)
 
     def test_more_than_can_be_supplied_or_powered(self, plan: Plan) -> None:
         programme, solution = plan
-        model = programme.case.model
+        model = programme.data.model
         cloud = model.offers["cloud"].replace(available_gpus=80)
         west = model.regions["west"].replace(power_limit_mw=5.0)
         tighter = model.replace(offers={"cloud": cloud}, regions={**model.regions, "west": west})
-        said = complaints(replace(programme, case=replace(programme.case, model=tighter)), solution)
+        said = complaints(replace(programme, data=replace(programme.data, model=tighter)), solution)
 
         assert "cloud: 30 instances reserved, 10 can be supplied" in said
         assert "west: 5.800 MW at full load, 5.000 allowed" in said

@@ -113,11 +113,11 @@ def at(model) -> Solve:
         only: str | None = None,
         hasty: bool = False,
     ) -> Solution:
-        case = with_cloud(model, retainer, lead_minutes, only)
+        data = with_cloud(model, retainer, lead_minutes, only)
         if hasty:
             at_once = {"detection_minutes": 0.0, "response_minutes": 0.0, "failover_minutes": 0.0}
-            case = case.replace(operations=model.operations.replace(**at_once))
-        found = solved(case, SETTINGS)[1]
+            data = data.replace(operations=model.operations.replace(**at_once))
+        found = solved(data, SETTINGS)[1]
         assert found.status == "optimal"
         assert found.gap <= SETTINGS.gap
         return found

@@ -15,7 +15,7 @@ from planner.laws.flows import largest_flow, merit_order
 from planner.optimization.formulation import crowds
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.crowds import missing_rps
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import solve
 
@@ -39,37 +39,37 @@ def around(seed: int) -> Model:
     return model.replace(zones=zones, shapes=week)
 
 
-def missing_by_hour(case: Case, rooms: dict[str, float]) -> float:
+def missing_by_hour(data: ProblemData, rooms: dict[str, float]) -> float:
     """The same, by a flow at each of the 168 hours."""
-    reach = {group.label: group.clusters for group in case.groups}
+    reach = {group.label: group.clusters for group in data.groups}
     return max(
         float(hour.sum()) - largest_flow(dict(zip(reach, hour.tolist(), strict=True)), reach, rooms)
-        for hour in case.week_rps
+        for hour in data.week_rps
     )
 
 
 @pytest.mark.parametrize("seed", range(25))
 def test_what_is_missing_is_what_flows_miss(seed: int) -> None:
-    case, rng = Case(around(seed), (), {}), Random(seed)
-    rooms = {name: rng.choice([0.0, 50.0, 150.0, 400.0]) for name in case.model.clusters}
-    assert case.exact_crowds
-    if all(crowd.clusters for crowd in case.crowds):
-        assert missing_rps(case, rooms) == pytest.approx(missing_by_hour(case, rooms), abs=1e-6)
+    data, rng = ProblemData(around(seed), (), {}), Random(seed)
+    rooms = {name: rng.choice([0.0, 50.0, 150.0, 400.0]) for name in data.model.clusters}
+    assert data.exact_crowds
+    if all(crowd.clusters for crowd in data.crowds):
+        assert missing_rps(data, rooms) == pytest.approx(missing_by_hour(data, rooms), abs=1e-6)
     else:
-        assert missing_rps(case, rooms) > 0
+        assert missing_rps(data, rooms) > 0
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_too_many_crowds_are_served_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Safe: never less than is missing, and the programme's plan passes the audit."""
-    exact = Case(around(seed), (), {})
+    exact = ProblemData(around(seed), (), {})
     cost = solve(build(exact), EXACT).objective
     monkeypatch.setattr(crowds, "MOST_CROWDS", 0)
-    case, rng = Case(exact.model, (), {}), Random(seed)
-    rooms = {name: rng.choice([0.0, 50.0, 150.0, 400.0]) for name in case.model.clusters}
-    assert not case.exact_crowds
-    assert missing_rps(case, rooms) >= missing_by_hour(case, rooms) - 1e-6
-    programme = build(case)
+    data, rng = ProblemData(exact.model, (), {}), Random(seed)
+    rooms = {name: rng.choice([0.0, 50.0, 150.0, 400.0]) for name in data.model.clusters}
+    assert not data.exact_crowds
+    assert missing_rps(data, rooms) >= missing_by_hour(data, rooms) - 1e-6
+    programme = build(data)
     solution = solve(programme, EXACT)
     if solution.status == "optimal":
         audit(programme, solution)
@@ -79,13 +79,13 @@ def test_too_many_crowds_are_served_one_by_one(seed: int, monkeypatch: pytest.Mo
 def test_peaks_that_never_meet_share_their_gpus() -> None:
     """900 requests/s at any hour: 1,000 GPUs at 95 % serve them, and no more are bought."""
     model = load_model("tiny", (*HALVES, APART)).model
-    solution = solve(build(Case(model, (), {})), EXACT)
+    solution = solve(build(ProblemData(model, (), {})), EXACT)
     assert solution.fleet.gpus["west-gpus"] == 1000
 
 
 def test_peaks_that_meet_need_both() -> None:
     model = load_model("tiny", HALVES).model
-    solution = solve(build(Case(model, (), {})), EXACT)
+    solution = solve(build(ProblemData(model, (), {})), EXACT)
     assert solution.fleet.gpus["west-gpus"] == 1900
 
 
@@ -95,9 +95,9 @@ def test_energy_is_that_of_each_zones_own_mean() -> None:
     model = load_model(
         "tiny", (f"shapes={{spike: [{spike}]}}", "zones.east-users.shape=spike")
     ).model
-    case = Case(model, (), {})
-    assert case.mean_rps == pytest.approx({"west-users/business": 700, "east-users/business": 12.5})
-    assert case.peak_rps == pytest.approx(1000.0)
+    data = ProblemData(model, (), {})
+    assert data.mean_rps == pytest.approx({"west-users/business": 700, "east-users/business": 12.5})
+    assert data.peak_rps == pytest.approx(1000.0)
 
 
 def test_168_hours_of_12_zones_are_worked_out_at_once() -> None:

@@ -14,7 +14,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.infrastructure.loading import load_model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case, Key
+from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility import relaxable_values as levers
@@ -340,9 +340,9 @@ tiers: {business: {entry: login}}
 ]  # fmt: skip
 
 
-def written(folder: Path, case: Planted) -> Path:
+def written(folder: Path, planted: Planted) -> Path:
     path = folder / "model.yaml"
-    path.write_text(f"extends: tiny\n{case.text}", encoding="utf-8")
+    path.write_text(f"extends: tiny\n{planted.text}", encoding="utf-8")
     return path
 
 
@@ -352,28 +352,28 @@ def diagnosed(model: Model) -> Diagnosis:
     return diagnose(programme, EXACT)
 
 
-@pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
-def test_planted_cause_is_named_and_mended(case: Planted, tmp_path: Path) -> None:
-    path = written(tmp_path, case)
+@pytest.mark.parametrize("planted", MODELS, ids=lambda planted: planted.name)
+def test_planted_cause_is_named_and_mended(planted: Planted, tmp_path: Path) -> None:
+    path = written(tmp_path, planted)
     model = load_model(path).model
 
     diagnosis = diagnosed(model)
 
     keys = {(one.family, one.subject, one.scenario) for one in diagnosis.conflict}
-    assert case.conflict <= keys, diagnosis.lines()
+    assert planted.conflict <= keys, diagnosis.lines()
     assert diagnosis.complete
     assert diagnosis.irreducible
     assert_irreducible(model, keys)
 
     assert diagnosis.sets
-    assert bool(diagnosis.hopeless) == case.hopeless
-    assert bool(diagnosis.limits) != case.hopeless
+    assert bool(diagnosis.hopeless) == planted.hopeless
+    assert bool(diagnosis.limits) != planted.hopeless
     paths = {one.path for way in diagnosis.sets for one in way.relaxations}
-    assert case.mends <= paths, diagnosis.lines()
+    assert planted.mends <= paths, diagnosis.lines()
     for way in diagnosis.sets:
         assert_mends(path, way)
     lines = "\n".join(diagnosis.lines())
-    for _, subject, scenario in case.conflict:
+    for _, subject, scenario in planted.conflict:
         assert scenario in lines
         assert subject.split()[0] in lines or subject == "regions"
 
@@ -397,8 +397,8 @@ def assert_irreducible(model: Model, keys: set[Key]) -> None:
 
 def can_hold(model: Model, keys: set[Key]) -> bool:
     """Whether some requirements and limits can hold with all others gone."""
-    case = Case(model, all_scenarios(model), {})
-    programme = build(Case(roomier(model), case.scenarios, {}))
+    data = ProblemData(model, all_scenarios(model), {})
+    programme = build(ProblemData(roomier(model), data.scenarios, {}))
     for name, row in list(programme.rows.items()):
         if row.kind != "definition" and (row.family, row.subject, row.scenario) not in keys:
             constraint = programme.constraints[name]
@@ -476,8 +476,8 @@ def test_gpus_are_priced_and_come_in_whole_blocks(tmp_path: Path) -> None:
 
 def test_lost_service_is_priced_by_its_requests(tmp_path: Path) -> None:
     """A tier that is down for an hour, once a year: 600 requests/s of 1 USD for a thousand."""
-    (case,) = (one for one in MODELS if one.name.startswith("service lost"))
-    text = case.text.replace("entry: login", "entry: login, value_usd_per_1000_requests: 1.0")
+    (planted,) = (one for one in MODELS if one.name.startswith("service lost"))
+    text = planted.text.replace("entry: login", "entry: login, value_usd_per_1000_requests: 1.0")
     text = text.replace("entry: login", "entry: login, sla_credit_usd_per_1000_requests: 0.0")
     text = text.replace("repair_minutes: 60.0", "repair_minutes: 65.0")
     diagnosis = diagnosed(load_model(written(tmp_path, planted("", text, [], []))).model)
@@ -521,8 +521,8 @@ def test_scenario_that_is_not_in_the_model_is_left_out_by_name() -> None:
     model = load_model("tiny").model
     lost = NodeLoss(kind="plant", name="east-chillers", repair_minutes=600.0)
     pair = Scenario(name="pair", severity="common", frequency_per_year=0.1, events=(lost,))
-    case = Case(model, (*all_scenarios(model), pair), {})
-    diagnosis = diagnose(build(case), EXACT)
+    data = ProblemData(model, (*all_scenarios(model), pair), {})
+    diagnosis = diagnose(build(data), EXACT)
     assert [one.scenario for one in diagnosis.conflict] == ["pair"]
     (way,) = diagnosis.sets
     assert way.verified
@@ -574,7 +574,7 @@ def test_margins_of_the_conflict_are_named(tmp_path: Path) -> None:
     model = load_model(written(tmp_path, planted("", MARGIN_TEXT, [], []))).model
     assert solved(model)[1].status == "optimal"
     margins = {"region-west": Margin(demand=0.2), "surge": Margin(late_minutes=3.0)}
-    programme = build(Case(model, all_scenarios(model), margins))
+    programme = build(ProblemData(model, all_scenarios(model), margins))
 
     diagnosis = diagnose(programme, EXACT, round_number=3)
 
@@ -585,13 +585,13 @@ def test_margins_of_the_conflict_are_named(tmp_path: Path) -> None:
     assert diagnosis.sets
     for way in diagnosis.sets:
         changed = load_model(tmp_path / "model.yaml", way.overrides).model
-        assert _status(Case(changed, all_scenarios(changed), margins)) == "optimal"
+        assert _status(ProblemData(changed, all_scenarios(changed), margins)) == "optimal"
 
 
-def _status(case: Case) -> str:
+def _status(data: ProblemData) -> str:
     from planner.optimization.solution.solving import solve
 
-    return solve(build(case), EXACT).status
+    return solve(build(data), EXACT).status
 
 
 # -------------------------------------------------------------------------------------------- time

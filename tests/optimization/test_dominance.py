@@ -17,7 +17,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import load_model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution import reduction
 from planner.optimization.solution.audit import audit
@@ -42,7 +42,7 @@ def fits(model: Model, scenario: Scenario) -> bool:
     return all(model.plants[p].existing.get(u, 0) >= n for (p, u), n in lost.items())
 
 
-def drawn_case(seed: int, most: int, *, answerable: bool = False) -> Case:
+def drawn_case(seed: int, most: int, *, answerable: bool = False) -> ProblemData:
     """A random model with its scenarios, milder, longer and joint ones, pairs and common causes.
 
     Answerable means that nothing is required of what comes on top.
@@ -63,7 +63,7 @@ def drawn_case(seed: int, most: int, *, answerable: bool = False) -> Case:
     if answerable:
         more = [one.replace(severity="extreme", frequency_per_year=2.0) for one in more]
     kept = [one for one in (*own, *more) if fits(model, one)]
-    return Case(model, tuple(kept), {})
+    return ProblemData(model, tuple(kept), {})
 
 
 @pytest.mark.parametrize("first", range(0, 3 * AT_ONCE, AT_ONCE))
@@ -71,10 +71,10 @@ def test_a_fleet_that_survives_what_dominates_survives_what_is_dominated(first: 
     """By linear programmes of their own that know nothing of dominance, on fleets at random."""
     seen = Counter[str]()
     for seed in range(first, first + AT_ONCE):
-        case = drawn_case(seed, 10)
-        claims, world = dominated(case), World(case.model, case.scenarios, {})
+        data = drawn_case(seed, 10)
+        claims, world = dominated(data), World(data.model, data.scenarios, {})
         assert not set(claims) & set(claims.values())
-        allowed = [fleet for fleet in fleets(case.model) if world.allows(fleet)]
+        allowed = [fleet for fleet in fleets(data.model) if world.allows(fleet)]
         for fleet in Random(seed).sample(allowed, min(FLEETS, len(allowed))):
             survives = {
                 name: math.isfinite(world._scenario(fleet, world.stages[name]).least_cost())
@@ -95,9 +95,9 @@ def test_a_fleet_that_survives_what_dominates_survives_what_is_dominated(first: 
 def test_the_plan_costs_the_same_with_and_without(first: int, gap: float) -> None:
     seen = Counter[str]()
     for seed in range(first, first + AT_ONCE):
-        case = drawn_case(seed, 5, answerable=bool(seed % 3))
+        data = drawn_case(seed, 5, answerable=bool(seed % 3))
         settings = SolverSettings(gap=gap)
-        whole, found = solve(build(case), settings), solve_reduced(build(case), settings)
+        whole, found = solve(build(data), settings), solve_reduced(build(data), settings)
         solution = found.solution
         assert solution.status == whole.status, f"seed {seed}"
         seen[solution.status] += 1
@@ -111,37 +111,39 @@ def test_the_plan_costs_the_same_with_and_without(first: int, gap: float) -> Non
         slack = RELATIVE * abs(whole.objective) + 0.1
         assert solution.bound <= whole.objective + slack, f"seed {seed}"
         assert whole.bound <= solution.objective + slack, f"seed {seed}"
-        assert {line.scenario for line in found.programme.case.stages} == set(
-            case.stages_by_scenario
+        assert {line.scenario for line in found.programme.data.stages} == set(
+            data.stages_by_scenario
         )
     assert min(seen["optimal"], seen["infeasible"]) >= 2
     assert seen["left out"] > 20
 
 
-def tiny_case(*sets: str, margins: dict[str, Margin] | None = None, **filters: object) -> Case:
+def tiny_case(
+    *sets: str, margins: dict[str, Margin] | None = None, **filters: object
+) -> ProblemData:
     model = load_model("tiny", ()).model
-    return Case(model, select(model, Wanted(sets, **filters)).scenarios, margins or {})
+    return ProblemData(model, select(model, Wanted(sets, **filters)).scenarios, margins or {})
 
 
 class TestTiny:
     def test_single_failures_are_dominated_by_pairs(self) -> None:
         found = dominated(tiny_case("n-1", "n-2"))
-        case = tiny_case("n-1")
-        assert set(case.stages_by_scenario) <= set(found)
+        data = tiny_case("n-1")
+        assert set(data.stages_by_scenario) <= set(found)
         assert all("-and-" in name or name == NORMAL for name in found.values())
 
     def test_alone_each_stands_for_itself(self) -> None:
-        case = tiny_case("n-1")
-        assert dominated(case) == {"plant-west-air": NORMAL}
+        data = tiny_case("n-1")
+        assert dominated(data) == {"plant-west-air": NORMAL}
 
     def test_of_two_that_are_the_same_one_stays(self) -> None:
-        case = tiny_case("regions")
+        data = tiny_case("regions")
         twins = tuple(
             one.replace(name=f"{one.name}{suffix}")
-            for one in case.scenarios
+            for one in data.scenarios
             for suffix in ("", "-again")
         )
-        found = dominated(replace(case, scenarios=twins))
+        found = dominated(replace(data, scenarios=twins))
         assert len(found) == 2
         assert {*found, *found.values()} == {one.name for one in twins}
 
@@ -160,43 +162,43 @@ class TestTiny:
         ids=str,
     )
     def test_what_makes_another_of_the_same_loss(self, change, left) -> None:
-        case = tiny_case("regions")
-        data = case.scenarios[0].model_dump()
-        other = Scenario.model_validate(data | {"name": "other"} | change)
-        found = dominated(replace(case, scenarios=(*case.scenarios, other)))
+        data = tiny_case("regions")
+        first = data.scenarios[0].model_dump()
+        other = Scenario.model_validate(first | {"name": "other"} | change)
+        found = dominated(replace(data, scenarios=(*data.scenarios, other)))
         assert ("other" in found) is left
 
     def test_a_shorter_loss_is_dominated_and_a_longer_one_within_budget(self) -> None:
-        case = tiny_case("regions")
-        west = case.scenarios[0]
+        data = tiny_case("regions")
+        west = data.scenarios[0]
         times = {
             name: west.replace(
                 name=name, events=tuple(e.replace(repair_minutes=m) for e in west.events)
             )
             for name, m in {"short": 600.0, "long": 3000.0, "too-long": 14_400.0}.items()
         }
-        both = replace(case, scenarios=(west, times["short"]))
+        both = replace(data, scenarios=(west, times["short"]))
         assert dominated(both) == {"short": "region-west"}
-        assert dominated(replace(case, scenarios=(times["too-long"], west))) == {
+        assert dominated(replace(data, scenarios=(times["too-long"], west))) == {
             "region-west": "too-long"
         }
-        poor = case.model.replace(
-            finance=case.model.finance.replace(emergency_budget_usd=100_000.0)
+        poor = data.model.replace(
+            finance=data.model.finance.replace(emergency_budget_usd=100_000.0)
         )
-        assert "long" not in dominated(Case(poor, (west, times["long"]), {}))
+        assert "long" not in dominated(ProblemData(poor, (west, times["long"]), {}))
 
     def test_margins_keep_scenarios_apart(self) -> None:
-        case = tiny_case("regions", "n-2", only=("region-west*", "*-and-region-west"))
-        assert "region-west" in dominated(case)
+        data = tiny_case("regions", "n-2", only=("region-west*", "*-and-region-west"))
+        assert "region-west" in dominated(data)
         margins = {"region-west": Margin(demand=0.1)}
-        assert "region-west" not in dominated(replace(case, margins=margins))
+        assert "region-west" not in dominated(replace(data, margins=margins))
 
     def test_a_cluster_that_is_off_stores_no_heat(self) -> None:
         """A region that is lost does not show that its cluster survives the loss of its plant."""
-        case = tiny_case("n-1", only=("region-west", "plant-west-chillers"))
-        stages = {name: tuple(some) for name, some in case.stages_by_scenario.items()}
-        assert not dominates(case, stages["region-west"], stages["plant-west-chillers"])
-        assert not dominates(case, stages["plant-west-chillers"], stages["region-west"])
+        data = tiny_case("n-1", only=("region-west", "plant-west-chillers"))
+        stages = {name: tuple(some) for name, some in data.stages_by_scenario.items()}
+        assert not dominates(data, stages["region-west"], stages["plant-west-chillers"])
+        assert not dominates(data, stages["plant-west-chillers"], stages["region-west"])
 
 
 SITE = (
@@ -296,8 +298,8 @@ PAIRS: dict[str, tuple[Scenario, Scenario, bool]] = {
 
 def compared(settings: tuple[str, ...], worse: Scenario, other: Scenario) -> bool:
     model = load_model("tiny", (*SITE, *settings)).model
-    case = Case(model, (worse.replace(name="worse"), other.replace(name="other")), {})
-    return dominates(case, *(tuple(case.stages_by_scenario[n]) for n in ("worse", "other")))
+    data = ProblemData(model, (worse.replace(name="worse"), other.replace(name="other")), {})
+    return dominates(data, *(tuple(data.stages_by_scenario[n]) for n in ("worse", "other")))
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -340,72 +342,72 @@ def test_only_few_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(dominance, "dominates", counted)
     model = load_model("chatgpt-2023", ()).model
-    case = Case(model, select(model, Wanted(("n-1", "n-2"))).scenarios, {})
-    found = dominance.dominated(case)
-    count = len(case.stages_by_scenario)
+    data = ProblemData(model, select(model, Wanted(("n-1", "n-2"))).scenarios, {})
+    found = dominance.dominated(data)
+    count = len(data.stages_by_scenario)
     assert count > 300
     assert len(found) > count // 3
     assert len(compared) < count * count // 20
 
 
 class TestSolving:
-    def often(self) -> Case:
+    def often(self) -> ProblemData:
         """A region that is lost often, and with it pairs that dominate it but are rare."""
-        case = tiny_case(
+        data = tiny_case(
             "n-1", "n-2", only=("region-*", "unit-*-and-region-*"), excluded=("region-*-and-*",)
         )
         scenarios = tuple(
             one.replace(frequency_per_year=20.0) if one.name == "region-west" else one
-            for one in case.scenarios
+            for one in data.scenarios
         )
-        return replace(case, scenarios=scenarios)
+        return replace(data, scenarios=scenarios)
 
     def test_recourse_that_costs_is_taken_back(self) -> None:
-        case = self.often()
-        assert {"region-west", "region-east"} <= set(dominated(case))
-        found = solve_reduced(build(case), EXACT)
+        data = self.often()
+        assert {"region-west", "region-east"} <= set(dominated(data))
+        found = solve_reduced(build(data), EXACT)
         assert "region-west" in found.taken_back
         assert found.solution.objective == pytest.approx(
-            solve(build(case), EXACT).objective, rel=RELATIVE
+            solve(build(data), EXACT).objective, rel=RELATIVE
         )
 
     def test_what_costs_too_much_shows_in_the_gap(self) -> None:
         """The bound is proven without it, the cost is with it."""
-        case = self.often()
+        data = self.often()
         settings = SolverSettings(gap=0.5)
-        found = solve_reduced(build(case), settings)
+        found = solve_reduced(build(data), settings)
         assert "region-west" in found.dominated
         assert 0.001 < found.solution.gap <= 0.5
-        assert found.solution.bound <= solve(build(case), EXACT).objective
+        assert found.solution.bound <= solve(build(data), EXACT).objective
         audit(found.programme, found.solution)
 
     def test_counts(self) -> None:
         """Six cannot bind at all, two lose idle plants besides; each region hides under a pair."""
-        case = tiny_case("n-1", "n-2", only=("unit-*", "region-*", "provider-*"))
-        assert counted(case, dominated(case)) == (
+        data = tiny_case("n-1", "n-2", only=("unit-*", "region-*", "provider-*"))
+        assert counted(data, dominated(data)) == (
             "14 of 23 scenarios cannot bind: 8 implied by normal operation and N+k, "
             "6 dominated by another"
         )
 
     def test_the_programme_is_smaller(self) -> None:
-        case = tiny_case("n-1", "regions", excluded=("plant-east-*", "plant-west-c*"))
-        found = solve_reduced(build(case), EXACT)
+        data = tiny_case("n-1", "regions", excluded=("plant-east-*", "plant-west-c*"))
+        found = solve_reduced(build(data), EXACT)
         assert dict(found.dominated) == {"plant-west-air": NORMAL}
         assert found.rows < found.solution.rows
-        assert counted(case, found.dominated).startswith("4 of 8 scenarios cannot bind: 4 implied")
+        assert counted(data, found.dominated).startswith("4 of 8 scenarios cannot bind: 4 implied")
 
     def test_a_wrong_claim_does_no_harm(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whoever claims too much is found out when the purchases are settled."""
-        case = tiny_case("regions", "heat")
+        data = tiny_case("regions", "heat")
         monkeypatch.setattr(reduction, "dominated", lambda _: {"region-west": "heat-wave-west"})
-        found = solve_reduced(build(case), EXACT)
+        found = solve_reduced(build(data), EXACT)
         assert not found.dominated
         assert found.solution.objective == pytest.approx(
-            solve(build(case), EXACT).objective, rel=RELATIVE
+            solve(build(data), EXACT).objective, rel=RELATIVE
         )
 
     def test_one_who_stops_gets_the_plan_there_is(self) -> None:
-        case = self.often()
+        data = self.often()
         stop = Event()
         settings = SolverSettings(gap=0.0, stop=stop)
 
@@ -416,7 +418,7 @@ class TestSolving:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(reduction, "_Watch", Stopping)
-            found = solve_reduced(build(case), settings)
+            found = solve_reduced(build(data), settings)
         assert found.solution.status == "feasible"
         assert 0 < found.solution.gap < 1
         audit(found.programme, found.solution)
@@ -424,7 +426,7 @@ class TestSolving:
 
 def test_names_of_witnesses_are_kept_scenarios() -> None:
     """Chains end in a scenario that stays: nobody vouches for another and leaves."""
-    case = tiny_case("n-1", "n-2", "common", "mc:200:1")
-    found = dominated(case)
-    kept = {one.name for one in case.scenarios} - set(found)
+    data = tiny_case("n-1", "n-2", "common", "mc:200:1")
+    found = dominated(data)
+    kept = {one.name for one in data.scenarios} - set(found)
     assert set(found.values()) <= kept | {NORMAL}

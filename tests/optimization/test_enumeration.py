@@ -15,7 +15,7 @@ from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
@@ -43,9 +43,9 @@ def drawn_margins(seed: int, model: Model) -> dict[str, Margin]:
     }
 
 
-def solved_case(case: Case, settings: SolverSettings) -> Solution:
+def solved_case(data: ProblemData, settings: SolverSettings) -> Solution:
     """Audited solution of a case."""
-    programme = build(case)
+    programme = build(data)
     solution = solve(programme, settings)
     if solution.status != "infeasible":
         audit(programme, solution)
@@ -57,15 +57,15 @@ def test_cost_and_feasibility_are_those_of_enumeration(first: int) -> None:
     found = Counter[bool]()
     for seed in range(first, first + AT_ONCE):
         model = drawn_model(seed)
-        case = Case(model, all_scenarios(model), drawn_margins(seed, model))
-        cost, fleet = cheapest(model, case.scenarios, case.margins)
-        solution = solved_case(case, EXACT)
+        data = ProblemData(model, all_scenarios(model), drawn_margins(seed, model))
+        cost, fleet = cheapest(model, data.scenarios, data.margins)
+        solution = solved_case(data, EXACT)
 
         assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
         found[math.isfinite(cost)] += 1
         if fleet is not None:
             assert solution.objective == pytest.approx(cost, rel=RELATIVE, abs=0.1), f"seed {seed}"
-            world = World(model, case.scenarios, case.margins)
+            world = World(model, data.scenarios, data.margins)
             assert world.allows(solution.fleet), f"seed {seed}"
             bought = world.fixed_cost(solution.fleet) + world.running_cost(solution.fleet)
             assert bought == pytest.approx(cost, rel=RELATIVE, abs=0.1), f"seed {seed}"
@@ -94,12 +94,12 @@ def test_peaks_that_never_meet() -> None:
         if len(model.zones) < 2:
             continue
         cost, fleet = cheapest(model, (), {})
-        solution = solved_case(Case(model, (), {}), EXACT)
+        solution = solved_case(ProblemData(model, (), {}), EXACT)
         assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
         if fleet is not None:
             assert solution.objective == pytest.approx(cost, rel=RELATIVE, abs=0.1), f"seed {seed}"
             peaks = sum(zone.demand_rps for zone in model.zones.values())
-            found += Case(model, (), {}).peak_rps < 0.9 * peaks
+            found += ProblemData(model, (), {}).peak_rps < 0.9 * peaks
     assert found >= 5
 
 
@@ -188,10 +188,10 @@ CORNERS: dict[str, tuple[tuple[str, ...], Margin]] = {
 def test_corners(corner: str, tmp_path: Path) -> None:
     overrides, margin = CORNERS[corner]
     model = model_of(tmp_path, BASE, *overrides)
-    case = Case(model, all_scenarios(model), {"trouble": margin})
-    cost, _ = cheapest(model, case.scenarios, case.margins)
+    data = ProblemData(model, all_scenarios(model), {"trouble": margin})
+    cost, _ = cheapest(model, data.scenarios, data.margins)
 
-    assert solved_case(case, EXACT).objective == pytest.approx(cost, rel=RELATIVE)
+    assert solved_case(data, EXACT).objective == pytest.approx(cost, rel=RELATIVE)
     assert math.isfinite(cost)
 
 
@@ -199,8 +199,8 @@ def test_corners(corner: str, tmp_path: Path) -> None:
 def test_solvers_agree(first: int) -> None:
     for seed in range(first, first + AT_ONCE):
         model = drawn_model(seed)
-        case = Case(model, all_scenarios(model), {})
-        one, other = (solved_case(case, SolverSettings(name, gap=0.0)) for name in ("highs", "cbc"))
+        data = ProblemData(model, all_scenarios(model), {})
+        one, other = (solved_case(data, SolverSettings(name, gap=0.0)) for name in ("highs", "cbc"))
 
         assert one.status == other.status, f"seed {seed}"
         if one.status == "optimal":

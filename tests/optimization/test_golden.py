@@ -17,7 +17,7 @@ from support import CHECKOUT, model_of
 
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import Margin
 from planner.scenarios.generators import all_scenarios
@@ -238,8 +238,8 @@ def programme_of(tmp_path_factory: pytest.TempPathFactory) -> Programmes:
             model = model_of(folder, f"extends: tiny\n{text}", name=variant)
             scenarios = {one.name: one for one in all_scenarios(model)}
             margins = {name: MARGINS[variant] for name in kept if variant in MARGINS}
-            case = Case(model, tuple(scenarios[name] for name in kept), margins)
-            built[variant] = build(case)
+            data = ProblemData(model, tuple(scenarios[name] for name in kept), margins)
+            built[variant] = build(data)
         return built[variant]
 
     return programme
@@ -312,7 +312,7 @@ def named_in_source() -> set[str]:
 
 def test_every_family_has_a_golden(programme_of: Programmes, reference: LoadedModel) -> None:
     programmes = [programme_of(variant) for variant in VARIANTS]
-    platform = Case(reference.model, all_scenarios(reference.model), {})
+    platform = ProblemData(reference.model, all_scenarios(reference.model), {})
     found = {row.family for one in [*programmes, build(platform)] for row in one.rows.values()}
     files = {path.stem for path in GOLDEN.iterdir()}
     assert files == set(FAMILIES) == found | {"objective"}

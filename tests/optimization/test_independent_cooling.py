@@ -9,7 +9,7 @@ from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.diagnosis import diagnose
 from planner.optimization.solution.audit_purchases import check_purchases
 from planner.optimization.solution.solving import solve
@@ -31,8 +31,8 @@ plants.west-own={region: west, cools: [west-gpus], role: emergency, options: [ai
 """
 
 
-def case_of(model: Model) -> Case:
-    return Case(model, all_scenarios(model), {})
+def case_of(model: Model) -> ProblemData:
+    return ProblemData(model, all_scenarios(model), {})
 
 
 def test_share_of_critical_tiers(tmp_path: Path) -> None:
@@ -55,12 +55,12 @@ def test_without_the_policy_shared_cooling_counts(tmp_path: Path) -> None:
 
 
 def test_a_plant_of_its_own_is_bought_instead(tmp_path: Path) -> None:
-    case = case_of(model_of(tmp_path, SHARED, OWN.strip()))
-    solution = solve(build(case), EXACT)
+    data = case_of(model_of(tmp_path, SHARED, OWN.strip()))
+    solution = solve(build(data), EXACT)
     assert solution.status == "optimal"
     # 60 % of 5 MW and more, in units of 1 MW.
     assert solution.fleet.units["west-own"]["air-1"] >= 3
-    assert not list(check_purchases(case, solution.fleet))
+    assert not list(check_purchases(data, solution.fleet))
 
 
 def test_the_audit_counts_only_independent_plants(tmp_path: Path) -> None:

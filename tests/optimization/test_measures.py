@@ -23,7 +23,7 @@ from planner.infrastructure.entities import Measure, Model
 from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.money import annuity
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import solve
@@ -176,9 +176,9 @@ def yearly_usd(model: Model, measure: Measure) -> float:
     return measure.capital_usd * annuity(rate, measure.life_years) + measure.usd_per_year
 
 
-def cheapest_subset(case: Case) -> tuple[float, frozenset[str]]:
+def cheapest_subset(data: ProblemData) -> tuple[float, frozenset[str]]:
     """Least yearly cost over all subsets of measures, each with all other purchases listed."""
-    model, best = case.model, (math.inf, frozenset[str]())
+    model, best = data.model, (math.inf, frozenset[str]())
     for size in range(len(model.measures) + 1):
         for some in combinations(sorted(model.measures), size):
             bought = frozenset(some)
@@ -192,14 +192,14 @@ def cheapest_subset(case: Case) -> tuple[float, frozenset[str]]:
                 changed = changed.replace(
                     policies=changed.policies.replace(capital_budget_usd=left)
                 )
-            scenarios = scenarios_with(model, case.scenarios, bought)
-            cost, _ = cheapest(changed, scenarios, case.margins)
+            scenarios = scenarios_with(model, data.scenarios, bought)
+            cost, _ = cheapest(changed, scenarios, data.margins)
             if fixed + cost < best[0]:
                 best = fixed + cost, bought
     return best
 
 
-def margins_of(seed: int, case: Case) -> dict[str, Margin]:
+def margins_of(seed: int, data: ProblemData) -> dict[str, Margin]:
     """Margins on the scenarios of every fourth model."""
     if seed % 4:
         return {}
@@ -210,7 +210,7 @@ def margins_of(seed: int, case: Case) -> dict[str, Margin]:
             heat=rng.choice([0.0, 0.2]),
             late_minutes=rng.choice([0.0, 7.0]),
         )
-        for scenario in case.scenarios
+        for scenario in data.scenarios
     }
 
 
@@ -219,10 +219,10 @@ def test_brute_force_over_all_subsets_agrees(first: int) -> None:
     found = Counter[bool]()
     for seed in range(first, first + AT_ONCE):
         model = measured_model(seed)
-        case = Case(model, all_scenarios(model), {})
-        case = Case(model, case.scenarios, margins_of(seed, case))
-        cost, _ = cheapest_subset(case)
-        programme = build(case)
+        data = ProblemData(model, all_scenarios(model), {})
+        data = ProblemData(model, data.scenarios, margins_of(seed, data))
+        cost, _ = cheapest_subset(data)
+        programme = build(data)
         solution = solve(programme, EXACT)
 
         assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
@@ -314,15 +314,15 @@ def test_each_kind_of_measure_is_what_is_missing(kind: str, tmp_path: Path) -> N
     scenario = f"{{severity: {severity}, frequency_per_year: 1.0, events: {events}}}"
     measure = f"measures.m={effect[:-1]}, capital_usd: 1000.0}}"
     model = model_of(tmp_path, BASE, *overrides, f"scenarios.trouble={scenario}", measure)
-    case = Case(model, all_scenarios(model), {})
-    cost, bought = cheapest_subset(case)
-    programme = build(case)
+    data = ProblemData(model, all_scenarios(model), {})
+    cost, bought = cheapest_subset(data)
+    programme = build(data)
     solution = solve(programme, EXACT)
 
     assert solution.fleet.measures == bought == {"m"}
     assert solution.objective == pytest.approx(cost, rel=1e-6)
     audit(programme, solution)
-    verdicts = judge(model, solution.fleet, case.scenarios)
+    verdicts = judge(model, solution.fleet, data.scenarios)
     assert [one.name for one in verdicts if one.survives] == ["trouble"]
     without = replace(solution.fleet, measures=frozenset())
-    assert not judge(model, without, case.scenarios)[0].survives
+    assert not judge(model, without, data.scenarios)[0].survives

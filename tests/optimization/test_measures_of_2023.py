@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.infrastructure.loading import load_model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import SolverSettings, solve
@@ -16,7 +16,7 @@ MARGINS = {"region-us-west": Margin(demand=0.0253, services=0.3764)}
 
 def test_the_sign_in_is_worth_its_price() -> None:
     model = load_model("chatgpt-2023-measures").model
-    programme = build(Case(model, all_scenarios(model), MARGINS))
+    programme = build(ProblemData(model, all_scenarios(model), MARGINS))
     solution = solve(programme, SolverSettings(gap=1e-2))
     audit(programme, solution)
 

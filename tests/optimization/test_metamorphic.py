@@ -330,7 +330,7 @@ class TestLeftOut:
         monkeypatch.setattr(case_module, "cannot_bind", lambda *_: False)
         full_programme, full = solved(one)
 
-        assert len(full_programme.case.stages) > len(programme.case.stages)
+        assert len(full_programme.data.stages) > len(programme.data.stages)
         assert full.rows > short.rows
         assert full.objective == pytest.approx(short.objective, rel=SAME)
         audit(full_programme, full)
@@ -338,7 +338,7 @@ class TestLeftOut:
     def test_losses_beyond_the_redundancy_are_not_left_out(self, model: Model) -> None:
         weaker = {n: plant.replace(redundancy=0) for n, plant in model.plants.items()}
 
-        stages = solved(model.replace(plants=weaker))[0].case.stages_by_scenario
+        stages = solved(model.replace(plants=weaker))[0].data.stages_by_scenario
 
         assert "unit-west-chillers" in stages
         assert "unit-east-chillers" in stages

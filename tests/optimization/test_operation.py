@@ -21,7 +21,7 @@ from planner.infrastructure.fleet import Fleet, as_existing
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.measures import with_measures
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import OPERATION, CostItem, cost_items
 from planner.optimization.solution.decisions import bounded, counts_of, settled
 from planner.optimization.solution.operation import billed, operation_of
@@ -91,7 +91,7 @@ def random_fleet(model: Model, seed: int) -> Fleet:
 
 def stated(model: Model, fleet: Fleet) -> float | None:
     """Energy and transport of a fleet as the programme states them; None where it is no plan."""
-    programme = build(Case(model, (), {}))
+    programme = build(ProblemData(model, (), {}))
     with bounded(programme, settled(counts_of(programme, fleet))):
         solution = solve(programme, EXACT)
     if solution.status == "infeasible":
@@ -213,7 +213,7 @@ class TestWhatTheProgrammeStates:
             "tiny", (f"shapes={{day: [{day}]}}", "zones.west-users.demand_rps=1000.0",
                      "zones.west-users.shape=day"),
         ).model  # fmt: skip
-        programme = build(Case(model, (), {}))
+        programme = build(ProblemData(model, (), {}))
         solution = solve(programme, EXACT)
         items = cost_items(programme, solution)
 
@@ -330,7 +330,7 @@ class TestAsExisting:
 
     def test_nothing_is_left_to_buy(self, reference: LoadedModel) -> None:
         place = as_existing(reference.model, Fleet.existing(reference.model))
-        programme = build(Case(place, (), {}))
+        programme = build(ProblemData(place, (), {}))
 
         columns = (programme.units, programme.blocks, programme.instances)
         for table in columns:

@@ -9,7 +9,7 @@ from support import model_of, solved
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.audit_purchases import check_purchases
 
@@ -73,7 +73,7 @@ def test_the_power_limit_holds_for_all_that_is_drawn(tmp_path: Path, limit: floa
     _, solution = solved(model)
 
     assert solution.status == ("optimal" if limit >= 1.33 else "infeasible")
-    said = list(check_purchases(Case(model, (), {}), Fleet.existing(model)))
+    said = list(check_purchases(ProblemData(model, (), {}), Fleet.existing(model)))
     assert any("MW at full load" in one for one in said) == (limit < 1.33)
 
 

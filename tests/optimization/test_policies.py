@@ -12,7 +12,7 @@ from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases, 
 from planner.laws.heat import capacity_after_losses_mw
 from planner.laws.money import annuity
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.purchases import capital_usd
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.audit_purchases import check_purchases
@@ -217,7 +217,7 @@ class TestCapitalBudget:
     def test_just_enough_is_feasible_and_a_dollar_less_is_not(
         self, model: Model, free: Solution
     ) -> None:
-        programme = build(Case(model, all_scenarios(model), {}))
+        programme = build(ProblemData(model, all_scenarios(model), {}))
         programme.problem.setObjective(capital_usd(programme))
         run_solver(programme.problem, EXACT)
         least = round(programme.problem.objective.value())
@@ -279,7 +279,7 @@ class TestCoolingMargin:
         assert lines["west-chillers"].firm_mw >= 1.4 * heat
 
     def test_a_plan_without_it_is_found_out(self, model: Model, free: Solution) -> None:
-        short = Case(with_policies(model, cooling_margin=1.0), all_scenarios(model), {})
+        short = ProblemData(with_policies(model, cooling_margin=1.0), all_scenarios(model), {})
 
         said = list(check_purchases(short, free.fleet))
 

@@ -9,7 +9,7 @@ from support import EXACT, model_of
 
 from planner.infrastructure.measures import with_measures
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.infeasibility.diagnosis import diagnose
 from planner.optimization.solution.audit import audit
@@ -37,7 +37,7 @@ def solved(tmp_path: Path):
 
     def found(added: str, text: str = HALLS) -> tuple[Programme, Solution]:
         model = model_of(tmp_path, text + added)
-        programme = build(Case(model, all_scenarios(model), {}))
+        programme = build(ProblemData(model, all_scenarios(model), {}))
         solution = solve(programme, EXACT)
         if solution.status != "infeasible":
             audit(programme, solution)

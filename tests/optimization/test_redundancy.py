@@ -22,7 +22,7 @@ from planner.infrastructure.policies import FixedPurchases, Policies
 from planner.laws.heat import capacity_after_losses_mw, threshold_capacity_mw
 from planner.laws.money import annuity
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 
 PLANT = "west-chillers"
@@ -237,7 +237,7 @@ def points(
     programme: Programme, sizes: Sequence[float]
 ) -> Iterator[tuple[dict[str, float], list[int]]]:
     """Values of the unit variables at every whole point of their bounds, and the counts."""
-    existing = programme.case.model.plants[PLANT].existing
+    existing = programme.data.model.plants[PLANT].existing
     variables = [programme.units[PLANT, f"unit-{i}"] for i in range(len(sizes))]
     ranges = [range(int(v.lowBound or 0), int(v.upBound or 0) + 1) for v in variables]
     for added in product(*ranges):
@@ -275,7 +275,7 @@ class TestConstants:
     def built(self, model, request) -> tuple[Programme, list[float], int]:
         sizes, existing, most, fixed, lost = request.param
         one = one_plant(model, sizes, 1.0, lost, existing=existing, max_added=most, fixed=fixed)
-        return build(Case(one, (), {})), sizes, lost
+        return build(ProblemData(one, (), {})), sizes, lost
 
     def test_chosen_rows_allow_exactly_what_is_left(self, built) -> None:
         programme, sizes, lost = built
@@ -307,11 +307,11 @@ class TestConstants:
     def test_one_size_that_is_always_there_needs_no_choice(self, model: Model) -> None:
         one = one_plant(model, [2.0], 1.0, 2, existing=[2])
 
-        assert not threshold_rows(build(Case(one, (), {})))
+        assert not threshold_rows(build(ProblemData(one, (), {})))
 
     def test_zero_is_a_threshold_only_where_there_may_be_too_few_units(self, model: Model) -> None:
-        few = build(Case(one_plant(model, [3.0, 1.0], 1.0, 2, existing=[1, 0]), (), {}))
-        enough = build(Case(one_plant(model, [3.0, 1.0], 1.0, 2, existing=[1, 1]), (), {}))
+        few = build(ProblemData(one_plant(model, [3.0, 1.0], 1.0, 2, existing=[1, 0]), (), {}))
+        enough = build(ProblemData(one_plant(model, [3.0, 1.0], 1.0, 2, existing=[1, 1]), (), {}))
 
         assert len(threshold_rows(few)) == 3
         assert len(threshold_rows(enough)) == 2

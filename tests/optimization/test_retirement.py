@@ -18,7 +18,7 @@ from planner.infrastructure.fixing import held, kept
 from planner.infrastructure.fleet import Fleet, retirable_units
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.audit_purchases import check_purchases
 from planner.optimization.solution.solving import SolverSettings, solve
@@ -61,9 +61,9 @@ def test_cost_and_feasibility_are_those_of_enumeration(first: int) -> None:
     found = Counter[str]()
     for seed in range(first, first + AT_ONCE):
         model = model_from(drawn_retirement(seed))
-        case = Case(model, all_scenarios(model), {})
-        cost, fleet = cheapest(model, case.scenarios, case.margins)
-        programme = build(case)
+        data = ProblemData(model, all_scenarios(model), {})
+        cost, fleet = cheapest(model, data.scenarios, data.margins)
+        programme = build(data)
         solution = solve(programme, EXACT)
 
         assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
@@ -184,7 +184,7 @@ class TestWhatGoes:
             "cooling_units.chiller.salvage_usd=200000.0",
             "cooling_units.chiller.maintenance_share_per_year=0.0",
         )
-        programme = build(Case(model, (), {}))
+        programme = build(ProblemData(model, (), {}))
         bought, gone = programme.units["pb", "chiller"], programme.retired["pb", "chiller"]
         bought.lowBound, gone.lowBound = 1.0, 1.0
         solution = solve(programme, EXACT)
@@ -209,10 +209,10 @@ def _by_hand(gpus: int, chillers: int) -> float:
 class TestAudit:
     def test_more_gone_than_may_go_is_found(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, SPARE)
-        case = Case(model, (), {})
+        data = ProblemData(model, (), {})
         too_few = Fleet.after(model, {("pa", "chiller"): -1}, {"ca": -100}, {}, frozenset())
 
-        found = list(check_purchases(case, too_few))
+        found = list(check_purchases(data, too_few))
 
         assert "pa: 1 chiller retired, at most 0 allowed" in found
         assert "ca: 200 GPUs, 300 to 300 allowed" in found
@@ -221,7 +221,7 @@ class TestAudit:
         model = model_of(tmp_path, SPARE)
         fleet = Fleet.after(model, {}, {"cb": -50}, {}, frozenset())
 
-        found = list(check_purchases(Case(model, (), {}), fleet))
+        found = list(check_purchases(ProblemData(model, (), {}), fleet))
 
         assert found == ["cb: -50 GPUs added are not whole blocks of 100"]
 

@@ -18,7 +18,7 @@ from planner.errors import AuditError, InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.policies import Policies
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.risk import RiskFigures
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.costs import risk_of
@@ -89,7 +89,7 @@ class TestEnumeration:
             plain = dear(drawn_model(seed))
             model = with_risk(plain, **risk)
             cost, _ = cheapest(model, all_scenarios(model), {})
-            programme = build(Case(model, all_scenarios(model), {}))
+            programme = build(ProblemData(model, all_scenarios(model), {}))
             solution = solve(programme, EXACT)
             assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
             if not math.isfinite(cost):
@@ -204,7 +204,7 @@ class TestBudgets:
         tight = self.model(tiny.model, emergency_budget_by_class_usd={"region": 10_000.0})
         bound, _ = audited(tight)
         assert bound.objective > free.objective
-        programme = build(Case(tight, all_scenarios(tight), {}))
+        programme = build(ProblemData(tight, all_scenarios(tight), {}))
         with pytest.raises(AuditError, match="emergency spend"):
             audit(programme, solve_free(tiny.model))
         west = tuple(one for one in all_scenarios(tight) if one.name == "region-west")
@@ -220,7 +220,7 @@ class TestBudgets:
             finance = model.finance.replace(emergency_budget_by_class_usd={"region": 2000.0})
             model = model.replace(finance=finance)
             cost, _ = cheapest(model, all_scenarios(model), {})
-            solution = solve(build(Case(model, all_scenarios(model), {})), EXACT)
+            solution = solve(build(ProblemData(model, all_scenarios(model), {})), EXACT)
             assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
             if math.isfinite(cost):
                 found += 1

@@ -13,7 +13,7 @@ from support import EXACT, model_of
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
 from planner.optimization.solution.audit import audit
-from planner.verification import Outcome, optimise_and_verify
+from planner.verification import LoopResult, optimise_and_verify
 
 TINY = load_model("tiny").model
 LATE = load_model(
@@ -27,7 +27,7 @@ CALM = {"kind": "surge", "factor": 1.0, "repair_minutes": 1.0}
 SPARE = {"kind": "largest-units", "plant": "east-chillers", "repair_minutes": 2000.0}
 
 
-def survivor(model: Model, *events: dict[str, Any], **fields: Any) -> Outcome:
+def survivor(model: Model, *events: dict[str, Any], **fields: Any) -> LoopResult:
     outcome = optimise_and_verify(model, (scenario(*events, **fields),), EXACT)
     assert outcome.survives
     assert outcome.best is not None
@@ -67,7 +67,7 @@ class TestTwins:
         calm = [CALM | {"at_minute": 40.0 * number} for number in range(1, 6)]
         outcome = survivor(TINY, LOSS, *calm, **KIND)
         assert outcome.best is not None
-        stages = outcome.best.programme.case.stages
+        stages = outcome.best.programme.data.stages
         assert max(stage.floors.get("free", 0.0) for stage in stages) == 1.0
 
 
@@ -102,7 +102,7 @@ class TestGpusLeftOff:
         audit(programme, solution)
 
     def test_stages_know_who_has_reacted(self, site: Model) -> None:
-        case = case_of(site, *self.losses(2))
-        found = [(stage.start_minute, stage.reacted) for stage in case.stages]
+        data = case_of(site, *self.losses(2))
+        found = [(stage.start_minute, stage.reacted) for stage in data.stages]
         assert found[:4] == [(0.0, False), (15.0, True), (60.0, False), (75.0, True)]
-        assert case.resumed == {"case/2"}
+        assert data.resumed == {"case/2"}

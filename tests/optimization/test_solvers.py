@@ -15,7 +15,7 @@ from support import EXACT, solved
 from planner.errors import InputError, SolverError
 from planner.infrastructure.entities import Model
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution import solving
 from planner.optimization.solution.audit import audit
@@ -38,7 +38,7 @@ SOLVERS = ("highs", "cbc")
 
 def programme_of(model: Model) -> Programme:
     """Programme of a model with all its scenarios."""
-    return build(Case(model, all_scenarios(model), {}))
+    return build(ProblemData(model, all_scenarios(model), {}))
 
 
 def reference_model() -> Model:
@@ -213,7 +213,7 @@ class Faker:
 
     def _run(
         self, problem: pulp.LpProblem, settings: SolverSettings, *_: object
-    ) -> solving.Outcome:
+    ) -> solving.SolverOutcome:
         outcome = run_solver(problem, replace(settings, time_limit_seconds=None))
         for variable in problem.variables():
             if variable.name in self.shift:

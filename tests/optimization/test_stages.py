@@ -16,13 +16,13 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.formulation.stages import NO_MARGIN, cannot_bind
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import Solution, solve
-from planner.scenarios.timeline import lay_out, normal_condition
+from planner.scenarios.timeline import normal_state, timeline_of
 
 SITE = """
 regions: {here: {power_limit_mw: 100.0}}
@@ -64,32 +64,32 @@ def scenario(*events: dict[str, Any], **fields: Any) -> Scenario:
     )
 
 
-def case_of(model: Model, *events: dict[str, Any], **fields: Any) -> Case:
-    return Case(model, (scenario(*events, **fields),), {})
+def case_of(model: Model, *events: dict[str, Any], **fields: Any) -> ProblemData:
+    return ProblemData(model, (scenario(*events, **fields),), {})
 
 
-def plan(case: Case) -> tuple[Programme, Solution]:
-    programme = build(case)
+def plan(data: ProblemData) -> tuple[Programme, Solution]:
+    programme = build(data)
     return programme, solve(programme, EXACT)
 
 
 def binds(model: Model, *events: dict[str, Any]) -> bool:
     graph = build_graph(model)
-    course = lay_out(model, graph, scenario(*events))
-    return not cannot_bind(model, course, normal_condition(model, graph), NO_MARGIN)
+    timeline = timeline_of(model, graph, scenario(*events))
+    return not cannot_bind(model, timeline, normal_state(model, graph), NO_MARGIN)
 
 
 class TestRestarting:
     def test_units_that_restart_carry_nothing(self, site: Model) -> None:
         two = changed(site, "plants", "chillers", options=("small",))
         programme = build(case_of(two, SAG))
-        stages = [s for s in programme.case.stages if s.end_minute <= 10]
+        stages = [s for s in programme.data.stages if s.end_minute <= 10]
         assert [(s.start_minute, s.end_minute, set(s.started["chillers"])) for s in stages] == [
             (0.0, 6.0, set()),
             (6.0, 10.0, {"small"}),
         ]
         assert all(s.started["fans"] == {"fan"} for s in stages)
-        assert all(cooling_matters(programme.case, s, "site") for s in stages)
+        assert all(cooling_matters(programme.data, s, "site") for s in stages)
         rows = {
             name: constraint
             for name, constraint in programme.constraints.items()
@@ -232,10 +232,10 @@ class TestTanks:
             "fans": site.plants["fans"].replace(cools=("site",), buffer_mwh=1.0),
         }
         model = site.replace(gpus={**site.gpus, "cold": cold}, clusters=clusters, plants=plants)
-        case = Case(model, (), {})
-        assert case.buffer_mj("case", "site") == pytest.approx(3600 * (2.0 / 4 + 1.0))
-        assert case.buffer_mj("case", "big") == pytest.approx(3600 * 2.0 * 3 / 4)
-        assert case.buffer_mj("case", "cold") == 0.0
+        data = ProblemData(model, (), {})
+        assert data.buffer_mj("case", "site") == pytest.approx(3600 * (2.0 / 4 + 1.0))
+        assert data.buffer_mj("case", "big") == pytest.approx(3600 * 2.0 * 3 / 4)
+        assert data.buffer_mj("case", "cold") == 0.0
 
 
 class TestLoadBalancers:
@@ -252,15 +252,15 @@ class TestLoadBalancers:
         self, site: Model, failover: float, earliest: float, at: float, from_minute: float
     ) -> None:
         loss = {"kind": "cluster", "name": "site", "repair_minutes": 90.0, "at_minute": at}
-        case = case_of(
+        data = case_of(
             site,
             loss,
             operations={"failover_minutes": failover, "earliest_reroute_minutes": earliest},
         )
-        for stage in case.stages:
+        for stage in data.stages:
             blind = stage.start_minute < from_minute
             assert stage.floors == ({} if blind else {"all-users": 1.0})
-        assert any(stage.start_minute == from_minute for stage in case.stages)
+        assert any(stage.start_minute == from_minute for stage in data.stages)
 
     def test_where_no_cluster_is_down_there_is_nothing_to_reroute(self, site: Model) -> None:
         assert all(stage.floors for stage in case_of(site, SAG).stages)

@@ -11,7 +11,7 @@ from support import model_of
 
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import STRICTER
 from planner.optimization.infeasibility.strictness import broken_less, may_give_way, waived
 from planner.optimization.solution.audit import audit
@@ -19,7 +19,7 @@ from planner.optimization.solution.solving import SolverSettings, solve
 from planner.plan.records import Plan, waived_of
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
-from planner.verification import Outcome, optimise_and_verify
+from planner.verification import LoopResult, optimise_and_verify
 
 EXACT = SolverSettings(gap=0.0)
 
@@ -96,14 +96,14 @@ simulation: {horizon_minutes: 150}
 """
 
 
-def looped(folder: Path, text: str, *overrides: str) -> Outcome:
+def looped(folder: Path, text: str, *overrides: str) -> LoopResult:
     model = model_of(folder, text, *overrides)
     return optimise_and_verify(model, all_scenarios(model), EXACT)
 
 
-def case_of(folder: Path, text: str, **rest: object) -> Case:
+def case_of(folder: Path, text: str, **rest: object) -> ProblemData:
     model = model_of(folder, text)
-    return Case(model, all_scenarios(model), {}, **rest)  # type: ignore[arg-type]
+    return ProblemData(model, all_scenarios(model), {}, **rest)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("solver", ["highs", "cbc"])
@@ -112,13 +112,13 @@ def test_throttling_that_the_standard_allows_is_left_to_the_simulation(
 ) -> None:
     model = model_of(tmp_path, ROOMS)
     scenarios = all_scenarios(model)
-    assert solve(build(Case(model, scenarios, {})), EXACT).status == "infeasible"
+    assert solve(build(ProblemData(model, scenarios, {})), EXACT).status == "infeasible"
 
     outcome = optimise_and_verify(model, scenarios, SolverSettings(solver, gap=0.0))
 
     assert outcome.survives
     (last,) = outcome.rounds
-    assert set(last.programme.case.waived) == {
+    assert set(last.programme.data.waived) == {
         ("ride_through", "one", "plant-first"),
         ("ride_through", "two", "plant-second"),
         ("ride_through", "three", "plant-third"),
@@ -136,7 +136,7 @@ def test_plan_says_what_was_left_to_the_simulation(tmp_path: Path) -> None:
     plan = outcome.plan(LoadedModel(model, "model", ""), EXACT)
     again = Plan.model_validate(json.loads(plan.to_json()))
     (record,) = again.verification.rounds
-    assert waived_of(record) == dict(outcome.rounds[-1].programme.case.waived)
+    assert waived_of(record) == dict(outcome.rounds[-1].programme.data.waived)
     assert "one in scenario plant-first" in record.waived[0].text
 
 
@@ -160,7 +160,7 @@ def test_rooms_stay_strict_where_a_plan_keeps_them_so(tmp_path: Path) -> None:
     """With operators at once nothing throttles, and nothing is waived."""
     outcome = looped(tmp_path, ROOMS, "operations.response_minutes=0.0")
     assert outcome.survives
-    assert all(not one.programme.case.waived for one in outcome.rounds)
+    assert all(not one.programme.data.waived for one in outcome.rounds)
 
 
 def test_budget_is_judged_by_what_is_spent(tmp_path: Path) -> None:
@@ -172,24 +172,24 @@ def test_budget_is_judged_by_what_is_spent(tmp_path: Path) -> None:
     outcome = looped(tmp_path, EVENING % f"{budget}.0")
     assert outcome.survives
     assert outcome.best is not None
-    assert set(outcome.best.programme.case.waived) == {("emergency_budget", "budget", "loss")}
+    assert set(outcome.best.programme.data.waived) == {("emergency_budget", "budget", "loss")}
     assert outcome.best.verdicts[0].emergency_usd <= budget
     assert not looped(tmp_path, EVENING % f"{0.9 * budget:.1f}").survives
 
 
 def test_what_fails_is_broken_as_little_as_possible(tmp_path: Path) -> None:
     """Without the rule the hall shuts down; with the least of it two chillers are bought."""
-    case = case_of(tmp_path, BUS % 2)
-    scenarios = all_scenarios(case.model)
+    data = case_of(tmp_path, BUS % 2)
+    scenarios = all_scenarios(data.model)
     key = ("ride_through", "hall", "bus")
-    assert waived(case, EXACT) == {key: math.inf}
-    free = Case(case.model, scenarios, {}, waived={key: math.inf})
+    assert waived(data, EXACT) == {key: math.inf}
+    free = ProblemData(data.model, scenarios, {}, waived={key: math.inf})
     first = solve(build(free), EXACT)
-    assert [one.survives for one in judge(case.model, first.fleet, scenarios)] == [False]
+    assert [one.survives for one in judge(data.model, first.fleet, scenarios)] == [False]
 
     least = broken_less(free, ["bus"], EXACT)
     assert 0 < least[key] < math.inf
-    programme = build(Case(case.model, scenarios, {}, waived=least))
+    programme = build(ProblemData(data.model, scenarios, {}, waived=least))
     solution = solve(programme, EXACT)
     audit(programme, solution)
     assert solution.fleet.units["chillers"]["chiller"] == 5
@@ -210,8 +210,8 @@ def test_what_fails_without_the_rule_too_has_no_plan(tmp_path: Path) -> None:
 
 
 def test_only_rows_that_are_marked_give_way(tmp_path: Path) -> None:
-    case = case_of(tmp_path, ROOMS)
-    rows = build(case).rows.values()
-    assert {row.family for row in rows if may_give_way(case, row.key)} == {"ride_through"}
+    data = case_of(tmp_path, ROOMS)
+    rows = build(data).rows.values()
+    assert {row.family for row in rows if may_give_way(data, row.key)} == {"ride_through"}
     assert set(STRICTER) == {"ride_through", "emergency_budget"}
     assert not any(may_give_way(case_of(tmp_path, SOONER), row.key) for row in rows)

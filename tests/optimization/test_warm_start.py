@@ -15,7 +15,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution import solving
 from planner.optimization.solution.audit import audit
@@ -36,7 +36,7 @@ RELATIVE = 1e-6
 
 def programme_of(model: Model) -> Programme:
     """Programme with all scenarios."""
-    return build(Case(model, all_scenarios(model), {}))
+    return build(ProblemData(model, all_scenarios(model), {}))
 
 
 @pytest.mark.parametrize("name", SOLVERS)

@@ -13,10 +13,10 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import ServedRule
 from planner.infrastructure.graph import build_graph, single_points_by_zone
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.diagnosis import diagnose
 from planner.optimization.solution.dominance import dominates
-from planner.verification import Outcome, optimise_and_verify
+from planner.verification import LoopResult, optimise_and_verify
 
 #: Home is served from here or there; away from there or, at three times the price, from yonder.
 PLACES = """
@@ -55,7 +55,7 @@ def asking(model: Model, *rules: dict[str, Any]) -> Model:
     )
 
 
-def outcome(model: Model) -> Outcome:
+def outcome(model: Model) -> LoopResult:
     return optimise_and_verify(model, (scenario(LOSS),), EXACT)
 
 
@@ -94,7 +94,7 @@ def test_no_plan_names_the_zone_and_the_rule(places: Model) -> None:
         plants={name: one for name, one in places.plants.items() if name != "r"},
     )
     model = asking(far, {}, {"zone": "each", "least_served": 0.3})
-    programme = build(Case(model, (scenario(LOSS),), {}))
+    programme = build(ProblemData(model, (scenario(LOSS),), {}))
     found = diagnose(programme, EXACT, 1)
     assert any("all tiers together in away get at least 30 %" in line for line in found.lines())
     paths = {change.path for one in found.sets for change in one.relaxations}
@@ -119,10 +119,10 @@ def test_what_one_standard_implies_of_another(
     places: Model, worse: dict[str, Any], rule: dict[str, Any], follows: bool
 ) -> None:
     def stages(one: dict[str, Any]) -> Any:
-        return Case(asking(places, one), (scenario(LOSS),), {}).stages
+        return ProblemData(asking(places, one), (scenario(LOSS),), {}).stages
 
-    case = Case(asking(places, worse), (scenario(LOSS),), {})
-    assert dominates(case, case.stages, stages(rule)) is follows
+    data = ProblemData(asking(places, worse), (scenario(LOSS),), {})
+    assert dominates(data, data.stages, stages(rule)) is follows
 
 
 def test_single_points_of_failure_of_a_zone(places: Model) -> None:

@@ -126,7 +126,7 @@ class Run:
     failures: tuple[Failure, ...]
     env: simpy.Environment = field(default_factory=simpy.Environment)
     served: list[list[float]] = field(default_factory=list)
-    believed: list[list[float]] = field(default_factory=list)
+    known_capacity: list[list[float]] = field(default_factory=list)
     order_minute: float = math.inf
 
     def __post_init__(self) -> None:
@@ -193,8 +193,10 @@ class Run:
             for rented in platform.rented:
                 there = minute - self.order_minute >= rented.lead_minutes
                 capacity.append(rented.rps if there else 0.0)
-            self.believed.append(capacity)
-            known = self.believed[max(0, len(self.believed) - 1 - platform.failover_minutes)]
+            self.known_capacity.append(capacity)
+            known = self.known_capacity[
+                max(0, len(self.known_capacity) - 1 - platform.failover_minutes)
+            ]
             self.minute(demand, list(known), capacity)
             yield self.env.timeout(1.0)
 

@@ -14,7 +14,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.replay.incident import EVENTS, QUANTITIES, EventName, QuantityName
 from planner.replay.milestones import FLAGS, SERIES, event_minute, value_at
-from planner.scenarios.timeline import lay_out
+from planner.scenarios.timeline import timeline_of
 from planner.simulation.build import build_world
 from planner.simulation.state import History
 from planner.simulation.world import World
@@ -41,8 +41,8 @@ def world(tmp_path_factory) -> World:
     loss = UnitLoss(
         kind="units", plant="first-plant", unit="chiller", at_minute=3, repair_minutes=60
     )
-    course = lay_out(model, graph, scenario(loss))
-    return build_world(model, graph, Fleet.existing(model), (course,))
+    timeline = timeline_of(model, graph, scenario(loss))
+    return build_world(model, graph, Fleet.existing(model), (timeline,))
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ class TestEvents:
         assert self.minute(world, history, "utilisation_above", ("second",), 0.9) == 20
 
     def test_reroute(self, world, history):
-        history.believed_rps[:, 0, 0] = np.where(RAMP < 35, 600.0, 300.0)
+        history.known_capacity_rps[:, 0, 0] = np.where(RAMP < 35, 600.0, 300.0)
         assert self.minute(world, history, "reroute", ("first",)) == 35
         assert self.minute(world, history, "reroute", ("second",)) is None
 

@@ -39,7 +39,7 @@ from planner.reporting.graph.shapes import (
     Box,
     Drawing,
     Label,
-    Line,
+    Polyline,
     Rect,
     shortened,
     text_width,
@@ -185,7 +185,7 @@ class TestPage:
         box = Box(Rect(10, 10, 50, 20), "plant", (Label(15, 22, "name"),), "plant:a")
         wide = replace(box, labels=(Label(15, 22, "a name too long for it"),))
         beside = replace(box, rect=Rect(40, 10, 50, 20), labels=(), node="plant:b")
-        line = Line(((0.0, 20.0), (99.0, 20.0)), "cools", "plant:b")
+        line = Polyline(((0.0, 20.0), (99.0, 20.0)), "cools", "plant:b")
         for boxes, lines, text in (
             ((wide,), (), "text leaves"),
             ((box, beside), (), "overlap"),
@@ -419,7 +419,7 @@ def hostile_drawing(scene: Scene) -> Drawing:
     boxes = tuple(
         Box(Rect(0, 0, 9, 9), "plant", (Label(0, 0, HOSTILE),), name) for name in scene.graph
     )
-    return Drawing(10, 10, boxes, (Line(((0, 0), (9, 9)), "cools", *list(scene.graph)[:2]),))
+    return Drawing(10, 10, boxes, (Polyline(((0, 0), (9, 9)), "cools", *list(scene.graph)[:2]),))
 
 
 class TestPageOfItsOwn:

@@ -13,8 +13,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.loading import load_model
-from planner.scenarios.standard import Clock
-from planner.scenarios.timeline import Course, lay_out
+from planner.scenarios.standard import StandardClock
+from planner.scenarios.timeline import Timeline, timeline_of
 
 #: Tiny with a feed behind batteries and a generator, a plant that cannot have units, a region in
 #: which nothing stands, and a service that nothing needs.
@@ -52,11 +52,11 @@ def units(plant: str, unit: str, at: float = 0.0) -> dict[str, Any]:
     return {"kind": "units", "plant": plant, "unit": unit, "repair_minutes": 60.0, "at_minute": at}
 
 
-def laid_out(*events: dict[str, Any], model: Model = MODEL) -> Course:
+def laid_out(*events: dict[str, Any], model: Model = MODEL) -> Timeline:
     scenario = Scenario.model_validate(
         {"name": "s", "severity": "single", "frequency_per_year": 1.0, "events": events}
     )
-    return lay_out(model, GRAPH if model is MODEL else build_graph(model), scenario)
+    return timeline_of(model, GRAPH if model is MODEL else build_graph(model), scenario)
 
 
 LOSS = lost("region", "west", 120.0)
@@ -97,9 +97,9 @@ class TestClock:
         ids=str,
     )
     def test_events_that_change_nothing_never_count(self, harmless, at):
-        course = laid_out(harmless | {"at_minute": at}, LOSS)
-        assert course.clock.starts == (120.0,)
-        assert course.failures == (120.0,)
+        timeline = laid_out(harmless | {"at_minute": at}, LOSS)
+        assert timeline.clock.starts == (120.0,)
+        assert timeline.failures == (120.0,)
 
     @pytest.mark.parametrize(
         "again",
@@ -120,13 +120,13 @@ class TestClock:
         assert laid_out(LOSS, again).clock.starts == (120.0,)
 
     def test_nothing_is_asked_where_nothing_happens(self):
-        course = laid_out(surge(1.0, 5.0))
-        assert course.clock.starts == ()
-        assert course.clock.since(1e4) == -math.inf
-        assert course.failures == (5.0,)
+        timeline = laid_out(surge(1.0, 5.0))
+        assert timeline.clock.starts == ()
+        assert timeline.clock.since(1e4) == -math.inf
+        assert timeline.failures == (5.0,)
 
     def test_minutes(self):
-        minutes = Clock((2.0, 4.0)).minutes(6)
+        minutes = StandardClock((2.0, 4.0)).minutes(6)
         assert minutes.tolist() == [-math.inf, -math.inf, 0.0, 1.0, 0.0, 1.0]
 
     def test_emergency_capacity_is_for_the_failure_that_leaves_too_little(self):
@@ -143,8 +143,8 @@ class TestWholeMinutes:
     @settings(max_examples=60, deadline=None)
     @given(at=TIMES, repair=st.floats(1e-6, 100))
     def test_every_event_is_within_the_minutes_that_it_takes(self, at, repair):
-        course = laid_out(lost("region", "west", at, repair))
-        down = [one for one in course.intervals if "west-gpus" in one.condition.clusters_down]
+        timeline = laid_out(lost("region", "west", at, repair))
+        down = [one for one in timeline.intervals if "west-gpus" in one.state.clusters_down]
         assert down, "it has vanished"
         start, end = down[0].start_minute, down[-1].end_minute
         assert start == int(start) <= at < start + 1
@@ -165,8 +165,8 @@ class TestWholeMinutes:
             ups_minutes=ups, generator_start_minutes=start, generator_hours=hours
         )
         model = MODEL.replace(feeds={"w": feed})
-        course = laid_out(lost("feed", "w", at, repair), model=model)
-        dark = [one for one in course.intervals if "west-gpus" in one.condition.clusters_down]
+        timeline = laid_out(lost("feed", "w", at, repair), model=model)
+        dark = [one for one in timeline.intervals if "west-gpus" in one.state.clusters_down]
         gap = min(start, repair) - ups
         out = repair - max(start + 60 * hours, ups)
         longest = max(gap, out)
@@ -178,8 +178,8 @@ class TestWholeMinutes:
     def test_batteries_that_last_until_generators_run(self):
         """Empty at 20.5, generators at 20.3: both within minute 20, and nothing goes dark."""
         feed = MODEL.feeds["w"].replace(ups_minutes=10.25, generator_start_minutes=10.05)
-        course = laid_out(lost("feed", "w", 10.25, 30.0), model=MODEL.replace(feeds={"w": feed}))
-        assert not any("west-gpus" in one.condition.clusters_down for one in course.intervals)
+        timeline = laid_out(lost("feed", "w", 10.25, 30.0), model=MODEL.replace(feeds={"w": feed}))
+        assert not any("west-gpus" in one.state.clusters_down for one in timeline.intervals)
 
     @pytest.mark.parametrize(
         ("at", "repair", "wait", "until"), [(3.25, 2.0, 4.0, 10.0), (3.0, 2.0, 4.5, 10.0)]
@@ -190,10 +190,10 @@ class TestWholeMinutes:
                 name: one.replace(restart_minutes=wait) for name, one in MODEL.cooling_units.items()
             }
         )
-        course = laid_out(
+        timeline = laid_out(
             {"kind": "sag", "feed": "w", "at_minute": at, "repair_minutes": repair}, model=model
         )
-        restarting = [one for one in course.intervals if one.condition.restarting]
+        restarting = [one for one in timeline.intervals if one.state.restarting]
         assert restarting[0].start_minute == 3.0
         assert restarting[-1].end_minute == until
 

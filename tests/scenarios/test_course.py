@@ -13,7 +13,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph, down_nodes
 from planner.infrastructure.loading import load_model
-from planner.scenarios.timeline import Condition, Course, lay_out, normal_condition
+from planner.scenarios.timeline import SystemState, Timeline, normal_state, timeline_of
 
 TINY = load_model("tiny").model
 #: Tiny with a feed for each region: west with batteries and generator, east with two bare feeds.
@@ -40,76 +40,76 @@ def scenario(*events: dict[str, Any], **fields: Any) -> Scenario:
     )
 
 
-def course_of(model: Model, *events: dict[str, Any], **fields: Any) -> Course:
-    return lay_out(model, build_graph(model), scenario(*events, **fields))
+def course_of(model: Model, *events: dict[str, Any], **fields: Any) -> Timeline:
+    return timeline_of(model, build_graph(model), scenario(*events, **fields))
 
 
 def lost(kind: str, name: str, minutes: float = 60.0, at: float = 0.0) -> dict[str, Any]:
     return {"kind": kind, "name": name, "repair_minutes": minutes, "at_minute": at}
 
 
-def slices(course: Course, read: Any) -> list[tuple[float, float, Any]]:
+def slices(timeline: Timeline, read: Any) -> list[tuple[float, float, Any]]:
     """Start, end and a reading of the condition of each interval."""
-    return [(i.start_minute, i.end_minute, read(i.condition)) for i in course.intervals]
+    return [(i.start_minute, i.end_minute, read(i.state)) for i in timeline.intervals]
 
 
 class TestSingleEvents:
     def test_nothing_failed(self):
-        normal = normal_condition(TINY, build_graph(TINY))
-        assert normal == Condition(
+        normal = normal_state(TINY, build_graph(TINY))
+        assert normal == SystemState(
             frozenset(), frozenset(), frozenset(), frozenset(), {}, {}, {}, {}, normal.power
         )
         for region, loads in (("west", WEST), ("east", EAST)):
             assert limits_of(normal, region) == {loads: TINY.regions[region].power_limit_mw}
-            powered = normal_condition(POWERED, build_graph(POWERED))
+            powered = normal_state(POWERED, build_graph(POWERED))
             assert limits_of(powered, region) == {loads: 11.0}
 
     def test_region(self):
-        course = course_of(POWERED, lost("region", "west", 1440.0))
-        (interval,) = course.intervals
+        timeline = course_of(POWERED, lost("region", "west", 1440.0))
+        (interval,) = timeline.intervals
         assert (interval.start_minute, interval.end_minute) == (0.0, 1440.0)
-        condition = interval.condition
-        assert condition.clusters_down == {"west-gpus"}
-        assert condition.plants_down == {"west-chillers", "west-air"}
-        assert condition.offers_down == frozenset()
-        assert limits_of(condition, "west") == {WEST: 0.0}
-        assert limits_of(condition, "east") == {EAST: 11.0}
-        assert course.end_minute == 1440.0
+        state = interval.state
+        assert state.clusters_down == {"west-gpus"}
+        assert state.plants_down == {"west-chillers", "west-air"}
+        assert state.offers_down == frozenset()
+        assert limits_of(state, "west") == {WEST: 0.0}
+        assert limits_of(state, "east") == {EAST: 11.0}
+        assert timeline.end_minute == 1440.0
 
     def test_plant(self):
         """A cluster without cooling is not down: it heats up first."""
         model = load_model("tiny", ("plants.west-air=null",)).model
         (interval,) = course_of(model, lost("plant", "west-chillers")).intervals
-        assert interval.condition.plants_down == {"west-chillers"}
-        assert interval.condition.clusters_down == frozenset()
+        assert interval.state.plants_down == {"west-chillers"}
+        assert interval.state.clusters_down == frozenset()
 
     def test_cluster_and_provider(self):
         (interval,) = course_of(
             TINY, lost("cluster", "west-gpus"), lost("provider", "cloudy")
         ).intervals
-        assert interval.condition.clusters_down == {"west-gpus"}
-        assert interval.condition.plants_down == frozenset()
-        assert interval.condition.offers_down == {"cloud"}
+        assert interval.state.clusters_down == {"west-gpus"}
+        assert interval.state.plants_down == frozenset()
+        assert interval.state.offers_down == {"cloud"}
 
     def test_units(self):
-        course = course_of(
+        timeline = course_of(
             TINY,
             {"kind": "units", "plant": "west-chillers", "unit": "chiller-3", "repair_minutes": 90},
             {"kind": "largest-units", "plant": "east-chillers", "count": 2, "repair_minutes": 30},
         )
-        assert slices(course, lambda c: (dict(c.lost_units), dict(c.lost_largest))) == [
+        assert slices(timeline, lambda c: (dict(c.lost_units), dict(c.lost_largest))) == [
             (0.0, 30.0, ({("west-chillers", "chiller-3"): 1}, {"east-chillers": 2})),
             (30.0, 90.0, ({("west-chillers", "chiller-3"): 1}, {})),
         ]
 
     def test_heat_and_surge(self):
-        course = course_of(
+        timeline = course_of(
             TINY,
             {"kind": "heat", "region": "west", "rise_c": 4.0, "repair_minutes": 120},
             {"kind": "surge", "factor": 1.5, "repair_minutes": 60, "at_minute": 30},
         )
         both = {"west-users": 1.5, "east-users": 1.5}
-        assert slices(course, lambda c: (dict(c.ambient_rise_c), dict(c.demand_factor))) == [
+        assert slices(timeline, lambda c: (dict(c.ambient_rise_c), dict(c.demand_factor))) == [
             (0.0, 30.0, ({"west": 4.0}, {})),
             (30.0, 90.0, ({"west": 4.0}, both)),
             (90.0, 120.0, ({"west": 4.0}, {})),
@@ -118,24 +118,24 @@ class TestSingleEvents:
     def test_surge_of_one_zone(self):
         event = {"kind": "surge", "zones": ["east-users"], "factor": 2.0, "repair_minutes": 60}
         (interval,) = course_of(TINY, event).intervals
-        assert interval.condition.demand_factor == {"east-users": 2.0}
+        assert interval.state.demand_factor == {"east-users": 2.0}
 
     def test_a_service_takes_its_plant_and_its_tiers(self, reference):
         (interval,) = course_of(
             reference.model, lost("service", "us-west-cooling-control")
         ).intervals
-        assert interval.condition.plants_down == {"us-west-liquid", "us-west-standby"}
-        assert interval.condition.tiers_down == frozenset()
+        assert interval.state.plants_down == {"us-west-liquid", "us-west-standby"}
+        assert interval.state.tiers_down == frozenset()
         (interval,) = course_of(reference.model, lost("service", "session-store")).intervals
-        assert interval.condition.tiers_down == {"consumer_plus", "consumer_free"}
+        assert interval.state.tiers_down == {"consumer_plus", "consumer_free"}
 
     def test_losing_all_regions_with_replicas_takes_the_tiers(self, reference):
-        course = course_of(
+        timeline = course_of(
             reference.model,
             lost("region", "us-west", 120.0),
             lost("region", "us-east", 60.0, at=30.0),
         )
-        assert slices(course, lambda c: len(c.tiers_down)) == [
+        assert slices(timeline, lambda c: len(c.tiers_down)) == [
             (0.0, 30.0, 0),
             (30.0, 90.0, 5),
             (90.0, 120.0, 0),
@@ -144,17 +144,17 @@ class TestSingleEvents:
 
 class TestTime:
     def test_an_event_that_starts_later(self):
-        course = course_of(TINY, lost("region", "west", 10.0, at=25.0))
-        assert slices(course, lambda c: set(c.clusters_down)) == [
+        timeline = course_of(TINY, lost("region", "west", 10.0, at=25.0))
+        assert slices(timeline, lambda c: set(c.clusters_down)) == [
             (0.0, 25.0, set()),
             (25.0, 35.0, {"west-gpus"}),
         ]
 
     def test_a_gap_between_events(self):
-        course = course_of(
+        timeline = course_of(
             TINY, lost("region", "west", 10.0), lost("region", "east", 10.0, at=30.0)
         )
-        assert slices(course, lambda c: set(c.clusters_down)) == [
+        assert slices(timeline, lambda c: set(c.clusters_down)) == [
             (0.0, 10.0, {"west-gpus"}),
             (10.0, 30.0, set()),
             (30.0, 40.0, {"east-gpus"}),
@@ -165,9 +165,9 @@ class TestTime:
         surge = {"kind": "surge", "factor": 1.5, "repair_minutes": 60}
         units = {"kind": "largest-units", "plant": "west-chillers", "repair_minutes": 60}
         later = {"at_minute": 20}
-        course = course_of(TINY, heat, surge, units, heat | later, surge | later, units | later)
+        timeline = course_of(TINY, heat, surge, units, heat | later, surge | later, units | later)
         assert slices(
-            course,
+            timeline,
             lambda c: (
                 c.ambient_rise_c["west"],
                 c.demand_factor["west-users"],
@@ -176,21 +176,21 @@ class TestTime:
         ) == [(0.0, 20.0, (3.0, 1.5, 1)), (20.0, 60.0, (6.0, 2.25, 2)), (60.0, 80.0, (3.0, 1.5, 1))]
 
     def test_a_repaired_node_is_down_while_another_event_holds_it(self):
-        course = course_of(TINY, lost("region", "west", 60.0), lost("cluster", "west-gpus", 90.0))
-        assert slices(course, lambda c: (set(c.clusters_down), len(c.plants_down))) == [
+        timeline = course_of(TINY, lost("region", "west", 60.0), lost("cluster", "west-gpus", 90.0))
+        assert slices(timeline, lambda c: (set(c.clusters_down), len(c.plants_down))) == [
             (0.0, 60.0, ({"west-gpus"}, 2)),
             (60.0, 90.0, ({"west-gpus"}, 0)),
         ]
 
     def test_adjoining_events_of_the_same_effect_are_one_interval(self):
-        course = course_of(
+        timeline = course_of(
             TINY, lost("region", "west", 30.0), lost("region", "west", 30.0, at=30.0)
         )
-        assert slices(course, lambda c: set(c.clusters_down)) == [(0.0, 60.0, {"west-gpus"})]
+        assert slices(timeline, lambda c: set(c.clusters_down)) == [(0.0, 60.0, {"west-gpus"})]
 
     def test_a_surge_that_changes_nothing(self):
-        course = course_of(TINY, {"kind": "surge", "factor": 1.0, "repair_minutes": 60})
-        assert course.intervals[0].condition == normal_condition(TINY, build_graph(TINY))
+        timeline = course_of(TINY, {"kind": "surge", "factor": 1.0, "repair_minutes": 60})
+        assert timeline.intervals[0].state == normal_state(TINY, build_graph(TINY))
 
     def test_start_hour(self, reference):
         assert course_of(TINY, lost("region", "west")).start_hour == 0.0
@@ -201,9 +201,9 @@ class TestTime:
 class TestPower:
     def test_feed_with_batteries_and_generator(self):
         """Batteries carry the clusters, not the cooling, until the generator runs; fuel ends."""
-        course = course_of(POWERED, lost("feed", "w", 120.0))
+        timeline = course_of(POWERED, lost("feed", "w", 120.0))
         read = slices(
-            course,
+            timeline,
             lambda c: (
                 set(c.clusters_down),
                 "west-chillers" in c.plants_down,
@@ -221,8 +221,8 @@ class TestPower:
             feeds=dict(POWERED.feeds)
             | {"w": POWERED.feeds["w"].replace(ups_minutes=5.0, generator_start_minutes=8.0)}
         )
-        course = course_of(model, lost("feed", "w", 60.0, at=10.0))
-        assert slices(course, lambda c: (set(c.clusters_down), "west-air" in c.plants_down)) == [
+        timeline = course_of(model, lost("feed", "w", 60.0, at=10.0))
+        assert slices(timeline, lambda c: (set(c.clusters_down), "west-air" in c.plants_down)) == [
             (0.0, 10.0, (set(), False)),
             (10.0, 15.0, (set(), True)),
             (15.0, 18.0, ({"west-gpus"}, True)),
@@ -233,31 +233,31 @@ class TestPower:
         model = POWERED.replace(
             feeds=dict(POWERED.feeds) | {"w": POWERED.feeds["w"].replace(generator_mw=0.0)}
         )
-        course = course_of(model, lost("feed", "w", 60.0))
-        assert slices(course, lambda c: (set(c.clusters_down), limits_of(c, "west"))) == [
+        timeline = course_of(model, lost("feed", "w", 60.0))
+        assert slices(timeline, lambda c: (set(c.clusters_down), limits_of(c, "west"))) == [
             (0.0, 15.0, (set(), {WEST: 11.0, WEST_PLANTS: 0.0})),
             (15.0, 60.0, ({"west-gpus"}, {WEST: 0.0})),
         ]
 
     def test_a_short_failure_ends_before_the_batteries(self):
-        course = course_of(POWERED, lost("feed", "w", 1.0))
-        assert slices(course, lambda c: set(c.clusters_down)) == [(0.0, 1.0, set())]
-        assert course.intervals[0].condition.plants_down == {"west-chillers", "west-air"}
+        timeline = course_of(POWERED, lost("feed", "w", 1.0))
+        assert slices(timeline, lambda c: set(c.clusters_down)) == [(0.0, 1.0, set())]
+        assert timeline.intervals[0].state.plants_down == {"west-chillers", "west-air"}
 
     def test_one_of_two_feeds(self):
-        course = course_of(POWERED, lost("feed", "e1"))
-        (interval,) = course.intervals
-        assert interval.condition.clusters_down == frozenset()
-        assert interval.condition.plants_down == frozenset()
-        assert limits_of(interval.condition, "west") == {WEST: 11.0}
-        assert limits_of(interval.condition, "east") == {EAST: 6.0}
+        timeline = course_of(POWERED, lost("feed", "e1"))
+        (interval,) = timeline.intervals
+        assert interval.state.clusters_down == frozenset()
+        assert interval.state.plants_down == frozenset()
+        assert limits_of(interval.state, "west") == {WEST: 11.0}
+        assert limits_of(interval.state, "east") == {EAST: 6.0}
 
     def test_both_feeds(self):
         (interval,) = course_of(POWERED, lost("feed", "e1"), lost("feed", "e2")).intervals
-        assert interval.condition.clusters_down == {"east-gpus"}
-        assert interval.condition.plants_down == {"east-chillers"}
-        assert limits_of(interval.condition, "east") == {EAST: 0.0}
-        assert interval.condition.clusters_down.isdisjoint({"west-gpus"})
+        assert interval.state.clusters_down == {"east-gpus"}
+        assert interval.state.plants_down == {"east-chillers"}
+        assert limits_of(interval.state, "east") == {EAST: 0.0}
+        assert interval.state.clusters_down.isdisjoint({"west-gpus"})
 
     def test_a_feed_for_named_loads_only(self):
         model = POWERED.replace(
@@ -267,43 +267,43 @@ class TestPower:
             }
         )
         (interval,) = course_of(model, lost("feed", "b")).intervals
-        assert interval.condition.plants_down == {"west-chillers"}
-        assert interval.condition.clusters_down == frozenset()
+        assert interval.state.plants_down == {"west-chillers"}
+        assert interval.state.clusters_down == frozenset()
 
     def test_power_is_capped_by_the_limit_of_the_region(self):
         limits = {"west": POWERED.regions["west"].replace(power_limit_mw=4.0)}
         model = POWERED.replace(regions=dict(POWERED.regions) | limits)
-        assert limits_of(normal_condition(model, build_graph(model)), "west") == {WEST: 4.0}
+        assert limits_of(normal_state(model, build_graph(model)), "west") == {WEST: 4.0}
 
 
 class TestReaction:
     def test_of_the_platform(self):
-        course = course_of(TINY, lost("region", "west", at=10.0), lost("region", "east", at=40.0))
+        timeline = course_of(TINY, lost("region", "west", at=10.0), lost("region", "east", at=40.0))
         assert TINY.operations.detection_minutes == 5.0
-        assert course.failures == (10.0, 40.0)
-        assert course.reaction_minutes == course.order_minutes == 5.0 + 10.0
-        assert course.order_minute == 10.0 + 5.0 + 10.0
+        assert timeline.failures == (10.0, 40.0)
+        assert timeline.reaction_minutes == timeline.order_minutes == 5.0 + 10.0
+        assert timeline.order_minute == 10.0 + 5.0 + 10.0
 
     def test_of_a_scenario(self):
-        course = course_of(
+        timeline = course_of(
             TINY,
             lost("region", "west"),
             operations={"detection_minutes": 50.0, "approval_minutes": 15.0},
         )
-        assert course.reaction_minutes == 60.0
-        assert course.order_minutes == course.order_minute == 75.0
-        assert course.operations.failover_minutes == TINY.operations.failover_minutes
+        assert timeline.reaction_minutes == 60.0
+        assert timeline.order_minutes == timeline.order_minute == 75.0
+        assert timeline.operations.failover_minutes == TINY.operations.failover_minutes
 
     def test_of_2023(self, reference):
         """Alerts at 16:55, emergency cooling at 18:05, procurement at 18:20 (minute 0 = 16:05)."""
         model = reference.model
-        course = lay_out(model, build_graph(model), model.scenarios["incident-2023"])
-        assert course.operations.detection_minutes == 50.0
-        assert course.failures == (0.0,)
-        assert course.reaction_minutes == 120.0
-        assert course.order_minute == 135.0
-        (interval,) = course.intervals
-        assert interval.condition.lost_units == {("us-west-liquid", "loop-36"): 1}
+        timeline = timeline_of(model, build_graph(model), model.scenarios["incident-2023"])
+        assert timeline.operations.detection_minutes == 50.0
+        assert timeline.failures == (0.0,)
+        assert timeline.reaction_minutes == 120.0
+        assert timeline.order_minute == 135.0
+        (interval,) = timeline.intervals
+        assert interval.state.lost_units == {("us-west-liquid", "loop-36"): 1}
 
 
 MINUTES = st.integers(0, 90)
@@ -355,20 +355,20 @@ def expected_at(events: list[dict[str, Any]], minute: float) -> tuple[Any, ...]:
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(EVENTS, min_size=1, max_size=4))
 def test_intervals_say_what_holds_at_every_minute(events):
-    course = course_of(POWERED, *events)
-    assert course.intervals[0].start_minute == 0.0
-    assert course.end_minute == max(e["at_minute"] + e["repair_minutes"] for e in events)
-    for one, other in pairwise(course.intervals):
+    timeline = course_of(POWERED, *events)
+    assert timeline.intervals[0].start_minute == 0.0
+    assert timeline.end_minute == max(e["at_minute"] + e["repair_minutes"] for e in events)
+    for one, other in pairwise(timeline.intervals):
         assert one.end_minute == other.start_minute
-        assert one.condition != other.condition
-    for interval in course.intervals:
-        condition = interval.condition
+        assert one.state != other.state
+    for interval in timeline.intervals:
+        state = interval.state
         found = (
-            condition.clusters_down,
-            condition.plants_down,
-            condition.offers_down,
-            condition.ambient_rise_c.get("west", 0.0),
-            condition.lost_largest.get("west-chillers", 0),
+            state.clusters_down,
+            state.plants_down,
+            state.offers_down,
+            state.ambient_rise_c.get("west", 0.0),
+            state.lost_largest.get("west-chillers", 0),
         )
         assert interval.start_minute < interval.end_minute
         middle = (interval.start_minute + interval.end_minute) / 2

@@ -14,11 +14,11 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.loading import load_model
 from planner.scenarios.timeline import (
-    Condition,
-    Course,
-    condition_with,
-    lay_out,
-    normal_condition,
+    SystemState,
+    Timeline,
+    normal_state,
+    state_with,
+    timeline_of,
 )
 
 #: Tiny on power: west with batteries and generator, east with two bare feeds. Chillers restart.
@@ -52,21 +52,21 @@ def lost(kind: str, name: str, minutes: float, at: float = 0.0, **fields: Any) -
     return {"kind": kind, "name": name, "repair_minutes": minutes, "at_minute": at, **fields}
 
 
-def laid_out(*events: dict[str, Any], model: Model = MODEL, **fields: Any) -> Course:
+def laid_out(*events: dict[str, Any], model: Model = MODEL, **fields: Any) -> Timeline:
     scenario = Scenario.model_validate(
         {"name": "s", "severity": "single", "frequency_per_year": 1.0, "events": events} | fields
     )
-    return lay_out(model, GRAPH if model is MODEL else build_graph(model), scenario)
+    return timeline_of(model, GRAPH if model is MODEL else build_graph(model), scenario)
 
 
-def slices(course: Course, read: Any) -> list[tuple[float, float, Any]]:
-    return [(i.start_minute, i.end_minute, read(i.condition)) for i in course.intervals]
+def slices(timeline: Timeline, read: Any) -> list[tuple[float, float, Any]]:
+    return [(i.start_minute, i.end_minute, read(i.state)) for i in timeline.intervals]
 
 
-def restarting(course: Course) -> list[tuple[float, float, set[tuple[str, str]]]]:
+def restarting(timeline: Timeline) -> list[tuple[float, float, set[tuple[str, str]]]]:
     """Units that restart from minute to minute, whatever else changes."""
     found: list[tuple[float, float, set[tuple[str, str]]]] = []
-    for start, end, units in slices(course, lambda condition: set(condition.restarting)):
+    for start, end, units in slices(timeline, lambda state: set(state.restarting)):
         if found and found[-1][2] == units:
             start = found.pop()[0]
         found.append((start, end, units))
@@ -82,15 +82,15 @@ class TestSag:
     def test_running_units_stop_until_they_have_restarted(self):
         """A minute of sag; then 4 minutes for the small chillers, 6 for the large."""
         large = {("west-chillers", "chiller-3")}
-        course = laid_out(sag("w"))
-        assert restarting(course) == [(0.0, 5.0, WEST), (5.0, 7.0, large)]
-        assert course.intervals[0].condition.plants_down == frozenset()
-        assert course.intervals[0].condition.clusters_down == frozenset()
-        assert course.intervals[0].condition.power == normal_condition(MODEL, GRAPH).power
+        timeline = laid_out(sag("w"))
+        assert restarting(timeline) == [(0.0, 5.0, WEST), (5.0, 7.0, large)]
+        assert timeline.intervals[0].state.plants_down == frozenset()
+        assert timeline.intervals[0].state.clusters_down == frozenset()
+        assert timeline.intervals[0].state.power == normal_state(MODEL, GRAPH).power
 
     def test_later_and_until_people_restart_them(self):
-        course = laid_out(sag("w", at=30.0, repair_minutes=210.0))
-        assert [(start, end) for start, end, _ in restarting(course)] == [
+        timeline = laid_out(sag("w", at=30.0, repair_minutes=210.0))
+        assert [(start, end) for start, end, _ in restarting(timeline)] == [
             (0.0, 30.0),
             (30.0, 244.0),
             (244.0, 246.0),
@@ -109,12 +109,12 @@ class TestSag:
             options=("chiller-3", "chiller-1", "air-1")
         )
         plants["west-air"] = plants["west-air"].replace(options=("air-1", "chiller-1"))
-        found = laid_out(sag("w"), model=MODEL.replace(plants=plants)).intervals[0].condition
+        found = laid_out(sag("w"), model=MODEL.replace(plants=plants)).intervals[0].state
         assert found.restarting == WEST < units
 
     def test_a_second_feed_carries_through(self):
         (interval,) = laid_out(sag("e1", repair_minutes=60.0)).intervals
-        assert interval.condition == normal_condition(MODEL, GRAPH)
+        assert interval.state == normal_state(MODEL, GRAPH)
 
     def test_both_feeds_at_once(self):
         assert restarting(laid_out(sag("e1"), sag("e2")))[0] == (0.0, 5.0, EAST)
@@ -122,32 +122,32 @@ class TestSag:
         assert restarting(later) == [(0.0, 2.0, set())]
 
     def test_a_second_feed_that_is_lost_does_not(self):
-        course = laid_out(lost("feed", "e1", 60.0), sag("e2", at=30.0))
-        assert restarting(course)[:2] == [(0.0, 30.0, set()), (30.0, 35.0, EAST)]
+        timeline = laid_out(lost("feed", "e1", 60.0), sag("e2", at=30.0))
+        assert restarting(timeline)[:2] == [(0.0, 30.0, set()), (30.0, 35.0, EAST)]
 
     def test_clusters_without_batteries_and_other_feeds_are_down(self):
-        course = laid_out(sag("e1", repair_minutes=3.0), sag("e2", repair_minutes=3.0))
-        down = slices(course, lambda c: (set(c.clusters_down), set(c.plants_down)))
+        timeline = laid_out(sag("e1", repair_minutes=3.0), sag("e2", repair_minutes=3.0))
+        down = slices(timeline, lambda c: (set(c.clusters_down), set(c.plants_down)))
         assert down[0] == (0.0, 3.0, ({"east-gpus"}, set()))
         assert not any(clusters for _, _, (clusters, _) in down[1:])
-        assert laid_out(sag("e1")).intervals[0].condition.clusters_down == frozenset()
+        assert laid_out(sag("e1")).intervals[0].state.clusters_down == frozenset()
 
     def test_what_runs_on_a_cluster_that_is_down_is_down(self):
         model = changed("feeds", "w", ups_minutes=0.0)
         first, *rest = laid_out(sag("w"), model=model).intervals
         assert (first.start_minute, first.end_minute) == (0.0, 1.0)
-        assert first.condition.clusters_down == {"west-gpus"}
-        assert first.condition.services_down == {"gpus", "api", "pumps"}
-        assert first.condition.tiers_down == {"free"}
-        assert first.condition.plants_down == first.condition.plants_lost == {"west-air"}
-        assert not any(one.condition.services_down for one in rest)
+        assert first.state.clusters_down == {"west-gpus"}
+        assert first.state.services_down == {"gpus", "api", "pumps"}
+        assert first.state.tiers_down == {"free"}
+        assert first.state.plants_down == first.state.plants_lost == {"west-air"}
+        assert not any(one.state.services_down for one in rest)
 
 
 class TestReturnOfPower:
     def test_units_restart_when_the_generator_runs(self):
         """Nothing to restart when the feed is back: the generator carries over."""
-        course = laid_out(lost("feed", "w", 50.0))
-        found = slices(course, lambda c: ("west-chillers" in c.plants_down, set(c.restarting)))
+        timeline = laid_out(lost("feed", "w", 50.0))
+        found = slices(timeline, lambda c: ("west-chillers" in c.plants_down, set(c.restarting)))
         assert found == [
             (0.0, 2.0, (True, set())),
             (2.0, 6.0, (False, WEST)),
@@ -156,37 +156,37 @@ class TestReturnOfPower:
         ]
 
     def test_out_of_fuel(self):
-        course = laid_out(lost("feed", "w", 90.0))
-        found = slices(course, lambda c: ("west-chillers" in c.plants_down, len(c.restarting)))
+        timeline = laid_out(lost("feed", "w", 90.0))
+        found = slices(timeline, lambda c: ("west-chillers" in c.plants_down, len(c.restarting)))
         assert found[3:] == [
             (8.0, 62.0, (False, 0)),
             (62.0, 90.0, (True, 0)),
             (90.0, 94.0, (False, 2)),
             (94.0, 96.0, (False, 1)),
         ]
-        assert course.end_minute == 96.0
+        assert timeline.end_minute == 96.0
 
     def test_without_restart_minutes_nothing_is_listed(self):
         units = {
             name: one.replace(restart_minutes=0.0) for name, one in MODEL.cooling_units.items()
         }
-        course = laid_out(lost("feed", "w", 90.0), model=MODEL.replace(cooling_units=units))
-        assert not any(found for _, _, found in restarting(course))
-        assert course.end_minute == 90.0
+        timeline = laid_out(lost("feed", "w", 90.0), model=MODEL.replace(cooling_units=units))
+        assert not any(found for _, _, found in restarting(timeline))
+        assert timeline.end_minute == 90.0
 
     def test_one_of_two_feeds(self):
         assert restarting(laid_out(lost("feed", "e1", 60.0))) == [(0.0, 60.0, set())]
-        course = laid_out(lost("feed", "e1", 60.0), lost("feed", "e2", 30.0))
-        assert restarting(course)[:2] == [(0.0, 30.0, set()), (30.0, 34.0, EAST)]
+        timeline = laid_out(lost("feed", "e1", 60.0), lost("feed", "e2", 30.0))
+        assert restarting(timeline)[:2] == [(0.0, 30.0, set()), (30.0, 34.0, EAST)]
 
     @pytest.mark.parametrize(("kind", "name"), [("region", "west"), ("plant", "west-chillers")])
     def test_what_is_repaired_needs_no_restart(self, kind, name):
         assert restarting(laid_out(lost(kind, name, 60.0))) == [(0.0, 60.0, set())]
 
     def test_generators_that_do_not_start(self):
-        course = laid_out(lost("feed", "w", 60.0, generators_start=False))
+        timeline = laid_out(lost("feed", "w", 60.0, generators_start=False))
         found = slices(
-            course,
+            timeline,
             lambda c: (
                 set(c.clusters_down),
                 "west-chillers" in c.plants_down,
@@ -198,7 +198,7 @@ class TestReturnOfPower:
             (0.0, 15.0, (set(), True, {loads: 11.0, plants: 0.0})),
             (15.0, 60.0, ({"west-gpus"}, True, {loads: 0.0})),
         ]
-        assert restarting(course)[1:] == [
+        assert restarting(timeline)[1:] == [
             (60.0, 64.0, WEST),
             (64.0, 66.0, {("west-chillers", "chiller-3")}),
         ]
@@ -206,16 +206,16 @@ class TestReturnOfPower:
     def test_times_that_are_no_binary_fractions(self):
         """(0.7 + 0.1) − 0.7 is less than 0.1."""
         model = changed("feeds", "w", generator_start_minutes=0.1)
-        course = laid_out(lost("feed", "w", 30.0, at=0.7), model=model)
-        down = slices(course, lambda c: "west-chillers" in c.plants_down)
+        timeline = laid_out(lost("feed", "w", 30.0, at=0.7), model=model)
+        down = slices(timeline, lambda c: "west-chillers" in c.plants_down)
         assert [(start, end) for start, end, dark in down if dark] == [(0.0, 1.0)]
 
 
 class TestWhy:
     def test_plants_without_power_are_not_lost(self):
-        condition = laid_out(lost("feed", "w", 60.0)).intervals[0].condition
-        assert condition.plants_down == {"west-chillers", "west-air"}
-        assert condition.plants_lost == frozenset()
+        state = laid_out(lost("feed", "w", 60.0)).intervals[0].state
+        assert state.plants_down == {"west-chillers", "west-air"}
+        assert state.plants_lost == frozenset()
 
     @pytest.mark.parametrize(
         ("event", "plants"),
@@ -227,35 +227,35 @@ class TestWhy:
         ],
     )
     def test_others_are(self, event, plants):
-        condition = laid_out(event, lost("feed", "w", 60.0)).intervals[0].condition
-        assert condition.plants_lost == plants <= condition.plants_down
+        state = laid_out(event, lost("feed", "w", 60.0)).intervals[0].state
+        assert state.plants_lost == plants <= state.plants_down
 
     def test_services_and_replicas(self):
-        condition = laid_out(lost("region", "west", 60.0)).intervals[0].condition
-        assert condition.replicas_down == {"db": 2}
-        assert condition.services_down == {"gpus", "api", "pumps"}
-        condition = laid_out(lost("region", "east", 60.0)).intervals[0].condition
-        assert condition.replicas_down == {"db": 3}
-        assert condition.services_down == {"db", "api"}
-        assert normal_condition(MODEL, GRAPH).replicas_down == {}
+        state = laid_out(lost("region", "west", 60.0)).intervals[0].state
+        assert state.replicas_down == {"db": 2}
+        assert state.services_down == {"gpus", "api", "pumps"}
+        state = laid_out(lost("region", "east", 60.0)).intervals[0].state
+        assert state.replicas_down == {"db": 3}
+        assert state.services_down == {"db", "api"}
+        assert normal_state(MODEL, GRAPH).replicas_down == {}
 
     def test_a_name_with_the_sign_that_separates(self):
         services = {"a@b": MODEL.services["db"].replace(name="a@b")}
         tiers = {name: tier.replace(entry=None) for name, tier in MODEL.tiers.items()}
         plants = {name: one.replace(depends_on=()) for name, one in MODEL.plants.items()}
         model = MODEL.replace(services=services, tiers=tiers, plants=plants)
-        condition = laid_out(lost("region", "east", 60.0), model=model).intervals[0].condition
-        assert condition.replicas_down == {"a@b": 3}
+        state = laid_out(lost("region", "east", 60.0), model=model).intervals[0].state
+        assert state.replicas_down == {"a@b": 3}
 
 
 class TestReaction:
     def test_escalation_comes_between_alert_and_response(self):
-        course = laid_out(lost("region", "west", 60.0, at=7.0), operations={
+        timeline = laid_out(lost("region", "west", 60.0, at=7.0), operations={
             "detection_minutes": 3.0, "escalation_minutes": 20.0, "response_minutes": 10.0
         })  # fmt: skip
-        assert course.failures == (7.0,)
-        assert course.reaction_minutes == course.order_minutes == 33.0
-        assert course.order_minute == 40.0
+        assert timeline.failures == (7.0,)
+        assert timeline.reaction_minutes == timeline.order_minutes == 33.0
+        assert timeline.order_minute == 40.0
 
 
 class TestConditionWith:
@@ -269,17 +269,17 @@ class TestConditionWith:
 
     @pytest.mark.parametrize("minute", [0.0, 1.9, 2.0, 7.5, 39.0, 49.99, 50.0, 1e6])
     def test_without_lost_clusters_it_is_that_of_the_course(self, minute):
-        found = condition_with(MODEL, GRAPH, self.COURSE, minute, frozenset())
+        found = state_with(MODEL, GRAPH, self.COURSE, minute, frozenset())
         at = [
-            one.condition
+            one.state
             for one in self.COURSE.intervals
             if one.start_minute <= minute < one.end_minute
         ]
-        assert found == (at[0] if at else normal_condition(MODEL, GRAPH))
+        assert found == (at[0] if at else normal_state(MODEL, GRAPH))
 
     def test_lost_clusters_take_down_what_needs_them(self):
-        before = condition_with(MODEL, GRAPH, self.COURSE, 3.0, frozenset())
-        after = condition_with(MODEL, GRAPH, self.COURSE, 3.0, frozenset({"west-gpus"}))
+        before = state_with(MODEL, GRAPH, self.COURSE, 3.0, frozenset())
+        after = state_with(MODEL, GRAPH, self.COURSE, 3.0, frozenset({"west-gpus"}))
         assert after.clusters_down == {"west-gpus"}
         assert after.services_down == {"gpus", "api", "pumps"}
         assert after.tiers_down == {"free"}
@@ -291,18 +291,18 @@ class TestConditionWith:
         assert after.demand_factor == {"west-users": 1.5, "east-users": 1.5}
 
     def test_after_the_end(self):
-        found = condition_with(MODEL, GRAPH, self.COURSE, 60.0, frozenset({"east-gpus"}))
+        found = state_with(MODEL, GRAPH, self.COURSE, 60.0, frozenset({"east-gpus"}))
         assert found.clusters_down == {"east-gpus"}
         assert found.services_down == frozenset()
         assert found.demand_factor == {}
 
     def test_it_is_what_the_loss_of_the_cluster_would_be(self):
         events = [lost("feed", "w", 50.0), sag("e1", at=10.0), sag("e2", at=10.0)]
-        course = laid_out(*events)
+        timeline = laid_out(*events)
         both = laid_out(*events, lost("cluster", "west-gpus", 1000.0))
         for one in both.intervals:
-            found = condition_with(MODEL, GRAPH, course, one.start_minute, frozenset({"west-gpus"}))
-            assert found == one.condition
+            found = state_with(MODEL, GRAPH, timeline, one.start_minute, frozenset({"west-gpus"}))
+            assert found == one.state
 
 
 def test_conditions_do_not_depend_on_what_was_asked_before(monkeypatch):
@@ -322,14 +322,14 @@ def test_conditions_do_not_depend_on_what_was_asked_before(monkeypatch):
         )
         for some in events
     ]
-    assert [lay_out(MODEL, loose, one).intervals for one in scenarios] == kept
+    assert [timeline_of(MODEL, loose, one).intervals for one in scenarios] == kept
 
 
 def test_another_model_on_the_same_graph_is_not_mixed_up():
     other, loads = changed("feeds", "e1", capacity_mw=1.0), "east-chillers east-gpus"
-    assert limits_of(normal_condition(MODEL, GRAPH), "east") == {loads: 11.0}
-    assert limits_of(normal_condition(other, GRAPH), "east") == {loads: 7.0}
-    assert limits_of(normal_condition(MODEL, GRAPH), "east") == {loads: 11.0}
+    assert limits_of(normal_state(MODEL, GRAPH), "east") == {loads: 11.0}
+    assert limits_of(normal_state(other, GRAPH), "east") == {loads: 7.0}
+    assert limits_of(normal_state(MODEL, GRAPH), "east") == {loads: 11.0}
 
 
 MINUTES = st.integers(0, 40)
@@ -379,9 +379,9 @@ def waiting(events: list[dict[str, Any]], minute: int) -> set[tuple[str, str]]:
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(EVENTS, min_size=1, max_size=4))
 def test_restarts_at_every_minute(events):
-    course = laid_out(*events)
-    for interval in course.intervals:
+    timeline = laid_out(*events)
+    for interval in timeline.intervals:
         for minute in range(int(interval.start_minute), int(interval.end_minute)):
-            assert interval.condition.restarting == waiting(events, minute), minute
-    assert not waiting(events, int(course.end_minute))
-    assert isinstance(course.intervals[0].condition, Condition)
+            assert interval.state.restarting == waiting(events, minute), minute
+    assert not waiting(events, int(timeline.end_minute))
+    assert isinstance(timeline.intervals[0].state, SystemState)

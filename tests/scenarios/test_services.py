@@ -18,7 +18,7 @@ from planner.scenarios.services import (
     replicas_up,
     service_rps,
 )
-from planner.scenarios.system_state import Condition, normal_condition
+from planner.scenarios.system_state import SystemState, normal_state
 
 MODEL = """
 extends: tiny
@@ -40,8 +40,8 @@ def model(tmp_path: Path) -> Model:
 
 
 @pytest.fixture
-def normal(model: Model) -> Condition:
-    return normal_condition(model, build_graph(model))
+def normal(model: Model) -> SystemState:
+    return normal_state(model, build_graph(model))
 
 
 def test_only_services_with_a_limit_count(model: Model) -> None:
@@ -68,7 +68,7 @@ def test_pool_by_littles_law(model: Model) -> None:
     assert math.isinf(service_rps(model, "log"))
 
 
-def test_replicas_and_degradation(model: Model, normal: Condition) -> None:
+def test_replicas_and_degradation(model: Model, normal: SystemState) -> None:
     assert replicas_up(model, "login", normal) == 3.0
     assert replicas_up(model, "database", normal) == 1.0
     hit = replace(normal, replicas_down={"login": 2}, services_down=frozenset({"log", "desk"}))

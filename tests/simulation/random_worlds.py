@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from planner.infrastructure.entities import Feed, Model, Retry, Service, Simulation
+from planner.infrastructure.entities import Feed, Model, Retry, Service, SimulationSettings
 from planner.infrastructure.failures import (
     Event,
     Heat,
@@ -196,7 +196,7 @@ def models(draw: st.DrawFn, tiny: Model) -> Model:
         offers={"cloud": cloud},
         feeds=draw(feeds()),
         operations=draw(operations),
-        simulation=Simulation(horizon_minutes=float(HORIZON)),
+        simulation=SimulationSettings(horizon_minutes=float(HORIZON)),
     )
 
 

@@ -10,12 +10,12 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import build_graph
 from planner.optimization.formulation.stages import NO_MARGIN
 from planner.optimization.formulation.time_slices import arrival_minute
-from planner.scenarios.timeline import lay_out
+from planner.scenarios.timeline import timeline_of
 
 
 def _lost_offers(model: Model, region: str) -> frozenset[str]:
-    course = lay_out(model, build_graph(model), scenario(lose("region", region, at=10)))
-    return course.intervals[1].condition.offers_down
+    timeline = timeline_of(model, build_graph(model), scenario(lose("region", region, at=10)))
+    return timeline.intervals[1].state.offers_down
 
 
 @pytest.mark.parametrize(
@@ -55,5 +55,5 @@ def test_programme_and_simulator_agree_on_when_rented_capacity_serves(
 
     serves = np.flatnonzero(run(model, event).target("load_rps", "cloud") > 1.0)
 
-    course = lay_out(model, build_graph(model), scenario(event))
-    assert serves[0] == arrival_minute(model, course, "cloud", NO_MARGIN)
+    timeline = timeline_of(model, build_graph(model), scenario(event))
+    assert serves[0] == arrival_minute(model, timeline, "cloud", NO_MARGIN)

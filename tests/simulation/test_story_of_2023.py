@@ -18,7 +18,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.simulation.cascade import simulate
-from planner.simulation.story import Line, tell
+from planner.simulation.story import StoryLine, tell
 from planner.simulation.verdict import Verdict, judge_one, surviving_share
 
 WEST = "us-west-primary"
@@ -35,7 +35,7 @@ def incident(reference: LoadedModel) -> Run:
 
 
 @pytest.fixture(scope="module")
-def story(incident: Run) -> tuple[Line, ...]:
+def story(incident: Run) -> tuple[StoryLine, ...]:
     return tell(incident.world, incident.history, 0)
 
 
@@ -100,7 +100,7 @@ class TestIncident:
         assert verdict.recovery_minutes > AT_18_30
         assert verdict.lost_requests > 10e6
 
-    def test_story_tells_it_in_order_of_time(self, story: tuple[Line, ...]) -> None:
+    def test_story_tells_it_in_order_of_time(self, story: tuple[StoryLine, ...]) -> None:
         minutes = [line.minute for line in story]
         assert minutes == sorted(minutes)
         texts = [line.text for line in story]
@@ -123,7 +123,7 @@ class TestIncident:
         for besides in ("the queue is full at 1,000,000 requests", "clients retry: up to "):
             assert any(text.startswith(besides) for text in texts), besides
 
-    def test_story_has_the_time_of_day(self, story: tuple[Line, ...]) -> None:
+    def test_story_has_the_time_of_day(self, story: tuple[StoryLine, ...]) -> None:
         clocks = {line.text.split(" ", 2)[1]: line.clock for line in story}
         assert story[0].clock == "16:05"
         hour, minute = map(int, clocks["shuts"].split(":"))
@@ -131,7 +131,7 @@ class TestIncident:
         assert clocks["comes"] == "18:30"
 
     def test_backup_is_wanted_by_at_least_what_the_postmortem_says(
-        self, story: tuple[Line, ...], verdict: Verdict
+        self, story: tuple[StoryLine, ...], verdict: Verdict
     ) -> None:
         """It saw 300 % more traffic than usual; all 10,000 requests/s would be 470 % more.
 

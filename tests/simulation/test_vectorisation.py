@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulation.random_worlds import cases
 
-from planner.infrastructure.entities import Model, Simulation
+from planner.infrastructure.entities import Model, SimulationSettings
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
@@ -73,7 +73,7 @@ def test_what_happens_does_not_depend_on_how_long_one_looks(
     data: st.DataObject, horizon: int, tiny: LoadedModel
 ) -> None:
     case = data.draw(cases(tiny.model))
-    short = case.model.replace(simulation=Simulation(horizon_minutes=float(horizon)))
+    short = case.model.replace(simulation=SimulationSettings(horizon_minutes=float(horizon)))
     whole, part = history_of(case.model, case.scenarios), history_of(short, case.scenarios)
     for field in fields(History):
         if field.name not in FINAL:
@@ -88,7 +88,7 @@ def test_nothing_to_simulate_is_no_error(tiny: LoadedModel) -> None:
 @pytest.fixture(scope="module")
 def model(tiny: LoadedModel) -> Model:
     """The shipped two-region model for as long as it takes until cloud is there."""
-    return tiny.model.replace(simulation=Simulation(horizon_minutes=180.0))
+    return tiny.model.replace(simulation=SimulationSettings(horizon_minutes=180.0))
 
 
 @pytest.fixture(scope="module")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from planner.analysis.rule_of_thumb.draft import Draft
-from planner.optimization.formulation.problem import Case
+from planner.analysis.rule_of_thumb.draft import SizingDraft
+from planner.optimization.formulation.problem import ProblemData
 
 #: Cloud added in one step, as a share of the peak of the week.
 CLOUD_STEP = 0.01
 
 
-def reserved(case: Case, draft: Draft, rps: float) -> Draft:
+def reserved(data: ProblemData, draft: SizingDraft, rps: float) -> SizingDraft:
     """With so many requests per second more in the cloud, as far as there is supply."""
-    model, instances = case.model, dict(draft.instances)
+    model, instances = data.model, dict(draft.instances)
 
     def price(offer: str) -> float:
         one = model.offers[offer]
@@ -33,7 +33,7 @@ def reserved(case: Case, draft: Draft, rps: float) -> Draft:
     return replace(draft, instances=instances)
 
 
-def more_cloud(case: Case, draft: Draft) -> Draft | None:
+def more_cloud(data: ProblemData, draft: SizingDraft) -> SizingDraft | None:
     """One step more of the cloud; None where there is no supply."""
-    more = reserved(case, draft, CLOUD_STEP * case.peak_rps)
+    more = reserved(data, draft, CLOUD_STEP * data.peak_rps)
     return None if more == draft else more

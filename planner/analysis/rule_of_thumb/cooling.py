@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from planner.analysis.rule_of_thumb.draft import NOTHING, Draft
+from planner.analysis.rule_of_thumb.draft import NOTHING, SizingDraft
 from planner.analysis.rule_of_thumb.growth import full_heat_mw
 from planner.infrastructure.fleet import Fleet, unit_mw
 from planner.laws.heat import capacity_after_losses_mw
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit_purchases import components
 
 
 class Cooling:
     """Which units plants buy."""
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
-        self.model = case.model
+    def __init__(self, data: ProblemData) -> None:
+        self.data = data
+        self.model = data.model
 
-    def fleet(self, draft: Draft) -> Fleet:
+    def fleet(self, draft: SizingDraft) -> Fleet:
         """The fleet of a draft: cooling follows from its GPUs."""
         model, units = self.model, self._units(draft)
         used = {model.clusters[name].region for name, count in draft.gpus.items() if count}
@@ -37,7 +37,7 @@ class Cooling:
             draft.measures,
         )
 
-    def _units(self, draft: Draft) -> dict[str, dict[str, int]]:
+    def _units(self, draft: SizingDraft) -> dict[str, dict[str, int]]:
         """Units in all by plant and type: N+k, and what was added beyond it."""
         model = self.model
         units = {name: dict(one.existing) for name, one in model.plants.items()}
@@ -46,9 +46,9 @@ class Cooling:
                 units[plant][unit] = units[plant].get(unit, 0) + count
         bought: dict[str, str] = {}
         for role in ("primary", "emergency"):
-            for clusters, plants in components(self.case, role):
+            for clusters, plants in components(self.data, role):
                 heat = model.cooled_share(role) * sum(
-                    full_heat_mw(self.case, draft.gpus, name) for name in clusters
+                    full_heat_mw(self.data, draft.gpus, name) for name in clusters
                 )
                 bought |= self._cool(units, sorted(plants), heat)
         for plant, count in draft.extra_units.items():
@@ -137,12 +137,12 @@ class Cooling:
             for plant in plants
         )
 
-    def more_units(self, draft: Draft, plant: str, count: int) -> Draft | None:
+    def more_units(self, draft: SizingDraft, plant: str, count: int) -> SizingDraft | None:
         """More units in a plant; None where it has no room for them."""
         extra = {**draft.extra_units, plant: draft.extra_units.get(plant, 0) + count}
         return self._if_room(draft, replace(draft, extra_units=extra), plant)
 
-    def more_of(self, draft: Draft, plant: str, unit: str, count: int) -> Draft | None:
+    def more_of(self, draft: SizingDraft, plant: str, unit: str, count: int) -> SizingDraft | None:
         """More units of a type in a plant; None where it has no room for them."""
         others = {
             **draft.other_units,
@@ -154,7 +154,7 @@ class Cooling:
         """Types that a plant may buy."""
         return [unit for _, unit in self._options([plant], set())]
 
-    def _if_room(self, draft: Draft, more: Draft, plant: str) -> Draft | None:
+    def _if_room(self, draft: SizingDraft, more: SizingDraft, plant: str) -> SizingDraft | None:
         entry = self.model.plants[plant]
         now, after = self.fleet(draft).units[plant], self.fleet(more).units[plant]
         bought = [total - entry.existing.get(unit, 0) for unit, total in after.items()]

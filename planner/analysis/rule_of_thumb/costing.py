@@ -9,7 +9,7 @@ from pulp import const
 from planner.analysis.rule_of_thumb.draft import NOTHING
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.costs import cost_items
@@ -21,7 +21,7 @@ PENALTY_USD = 1e6
 
 
 def costed(
-    case: Case, fleet: Fleet, settings: SolverSettings
+    data: ProblemData, fleet: Fleet, settings: SolverSettings
 ) -> tuple[Programme, Solution, tuple[str, ...]]:
     """Cost of a fleet by the programme with all its purchases settled.
 
@@ -32,13 +32,13 @@ def costed(
     at a price that is not part of the cost.
     """
     settings = replace(settings, time_limit_seconds=None, stop=None)
-    programme = build(case)
+    programme = build(data)
     with bounded(programme, settled(counts_of(programme, fleet))):
         solution = solve(programme, settings)
         if solution.status != "infeasible":
             audit(programme, solution)
             return programme, _unproven(solution, solution.objective), ()
-    programme = build(case)
+    programme = build(data)
     given = _give_way(programme)
     with bounded(programme, settled(counts_of(programme, fleet))):
         solution = solve(programme, settings)

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 from planner.analysis.rule_of_thumb.cloud import reserved
 from planner.analysis.rule_of_thumb.cooling import Cooling
-from planner.analysis.rule_of_thumb.draft import NOTHING, Draft
+from planner.analysis.rule_of_thumb.draft import NOTHING, SizingDraft
 from planner.analysis.rule_of_thumb.growth import Growth
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.solving import SolverSettings
@@ -35,15 +35,15 @@ class Desk:
         self._deadline = time.monotonic() + (settings.time_limit_seconds or math.inf)
         self.model = model
         self.scenarios = scenarios
-        self.case = Case(model, scenarios, {})
-        self.growth = Growth(self.case, hold_largest)
-        self.cooling = Cooling(self.case)
+        self.data = ProblemData(model, scenarios, {})
+        self.growth = Growth(self.data, hold_largest)
+        self.cooling = Cooling(self.data)
 
     def over(self) -> bool:
         """Whether time or patience has run out."""
         return self._settings.stopped or time.monotonic() >= self._deadline
 
-    def first_draft(self) -> Draft:
+    def first_draft(self) -> SizingDraft:
         """GPUs in proportion, candidates where it takes them, the cloud for the rest."""
         model, fixed = self.model, self.model.policies.fixed
         gpus = {n: one.existing_gpus + fixed.gpus.get(n, 0) for n, one in model.clusters.items()}
@@ -64,10 +64,10 @@ class Desk:
             closed.remove(region)
         gpus = growth.shared(gpus)
         settled = frozenset(name for name, bought in fixed.measures.items() if bought)
-        draft = Draft(gpus, instances, measures=settled)
-        return reserved(self.case, draft, growth.missing_rps(gpus))
+        draft = SizingDraft(gpus, instances, measures=settled)
+        return reserved(self.data, draft, growth.missing_rps(gpus))
 
-    def fleet(self, draft: Draft) -> Fleet:
+    def fleet(self, draft: SizingDraft) -> Fleet:
         """What a draft leads to."""
         return self.cooling.fleet(draft)
 
@@ -79,7 +79,7 @@ class Desk:
             if (one.replicas or one.connections) and not settled:
                 yield name
 
-    def with_measure(self, draft: Draft, name: str) -> Draft | None:
+    def with_measure(self, draft: SizingDraft, name: str) -> SizingDraft | None:
         """With a measure; None where it is bought already."""
         if name in draft.measures:
             return None
@@ -89,16 +89,16 @@ class Desk:
         """Plants of the clusters whose cooling or power a scenario touches."""
         clusters = {
             cluster
-            for stage in self.case.stages_by_scenario.get(scenario.name, ())
+            for stage in self.data.stages_by_scenario.get(scenario.name, ())
             for cluster in self.model.clusters
-            if cooling_matters(self.case, stage, cluster)
+            if cooling_matters(self.data, stage, cluster)
         }
         return tuple(n for n, one in self.model.plants.items() if clusters & set(one.cools))
 
-    def judge(self, draft: Draft, scenarios: tuple[Scenario, ...]) -> tuple[Verdict, ...]:
+    def judge(self, draft: SizingDraft, scenarios: tuple[Scenario, ...]) -> tuple[Verdict, ...]:
         """Simulate scenarios on a draft."""
         return judge(self.model, self.fleet(draft), scenarios, stories=False)
 
-    def yearly_usd(self, draft: Draft) -> float:
+    def yearly_usd(self, draft: SizingDraft) -> float:
         """Yearly cost of owning a draft."""
-        return sum(item.usd_per_year for item in purchase_items(self.case, self.fleet(draft)))
+        return sum(item.usd_per_year for item in purchase_items(self.data, self.fleet(draft)))

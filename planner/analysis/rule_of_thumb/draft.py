@@ -10,7 +10,7 @@ NOTHING = 1e-6
 
 
 @dataclass(frozen=True)
-class Draft:
+class SizingDraft:
     """A plan in the making.
 
     Parameters

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from planner.analysis.rule_of_thumb.draft import NOTHING, Draft
+from planner.analysis.rule_of_thumb.draft import NOTHING, SizingDraft
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.crowds import missing_rps
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 
 
-def full_heat_mw(case: Case, gpus: Mapping[str, int], cluster: str) -> float:
+def full_heat_mw(data: ProblemData, gpus: Mapping[str, int], cluster: str) -> float:
     """Heat of a cluster with all its GPUs at work, MW."""
-    gpu = case.gpu(cluster)
+    gpu = data.gpu(cluster)
     return float(heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus[cluster], 1.0))
 
 
@@ -25,16 +25,16 @@ class Growth:
 
     Parameters
     ----------
-    case
+    data
         What they are for.
     hold_largest
         Whether the largest region stays as it is: its own GPUs do not help when it is lost. False
         for the letter of "in proportion".
     """
 
-    def __init__(self, case: Case, hold_largest: bool = False) -> None:
-        self.case = case
-        self.model = case.model
+    def __init__(self, data: ProblemData, hold_largest: bool = False) -> None:
+        self.data = data
+        self.model = data.model
         self.hold_largest = hold_largest
 
     def in_use(self, gpus: Mapping[str, int]) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ class Growth:
         regions, clusters = self.model.regions, self.model.clusters
         return used or tuple(n for n, c in clusters.items() if not regions[c.region].candidate)
 
-    def next_block(self, draft: Draft) -> Draft | None:
+    def next_block(self, draft: SizingDraft) -> SizingDraft | None:
         """One block more, in the cluster that lags its proportion most; None at the limits."""
         roomy = self._roomy(draft.gpus, self.in_use(draft.gpus))
         clusters = self._helpful(draft.gpus, roomy) or roomy
@@ -51,7 +51,7 @@ class Growth:
             return None
         return self._with_block(draft, min(clusters, key=partial(self._proportion, draft.gpus)))
 
-    def block_in_smallest_region(self, draft: Draft) -> Draft | None:
+    def block_in_smallest_region(self, draft: SizingDraft) -> SizingDraft | None:
         """A block where there are fewest GPUs, against too large a share in one region."""
         clusters = [n for n in self.in_use(draft.gpus) if self._room(draft.gpus, n)]
         if not clusters:
@@ -60,14 +60,14 @@ class Growth:
         held = {name: self._gpus_in(draft.gpus, region[name].region) for name in clusters}
         return self._with_block(draft, min(clusters, key=lambda name: held[name]))
 
-    def block_in(self, draft: Draft, region: str) -> Draft | None:
+    def block_in(self, draft: SizingDraft, region: str) -> SizingDraft | None:
         """A block in a region, where it has room."""
-        for cluster in self.case.clusters_in(region):
+        for cluster in self.data.clusters_in(region):
             if self._room(draft.gpus, cluster):
                 return self._with_block(draft, cluster)
         return None
 
-    def _with_block(self, draft: Draft, cluster: str) -> Draft:
+    def _with_block(self, draft: SizingDraft, cluster: str) -> SizingDraft:
         more = draft.gpus[cluster] + self.model.clusters[cluster].block_gpus
         return replace(draft, gpus={**draft.gpus, cluster: more})
 
@@ -113,7 +113,7 @@ class Growth:
 
     def opened(self, gpus: Mapping[str, int], region: str) -> dict[str, int]:
         """With a candidate region filled as far as it takes, or a block in it."""
-        clusters = self.case.clusters_in(region)
+        clusters = self.data.clusters_in(region)
         fuller = self.grown(gpus, clusters)
         if fuller == gpus and clusters and self._room(gpus, clusters[0]):
             fuller[clusters[0]] += self.model.clusters[clusters[0]].block_gpus
@@ -143,7 +143,7 @@ class Growth:
             now[poorest] += self.model.clusters[poorest].block_gpus
 
     def _gpus_in(self, gpus: Mapping[str, int], region: str) -> int:
-        return sum(gpus[name] for name in self.case.clusters_in(region))
+        return sum(gpus[name] for name in self.data.clusters_in(region))
 
     def _room(self, gpus: Mapping[str, int], cluster: str) -> bool:
         """Whether a cluster takes another block: room, power, and no rule against it."""
@@ -153,17 +153,17 @@ class Growth:
         if gpus[cluster] + entry.block_gpus > entry.max_gpus:
             return False
         more = {**gpus, cluster: gpus[cluster] + entry.block_gpus}
-        limits = self.case.normal.power[entry.region]
+        limits = self.data.normal.power[entry.region]
         return not any(self._overdrawn(more, limit) for limit in limits)
 
     def _overdrawn(self, gpus: Mapping[str, int], limit: PowerLimit) -> bool:
         """Whether full load, cooled by the hungriest plant of each cluster, is too much."""
         power = 0.0
-        for name in self.case.clusters_in(limit.region):
-            plants = self.case.plants_of(name, "primary")
-            each = self.case.draw_per_power(limit, name)
-            each += max((self.case.draw_per_heat(limit, one) for one in plants), default=0.0)
-            power += each * full_heat_mw(self.case, gpus, name)
+        for name in self.data.clusters_in(limit.region):
+            plants = self.data.plants_of(name, "primary")
+            each = self.data.draw_per_power(limit, name)
+            each += max((self.data.draw_per_heat(limit, one) for one in plants), default=0.0)
+            power += each * full_heat_mw(self.data, gpus, name)
         return power > limit.mw
 
     def missing_rps(self, gpus: Mapping[str, int]) -> float:
@@ -175,16 +175,16 @@ class Growth:
         held = self._held_rps(rooms)
         if sum(1 for rps in held.values() if rps) > 1:
             largest = max(held, key=lambda region: held[region])
-            rooms |= dict.fromkeys(self.case.clusters_in(largest), 0.0)
-        return missing_rps(self.case, rooms)
+            rooms |= dict.fromkeys(self.data.clusters_in(largest), 0.0)
+        return missing_rps(self.data, rooms)
 
     def _serving_rps(self, gpus: Mapping[str, int], cluster: str) -> float:
         utilisation = self.model.clusters[cluster].max_utilisation
-        return float(serving_rps(gpus[cluster], self.case.gpu(cluster).rps, utilisation))
+        return float(serving_rps(gpus[cluster], self.data.gpu(cluster).rps, utilisation))
 
     def _held_rps(self, rooms: Mapping[str, float]) -> dict[str, float]:
         """Requests per second that each region can serve."""
         return {
-            region: sum(rooms[name] for name in self.case.clusters_in(region))
+            region: sum(rooms[name] for name in self.data.clusters_in(region))
             for region in self.model.regions
         }

@@ -7,12 +7,12 @@ from functools import partial
 
 from planner.analysis.rule_of_thumb.cloud import more_cloud
 from planner.analysis.rule_of_thumb.desk import Desk
-from planner.analysis.rule_of_thumb.draft import Draft
+from planner.analysis.rule_of_thumb.draft import SizingDraft
 from planner.infrastructure.failures import Scenario
 from planner.simulation.verdict import Breach, Verdict
 
 #: What more there is of a draft; None where limits come first.
-Step = Callable[[Draft], Draft | None]
+Step = Callable[[SizingDraft], SizingDraft | None]
 
 #: Units added at once to one plant where fewer mend nothing.
 UNIT_STEPS = (1, 2, 4)
@@ -25,8 +25,8 @@ FOR_GPUS = frozenset({"scarcity", "late", "budget", "services"})
 
 
 def repair(
-    desk: Desk, draft: Draft, report: Callable[[str], None]
-) -> tuple[Draft, tuple[Verdict, ...], tuple[str, ...]]:
+    desk: Desk, draft: SizingDraft, report: Callable[[str], None]
+) -> tuple[SizingDraft, tuple[Verdict, ...], tuple[str, ...]]:
     """Mend one failing scenario after the other, the worst first, until none is left to mend.
 
     What was added for a scenario that cannot be mended is taken back.
@@ -67,7 +67,7 @@ def _weight(breach: Breach) -> float:
     return (1.0 if breach.kind == "shutdown" else breach.shortfall) * minutes
 
 
-def _mend(desk: Desk, draft: Draft, verdict: Verdict) -> tuple[Draft, list[str]] | None:
+def _mend(desk: Desk, draft: SizingDraft, verdict: Verdict) -> tuple[SizingDraft, list[str]] | None:
     """Draft on which a scenario survives, and the steps to it; None if limits come first.
 
     A step that mends something is repeated for as long as it does. Where none does, GPUs are raised
@@ -97,11 +97,11 @@ def _mend(desk: Desk, draft: Draft, verdict: Verdict) -> tuple[Draft, list[str]]
 
 def _best(
     desk: Desk,
-    draft: Draft,
+    draft: SizingDraft,
     verdict: Verdict,
     scenario: Scenario,
     steps: list[tuple[str, Step]],
-) -> tuple[tuple[str, Step], Draft] | None:
+) -> tuple[tuple[str, Step], SizingDraft] | None:
     """The step that mends most of a scenario for its money; None if none mends anything."""
     price = desk.yearly_usd(draft)
     best, most = None, 0.0
@@ -168,7 +168,7 @@ def _plain_steps(desk: Desk, causes: set[str]) -> list[tuple[str, Step]]:
     if "capacity" in causes:
         plain.append(("GPU block in the smallest region", desk.growth.block_in_smallest_region))
     if causes & {"scarcity", "services"}:
-        plain.append(("cloud for 1 % of the peak", partial(more_cloud, desk.case)))
+        plain.append(("cloud for 1 % of the peak", partial(more_cloud, desk.data)))
     if "services" in causes:
         plain += [
             (f"measure {name}", partial(desk.with_measure, name=name))

@@ -45,7 +45,7 @@ from planner.optimization.solution.costs import cost_items, risk_of
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.solving import SolverSettings
 from planner.plan.records import Plan, make_plan
-from planner.verification import Outcome, Round
+from planner.verification import LoopResult, Round
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ThumbPlan:
         Rules on purchases that it breaks because limits left no room.
     """
 
-    outcome: Outcome
+    outcome: LoopResult
     repairs: tuple[str, ...]
     lacks: tuple[str, ...]
 
@@ -110,16 +110,16 @@ def plan_by_rule_of_thumb(
     desk = Desk(model, scenarios, settings, hold_largest)
     draft, verdicts, repairs = repair(desk, desk.first_draft(), report)
     fleet = desk.fleet(draft)
-    programme, solution, note = costed(desk.case, fleet, settings)
+    programme, solution, note = costed(desk.data, fleet, settings)
     if solution.status == "infeasible":
-        lacks = tuple(check_purchases(desk.case, fleet)) or note
-        return ThumbPlan(Outcome(()), repairs, lacks)
+        lacks = tuple(check_purchases(desk.data, fleet)) or note
+        return ThumbPlan(LoopResult(()), repairs, lacks)
     solution, items = billed(model, solution, cost_items(programme, solution))
-    lacks = (*check_purchases(desk.case, fleet), *check_money(desk.case, items))
+    lacks = (*check_purchases(desk.data, fleet), *check_money(desk.data, items))
     notes = (*repairs, *note, *(f"breaks a rule: {one}" for one in lacks))
     rounds = (Round(1, {}, programme, solution, items, verdicts),)
     cut = desk.over() and any(one.fails for one in verdicts)
-    outcome = Outcome(rounds, timed_out=cut, interrupted=cut and settings.stopped)
+    outcome = LoopResult(rounds, timed_out=cut, interrupted=cut and settings.stopped)
     return ThumbPlan(outcome, notes, lacks)
 
 

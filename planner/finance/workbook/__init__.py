@@ -18,7 +18,7 @@ from planner.finance.workbook.assets import times_needed, write_assets, write_ma
 from planner.finance.workbook.book import Book
 from planner.finance.workbook.comparison import NAME as COMPARISON
 from planner.finance.workbook.comparison import Column, write_comparison
-from planner.finance.workbook.flows import Side, flow_sheet, write_flows
+from planner.finance.workbook.flows import BuildSheet, flow_sheet, write_flows
 from planner.finance.workbook.inputs import Inputs, write_inputs
 from planner.finance.workbook.plans import write_plan_sheet
 from planner.finance.workbook.readme import NAME as README
@@ -105,13 +105,13 @@ def _columns(
     known: Sequence[str],
 ) -> list[Column]:
     """Sheets of every build: plan, cash flow, purchases by year."""
-    base: Side | None = None
+    base: BuildSheet | None = None
     found = []
     for one, parts in zip(study.valued, terms, strict=True):
         plan = write_plan_sheet(book, parts, study.assumptions, inputs, known)
         sheet = flow_sheet(book, one.position.name, inputs.years)
         assets = write_assets(book, parts, plan, study.assumptions, inputs.years)
-        side = Side(one.position, plan, assets)
+        side = BuildSheet(one.position, plan, assets)
         base = base or side
         flows = write_flows(book, sheet, base, side, one.appraisal, study.assumptions, inputs)
         found.append(Column(parts, one.appraisal, plan, flows))

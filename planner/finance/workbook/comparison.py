@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planner.finance.appraisal import Appraisal
+from planner.finance.appraisal import BuildAppraisal
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import CATEGORIES
 from planner.finance.workbook.book import Book, Sheet, letter
@@ -46,7 +46,7 @@ class Column:
     """A build with where its figures stand."""
 
     terms: Terms
-    appraisal: Appraisal
+    appraisal: BuildAppraisal
     plan: PlanCells
     flows: FlowCells
 

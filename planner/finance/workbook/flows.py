@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.finance.appraisal import Appraisal, costs_after_tax
+from planner.finance.appraisal import BuildAppraisal, costs_after_tax
 from planner.finance.assumptions import Assumptions
 from planner.finance.cashflow import (
     CashFlow,
@@ -58,21 +58,21 @@ class FlowCells:
 
 
 @dataclass(frozen=True)
-class Side:
+class BuildSheet:
     """A build with where its plan stands."""
 
     position: Position
     plan: PlanCells
     assets: AssetSheet
 
-    def over(self, base: Side, kind: str, year: Year) -> str:
+    def over(self, base: BuildSheet, kind: str, year: Year) -> str:
         """Formula of all rows of a kind in a year beyond those of another build."""
         total = self.assets.total(kind, year)
         return f"{total}-{base.assets.total(kind, year)}" if base.position.held else total
 
 
 @dataclass(frozen=True)
-class Clock:
+class YearRows:
     """Rows that tell which years count and what prices are in them."""
 
     counts: int
@@ -90,9 +90,9 @@ def flow_sheet(book: Book, name: str, years: int) -> Grid:
 def write_flows(
     book: Book,
     grid: Grid,
-    base: Side,
-    side: Side,
-    appraisal: Appraisal,
+    base: BuildSheet,
+    side: BuildSheet,
+    appraisal: BuildAppraisal,
     assumptions: Assumptions,
     inputs: Inputs,
 ) -> FlowCells:
@@ -135,7 +135,7 @@ class _FlowSheet:
     def unit(self) -> str:
         return self.book.money_unit
 
-    def clock(self) -> Clock:
+    def clock(self) -> YearRows:
         """Which years count, and the growth of prices."""
         grid, one = self.grid, self.assumptions
         passed = np.arange(one.horizon_years + 1)
@@ -178,7 +178,7 @@ class _FlowSheet:
             ),
             loss_index(one),
         )
-        return Clock(counts, runs, prices, electricity, losses)
+        return YearRows(counts, runs, prices, electricity, losses)
 
     def money(
         self,
@@ -192,7 +192,7 @@ class _FlowSheet:
         return self.grid.add(label, self.unit, "money", formula, values, look, total)
 
     def statement(
-        self, clock: Clock, base: Side, side: Side, flow: CashFlow | None
+        self, clock: YearRows, base: BuildSheet, side: BuildSheet, flow: CashFlow | None
     ) -> NetRows | None:
         """Cash flows against what exists; nothing for that itself."""
         if flow is None:
@@ -262,7 +262,7 @@ class _FlowSheet:
         )
         return self.cumulated(net, benefits, costs, flow)
 
-    def avoided(self, clock: Clock, base: Position, build: Position, flow: CashFlow) -> None:
+    def avoided(self, clock: YearRows, base: Position, build: Position, flow: CashFlow) -> None:
         """Losses avoided, by kind."""
         was, now = self.inputs.builds[base.name], self.inputs.builds[build.name]
         kinds = (
@@ -338,7 +338,7 @@ class _FlowSheet:
             years,
         )
 
-    def owning(self, clock: Clock, side: Side, appraisal: Appraisal) -> OwningRows:
+    def owning(self, clock: YearRows, side: BuildSheet, appraisal: BuildAppraisal) -> OwningRows:
         """What owning costs by year, and what is served."""
         self.grid.part("Owning: before tax, without what failures cost")
         position, one = appraisal.position, self.assumptions
@@ -387,7 +387,9 @@ class _FlowSheet:
         return OwningRows(cost, millions)
 
 
-def _saved(clock: Clock, base: PlanCells, build: PlanCells, category: str) -> Callable[[Year], str]:
+def _saved(
+    clock: YearRows, base: PlanCells, build: PlanCells, category: str
+) -> Callable[[Year], str]:
     """Formula of the change of a running cost."""
     plain = f"{base.running_plain[category]}-{build.running_plain[category]}"
     electric = f"{base.running_electric[category]}-{build.running_electric[category]}"

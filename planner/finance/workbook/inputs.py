@@ -10,7 +10,7 @@ from planner.finance.assumptions import Assumptions
 from planner.finance.builds import CATEGORIES
 from planner.finance.cashflow import Losses
 from planner.finance.workbook.book import Book, Floats, Sheet
-from planner.finance.workbook.terms import Item, Rate, Terms, items_of, rates_of
+from planner.finance.workbook.terms import PricedItem, Rate, Terms, items_of, rates_of
 from planner.laws.depreciation import TAX_CLASSES
 
 NAME = "Assumptions"
@@ -107,7 +107,7 @@ class Inputs:
         Last year for which there is a column.
     """
 
-    items: Mapping[Item, ItemNames]
+    items: Mapping[PricedItem, ItemNames]
     rates: Mapping[Rate, str]
     builds: Mapping[str, BuildNames]
     years: int
@@ -237,7 +237,7 @@ def _terms_of_money(writer: _Writer, assumptions: Assumptions, years: int) -> No
         writer.add(label, value, "factor", attribute, meaning, "factor", rule)
 
 
-def _items(writer: _Writer, items: Sequence[Item]) -> dict[Item, ItemNames]:
+def _items(writer: _Writer, items: Sequence[PricedItem]) -> dict[PricedItem, ItemNames]:
     writer.part(
         "Prices of today",
         ("Price, USD each", "Life, years", "Salvage, USD each", "Upkeep a year", "Name of price"),

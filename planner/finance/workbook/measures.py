@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from planner.finance.appraisal import Appraisal, Returns
+from planner.finance.appraisal import BuildAppraisal, Returns
 from planner.finance.workbook.book import Book, Floats, Value
 from planner.finance.workbook.grid import FIRST, Grid, Year
 from planner.finance.workbook.inputs import BuildNames
@@ -183,7 +183,7 @@ class Measures:
         )
 
     def ownership(
-        self, rows: OwningRows, plan: PlanCells, names: BuildNames, appraisal: Appraisal
+        self, rows: OwningRows, plan: PlanCells, names: BuildNames, appraisal: BuildAppraisal
     ) -> None:
         """Measures of what owning costs."""
         self.grid.part("What owning it costs")

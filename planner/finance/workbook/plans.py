@@ -10,7 +10,7 @@ from planner.finance.assumptions import Assumptions
 from planner.finance.builds import CATEGORIES
 from planner.finance.workbook.book import Book, Sheet, cell
 from planner.finance.workbook.inputs import Inputs
-from planner.finance.workbook.terms import Bought, Line, Terms
+from planner.finance.workbook.terms import Bought, RunningCost, Terms
 from planner.laws.returns import capital_recovery
 
 WIDTHS = (26, 30, 30, 18, 16, 18, 20, 12, 18, 18, 12, 20, 12, 18)
@@ -192,7 +192,7 @@ def _purchases(
 
 
 def _running(
-    sheet: Sheet, head: int, lines: Sequence[Line], assumptions: Assumptions, inputs: Inputs
+    sheet: Sheet, head: int, lines: Sequence[RunningCost], assumptions: Assumptions, inputs: Inputs
 ) -> None:
     sheet.texts(head, 0, RUNNING[:4], "head")
     sheet.texts(head, 4, RUNNING[4:], "figures")

@@ -42,7 +42,7 @@ class Priced(Protocol):
 
 
 @dataclass(frozen=True)
-class Item:
+class PricedItem:
     """Something with a price.
 
     Parameters
@@ -92,18 +92,18 @@ class Bought:
     """A purchase with its price."""
 
     purchase: Purchase
-    item: Item
+    item: PricedItem
 
 
 @dataclass(frozen=True)
-class Line:
+class RunningCost:
     """A running cost: quantity times a rate, or times price and upkeep share of an item."""
 
     running: Running
     quantity: float
     unit: str
     rate: Rate | None = None
-    item: Item | None = None
+    item: PricedItem | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Terms:
 
     position: Position
     bought: tuple[Bought, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[RunningCost, ...]
     kept: tuple[Bought, ...] = ()
 
 
@@ -126,9 +126,9 @@ def terms_of(position: Position, build: Build | None) -> Terms:
     )
 
 
-def items_of(terms: Iterable[Terms]) -> tuple[Item, ...]:
+def items_of(terms: Iterable[Terms]) -> tuple[PricedItem, ...]:
     """All priced items, each once, by category."""
-    found: dict[Item, None] = {}
+    found: dict[PricedItem, None] = {}
     for one in terms:
         found |= dict.fromkeys(bought.item for bought in (*one.bought, *one.kept))
         found |= dict.fromkeys(line.item for line in one.lines if line.item is not None)
@@ -149,23 +149,23 @@ def categories(terms: Iterable[Terms]) -> tuple[str, ...]:
     return (*RUNNING, *sorted(found - set(RUNNING)))
 
 
-def _item(one: Purchase, build: Build | None) -> Item:
+def _item(one: Purchase, build: Build | None) -> PricedItem:
     if one.quantity < 0:
         # A piece that is sold has a price but no life ahead.
-        return Item(one.category, f"{one.item}, sold", one.usd_each, one.life_years, 0.0)
+        return PricedItem(one.category, f"{one.item}, sold", one.usd_each, one.life_years, 0.0)
     known = None if build is None else _model_item(one.category, one.asset, one.item, build)
-    plain = Item(one.category, one.item, one.usd_each, one.life_years, one.salvage_usd_each)
+    plain = PricedItem(one.category, one.item, one.usd_each, one.life_years, one.salvage_usd_each)
     if known is None or _terms(known) != _terms(plain):
         named = one.item if one.category in DRIVEN_UPKEEP else f"{one.item} {one.asset}"
-        return Item(one.category, named, *_terms(plain))
+        return PricedItem(one.category, named, *_terms(plain))
     return known
 
 
-def _terms(item: Item) -> tuple[float, float, float]:
+def _terms(item: PricedItem) -> tuple[float, float, float]:
     return (item.usd_each, item.life_years, item.salvage_usd_each)
 
 
-def _model_item(category: Category, asset: str, unit: str, build: Build) -> Item | None:
+def _model_item(category: Category, asset: str, unit: str, build: Build) -> PricedItem | None:
     """Price of GPUs of a cluster, of their building, or of a unit, as the model states it."""
     model = build.model
     if category in PARTS and asset in model.clusters:
@@ -179,10 +179,12 @@ def _model_item(category: Category, asset: str, unit: str, build: Build) -> Item
         return None
     if one is None:
         return None
-    return Item(category, named, one.price_usd, one.life_years, one.salvage_usd, one.upkeep_share)
+    return PricedItem(
+        category, named, one.price_usd, one.life_years, one.salvage_usd, one.upkeep_share
+    )
 
 
-def _line(one: Running, name: str, build: Build | None) -> Line:
+def _line(one: Running, name: str, build: Build | None) -> RunningCost:
     """A running cost split into quantity and rate, if the parts give it again."""
     split = None if build is None else _split(one, build)
     if split is not None and _amount(split) is not None:
@@ -190,16 +192,16 @@ def _line(one: Running, name: str, build: Build | None) -> Line:
         if amount is not None and math.isclose(amount, one.usd_per_year, rel_tol=SAME):
             return split
     rate = Rate(one.category, f"{one.asset} ({name})", "USD per year", one.usd_per_year)
-    return Line(one, 1.0, "", rate)
+    return RunningCost(one, 1.0, "", rate)
 
 
-def _amount(line: Line) -> float | None:
+def _amount(line: RunningCost) -> float | None:
     if line.item is not None and line.item.upkeep_share is not None:
         return line.quantity * line.item.usd_each * line.item.upkeep_share
     return None if line.rate is None else line.quantity * line.rate.usd
 
 
-def _split(one: Running, build: Build) -> Line | None:
+def _split(one: Running, build: Build) -> RunningCost | None:
     model, fleet = build.model, build.fleet
     if one.category == "upkeep" and one.driver in DRIVEN_UPKEEP:
         plant, _, unit = one.asset.partition("/")
@@ -210,23 +212,25 @@ def _split(one: Running, build: Build) -> Line | None:
         )
         item = _model_item(cast("Category", one.driver), one.asset, unit, build)
         pieces = "units" if one.driver == "cooling" else "GPUs"
-        return None if item is None else Line(one, count, pieces, item=item)
+        return None if item is None else RunningCost(one, count, pieces, item=item)
     if one.category == "repairs":
         plant, _, unit = one.asset.partition("/")
         kind = model.cooling_units[unit]
         repairs = kind.failures_per_year * fleet.units.get(plant, {}).get(unit, 0)
         rate = Rate(one.category, unit, "USD per repair", kind.repair_usd)
-        return Line(one, repairs, "repairs", rate)
+        return RunningCost(one, repairs, "repairs", rate)
     if one.category == "retainers" and one.asset in model.offers:
         usd = model.offers[one.asset].retainer_usd_per_instance_year
         rate = Rate(one.category, one.asset, "USD per instance and year", usd)
-        return Line(one, fleet.instances.get(one.asset, 0), "instances", rate)
+        return RunningCost(one, fleet.instances.get(one.asset, 0), "instances", rate)
     if one.category == "energy" and one.region in model.regions:
         usd = model.regions[one.region].electricity_usd_per_mwh
         rate = Rate(one.category, f"electricity in {one.region}", "USD per MWh", usd)
-        return Line(one, one.usd_per_year / usd, "MWh", rate) if usd > 0 else None
+        return RunningCost(one, one.usd_per_year / usd, "MWh", rate) if usd > 0 else None
     if one.category in ("regions", "measures"):
-        return Line(one, 1.0, "", Rate(one.category, one.asset, "USD per year", one.usd_per_year))
+        return RunningCost(
+            one, 1.0, "", Rate(one.category, one.asset, "USD per year", one.usd_per_year)
+        )
     return None
 
 

@@ -16,7 +16,7 @@ from planner.optimization.formulation import (
     routing,
     services,
 )
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 
 
@@ -33,9 +33,9 @@ def _without_collection() -> Iterator[None]:
 
 
 @_without_collection()
-def build(case: Case) -> Programme:
+def build(data: ProblemData) -> Programme:
     """Build the programme of a case: purchases, normal operation, every stage, the objective."""
-    programme = Programme(case)
+    programme = Programme(data)
     purchases.add_variables(programme)
     measures.add_variables(programme)
     measures.one_way_of_reacting(programme)

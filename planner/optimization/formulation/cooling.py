@@ -21,7 +21,7 @@ from planner.infrastructure.graph import node
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.optimization.formulation.measures import ran_on, up
 from planner.optimization.formulation.power import powered, stage_heat
-from planner.optimization.formulation.programme import Chance, Programme, Row
+from planner.optimization.formulation.programme import Availability, Programme, Row
 from planner.optimization.formulation.purchases import surviving_capacity
 from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.formulation.stages import Stage, When, unanswered
@@ -33,17 +33,17 @@ def cooling_balance(programme: Programme) -> None:
     ``φ_c·(σ_c·a[s,t,c] + (1 − σ_c)·Σ_g f[s,t,g,c]/μ_c)·(1 + margin) ≤ Σ_p q[s,t,c,p]``, where
     measures decide whether they have, up to ``φ_c·max_c·(1 + margin)·(1 − reacted[s,t])`` more
     """
-    case = programme.case
-    for stage in case.stages:
+    data = programme.data
+    for stage in data.stages:
         reacted = stage.when(lambda one: one.reacted)
-        for cluster in case.model.clusters:
-            if not reacted or not cooling_matters(case, stage, cluster):
+        for cluster in data.model.clusters:
+            if not reacted or not cooling_matters(data, stage, cluster):
                 continue
             heat = stage_heat(programme, stage, cluster)
             carried = _carried(programme, stage, cluster)
-            margin = 1 + case.margin(stage.scenario).heat
+            margin = 1 + data.margin(stage.scenario).heat
             if reacted is not True:
-                most = margin * case.gpu(cluster).power_mw * case.model.clusters[cluster].max_gpus
+                most = margin * data.gpu(cluster).power_mw * data.model.clusters[cluster].max_gpus
                 carried = carried + most * (1 - programme.when(reacted))
             programme.define(margin * heat <= carried, "cooling_balance", stage.label, cluster)
 
@@ -51,7 +51,7 @@ def cooling_balance(programme: Programme) -> None:
 def _carried(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
     return lpSum(
         programme.carried[stage.label, cluster, plant]
-        for plant in programme.case.plants_of(cluster)
+        for plant in programme.data.plants_of(cluster)
     )
 
 
@@ -62,12 +62,12 @@ def ride_through(programme: Programme) -> None:
     tank[c]``, the heat being that of all GPUs at the utilisation limit, the tank the cluster's part
     of the buffers of its plants. Temperatures then stay below throttling.
     """
-    case = programme.case
-    for scenario, stages in case.stages_by_scenario.items():
-        for cluster in case.model.clusters:
+    data = programme.data
+    for scenario, stages in data.stages_by_scenario.items():
+        for cluster in data.model.clusters:
             allowed: LpAffineExpression | None = None
             for index, early in enumerate(unanswered(stages)):
-                short = [stage for stage in early if cooling_matters(case, stage, cluster)]
+                short = [stage for stage in early if cooling_matters(data, stage, cluster)]
                 if short:
                     allowed = allowed or _storable_mj(programme, scenario, cluster)
                     _ride_through(programme, short, cluster, allowed, index)
@@ -75,7 +75,7 @@ def ride_through(programme: Programme) -> None:
 
 def _storable_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpression:
     """Heat that a cluster and its tanks take up before it throttles, MJ."""
-    entry, gpu = programme.case.model.clusters[cluster], programme.case.gpu(cluster)
+    entry, gpu = programme.data.model.clusters[cluster], programme.data.gpu(cluster)
     per_k = capacitance_mj_per_k(
         entry.capacitance_mj_per_k_per_mw, gpu.power_mw, programme.gpus(cluster)
     )
@@ -90,9 +90,9 @@ def _ride_through(
     allowed: LpAffineExpression,
     index: int,
 ) -> None:
-    case, scenario = programme.case, stages[0].scenario
-    entry, gpu = case.model.clusters[cluster], case.gpu(cluster)
-    margin = 1 + case.margin(scenario).heat
+    data, scenario = programme.data, stages[0].scenario
+    entry, gpu = data.model.clusters[cluster], data.gpu(cluster)
+    margin = 1 + data.margin(scenario).heat
     stored: list[LpAffineExpression] = []
     for stage in stages:
         on = powered(programme, stage, cluster)
@@ -118,15 +118,15 @@ def tank_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpres
     ``tank[s,p] ≤ share_c·(buffer_p + Σ_m added_m·y[m])``, ``tank[s,p] ≤ most·(up[s,t,p] +
     reacted[s,t])`` for every stage t in which measures decide whether it is lost.
     """
-    case, model = programme.case, programme.case.model
+    data, model = programme.data, programme.data.model
     total = LpAffineExpression.empty()
-    for plant in case.plants_of(cluster):
+    for plant in data.plants_of(cluster):
         added = {
             name: measure.buffer_mwh[plant]
             for name, measure in model.measures.items()
             if plant in measure.buffer_mwh
         }
-        share = 3600 * case.tank_share(plant, cluster)
+        share = 3600 * data.tank_share(plant, cluster)
         buffer = lpSum(mwh * programme.measures[name] for name, mwh in added.items())
         buffer = share * (buffer + model.plants[plant].buffer_mwh)
         most = share * (sum(added.values()) + model.plants[plant].buffer_mwh)
@@ -145,12 +145,12 @@ def tank_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpres
     return total
 
 
-def _tank_left(programme: Programme, scenario: str, plant: str) -> list[Chance] | None:
+def _tank_left(programme: Programme, scenario: str, plant: str) -> list[Availability] | None:
     """What has to come true for a tank to be left; None if nothing, empty if it cannot be."""
-    found: list[Chance] = []
-    for stage in programme.case.stages_by_scenario[scenario]:
+    found: list[Availability] = []
+    for stage in programme.data.stages_by_scenario[scenario]:
         reacted = stage.when(lambda one: one.reacted)
-        if reacted is True or plant not in stage.condition.plants_lost:
+        if reacted is True or plant not in stage.state.plants_lost:
             continue
         chance = up(programme, stage.outage, node("plant", plant), powered=False)
         total = chance + programme.when(reacted)
@@ -168,9 +168,9 @@ def plant_capacity(programme: Programme) -> None:
     `surviving_capacity` where the largest of what is left are lost too. Where measures decide which
     units carry load there is a row for each set of units, loosened by ``most_p`` unless it counts.
     """
-    case = programme.case
-    for stage in case.stages:
-        for plant, entry in case.model.plants.items():
+    data = programme.data
+    for stage in data.stages:
+        for plant, entry in data.model.plants.items():
             heats = [
                 programme.carried[stage.label, c, plant]
                 for c in entry.cools
@@ -183,12 +183,12 @@ def plant_capacity(programme: Programme) -> None:
 
 def capacities(programme: Programme, stage: Stage, plant: str) -> list[LpAffineExpression]:
     """Bounds on what a plant carries in a stage, all of which hold, MW."""
-    condition = stage.condition
+    state = stage.state
     if plant in stage.at_best.plants_down:
         return [LpAffineExpression.empty()]
     found: list[LpAffineExpression] = []
     most = _most_mw(programme, stage, plant)
-    if plant in condition.plants_down:
+    if plant in state.plants_down:
         chance = up(programme, stage.outage, node("plant", plant))
         found.append(most * chance + LpAffineExpression.empty())
     for units, counts in _standing(stage, plant):
@@ -212,11 +212,11 @@ def _stands(plant: str, units: frozenset[str], stage: Stage) -> bool:
 
 def _restarting(
     programme: Programme, stage: Stage, plant: str, units: frozenset[str]
-) -> Iterator[tuple[frozenset[str], Chance]]:
+) -> Iterator[tuple[frozenset[str], Availability]]:
     """Units left when those restart that stopped for want of power, and whether they ran on."""
     stopped: dict[frozenset[str], set[str]] = {}
     for one in stage.outage.restarts:
-        if one.plant == plant and (plant, one.unit) in stage.condition.restarting:
+        if one.plant == plant and (plant, one.unit) in stage.state.restarting:
             stopped.setdefault(one.dark, set()).add(one.unit)
     chances = {dark: ran_on(programme, plant, dark) for dark in stopped}
     for size in range(1, len(stopped) + 1):
@@ -229,22 +229,22 @@ def _restarting(
 def _capacity(
     programme: Programme, stage: Stage, plant: str, units: frozenset[str]
 ) -> LpAffineExpression:
-    rise = stage.condition.ambient_rise_c.get(programme.case.model.plants[plant].region, 0.0)
-    lost = stage.condition.lost_largest.get(plant, 0)
+    rise = stage.state.ambient_rise_c.get(programme.data.model.plants[plant].region, 0.0)
+    lost = stage.state.lost_largest.get(plant, 0)
     named = stage.named_losses(plant, units)
     return surviving_capacity(programme, plant, units, lost, rise, named)
 
 
 def _most_mw(programme: Programme, stage: Stage, plant: str) -> float:
     """More than a plant can ever carry in a stage, MW."""
-    case = programme.case
-    entry = case.model.plants[plant]
-    rise = stage.condition.ambient_rise_c.get(entry.region, 0.0)
-    lost = max((q for q in (case.unit_mw(plant, u, rise) for u in case.units(plant))), default=0.0)
-    named = sum(n for (hit, _), n in stage.condition.lost_units.items() if hit == plant)
-    spare = lost * (stage.condition.lost_largest.get(plant, 0) + named)
+    data = programme.data
+    entry = data.model.plants[plant]
+    rise = stage.state.ambient_rise_c.get(entry.region, 0.0)
+    lost = max((q for q in (data.unit_mw(plant, u, rise) for u in data.units(plant))), default=0.0)
+    named = sum(n for (hit, _), n in stage.state.lost_units.items() if hit == plant)
+    spare = lost * (stage.state.lost_largest.get(plant, 0) + named)
     return spare + sum(
-        case.unit_mw(plant, unit, rise)
+        data.unit_mw(plant, unit, rise)
         * (entry.existing.get(unit, 0) + (programme.units[plant, unit].upBound or 0.0))
-        for unit in case.units(plant)
+        for unit in data.units(plant)
     )

@@ -17,7 +17,7 @@ from planner.laws.flows import largest_flow
 from planner.scenarios.demand import Floats, undominated
 
 if TYPE_CHECKING:
-    from planner.optimization.formulation.problem import Case, Group
+    from planner.optimization.formulation.problem import Group, ProblemData
 
 #: Crowds beyond which customers are told apart by hour instead (`recourse.normal_demand`).
 MOST_CROWDS = 2000
@@ -110,7 +110,7 @@ def _crowd(groups: Sequence[Group], week_rps: Floats, mine: list[int], everybody
     return Crowd(some, clusters, week_rps[:, mine], name)
 
 
-def missing_rps(case: Case, rooms: Mapping[str, float]) -> float:
+def missing_rps(data: ProblemData, rooms: Mapping[str, float]) -> float:
     """Most demand that finds no room at an hour of the week, requests per second.
 
     Whoever reaches nothing is looked at alone.
@@ -120,9 +120,9 @@ def missing_rps(case: Case, rooms: Mapping[str, float]) -> float:
     rooms
         Requests per second that each cluster takes.
     """
-    if case.exact_crowds:
-        lacks = (one.peak_rps - sum(rooms[c] for c in one.clusters) for one in case.crowds)
+    if data.exact_crowds:
+        lacks = (one.peak_rps - sum(rooms[c] for c in one.clusters) for one in data.crowds)
         return max(0.0, *lacks, 0.0)
-    demand = {str(number): one.peak_rps for number, one in enumerate(case.crowds)}
-    reach = {str(number): one.clusters for number, one in enumerate(case.crowds)}
+    demand = {str(number): one.peak_rps for number, one in enumerate(data.crowds)}
+    reach = {str(number): one.clusters for number, one in enumerate(data.crowds)}
     return sum(demand.values()) - largest_flow(demand, reach, rooms)

@@ -21,14 +21,14 @@ from itertools import combinations
 from pulp import lpSum
 
 from planner.infrastructure.graph import Dependencies, node
-from planner.optimization.formulation.programme import Chance, Programme
-from planner.scenarios.system_state import Site
+from planner.optimization.formulation.programme import Availability, Programme
+from planner.scenarios.system_state import DependencyIndex
 from planner.scenarios.timeline import Outage
 
 
 def add_variables(programme: Programme) -> None:
     """Create y and k; settled and forbidden measures are bounds."""
-    model = programme.case.model
+    model = programme.data.model
     fixed, forbidden = model.policies.fixed.measures, model.policies.forbidden.measures
     for name in model.measures:
         low = float(fixed.get(name, False))
@@ -36,8 +36,8 @@ def add_variables(programme: Programme) -> None:
         programme.measures[name] = programme.variable(
             "measure", name, low=low, high=high, integer=True
         )
-    if len(programme.case.reactions) > 1:
-        for number in range(len(programme.case.reactions)):
+    if len(programme.data.reactions) > 1:
+        for number in range(len(programme.data.reactions)):
             programme.reacting[number] = programme.variable("reacting", str(number), high=1)
 
 
@@ -50,18 +50,18 @@ def one_way_of_reacting(programme: Programme) -> None:
         return
     programme.define(lpSum(programme.reacting.values()) == 1, "one_way_of_reacting")
     for name, bought in programme.measures.items():
-        ways = [n for n, some in enumerate(programme.case.reactions) if name in some]
+        ways = [n for n, some in enumerate(programme.data.reactions) if name in some]
         if ways:
             chosen = lpSum(programme.reacting[n] for n in ways)
             programme.define(chosen == bought, "one_way_of_reacting", name)
 
 
-def site(programme: Programme) -> Site:
+def site(programme: Programme) -> DependencyIndex:
     """The prepared graph of the case."""
-    return programme.case.site
+    return programme.data.site
 
 
-def up(programme: Programme, outage: Outage, name: str, powered: bool = True) -> Chance:
+def up(programme: Programme, outage: Outage, name: str, powered: bool = True) -> Availability:
     """Whether a node is up in an outage, by the rule of the graph.
 
     A node is up while, in each of its groups g, at least needs[g] supporters are up:
@@ -125,7 +125,7 @@ def _down(programme: Programme, depends: Dependencies, failed: frozenset[str]) -
     return programme.known[key]
 
 
-def _variable(programme: Programme, key: object, name: str) -> Chance:
+def _variable(programme: Programme, key: object, name: str) -> Availability:
     known = programme.available.get(key)
     if known is not None:
         return known
@@ -135,42 +135,42 @@ def _variable(programme: Programme, key: object, name: str) -> Chance:
     return variable
 
 
-def _number(availability: Chance) -> str:
+def _number(availability: Availability) -> str:
     """Number of a variable that `_variable` has made."""
     return str(availability).split(".")[1]
 
 
 #: How many of some chances have to come true.
-Group = tuple[int, list[Chance]]
+Group = tuple[int, list[Availability]]
 
 
 def _groups(programme: Programme, outage: Outage, name: str, powered: bool) -> list[Group]:
     """Groups of supporters of a node that measures decide, without those that are down anyway."""
-    graph = programme.case.graph
+    graph = programme.data.graph
     if name.startswith("measure:"):
         return [(1, [1 * programme.measures[name.removeprefix("measure:")]])]
     ignored = {"cools"} if powered else {"cools", "powers"}
-    supporters: dict[str, list[Chance]] = {}
-    for source, _, data in graph.in_edges(name, data=True):
-        if data["relation"] not in ignored:
+    supporters: dict[str, list[Availability]] = {}
+    for source, _, edge in graph.in_edges(name, data=True):
+        if edge["relation"] not in ignored:
             chance = up(programme, outage, source, powered)
-            supporters.setdefault(data["group"], []).append(chance)
+            supporters.setdefault(edge["group"], []).append(chance)
     groups = [(graph.nodes[name]["needs"][group], some) for group, some in supporters.items()]
     if name.startswith("cluster:") and powered:
         groups += [(1, [_noticed_nothing(programme, name, dark)]) for dark in outage.sags]
     found: list[Group] = []
     for needs, some in groups:
         certain = sum(one for one in some if isinstance(one, float))
-        open_ones: list[Chance] = [one for one in some if not isinstance(one, float)]
+        open_ones: list[Availability] = [one for one in some if not isinstance(one, float)]
         if needs > certain:
             found.append((needs - int(certain), open_ones))
     return found
 
 
-def _noticed_nothing(programme: Programme, name: str, dark: frozenset[str]) -> Chance:
+def _noticed_nothing(programme: Programme, name: str, dark: frozenset[str]) -> Availability:
     """Whether a cluster or plant has a source of power that a sag did not touch."""
-    edges = programme.case.graph.in_edges(name, data=True)
-    powers = [source for source, _, data in edges if data["relation"] == "powers"]
+    edges = programme.data.graph.in_edges(name, data=True)
+    powers = [source for source, _, edge in edges if edge["relation"] == "powers"]
     sources = [source for source in powers if source not in dark]
     chances = [up(programme, Outage(), source) for source in sources]
     if any(isinstance(one, float) and one for one in chances):
@@ -178,7 +178,7 @@ def _noticed_nothing(programme: Programme, name: str, dark: frozenset[str]) -> C
     return _any_of(programme, chances)
 
 
-def _any_of(programme: Programme, chances: Iterable[Chance]) -> Chance:
+def _any_of(programme: Programme, chances: Iterable[Availability]) -> Availability:
     """Whether one of some chances comes true, exactly."""
     some = {str(one): one for one in chances if not isinstance(one, float)}
     if len(some) <= 1:
@@ -195,7 +195,7 @@ def _any_of(programme: Programme, chances: Iterable[Chance]) -> Chance:
     return known
 
 
-def _propagate(programme: Programme, name: str, result: Chance, groups: list[Group]) -> None:
+def _propagate(programme: Programme, name: str, result: Availability, groups: list[Group]) -> None:
     tag = _number(result)
     for index, (needs, some) in enumerate(groups):
         row = needs * result <= lpSum(some)
@@ -209,10 +209,10 @@ def _propagate(programme: Programme, name: str, result: Chance, groups: list[Gro
 
 def bought_exactly(
     programme: Programme, names: Iterable[str]
-) -> list[tuple[frozenset[str], Chance]]:
+) -> list[tuple[frozenset[str], Availability]]:
     """All subsets of some measures, each with an expression that is 0 if exactly it is bought."""
     measures = sorted(set(names))
-    found: list[tuple[frozenset[str], Chance]] = []
+    found: list[tuple[frozenset[str], Availability]] = []
     for size in range(len(measures) + 1):
         for some in combinations(measures, size):
             missing = lpSum(1 - programme.measures[name] for name in some)
@@ -221,6 +221,6 @@ def bought_exactly(
     return found
 
 
-def ran_on(programme: Programme, plant: str, dark: frozenset[str]) -> Chance:
+def ran_on(programme: Programme, plant: str, dark: frozenset[str]) -> Availability:
     """Whether a plant had another source of power when some supplied nothing."""
     return _noticed_nothing(programme, node("plant", plant), dark)

@@ -20,32 +20,32 @@ def normal_cooling(programme: Programme) -> None:
     ``Σ_p m[c,p] = φ_c·(σ_c·G[c] + (1 − σ_c)·Σ_g f[g,c]/μ_c)``,
     ``Σ_c m[c,p] = Σ_u l[p,u]``, ``l[p,u] ≤ q_u·n[p,u]``
     """
-    case = programme.case
-    for plant in case.model.plants:
-        for unit in case.running_units(plant):
+    data = programme.data
+    for plant in data.model.plants:
+        for unit in data.running_units(plant):
             load = programme.variable("load", plant, unit)
             programme.load[plant, unit] = load
-            most = case.unit_mw(plant, unit) * programme.unit_count(plant, unit)
+            most = data.unit_mw(plant, unit) * programme.unit_count(plant, unit)
             programme.define(load <= most, "unit_load", plant, unit)
-    for cluster in case.model.clusters:
-        plants = case.plants_of(cluster, "primary")
+    for cluster in data.model.clusters:
+        plants = data.plants_of(cluster, "primary")
         for plant in plants:
             key = (NORMAL, cluster, plant)
             programme.carried[key] = programme.variable("carried", *key)
-        if case.gpu(cluster).power_mw:
+        if data.gpu(cluster).power_mw:
             carried = lpSum(programme.carried[NORMAL, cluster, plant] for plant in plants)
             row = carried == mean_heat(programme, cluster)
             programme.define(row, "mean_heat", cluster)
-    for plant, entry in case.model.plants.items():
+    for plant, entry in data.model.plants.items():
         if entry.role == "primary":
-            units = [programme.load[plant, unit] for unit in case.running_units(plant)]
+            units = [programme.load[plant, unit] for unit in data.running_units(plant)]
             heats = [programme.carried[NORMAL, cluster, plant] for cluster in entry.cools]
             programme.define(lpSum(heats) == lpSum(units), "mean_load", plant)
 
 
 def mean_heat(programme: Programme, cluster: str) -> LpAffineExpression:
     """Heat of a cluster in normal operation at the mean demand of the week, MW."""
-    gpu = programme.case.gpu(cluster)
+    gpu = programme.data.gpu(cluster)
     busy = (1.0 / gpu.rps) * programme.cluster_load(NORMAL, cluster)
     heat: LpAffineExpression = heat_mw(
         gpu.power_mw, gpu.static_share, programme.gpus(cluster), busy
@@ -64,9 +64,9 @@ def set_objective(programme: Programme) -> None:
     yearly = [equipment(programme), openings(programme), normal_operation(programme)]
     once: dict[str, LpAffineExpression] = {}
     expected = []
-    for scenario, stages in programme.case.stages_by_scenario.items():
+    for scenario, stages in programme.data.stages_by_scenario.items():
         once[scenario] = lpSum(recourse_cost(programme, stage) for stage in stages)
-        expected.append(stages[0].course.scenario.frequency_per_year * once[scenario])
+        expected.append(stages[0].timeline.scenario.frequency_per_year * once[scenario])
     cost = lpSum([*yearly, *expected, premium(programme, once)])
     if cost.constant:
         one = programme.variable("one", low=1.0, high=1.0)
@@ -79,7 +79,7 @@ def equipment(programme: Programme) -> LpAffineExpression:
 
     ``Σ bought·(price·a + upkeep) + kept·(own upkeep + replacement) − retired·salvage·a``
     """
-    model, rate = programme.case.model, programme.case.model.finance.discount_rate
+    model, rate = programme.data.model, programme.data.model.finance.discount_rate
     terms = []
 
     def own(asset: Asset, bought: LpAffineExpression, there: int, gone: LpAffineExpression) -> None:
@@ -100,7 +100,7 @@ def equipment(programme: Programme) -> LpAffineExpression:
 
 def openings(programme: Programme) -> LpAffineExpression:
     """Regions that are opened, measures that are bought and retainers, USD per year."""
-    model, rate = programme.case.model, programme.case.model.finance.discount_rate
+    model, rate = programme.data.model, programme.data.model.finance.discount_rate
     terms = []
     for region, opened in programme.opened.items():
         place = model.regions[region]
@@ -118,15 +118,15 @@ def openings(programme: Programme) -> LpAffineExpression:
 
 def normal_operation(programme: Programme) -> LpAffineExpression:
     """Energy and transport of a year without failures, USD per year."""
-    case = programme.case
-    regions, kinds = case.model.regions, case.model.cooling_units
+    data = programme.data
+    regions, kinds = data.model.regions, data.model.cooling_units
     terms = []
-    for cluster, entry in case.model.clusters.items():
+    for cluster, entry in data.model.clusters.items():
         place = regions[entry.region]
         drawn = place.drawn_mw_per_mw * mean_heat(programme, cluster)
         terms.append(energy_usd(drawn, HOURS_PER_YEAR, place.electricity_usd_per_mwh))
     for (plant, unit), load in programme.load.items():
-        price = regions[case.model.plants[plant].region].electricity_usd_per_mwh
+        price = regions[data.model.plants[plant].region].electricity_usd_per_mwh
         power = kinds[unit].drawn_mw_per_mw
         terms.append(energy_usd(power * load, HOURS_PER_YEAR, price))
     terms.append(_transport(programme, NORMAL, HOURS_PER_YEAR))
@@ -134,7 +134,7 @@ def normal_operation(programme: Programme) -> LpAffineExpression:
 
 
 def _transport(programme: Programme, stage: str, hours: float) -> LpAffineExpression:
-    prices = programme.case.transport_usd
+    prices = programme.data.transport_usd
     flows = programme.of_stage("flow", stage)
     priced = ((flow, prices[source, target]) for (source, target), flow in flows)
     return LpAffineExpression.from_list(
@@ -146,10 +146,10 @@ def recourse_cost(programme: Programme, stage: Stage) -> LpAffineExpression:
     """Cost of one occurrence of a stage: emergency spend, requests lost, transport, USD."""
     terms = [emergency_spend(programme, stage), _transport(programme, stage.label, stage.hours)]
     # A margin asks for more to be carried; what it adds is nobody's loss.
-    real = 1 / (1 + programme.case.margin(stage.scenario).demand)
+    real = 1 / (1 + programme.data.margin(stage.scenario).demand)
     total, coefficients = 0.0, []
     for (zone, tier), demand in stage.demand_rps.items():
-        entry = programme.case.model.tiers[tier]
+        entry = programme.data.model.tiers[tier]
         price = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
         if price:
             served = programme.served[stage.label, zone, tier]

@@ -20,7 +20,7 @@ from planner.infrastructure.graph import node
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw, heat_mw
 from planner.optimization.formulation.measures import bought_exactly, up
-from planner.optimization.formulation.programme import Chance, Programme, Row
+from planner.optimization.formulation.programme import Availability, Programme, Row
 from planner.optimization.formulation.relevance import (
     power_as_usual,
     power_that_matters,
@@ -29,7 +29,7 @@ from planner.optimization.formulation.relevance import (
 from planner.optimization.formulation.stages import Stage
 
 
-def cluster_up(programme: Programme, stage: Stage, cluster: str) -> Chance:
+def cluster_up(programme: Programme, stage: Stage, cluster: str) -> Availability:
     """Whether a cluster is up in a stage."""
     return up(programme, stage.outage, node("cluster", cluster))
 
@@ -44,19 +44,19 @@ def powered(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpress
 
 def stage_heat(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
     """Heat of the powered GPUs of a cluster in a stage, MW."""
-    gpu = programme.case.gpu(cluster)
+    gpu = programme.data.gpu(cluster)
     busy = (1 / gpu.rps) * programme.cluster_load(stage.label, cluster)
     on = powered(programme, stage, cluster)
     heat: LpAffineExpression = heat_mw(gpu.power_mw, gpu.static_share, on, busy)
     return heat
 
 
-def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[Chance]:
+def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[Availability]:
     """Chances that are 0 where the power that a cluster draws is as in normal operation."""
-    case = programme.case
-    limits = stage_limits(case, stage, case.model.clusters[cluster].region)
+    data = programme.data
+    limits = stage_limits(data, stage, data.model.clusters[cluster].region)
     sets = list(bought_exactly(programme, {name for one in limits for name, _ in one.brought}))
-    whole = [other for some, other in sets if power_as_usual(case, stage, cluster, some)]
+    whole = [other for some, other in sets if power_as_usual(data, stage, cluster, some)]
     return [0.0] if len(whole) == len(sets) else whole
 
 
@@ -67,19 +67,19 @@ def stage_power(programme: Programme) -> None:
     Σ_m brought[s,t,l,m]·y[m]`` for every set of loads l that have no other sources, where what
     holds in normal operation does not imply it.
     """
-    case = programme.case
-    for stage in case.stages:
-        for region in case.model.regions:
-            for limit in power_that_matters(case, stage, region):
+    data = programme.data
+    for stage in data.stages:
+        for region in data.model.regions:
+            for limit in power_that_matters(data, stage, region):
                 drawn = [
-                    case.draw_per_power(limit, cluster) * _drawn(programme, stage, cluster)
-                    for cluster in case.clusters_in(region)
+                    data.draw_per_power(limit, cluster) * _drawn(programme, stage, cluster)
+                    for cluster in data.clusters_in(region)
                     if node("cluster", cluster) in limit.loads
                     and cluster not in stage.at_best.clusters_down
-                    and case.gpu(cluster).power_mw
+                    and data.gpu(cluster).power_mw
                 ]
                 drawn += [
-                    case.draw_per_heat(limit, plant) * heat
+                    data.draw_per_heat(limit, plant) * heat
                     for (_, plant), heat in programme.of_stage("carried", stage.label)
                     if node("plant", plant) in limit.loads
                 ]
@@ -90,8 +90,8 @@ def _drawn(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpressi
     """Power of GPUs, MW; before anybody reacts at their utilisation limit, as heat is stored."""
     if stage.when(lambda one: one.reacted):
         return stage_heat(programme, stage, cluster)
-    gpu, on = programme.case.gpu(cluster), powered(programme, stage, cluster)
-    utilisation = programme.case.model.clusters[cluster].max_utilisation
+    gpu, on = programme.data.gpu(cluster), powered(programme, stage, cluster)
+    utilisation = programme.data.model.clusters[cluster].max_utilisation
     heat: LpAffineExpression = heat_at_utilisation_mw(
         gpu.power_mw, gpu.static_share, on, utilisation
     )

@@ -27,7 +27,7 @@ from planner.infrastructure.measures import (
 )
 from planner.infrastructure.supply import (
     PowerLimit,
-    Supply,
+    PowerSupply,
     cluster_power_mw_per_mw,
     plant_power_mw_per_mw,
 )
@@ -38,8 +38,8 @@ from planner.optimization.formulation.stages import NO_MARGIN, Margin, Reacting,
 from planner.optimization.formulation.time_slices import cut_like, cut_stages
 from planner.scenarios.demand import Floats, peak_hour, weekly_demand
 from planner.scenarios.services import passing_shares
-from planner.scenarios.system_state import Site, site_of
-from planner.scenarios.timeline import Condition, Course, lay_out, normal_condition
+from planner.scenarios.system_state import DependencyIndex, site_of
+from planner.scenarios.timeline import SystemState, Timeline, normal_state, timeline_of
 
 #: Family, subject and scenario of rows that people speak of as one requirement or limit.
 Key = tuple[str, str, str]
@@ -88,7 +88,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Case:
+class ProblemData:
     """A model with its scenarios and margins.
 
     Parameters
@@ -118,12 +118,12 @@ class Case:
         return build_graph(self.model)
 
     @cached_property
-    def site(self) -> Site:
+    def site(self) -> DependencyIndex:
         """The prepared graph of the model."""
         return site_of(self.model, self.graph)
 
     @property
-    def supply(self) -> Supply:
+    def supply(self) -> PowerSupply:
         """The power of the model."""
         return self.site.supply
 
@@ -145,14 +145,14 @@ class Case:
         return {}
 
     @cached_property
-    def normal(self) -> Condition:
+    def normal(self) -> SystemState:
         """Condition with nothing failed and no measure bought."""
-        return normal_condition(self.model, self.graph)
+        return normal_state(self.model, self.graph)
 
     @cached_property
-    def normal_at_best(self) -> Condition:
+    def normal_at_best(self) -> SystemState:
         """Condition with nothing failed and all measures bought."""
-        return self.site.condition(frozenset(), all_measures=True)
+        return self.site.state(frozenset(), all_measures=True)
 
     @cached_property
     def reactions(self) -> tuple[frozenset[str], ...]:
@@ -162,13 +162,13 @@ class Case:
             frozenset(some) for size in range(len(names) + 1) for some in combinations(names, size)
         )
 
-    def _ways(self, course: Course) -> tuple[Reacting, ...]:
+    def _ways(self, timeline: Timeline) -> tuple[Reacting, ...]:
         """A scenario under each combination of measures that change the reaction."""
         return tuple(
             Reacting(
                 number,
                 self._reacting[number],
-                replace(course, operations=capped(course.operations, self._measures(some))),
+                replace(timeline, operations=capped(timeline.operations, self._measures(some))),
             )
             for number, some in enumerate(self.reactions)
         )
@@ -185,19 +185,19 @@ class Case:
         """Stages of all scenarios that can bind."""
         result: list[Stage] = []
         for scenario in self.scenarios:
-            course = lay_out(self.model, self.graph, scenario)
+            timeline = timeline_of(self.model, self.graph, scenario)
             if self.cuts is not None:
                 cuts = self.cuts.get(scenario.name, ())
                 margin = self.margin(scenario.name)
-                result += cut_like(self.model, course, margin, cuts, self.normal)
+                result += cut_like(self.model, timeline, margin, cuts, self.normal)
                 continue
             margin = self.margin(scenario.name)
             best = self.normal_at_best if self.model.measures else self.normal
-            if not cannot_bind(self.model, course, self.normal, margin, best):
-                result += cut_stages(self.model, course, margin, self._ways(course))
+            if not cannot_bind(self.model, timeline, self.normal, margin, best):
+                result += cut_stages(self.model, timeline, margin, self._ways(timeline))
         return tuple(result)
 
-    def with_bought(self, bought: frozenset[str]) -> Case:
+    def with_bought(self, bought: frozenset[str]) -> ProblemData:
         """The case as it is with some measures in place, its scenarios cut where this one's are.
 
         Raises
@@ -212,10 +212,10 @@ class Case:
         return self._after[bought]
 
     @cached_property
-    def _after(self) -> dict[frozenset[str], Case]:
+    def _after(self) -> dict[frozenset[str], ProblemData]:
         return {}
 
-    def _with_bought(self, bought: frozenset[str]) -> Case:
+    def _with_bought(self, bought: frozenset[str]) -> ProblemData:
         return replace(
             self,
             model=with_measures(self.model, bought),
@@ -398,7 +398,7 @@ class Case:
         3,600 MJ.
         """
         stages = self.stages_by_scenario.get(scenario, ())
-        lost = {plant for one in stages if not one.reacted for plant in one.condition.plants_lost}
+        lost = {plant for one in stages if not one.reacted for plant in one.state.plants_lost}
         return sum(
             3600 * self.model.plants[name].buffer_mwh * self.tank_share(name, cluster)
             for name in self.plants_of(cluster)

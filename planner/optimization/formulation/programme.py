@@ -12,11 +12,11 @@ from pulp import LpAffineExpression, LpConstraint, LpMinimize, LpProblem, LpVari
 
 from planner.infrastructure.supply import PowerLimit
 from planner.optimization.formulation.labels import joined, label, part
-from planner.optimization.formulation.problem import Case, Key, offer_target
+from planner.optimization.formulation.problem import Key, ProblemData, offer_target
 from planner.optimization.formulation.stages import When
 
 #: Whether something is so: certainly (1), certainly not (0), or as measures are bought.
-Chance = float | LpAffineExpression
+Availability = float | LpAffineExpression
 
 #: What an elastic solve may do to a row: nothing, fall short of it, or exceed it at a price.
 RowKind = Literal["definition", "requirement", "limit"]
@@ -121,7 +121,7 @@ class Programme:
         Costs in M USD that a risk measure needs, by (what, scenario).
     """
 
-    case: Case
+    data: ProblemData
     problem: LpProblem = field(default_factory=lambda: LpProblem("resilience", LpMinimize))
     rows: dict[str, Row] = field(default_factory=dict)
     constraints: dict[str, LpConstraint] = field(default_factory=dict)
@@ -134,7 +134,7 @@ class Programme:
     holding: dict[str, LpVariable] = field(default_factory=dict)
     measures: dict[str, LpVariable] = field(default_factory=dict)
     reacting: dict[int, LpVariable] = field(default_factory=dict)
-    available: dict[object, Chance | None] = field(default_factory=dict)
+    available: dict[object, Availability | None] = field(default_factory=dict)
     known: dict[object, frozenset[str]] = field(default_factory=dict)
     flow: dict[tuple[str, str, str], LpVariable] = field(default_factory=dict)
     flows_to: dict[tuple[str, str], list[LpVariable]] = field(default_factory=dict)
@@ -196,7 +196,7 @@ class Programme:
         str
             Its name.
         """
-        full, allowed = label(row.family, *name), self.case.waived.get(row.key, 0.0)
+        full, allowed = label(row.family, *name), self.data.waived.get(row.key, 0.0)
         if math.isinf(allowed):
             return full
         constraint = self.problem.addConstraint(expression, full)
@@ -213,7 +213,7 @@ class Programme:
 
     def gpus(self, cluster: str) -> LpAffineExpression:
         """GPUs of a cluster after purchases and retirements."""
-        entry = self.case.model.clusters[cluster]
+        entry = self.data.model.clusters[cluster]
         count = entry.block_gpus * self.blocks[cluster] + entry.existing_gpus
         if cluster in self.retired_blocks:
             count = count - self.retired_gpus(cluster)
@@ -221,7 +221,7 @@ class Programme:
 
     def unit_count(self, plant: str, unit: str) -> LpAffineExpression:
         """Units of a type in a plant after purchases and retirements."""
-        existing = self.case.model.plants[plant].existing.get(unit, 0)
+        existing = self.data.model.plants[plant].existing.get(unit, 0)
         count = 1 * self.units[plant, unit] + existing
         if (plant, unit) in self.retired:
             count = count - self.retired_units(plant, unit)
@@ -230,7 +230,7 @@ class Programme:
     def retired_gpus(self, cluster: str) -> LpAffineExpression:
         """Existing GPUs of a cluster that go."""
         blocks = self.retired_blocks.get(cluster)
-        size = self.case.model.clusters[cluster].block_gpus
+        size = self.data.model.clusters[cluster].block_gpus
         return lpSum([]) if blocks is None else size * blocks
 
     def retired_units(self, plant: str, unit: str) -> LpAffineExpression:
@@ -240,18 +240,18 @@ class Programme:
 
     def instance_count(self, offer: str) -> LpAffineExpression:
         """Reserved instances of an offer after purchases."""
-        return 1 * self.instances[offer] + self.case.model.offers[offer].existing_instances
+        return 1 * self.instances[offer] + self.data.model.offers[offer].existing_instances
 
     def in_use(self, region: str) -> LpAffineExpression:
         """Whether a region holds GPUs after purchases."""
         for binary in (self.opened.get(region), self.holding.get(region)):
             if binary is not None:
                 return 1 * binary
-        clusters = [self.case.model.clusters[name] for name in self.case.clusters_in(region)]
+        clusters = [self.data.model.clusters[name] for name in self.data.clusters_in(region)]
         held = any(cluster.existing_gpus for cluster in clusters)
         return LpAffineExpression.from_constant(float(held))
 
-    def when(self, ways: When) -> Chance:
+    def when(self, ways: When) -> Availability:
         """Whether the platform reacts in one of some ways: 0, 1 or an expression of measures."""
         if isinstance(ways, bool):
             return float(ways)

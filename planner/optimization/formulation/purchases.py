@@ -36,10 +36,10 @@ from planner.scenarios.timeline import Outage
 
 def add_variables(programme: Programme) -> None:
     """Create n, b, e, o with their bounds; fixed and forbidden purchases are bounds too."""
-    model = programme.case.model
+    model = programme.data.model
     fixed, forbidden = model.policies.fixed, model.policies.forbidden
     for plant, entry in model.plants.items():
-        for unit in programme.case.units(plant):
+        for unit in programme.data.units(plant):
             barred = {plant, unit} & set(forbidden.cooling) or unit not in entry.options
             most = 0 if barred else entry.max_added
             settled = fixed.cooling.get(plant, {}).get(unit)
@@ -81,7 +81,7 @@ def _bounds(fixed: int | None, high: float) -> tuple[float, float]:
 
 
 def _add_retired_units(programme: Programme, plant: str, unit: str, settled: int | None) -> None:
-    most = retirable_units(programme.case.model, plant, unit)
+    most = retirable_units(programme.data.model, plant, unit)
     low, high = _bounds(None if settled is None else -settled, most)
     if high:
         programme.retired[plant, unit] = programme.variable(
@@ -90,7 +90,7 @@ def _add_retired_units(programme: Programme, plant: str, unit: str, settled: int
 
 
 def _add_retired_blocks(programme: Programme, cluster: str, settled: int | None) -> None:
-    most = retirable_blocks(programme.case.model, cluster)
+    most = retirable_blocks(programme.data.model, cluster)
     low, high = _bounds(None if settled is None else -settled, most)
     if high:
         programme.retired_blocks[cluster] = programme.variable(
@@ -104,7 +104,7 @@ def bought_or_retired(programme: Programme) -> None:
     It would where upkeep goes by a price of old that is above today's. A plan states what there is
     in the end, in which the two are one: ``bought ≤ most·w``, ``retired ≤ most·(1 − w)``.
     """
-    model, rate = programme.case.model, programme.case.model.finance.discount_rate
+    model, rate = programme.data.model, programme.data.model.finance.discount_rate
     pairs = [
         ((plant, unit), programme.units[plant, unit], gone, (unit_asset(model, plant, unit),))
         for (plant, unit), gone in programme.retired.items()
@@ -127,9 +127,9 @@ def open_regions(programme: Programme) -> None:
 
     ``b[c] ≤ B[c]·o[r]``, ``n[p,u] ≤ N[p,u]·o[r]``, ``o[r] ≤ Σ_c b[c]``
     """
-    model = programme.case.model
+    model = programme.data.model
     for region, opened in programme.opened.items():
-        clusters = programme.case.clusters_in(region)
+        clusters = programme.data.clusters_in(region)
         for cluster in clusters:
             most = programme.blocks[cluster].upBound or 0.0
             row = programme.blocks[cluster] <= most * opened
@@ -147,18 +147,18 @@ def regions_in_use(programme: Programme) -> None:
 
     ``g[c] ≤ most[c]·u[r]``, ``u[r] ≤ Σ_c g[c]``, g being the blocks that are there in the end
     """
-    case, policies = programme.case, programme.case.model.policies
+    data, policies = programme.data, programme.data.model.policies
     if not (policies.least_regions or policies.spare_block_per_region):
         return
-    for region, place in case.model.regions.items():
-        clusters = case.clusters_in(region)
+    for region, place in data.model.regions.items():
+        clusters = data.clusters_in(region)
         empty = not any(least_gpus(programme, cluster) for cluster in clusters)
         if place.candidate or not clusters or not empty:
             continue
         used = programme.variable("holds_gpus", region, high=1, integer=True)
         programme.holding[region] = used
         for cluster in clusters:
-            entry = case.model.clusters[cluster]
+            entry = data.model.clusters[cluster]
             existing = entry.existing_gpus // entry.block_gpus
             most = existing + (programme.blocks[cluster].upBound or 0.0)
             row = blocks_held(programme, cluster) <= most * used
@@ -169,7 +169,7 @@ def regions_in_use(programme: Programme) -> None:
 
 def blocks_held(programme: Programme, cluster: str) -> LpAffineExpression:
     """GPU blocks of a cluster after purchases and retirements."""
-    entry = programme.case.model.clusters[cluster]
+    entry = programme.data.model.clusters[cluster]
     held = 1 * programme.blocks[cluster] + entry.existing_gpus // entry.block_gpus
     if cluster in programme.retired_blocks:
         held = held - 1 * programme.retired_blocks[cluster]
@@ -178,13 +178,13 @@ def blocks_held(programme: Programme, cluster: str) -> LpAffineExpression:
 
 def most_gpus(programme: Programme, cluster: str) -> float:
     """Most GPUs that a cluster can end up with."""
-    entry = programme.case.model.clusters[cluster]
+    entry = programme.data.model.clusters[cluster]
     return entry.existing_gpus + entry.block_gpus * (programme.blocks[cluster].upBound or 0.0)
 
 
 def least_gpus(programme: Programme, cluster: str) -> float:
     """Fewest GPUs that a cluster can end up with, purchases that are settled aside."""
-    entry = programme.case.model.clusters[cluster]
+    entry = programme.data.model.clusters[cluster]
     retired = programme.retired_blocks.get(cluster)
     gone = 0.0 if retired is None else entry.block_gpus * (retired.upBound or 0.0)
     return entry.existing_gpus - gone
@@ -215,7 +215,7 @@ def surviving_capacity(
         programme.surviving[key] = _surviving_capacity(
             programme,
             plant,
-            [u for u in programme.case.units(plant) if u in units],
+            [u for u in programme.data.units(plant) if u in units],
             lost,
             rise_c,
             named,
@@ -231,7 +231,7 @@ def _surviving_capacity(
     rise_c: float,
     named: Mapping[str, int],
 ) -> LpAffineExpression:
-    sizes = {unit: programme.case.unit_mw(plant, unit, rise_c) for unit in units}
+    sizes = {unit: programme.data.unit_mw(plant, unit, rise_c) for unit in units}
     counts = {unit: programme.unit_count(plant, unit) - named.get(unit, 0) for unit in units}
     bounds = {unit: _count_bounds(programme, plant, unit, named.get(unit, 0)) for unit in units}
     thresholds = _thresholds(sizes, bounds, lost)
@@ -270,7 +270,7 @@ def _thresholds(
 
 
 def _count_bounds(programme: Programme, plant: str, unit: str, gone: int) -> tuple[float, float]:
-    existing = programme.case.model.plants[plant].existing.get(unit, 0) - gone
+    existing = programme.data.model.plants[plant].existing.get(unit, 0) - gone
     variable = programme.units[plant, unit]
     least, most = existing + (variable.lowBound or 0.0), existing + (variable.upBound or 0.0)
     retired = programme.retired.get((plant, unit))
@@ -315,7 +315,7 @@ def emergency_cover(programme: Programme) -> None:
 
     ``Σ_{p emergency} heat[c,p] ≥ share·φ_c·G[c]`` with the same ``firm[p]`` as for primary plants.
     """
-    if programme.case.model.emergency_share:
+    if programme.data.model.emergency_share:
         _cover(programme, "emergency", "emergency_cover")
 
 
@@ -327,9 +327,9 @@ def _independent(
     ``heat[c,e] ≤ most·(up_x[e] + up_x[p])`` for every node x whose loss takes both e and p down
     with nothing bought, x being named by the row.
     """
-    case = programme.case
-    for other in case.plants_of(cluster, "primary"):
-        for shared in shared_supports(case.graph, plant, other):
+    data = programme.data
+    for other in data.plants_of(cluster, "primary"):
+        for shared in shared_supports(data.graph, plant, other):
             outage = Outage(failed=frozenset({shared}))
             left = [measures.up(programme, outage, node("plant", one)) for one in (plant, other)]
             chance = left[0] + left[1]
@@ -341,30 +341,30 @@ def _independent(
 
 
 def _cover(programme: Programme, role: str, family: str) -> None:
-    case, share = programme.case, programme.case.model.cooled_share(role)
+    data, share = programme.data, programme.data.model.cooled_share(role)
     carried: dict[tuple[str, str], LpAffineExpression] = {}
-    for cluster in case.model.clusters:
-        gpu = case.gpu(cluster)
+    for cluster in data.model.clusters:
+        gpu = data.gpu(cluster)
         if not gpu.power_mw:
             continue
-        plants = case.plants_of(cluster, role)
+        plants = data.plants_of(cluster, role)
         for plant in plants:
             part = programme.variable(f"heat.{family}", cluster, plant)
             carried[cluster, plant] = 1 * part
             if role == "primary":
                 programme.design[cluster, plant] = part
-            if role == "emergency" and case.model.policies.independent_emergency_cooling:
-                most = gpu.power_mw * case.model.clusters[cluster].max_gpus
+            if role == "emergency" and data.model.policies.independent_emergency_cooling:
+                most = gpu.power_mw * data.model.clusters[cluster].max_gpus
                 _independent(programme, cluster, plant, carried[cluster, plant], most)
         heat = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, programme.gpus(cluster), 1.0)
         total = lpSum(carried[cluster, plant] for plant in plants)
-        most = gpu.power_mw * case.model.clusters[cluster].max_gpus * share
+        most = gpu.power_mw * data.model.clusters[cluster].max_gpus * share
         row = Row(family, cluster, "", "requirement", "MW", most)
         programme.require(total >= share * heat, row, cluster)
-    for plant, entry in case.model.plants.items():
+    for plant, entry in data.model.plants.items():
         if entry.role != role or not any((c, plant) in carried for c in entry.cools):
             continue
-        units = frozenset(case.units(plant))
+        units = frozenset(data.units(plant))
         firm = surviving_capacity(programme, plant, units, entry.redundancy, 0.0)
         used = lpSum(carried[c, plant] for c in entry.cools if (c, plant) in carried)
         programme.define(used <= firm, f"{family}_firm", plant)
@@ -377,20 +377,20 @@ def power_limit(programme: Programme) -> None:
     for every set of loads l that have no other sources: all of the region on its own limit, and
     those on some feeds and no others on what these carry.
     """
-    case = programme.case
-    for region in case.model.regions:
-        for limit in normal_limits(case, region):
+    data = programme.data
+    for region in data.model.regions:
+        for limit in normal_limits(data, region):
             drawn = [
-                case.draw_per_power(limit, c)
+                data.draw_per_power(limit, c)
                 * heat_at_utilisation_mw(
-                    case.gpu(c).power_mw, case.gpu(c).static_share, programme.gpus(c), 1.0
+                    data.gpu(c).power_mw, data.gpu(c).static_share, programme.gpus(c), 1.0
                 )
-                for c in case.clusters_in(region)
+                for c in data.clusters_in(region)
                 if node("cluster", c) in limit.loads
             ]
             # What plants are to carry beyond the heat that there is draws nothing.
             drawn += [
-                case.draw_per_heat(limit, plant) / (1 + case.model.policies.cooling_margin) * heat
+                data.draw_per_heat(limit, plant) / (1 + data.model.policies.cooling_margin) * heat
                 for (_, plant), heat in programme.design.items()
                 if node("plant", plant) in limit.loads
             ]
@@ -402,30 +402,30 @@ def surviving_capacity_share(programme: Programme) -> None:
 
     ``Σ_{c not in r} G[c] ≥ share·Σ_c G[c]`` for every region r
     """
-    case = programme.case
-    share = case.model.policies.surviving_capacity_share
+    data = programme.data
+    share = data.model.policies.surviving_capacity_share
     if not share:
         return
-    total = lpSum(programme.gpus(c) for c in case.model.clusters)
-    for region in case.model.regions:
-        lost = lpSum(programme.gpus(c) for c in case.clusters_in(region))
-        amount = float(sum(c.max_gpus for c in case.model.clusters.values()))
+    total = lpSum(programme.gpus(c) for c in data.model.clusters)
+    for region in data.model.regions:
+        lost = lpSum(programme.gpus(c) for c in data.clusters_in(region))
+        amount = float(sum(c.max_gpus for c in data.model.clusters.values()))
         row = Row("surviving_capacity_share", region, "", "requirement", "GPUs", amount)
         programme.require(total - lost >= share * total, row, region)
 
 
 def least_regions(programme: Programme) -> None:
     """At least so many regions hold GPUs: ``Σ_r u[r] ≥ least``, u = o for candidates."""
-    least = programme.case.model.policies.least_regions
+    least = programme.data.model.policies.least_regions
     if least:
-        used = lpSum(programme.in_use(region) for region in programme.case.model.regions)
+        used = lpSum(programme.in_use(region) for region in programme.data.model.regions)
         row = Row("least_regions", "regions", "", "requirement", "regions", float(least))
         programme.require(used >= least, row)
 
 
 def capital_budget(programme: Programme) -> None:
     """Capital stays within its budget: ``Σ price·bought ≤ budget``."""
-    budget = programme.case.model.policies.capital_budget_usd
+    budget = programme.data.model.policies.capital_budget_usd
     if budget is not None:
         row = Row("capital_budget", "capital", "", "limit", "USD", budget)
         programme.require(capital_usd(programme) <= budget, row)
@@ -433,7 +433,7 @@ def capital_budget(programme: Programme) -> None:
 
 def capital_usd(programme: Programme) -> LpAffineExpression:
     """Capital of all purchases, less what is earned by what is retired."""
-    model = programme.case.model
+    model = programme.data.model
     terms = []
     for (plant, unit), count in programme.units.items():
         asset = unit_asset(model, plant, unit)

@@ -24,7 +24,7 @@ from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.measures import up
 from planner.optimization.formulation.power import cluster_up, powered, whole_power
 from planner.optimization.formulation.problem import Group, offer_target
-from planner.optimization.formulation.programme import Chance, Programme, Row
+from planner.optimization.formulation.programme import Availability, Programme, Row
 from planner.optimization.formulation.relevance import cooling_matters, may_be_down
 from planner.optimization.formulation.stages import Stage
 from planner.scenarios.standard import counts_for, emergency_budget_usd, tier_and_zone
@@ -34,22 +34,22 @@ NORMAL = "normal"
 
 def add_variables(programme: Programme) -> None:
     """Create flows, served requests, emergency use, powered GPUs and heat carried."""
-    case = programme.case
-    for group in case.groups:
+    data = programme.data
+    for group in data.groups:
         _add_flows(programme, NORMAL, group, group.clusters)
-    for stage in case.stages:
+    for stage in data.stages:
         _add_traffic(programme, stage)
-        for cluster in case.model.clusters:
+        for cluster in data.model.clusters:
             reacted = stage.when(lambda one: one.reacted)
-            cooled = cooling_matters(case, stage, cluster)
+            cooled = cooling_matters(data, stage, cluster)
             short = cooled and 0.0 not in whole_power(programme, stage, cluster)
-            acted = cooled and (reacted or stage.label in case.resumed)
+            acted = cooled and (reacted or stage.label in data.resumed)
             if acted or short or may_be_down(stage, cluster):
                 key = (stage.label, cluster)
                 programme.active[key] = programme.variable("active", *key)
             if not cooled:
                 continue
-            for plant in case.plants_of(cluster):
+            for plant in data.plants_of(cluster):
                 triple = (stage.label, cluster, plant)
                 programme.carried[triple] = programme.variable("carried", *triple)
 
@@ -67,7 +67,7 @@ def _add_traffic(programme: Programme, stage: Stage) -> None:
     for offer in stage.offers_at_best:
         key = (stage.label, offer)
         programme.used[key] = programme.variable("used", *key)
-    for group in programme.case.groups:
+    for group in programme.data.groups:
         _add_flows(programme, stage.label, group, _targets(group, stage))
         for tier in group.tiers:
             demand = stage.demand_rps[group.zone, tier]
@@ -83,10 +83,10 @@ def _targets(group: Group, stage: Stage) -> list[str]:
 
 def tiers_up(programme: Programme) -> None:
     """Tiers whose services are down get nothing: ``x[s,t,z,k] ≤ demand[s,t,z,k]·up[s,t,k]``."""
-    for stage in programme.case.stages:
-        for tier in sorted(stage.condition.tiers_down - stage.at_best.tiers_down):
+    for stage in programme.data.stages:
+        for tier in sorted(stage.state.tiers_down - stage.at_best.tiers_down):
             chance = up(programme, stage.outage, node("tier", tier))
-            for zone in programme.case.model.zones:
+            for zone in programme.data.model.zones:
                 most = stage.demand_rps[zone, tier] * chance
                 row = programme.served[stage.label, zone, tier] <= most
                 programme.define(row, "tier_up", stage.label, zone, tier)
@@ -97,13 +97,13 @@ def normal_demand(programme: Programme) -> None:
 
     ``Σ_{c within reach of Q} μ_c·ρ_c·G[c] ≥ max_h Σ_{g in Q} demand[h,g]`` for every crowd Q
     """
-    case = programme.case
-    for number, crowd in enumerate(case.crowds):
+    data = programme.data
+    for number, crowd in enumerate(data.crowds):
         room = lpSum(room_rps(programme, cluster) for cluster in crowd.clusters)
         name = crowd.name
         row = Row("normal_demand", name, "", "requirement", "requests/s", crowd.peak_rps)
         programme.require(room >= crowd.peak_rps, row, str(number))
-    if not case.exact_crowds:
+    if not data.exact_crowds:
         crowds_apart(programme)
 
 
@@ -112,23 +112,23 @@ def crowds_apart(programme: Programme) -> None:
 
     ``Σ_r p[Q,r] ≥ max_h Σ_{g in Q} demand[h,g]``, ``Σ_Q p[Q,r] ≤ Σ_{c in r} μ_c·ρ_c·G[c]``
     """
-    case = programme.case
-    for number, crowd in enumerate(case.crowds):
-        regions = dict.fromkeys(case.model.clusters[one].region for one in crowd.clusters)
+    data = programme.data
+    for number, crowd in enumerate(data.crowds):
+        regions = dict.fromkeys(data.model.clusters[one].region for one in crowd.clusters)
         flows = programme.variables("apart", str(number), last=regions)
         for region, flow in zip(regions, flows, strict=True):
             programme.apart.setdefault(region, []).append(flow)
         row = Row("normal_demand", crowd.name, "", "requirement", "requests/s", crowd.peak_rps)
         programme.require(lpSum(flows) >= crowd.peak_rps, row, str(number), "apart")
     for region, load in programme.apart.items():
-        room = lpSum(room_rps(programme, cluster) for cluster in case.clusters_in(region))
+        room = lpSum(room_rps(programme, cluster) for cluster in data.clusters_in(region))
         programme.define(lpSum(load) <= room, "cluster_capacity", "apart", region)
 
 
 def room_rps(programme: Programme, cluster: str) -> LpAffineExpression:
     """Requests per second that all GPUs of a cluster serve."""
-    utilisation = programme.case.model.clusters[cluster].max_utilisation
-    rps = programme.case.gpu(cluster).rps
+    utilisation = programme.data.model.clusters[cluster].max_utilisation
+    rps = programme.data.gpu(cluster).rps
     room: LpAffineExpression = serving_rps(programme.gpus(cluster), rps, utilisation)
     return room
 
@@ -138,15 +138,15 @@ def demand_balance(programme: Programme) -> None:
 
     ``Σ_target f[s,t,g,·] = Σ_{k in g} x[s,t,z,k]``, normal: ``Σ_c f[g,c] = mean[g]``
     """
-    case = programme.case
-    for group in case.groups:
+    data = programme.data
+    for group in data.groups:
         # Whoever reaches nothing is missed by `normal_demand`.
         if group.clusters:
             flows = lpSum(programme.flows_from[NORMAL, group.label])
-            mean = case.mean_rps[group.label]
+            mean = data.mean_rps[group.label]
             programme.define(flows == mean, "mean_demand", group.label)
-    for stage in case.stages:
-        for group in case.groups:
+    for stage in data.stages:
+        for group in data.groups:
             flows = lpSum(programme.flows_from[stage.label, group.label])
             served = lpSum(programme.served[stage.label, group.zone, t] for t in group.tiers)
             programme.define(flows == served, "demand_balance", stage.label, group.label)
@@ -167,12 +167,12 @@ def cluster_capacity(programme: Programme) -> None:
 
     ``Σ_g f[s,t,g,c] ≤ μ_c·ρ_c·a[s,t,c]``, ``a[s,t,c] ≤ G[c]``
     """
-    case = programme.case
-    for cluster, entry in case.model.clusters.items():
-        rps = case.gpu(cluster).rps
+    data = programme.data
+    for cluster, entry in data.model.clusters.items():
+        rps = data.gpu(cluster).rps
         load = programme.cluster_load(NORMAL, cluster)
         programme.define(load <= room_rps(programme, cluster), "cluster_capacity", NORMAL, cluster)
-        for stage in case.stages:
+        for stage in data.stages:
             if cluster in stage.at_best.clusters_down:
                 continue
             on = powered(programme, stage, cluster)
@@ -194,8 +194,8 @@ def _powered_if_up(
     latter unless power is short: loads that it does not carry go off by themselves. Once operators
     have acted on an earlier failure, ``a[s,t−1,c]`` takes the place of ``G[c]``.
     """
-    most = float(programme.case.model.clusters[cluster].max_gpus)
-    chance: Chance = 1.0
+    most = float(programme.data.model.clusters[cluster].max_gpus)
+    chance: Availability = 1.0
     if may_be_down(stage, cluster):
         chance = cluster_up(programme, stage, cluster)
         programme.define(on <= most * chance, "powered_if_up", stage.label, cluster)
@@ -213,10 +213,10 @@ def _powered_if_up(
 
 def _powered_before(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression | None:
     """GPUs powered when what a stage reacts to happened; None if the cluster was down."""
-    case = programme.case
-    if stage.label not in case.resumed:
+    data = programme.data
+    if stage.label not in data.resumed:
         return programme.gpus(cluster)
-    last = case.stages_by_scenario[stage.scenario][stage.index - 1]
+    last = data.stages_by_scenario[stage.scenario][stage.index - 1]
     down = cluster in last.at_best.clusters_down
     return None if down else powered(programme, last, cluster)
 
@@ -227,23 +227,23 @@ def spare_block(programme: Programme) -> None:
     ``Σ_{r within reach of Q} left[r] ≥ max_h Σ_{g in Q} demand[h,g]`` for every crowd Q,
     ``left[r] = Σ_{c in r} μ_c·ρ_c·G[c] − max_{c in r} μ_c·ρ_c·block_c·u[r] ≥ 0``
     """
-    case = programme.case
-    if not case.model.policies.spare_block_per_region:
+    data = programme.data
+    if not data.model.policies.spare_block_per_region:
         return
     left: dict[str, LpAffineExpression] = {}
     blocks: dict[str, float] = {}
-    for region in case.model.regions:
-        clusters = case.clusters_in(region)
+    for region in data.model.regions:
+        clusters = data.clusters_in(region)
         if not clusters:
             continue
-        blocks[region] = max(case.block_rps(cluster) for cluster in clusters)
+        blocks[region] = max(data.block_rps(cluster) for cluster in clusters)
         room = lpSum(room_rps(programme, cluster) for cluster in clusters)
         left[region] = room - blocks[region] * programme.in_use(region)
         load = lpSum(programme.apart.get(region, ()))
         row = Row("spare_block", region, "", "requirement", "requests/s", blocks[region])
         programme.require(left[region] >= load, row, region)
-    for number, crowd in enumerate(case.crowds):
-        regions = {case.model.clusters[cluster].region for cluster in crowd.clusters}
+    for number, crowd in enumerate(data.crowds):
+        regions = {data.model.clusters[cluster].region for cluster in crowd.clusters}
         block = sum(blocks[region] for region in regions)
         if block:
             row = Row("spare_block", crowd.name, "", "requirement", "requests/s", block)
@@ -257,10 +257,10 @@ def offer_capacity(programme: Programme) -> None:
     ``Σ_g f[s,t,g,v] ≤ μ_v·h[s,t,v]``, ``h[s,t,v] ≤ gpus_v·e[v]``, where measures decide whether
     they have come, ``h[s,t,v] ≤ available_v·arrived[s,t,v]``
     """
-    case = programme.case
-    for stage in case.stages:
+    data = programme.data
+    for stage in data.stages:
         for offer in stage.offers_at_best:
-            terms, used = case.model.offers[offer], programme.used[stage.label, offer]
+            terms, used = data.model.offers[offer], programme.used[stage.label, offer]
             load = programme.offer_load(stage.label, offer)
             room = serving_rps(used, terms.rps_per_gpu, 1.0)
             programme.define(load <= room, "offer_capacity", stage.label, offer)
@@ -283,7 +283,7 @@ def served_floors(programme: Programme) -> None:
     speaks of one; where measures decide when load balancers act or whether they have to, times
     whether the standard is in force.
     """
-    for stage in programme.case.stages:
+    for stage in programme.data.stages:
         floors = stage.floors_if_up
         for _, one in stage.variants or ((frozenset(), stage),):
             floors = floors or one.floors
@@ -313,12 +313,12 @@ def served_floors(programme: Programme) -> None:
 
 
 def _counted(
-    programme: Programme, stage: Stage, name: str, amount: float, in_force: Chance
-) -> Chance:
+    programme: Programme, stage: Stage, name: str, amount: float, in_force: Availability
+) -> Availability:
     """Demand that a floor is a share of; a margin is asked only of tiers that are up."""
-    margin = programme.case.margin(stage.scenario).demand
-    maybe = stage.condition.tiers_down - stage.at_best.tiers_down
-    total: Chance = amount
+    margin = programme.data.margin(stage.scenario).demand
+    maybe = stage.state.tiers_down - stage.at_best.tiers_down
+    total: Availability = amount
     if margin and isinstance(in_force, float):
         for (zone, tier), rps in stage.demand_rps.items():
             if tier in maybe and counts_for(name, zone, tier):
@@ -327,7 +327,7 @@ def _counted(
     return total
 
 
-def _in_force(programme: Programme, stage: Stage) -> Chance:
+def _in_force(programme: Programme, stage: Stage) -> Availability:
     """Whether the standard holds in a stage: load balancers have acted or no cluster is down.
 
     ``force[s,t] ≥ settled[s,t]``, ``force[s,t] ≥ 1 − Σ_c (1 − up[s,t,c])``
@@ -335,7 +335,7 @@ def _in_force(programme: Programme, stage: Stage) -> Chance:
     settled = stage.when(lambda one: bool(one.floors))
     if settled is True or not stage.floors_if_up:
         return programme.when(settled)
-    names = sorted(stage.condition.clusters_down)
+    names = sorted(stage.state.clusters_down)
     chances = [cluster_up(programme, stage, name) for name in names]
     force = programme.variable("in_force", stage.label, high=1)
     programme.define(force >= programme.when(settled), "in_force", stage.label)
@@ -355,19 +355,19 @@ def emergency_budget(programme: Programme) -> None:
 
     ``Σ_t hours_t·price_v·surge_v·h[s,t,v]·(1 + margin) ≤ budget``
     """
-    case = programme.case
-    for scenario, stages in case.stages_by_scenario.items():
-        budget = emergency_budget_usd(case.model, stages[0].course.scenario)
+    data = programme.data
+    for scenario, stages in data.stages_by_scenario.items():
+        budget = emergency_budget_usd(data.model, stages[0].timeline.scenario)
         spend = lpSum(emergency_spend(programme, stage) for stage in stages)
         if spend.items():
             row = Row("emergency_budget", "budget", scenario, "limit", "USD", budget)
-            factor = 1 + case.margin(scenario).spend
+            factor = 1 + data.margin(scenario).spend
             programme.require(factor * spend <= budget, row, scenario)
 
 
 def emergency_spend(programme: Programme, stage: Stage) -> LpAffineExpression:
     """Emergency spend in a stage, USD."""
-    offers = programme.case.model.offers
+    offers = programme.data.model.offers
     return lpSum(
         emergency_usd(
             programme.used[stage.label, offer],

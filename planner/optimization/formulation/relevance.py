@@ -9,125 +9,125 @@ from __future__ import annotations
 
 from planner.infrastructure.graph import node
 from planner.infrastructure.supply import PowerLimit, binding
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Stage
 
 
 def may_be_down(stage: Stage, cluster: str) -> bool:
     """Whether measures decide if a cluster is up."""
-    return cluster in stage.condition.clusters_down and cluster not in stage.at_best.clusters_down
+    return cluster in stage.state.clusters_down and cluster not in stage.at_best.clusters_down
 
 
-def cooling_matters(case: Case, stage: Stage, cluster: str) -> bool:
+def cooling_matters(data: ProblemData, stage: Stage, cluster: str) -> bool:
     """Whether heat of a cluster has to be followed in a stage.
 
     With any measures bought: rows that say nothing with those that are bought do no harm.
     """
-    if cluster in stage.at_best.clusters_down or not case.gpu(cluster).power_mw:
+    if cluster in stage.at_best.clusters_down or not data.gpu(cluster).power_mw:
         return False
-    if _touched(case, stage, cluster):
+    if _touched(data, stage, cluster):
         return True
-    loads = {node("cluster", cluster), *(node("plant", one) for one in case.plants_of(cluster))}
-    limits = power_that_matters(case, stage, case.model.clusters[cluster].region)
+    loads = {node("cluster", cluster), *(node("plant", one) for one in data.plants_of(cluster))}
+    limits = power_that_matters(data, stage, data.model.clusters[cluster].region)
     return any(not loads.isdisjoint(limit.loads) for limit in limits)
 
 
-def _touched(case: Case, stage: Stage, cluster: str) -> bool:
+def _touched(data: ProblemData, stage: Stage, cluster: str) -> bool:
     """Whether cooling of a cluster differs from normal, or feeds that can be bought are lost."""
     if may_be_down(stage, cluster):
         return True
-    region = case.model.clusters[cluster].region
-    owned = case.supply.owners
+    region = data.model.clusters[cluster].region
+    owned = data.supply.owners
     if owned and any(
         feed in owned and node("feed", feed) in stage.outage.failed
-        for feed in case.supply.feeds[region]
+        for feed in data.supply.feeds[region]
     ):
         return True
-    touched = not stage.plants_touched.isdisjoint(case.plants_of(cluster, "primary"))
-    hotter = bool(stage.condition.ambient_rise_c.get(region))
-    return touched or hotter or case.margin(stage.scenario).heat > 0
+    touched = not stage.plants_touched.isdisjoint(data.plants_of(cluster, "primary"))
+    hotter = bool(stage.state.ambient_rise_c.get(region))
+    return touched or hotter or data.margin(stage.scenario).heat > 0
 
 
-def normal_limits(case: Case, region: str) -> tuple[PowerLimit, ...]:
+def normal_limits(data: ProblemData, region: str) -> tuple[PowerLimit, ...]:
     """Limits on power in normal operation, as measures are bought."""
-    return _limits(case, region, frozenset(), case.normal.power[region])
+    return _limits(data, region, frozenset(), data.normal.power[region])
 
 
-def stage_limits(case: Case, stage: Stage, region: str) -> tuple[PowerLimit, ...]:
+def stage_limits(data: ProblemData, stage: Stage, region: str) -> tuple[PowerLimit, ...]:
     """Limits on power in a stage, as measures are bought."""
-    return _limits(case, region, stage.outage.failed, stage.condition.power[region])
+    return _limits(data, region, stage.outage.failed, stage.state.power[region])
 
 
 def _limits(
-    case: Case, region: str, failed: frozenset[str], settled: tuple[PowerLimit, ...]
+    data: ProblemData, region: str, failed: frozenset[str], settled: tuple[PowerLimit, ...]
 ) -> tuple[PowerLimit, ...]:
-    if case.supply.owners.keys().isdisjoint(case.supply.feeds[region]):
+    if data.supply.owners.keys().isdisjoint(data.supply.feeds[region]):
         return settled
-    down = case.site.depends_at_best.down_with(failed)
-    return binding(case.supply.every_limit(region, down, unsettled=True))
+    down = data.site.depends_at_best.down_with(failed)
+    return binding(data.supply.every_limit(region, down, unsettled=True))
 
 
 def power_as_usual(
-    case: Case, stage: Stage, cluster: str, bought: frozenset[str] = frozenset()
+    data: ProblemData, stage: Stage, cluster: str, bought: frozenset[str] = frozenset()
 ) -> bool:
     """Whether power of a cluster is as in normal operation, with some measures bought."""
-    region, load = case.model.clusters[cluster].region, node("cluster", cluster)
-    usual = [one.at(bought) for one in normal_limits(case, region)]
-    limits = (one.at(bought) for one in stage_limits(case, stage, region) if load in one.loads)
+    region, load = data.model.clusters[cluster].region, node("cluster", cluster)
+    usual = [one.at(bought) for one in normal_limits(data, region)]
+    limits = (one.at(bought) for one in stage_limits(data, stage, region) if load in one.loads)
     return all(any(other.implies(one) for other in usual) for one in limits)
 
 
-def power_that_matters(case: Case, stage: Stage, region: str) -> tuple[PowerLimit, ...]:
+def power_that_matters(data: ProblemData, stage: Stage, region: str) -> tuple[PowerLimit, ...]:
     """Limits on power in a stage that what holds in normal operation does not imply."""
     key = (id(stage), region)
-    if key not in case.power_rows:
-        found = tuple(_that_matter(case, stage, region))
-        case.power_rows[key] = (stage, found)  # with the stage: so that nothing takes its id
-    return case.power_rows[key][1]
+    if key not in data.power_rows:
+        found = tuple(_that_matter(data, stage, region))
+        data.power_rows[key] = (stage, found)  # with the stage: so that nothing takes its id
+    return data.power_rows[key][1]
 
 
-def _that_matter(case: Case, stage: Stage, region: str) -> list[PowerLimit]:
-    usual, limits = normal_limits(case, region), stage_limits(case, stage, region)
+def _that_matter(data: ProblemData, stage: Stage, region: str) -> list[PowerLimit]:
+    usual, limits = normal_limits(data, region), stage_limits(data, stage, region)
     clusters = [
         one
-        for one in case.clusters_in(region)
-        if one not in stage.at_best.clusters_down and case.gpu(one).power_mw
+        for one in data.clusters_in(region)
+        if one not in stage.at_best.clusters_down and data.gpu(one).power_mw
     ]
     less = [one for one in limits if not any(other.implies(one) for other in usual)]
-    touched = [one for one in clusters if _touched(case, stage, one)]
-    hungry = [(one, plant) for one in touched for plant in _carrying(case, stage, one)]
+    touched = [one for one in clusters if _touched(data, stage, one)]
+    hungry = [(one, plant) for one in touched for plant in _carrying(data, stage, one)]
     return [
         limit
         for limit in limits
-        if (limit in less or any(_hungrier(case, limit, *one) for one in hungry))
+        if (limit in less or any(_hungrier(data, limit, *one) for one in hungry))
         and limit.sources
-        and _most_mw(case, limit, clusters) > limit.mw
+        and _most_mw(data, limit, clusters) > limit.mw
     ]
 
 
-def _carrying(case: Case, stage: Stage, cluster: str) -> list[str]:
+def _carrying(data: ProblemData, stage: Stage, cluster: str) -> list[str]:
     """Plants that may carry heat of a cluster in a stage."""
     stages = [one for _, one in stage.variants] or [stage]
     down = stage.at_best.plants_down
     return [
         plant
-        for plant in case.plants_of(cluster)
+        for plant in data.plants_of(cluster)
         if plant not in down and any(one.started[plant] for one in stages)
     ]
 
 
-def _hungrier(case: Case, limit: PowerLimit, cluster: str, plant: str) -> bool:
+def _hungrier(data: ProblemData, limit: PowerLimit, cluster: str, plant: str) -> bool:
     """Whether a plant takes more of a limit for the heat of a cluster than normal operation."""
-    usual = (case.draw_per_heat(limit, one) for one in case.plants_of(cluster, "primary"))
-    return case.draw_per_heat(limit, plant) > min(usual, default=0.0)
+    usual = (data.draw_per_heat(limit, one) for one in data.plants_of(cluster, "primary"))
+    return data.draw_per_heat(limit, plant) > min(usual, default=0.0)
 
 
-def _most_mw(case: Case, limit: PowerLimit, clusters: list[str]) -> float:
+def _most_mw(data: ProblemData, limit: PowerLimit, clusters: list[str]) -> float:
     """More than clusters and their cooling can ever draw under a limit."""
     total = 0.0
     for cluster in clusters:
-        plants = (case.draw_per_heat(limit, one) for one in case.plants_of(cluster))
-        own = case.draw_per_power(limit, cluster)
-        margin = 1 + max((margin.heat for margin in case.margins.values()), default=0.0)
-        total += case.largest_heat_mw(cluster) * (own + margin * max(plants, default=0.0))
+        plants = (data.draw_per_heat(limit, one) for one in data.plants_of(cluster))
+        own = data.draw_per_power(limit, cluster)
+        margin = 1 + max((margin.heat for margin in data.margins.values()), default=0.0)
+        total += data.largest_heat_mw(cluster) * (own + margin * max(plants, default=0.0))
     return total

@@ -109,7 +109,7 @@ def premium(programme: Programme, once: Mapping[str, LpAffineExpression]) -> LpA
     once
         Cost of one occurrence by scenario, USD.
     """
-    policy = programme.case.model.policies.risk
+    policy = programme.data.model.policies.risk
     if policy.kind == "expected" or not policy.beta or not once:
         return LpAffineExpression.empty()
     for scenario, cost in once.items():
@@ -126,8 +126,8 @@ def premium(programme: Programme, once: Mapping[str, LpAffineExpression]) -> LpA
 
 def _frequencies(programme: Programme) -> list[tuple[str, float]]:
     return [
-        (name, stages[0].course.scenario.frequency_per_year)
-        for name, stages in programme.case.stages_by_scenario.items()
+        (name, stages[0].timeline.scenario.frequency_per_year)
+        for name, stages in programme.data.stages_by_scenario.items()
     ]
 
 
@@ -139,7 +139,7 @@ def _tail_cost(programme: Programme) -> LpAffineExpression:
     Rockafellar & Uryasev, "Optimization of conditional value-at-risk", *Journal of Risk* 2 (2000),
     pp. 21-41.
     """
-    alpha = programme.case.model.policies.risk.alpha
+    alpha = programme.data.model.policies.risk.alpha
     quantile = programme.variable("quantile")
     programme.risk["quantile", ""] = quantile
     terms = [1 * quantile]
@@ -181,7 +181,7 @@ def settle(programme: Programme) -> None:
         once.varValue = max(0.0, (once.varValue or 0.0) - off)
         cost[name] = times_if_any(frequency) * once.varValue
         chance[name] = yearly_probability(frequency)
-    alpha = programme.case.model.policies.risk.alpha
+    alpha = programme.data.model.policies.risk.alpha
     level = value_at_risk(list(cost.values()), list(chance.values()), alpha)
     for (what, name), variable in programme.risk.items():
         if what == "quantile":

@@ -22,7 +22,7 @@ from pulp import LpAffineExpression, LpVariable, lpSum
 
 from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.problem import Group
-from planner.optimization.formulation.programme import Chance, Programme
+from planner.optimization.formulation.programme import Availability, Programme
 from planner.optimization.formulation.purchases import blocks_held, least_gpus, most_gpus
 from planner.optimization.formulation.recourse import NORMAL, room_rps
 from planner.scenarios.demand import SAME, Floats
@@ -40,7 +40,7 @@ def nearest_first(programme: Programme) -> None:
 
     Where load balancers ask the cheapest first, the least cost is what they come to.
     """
-    if programme.case.model.operations.routing != "nearest":
+    if programme.data.model.operations.routing != "nearest":
         return
     places = _Places(programme)
     short, full = (
@@ -63,7 +63,7 @@ def nearest_first(programme: Programme) -> None:
             _no_more_room(places, place, full[name], others)
         for group in place.alone:
             flows = lpSum(programme.flow[NORMAL, group.label, one] for one in place.clusters)
-            mean = programme.case.mean_rps[group.label]
+            mean = programme.data.mean_rps[group.label]
             before = lpSum(places.stands(one) for one in places.nearer(group, place.name))
             for one in place.witnesses:
                 sure = places.stands(one) - before - full.get(name, 0.0)
@@ -71,7 +71,10 @@ def nearest_first(programme: Programme) -> None:
 
 
 def _no_more_room(
-    places: _Places, place: Place, binary: LpVariable, others: LpAffineExpression | float = 0.0
+    places: _Places,
+    place: CandidateRegion,
+    binary: LpVariable,
+    others: LpAffineExpression | float = 0.0,
 ) -> None:
     """A region is short of room, or full, only where it has no more than is asked of it.
 
@@ -85,7 +88,7 @@ def _no_more_room(
         places.programme.define(row, "runs_full", binary.name)
 
 
-def _load_at_least(places: _Places, place: Place, short: LpVariable | float) -> None:
+def _load_at_least(places: _Places, place: CandidateRegion, short: LpVariable | float) -> None:
     """A region serves those who surely ask it first, in every hour as far as it has room.
 
     With ``φ(room) = mean over h of min(demand[h], room)``, which is concave, and its chord from the
@@ -110,7 +113,7 @@ def _load_at_least(places: _Places, place: Place, short: LpVariable | float) -> 
         programme.define(row, "first_served", place.name, "short")
 
 
-def _load_beside(places: _Places, place: Place) -> None:
+def _load_beside(places: _Places, place: CandidateRegion) -> None:
     """What a cluster has no room for in busy hours is served by the others of its region.
 
     ``168·Σ_{c' ≠ c in r} load[c'] ≥ Σ_{h in H} (min(demand[h], least[r]) − room[c])``
@@ -136,7 +139,7 @@ def _load_beside(places: _Places, place: Place) -> None:
 
 
 @dataclass(frozen=True)
-class Place:
+class CandidateRegion:
     """A region that holds GPUs or may hold some.
 
     Parameters
@@ -174,21 +177,21 @@ class _Places:
 
     def __init__(self, programme: Programme) -> None:
         self.programme = programme
-        self.case = programme.case
-        self.column = {group.label: g for g, group in enumerate(self.case.groups)}
+        self.data = programme.data
+        self.column = {group.label: g for g, group in enumerate(self.data.groups)}
         self.least, self.most = (
-            {name: count(programme, name) for name in self.case.model.clusters}
+            {name: count(programme, name) for name in self.data.model.clusters}
             for count in (least_gpus, most_gpus)
         )
-        places = (self._place(region) for region in self.case.model.regions)
-        self.all: Mapping[str, Place] = {one.name: one for one in places if one.most_rps}
+        places = (self._place(region) for region in self.data.model.regions)
+        self.all: Mapping[str, CandidateRegion] = {one.name: one for one in places if one.most_rps}
 
-    def _place(self, region: str) -> Place:
-        clusters = self.case.clusters_in(region)
+    def _place(self, region: str) -> CandidateRegion:
+        clusters = self.data.clusters_in(region)
         within = [
             group
-            for group in self.case.groups
-            if set(group.clusters) & set(clusters) and self.case.mean_rps[group.label]
+            for group in self.data.groups
+            if set(group.clusters) & set(clusters) and self.data.mean_rps[group.label]
         ]
         first = [
             group
@@ -196,7 +199,7 @@ class _Places:
             if not any(self.least[one] for one in self.nearer(group, region))
         ]
         sure = [one for one in clusters if self.least[one]]
-        return Place(
+        return CandidateRegion(
             name=region,
             clusters=clusters,
             witnesses=tuple(sure[:1] or [one for one in clusters if self.most[one]]),
@@ -208,16 +211,16 @@ class _Places:
 
     def rps(self, cluster: str, gpus: float) -> float:
         """Requests per second that so many GPUs of a cluster serve."""
-        utilisation = self.case.model.clusters[cluster].max_utilisation
-        return float(serving_rps(gpus, self.case.gpu(cluster).rps, utilisation))
+        utilisation = self.data.model.clusters[cluster].max_utilisation
+        return float(serving_rps(gpus, self.data.gpu(cluster).rps, utilisation))
 
     def _near(self, group: Group, region: str) -> tuple[int, float]:
-        return nearness(self.case.model, group.zone, region)
+        return nearness(self.data.model, group.zone, region)
 
     def _elsewhere(self, group: Group, region: str) -> Iterable[tuple[str, str]]:
         """Clusters of other regions that a group may be served in, with their regions."""
         for one in group.clusters:
-            other = self.case.model.clusters[one].region
+            other = self.data.model.clusters[one].region
             if other != region and self.most[one]:
                 yield one, other
 
@@ -232,17 +235,17 @@ class _Places:
         elsewhere = self._elsewhere(group, region)
         return any(self._near(group, other) == near for _, other in elsewhere)
 
-    def stands(self, cluster: str) -> Chance:
+    def stands(self, cluster: str) -> Availability:
         """Whether a cluster has GPUs: ``held[c] ≤ most·u[c]``, ``u[c] ≤ held[c]``."""
         programme = self.programme
         if self.least[cluster]:
             return 1.0
-        region = self.case.model.clusters[cluster].region
-        if region in programme.opened and self.case.clusters_in(region) == (cluster,):
+        region = self.data.model.clusters[cluster].region
+        if region in programme.opened and self.data.clusters_in(region) == (cluster,):
             return 1 * programme.opened[region]
         if cluster not in programme.stands:
             held = blocks_held(programme, cluster)
-            most = self.most[cluster] / self.case.model.clusters[cluster].block_gpus
+            most = self.most[cluster] / self.data.model.clusters[cluster].block_gpus
             binary = programme.variable("stands", cluster, high=1, integer=True)
             programme.stands[cluster] = binary
             programme.define(held <= most * binary, "stands", cluster)
@@ -251,13 +254,13 @@ class _Places:
 
     def _week(self, groups: Iterable[Group]) -> Floats:
         columns = [self.column[group.label] for group in groups]
-        week: Floats = self.case.week_rps[:, columns].sum(axis=1)
+        week: Floats = self.data.week_rps[:, columns].sum(axis=1)
         return week
 
     def _peak(self, groups: Iterable[Group]) -> float:
         return float(self._week(groups).max())
 
-    def sure_rps(self, place: Place) -> Floats:
+    def sure_rps(self, place: CandidateRegion) -> Floats:
         """Demand by hour of those who ask a region before any other, whatever is bought."""
         return self._week(one for one in place.alone if not self.nearer(one, place.name))
 

@@ -15,13 +15,13 @@ from pulp import LpAffineExpression, lpSum
 
 from planner.infrastructure.graph import node
 from planner.optimization.formulation.measures import bought_exactly, up
-from planner.optimization.formulation.programme import Chance, Programme, Row
+from planner.optimization.formulation.programme import Availability, Programme, Row
 from planner.scenarios.services import (
     degradation,
     limited_services,
     service_rps,
 )
-from planner.scenarios.system_state import Condition
+from planner.scenarios.system_state import SystemState
 from planner.scenarios.timeline import Outage
 
 
@@ -32,7 +32,7 @@ class Moment:
     label: str
     scenario: str
     from_minute: float
-    condition: Condition
+    state: SystemState
     outage: Outage
     asked_rps: Mapping[str, float]
     served_rps: Mapping[str, LpAffineExpression]
@@ -47,29 +47,29 @@ def service_capacity(programme: Programme) -> None:
     for each set of them, loosened unless exactly that set is bought. Limits that nothing can reach
     have no row.
     """
-    limited = limited_services(programme.case.model)
+    limited = limited_services(programme.data.model)
     for moment in _moments(programme) if limited else ():
-        shares = programme.case.passing_shares(moment.condition.services_down)
+        shares = programme.data.passing_shares(moment.state.services_down)
         for name in limited:
             weights = {tier: passed.get(name, 0.0) for tier, passed in shares.items()}
             _limit(programme, moment, name, weights)
 
 
 def _moments(programme: Programme) -> Iterator[Moment]:
-    case = programme.case
-    peaks = {tier: case.peak_rps * entry.share for tier, entry in case.model.tiers.items()}
+    data = programme.data
+    peaks = {tier: data.peak_rps * entry.share for tier, entry in data.model.tiers.items()}
     all_of_it = {tier: LpAffineExpression.from_constant(rps) for tier, rps in peaks.items()}
-    yield Moment("normal", "", 0.0, case.normal, Outage(), peaks, all_of_it)
-    for stage in case.stages:
+    yield Moment("normal", "", 0.0, data.normal, Outage(), peaks, all_of_it)
+    for stage in data.stages:
         served = {
-            tier: lpSum(programme.served[stage.label, zone, tier] for zone in case.model.zones)
-            for tier in case.model.tiers
+            tier: lpSum(programme.served[stage.label, zone, tier] for zone in data.model.zones)
+            for tier in data.model.tiers
         }
         yield Moment(
             stage.label,
             stage.scenario,
             stage.start_minute,
-            stage.condition,
+            stage.state,
             stage.outage,
             _by_tier(stage.demand_rps),
             served,
@@ -84,8 +84,8 @@ def _by_tier(rps: Mapping[tuple[str, str], float]) -> dict[str, float]:
 
 
 def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str, float]) -> None:
-    model = programme.case.model
-    margin = programme.case.margin(moment.scenario)
+    model = programme.data.model
+    margin = programme.data.margin(moment.scenario)
     # What a margin on demand adds is for GPUs to carry, not for services to let through.
     factor = (1 + margin.services) / (1 + margin.demand)
     asked = sum(weight * moment.asked_rps[tier] for tier, weight in weights.items())
@@ -96,7 +96,7 @@ def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str
         weight * moment.served_rps[tier] for tier, weight in weights.items() if weight
     )
     replicas = _replicas(programme, moment.outage, name)
-    left = degradation(model, name, moment.condition, itself_up=True)
+    left = degradation(model, name, moment.state, itself_up=True)
     adding = [m for m, measure in model.measures.items() if name in measure.connections]
     for index, (some, other) in enumerate(bought_exactly(programme, adding)):
         more = sum(model.measures[one].connections[name] for one in some)
@@ -116,9 +116,9 @@ def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str
         programme.require(through <= rate * replicas + asked * other, row, *tag)
 
 
-def _replicas(programme: Programme, outage: Outage, name: str) -> Chance:
+def _replicas(programme: Programme, outage: Outage, name: str) -> Availability:
     """Replicas that are up; 1 for a service that is not tied to regions."""
-    graph = programme.case.graph
+    graph = programme.data.graph
     sources = graph.predecessors(node("service", name))
     replicas = [one for one in sources if graph.nodes[one]["kind"] == "replica"]
     if not replicas:

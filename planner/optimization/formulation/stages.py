@@ -16,7 +16,7 @@ from planner.optimization.formulation.labels import joined
 from planner.scenarios.demand import Floats
 from planner.scenarios.onset import leaves_enough
 from planner.scenarios.standard import ALL
-from planner.scenarios.timeline import Condition, Course, Outage
+from planner.scenarios.timeline import Outage, SystemState, Timeline
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class Reacting:
         Position among the combinations of measures that change the reaction.
     model
         Model in which the standby units that these measures start do so by themselves.
-    course
+    timeline
         The scenario with the times of reaction that these measures bring down.
     """
 
     number: int
     model: Model
-    course: Course
+    timeline: Timeline
 
     @cached_property
     def units(self) -> dict[str, tuple[str, ...]]:
@@ -81,13 +81,13 @@ class Stage:
 
     Parameters
     ----------
-    course
+    timeline
         Scenario it belongs to.
     index
         Position within the scenario.
     start_minute, end_minute
         Slice of time since the failure.
-    condition
+    state
         What is up.
     demand_rps
         Largest demand within the slice by (zone, tier), margin included; 0 for tiers that are down.
@@ -102,7 +102,7 @@ class Stage:
     reacted
         Whether operators have acted: GPUs may be switched off to fit the cooling.
     at_best
-        What is up with all measures bought; ``condition`` is with none.
+        What is up with all measures bought; ``state`` is with none.
     outage
         What has failed.
     floors_if_up
@@ -118,18 +118,18 @@ class Stage:
     have their demand.
     """
 
-    course: Course
+    timeline: Timeline
     index: int
     start_minute: float
     end_minute: float
-    condition: Condition
+    state: SystemState
     demand_rps: Mapping[tuple[str, str], float]
     down_rps: Mapping[tuple[str, str], float]
     floors: Mapping[str, float]
     offers: tuple[str, ...]
     started: Mapping[str, frozenset[str]]
     reacted: bool
-    at_best: Condition
+    at_best: SystemState
     outage: Outage
     floors_if_up: Mapping[str, float]
     standing: Mapping[str, frozenset[str]]
@@ -147,7 +147,7 @@ class Stage:
     @property
     def scenario(self) -> str:
         """Name of the scenario."""
-        return self.course.scenario.name
+        return self.timeline.scenario.name
 
     @cached_property
     def label(self) -> str:
@@ -163,7 +163,7 @@ class Stage:
     @cached_property
     def plants_touched(self) -> frozenset[str]:
         """Plants that are down, have lost units or units that restart, with no measure bought."""
-        one = self.condition
+        one = self.state
         largest = (plant for plant, count in one.lost_largest.items() if count)
         units = (plant for plant, _ in (*one.lost_units, *one.restarting))
         return one.plants_down.union(largest, units)
@@ -184,7 +184,7 @@ class Stage:
         carrying = self.started[plant] if units is None else units
         return {
             unit: count
-            for (hit, unit), count in self.condition.lost_units.items()
+            for (hit, unit), count in self.state.lost_units.items()
             if hit == plant and unit in carrying
         }
 
@@ -196,7 +196,11 @@ def unanswered(stages: Sequence[Stage]) -> list[list[Stage]]:
 
 
 def cannot_bind(
-    model: Model, course: Course, normal: Condition, margin: Margin, best: Condition | None = None
+    model: Model,
+    timeline: Timeline,
+    normal: SystemState,
+    margin: Margin,
+    best: SystemState | None = None,
 ) -> bool:
     """Whether the rest of the programme already implies every requirement of a scenario.
 
@@ -212,13 +216,13 @@ def cannot_bind(
         Normal operation with no measure bought, and with all.
     """
     optional = {feed for measure in model.measures.values() for feed in measure.feeds}
-    hit = {feed_hit(event) for event in course.scenario.events}
+    hit = {feed_hit(event) for event in timeline.scenario.events}
     if margin != NO_MARGIN or hit & optional:
         return False
     return all(
-        leaves_enough(model, one.condition, normal)
+        leaves_enough(model, one.state, normal)
         and leaves_enough(model, one.at_best, best or normal)
-        for one in course.intervals
+        for one in timeline.intervals
     )
 
 

@@ -11,7 +11,7 @@ from planner.optimization.formulation.stages import Margin, Reacting, Stage
 from planner.scenarios.demand import largest_demand
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import Floor, floors, floors_at
-from planner.scenarios.timeline import Condition, Course, Interval, Outage
+from planner.scenarios.timeline import Interval, Outage, SystemState, Timeline
 
 #: Events that change cooling or power, after which standby units start.
 COOLING_EVENTS = frozenset(
@@ -20,7 +20,7 @@ COOLING_EVENTS = frozenset(
 
 
 def cut_stages(
-    model: Model, course: Course, margin: Margin, ways: tuple[Reacting, ...] = ()
+    model: Model, timeline: Timeline, margin: Margin, ways: tuple[Reacting, ...] = ()
 ) -> tuple[Stage, ...]:
     """Cut a scenario into stages at lead times, start-up times, deadlines and repairs.
 
@@ -32,14 +32,14 @@ def cut_stages(
     ways
         Ways of reacting; none means the one of the model.
     """
-    ways = ways or (Reacting(0, model, course),)
-    rules = floors(model, course.scenario.severity)
+    ways = ways or (Reacting(0, model, timeline),)
+    rules = floors(model, timeline.scenario.severity)
     slices: list[_Slice] = []
-    for interval in course.intervals:
+    for interval in timeline.intervals:
         found = [_cuts(way, interval, rules, margin) for way in ways]
         for start, end in pairwise(sorted(set().union(*found))):
             pieces = tuple(_piece(way, interval, (start, end), rules, margin) for way in ways)
-            one = _Slice(start, end, interval, _state(model, interval.condition), pieces)
+            one = _Slice(start, end, interval, _state(model, interval.state), pieces)
             if slices and slices[-1].same_as(one):
                 one = replace(one, start=slices.pop().start)
             slices.append(one)
@@ -47,7 +47,7 @@ def cut_stages(
 
 
 def cut_like(
-    model: Model, course: Course, margin: Margin, stages: tuple[Stage, ...], normal: Condition
+    model: Model, timeline: Timeline, margin: Margin, stages: tuple[Stage, ...], normal: SystemState
 ) -> tuple[Stage, ...]:
     """Stages of a scenario at the cuts of given ones, whatever else would be cut or merged.
 
@@ -58,19 +58,19 @@ def cut_like(
     ValueError
         If something changes within one of them.
     """
-    rules = floors(model, course.scenario.severity)
-    way = Reacting(0, model, course)
+    rules = floors(model, timeline.scenario.severity)
+    way = Reacting(0, model, timeline)
     result = []
     for stage in stages:
         inside = [
             one
-            for one in course.intervals
+            for one in timeline.intervals
             if one.start_minute < stage.end_minute and stage.start_minute < one.end_minute
         ]
-        if stage.end_minute > course.end_minute:
-            rest = Interval(course.end_minute, stage.end_minute, normal, normal, Outage())
+        if stage.end_minute > timeline.end_minute:
+            rest = Interval(timeline.end_minute, stage.end_minute, normal, normal, Outage())
             inside.append(rest)
-        states = [_state(model, one.condition) for one in inside]
+        states = [_state(model, one.state) for one in inside]
         if any(state != states[0] for state in states):
             raise ValueError(f"{stage.label} is cut too coarsely.")
         span = (stage.start_minute, stage.end_minute)
@@ -99,7 +99,7 @@ class _Slice:
     start: float
     end: float
     interval: Interval
-    state: Condition
+    state: SystemState
     pieces: tuple[_Piece, ...]
 
     def same_as(self, other: _Slice) -> bool:
@@ -107,85 +107,85 @@ class _Slice:
 
     def _content(self) -> tuple[object, ...]:
         interval = self.interval
-        certain = interval.condition == interval.at_best
+        certain = interval.state == interval.at_best
         best = None if certain else (interval.at_best, interval.outage)
         return self.state, best, self.pieces
 
 
-def _state(model: Model, condition: Condition) -> Condition:
+def _state(model: Model, state: SystemState) -> SystemState:
     """A condition without what matters to the programme only through tiers and plants."""
     if limited_services(model):
-        return condition
-    return replace(condition, services_down=frozenset(), replicas_down={})
+        return state
+    return replace(state, services_down=frozenset(), replicas_down={})
 
 
 def _cuts(
     way: Reacting, interval: Interval, rules: tuple[Floor, ...], margin: Margin
 ) -> set[float]:
-    model, course = way.model, way.course
-    cuts = {interval.start_minute, interval.end_minute, *course.failures}
-    cuts |= {start + course.reaction_minutes for start in course.failures}
-    cuts |= {reroute_minute(course, lost) for lost in _losses_of_clusters(course)}
-    cuts |= {start + rule.from_minute for start in course.clock.starts for rule in rules}
-    cuts |= {arrival_minute(model, course, offer, margin) for offer in model.offers}
+    model, timeline = way.model, way.timeline
+    cuts = {interval.start_minute, interval.end_minute, *timeline.failures}
+    cuts |= {start + timeline.reaction_minutes for start in timeline.failures}
+    cuts |= {reroute_minute(timeline, lost) for lost in _losses_of_clusters(timeline)}
+    cuts |= {start + rule.from_minute for start in timeline.clock.starts for rule in rules}
+    cuts |= {arrival_minute(model, timeline, offer, margin) for offer in model.offers}
     for plant, units in way.units.items():
         for unit in units:
-            for hit in (interval.start_minute, *_cooling_events(course)):
-                cuts.add(start_minute(model, course, plant, unit, hit, margin))
+            for hit in (interval.start_minute, *_cooling_events(timeline)):
+                cuts.add(start_minute(model, timeline, plant, unit, hit, margin))
     return {cut for cut in cuts if interval.start_minute <= cut <= interval.end_minute}
 
 
-def reroute_minute(course: Course, minute: float) -> float:
+def reroute_minute(timeline: Timeline, minute: float) -> float:
     """Minute from which load balancers act on all losses of clusters up to a minute.
 
     They notice a loss after the failover minutes, and wait from the failure that led to it.
     """
     failover, wait = (
-        course.operations.failover_minutes,
-        course.operations.earliest_reroute_minutes,
+        timeline.operations.failover_minutes,
+        timeline.operations.earliest_reroute_minutes,
     )
-    lost = [one for one in _losses_of_clusters(course) if one <= minute]
-    return max((max(at + failover, course.failure_at(at) + wait) for at in lost), default=0.0)
+    lost = [one for one in _losses_of_clusters(timeline) if one <= minute]
+    return max((max(at + failover, timeline.failure_at(at) + wait) for at in lost), default=0.0)
 
 
-def _losses_of_clusters(course: Course) -> list[float]:
+def _losses_of_clusters(timeline: Timeline) -> list[float]:
     """Minutes at which clusters go down that were up."""
     found, before = [], frozenset[str]()
-    for one in course.intervals:
-        if not one.condition.clusters_down <= before:
+    for one in timeline.intervals:
+        if not one.state.clusters_down <= before:
             found.append(one.start_minute)
-        before = one.condition.clusters_down
+        before = one.state.clusters_down
     return found
 
 
-def _cooling_events(course: Course) -> list[float]:
+def _cooling_events(timeline: Timeline) -> list[float]:
     """Minutes of events that change cooling or power."""
-    return [one.begins for one in course.events if one.event.kind in COOLING_EVENTS]
+    return [one.begins for one in timeline.events if one.event.kind in COOLING_EVENTS]
 
 
-def arrival_minute(model: Model, course: Course, offer: str, margin: Margin) -> float:
+def arrival_minute(model: Model, timeline: Timeline, offer: str, margin: Margin) -> float:
     """Minute from which an offer's instances serve.
 
     Load balancers know of them the failover minutes later, and not before they act on the failure.
     """
-    if isinf(course.order_minute):
+    if isinf(timeline.order_minute):
         return inf
-    operations, lead = course.operations, model.offers[offer].lead_time_minutes
-    known = ceil(ceil(course.order_minute) + lead) + ceil(operations.failover_minutes)
-    acting = course.short_from + operations.earliest_reroute_minutes
+    operations, lead = timeline.operations, model.offers[offer].lead_time_minutes
+    known = ceil(ceil(timeline.order_minute) + lead) + ceil(operations.failover_minutes)
+    acting = timeline.short_from + operations.earliest_reroute_minutes
     return max(known, acting) + margin.late_minutes
 
 
 def start_minute(
-    model: Model, course: Course, plant: str, unit: str, minute: float, margin: Margin
+    model: Model, timeline: Timeline, plant: str, unit: str, minute: float, margin: Margin
 ) -> float:
     """Minute from which a unit type carries load, as seen at a minute; 0 for units that run."""
     entry, kind = model.plants[plant], model.cooling_units[unit]
     if entry.role == "primary" and kind.mode == "running":
         return 0.0
-    trigger = max((hit for hit in _cooling_events(course) if hit <= minute), default=0.0)
+    trigger = max((hit for hit in _cooling_events(timeline) if hit <= minute), default=0.0)
     if not entry.automatic:
-        trigger = max(trigger, course.failure_at(minute) + course.reaction_minutes)
+        trigger = max(trigger, timeline.failure_at(minute) + timeline.reaction_minutes)
     return trigger + kind.start_minutes + margin.late_minutes
 
 
@@ -196,37 +196,37 @@ def _piece(
     rules: tuple[Floor, ...],
     margin: Margin,
 ) -> _Piece:
-    model, course = way.model, way.course
-    start, condition = span[0], interval.condition
-    settled = start >= reroute_minute(course, start) or not condition.clusters_down
+    model, timeline = way.model, way.timeline
+    start, state = span[0], interval.state
+    settled = start >= reroute_minute(timeline, start) or not state.clusters_down
     if_up = not settled and not interval.at_best.clusters_down
     arrived = tuple(
         offer
         for offer in model.offers
-        if arrival_minute(model, course, offer, margin) <= start
-        and offer not in condition.offers_down
+        if arrival_minute(model, timeline, offer, margin) <= start
+        and offer not in state.offers_down
     )
     standing = {
         plant: frozenset(
             unit
             for unit in units
-            if start_minute(model, course, plant, unit, start, margin) <= start
+            if start_minute(model, timeline, plant, unit, start, margin) <= start
             and (plant, unit) not in interval.at_best.restarting
         )
         for plant, units in way.units.items()
     }
     started = {
-        plant: frozenset(one for one in units if (plant, one) not in condition.restarting)
+        plant: frozenset(one for one in units if (plant, one) not in state.restarting)
         for plant, units in standing.items()
     }
-    now = floors_at(rules, course.clock.since(start))
+    now = floors_at(rules, timeline.clock.since(start))
     return _Piece(
         floors=now if settled else {},
         floors_if_up=now if if_up else {},
         offers=arrived,
         started=started,
         standing=standing,
-        reacted=start >= course.failure_at(start) + course.reaction_minutes,
+        reacted=start >= timeline.failure_at(start) + timeline.reaction_minutes,
     )
 
 
@@ -243,11 +243,11 @@ def _stage(ways: tuple[Reacting, ...], index: int, one: _Slice, margin: Margin) 
     demand, down = _demand(first, one, margin)
     stages = [
         Stage(
-            course=first.course,
+            timeline=first.timeline,
             index=index,
             start_minute=one.start,
             end_minute=one.end,
-            condition=one.interval.condition,
+            state=one.interval.state,
             at_best=one.interval.at_best,
             outage=one.interval.outage,
             demand_rps=demand,
@@ -272,11 +272,11 @@ def _demand(
 ) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
     """Demand by (zone, tier): that can be served, and that of tiers that are down in any case."""
     model, interval = way.model, one.interval
-    largest = largest_demand(model, way.course.start_hour, one.start, one.end)
+    largest = largest_demand(model, way.timeline.start_hour, one.start, one.end)
     demand: dict[tuple[str, str], float] = {}
     down: dict[tuple[str, str], float] = {}
     for zone, peak in zip(model.zones, largest.tolist(), strict=True):
-        factor = interval.condition.demand_factor.get(zone, 1.0)
+        factor = interval.state.demand_factor.get(zone, 1.0)
         for tier, entry in model.tiers.items():
             rps = peak * factor * entry.share
             lost = tier in interval.at_best.tiers_down

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from planner.optimization.infeasibility.elastic import Elastic, Item
-from planner.optimization.solution.deadline import Clock, OutOfTime
+from planner.optimization.infeasibility.elastic import ConstraintGroup, ElasticProgramme
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 
 #: Price above which what gave way is no rounding error, in sizes of rows.
 BROKEN = 1e-6
@@ -38,13 +38,13 @@ class Conflict:
         Whether every one of them was shown to be needed.
     """
 
-    items: tuple[Item, ...] = ()
+    items: tuple[ConstraintGroup, ...] = ()
     irreducible: bool = False
 
 
-def find_conflict(elastic: Elastic, clock: Clock) -> Conflict:
+def find_conflict(elastic: ElasticProgramme, clock: Deadline) -> Conflict:
     """Find an irreducible conflict; what is known of one when time runs out."""
-    kept: list[Item] = []
+    kept: list[ConstraintGroup] = []
     try:
         broken = elastic.minimise((), elastic.items.values(), clock.settings(), relaxed=True)
         if broken is None:
@@ -62,7 +62,7 @@ def find_conflict(elastic: Elastic, clock: Clock) -> Conflict:
     return Conflict(tuple(kept), irreducible=bool(kept))
 
 
-def _certificate(elastic: Elastic) -> list[Item]:
+def _certificate(elastic: ElasticProgramme) -> list[ConstraintGroup]:
     """Items with a row that the certificate of the last solve needs."""
     return [
         item
@@ -71,9 +71,9 @@ def _certificate(elastic: Elastic) -> list[Item]:
     ]
 
 
-def _gathered(elastic: Elastic, clock: Clock) -> list[Item]:
+def _gathered(elastic: ElasticProgramme, clock: Deadline) -> list[ConstraintGroup]:
     """Items that together have no plan, in the order in which plans need to break them."""
-    kept: list[Item] = []
+    kept: list[ConstraintGroup] = []
     while True:
         free = [item for item in elastic.items.values() if item not in kept]
         if elastic.minimise((), free, clock.settings()) is None:
@@ -84,7 +84,9 @@ def _gathered(elastic: Elastic, clock: Clock) -> list[Item]:
         kept += broken
 
 
-def _holds(elastic: Elastic, kept: list[Item], clock: Clock, relaxed: bool) -> bool:
+def _holds(
+    elastic: ElasticProgramme, kept: list[ConstraintGroup], clock: Deadline, relaxed: bool
+) -> bool:
     """Whether some items can hold together, all others left out."""
     free = [item for item in elastic.items.values() if item not in kept]
     settings = clock.settings(gap=0.5)
@@ -96,7 +98,9 @@ def _holds(elastic: Elastic, kept: list[Item], clock: Clock, relaxed: bool) -> b
     return found is not None
 
 
-def _deleted(kept: list[Item], holds: Callable[[list[Item]], bool]) -> list[Item]:
+def _deleted(
+    kept: list[ConstraintGroup], holds: Callable[[list[ConstraintGroup]], bool]
+) -> list[ConstraintGroup]:
     """What is left when each item in turn is left out if the rest contradicts itself without it."""
     for item in sorted(kept, key=_order):
         rest = [one for one in kept if one is not item]
@@ -105,7 +109,7 @@ def _deleted(kept: list[Item], holds: Callable[[list[Item]], bool]) -> list[Item
     return kept
 
 
-def _order(item: Item) -> tuple[bool, bool, float, tuple[str, str, str]]:
+def _order(item: ConstraintGroup) -> tuple[bool, bool, float, tuple[str, str, str]]:
     """What is taken out first: scenarios before normal operation, the latest first, limits last."""
     minute = min(row.from_minute for row in item.rows)
     return (item.kind == "limit", not item.key[2], -minute, item.key)

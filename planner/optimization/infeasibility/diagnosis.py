@@ -12,11 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from planner.errors import SolverError
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import STRICTER, Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
 from planner.optimization.infeasibility.conflict import Conflict, find_conflict
-from planner.optimization.infeasibility.elastic import ELASTIC_GAP, Elastic, Item, Kind
+from planner.optimization.infeasibility.elastic import (
+    ELASTIC_GAP,
+    ConstraintGroup,
+    ElasticProgramme,
+    Kind,
+)
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.infeasibility.relaxation import (
     Relaxation,
@@ -31,7 +36,7 @@ from planner.optimization.infeasibility.single_changes import (
     find_single,
 )
 from planner.optimization.infeasibility.wording import amount_text, change, noun, price, sentence
-from planner.optimization.solution.deadline import Clock, OutOfTime
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.solving import SolverSettings
 
 #: Most names in a sentence.
@@ -45,7 +50,7 @@ SETS: dict[str, tuple[Kind, ...]] = {
 
 
 @dataclass(frozen=True)
-class Shortfall:
+class MissedRequirement:
     """A requirement that is missed.
 
     Parameters
@@ -157,8 +162,8 @@ class Diagnosis:
     conflict: tuple[Demand, ...] = ()
     irreducible: bool = False
     sets: tuple[RelaxationSet, ...] = ()
-    shortfalls: tuple[Shortfall, ...] = ()
-    hopeless: tuple[Shortfall, ...] = ()
+    shortfalls: tuple[MissedRequirement, ...] = ()
+    hopeless: tuple[MissedRequirement, ...] = ()
     margins: tuple[TightenedScenario, ...] = ()
     round: int = 1
     complete: bool = True
@@ -252,8 +257,8 @@ def diagnose(
     verify
         How to simulate what sets of changes lead to; None for not at all.
     """
-    clock = Clock(settings)
-    return _Diagnosing(Trials(programme.case, clock, verify), round_number).run()
+    clock = Deadline(settings)
+    return _Diagnosing(Trials(programme.data, clock, verify), round_number).run()
 
 
 @dataclass
@@ -265,12 +270,12 @@ class _Diagnosing:
     found: Diagnosis = field(default_factory=Diagnosis)
 
     @property
-    def case(self) -> Case:
+    def data(self) -> ProblemData:
         """What has no plan."""
-        return self.trials.case
+        return self.trials.data
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> Deadline:
         """Time left."""
         return self.trials.clock
 
@@ -288,7 +293,7 @@ class _Diagnosing:
         return self.found
 
     def _explain(self) -> None:
-        elastic, trials = elastic_programme(self.case), self.trials
+        elastic, trials = elastic_programme(self.data), self.trials
         conflict = find_conflict(elastic, self.clock)
         self._take_conflict(conflict)
         sets: list[RelaxationSet] = []
@@ -313,22 +318,24 @@ class _Diagnosing:
         self.found = replace(self.found, shortfalls=self._missed(elastic, ()))
 
     def _take_conflict(self, conflict: Conflict) -> None:
-        case = self.case
+        data = self.data
         demands = tuple(
-            Demand(item.kind, *item.key, sentence(case, item))
+            Demand(item.kind, *item.key, sentence(data, item))
             for item in sorted(conflict.items, key=lambda item: item.kind != "requirement")
         )
-        named = {item.key[2] for item in conflict.items} or set(case.margins)
+        named = {item.key[2] for item in conflict.items} or set(data.margins)
         margins = tuple(
             TightenedScenario(name, **asdict(margin))
-            for name, margin in _margins(case)
+            for name, margin in _margins(data)
             if name in named
         )
         self.found = replace(
             self.found, conflict=demands, irreducible=conflict.irreducible, margins=margins
         )
 
-    def _missed(self, elastic: Elastic, kinds: tuple[Kind, ...]) -> tuple[Shortfall, ...]:
+    def _missed(
+        self, elastic: ElasticProgramme, kinds: tuple[Kind, ...]
+    ) -> tuple[MissedRequirement, ...]:
         """Requirements missed with limits of some kinds free, as little as possible."""
         items = [item for item in elastic.items.values() if item.kind == "requirement"]
         settings = self.clock.settings(ELASTIC_GAP)
@@ -337,13 +344,13 @@ class _Diagnosing:
         return tuple(_shortfall(item) for item in items if item.used)
 
 
-def _margins(case: Case) -> Iterator[tuple[str, Margin]]:
-    return ((name, one) for name, one in case.margins.items() if one != NO_MARGIN)
+def _margins(data: ProblemData) -> Iterator[tuple[str, Margin]]:
+    return ((name, one) for name, one in data.margins.items() if one != NO_MARGIN)
 
 
-def _shortfall(item: Item) -> Shortfall:
+def _shortfall(item: ConstraintGroup) -> MissedRequirement:
     row, amount = item.worst()
-    return Shortfall(
+    return MissedRequirement(
         family=row.family,
         subject=row.subject,
         scenario=row.scenario,

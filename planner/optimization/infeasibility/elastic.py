@@ -39,7 +39,7 @@ from planner.laws.money import annuity
 from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import label
-from planner.optimization.formulation.problem import Case, Key
+from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.stages import Stage
 from planner.optimization.solution.deadline import OutOfTime
@@ -125,7 +125,7 @@ class Lever(Value):
 
 
 @dataclass(eq=False)
-class Item:
+class ConstraintGroup:
     """One requirement or limit as people speak of it.
 
     Parameters
@@ -176,15 +176,15 @@ def excess(constraint: LpConstraint, coefficient: float, amount: float) -> float
     return abs(coefficient) * amount - max(spare, 0.0)
 
 
-class Elastic:
+class ElasticProgramme:
     """An elastic programme: built once, then solved with different things free to give way."""
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
-        self.model = case.model
-        self.programme: Programme = build(replace(case, model=roomier(case.model)))
+    def __init__(self, data: ProblemData) -> None:
+        self.data = data
+        self.model = data.model
+        self.programme: Programme = build(replace(data, model=roomier(data.model)))
         self.levers: dict[tuple[str, str], Lever] = {}
-        self.items: dict[Key, Item] = {}
+        self.items: dict[Key, ConstraintGroup] = {}
 
     def weigh(self) -> None:
         """Weigh what may give way by what it costs, once all of it is attached."""
@@ -213,12 +213,12 @@ class Elastic:
     @cached_property
     def stages(self) -> dict[tuple[str, float], Stage]:
         """Stages by scenario and first minute."""
-        return {(one.scenario, one.start_minute): one for one in self.case.stages}
+        return {(one.scenario, one.start_minute): one for one in self.data.stages}
 
     @cached_property
     def scenarios(self) -> dict[str, Scenario]:
         """Scenarios by name."""
-        return {one.name: one for one in self.case.scenarios}
+        return {one.name: one for one in self.data.scenarios}
 
     @cached_property
     def scenario_paths(self) -> dict[str, str]:
@@ -288,11 +288,11 @@ class Elastic:
         constraint.set_coefficient(lever.column, coefficient)
         lever.uses[constraint.name] = (row, constraint, coefficient)
 
-    def item(self, row: Row, kind: Kind, constraints: Iterable[LpConstraint]) -> Item:
+    def item(self, row: Row, kind: Kind, constraints: Iterable[LpConstraint]) -> ConstraintGroup:
         """Count rows to the item of their family, subject and scenario."""
         if row.key not in self.items:
             column = self.programme.variable("slack", *row.key, str(len(self.items)))
-            self.items[row.key] = Item(row.key, kind, column)
+            self.items[row.key] = ConstraintGroup(row.key, kind, column)
         item = self.items[row.key]
         for constraint in constraints:
             coefficient = _side(constraint) * size(row)
@@ -318,7 +318,7 @@ class Elastic:
     def minimise(
         self,
         levers: Iterable[Lever],
-        items: Iterable[Item],
+        items: Iterable[ConstraintGroup],
         settings: SolverSettings,
         relaxed: bool = False,
         counted: bool = True,

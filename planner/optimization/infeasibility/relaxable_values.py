@@ -16,13 +16,13 @@ from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Row
 from planner.optimization.formulation.recourse import may_turn_away
 from planner.optimization.formulation.stages import ALL, Stage
-from planner.optimization.infeasibility.elastic import Elastic, Kind, Lever, round_up, size
+from planner.optimization.infeasibility.elastic import ElasticProgramme, Kind, Lever, round_up, size
 from planner.scenarios.demand import zone_shape
-from planner.scenarios.event_grid import timeline
+from planner.scenarios.event_grid import events_on_grid
 from planner.scenarios.power import node_losses, sagging_clusters
 from planner.scenarios.services import service_rps
 from planner.scenarios.standard import counts_for, subject_of, tier_and_zone
@@ -35,9 +35,9 @@ LAST_RESORT = 10.0
 SHARE_STEP = 0.001
 
 
-def elastic_programme(case: Case) -> Elastic:
+def elastic_programme(data: ProblemData) -> ElasticProgramme:
     """The programme in which every requirement, limit and bound may give way by its values."""
-    elastic = Elastic(case)
+    elastic = ElasticProgramme(data)
     programme = elastic.programme
     may_turn_away(programme)
     for name, row in list(programme.rows.items()):
@@ -68,7 +68,7 @@ def _number(path: str, sign: float) -> Callable[[Model, float], Any]:
     return new
 
 
-def _unknown(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _unknown(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
     """Let a row give way by an amount: no value of the model stands for it."""
     subject = f"{row.subject} {row.scenario}".strip()
     kind: Kind = "requirement" if row.kind == "requirement" else "limit"
@@ -82,20 +82,20 @@ def _unknown(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpCon
 # -------------------------------------------------------------------------------------------- power
 
 
-def _power(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _power(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
     """What carries the loads; where the same loads have a wider limit too, that one next.
 
     What feeds to buy carry is no number: no lever stands for them.
     """
-    case, limit = elastic.case, elastic.programme.limits[constraint.name]
+    data, limit = elastic.data, elastic.programme.limits[constraint.name]
     failed = frozenset[str]()
     if row.scenario:
-        events = timeline(elastic.scenarios[row.scenario].events)
+        events = events_on_grid(elastic.scenarios[row.scenario].events)
         failed = node_losses(elastic.model, events, row.from_minute)
-        failed |= sagging_clusters(case.site, events, row.from_minute)
-    down = case.site.depends_at_best.down_with(failed)
+        failed |= sagging_clusters(data.site, events, row.from_minute)
+    down = data.site.depends_at_best.down_with(failed)
     rows = [constraint]
-    for other in case.supply.every_limit(limit.region, down, unsettled=True):
+    for other in data.supply.every_limit(limit.region, down, unsettled=True):
         if other.loads != limit.loads or (other != limit and (other.brought or limit.brought)):
             continue
         if other.sources != limit.sources:
@@ -103,12 +103,12 @@ def _power(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConst
         target = constraint if other.sources == limit.sources else rows[-1]
         for path in other.sources:
             subject = ".".join(path.split(".")[1:-1])
-            if subject not in case.supply.owners:
+            if subject not in data.supply.owners:
                 elastic.use(_megawatts(elastic, path, subject), row, target, 1.0)
     return rows
 
 
-def _megawatts(elastic: Elastic, path: str, subject: str) -> Lever:
+def _megawatts(elastic: ElasticProgramme, path: str, subject: str) -> Lever:
     family = path.rsplit(".", 1)[-1]
     scale = max(value_at(elastic.model, path), 1.0)
     return elastic.lever(path, "limit", family, subject, "MW", scale, _number(path, 1.0))
@@ -117,7 +117,9 @@ def _megawatts(elastic: Elastic, path: str, subject: str) -> Lever:
 # ------------------------------------------------------------------------------------------ service
 
 
-def _served_floor(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _served_floor(
+    elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     """The rules of the standard in force, each a row of its own."""
     model = elastic.model
     stage = elastic.stages.get((row.scenario, row.from_minute))
@@ -126,7 +128,7 @@ def _served_floor(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[
         return []
     tier, zone = tier_and_zone(row.subject)
     tiers, zones = ({tier} if tier == ALL else {tier, "each"}), ({zone, "each"} if zone else {None})
-    since = stage.course.clock.since(row.from_minute)
+    since = stage.timeline.clock.since(row.from_minute)
     rules = [
         (rule.least_served, index)
         for index, rule in enumerate(model.standard.get(severity, ()))
@@ -156,11 +158,11 @@ def _served_floor(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[
     return rows
 
 
-def _lost_usd_per_share(elastic: Elastic, stage: Stage, subject: str) -> float:
+def _lost_usd_per_share(elastic: ElasticProgramme, stage: Stage, subject: str) -> float:
     """Expected yearly value of all requests of a tier in the scenario of a stage."""
-    case, total = elastic.case, 0.0
-    frequency = stage.course.scenario.frequency_per_year
-    for one in case.stages_by_scenario[stage.scenario]:
+    data, total = elastic.data, 0.0
+    frequency = stage.timeline.scenario.frequency_per_year
+    for one in data.stages_by_scenario[stage.scenario]:
         for (zone, tier), rps in one.demand_rps.items():
             if counts_for(subject, zone, tier):
                 total += frequency * lost_usd(rps, one.hours, request_value(elastic.model, tier))
@@ -173,7 +175,7 @@ def request_value(model: Model, tier: str) -> float:
     return entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
 
 
-def _demand_lever(elastic: Elastic, zone: str) -> Lever:
+def _demand_lever(elastic: ElasticProgramme, zone: str) -> Lever:
     model = elastic.model
     path, peak = f"zones.{zone}.demand_rps", model.zones[zone].demand_rps
     value = sum(one.share * request_value(model, tier) for tier, one in model.tiers.items())
@@ -187,7 +189,7 @@ def _demand_lever(elastic: Elastic, zone: str) -> Lever:
 
 
 def _less_demand(
-    elastic: Elastic, row: Row, target: LpConstraint, stage: Stage, least: float
+    elastic: ElasticProgramme, row: Row, target: LpConstraint, stage: Stage, least: float
 ) -> None:
     for zone, entry in elastic.model.zones.items():
         rps = sum(
@@ -200,9 +202,11 @@ def _less_demand(
             elastic.use(_demand_lever(elastic, zone), row, target, per_rps)
 
 
-def _normal_demand(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _normal_demand(
+    elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     """Demand at each hour that may be the busiest; latency limits where no region is in reach."""
-    crowd = elastic.case.crowd(row.subject)
+    crowd = elastic.data.crowd(row.subject)
     if crowd is None:
         return []
     rows: list[LpConstraint] = []
@@ -222,7 +226,7 @@ def _normal_demand(elastic: Elastic, row: Row, constraint: LpConstraint) -> list
     return rows
 
 
-def _within_reach(elastic: Elastic, row: Row, target: LpConstraint, stage: Stage) -> None:
+def _within_reach(elastic: ElasticProgramme, row: Row, target: LpConstraint, stage: Stage) -> None:
     """What is out of reach is also why too little is served in scenarios."""
     for (zone, tier), rps in stage.demand_rps.items():
         meant = rps and counts_for(row.subject, zone, tier)
@@ -230,7 +234,7 @@ def _within_reach(elastic: Elastic, row: Row, target: LpConstraint, stage: Stage
             elastic.use(lever, row, target, rps)
 
 
-def _reach(elastic: Elastic, zone: str, tier: str) -> Iterator[Lever]:
+def _reach(elastic: ElasticProgramme, zone: str, tier: str) -> Iterator[Lever]:
     """What would bring more regions into the reach of a tier in a zone, all of it or nothing.
 
     A longer latency limit where a region is too far, and a latency where none is stated.
@@ -256,11 +260,13 @@ def _reach(elastic: Elastic, zone: str, tier: str) -> Iterator[Lever]:
 # ------------------------------------------------------------------------------------------ cooling
 
 
-def _design_heat(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _design_heat(
+    elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     """The k of N+k of the plants that cool the cluster, and the margin above its heat."""
     if elastic.model.policies.cooling_margin:
         _share("policies.cooling_margin", elastic, row, constraint)
-    for plant in elastic.case.plants_of(row.subject, "primary"):
+    for plant in elastic.data.plants_of(row.subject, "primary"):
         spare = elastic.model.plants[plant].redundancy
         if not spare:
             continue
@@ -273,7 +279,9 @@ def _design_heat(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[L
     return [constraint]
 
 
-def _share(path: str, elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _share(
+    path: str, elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     """A share that stands before a variable: it is searched."""
     now = value_at(elastic.model, path)
     steps = int(now / SHARE_STEP)
@@ -286,7 +294,9 @@ def _share(path: str, elastic: Elastic, row: Row, constraint: LpConstraint) -> l
     return [constraint]
 
 
-def _emergency_cover(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _emergency_cover(
+    elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     """The share for all, or where that is more the tiers that count as critical."""
     policies = elastic.model.policies
     if policies.emergency_cooling_share:
@@ -301,7 +311,9 @@ def _emergency_cover(elastic: Elastic, row: Row, constraint: LpConstraint) -> li
     return [constraint]
 
 
-def _independent(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _independent(
+    elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     """The rule that emergency plants share nothing with the primary."""
     path = "policies.independent_emergency_cooling"
     lever = elastic.lever(
@@ -312,7 +324,9 @@ def _independent(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[L
     return [constraint]
 
 
-def _service_capacity(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _service_capacity(
+    elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     """Capacity or connections of a replica, whichever is less."""
     name = row.subject
     service = elastic.model.services[name]
@@ -326,16 +340,18 @@ def _service_capacity(elastic: Elastic, row: Row, constraint: LpConstraint) -> l
     return [constraint]
 
 
-def _ride_through(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _ride_through(
+    elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     """Tanks of the plants that still run; failing that the scenario itself."""
-    case, model = elastic.case, elastic.model
-    stages = case.stages_by_scenario.get(row.scenario, ())
-    lost = {plant for one in stages if not one.reacted for plant in one.condition.plants_lost}
-    for plant in case.plants_of(row.subject):
+    data, model = elastic.data, elastic.model
+    stages = data.stages_by_scenario.get(row.scenario, ())
+    lost = {plant for one in stages if not one.reacted for plant in one.state.plants_lost}
+    for plant in data.plants_of(row.subject):
         if plant in lost:
             continue
         path, entry = f"plants.{plant}.buffer_mwh", model.plants[plant]
-        part = case.tank_share(plant, row.subject)
+        part = data.tank_share(plant, row.subject)
         scale = max(entry.buffer_mwh, size(row) / 3600)
         lever = elastic.lever(path, "limit", "buffer_mwh", plant, "MWh", scale, _number(path, 1.0))
         elastic.use(lever, row, constraint, 3600 * part)
@@ -356,7 +372,9 @@ def _left_out(path: str, scenario: str, model: Model, _: float) -> tuple[str, ..
 # ----------------------------------------------------------------------------------------- policies
 
 
-def _least_regions(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _least_regions(
+    elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     path = "policies.least_regions"
     lever = elastic.lever(
         path, "requirement", "least_regions", "", "regions", 1.0, _number(path, -1.0),
@@ -366,7 +384,9 @@ def _least_regions(elastic: Elastic, row: Row, constraint: LpConstraint) -> list
     return [constraint]
 
 
-def _spare_block(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _spare_block(
+    elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     path = "policies.spare_block_per_region"
     lever = elastic.lever(
         path, "requirement", "spare_block", "", "", 1.0, lambda *_: False, most=1.0, whole=True
@@ -377,7 +397,9 @@ def _spare_block(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[L
     return rows
 
 
-def _emergency_budget(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _emergency_budget(
+    elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     """The budget of the scenario, of its class, or that for all."""
     model = elastic.model
     scenario = elastic.scenarios[row.scenario]
@@ -398,7 +420,9 @@ def _emergency_budget(elastic: Elastic, row: Row, constraint: LpConstraint) -> l
     return [constraint]
 
 
-def _capital_budget(elastic: Elastic, row: Row, constraint: LpConstraint) -> list[LpConstraint]:
+def _capital_budget(
+    elastic: ElasticProgramme, row: Row, constraint: LpConstraint
+) -> list[LpConstraint]:
     path = "policies.capital_budget_usd"
     rate = elastic.model.finance.discount_rate
     lever = elastic.lever(
@@ -412,7 +436,7 @@ def _capital_budget(elastic: Elastic, row: Row, constraint: LpConstraint) -> lis
 # ---------------------------------------------------------------------------------------- purchases
 
 
-def _units(elastic: Elastic) -> None:
+def _units(elastic: ElasticProgramme) -> None:
     """Units that a plant may get, those that are settled and those that are forbidden."""
     model, programme = elastic.model, elastic.programme
     fixed, rate = model.policies.fixed.cooling, model.finance.discount_rate
@@ -445,7 +469,7 @@ def _units(elastic: Elastic) -> None:
             _forbidden(elastic, count, "cooling", name, (plant, unit))
 
 
-def _no_option(elastic: Elastic, count: Any, plant: str, unit: str) -> None:
+def _no_option(elastic: ElasticProgramme, count: Any, plant: str, unit: str) -> None:
     """A unit type that stands in a plant but is not among those that may be bought."""
     path, most = f"plants.{plant}.options", count.upBound or 0.0
     row = Row("no_option", f"{plant}/{unit}", "", "limit", "", most)
@@ -462,7 +486,7 @@ def _with_option(path: str, unit: str, model: Model, _: float) -> tuple[str, ...
     return (*value_at(model, path), unit)
 
 
-def _blocks(elastic: Elastic) -> None:
+def _blocks(elastic: ElasticProgramme) -> None:
     """GPUs that a cluster can hold, those that are settled and those that are forbidden."""
     model, rate = elastic.model, elastic.model.finance.discount_rate
     for cluster, blocks in elastic.programme.blocks.items():
@@ -498,7 +522,7 @@ def _more_gpus(cluster: str, model: Model, amount: float) -> int:
     return entry.existing_gpus + blocks * entry.block_gpus
 
 
-def _instances(elastic: Elastic) -> None:
+def _instances(elastic: ElasticProgramme) -> None:
     """Instances that an offer can supply, those that are settled and those that are forbidden."""
     model = elastic.model
     for offer, count in elastic.programme.instances.items():
@@ -529,7 +553,7 @@ def _more_instances(offer: str, model: Model, amount: float) -> int:
     return (supply + round(amount / terms.gpus_per_instance)) * terms.gpus_per_instance
 
 
-def _measures(elastic: Elastic) -> None:
+def _measures(elastic: ElasticProgramme) -> None:
     """Measures and openings of regions that are settled, and measures that are forbidden."""
     fixed = elastic.model.policies.fixed
     binaries = [
@@ -558,7 +582,7 @@ def _opposite(path: str, model: Model, _: float) -> bool:
 
 
 def _settled(
-    elastic: Elastic,
+    elastic: ElasticProgramme,
     count: LpAffineExpression,
     settled: int,
     path: str,
@@ -581,7 +605,7 @@ def _settled(
 
 
 def _forbidden(
-    elastic: Elastic, count: Any, section: str, name: str, bought: tuple[str, ...]
+    elastic: ElasticProgramme, count: Any, section: str, name: str, bought: tuple[str, ...]
 ) -> None:
     """A purchase that is forbidden may be allowed."""
     path = f"policies.forbidden.{section}"
@@ -601,7 +625,7 @@ def _allowed(path: str, name: str, model: Model, _: float) -> tuple[str, ...]:
 
 
 #: What gives way in each family: rows of the item, or none where no value is found.
-FAMILIES: dict[str, Callable[[Elastic, Row, LpConstraint], list[LpConstraint]]] = {
+FAMILIES: dict[str, Callable[[ElasticProgramme, Row, LpConstraint], list[LpConstraint]]] = {
     "power_limit": _power,
     "feed_limit": _power,
     "stage_power": _power,

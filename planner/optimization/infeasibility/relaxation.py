@@ -21,13 +21,13 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fields import Entity
 from planner.laws.money import lost_usd
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Case, Key
+from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.purchases import capital_usd
 from planner.optimization.formulation.stages import Margin, Stage
 from planner.optimization.infeasibility.elastic import (
     ELASTIC_GAP,
-    Elastic,
+    ElasticProgramme,
     Kind,
     Lever,
     Value,
@@ -35,7 +35,7 @@ from planner.optimization.infeasibility.elastic import (
     solve_relaxed,
 )
 from planner.optimization.infeasibility.relaxable_values import elastic_programme, request_value
-from planner.optimization.solution.deadline import Clock, OutOfTime
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import counts_for, subject_of, tier_and_zone
@@ -186,7 +186,7 @@ class Step:
 
 
 @dataclass
-class Draft:
+class ChangedModel:
     """A model and the steps taken from it."""
 
     base: Model
@@ -216,17 +216,17 @@ class Draft:
             if step.lever.family == "scenario" and not step.lever.path
         )
 
-    def without(self, key: tuple[str, str, str]) -> Draft:
+    def without(self, key: tuple[str, str, str]) -> ChangedModel:
         """The same without the steps of a key."""
-        return Draft(self.base, [step for step in self.steps if step.key != key])
+        return ChangedModel(self.base, [step for step in self.steps if step.key != key])
 
-    def at_most(self) -> Draft:
+    def at_most(self) -> ChangedModel:
         """The same with every value that is searched at its last choice."""
         steps = [
             step if step.choice is None else replace(step, choice=len(step.lever.choices) - 1)
             for step in self.steps
         ]
-        return Draft(self.base, steps)
+        return ChangedModel(self.base, steps)
 
     def keys(self) -> list[tuple[str, str, str]]:
         """Keys of the steps, each once."""
@@ -295,7 +295,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _priced(one: Relaxation, case: Case, programme: Programme) -> Relaxation:
+def _priced(one: Relaxation, data: ProblemData, programme: Programme) -> Relaxation:
     """A lower requirement of the standard with the expected value of the requests it gives up.
 
     What the plan serves less than the standard asked for, by frequency, USD a year.
@@ -303,11 +303,14 @@ def _priced(one: Relaxation, case: Case, programme: Programme) -> Relaxation:
     if one.family != "least_served":
         return one
     severity = one.path.split(".")[1].partition("[")[0]
-    minute = value_at(case.model, f"{one.path.rpartition('.')[0]}.from_minute")
+    minute = value_at(data.model, f"{one.path.rpartition('.')[0]}.from_minute")
     total = 0.0
-    for stage in programme.case.stages:
-        scenario = stage.course.scenario
-        if scenario.severity == severity and stage.course.clock.since(stage.start_minute) >= minute:
+    for stage in programme.data.stages:
+        scenario = stage.timeline.scenario
+        if (
+            scenario.severity == severity
+            and stage.timeline.clock.since(stage.start_minute) >= minute
+        ):
             lost = _lost(one, stage, programme)
             total += scenario.frequency_per_year * lost
     return replace(one, usd_per_year=total)
@@ -315,7 +318,7 @@ def _priced(one: Relaxation, case: Case, programme: Programme) -> Relaxation:
 
 def _lost(one: Relaxation, stage: Stage, programme: Programme) -> float:
     """Value of what a stage serves less than a share of its demand, USD."""
-    model = programme.case.model
+    model = programme.data.model
     whose, where = tier_and_zone(one.subject)
     tiers = list(model.tiers) if whose == "each" else [whose]
     zones = list(model.zones) if where == "each" else [where]
@@ -358,7 +361,7 @@ class Verified:
 
 
 #: Finds a plan of a case and simulates it; None if there is none.
-Verify = Callable[[Case, SolverSettings], Verified | None]
+Verify = Callable[[ProblemData, SolverSettings], Verified | None]
 
 
 @dataclass(frozen=True)
@@ -367,7 +370,7 @@ class Trials:
 
     Parameters
     ----------
-    case
+    data
         What has no plan.
     clock
         Time left.
@@ -375,30 +378,30 @@ class Trials:
         How to verify what helps; None for not at all.
     """
 
-    case: Case
-    clock: Clock
+    data: ProblemData
+    clock: Deadline
     verify: Verify | None = None
 
-    def changed_case(self, draft: Draft) -> Case:
+    def changed_case(self, draft: ChangedModel) -> ProblemData:
         """The case with the model of a draft: its scenarios are those of that model."""
         model, dropped = draft.model(), draft.dropped()
-        before = {one.name for one in all_scenarios(self.case.model)}
+        before = {one.name for one in all_scenarios(self.data.model)}
         now = {one.name: one for one in all_scenarios(model)}
-        scenarios = [self._scenario(one, before, now) for one in self.case.scenarios]
+        scenarios = [self._scenario(one, before, now) for one in self.data.scenarios]
         kept = tuple(one for one in scenarios if one is not None and one.name not in dropped)
-        return replace(self.case, model=model, scenarios=kept)
+        return replace(self.data, model=model, scenarios=kept)
 
     @staticmethod
     def _scenario(one: Scenario, before: set[str], now: Mapping[str, Scenario]) -> Scenario | None:
         return now.get(one.name) if one.name in before else one
 
-    def plan(self, draft: Draft, gap: float = ANY_GAP) -> tuple[Programme, Solution] | None:
+    def plan(self, draft: ChangedModel, gap: float = ANY_GAP) -> tuple[Programme, Solution] | None:
         """A plan of a changed model; None if there is none."""
         try:
             changed_case = self.changed_case(draft)
         except ValidationError:
             return None
-        if senseless(changed_case.model) - senseless(self.case.model):
+        if senseless(changed_case.model) - senseless(self.data.model):
             return None  # no file may state it
         programme = build(changed_case)
         _loosen(programme, draft.loosened())
@@ -412,7 +415,7 @@ class Trials:
             raise
         return None if solution.status == "infeasible" else (programme, solution)
 
-    def verified(self, draft: Draft) -> Verified | None:
+    def verified(self, draft: ChangedModel) -> Verified | None:
         """The plan of a changed model after its simulation; None where there is nothing to say."""
         if self.verify is None or draft.loosened():
             return None
@@ -441,9 +444,9 @@ def _loosen(programme: Programme, by: Mapping[Key, float]) -> None:
 def find_set(
     name: str,
     kinds: tuple[Kind, ...],
-    elastic: Elastic,
+    elastic: ElasticProgramme,
     trials: Trials,
-    start: Draft | None = None,
+    start: ChangedModel | None = None,
     paths: frozenset[str] | None = None,
 ) -> RelaxationSet | None:
     """The cheapest relaxations of some kinds that leave a plan; None if there are none.
@@ -455,7 +458,7 @@ def find_set(
     paths
         Values that may change; None for all.
     """
-    draft = Draft(trials.case.model) if start is None else start
+    draft = ChangedModel(trials.data.model) if start is None else start
     found: RelaxationSet | None = None
     for _ in range(MOST_PASSES):
         levers = [one for one in elastic.of_kind(*kinds) if paths is None or one.path in paths]
@@ -467,24 +470,24 @@ def find_set(
             draft.take(lever, amount, scenarios[lever])
         if trials.plan(draft) is not None:
             found, plan = _finished(name, draft, trials)
-            if plan is None or plan.margins == trials.case.margins or not plan.margins:
+            if plan is None or plan.margins == trials.data.margins or not plan.margins:
                 return found
             # The simulation asks for more than the programme did: so must the changes.
-            trials = replace(trials, case=replace(trials.case, margins=plan.margins))
+            trials = replace(trials, data=replace(trials.data, margins=plan.margins))
         elastic = elastic_programme(trials.changed_case(draft))
     return found
 
 
-def finish(name: str, draft: Draft, trials: Trials) -> RelaxationSet:
+def finish(name: str, draft: ChangedModel, trials: Trials) -> RelaxationSet:
     """Search the mildest values of a draft with a plan, leave out what is spare, and price it.
 
     Where the simulation asks for more than the programme did, so does the search.
     """
     found, plan = _finished(name, draft, trials)
     for _ in range(MOST_PASSES):
-        if plan is None or plan.margins == trials.case.margins or not plan.margins:
+        if plan is None or plan.margins == trials.data.margins or not plan.margins:
             break
-        trials = replace(trials, case=replace(trials.case, margins=plan.margins))
+        trials = replace(trials, data=replace(trials.data, margins=plan.margins))
         draft = draft.at_most()
         if trials.plan(draft) is None:
             break
@@ -492,7 +495,9 @@ def finish(name: str, draft: Draft, trials: Trials) -> RelaxationSet:
     return found
 
 
-def _finished(name: str, draft: Draft, trials: Trials) -> tuple[RelaxationSet, Verified | None]:
+def _finished(
+    name: str, draft: ChangedModel, trials: Trials
+) -> tuple[RelaxationSet, Verified | None]:
     """The set that a draft comes to, and its plan after its simulation."""
     minimal, verified = False, True
     found = simulated = None
@@ -510,7 +515,7 @@ def _finished(name: str, draft: Draft, trials: Trials) -> tuple[RelaxationSet, V
         programme, solution = found
         one = replace(
             one,
-            relaxations=tuple(_priced(each, trials.case, programme) for each in one.relaxations),
+            relaxations=tuple(_priced(each, trials.data, programme) for each in one.relaxations),
             plan_usd_per_year=solution.objective,
             plan_capital_usd=float(capital_usd(programme).value() or 0.0),
         )
@@ -528,7 +533,7 @@ def with_verified(one: RelaxationSet, plan: Verified) -> RelaxationSet:
     )
 
 
-def _search(draft: Draft, trials: Trials) -> None:
+def _search(draft: ChangedModel, trials: Trials) -> None:
     """Halve the choices of every searched step until the mildest that leaves a plan."""
     for step in draft.steps:
         if step.choice is None:
@@ -545,7 +550,7 @@ def _search(draft: Draft, trials: Trials) -> None:
         step.choice = high
 
 
-def _needed(draft: Draft, trials: Trials) -> Draft:
+def _needed(draft: ChangedModel, trials: Trials) -> ChangedModel:
     """The draft without steps that are spare: there is a plan without them."""
     for key in sorted(draft.keys(), key=lambda key: key[0]):
         rest = draft.without(key)

@@ -16,10 +16,15 @@ from typing import Any
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.optimization.formulation.time_slices import arrival_minute
-from planner.optimization.infeasibility.elastic import Elastic, Item, Kind, Value
+from planner.optimization.infeasibility.elastic import (
+    ConstraintGroup,
+    ElasticProgramme,
+    Kind,
+    Value,
+)
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.infeasibility.relaxation import (
-    Draft,
+    ChangedModel,
     RelaxationSet,
     Step,
     Trials,
@@ -37,7 +42,10 @@ POWER_STEPS = 20
 
 
 def find_single(
-    items: Iterable[Item], elastic: Elastic, trials: Trials, known: frozenset[str]
+    items: Iterable[ConstraintGroup],
+    elastic: ElasticProgramme,
+    trials: Trials,
+    known: frozenset[str],
 ) -> Iterator[RelaxationSet]:
     """Sets in which only what stands behind one member of the conflict changes.
 
@@ -65,7 +73,7 @@ def find_single(
 
 
 def find_alternatives(
-    items: Iterable[Item], trials: Trials, stuck: bool
+    items: Iterable[ConstraintGroup], trials: Trials, stuck: bool
 ) -> Iterator[RelaxationSet]:
     """Sets with one value that changes a scenario; where nothing else helps also with limits."""
     values: dict[str, tuple[Value, str]] = {}
@@ -77,7 +85,7 @@ def find_alternatives(
         if found == MOST_ALTERNATIVES:
             return
         step = Step(value, 1.0, scenario, choice=len(value.choices) - 1)
-        draft = Draft(trials.case.model, [step])
+        draft = ChangedModel(trials.data.model, [step])
         one = None
         if trials.plan(draft) is not None:
             one = finish("alternative", draft, trials)
@@ -89,14 +97,14 @@ def find_alternatives(
             yield one
 
 
-def find_judged(items: Iterable[Item], trials: Trials) -> RelaxationSet | None:
+def find_judged(items: Iterable[ConstraintGroup], trials: Trials) -> RelaxationSet | None:
     """The policy that leaves throttling to the simulation, where a plan survives that."""
     path = "policies.throttling_simulated"
     scenario = next((one.key[2] for one in items if one.key[0] == "ride_through"), None)
-    if scenario is None or value_at(trials.case.model, path):
+    if scenario is None or value_at(trials.data.model, path):
         return None
     (value,) = _value("throttling_simulated", "", "", path, (True,), "requirement")
-    draft = Draft(trials.case.model, [Step(value, 1.0, scenario, choice=0)])
+    draft = ChangedModel(trials.data.model, [Step(value, 1.0, scenario, choice=0)])
     found = trials.verified(draft)
     if found is None or found.failed:
         return None
@@ -104,12 +112,12 @@ def find_judged(items: Iterable[Item], trials: Trials) -> RelaxationSet | None:
     return with_verified(one, found)
 
 
-def _values_of(item: Item, trials: Trials) -> Iterator[Value]:
+def _values_of(item: ConstraintGroup, trials: Trials) -> Iterator[Value]:
     family, subject, name = item.key
-    scenario = next((one for one in trials.case.scenarios if one.name == name), None)
-    rises = dict.fromkeys(trials.case.model.regions, 0.0)
-    for stage in trials.case.stages_by_scenario.get(name, ()):
-        rises |= stage.condition.ambient_rise_c
+    scenario = next((one for one in trials.data.scenarios if one.name == name), None)
+    rises = dict.fromkeys(trials.data.model.regions, 0.0)
+    for stage in trials.data.stages_by_scenario.get(name, ()):
+        rises |= stage.state.ambient_rise_c
     if family in ("design_heat", "emergency_cover", "served_floor", "normal_demand"):
         yield from _unit_in_heat(trials, rises)
     if scenario is None:
@@ -152,11 +160,11 @@ def _shorter(minutes: float) -> list[float]:
 
 def _supply(trials: Trials, scenario: Scenario, minute: float) -> Iterator[Value]:
     """Lead times of offers that arrive after what is asked for."""
-    case = trials.case
-    model = case.model
-    stage = case.stages_by_scenario[scenario.name][0]
+    data = trials.data
+    model = data.model
+    stage = data.stages_by_scenario[scenario.name][0]
     for offer, terms in model.offers.items():
-        if arrival_minute(model, stage.course, offer, case.margin(scenario.name)) > minute:
+        if arrival_minute(model, stage.timeline, offer, data.margin(scenario.name)) > minute:
             path = f"offers.{offer}.lead_time_minutes"
             shorter = _shorter(terms.lead_time_minutes)
             yield from _value("lead_time_minutes", offer, "min", path, shorter)
@@ -164,7 +172,7 @@ def _supply(trials: Trials, scenario: Scenario, minute: float) -> Iterator[Value
 
 def _standby_power(trials: Trials, scenario: Scenario) -> Iterator[Value]:
     """Generators behind lost feeds that have none, batteries where those do not start in time."""
-    model = trials.case.model
+    model = trials.data.model
     for event in scenario.events:
         if not isinstance(event, NodeLoss) or event.kind != "feed":
             continue
@@ -183,13 +191,13 @@ def _standby_power(trials: Trials, scenario: Scenario) -> Iterator[Value]:
 
 def _unit_in_heat(trials: Trials, rises: Mapping[str, float]) -> Iterator[Value]:
     """What makes units carry nothing in the heat: where they stop, and their loss per degree."""
-    case, model = trials.case, trials.case.model
+    data, model = trials.data, trials.data.model
     for plant, entry in model.plants.items():
         rise = rises[entry.region]
         ambient = model.regions[entry.region].design_ambient_c + rise
-        for unit in case.units(plant):
+        for unit in data.units(plant):
             kind, path = model.cooling_units[unit], f"cooling_units.{unit}"
-            if case.unit_mw(plant, unit, rise):
+            if data.unit_mw(plant, unit, rise):
                 continue
             if ambient > kind.cutout_ambient_c:
                 field, measure, choices = "cutout_ambient_c", "°C", [ambient]
@@ -202,13 +210,13 @@ def _unit_in_heat(trials: Trials, rises: Mapping[str, float]) -> Iterator[Value]
 
 def _standby_cooling(trials: Trials, scenario: Scenario, cluster: str) -> Iterator[Value]:
     """Start-up times of standby units that cool a cluster, or any where it is about a tier."""
-    case, model = trials.case, trials.case.model
+    data, model = trials.data, trials.data.model
     clusters = [cluster] if cluster in model.clusters else list(model.clusters)
     cooling = {"units", "largest-units", "plant", "sag", "heat", "feed"}
     if not any(event.kind in cooling for event in scenario.events):
         return
-    plants = {plant for one in clusters for plant in case.plants_of(one)}
-    for unit in sorted({unit for plant in plants for unit in case.units(plant)}):
+    plants = {plant for one in clusters for plant in data.plants_of(one)}
+    for unit in sorted({unit for plant in plants for unit in data.units(plant)}):
         minutes = model.cooling_units[unit].start_minutes
         if model.cooling_units[unit].mode == "standby" and minutes:
             path = f"cooling_units.{unit}.start_minutes"
@@ -220,7 +228,7 @@ def _reaction(trials: Trials, scenario: Scenario) -> Iterator[Value]:
     path = "operations.response_minutes"
     if scenario.operations.response_minutes is not None:
         path = f"scenarios.{scenario.name}.{path}"
-    model = trials.case.model
+    model = trials.data.model
     if scenario.name not in model.scenarios and path.startswith("scenarios."):
         return
     shorter = _shorter(value_at(model, path))

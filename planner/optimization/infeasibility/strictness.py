@@ -13,42 +13,42 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from planner.optimization.formulation.problem import Case, Key
+from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import STRICTER
 from planner.optimization.formulation.stages import ALL, Stage
 from planner.optimization.infeasibility.elastic import ELASTIC_GAP
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
-from planner.optimization.solution.deadline import Clock, OutOfTime
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.solving import SolverSettings
 
 #: More than what an elastic solve found, so that tolerances leave a plan.
 ROUNDING = 1e-6
 
 
-def waived(case: Case, settings: SolverSettings) -> dict[Key, float]:
+def waived(data: ProblemData, settings: SolverSettings) -> dict[Key, float]:
     """What is waived of a case without a plan so that it has one; empty if that alone does not.
 
     What may be broken by an amount already may be broken by more.
     """
-    more = _least(case, settings)
-    known = {key: case.waived[key] + by for key, by in more.items() if key in case.waived}
-    return {**case.waived, **dict.fromkeys(more, math.inf), **known} if more else {}
+    more = _least(data, settings)
+    known = {key: data.waived[key] + by for key, by in more.items() if key in data.waived}
+    return {**data.waived, **dict.fromkeys(more, math.inf), **known} if more else {}
 
 
 def broken_less(
-    case: Case, failed: Collection[str], settings: SolverSettings
+    data: ProblemData, failed: Collection[str], settings: SolverSettings
 ) -> Mapping[Key, float]:
     """What is waived, in scenarios that fail as little as leaves a plan."""
-    whole = {key for key, by in case.waived.items() if math.isinf(by) and key[2] in failed}
+    whole = {key for key, by in data.waived.items() if math.isinf(by) and key[2] in failed}
     if not whole:
-        return case.waived
-    rest = {key: by for key, by in case.waived.items() if key not in whole}
-    least = _least(replace(case, waived=rest), settings)
+        return data.waived
+    rest = {key: by for key, by in data.waived.items() if key not in whole}
+    least = _least(replace(data, waived=rest), settings)
     more = {key: rest.get(key, 0.0) + by for key, by in least.items()}
-    return {**rest, **more} if more else case.waived
+    return {**rest, **more} if more else data.waived
 
 
-def may_give_way(case: Case, key: Key) -> bool:
+def may_give_way(data: ProblemData, key: Key) -> bool:
     """Whether a row is stricter than the standard in its scenario.
 
     What keeps GPUs from throttling is not where the standard asks for all service in minutes in
@@ -57,25 +57,28 @@ def may_give_way(case: Case, key: Key) -> bool:
     family, _, scenario = key
     if family not in STRICTER:
         return False
-    if family != "ride_through" or case.model.policies.throttling_simulated:
+    if family != "ride_through" or data.model.policies.throttling_simulated:
         return True
-    stages = case.stages_by_scenario.get(scenario, ())
+    stages = data.stages_by_scenario.get(scenario, ())
     ways = [one for stage in stages for one in (stage, *(other for _, other in stage.variants))]
-    return not any(_asks_for_all(case, one) for one in ways if not one.reacted)
+    return not any(_asks_for_all(data, one) for one in ways if not one.reacted)
 
 
-def _asks_for_all(case: Case, stage: Stage) -> bool:
+def _asks_for_all(data: ProblemData, stage: Stage) -> bool:
     floors = stage.floors or stage.floors_if_up
-    tiers = [name for name, tier in case.model.tiers.items() if tier.share]
+    tiers = [name for name, tier in data.model.tiers.items() if tier.share]
     return floors.get(ALL, 0.0) >= 1 or all(floors.get(tier, 0.0) >= 1 for tier in tiers)
 
 
-def _least(case: Case, settings: SolverSettings) -> dict[Key, float]:
+def _least(data: ProblemData, settings: SolverSettings) -> dict[Key, float]:
     """Stricter rows that have to be broken for a plan, and by how much at least, in their unit."""
-    elastic = elastic_programme(case)
-    items = [item for item in elastic.items.values() if may_give_way(case, item.key)]
+    elastic = elastic_programme(data)
+    items = [item for item in elastic.items.values() if may_give_way(data, item.key)]
     try:
-        if not items or elastic.minimise((), items, Clock(settings).settings(ELASTIC_GAP)) is None:
+        if (
+            not items
+            or elastic.minimise((), items, Deadline(settings).settings(ELASTIC_GAP)) is None
+        ):
             return {}
     except OutOfTime:
         return {}

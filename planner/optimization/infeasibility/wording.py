@@ -7,10 +7,10 @@ from typing import Any
 
 from planner.amounts import money
 from planner.optimization.formulation.crowds import Crowd
-from planner.optimization.formulation.problem import Case, Key
+from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import STRICTER, Row
 from planner.optimization.formulation.stages import ALL, Stage
-from planner.optimization.infeasibility.elastic import Item
+from planner.optimization.infeasibility.elastic import ConstraintGroup
 from planner.optimization.infeasibility.relaxation import Relaxation
 from planner.optimization.infeasibility.strictness import may_give_way
 from planner.scenarios.standard import in_words, tier_and_zone
@@ -150,27 +150,27 @@ def waived_text(key: Key) -> str:
     return f"that {STRICTER[family]}: {subject} in scenario {scenario}"
 
 
-def sentence(case: Case, item: Item) -> str:
+def sentence(data: ProblemData, item: ConstraintGroup) -> str:
     """What an item demands, with the reason where nothing that can be bought meets it."""
     row = min(item.rows, key=lambda one: one.from_minute)
-    stage = _stage_of(case, row)
+    stage = _stage_of(data, row)
     if row.family == "served_floor":
         # The strictest of its rows says most.
-        row = max(item.rows, key=lambda one: (_floor(_stage_of(case, one), one), -one.from_minute))
-        stage = _stage_of(case, row)
+        row = max(item.rows, key=lambda one: (_floor(_stage_of(data, one), one), -one.from_minute))
+        stage = _stage_of(data, row)
     form = SENTENCES.get(row.family)
     if form is None:
         text = f"{noun(row, scenario=False)} holds ({amount_text(row.amount, row.unit)})"
     else:
-        text = form.format(**_words(case, row, stage))
+        text = form.format(**_words(data, row, stage))
     if row.scenario:
         text += f" in scenario {row.scenario}"
-    why = _reason(case, row, stage)
+    why = _reason(data, row, stage)
     return f"{text} ({why})" if why else text
 
 
-def _stage_of(case: Case, row: Row) -> Stage | None:
-    stages = case.stages_by_scenario.get(row.scenario, ())
+def _stage_of(data: ProblemData, row: Row) -> Stage | None:
+    stages = data.stages_by_scenario.get(row.scenario, ())
     return next((one for one in stages if one.start_minute == row.from_minute), None)
 
 
@@ -178,9 +178,9 @@ def _floor(stage: Stage | None, row: Row) -> float:
     return 0.0 if stage is None else stage.floors.get(row.subject, 0.0)
 
 
-def _words(case: Case, row: Row, stage: Stage | None) -> dict[str, Any]:
-    model, together = case.model, tier_and_zone(row.subject)[0] == ALL
-    plants = case.plants_of(row.subject, "primary") if row.subject in model.clusters else ()
+def _words(data: ProblemData, row: Row, stage: Stage | None) -> dict[str, Any]:
+    model, together = data.model, tier_and_zone(row.subject)[0] == ALL
+    plants = data.plants_of(row.subject, "primary") if row.subject in model.clusters else ()
     spare = max((model.plants[plant].redundancy for plant in plants), default=0)
     units = {0: "no unit", 1: "the largest unit"}.get(spare, f"the {spare} largest units")
     share = {
@@ -208,62 +208,62 @@ def _words(case: Case, row: Row, stage: Stage | None) -> dict[str, Any]:
     }
 
 
-def _reason(case: Case, row: Row, stage: Stage | None) -> str:
+def _reason(data: ProblemData, row: Row, stage: Stage | None) -> str:
     """Why nothing that can be bought meets a requirement, where the model alone says so."""
     if row.family in ("design_heat", "emergency_cover"):
         role = "primary" if row.family == "design_heat" else "emergency"
-        return _no_capacity(case, case.plants_of(row.subject, role), 0.0)
-    if row.family == "ride_through" and not may_give_way(case, row.key):
+        return _no_capacity(data, data.plants_of(row.subject, role), 0.0)
+    if row.family == "ride_through" and not may_give_way(data, row.key):
         return "the standard asks for all service before they do"
     if row.family == "normal_demand":
-        crowd = case.crowd(row.subject)
+        crowd = data.crowd(row.subject)
         if crowd is not None:
-            plants = {one for name in crowd.clusters for one in case.plants_of(name, "primary")}
-            return _out_of_reach(case, crowd) or _no_capacity(case, sorted(plants), 0.0)
+            plants = {one for name in crowd.clusters for one in data.plants_of(name, "primary")}
+            return _out_of_reach(data, crowd) or _no_capacity(data, sorted(plants), 0.0)
     if row.family == "served_floor" and stage is not None:
         tier, zone = tier_and_zone(row.subject)
         groups = [
             one
-            for one in case.groups
+            for one in data.groups
             if tier in one.tiers and zone in (None, one.zone) and not one.clusters
         ]
         if groups:
-            return f"no region lies within {case.model.tiers[tier].latency_limit_ms:g} ms"
-        down = stage.condition.tiers_down
-        tiers = set(case.model.tiers) if tier == ALL else {tier}
+            return f"no region lies within {data.model.tiers[tier].latency_limit_ms:g} ms"
+        down = stage.state.tiers_down
+        tiers = set(data.model.tiers) if tier == ALL else {tier}
         if tiers & down:
             return f"{', '.join(sorted(tiers & down))} is down with {_events(stage)}"
-        for region, rise in stage.condition.ambient_rise_c.items():
-            here = [name for name, one in case.model.plants.items() if one.region == region]
-            why = _no_capacity(case, here, rise)
+        for region, rise in stage.state.ambient_rise_c.items():
+            here = [name for name, one in data.model.plants.items() if one.region == region]
+            why = _no_capacity(data, here, rise)
             if why:
                 return why
-        dark = stage.condition.clusters_down
-        if dark and any(event.kind == "feed" for event in stage.course.scenario.events):
+        dark = stage.state.clusters_down
+        if dark and any(event.kind == "feed" for event in stage.timeline.scenario.events):
             return f"{', '.join(sorted(dark))} without power"
     return ""
 
 
-def _out_of_reach(case: Case, crowd: Crowd) -> str:
+def _out_of_reach(data: ProblemData, crowd: Crowd) -> str:
     """Regions with clusters that customers do not reach, and why."""
     tiers = {tier for group in crowd.groups for tier in group.tiers}
-    limit = max(case.model.tiers[tier].latency_limit_ms for tier in tiers)
+    limit = max(data.model.tiers[tier].latency_limit_ms for tier in tiers)
     if not crowd.clusters:
         return f"no region lies within {limit:g} ms"
-    reached = {case.model.clusters[cluster].region for cluster in crowd.clusters}
-    far = sorted({one.region for one in case.model.clusters.values()} - reached)
+    reached = {data.model.clusters[cluster].region for cluster in crowd.clusters}
+    far = sorted({one.region for one in data.model.clusters.values()} - reached)
     return f"{', '.join(far)} not within {limit:g} ms" if far else ""
 
 
-def _no_capacity(case: Case, plants: Iterable[str], rise_c: float) -> str:
+def _no_capacity(data: ProblemData, plants: Iterable[str], rise_c: float) -> str:
     """Units of plants that carry nothing in the heat, and why."""
     found = {}
     for plant in plants:
-        if any(case.unit_mw(plant, unit, rise_c) for unit in case.units(plant)):
+        if any(data.unit_mw(plant, unit, rise_c) for unit in data.units(plant)):
             continue
-        ambient = case.model.regions[case.model.plants[plant].region].design_ambient_c + rise_c
-        for unit in case.units(plant):
-            kind = case.model.cooling_units[unit]
+        ambient = data.model.regions[data.model.plants[plant].region].design_ambient_c + rise_c
+        for unit in data.units(plant):
+            kind = data.model.cooling_units[unit]
             why = f"derating_per_c is {kind.derating_per_c:g}"
             if ambient > kind.cutout_ambient_c:
                 why = f"cutout_ambient_c is {kind.cutout_ambient_c:g}"
@@ -272,7 +272,7 @@ def _no_capacity(case: Case, plants: Iterable[str], rise_c: float) -> str:
 
 
 def _events(stage: Stage) -> str:
-    events = stage.course.scenario.events
+    events = stage.timeline.scenario.events
     return " and ".join(f"{event.kind} {getattr(event, 'name', '')}".strip() for event in events)
 
 

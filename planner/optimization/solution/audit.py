@@ -15,7 +15,7 @@ from planner.errors import AuditError
 from planner.laws.flows import largest_flow
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
-from planner.optimization.formulation.problem import Case, offer_target
+from planner.optimization.formulation.problem import ProblemData, offer_target
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.relevance import power_as_usual
 from planner.optimization.formulation.stages import Stage, unanswered
@@ -28,7 +28,7 @@ from planner.optimization.solution.audit_purchases import (
 from planner.optimization.solution.costs import CostItem, cost_items, emergency_spend_usd
 from planner.optimization.solution.scaling import numbers_of, sizes
 from planner.optimization.solution.solving import Solution, fleet_of
-from planner.optimization.solution.stage_values import Belief, believe, stage_capacity_mw
+from planner.optimization.solution.stage_values import StageValues, stage_capacity_mw, stage_values
 from planner.scenarios.demand import undominated
 from planner.scenarios.services import (
     degradation,
@@ -57,14 +57,14 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
     if solution.status == "infeasible":
         raise AuditError("there is no plan to audit")
     items = cost_items(programme, solution)
-    case = programme.case.with_bought(solution.fleet.measures)
+    data = programme.data.with_bought(solution.fleet.measures)
     found = [
         *_check_rows(programme, solution),
         *_check_bounds(programme, solution),
-        *check_purchases(case, solution.fleet),
-        *check_money(case, items),
+        *check_purchases(data, solution.fleet),
+        *check_money(data, items),
         *_check_normal(programme, solution),
-        *_check_stages(programme, solution, case),
+        *_check_stages(programme, solution, data),
     ]
     recomputed = sum(item.usd_per_year for item in items)
     _, _, power = sizes(numbers_of(programme.problem))
@@ -113,186 +113,192 @@ def _check_bounds(programme: Programme, solution: Solution) -> Iterator[str]:
 
 def _check_normal(programme: Programme, solution: Solution) -> Iterator[str]:
     """All demand finds room at every hour of the week; in the mean it is served."""
-    case = programme.case
-    belief = believe(programme, solution, None)
-    demand, served = sum(case.mean_rps.values()), sum(belief.load_rps.values())
-    if exceeds(demand, served, case.size_rps):
+    data = programme.data
+    at_stage = stage_values(programme, solution, None)
+    demand, served = sum(data.mean_rps.values()), sum(at_stage.load_rps.values())
+    if exceeds(demand, served, data.size_rps):
         yield f"normal operation serves {served:.2f} of {demand:.2f} requests/s in the mean"
-    yield from _check_capacity(case, "normal operation", belief)
-    rooms = {name: _room(case, name, solution.fleet.gpus[name]) for name in case.model.clusters}
+    yield from _check_capacity(data, "normal operation", at_stage)
+    rooms = {name: _room(data, name, solution.fleet.gpus[name]) for name in data.model.clusters}
     held = {
-        region: sum(rooms[cluster] for cluster in case.clusters_in(region))
-        for region in case.model.regions
+        region: sum(rooms[cluster] for cluster in data.clusters_in(region))
+        for region in data.model.regions
     }
-    yield from _check_hours(case, "normal operation", held)
-    if case.model.policies.spare_block_per_region:
-        for region in case.model.regions:
-            clusters = case.clusters_in(region)
+    yield from _check_hours(data, "normal operation", held)
+    if data.model.policies.spare_block_per_region:
+        for region in data.model.regions:
+            clusters = data.clusters_in(region)
             if any(solution.fleet.gpus[cluster] for cluster in clusters):
-                held[region] -= max(case.block_rps(cluster) for cluster in clusters)
+                held[region] -= max(data.block_rps(cluster) for cluster in clusters)
             if exceeds(0.0, held[region]):
                 yield f"{region} holds less than a block to spare"
-        yield from _check_hours(case, "with a block less in every region", held)
+        yield from _check_hours(data, "with a block less in every region", held)
 
 
-def _check_hours(case: Case, where: str, rooms: Mapping[str, float]) -> Iterator[str]:
+def _check_hours(data: ProblemData, where: str, rooms: Mapping[str, float]) -> Iterator[str]:
     """Demand that finds no room in regions, hour by hour, by a maximum flow."""
-    regions = {name: cluster.region for name, cluster in case.model.clusters.items()}
+    regions = {name: cluster.region for name, cluster in data.model.clusters.items()}
     reach = {
         group.label: tuple(dict.fromkeys(regions[cluster] for cluster in group.clusters))
-        for group in case.groups
+        for group in data.groups
     }
-    for hour in undominated(case.week_rps).tolist():
-        demand = dict(zip(reach, case.week_rps[hour].tolist(), strict=True))
+    for hour in undominated(data.week_rps).tolist():
+        demand = dict(zip(reach, data.week_rps[hour].tolist(), strict=True))
         served, wanted = largest_flow(demand, reach, rooms), sum(demand.values())
-        if exceeds(wanted, served, case.size_rps):
+        if exceeds(wanted, served, data.size_rps):
             yield f"{where}: {served:.2f} of {wanted:.2f} requests/s in hour {hour} of the week"
 
 
-def _room(case: Case, cluster: str, gpus: float) -> float:
-    utilisation = case.model.clusters[cluster].max_utilisation
-    return float(serving_rps(gpus, case.gpu(cluster).rps, utilisation))
+def _room(data: ProblemData, cluster: str, gpus: float) -> float:
+    utilisation = data.model.clusters[cluster].max_utilisation
+    return float(serving_rps(gpus, data.gpu(cluster).rps, utilisation))
 
 
-def _check_capacity(case: Case, where: str, belief: Belief) -> Iterator[str]:
-    offers = {offer_target(offer): offer for offer in case.model.offers}
-    for target, load in belief.load_rps.items():
+def _check_capacity(data: ProblemData, where: str, at_stage: StageValues) -> Iterator[str]:
+    offers = {offer_target(offer): offer for offer in data.model.offers}
+    for target, load in at_stage.load_rps.items():
         if target in offers:
             offer = offers[target]
-            gpus, rps = belief.used_gpus[offer], case.model.offers[offer].rps_per_gpu
+            gpus, rps = at_stage.used_gpus[offer], data.model.offers[offer].rps_per_gpu
             utilisation = 1.0
         else:
-            gpus, rps = belief.powered_gpus.get(target, 0.0), case.gpu(target).rps
-            utilisation = case.model.clusters[target].max_utilisation
+            gpus, rps = at_stage.powered_gpus.get(target, 0.0), data.gpu(target).rps
+            utilisation = data.model.clusters[target].max_utilisation
         room = serving_rps(gpus, rps, utilisation)
-        if exceeds(load, room, case.size_rps):
+        if exceeds(load, room, data.size_rps):
             yield f"{where}: {target} serves {load:.3f} of at most {room:.3f} requests/s"
 
 
-def _check_stages(programme: Programme, solution: Solution, case: Case) -> Iterator[str]:
+def _check_stages(programme: Programme, solution: Solution, data: ProblemData) -> Iterator[str]:
     """Every stage as it is with the measures that are bought, worked out on the graph anew."""
-    for scenario, stages in case.stages_by_scenario.items():
+    for scenario, stages in data.stages_by_scenario.items():
         spend = 0.0
         windows = {one.label: i for i, run in enumerate(unanswered(stages)) for one in run}
         stored: dict[int, dict[str, float]] = {}
         for stage in stages:
-            belief = believe(programme, solution, stage)
-            spend += emergency_spend_usd(case, stage, belief)
-            yield from _check_capacity(case, stage.label, belief)
-            yield from _check_served(case, stage, belief)
-            yield from _check_services(case, stage, belief)
-            yield from _check_reserved(case, solution, stage, belief)
+            at_stage = stage_values(programme, solution, stage)
+            spend += emergency_spend_usd(data, stage, at_stage)
+            yield from _check_capacity(data, stage.label, at_stage)
+            yield from _check_served(data, stage, at_stage)
+            yield from _check_services(data, stage, at_stage)
+            yield from _check_reserved(data, solution, stage, at_stage)
             here = stored.setdefault(windows.get(stage.label, 0), {})
-            yield from _check_cooling(case, solution, stage, belief, here)
-            yield from _check_power(case, stage, belief)
-        budget = emergency_budget_usd(case.model, stages[0].course.scenario)
-        budget += case.waived.get(("emergency_budget", "budget", scenario), 0.0)
+            yield from _check_cooling(data, solution, stage, at_stage, here)
+            yield from _check_power(data, stage, at_stage)
+        budget = emergency_budget_usd(data.model, stages[0].timeline.scenario)
+        budget += data.waived.get(("emergency_budget", "budget", scenario), 0.0)
         if exceeds(spend, budget):
             yield f"{scenario}: emergency spend {spend:,.0f} USD exceeds {budget:,.0f}"
         for heat in stored.values():
-            yield from _check_ride_through(case, solution, scenario, heat)
+            yield from _check_ride_through(data, solution, scenario, heat)
 
 
-def _check_served(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
-    size = case.size_rps
-    if exceeds(sum(belief.served_rps.values()), sum(belief.load_rps.values()), size):
+def _check_served(data: ProblemData, stage: Stage, at_stage: StageValues) -> Iterator[str]:
+    size = data.size_rps
+    if exceeds(sum(at_stage.served_rps.values()), sum(at_stage.load_rps.values()), size):
         yield f"{stage.label}: more is served than reaches any target"
-    for key, served in belief.served_rps.items():
+    for key, served in at_stage.served_rps.items():
         if exceeds(served, stage.demand_rps[key], size):
             yield f"{stage.label}: {'/'.join(key)} gets {served:.3f} requests/s, more than it asks"
     for name, least in stage.floors.items():
         keys = [key for key in stage.demand_rps if counts_for(name, *key)]
-        served = sum(belief.served_rps[key] for key in keys)
+        served = sum(at_stage.served_rps[key] for key in keys)
         demand = sum(stage.demand_rps[key] + stage.down_rps.get(key, 0.0) for key in keys)
         if exceeds(least * demand, served, size):
             yield f"{stage.label}: {name} gets {served:.3f} of {least * demand:.3f} requests/s"
 
 
-def _check_services(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
+def _check_services(data: ProblemData, stage: Stage, at_stage: StageValues) -> Iterator[str]:
     """What is served passes the services on its way."""
-    model, condition = case.model, stage.condition
-    shares = case.passing_shares(condition.services_down)
+    model, state = data.model, stage.state
+    shares = data.passing_shares(state.services_down)
     for name in limited_services(model):
         passed = sum(
-            rps * shares[tier].get(name, 0.0) for (_, tier), rps in belief.served_rps.items()
+            rps * shares[tier].get(name, 0.0) for (_, tier), rps in at_stage.served_rps.items()
         )
-        room = service_rps(model, name) * replicas_up(model, name, condition)
-        room *= degradation(model, name, condition)
-        passed /= 1 + case.margin(stage.scenario).demand
-        if exceeds(passed, room, case.size_rps):
+        room = service_rps(model, name) * replicas_up(model, name, state)
+        room *= degradation(model, name, state)
+        passed /= 1 + data.margin(stage.scenario).demand
+        if exceeds(passed, room, data.size_rps):
             yield f"{stage.label}: {passed:.3f} requests/s pass {name}, which takes {room:.3f}"
 
 
-def _check_reserved(case: Case, solution: Solution, stage: Stage, belief: Belief) -> Iterator[str]:
-    for offer, gpus in belief.used_gpus.items():
-        reserved = solution.fleet.instances[offer] * case.model.offers[offer].gpus_per_instance
+def _check_reserved(
+    data: ProblemData, solution: Solution, stage: Stage, at_stage: StageValues
+) -> Iterator[str]:
+    for offer, gpus in at_stage.used_gpus.items():
+        reserved = solution.fleet.instances[offer] * data.model.offers[offer].gpus_per_instance
         if exceeds(gpus, reserved):
             yield f"{stage.label}: {offer} uses {gpus:.3f} of {reserved} GPUs reserved"
 
 
 def _check_cooling(
-    case: Case, solution: Solution, stage: Stage, belief: Belief, stored: dict[str, float]
+    data: ProblemData,
+    solution: Solution,
+    stage: Stage,
+    at_stage: StageValues,
+    stored: dict[str, float],
 ) -> Iterator[str]:
     """Plants carry what they can; heat is carried, or stored before operators react."""
-    for plant in case.model.plants:
-        carried = sum(mw for (_, other), mw in belief.carried_mw.items() if other == plant)
-        capacity = stage_capacity_mw(case, solution.fleet, stage, plant)
-        if exceeds(carried, max(0.0, capacity), case.size_mw):
+    for plant in data.model.plants:
+        carried = sum(mw for (_, other), mw in at_stage.carried_mw.items() if other == plant)
+        capacity = stage_capacity_mw(data, solution.fleet, stage, plant)
+        if exceeds(carried, max(0.0, capacity), data.size_mw):
             yield f"{stage.label}: {plant} carries {carried:.3f} of {capacity:.3f} MW"
-    margin = 1 + case.margin(stage.scenario).heat
-    for cluster in sorted({cluster for cluster, _ in belief.carried_mw}):
-        carried = sum(mw for (one, _), mw in belief.carried_mw.items() if one == cluster)
-        if cluster not in belief.heat_mw:
+    margin = 1 + data.margin(stage.scenario).heat
+    for cluster in sorted({cluster for cluster, _ in at_stage.carried_mw}):
+        carried = sum(mw for (one, _), mw in at_stage.carried_mw.items() if one == cluster)
+        if cluster not in at_stage.heat_mw:
             continue
         if stage.reacted:
-            if exceeds(margin * belief.heat_mw[cluster], carried, case.size_mw):
+            if exceeds(margin * at_stage.heat_mw[cluster], carried, data.size_mw):
                 yield f"{stage.label}: {cluster} is short of cooling"
             continue
-        gpu, entry = case.gpu(cluster), case.model.clusters[cluster]
+        gpu, entry = data.gpu(cluster), data.model.clusters[cluster]
         gpus: float = solution.fleet.gpus[cluster]
-        if not power_as_usual(case, stage, cluster) or stage.label in case.resumed:
+        if not power_as_usual(data, stage, cluster) or stage.label in data.resumed:
             # Loads that power does not carry go off by themselves; what operators left off stays.
-            gpus = belief.powered_gpus[cluster]
+            gpus = at_stage.powered_gpus[cluster]
         full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, entry.max_utilisation)
         short = max(0.0, margin * full - carried)
         stored[cluster] = stored.get(cluster, 0.0) + stage.hours * 3600 * short
 
 
-def _check_power(case: Case, stage: Stage, belief: Belief) -> Iterator[str]:
+def _check_power(data: ProblemData, stage: Stage, at_stage: StageValues) -> Iterator[str]:
     """Heat and cooling of what is powered within every limit on power.
 
     Where cooling is as in normal operation, by whichever plant takes the least of a limit. What
     plants could carry beyond the heat draws nothing.
     """
     carrying: dict[str, float] = {}
-    for (cluster, _), heat in belief.carried_mw.items():
+    for (cluster, _), heat in at_stage.carried_mw.items():
         carrying[cluster] = carrying.get(cluster, 0.0) + heat
-    for region, limits in stage.condition.power.items():
+    for region, limits in stage.state.power.items():
         for limit in limits:
             drawn = 0.0
-            for (cluster, plant), heat in belief.carried_mw.items():
-                needed, all_of_it = belief.heat_mw.get(cluster, 0.0), carrying[cluster]
+            for (cluster, plant), heat in at_stage.carried_mw.items():
+                needed, all_of_it = at_stage.heat_mw.get(cluster, 0.0), carrying[cluster]
                 part = 1.0 if all_of_it <= max(0.0, needed) else max(0.0, needed) / all_of_it
-                drawn += part * case.draw_per_heat(limit, plant) * heat
-            for cluster in case.clusters_in(region):
-                plants = case.plants_of(cluster, "primary") if cluster not in carrying else ()
-                each = case.draw_per_power(limit, cluster)
-                each += min((case.draw_per_heat(limit, one) for one in plants), default=0.0)
-                drawn += each * belief.heat_mw.get(cluster, 0.0)
-            if exceeds(drawn, limit.mw, case.size_mw):
+                drawn += part * data.draw_per_heat(limit, plant) * heat
+            for cluster in data.clusters_in(region):
+                plants = data.plants_of(cluster, "primary") if cluster not in carrying else ()
+                each = data.draw_per_power(limit, cluster)
+                each += min((data.draw_per_heat(limit, one) for one in plants), default=0.0)
+                drawn += each * at_stage.heat_mw.get(cluster, 0.0)
+            if exceeds(drawn, limit.mw, data.size_mw):
                 what = ", ".join(limit.feeds) or region
                 yield f"{stage.label}: {what} carries {drawn:.3f} of {limit.mw:.3f} MW"
 
 
 def _check_ride_through(
-    case: Case, solution: Solution, scenario: str, stored: dict[str, float]
+    data: ProblemData, solution: Solution, scenario: str, stored: dict[str, float]
 ) -> Iterator[str]:
     for cluster, megajoules in stored.items():
-        entry, gpu = case.model.clusters[cluster], case.gpu(cluster)
+        entry, gpu = data.model.clusters[cluster], data.gpu(cluster)
         allowed = (entry.throttle_c - entry.setpoint_c) * capacitance_mj_per_k(
             entry.capacitance_mj_per_k_per_mw, gpu.power_mw, solution.fleet.gpus[cluster]
         )
-        allowed += case.buffer_mj(scenario, cluster)
-        allowed += case.waived.get(("ride_through", cluster, scenario), 0.0)
-        if exceeds(megajoules, allowed, case.size_mw):
+        allowed += data.buffer_mj(scenario, cluster)
+        allowed += data.waived.get(("ride_through", cluster, scenario), 0.0)
+        if exceeds(megajoules, allowed, data.size_mw):
             yield f"{scenario}: {cluster} stores {megajoules:.1f} MJ, {allowed:.1f} allowed"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from planner.infrastructure.fleet import Fleet, retirable_blocks, retirable_units
 from planner.infrastructure.graph import independent_plants
 from planner.laws.heat import heat_at_utilisation_mw
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import CostItem
 from planner.optimization.solution.stage_values import firm_mw
 
@@ -22,34 +22,33 @@ def exceeds(left: float, right: float, size: float = 1.0) -> bool:
     Parameters
     ----------
     size
-        Natural size of what is compared (`Case.size_rps`, `Case.size_mw`): where a model is stated
-        in units in which all of it is small, so is what counts as rounding.
+        Natural size of what is compared (`ProblemData.size_rps`, `size_mw`): where a model is stated in units in which all of it is small, so is what counts as rounding.
     """
     return left - right > ABSOLUTE * min(1.0, size) + RELATIVE * max(abs(left), abs(right))
 
 
-def check_purchases(case: Case, fleet: Fleet) -> Iterator[str]:
+def check_purchases(data: ProblemData, fleet: Fleet) -> Iterator[str]:
     """What a fleet breaks: counts, N+k by taking units away, power, policies."""
-    yield from _check_gpus(case, fleet)
-    yield from _check_units(case, fleet)
-    yield from _check_instances(case, fleet)
-    yield from _check_measures(case, fleet)
+    yield from _check_gpus(data, fleet)
+    yield from _check_units(data, fleet)
+    yield from _check_instances(data, fleet)
+    yield from _check_measures(data, fleet)
     for role in ("primary", "emergency"):
-        yield from _check_cover(case, fleet, role)
-    yield from _check_power(case, fleet)
-    yield from _check_regions(case, fleet)
+        yield from _check_cover(data, fleet, role)
+    yield from _check_power(data, fleet)
+    yield from _check_regions(data, fleet)
 
 
-def check_money(case: Case, items: Iterable[CostItem]) -> Iterator[str]:
+def check_money(data: ProblemData, items: Iterable[CostItem]) -> Iterator[str]:
     """Capital within its budget."""
-    budget = case.model.policies.capital_budget_usd
+    budget = data.model.policies.capital_budget_usd
     capital = sum(item.capital_usd for item in items)
     if budget is not None and exceeds(capital, budget):
         yield f"capital of {capital:,.0f} USD exceeds {budget:,.0f}"
 
 
-def _check_gpus(case: Case, fleet: Fleet) -> Iterator[str]:
-    model, policies = case.model, case.model.policies
+def _check_gpus(data: ProblemData, fleet: Fleet) -> Iterator[str]:
+    model, policies = data.model, data.model.policies
     for cluster, entry in model.clusters.items():
         total = fleet.gpus[cluster]
         added = total - entry.existing_gpus
@@ -62,18 +61,18 @@ def _check_gpus(case: Case, fleet: Fleet) -> Iterator[str]:
             yield f"{cluster}: GPUs added although forbidden"
         if added != policies.fixed.gpus.get(cluster, added):
             yield f"{cluster}: {added} GPUs added, {policies.fixed.gpus[cluster]} settled"
-        if total and _closed(case, fleet, entry.region):
+        if total and _closed(data, fleet, entry.region):
             yield f"{cluster}: GPUs in a region that is not opened"
 
 
-def _check_units(case: Case, fleet: Fleet) -> Iterator[str]:
-    policies = case.model.policies
-    for plant, entry in case.model.plants.items():
+def _check_units(data: ProblemData, fleet: Fleet) -> Iterator[str]:
+    policies = data.model.policies
+    for plant, entry in data.model.plants.items():
         for unit, total in fleet.units[plant].items():
             added = total - entry.existing.get(unit, 0)
             settled = policies.fixed.cooling.get(plant, {}).get(unit)
             most = entry.max_added if unit in entry.options else 0
-            least = -retirable_units(case.model, plant, unit)
+            least = -retirable_units(data.model, plant, unit)
             if settled is None and added > most:
                 yield f"{plant}: {added} {unit} added, at most {most} allowed"
             if added < least:
@@ -82,13 +81,13 @@ def _check_units(case: Case, fleet: Fleet) -> Iterator[str]:
                 yield f"{plant}: {unit} added although forbidden"
             if settled is not None and added != settled:
                 yield f"{plant}: {added} {unit} added, {settled} settled"
-            if total and _closed(case, fleet, entry.region):
+            if total and _closed(data, fleet, entry.region):
                 yield f"{plant}: units in a region that is not opened"
 
 
-def _check_instances(case: Case, fleet: Fleet) -> Iterator[str]:
-    policies = case.model.policies
-    for offer, terms in case.model.offers.items():
+def _check_instances(data: ProblemData, fleet: Fleet) -> Iterator[str]:
+    policies = data.model.policies
+    for offer, terms in data.model.offers.items():
         total = fleet.instances[offer]
         added = total - terms.existing_instances
         supply = terms.available_gpus // terms.gpus_per_instance
@@ -100,8 +99,8 @@ def _check_instances(case: Case, fleet: Fleet) -> Iterator[str]:
             yield f"{offer}: {added} instances added, {policies.fixed.emergency[offer]} settled"
 
 
-def _check_measures(case: Case, fleet: Fleet) -> Iterator[str]:
-    policies = case.model.policies
+def _check_measures(data: ProblemData, fleet: Fleet) -> Iterator[str]:
+    policies = data.model.policies
     for name in sorted(fleet.measures & set(policies.forbidden.measures)):
         yield f"{name}: bought although forbidden"
     for name, bought in policies.fixed.measures.items():
@@ -109,35 +108,35 @@ def _check_measures(case: Case, fleet: Fleet) -> Iterator[str]:
             yield f"{name}: {'not bought' if bought else 'bought'} although settled otherwise"
 
 
-def _closed(case: Case, fleet: Fleet, region: str) -> bool:
-    return case.model.regions[region].candidate and region not in fleet.opened
+def _closed(data: ProblemData, fleet: Fleet, region: str) -> bool:
+    return data.model.regions[region].candidate and region not in fleet.opened
 
 
-def _full_heat(case: Case, fleet: Fleet, cluster: str) -> float:
-    gpu, gpus = case.gpu(cluster), fleet.gpus[cluster]
+def _full_heat(data: ProblemData, fleet: Fleet, cluster: str) -> float:
+    gpu, gpus = data.gpu(cluster), fleet.gpus[cluster]
     return float(heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, 1.0))
 
 
-def _check_power(case: Case, fleet: Fleet) -> Iterator[str]:
+def _check_power(data: ProblemData, fleet: Fleet) -> Iterator[str]:
     """Full load and its cooling within every limit, by whichever plants take the least of it."""
-    for region, limits in case.normal.power.items():
+    for region, limits in data.normal.power.items():
         for limit in limits:
             power = 0.0
-            for cluster in case.clusters_in(region):
-                plants = case.plants_of(cluster, "primary")
-                each = case.draw_per_power(limit, cluster)
-                each += min((case.draw_per_heat(limit, one) for one in plants), default=0.0)
-                power += each * _full_heat(case, fleet, cluster)
-            if exceeds(power, limit.mw, case.size_mw):
+            for cluster in data.clusters_in(region):
+                plants = data.plants_of(cluster, "primary")
+                each = data.draw_per_power(limit, cluster)
+                each += min((data.draw_per_heat(limit, one) for one in plants), default=0.0)
+                power += each * _full_heat(data, fleet, cluster)
+            if exceeds(power, limit.mw, data.size_mw):
                 what = ", ".join(limit.feeds) or region
                 yield f"{what}: {power:.3f} MW at full load, {limit.mw:.3f} allowed"
 
 
-def _check_regions(case: Case, fleet: Fleet) -> Iterator[str]:
-    model = case.model
+def _check_regions(data: ProblemData, fleet: Fleet) -> Iterator[str]:
+    model = data.model
     total = sum(fleet.gpus.values())
     for region in model.regions:
-        left = total - sum(fleet.gpus[cluster] for cluster in case.clusters_in(region))
+        left = total - sum(fleet.gpus[cluster] for cluster in data.clusters_in(region))
         if exceeds(model.policies.surviving_capacity_share * total, left):
             yield f"{region}: only {left} of {total} GPUs left without it"
     for region, opened in model.policies.fixed.regions.items():
@@ -148,28 +147,28 @@ def _check_regions(case: Case, fleet: Fleet) -> Iterator[str]:
         yield f"{len(used)} regions in use, policy asks for {model.policies.least_regions}"
 
 
-def _check_cover(case: Case, fleet: Fleet, role: str) -> Iterator[str]:
+def _check_cover(data: ProblemData, fleet: Fleet, role: str) -> Iterator[str]:
     """Plants carry the design heat of every set of clusters that share no plant with the rest."""
-    share = case.model.cooled_share(role)
+    share = data.model.cooled_share(role)
     if not share:
         return
-    for clusters, plants in components(case, role):
-        heat = share * sum(_full_heat(case, fleet, cluster) for cluster in clusters)
-        firm = sum(firm_mw(case, fleet, plant) for plant in plants)
-        if exceeds(heat, firm, case.size_mw):
+    for clusters, plants in components(data, role):
+        heat = share * sum(_full_heat(data, fleet, cluster) for cluster in clusters)
+        firm = sum(firm_mw(data, fleet, plant) for plant in plants)
+        if exceeds(heat, firm, data.size_mw):
             names = ", ".join(sorted(clusters))
             yield f"{role} cooling of {names}: {firm:.3f} MW firm for {heat:.3f} MW of heat"
 
 
-def components(case: Case, role: str) -> list[tuple[set[str], set[str]]]:
+def components(data: ProblemData, role: str) -> list[tuple[set[str], set[str]]]:
     """Clusters that share plants of a role, with these plants; independent ones where asked for."""
     found: list[tuple[set[str], set[str]]] = []
-    for cluster in case.model.clusters:
-        if not case.gpu(cluster).power_mw:
+    for cluster in data.model.clusters:
+        if not data.gpu(cluster).power_mw:
             continue
-        clusters, plants = {cluster}, set(case.plants_of(cluster, role))
-        if role == "emergency" and case.model.policies.independent_emergency_cooling:
-            plants &= set(independent_plants(case.model, case.graph, cluster))
+        clusters, plants = {cluster}, set(data.plants_of(cluster, role))
+        if role == "emergency" and data.model.policies.independent_emergency_cooling:
+            plants &= set(independent_plants(data.model, data.graph, cluster))
         for other in [one for one in found if one[1] & plants]:
             found.remove(other)
             clusters |= other[0]

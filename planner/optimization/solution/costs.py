@@ -17,13 +17,13 @@ from planner.laws.money import (
     lost_usd,
     transport_usd,
 )
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import NORMAL
 from planner.optimization.formulation.risk import RiskFigures, risk_figures
 from planner.optimization.formulation.stages import Stage
 from planner.optimization.solution.solving import Solution
-from planner.optimization.solution.stage_values import Belief, believe
+from planner.optimization.solution.stage_values import StageValues, stage_values
 
 #: Categories of what a year without failures costs beside ownership.
 OPERATION = frozenset({"energy", "transport"})
@@ -59,22 +59,22 @@ def cost_items(programme: Programme, solution: Solution) -> tuple[CostItem, ...]
     """All cost items of a solution; their yearly costs add up to its objective."""
     once = recourse_usd(programme, solution)
     items = [
-        *purchase_items(programme.case, solution.fleet),
+        *purchase_items(programme.data, solution.fleet),
         *operation_items(programme, solution),
-        *_recourse(programme.case, once),
-        *_risk(programme.case, once),
+        *_recourse(programme.data, once),
+        *_risk(programme.data, once),
     ]
     return tuple(item for item in items if item.capital_usd or item.usd_per_year)
 
 
-def purchase_items(case: Case, fleet: Fleet) -> tuple[CostItem, ...]:
+def purchase_items(data: ProblemData, fleet: Fleet) -> tuple[CostItem, ...]:
     """Cost of owning a fleet: capital, upkeep, retainers."""
     return (
-        *_cooling(case, fleet),
-        *_gpus(case, fleet),
-        *_regions(case, fleet),
-        *_emergency(case, fleet),
-        *_measures(case, fleet),
+        *_cooling(data, fleet),
+        *_gpus(data, fleet),
+        *_regions(data, fleet),
+        *_emergency(data, fleet),
+        *_measures(data, fleet),
     )
 
 
@@ -83,13 +83,13 @@ def operation_items(programme: Programme, solution: Solution) -> tuple[CostItem,
     return (*_energy(programme, solution), *_transport_items(programme, solution))
 
 
-def _cooling(case: Case, fleet: Fleet) -> list[CostItem]:
+def _cooling(data: ProblemData, fleet: Fleet) -> list[CostItem]:
     return [
         _owned(
-            case,
+            data,
             CostItem("cooling", f"{plant}/{unit}", 0.0, 0.0),
-            unit_asset(case.model, plant, unit),
-            case.model.plants[plant].existing.get(unit, 0),
+            unit_asset(data.model, plant, unit),
+            data.model.plants[plant].existing.get(unit, 0),
             total,
         )
         for plant, counts in fleet.units.items()
@@ -97,23 +97,23 @@ def _cooling(case: Case, fleet: Fleet) -> list[CostItem]:
     ]
 
 
-def _gpus(case: Case, fleet: Fleet) -> list[CostItem]:
+def _gpus(data: ProblemData, fleet: Fleet) -> list[CostItem]:
     return [
         _owned(
-            case,
+            data,
             CostItem(part, cluster, 0.0, 0.0),
             asset,
-            case.model.clusters[cluster].existing_gpus,
+            data.model.clusters[cluster].existing_gpus,
             total,
         )
         for cluster, total in fleet.gpus.items()
-        for part, asset in gpu_assets(case.model, cluster).items()
+        for part, asset in gpu_assets(data.model, cluster).items()
     ]
 
 
-def _owned(case: Case, item: CostItem, asset: Asset, existing: int, total: int) -> CostItem:
+def _owned(data: ProblemData, item: CostItem, asset: Asset, existing: int, total: int) -> CostItem:
     """Cost of owning some of a kind, of which some exist; what is retired earns its salvage."""
-    rate = case.model.finance.discount_rate
+    rate = data.model.finance.discount_rate
     bought, retired = max(0, total - existing), max(0, existing - total)
     yearly = bought * asset.bought_usd_per_year(rate)
     yearly += min(existing, total) * asset.kept_usd_per_year(rate)
@@ -122,41 +122,41 @@ def _owned(case: Case, item: CostItem, asset: Asset, existing: int, total: int) 
     return replace(item, capital_usd=capital, usd_per_year=yearly)
 
 
-def _regions(case: Case, fleet: Fleet) -> list[CostItem]:
-    rate = case.model.finance.discount_rate
+def _regions(data: ProblemData, fleet: Fleet) -> list[CostItem]:
+    rate = data.model.finance.discount_rate
     items = []
     for region in sorted(fleet.opened):
-        place = case.model.regions[region]
+        place = data.model.regions[region]
         yearly = place.fixed_usd * annuity(rate, place.life_years) + place.fixed_usd_per_year
         items.append(CostItem("regions", region, place.fixed_usd, yearly))
     return items
 
 
-def _emergency(case: Case, fleet: Fleet) -> list[CostItem]:
+def _emergency(data: ProblemData, fleet: Fleet) -> list[CostItem]:
     return [
         CostItem("emergency", offer, 0.0, terms.retainer_usd_per_instance_year * count)
         for (offer, count), terms in zip(
-            fleet.instances.items(), case.model.offers.values(), strict=True
+            fleet.instances.items(), data.model.offers.values(), strict=True
         )
     ]
 
 
-def _measures(case: Case, fleet: Fleet) -> list[CostItem]:
-    rate = case.model.finance.discount_rate
+def _measures(data: ProblemData, fleet: Fleet) -> list[CostItem]:
+    rate = data.model.finance.discount_rate
     items = []
     for name in sorted(fleet.measures):
-        measure = case.model.measures[name]
+        measure = data.model.measures[name]
         yearly = measure.capital_usd * annuity(rate, measure.life_years) + measure.usd_per_year
         items.append(CostItem("measures", name, measure.capital_usd, yearly))
     return items
 
 
 def _energy(programme: Programme, solution: Solution) -> list[CostItem]:
-    case, model = programme.case, programme.case.model
-    normal = believe(programme, solution, None)
+    data, model = programme.data, programme.data.model
+    normal = stage_values(programme, solution, None)
     items = []
     for cluster, entry in model.clusters.items():
-        gpu, place = case.gpu(cluster), model.regions[entry.region]
+        gpu, place = data.gpu(cluster), model.regions[entry.region]
         busy = normal.load_rps.get(cluster, 0.0) / gpu.rps
         heat = heat_mw(gpu.power_mw, gpu.static_share, solution.fleet.gpus[cluster], busy)
         drawn = place.drawn_mw_per_mw * heat
@@ -171,7 +171,7 @@ def _energy(programme: Programme, solution: Solution) -> list[CostItem]:
 
 
 def _transport(programme: Programme, solution: Solution, stage: str, hours: float) -> float:
-    prices = programme.case.transport_usd
+    prices = programme.data.transport_usd
     total = 0.0
     for (source, target), variable in programme.of_stage("flow", stage):
         price = prices[source, target]
@@ -188,13 +188,13 @@ def _transport_items(programme: Programme, solution: Solution) -> list[CostItem]
 def recourse_usd(programme: Programme, solution: Solution) -> dict[str, float]:
     """Cost of one occurrence of every scenario in the programme, USD; the others cost nothing."""
     costs: dict[str, float] = {}
-    case = programme.case.with_bought(solution.fleet.measures)
-    for scenario, stages in case.stages_by_scenario.items():
+    data = programme.data.with_bought(solution.fleet.measures)
+    for scenario, stages in data.stages_by_scenario.items():
         cost = 0.0
         for stage in stages:
-            belief = believe(programme, solution, stage)
-            cost += emergency_spend_usd(case, stage, belief)
-            cost += _lost(case, stage, belief)
+            at_stage = stage_values(programme, solution, stage)
+            cost += emergency_spend_usd(data, stage, at_stage)
+            cost += _lost(data, stage, at_stage)
             cost += _transport(programme, solution, stage.label, stage.hours)
         costs[scenario] = cost
     return costs
@@ -203,33 +203,33 @@ def recourse_usd(programme: Programme, solution: Solution) -> dict[str, float]:
 def risk_of(programme: Programme, solution: Solution) -> RiskFigures:
     """What failures cost in an average and in a bad year, by sorting the costs of scenarios."""
     once = recourse_usd(programme, solution)
-    return risk_figures(programme.case.model, _frequencies(programme.case), once)
+    return risk_figures(programme.data.model, _frequencies(programme.data), once)
 
 
-def _frequencies(case: Case) -> dict[str, float]:
-    return {one.name: one.frequency_per_year for one in case.scenarios}
+def _frequencies(data: ProblemData) -> dict[str, float]:
+    return {one.name: one.frequency_per_year for one in data.scenarios}
 
 
-def _recourse(case: Case, once: Mapping[str, float]) -> list[CostItem]:
-    frequencies = _frequencies(case)
+def _recourse(data: ProblemData, once: Mapping[str, float]) -> list[CostItem]:
+    frequencies = _frequencies(data)
     return [
         CostItem("recourse", scenario, 0.0, frequencies[scenario] * cost)
         for scenario, cost in once.items()
     ]
 
 
-def _risk(case: Case, once: Mapping[str, float]) -> list[CostItem]:
-    figures = risk_figures(case.model, _frequencies(case), once)
+def _risk(data: ProblemData, once: Mapping[str, float]) -> list[CostItem]:
+    figures = risk_figures(data.model, _frequencies(data), once)
     policy = figures.policy
     asset = f"{policy.kind} {policy.alpha:g}" if policy.kind == "cvar" else policy.kind
     return [CostItem("risk", asset, 0.0, figures.premium_usd_per_year)]
 
 
-def emergency_spend_usd(case: Case, stage: Stage, belief: Belief) -> float:
+def emergency_spend_usd(data: ProblemData, stage: Stage, at_stage: StageValues) -> float:
     """Emergency spend in one occurrence of a stage, USD."""
     total = 0.0
-    for offer, gpus in belief.used_gpus.items():
-        terms = case.model.offers[offer]
+    for offer, gpus in at_stage.used_gpus.items():
+        terms = data.model.offers[offer]
         total += emergency_usd(
             gpus,
             stage.hours,
@@ -240,13 +240,13 @@ def emergency_spend_usd(case: Case, stage: Stage, belief: Belief) -> float:
     return total
 
 
-def _lost(case: Case, stage: Stage, belief: Belief) -> float:
+def _lost(data: ProblemData, stage: Stage, at_stage: StageValues) -> float:
     total = 0.0
     for (zone, tier), demand in stage.demand_rps.items():
-        entry = case.model.tiers[tier]
+        entry = data.model.tiers[tier]
         price = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
-        margin = 1 + case.margin(stage.scenario).demand
-        rps = (demand - belief.served_rps[zone, tier]) / margin
+        margin = 1 + data.margin(stage.scenario).demand
+        rps = (demand - at_stage.served_rps[zone, tier]) / margin
         rps += stage.down_rps.get((zone, tier), 0.0)
         total += lost_usd(rps, stage.hours, price)
     return total

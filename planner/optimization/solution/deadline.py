@@ -16,7 +16,7 @@ class OutOfTime(Exception):  # noqa: N818
     """The time for a diagnosis has run out: what is known so far has to do."""
 
 
-class Clock:
+class Deadline:
     """Settings whose time limit shrinks as time passes.
 
     Parameters

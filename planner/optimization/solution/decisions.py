@@ -10,7 +10,7 @@ from pulp import LpVariable
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 
 Kind = Literal["cooling", "gpus", "emergency", "region", "measure", "retired"]
@@ -85,7 +85,7 @@ def counts_of(programme: Programme, fleet: Fleet) -> dict[Decision, int]:
     ValueError
         If a cluster has grown by other than whole blocks, or something went that has to stay.
     """
-    model = programme.case.model
+    model = programme.data.model
     found: dict[Decision, int] = {}
     for plant, unit in programme.units:
         added = fleet.units[plant][unit] - model.plants[plant].existing.get(unit, 0)
@@ -125,14 +125,16 @@ def region_of(model: Model, key: Decision) -> str | None:
     return None
 
 
-def one_less(case: Case, bought: Mapping[Decision, int], key: Decision) -> dict[Decision, int]:
+def one_less(
+    data: ProblemData, bought: Mapping[Decision, int], key: Decision
+) -> dict[Decision, int]:
     """Purchases with one less of a decision; a candidate region without GPUs is closed."""
     less = dict(bought)
     less[key] -= 1
-    region = region_of(case.model, key)
+    region = region_of(data.model, key)
     if region is None or Decision("region", region) not in less:
         return less
-    inside = [one for one in less if one.kind != "retired" and region_of(case.model, one) == region]
+    inside = [one for one in less if one.kind != "retired" and region_of(data.model, one) == region]
     if key.kind == "region" or not any(less[one] for one in inside if one.kind == "gpus"):
         less |= dict.fromkeys(inside, 0)
     return less

@@ -23,11 +23,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.relevance import cooling_matters, normal_limits, stage_limits
 from planner.optimization.formulation.stages import ALL, Stage, cannot_bind
 from planner.scenarios.standard import emergency_budget_usd, subject_of, tier_and_zone
-from planner.scenarios.timeline import Condition
+from planner.scenarios.timeline import SystemState
 
 #: What dominates a scenario in which everybody can be served as if nothing had happened.
 NORMAL = "normal operation"
@@ -35,7 +35,7 @@ NORMAL = "normal operation"
 SAME = 1e-12
 
 
-def dominated(case: Case) -> dict[str, str]:
+def dominated(data: ProblemData) -> dict[str, str]:
     """Scenarios of a programme that others dominate, each with one that stays and dominates it.
 
     The first of all is normal operation (`NORMAL`), with the units that N+k can lose.
@@ -44,11 +44,11 @@ def dominated(case: Case) -> dict[str, str]:
     other the one stays that takes more hours of a year.
     """
     witness = {
-        name: NORMAL for name, one in case.stages_by_scenario.items() if _is_normal(case, one)
+        name: NORMAL for name, one in data.stages_by_scenario.items() if _is_normal(data, one)
     }
     laid = [
-        _lay(case, stages)
-        for name, stages in case.stages_by_scenario.items()
+        _lay(data, stages)
+        for name, stages in data.stages_by_scenario.items()
         if name not in witness
     ]
     with_loss: dict[tuple[object, str], list[_Laid]] = defaultdict(list)
@@ -60,30 +60,30 @@ def dominated(case: Case) -> dict[str, str]:
     for one in sorted(laid, key=lambda one: (len(one.losses), one.hours_per_year)):
         pools = [with_loss[one.key, loss] for loss in one.losses]
         pool = min(pools, key=len, default=alike[one.key])
-        found = next(_dominating(case, one, pool, witness), None)
+        found = next(_dominating(data, one, pool, witness), None)
         if found is not None:
             witness[one.name] = found.name
     return {name: _last(witness, name) for name in witness}
 
 
-def _is_normal(case: Case, stages: list[Stage]) -> bool:
+def _is_normal(data: ProblemData, stages: list[Stage]) -> bool:
     """Whether nothing is lost but what cannot bind, and plants that stand by for what is not lost.
 
     Emergency plants carry nothing as long as primary ones carry the design heat.
     """
-    idle = frozenset(name for name, one in case.model.plants.items() if one.role == "emergency")
+    idle = frozenset(name for name, one in data.model.plants.items() if one.role == "emergency")
 
-    def without(condition: Condition) -> Condition:
-        return replace(condition, plants_down=condition.plants_down - idle)
+    def without(state: SystemState) -> SystemState:
+        return replace(state, plants_down=state.plants_down - idle)
 
-    course = stages[0].course
+    timeline = stages[0].timeline
     intervals = tuple(
-        replace(one, condition=without(one.condition), at_best=without(one.at_best))
-        for one in course.intervals
+        replace(one, state=without(one.state), at_best=without(one.at_best))
+        for one in timeline.intervals
     )
-    normal, best = without(case.normal), without(case.normal_at_best)
-    calm, margin = replace(course, intervals=intervals), case.margin(course.scenario.name)
-    return cannot_bind(case.model, calm, normal, margin, best)
+    normal, best = without(data.normal), without(data.normal_at_best)
+    calm, margin = replace(timeline, intervals=intervals), data.margin(timeline.scenario.name)
+    return cannot_bind(data.model, calm, normal, margin, best)
 
 
 def _last(witness: Mapping[str, str], name: str) -> str:
@@ -116,60 +116,65 @@ class _Laid:
     def hours_per_year(self) -> float:
         """Hours of a year that the scenario takes, and its recourse costs money."""
         hours = sum(stage.hours for stage in self.stages)
-        return self.stages[0].course.scenario.frequency_per_year * hours
+        return self.stages[0].timeline.scenario.frequency_per_year * hours
 
 
-def _lay(case: Case, stages: list[Stage]) -> _Laid:
-    course = stages[0].course
-    times = (course.failures, course.reaction_minutes, course.order_minute, course.start_hour)
-    key = (case.margin(course.scenario.name), times)
-    losses = frozenset(loss for stage in stages for loss in _losses(case, stage))
-    gone = losses.union(*(_plants_touched(case, stage) for stage in stages))
-    return _Laid(course.scenario.name, tuple(stages), key, losses, gone)
-
-
-def _losses(case: Case, stage: Stage) -> Iterator[str]:
-    """Things that a scenario has to lose too to be as bad as a stage."""
-    condition = stage.at_best
-    yield from (f"cluster {name}" for name in condition.clusters_down)
-    yield from (f"zone {name}" for name, factor in condition.demand_factor.items() if factor > 1)
-    yield from (
-        f"offer {name}" for name in stage.condition.offers_down if _could_help(case, stage, name)
+def _lay(data: ProblemData, stages: list[Stage]) -> _Laid:
+    timeline = stages[0].timeline
+    times = (
+        timeline.failures,
+        timeline.reaction_minutes,
+        timeline.order_minute,
+        timeline.start_hour,
     )
-    needing = {c for c in case.model.clusters if cooling_matters(case, stage, c)}
-    for plant in _plants_touched(case, stage):
-        if needing & set(case.model.plants[plant.removeprefix("plant ")].cools):
+    key = (data.margin(timeline.scenario.name), times)
+    losses = frozenset(loss for stage in stages for loss in _losses(data, stage))
+    gone = losses.union(*(_plants_touched(data, stage) for stage in stages))
+    return _Laid(timeline.scenario.name, tuple(stages), key, losses, gone)
+
+
+def _losses(data: ProblemData, stage: Stage) -> Iterator[str]:
+    """Things that a scenario has to lose too to be as bad as a stage."""
+    state = stage.at_best
+    yield from (f"cluster {name}" for name in state.clusters_down)
+    yield from (f"zone {name}" for name, factor in state.demand_factor.items() if factor > 1)
+    yield from (
+        f"offer {name}" for name in stage.state.offers_down if _could_help(data, stage, name)
+    )
+    needing = {c for c in data.model.clusters if cooling_matters(data, stage, c)}
+    for plant in _plants_touched(data, stage):
+        if needing & set(data.model.plants[plant.removeprefix("plant ")].cools):
             yield plant
 
 
-def _plants_touched(case: Case, stage: Stage) -> frozenset[str]:
-    return frozenset(f"plant {one}" for one in case.model.plants if _touched(stage.at_best, one))
+def _plants_touched(data: ProblemData, stage: Stage) -> frozenset[str]:
+    return frozenset(f"plant {one}" for one in data.model.plants if _touched(stage.at_best, one))
 
 
-def _could_help(case: Case, stage: Stage, offer: str) -> bool:
+def _could_help(data: ProblemData, stage: Stage, offer: str) -> bool:
     """Whether an offer would have arrived by a stage, whatever the measures, were it not down."""
-    lead = case.model.offers[offer].lead_time_minutes
-    late = case.margin(stage.scenario).late_minutes
-    return stage.course.order_minute + lead + late <= stage.start_minute
+    lead = data.model.offers[offer].lead_time_minutes
+    late = data.margin(stage.scenario).late_minutes
+    return stage.timeline.order_minute + lead + late <= stage.start_minute
 
 
-def _touched(condition: Condition, plant: str) -> bool:
-    hit = (*condition.lost_units, *condition.restarting)
-    lost = condition.lost_largest.get(plant, 0)
-    return plant in condition.plants_down or bool(lost) or any(plant == one for one, _ in hit)
+def _touched(state: SystemState, plant: str) -> bool:
+    hit = (*state.lost_units, *state.restarting)
+    lost = state.lost_largest.get(plant, 0)
+    return plant in state.plants_down or bool(lost) or any(plant == one for one, _ in hit)
 
 
 def _dominating(
-    case: Case, one: _Laid, pool: Iterable[_Laid], witness: Mapping[str, str]
+    data: ProblemData, one: _Laid, pool: Iterable[_Laid], witness: Mapping[str, str]
 ) -> Iterator[_Laid]:
     for other in pool:
         if other is one or other.name in witness or not one.losses <= other.gone:
             continue
-        if dominates(case, other.stages, one.stages):
+        if dominates(data, other.stages, one.stages):
             yield other
 
 
-def dominates(case: Case, worse: tuple[Stage, ...], stages: tuple[Stage, ...]) -> bool:
+def dominates(data: ProblemData, worse: tuple[Stage, ...], stages: tuple[Stage, ...]) -> bool:
     """Whether recourse for one scenario is recourse for another, whatever is bought.
 
     Parameters
@@ -179,19 +184,19 @@ def dominates(case: Case, worse: tuple[Stage, ...], stages: tuple[Stage, ...]) -
     stages
         Stages of the other; both have the same margin.
     """
-    model = case.model
-    if any(stage.label in case.resumed for stage in stages):
+    model = data.model
+    if any(stage.label in data.resumed for stage in stages):
         return False
     budget, other = (
-        emergency_budget_usd(model, some[0].course.scenario) for some in (stages, worse)
+        emergency_budget_usd(model, some[0].timeline.scenario) for some in (stages, worse)
     )
-    slack = _most_spend_usd(case, stages) <= budget
+    slack = _most_spend_usd(data, stages) <= budget
     if not slack and budget < other:
         return False
-    return all(_has_recourse(case, worse, stage, slack) for stage in stages)
+    return all(_has_recourse(data, worse, stage, slack) for stage in stages)
 
 
-def _has_recourse(case: Case, worse: tuple[Stage, ...], stage: Stage, slack: bool) -> bool:
+def _has_recourse(data: ProblemData, worse: tuple[Stage, ...], stage: Stage, slack: bool) -> bool:
     """Whether the recourse of one of the stages will do, and heat is stored no faster."""
     meanwhile = [
         one
@@ -199,7 +204,7 @@ def _has_recourse(case: Case, worse: tuple[Stage, ...], stage: Stage, slack: boo
         if one.start_minute < stage.end_minute and stage.start_minute < one.end_minute
     ]
     if not any(
-        _covers(case, one, stage)
+        _covers(data, one, stage)
         for one in (worse if slack else meanwhile)
         if slack or not one.offers_at_best or _within(stage, one)
     ):
@@ -207,19 +212,19 @@ def _has_recourse(case: Case, worse: tuple[Stage, ...], stage: Stage, slack: boo
     if all(after.reacted for _, after in _ways(stage)):
         return True
     covered = bool(meanwhile) and meanwhile[-1].end_minute >= stage.end_minute
-    return covered and all(_stores_as_much(case, one, stage) for one in meanwhile)
+    return covered and all(_stores_as_much(data, one, stage) for one in meanwhile)
 
 
 def _within(stage: Stage, other: Stage) -> bool:
     return other.start_minute <= stage.start_minute and stage.end_minute <= other.end_minute
 
 
-def _most_spend_usd(case: Case, stages: tuple[Stage, ...]) -> float:
+def _most_spend_usd(data: ProblemData, stages: tuple[Stage, ...]) -> float:
     """Emergency spend with all that could be reserved in use from its arrival on, USD."""
     total = 0.0
     for stage in stages:
         for offer in stage.offers_at_best:
-            terms = case.model.offers[offer]
+            terms = data.model.offers[offer]
             supply = terms.available_gpus // terms.gpus_per_instance
             most = max(supply, terms.existing_instances)
             total += stage.hours * most * terms.usd_per_instance_hour * terms.price_factor
@@ -242,35 +247,35 @@ def _pairs(worse: Stage, stage: Stage) -> Iterator[tuple[Stage, Stage]]:
                 yield one, other
 
 
-def _covers(case: Case, worse: Stage, stage: Stage) -> bool:
+def _covers(data: ProblemData, worse: Stage, stage: Stage) -> bool:
     """Whether what is done in one stage, scaled to the demand, will do in another.
 
     Heat before operators act is left to `_stores_as_much`.
     """
     return (
-        _down_too(case, worse, stage)
+        _down_too(data, worse, stage)
         and _demand_in_proportion(worse, stage)
         and all(
             one.reacted == other.reacted
             and set(one.offers) <= set(other.offers)
-            and _floors_as_high(case, one, other)
-            and (not other.reacted or _cools_no_better(case, one, other))
-            and _no_more_power(case, one, other)
+            and _floors_as_high(data, one, other)
+            and (not other.reacted or _cools_no_better(data, one, other))
+            and _no_more_power(data, one, other)
             for one, other in _pairs(worse, stage)
         )
     )
 
 
-def _down_too(case: Case, worse: Stage, stage: Stage) -> bool:
+def _down_too(data: ProblemData, worse: Stage, stage: Stage) -> bool:
     """Whether what is down is down in the worse stage too, whatever measures are bought."""
-    if case.model.measures and not (
+    if data.model.measures and not (
         stage.outage.failed <= worse.outage.failed
         and stage.outage.sags <= worse.outage.sags
         and set(stage.outage.restarts) <= set(worse.outage.restarts)
     ):
         return False
-    both = ((worse.condition, stage.condition), (worse.at_best, stage.at_best))
-    equal = case.margin(stage.scenario).demand > 0
+    both = ((worse.state, stage.state), (worse.at_best, stage.at_best))
+    equal = data.margin(stage.scenario).demand > 0
     return all(
         other.clusters_down <= one.clusters_down
         and other.tiers_down <= one.tiers_down
@@ -279,29 +284,31 @@ def _down_too(case: Case, worse: Stage, stage: Stage) -> bool:
     )
 
 
-def _floors_as_high(case: Case, worse: Stage, stage: Stage) -> bool:
+def _floors_as_high(data: ProblemData, worse: Stage, stage: Stage) -> bool:
     """Whether floors follow from those of the worse stage.
 
     What every tier gets all together get at least in the same share, and if all together get
     everything then so does every tier. The same goes for zones.
     """
     return all(
-        least <= _implied_floor(case, worse.floors, *tier_and_zone(name))
+        least <= _implied_floor(data, worse.floors, *tier_and_zone(name))
         for floors in (stage.floors, stage.floors_if_up)
         for name, least in floors.items()
     )
 
 
-def _implied_floor(case: Case, floors: Mapping[str, float], tier: str, zone: str | None) -> float:
+def _implied_floor(
+    data: ProblemData, floors: Mapping[str, float], tier: str, zone: str | None
+) -> float:
     """Share that a tier, or all together, gets in a zone, or in all, where some floors are kept."""
 
     def stated(tier: str, zone: str | None) -> float:
         return floors.get(subject_of(tier, zone), 0.0)
 
     def everywhere(tier: str) -> float:
-        return max(stated(tier, None), min(stated(tier, zone) for zone in case.model.zones))
+        return max(stated(tier, None), min(stated(tier, zone) for zone in data.model.zones))
 
-    each = min(everywhere(one) for one in case.model.tiers)
+    each = min(everywhere(one) for one in data.model.tiers)
     if max(everywhere(ALL), each) >= 1:
         return 1.0
     if zone is None:
@@ -309,7 +316,7 @@ def _implied_floor(case: Case, floors: Mapping[str, float], tier: str, zone: str
     if tier != ALL:
         whole = everywhere(tier) >= 1 or stated(ALL, zone) >= 1
         return 1.0 if whole else stated(tier, zone)
-    return max(stated(ALL, zone), min(stated(one, zone) for one in case.model.tiers))
+    return max(stated(ALL, zone), min(stated(one, zone) for one in data.model.tiers))
 
 
 def _demand_in_proportion(worse: Stage, stage: Stage) -> bool:
@@ -321,32 +328,32 @@ def _demand_in_proportion(worse: Stage, stage: Stage) -> bool:
     return not len(shares) or bool(np.ptp(shares) <= SAME)
 
 
-def _cools_no_better(case: Case, worse: Stage, stage: Stage) -> bool:
+def _cools_no_better(data: ProblemData, worse: Stage, stage: Stage) -> bool:
     """Whether every cluster that is used in the worse stage can be cooled as well."""
-    model = case.model
+    model = data.model
     needing = [
         name
         for name in model.clusters
-        if name not in worse.at_best.clusters_down and cooling_matters(case, stage, name)
+        if name not in worse.at_best.clusters_down and cooling_matters(data, stage, name)
     ]
-    return all(cooling_matters(case, worse, name) for name in needing) and all(
-        _plant_no_better(case, worse, stage, plant)
+    return all(cooling_matters(data, worse, name) for name in needing) and all(
+        _plant_no_better(data, worse, stage, plant)
         for plant, entry in model.plants.items()
         if any(name in entry.cools for name in needing)
     )
 
 
-def _plant_no_better(case: Case, worse: Stage, stage: Stage, plant: str) -> bool:
+def _plant_no_better(data: ProblemData, worse: Stage, stage: Stage, plant: str) -> bool:
     """Whether a plant carries no more in the worse stage, whatever units it has."""
-    conditions = ((worse.condition, stage.condition), (worse.at_best, stage.at_best))
+    conditions = ((worse.state, stage.state), (worse.at_best, stage.at_best))
     if all(plant in one.plants_down for one, _ in conditions):
         return True
     if any(
         plant in other.plants_down and plant not in one.plants_down for one, other in conditions
     ):
         return False
-    region = case.model.plants[plant].region
-    now, then = stage.condition, worse.condition
+    region = data.model.plants[plant].region
+    now, then = stage.state, worse.state
     units = worse.standing[plant]
     return (
         worse.started[plant] <= stage.started[plant]
@@ -360,35 +367,35 @@ def _plant_no_better(case: Case, worse: Stage, stage: Stage, plant: str) -> bool
     )
 
 
-def _no_more_power(case: Case, worse: Stage, stage: Stage) -> bool:
+def _no_more_power(data: ProblemData, worse: Stage, stage: Stage) -> bool:
     """Whether power that is short is no less short in the worse stage, or in normal operation.
 
     Whatever has recourse for the worse stage keeps both. Before operators act all GPUs of clusters
     that are up draw power; `_stores_as_much` sees to it that these are the same, since where power
     is short cooling matters.
     """
-    for region in case.model.regions:
-        usual, limits = normal_limits(case, region), stage_limits(case, stage, region)
-        kept = (*usual, *stage_limits(case, worse, region))
+    for region in data.model.regions:
+        usual, limits = normal_limits(data, region), stage_limits(data, stage, region)
+        kept = (*usual, *stage_limits(data, worse, region))
         if not all(any(one.implies(limit) for one in kept) for limit in limits):
             return False
     return True
 
 
-def _stores_as_much(case: Case, worse: Stage, stage: Stage) -> bool:
+def _stores_as_much(data: ProblemData, worse: Stage, stage: Stage) -> bool:
     """Whether, before operators act, every cluster that stores heat stores no less of it."""
     for one, other in _pairs(worse, stage):
         if other.reacted:
             continue
         if one.reacted:
             return False
-        storing = [name for name in case.model.clusters if cooling_matters(case, other, name)]
-        if any(name in one.condition.clusters_down for name in storing):
+        storing = [name for name in data.model.clusters if cooling_matters(data, other, name)]
+        if any(name in one.state.clusters_down for name in storing):
             return False
         if not storing:
             continue
-        lost = other.condition.plants_lost <= one.condition.plants_lost
+        lost = other.state.plants_lost <= one.state.plants_lost
         best = other.at_best.plants_lost <= one.at_best.plants_lost
-        if not (lost and best and _cools_no_better(case, one, other)):
+        if not (lost and best and _cools_no_better(data, one, other)):
             return False
     return True

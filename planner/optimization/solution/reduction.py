@@ -19,7 +19,7 @@ from planner.errors import SolverError
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.objective import recourse_cost
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.decisions import bounded, counts, settled
 from planner.optimization.solution.dominance import NORMAL, dominated
@@ -79,7 +79,7 @@ def solve_reduced(
     SolverError
         As `solve` does, where there is no solution yet.
     """
-    found = dominated(whole.case) if left_out is None else left_out
+    found = dominated(whole.data) if left_out is None else left_out
     watch, left, best = _Watch(settings), dict(found), None
     while True:
         try:
@@ -99,9 +99,9 @@ def solve_reduced(
         start = one.solution.fleet
 
 
-def counted(case: Case, left_out: Mapping[str, str]) -> str:
+def counted(data: ProblemData, left_out: Mapping[str, str]) -> str:
     """How many scenarios are not in the programme that is solved, and why."""
-    total, present = len(case.scenarios), len(case.stages_by_scenario)
+    total, present = len(data.scenarios), len(data.stages_by_scenario)
     implied = total - present + sum(one == NORMAL for one in left_out.values())
     others = total - implied - (present - len(left_out))
     return (
@@ -117,8 +117,8 @@ def _solve_without(
     if not left_out:
         solution = watch.timed(solve(whole, watch.settings(), start))
         return Reduced(whole, solution, rows=solution.rows, columns=solution.columns)
-    kept = tuple(one for one in whole.case.scenarios if one.name not in left_out)
-    small = build(replace(whole.case, scenarios=kept))
+    kept = tuple(one for one in whole.data.scenarios if one.name not in left_out)
+    small = build(replace(whole.data, scenarios=kept))
     first = watch.timed(solve(small, watch.settings(GAP_SHARE), start))
     names, size = dict(left_out), (first.rows, first.columns)
     if first.status == "infeasible":
@@ -179,10 +179,10 @@ def _costliest(
 ) -> list[str]:
     """Scenarios to take back in: the fewest after which the rest fits into the gap."""
     costs = dict.fromkeys(left_out, 0.0)
-    for stage in whole.case.stages:
+    for stage in whole.data.stages:
         if stage.scenario in costs:
             cost = float(recourse_cost(whole, stage).value() or 0.0)
-            costs[stage.scenario] += stage.course.scenario.frequency_per_year * cost
+            costs[stage.scenario] += stage.timeline.scenario.frequency_per_year * cost
     rest, room = sum(costs.values()), (1 - GAP_SHARE) * gap * abs(solution.objective)
     chosen: list[str] = []
     for name in sorted(costs, key=lambda one: -costs[one]):

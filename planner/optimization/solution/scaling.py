@@ -63,7 +63,7 @@ class Tolerances:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Coefficients:
     """The numbers of a problem: entries by row and column, sides of rows, bounds, costs.
 
     Parameters
@@ -87,7 +87,7 @@ class Numbers:
     cost: Floats
 
 
-def numbers_of(problem: LpProblem) -> Numbers:
+def numbers_of(problem: LpProblem) -> Coefficients:
     """Read the numbers of a problem."""
     variables, rows = problem.variables(), problem.constraints()
     entries = [
@@ -100,7 +100,7 @@ def numbers_of(problem: LpProblem) -> Numbers:
     cost = np.zeros(len(variables))
     for variable, factor in problem.objective.items() if problem.objective is not None else ():
         cost[variable.id] = factor
-    return Numbers(
+    return Coefficients(
         np.array(row, dtype=np.int64),
         np.array(column, dtype=np.int64),
         np.array(entry, dtype=np.float64),
@@ -117,7 +117,7 @@ def _bound(value: float | None, none: float) -> float:
     return none if value is None else float(value)
 
 
-def most(numbers: Numbers) -> Floats:
+def most(numbers: Coefficients) -> Floats:
     """The most that each column can be, as far as rows and the bounds of others say.
 
     From ``Σ_j a[j]·x[j] ≤ b`` follows ``x[k] ≤ (b + Σ_{a[j] < 0} |a[j]|·most[j]) / a[k]``, with no
@@ -143,7 +143,7 @@ def most(numbers: Numbers) -> Floats:
     return found
 
 
-def sizes(numbers: Numbers) -> tuple[Whole, Whole, int]:
+def sizes(numbers: Coefficients) -> tuple[Whole, Whole, int]:
     """Sizes of rows, columns and money, as powers of two.
 
     A column is as large as the most it can be, a row as the smaller of its sides at that, but no
@@ -167,7 +167,7 @@ def sizes(numbers: Numbers) -> tuple[Whole, Whole, int]:
     return _power(rows), columns, math.ceil(dearest) - DEAREST
 
 
-def _row_sizes(numbers: Numbers, amount: Floats) -> Floats:
+def _row_sizes(numbers: Coefficients, amount: Floats) -> Floats:
     """Size of every row; NaN where nothing of known size is in it."""
     count = len(numbers.side)
     term = np.abs(numbers.entry) * amount[numbers.column]

@@ -211,7 +211,7 @@ def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = 
         # CBC calls a programme infeasible when its time ends in preprocessing.
         raise _unfinished(stats)
     size = (programme.problem.numConstraints(), programme.problem.numVariables())
-    model = programme.case.model
+    model = programme.data.model
     if status == "infeasible":
         fleet = Fleet.existing(model)
         return Solution(status, float("inf"), float("inf"), {}, fleet, seconds, *size)
@@ -234,7 +234,9 @@ def _unfinished(stats: LpSolveStats) -> SolverError:
     return SolverError(f"{reason}; allow more time with --time-limit")
 
 
-def _proven(outcome: Outcome, cost: float, problem: LpProblem, settings: SolverSettings) -> float:
+def _proven(
+    outcome: SolverOutcome, cost: float, problem: LpProblem, settings: SolverSettings
+) -> float:
     """Bound on the cost of every plan, at most that of the plan that was found.
 
     Raises
@@ -294,7 +296,7 @@ def completed(
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SolverOutcome:
     """What a solver says about a problem.
 
     Parameters
@@ -318,7 +320,7 @@ def run_solver(
     settings: SolverSettings,
     start: Mapping[str, float] | None = None,
     linear: bool = False,
-) -> Outcome:
+) -> SolverOutcome:
     """Let a solver work on a problem, in its natural size: no other place lets one.
 
     Parameters
@@ -345,7 +347,7 @@ def run_solver(
         raise SolverError(f"solver {settings.name} failed: {error}") from error
     bound = stats.best_bound if logged is None else logged
     left = STRICT if solver.name in OURS else Tolerances()
-    return Outcome(stats, None if bound is None else scaled.cost(bound), scaled.hidden(left))
+    return SolverOutcome(stats, None if bound is None else scaled.cost(bound), scaled.hidden(left))
 
 
 def _logged_bound(log: Path) -> float | None:
@@ -432,7 +434,7 @@ def _values(problem: LpProblem, unfinished: SolverError | None = None) -> dict[s
 
 def fleet_of(programme: Programme, values: Mapping[str, float]) -> Fleet:
     """Capacities that the values of the purchases lead to."""
-    model = programme.case.model
+    model = programme.data.model
 
     def count(name: str) -> int:
         return int(values[name])
@@ -459,7 +461,7 @@ def fleet_of(programme: Programme, values: Mapping[str, float]) -> Fleet:
 
 def purchases_for(programme: Programme, fleet: Fleet) -> list[tuple[LpVariable, float]]:
     """Variables of the purchases with the values that lead to a fleet."""
-    model = programme.case.model
+    model = programme.data.model
     found: list[tuple[LpVariable, float]] = []
 
     def changed(bought: LpVariable, gone: LpVariable | None, change: float) -> None:

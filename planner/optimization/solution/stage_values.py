@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from planner.infrastructure.fleet import Fleet
 from planner.laws.heat import capacity_after_losses_mw, heat_mw
-from planner.optimization.formulation.problem import Case
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import NORMAL
 from planner.optimization.formulation.stages import Stage
@@ -19,7 +19,7 @@ from planner.optimization.solution.solving import Solution
 
 
 @dataclass(frozen=True)
-class Belief:
+class StageValues:
     """What the programme believes of one stage.
 
     Parameters
@@ -46,9 +46,9 @@ class Belief:
     used_gpus: Mapping[str, float]
 
 
-def believe(programme: Programme, solution: Solution, stage: Stage | None) -> Belief:
+def stage_values(programme: Programme, solution: Solution, stage: Stage | None) -> StageValues:
     """Beliefs of a stage, or of normal operation in the mean of the week (None)."""
-    case, label = programme.case, stage.label if stage else NORMAL
+    data, label = programme.data, stage.label if stage else NORMAL
     values, fleet = solution.values, solution.fleet
     load: dict[str, float] = {}
     for (_, target), variable in programme.of_stage("flow", label):
@@ -59,12 +59,12 @@ def believe(programme: Programme, solution: Solution, stage: Stage | None) -> Be
     }
     powered: dict[str, float] = {}
     heat: dict[str, float] = {}
-    for cluster in case.model.clusters:
-        if stage and cluster in stage.condition.clusters_down:
+    for cluster in data.model.clusters:
+        if stage and cluster in stage.state.clusters_down:
             continue
         active = programme.active.get((label, cluster))
         on = values[active.name] if active is not None else float(fleet.gpus[cluster])
-        gpu = case.gpu(cluster)
+        gpu = data.gpu(cluster)
         powered[cluster] = on
         busy = load.get(cluster, 0.0) / gpu.rps
         heat[cluster] = heat_mw(gpu.power_mw, gpu.static_share, on, busy)
@@ -74,28 +74,28 @@ def believe(programme: Programme, solution: Solution, stage: Stage | None) -> Be
         if stage is not None
     }
     used = {offer: values[v.name] for (offer,), v in programme.of_stage("used", label)}
-    return Belief(load, served, powered, heat, carried, used)
+    return StageValues(load, served, powered, heat, carried, used)
 
 
-def stage_capacity_mw(case: Case, fleet: Fleet, stage: Stage, plant: str) -> float:
+def stage_capacity_mw(data: ProblemData, fleet: Fleet, stage: Stage, plant: str) -> float:
     """Capacity of a plant in a stage by taking the lost units away one by one, MW.
 
     Units lost by name go first, then the largest of those left.
     """
-    condition = stage.condition
-    if plant in condition.plants_down:
+    state = stage.state
+    if plant in state.plants_down:
         return 0.0
-    rise = condition.ambient_rise_c.get(case.model.plants[plant].region, 0.0)
-    units = [unit for unit in case.units(plant) if unit in stage.started[plant]]
-    sizes = [case.unit_mw(plant, unit, rise) for unit in units]
+    rise = state.ambient_rise_c.get(data.model.plants[plant].region, 0.0)
+    units = [unit for unit in data.units(plant) if unit in stage.started[plant]]
+    sizes = [data.unit_mw(plant, unit, rise) for unit in units]
     named = stage.named_losses(plant)
     counts = [fleet.units[plant][unit] - named.get(unit, 0) for unit in units]
-    return capacity_after_losses_mw(sizes, counts, condition.lost_largest.get(plant, 0))
+    return capacity_after_losses_mw(sizes, counts, state.lost_largest.get(plant, 0))
 
 
-def firm_mw(case: Case, fleet: Fleet, plant: str) -> float:
+def firm_mw(data: ProblemData, fleet: Fleet, plant: str) -> float:
     """Capacity of a plant with its k largest units lost, by taking them away one by one, MW."""
-    units = case.units(plant)
-    sizes = [case.unit_mw(plant, unit) for unit in units]
+    units = data.units(plant)
+    sizes = [data.unit_mw(plant, unit) for unit in units]
     counts = [fleet.units[plant][unit] for unit in units]
-    return capacity_after_losses_mw(sizes, counts, case.model.plants[plant].redundancy)
+    return capacity_after_losses_mw(sizes, counts, data.model.plants[plant].redundancy)

@@ -23,7 +23,7 @@ from planner.reporting.graph.shapes import (
     Box,
     Drawing,
     Label,
-    Line,
+    Polyline,
     Rect,
     shortened,
     stack_size,
@@ -88,7 +88,7 @@ def _cards(scene: Scene) -> list[Part]:
 def _grid(cards: Sequence[Part], count: int) -> Part:
     """Cards in rows of so many, all of a row equally high."""
     boxes: list[Box] = []
-    lines: list[Line] = []
+    lines: list[Polyline] = []
     y = HEADING
     for start in range(0, len(cards), count):
         row = cards[start : start + count]
@@ -246,7 +246,7 @@ def blast_line(scene: Scene) -> str:
 
 def _key(scene: Scene, width: float) -> Part:
     """What colours, signs and lines mean; only of what is drawn."""
-    entries: list[tuple[str, Callable[[float, float], tuple[list[Box], list[Line]]]]] = []
+    entries: list[tuple[str, Callable[[float, float], tuple[list[Box], list[Polyline]]]]] = []
     graph = scene.graph
     planes = {graph.nodes[name]["plane"] for name in scene.shown}
     for plane in PLANES:
@@ -267,7 +267,7 @@ def _key(scene: Scene, width: float) -> Part:
     for kind, text in _line_kinds(scene).items():
         entries.append((text, _stroke(kind)))
     boxes: list[Box] = []
-    lines: list[Line] = []
+    lines: list[Polyline] = []
     x, y = 0.0, 6.0
     for text, sample in entries:
         room = 30 + text_width(text, 10) + 22
@@ -284,13 +284,13 @@ def _key(scene: Scene, width: float) -> Part:
 
 def _swatch(
     kind: str, plane: str | None, state: str = ""
-) -> Callable[[float, float], tuple[list[Box], list[Line]]]:
+) -> Callable[[float, float], tuple[list[Box], list[Polyline]]]:
     states = frozenset({state} - {""})
     return lambda x, y: ([Box(Rect(x, y, 22, 13), kind, (), None, plane, states)], [])
 
 
-def _stroke(kind: str) -> Callable[[float, float], tuple[list[Box], list[Line]]]:
-    return lambda x, y: ([], [Line(((x, y + 7), (x + 22, y + 7)), kind, "")])
+def _stroke(kind: str) -> Callable[[float, float], tuple[list[Box], list[Polyline]]]:
+    return lambda x, y: ([], [Polyline(((x, y + 7), (x + 22, y + 7)), kind, "")])
 
 
 def _line_kinds(scene: Scene) -> dict[str, str]:

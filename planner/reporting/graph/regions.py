@@ -8,7 +8,15 @@ from itertools import pairwise
 
 from planner.infrastructure.graph import node
 from planner.reporting.graph.facts import Scene, bought_lines, fact_lines, states_of
-from planner.reporting.graph.shapes import Box, Label, Line, Rect, stack_size, stacked, text_width
+from planner.reporting.graph.shapes import (
+    Box,
+    Label,
+    Polyline,
+    Rect,
+    stack_size,
+    stacked,
+    text_width,
+)
 
 NAME, FACT, SMALL = 12.0, 10.0, 9.0
 PAD = 8.0
@@ -63,7 +71,7 @@ def mark_of(states: frozenset[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Columns:
+class CardWidths:
     """Widths that all cards share.
 
     Parameters
@@ -91,7 +99,7 @@ class Part:
     width: float
     height: float
     boxes: tuple[Box, ...]
-    lines: tuple[Line, ...] = ()
+    lines: tuple[Polyline, ...] = ()
 
     def moved(self, x: float, y: float) -> Part:
         """The same somewhere else."""
@@ -125,7 +133,7 @@ def members(scene: Scene, region: str) -> dict[str, list[str]]:
     }
 
 
-def shared_columns(scene: Scene) -> Columns:
+def shared_columns(scene: Scene) -> CardWidths:
     """Widths of the columns that all cards need."""
     held = [members(scene, region) for region in scene.regions]
 
@@ -141,7 +149,7 @@ def shared_columns(scene: Scene) -> Columns:
     hardware = feed + first + plant + second + cluster
     titles = [stack_size(_title(scene, region))[0] + BADGE for region in scene.regions]
     items = (size for region in scene.regions for size, _, _ in _software(scene, region))
-    return Columns(feed, plant, cluster, first, second, max(hardware, *titles, *items, 220.0))
+    return CardWidths(feed, plant, cluster, first, second, max(hardware, *titles, *items, 220.0))
 
 
 def _size(scene: Scene, name: str) -> tuple[float, float]:
@@ -176,7 +184,7 @@ def _title(scene: Scene, region: str) -> Texts:
     return [(region, 14.0, "name"), (facts + bought, FACT, "bought" if bought else "fact")]
 
 
-def region_card(scene: Scene, region: str, columns: Columns, height: float = 0.0) -> Part:
+def region_card(scene: Scene, region: str, columns: CardWidths, height: float = 0.0) -> Part:
     """Card of a region; the region's own box holds all others."""
     title = _title(scene, region)
     width = columns.inner + 2 * MARGIN
@@ -199,7 +207,7 @@ def region_card(scene: Scene, region: str, columns: Columns, height: float = 0.0
 # ---------------------------------------------------------------------------------------- hardware
 
 
-def _hardware(scene: Scene, region: str, columns: Columns) -> Part:
+def _hardware(scene: Scene, region: str, columns: CardWidths) -> Part:
     held = members(scene, region)
     lefts = {"feed": 0.0, "plant": columns.feed + columns.first_gap}
     lefts["cluster"] = lefts["plant"] + columns.plant + columns.second_gap
@@ -243,9 +251,9 @@ def _targets(scene: Scene, source: str, relation: str, among: Iterable[str]) -> 
 
 def _cooling_lines(
     scene: Scene, held: Mapping[str, Sequence[str]], rects: Mapping[str, Rect]
-) -> list[Line]:
+) -> list[Polyline]:
     """A bus for each plant, on a lane of its own between plants and clusters."""
-    lines: list[Line] = []
+    lines: list[Polyline] = []
     for index, plant in enumerate(held["plant"]):
         start = rects[plant]
         x = start.right + MARGIN / 2 + LANE * index + LANE / 2
@@ -263,9 +271,9 @@ def _port(rect: Rect, sources: Sequence[str], index: int, low: float, high: floa
 
 def _power_lines(
     scene: Scene, held: Mapping[str, Sequence[str]], rects: Mapping[str, Rect], bottom: float
-) -> tuple[list[Line], float]:
+) -> tuple[list[Polyline], float]:
     """A bus for each feed: to the plants beside it, and below them to the clusters."""
-    lines: list[Line] = []
+    lines: list[Polyline] = []
     depth = 0.0
     for index, feed in enumerate(held["feed"]):
         start = rects[feed]
@@ -281,7 +289,7 @@ def _power_lines(
         lane = rects[clusters[0]].x - MARGIN - LANE * (len(held["feed"]) - index) + LANE / 2
         way = ((start.right, start.middle), (x, start.middle), (x, y), (lane, y))
         ports = [(one, _port(rects[one], held["feed"], index, 0.56, 0.94)) for one in clusters]
-        lines.append(Line(way, "powers", feed, arrow=False, states=_falls(scene, feed)))
+        lines.append(Polyline(way, "powers", feed, arrow=False, states=_falls(scene, feed)))
         lines += _bus(scene, "powers", feed, (lane, y), lane, rects, ports)
     return lines, depth
 
@@ -294,10 +302,10 @@ def _bus(
     x: float,
     rects: Mapping[str, Rect],
     ends: Sequence[tuple[str, float]],
-) -> list[Line]:
+) -> list[Polyline]:
     """A lane that leaves a source and taps off to each target, all corners square."""
     return [
-        Line(
+        Polyline(
             _without_repeats((start, (x, start[1]), (x, y), (rects[name].x, y))),
             kind,
             source,

@@ -15,7 +15,7 @@ import networkx as nx
 from planner.infrastructure.graph import Graph, node
 from planner.reporting.graph.facts import Scene, states_of
 from planner.reporting.graph.regions import PLANES, Part, box_size, node_box
-from planner.reporting.graph.shapes import Box, Line, Rect, stacked
+from planner.reporting.graph.shapes import Box, Polyline, Rect, stacked
 
 ROW_GAP = 12.0
 #: Room for a line that passes a column.
@@ -249,7 +249,7 @@ def _drawn(
     spans: Sequence[tuple[float, float]],
     where: Mapping[str, int],
     middles: Mapping[str, float],
-) -> Line:
+) -> Polyline:
     """A dependency from what supports to what is supported, level where it passes a column."""
     states = states_of(scene, link.source) & {"fallen", "failed", "spared"}
     if len(chain) == 2 and where[chain[0]] == where[chain[1]]:
@@ -263,10 +263,10 @@ def _drawn(
             points.append((right, middles[name]))
     if chain[0] == link.target:
         points.reverse()
-    return Line(tuple(points), link.kind, link.source, link.target, curved=True, states=states)
+    return Polyline(tuple(points), link.kind, link.source, link.target, curved=True, states=states)
 
 
-def _beside(link: Link, rects: Mapping[str, Rect], states: frozenset[str]) -> Line:
+def _beside(link: Link, rects: Mapping[str, Rect], states: frozenset[str]) -> Polyline:
     """A dependency within a column, round its right-hand side."""
     start, end = rects[link.source], rects[link.target]
     x = start.right + LEAST_GAP / 4
@@ -276,7 +276,7 @@ def _beside(link: Link, rects: Mapping[str, Rect], states: frozenset[str]) -> Li
         (x, end.middle),
         (end.right, end.middle),
     )
-    return Line(points, link.kind, link.source, link.target, states=states)
+    return Polyline(points, link.kind, link.source, link.target, states=states)
 
 
 def _bands(

@@ -140,7 +140,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Line:
+class Polyline:
     """A line along points.
 
     Parameters
@@ -175,7 +175,7 @@ class Drawing:
     width: float
     height: float
     boxes: tuple[Box, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[Polyline, ...]
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from planner.reporting.graph.facts import Scene, bought_lines, fact_lines, software_only
-from planner.reporting.graph.shapes import Box, Drawing, Label, Line
+from planner.reporting.graph.shapes import Box, Drawing, Label, Polyline
 
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 #: Colours by role, for light and for dark backgrounds. Planes: fill and frame.
@@ -169,7 +169,7 @@ def _label(label: Label) -> str:
     )
 
 
-def _line(line: Line) -> str:
+def _line(line: Polyline) -> str:
     classes = " ".join(["line", line.kind, *sorted(line.states)])
     ends = f' data-source="{escape(line.source)}" data-target="{escape(line.target)}"'
     tip = "fallen" if line.states & {"fallen", "failed"} else line.kind
@@ -177,7 +177,7 @@ def _line(line: Line) -> str:
     return f'<path class="{classes}"{ends if line.source else ""}{marker} d="{_way(line)}"/>'
 
 
-def _way(line: Line) -> str:
+def _way(line: Polyline) -> str:
     start, *_ = line.points
     way = [f"M{_n(start[0])},{_n(start[1])}"]
     for before, after in pairwise(line.points):
@@ -289,7 +289,7 @@ def _ink(box: Box, label: Label) -> str:
     return LIGHT[roles.get(label.role, "ink")]
 
 
-def _paint_line(axes: Any, line: Line) -> None:
+def _paint_line(axes: Any, line: Polyline) -> None:
     from matplotlib.patches import PathPatch, Polygon
     from matplotlib.path import Path
 

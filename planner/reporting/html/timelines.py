@@ -90,7 +90,7 @@ def play(
 
 
 def _played(world: World, history: History, fleet: Fleet, index: int) -> Played:
-    scenario = world.courses[index].scenario
+    scenario = world.timelines[index].scenario
     served = _served(world, history, index)
     curves = {
         "served": served,
@@ -122,9 +122,9 @@ def _played(world: World, history: History, fleet: Fleet, index: int) -> Played:
 
 def _required(world: World, index: int) -> dict[str, Floats]:
     """What the standard asks for in every minute, by tier and `all`, also of zones."""
-    course = world.courses[index]
-    rules = floors(world.model, course.scenario.severity)
-    since = course.clock.minutes(world.minutes)
+    timeline = world.timelines[index]
+    rules = floors(world.model, timeline.scenario.severity)
+    since = timeline.clock.minutes(world.minutes)
     return {rule.subject: required(rules, since, rule.subject) for rule in rules}
 
 
