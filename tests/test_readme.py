@@ -50,16 +50,16 @@ def test_pasted_output_and_comparison_are_those_of_a_run(tmp_path: Path) -> None
         assert _without_seconds(filled) == _without_seconds(text)
 
 
-def test_the_yardstick_of_the_small_model_is_that_of_a_run() -> None:
-    """The other rows take minutes: ``tests/benchmarks/yardstick.py`` prints them all."""
+def test_the_rule_of_thumb_of_the_small_model_is_that_of_a_run() -> None:
+    """The other rows take minutes: ``tests/benchmarks/rule_of_thumb.py`` prints them all."""
     text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     spec = importlib.util.spec_from_file_location(
-        "yardstick", CHECKOUT / "tests" / "benchmarks" / "yardstick.py"
+        "rule_of_thumb", CHECKOUT / "tests" / "benchmarks" / "rule_of_thumb.py"
     )
     assert spec is not None
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
-    sys.modules["yardstick"] = script
+    sys.modules["rule_of_thumb"] = script
     spec.loader.exec_module(script)
 
     printed = re.sub(r" \([\d,.]+\)", "", script.row("tiny", None, None))

@@ -147,7 +147,7 @@ class TestWholeMinutes:
         down = [one for one in timeline.intervals if "west-gpus" in one.state.clusters_down]
         assert down, "it has vanished"
         start, end = down[0].start_minute, down[-1].end_minute
-        assert start == int(start) <= at < start + 1
+        assert start == int(start) <= at + 1e-6 and at < start + 1
         assert end == int(end)
         assert max(start + 1, at + repair - 1e-6) <= end < max(start + 1, at + repair) + 1
 

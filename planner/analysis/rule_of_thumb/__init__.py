@@ -1,1 +1,1 @@
-"""The plan that an architect makes with a spreadsheet: the yardstick for the optimum."""
+"""The plan that an architect makes with a spreadsheet: what the optimum is compared with."""

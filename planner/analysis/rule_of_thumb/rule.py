@@ -1,4 +1,4 @@
-"""The plan that an architect makes with a spreadsheet: the yardstick for the optimum.
+"""The plan that an architect makes with a spreadsheet: what the optimum is compared with.
 
 The rule, in the order in which it is applied:
 

@@ -22,7 +22,8 @@ def exceeds(left: float, right: float, size: float = 1.0) -> bool:
     Parameters
     ----------
     size
-        Natural size of what is compared (`ProblemData.size_rps`, `size_mw`): where a model is stated in units in which all of it is small, so is what counts as rounding.
+        Natural size of what is compared (`ProblemData.size_rps`, `size_mw`): where a model is
+        stated in units in which all of it is small, so is what counts as rounding.
     """
     return left - right > ABSOLUTE * min(1.0, size) + RELATIVE * max(abs(left), abs(right))
 

@@ -1,6 +1,6 @@
 """What the optimum saves against the rule of thumb, as a table in Markdown.
 
-Run ``PYTHONPATH=. python tests/benchmarks/yardstick.py [--gap G] [--time-limit S] [MODEL …]``;
+Run ``PYTHONPATH=. python tests/benchmarks/rule_of_thumb.py [--gap G] [--time-limit S] [MODEL …]``;
 all shipped models take a quarter of an hour, the most of it for hyperscaler-12, which is proven to
 0.5 % and not to 0.01 % like the others.
 
