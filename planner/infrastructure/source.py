@@ -137,16 +137,25 @@ class _BoundedScanner(Scanner):
         super().fetch_flow_collection_start(TokenClass, to_push)
 
 
-def parse_yaml(content: bytes, file: str) -> Document:
+def parse_yaml(content: bytes, file: str, expected: str = "`regions:` and so on") -> Document:
     """Parse YAML 1.2 into plain data with places.
+
+    Parameters
+    ----------
+    content
+        Text of the file, UTF-8.
+    file
+        Name of the file in problems.
+    expected
+        What the top of the file should hold, for the problem of a file without a mapping there.
 
     Raises
     ------
     InputError
         If the text is not UTF-8 or not YAML, or its top is not a mapping.
     """
-    kept = _parsed(content, file)
-    # Whoever asks may change what it gets.
+    kept = _parsed(content, file, expected)
+    # Callers may change what they get.
     return Document(_copied(kept.data), dict(kept.places), [], list(kept.texts))
 
 
@@ -158,8 +167,8 @@ def _copied(data: Any) -> Any:
 
 
 @lru_cache(maxsize=MOST_KEPT)
-def _parsed(content: bytes, file: str) -> Document:
-    """A document nobody has changed yet."""
+def _parsed(content: bytes, file: str, expected: str) -> Document:
+    """A document as it was parsed, shared by all who read the same text."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Scanner = _BoundedScanner
     try:
@@ -189,7 +198,7 @@ def _parsed(content: bytes, file: str) -> Document:
         raise InputError.single(file, f"is not valid YAML: {_first_line(error)}") from error
     if not isinstance(node, MappingNode):
         what = "is empty" if node is None else "has no mapping at its top"
-        raise InputError.single(file, f"{what}; expected `regions:` and so on", 1, 1)
+        raise InputError.single(file, f"{what}; expected {expected}", 1, 1)
     document = Document({}, {(): SourcePosition(file, 1, 1)}, texts=[content])
     document.data = _Builder(file, document, yaml).build(node, (), 0)
     if document.problems:

@@ -535,10 +535,7 @@ def read_policy(path: Path) -> tuple[Rule, ...]:
         With every problem, each with its line.
     """
     shown = str(path)
-    try:
-        document = parse_yaml(read_bytes(path, shown), shown)
-    except InputError as error:
-        raise InputError(_told(problem) for problem in error.problems) from error
+    document = parse_yaml(read_bytes(path, shown), shown, expected="`rules:`")
     data = document.data
     for field in data:
         if field != "rules":
@@ -556,12 +553,6 @@ def read_policy(path: Path) -> tuple[Rule, ...]:
     if document.problems:
         raise InputError(document.problems)
     return tuple(rules)
-
-
-def _told(problem: Problem) -> Problem:
-    """A problem of the YAML, in the words of a policy."""
-    message = problem.message.replace("expected `regions:` and so on", "expected `rules:`")
-    return Problem(problem.file, problem.line, problem.column, problem.where, message)
 
 
 def _entry(document: Document, number: int, entry: Any) -> Rule | None:

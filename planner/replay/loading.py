@@ -66,7 +66,7 @@ def load_incident(reference: str | Path, overrides: tuple[str, ...] = ()) -> Loa
     """
     path = find_incident(reference)
     name = path.resolve().parent.name if path.name == INCIDENT else path.stem
-    document = _read(path)
+    document = parse_yaml(read_bytes(path, str(path)), str(path), expected="`title:` and so on")
     _name_scenario(document, name)
     incident = _structure(document)
     loaded = _model(document, path)
@@ -94,17 +94,6 @@ def find_incident(reference: str | Path) -> Path:
     if is_file(beside):
         return beside
     return find_file(reference, shipped_incidents(), "incident")
-
-
-def _read(path: Path) -> Document:
-    try:
-        return parse_yaml(read_bytes(path, str(path)), str(path))
-    except InputError as error:
-        # The reader names what a model starts with.
-        raise InputError(
-            Problem(p.file, p.line, p.column, p.where, p.message.replace("`regions:`", "`title:`"))
-            for p in error.problems
-        ) from error
 
 
 def _name_scenario(document: Document, name: str) -> None:
