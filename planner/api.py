@@ -510,9 +510,9 @@ def optimize(
     gap: float = 1e-4,
     time_limit_seconds: float | None = None,
     threads: int | None = None,
-    most_rounds: int = 12,
+    rounds: int = 12,
     start: Plan | Optimum | str | Path | None = None,
-    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Optimum:
     """Find the cheapest plan that survives every scenario of a model.
 
@@ -524,11 +524,11 @@ def optimize(
         As for `simulate`.
     solver, gap, time_limit_seconds, threads
         Solver, relative gap at which a plan counts as proven, time for all rounds together.
-    most_rounds
+    rounds
         Most rounds of optimising and simulating.
     start
         Earlier plan, from which the search starts.
-    report
+    progress
         Told what is worked on; `print` will do.
 
     Returns
@@ -555,7 +555,7 @@ def optimize(
     np.int64(400)
     """
     loaded = _loaded(model)
-    _check_least(most_rounds=most_rounds)
+    _check_least(rounds=rounds)
     try:
         settings = SolverSettings(solver, gap, time_limit_seconds, threads)
     except ValueError as error:
@@ -567,10 +567,10 @@ def optimize(
         loaded.model,
         selection.scenarios,
         settings,
-        most_rounds,
-        lambda one: report(f"round {one.number}: {len(one.failed)} scenarios fail"),
+        rounds,
+        lambda one: progress(f"round {one.number}: {len(one.failed)} scenarios fail"),
         earlier,
-        report,
+        progress,
     )
     if outcome.best is None:
         raise InfeasibleError(outcome.diagnosis or Diagnosis())
@@ -659,7 +659,7 @@ def appraise(
     seed: int = 0,
     alpha: float = 0.95,
     jobs: int = 1,
-    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Appraisal:
     """Value plans for a model against what exists: capital, returns, losses, risk.
 
@@ -669,7 +669,7 @@ def appraise(
         A plan, or several by name.
     samples, seed, alpha
         Cascades simulated for each build, seed, and confidence of value at risk.
-    jobs, report
+    jobs, progress
         As for `simulate` and `optimize`.
 
     Raises
@@ -708,7 +708,7 @@ def appraise(
         raise InputError(problems)
     assumptions = Assumptions.of(loaded.model.finance)
     sampling = Sampling(samples, seed, alpha, jobs)
-    study = study_of(loaded, builds, assumptions, sampling, None, report)
+    study = study_of(loaded, builds, assumptions, sampling, None, progress)
     return Appraisal(study, tuple(notes))
 
 

@@ -168,10 +168,10 @@ def optimise_and_verify(
     model: Model,
     scenarios: tuple[Scenario, ...],
     settings: SolverSettings,
-    most_rounds: int = 12,
-    report: Callable[[Round], None] = lambda _: None,
+    rounds: int = 12,
+    on_round: Callable[[Round], None] = lambda _: None,
     start: Fleet | None = None,
-    note: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
     explain: bool = True,
 ) -> LoopResult:
     """Find the cheapest plan that the programme believes in and the simulation confirms.
@@ -184,11 +184,11 @@ def optimise_and_verify(
 
     Parameters
     ----------
-    report
+    on_round
         Called after every round.
     start
         Fleet of an earlier plan, from which the search for the first plan starts.
-    note
+    progress
         Told before the first solve how many scenarios cannot bind.
     explain
         Whether to find out why, where there is no plan.
@@ -201,16 +201,16 @@ def optimise_and_verify(
         If time ends before there is a plan or a proof that there is none.
     """
     deadline = time.monotonic() + (settings.time_limit_seconds or math.inf)
-    loop = _Loop(model, scenarios, settings, deadline, note, explain)
-    rounds = loop.rounds
-    for number in range(1, most_rounds + 1):
+    loop = _Loop(model, scenarios, settings, deadline, progress, explain)
+    made = loop.rounds
+    for number in range(1, rounds + 1):
         try:
-            programme, solution = loop.solve(number, None if rounds else start)
+            programme, solution = loop.solve(number, None if made else start)
         except SolverError:
-            if settings.stopped and not rounds:
+            if settings.stopped and not made:
                 raise KeyboardInterrupt from None
-            if rounds and (settings.stopped or time.monotonic() >= deadline):
-                return _cut(rounds, settings)
+            if made and (settings.stopped or time.monotonic() >= deadline):
+                return _cut(made, settings)
             raise
         if solution.status == "infeasible":
             if loop.instead is not None:
@@ -219,13 +219,13 @@ def optimise_and_verify(
             return loop.end()
         solution, items = billed(model, solution, audit(programme, solution))
         verdicts = loop.judged(solution.fleet)
-        rounds.append(Round(number, loop.margins, programme, solution, items, verdicts))
-        report(rounds[-1])
+        made.append(Round(number, loop.margins, programme, solution, items, verdicts))
+        on_round(made[-1])
         limited = solution.status == "feasible"
-        if not rounds[-1].failed or not loop.learn():
-            return _cut(rounds, settings) if limited else loop.end()
+        if not made[-1].failed or not loop.learn():
+            return _cut(made, settings) if limited else loop.end()
         if limited or settings.stopped or time.monotonic() >= deadline:
-            return _cut(rounds, settings)
+            return _cut(made, settings)
     return loop.end()
 
 
@@ -249,7 +249,7 @@ class _Loop:
     scenarios: tuple[Scenario, ...]
     settings: SolverSettings
     deadline: float
-    note: Callable[[str], None]
+    progress: Callable[[str], None]
     explain: bool
     rounds: list[Round] = field(default_factory=list)
     margins: dict[str, Margin] = field(default_factory=dict)
@@ -281,9 +281,9 @@ class _Loop:
         programme = build(data)
         left_out = dominated(data)
         if not self.rounds and not data.waived:
-            self.note(counted(data, left_out))
+            self.progress(counted(data, left_out))
         again = ", what is stricter than the standard left to the simulation" if data.waived else ""
-        self.note(f"round {number}: solving{again}")
+        self.progress(f"round {number}: solving{again}")
         return programme, _solve(programme, self.left, start, left_out)
 
     def judged(self, fleet: Fleet) -> tuple[Verdict, ...]:

@@ -105,7 +105,7 @@ def test_wrong_settings_are_input_errors_before_work(best, model):
         (lambda: simulate("chatgpt-2023", best), "the plan is for model `tiny`"),
         (lambda: optimize(model, gap=-1), "gap"),
         (lambda: optimize(model, time_limit_seconds=0), "time limit"),
-        (lambda: optimize(model, most_rounds=0), "most_rounds: expected at least 1"),
+        (lambda: optimize(model, rounds=0), "rounds: expected at least 1"),
         (lambda: appraise(model, best, samples=0), "samples: expected at least 1"),
         (lambda: appraise(model, best, alpha=2), "alpha: expected"),
         (lambda: appraise(model, best, seed=-1), "seed: expected"),

@@ -457,7 +457,7 @@ class TestEnds:
         seen: list[int] = []
         model = model_of(tmp_path, HEAT)
         outcome = optimise_and_verify(
-            model, all_scenarios(model), EXACT, report=lambda one: seen.append(one.number)
+            model, all_scenarios(model), EXACT, on_round=lambda one: seen.append(one.number)
         )
         assert seen == [one.number for one in outcome.rounds]
 
@@ -483,7 +483,7 @@ class TestTimeLimit:
         clock = Clock(monkeypatch)
         model = model_of(tmp_path, DEMAND)
         outcome = optimise_and_verify(
-            model, all_scenarios(model), self.SETTINGS, report=lambda _: clock.forward(35)
+            model, all_scenarios(model), self.SETTINGS, on_round=lambda _: clock.forward(35)
         )
         assert len(outcome.rounds) == 2
         assert outcome.timed_out
@@ -512,7 +512,7 @@ class TestTimeLimit:
         clock = Clock(monkeypatch)
         model = model_of(tmp_path, LATE).replace(scenarios={})
         outcome = optimise_and_verify(
-            model, all_scenarios(model), self.SETTINGS, report=lambda _: clock.forward(61)
+            model, all_scenarios(model), self.SETTINGS, on_round=lambda _: clock.forward(61)
         )
         assert outcome.survives
         assert not outcome.timed_out

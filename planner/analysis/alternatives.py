@@ -146,7 +146,7 @@ def alternatives(
     slacks: Sequence[float],
     most: int,
     settings: SolverSettings,
-    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Alternative, ...]:
     """Plans within each slack that differ most from the optimum and from each other.
 
@@ -161,7 +161,7 @@ def alternatives(
     for slack in slacks:
         candidates = []
         for direction in directions(optimum):
-            report(f"within {slack:.1%}: {direction.name}")
+            progress(f"within {slack:.1%}: {direction.name}")
             one = _alternative(optimum, direction, slack, settings)
             if one is not None:
                 candidates.append(one)

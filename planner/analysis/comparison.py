@@ -254,7 +254,7 @@ def compare(a: ComparedPlan, b: ComparedPlan) -> Comparison:
 # -------------------------------------------------------------------------------------------- sides
 
 
-def existing(loaded: LoadedModel, wanted: Wanted | None = None, processes: int = 1) -> Plan:
+def existing(loaded: LoadedModel, wanted: Wanted | None = None, jobs: int = 1) -> Plan:
     """What exists in a model, written as a plan that buys nothing: simulated and priced.
 
     Its yearly cost is upkeep, retainers, energy and transport. What failures are expected to cost
@@ -264,7 +264,7 @@ def existing(loaded: LoadedModel, wanted: Wanted | None = None, processes: int =
     ----------
     wanted
         Scenarios to judge it on; None for those of the model.
-    processes
+    jobs
         Processes that share the simulation.
 
     Raises
@@ -275,7 +275,7 @@ def existing(loaded: LoadedModel, wanted: Wanted | None = None, processes: int =
     model, fleet = loaded.model, Fleet.existing(loaded.model)
     items = standing(model).items
     scenarios = select(model, wanted).scenarios
-    verdicts = judge(model, fleet, scenarios, processes, stories=False)
+    verdicts = judge(model, fleet, scenarios, jobs, stories=False)
     cost = sum(item.usd_per_year for item in items)
     nothing = Solution("feasible", cost, cost, {}, fleet, 0.0, 0, 0)
     return make_plan(loaded, nothing, items, verdicts, (), "none", 0.0)
@@ -486,7 +486,7 @@ def effects(
     comparison: Comparison,
     settings: SolverSettings,
     most: int = 20,
-    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Effects:
     """Solve b again with one group of differing values at a time taken back to those of a.
 
@@ -497,7 +497,7 @@ def effects(
     ----------
     most
         Most groups to ask about.
-    report
+    progress
         Told before every solve.
 
     Raises
@@ -519,16 +519,16 @@ def effects(
 
     if not comparison.values:
         return Effects(problem="the models have the same values")
-    report("solving b")
+    progress("solving b")
     whole = solved(b.loaded.model, b)
     if whole is None:
         return Effects(problem="no plan meets the requirements of B, so none can be priced")
-    report("solving a")
+    progress("solving a")
     other = solved(a.loaded.model, a)
     asked, unasked, found = list(_groups(comparison.values)), [], []
     asked, unasked = asked[:most], [".".join(parts) for parts, _ in asked[most:]]
     for number, (parts, changes) in enumerate(asked, 1):
-        report(f"group {number} of {len(asked)}: without what differs in {'.'.join(parts)}")
+        progress(f"group {number} of {len(asked)}: without what differs in {'.'.join(parts)}")
         undone = partial(_taken_back, b.loaded.model, a.loaded.model, parts)
         paths = tuple(one.path for one in changes)
         found.append(

@@ -182,9 +182,9 @@ def explain(
     UnmetPlanError
         If the purchases do not meet the programme.
     """
-    questions.report("building the programme and costing the plan in it")
+    questions.progress("building the programme and costing the plan in it")
     study, agrees = _study(plan, loaded, scenarios, questions)
-    questions.report("its relaxation, and one less of each purchase with all else as it is")
+    questions.progress("its relaxation, and one less of each purchase with all else as it is")
     rows, reduced = tightness(study.data, study.solution, study.bought, questions.settings)
     notes = _local_notes(study, reduced)
     suspects = _suspects(study, notes)

@@ -128,7 +128,7 @@ def trace(
     model: Model,
     scenarios: tuple[Scenario, ...],
     solver: SolverSettings,
-    report: Callable[[FrontierPoint], None] = lambda _: None,
+    on_point: Callable[[FrontierPoint], None] = lambda _: None,
 ) -> Frontier:
     """Optimise and simulate every setting, from the least strict to the strictest.
 
@@ -138,7 +138,7 @@ def trace(
         The full standard and all scenarios, by which every plan is counted besides.
     solver
         Settings of every solve; the time limit is that of one point.
-    report
+    on_point
         Called after every point.
 
     Raises
@@ -157,7 +157,7 @@ def trace(
             break
         start = point.fleet or start
         points.append(point)
-        report(point)
+        on_point(point)
         if solver.stopped:
             break
     return Frontier(axis, _compared(points), len(scenarios))

@@ -109,7 +109,7 @@ class Questions:
         Solves in all.
     deadline
         Moment of the monotonic clock after which nothing is asked.
-    report
+    progress
         Called before every solve.
     made, wanted
         Solves made, and asked for.
@@ -118,7 +118,7 @@ class Questions:
     settings: SolverSettings
     most: int
     deadline: float = math.inf
-    report: Callable[[str], None] = lambda _: None
+    progress: Callable[[str], None] = lambda _: None
     made: int = 0
     wanted: int = 0
 
@@ -129,7 +129,7 @@ class Questions:
         if self.made >= self.most or left <= 0:
             return None
         self.made += 1
-        self.report(f"solve {self.made} of at most {self.most}: {text}")
+        self.progress(f"solve {self.made} of at most {self.most}: {text}")
         settings = self.settings
         if math.isfinite(left):
             settings = replace(settings, time_limit_seconds=max(0.1, left))

@@ -102,7 +102,7 @@ def command(
         if questions.made:
             progress.part(questions.made - 1, most)
 
-    questions.report = report
+    questions.progress = report
     with progress.working(time_limit):
         explanation = explain(plan, loaded, scenarios, questions)
     show_explanation(explanation, plan, as_json, opened.notes)

@@ -372,7 +372,7 @@ def _optimised(
     progress.say(f"{loaded.name}: no --plan, so it is optimised first")
     model = loaded.model
     outcome = optimise_and_verify(
-        model, base.scenarios, asked.settings, note=progress.say, explain=False
+        model, base.scenarios, asked.settings, progress=progress.say, explain=False
     )
     if outcome.best is None:
         progress.say("there is no plan (plan optimize says why); what exists is valued alone")
@@ -398,5 +398,5 @@ def _replanned(
 
     with interruptible(progress.quiet) as stop:
         limits = replace(settings, stop=stop)
-        found = replan(loaded, plan, settings=limits, report=progress.say)
+        found = replan(loaded, plan, settings=limits, progress=progress.say)
     return replace(study, replanned=found)

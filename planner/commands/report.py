@@ -238,9 +238,9 @@ def _finance(
         names = ", ".join(sorted({problem.where for problem in missing})[:6])
         progress.say(f"note: no returns, for want of prices: {names}")
         return None, f"There are no returns for want of prices in the model: {names}."
-    sampling = Sampling(asked.samples, asked.seed, processes=asked.jobs)
+    sampling = Sampling(asked.samples, asked.seed, jobs=asked.jobs)
     assumptions = Assumptions.of(loaded.model.finance)
-    return finance(study_of(loaded, builds, assumptions, sampling, report=progress.say)), ""
+    return finance(study_of(loaded, builds, assumptions, sampling, progress=progress.say)), ""
 
 
 def _explanation(

@@ -97,7 +97,9 @@ def command(
         raise InputError.single(loaded.name, "the model has no scenarios to simulate")
     announce(loaded, selection, progress)
     with progress.working():
-        verdicts = judge(loaded.model, fleet, selection.scenarios, jobs, report=progress.reporter())
+        verdicts = judge(
+            loaded.model, fleet, selection.scenarios, jobs, on_part=progress.reporter()
+        )
     told = names or tuple(loaded.model.scenarios)
     terminal.show_simulation(loaded, fleet, verdicts, told, as_json, notes)
     failed = [verdict.name for verdict in verdicts if verdict.fails]

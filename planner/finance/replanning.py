@@ -130,7 +130,7 @@ def replan(
     plan: Plan,
     inputs: Sequence[Input] = PLAN_INPUTS,
     settings: SolverSettings | None = None,
-    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Replanned, ...]:
     """Optimise and simulate anew with the low and the high value of each input.
 
@@ -145,7 +145,7 @@ def replan(
     settings
         How to solve; the time limit is that of one search. Once it is told to stop, the search that
         runs is given up.
-    report
+    progress
         Told before each search which it is, and about how long the rest will take.
 
     Returns
@@ -165,7 +165,7 @@ def replan(
     found: list[Replanned] = []
     started = time.monotonic()
     for number, question in enumerate(asked, 1):
-        report(_progress(question, number, len(asked), time.monotonic() - started))
+        progress(_progress(question, number, len(asked), time.monotonic() - started))
         try:
             one = _replanned(loaded, plan, question, settings)
         except KeyboardInterrupt:

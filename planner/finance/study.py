@@ -52,14 +52,14 @@ class Sampling:
         Seed: the same gives the same figures.
     alpha
         Confidence of value at risk and conditional value at risk.
-    processes
+    jobs
         Processes that share the simulation.
     """
 
     samples: int
     seed: int = 0
     alpha: float = 0.95
-    processes: int = 1
+    jobs: int = 1
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def value_builds(
     assumptions: Assumptions,
     sampling: Sampling,
     other: Floats | None = None,
-    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Valued, ...]:
     """Value builds against the first of them.
 
@@ -113,7 +113,7 @@ def value_builds(
         What exists first, then what could be there instead.
     other
         Other cash flows by year that each of those brings.
-    report
+    progress
         Told what is worked on.
 
     Raises
@@ -124,15 +124,15 @@ def value_builds(
     base = builds[0]
     found: list[Valued] = []
     for build in builds:
-        report(f"{build.name}: sampling failures")
+        progress(f"{build.name}: sampling failures")
         occurrences = sample_occurrences(
             build.model,
             build.fleet,
             build.scenarios,
             samples=sampling.samples,
             seed=sampling.seed,
-            processes=sampling.processes,
-            report=report,
+            jobs=sampling.jobs,
+            progress=progress,
         )
         profile = loss_profile(build.model, occurrences, alpha=sampling.alpha)
         position = Position(
@@ -149,7 +149,7 @@ def value_builds(
             Valued(
                 build,
                 position,
-                judge(build.model, build.fleet, build.scenarios, sampling.processes, stories=False),
+                judge(build.model, build.fleet, build.scenarios, sampling.jobs, stories=False),
                 occurrences,
                 profile,
                 None if first is None else difference(first.profile, profile),
@@ -233,7 +233,7 @@ def study_of(
     assumptions: Assumptions,
     sampling: Sampling,
     other: Floats | None = None,
-    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> FinanceStudy:
     """Value builds of a model against the first of them, with sensitivity and ledger.
 
@@ -242,7 +242,7 @@ def study_of(
     InputError
         If the model names an incident that is not recorded.
     """
-    valued = value_builds(builds, assumptions, sampling, other, report)
+    valued = value_builds(builds, assumptions, sampling, other, progress)
     incident = loaded.model.finance.incident
     base, *others = [one.position for one in valued]
     inputs = inputs_for(loaded.model)

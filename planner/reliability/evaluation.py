@@ -39,7 +39,7 @@ LONGER = (180.0, DAY)
 #: Seconds after which to say how much is done.
 SILENCE_SECONDS = 10.0
 
-Report = Callable[[str], object]
+Progress = Callable[[str], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +99,10 @@ def simulate_all(
     model: Model,
     fleet: Fleet,
     scenarios: Sequence[Scenario],
-    processes: int = 1,
+    jobs: int = 1,
     recovers: bool = True,
     longer: Sequence[float] = LONGER,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> PeriodLosses:
     """What scenarios lose on a fleet.
 
@@ -110,25 +110,25 @@ def simulate_all(
     ----------
     model
         Model with the fleet's measures in place; so are the scenarios.
-    processes
+    jobs
         Processes to share the batches among.
     recovers
         Whether to simulate until everything is served again, not only until the last event is over.
     longer
         Minutes to add, one after the other, where not everything is served then.
-    report
+    progress
         Told now and then how much is done.
     """
     graph = build_graph(model)
     cases = [case_of(model, graph, one) for one in scenarios]
     if not recovers:
         ended = (replace(one, minutes=one.timeline.end_minute) for one in cases)
-        return _simulate(model, fleet, list(ended), processes)
+        return _simulate(model, fleet, list(ended), jobs)
     outcome = PeriodLosses.nothing(len(cases), len(model.tiers))
     left = np.arange(len(cases))
     for more in (0.0, *longer):
         extended = [_with_more(cases[i], more) for i in left]
-        outcome.put(left, _simulate(model, fleet, extended, processes, report))
+        outcome.put(left, _simulate(model, fleet, extended, jobs, progress))
         left = left[~outcome.settled[left]]
         if not len(left):
             break
@@ -143,21 +143,21 @@ def _simulate(
     model: Model,
     fleet: Fleet,
     cases: Sequence[PreparedPeriod],
-    processes: int,
-    report: Report | None = None,
+    jobs: int,
+    progress: Progress | None = None,
 ) -> PeriodLosses:
     """Batches of similar length."""
     minutes = np.array([case.minutes for case in cases])
     order = np.argsort(minutes, kind="stable")
-    batches = _batches(model, minutes[order], processes)
+    batches = _batches(model, minutes[order], jobs)
     parts = [[cases[i] for i in order[first:last]] for first, last in batches]
     task = partial(_batch, model, fleet)
-    if processes > 1 and len(parts) > 1:
+    if jobs > 1 and len(parts) > 1:
         # Fresh processes: forking one with threads of a solver may hang.
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            found = list(_told(pool.map(task, parts), parts, report))
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            found = list(_told(pool.map(task, parts), parts, progress))
     else:
-        found = list(_told(map(task, parts), parts, report))
+        found = list(_told(map(task, parts), parts, progress))
     outcome = PeriodLosses.nothing(len(cases), len(model.tiers))
     for (first, last), one in zip(batches, found, strict=True):
         outcome.put(order[first:last], one)
@@ -167,26 +167,26 @@ def _simulate(
 def _told(
     outcomes: Iterable[PeriodLosses],
     parts: Sequence[Sequence[PreparedPeriod]],
-    report: Report | None,
+    progress: Progress | None,
 ) -> Iterator[PeriodLosses]:
     """Outcomes of batches; says now and then how much of the work is done."""
     work = np.cumsum([max(one.minutes for one in part) * (STEP + len(part)) for part in parts])
     said = time.monotonic()
     for done, outcome in zip(work, outcomes, strict=True):
-        if report is not None and done < work[-1] and time.monotonic() - said >= SILENCE_SECONDS:
+        if progress is not None and done < work[-1] and time.monotonic() - said >= SILENCE_SECONDS:
             said = time.monotonic()
-            report(f"{done / work[-1]:.0%} of the samples simulated")
+            progress(f"{done / work[-1]:.0%} of the samples simulated")
         yield outcome
 
 
-def _batches(model: Model, minutes: Floats, processes: int) -> list[tuple[int, int]]:
+def _batches(model: Model, minutes: Floats, jobs: int) -> list[tuple[int, int]]:
     """First and last of each batch of cases in order of length, such that all take least time.
 
     A batch costs ``longest·(STEP + scenarios)``. The best last batch of the first j cases is found
     for every j in turn.
     """
     per_minute = bytes_per_scenario(model, KEPT) / model.simulation.horizon_minutes
-    most = max(1, min(BATCH, math.ceil(len(minutes) / processes)))
+    most = max(1, min(BATCH, math.ceil(len(minutes) / jobs)))
     best, first = np.zeros(len(minutes) + 1), np.zeros(len(minutes) + 1, dtype=np.int64)
     for j in range(1, len(minutes) + 1):
         longest = minutes[j - 1]

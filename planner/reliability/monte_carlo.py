@@ -18,7 +18,7 @@ from planner.infrastructure.measures import scenario_with, with_measures
 from planner.laws.money import lost_usd
 from planner.reliability import SAMPLES
 from planner.reliability.estimates import BLOCK, Floats, Ints
-from planner.reliability.evaluation import LONGER, PeriodLosses, Report, simulate_all
+from planner.reliability.evaluation import LONGER, PeriodLosses, Progress, simulate_all
 from planner.reliability.failure_biasing import Steering
 from planner.reliability.failure_sources import Source, sources_of
 from planner.reliability.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
@@ -58,8 +58,8 @@ def sample_occurrences(
     scenarios: Sequence[Scenario],
     samples: int = SAMPLES,
     seed: int = 0,
-    processes: int = 1,
-    report: Report | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
 ) -> Occurrences:
     """Sample what the failures of a year do to a fleet.
 
@@ -73,9 +73,9 @@ def sample_occurrences(
         Periods to draw; at least a few of each kind are.
     seed
         Seed: the same gives the same failures, for every fleet.
-    processes
+    jobs
         Processes to share the simulation among.
-    report
+    progress
         Told of the progress, in words.
 
     Raises
@@ -87,12 +87,12 @@ def sample_occurrences(
     """
     sources = tuple(one for one in sources_of(model, scenarios) if one.rate.times_per_year > 0)
     process = Process.of([one.rate for one in sources])
-    cascade = Cascade(model, fleet, sources, processes, report)
+    cascade = Cascade(model, fleet, sources, jobs, progress)
     tiers = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
     mean_rps = float(weekly_demand(model).sum(axis=0).mean())
     shares = np.array([model.tiers[tier].share for tier in tiers])
     prices = np.array([_price(model, tier) for tier in tiers])
-    sampler = Sampler(process, cascade, seed, tiers, prices, report)
+    sampler = Sampler(process, cascade, seed, tiers, prices, progress)
     found = sampler.sample(samples, mean_rps * shares)
     return _with_normal(found, cascade.normal(), process.up_probability)
 
@@ -112,11 +112,11 @@ class Cascade:
         model: Model,
         fleet: Fleet,
         sources: tuple[Source, ...],
-        processes: int,
-        report: Report | None = None,
+        jobs: int,
+        progress: Progress | None = None,
     ) -> None:
-        self._original, self._fleet, self._processes = model, fleet, processes
-        self._sources, self._report = sources, report
+        self._original, self._fleet, self._jobs = model, fleet, jobs
+        self._sources, self._progress = sources, progress
         self._model = with_measures(model, fleet.measures)
         self._normal: PeriodLosses | None = None
         whole = self._glance()
@@ -129,7 +129,7 @@ class Cascade:
         """Normal operation for some minutes from every hour of the week."""
         hours = range(HOURS_PER_WEEK)
         calm = tuple(calm_scenario(float(hour), minutes) for hour in hours)
-        return simulate_all(self._model, self._fleet, calm, self._processes, recovers=False)
+        return simulate_all(self._model, self._fleet, calm, self._jobs, recovers=False)
 
     def _glance(self) -> bool:
         """Whether normal operation serves everything."""
@@ -161,9 +161,9 @@ class Cascade:
             self._model,
             self._fleet,
             scenarios,
-            self._processes,
+            self._jobs,
             longer=longer,
-            report=self._report,
+            progress=self._progress,
         )
 
 
@@ -192,7 +192,7 @@ class Sampler:
         Names of the tiers.
     prices
         Worth of a request by tier, USD, which says where samples tell most.
-    report
+    progress
         Told of the progress.
     """
 
@@ -203,11 +203,11 @@ class Sampler:
         seed: int,
         tiers: tuple[str, ...],
         prices: Floats,
-        report: Report | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.process, self.evaluator, self.seed = process, evaluator, seed
         self.tiers, self.prices = tiers, prices
-        self._say = report or (lambda _: None)
+        self._say = progress or (lambda _: None)
         self._steering = Steering(len(process.sources), evaluator.may_lose)
 
     def sample(self, samples: int, demand_rps: Floats) -> Occurrences:

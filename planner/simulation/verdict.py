@@ -229,9 +229,9 @@ def judge(
     model: Model,
     fleet: Fleet,
     scenarios: tuple[Scenario, ...],
-    processes: int = 1,
+    jobs: int = 1,
     stories: bool = True,
-    report: Callable[[int, int], None] | None = None,
+    on_part: Callable[[int, int], None] | None = None,
 ) -> tuple[Verdict, ...]:
     """Simulate scenarios on a fleet and compare each with its standard.
 
@@ -239,50 +239,50 @@ def judge(
 
     Parameters
     ----------
-    processes
+    jobs
         Processes to share the batches among.
     stories
         Whether to tell the story of each scenario.
-    report
+    on_part
         Told after every batch how many scenarios are done, of how many.
     """
     scenarios = scenarios_with(model, scenarios, fleet.measures)
     model = with_measures(model, fleet.measures)
-    size = batch_size(model, len(scenarios), processes, stories)
+    size = batch_size(model, len(scenarios), jobs, stories)
     task = partial(_judge_part, model, fleet, stories, size)
-    alone = processes <= 1 or len(scenarios) <= size
-    part = len(scenarios) if alone else math.ceil(len(scenarios) / processes)
-    if report is not None:
+    alone = jobs <= 1 or len(scenarios) <= size
+    part = len(scenarios) if alone else math.ceil(len(scenarios) / jobs)
+    if on_part is not None:
         # Who wants to know how far it is gets smaller parts, which start their records anew.
         part = size
     parts = [scenarios[first : first + part] for first in range(0, len(scenarios), max(1, part))]
     if alone:
-        return _gathered(map(task, parts), len(scenarios), report)
+        return _gathered(map(task, parts), len(scenarios), on_part)
     # Fresh processes: forking one with threads of a solver may hang.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        return _gathered(pool.map(task, parts), len(scenarios), report)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        return _gathered(pool.map(task, parts), len(scenarios), on_part)
 
 
 def _gathered(
     parts: Iterable[tuple[Verdict, ...]],
     total: int,
-    report: Callable[[int, int], None] | None,
+    on_part: Callable[[int, int], None] | None,
 ) -> tuple[Verdict, ...]:
     verdicts: list[Verdict] = []
-    if report is not None:
-        report(0, total)
+    if on_part is not None:
+        on_part(0, total)
     for part in parts:
         verdicts += part
-        if report is not None:
-            report(len(verdicts), total)
+        if on_part is not None:
+            on_part(len(verdicts), total)
     return tuple(verdicts)
 
 
-def batch_size(model: Model, count: int, processes: int, stories: bool) -> int:
+def batch_size(model: Model, count: int, jobs: int, stories: bool) -> int:
     """Scenarios to simulate at once: as many as memory allows, in equal parts for the processes."""
     most = max(1, int(BATCH_BYTES / bytes_per_scenario(model, None if stories else JUDGED)))
-    rounds = max(1, math.ceil(count / (most * processes)))
-    return max(1, math.ceil(count / (rounds * processes)))
+    rounds = max(1, math.ceil(count / (most * jobs)))
+    return max(1, math.ceil(count / (rounds * jobs)))
 
 
 def _judge_part(

@@ -291,7 +291,7 @@ def test_one_less_names_the_requirement_that_fails(tmp_path: Path) -> None:
 
 def test_solves_and_what_was_not_asked_are_counted(tiny: LoadedModel, tiny_planned: Plan) -> None:
     said: list[str] = []
-    questions = Questions(EXACT, 2, report=said.append)
+    questions = Questions(EXACT, 2, progress=said.append)
     found = explain(tiny_planned, tiny, all_scenarios(tiny.model), questions)
     solves = [text for text in said if text.startswith("solve ")]
     assert (found.solves, len(solves)) == (2, 2)

@@ -75,7 +75,7 @@ def run(
     scenarios = all_scenarios(loaded.model)[:most]
     print(f"{loaded.name}: {len(scenarios)} scenarios")
     whole = watch.around("in all", optimise_and_verify)
-    return whole(loaded.model, scenarios, settings, report=_report), watch
+    return whole(loaded.model, scenarios, settings, on_round=_report), watch
 
 
 def _report(one: planner.verification.Round) -> None:

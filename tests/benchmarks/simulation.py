@@ -76,7 +76,7 @@ def model() -> Model:
 
 def judged(scenarios: tuple[Scenario, ...], processes: int = 1) -> tuple[Verdict, ...]:
     """Verdicts on what exists, without stories."""
-    return judge(model(), Fleet.existing(model()), scenarios, processes=processes, stories=False)
+    return judge(model(), Fleet.existing(model()), scenarios, jobs=processes, stories=False)
 
 
 def best_of(times: int, act: Callable[[], object]) -> float:

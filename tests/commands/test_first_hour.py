@@ -267,11 +267,15 @@ def test_simulation_tells_how_far_it_is(monkeypatch):
     told: list[tuple[int, int]] = []
     fleet = Fleet.existing(tiny.model)
     verdicts = judge(
-        tiny.model, fleet, scenarios, stories=False, report=lambda done, of: told.append((done, of))
+        tiny.model,
+        fleet,
+        scenarios,
+        stories=False,
+        on_part=lambda done, of: told.append((done, of)),
     )
     assert [one.name for one in verdicts] == [one.name for one in scenarios]
     assert told == [(0, 3), (2, 3), (3, 3)]
-    assert judge(tiny.model, fleet, (), report=lambda *_: None) == ()
+    assert judge(tiny.model, fleet, (), on_part=lambda *_: None) == ()
 
 
 # ---------------------------------------------------------------------------------------- terminals

@@ -224,7 +224,7 @@ class TestBetweenRounds:
             tiny.model,
             all_scenarios(tiny.model),
             SolverSettings(stop=stop),
-            report=lambda one: stop.set() if one.number == number else None,
+            on_round=lambda one: stop.set() if one.number == number else None,
         )
 
         assert len(outcome.rounds) == number
@@ -260,7 +260,7 @@ def test_a_plan_that_survives_is_not_spoilt_by_a_signal_in_its_simulation(
         tiny.model,
         all_scenarios(tiny.model),
         SolverSettings(gap=EXACT.gap, stop=stop),
-        report=lambda _: stop.set(),
+        on_round=lambda _: stop.set(),
     )
 
     assert outcome.survives

@@ -25,7 +25,7 @@ FOR_GPUS = frozenset({"scarcity", "late", "budget", "services"})
 
 
 def repair(
-    desk: Desk, draft: SizingDraft, report: Callable[[str], None]
+    desk: Desk, draft: SizingDraft, progress: Callable[[str], None]
 ) -> tuple[SizingDraft, tuple[Verdict, ...], tuple[str, ...]]:
     """Mend one failing scenario after the other, the worst first, until none is left to mend.
 
@@ -44,13 +44,13 @@ def repair(
             if desk.over():
                 return draft, verdicts, tuple(done)
             hopeless.add(worst.name)
-            report(f"nothing within the limits mends {worst.name}")
+            progress(f"nothing within the limits mends {worst.name}")
             continue
         draft, steps = mended
         told = ", ".join(f"{steps.count(text)} × {text}" for text in dict.fromkeys(steps))
         done.append(f"{worst.name} took {told}")
         verdicts = desk.judge(draft, desk.scenarios)
-        report(f"{done[-1]}; {sum(one.fails for one in verdicts)} left to mend")
+        progress(f"{done[-1]}; {sum(one.fails for one in verdicts)} left to mend")
 
 
 def _badness(verdict: Verdict) -> float:

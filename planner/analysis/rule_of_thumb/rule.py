@@ -95,20 +95,20 @@ def plan_by_rule_of_thumb(
     model: Model,
     scenarios: tuple[Scenario, ...],
     settings: SolverSettings,
-    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
     hold_largest: bool = False,
 ) -> ThumbPlan:
     """Size a platform by rule of thumb and repair it until it survives.
 
     Parameters
     ----------
-    report
+    progress
         Called with a line after every repair.
     hold_largest
         Whether GPUs go first to the regions that are not the largest.
     """
     desk = Desk(model, scenarios, settings, hold_largest)
-    draft, verdicts, repairs = repair(desk, desk.first_draft(), report)
+    draft, verdicts, repairs = repair(desk, desk.first_draft(), progress)
     fleet = desk.fleet(draft)
     programme, solution, note = costed(desk.data, fleet, settings)
     if solution.status == "infeasible":

@@ -77,7 +77,7 @@ def play(
     model: Model,
     fleet: Fleet,
     scenarios: Sequence[Scenario],
-    report: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Played]:
     """Simulate scenarios on a fleet, in batches that fit into memory."""
     size = batch_size(model, len(scenarios), 1, True)
@@ -86,7 +86,7 @@ def play(
         world, history = simulate(model, fleet, batch)
         for index in range(len(batch)):
             yield _played(world, history, fleet, index)
-        report(f"simulated {min(first + size, len(scenarios)):,} of {len(scenarios):,} scenarios")
+        progress(f"simulated {min(first + size, len(scenarios)):,} of {len(scenarios):,} scenarios")
 
 
 def _played(world: World, history: History, fleet: Fleet, index: int) -> Played:
