@@ -24,6 +24,7 @@ from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Row
 from planner.optimization.infeasibility.wording import PHRASES as WORDING
@@ -255,11 +256,11 @@ def _unmet(data: ProblemData, bought: Mapping[Decision, int], settings: SolverSe
 
 #: Shorter than where there is no plan.
 PHRASES = WORDING | {
-    "design_heat": "N+k cooling of {subject}",
-    "served_floor": "{subject} from minute {minute:g}",
-    "ride_through": "heat in {subject} before operators react",
-    "surviving_capacity_share": "GPUs left without {subject}",
-    "spare_block": "spare block in {subject}",
+    Family.DESIGN_HEAT: "N+k cooling of {subject}",
+    Family.SERVED_FLOOR: "{subject} from minute {minute:g}",
+    Family.RIDE_THROUGH: "heat in {subject} before operators react",
+    Family.SURVIVING_CAPACITY_SHARE: "GPUs left without {subject}",
+    Family.SPARE_BLOCK: "spare block in {subject}",
 }
 
 
@@ -386,7 +387,7 @@ def _binding(plan: Plan, rows: Iterable[Tightness]) -> tuple[Tightness, ...]:
     found: dict[tuple[str, str, str], Tightness] = {}
     for one in rows:
         row = one.row
-        if row.family in ("normal_demand", "design_heat", "emergency_cover"):
+        if row.family in (Family.NORMAL_DEMAND, Family.DESIGN_HEAT, Family.EMERGENCY_COVER):
             continue
         near = one.room <= NEAR * abs(row.amount) if row.kind == "limit" else one.tight
         key = (row.family, row.subject, row.scenario)
@@ -400,8 +401,8 @@ def _firm(plan: Plan) -> list[Tightness]:
     """Plants with little firm capacity to spare."""
     found = {}
     for line in plan.cooling:
-        family = "design_heat" if line.role == "primary" else "emergency_cover"
-        row = Row(family, line.plant, "", "requirement", "MW", line.design_heat_mw)
+        family = Family.DESIGN_HEAT if line.role == "primary" else Family.EMERGENCY_COVER
+        row = Row(family, line.plant, "", line.design_heat_mw)
         room = line.firm_mw - line.design_heat_mw
         if line.design_heat_mw and room <= NEAR * line.design_heat_mw:
             found[line.plant] = Tightness(row, max(0.0, room), 0.0)

@@ -19,6 +19,7 @@ from planner.analysis.what_if import (
 )
 from planner.errors import SolverError
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.costs import recourse_usd
@@ -26,7 +27,15 @@ from planner.optimization.solution.decisions import Decision, bounded, prices, v
 from planner.optimization.solution.solving import Solution, SolverSettings
 
 #: Families of rows that say what a programme is, rather than what is asked of a plan.
-ESSENTIAL = frozenset({"design_heat", "normal_demand", "power_limit", "feed_limit", "served_floor"})
+ESSENTIAL = frozenset(
+    {
+        Family.DESIGN_HEAT,
+        Family.NORMAL_DEMAND,
+        Family.POWER_LIMIT,
+        Family.FEED_LIMIT,
+        Family.SERVED_FLOOR,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -342,7 +351,7 @@ def requirement_removals(study: Study) -> tuple[Removal, ...]:
         for row in rows
         if row.kind != "definition"
         and row.family not in ESSENTIAL
-        and (not row.scenario or row.family == "emergency_budget")
+        and (not row.scenario or row.family == Family.EMERGENCY_BUDGET)
     }
     found = []
     for family in families:

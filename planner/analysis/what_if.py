@@ -11,6 +11,7 @@ from pulp.constants import LpSolveStatus
 
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.recourse import may_turn_away
@@ -61,7 +62,7 @@ class Shortfall:
         Start of the stage.
     """
 
-    family: str
+    family: Family
     subject: str
     scenario: str
     amount: float
@@ -110,7 +111,7 @@ def without_scenarios(data: ProblemData, names: Collection[str]) -> ProblemData:
     return replace(data, scenarios=tuple(one for one in data.scenarios if one.name not in names))
 
 
-def without_family(data: ProblemData, family: str) -> Programme:
+def without_family(data: ProblemData, family: Family) -> Programme:
     """The programme in which the rows of a family may be missed at no price."""
     programme = build(data)
     for name, row in list(programme.rows.items()):

@@ -11,8 +11,8 @@ from support import model_of
 
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.programme import STRICTER
 from planner.optimization.infeasibility.strictness import broken_less, may_give_way, waived
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import SolverSettings, solve

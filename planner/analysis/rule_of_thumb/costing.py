@@ -9,6 +9,7 @@ from pulp import const
 from planner.analysis.rule_of_thumb.draft import NOTHING
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.solution.audit import audit
@@ -64,7 +65,7 @@ def _give_way(programme: Programme) -> dict[str, Row]:
     """Add slacks to requirements and limits; their rows by the name of the slack."""
     rows = {}
     for name, row in programme.rows.items():
-        if row.kind == "definition" and row.family != "mean_demand":
+        if row.kind == "definition" and row.family != Family.MEAN_DEMAND:
             continue
         constraint = programme.constraints[name]
         side = -1.0 if constraint.sense == const.LpConstraintLE else 1.0

@@ -19,6 +19,7 @@ from pulp import LpAffineExpression, lpSum
 
 from planner.infrastructure.graph import node
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import ran_on, up
 from planner.optimization.formulation.power import powered, stage_heat
 from planner.optimization.formulation.programme import Availability, Programme, Row
@@ -45,7 +46,7 @@ def cooling_balance(programme: Programme) -> None:
             if reacted is not True:
                 most = margin * data.gpu(cluster).power_mw * data.model.clusters[cluster].max_gpus
                 carried = carried + most * (1 - programme.when(reacted))
-            programme.define(margin * heat <= carried, "cooling_balance", stage.label, cluster)
+            programme.define(margin * heat <= carried, Family.COOLING_BALANCE, stage.label, cluster)
 
 
 def _carried(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
@@ -102,11 +103,11 @@ def _ride_through(
         reacted = programme.when(stage.when(lambda one: one.reacted))
         if not isinstance(reacted, float):
             left = left - margin * gpu.power_mw * entry.max_gpus * reacted
-        programme.define(short >= left, "uncooled", stage.label, cluster)
+        programme.define(short >= left, Family.UNCOOLED, stage.label, cluster)
         stored.append(stage.hours * 3600 * short)
     amount = gpu.power_mw * entry.max_gpus * stages[-1].end_minute * 60
     begins = stages[0].start_minute if index else 0.0
-    row_of = Row("ride_through", cluster, scenario, "requirement", "MJ", amount, begins)
+    row_of = Row(Family.RIDE_THROUGH, cluster, scenario, amount, begins)
     name = (scenario, cluster, str(index)) if index else (scenario, cluster)
     programme.require(lpSum(stored) <= allowed, row_of, *name)
 
@@ -137,10 +138,10 @@ def tank_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpres
             total = total + buffer
         elif left:
             tank = programme.variable("tank", scenario, cluster, plant)
-            programme.define(tank <= buffer, "tank", scenario, cluster, plant)
+            programme.define(tank <= buffer, Family.TANK, scenario, cluster, plant)
             for index, chance in enumerate(left):
                 row = tank <= most * chance
-                programme.define(row, "tank", scenario, cluster, plant, str(index))
+                programme.define(row, Family.TANK, scenario, cluster, plant, str(index))
             total = total + tank
     return total
 
@@ -178,7 +179,7 @@ def plant_capacity(programme: Programme) -> None:
             ]
             for index, capacity in enumerate(capacities(programme, stage, plant) if heats else ()):
                 name = (stage.label, plant, str(index)) if index else (stage.label, plant)
-                programme.define(lpSum(heats) <= capacity, "plant_capacity", *name)
+                programme.define(lpSum(heats) <= capacity, Family.PLANT_CAPACITY, *name)
 
 
 def capacities(programme: Programme, stage: Stage, plant: str) -> list[LpAffineExpression]:

@@ -21,6 +21,7 @@ from itertools import combinations
 from pulp import lpSum
 
 from planner.infrastructure.graph import Dependencies, node
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.programme import Availability, Programme
 from planner.scenarios.system_state import DependencyIndex
 from planner.scenarios.timeline import Outage
@@ -48,12 +49,12 @@ def one_way_of_reacting(programme: Programme) -> None:
     """
     if not programme.reacting:
         return
-    programme.define(lpSum(programme.reacting.values()) == 1, "one_way_of_reacting")
+    programme.define(lpSum(programme.reacting.values()) == 1, Family.ONE_WAY_OF_REACTING)
     for name, bought in programme.measures.items():
         ways = [n for n, some in enumerate(programme.data.reactions) if name in some]
         if ways:
             chosen = lpSum(programme.reacting[n] for n in ways)
-            programme.define(chosen == bought, "one_way_of_reacting", name)
+            programme.define(chosen == bought, Family.ONE_WAY_OF_REACTING, name)
 
 
 def site(programme: Programme) -> DependencyIndex:
@@ -187,9 +188,9 @@ def _any_of(programme: Programme, chances: Iterable[Availability]) -> Availabili
     if key not in programme.available:
         result = _variable(programme, key, "any")
         name = _number(result)
-        programme.define(result <= lpSum(some.values()), "availability", name)
+        programme.define(result <= lpSum(some.values()), Family.AVAILABILITY, name)
         for index, one in enumerate(some.values()):
-            programme.define(result >= one, "availability", name, "least", str(index))
+            programme.define(result >= one, Family.AVAILABILITY, name, "least", str(index))
     known = programme.available[key]
     assert known is not None
     return known
@@ -199,12 +200,12 @@ def _propagate(programme: Programme, name: str, result: Availability, groups: li
     tag = _number(result)
     for index, (needs, some) in enumerate(groups):
         row = needs * result <= lpSum(some)
-        programme.define(row, "availability", tag, str(index))
+        programme.define(row, Family.AVAILABILITY, tag, str(index))
     if not name.startswith("cluster:"):
         return
     enough = [_any_of(programme, some) for _, some in groups]
     row = result >= lpSum(enough) - (len(enough) - 1)
-    programme.define(row, "availability", tag, "least")
+    programme.define(row, Family.AVAILABILITY, tag, "least")
 
 
 def bought_exactly(

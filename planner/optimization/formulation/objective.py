@@ -8,6 +8,7 @@ from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.assets import Asset
 from planner.laws.heat import heat_mw
 from planner.laws.money import HOURS_PER_YEAR, annuity, energy_usd, lost_usd, transport_usd
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import NORMAL, emergency_spend
 from planner.optimization.formulation.risk import premium
@@ -26,7 +27,7 @@ def normal_cooling(programme: Programme) -> None:
             load = programme.variable("load", plant, unit)
             programme.load[plant, unit] = load
             most = data.unit_mw(plant, unit) * programme.unit_count(plant, unit)
-            programme.define(load <= most, "unit_load", plant, unit)
+            programme.define(load <= most, Family.UNIT_LOAD, plant, unit)
     for cluster in data.model.clusters:
         plants = data.plants_of(cluster, "primary")
         for plant in plants:
@@ -35,12 +36,12 @@ def normal_cooling(programme: Programme) -> None:
         if data.gpu(cluster).power_mw:
             carried = lpSum(programme.carried[NORMAL, cluster, plant] for plant in plants)
             row = carried == mean_heat(programme, cluster)
-            programme.define(row, "mean_heat", cluster)
+            programme.define(row, Family.MEAN_HEAT, cluster)
     for plant, entry in data.model.plants.items():
         if entry.role == "primary":
             units = [programme.load[plant, unit] for unit in data.running_units(plant)]
             heats = [programme.carried[NORMAL, cluster, plant] for cluster in entry.cools]
-            programme.define(lpSum(heats) == lpSum(units), "mean_load", plant)
+            programme.define(lpSum(heats) == lpSum(units), Family.MEAN_LOAD, plant)
 
 
 def mean_heat(programme: Programme, cluster: str) -> LpAffineExpression:

@@ -19,6 +19,7 @@ from pulp import LpAffineExpression, lpSum
 from planner.infrastructure.graph import node
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw, heat_mw
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import bought_exactly, up
 from planner.optimization.formulation.programme import Availability, Programme, Row
 from planner.optimization.formulation.relevance import (
@@ -104,14 +105,14 @@ def require_power(
     """Add the row of a limit, in normal operation or in a stage."""
     if not drawn.items():
         return
-    family = "feed_limit" if limit.feeds else "power_limit"
+    family = Family.FEED_LIMIT if limit.feeds else Family.POWER_LIMIT
     scenario, minute, names = "", 0.0, limit.feeds or (limit.region,)
     if stage is not None:
-        family = "stage_feeds" if limit.feeds else "stage_power"
+        family = Family.STAGE_FEEDS if limit.feeds else Family.STAGE_POWER
         scenario, minute = stage.scenario, stage.start_minute
         names = (stage.label, *names)
     subject = ", ".join(limit.feeds) or limit.region
-    row = Row(family, subject, scenario, "limit", "MW", limit.most_mw, minute)
+    row = Row(family, subject, scenario, limit.most_mw, minute)
     more = lpSum(mw * programme.measures[name] for name, mw in limit.brought)
     name = programme.require(drawn <= limit.mw + more, row, *names)
     if name in programme.rows:

@@ -102,7 +102,7 @@ class ProblemData:
     cuts
         Stages to cut scenarios like, and no others; None to cut where something changes.
     waived
-        Rows stricter than the standard (`programme.STRICTER`) that are left to the simulation, and
+        Rows stricter than the standard (`families.STRICTER`) that are left to the simulation, and
         by how much each may be broken, in its unit; infinite where it is not asked for at all.
     """
 

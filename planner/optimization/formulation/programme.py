@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 from pulp import LpAffineExpression, LpConstraint, LpMinimize, LpProblem, LpVariable, const, lpSum
 
 from planner.infrastructure.supply import PowerLimit
+from planner.optimization.formulation.families import Family, RowKind
 from planner.optimization.formulation.labels import joined, label, part
 from planner.optimization.formulation.problem import Key, ProblemData, offer_target
 from planner.optimization.formulation.stages import When
 
 #: Whether something is so: certainly (1), certainly not (0), or as measures are bought.
 Availability = float | LpAffineExpression
-
-#: What an elastic solve may do to a row: nothing, fall short of it, or exceed it at a price.
-RowKind = Literal["definition", "requirement", "limit"]
-
-#: Families of rows that are stricter than the standard and the simulation, and in what. Where only
-#: such rows leave no plan, they give way and the simulation judges.
-STRICTER: Mapping[str, str] = MappingProxyType(
-    {
-        "ride_through": "nothing throttles before operators react",
-        "emergency_budget": "emergency capacity is paid for at the largest demand of a stage",
-    }
-)
 
 #: Variables by stage, each with the rest of its key.
 StageTable = dict[str, list[tuple[tuple[str, ...], LpVariable]]]
@@ -46,23 +34,30 @@ class Row:
         Region, plant, cluster, tier, offer or policy it speaks of.
     scenario
         Scenario, empty for normal operation and purchases.
-    kind
-        Whether it is a definition, a requirement or a limit.
-    unit
-        Unit of both sides.
     amount
-        Size of the right-hand side in that unit, to price a relaxation.
+        Size of the right-hand side in the row's unit, to price a relaxation.
     from_minute
         Start of the stage.
+    counted_in
+        Unit, where the family has none of its own.
     """
 
-    family: str
+    family: Family
     subject: str
     scenario: str
-    kind: RowKind
-    unit: str
     amount: float
     from_minute: float = 0.0
+    counted_in: str = ""
+
+    @property
+    def kind(self) -> RowKind:
+        """Whether it is a definition, a requirement or a limit."""
+        return self.family.kind
+
+    @property
+    def unit(self) -> str:
+        """Unit of both sides."""
+        return self.family.unit or self.counted_in
 
     @property
     def key(self) -> Key:
@@ -207,9 +202,9 @@ class Programme:
         self.rows[full] = row
         return full
 
-    def define(self, expression: LpAffineExpression, family: str, *name: str) -> None:
+    def define(self, expression: LpAffineExpression, family: Family, *name: str) -> None:
         """Add a row that defines something and is never relaxed."""
-        self.require(expression, Row(family, joined(*name), "", "definition", "", 0.0), *name)
+        self.require(expression, Row(family, joined(*name), "", 0.0), *name)
 
     def gpus(self, cluster: str) -> LpAffineExpression:
         """GPUs of a cluster after purchases and retirements."""

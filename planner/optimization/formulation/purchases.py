@@ -27,6 +27,7 @@ from planner.infrastructure.graph import node, shared_supports
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.heat import heat_at_utilisation_mw, threshold_capacity_mw
 from planner.optimization.formulation import measures
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.power import require_power
 from planner.optimization.formulation.programme import Programme, Row
@@ -117,9 +118,9 @@ def bought_or_retired(programme: Programme) -> None:
             continue
         which = programme.variable("bought_or_retired", *name, high=1.0, integer=True)
         row = 1 * bought <= (bought.upBound or 0.0) * which
-        programme.define(row, "bought_or_retired", *name, "bought")
+        programme.define(row, Family.BOUGHT_OR_RETIRED, *name, "bought")
         row = 1 * gone <= (gone.upBound or 0.0) * (1 - which)
-        programme.define(row, "bought_or_retired", *name, "retired")
+        programme.define(row, Family.BOUGHT_OR_RETIRED, *name, "retired")
 
 
 def open_regions(programme: Programme) -> None:
@@ -133,13 +134,13 @@ def open_regions(programme: Programme) -> None:
         for cluster in clusters:
             most = programme.blocks[cluster].upBound or 0.0
             row = programme.blocks[cluster] <= most * opened
-            programme.define(row, "open_region", region, cluster)
+            programme.define(row, Family.OPEN_REGION, region, cluster)
         for (plant, unit), count in programme.units.items():
             if model.plants[plant].region == region:
                 row = count <= (count.upBound or 0.0) * opened
-                programme.define(row, "open_region", region, plant, unit)
+                programme.define(row, Family.OPEN_REGION, region, plant, unit)
         used = lpSum(programme.blocks[cluster] for cluster in clusters)
-        programme.define(opened <= used, "open_region", region)
+        programme.define(opened <= used, Family.OPEN_REGION, region)
 
 
 def regions_in_use(programme: Programme) -> None:
@@ -162,9 +163,9 @@ def regions_in_use(programme: Programme) -> None:
             existing = entry.existing_gpus // entry.block_gpus
             most = existing + (programme.blocks[cluster].upBound or 0.0)
             row = blocks_held(programme, cluster) <= most * used
-            programme.define(row, "holds_gpus", region, cluster)
+            programme.define(row, Family.HOLDS_GPUS, region, cluster)
         held = lpSum(blocks_held(programme, cluster) for cluster in clusters)
-        programme.define(used <= held, "holds_gpus", region)
+        programme.define(used <= held, Family.HOLDS_GPUS, region)
 
 
 def blocks_held(programme: Programme, cluster: str) -> LpAffineExpression:
@@ -246,7 +247,7 @@ def _surviving_capacity(
         programme.variable("threshold", *name, str(i), high=1, integer=True)
         for i in range(len(lines))
     ]
-    programme.define(lpSum(chosen) == 1, "one_threshold", *name)
+    programme.define(lpSum(chosen) == 1, Family.ONE_THRESHOLD, *name)
     for index, (threshold, line) in enumerate(zip(thresholds, lines, strict=True)):
         big = max(
             _largest_excess(sizes, bounds, lost, other, threshold)
@@ -254,7 +255,7 @@ def _surviving_capacity(
             if other != threshold
         )
         row = left <= line + big * (1 - chosen[index])
-        programme.define(row, "threshold", *name, str(index))
+        programme.define(row, Family.THRESHOLD, *name, str(index))
     return 1 * left
 
 
@@ -307,7 +308,7 @@ def design_heat(programme: Programme) -> None:
 
     ``Σ_{c} heat[c,p] ≤ firm[p]``, ``Σ_{p primary} heat[c,p] ≥ (1 + margin)·φ_c·G[c]``
     """
-    _cover(programme, "primary", "design_heat")
+    _cover(programme, "primary", Family.DESIGN_HEAT, Family.DESIGN_HEAT_FIRM)
 
 
 def emergency_cover(programme: Programme) -> None:
@@ -316,7 +317,7 @@ def emergency_cover(programme: Programme) -> None:
     ``Σ_{p emergency} heat[c,p] ≥ share·φ_c·G[c]`` with the same ``firm[p]`` as for primary plants.
     """
     if programme.data.model.emergency_share:
-        _cover(programme, "emergency", "emergency_cover")
+        _cover(programme, "emergency", Family.EMERGENCY_COVER, Family.EMERGENCY_COVER_FIRM)
 
 
 def _independent(
@@ -336,11 +337,11 @@ def _independent(
             if isinstance(chance, float) and chance >= 1:
                 continue
             subject = f"{plant} / {other}: {shared}"
-            row = Row("independent_cooling", subject, "", "limit", "MW", most)
+            row = Row(Family.INDEPENDENT_COOLING, subject, "", most)
             programme.require(carried <= most * chance, row, cluster, plant, other, shared)
 
 
-def _cover(programme: Programme, role: str, family: str) -> None:
+def _cover(programme: Programme, role: str, family: Family, firm_family: Family) -> None:
     data, share = programme.data, programme.data.model.cooled_share(role)
     carried: dict[tuple[str, str], LpAffineExpression] = {}
     for cluster in data.model.clusters:
@@ -359,7 +360,7 @@ def _cover(programme: Programme, role: str, family: str) -> None:
         heat = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, programme.gpus(cluster), 1.0)
         total = lpSum(carried[cluster, plant] for plant in plants)
         most = gpu.power_mw * data.model.clusters[cluster].max_gpus * share
-        row = Row(family, cluster, "", "requirement", "MW", most)
+        row = Row(family, cluster, "", most)
         programme.require(total >= share * heat, row, cluster)
     for plant, entry in data.model.plants.items():
         if entry.role != role or not any((c, plant) in carried for c in entry.cools):
@@ -367,7 +368,7 @@ def _cover(programme: Programme, role: str, family: str) -> None:
         units = frozenset(data.units(plant))
         firm = surviving_capacity(programme, plant, units, entry.redundancy, 0.0)
         used = lpSum(carried[c, plant] for c in entry.cools if (c, plant) in carried)
-        programme.define(used <= firm, f"{family}_firm", plant)
+        programme.define(used <= firm, firm_family, plant)
 
 
 def power_limit(programme: Programme) -> None:
@@ -410,7 +411,7 @@ def surviving_capacity_share(programme: Programme) -> None:
     for region in data.model.regions:
         lost = lpSum(programme.gpus(c) for c in data.clusters_in(region))
         amount = float(sum(c.max_gpus for c in data.model.clusters.values()))
-        row = Row("surviving_capacity_share", region, "", "requirement", "GPUs", amount)
+        row = Row(Family.SURVIVING_CAPACITY_SHARE, region, "", amount)
         programme.require(total - lost >= share * total, row, region)
 
 
@@ -419,7 +420,7 @@ def least_regions(programme: Programme) -> None:
     least = programme.data.model.policies.least_regions
     if least:
         used = lpSum(programme.in_use(region) for region in programme.data.model.regions)
-        row = Row("least_regions", "regions", "", "requirement", "regions", float(least))
+        row = Row(Family.LEAST_REGIONS, "regions", "", float(least))
         programme.require(used >= least, row)
 
 
@@ -427,7 +428,7 @@ def capital_budget(programme: Programme) -> None:
     """Capital stays within its budget: ``Σ price·bought ≤ budget``."""
     budget = programme.data.model.policies.capital_budget_usd
     if budget is not None:
-        row = Row("capital_budget", "capital", "", "limit", "USD", budget)
+        row = Row(Family.CAPITAL_BUDGET, "capital", "", budget)
         programme.require(capital_usd(programme) <= budget, row)
 
 

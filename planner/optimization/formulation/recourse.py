@@ -21,6 +21,7 @@ from pulp import LpAffineExpression, LpVariable, const, lpSum
 from planner.infrastructure.graph import node
 from planner.laws.money import emergency_usd
 from planner.laws.traffic import serving_rps
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import up
 from planner.optimization.formulation.power import cluster_up, powered, whole_power
 from planner.optimization.formulation.problem import Group, offer_target
@@ -89,7 +90,7 @@ def tiers_up(programme: Programme) -> None:
             for zone in programme.data.model.zones:
                 most = stage.demand_rps[zone, tier] * chance
                 row = programme.served[stage.label, zone, tier] <= most
-                programme.define(row, "tier_up", stage.label, zone, tier)
+                programme.define(row, Family.TIER_UP, stage.label, zone, tier)
 
 
 def normal_demand(programme: Programme) -> None:
@@ -101,7 +102,7 @@ def normal_demand(programme: Programme) -> None:
     for number, crowd in enumerate(data.crowds):
         room = lpSum(room_rps(programme, cluster) for cluster in crowd.clusters)
         name = crowd.name
-        row = Row("normal_demand", name, "", "requirement", "requests/s", crowd.peak_rps)
+        row = Row(Family.NORMAL_DEMAND, name, "", crowd.peak_rps)
         programme.require(room >= crowd.peak_rps, row, str(number))
     if not data.exact_crowds:
         crowds_apart(programme)
@@ -118,11 +119,11 @@ def crowds_apart(programme: Programme) -> None:
         flows = programme.variables("apart", str(number), last=regions)
         for region, flow in zip(regions, flows, strict=True):
             programme.apart.setdefault(region, []).append(flow)
-        row = Row("normal_demand", crowd.name, "", "requirement", "requests/s", crowd.peak_rps)
+        row = Row(Family.NORMAL_DEMAND, crowd.name, "", crowd.peak_rps)
         programme.require(lpSum(flows) >= crowd.peak_rps, row, str(number), "apart")
     for region, load in programme.apart.items():
         room = lpSum(room_rps(programme, cluster) for cluster in data.clusters_in(region))
-        programme.define(lpSum(load) <= room, "cluster_capacity", "apart", region)
+        programme.define(lpSum(load) <= room, Family.CLUSTER_CAPACITY, "apart", region)
 
 
 def room_rps(programme: Programme, cluster: str) -> LpAffineExpression:
@@ -144,12 +145,12 @@ def demand_balance(programme: Programme) -> None:
         if group.clusters:
             flows = lpSum(programme.flows_from[NORMAL, group.label])
             mean = data.mean_rps[group.label]
-            programme.define(flows == mean, "mean_demand", group.label)
+            programme.define(flows == mean, Family.MEAN_DEMAND, group.label)
     for stage in data.stages:
         for group in data.groups:
             flows = lpSum(programme.flows_from[stage.label, group.label])
             served = lpSum(programme.served[stage.label, group.zone, t] for t in group.tiers)
-            programme.define(flows == served, "demand_balance", stage.label, group.label)
+            programme.define(flows == served, Family.DEMAND_BALANCE, stage.label, group.label)
 
 
 def may_turn_away(programme: Programme) -> None:
@@ -171,17 +172,19 @@ def cluster_capacity(programme: Programme) -> None:
     for cluster, entry in data.model.clusters.items():
         rps = data.gpu(cluster).rps
         load = programme.cluster_load(NORMAL, cluster)
-        programme.define(load <= room_rps(programme, cluster), "cluster_capacity", NORMAL, cluster)
+        programme.define(
+            load <= room_rps(programme, cluster), Family.CLUSTER_CAPACITY, NORMAL, cluster
+        )
         for stage in data.stages:
             if cluster in stage.at_best.clusters_down:
                 continue
             on = powered(programme, stage, cluster)
             room = serving_rps(on, rps, entry.max_utilisation)
             load = programme.cluster_load(stage.label, cluster)
-            programme.define(load <= room, "cluster_capacity", stage.label, cluster)
+            programme.define(load <= room, Family.CLUSTER_CAPACITY, stage.label, cluster)
             if (stage.label, cluster) in programme.active:
                 row = on <= programme.gpus(cluster)
-                programme.define(row, "powered_gpus", stage.label, cluster)
+                programme.define(row, Family.POWERED_GPUS, stage.label, cluster)
                 _powered_if_up(programme, stage, cluster, on)
 
 
@@ -198,7 +201,7 @@ def _powered_if_up(
     chance: Availability = 1.0
     if may_be_down(stage, cluster):
         chance = cluster_up(programme, stage, cluster)
-        programme.define(on <= most * chance, "powered_if_up", stage.label, cluster)
+        programme.define(on <= most * chance, Family.POWERED_IF_UP, stage.label, cluster)
     reacted = stage.when(lambda one: one.reacted)
     if reacted is True:
         return
@@ -208,7 +211,7 @@ def _powered_if_up(
     for index, other in enumerate(whole_power(programme, stage, cluster)):
         left = before - most * (1 - chance + programme.when(reacted) + other)
         name = (stage.label, cluster, str(index)) if index else (stage.label, cluster)
-        programme.define(on >= left, "powered_before", *name)
+        programme.define(on >= left, Family.POWERED_BEFORE, *name)
 
 
 def _powered_before(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression | None:
@@ -240,13 +243,13 @@ def spare_block(programme: Programme) -> None:
         room = lpSum(room_rps(programme, cluster) for cluster in clusters)
         left[region] = room - blocks[region] * programme.in_use(region)
         load = lpSum(programme.apart.get(region, ()))
-        row = Row("spare_block", region, "", "requirement", "requests/s", blocks[region])
+        row = Row(Family.SPARE_BLOCK, region, "", blocks[region])
         programme.require(left[region] >= load, row, region)
     for number, crowd in enumerate(data.crowds):
         regions = {data.model.clusters[cluster].region for cluster in crowd.clusters}
         block = sum(blocks[region] for region in regions)
         if block:
-            row = Row("spare_block", crowd.name, "", "requirement", "requests/s", block)
+            row = Row(Family.SPARE_BLOCK, crowd.name, "", block)
             total = lpSum(left[region] for region in sorted(regions))
             programme.require(total >= crowd.peak_rps, row, "crowd", str(number))
 
@@ -263,13 +266,13 @@ def offer_capacity(programme: Programme) -> None:
             terms, used = data.model.offers[offer], programme.used[stage.label, offer]
             load = programme.offer_load(stage.label, offer)
             room = serving_rps(used, terms.rps_per_gpu, 1.0)
-            programme.define(load <= room, "offer_capacity", stage.label, offer)
+            programme.define(load <= room, Family.OFFER_CAPACITY, stage.label, offer)
             reserved = terms.gpus_per_instance * programme.instance_count(offer)
-            programme.define(used <= reserved, "offer_reserved", stage.label, offer)
+            programme.define(used <= reserved, Family.OFFER_RESERVED, stage.label, offer)
             arrived = stage.when(partial(_offers, offer))
             if arrived is not True:
                 most = terms.available_gpus * programme.when(arrived)
-                programme.define(used <= most, "offer_arrived", stage.label, offer)
+                programme.define(used <= most, Family.OFFER_ARRIVED, stage.label, offer)
 
 
 def _offers(offer: str, stage: Stage) -> bool:
@@ -299,11 +302,9 @@ def served_floors(programme: Programme) -> None:
                 continue
             needed = least * _counted(programme, stage, name, amount, in_force) * in_force
             row = Row(
-                "served_floor",
+                Family.SERVED_FLOOR,
                 name,
                 stage.scenario,
-                "requirement",
-                "requests/s",
                 amount,
                 stage.start_minute,
             )
@@ -338,9 +339,9 @@ def _in_force(programme: Programme, stage: Stage) -> Availability:
     names = sorted(stage.state.clusters_down)
     chances = [cluster_up(programme, stage, name) for name in names]
     force = programme.variable("in_force", stage.label, high=1)
-    programme.define(force >= programme.when(settled), "in_force", stage.label)
+    programme.define(force >= programme.when(settled), Family.IN_FORCE, stage.label)
     row = force >= lpSum(chances) - (len(chances) - 1)
-    programme.define(row, "in_force", stage.label, "up")
+    programme.define(row, Family.IN_FORCE, stage.label, "up")
     return 1 * force
 
 
@@ -360,7 +361,7 @@ def emergency_budget(programme: Programme) -> None:
         budget = emergency_budget_usd(data.model, stages[0].timeline.scenario)
         spend = lpSum(emergency_spend(programme, stage) for stage in stages)
         if spend.items():
-            row = Row("emergency_budget", "budget", scenario, "limit", "USD", budget)
+            row = Row(Family.EMERGENCY_BUDGET, "budget", scenario, budget)
             factor = 1 + data.margin(scenario).spend
             programme.require(factor * spend <= budget, row, scenario)
 

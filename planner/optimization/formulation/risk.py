@@ -33,6 +33,7 @@ from planner.laws.risk import (
     value_at_risk,
     yearly_probability,
 )
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.labels import label
 from planner.optimization.formulation.programme import Programme
 
@@ -116,7 +117,7 @@ def premium(programme: Programme, once: Mapping[str, LpAffineExpression]) -> LpA
         variable = programme.variable("once", scenario)
         programme.risk["once", scenario] = variable
         row = variable == (1 / MILLION) * cost
-        programme.define(row, "scenario_cost", scenario)
+        programme.define(row, Family.SCENARIO_COST, scenario)
     measure = _tail_cost(programme) if policy.kind == "cvar" else _worst_cost(programme)
     expected = lpSum(
         frequency * programme.risk["once", name] for name, frequency in _frequencies(programme)
@@ -148,7 +149,7 @@ def _tail_cost(programme: Programme) -> LpAffineExpression:
             beyond = programme.variable("beyond", name)
             programme.risk["beyond", name] = beyond
             row = beyond >= times_if_any(frequency) * programme.risk["once", name] - quantile
-            programme.define(row, "tail_cost", name)
+            programme.define(row, Family.TAIL_COST, name)
             terms.append(yearly_probability(frequency) / (1 - alpha) * beyond)
     return lpSum(terms)
 
@@ -159,7 +160,7 @@ def _worst_cost(programme: Programme) -> LpAffineExpression:
     programme.risk["worst", ""] = worst
     for name, frequency in _frequencies(programme):
         row = worst >= times_if_any(frequency) * programme.risk["once", name]
-        programme.define(row, "worst_cost", name)
+        programme.define(row, Family.WORST_COST, name)
     return 1 * worst
 
 

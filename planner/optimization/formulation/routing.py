@@ -21,6 +21,7 @@ import numpy as np
 from pulp import LpAffineExpression, LpVariable, lpSum
 
 from planner.laws.traffic import serving_rps
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import Group
 from planner.optimization.formulation.programme import Availability, Programme
 from planner.optimization.formulation.purchases import blocks_held, least_gpus, most_gpus
@@ -53,7 +54,7 @@ def nearest_first(programme: Programme) -> None:
         if not place.least_rps:
             # Nobody asks a region that is not there.
             there = lpSum(places.stands(one) for one in place.witnesses)
-            programme.define(binary <= there, "runs_full", binary.name, "stands")
+            programme.define(binary <= there, Family.RUNS_FULL, binary.name, "stands")
     for name, place in places.all.items():
         _load_at_least(places, place, short.get(name, 0.0))
         _load_beside(places, place)
@@ -67,7 +68,7 @@ def nearest_first(programme: Programme) -> None:
             before = lpSum(places.stands(one) for one in places.nearer(group, place.name))
             for one in place.witnesses:
                 sure = places.stands(one) - before - full.get(name, 0.0)
-                programme.define(flows >= mean * sure, "nearest_first", name, group.label, one)
+                programme.define(flows >= mean * sure, Family.NEAREST_FIRST, name, group.label, one)
 
 
 def _no_more_room(
@@ -85,7 +86,7 @@ def _no_more_room(
     if more > 0:
         room = lpSum(room_rps(places.programme, one) for one in place.clusters)
         row = room <= place.first_rps + others + more * (1 - binary)
-        places.programme.define(row, "runs_full", binary.name)
+        places.programme.define(row, Family.RUNS_FULL, binary.name)
 
 
 def _load_at_least(places: _Places, place: CandidateRegion, short: LpVariable | float) -> None:
@@ -104,13 +105,13 @@ def _load_at_least(places: _Places, place: CandidateRegion, short: LpVariable | 
     load = lpSum(programme.cluster_load(NORMAL, one) for one in place.clusters)
     for one in place.witnesses:
         row = load >= mean * places.stands(one) - (mean - low) * short
-        programme.define(row, "first_served", place.name, one)
+        programme.define(row, Family.FIRST_SERVED, place.name, one)
     if isinstance(short, LpVariable) and low < mean:
         slope = (mean - low) / place.excess_rps
         room = lpSum(room_rps(programme, one) for one in place.clusters)
         beyond = slope * max(0.0, place.most_rps - place.first_rps) * (1 - short)
         row = load >= low + slope * (room - place.least_rps) - beyond
-        programme.define(row, "first_served", place.name, "short")
+        programme.define(row, Family.FIRST_SERVED, place.name, "short")
 
 
 def _load_beside(places: _Places, place: CandidateRegion) -> None:
@@ -135,7 +136,7 @@ def _load_beside(places: _Places, place: CandidateRegion) -> None:
             if served <= share * least * (1 + SAME):
                 continue
             row = load >= served - share * room
-            programme.define(row, "served_beside", place.name, cluster, str(count))
+            programme.define(row, Family.SERVED_BESIDE, place.name, cluster, str(count))
 
 
 @dataclass(frozen=True)
@@ -248,8 +249,8 @@ class _Places:
             most = self.most[cluster] / self.data.model.clusters[cluster].block_gpus
             binary = programme.variable("stands", cluster, high=1, integer=True)
             programme.stands[cluster] = binary
-            programme.define(held <= most * binary, "stands", cluster)
-            programme.define(binary <= held, "stands", cluster, "least")
+            programme.define(held <= most * binary, Family.STANDS, cluster)
+            programme.define(binary <= held, Family.STANDS, cluster, "least")
         return 1 * programme.stands[cluster]
 
     def _week(self, groups: Iterable[Group]) -> Floats:

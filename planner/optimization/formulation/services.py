@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pulp import LpAffineExpression, lpSum
 
 from planner.infrastructure.graph import node
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import bought_exactly, up
 from planner.optimization.formulation.programme import Availability, Programme, Row
 from planner.scenarios.services import (
@@ -104,11 +105,9 @@ def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str
         if math.isinf(rate) or (isinstance(replicas, float) and rate * replicas >= asked):
             continue
         row = Row(
-            "service_capacity",
+            Family.SERVICE_CAPACITY,
             name,
             moment.scenario,
-            "limit",
-            "requests/s",
             rate * (replicas if isinstance(replicas, float) else 1.0),
             moment.from_minute,
         )

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from planner.errors import SolverError
+from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.programme import STRICTER, Programme
+from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
 from planner.optimization.infeasibility.conflict import Conflict, find_conflict
 from planner.optimization.infeasibility.elastic import (

@@ -16,6 +16,7 @@ from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Row
 from planner.optimization.formulation.recourse import may_turn_away
@@ -453,7 +454,7 @@ def _units(elastic: ElasticProgramme) -> None:
             _settled(elastic, net, settled, path, subject, "units", 1)
         else:
             path = f"plants.{plant}.max_added"
-            row = Row("most_units", subject, "", "limit", "units", float(entry.max_added))
+            row = Row(Family.MOST_UNITS, subject, "", float(entry.max_added))
             bound = elastic.bound(count <= entry.max_added, "units", plant, unit)
             lever = elastic.lever(
                 path, "limit", "max_added", plant, "units", 1.0, _number(path, 1.0), whole=True,
@@ -472,7 +473,7 @@ def _units(elastic: ElasticProgramme) -> None:
 def _no_option(elastic: ElasticProgramme, count: Any, plant: str, unit: str) -> None:
     """A unit type that stands in a plant but is not among those that may be bought."""
     path, most = f"plants.{plant}.options", count.upBound or 0.0
-    row = Row("no_option", f"{plant}/{unit}", "", "limit", "", most)
+    row = Row(Family.NO_OPTION, f"{plant}/{unit}", "", most)
     bound = elastic.bound(1 * count <= 0, "option", plant, unit)
     lever = elastic.lever(
         path, "limit", "options", f"{plant}/{unit}", "", 1.0, partial(_with_option, path, unit),
@@ -495,7 +496,7 @@ def _blocks(elastic: ElasticProgramme) -> None:
         usd = sum(one.price_usd for one in assets)
         yearly = sum(one.bought_usd_per_year(rate) for one in assets)
         path = f"clusters.{cluster}.max_gpus"
-        row = Row("most_gpus", cluster, "", "limit", "GPUs", float(entry.max_gpus))
+        row = Row(Family.MOST_GPUS, cluster, "", float(entry.max_gpus))
         bound = elastic.bound(blocks <= most, "blocks", cluster)
         lever = elastic.lever(
             path, "limit", "max_gpus", cluster, "GPUs", float(entry.block_gpus),
@@ -529,7 +530,7 @@ def _instances(elastic: ElasticProgramme) -> None:
         terms = model.offers[offer]
         most = max(0, terms.available_gpus // terms.gpus_per_instance - terms.existing_instances)
         path = f"offers.{offer}.available_gpus"
-        row = Row("most_instances", offer, "", "limit", "instances", float(most))
+        row = Row(Family.MOST_INSTANCES, offer, "", float(most))
         bound = elastic.bound(count <= most, "instances", offer)
         lever = elastic.lever(
             path, "limit", "available_gpus", offer, "GPUs", float(terms.gpus_per_instance),
@@ -563,7 +564,7 @@ def _measures(elastic: ElasticProgramme) -> None:
     for section, variables, settled in binaries:
         for name, wanted in settled.items():
             path = f"policies.fixed.{section}.{name}"
-            row = Row("fixed_choice", name, "", "limit", "", 1.0)
+            row = Row(Family.FIXED_CHOICE, name, "", 1.0)
             binary = 1 * variables[name]
             expression = binary >= 1 if wanted else binary <= 0
             bound = elastic.bound(expression, "fixed", section, name)
@@ -592,7 +593,7 @@ def _settled(
 ) -> None:
     """A purchase that is settled may turn out larger or smaller."""
     number = -(-settled // block)
-    row = Row("fixed", subject, "", "limit", unit, float(settled))
+    row = Row(Family.FIXED, subject, "", float(settled), counted_in=unit)
     for side, sign in (("more", 1.0), ("less", -1.0)):
         expression = count <= number if sign > 0 else count >= number
         bound = elastic.bound(expression, "fixed", subject, side)
@@ -610,7 +611,7 @@ def _forbidden(
     """A purchase that is forbidden may be allowed."""
     path = f"policies.forbidden.{section}"
     most = count.upBound or 0.0
-    row = Row("forbidden", name, "", "limit", "", most)
+    row = Row(Family.FORBIDDEN, name, "", most)
     bound = elastic.bound(1 * count <= 0, "forbidden", *bought, name)
     lever = elastic.lever(
         path, "limit", "forbidden", name, "", 1.0, partial(_allowed, path, name), most=1.0,
@@ -626,20 +627,20 @@ def _allowed(path: str, name: str, model: Model, _: float) -> tuple[str, ...]:
 
 #: What gives way in each family: rows of the item, or none where no value is found.
 FAMILIES: dict[str, Callable[[ElasticProgramme, Row, LpConstraint], list[LpConstraint]]] = {
-    "power_limit": _power,
-    "feed_limit": _power,
-    "stage_power": _power,
-    "stage_feeds": _power,
-    "served_floor": _served_floor,
-    "normal_demand": _normal_demand,
-    "design_heat": _design_heat,
-    "ride_through": _ride_through,
-    "surviving_capacity_share": partial(_share, "policies.surviving_capacity_share"),
-    "emergency_cover": _emergency_cover,
-    "independent_cooling": _independent,
-    "service_capacity": _service_capacity,
-    "least_regions": _least_regions,
-    "spare_block": _spare_block,
-    "emergency_budget": _emergency_budget,
-    "capital_budget": _capital_budget,
+    Family.POWER_LIMIT: _power,
+    Family.FEED_LIMIT: _power,
+    Family.STAGE_POWER: _power,
+    Family.STAGE_FEEDS: _power,
+    Family.SERVED_FLOOR: _served_floor,
+    Family.NORMAL_DEMAND: _normal_demand,
+    Family.DESIGN_HEAT: _design_heat,
+    Family.RIDE_THROUGH: _ride_through,
+    Family.SURVIVING_CAPACITY_SHARE: partial(_share, "policies.surviving_capacity_share"),
+    Family.EMERGENCY_COVER: _emergency_cover,
+    Family.INDEPENDENT_COOLING: _independent,
+    Family.SERVICE_CAPACITY: _service_capacity,
+    Family.LEAST_REGIONS: _least_regions,
+    Family.SPARE_BLOCK: _spare_block,
+    Family.EMERGENCY_BUDGET: _emergency_budget,
+    Family.CAPITAL_BUDGET: _capital_budget,
 }

@@ -15,6 +15,7 @@ from typing import Any
 
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.failures import NodeLoss, Scenario
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.time_slices import arrival_minute
 from planner.optimization.infeasibility.elastic import (
     ConstraintGroup,
@@ -100,7 +101,7 @@ def find_alternatives(
 def find_judged(items: Iterable[ConstraintGroup], trials: Trials) -> RelaxationSet | None:
     """The policy that leaves throttling to the simulation, where a plan survives that."""
     path = "policies.throttling_simulated"
-    scenario = next((one.key[2] for one in items if one.key[0] == "ride_through"), None)
+    scenario = next((one.key[2] for one in items if one.key[0] == Family.RIDE_THROUGH), None)
     if scenario is None or value_at(trials.data.model, path):
         return None
     (value,) = _value("throttling_simulated", "", "", path, (True,), "requirement")
@@ -118,15 +119,20 @@ def _values_of(item: ConstraintGroup, trials: Trials) -> Iterator[Value]:
     rises = dict.fromkeys(trials.data.model.regions, 0.0)
     for stage in trials.data.stages_by_scenario.get(name, ()):
         rises |= stage.state.ambient_rise_c
-    if family in ("design_heat", "emergency_cover", "served_floor", "normal_demand"):
+    if family in (
+        Family.DESIGN_HEAT,
+        Family.EMERGENCY_COVER,
+        Family.SERVED_FLOOR,
+        Family.NORMAL_DEMAND,
+    ):
         yield from _unit_in_heat(trials, rises)
     if scenario is None:
         return
     minute = min(row.from_minute for row in item.rows)
-    if family == "served_floor":
+    if family == Family.SERVED_FLOOR:
         yield from _supply(trials, scenario, minute)
         yield from _standby_power(trials, scenario)
-    if family in ("ride_through", "served_floor"):
+    if family in (Family.RIDE_THROUGH, Family.SERVED_FLOOR):
         yield from _standby_cooling(trials, scenario, subject)
         yield from _reaction(trials, scenario)
 

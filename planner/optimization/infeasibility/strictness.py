@@ -1,7 +1,7 @@
 """Rows stricter than the standard and the simulation, where they are in the way of a plan.
 
 The programme asks for some things that neither the standard nor the simulator does, because what
-they ask for is not linear (`programme.STRICTER`). That makes a plan dearer at most, as long as
+they ask for is not linear (`families.STRICTER`). That makes a plan dearer at most, as long as
 there is one. Where there is none, these rows give way and the simulation judges instead: first
 those that have to are not asked for at all, which leaves the cheapest plan; where its simulation
 falls short, they are broken as little as possible.
@@ -13,8 +13,8 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from planner.optimization.formulation.families import STRICTER, Family
 from planner.optimization.formulation.problem import Key, ProblemData
-from planner.optimization.formulation.programme import STRICTER
 from planner.optimization.formulation.stages import ALL, Stage
 from planner.optimization.infeasibility.elastic import ELASTIC_GAP
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
@@ -57,7 +57,7 @@ def may_give_way(data: ProblemData, key: Key) -> bool:
     family, _, scenario = key
     if family not in STRICTER:
         return False
-    if family != "ride_through" or data.model.policies.throttling_simulated:
+    if family != Family.RIDE_THROUGH or data.model.policies.throttling_simulated:
         return True
     stages = data.stages_by_scenario.get(scenario, ())
     ways = [one for stage in stages for one in (stage, *(other for _, other in stage.variants))]

@@ -7,8 +7,9 @@ from typing import Any
 
 from planner.amounts import money
 from planner.optimization.formulation.crowds import Crowd
+from planner.optimization.formulation.families import STRICTER, Family
 from planner.optimization.formulation.problem import Key, ProblemData
-from planner.optimization.formulation.programme import STRICTER, Row
+from planner.optimization.formulation.programme import Row
 from planner.optimization.formulation.stages import ALL, Stage
 from planner.optimization.infeasibility.elastic import ConstraintGroup
 from planner.optimization.infeasibility.relaxation import Relaxation
@@ -17,56 +18,62 @@ from planner.scenarios.standard import in_words, tier_and_zone
 
 #: What a row is about, as a noun.
 PHRASES = {
-    "design_heat": "primary cooling of {subject} with its largest units lost (N+k)",
-    "emergency_cover": "emergency cooling of {subject}",
-    "normal_demand": "room for {subject} at the busiest hour",
-    "served_floor": "service to {subject} from minute {minute:g}",
-    "ride_through": "thermal ride-through of {subject} before operators react",
-    "surviving_capacity_share": "share of GPUs left without {subject}",
-    "least_regions": "least number of {subject} in use",
-    "spare_block": "spare GPU block of every region for {subject}",
-    "power_limit": "power limit of {subject}",
-    "feed_limit": "capacity of feed {subject}",
-    "stage_power": "power limit of {subject} from minute {minute:g}",
-    "stage_feeds": "surviving power of feed {subject} from minute {minute:g}",
-    "emergency_budget": "emergency {subject}",
-    "capital_budget": "{subject} budget",
-    "most_units": "units of {subject} that may be added",
-    "most_gpus": "GPUs that {subject} can hold",
-    "most_instances": "instances that {subject} can supply",
-    "fixed": "purchase of {subject} that is settled",
-    "forbidden": "ban on buying {subject}",
-    "no_option": "units of {subject} that are not on offer",
-    "fixed_choice": "decision on {subject} that is settled",
-    "independent_cooling": "independence of {subject}",
-    "service_capacity": "capacity of service {subject} from minute {minute:g}",
+    Family.DESIGN_HEAT: "primary cooling of {subject} with its largest units lost (N+k)",
+    Family.EMERGENCY_COVER: "emergency cooling of {subject}",
+    Family.NORMAL_DEMAND: "room for {subject} at the busiest hour",
+    Family.SERVED_FLOOR: "service to {subject} from minute {minute:g}",
+    Family.RIDE_THROUGH: "thermal ride-through of {subject} before operators react",
+    Family.SURVIVING_CAPACITY_SHARE: "share of GPUs left without {subject}",
+    Family.LEAST_REGIONS: "least number of {subject} in use",
+    Family.SPARE_BLOCK: "spare GPU block of every region for {subject}",
+    Family.POWER_LIMIT: "power limit of {subject}",
+    Family.FEED_LIMIT: "capacity of feed {subject}",
+    Family.STAGE_POWER: "power limit of {subject} from minute {minute:g}",
+    Family.STAGE_FEEDS: "surviving power of feed {subject} from minute {minute:g}",
+    Family.EMERGENCY_BUDGET: "emergency {subject}",
+    Family.CAPITAL_BUDGET: "{subject} budget",
+    Family.MOST_UNITS: "units of {subject} that may be added",
+    Family.MOST_GPUS: "GPUs that {subject} can hold",
+    Family.MOST_INSTANCES: "instances that {subject} can supply",
+    Family.FIXED: "purchase of {subject} that is settled",
+    Family.FORBIDDEN: "ban on buying {subject}",
+    Family.NO_OPTION: "units of {subject} that are not on offer",
+    Family.FIXED_CHOICE: "decision on {subject} that is settled",
+    Family.INDEPENDENT_COOLING: "independence of {subject}",
+    Family.SERVICE_CAPACITY: "capacity of service {subject} from minute {minute:g}",
 }
 
 #: What an item demands, as a sentence.
 SENTENCES = {
-    "design_heat": "the primary plants of {subject} carry its full heat{margin} with {spare} lost",
-    "emergency_cover": "emergency plants carry {share} of the design heat of {subject}",
-    "normal_demand": "all demand of {subject} is served at its busiest hour ({amount})",
-    "served_floor": "{tier} {verb} at least {share} of {its} requests from minute {minute:g}",
-    "ride_through": "{subject} stays below throttling until operators react",
-    "surviving_capacity_share": "{share} of all GPUs remain without {subject}",
-    "least_regions": "at least {number} regions hold GPUs",
-    "spare_block": "{subject} can do with one GPU block less in every region",
-    "power_limit": "{subject} draws at most {amount}",
-    "feed_limit": "what hangs on feed {subject} draws at most {amount}",
-    "stage_power": "{subject} draws at most {amount} from minute {minute:g}",
-    "stage_feeds": "what hangs on feed {subject} draws at most {amount} from minute {minute:g}",
-    "emergency_budget": "emergency spend stays within {amount}",
-    "capital_budget": "capital stays within {amount}",
-    "most_units": "at most {number} units of {subject} are added",
-    "most_gpus": "{subject} holds at most {number} GPUs",
-    "most_instances": "{subject} supplies at most {number} instances more",
-    "fixed": "exactly {amount} are bought for {subject}",
-    "forbidden": "nothing is bought of {subject}",
-    "no_option": "no units of {subject} are on offer",
-    "fixed_choice": "it is settled whether {subject} is bought or opened",
-    "independent_cooling": "{plant} does not count where it shares {shared} with {other}",
-    "service_capacity": "service {subject} lets through at most {amount} from minute {minute:g}",
+    Family.DESIGN_HEAT: (
+        "the primary plants of {subject} carry its full heat{margin} with {spare} lost"
+    ),
+    Family.EMERGENCY_COVER: "emergency plants carry {share} of the design heat of {subject}",
+    Family.NORMAL_DEMAND: "all demand of {subject} is served at its busiest hour ({amount})",
+    Family.SERVED_FLOOR: "{tier} {verb} at least {share} of {its} requests from minute {minute:g}",
+    Family.RIDE_THROUGH: "{subject} stays below throttling until operators react",
+    Family.SURVIVING_CAPACITY_SHARE: "{share} of all GPUs remain without {subject}",
+    Family.LEAST_REGIONS: "at least {number} regions hold GPUs",
+    Family.SPARE_BLOCK: "{subject} can do with one GPU block less in every region",
+    Family.POWER_LIMIT: "{subject} draws at most {amount}",
+    Family.FEED_LIMIT: "what hangs on feed {subject} draws at most {amount}",
+    Family.STAGE_POWER: "{subject} draws at most {amount} from minute {minute:g}",
+    Family.STAGE_FEEDS: (
+        "what hangs on feed {subject} draws at most {amount} from minute {minute:g}"
+    ),
+    Family.EMERGENCY_BUDGET: "emergency spend stays within {amount}",
+    Family.CAPITAL_BUDGET: "capital stays within {amount}",
+    Family.MOST_UNITS: "at most {number} units of {subject} are added",
+    Family.MOST_GPUS: "{subject} holds at most {number} GPUs",
+    Family.MOST_INSTANCES: "{subject} supplies at most {number} instances more",
+    Family.FIXED: "exactly {amount} are bought for {subject}",
+    Family.FORBIDDEN: "nothing is bought of {subject}",
+    Family.NO_OPTION: "no units of {subject} are on offer",
+    Family.FIXED_CHOICE: "it is settled whether {subject} is bought or opened",
+    Family.INDEPENDENT_COOLING: "{plant} does not count where it shares {shared} with {other}",
+    Family.SERVICE_CAPACITY: (
+        "service {subject} lets through at most {amount} from minute {minute:g}"
+    ),
 }
 
 #: How a value changes: verb and what it is.
@@ -138,7 +145,7 @@ def amount_text(amount: float, unit: str) -> str:
 def noun(row: Row, scenario: bool = True) -> str:
     """What a row is about."""
     phrase = PHRASES.get(row.family, f"{row.family.replace('_', ' ')} of {{subject}}")
-    zone = tier_and_zone(row.subject)[1] if row.family == "served_floor" else None
+    zone = tier_and_zone(row.subject)[1] if row.family == Family.SERVED_FLOOR else None
     subject = in_words(row.subject) if zone else row.subject
     text = phrase.format(subject=subject, minute=row.from_minute)
     return f"{text} in scenario {row.scenario}" if row.scenario and scenario else text
@@ -154,7 +161,7 @@ def sentence(data: ProblemData, item: ConstraintGroup) -> str:
     """What an item demands, with the reason where nothing that can be bought meets it."""
     row = min(item.rows, key=lambda one: one.from_minute)
     stage = _stage_of(data, row)
-    if row.family == "served_floor":
+    if row.family == Family.SERVED_FLOOR:
         # The strictest of its rows says most.
         row = max(item.rows, key=lambda one: (_floor(_stage_of(data, one), one), -one.from_minute))
         stage = _stage_of(data, row)
@@ -186,7 +193,7 @@ def _words(data: ProblemData, row: Row, stage: Stage | None) -> dict[str, Any]:
     share = {
         "surviving_capacity_share": model.policies.surviving_capacity_share,
         "emergency_cover": model.emergency_share,
-        "served_floor": _floor(stage, row),
+        Family.SERVED_FLOOR: _floor(stage, row),
     }.get(row.family, 0.0)
     margin = model.policies.cooling_margin
     pair, _, shared = row.subject.partition(": ")
@@ -210,17 +217,17 @@ def _words(data: ProblemData, row: Row, stage: Stage | None) -> dict[str, Any]:
 
 def _reason(data: ProblemData, row: Row, stage: Stage | None) -> str:
     """Why nothing that can be bought meets a requirement, where the model alone says so."""
-    if row.family in ("design_heat", "emergency_cover"):
-        role = "primary" if row.family == "design_heat" else "emergency"
+    if row.family in (Family.DESIGN_HEAT, Family.EMERGENCY_COVER):
+        role = "primary" if row.family == Family.DESIGN_HEAT else "emergency"
         return _no_capacity(data, data.plants_of(row.subject, role), 0.0)
-    if row.family == "ride_through" and not may_give_way(data, row.key):
+    if row.family == Family.RIDE_THROUGH and not may_give_way(data, row.key):
         return "the standard asks for all service before they do"
-    if row.family == "normal_demand":
+    if row.family == Family.NORMAL_DEMAND:
         crowd = data.crowd(row.subject)
         if crowd is not None:
             plants = {one for name in crowd.clusters for one in data.plants_of(name, "primary")}
             return _out_of_reach(data, crowd) or _no_capacity(data, sorted(plants), 0.0)
-    if row.family == "served_floor" and stage is not None:
+    if row.family == Family.SERVED_FLOOR and stage is not None:
         tier, zone = tier_and_zone(row.subject)
         groups = [
             one

@@ -15,6 +15,7 @@ from planner.errors import AuditError
 from planner.laws.flows import largest_flow
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData, offer_target
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.relevance import power_as_usual
@@ -186,7 +187,7 @@ def _check_stages(programme: Programme, solution: Solution, data: ProblemData) -
             yield from _check_cooling(data, solution, stage, at_stage, here)
             yield from _check_power(data, stage, at_stage)
         budget = emergency_budget_usd(data.model, stages[0].timeline.scenario)
-        budget += data.waived.get(("emergency_budget", "budget", scenario), 0.0)
+        budget += data.waived.get((Family.EMERGENCY_BUDGET, "budget", scenario), 0.0)
         if exceeds(spend, budget):
             yield f"{scenario}: emergency spend {spend:,.0f} USD exceeds {budget:,.0f}"
         for heat in stored.values():
@@ -299,6 +300,6 @@ def _check_ride_through(
             entry.capacitance_mj_per_k_per_mw, gpu.power_mw, solution.fleet.gpus[cluster]
         )
         allowed += data.buffer_mj(scenario, cluster)
-        allowed += data.waived.get(("ride_through", cluster, scenario), 0.0)
+        allowed += data.waived.get((Family.RIDE_THROUGH, cluster, scenario), 0.0)
         if exceeds(megajoules, allowed, data.size_mw):
             yield f"{scenario}: {cluster} stores {megajoules:.1f} MJ, {allowed:.1f} allowed"
