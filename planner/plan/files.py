@@ -261,7 +261,7 @@ def write_tables(
     InputError
         If the folder cannot be written.
     """
-    return _write(folder, {f"{name}.csv": _csv(rows) for name, rows in tables.items()})
+    return _write(folder, {f"{name}.csv": csv_text(rows) for name, rows in tables.items()})
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
@@ -294,10 +294,10 @@ def _replace(texts: dict[Path, str]) -> None:
 def _table(plan: Plan, name: str) -> str:
     """One part of a plan as CSV."""
     source: Any = plan.cost.items if name == "cost" else getattr(plan, name)
-    return _csv(_flat(record) for record in source)
+    return csv_text(_flat(record) for record in source)
 
 
-def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
+def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows as CSV; texts that a spreadsheet would run as formulas are quoted."""
     import pandas as pd
 
