@@ -19,7 +19,7 @@ from planner.scenarios.generators import (
     unit_counts,
 )
 from planner.scenarios.power import feed_steps, node_losses
-from planner.scenarios.system_state import DependencyIndex, site_of
+from planner.scenarios.system_state import DependencyIndex, dependency_index
 
 #: Families of single failures beside units and plants, in their order.
 NODE_FAMILIES = ("feed", "feed_no_generator", "provider", "region", "cluster")
@@ -101,16 +101,16 @@ class Reach:
 
     Parameters
     ----------
-    site
+    index
         The prepared model.
     """
 
-    site: DependencyIndex
+    index: DependencyIndex
 
     @classmethod
     def of(cls, model: Model) -> Reach:
         """Prepare a model."""
-        return cls(site_of(model, build_graph(model)))
+        return cls(dependency_index(model, build_graph(model)))
 
     def throughout(self, component: Component) -> frozenset[str]:
         """Nodes down from the failure of a component until its repair, itself included."""
@@ -124,13 +124,13 @@ class Reach:
         (event,) = component.scenario.events
         if not isinstance(event, NodeLoss):
             return [frozenset()]
-        model, always = self.site.model, self.site.depends.down
+        model, always = self.index.model, self.index.depends.down
         (one,) = events_on_grid((event,))
         steps = {one.begins}
         if event.kind == "feed":
             steps |= feed_steps(model, one)
         return [
-            self.site.depends.down_with(node_losses(model, (one,), step)) - always
+            self.index.depends.down_with(node_losses(model, (one,), step)) - always
             for step in sorted(steps)
         ]
 
@@ -142,8 +142,8 @@ class Reach:
         down = self.throughout(component)
         if other.node in down:
             return True
-        kind, name = self.site.places[other.node]
-        cooled = self.site.model.plants[name].cools if kind == "plant" else ()
+        kind, name = self.index.places[other.node]
+        cooled = self.index.model.plants[name].cools if kind == "plant" else ()
         return bool(cooled) and all(node("cluster", one) in down for one in cooled)
 
 

@@ -25,7 +25,7 @@ from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.operations import OperationalChange
 from planner.scenarios.power import hit_units, sag_hits
-from planner.scenarios.system_state import site_of
+from planner.scenarios.system_state import dependency_index
 
 HOURS_PER_YEAR = 8760.0
 #: A voltage sag that all units outlast by restarting: a minute.
@@ -177,8 +177,8 @@ def _feed_losses_without_generator(model: Model, terms: FamilyTerms) -> Iterator
 
 def _sagging(model: Model) -> dict[str, list[tuple[str, str]]]:
     """Unit types that a sag stops by feed, for feeds that at least one plant hangs on alone."""
-    site = site_of(model, build_graph(model))
-    hit = {name: hit_units(site, sag_hits(site, [name], frozenset())) for name in model.feeds}
+    index = dependency_index(model, build_graph(model))
+    hit = {name: hit_units(index, sag_hits(index, [name], frozenset())) for name in model.feeds}
     return {name: units for name, units in hit.items() if units}
 
 

@@ -16,14 +16,14 @@ from planner.scenarios.standard import StandardClock
 from planner.scenarios.system_state import DependencyIndex, SystemState
 
 
-def clock_of(site: DependencyIndex, events: tuple[Timed, ...]) -> StandardClock:
+def clock_of(index: DependencyIndex, events: tuple[Timed, ...]) -> StandardClock:
     """The clock of a scenario.
 
     It is the same for every plan, so what is taken down is what a plan may have. Feeds that only a
     measure brings do not count as long as it is on offer.
     """
-    down = {one.begins for one in events if takes_down(site, events, one)}
-    worse = min((one.begins for one in events if worsens(site, one.event)), default=math.inf)
+    down = {one.begins for one in events if takes_down(index, events, one)}
+    worse = min((one.begins for one in events if worsens(index, one.event)), default=math.inf)
     first = {worse} if worse < min(down, default=math.inf) else set()
     return StandardClock(tuple(sorted(down | first or _harmless(events))))
 
@@ -33,40 +33,42 @@ def _harmless(events: tuple[Timed, ...]) -> set[float]:
     return set(sorted(one.begins for one in events if one.event.kind == "service")[:1])
 
 
-def takes_down(site: DependencyIndex, events: tuple[Timed, ...], one: Timed) -> bool:
+def takes_down(index: DependencyIndex, events: tuple[Timed, ...], one: Timed) -> bool:
     """Whether an event takes down something that earlier ones have not taken down already."""
     event = one.event
-    if isinstance(event, Heat | Surge) or feed_hit(event) in site.optional_feeds:
+    if isinstance(event, Heat | Surge) or feed_hit(event) in index.optional_feeds:
         return False
     earlier = tuple(other for other in events if other.begins < one.begins)
-    failed = node_losses(site.model, earlier, one.begins)
+    failed = node_losses(index.model, earlier, one.begins)
     if isinstance(event, Sag):
-        hits = site.bearing & sag_hits(site, [event.feed], failed)
-        hits -= site.depends_at_best.down_with(failed)
-        return bool(hit_units(site, hits)) or any(site.places[one][0] == "cluster" for one in hits)
+        hits = index.bearing & sag_hits(index, [event.feed], failed)
+        hits -= index.depends_at_best.down_with(failed)
+        return bool(hit_units(index, hits)) or any(
+            index.places[hit][0] == "cluster" for hit in hits
+        )
     if isinstance(event, UnitLoss):
-        return event.unit in possible_units(site.model, event.plant) and _stands(
-            site, node("plant", event.plant), failed
+        return event.unit in possible_units(index.model, event.plant) and _stands(
+            index, node("plant", event.plant), failed
         )
     if isinstance(event, LargestUnitsLoss):
-        return _stands(site, node("plant", event.plant), failed)
-    return _stands(site, node(event.kind, event.name), failed)
+        return _stands(index, node("plant", event.plant), failed)
+    return _stands(index, node(event.kind, event.name), failed)
 
 
-def _stands(site: DependencyIndex, hit: str, failed: frozenset[str]) -> bool:
+def _stands(index: DependencyIndex, hit: str, failed: frozenset[str]) -> bool:
     """Whether a node has anything to lose that is not lost yet."""
-    if hit not in site.bearing:
+    if hit not in index.bearing:
         return False
-    return not failed or hit not in site.depends_at_best.down_with(failed)
+    return not failed or hit not in index.depends_at_best.down_with(failed)
 
 
-def happens_to(site: DependencyIndex, fleet: Fleet, event: Event) -> bool:
+def happens_to(index: DependencyIndex, fleet: Fleet, event: Event) -> bool:
     """Whether an event hits anything that a fleet has; a surge always does."""
     if isinstance(event, Surge):
         return True
-    there = site.bearing_of(fleet)
+    there = index.bearing_of(fleet)
     if isinstance(event, Heat):
-        plants = site.model.plants.items()
+        plants = index.model.plants.items()
         here = (name for name, plant in plants if plant.region == event.region)
         return any(node("plant", name) in there for name in here)
     if isinstance(event, UnitLoss):
@@ -77,15 +79,15 @@ def happens_to(site: DependencyIndex, fleet: Fleet, event: Event) -> bool:
     return hit in there
 
 
-def worsens(site: DependencyIndex, event: Event) -> bool:
+def worsens(index: DependencyIndex, event: Event) -> bool:
     """Whether a surge or a hotter ambient makes anything worse."""
-    model = site.model
+    model = index.model
     if isinstance(event, Surge):
         zones = event.zones or tuple(model.zones)
         return event.factor > 1 and any(model.zones[zone].demand_rps for zone in zones)
     if isinstance(event, Heat):
         hot = (name for name, plant in model.plants.items() if plant.region == event.region)
-        return event.rise_c > 0 and any(node("plant", name) in site.bearing for name in hot)
+        return event.rise_c > 0 and any(node("plant", name) in index.bearing for name in hot)
     return False
 
 

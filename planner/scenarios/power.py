@@ -62,13 +62,15 @@ def feed_steps(model: Model, one: Timed) -> set[float]:
     return {step for step in one.dark(model) if step < one.ends}
 
 
-def sag_hits(site: DependencyIndex, feeds: Iterable[str], failed: frozenset[str]) -> frozenset[str]:
+def sag_hits(
+    index: DependencyIndex, feeds: Iterable[str], failed: frozenset[str]
+) -> frozenset[str]:
     """Clusters and plants that nothing but sagging feeds supplies, with some nodes failed.
 
     A generator behind a sagging feed is no help: it stands still or takes minutes to start.
     Batteries are, so clusters behind them are not hit.
     """
-    return site.depends.without_power(failed | sagging_sources(feeds))
+    return index.depends.without_power(failed | sagging_sources(feeds))
 
 
 def sagging_sources(feeds: Iterable[str]) -> frozenset[str]:
@@ -76,24 +78,24 @@ def sagging_sources(feeds: Iterable[str]) -> frozenset[str]:
     return frozenset(node(kind, feed) for feed in feeds for kind in ("feed", "generator"))
 
 
-def _dark(site: DependencyIndex, events: tuple[Timed, ...], sag: Timed) -> frozenset[str]:
+def _dark(index: DependencyIndex, events: tuple[Timed, ...], sag: Timed) -> frozenset[str]:
     """Sources that supply nothing at the minute of a sag."""
     together = (
         one.event.feed for one in events if isinstance(one.event, Sag) and one.begins == sag.begins
     )
-    return sagging_sources(together) | node_losses(site.model, events, sag.begins)
+    return sagging_sources(together) | node_losses(index.model, events, sag.begins)
 
 
 def sags_at(
-    site: DependencyIndex, events: tuple[Timed, ...], minute: float
+    index: DependencyIndex, events: tuple[Timed, ...], minute: float
 ) -> frozenset[frozenset[str]]:
     """For each sag not repaired at a minute the sources that supplied nothing when it came."""
     sags = [one for one in events if isinstance(one.event, Sag) and one.active(minute)]
-    return frozenset(_dark(site, events, sag) for sag in sags)
+    return frozenset(_dark(index, events, sag) for sag in sags)
 
 
 def sagging_clusters(
-    site: DependencyIndex, events: tuple[Timed, ...], minute: float
+    index: DependencyIndex, events: tuple[Timed, ...], minute: float
 ) -> frozenset[str]:
     """Nodes of clusters that a sag has switched off: they have neither batteries nor other feeds.
 
@@ -101,19 +103,19 @@ def sagging_clusters(
     """
     return frozenset(
         hit
-        for dark in sags_at(site, events, minute)
-        for hit in site.depends.without_power(dark)
-        if site.places[hit][0] == "cluster"
+        for dark in sags_at(index, events, minute)
+        for hit in index.depends.without_power(dark)
+        if index.places[hit][0] == "cluster"
     )
 
 
-def hit_units(site: DependencyIndex, hits: frozenset[str]) -> list[tuple[str, str]]:
+def hit_units(index: DependencyIndex, hits: frozenset[str]) -> list[tuple[str, str]]:
     """Unit types by (plant, unit type) that stop when nodes lose power: those that run."""
-    plants = sorted(name for kind, name in (site.places[hit] for hit in hits) if kind == "plant")
-    return [(plant, unit) for plant in plants for unit in running_units(site.model, plant)]
+    plants = sorted(name for kind, name in (index.places[hit] for hit in hits) if kind == "plant")
+    return [(plant, unit) for plant in plants for unit in running_units(index.model, plant)]
 
 
-def restarts(site: DependencyIndex, events: tuple[Timed, ...]) -> tuple[Restart, ...]:
+def restarts(index: DependencyIndex, events: tuple[Timed, ...]) -> tuple[Restart, ...]:
     """All restarts of a scenario, those of length 0 left out.
 
     After a sag units restart when it is repaired, after want of power when that returns;
@@ -122,20 +124,20 @@ def restarts(site: DependencyIndex, events: tuple[Timed, ...]) -> tuple[Restart,
     found: list[Restart] = []
     for sag in events:
         if isinstance(sag.event, Sag):
-            dark = _dark(site, events, sag)
-            for plant, unit in hit_units(site, site.depends.without_power(dark)):
-                back = minute_after(sag.ends + site.model.cooling_units[unit].restart_minutes)
+            dark = _dark(index, events, sag)
+            for plant, unit in hit_units(index, index.depends.without_power(dark)):
+                back = minute_after(sag.ends + index.model.cooling_units[unit].restart_minutes)
                 found.append(Restart(sag.begins, back, plant, unit, dark))
-    for minute, nodes, dark in _power_returns(site, events):
-        for plant, unit in hit_units(site, nodes):
-            wait = site.model.cooling_units[unit].restart_minutes
+    for minute, nodes, dark in _power_returns(index, events):
+        for plant, unit in hit_units(index, nodes):
+            wait = index.model.cooling_units[unit].restart_minutes
             if wait:
                 found.append(Restart(minute, minute_after(minute + wait), plant, unit, dark))
     return tuple(found)
 
 
 def _power_returns(
-    site: DependencyIndex, events: tuple[Timed, ...]
+    index: DependencyIndex, events: tuple[Timed, ...]
 ) -> Iterable[tuple[float, frozenset[str], frozenset[str]]]:
     """Minutes at which nodes may have power again that had none before, and what failed before.
 
@@ -143,10 +145,10 @@ def _power_returns(
     """
     losses = tuple(one for one in events if one.event.kind == "feed")
     minutes = {one.ends for one in losses}
-    minutes = minutes.union(*({one.begins} | feed_steps(site.model, one) for one in losses))
-    failed = {minute: node_losses(site.model, losses, minute) for minute in sorted(minutes)}
+    minutes = minutes.union(*({one.begins} | feed_steps(index.model, one) for one in losses))
+    failed = {minute: node_losses(index.model, losses, minute) for minute in sorted(minutes)}
     for before, minute in pairwise(failed):
-        was_dark = site.depends.without_power(failed[before])
-        returned = was_dark - site.depends_at_best.without_power(failed[minute])
+        was_dark = index.depends.without_power(failed[before])
+        returned = was_dark - index.depends_at_best.without_power(failed[minute])
         if returned:
             yield minute, returned, failed[before]

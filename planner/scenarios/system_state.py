@@ -214,12 +214,12 @@ def _nodes(plants: list[str], clusters: list[str], offers: list[str]) -> list[st
     return [node(kind, name) for kind, names in kinds for name in names]
 
 
-_SITES: WeakKeyDictionary[Graph, DependencyIndex] = WeakKeyDictionary()
+_INDICES: WeakKeyDictionary[Graph, DependencyIndex] = WeakKeyDictionary()
 
 
-def site_of(model: Model, graph: Graph) -> DependencyIndex:
+def dependency_index(model: Model, graph: Graph) -> DependencyIndex:
     """Prepare a model; the same frozen graph with the same model is prepared once."""
-    known = _SITES.get(graph)
+    known = _INDICES.get(graph)
     if known is not None and known.model is model:
         return known
     cools, power = frozenset({"cools"}), frozenset({"cools", "powers"})
@@ -227,7 +227,7 @@ def site_of(model: Model, graph: Graph) -> DependencyIndex:
         one: (str(data["kind"]), str(data.get("service", data["name"])))
         for one, data in graph.nodes(data=True)
     }
-    site = DependencyIndex(
+    index = DependencyIndex(
         model,
         dependencies(graph, cools),
         dependencies(graph, power),
@@ -236,10 +236,10 @@ def site_of(model: Model, graph: Graph) -> DependencyIndex:
         places,
     )
     if nx.is_frozen(graph):
-        _SITES[graph] = site
-    return site
+        _INDICES[graph] = index
+    return index
 
 
 def normal_state(model: Model, graph: Graph) -> SystemState:
     """Condition with nothing failed."""
-    return site_of(model, graph).state(frozenset())
+    return dependency_index(model, graph).state(frozenset())

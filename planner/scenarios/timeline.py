@@ -26,7 +26,12 @@ from planner.scenarios.power import (
     sags_at,
 )
 from planner.scenarios.standard import StandardClock
-from planner.scenarios.system_state import DependencyIndex, SystemState, normal_state, site_of
+from planner.scenarios.system_state import (
+    DependencyIndex,
+    SystemState,
+    dependency_index,
+    normal_state,
+)
 
 
 @dataclass(frozen=True)
@@ -146,17 +151,17 @@ def timeline_of(model: Model, graph: Graph, scenario: Scenario, sampled: bool = 
     sampled
         Whether its times are drawn at random (`planner.scenarios.event_grid.Timed`).
     """
-    site, events = site_of(model, graph), events_on_grid(scenario.events, sampled)
-    waits = restarts(site, events)
+    index, events = dependency_index(model, graph), events_on_grid(scenario.events, sampled)
+    waits = restarts(index, events)
     merged: list[Interval] = []
     for start, end in pairwise(sorted(_cuts(model, events, waits))):
-        interval = _interval(site, events, waits, start, end)
+        interval = _interval(index, events, waits, start, end)
         if merged and _alike(merged[-1], interval):
             interval = replace(interval, start_minute=merged.pop().start_minute)
         merged.append(interval)
-    hour = site.peak_hour if scenario.start_hour is None else scenario.start_hour
-    operations, clock = _operations(model, scenario), clock_of(site, events)
-    short = _short_from(site, merged, _failures(clock, events))
+    hour = index.peak_hour if scenario.start_hour is None else scenario.start_hour
+    operations, clock = _operations(model, scenario), clock_of(index, events)
+    short = _short_from(index, merged, _failures(clock, events))
     return Timeline(scenario, operations, hour, tuple(merged), events, clock, short)
 
 
@@ -165,16 +170,16 @@ def _failures(clock: StandardClock, events: tuple[Timed, ...]) -> tuple[float, .
 
 
 def _short_from(
-    site: DependencyIndex, intervals: list[Interval], failures: tuple[float, ...]
+    index: DependencyIndex, intervals: list[Interval], failures: tuple[float, ...]
 ) -> float:
     """First failure after which, until the next one, there may be too little of anything."""
-    normal, best = site.state(frozenset()), site.state(frozenset(), all_measures=True)
+    normal, best = index.state(frozenset()), index.state(frozenset(), all_measures=True)
     for start, end in pairwise((*failures, math.inf)):
         for one in intervals:
             meanwhile = one.start_minute < end and start < one.end_minute
             if meanwhile and not (
-                leaves_enough(site.model, one.state, normal)
-                and leaves_enough(site.model, one.at_best, best)
+                leaves_enough(index.model, one.state, normal)
+                and leaves_enough(index.model, one.at_best, best)
             ):
                 return start
     return failures[0]
@@ -188,17 +193,17 @@ def state_with(
     They count as failed: they are among ``clusters_down``, and with them goes what depends on them
     (services that run on their GPUs, plants and tiers that need those services).
     """
-    site = site_of(model, graph)
-    index = bisect_right(timeline.intervals, minute, key=lambda one: one.start_minute) - 1
-    index = max(0, index)
+    index = dependency_index(model, graph)
+    place = bisect_right(timeline.intervals, minute, key=lambda one: one.start_minute) - 1
+    place = max(0, place)
     ended = minute >= timeline.end_minute
-    now = normal_state(model, graph) if ended else timeline.intervals[index].state
+    now = normal_state(model, graph) if ended else timeline.intervals[place].state
     if not lost_clusters:
         return now
-    failed = _failed(site, timeline.events, minute)
+    failed = _failed(index, timeline.events, minute)
     failed |= {node("cluster", name) for name in lost_clusters}
     return replace(
-        site.state(failed),
+        index.state(failed),
         restarting=now.restarting,
         lost_units=now.lost_units,
         lost_largest=now.lost_largest,
@@ -223,26 +228,26 @@ def _cuts(model: Model, events: tuple[Timed, ...], waits: tuple[Restart, ...]) -
     return cuts
 
 
-def _failed(site: DependencyIndex, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
-    return node_losses(site.model, events, minute) | sagging_clusters(site, events, minute)
+def _failed(index: DependencyIndex, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
+    return node_losses(index.model, events, minute) | sagging_clusters(index, events, minute)
 
 
 def _interval(
-    site: DependencyIndex,
+    index: DependencyIndex,
     events: tuple[Timed, ...],
     waits: tuple[Restart, ...],
     minute: float,
     end: float,
 ) -> Interval:
     outage = Outage(
-        node_losses(site.model, events, minute),
-        sags_at(site, events, minute),
+        node_losses(index.model, events, minute),
+        sags_at(index, events, minute),
         tuple(one for one in waits if one.from_minute <= minute < one.to_minute),
     )
-    state = _condition(site, events, outage, minute)
-    if not site.model.measures:
+    state = _condition(index, events, outage, minute)
+    if not index.model.measures:
         return Interval(minute, end, state, state, outage)
-    best = _condition(site, events, outage, minute, all_measures=True)
+    best = _condition(index, events, outage, minute, all_measures=True)
     return Interval(minute, end, state, best, outage)
 
 
@@ -254,7 +259,7 @@ def _alike(one: Interval, other: Interval) -> bool:
 
 
 def _condition(
-    site: DependencyIndex,
+    index: DependencyIndex,
     events: tuple[Timed, ...],
     outage: Outage,
     minute: float,
@@ -274,13 +279,13 @@ def _condition(
         elif event.kind == "heat":
             rise[event.region] = rise.get(event.region, 0.0) + event.rise_c
         elif event.kind == "surge":
-            for zone in event.zones or site.model.zones:
+            for zone in event.zones or index.model.zones:
                 factor[zone] = factor.get(zone, 1.0) * event.factor
-    depends = site.depends_at_best if all_measures else site.depends
+    depends = index.depends_at_best if all_measures else index.depends
     tripped = (hit for dark in outage.sags for hit in depends.without_power(dark))
-    off = frozenset(hit for hit in tripped if site.places[hit][0] == "cluster")
+    off = frozenset(hit for hit in tripped if index.places[hit][0] == "cluster")
     return replace(
-        site.state(outage.failed | off, all_measures),
+        index.state(outage.failed | off, all_measures),
         restarting=frozenset(
             (one.plant, one.unit)
             for one in outage.restarts

@@ -29,7 +29,7 @@ from planner.scenarios.standard import (
     in_words,
     required,
 )
-from planner.scenarios.system_state import site_of
+from planner.scenarios.system_state import dependency_index
 from planner.scenarios.timeline import timeline_of
 from planner.simulation.alerts import Alert, alerts
 from planner.simulation.build import build_world
@@ -319,8 +319,8 @@ def judge_one(
     ]
     shutdowns = tuple(b.subject for b in breaches if b.kind == "shutdown")
     ordered = tuple(sorted(breaches, key=lambda breach: breach.minute))
-    site = site_of(model, world.graph)
-    applies = any(happens_to(site, fleet, event) for event in scenario.events)
+    dependencies = dependency_index(model, world.graph)
+    applies = any(happens_to(dependencies, fleet, event) for event in scenario.events)
     served = least_served(world, rules, since, fractions)
     return Verdict(
         name=scenario.name,

@@ -13,7 +13,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import blast_radius, build_graph, independent_plants
 from planner.infrastructure.measures import scenario_with, with_measures
 from planner.scenarios.generators import all_scenarios
-from planner.scenarios.system_state import site_of
+from planner.scenarios.system_state import dependency_index
 
 MODEL = """
 extends: tiny
@@ -96,20 +96,20 @@ def test_a_feed_that_is_not_there_cannot_fail(model: Model) -> None:
 
 def test_the_graph_has_what_is_not_bought_as_down(model: Model) -> None:
     graph = build_graph(model)
-    site = site_of(model, graph)
+    index = dependency_index(model, graph)
     lost = frozenset({"feed:first"})
-    assert site.state(lost).clusters_down == {"west-gpus"}
-    assert not site.state(lost, all_measures=True).clusters_down
+    assert index.state(lost).clusters_down == {"west-gpus"}
+    assert not index.state(lost, all_measures=True).clusters_down
     assert "feed:second" not in blast_radius(graph, "region:east")
     assert blast_radius(graph, "replica:store@west#1") >= {"service:store", "tier:business"}
 
 
 def test_graph_at_best_is_that_of_the_changed_model(model: Model) -> None:
-    site = site_of(model, build_graph(model))
+    index = dependency_index(model, build_graph(model))
     changed = with_measures(model, frozenset(model.measures))
-    other = site_of(changed, build_graph(changed))
+    other = dependency_index(changed, build_graph(changed))
     for failed in ("feed:first", "region:west", "service:control", "service:store"):
-        one = site.state(frozenset({failed}), all_measures=True)
+        one = index.state(frozenset({failed}), all_measures=True)
         assert one == other.state(frozenset({failed})), failed
 
 

@@ -23,7 +23,6 @@ from pulp import lpSum
 from planner.infrastructure.graph import Dependencies, node
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.programme import Availability, Programme
-from planner.scenarios.system_state import DependencyIndex
 from planner.scenarios.timeline import Outage
 
 
@@ -55,11 +54,6 @@ def one_way_of_reacting(programme: Programme) -> None:
         if ways:
             chosen = lpSum(programme.reacting[n] for n in ways)
             programme.define(chosen == bought, Family.ONE_WAY_OF_REACTING, name)
-
-
-def site(programme: Programme) -> DependencyIndex:
-    """The prepared graph of the case."""
-    return programme.data.site
 
 
 def up(programme: Programme, outage: Outage, name: str, powered: bool = True) -> Availability:
@@ -113,10 +107,10 @@ def is_up(
 
 
 def _depends(programme: Programme, powered: bool, all_measures: bool) -> Dependencies:
-    place = site(programme)
+    index = programme.data.dependency_index
     if powered:
-        return place.depends_at_best if all_measures else place.depends
-    return place.depends_at_best_without_power if all_measures else place.depends_without_power
+        return index.depends_at_best if all_measures else index.depends
+    return index.depends_at_best_without_power if all_measures else index.depends_without_power
 
 
 def _down(programme: Programme, depends: Dependencies, failed: frozenset[str]) -> frozenset[str]:

@@ -38,7 +38,7 @@ from planner.optimization.formulation.stages import NO_MARGIN, Margin, Reacting,
 from planner.optimization.formulation.time_slices import cut_like, cut_stages
 from planner.scenarios.demand import Floats, peak_hour, weekly_demand
 from planner.scenarios.services import passing_shares
-from planner.scenarios.system_state import DependencyIndex, site_of
+from planner.scenarios.system_state import DependencyIndex, dependency_index
 from planner.scenarios.timeline import SystemState, Timeline, normal_state, timeline_of
 
 #: Family, subject and scenario of rows that people speak of as one requirement or limit.
@@ -118,14 +118,14 @@ class ProblemData:
         return build_graph(self.model)
 
     @cached_property
-    def site(self) -> DependencyIndex:
+    def dependency_index(self) -> DependencyIndex:
         """The prepared graph of the model."""
-        return site_of(self.model, self.graph)
+        return dependency_index(self.model, self.graph)
 
     @property
     def supply(self) -> PowerSupply:
         """The power of the model."""
-        return self.site.supply
+        return self.dependency_index.supply
 
     def draw_per_heat(self, limit: PowerLimit, plant: str) -> float:
         """Power that a plant draws under a limit for each heat that it carries, MW per MW."""
@@ -152,7 +152,7 @@ class ProblemData:
     @cached_property
     def normal_at_best(self) -> SystemState:
         """Condition with nothing failed and all measures bought."""
-        return self.site.state(frozenset(), all_measures=True)
+        return self.dependency_index.state(frozenset(), all_measures=True)
 
     @cached_property
     def reactions(self) -> tuple[frozenset[str], ...]:

@@ -63,7 +63,7 @@ def _limits(
 ) -> tuple[PowerLimit, ...]:
     if data.supply.owners.keys().isdisjoint(data.supply.feeds[region]):
         return settled
-    down = data.site.depends_at_best.down_with(failed)
+    down = data.dependency_index.depends_at_best.down_with(failed)
     return binding(data.supply.every_limit(region, down, unsettled=True))
 
 

@@ -93,8 +93,8 @@ def _power(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> lis
     if row.scenario:
         events = events_on_grid(elastic.scenarios[row.scenario].events)
         failed = node_losses(elastic.model, events, row.from_minute)
-        failed |= sagging_clusters(data.site, events, row.from_minute)
-    down = data.site.depends_at_best.down_with(failed)
+        failed |= sagging_clusters(data.dependency_index, events, row.from_minute)
+    down = data.dependency_index.depends_at_best.down_with(failed)
     rows = [constraint]
     for other in data.supply.every_limit(limit.region, down, unsettled=True):
         if other.loads != limit.loads or (other != limit and (other.brought or limit.brought)):
