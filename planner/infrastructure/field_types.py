@@ -63,30 +63,31 @@ def types_at(path: Path_) -> list[Any]:
     """Types that may stand at a path of a model, fields of unions side by side."""
     types: list[Any] = [Model]
     for part in path:
-        types = [inner for one in types for inner in _types_below(one, part)]
+        types = [inner for outer in types for inner in types_below(outer, part)]
     return types
 
 
-def _types_below(one: Any, part: int | str) -> list[Any]:
-    if isinstance(one, type) and issubclass(one, BaseModel):
-        return [one.model_fields[str(part)].annotation] if part in one.model_fields else []
-    origin, inner = get_origin(one), get_args(one)
+def types_below(outer: Any, part: int | str) -> list[Any]:
+    """Types that may stand at a key, index or field of a value of a type."""
+    if isinstance(outer, type) and issubclass(outer, BaseModel):
+        return [outer.model_fields[str(part)].annotation] if part in outer.model_fields else []
+    origin, inner = get_origin(outer), get_args(outer)
     if origin is None:
-        alias = getattr(one, "__value__", None)
-        return [] if alias is None else _types_below(alias, part)
+        alias = getattr(outer, "__value__", None)
+        return [] if alias is None else types_below(alias, part)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _members(inner[1])
+        return members(inner[1])
     if origin in (tuple, list):
-        return _members(inner[0])
-    return [below for each in inner for below in _types_below(each, part)]
+        return members(inner[0])
+    return [below for each in inner for below in types_below(each, part)]
 
 
-def _members(annotation: Any) -> list[Any]:
-    """Members of a union, or the type itself, without annotations."""
+def members(annotation: Any) -> list[Any]:
+    """Members of a union, or the type itself, without metadata."""
     if get_origin(annotation) is Annotated:
-        return _members(get_args(annotation)[0])
+        return members(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        return [one for each in get_args(annotation) for one in _members(each)]
+        return [one for each in get_args(annotation) for one in members(each)]
     return [annotation]
 
 

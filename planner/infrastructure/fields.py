@@ -26,7 +26,7 @@ Name = Annotated[str, Strict(), StringConstraints(pattern=NAME_PATTERN, max_leng
 LongName = Annotated[
     str, Strict(), StringConstraints(pattern=NAME_PATTERN, max_length=2 * NAME_LENGTH)
 ]
-#: Without signs that steer a terminal; lines and tabs are fine.
+#: Without control characters except line breaks and tabs.
 _TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 Text = Annotated[str, Strict(), StringConstraints(pattern=_TEXT, max_length=2000)]
 Flag = Annotated[bool, Strict()]

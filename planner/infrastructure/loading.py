@@ -357,8 +357,7 @@ def _validate(document: Document) -> Model:
     try:
         model = Model.model_validate(document.data)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            complain(document, detail)
+        complain(document, error)
     checks.check_references(document)
     if model is not None and not document.problems:
         checks.check_sense(model, document)

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from planner.errors import InputError, Problem
 from planner.infrastructure.catalogue import shipped_models
+from planner.infrastructure.complaints import complain
 from planner.infrastructure.fleet import plant_units, retirable_blocks, retirable_units
 from planner.infrastructure.loading import LoadedModel, nearest
-from planner.infrastructure.source import is_file, printable, read_bytes
+from planner.infrastructure.source import Document, SourcePosition, is_file, printable, read_bytes
 from planner.plan.records import CoolingLine, GpuLine, Plan, Record
 
 
@@ -45,20 +46,15 @@ def parse_plan(path: Path) -> Plan:
     path = file_of(path)
     content = read_bytes(path, str(path))
     try:
-        return _located(Plan.model_validate(json.loads(content)), path.parent)
+        data = json.loads(content)
     except (ValueError, RecursionError) as error:
-        if not isinstance(error, ValidationError):
-            raise InputError.single(str(path), f"is not a plan in JSON: {error}") from error
-        raise InputError(
-            Problem(
-                str(path),
-                0,
-                0,
-                ".".join(str(part) for part in one["loc"]),
-                one["msg"][:1].lower() + one["msg"][1:],
-            )
-            for one in error.errors(include_url=False)
-        ) from error
+        raise InputError.single(str(path), f"is not a plan in JSON: {error}") from error
+    try:
+        return _located(Plan.model_validate(data), path.parent)
+    except ValidationError as error:
+        document = Document(data, {(): SourcePosition(str(path))})
+        complain(document, error, Plan)
+        raise InputError(document.problems) from error
 
 
 def _located(plan: Plan, folder: Path) -> Plan:

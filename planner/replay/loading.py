@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from planner.errors import InputError, Problem
 from planner.infrastructure.catalogue import INCIDENT, shipped_incidents, shipped_models
-from planner.infrastructure.complaints import EVENTS as FAILURES
-from planner.infrastructure.complaints import EXPECTED, NAME_RULE
-from planner.infrastructure.fields import NAME_LENGTH, NAME_PATTERN
+from planner.infrastructure.complaints import complain, shown_value
+from planner.infrastructure.fields import NAME_LENGTH
 from planner.infrastructure.loading import LoadedModel, find_file, load_model, nearest
 from planner.infrastructure.source import (
     Document,
-    Path_,
     is_file,
     parse_yaml,
     printable,
@@ -27,7 +24,11 @@ from planner.infrastructure.source import (
 from planner.replay.checks import check_incident
 from planner.replay.incident import CLOCK_PATTERN, START_PATTERN, Incident
 
-SHOWN_LENGTH = 40
+#: Expected texts by their pattern.
+TIMES = {
+    START_PATTERN: 'a time of day such as "16:05"',
+    CLOCK_PATTERN: 'a time of day such as "16:05" ("01:05 +1" a day later)',
+}
 
 
 @dataclass(frozen=True)
@@ -112,91 +113,8 @@ def _structure(document: Document) -> Incident | None:
     try:
         return Incident.model_validate(document.data)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            path, message = _worded(document, detail)
-            document.complain(path, message)
+        complain(document, error, Incident, TIMES)
         return None
-
-
-def _worded(document: Document, detail: ErrorDetails) -> tuple[Path_, str]:
-    """A pydantic error as the place of a value and what would be accepted there."""
-    path = _existing_path(document.data, detail["loc"])
-    kind, context, shown = detail["type"], detail.get("ctx", {}), _shown(detail["input"])
-    if kind == "missing":
-        return (*path, str(detail["loc"][-1])), "is missing"
-    if kind == "extra_forbidden":
-        return path, _unknown_field(str(detail["loc"][-1]), detail["loc"][:-1])
-    if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        tag = str(context.get("tag", ""))
-        given = f", not {_shown(tag)}{nearest(tag, FAILURES)}" if tag else ""
-        return (*path, "kind"), f"expected one of {', '.join(FAILURES)}{given}"
-    if kind == "literal_error":
-        expected = str(context.get("expected", ""))
-        hint = nearest(str(detail["input"]), re.findall(r"'([^']*)'", expected))
-        return path, f"expected {expected}, not {shown}{hint}"
-    if kind == "string_pattern_mismatch":
-        return path, _wrong_text(str(context.get("pattern")), shown)
-    if kind == "too_long" and not isinstance(detail["input"], str):
-        have, most = context.get("actual_length"), context.get("max_length")
-        return path, f"has {have} entries; at most {most} are accepted"
-    if kind in {"too_short", "string_too_short"}:
-        return path, "is empty; expected at least one entry"
-    if kind in EXPECTED:
-        return path, f"expected {EXPECTED[kind]}, not {shown}"
-    message = detail["msg"]
-    return path, f"{message[:1].lower()}{message[1:]}, not {shown}"
-
-
-def _wrong_text(pattern: str, shown: str) -> str:
-    if pattern == START_PATTERN:
-        return f'expected a time of day such as "16:05", not {shown}'
-    if pattern == CLOCK_PATTERN:
-        return f'expected a time of day such as "16:05" ("01:05 +1" a day later), not {shown}'
-    if pattern == NAME_PATTERN:
-        return f"is not a name: {NAME_RULE}, not {shown}"
-    return f"must not have signs that steer a terminal, as {shown} has"
-
-
-def _unknown_field(wrong: str, location: tuple[int | str, ...]) -> str:
-    accepted = sorted(_fields_at(location))
-    hint = nearest(wrong, accepted)
-    return f"is not a field here{hint} (accepted: {', '.join(accepted)})"
-
-
-def _fields_at(location: tuple[int | str, ...]) -> set[str]:
-    """Field names accepted at a location, found by walking the types of `Incident`."""
-    kinds: list[type[BaseModel]] = [Incident]
-    for part in location:
-        if part in FAILURES:
-            kinds = [FAILURES[str(part)]]
-        elif isinstance(part, str):
-            fields = [kind.model_fields[part] for kind in kinds if part in kind.model_fields]
-            kinds = [kind for field in fields for kind in _entities(field.annotation)] or kinds
-    return set().union(*(kind.model_fields for kind in kinds)) - {"name"}
-
-
-def _entities(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [kind for inner in get_args(annotation) for kind in _entities(inner)]
-
-
-def _existing_path(data: Any, location: tuple[int | str, ...]) -> Path_:
-    """Path in the file for a location of pydantic, which also names union members."""
-    path: Path_ = ()
-    for part in location:
-        if isinstance(data, dict) and part in data:
-            path, data = (*path, part), data[str(part)]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            path, data = (*path, part), data[part]
-    return path
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return f"a {'mapping' if isinstance(value, dict) else 'list'}"
-    text = repr(value)
-    return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 3] + "..."
 
 
 # ------------------------------------------------------------------------------------------- model
@@ -219,7 +137,9 @@ def _model(document: Document, path: Path) -> LoadedModel | None:
         known = (
             f"shipped are {', '.join(sorted(shipped_models()))}{nearest(file, shipped_models())}"
         )
-        message = f"no file {_shown(wanted)} beside this one and no such shipped model; {known}"
+        message = (
+            f"no file {shown_value(wanted)} beside this one and no such shipped model; {known}"
+        )
         document.complain(("model",), message)
         return None
     try:

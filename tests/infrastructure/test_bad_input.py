@@ -390,7 +390,7 @@ class TestValues:
             ("services.s.plane", "egde", "did you mean `edge`?"),
             ("services.s.replicas.a", "1001", "less than or equal to 1000, not 1001"),
             ("description", "x" * 2001, "at most 2000 characters"),
-            ("description", '"\\e[2J"', "must not have signs that steer a terminal"),
+            ("description", '"\\e[2J"', "must not contain control characters"),
         ],
     )
     def test_wrong_value(self, complaints, path, value, fragment):
