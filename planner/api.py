@@ -25,7 +25,8 @@ from planner.infrastructure.loading import SECTIONS, LoadedModel, nearest
 from planner.optimization.infeasibility.diagnosis import Diagnosis
 from planner.optimization.solution.solving import SolverSettings, make_solver
 from planner.plan import files as plan_files
-from planner.plan.records import Plan, scenario_line, survived
+from planner.plan.assembly import scenario_line
+from planner.plan.records import Plan, survived
 from planner.plan.reopening import Reopened, recorded, reopen
 from planner.reliability import SAMPLES
 from planner.reporting import frames

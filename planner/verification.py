@@ -26,15 +26,8 @@ from planner.optimization.solution.dominance import dominated
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.reduction import counted, solve_reduced
 from planner.optimization.solution.solving import Solution, SolverSettings, solve
-from planner.plan.records import (
-    Plan,
-    RoundRecord,
-    Stopped,
-    best_round,
-    make_plan,
-    margin_records,
-    waived_records,
-)
+from planner.plan.assembly import Origin, make_plan, margin_records, waived_records
+from planner.plan.records import Method, Plan, RoundRecord, Stopped, best_round
 from planner.simulation.verdict import Breach, Verdict, judge
 
 #: Least growth of a margin in one round.
@@ -136,7 +129,13 @@ class LoopResult:
         """Whether the best plan survives everything."""
         return self.best is not None and not self.best.failed
 
-    def plan(self, loaded: LoadedModel, settings: SolverSettings) -> Plan:
+    def plan(
+        self,
+        loaded: LoadedModel,
+        settings: SolverSettings,
+        method: Method = "optimum",
+        repairs: tuple[str, ...] = (),
+    ) -> Plan:
         """The best plan with the record of all rounds.
 
         Raises
@@ -147,21 +146,17 @@ class LoopResult:
         best = self.best
         if best is None:
             raise ValueError("There is no plan.")
-        seconds = sum(one.solution.seconds for one in self.rounds)
-        records = tuple(one.record() for one in self.rounds)
-        risk = risk_of(best.programme, best.solution)
-        return make_plan(
-            loaded,
-            best.solution,
-            best.items,
-            best.verdicts,
-            records,
-            settings.name,
-            seconds,
-            risk,
-            stopped=self.stopped,
+        origin = Origin(
+            solver=settings.name,
+            seconds=sum(made.solution.seconds for made in self.rounds),
+            rounds=tuple(made.record() for made in self.rounds),
             made_in=best.number,
+            method=method,
+            repairs=repairs,
+            stopped=self.stopped,
         )
+        risk = risk_of(best.programme, best.solution)
+        return make_plan(loaded, best.solution, best.items, best.verdicts, origin, risk)
 
 
 def optimise_and_verify(

@@ -25,9 +25,10 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.solving import Solution, SolverSettings
+from planner.plan.assembly import Origin, cost_lines, make_plan
 from planner.plan.baseline import standing
 from planner.plan.difference import CostChange, PlanDifference, by_category, difference
-from planner.plan.records import Cost, Plan, ScenarioLine, cost_lines, make_plan
+from planner.plan.records import Cost, Plan, ScenarioLine
 from planner.plan.reopening import case_of, new_scenarios, wanted_by
 from planner.scenarios.selection import Wanted, select
 from planner.simulation.verdict import judge
@@ -278,7 +279,7 @@ def existing(loaded: LoadedModel, wanted: Wanted | None = None, jobs: int = 1) -
     verdicts = judge(model, fleet, scenarios, jobs, stories=False)
     cost = sum(item.usd_per_year for item in items)
     nothing = Solution("feasible", cost, cost, {}, fleet, 0.0, 0, 0)
-    return make_plan(loaded, nothing, items, verdicts, (), "none", 0.0)
+    return make_plan(loaded, nothing, items, verdicts, Origin())
 
 
 def repriced(plan: Plan, model: Model) -> Cost:

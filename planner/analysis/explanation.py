@@ -414,8 +414,8 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
     rounds = plan.verification.rounds
     if len(rounds) < 2 or not rounds[0].failed:
         return None
-    model, last = study.data.model, plan.made_in
-    margins = last.margins if last is not None else ()
+    model = study.data.model
+    margins = plan.made_in.margins if plan.made_in is not None else ()
     data = case_of(plan, model, scenarios, rounds[0])
     answer = study.questions.ask("the first round, without margins", lambda: build(data))
     if answer is None or not answer.found:

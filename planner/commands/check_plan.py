@@ -174,7 +174,8 @@ def _rules(texts: tuple[str, ...], policies: tuple[Path, ...]) -> tuple[Rule, ..
 def _judged_anew(plan: Plan, loaded: LoadedModel, progress: Progress) -> Plan:
     """The plan with verdicts of its model's scenarios and prices of its purchases as of today."""
     from planner.analysis.comparison import repriced
-    from planner.plan.records import scenario_line, verified
+    from planner.plan.assembly import scenario_line
+    from planner.plan.records import Verification
     from planner.plan.reopening import wanted_by
     from planner.scenarios.selection import select
     from planner.simulation.verdict import judge
@@ -190,6 +191,6 @@ def _judged_anew(plan: Plan, loaded: LoadedModel, progress: Progress) -> Plan:
     turned = [one.name for one in lines if was.get(one.name, one.status) != one.status]
     if turned:
         progress.say(f"note: {len(turned)} verdicts are not those of the file: {turned[0]}")
-    proof = verified(lines, plan.verification.rounds, plan.verification.stopped)
+    proof = Verification.of(lines, plan.verification.rounds, plan.verification.stopped)
     cost = repriced(plan, loaded.model)
     return plan.model_copy(update={"scenarios": lines, "verification": proof, "cost": cost})

@@ -130,8 +130,9 @@ def _say(output: Path, content: bytes, material: Material, as_json: bool) -> Non
     """Say what was written."""
     count, survived = len(material.simulated.played), material.simulated.survived
     if as_json:
+        from planner.plan.assembly import scenario_line
         from planner.plan.files import placed
-        from planner.plan.records import counts, scenario_line
+        from planner.plan.records import counts
         from planner.reporting.terminal import print_json
 
         print_json(

@@ -24,7 +24,7 @@ from planner.finance.sensitivity import BreakEven, Swing, break_evens, inputs_fo
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.returns import incidents_to_justify
-from planner.plan.records import now, versions
+from planner.plan.assembly import now, versions
 from planner.reliability.cooling_adequacy import CoolingAdequacy, cooling_adequacy
 from planner.reliability.monte_carlo import sample_occurrences
 from planner.reliability.normal_week import normal_hours, requests_per_year

@@ -18,6 +18,7 @@ from planner.infrastructure.complaints import complain
 from planner.infrastructure.fleet import plant_units, retirable_blocks, retirable_units
 from planner.infrastructure.loading import LoadedModel, nearest
 from planner.infrastructure.source import Document, SourcePosition, is_file, printable, read_bytes
+from planner.plan.earlier_versions import stating_its_round
 from planner.plan.records import CoolingLine, GpuLine, Plan, Record
 
 
@@ -50,7 +51,7 @@ def parse_plan(path: Path) -> Plan:
     except (ValueError, RecursionError) as error:
         raise InputError.single(str(path), f"is not a plan in JSON: {error}") from error
     try:
-        return _located(Plan.model_validate(data), path.parent)
+        return _located(stating_its_round(Plan.model_validate(data)), path.parent)
     except ValidationError as error:
         document = Document(data, {(): SourcePosition(str(path))})
         complain(document, error, Plan)

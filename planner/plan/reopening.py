@@ -19,7 +19,7 @@ from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.source import is_file, printable
 from planner.optimization.formulation.problem import ProblemData
 from planner.plan.files import check_fit, file_of, is_for, parse_plan
-from planner.plan.records import Plan, RoundRecord, SelectionRecord, waived_of
+from planner.plan.records import Plan, RoundRecord, SelectionRecord
 from planner.scenarios.selection import Wanted, select
 
 #: Settings longer than this are named without their value.
@@ -270,9 +270,11 @@ def case_of(
     With the margins of the round, and with what that left to the simulation.
     """
     record = record or plan.made_in
-    names = {one.name for one in scenarios}
-    margins = {name: one for name, one in plan.margins_in(record).items() if name in names}
-    waived = {key: by for key, by in waived_of(record).items() if key[2] in names}
+    if record is None:
+        return ProblemData(model, tuple(scenarios), {})
+    names = {scenario.name for scenario in scenarios}
+    margins = {name: one for name, one in record.margin_by_scenario.items() if name in names}
+    waived = {key: most for key, most in record.waived_by_row.items() if key[2] in names}
     return ProblemData(model, tuple(scenarios), margins, waived=waived)
 
 

@@ -22,7 +22,8 @@ from planner.errors import InputError, Problem
 from planner.infrastructure.loading import nearest
 from planner.infrastructure.prices import PARTS
 from planner.infrastructure.source import Document, parse_yaml, printable, read_bytes
-from planner.plan.records import CoolingLine, GpuLine, Plan, ScenarioLine, now
+from planner.plan.assembly import now
+from planner.plan.records import CoolingLine, GpuLine, Plan, ScenarioLine
 from planner.scenarios.components import SEVERITY_ORDER
 from planner.scenarios.standard import subject_of
 

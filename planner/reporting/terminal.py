@@ -19,6 +19,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.json_text import json_text
 from planner.laws.traffic import IMPACTS
+from planner.plan.assembly import scenario_line
 from planner.plan.records import (
     CoolingLine,
     Cost,
@@ -27,7 +28,6 @@ from planner.plan.records import (
     WaivedRecord,
     counts,
     not_counted,
-    scenario_line,
     survived,
 )
 from planner.reporting.characters import Trimmed, fit_streams, shows_all

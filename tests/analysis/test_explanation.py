@@ -29,6 +29,7 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.decisions import Decision, counts, counts_of, variables
 from planner.optimization.solution.solving import solve
+from planner.plan.earlier_versions import stating_its_round
 from planner.plan.records import MarginRecord, Plan, RoundRecord
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimise_and_verify
@@ -319,12 +320,14 @@ def test_margins_of_earlier_versions_are_never_more_than_they_were(tiny_planned:
     record = RoundRecord(round=1, objective_usd_per_year=1.0, failed=(), margins=(line,))
     proof = tiny_planned.verification.model_copy(update={"rounds": (record,)})
     old = tiny_planned.model_copy(update={"verification": proof, "round": None})
-    found = old.margins["s"]
+    read = stating_its_round(old)
+    found = read.margins["s"]
+    assert read.round == 1
     assert (found.demand, found.services) == pytest.approx((0.1234565, 0.4999995), abs=1e-12)
     assert (found.heat, found.late_minutes) == (0.0, 3.0)
-    assert old.model_copy(update={"round": 1}).margins["s"].demand == 0.123457
+    assert stating_its_round(old.model_copy(update={"round": 1})).margins["s"].demand == 0.123457
     assert {field.name for field in fields(Margin)} | {"scenario"} == set(MarginRecord.model_fields)
-    assert old.margins_in(None) == {}
+    assert old.margins == {}
 
 
 def test_a_plan_states_its_round(tiny_planned: Plan) -> None:
@@ -335,8 +338,9 @@ def test_a_plan_states_its_round(tiny_planned: Plan) -> None:
     )
     proof = tiny_planned.verification.model_copy(update={"rounds": rounds})
     plan = tiny_planned.model_copy(update={"verification": proof, "round": None})
-    assert plan.made_in == rounds[2]
-    assert plan.model_copy(update={"round": 2}).made_in == rounds[1]
+    assert stating_its_round(plan).made_in == rounds[2]
+    assert stating_its_round(plan.model_copy(update={"round": 2})).made_in == rounds[1]
+    assert stating_its_round(plan.model_copy(update={"round": 9})).made_in == rounds[2]
     assert tiny_planned.round == len(tiny_planned.verification.rounds)
 
 

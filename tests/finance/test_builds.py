@@ -22,7 +22,8 @@ from planner.optimization.formulation.build import build as build_programme
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import cost_items, purchase_items
 from planner.optimization.solution.solving import solve
-from planner.plan.records import Cost, Plan, make_plan
+from planner.plan.assembly import Origin, make_plan
+from planner.plan.records import Cost, Plan
 from planner.scenarios.generators import all_scenarios
 
 PROPERTY = settings(max_examples=30, derandomize=True, deadline=None, database=None)
@@ -73,9 +74,7 @@ def planned(name: str, overrides: tuple[str, ...], scenarios: int) -> tuple[Load
     chosen = all_scenarios(loaded.model)[:scenarios]
     programme = build_programme(ProblemData(loaded.model, chosen, {}))
     solution = solve(programme, EXACT)
-    return loaded, make_plan(
-        loaded, solution, cost_items(programme, solution), (), (), "highs", 0.0
-    )
+    return loaded, make_plan(loaded, solution, cost_items(programme, solution), (), Origin("highs"))
 
 
 class TestOfAPlan:

@@ -17,7 +17,7 @@ from planner.optimization.formulation.purchases import capital_usd
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.audit_purchases import check_purchases
 from planner.optimization.solution.solving import Solution, run_solver
-from planner.plan.records import _cooling_lines
+from planner.plan.assembly import _cooling_lines
 from planner.scenarios.generators import all_scenarios
 
 #: Relative difference within which two optima are the same.

@@ -16,7 +16,7 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.strictness import broken_less, may_give_way, waived
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import SolverSettings, solve
-from planner.plan.records import Plan, waived_of
+from planner.plan.records import Plan
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
 from planner.verification import LoopResult, optimise_and_verify
@@ -136,7 +136,7 @@ def test_plan_says_what_was_left_to_the_simulation(tmp_path: Path) -> None:
     plan = outcome.plan(LoadedModel(model, "model", ""), EXACT)
     again = Plan.model_validate(json.loads(plan.to_json()))
     (record,) = again.verification.rounds
-    assert waived_of(record) == dict(outcome.rounds[-1].programme.data.waived)
+    assert record.waived_by_row == dict(outcome.rounds[-1].programme.data.waived)
     assert "one in scenario plant-first" in record.waived[0].text
 
 

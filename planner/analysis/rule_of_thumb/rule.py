@@ -41,10 +41,10 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.solution.audit_purchases import check_money, check_purchases
-from planner.optimization.solution.costs import cost_items, risk_of
+from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.solving import SolverSettings
-from planner.plan.records import Plan, make_plan
+from planner.plan.records import Plan
 from planner.verification import LoopResult, Round
 
 
@@ -74,21 +74,7 @@ class ThumbPlan:
 
     def plan(self, loaded: LoadedModel, settings: SolverSettings) -> Plan:
         """The plan as a document; no proof is claimed."""
-        (one,) = self.outcome.rounds
-        return make_plan(
-            loaded,
-            one.solution,
-            one.items,
-            one.verdicts,
-            (one.record(),),
-            settings.name,
-            one.solution.seconds,
-            risk_of(one.programme, one.solution),
-            "rule-of-thumb",
-            self.repairs,
-            self.outcome.stopped,
-            one.number,
-        )
+        return self.outcome.plan(loaded, settings, "rule-of-thumb", self.repairs)
 
 
 def plan_by_rule_of_thumb(

@@ -12,7 +12,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.prices import PARTS
-from planner.plan.records import CostLine, MarginRecord, Plan, full_heat_mw, scenario_line
+from planner.plan.assembly import full_heat_mw, scenario_line
+from planner.plan.records import CostLine, MarginRecord, Plan
 from planner.reporting.html.timelines import KINDS, Played
 from planner.reporting.html.words import (
     FULL,

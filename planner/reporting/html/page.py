@@ -15,7 +15,8 @@ from typing import Any
 from planner.errors import InputError
 from planner.infrastructure.loading import CatalogueUse, LoadedModel
 from planner.json_text import json_text
-from planner.plan.records import Plan, now, versions
+from planner.plan.assembly import now, versions
+from planner.plan.records import Plan
 from planner.reporting.html import facts, places, sources
 from planner.reporting.html.facts import Simulated
 from planner.reporting.html.words import counted, millions, money

@@ -8,7 +8,8 @@ from typing import Any
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
-from planner.plan.records import Plan, full_heat_mw
+from planner.plan.assembly import full_heat_mw
+from planner.plan.records import Plan
 from planner.reporting.html.words import counted
 
 Row = dict[str, Any]
