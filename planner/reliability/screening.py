@@ -19,7 +19,7 @@ from planner.scenarios.climate import ambient_at
 from planner.scenarios.demand import HOURS_PER_WEEK
 from planner.scenarios.system_state import SystemState
 from planner.scenarios.timeline import timeline_of
-from planner.simulation.build import build_world
+from planner.simulation.build import prepare
 from planner.simulation.conditions import Conditions, Floats
 from planner.simulation.world import World
 
@@ -73,7 +73,6 @@ class Screen:
         self.model, self.graph, self.fleet, self.sources = model, graph, fleet, sources
         self._original = original
         self._known: dict[Down, bool] = {}
-        self._conditions: dict[int, bool] = {}
         self._whole = whole
 
     def may_lose(self, down: Down) -> bool:
@@ -100,9 +99,8 @@ class Screen:
 
     @cached_property
     def _world(self) -> World:
-        timelines = (timeline_of(self.model, self.graph, calm_scenario()),)
         short = self.model.simulation.replace(horizon_minutes=1.0)
-        return build_world(self.model.replace(simulation=short), self.graph, self.fleet, timelines)
+        return prepare(self.model.replace(simulation=short), self.fleet, (calm_scenario(),))
 
     @cached_property
     def _hottest_c(self) -> Floats:

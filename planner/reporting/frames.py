@@ -11,13 +11,9 @@ import pandas as pd
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import build_graph
-from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.traffic import served_fraction
 from planner.plan.records import EmergencyLine, Plan, ScenarioLine
-from planner.scenarios.timeline import timeline_of
-from planner.simulation.build import build_world
-from planner.simulation.cascade import run
+from planner.simulation.cascade import simulate
 from planner.simulation.verdict import Verdict
 
 #: Columns of the table of purchases.
@@ -96,11 +92,7 @@ def timeline(model: Model, fleet: Fleet, scenario: Scenario) -> pd.DataFrame:
     under power, ``waiting`` (requests in the queue), ``emergency_usd`` spent in the minute.
     Requests that succeed on a retry count in the minute in which they do.
     """
-    (scenario,) = scenarios_with(model, (scenario,), fleet.measures)
-    model = with_measures(model, fleet.measures)
-    graph = build_graph(model)
-    world = build_world(model, graph, fleet, (timeline_of(model, graph, scenario),))
-    history = run(world)
+    world, history = simulate(model, fleet, (scenario,))
     demand, served = history.demand_rps[:, 0], history.served_rps[:, 0]
     columns: dict[str, Any] = {
         "demand_rps": demand.sum(axis=1),

@@ -1,4 +1,4 @@
-"""Turning a model, a fleet and scenarios into the arrays of a world."""
+"""Preparing a simulation: a model, a fleet and scenarios as the arrays of a world."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import math
 import numpy as np
 
 from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import Graph
+from planner.infrastructure.graph import Graph, build_graph
+from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.heat import capacitance_mj_per_k
 from planner.laws.retries import RetryTerms
 from planner.laws.traffic import can_compile
@@ -16,7 +18,7 @@ from planner.scenarios.climate import ambient_at
 from planner.scenarios.demand import demand_at
 from planner.scenarios.routing import routes_of
 from planner.scenarios.system_state import SystemState, normal_state
-from planner.scenarios.timeline import Timeline
+from planner.scenarios.timeline import Timeline, timeline_of
 from planner.simulation.conditions import Bools, Floats, Ints, Stacker
 from planner.simulation.world import (
     Clusters,
@@ -34,8 +36,25 @@ from planner.simulation.world import (
 WORTH_COMPILING = 10_000
 
 
+def prepare(
+    model: Model, fleet: Fleet, scenarios: tuple[Scenario, ...], graph: Graph | None = None
+) -> World:
+    """World in which scenarios happen to a fleet, with the fleet's measures in place.
+
+    Parameters
+    ----------
+    graph
+        Dependency graph of the model with those measures; built where it is not given.
+    """
+    scenarios = scenarios_with(model, scenarios, fleet.measures)
+    model = with_measures(model, fleet.measures)
+    graph = graph or build_graph(model)
+    timelines = tuple(timeline_of(model, graph, scenario) for scenario in scenarios)
+    return build_world(model, graph, fleet, timelines)
+
+
 def build_world(model: Model, graph: Graph, fleet: Fleet, timelines: tuple[Timeline, ...]) -> World:
-    """Turn a model, a fleet and scenarios into arrays."""
+    """World of timelines that are laid out already, on a model with the fleet's measures."""
     names = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
     normal = normal_state(model, graph)
     stacker = Stacker(model, fleet, names, normal)

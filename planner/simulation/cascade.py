@@ -12,8 +12,6 @@ import numpy as np
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import build_graph
-from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.heat import (
     buffer_step,
     carried_by_plant,
@@ -27,8 +25,8 @@ from planner.laws.heat import (
 )
 from planner.laws.ratios import ratio
 from planner.laws.traffic import serving_rps
-from planner.scenarios.timeline import state_with, timeline_of
-from planner.simulation.build import build_world
+from planner.scenarios.timeline import state_with
+from planner.simulation.build import prepare
 from planner.simulation.conditions import Floats, Ints
 from planner.simulation.restoration import await_reaction, fail_and_return, restored_share
 from planner.simulation.state import History, State, frozen_room, initial_state
@@ -57,11 +55,7 @@ def simulate(
     World, History
         Static data with the meaning of the axes, and the record of every minute.
     """
-    scenarios = scenarios_with(model, scenarios, fleet.measures)
-    model = with_measures(model, fleet.measures)
-    graph = build_graph(model)
-    timelines = tuple(timeline_of(model, graph, scenario) for scenario in scenarios)
-    world = build_world(model, graph, fleet, timelines)
+    world = prepare(model, fleet, scenarios)
     return world, run(world, only)
 
 

@@ -30,9 +30,8 @@ from planner.scenarios.standard import (
     required,
 )
 from planner.scenarios.system_state import dependency_index
-from planner.scenarios.timeline import timeline_of
 from planner.simulation.alerts import Alert, alerts
-from planner.simulation.build import build_world
+from planner.simulation.build import prepare
 from planner.simulation.cascade import run
 from planner.simulation.causes import Cause, explain
 from planner.simulation.conditions import Floats
@@ -294,8 +293,7 @@ def _judge_part(
     graph = build_graph(model)
     for first in range(0, len(scenarios), size):
         batch = scenarios[first : first + size]
-        timelines = tuple(timeline_of(model, graph, scenario) for scenario in batch)
-        world = build_world(model, graph, fleet, timelines)
+        world = prepare(model, fleet, batch, graph)
         history = run(world, None if stories else JUDGED, history)
         verdicts += [judge_one(world, history, fleet, i, stories) for i in range(len(batch))]
     return tuple(verdicts)

@@ -11,11 +11,9 @@ from support import model_of
 
 from planner.infrastructure.failures import UnitLoss
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import build_graph
 from planner.replay.incident import EVENTS, QUANTITIES, EventName, QuantityName
 from planner.replay.milestones import FLAGS, SERIES, event_minute, value_at
-from planner.scenarios.timeline import timeline_of
-from planner.simulation.build import build_world
+from planner.simulation.build import prepare
 from planner.simulation.state import History
 from planner.simulation.world import World
 
@@ -37,12 +35,10 @@ def world(tmp_path_factory) -> World:
                         "cools: [second], existing: {chiller: 1, fan: 1}")  # fmt: skip
     text = text.replace("share: 0.6}", "share: 0.6, entry: sign-in}")
     model = model_of(tmp_path_factory.mktemp("two"), text + SERVICES)
-    graph = build_graph(model)
     loss = UnitLoss(
         kind="units", plant="first-plant", unit="chiller", at_minute=3, repair_minutes=60
     )
-    timeline = timeline_of(model, graph, scenario(loss))
-    return build_world(model, graph, Fleet.existing(model), (timeline,))
+    return prepare(model, Fleet.existing(model), (scenario(loss),))
 
 
 @pytest.fixture
