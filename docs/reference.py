@@ -52,7 +52,7 @@ SECTIONS = (
     (
         "Operations",
         "operations",
-        ("Operations", "RestorationPhase", "RestorationGates", "Change"),
+        ("Operations", "RestorationPhase", "RestorationGates", "OperationalChange"),
     ),
     ("Finance", "finance", ("Finance", "TaxLives")),
     (
@@ -68,7 +68,7 @@ SECTIONS = (
         "scenarios.NAME.events",
         ("UnitLoss", "LargestUnitsLoss", "NodeLoss", "Sag", "Heat", "Surge"),
     ),
-    ("Simulation", "simulation", ("Simulation",)),
+    ("Simulation", "simulation", ("SimulationSettings",)),
 )
 
 #: Where the definitions of a section stand that are not its entries themselves.
@@ -78,7 +78,7 @@ PLACES = {
     "Reaction": "measures.NAME.operations",
     "RestorationPhase": "operations.restoration",
     "RestorationGates": "operations.gates",
-    "Change": "operations.changes.NAME",
+    "OperationalChange": "operations.changes.NAME",
     "TaxLives": "finance.tax_lives",
     "RiskPolicy": "policies.risk",
     "FixedPurchases": "policies.fixed",

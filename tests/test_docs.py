@@ -420,11 +420,17 @@ def test_every_family_of_rows_is_on_the_page() -> None:
     assert sorted(named) == sorted({path.stem for path in golden} - {"objective"})
 
 
+def _part(module: str) -> str:
+    """The part of the optimisation that a module of the formulation's page is in."""
+    (found,) = (CHECKOUT / "planner" / "optimization").glob(f"*/{module}.py")
+    return found.parent.name
+
+
 def planner_object(dotted: str) -> Any:
     """A function or class of the optimization package by its dotted name."""
     module, *rest = dotted.split(".")
     if not module[0].isupper():
-        found: Any = importlib.import_module(f"planner.optimization.{module}")
+        found: Any = importlib.import_module(f"planner.optimization.{_part(module)}.{module}")
     else:
         found, rest = CLASSES[module](), rest
     for name in rest:
@@ -440,7 +446,7 @@ def _class(module: str, name: str) -> Callable[[], Any]:
 
 CLASSES = {
     "Programme": _class("planner.optimization.formulation.programme", "Programme"),
-    "Case": _class("planner.optimization.formulation.problem", "Case"),
+    "ProblemData": _class("planner.optimization.formulation.problem", "ProblemData"),
     "Stage": _class("planner.optimization.formulation.stages", "Stage"),
     "GpuType": _class("planner.infrastructure.entities", "GpuType"),
     "Cluster": _class("planner.infrastructure.entities", "Cluster"),
@@ -464,10 +470,10 @@ def test_the_function_of_a_family_states_it() -> None:
     """Somewhere in the module that the page names, a row of the family is made."""
     for names, _, functions in families():
         module = functions[0].split(".")[0]
-        tree = ast.parse(
-            (CHECKOUT / "planner" / "optimization" / f"{module}.py").read_text("utf-8")
-        )
+        path = CHECKOUT / "planner" / "optimization" / _part(module) / f"{module}.py"
+        tree = ast.parse(path.read_text("utf-8"))
         texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        texts |= {node.attr.lower() for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         family = names[0].removesuffix("_firm")
         assert family in texts, names
 

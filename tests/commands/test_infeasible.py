@@ -29,8 +29,8 @@ def diagnosed_once(
     """Diagnose, or recall what came of just the same before; time limits count every time."""
     if settings.time_limit_seconds is not None:
         return diagnose(programme, settings, number, verify)
-    case = programme.case
-    key = pickle.dumps((case.model, case.scenarios, dict(case.margins), settings.gap, number))
+    data = programme.data
+    key = pickle.dumps((data.model, data.scenarios, dict(data.margins), settings.gap, number))
     if key not in DIAGNOSED:
         DIAGNOSED[key] = diagnose(programme, settings, number, verify)
     return DIAGNOSED[key]

@@ -38,7 +38,7 @@ import os, re, signal, sys, threading, time
 sys.path.insert(0, {checkout!r})
 import planner.verification
 from planner.commands import main
-from planner.optimization import solvers
+from planner.optimization.solution import solvers
 
 def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
