@@ -151,6 +151,12 @@ def test_page_holds_every_scenario_and_section(parsed: Tags) -> None:
     assert "rounds" in text.lower()
 
 
+def test_every_scenario_says_in_words_how_it_ends_on_the_plan(parsed: Tags) -> None:
+    text = " ".join(parsed.text)
+    assert "True" not in text
+    assert {"✓ survives", "✗ fails"} <= set(parsed.text)
+
+
 def test_page_asks_for_nothing(parsed: Tags, report: Path) -> None:
     for attrs in parsed.all(*{tag for tag, _ in parsed.elements}):
         for name in ("src", "href", "srcset", "action", "data", "poster"):

@@ -127,7 +127,7 @@ def _rendered(
     unlisted = [row["name"] for row in rows if row["index"] not in set(listed)]
     html: str = _template().render(
         **{name: value for name, value in context.items() if name != "data"},
-        rows=[rows[i] | {"told": i in chosen} for i in listed],
+        rows=[rows[i] | {"opens": i in chosen} for i in listed],
         unlisted=unlisted,
         policy=policy,
         style=_asset("report.css"),
