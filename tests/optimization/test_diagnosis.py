@@ -476,8 +476,8 @@ def test_gpus_are_priced_and_come_in_whole_blocks(tmp_path: Path) -> None:
 
 def test_lost_service_is_priced_by_its_requests(tmp_path: Path) -> None:
     """A tier that is down for an hour, once a year: 600 requests/s of 1 USD for a thousand."""
-    (planted,) = (one for one in MODELS if one.name.startswith("service lost"))
-    text = planted.text.replace("entry: login", "entry: login, value_usd_per_1000_requests: 1.0")
+    (lost,) = (one for one in MODELS if one.name.startswith("service lost"))
+    text = lost.text.replace("entry: login", "entry: login, value_usd_per_1000_requests: 1.0")
     text = text.replace("entry: login", "entry: login, sla_credit_usd_per_1000_requests: 0.0")
     text = text.replace("repair_minutes: 60.0", "repair_minutes: 65.0")
     diagnosis = diagnosed(load_model(written(tmp_path, planted("", text, [], []))).model)
