@@ -96,7 +96,7 @@ def command(
     from planner.optimization.solution.solving import SolverSettings, make_solver
     from planner.plan.files import check_writable, placed, write_plan
     from planner.plan.reopening import recorded
-    from planner.reporting import infeasible, terminal
+    from planner.reporting import infeasible, plans
     from planner.verification import optimise_and_verify
 
     if method == "rule-of-thumb" and (earlier.path or earlier.fix):
@@ -132,7 +132,7 @@ def command(
     if output is not None:
         written = write_plan(plan, output)
         progress.say(f"wrote {written[-1]} and {len(written) - 1} tables")
-    terminal.show_plan(placed(plan, output or Path()), loaded.model, outcome, as_json)
+    plans.show_plan(placed(plan, output or Path()), loaded.model, outcome, as_json)
     _suggest(progress, output, as_json)
     return _exit_code(outcome, settings)
 
@@ -149,20 +149,20 @@ def _by_rule_of_thumb(
     from planner.commands.interruption import interruptible
     from planner.plan.files import placed, write_plan
     from planner.plan.reopening import recorded
-    from planner.reporting import terminal
+    from planner.reporting import plans
 
     with progress.working(settings.time_limit_seconds), interruptible(progress.quiet) as stop:
         thumb = plan_by_rule_of_thumb(
             loaded.model, selection.scenarios, replace(settings, stop=stop), progress.say
         )
     if thumb.outcome.best is None:
-        terminal.show_no_thumb_plan(thumb.lacks, as_json)
+        plans.show_no_thumb_plan(thumb.lacks, as_json)
         return EXIT_INFEASIBLE
     plan = recorded(thumb.plan(loaded, settings), selection.wanted)
     if output is not None:
         written = write_plan(plan, output)
         progress.say(f"wrote {written[-1]} and {len(written) - 1} tables")
-    terminal.show_plan(placed(plan, output or Path()), loaded.model, thumb.outcome, as_json)
+    plans.show_plan(placed(plan, output or Path()), loaded.model, thumb.outcome, as_json)
     if thumb.survives:
         return EXIT_DONE
     return EXIT_TIME_LIMIT if thumb.outcome.stopped else EXIT_NOT_SURVIVED

@@ -72,7 +72,7 @@ def command(
     """
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import load_model, nearest
-    from planner.reporting import terminal
+    from planner.reporting.scenarios import show_simulation
     from planner.scenarios.selection import select
     from planner.simulation.verdict import judge
 
@@ -101,7 +101,7 @@ def command(
             loaded.model, fleet, selection.scenarios, jobs, on_part=progress.reporter()
         )
     told = names or tuple(loaded.model.scenarios)
-    terminal.show_simulation(loaded, fleet, verdicts, told, as_json, notes)
+    show_simulation(loaded, fleet, verdicts, told, as_json, notes)
     failed = [verdict.name for verdict in verdicts if verdict.fails]
     suggestions = []
     if failed and not names:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from planner.errors import InputError
@@ -130,7 +129,7 @@ def _file(section: str) -> str:
     return CATALOGUES[SECTIONS[section]]
 
 
-def _entry_table(section: str) -> Table:
+def _entry_table(section: str) -> Any:
     columns = COLUMNS[section]
     heads = [head for _, head, _, _ in columns]
     if section == "climate":
@@ -150,7 +149,7 @@ def _cell(value: Any, times: float, digits: int) -> str:
     return f"{value * times:,.{digits}f}"
 
 
-def _shape_table() -> Table:
+def _shape_table() -> Any:
     table = new_table("", "name", "hours", "least", "mean", "most")
     for name in demand_shape_names():
         week = np.array(demand_shape(name))

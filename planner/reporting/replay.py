@@ -80,7 +80,7 @@ def show_replay(replay: Replay, as_json: bool) -> None:
     _show_summary(console, replay)
 
 
-def _comparison(replay: Replay) -> Table:
+def _comparison(replay: Replay) -> Any:
     table = new_table(
         f"Observed and simulated (minute 0 is {replay.incident.clock})",
         "time",

@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any, Literal, NamedTuple
 
 from rich.box import SIMPLE_HEAD, Box
@@ -133,7 +134,10 @@ class Table:
             console.print(Text(printable(self.note), style="dim italic"))
 
     def rich(self, width: int) -> RichTable:
-        """For a terminal of so many columns."""
+        """For a terminal of so many columns; columns that say nothing are left out."""
+        said = [any(column) for column in zip(*self.texts(), strict=True)]
+        if not all(said):
+            return self._with(said).rich(width)
         shown = [[printable(text) for text in row] for row in self.texts()]
         widths = self._widths(shown, width)
         table = RichTable(box=RULED, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
@@ -151,6 +155,13 @@ class Table:
                 end_section=number == len(self.rows) and bool(self.foot),
             )
         return table
+
+    def _with(self, wanted: Sequence[bool]) -> Table:
+        """The same with some of its columns."""
+        rows, foot = (
+            [tuple(compress(row, wanted)) for row in some] for some in (self.rows, self.foot)
+        )
+        return replace(self, columns=tuple(compress(self.columns, wanted)), rows=rows, foot=foot)
 
     def _widths(self, shown: Sequence[Sequence[str]], width: int) -> list[int]:
         """Widths of columns; those that fold share what the others leave, the narrow ones first."""
