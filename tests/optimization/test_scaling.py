@@ -65,15 +65,35 @@ class TestUnits:
         seen = []
         for money, requests, power in ((1.0, 1.0, 1.0), (2.0**-20, 2.0**17, 2.0**-9)):
             programme, _ = solved(in_units(tiny.model, money, requests, power))
-            numbers = numbers_of(Scaled(programme.problem).problem)
+            numbers = Scaled(programme.problem).numbers
             seen.append((numbers.entry, numbers.side, numbers.high, numbers.cost))
         for one, other in zip(*seen, strict=True):
             assert one == pytest.approx(other, rel=1e-9)
 
+    def test_every_solver_is_given_the_same_numbers(self, tiny) -> None:
+        """HiGHS takes them as arrays, other solvers as a problem of PuLP's."""
+        scaled = Scaled(solved(tiny.model)[0].problem)
+
+        arrays, written = vars(scaled.numbers), vars(numbers_of(scaled.problem))
+
+        for name, values in arrays.items():
+            assert np.array_equal(values, written[name]), name
+
+    def test_columns_that_no_row_and_no_price_has_are_zero(self) -> None:
+        problem = LpProblem("unused")
+        unused, used = problem.add_variable("unused", 2.0, 3.0), problem.add_variable("used", 0)
+        unused.varValue = 2.5
+        problem.setObjective(3 * used)
+        problem.addConstraint(used >= 4.0, "need")
+
+        run_solver(problem, EXACT["highs"])
+
+        assert (unused.varValue, used.varValue) == (0.0, 4.0)
+
     def test_numbers_are_near_one(self, tiny) -> None:
         programme, _ = solved(in_units(tiny.model, 1e-4, 1e6, 1e-6))
 
-        numbers = numbers_of(Scaled(programme.problem).problem)
+        numbers = Scaled(programme.problem).numbers
 
         assert np.abs(numbers.entry).min() > 1e-4
         assert np.abs(numbers.entry).max() <= 2.0**11

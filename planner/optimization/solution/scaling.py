@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,8 @@ class Coefficients:
         Sense (-1, 0, 1 as PuLP has it) and right-hand side by row.
     low, high, whole, cost
         Bounds, whether only whole numbers count, and cost by column.
+    offset
+        Cost that no column changes.
     """
 
     row: Whole
@@ -85,6 +88,7 @@ class Coefficients:
     high: Floats
     whole: Flags
     cost: Floats
+    offset: float = 0.0
 
 
 def numbers_of(problem: LpProblem) -> Coefficients:
@@ -98,7 +102,8 @@ def numbers_of(problem: LpProblem) -> Coefficients:
     ]
     row, column, entry = zip(*entries, strict=True) if entries else ((), (), ())
     cost = np.zeros(len(variables))
-    for variable, factor in problem.objective.items() if problem.objective is not None else ():
+    objective = problem.objective
+    for variable, factor in objective.items() if objective is not None else ():
         cost[variable.id] = factor
     return Coefficients(
         np.array(row, dtype=np.int64),
@@ -110,6 +115,7 @@ def numbers_of(problem: LpProblem) -> Coefficients:
         np.array([_bound(one.upBound, math.inf) for one in variables]),
         np.array([one.cat == LpInteger for one in variables], dtype=np.bool_),
         cost,
+        0.0 if objective is None else float(objective.constant),
     )
 
 
@@ -205,52 +211,71 @@ class Scaled:
     Parameters
     ----------
     original
-        Problem in the units of the model; it is not changed before `bring_back`.
-
-    Attributes
-    ----------
-    problem
-        The same for a solver; its columns and rows have numbers for names.
+        Problem in the units of the model.
     """
 
     def __init__(self, original: LpProblem) -> None:
         self._original, self._numbers = original, numbers_of(original)
         rows, columns, money = sizes(self._numbers)
         self._rows, self._columns, self._money = rows.tolist(), columns.tolist(), money
-        self.problem = LpProblem("scaled", LpMinimize)
-        self._variables = [
-            self._variable(one, index) for index, one in enumerate(original.variables())
+
+    @cached_property
+    def numbers(self) -> Coefficients:
+        """The numbers that a solver is given."""
+        numbers = self._numbers
+        rows, columns = np.array(self._rows, dtype=int), np.array(self._columns, dtype=int)
+        return replace(
+            numbers,
+            entry=np.ldexp(numbers.entry, columns[numbers.column] - rows[numbers.row]),
+            side=np.ldexp(numbers.side, -rows),
+            low=np.ldexp(numbers.low, -columns),
+            high=np.ldexp(numbers.high, -columns),
+            cost=np.ldexp(numbers.cost, columns - self._money),
+            offset=math.ldexp(numbers.offset, -self._money),
+        )
+
+    @cached_property
+    def problem(self) -> LpProblem:
+        """The same as a problem; its columns and rows have numbers for names."""
+        original, problem = self._original, LpProblem("scaled", LpMinimize)
+        variables = [
+            self._variable(problem, one, index) for index, one in enumerate(original.variables())
         ]
         for index, row in enumerate(original.constraints()):
-            left = self._expression(row.items(), row.constant, -self._rows[index])
-            self.problem.addConstraint(_compared(left, row.sense), f"c{index}")
+            left = self._expression(variables, row.items(), row.constant, -self._rows[index])
+            problem.addConstraint(_compared(left, row.sense), f"c{index}")
         if original.objective is not None:
-            terms = original.objective.items()
-            self.problem.setObjective(self._expression(terms, original.objective.constant, -money))
+            terms, constant = original.objective.items(), original.objective.constant
+            problem.setObjective(self._expression(variables, terms, constant, -self._money))
+        return problem
 
-    def _variable(self, one: LpVariable, index: int) -> LpVariable:
+    def _variable(self, problem: LpProblem, one: LpVariable, index: int) -> LpVariable:
         size = self._columns[index]
         low, high = (
             None if bound is None or math.isinf(bound) else math.ldexp(bound, -size)
             for bound in (one.lowBound, one.upBound)
         )
-        return self.problem.add_variable(f"x{index}", low, high, one.cat)
+        return problem.add_variable(f"x{index}", low, high, one.cat)
 
     def _expression(
-        self, items: Iterable[tuple[LpVariable, float]], constant: float, power: int
+        self,
+        variables: list[LpVariable],
+        items: Iterable[tuple[LpVariable, float]],
+        constant: float,
+        power: int,
     ) -> LpAffineExpression:
         terms = [
-            (self._variables[one.id], math.ldexp(factor, power + self._columns[one.id]))
+            (variables[one.id], math.ldexp(factor, power + self._columns[one.id]))
             for one, factor in items
         ]
         return LpAffineExpression.from_list(terms, math.ldexp(constant, power))
 
     def start(self, values: Mapping[str, float]) -> dict[str, float]:
-        """A known solution, from values by name."""
-        known = zip(self._original.variables(), self._variables, self._columns, strict=True)
+        """A known solution as a solver is given it, from values by name."""
+        known = zip(self._original.variables(), self._columns, strict=True)
         return {
-            one.name: math.ldexp(values[variable.name], -size)
-            for variable, one, size in known
+            f"x{variable.id}": math.ldexp(values[variable.name], -size)
+            for variable, size in known
             if variable.name in values
         }
 
@@ -268,17 +293,21 @@ class Scaled:
         changes = float(np.where(np.isfinite(reach), reach, 1.0)[free].sum())
         return float(price[free].sum()) + self.cost(left.optimal * changes)
 
-    def bring_back(self) -> None:
-        """Write what the solver found into the original: values, reduced costs, duals."""
-        known = zip(self._original.variables(), self._variables, self._columns, strict=True)
+    def bring_back(self, solved: LpProblem) -> None:
+        """Write what a solver found into the original: values, reduced costs, duals.
+
+        Parameters
+        ----------
+        solved
+            Where the solver wrote its values: `problem`, or the original itself.
+        """
+        known = zip(self._original.variables(), solved.variables(), self._columns, strict=True)
         for variable, found, size in known:
             variable.varValue = math.ldexp(found.varValue or 0.0, size)
             variable.dj = math.ldexp(found.dj or 0.0, self._money - size)
-        rows = zip(
-            self._original.constraints(), self.problem.constraints(), self._rows, strict=True
-        )
-        for row, solved, size in rows:
-            row.pi = math.ldexp(solved.pi or 0.0, self._money - size)
+        rows = zip(self._original.constraints(), solved.constraints(), self._rows, strict=True)
+        for row, found_row, size in rows:
+            row.pi = math.ldexp(found_row.pi or 0.0, self._money - size)
 
 
 def _compared(left: LpAffineExpression, sense: int) -> LpAffineExpression:

@@ -17,8 +17,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import highspy
+import numpy as np
 import pulp
 from pulp.constants import LpSolveStatus
+
+from planner.optimization.solution.scaling import Coefficients
 
 #: Seconds between two looks at whether to stop.
 LOOK_SECONDS = 0.1
@@ -27,7 +31,13 @@ AGAIN_SECONDS = 2.0
 
 
 class Highs(pulp.HiGHS):
-    """HiGHS in a thread of its own, which may be told to stop."""
+    """HiGHS in a thread of its own, which may be told to stop.
+
+    Attributes
+    ----------
+    numbers
+        Numbers to solve with in place of those of the problem, which has the same rows and columns.
+    """
 
     def __init__(
         self,
@@ -37,23 +47,36 @@ class Highs(pulp.HiGHS):
     ) -> None:
         super().__init__(**options)
         self.stop, self.start = stop, dict(start or {})
+        self.numbers: Coefficients | None = None
         self.left = threading.Event()
         self.failed: list[BaseException] = []
 
     def buildSolverModel(self, lp: pulp.LpProblem) -> None:  # noqa: N802
         """Hand over the problem and the values known of a first solution."""
-        super().buildSolverModel(lp)
+        if self.numbers is None:
+            super().buildSolverModel(lp)
+        else:
+            _hand_over(lp, self.numbers, self.mip)
         if not self.start:
             return
         columns = [
-            (column, self.start[variable.name])
+            (column, self.start[name])
             for column, variable in enumerate(lp.exported_variables())
-            if variable.name in self.start
+            if (name := f"x{variable.id}" if self.numbers else variable.name) in self.start
         ]
         if columns:
             indices, values = zip(*columns, strict=True)
             highs: Any = lp.solverModel
             highs.setSolution(len(indices), list(indices), list(values))
+
+    def findSolutionValues(self, lp: pulp.LpProblem) -> tuple[LpSolveStatus, bool]:  # noqa: N802
+        """Write what was found into the problem; columns that HiGHS was not given are zero."""
+        given = {variable.id for variable in lp.exported_variables()}
+        for variable in lp.variables():
+            if variable.id not in given:
+                variable.varValue = variable.dj = None
+        found: tuple[LpSolveStatus, bool] = super().findSolutionValues(lp)  # type: ignore[no-untyped-call]
+        return found
 
     def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
         """Run HiGHS to its end, or until told to stop."""
@@ -84,6 +107,28 @@ class Highs(pulp.HiGHS):
     def _look(self, event: Any) -> None:
         if self.left.is_set() or (self.stop is not None and self.stop.is_set()):
             event.interrupt()
+
+
+def _hand_over(lp: pulp.LpProblem, numbers: Coefficients, mip: bool) -> None:
+    """Give HiGHS columns and rows as arrays; of columns only those that are used."""
+    highs: Any = lp.solverModel
+    used = np.array([variable.id for variable in lp.exported_variables()], dtype=np.int32)
+    place = np.zeros(len(numbers.cost), dtype=np.int32)
+    place[used] = np.arange(len(used))
+    nothing = np.zeros(0, dtype=np.int32)
+    low, high = numbers.low[used], numbers.high[used]
+    highs.addCols(len(used), numbers.cost[used], low, high, 0, nothing, nothing, np.zeros(0))
+    highs.changeObjectiveOffset(numbers.offset)
+    whole = np.flatnonzero(numbers.whole[used]).astype(np.int32)
+    if mip and len(whole):
+        kinds = np.full(len(whole), highspy.HighsVarType.kInteger)
+        highs.changeColsIntegrality(len(whole), whole, kinds)
+    count = len(numbers.side)
+    starts = np.searchsorted(numbers.row, np.arange(count)).astype(np.int32)
+    lower = np.where(numbers.sense >= 0, numbers.side, -np.inf)
+    upper = np.where(numbers.sense <= 0, numbers.side, np.inf)
+    columns = place[numbers.column]
+    highs.addRows(count, lower, upper, len(columns), starts, columns, numbers.entry)
 
 
 class Cbc(pulp.COIN_CMD):

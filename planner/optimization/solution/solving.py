@@ -340,9 +340,15 @@ def run_solver(
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "solver.log"
             solver = make_solver(settings, log, scaled.start(start or {}), linear)
-            stats = scaled.problem.solve(solver)
+            if isinstance(solver, Highs):
+                # The arrays, without a second problem of PuLP's.
+                solver.numbers, solved = scaled.numbers, problem
+                stats = solver.actualSolve(problem)
+            else:
+                solved = scaled.problem
+                stats = solved.solve(solver)
             logged = _logged_bound(log)
-        scaled.bring_back()
+        scaled.bring_back(solved)
     except (pulp.PulpError, pulp.PulpSolverError, OSError, ArithmeticError) as error:
         raise SolverError(f"solver {settings.name} failed: {error}") from error
     bound = stats.best_bound if logged is None else logged
