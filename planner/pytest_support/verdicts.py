@@ -13,8 +13,8 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.scenarios.standard import floors, required
 from planner.simulation.cascade import simulate
+from planner.simulation.history import History
 from planner.simulation.served import served_fractions
-from planner.simulation.state import History
 from planner.simulation.verdict import Verdict, batch_size, judge_one
 from planner.simulation.world import World
 

@@ -22,7 +22,7 @@ from planner.reliability.periods import DAY, PreparedPeriod, case_of
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
 from planner.simulation.conditions import Bools
-from planner.simulation.state import History, bytes_per_scenario
+from planner.simulation.history import History, bytes_per_scenario
 
 #: Records needed.
 KEPT = frozenset({"demand_rps", "served_rps", "emergency_usd"})

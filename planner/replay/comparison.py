@@ -11,7 +11,7 @@ from planner.replay.incident import Calibrated, Incident, Milestone
 from planner.replay.loading import LoadedIncident
 from planner.replay.milestones import event_minute, value_at
 from planner.simulation.cascade import simulate
-from planner.simulation.state import History
+from planner.simulation.history import History
 from planner.simulation.world import World
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from planner.simulation.conditions import Bools, Floats
 from planner.simulation.dispatch import response_seconds
-from planner.simulation.state import History
+from planner.simulation.history import History
 from planner.simulation.world import World
 
 #: Below this a requirement is met within rounding.

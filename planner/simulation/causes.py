@@ -12,7 +12,7 @@ import numpy as np
 
 from planner.laws.traffic import serving_rps
 from planner.simulation.conditions import Bools
-from planner.simulation.state import History
+from planner.simulation.history import History
 from planner.simulation.world import SECONDS, World
 
 #: ``heat`` throttled or switched off, ``late`` emergency capacity that should have been there,

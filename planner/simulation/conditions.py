@@ -68,6 +68,10 @@ class Conditions:
     connections: Floats
     weights: Floats
 
+    def at(self, rows: Ints) -> Conditions:
+        """Those of some intervals, one after the other."""
+        return Conditions(**{name: values[rows] for name, values in vars(self).items()})
+
     def and_also(self, other: Conditions) -> Conditions:
         """Conditions of both, those of the other last."""
         return Conditions(

@@ -2,81 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import replace
 
 import numpy as np
 
 from planner.laws.queues import p99_wait_seconds
 from planner.laws.ratios import ratio
 from planner.laws.traffic import NEGLIGIBLE_RPS, deliver, ration
-from planner.simulation.conditions import Bools, Floats, Ints
+from planner.simulation.conditions import Bools, Floats
+from planner.simulation.minute import Minute, Requests
 from planner.simulation.state import State
 from planner.simulation.world import SECONDS, World
 
 
-@dataclass(frozen=True)
-class Minute:
-    """Requests of one minute in scenarios that are not calm.
-
-    Parameters
-    ----------
-    scenarios
-        Their positions, shape (B,).
-    fresh, total, entering
-        New requests, all with those that came back, and those past services and pools, (B, Z, K).
-    backlog, waiting
-        Requests that waited before, and those of them whose tier is admitted, shape (B, Z, K).
-    shedding
-        Whether priorities are in force, shape (B, 1, 1).
-    """
-
-    scenarios: Ints
-    fresh: Floats
-    total: Floats
-    entering: Floats
-    backlog: Floats
-    waiting: Floats
-    shedding: Bools
-
-    def of(self, some: Bools) -> Self:
-        """The same for some of these scenarios."""
-        return type(self)(*(getattr(self, field.name)[some] for field in fields(self)))
-
-
-@dataclass(frozen=True)
-class Sent:
-    """Where the requests of a minute went, each of shape (B, Z, K) unless said otherwise.
-
-    Parameters
-    ----------
-    sent, granted
-        Requests that were sent to a target, and those that found room there.
-    drained
-        Those from the queue that were served with the room left.
-    spare
-        Room of all targets over their load, at least 1, shape (B, 1, 1): how much faster the queue
-        could have been served.
-    """
-
-    sent: Floats
-    granted: Floats
-    drained: Floats
-    spare: Floats
-
-    def of(self, some: Bools) -> Self:
-        """The same for some of these scenarios."""
-        return type(self)(*(getattr(self, field.name)[some] for field in fields(self)))
-
-
-def cool_enough(world: World, state: State, minute: int) -> Bools | None:
+def cool_enough(world: World, state: State, now: Minute) -> Bools | None:
     """Whether targets are cool enough for a tier, shape (K, S, N); None where all are."""
     limits, reaction = world.tiers.thermal_limit_c, world.reaction
     if state.temperature_c.max(initial=-np.inf) <= limits.min(initial=np.inf):
         state.left = None
         return None
     cool = state.temperature_c <= limits[:, None, None]
-    acts = (reaction.migrates | reaction.operators_migrate & reaction.reacted(minute))[:, None]
+    acts = (reaction.migrates | reaction.operators_migrate & now.reacted)[:, None]
     # Work that operators have moved stays away from what is still too hot.
     cool |= ~acts if state.left is None else ~(acts | state.left)
     state.left = ~cool
@@ -84,45 +30,58 @@ def cool_enough(world: World, state: State, minute: int) -> Bools | None:
     return np.concatenate([cool, rented], axis=2)
 
 
-def dispatch(
-    world: World, one: Minute, capacity: Floats, known_capacity: Floats, allowed: Bools | None
-) -> tuple[Sent, Floats]:
-    """Send requests to targets and, under shedding, the queue to the room left."""
-    shedding = one.shedding[:, 0, 0]
-    offered = one.entering + np.where(one.shedding, 0.0, one.waiting)
-    sent, granted, load = _send(
-        world, one.scenarios, offered / SECONDS, (known_capacity, capacity), shedding, allowed
-    )
+def dispatch(world: World, now: Minute, requests: Requests) -> tuple[Requests, Floats]:
+    """Send requests to targets and, under shedding, the queue to the room left.
+
+    Returns
+    -------
+    Requests
+        With what was sent, granted and drained.
+    ndarray
+        Load of targets, shape (B, N).
+    """
+    rows, shedding = requests.scenarios, requests.shedding[:, 0, 0]
+    allowed = None if now.allowed is None else now.allowed[:, rows]
+    capacity, known_capacity = now.capacity_rps[rows], now.known_capacity_rps[rows]
+    sent, granted, load = _send(world, requests, known_capacity, capacity, allowed)
     drained = np.zeros_like(granted)
-    late = np.where(one.shedding, one.waiting, 0.0) / SECONDS
+    late = np.where(requests.shedding, requests.waiting, 0.0) / SECONDS
     some = late.reshape(len(late), -1).max(axis=1, initial=0.0) > 0
+    room = np.minimum(capacity, known_capacity)
     if some.any():
-        free = np.maximum(np.minimum(capacity[some], known_capacity[some]) - load[some], 0.0)
+        free = np.maximum(room[some] - load[some], 0.0)
         may = None if allowed is None else allowed[:, some]
         second = deliver(late[some], free, free, world.routes, shedding[some], may, world.compiled)
         drained[some] = second[1] * SECONDS
         load[some] += second[2]
-    room = np.minimum(capacity, known_capacity).sum(axis=1)
-    spare = np.maximum(1.0, room / np.maximum(load.sum(axis=1), NEGLIGIBLE_RPS))
-    return Sent(sent * SECONDS, granted * SECONDS, drained, spare[:, None, None]), load
+    spare = np.maximum(1.0, room.sum(axis=1) / np.maximum(load.sum(axis=1), NEGLIGIBLE_RPS))
+    went = replace(
+        requests,
+        sent=sent * SECONDS,
+        granted=granted * SECONDS,
+        drained=drained,
+        spare=spare[:, None, None],
+    )
+    return went, load
 
 
 def _send(
     world: World,
-    scenarios: Ints,
-    demand: Floats,
-    rooms: tuple[Floats, Floats],
-    by_priority: Bools,
+    requests: Requests,
+    known_capacity: Floats,
+    capacity: Floats,
     allowed: Bools | None,
 ) -> tuple[Floats, Floats, Floats]:
-    """Requests sent and granted, and the load that targets take.
+    """Requests sent and granted per second, and the load that targets take.
 
     Where operators ration, first what is set aside for each tier, then the rest.
     """
-    known_capacity, capacity = rooms
+    rows, by_priority = requests.scenarios, requests.shedding[:, 0, 0]
+    offered = requests.entering + np.where(requests.shedding, 0.0, requests.waiting)
+    demand = offered / SECONDS
     how = (world.routes, by_priority, allowed, world.compiled)
     wanted, room = demand.sum(axis=(1, 2)), known_capacity.sum(axis=1)
-    rationed = by_priority & world.reaction.rationing[scenarios] & (wanted > room)
+    rationed = by_priority & world.reaction.rationing[rows] & (wanted > room)
     if not rationed.any():
         sent, granted, load = deliver(demand, known_capacity, capacity, *how)
         return sent, granted, np.minimum(load, capacity)
@@ -133,9 +92,9 @@ def _send(
     share = np.where(rationed[:, None], share * wanted[:, None] / by_tier, 1.0)
     aside = demand * np.minimum(1.0, share)[:, None, :]
     first = deliver(aside, known_capacity, capacity, *how)
-    left = [np.maximum(each - first[2], 0.0) for each in rooms]
-    second = deliver(demand - aside, left[0], left[1], *how)
-    sent, granted, load = (one + other for one, other in zip(first, second, strict=True))
+    known_left, left = (np.maximum(had - first[2], 0.0) for had in (known_capacity, capacity))
+    second = deliver(demand - aside, known_left, left, *how)
+    sent, granted, load = (part + rest for part, rest in zip(first, second, strict=True))
     return sent, granted, np.minimum(load, capacity)
 
 

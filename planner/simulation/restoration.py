@@ -6,23 +6,19 @@ import numpy as np
 
 from planner.simulation.conditions import Bools, Floats, Ints
 from planner.simulation.dispatch import response_seconds
+from planner.simulation.minute import Minute
 from planner.simulation.state import State
 from planner.simulation.world import World
 
 
-def fail_and_return(world: World, state: State, up: Bools, minute: int) -> None:
-    """Clusters lose power with their region or feeds; cooled ones return through checks.
-
-    Parameters
-    ----------
-    up
-        Whether region and power of a cluster are there, shape (S, C).
-    """
-    await_reaction(world, state, state.up & ~up, minute)
+def fail_and_return(world: World, state: State, now: Minute) -> None:
+    """Clusters lose power with their region or feeds; cooled ones return through checks."""
+    up = now.conditions.cluster_up
+    await_reaction(state, now, state.up & ~up)
     state.up = up
     state.off |= ~up
     state.checking[~up] = np.nan
-    reacted = minute >= state.back_from
+    reacted = now.number >= state.back_from
     returning = state.off & up & reacted & (state.temperature_c <= world.clusters.restart_c)
     returning &= np.isnan(state.checking)
     state.checking[returning] = 0.0
@@ -34,10 +30,9 @@ def fail_and_return(world: World, state: State, up: Bools, minute: int) -> None:
     state.checking += 1.0
 
 
-def await_reaction(world: World, state: State, lost: Bools, minute: int) -> None:
+def await_reaction(state: State, now: Minute, lost: Bools) -> None:
     """Clusters that go off come back once operators have reacted to what failed last by then."""
-    due = world.reaction.failure[minute] + world.reaction.reaction
-    state.back_from = np.where(lost, due[:, None], state.back_from)
+    state.back_from = np.where(lost, now.reaction_due[:, None], state.back_from)
 
 
 def restored_share(world: World, state: State) -> Floats:
@@ -80,13 +75,13 @@ def _gates_hold(world: World, state: State) -> Bools:
     return hold
 
 
-def admitted_tiers(world: World, state: State, minute: int) -> Bools:
+def admitted_tiers(world: World, state: State, now: Minute) -> Bools:
     """Tiers that operators admit to the platform, shape (S, K).
 
     All, unless the platform restores as a whole: then, from their reaction until every cluster that
     switched itself off is back in full, those of the earliest phase under way.
     """
-    restoring = world.reaction.by_platform & (world.reaction.reacted(minute) | state.restoring)
+    restoring = world.reaction.by_platform & (now.reacted | state.restoring)
     restoring &= state.tripped.any(axis=1)
     state.restoring = restoring
     everyone = len(world.restoration.minutes)

@@ -11,8 +11,8 @@ from planner.infrastructure.failures import Event, Scenario
 from planner.scenarios.event_grid import minute_before
 from planner.simulation.alerts import alerts
 from planner.simulation.conditions import Bools, Floats
+from planner.simulation.history import History
 from planner.simulation.served import short_of_full
-from planner.simulation.state import History
 from planner.simulation.world import SECONDS, World
 
 #: Minutes of full service up to which a shortage is the same as the one before.

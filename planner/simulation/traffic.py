@@ -13,69 +13,56 @@ from planner.laws.queues import QueueOutcome, competing_queue
 from planner.laws.retries import repeat
 from planner.laws.traffic import NEGLIGIBLE_RPS, beyond_limit
 from planner.simulation.conditions import Bools, Floats, Ints
-from planner.simulation.dispatch import Minute, Sent, cool_enough, dispatch
+from planner.simulation.dispatch import cool_enough, dispatch
+from planner.simulation.minute import Minute, Requests
 from planner.simulation.restoration import admitted_tiers
-from planner.simulation.services import Tally, past_services, run_pools
-from planner.simulation.state import History, State
+from planner.simulation.services import past_services, run_pools
+from planner.simulation.state import State
 from planner.simulation.world import SECONDS, World
 
 #: Requests waiting or backing off below this are rounding; their clients are counted as given up.
 NEGLIGIBLE_REQUESTS = 1e-2
 
 
-def serve(
-    world: World,
-    state: State,
-    history: History,
-    row: Ints,
-    capacity: Floats,
-    known_capacity: Floats,
-    minute: int,
-) -> Floats:
-    """Requests of one minute: what is served, waits, fails and comes back; load of targets, (S, N).
+def serve(world: World, state: State, now: Minute) -> None:
+    """Requests of one minute: what is served, waits, fails and comes back, and the load of targets.
 
     Where priorities are in force, what finds no room is turned away at once, and the queue (of
     requests sent to targets that were gone) is served with the room left and holds no request in
     vain. Otherwise everything waits its turn in random order, also requests whose clients are gone.
     """
-    zone_rps = world.zone_rps[minute]
-    state.shedding = _shedding(world, state, minute)
+    zone_rps = world.zone_rps[now.number]
+    state.shedding = _shedding(world, state, now)
     fresh = zone_rps.sum(axis=1)[:, None] * world.tiers.share
-    returning = state.retrying[state.busy] * world.tiers.retries.returning[:, None]
+    now.returning = state.retrying[state.busy] * world.tiers.retries.returning[:, None]
     attempts = fresh.copy()
-    attempts[state.busy] += over_attempts(returning).sum(axis=1) / SECONDS
-    admitted = state.conditions.tier_up[row] & admitted_tiers(world, state, minute)
-    share = admitted * past_services(world, state, history, row, attempts * admitted, minute)
-    allowed = cool_enough(world, state, minute)
-    by_zone = zone_rps[:, :, None] * world.tiers.share if world.by_zone else None
-    tally = Tally(
-        attempts, attempts * admitted, attempts * share, fresh.copy(), 0.0 * fresh, by_zone
-    )
-    load: Floats = zone_rps @ world.first_choice
-    calm = ~state.busy & (share >= 1).all(axis=1)
-    calm &= (load <= np.minimum(capacity, known_capacity)).all(axis=1)
-    # Demand that reaches no target at all is no load of any.
-    calm &= load.sum(axis=1) >= fresh.sum(axis=1) * (1 - 1e-9)
-    if allowed is not None:
-        calm &= allowed.all(axis=(0, 2))
+    attempts[state.busy] += over_attempts(now.returning).sum(axis=1) / SECONDS
+    now.admitted = now.conditions.tier_up & admitted_tiers(world, state, now)
+    now.admitted_rps = attempts * now.admitted
+    now.entering_share = now.admitted * past_services(world, state, now)
+    now.entering_rps = attempts * now.entering_share
+    now.allowed = cool_enough(world, state, now)
+    # What is served where nothing is short; the others follow.
+    now.demand_rps, now.attempts_rps, now.served_rps = fresh, attempts, fresh.copy()
+    now.waiting_by_tier = np.zeros_like(fresh)
+    by_zone = zone_rps[:, :, None] * world.tiers.share if world.by_zone else zone_rps[:, :0]
+    now.zone_served_rps = by_zone.reshape(len(by_zone), -1)
+    now.load_rps = zone_rps @ world.first_choice
+    calm = _calm(state, now)
     state.error_share, state.short = np.zeros(len(calm)), np.zeros(len(calm), dtype=bool)
-    history.record("wanted_rps", minute, load)
     if not calm.all():
-        stressed = np.flatnonzero(~calm)
-        one = _minute(world, state, stressed, zone_rps, returning, admitted, share)
-        may = None if allowed is None else allowed[:, stressed]
-        rooms = (capacity[stressed], known_capacity[stressed])
-        load[stressed] = _stressed(world, state, history, tally, one, returning, rooms, may, minute)
-    run_pools(world, state, history, row, tally, minute)
-    history.record("demand_rps", minute, fresh)
-    history.record("attempts_rps", minute, tally.attempts)
-    history.record("served_rps", minute, tally.served)
-    if by_zone is not None:
-        history.record("zone_served_rps", minute, by_zone.reshape(len(by_zone), -1))
-    return load
+        _serve_stressed(world, state, now, np.flatnonzero(~calm))
+    run_pools(world, state, now)
 
 
-def _shedding(world: World, state: State, minute: int) -> Bools:
+def offered_load(world: World, now: Minute) -> Floats:
+    """Offered load: that of targets and all requests without room that could come there, (S, N)."""
+    offered = now.load_rps.copy()
+    offered[now.failing] += np.einsum("bzk,kzn->bn", now.unmet_rps, world.reach)
+    return offered
+
+
+def _shedding(world: World, state: State, now: Minute) -> Bools:
     """Whether priorities are in force, shape (S,).
 
     Where operators see to it, from their reaction to what failed last, and for as long as requests
@@ -83,144 +70,127 @@ def _shedding(world: World, state: State, minute: int) -> Bools:
     """
     reaction = world.reaction
     goes_on = state.shedding & state.short
-    return reaction.sheds | reaction.operators_shed & (reaction.reacted(minute) | goes_on)
+    return reaction.sheds | reaction.operators_shed & (now.reacted | goes_on)
 
 
-def _minute(
-    world: World,
-    state: State,
-    stressed: Ints,
-    zone_rps: Floats,
-    returning: Floats,
-    admitted: Bools,
-    share: Floats,
-) -> Minute:
+def _calm(state: State, now: Minute) -> Bools:
+    """Scenarios in which nobody waits and every request fits the nearest target, shape (S,)."""
+    load, room = now.load_rps, np.minimum(now.capacity_rps, now.known_capacity_rps)
+    calm = ~state.busy & (now.entering_share >= 1).all(axis=1)
+    calm &= (load <= room).all(axis=1)
+    # Demand that reaches no target at all is no load of any.
+    calm &= load.sum(axis=1) >= now.demand_rps.sum(axis=1) * (1 - 1e-9)
+    if now.allowed is not None:
+        calm &= now.allowed.all(axis=(0, 2))
+    return calm
+
+
+def _serve_stressed(world: World, state: State, now: Minute, scenarios: Ints) -> None:
+    """Serve scenarios that are not calm."""
+    requests, load = dispatch(world, now, _requests(world, state, now, scenarios))
+    now.load_rps[scenarios] = load
+    failing = state.busy[scenarios].copy()
+    failing |= (requests.total - requests.granted).max(axis=(1, 2)) > NEGLIGIBLE_RPS
+    if failing.any():
+        requests = requests.of(failing)
+        unmet = np.maximum(requests.entering - requests.granted, 0.0)
+        wanted = np.maximum(in_all(requests.total), SECONDS)
+        state.short[requests.scenarios] = in_all(unmet) > 1e-6 * wanted
+        now.failing, now.unmet_rps = requests.scenarios, unmet / SECONDS
+        _settle(world, state, now, requests)
+
+
+def _requests(world: World, state: State, now: Minute, scenarios: Ints) -> Requests:
     """New requests and those that come back or wait, in scenarios that are not calm."""
-    fresh = zone_rps[stressed][:, :, None] * (world.tiers.share * SECONDS)
-    total, backlog = fresh, np.zeros_like(fresh)
-    busy = state.busy[stressed]
+    zone_rps = world.zone_rps[now.number][scenarios]
+    fresh = zone_rps[:, :, None] * (world.tiers.share * SECONDS)
+    nothing = np.zeros_like(fresh)
+    total, backlog = fresh, nothing
+    busy = state.busy[scenarios]
     if busy.any():
-        waiting = stressed[busy]
-        state.retrying[waiting] -= returning
-        total = fresh.copy()
-        total[busy] += over_attempts(returning)
+        waiting = scenarios[busy]
+        state.retrying[waiting] -= now.returning
+        total, backlog = fresh.copy(), nothing.copy()
+        total[busy] += over_attempts(now.returning)
         backlog[busy] = over_attempts(state.live[waiting]) + state.stale[waiting]
-    return Minute(
-        scenarios=stressed,
+    return Requests(
+        scenarios=scenarios,
+        shedding=state.shedding[scenarios, None, None],
         fresh=fresh,
         total=total,
-        entering=total * share[stressed][:, None, :],
+        entering=total * now.entering_share[scenarios][:, None, :],
         backlog=backlog,
-        waiting=backlog * admitted[stressed][:, None, :],
-        shedding=state.shedding[stressed, None, None],
+        waiting=backlog * now.admitted[scenarios][:, None, :],
+        sent=nothing,
+        granted=nothing,
+        drained=nothing,
+        spare=np.ones((len(scenarios), 1, 1)),
     )
 
 
-def _stressed(
-    world: World,
-    state: State,
-    history: History,
-    tally: Tally,
-    one: Minute,
-    returning: Floats,
-    rooms: tuple[Floats, Floats],
-    allowed: Bools | None,
-    minute: int,
-) -> Floats:
-    """Load of targets in scenarios that are not calm, shape (B, N); rooms as they are and known."""
-    sent, load = dispatch(world, one, *rooms, allowed)
-    history.record("wanted_rps", minute, load, one.scenarios)
-    failing = state.busy[one.scenarios].copy()
-    failing |= (one.total - sent.granted).max(axis=(1, 2)) > NEGLIGIBLE_RPS
-    if failing.any():
-        part, went = one.of(failing), sent.of(failing)
-        unmet = np.maximum(part.entering - went.granted, 0.0)
-        if history.keeps("wanted_rps"):
-            turned_away = np.einsum("bzk,kzn->bn", unmet / SECONDS, world.reach)
-            history.record("wanted_rps", minute, load[failing] + turned_away, part.scenarios)
-        wanted = np.maximum(in_all(part.total), SECONDS)
-        state.short[part.scenarios] = in_all(unmet) > 1e-6 * wanted
-        _settle(world, state, history, tally, part, went, returning, minute)
-    return load
-
-
-def _settle(
-    world: World,
-    state: State,
-    history: History,
-    tally: Tally,
-    one: Minute,
-    sent: Sent,
-    returning: Floats,
-    minute: int,
-) -> None:
+def _settle(world: World, state: State, now: Minute, requests: Requests) -> None:
     """What was not granted at once waits, times out, comes back later or is given up."""
-    rows, shedding = one.scenarios, one.shedding
-    refused = np.where(shedding, np.maximum(one.entering - sent.sent, 0.0), 0.0)
-    joining = np.where(shedding, np.maximum(sent.sent - sent.granted, 0.0), one.entering)
-    taken = np.where(shedding, sent.drained, sent.granted)
-    unserved = np.maximum(one.backlog + joining - taken, 0.0)
+    rows, shedding = requests.scenarios, requests.shedding
+    entering, sent, granted = requests.entering, requests.sent, requests.granted
+    refused = np.where(shedding, np.maximum(entering - sent, 0.0), 0.0)
+    joining = np.where(shedding, np.maximum(sent - granted, 0.0), entering)
+    taken = np.where(shedding, requests.drained, granted)
+    unserved = np.maximum(requests.backlog + joining - taken, 0.0)
     dropped = beyond_limit(unserved, joining, world.reaction.queue_limit[rows])
-    joined = joining - dropped
     queue = competing_queue(
         over_attempts(state.live[rows]),
         state.stale[rows],
-        joined,
+        joining - dropped,
         # What was served in full could have been served faster.
-        np.where(unserved > NEGLIGIBLE_RPS, taken, taken * sent.spare),
+        np.where(unserved > NEGLIGIBLE_RPS, taken, taken * requests.spare),
         world.reaction.patience[rows, None, None],
     )
-    at_once = one.total - one.entering + refused + dropped
-    gave_up = _come_back(world, state, one, returning, at_once, joined, queue)
+    at_once = requests.total - entering + refused + dropped
+    gave_up = _come_back(world, state, now, requests, at_once, joining - dropped, queue)
     # Under shedding no request is kept in vain.
     state.stale[rows] = np.where(shedding, 0.0, queue.stale)
     purged = queue.stale - state.stale[rows]
-    gave_up += _forget(state, rows)
-    good = np.where(shedding, sent.granted, 0.0) + queue.good
-    tally.served[rows] = good.sum(axis=1) / SECONDS
-    if tally.by_zone is not None:
-        tally.by_zone[rows] = good / SECONDS
-    tally.waiting[rows] = (over_attempts(state.live[rows]) + state.stale[rows]).sum(axis=1)
-    entering = np.maximum(in_all(one.entering), NEGLIGIBLE_RPS)
-    state.error_share[rows] = np.minimum(1.0, in_all(queue.timed_out + dropped) / entering)
-    not_admitted = (tally.attempts[rows] - tally.admitted[rows]) * SECONDS
-    records = {
-        "waiting": tally.waiting[rows],
-        "stale": state.stale[rows],
-        "retrying": state.retrying[rows],
-        "shed": not_admitted + refused.sum(axis=1),
-        "rejected": (tally.admitted[rows] - tally.entering[rows]) * SECONDS,
-        "dropped": dropped,
-        "timed_out": queue.timed_out,
-        "wasted": queue.wasted,
-        "purged": purged,
-        "gave_up": gave_up,
-    }
-    for name, values in records.items():
-        if history.keeps(name):
-            history.record(name, minute, in_all(values), rows)
+    now.gave_up[rows] = gave_up + _forget(state, rows)
+    good = np.where(shedding, granted, 0.0) + queue.good
+    now.served_rps[rows] = good.sum(axis=1) / SECONDS
+    if world.by_zone:
+        now.zone_served_rps[rows] = good.reshape(len(good), -1) / SECONDS
+    waiting = (over_attempts(state.live[rows]) + state.stale[rows]).sum(axis=1)
+    now.waiting_by_tier[rows] = waiting
+    not_admitted = (now.attempts_rps[rows] - now.admitted_rps[rows]) * SECONDS
+    now.waiting[rows] = in_all(waiting)
+    now.stale[rows] = in_all(state.stale[rows])
+    now.retrying[rows] = in_all(state.retrying[rows])
+    now.shed[rows] = in_all(not_admitted + refused.sum(axis=1))
+    now.rejected[rows] = in_all((now.admitted_rps[rows] - now.entering_rps[rows]) * SECONDS)
+    now.dropped[rows] = in_all(dropped)
+    now.timed_out[rows] = in_all(queue.timed_out)
+    now.wasted[rows] = in_all(queue.wasted)
+    now.purged[rows] = in_all(purged)
+    failed = in_all(queue.timed_out + dropped)
+    state.error_share[rows] = np.minimum(1.0, failed / np.maximum(in_all(entering), NEGLIGIBLE_RPS))
 
 
 def _come_back(
     world: World,
     state: State,
-    one: Minute,
-    returning: Floats,
+    now: Minute,
+    requests: Requests,
     at_once: Floats,
     joined: Floats,
     queue: QueueOutcome,
 ) -> Floats:
     """What failed backs off or is given up (returned, shape (B,)); what waits stays what it is."""
-    rows = one.scenarios
+    rows = requests.scenarios
     if world.tiers.retries.attempts == 1:
         failed = (at_once + queue.timed_out)[..., None]
         state.live[rows] = queue.live[..., None]
     else:
-        attempts = np.zeros((*one.fresh.shape, world.tiers.retries.attempts))
-        attempts[..., 0] = one.fresh
+        attempts = np.zeros((*requests.fresh.shape, world.tiers.retries.attempts))
+        attempts[..., 0] = requests.fresh
         # Wherever clients back off something fails, so all of those are here.
-        attempts[state.busy[rows], :, :, 1:] = returning
-        per_arrival = 1.0 / np.maximum(one.total, NEGLIGIBLE_RPS)
+        attempts[state.busy[rows], :, :, 1:] = now.returning
+        per_arrival = 1.0 / np.maximum(requests.total, NEGLIGIBLE_RPS)
         waiting = state.live[rows] + attempts * (joined * per_arrival)[..., None]
         per_waiting = 1.0 / np.maximum(over_attempts(waiting), NEGLIGIBLE_RPS)
         failed = attempts * (at_once * per_arrival)[..., None]

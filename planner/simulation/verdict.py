@@ -35,6 +35,7 @@ from planner.simulation.build import prepare
 from planner.simulation.cascade import run
 from planner.simulation.causes import Cause, explain
 from planner.simulation.conditions import Floats
+from planner.simulation.history import History, bytes_per_scenario
 from planner.simulation.served import (
     least_by_zone,
     least_served,
@@ -42,7 +43,6 @@ from planner.simulation.served import (
     short_of_full,
     wanted_rps,
 )
-from planner.simulation.state import History, bytes_per_scenario
 from planner.simulation.story import StoryLine, tell
 from planner.simulation.world import World
 

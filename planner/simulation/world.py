@@ -184,11 +184,6 @@ class ScenarioReaction:
     rationing: Bools
     by_platform: Bools
 
-    def reacted(self, minute: int) -> Bools:
-        """Whether operators have reacted to all that has failed by a minute, shape (S,)."""
-        reacted: Bools = minute >= self.failure[minute] + self.reaction
-        return reacted
-
 
 @dataclass(frozen=True)
 class World:

@@ -14,7 +14,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.replay.incident import EVENTS, QUANTITIES, EventName, QuantityName
 from planner.replay.milestones import FLAGS, SERIES, event_minute, value_at
 from planner.simulation.build import prepare
-from planner.simulation.state import History
+from planner.simulation.history import History
 from planner.simulation.world import World
 
 MINUTES = 120

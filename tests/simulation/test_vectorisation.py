@@ -17,7 +17,7 @@ from planner.infrastructure.loading import LoadedModel
 from planner.scenarios.generators import all_scenarios
 from planner.simulation import verdict
 from planner.simulation.cascade import simulate
-from planner.simulation.state import History, bytes_per_scenario
+from planner.simulation.history import History, bytes_per_scenario
 from planner.simulation.verdict import Verdict, batch_size, judge
 
 #: Records that are final values of the state, without an axis of minutes.

@@ -16,8 +16,8 @@ from planner.reporting.html.words import FULL
 from planner.scenarios.standard import floors, required
 from planner.simulation.cascade import simulate
 from planner.simulation.conditions import Floats
+from planner.simulation.history import History
 from planner.simulation.served import served_fractions
-from planner.simulation.state import History
 from planner.simulation.story import describe
 from planner.simulation.verdict import Verdict, batch_size, judge_one
 from planner.simulation.world import World
