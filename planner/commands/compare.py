@@ -104,7 +104,8 @@ def command(
     """
     from planner.analysis.comparison import compare, effects
     from planner.optimization.solution.solving import SolverSettings
-    from planner.reporting.comparison import comparison_data, comparison_markdown, show_comparison
+    from planner.reporting.comparison import show_comparison
+    from planner.reporting.comparison_exports import comparison_data, comparison_markdown
     from planner.reporting.terminal import print_json
 
     if markdown and as_json:

@@ -24,14 +24,22 @@ from planner.infrastructure.source import printable
 from planner.plan.files import csv_text
 
 #: What a cell says beyond its text: as a colour on a terminal, as a class in HTML.
-Tone = Literal["good", "bad", "warn", "strong"]
-STYLES: dict[Tone, str] = {"good": "green", "bad": "bold red", "warn": "yellow", "strong": "bold"}
+Tone = Literal["good", "bad", "warn", "strong", "quiet"]
+STYLES: dict[Tone, str] = {
+    "good": "green",
+    "bad": "bold red",
+    "warn": "yellow",
+    "strong": "bold",
+    "quiet": "italic",
+}
 #: Lines below headings alone, in ASCII too, where Rich would take a box with a full grid.
 RULED = Box(str(SIMPLE_HEAD), ascii=True)
 #: Characters between two columns of a terminal.
 GAP = 2
 #: Least width of a text that folds.
 LEAST_WIDTH = 12
+#: Most characters of a name in Markdown.
+LONGEST_CODE = 60
 
 
 class Toned(NamedTuple):
@@ -110,7 +118,7 @@ class Table:
         more = len(self.rows) - most
         if more <= 0:
             return self
-        last = (f"and {more:,} more", *[None] * (len(self.columns) - 1))
+        last = (Toned(f"and {more:,} more", "quiet"), *[None] * (len(self.columns) - 1))
         return replace(self, rows=[*self.rows[:most], last])
 
     def texts(self) -> list[list[str]]:
@@ -183,11 +191,13 @@ class Table:
         marks = ["--:" if column.align == "right" else ":--" for column in self.columns]
         heads = [column.title for column in self.columns]
         lines = [f"| {' | '.join(heads)} |", f"| {' | '.join(marks)} |"]
-        for row in self.texts():
+        for row in (*self.rows, *self.foot):
             # A bar ends a cell even within code.
             cells = [
-                as_code(text).replace("|", "\\|") if column.code else as_markdown(text)
-                for column, text in zip(self.columns, row, strict=True)
+                as_code(cell).replace("|", "\\|")
+                if column.code and isinstance(cell, str)
+                else as_markdown(column.text(cell))
+                for column, cell in zip(self.columns, row, strict=True)
             ]
             lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines)
@@ -246,6 +256,7 @@ def _folded(text: str, width: int) -> str:
 def as_code(name: str) -> str:
     """A name as code of Markdown, in which GitHub finds no people, issues, links or HTML."""
     text = printable(name).replace("`", "'")
+    text = text if len(text) <= LONGEST_CODE else text[: LONGEST_CODE - 3] + "..."
     return f"`{text}`" if text.strip() else ""
 
 

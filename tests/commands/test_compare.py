@@ -72,7 +72,7 @@ def test_more_demand(plan, small, larger):
     assert "east-chillers/chiller-1 cooling units 6 7 +1" in text
     assert "cloud instances 30 44 +14" in text
     assert "zones.west-users.demand_rps 700 900" in text
-    assert "free 40.0 28.1 -11.9 region-west" in text
+    assert "free 40.0 % 28.1 % -11.9 region-west" in text
     # All of it is caused by the one value that differs.
     caused = re.search(r"zones\.west-users (\+\d\.\d\d)", text)
     assert caused is not None
@@ -393,7 +393,7 @@ def test_what_became_of_a_scenario(before, after, outcome, lost, later):
 
 def test_no_more_is_served_than_the_reason_says():
     """91.1538 % was 91.2 in the table and 91.1 in the reason below it."""
-    from planner.reporting.comparison import tier_rows
+    from planner.reporting.comparison import tier_table
 
     change = TierChange("free", 0.911538, "a", 0.99999, "b")
-    assert next(iter(tier_rows([change])))[1:3] == ("91.1", "99.9")
+    assert tier_table([change]).rows[0][1:3] == ("91.1 %", "99.9 %")
