@@ -316,7 +316,7 @@ def test_both_sides_are_complained_about_at_once(plan, small, tmp_path):
     ran = plan("compare", "nosuch", broken)
     assert ran.code == 2
     assert "nosuch" in ran.err
-    assert f"{broken}: gpus: field required" in ran.err
+    assert f"{broken}: gpus: is missing" in ran.err
     ran = plan("compare", "tiny", small, "--set", MORE)
     assert ran.code == 2
     assert "changes a model, and B" in ran.err
