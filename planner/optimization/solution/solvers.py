@@ -74,7 +74,7 @@ class Highs(pulp.HiGHS):
         given = {variable.id for variable in lp.exported_variables()}
         for variable in lp.variables():
             if variable.id not in given:
-                variable.varValue = variable.dj = None
+                variable.varValue = variable.dj = 0.0
         found: tuple[LpSolveStatus, bool] = super().findSolutionValues(lp)  # type: ignore[no-untyped-call]
         return found
 
