@@ -37,7 +37,7 @@ OPTIMA = {
 def transport_and_rent(instance: Instance, programme: Programme, solution: Solution) -> float:
     """Cost of a solution in the terms of the instance, worked out from its flows."""
     total = 0.0
-    for (_, group, site), variable in programme.flow.items():
+    for (group, site), variable in programme.by_stage["normal"].flow.items():
         customer = int(group.split("/")[0].removeprefix("customer-")) - 1
         warehouse = int(site.removeprefix("warehouse-")) - 1
         share = solution.values[variable.name] / instance.demand[customer]
@@ -113,7 +113,7 @@ class TestPublishedOptima:
 
         received = dict.fromkeys(range(50), 0.0)
         sent = dict.fromkeys(range(16), 0.0)
-        for (_, group, site), variable in programme.flow.items():
+        for (group, site), variable in programme.by_stage["normal"].flow.items():
             flow = solution.values[variable.name]
             received[int(group.split("/")[0].removeprefix("customer-")) - 1] += flow
             sent[int(site.removeprefix("warehouse-")) - 1] += flow
@@ -158,7 +158,7 @@ class TestChangedInstances:
             for site in sorted(before.fleet.opened)
             if sum(
                 before.values[variable.name]
-                for (_, _, target), variable in programme.flow.items()
+                for (_, target), variable in programme.by_stage["normal"].flow.items()
                 if target == site
             )
             >= 5000 - 1e-3

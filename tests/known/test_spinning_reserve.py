@@ -125,8 +125,8 @@ def schedule(running: tuple[str, ...], reserve_mw: int) -> Schedule:
     if solution.status == "infeasible":
         return Schedule(inf, running, {}, {})
     energy = dict.fromkeys(UNITS, 0.0)
-    for (stage, _, target), variable in programme.flow.items():
-        if stage == "normal" and target in energy:
+    for (_, target), variable in programme.by_stage["normal"].flow.items():
+        if target in energy:
             energy[target] += solution.values[variable.name]
     spare = {unit: solution.fleet.gpus[unit] - energy[unit] for unit in UNITS}
     return Schedule(solution.objective, running, energy, spare)

@@ -183,7 +183,7 @@ class TestFleet:
 class TestValues:
     def test_more_served_than_flows(self, plan: Plan) -> None:
         programme, solution = plan
-        name = programme.served["region-west/0", "west-users", "free"].name
+        name = programme.by_stage["region-west/0"].served["west-users", "free"].name
         said = complaints(programme, with_values(solution, {name: solution.values[name] + 50.0}))
 
         assert "row demand_balance.region_west.0" in said
@@ -195,10 +195,10 @@ class TestValues:
         label = "surge/5"
         flow = next(
             variable.name
-            for (stage, group, target), variable in programme.flow.items()
-            if stage == label and group.startswith("west-users") and target == "east-gpus"
+            for (group, target), variable in programme.by_stage[label].flow.items()
+            if group.startswith("west-users") and target == "east-gpus"
         )
-        served = programme.served[label, "west-users", "free"].name
+        served = programme.by_stage[label].served["west-users", "free"].name
         values = {name: solution.values[name] + 20.0 for name in (flow, served)}
 
         said = complaints(programme, with_values(solution, values))
@@ -209,12 +209,9 @@ class TestValues:
     def test_less_served_than_the_standard_asks_for(self, plan: Plan) -> None:
         programme, solution = plan
         label = "region-west/5"
-        drop = {
-            variable.name: 0.0
-            for table in (programme.flow, programme.served, programme.used)
-            for key, variable in table.items()
-            if key[0] == label
-        }
+        here = programme.by_stage[label]
+        dropped = (*here.flow.values(), *here.served.values(), *here.used.values())
+        drop = {variable.name: 0.0 for variable in dropped}
 
         said = complaints(programme, with_values(solution, drop))
 
@@ -225,8 +222,8 @@ class TestValues:
         programme, solution = plan
         name = next(
             variable.name
-            for (stage, _, _), variable in programme.flow.items()
-            if stage == "normal" and solution.values[variable.name] > 10.0
+            for variable in programme.by_stage["normal"].flow.values()
+            if solution.values[variable.name] > 10.0
         )
         said = complaints(programme, with_values(solution, {name: 0.0}))
 
@@ -234,7 +231,7 @@ class TestValues:
 
     def test_more_emergency_gpus_in_use_than_reserved(self, plan: Plan) -> None:
         programme, solution = plan
-        name = programme.used["region-west/5", "cloud"].name
+        name = programme.by_stage["region-west/5"].used["cloud"].name
         said = complaints(programme, with_values(solution, {name: 250.0}))
 
         assert "row offer_reserved.region_west.5.cloud" in said
@@ -244,8 +241,8 @@ class TestValues:
         programme, solution = plan
         name = next(
             variable.name
-            for (stage, _, target), variable in programme.flow.items()
-            if stage == "region-west/0" and target == "east-gpus"
+            for (_, target), variable in programme.by_stage["region-west/0"].flow.items()
+            if target == "east-gpus"
         )
         said = complaints(programme, with_values(solution, {name: 2000.0}))
 
@@ -255,7 +252,8 @@ class TestValues:
 
     def test_more_heat_than_a_plant_can_carry(self, plan: Plan) -> None:
         programme, solution = plan
-        name = programme.carried["heat-wave-west/3", "west-gpus", "west-chillers"].name
+        stage = programme.by_stage["heat-wave-west/3"]
+        name = stage.carried["west-gpus", "west-chillers"].name
         said = complaints(programme, with_values(solution, {name: 11.0}))
 
         assert "row plant_capacity.heat_wave_west.3.west_chillers" in said
@@ -263,7 +261,8 @@ class TestValues:
 
     def test_heat_that_nothing_carries(self, plan: Plan) -> None:
         programme, solution = plan
-        name = programme.carried["heat-wave-west/3", "west-gpus", "west-chillers"].name
+        stage = programme.by_stage["heat-wave-west/3"]
+        name = stage.carried["west-gpus", "west-chillers"].name
         said = complaints(programme, with_values(solution, {name: 0.0}))
 
         assert "row cooling_balance.heat_wave_west.3.west_gpus" in said
@@ -279,8 +278,9 @@ class TestValues:
         early = [s.label for s in programme.data.stages if not s.reacted]
         idle = {
             variable.name: 0.0
-            for (stage, _, _), variable in programme.carried.items()
-            if stage in early and stage.startswith("heat-wave-west")
+            for stage in early
+            if stage.startswith("heat-wave-west")
+            for variable in programme.by_stage[stage].carried.values()
         }
         thin = build(ProblemData(model.replace(clusters=clusters), programme.data.scenarios, {}))
 
@@ -371,8 +371,8 @@ class TestBounds:
         programme, solution = plan
         flows = [
             variable.name
-            for (stage, _, target), variable in programme.flow.items()
-            if stage == "normal" and target == "west-gpus"
+            for (_, target), variable in programme.by_stage["normal"].flow.items()
+            if target == "west-gpus"
         ]
         changed = {
             flows[0]: solution.values[flows[0]] + 5000.0,
@@ -383,7 +383,7 @@ class TestBounds:
 
     def test_purchase_that_is_not_whole(self, plan: Plan) -> None:
         programme, solution = plan
-        name = programme.units["west-chillers", "chiller-1"].name
+        name = programme.purchases.units["west-chillers", "chiller-1"].name
 
         said = complaints(programme, with_values(solution, {name: solution.values[name] + 0.5}))
 

@@ -417,31 +417,32 @@ def bound_purchases(programme: Programme, model: Model, keys: set[Key]) -> None:
     for family, subject, _ in keys:
         if family == "most_units":
             plant, unit = subject.split("/")
-            programme.units[plant, unit].upBound = model.plants[plant].max_added
+            programme.purchases.units[plant, unit].upBound = model.plants[plant].max_added
         elif family == "no_option":
             plant, unit = subject.split("/")
-            programme.units[plant, unit].upBound = 0
+            programme.purchases.units[plant, unit].upBound = 0
         elif family == "most_gpus":
             one = model.clusters[subject]
             blocks = (one.max_gpus - one.existing_gpus) // one.block_gpus
-            programme.blocks[subject].upBound = blocks
+            programme.purchases.blocks[subject].upBound = blocks
         elif family == "most_instances":
             offer = model.offers[subject]
             count = offer.available_gpus // offer.gpus_per_instance
-            programme.instances[subject].upBound = count
+            programme.purchases.instances[subject].upBound = count
         elif family == "fixed":
             count = fixed.gpus[subject] // model.clusters[subject].block_gpus
-            programme.blocks[subject].lowBound = programme.blocks[subject].upBound = count
+            blocks = programme.purchases.blocks[subject]
+            blocks.lowBound = blocks.upBound = count
         elif family == "forbidden":
             for names, variables in (
-                (forbidden.gpus, programme.blocks),
-                (forbidden.emergency, programme.instances),
+                (forbidden.gpus, programme.purchases.blocks),
+                (forbidden.emergency, programme.purchases.instances),
             ):
                 if subject in names:
                     variables[subject].upBound = 0
             if subject in forbidden.measures:
-                programme.measures[subject].upBound = 0
-            for key, variable in programme.units.items():
+                programme.purchases.measures[subject].upBound = 0
+            for key, variable in programme.purchases.units.items():
                 if subject in forbidden.cooling and subject in key:
                     variable.upBound = 0
 

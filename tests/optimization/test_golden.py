@@ -318,9 +318,10 @@ def test_the_text_stands_for_all_that_is_solved(programme_of: Programmes) -> Non
 
 def test_settled_and_barred_purchases_are_bounds(programme_of: Programmes) -> None:
     programme = programme_of("policies")
+    purchases = programme.purchases
     bounds = {
         variable.name: (variable.lowBound, variable.upBound, variable.cat)
-        for table in (programme.units, programme.blocks, programme.instances)
+        for table in (purchases.units, purchases.blocks, purchases.instances)
         for variable in table.values()
     }
     assert bounds == {

@@ -332,8 +332,9 @@ class TestAsExisting:
         place = as_existing(reference.model, Fleet.existing(reference.model))
         programme = build(ProblemData(place, (), {}))
 
-        columns = (programme.units, programme.blocks, programme.instances)
+        purchases = programme.purchases
+        columns = (purchases.units, purchases.blocks, purchases.instances)
         for table in columns:
             assert all(one.upBound == 0 for one in table.values())
-        assert not programme.retired
-        assert not programme.retired_blocks
+        assert not programme.purchases.retired
+        assert not programme.purchases.retired_blocks

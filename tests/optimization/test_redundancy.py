@@ -238,7 +238,7 @@ def points(
 ) -> Iterator[tuple[dict[str, float], list[int]]]:
     """Values of the unit variables at every whole point of their bounds, and the counts."""
     existing = programme.data.model.plants[PLANT].existing
-    variables = [programme.units[PLANT, f"unit-{i}"] for i in range(len(sizes))]
+    variables = [programme.purchases.units[PLANT, f"unit-{i}"] for i in range(len(sizes))]
     ranges = [range(int(v.lowBound or 0), int(v.upBound or 0) + 1) for v in variables]
     for added in product(*ranges):
         values = {v.name: float(n) for v, n in zip(variables, added, strict=True)}

@@ -129,8 +129,8 @@ class TestWhatGoes:
         )
         programme, solution = solved(model)
 
-        assert not programme.retired
-        assert not programme.retired_blocks
+        assert not programme.purchases.retired
+        assert not programme.purchases.retired_blocks
         assert solution.fleet == Fleet.existing(model)
         assert solution.objective == pytest.approx(_by_hand(gpus=250, chillers=4))
 
@@ -185,7 +185,10 @@ class TestWhatGoes:
             "cooling_units.chiller.maintenance_share_per_year=0.0",
         )
         programme = build(ProblemData(model, (), {}))
-        bought, gone = programme.units["pb", "chiller"], programme.retired["pb", "chiller"]
+        bought, gone = (
+            programme.purchases.units["pb", "chiller"],
+            programme.purchases.retired["pb", "chiller"],
+        )
         bought.lowBound, gone.lowBound = 1.0, 1.0
         solution = solve(programme, EXACT)
 
@@ -227,7 +230,7 @@ class TestAudit:
 
     def test_a_fleet_that_is_not_what_the_variables_say_is_found(self, tmp_path: Path) -> None:
         programme, solution = solved(model_of(tmp_path, SPARE))
-        gone = programme.retired_blocks["cb"].name
+        gone = programme.purchases.retired_blocks["cb"].name
         object.__setattr__(solution, "values", {**solution.values, gone: 1.0})
 
         with pytest.raises(AuditError, match="not what the purchases lead to"):

@@ -169,7 +169,8 @@ class TestAudit:
 
     def test_a_premium_that_is_too_low_is_found(self, trade_off: Model) -> None:
         programme, solution = solved(with_risk(trade_off, kind="cvar", alpha=0.9))
-        name = programme.risk["quantile", ""].name
+        assert programme.risk.quantile is not None
+        name = programme.risk.quantile.name
         lower = {**solution.values, name: solution.values[name] - 0.01}
         with pytest.raises(AuditError, match="tail_cost"):
             audit(programme, replace(solution, values=lower))

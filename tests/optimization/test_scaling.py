@@ -214,7 +214,8 @@ class TestSizes:
 def test_the_audit_finds_what_is_off_in_any_unit(tiny, requests) -> None:
     """A part in a thousand of the demand of a group is a nanorequest in the smaller unit."""
     programme, solution = solved(in_units(tiny.model, requests=requests), EXACT["highs"])
-    served = max(programme.served.values(), key=lambda one: solution.values[one.name])
+    requests = (one for stage in programme.by_stage.values() for one in stage.served.values())
+    served = max(requests, key=lambda one: solution.values[one.name])
     off = {**solution.values, served.name: 1.001 * solution.values[served.name]}
 
     with pytest.raises(AuditError, match=r"demand_balance\.|at most"):

@@ -235,7 +235,7 @@ def faker(monkeypatch, tiny) -> Faker:
 class TestWhatASolverReturns:
     @pytest.mark.parametrize("shift", [0.3, -0.3, 0.5, 1e-3])
     def test_purchases_that_are_not_whole_are_refused(self, faker, shift) -> None:
-        bought = faker.programme.blocks["east-gpus"].name
+        bought = faker.programme.purchases.blocks["east-gpus"].name
         faker.shift = {bought: shift}
 
         with pytest.raises(SolverError, match=rf"{bought} = .*not whole"):
@@ -243,7 +243,7 @@ class TestWhatASolverReturns:
 
     def test_a_relaxation_left_at_the_time_limit_is_no_plan(self, faker) -> None:
         """CBC leaves its last relaxation where it was stopped before a plan was found."""
-        faker.shift = {faker.programme.blocks["east-gpus"].name: 0.3}
+        faker.shift = {faker.programme.purchases.blocks["east-gpus"].name: 0.3}
 
         with pytest.raises(SolverError, match="not whole"):
             faker.solve(SolverSettings(time_limit_seconds=600.0))
@@ -251,7 +251,7 @@ class TestWhatASolverReturns:
             faker.solve(SolverSettings(time_limit_seconds=1e-4))
 
     def test_noise_within_the_tolerance_is_rounded(self, faker) -> None:
-        bought = faker.programme.blocks["east-gpus"].name
+        bought = faker.programme.purchases.blocks["east-gpus"].name
         faker.shift = {bought: 1e-7}
 
         solution = faker.solve()
@@ -265,7 +265,7 @@ class TestWhatASolverReturns:
 
     def test_the_objective_is_that_of_the_rounded_plan(self, faker) -> None:
         honest = faker.solve().objective
-        faker.shift = {faker.programme.instances["cloud"].name: 5e-6}
+        faker.shift = {faker.programme.purchases.instances["cloud"].name: 5e-6}
 
         assert faker.solve().objective == pytest.approx(honest, rel=1e-12)
 

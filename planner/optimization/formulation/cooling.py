@@ -1,12 +1,12 @@
-"""Second stage: heat is carried away, or stored until operators react.
+"""Recourse: heat is carried away, or stored until operators react.
 
-========================  =====================================  ==============================
-symbol                    attribute of the programme             meaning
-========================  =====================================  ==============================
-q[s,t,c,p]                ``carried``                            heat carried, MW
-n[p,u]                    ``units`` plus existing                cooling units
-q[u]                      ``Case.unit_mw``                       derated capacity of a unit
-========================  =====================================  ==============================
+==========  =================================  ==========================
+symbol      attribute                          meaning
+==========  =================================  ==========================
+q[s,t,c,p]  ``StageVariables.carried``         heat carried, MW
+n[p,u]      ``Purchases.units`` plus existing  cooling units
+q[u]        ``ProblemData.unit_mw``            derated capacity of a unit
+==========  =================================  ==========================
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from pulp import LpAffineExpression, lpSum
 
 from planner.infrastructure.graph import node
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
+from planner.optimization.formulation.availability import Availability, When
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import ran_on, up
 from planner.optimization.formulation.power import powered, stage_heat
-from planner.optimization.formulation.programme import Availability, Programme, Row
+from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.purchases import surviving_capacity
 from planner.optimization.formulation.relevance import cooling_matters
-from planner.optimization.formulation.stages import Stage, When, unanswered
+from planner.optimization.formulation.stages import Stage, unanswered
 
 
 def cooling_balance(programme: Programme) -> None:
@@ -36,24 +37,22 @@ def cooling_balance(programme: Programme) -> None:
     """
     data = programme.data
     for stage in data.stages:
-        reacted = stage.when(lambda one: one.reacted)
+        reacted = stage.when_reacted
         for cluster in data.model.clusters:
-            if not reacted or not cooling_matters(data, stage, cluster):
+            if reacted.impossible or not cooling_matters(data, stage, cluster):
                 continue
             heat = stage_heat(programme, stage, cluster)
             carried = _carried(programme, stage, cluster)
             margin = 1 + data.margin(stage.scenario).heat
-            if reacted is not True:
+            if not reacted.certain:
                 most = margin * data.gpu(cluster).power_mw * data.model.clusters[cluster].max_gpus
-                carried = carried + most * (1 - programme.when(reacted))
+                carried = carried + most * (1 - programme.when(reacted).expression)
             programme.define(margin * heat <= carried, Family.COOLING_BALANCE, stage.label, cluster)
 
 
 def _carried(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
-    return lpSum(
-        programme.carried[stage.label, cluster, plant]
-        for plant in programme.data.plants_of(cluster)
-    )
+    carried = programme.by_stage[stage.label].carried
+    return lpSum(carried[cluster, plant] for plant in programme.data.plants_of(cluster))
 
 
 def ride_through(programme: Programme) -> None:
@@ -100,8 +99,8 @@ def _ride_through(
         full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, on, entry.max_utilisation)
         short = programme.variable("uncooled", stage.label, cluster)
         left = margin * full - _carried(programme, stage, cluster)
-        reacted = programme.when(stage.when(lambda one: one.reacted))
-        if not isinstance(reacted, float):
+        if not stage.when_reacted.impossible:
+            reacted = programme.when(stage.when_reacted).expression
             left = left - margin * gpu.power_mw * entry.max_gpus * reacted
         programme.define(short >= left, Family.UNCOOLED, stage.label, cluster)
         stored.append(stage.hours * 3600 * short)
@@ -128,38 +127,36 @@ def tank_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpres
             if plant in measure.buffer_mwh
         }
         share = 3600 * data.tank_share(plant, cluster)
-        buffer = lpSum(mwh * programme.measures[name] for name, mwh in added.items())
+        buffer = lpSum(mwh * programme.purchases.measures[name] for name, mwh in added.items())
         buffer = share * (buffer + model.plants[plant].buffer_mwh)
         most = share * (sum(added.values()) + model.plants[plant].buffer_mwh)
         if not most:
             continue
-        left = _tank_left(programme, scenario, plant)
-        if left is None:
+        conditions = _tank_survives(programme, scenario, plant)
+        if any(one.impossible for one in conditions):
+            continue
+        if not conditions:
             total = total + buffer
-        elif left:
-            tank = programme.variable("tank", scenario, cluster, plant)
-            programme.define(tank <= buffer, Family.TANK, scenario, cluster, plant)
-            for index, chance in enumerate(left):
-                row = tank <= most * chance
-                programme.define(row, Family.TANK, scenario, cluster, plant, str(index))
-            total = total + tank
+            continue
+        tank = programme.variable("tank", scenario, cluster, plant)
+        programme.define(tank <= buffer, Family.TANK, scenario, cluster, plant)
+        for index, condition in enumerate(conditions):
+            row = tank <= most * condition.expression
+            programme.define(row, Family.TANK, scenario, cluster, plant, str(index))
+        total = total + tank
     return total
 
 
-def _tank_left(programme: Programme, scenario: str, plant: str) -> list[Availability] | None:
-    """What has to come true for a tank to be left; None if nothing, empty if it cannot be."""
-    found: list[Availability] = []
+def _tank_survives(programme: Programme, scenario: str, plant: str) -> list[Availability]:
+    """Conditions that all have to hold for the tank of a plant to count before anybody reacts."""
+    found: dict[str, Availability] = {}
     for stage in programme.data.stages_by_scenario[scenario]:
-        reacted = stage.when(lambda one: one.reacted)
-        if reacted is True or plant not in stage.state.plants_lost:
+        if stage.when_reacted.certain or plant not in stage.state.plants_lost:
             continue
-        chance = up(programme, stage.outage, node("plant", plant), powered=False)
-        total = chance + programme.when(reacted)
-        if isinstance(total, float) and not total:
-            return []
-        found.append(total)
-    # Stages that differ in something else say the same.
-    return list({str(one): one for one in found}.values()) or None
+        survives = up(programme, stage.outage, node("plant", plant), powered=False).expression
+        total = survives + programme.when(stage.when_reacted).expression
+        found.setdefault(str(total), Availability(total))
+    return list(found.values())
 
 
 def plant_capacity(programme: Programme) -> None:
@@ -172,11 +169,8 @@ def plant_capacity(programme: Programme) -> None:
     data = programme.data
     for stage in data.stages:
         for plant, entry in data.model.plants.items():
-            heats = [
-                programme.carried[stage.label, c, plant]
-                for c in entry.cools
-                if (stage.label, c, plant) in programme.carried
-            ]
+            carried = programme.by_stage[stage.label].carried
+            heats = [carried[c, plant] for c in entry.cools if (c, plant) in carried]
             for index, capacity in enumerate(capacities(programme, stage, plant) if heats else ()):
                 name = (stage.label, plant, str(index)) if index else (stage.label, plant)
                 programme.define(lpSum(heats) <= capacity, Family.PLANT_CAPACITY, *name)
@@ -190,10 +184,9 @@ def capacities(programme: Programme, stage: Stage, plant: str) -> list[LpAffineE
     found: list[LpAffineExpression] = []
     most = _most_mw(programme, stage, plant)
     if plant in state.plants_down:
-        chance = up(programme, stage.outage, node("plant", plant))
-        found.append(most * chance + LpAffineExpression.empty())
+        found.append(most * up(programme, stage.outage, node("plant", plant)).expression)
     for units, counts in _standing(stage, plant):
-        loose = most * (1 - programme.when(counts))
+        loose = most * (1 - programme.when(counts).expression)
         found.append(_capacity(programme, stage, plant, units) + loose)
         for left, ran in _restarting(programme, stage, plant, units):
             found.append(_capacity(programme, stage, plant, left) + loose + most * ran)
@@ -213,18 +206,18 @@ def _stands(plant: str, units: frozenset[str], stage: Stage) -> bool:
 
 def _restarting(
     programme: Programme, stage: Stage, plant: str, units: frozenset[str]
-) -> Iterator[tuple[frozenset[str], Availability]]:
+) -> Iterator[tuple[frozenset[str], LpAffineExpression]]:
     """Units left when those restart that stopped for want of power, and whether they ran on."""
     stopped: dict[frozenset[str], set[str]] = {}
     for one in stage.outage.restarts:
         if one.plant == plant and (plant, one.unit) in stage.state.restarting:
             stopped.setdefault(one.dark, set()).add(one.unit)
-    chances = {dark: ran_on(programme, plant, dark) for dark in stopped}
+    ran = {dark: ran_on(programme, plant, dark).expression for dark in stopped}
     for size in range(1, len(stopped) + 1):
         for some in combinations(stopped, size):
             left = units.difference(*(stopped[dark] for dark in some))
             if left != units:
-                yield left, sum((chances[dark] for dark in some), start=0.0)
+                yield left, lpSum(ran[dark] for dark in some)
 
 
 def _capacity(
@@ -246,6 +239,6 @@ def _most_mw(programme: Programme, stage: Stage, plant: str) -> float:
     spare = lost * (stage.state.lost_largest.get(plant, 0) + named)
     return spare + sum(
         data.unit_mw(plant, unit, rise)
-        * (entry.existing.get(unit, 0) + (programme.units[plant, unit].upBound or 0.0))
+        * (entry.existing.get(unit, 0) + (programme.purchases.units[plant, unit].upBound or 0.0))
         for unit in data.units(plant)
     )

@@ -1,13 +1,13 @@
-"""Measures in the programme: what is up, and when people react, as far as purchases decide it.
+"""Measures: which nodes are up, and when people react, as far as purchases decide it.
 
-========================  =====================================  ==============================
-symbol                    attribute of the programme             meaning
-========================  =====================================  ==============================
-y[m]                      ``measures``                           measure bought
-k[κ]                      ``reacting``                           combination κ of those measures
-                                                                 that change the reaction
-up[o,x]                   ``available``                          node x up in outage o
-========================  =====================================  ==============================
+=======  ==================================  ===============================
+symbol   attribute                           meaning
+=======  ==================================  ===============================
+y[m]     ``Purchases.measures``              measure bought
+k[κ]     ``AvailabilityVariables.reacting``  combination κ of those measures
+                                             that change the reaction
+up[o,x]  ``AvailabilityVariables.nodes``     node x up in outage o
+=======  ==================================  ===============================
 
 Where nothing that can be bought changes whether a node is up, that is a constant, worked out on
 the graph.
@@ -18,11 +18,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import combinations
 
-from pulp import lpSum
+from pulp import LpAffineExpression, lpSum
 
 from planner.infrastructure.graph import Dependencies, node
+from planner.optimization.formulation.availability import Availability
 from planner.optimization.formulation.families import Family
-from planner.optimization.formulation.programme import Availability, Programme
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.variables import NodeKey
 from planner.scenarios.timeline import Outage
 
 
@@ -33,12 +35,13 @@ def add_variables(programme: Programme) -> None:
     for name in model.measures:
         low = float(fixed.get(name, False))
         high = 0.0 if name in forbidden else float(fixed.get(name, True))
-        programme.measures[name] = programme.variable(
+        programme.purchases.measures[name] = programme.variable(
             "measure", name, low=low, high=high, integer=True
         )
     if len(programme.data.reactions) > 1:
         for number in range(len(programme.data.reactions)):
-            programme.reacting[number] = programme.variable("reacting", str(number), high=1)
+            variable = programme.variable("reacting", str(number), high=1)
+            programme.availability.reacting[number] = variable
 
 
 def one_way_of_reacting(programme: Programme) -> None:
@@ -46,13 +49,14 @@ def one_way_of_reacting(programme: Programme) -> None:
 
     ``Σ_κ k[κ] = 1``, ``Σ_{κ with m} k[κ] = y[m]``: with whole y one k is 1, so k need not be whole.
     """
-    if not programme.reacting:
+    reacting = programme.availability.reacting
+    if not reacting:
         return
-    programme.define(lpSum(programme.reacting.values()) == 1, Family.ONE_WAY_OF_REACTING)
-    for name, bought in programme.measures.items():
+    programme.define(lpSum(reacting.values()) == 1, Family.ONE_WAY_OF_REACTING)
+    for name, bought in programme.purchases.measures.items():
         ways = [n for n, some in enumerate(programme.data.reactions) if name in some]
         if ways:
-            chosen = lpSum(programme.reacting[n] for n in ways)
+            chosen = lpSum(reacting[n] for n in ways)
             programme.define(chosen == bought, Family.ONE_WAY_OF_REACTING, name)
 
 
@@ -73,24 +77,25 @@ def up(programme: Programme, outage: Outage, name: str, powered: bool = True) ->
         False to leave want of power out.
     """
     key = (outage.failed, outage.sags, name, powered)
-    known = programme.available.get(key)
+    nodes = programme.availability.nodes
+    known = nodes.get(key)
     if known is not None:
         return known
     best, worst = (
         is_up(programme, outage, name, powered, all_measures=flag) for flag in (True, False)
     )
     if best == worst:
-        programme.available[key] = float(best)
-        return float(best)
-    if key in programme.available:  # a loop in the graph: the node waits for itself
-        return _variable(programme, key, name)
-    programme.available[key] = None
+        nodes[key] = Availability.known(best)
+        return Availability.known(best)
+    if key in nodes:  # a loop in the graph: the node waits for itself
+        return _node_variable(programme, key)
+    nodes[key] = None
     groups = _groups(programme, outage, name, powered)
-    waiting = programme.available[key]
+    waiting = nodes[key]
     if waiting is None and len(groups) == 1 and len(groups[0][1]) == 1:
-        programme.available[key] = groups[0][1][0]
+        nodes[key] = groups[0][1][0]
         return groups[0][1][0]
-    result = _variable(programme, key, name)
+    result = _node_variable(programme, key)
     _propagate(programme, name, result, groups)
     return result
 
@@ -114,28 +119,31 @@ def _depends(programme: Programme, powered: bool, all_measures: bool) -> Depende
 
 
 def _down(programme: Programme, depends: Dependencies, failed: frozenset[str]) -> frozenset[str]:
-    key = ("down", id(depends), failed)
-    if key not in programme.known:
-        programme.known[key] = depends.down_with(failed)
-    return programme.known[key]
+    key, down = (id(depends), failed), programme.availability.down
+    if key not in down:
+        down[key] = depends.down_with(failed)
+    return down[key]
 
 
-def _variable(programme: Programme, key: object, name: str) -> Availability:
-    known = programme.available.get(key)
-    if known is not None:
-        return known
-    number = str(len(programme.available))
-    variable = 1 * programme.variable("up", number, name, high=1, integer=True)
-    programme.available[key] = variable
-    return variable
+def _node_variable(programme: Programme, key: NodeKey) -> Availability:
+    nodes, (_, _, name, _) = programme.availability.nodes, key
+    known = nodes.get(key)
+    if known is None:
+        known = nodes[key] = _variable(programme, name)
+    return known
+
+
+def _variable(programme: Programme, name: str) -> Availability:
+    number = len(programme.availability.nodes) + len(programme.availability.any_of)
+    return Availability(1 * programme.variable("up", str(number), name, high=1, integer=True))
 
 
 def _number(availability: Availability) -> str:
     """Number of a variable that `_variable` has made."""
-    return str(availability).split(".")[1]
+    return str(availability.expression).split(".")[1]
 
 
-#: How many of some chances have to come true.
+#: How many of some supporters have to be up.
 Group = tuple[int, list[Availability]]
 
 
@@ -143,22 +151,23 @@ def _groups(programme: Programme, outage: Outage, name: str, powered: bool) -> l
     """Groups of supporters of a node that measures decide, without those that are down anyway."""
     graph = programme.data.graph
     if name.startswith("measure:"):
-        return [(1, [1 * programme.measures[name.removeprefix("measure:")]])]
+        bought = 1 * programme.purchases.measures[name.removeprefix("measure:")]
+        return [(1, [Availability(bought)])]
     ignored = {"cools"} if powered else {"cools", "powers"}
     supporters: dict[str, list[Availability]] = {}
     for source, _, edge in graph.in_edges(name, data=True):
         if edge["relation"] not in ignored:
-            chance = up(programme, outage, source, powered)
-            supporters.setdefault(edge["group"], []).append(chance)
+            supporter = up(programme, outage, source, powered)
+            supporters.setdefault(edge["group"], []).append(supporter)
     groups = [(graph.nodes[name]["needs"][group], some) for group, some in supporters.items()]
     if name.startswith("cluster:") and powered:
         groups += [(1, [_noticed_nothing(programme, name, dark)]) for dark in outage.sags]
     found: list[Group] = []
     for needs, some in groups:
-        certain = sum(one for one in some if isinstance(one, float))
-        open_ones: list[Availability] = [one for one in some if not isinstance(one, float)]
+        certain = sum(one.certain for one in some)
         if needs > certain:
-            found.append((needs - int(certain), open_ones))
+            undecided = [one for one in some if not (one.certain or one.impossible)]
+            found.append((needs - certain, undecided))
     return found
 
 
@@ -167,51 +176,51 @@ def _noticed_nothing(programme: Programme, name: str, dark: frozenset[str]) -> A
     edges = programme.data.graph.in_edges(name, data=True)
     powers = [source for source, _, edge in edges if edge["relation"] == "powers"]
     sources = [source for source in powers if source not in dark]
-    chances = [up(programme, Outage(), source) for source in sources]
-    if any(isinstance(one, float) and one for one in chances):
-        return 1.0
-    return _any_of(programme, chances)
+    supplied = [up(programme, Outage(), source) for source in sources]
+    if any(one.certain for one in supplied):
+        return Availability.known(True)
+    return _any_of(programme, supplied)
 
 
-def _any_of(programme: Programme, chances: Iterable[Availability]) -> Availability:
-    """Whether one of some chances comes true, exactly."""
-    some = {str(one): one for one in chances if not isinstance(one, float)}
+def _any_of(programme: Programme, supporters: Iterable[Availability]) -> Availability:
+    """Whether one of some supporters, none of them certain, is up: exactly."""
+    some = {str(one.expression): one for one in supporters if not one.impossible}
     if len(some) <= 1:
-        return next(iter(some.values()), 0.0)
-    key = ("any", *sorted(some))
-    if key not in programme.available:
-        result = _variable(programme, key, "any")
-        name = _number(result)
-        programme.define(result <= lpSum(some.values()), Family.AVAILABILITY, name)
+        return next(iter(some.values()), Availability.known(False))
+    key, known = tuple(sorted(some)), programme.availability.any_of
+    if key not in known:
+        known[key] = _variable(programme, "any")
+        result, name = known[key].expression, _number(known[key])
+        supported = lpSum(one.expression for one in some.values())
+        programme.define(result <= supported, Family.AVAILABILITY, name)
         for index, one in enumerate(some.values()):
-            programme.define(result >= one, Family.AVAILABILITY, name, "least", str(index))
-    known = programme.available[key]
-    assert known is not None
-    return known
+            row = result >= one.expression
+            programme.define(row, Family.AVAILABILITY, name, "least", str(index))
+    return known[key]
 
 
 def _propagate(programme: Programme, name: str, result: Availability, groups: list[Group]) -> None:
-    tag = _number(result)
+    tag, is_up = _number(result), result.expression
     for index, (needs, some) in enumerate(groups):
-        row = needs * result <= lpSum(some)
+        row = needs * is_up <= lpSum(one.expression for one in some)
         programme.define(row, Family.AVAILABILITY, tag, str(index))
     if not name.startswith("cluster:"):
         return
-    enough = [_any_of(programme, some) for _, some in groups]
-    row = result >= lpSum(enough) - (len(enough) - 1)
+    enough = [_any_of(programme, some).expression for _, some in groups]
+    row = is_up >= lpSum(enough) - (len(enough) - 1)
     programme.define(row, Family.AVAILABILITY, tag, "least")
 
 
 def bought_exactly(
     programme: Programme, names: Iterable[str]
-) -> list[tuple[frozenset[str], Availability]]:
+) -> list[tuple[frozenset[str], LpAffineExpression]]:
     """All subsets of some measures, each with an expression that is 0 if exactly it is bought."""
-    measures = sorted(set(names))
-    found: list[tuple[frozenset[str], Availability]] = []
-    for size in range(len(measures) + 1):
-        for some in combinations(measures, size):
-            missing = lpSum(1 - programme.measures[name] for name in some)
-            extra = lpSum(programme.measures[name] for name in measures if name not in some)
+    bought = {name: programme.purchases.measures[name] for name in sorted(set(names))}
+    found: list[tuple[frozenset[str], LpAffineExpression]] = []
+    for size in range(len(bought) + 1):
+        for some in combinations(bought, size):
+            missing = lpSum(1 - bought[name] for name in some)
+            extra = lpSum(binary for name, binary in bought.items() if name not in some)
             found.append((frozenset(some), missing + extra))
     return found
 

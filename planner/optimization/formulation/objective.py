@@ -25,22 +25,22 @@ def normal_cooling(programme: Programme) -> None:
     for plant in data.model.plants:
         for unit in data.running_units(plant):
             load = programme.variable("load", plant, unit)
-            programme.load[plant, unit] = load
+            programme.normal.load[plant, unit] = load
             most = data.unit_mw(plant, unit) * programme.unit_count(plant, unit)
             programme.define(load <= most, Family.UNIT_LOAD, plant, unit)
+    carried = programme.by_stage[NORMAL].carried
     for cluster in data.model.clusters:
         plants = data.plants_of(cluster, "primary")
         for plant in plants:
-            key = (NORMAL, cluster, plant)
-            programme.carried[key] = programme.variable("carried", *key)
+            carried[cluster, plant] = programme.variable("carried", NORMAL, cluster, plant)
         if data.gpu(cluster).power_mw:
-            carried = lpSum(programme.carried[NORMAL, cluster, plant] for plant in plants)
-            row = carried == mean_heat(programme, cluster)
+            total = lpSum(carried[cluster, plant] for plant in plants)
+            row = total == mean_heat(programme, cluster)
             programme.define(row, Family.MEAN_HEAT, cluster)
     for plant, entry in data.model.plants.items():
         if entry.role == "primary":
-            units = [programme.load[plant, unit] for unit in data.running_units(plant)]
-            heats = [programme.carried[NORMAL, cluster, plant] for cluster in entry.cools]
+            units = [programme.normal.load[plant, unit] for unit in data.running_units(plant)]
+            heats = [carried[cluster, plant] for cluster in entry.cools]
             programme.define(lpSum(heats) == lpSum(units), Family.MEAN_LOAD, plant)
 
 
@@ -88,11 +88,11 @@ def equipment(programme: Programme) -> LpAffineExpression:
         terms.append(asset.kept_usd_per_year(rate) * (there - gone))
         terms.append(asset.retired_usd_per_year(rate) * gone)
 
-    for (plant, unit), count in programme.units.items():
+    for (plant, unit), count in programme.purchases.units.items():
         existing = model.plants[plant].existing.get(unit, 0)
         asset, gone = unit_asset(model, plant, unit), programme.retired_units(plant, unit)
         own(asset, 1 * count, existing, gone)
-    for cluster, blocks in programme.blocks.items():
+    for cluster, blocks in programme.purchases.blocks.items():
         entry, gone = model.clusters[cluster], programme.retired_gpus(cluster)
         for asset in gpu_assets(model, cluster).values():
             own(asset, entry.block_gpus * blocks, entry.existing_gpus, gone)
@@ -103,11 +103,11 @@ def openings(programme: Programme) -> LpAffineExpression:
     """Regions that are opened, measures that are bought and retainers, USD per year."""
     model, rate = programme.data.model, programme.data.model.finance.discount_rate
     terms = []
-    for region, opened in programme.opened.items():
+    for region, opened in programme.purchases.opened.items():
         place = model.regions[region]
         yearly = place.fixed_usd * annuity(rate, place.life_years) + place.fixed_usd_per_year
         terms.append(yearly * opened)
-    for name, bought in programme.measures.items():
+    for name, bought in programme.purchases.measures.items():
         measure = model.measures[name]
         yearly = measure.capital_usd * annuity(rate, measure.life_years) + measure.usd_per_year
         terms.append(yearly * bought)
@@ -126,7 +126,7 @@ def normal_operation(programme: Programme) -> LpAffineExpression:
         place = regions[entry.region]
         drawn = place.drawn_mw_per_mw * mean_heat(programme, cluster)
         terms.append(energy_usd(drawn, HOURS_PER_YEAR, place.electricity_usd_per_mwh))
-    for (plant, unit), load in programme.load.items():
+    for (plant, unit), load in programme.normal.load.items():
         price = regions[data.model.plants[plant].region].electricity_usd_per_mwh
         power = kinds[unit].drawn_mw_per_mw
         terms.append(energy_usd(power * load, HOURS_PER_YEAR, price))
@@ -136,7 +136,7 @@ def normal_operation(programme: Programme) -> LpAffineExpression:
 
 def _transport(programme: Programme, stage: str, hours: float) -> LpAffineExpression:
     prices = programme.data.transport_usd
-    flows = programme.of_stage("flow", stage)
+    flows = programme.by_stage[stage].flow.items()
     priced = ((flow, prices[source, target]) for (source, target), flow in flows)
     return LpAffineExpression.from_list(
         [(flow, transport_usd(1.0, hours, price)) for flow, price in priced if price]
@@ -153,7 +153,7 @@ def recourse_cost(programme: Programme, stage: Stage) -> LpAffineExpression:
         entry = programme.data.model.tiers[tier]
         price = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
         if price:
-            served = programme.served[stage.label, zone, tier]
+            served = programme.by_stage[stage.label].served[zone, tier]
             coefficients.append((served, -lost_usd(real, stage.hours, price)))
             total += lost_usd(real * demand, stage.hours, price)
             total += lost_usd(stage.down_rps.get((zone, tier), 0.0), stage.hours, price)

@@ -1,15 +1,15 @@
-"""Second stage: which GPUs are powered, their heat, and what feeds and generators carry.
+"""Recourse: which GPUs are powered, their heat, and what feeds and generators carry.
 
-========================  =====================================  ==============================
-symbol                    attribute of the programme             meaning
-========================  =====================================  ==============================
-a[s,t,c]                  ``active`` (or all GPUs)               powered GPUs
-up[s,t,c]                 ``available``                          cluster up
-φ, σ                      ``GpuType.power_mw, static_share``     heat per GPU, static share of it
-q[s,t,c,p]                ``carried``                            heat carried, MW
-v_c                       ``Case.draw_per_power``                power per power of GPUs
-w_p                       ``Case.draw_per_heat``                 power per heat of a plant
-========================  =====================================  ==============================
+==========  ==================================  ================================
+symbol      attribute                           meaning
+==========  ==================================  ================================
+a[s,t,c]    ``StageVariables.active`` or all    powered GPUs
+up[s,t,c]   ``AvailabilityVariables.nodes``     cluster up
+φ, σ        ``GpuType.power_mw, static_share``  heat per GPU, static share of it
+q[s,t,c,p]  ``StageVariables.carried``          heat carried, MW
+v_c         ``ProblemData.draw_per_power``      MW drawn per MW of GPUs
+w_p         ``ProblemData.draw_per_heat``       MW drawn per MW of heat
+==========  ==================================  ================================
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from pulp import LpAffineExpression, lpSum
 from planner.infrastructure.graph import node
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw, heat_mw
+from planner.optimization.formulation.availability import Availability
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import bought_exactly, up
-from planner.optimization.formulation.programme import Availability, Programme, Row
+from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.relevance import (
     power_as_usual,
     power_that_matters,
@@ -37,10 +38,8 @@ def cluster_up(programme: Programme, stage: Stage, cluster: str) -> Availability
 
 def powered(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
     """GPUs powered in a stage: all of them, or those that operators leave on."""
-    key = (stage.label, cluster)
-    if key in programme.active:
-        return 1 * programme.active[key]
-    return programme.gpus(cluster)
+    active = programme.by_stage[stage.label].active.get(cluster)
+    return programme.gpus(cluster) if active is None else 1 * active
 
 
 def stage_heat(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
@@ -52,13 +51,13 @@ def stage_heat(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpr
     return heat
 
 
-def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[Availability]:
-    """Chances that are 0 where the power that a cluster draws is as in normal operation."""
+def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[LpAffineExpression]:
+    """Expressions one of which is 0 where the power of a cluster is as in normal operation."""
     data = programme.data
     limits = stage_limits(data, stage, data.model.clusters[cluster].region)
     sets = list(bought_exactly(programme, {name for one in limits for name, _ in one.brought}))
     whole = [other for some, other in sets if power_as_usual(data, stage, cluster, some)]
-    return [0.0] if len(whole) == len(sets) else whole
+    return [LpAffineExpression.empty()] if len(whole) == len(sets) else whole
 
 
 def stage_power(programme: Programme) -> None:
@@ -81,7 +80,7 @@ def stage_power(programme: Programme) -> None:
                 ]
                 drawn += [
                     data.draw_per_heat(limit, plant) * heat
-                    for (_, plant), heat in programme.of_stage("carried", stage.label)
+                    for (_, plant), heat in programme.by_stage[stage.label].carried.items()
                     if node("plant", plant) in limit.loads
                 ]
                 require_power(programme, limit, lpSum(drawn), stage)
@@ -89,7 +88,7 @@ def stage_power(programme: Programme) -> None:
 
 def _drawn(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
     """Power of GPUs, MW; before anybody reacts at their utilisation limit, as heat is stored."""
-    if stage.when(lambda one: one.reacted):
+    if not stage.when_reacted.impossible:
         return stage_heat(programme, stage, cluster)
     gpu, on = programme.data.gpu(cluster), powered(programme, stage, cluster)
     utilisation = programme.data.model.clusters[cluster].max_utilisation
@@ -113,7 +112,7 @@ def require_power(
         names = (stage.label, *names)
     subject = ", ".join(limit.feeds) or limit.region
     row = Row(family, subject, scenario, limit.most_mw, minute)
-    more = lpSum(mw * programme.measures[name] for name, mw in limit.brought)
+    more = lpSum(mw * programme.purchases.measures[name] for name, mw in limit.brought)
     name = programme.require(drawn <= limit.mw + more, row, *names)
     if name in programme.rows:
         programme.limits[name] = limit

@@ -242,8 +242,8 @@ class ProblemData:
         for stages in self.stages_by_scenario.values():
             acted = frozenset[int]()
             for stage in stages:
-                reacted = stage.when(lambda one: one.reacted)
-                now = everyone if reacted is True else reacted or frozenset()
+                reacted = stage.when_reacted
+                now = everyone if reacted.certain else reacted.numbers
                 if acted - now:
                     found.append(stage.label)
                 acted |= now

@@ -1,18 +1,18 @@
-"""First stage: what is bought, the N+k rule, and the policies.
+"""Here and now: what is bought, the N+k rule, and the policies.
 
-========================  =====================================  ==============================
-symbol                    attribute of the programme             meaning
-========================  =====================================  ==============================
-n[p,u]                    ``units`` plus existing                cooling units
-b[c], G[c]                ``blocks``, ``gpus()``                 GPU blocks, GPUs
-e[v]                      ``instances`` plus existing            emergency instances
-o[r]                      ``opened``                             candidate region opened
-w[p,λ]                    local to `surviving_capacity`          threshold chosen
-φ, σ                      ``GpuType.power_mw, static_share``     heat per GPU, static share of it
-q[u]                      ``Case.unit_mw``                       derated capacity of a unit
-v_c                       ``Case.draw_per_power``                power per power of GPUs
-w_p                       ``Case.draw_per_heat``                 power per heat of a plant
-========================  =====================================  ==============================
+==========  =====================================  ================================
+symbol      attribute                              meaning
+==========  =====================================  ================================
+n[p,u]      ``Purchases.units`` plus existing      cooling units
+b[c], G[c]  ``Purchases.blocks``, ``gpus``         GPU blocks, GPUs
+e[v]        ``Purchases.instances`` plus existing  emergency instances
+o[r]        ``Purchases.opened``                   candidate region opened
+w[p,λ]      local to `surviving_capacity`          threshold λ chosen
+φ, σ        ``GpuType.power_mw, static_share``     heat per GPU, static share of it
+q[u]        ``ProblemData.unit_mw``                derated capacity of a unit
+v_c         ``ProblemData.draw_per_power``         MW drawn per MW of GPUs
+w_p         ``ProblemData.draw_per_heat``          MW drawn per MW of heat
+==========  =====================================  ================================
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def add_variables(programme: Programme) -> None:
             settled = fixed.cooling.get(plant, {}).get(unit)
             low, high = _bounds(settled, most)
             _add_retired_units(programme, plant, unit, settled)
-            programme.units[plant, unit] = programme.variable(
+            programme.purchases.units[plant, unit] = programme.variable(
                 "units", plant, unit, low=low, high=high, integer=True
             )
     for cluster, one in model.clusters.items():
@@ -56,21 +56,21 @@ def add_variables(programme: Programme) -> None:
         settled = None if wanted is None else -(-wanted // one.block_gpus)
         low, high = _bounds(settled, most)
         _add_retired_blocks(programme, cluster, settled)
-        programme.blocks[cluster] = programme.variable(
+        programme.purchases.blocks[cluster] = programme.variable(
             "blocks", cluster, low=low, high=high, integer=True
         )
     for offer, terms in model.offers.items():
         supply = terms.available_gpus // terms.gpus_per_instance
         most = 0 if offer in forbidden.emergency else max(0, supply - terms.existing_instances)
         low, high = _bounds(fixed.emergency.get(offer), most)
-        programme.instances[offer] = programme.variable(
+        programme.purchases.instances[offer] = programme.variable(
             "instances", offer, low=low, high=high, integer=True
         )
     for region, place in model.regions.items():
         if place.candidate:
             settled_open = fixed.regions.get(region)
             low, high = _bounds(None if settled_open is None else int(settled_open), 1)
-            programme.opened[region] = programme.variable(
+            programme.purchases.opened[region] = programme.variable(
                 "opened", region, low=low, high=high, integer=True
             )
 
@@ -85,7 +85,7 @@ def _add_retired_units(programme: Programme, plant: str, unit: str, settled: int
     most = retirable_units(programme.data.model, plant, unit)
     low, high = _bounds(None if settled is None else -settled, most)
     if high:
-        programme.retired[plant, unit] = programme.variable(
+        programme.purchases.retired[plant, unit] = programme.variable(
             "retired", plant, unit, low=low, high=high, integer=True
         )
 
@@ -94,7 +94,7 @@ def _add_retired_blocks(programme: Programme, cluster: str, settled: int | None)
     most = retirable_blocks(programme.data.model, cluster)
     low, high = _bounds(None if settled is None else -settled, most)
     if high:
-        programme.retired_blocks[cluster] = programme.variable(
+        programme.purchases.retired_blocks[cluster] = programme.variable(
             "retired_blocks", cluster, low=low, high=high, integer=True
         )
 
@@ -106,12 +106,13 @@ def bought_or_retired(programme: Programme) -> None:
     in the end, in which the two are one: ``bought ≤ most·w``, ``retired ≤ most·(1 − w)``.
     """
     model, rate = programme.data.model, programme.data.model.finance.discount_rate
+    purchases = programme.purchases
     pairs = [
-        ((plant, unit), programme.units[plant, unit], gone, (unit_asset(model, plant, unit),))
-        for (plant, unit), gone in programme.retired.items()
+        ((plant, unit), purchases.units[plant, unit], gone, (unit_asset(model, plant, unit),))
+        for (plant, unit), gone in purchases.retired.items()
     ] + [
-        ((cluster,), programme.blocks[cluster], gone, tuple(gpu_assets(model, cluster).values()))
-        for cluster, gone in programme.retired_blocks.items()
+        ((cluster,), purchases.blocks[cluster], gone, tuple(gpu_assets(model, cluster).values()))
+        for cluster, gone in purchases.retired_blocks.items()
     ]
     for name, bought, gone, assets in pairs:
         if sum(one.swapped_usd_per_year(rate) for one in assets) >= 0:
@@ -129,17 +130,17 @@ def open_regions(programme: Programme) -> None:
     ``b[c] ≤ B[c]·o[r]``, ``n[p,u] ≤ N[p,u]·o[r]``, ``o[r] ≤ Σ_c b[c]``
     """
     model = programme.data.model
-    for region, opened in programme.opened.items():
+    for region, opened in programme.purchases.opened.items():
         clusters = programme.data.clusters_in(region)
         for cluster in clusters:
-            most = programme.blocks[cluster].upBound or 0.0
-            row = programme.blocks[cluster] <= most * opened
+            most = programme.purchases.blocks[cluster].upBound or 0.0
+            row = programme.purchases.blocks[cluster] <= most * opened
             programme.define(row, Family.OPEN_REGION, region, cluster)
-        for (plant, unit), count in programme.units.items():
+        for (plant, unit), count in programme.purchases.units.items():
             if model.plants[plant].region == region:
                 row = count <= (count.upBound or 0.0) * opened
                 programme.define(row, Family.OPEN_REGION, region, plant, unit)
-        used = lpSum(programme.blocks[cluster] for cluster in clusters)
+        used = lpSum(programme.purchases.blocks[cluster] for cluster in clusters)
         programme.define(opened <= used, Family.OPEN_REGION, region)
 
 
@@ -157,11 +158,11 @@ def regions_in_use(programme: Programme) -> None:
         if place.candidate or not clusters or not empty:
             continue
         used = programme.variable("holds_gpus", region, high=1, integer=True)
-        programme.holding[region] = used
+        programme.normal.holding[region] = used
         for cluster in clusters:
             entry = data.model.clusters[cluster]
             existing = entry.existing_gpus // entry.block_gpus
-            most = existing + (programme.blocks[cluster].upBound or 0.0)
+            most = existing + (programme.purchases.blocks[cluster].upBound or 0.0)
             row = blocks_held(programme, cluster) <= most * used
             programme.define(row, Family.HOLDS_GPUS, region, cluster)
         held = lpSum(blocks_held(programme, cluster) for cluster in clusters)
@@ -171,22 +172,23 @@ def regions_in_use(programme: Programme) -> None:
 def blocks_held(programme: Programme, cluster: str) -> LpAffineExpression:
     """GPU blocks of a cluster after purchases and retirements."""
     entry = programme.data.model.clusters[cluster]
-    held = 1 * programme.blocks[cluster] + entry.existing_gpus // entry.block_gpus
-    if cluster in programme.retired_blocks:
-        held = held - 1 * programme.retired_blocks[cluster]
+    held = 1 * programme.purchases.blocks[cluster] + entry.existing_gpus // entry.block_gpus
+    if cluster in programme.purchases.retired_blocks:
+        held = held - 1 * programme.purchases.retired_blocks[cluster]
     return held
 
 
 def most_gpus(programme: Programme, cluster: str) -> float:
     """Most GPUs that a cluster can end up with."""
     entry = programme.data.model.clusters[cluster]
-    return entry.existing_gpus + entry.block_gpus * (programme.blocks[cluster].upBound or 0.0)
+    blocks = programme.purchases.blocks[cluster].upBound or 0.0
+    return entry.existing_gpus + entry.block_gpus * blocks
 
 
 def least_gpus(programme: Programme, cluster: str) -> float:
     """Fewest GPUs that a cluster can end up with, purchases that are settled aside."""
     entry = programme.data.model.clusters[cluster]
-    retired = programme.retired_blocks.get(cluster)
+    retired = programme.purchases.retired_blocks.get(cluster)
     gone = 0.0 if retired is None else entry.block_gpus * (retired.upBound or 0.0)
     return entry.existing_gpus - gone
 
@@ -272,9 +274,9 @@ def _thresholds(
 
 def _count_bounds(programme: Programme, plant: str, unit: str, gone: int) -> tuple[float, float]:
     existing = programme.data.model.plants[plant].existing.get(unit, 0) - gone
-    variable = programme.units[plant, unit]
+    variable = programme.purchases.units[plant, unit]
     least, most = existing + (variable.lowBound or 0.0), existing + (variable.upBound or 0.0)
-    retired = programme.retired.get((plant, unit))
+    retired = programme.purchases.retired.get((plant, unit))
     if retired is None:
         return least, most
     return least - (retired.upBound or 0.0), most - (retired.lowBound or 0.0)
@@ -333,12 +335,12 @@ def _independent(
         for shared in shared_supports(data.graph, plant, other):
             outage = Outage(failed=frozenset({shared}))
             left = [measures.up(programme, outage, node("plant", one)) for one in (plant, other)]
-            chance = left[0] + left[1]
-            if isinstance(chance, float) and chance >= 1:
+            if any(one.certain for one in left):
                 continue
+            either = left[0].expression + left[1].expression
             subject = f"{plant} / {other}: {shared}"
             row = Row(Family.INDEPENDENT_COOLING, subject, "", most)
-            programme.require(carried <= most * chance, row, cluster, plant, other, shared)
+            programme.require(carried <= most * either, row, cluster, plant, other, shared)
 
 
 def _cover(programme: Programme, role: str, family: Family, firm_family: Family) -> None:
@@ -353,7 +355,7 @@ def _cover(programme: Programme, role: str, family: Family, firm_family: Family)
             part = programme.variable(f"heat.{family}", cluster, plant)
             carried[cluster, plant] = 1 * part
             if role == "primary":
-                programme.design[cluster, plant] = part
+                programme.normal.design[cluster, plant] = part
             if role == "emergency" and data.model.policies.independent_emergency_cooling:
                 most = gpu.power_mw * data.model.clusters[cluster].max_gpus
                 _independent(programme, cluster, plant, carried[cluster, plant], most)
@@ -392,7 +394,7 @@ def power_limit(programme: Programme) -> None:
             # What plants are to carry beyond the heat that there is draws nothing.
             drawn += [
                 data.draw_per_heat(limit, plant) / (1 + data.model.policies.cooling_margin) * heat
-                for (_, plant), heat in programme.design.items()
+                for (_, plant), heat in programme.normal.design.items()
                 if node("plant", plant) in limit.loads
             ]
             require_power(programme, limit, lpSum(drawn))
@@ -434,17 +436,17 @@ def capital_budget(programme: Programme) -> None:
 
 def capital_usd(programme: Programme) -> LpAffineExpression:
     """Capital of all purchases, less what is earned by what is retired."""
-    model = programme.data.model
+    model, purchases = programme.data.model, programme.purchases
     terms = []
-    for (plant, unit), count in programme.units.items():
+    for (plant, unit), count in purchases.units.items():
         asset = unit_asset(model, plant, unit)
         terms.append(asset.price_usd * count)
         terms.append(-asset.salvage_usd * programme.retired_units(plant, unit))
-    for cluster, blocks in programme.blocks.items():
+    for cluster, blocks in programme.purchases.blocks.items():
         size = model.clusters[cluster].block_gpus
         for asset in gpu_assets(model, cluster).values():
             terms.append(asset.price_usd * size * blocks)
             terms.append(-asset.salvage_usd * programme.retired_gpus(cluster))
-    terms += [model.regions[region].fixed_usd * one for region, one in programme.opened.items()]
-    terms += [model.measures[name].capital_usd * one for name, one in programme.measures.items()]
+    terms += [model.regions[name].fixed_usd * opened for name, opened in purchases.opened.items()]
+    terms += [model.measures[name].capital_usd * one for name, one in purchases.measures.items()]
     return lpSum(terms)

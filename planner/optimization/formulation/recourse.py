@@ -1,14 +1,14 @@
-"""Second stage: what is done in every stage of every scenario, and in normal operation.
+"""Recourse: what is done in every stage of every scenario, and in normal operation.
 
-========================  =====================================  ==============================
-symbol                    attribute of the programme             meaning
-========================  =====================================  ==============================
-a[s,t,c]                  ``active`` (or all GPUs)               powered GPUs
-f[s,t,g,c]                ``flow``                               requests/s from a group
-x[s,t,z,k]                ``served``                             requests/s served
-h[s,t,v]                  ``used``                               emergency GPUs in use
-μ, ρ                      ``GpuType.rps, max_utilisation``       requests/s per GPU, utilisation
-========================  =====================================  ==============================
+==========  ================================  ===============================
+symbol      attribute                         meaning
+==========  ================================  ===============================
+a[s,t,c]    ``StageVariables.active`` or all  powered GPUs
+f[s,t,g,c]  ``StageVariables.flow``           requests/s from a group
+x[s,t,z,k]  ``StageVariables.served``         requests/s served
+h[s,t,v]    ``StageVariables.used``           emergency GPUs in use
+μ, ρ        ``GpuType.rps, max_utilisation``  requests/s per GPU, utilisation
+==========  ================================  ===============================
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from pulp import LpAffineExpression, LpVariable, const, lpSum
 from planner.infrastructure.graph import node
 from planner.laws.money import emergency_usd
 from planner.laws.traffic import serving_rps
+from planner.optimization.formulation.availability import Availability
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import up
 from planner.optimization.formulation.power import cluster_up, powered, whole_power
 from planner.optimization.formulation.problem import Group, offer_target
-from planner.optimization.formulation.programme import Availability, Programme, Row
+from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.relevance import cooling_matters, may_be_down
 from planner.optimization.formulation.stages import Stage
+from planner.optimization.formulation.variables import StageVariables
 from planner.scenarios.standard import counts_for, emergency_budget_usd, tier_and_zone
 
 NORMAL = "normal"
@@ -39,41 +41,37 @@ def add_variables(programme: Programme) -> None:
     for group in data.groups:
         _add_flows(programme, NORMAL, group, group.clusters)
     for stage in data.stages:
-        _add_traffic(programme, stage)
+        here = _add_traffic(programme, stage)
         for cluster in data.model.clusters:
-            reacted = stage.when(lambda one: one.reacted)
             cooled = cooling_matters(data, stage, cluster)
-            short = cooled and 0.0 not in whole_power(programme, stage, cluster)
-            acted = cooled and (reacted or stage.label in data.resumed)
-            if acted or short or may_be_down(stage, cluster):
-                key = (stage.label, cluster)
-                programme.active[key] = programme.variable("active", *key)
-            if not cooled:
-                continue
-            for plant in data.plants_of(cluster):
-                triple = (stage.label, cluster, plant)
-                programme.carried[triple] = programme.variable("carried", *triple)
+            short = cooled and not whole_power(programme, stage, cluster)
+            reacted = not stage.when_reacted.impossible or stage.label in data.resumed
+            if (cooled and reacted) or short or may_be_down(stage, cluster):
+                here.active[cluster] = programme.variable("active", stage.label, cluster)
+            for plant in data.plants_of(cluster) if cooled else ():
+                carried = programme.variable("carried", stage.label, cluster, plant)
+                here.carried[cluster, plant] = carried
 
 
 def _add_flows(programme: Programme, stage: str, group: Group, targets: Sequence[str]) -> None:
-    source = group.label
-    flows = programme.variables("flow", stage, source, last=targets)
-    programme.flows_from[stage, source] = flows
-    for target, flow in zip(targets, flows, strict=True):
-        programme.flow[stage, source, target] = flow
-        programme.flows_to.setdefault((stage, target), []).append(flow)
+    here, source = programme.by_stage.setdefault(stage, StageVariables()), group.label
+    here.flows_from[source] = programme.variables("flow", stage, source, last=targets)
+    for target, flow in zip(targets, here.flows_from[source], strict=True):
+        here.flow[source, target] = flow
+        here.flows_to.setdefault(target, []).append(flow)
 
 
-def _add_traffic(programme: Programme, stage: Stage) -> None:
+def _add_traffic(programme: Programme, stage: Stage) -> StageVariables:
+    here = programme.by_stage[stage.label] = StageVariables()
     for offer in stage.offers_at_best:
-        key = (stage.label, offer)
-        programme.used[key] = programme.variable("used", *key)
+        here.used[offer] = programme.variable("used", stage.label, offer)
     for group in programme.data.groups:
         _add_flows(programme, stage.label, group, _targets(group, stage))
         for tier in group.tiers:
-            demand = stage.demand_rps[group.zone, tier]
-            triple = (stage.label, group.zone, tier)
-            programme.served[triple] = programme.variable("served", *triple, high=demand)
+            whose = (group.zone, tier)
+            most = stage.demand_rps[whose]
+            here.served[whose] = programme.variable("served", stage.label, *whose, high=most)
+    return here
 
 
 def _targets(group: Group, stage: Stage) -> list[str]:
@@ -86,10 +84,10 @@ def tiers_up(programme: Programme) -> None:
     """Tiers whose services are down get nothing: ``x[s,t,z,k] ≤ demand[s,t,z,k]·up[s,t,k]``."""
     for stage in programme.data.stages:
         for tier in sorted(stage.state.tiers_down - stage.at_best.tiers_down):
-            chance = up(programme, stage.outage, node("tier", tier))
+            is_up = up(programme, stage.outage, node("tier", tier)).expression
             for zone in programme.data.model.zones:
-                most = stage.demand_rps[zone, tier] * chance
-                row = programme.served[stage.label, zone, tier] <= most
+                served = programme.by_stage[stage.label].served[zone, tier]
+                row = served <= stage.demand_rps[zone, tier] * is_up
                 programme.define(row, Family.TIER_UP, stage.label, zone, tier)
 
 
@@ -118,10 +116,10 @@ def crowds_apart(programme: Programme) -> None:
         regions = dict.fromkeys(data.model.clusters[one].region for one in crowd.clusters)
         flows = programme.variables("apart", str(number), last=regions)
         for region, flow in zip(regions, flows, strict=True):
-            programme.apart.setdefault(region, []).append(flow)
+            programme.normal.apart.setdefault(region, []).append(flow)
         row = Row(Family.NORMAL_DEMAND, crowd.name, "", crowd.peak_rps)
         programme.require(lpSum(flows) >= crowd.peak_rps, row, str(number), "apart")
-    for region, load in programme.apart.items():
+    for region, load in programme.normal.apart.items():
         room = lpSum(room_rps(programme, cluster) for cluster in data.clusters_in(region))
         programme.define(lpSum(load) <= room, Family.CLUSTER_CAPACITY, "apart", region)
 
@@ -143,13 +141,14 @@ def demand_balance(programme: Programme) -> None:
     for group in data.groups:
         # Whoever reaches nothing is missed by `normal_demand`.
         if group.clusters:
-            flows = lpSum(programme.flows_from[NORMAL, group.label])
+            flows = lpSum(programme.by_stage[NORMAL].flows_from[group.label])
             mean = data.mean_rps[group.label]
             programme.define(flows == mean, Family.MEAN_DEMAND, group.label)
     for stage in data.stages:
+        here = programme.by_stage[stage.label]
         for group in data.groups:
-            flows = lpSum(programme.flows_from[stage.label, group.label])
-            served = lpSum(programme.served[stage.label, group.zone, t] for t in group.tiers)
+            flows = lpSum(here.flows_from[group.label])
+            served = lpSum(here.served[group.zone, tier] for tier in group.tiers)
             programme.define(flows == served, Family.DEMAND_BALANCE, stage.label, group.label)
 
 
@@ -159,7 +158,7 @@ def may_turn_away(programme: Programme) -> None:
     For programmes in which requirements give way.
     """
     for name, row in programme.rows.items():
-        if row.family == "mean_demand":
+        if row.family == Family.MEAN_DEMAND:
             programme.constraints[name].sense = const.LpConstraintLE
 
 
@@ -182,7 +181,7 @@ def cluster_capacity(programme: Programme) -> None:
             room = serving_rps(on, rps, entry.max_utilisation)
             load = programme.cluster_load(stage.label, cluster)
             programme.define(load <= room, Family.CLUSTER_CAPACITY, stage.label, cluster)
-            if (stage.label, cluster) in programme.active:
+            if cluster in programme.by_stage[stage.label].active:
                 row = on <= programme.gpus(cluster)
                 programme.define(row, Family.POWERED_GPUS, stage.label, cluster)
                 _powered_if_up(programme, stage, cluster, on)
@@ -198,18 +197,18 @@ def _powered_if_up(
     have acted on an earlier failure, ``a[s,t−1,c]`` takes the place of ``G[c]``.
     """
     most = float(programme.data.model.clusters[cluster].max_gpus)
-    chance: Availability = 1.0
+    is_up = Availability.known(True).expression
     if may_be_down(stage, cluster):
-        chance = cluster_up(programme, stage, cluster)
-        programme.define(on <= most * chance, Family.POWERED_IF_UP, stage.label, cluster)
-    reacted = stage.when(lambda one: one.reacted)
-    if reacted is True:
+        is_up = cluster_up(programme, stage, cluster).expression
+        programme.define(on <= most * is_up, Family.POWERED_IF_UP, stage.label, cluster)
+    if stage.when_reacted.certain:
         return
     before = _powered_before(programme, stage, cluster)
     if before is None:
         return
+    reacted = programme.when(stage.when_reacted).expression
     for index, other in enumerate(whole_power(programme, stage, cluster)):
-        left = before - most * (1 - chance + programme.when(reacted) + other)
+        left = before - most * (1 - is_up + reacted + other)
         name = (stage.label, cluster, str(index)) if index else (stage.label, cluster)
         programme.define(on >= left, Family.POWERED_BEFORE, *name)
 
@@ -242,7 +241,7 @@ def spare_block(programme: Programme) -> None:
         blocks[region] = max(data.block_rps(cluster) for cluster in clusters)
         room = lpSum(room_rps(programme, cluster) for cluster in clusters)
         left[region] = room - blocks[region] * programme.in_use(region)
-        load = lpSum(programme.apart.get(region, ()))
+        load = lpSum(programme.normal.apart.get(region, ()))
         row = Row(Family.SPARE_BLOCK, region, "", blocks[region])
         programme.require(left[region] >= load, row, region)
     for number, crowd in enumerate(data.crowds):
@@ -263,15 +262,15 @@ def offer_capacity(programme: Programme) -> None:
     data = programme.data
     for stage in data.stages:
         for offer in stage.offers_at_best:
-            terms, used = data.model.offers[offer], programme.used[stage.label, offer]
+            terms, used = data.model.offers[offer], programme.by_stage[stage.label].used[offer]
             load = programme.offer_load(stage.label, offer)
             room = serving_rps(used, terms.rps_per_gpu, 1.0)
             programme.define(load <= room, Family.OFFER_CAPACITY, stage.label, offer)
             reserved = terms.gpus_per_instance * programme.instance_count(offer)
             programme.define(used <= reserved, Family.OFFER_RESERVED, stage.label, offer)
             arrived = stage.when(partial(_offers, offer))
-            if arrived is not True:
-                most = terms.available_gpus * programme.when(arrived)
+            if not arrived.certain:
+                most = terms.available_gpus * programme.when(arrived).expression
                 programme.define(used <= most, Family.OFFER_ARRIVED, stage.label, offer)
 
 
@@ -290,7 +289,9 @@ def served_floors(programme: Programme) -> None:
         floors = stage.floors_if_up
         for _, one in stage.variants or ((frozenset(), stage),):
             floors = floors or one.floors
-        in_force = _in_force(programme, stage) if any(floors.values()) else 0.0
+        if not any(floors.values()):
+            continue
+        in_force = _in_force(programme, stage)
         for name, least in floors.items():
             if least <= 0:
                 continue
@@ -300,7 +301,9 @@ def served_floors(programme: Programme) -> None:
             )
             if not amount:
                 continue
-            needed = least * _counted(programme, stage, name, amount, in_force) * in_force
+            needed = least * amount * in_force.expression
+            if in_force.certain:
+                needed = least * _counted(programme, stage, name, amount)
             row = Row(
                 Family.SERVED_FLOOR,
                 name,
@@ -313,18 +316,15 @@ def served_floors(programme: Programme) -> None:
             programme.require(lpSum(served) >= needed, row, stage.label, *names)
 
 
-def _counted(
-    programme: Programme, stage: Stage, name: str, amount: float, in_force: Availability
-) -> Availability:
+def _counted(programme: Programme, stage: Stage, name: str, amount: float) -> LpAffineExpression:
     """Demand that a floor is a share of; a margin is asked only of tiers that are up."""
     margin = programme.data.margin(stage.scenario).demand
     maybe = stage.state.tiers_down - stage.at_best.tiers_down
-    total: Availability = amount
-    if margin and isinstance(in_force, float):
-        for (zone, tier), rps in stage.demand_rps.items():
-            if tier in maybe and counts_for(name, zone, tier):
-                chance = up(programme, stage.outage, node("tier", tier))
-                total -= rps * margin / (1 + margin) * (1 - chance)
+    total = LpAffineExpression.from_constant(amount)
+    for (zone, tier), rps in stage.demand_rps.items() if margin else ():
+        if tier in maybe and counts_for(name, zone, tier):
+            is_up = up(programme, stage.outage, node("tier", tier)).expression
+            total = total - rps * margin / (1 + margin) * (1 - is_up)
     return total
 
 
@@ -334,20 +334,21 @@ def _in_force(programme: Programme, stage: Stage) -> Availability:
     ``force[s,t] ≥ settled[s,t]``, ``force[s,t] ≥ 1 − Σ_c (1 − up[s,t,c])``
     """
     settled = stage.when(lambda one: bool(one.floors))
-    if settled is True or not stage.floors_if_up:
+    if settled.certain or not stage.floors_if_up:
         return programme.when(settled)
     names = sorted(stage.state.clusters_down)
-    chances = [cluster_up(programme, stage, name) for name in names]
+    all_up = lpSum(cluster_up(programme, stage, name).expression for name in names)
     force = programme.variable("in_force", stage.label, high=1)
-    programme.define(force >= programme.when(settled), Family.IN_FORCE, stage.label)
-    row = force >= lpSum(chances) - (len(chances) - 1)
+    row = force >= programme.when(settled).expression
+    programme.define(row, Family.IN_FORCE, stage.label)
+    row = force >= all_up - (len(names) - 1)
     programme.define(row, Family.IN_FORCE, stage.label, "up")
-    return 1 * force
+    return Availability(1 * force)
 
 
 def _of_tier(programme: Programme, stage: Stage, name: str) -> tuple[list[LpVariable], list[float]]:
     keys = [key for key in stage.demand_rps if counts_for(name, *key)]
-    served = [programme.served[stage.label, zone, tier] for zone, tier in keys]
+    served = [programme.by_stage[stage.label].served[key] for key in keys]
     return served, [stage.demand_rps[key] for key in keys]
 
 
@@ -371,7 +372,7 @@ def emergency_spend(programme: Programme, stage: Stage) -> LpAffineExpression:
     offers = programme.data.model.offers
     return lpSum(
         emergency_usd(
-            programme.used[stage.label, offer],
+            programme.by_stage[stage.label].used[offer],
             stage.hours,
             offers[offer].usd_per_instance_hour,
             offers[offer].gpus_per_instance,

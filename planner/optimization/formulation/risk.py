@@ -1,16 +1,16 @@
 """Risk in the objective: what bad years cost beyond the average one.
 
-========================  =====================================  ==============================
-symbol                    attribute of the programme             meaning
-========================  =====================================  ==============================
-R[s]                      ``risk["once", s]``                    cost of one occurrence, M USD
-m[s], p[s]                `times_if_any`, `yearly_probability`   times in a year with any,
-                                                                 probability of such a year
-η                         ``risk["quantile", ""]``               value at risk, M USD
-z[s]                      ``risk["beyond", s]``                  cost beyond it, M USD
-w                         ``risk["worst", ""]``                  costliest scenario, M USD
-α, β                      ``policies.risk``                      confidence, weight
-========================  =====================================  ==============================
+==========  ====================================  =============================
+symbol      attribute                             meaning
+==========  ====================================  =============================
+R[s]        ``RiskVariables.once``                cost of one occurrence, M USD
+m[s], p[s]  `times_if_any`, `yearly_probability`  times in a year with any,
+                                                  probability of such a year
+η           ``RiskVariables.quantile``            value at risk, M USD
+z[s]        ``RiskVariables.beyond``              cost beyond it, M USD
+w           ``RiskVariables.worst``               costliest scenario, M USD
+α, β        ``policies.risk``                     confidence, weight
+==========  ====================================  =============================
 
 The loss of a year is m[s]·R[s] with probability p[s]. With the risk measure ρ the objective is
 ``yearly cost + (1 − β)·Σ_s f[s]·R[s] + β·ρ``, written as the expected cost and a premium
@@ -115,12 +115,12 @@ def premium(programme: Programme, once: Mapping[str, LpAffineExpression]) -> LpA
         return LpAffineExpression.empty()
     for scenario, cost in once.items():
         variable = programme.variable("once", scenario)
-        programme.risk["once", scenario] = variable
+        programme.risk.once[scenario] = variable
         row = variable == (1 / MILLION) * cost
         programme.define(row, Family.SCENARIO_COST, scenario)
     measure = _tail_cost(programme) if policy.kind == "cvar" else _worst_cost(programme)
     expected = lpSum(
-        frequency * programme.risk["once", name] for name, frequency in _frequencies(programme)
+        frequency * programme.risk.once[name] for name, frequency in _frequencies(programme)
     )
     return policy.beta * MILLION * (measure - expected)
 
@@ -142,13 +142,13 @@ def _tail_cost(programme: Programme) -> LpAffineExpression:
     """
     alpha = programme.data.model.policies.risk.alpha
     quantile = programme.variable("quantile")
-    programme.risk["quantile", ""] = quantile
+    programme.risk.quantile = quantile
     terms = [1 * quantile]
     for name, frequency in _frequencies(programme):
         if frequency:
             beyond = programme.variable("beyond", name)
-            programme.risk["beyond", name] = beyond
-            row = beyond >= times_if_any(frequency) * programme.risk["once", name] - quantile
+            programme.risk.beyond[name] = beyond
+            row = beyond >= times_if_any(frequency) * programme.risk.once[name] - quantile
             programme.define(row, Family.TAIL_COST, name)
             terms.append(yearly_probability(frequency) / (1 - alpha) * beyond)
     return lpSum(terms)
@@ -157,9 +157,9 @@ def _tail_cost(programme: Programme) -> LpAffineExpression:
 def _worst_cost(programme: Programme) -> LpAffineExpression:
     """Costliest scenario: ``w ≥ m[s]·R[s]`` for every s, also one whose frequency is not known."""
     worst = programme.variable("worst")
-    programme.risk["worst", ""] = worst
+    programme.risk.worst = worst
     for name, frequency in _frequencies(programme):
-        row = worst >= times_if_any(frequency) * programme.risk["once", name]
+        row = worst >= times_if_any(frequency) * programme.risk.once[name]
         programme.define(row, Family.WORST_COST, name)
     return 1 * worst
 
@@ -170,27 +170,24 @@ def settle(programme: Programme) -> None:
     A solution within the gap may hold more in them than the costs ask for, and a solver keeps the
     rows that define R only to its tolerance, which is a dollar.
     """
-    if not programme.risk:
+    risk = programme.risk
+    if not risk.once:
         return
     cost, chance = {}, {}
     for name, frequency in _frequencies(programme):
-        once, row = (
-            programme.risk["once", name],
-            programme.constraints[label("scenario_cost", name)],
-        )
+        once, row = risk.once[name], programme.constraints[label(Family.SCENARIO_COST, name)]
         off = sum(factor * (one.varValue or 0.0) for one, factor in row.items()) + row.constant
         once.varValue = max(0.0, (once.varValue or 0.0) - off)
         cost[name] = times_if_any(frequency) * once.varValue
         chance[name] = yearly_probability(frequency)
     alpha = programme.data.model.policies.risk.alpha
     level = value_at_risk(list(cost.values()), list(chance.values()), alpha)
-    for (what, name), variable in programme.risk.items():
-        if what == "quantile":
-            variable.varValue = level
-        elif what == "beyond":
-            variable.varValue = max(0.0, cost[name] - level)
-        elif what == "worst":
-            variable.varValue = max(cost.values())
+    if risk.quantile is not None:
+        risk.quantile.varValue = level
+    for name, beyond in risk.beyond.items():
+        beyond.varValue = max(0.0, cost[name] - level)
+    if risk.worst is not None:
+        risk.worst.varValue = max(cost.values())
 
 
 __all__ = ["RiskFigures", "premium", "risk_figures", "settle"]

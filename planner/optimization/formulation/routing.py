@@ -23,7 +23,7 @@ from pulp import LpAffineExpression, LpVariable, lpSum
 from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import Group
-from planner.optimization.formulation.programme import Availability, Programme
+from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.purchases import blocks_held, least_gpus, most_gpus
 from planner.optimization.formulation.recourse import NORMAL, room_rps
 from planner.scenarios.demand import SAME, Floats
@@ -43,7 +43,7 @@ def nearest_first(programme: Programme) -> None:
     """
     if programme.data.model.operations.routing != "nearest":
         return
-    places = _Places(programme)
+    places, normal = _Places(programme), programme.by_stage[NORMAL]
     short, full = (
         {name: programme.variable(what, name, high=1, integer=True) for name in names}
         for what, names in (("short", places.may_be_short), ("full", places.may_be_full))
@@ -63,7 +63,7 @@ def nearest_first(programme: Programme) -> None:
             others = lpSum(places.all[one].excess_rps * short[one] for one in beside)
             _no_more_room(places, place, full[name], others)
         for group in place.alone:
-            flows = lpSum(programme.flow[NORMAL, group.label, one] for one in place.clusters)
+            flows = lpSum(normal.flow[group.label, one] for one in place.clusters)
             mean = programme.data.mean_rps[group.label]
             before = lpSum(places.stands(one) for one in places.nearer(group, place.name))
             for one in place.witnesses:
@@ -236,22 +236,22 @@ class _Places:
         elsewhere = self._elsewhere(group, region)
         return any(self._near(group, other) == near for _, other in elsewhere)
 
-    def stands(self, cluster: str) -> Availability:
+    def stands(self, cluster: str) -> LpAffineExpression:
         """Whether a cluster has GPUs: ``held[c] ≤ most·u[c]``, ``u[c] ≤ held[c]``."""
         programme = self.programme
         if self.least[cluster]:
-            return 1.0
+            return LpAffineExpression.from_constant(1.0)
         region = self.data.model.clusters[cluster].region
-        if region in programme.opened and self.data.clusters_in(region) == (cluster,):
-            return 1 * programme.opened[region]
-        if cluster not in programme.stands:
+        if region in programme.purchases.opened and self.data.clusters_in(region) == (cluster,):
+            return 1 * programme.purchases.opened[region]
+        if cluster not in programme.normal.stands:
             held = blocks_held(programme, cluster)
             most = self.most[cluster] / self.data.model.clusters[cluster].block_gpus
             binary = programme.variable("stands", cluster, high=1, integer=True)
-            programme.stands[cluster] = binary
+            programme.normal.stands[cluster] = binary
             programme.define(held <= most * binary, Family.STANDS, cluster)
             programme.define(binary <= held, Family.STANDS, cluster, "least")
-        return 1 * programme.stands[cluster]
+        return 1 * programme.normal.stands[cluster]
 
     def _week(self, groups: Iterable[Group]) -> Floats:
         columns = [self.column[group.label] for group in groups]

@@ -16,7 +16,7 @@ from pulp import LpAffineExpression, lpSum
 from planner.infrastructure.graph import node
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import bought_exactly, up
-from planner.optimization.formulation.programme import Availability, Programme, Row
+from planner.optimization.formulation.programme import Programme, Row
 from planner.scenarios.services import (
     degradation,
     limited_services,
@@ -62,8 +62,9 @@ def _moments(programme: Programme) -> Iterator[Moment]:
     all_of_it = {tier: LpAffineExpression.from_constant(rps) for tier, rps in peaks.items()}
     yield Moment("normal", "", 0.0, data.normal, Outage(), peaks, all_of_it)
     for stage in data.stages:
+        requests = programme.by_stage[stage.label].served
         served = {
-            tier: lpSum(programme.served[stage.label, zone, tier] for zone in data.model.zones)
+            tier: lpSum(requests[zone, tier] for zone in data.model.zones)
             for tier in data.model.tiers
         }
         yield Moment(
@@ -97,29 +98,30 @@ def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str
         weight * moment.served_rps[tier] for tier, weight in weights.items() if weight
     )
     replicas = _replicas(programme, moment.outage, name)
+    settled = not replicas.items()
     left = degradation(model, name, moment.state, itself_up=True)
     adding = [m for m, measure in model.measures.items() if name in measure.connections]
     for index, (some, other) in enumerate(bought_exactly(programme, adding)):
         more = sum(model.measures[one].connections[name] for one in some)
         rate = left * service_rps(model, name, more)
-        if math.isinf(rate) or (isinstance(replicas, float) and rate * replicas >= asked):
+        if math.isinf(rate) or (settled and rate * replicas.constant >= asked):
             continue
         row = Row(
             Family.SERVICE_CAPACITY,
             name,
             moment.scenario,
-            rate * (replicas if isinstance(replicas, float) else 1.0),
+            rate * (replicas.constant if settled else 1.0),
             moment.from_minute,
         )
         tag = (moment.label, name, str(index)) if index else (moment.label, name)
         programme.require(through <= rate * replicas + asked * other, row, *tag)
 
 
-def _replicas(programme: Programme, outage: Outage, name: str) -> Availability:
+def _replicas(programme: Programme, outage: Outage, name: str) -> LpAffineExpression:
     """Replicas that are up; 1 for a service that is not tied to regions."""
     graph = programme.data.graph
     sources = graph.predecessors(node("service", name))
     replicas = [one for one in sources if graph.nodes[one]["kind"] == "replica"]
     if not replicas:
-        return 1.0
-    return sum((up(programme, outage, one) for one in replicas), start=0.0)
+        return LpAffineExpression.from_constant(1.0)
+    return lpSum(up(programme, outage, one).expression for one in replicas)

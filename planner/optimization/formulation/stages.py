@@ -12,6 +12,7 @@ import numpy as np
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.measures import feed_hit
+from planner.optimization.formulation.availability import When
 from planner.optimization.formulation.labels import joined
 from planner.scenarios.demand import Floats
 from planner.scenarios.onset import leaves_enough
@@ -45,10 +46,6 @@ class Margin:
 
 
 NO_MARGIN = Margin()
-
-#: Ways of reacting (numbers of combinations of measures) with which something is so; True: with
-#: all, False: with none.
-When = bool | frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -136,13 +133,18 @@ class Stage:
     variants: tuple[tuple[frozenset[int], Stage], ...] = ()
 
     def when(self, test: Callable[[Stage], bool]) -> When:
-        """Ways of reacting with which the stage passes a test."""
+        """Reaction variants in which the stage passes a test."""
         if not self.variants:
-            return test(self)
+            return When(test(self))
         passed = [numbers for numbers, stage in self.variants if test(stage)]
-        if len(passed) in (0, len(self.variants)):
-            return bool(passed)
-        return frozenset().union(*passed)
+        if len(passed) == len(self.variants):
+            return When(certain=True)
+        return When(certain=False, numbers=frozenset().union(*passed))
+
+    @cached_property
+    def when_reacted(self) -> When:
+        """Reaction variants in which operators have acted."""
+        return self.when(lambda one: one.reacted)
 
     @property
     def scenario(self) -> str:
@@ -191,7 +193,7 @@ class Stage:
 
 def unanswered(stages: Sequence[Stage]) -> list[list[Stage]]:
     """Stages of a scenario before operators have reacted, a list for each failure they react to."""
-    runs = groupby(stages, lambda stage: stage.when(lambda one: one.reacted) is True)
+    runs = groupby(stages, lambda stage: stage.when_reacted.certain)
     return [list(run) for reacted, run in runs if not reacted]
 
 
@@ -226,4 +228,4 @@ def cannot_bind(
     )
 
 
-__all__ = ["ALL", "NO_MARGIN", "Margin", "Reacting", "Stage", "When", "cannot_bind", "unanswered"]
+__all__ = ["ALL", "NO_MARGIN", "Margin", "Reacting", "Stage", "cannot_bind", "unanswered"]

@@ -441,7 +441,7 @@ def _units(elastic: ElasticProgramme) -> None:
     """Units that a plant may get, those that are settled and those that are forbidden."""
     model, programme = elastic.model, elastic.programme
     fixed, rate = model.policies.fixed.cooling, model.finance.discount_rate
-    for (plant, unit), count in programme.units.items():
+    for (plant, unit), count in programme.purchases.units.items():
         entry, kind = model.plants[plant], model.cooling_units[unit]
         subject = f"{plant}/{unit}"
         yearly = unit_asset(model, plant, unit).bought_usd_per_year(rate)
@@ -449,8 +449,8 @@ def _units(elastic: ElasticProgramme) -> None:
         if settled is not None:
             path = f"policies.fixed.cooling.{plant}.{unit}"
             net = 1 * count
-            if (plant, unit) in programme.retired:
-                net = net - programme.retired[plant, unit]
+            if (plant, unit) in programme.purchases.retired:
+                net = net - programme.purchases.retired[plant, unit]
             _settled(elastic, net, settled, path, subject, "units", 1)
         else:
             path = f"plants.{plant}.max_added"
@@ -490,7 +490,7 @@ def _with_option(path: str, unit: str, model: Model, _: float) -> tuple[str, ...
 def _blocks(elastic: ElasticProgramme) -> None:
     """GPUs that a cluster can hold, those that are settled and those that are forbidden."""
     model, rate = elastic.model, elastic.model.finance.discount_rate
-    for cluster, blocks in elastic.programme.blocks.items():
+    for cluster, blocks in elastic.programme.purchases.blocks.items():
         entry, assets = model.clusters[cluster], gpu_assets(model, cluster).values()
         most = (entry.max_gpus - entry.existing_gpus) // entry.block_gpus
         usd = sum(one.price_usd for one in assets)
@@ -509,8 +509,8 @@ def _blocks(elastic: ElasticProgramme) -> None:
         if settled is not None:
             path = f"policies.fixed.gpus.{cluster}"
             net = 1 * blocks
-            if cluster in elastic.programme.retired_blocks:
-                net = net - elastic.programme.retired_blocks[cluster]
+            if cluster in elastic.programme.purchases.retired_blocks:
+                net = net - elastic.programme.purchases.retired_blocks[cluster]
             _settled(elastic, net, settled, path, cluster, "GPUs", entry.block_gpus)
         if cluster in model.policies.forbidden.gpus:
             _forbidden(elastic, blocks, "gpus", cluster, (cluster,))
@@ -526,7 +526,7 @@ def _more_gpus(cluster: str, model: Model, amount: float) -> int:
 def _instances(elastic: ElasticProgramme) -> None:
     """Instances that an offer can supply, those that are settled and those that are forbidden."""
     model = elastic.model
-    for offer, count in elastic.programme.instances.items():
+    for offer, count in elastic.programme.purchases.instances.items():
         terms = model.offers[offer]
         most = max(0, terms.available_gpus // terms.gpus_per_instance - terms.existing_instances)
         path = f"offers.{offer}.available_gpus"
@@ -558,8 +558,8 @@ def _measures(elastic: ElasticProgramme) -> None:
     """Measures and openings of regions that are settled, and measures that are forbidden."""
     fixed = elastic.model.policies.fixed
     binaries = [
-        ("measures", elastic.programme.measures, fixed.measures),
-        ("regions", elastic.programme.opened, fixed.regions),
+        ("measures", elastic.programme.purchases.measures, fixed.measures),
+        ("regions", elastic.programme.purchases.opened, fixed.regions),
     ]
     for section, variables, settled in binaries:
         for name, wanted in settled.items():
@@ -575,7 +575,7 @@ def _measures(elastic: ElasticProgramme) -> None:
             elastic.use(lever, row, bound, 1.0)
             elastic.item(row, "limit", [bound])
     for name in elastic.model.policies.forbidden.measures:
-        _forbidden(elastic, elastic.programme.measures[name], "measures", name, (name,))
+        _forbidden(elastic, elastic.programme.purchases.measures[name], "measures", name, (name,))
 
 
 def _opposite(path: str, model: Model, _: float) -> bool:

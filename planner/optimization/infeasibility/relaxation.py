@@ -329,7 +329,7 @@ def _lost(one: Relaxation, stage: Stage, programme: Programme) -> float:
             for key, rps in stage.demand_rps.items()
             if counts_for(subject, *key)
         }
-        served = sum(programme.served[stage.label, *key].varValue or 0.0 for key in asked)
+        served = sum(programme.by_stage[stage.label].served[key].varValue or 0.0 for key in asked)
         demand = sum(asked.values())
         short = max(0.0, one.before * demand - served)
         value = sum(rps * request_value(model, tier) for (_, tier), rps in asked.items())

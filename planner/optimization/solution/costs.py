@@ -162,7 +162,7 @@ def _energy(programme: Programme, solution: Solution) -> list[CostItem]:
         drawn = place.drawn_mw_per_mw * heat
         yearly = energy_usd(drawn, HOURS_PER_YEAR, place.electricity_usd_per_mwh)
         items.append(CostItem("energy", cluster, 0.0, yearly))
-    for (plant, unit), variable in programme.load.items():
+    for (plant, unit), variable in programme.normal.load.items():
         price = model.regions[model.plants[plant].region].electricity_usd_per_mwh
         power = model.cooling_units[unit].drawn_mw_per_mw * solution.values[variable.name]
         yearly = energy_usd(power, HOURS_PER_YEAR, price)
@@ -173,7 +173,7 @@ def _energy(programme: Programme, solution: Solution) -> list[CostItem]:
 def _transport(programme: Programme, solution: Solution, stage: str, hours: float) -> float:
     prices = programme.data.transport_usd
     total = 0.0
-    for (source, target), variable in programme.of_stage("flow", stage):
+    for (source, target), variable in programme.by_stage[stage].flow.items():
         price = prices[source, target]
         if price:
             total += transport_usd(solution.values[variable.name], hours, price)

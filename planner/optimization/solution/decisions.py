@@ -10,6 +10,7 @@ from pulp import LpVariable
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
+from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 
@@ -52,17 +53,15 @@ class Decision(NamedTuple):
 
 def variables(programme: Programme) -> dict[Decision, LpVariable]:
     """Integer variable of every decision."""
-    found = {
-        Decision("cooling", f"{plant}/{unit}"): variable
-        for (plant, unit), variable in programme.units.items()
-    }
-    found |= {Decision("gpus", name): one for name, one in programme.blocks.items()}
-    found |= {Decision("emergency", name): one for name, one in programme.instances.items()}
-    found |= {Decision("region", name): one for name, one in programme.opened.items()}
-    found |= {Decision("measure", name): one for name, one in programme.measures.items()}
-    found |= {Decision("retired", f"{p}/{u}"): one for (p, u), one in programme.retired.items()}
-    retired = programme.retired_blocks
-    return found | {Decision("retired", name): one for name, one in retired.items()}
+    some = programme.purchases
+    found = {Decision("cooling", joined(*key)): units for key, units in some.units.items()}
+    found |= {Decision("gpus", name): blocks for name, blocks in some.blocks.items()}
+    found |= {Decision("emergency", name): number for name, number in some.instances.items()}
+    found |= {Decision("region", name): opened for name, opened in some.opened.items()}
+    found |= {Decision("measure", name): bought for name, bought in some.measures.items()}
+    found |= {Decision("retired", joined(*key)): units for key, units in some.retired.items()}
+    found |= {Decision("retired", name): blocks for name, blocks in some.retired_blocks.items()}
+    return found
 
 
 def prices(programme: Programme) -> dict[Decision, float]:
@@ -87,22 +86,22 @@ def counts_of(programme: Programme, fleet: Fleet) -> dict[Decision, int]:
     """
     model = programme.data.model
     found: dict[Decision, int] = {}
-    for plant, unit in programme.units:
+    for plant, unit in programme.purchases.units:
         added = fleet.units[plant][unit] - model.plants[plant].existing.get(unit, 0)
         found |= _bought_or_retired(Decision("cooling", f"{plant}/{unit}"), added)
-    for cluster in programme.blocks:
+    for cluster in programme.purchases.blocks:
         entry = model.clusters[cluster]
         blocks, rest = divmod(fleet.gpus[cluster] - entry.existing_gpus, entry.block_gpus)
         if rest:
             message = f"{cluster} grows by {blocks * entry.block_gpus + rest} GPUs, "
             raise ValueError(f"{message}not whole blocks of {entry.block_gpus}")
         found |= _bought_or_retired(Decision("gpus", cluster), blocks)
-    for offer in programme.instances:
+    for offer in programme.purchases.instances:
         reserved = fleet.instances[offer] - model.offers[offer].existing_instances
         found[Decision("emergency", offer)] = reserved
-    for region in programme.opened:
+    for region in programme.purchases.opened:
         found[Decision("region", region)] = int(region in fleet.opened)
-    for measure in programme.measures:
+    for measure in programme.purchases.measures:
         found[Decision("measure", measure)] = int(measure in fleet.measures)
     known = variables(programme)
     lost = [key for key, count in found.items() if count and key not in known]

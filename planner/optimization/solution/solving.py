@@ -258,8 +258,9 @@ def _proven(
 
 def _cancel(programme: Programme, values: dict[str, float]) -> None:
     """Let nothing be bought and retired at once: leaving out both never costs more."""
-    pairs = [(programme.units[key], gone) for key, gone in programme.retired.items()]
-    pairs += [(programme.blocks[key], gone) for key, gone in programme.retired_blocks.items()]
+    some = programme.purchases
+    pairs = [(some.units[key], gone) for key, gone in some.retired.items()]
+    pairs += [(some.blocks[key], gone) for key, gone in some.retired_blocks.items()]
     for bought, gone in pairs:
         both = min(values[bought.name], values[gone.name])
         for variable in (bought, gone):
@@ -451,17 +452,19 @@ def fleet_of(programme: Programme, values: Mapping[str, float]) -> Fleet:
     return Fleet.after(
         model,
         {
-            key: change(variable, programme.retired.get(key))
-            for key, variable in programme.units.items()
+            key: change(variable, programme.purchases.retired.get(key))
+            for key, variable in programme.purchases.units.items()
         },
         {
-            cluster: change(variable, programme.retired_blocks.get(cluster))
+            cluster: change(variable, programme.purchases.retired_blocks.get(cluster))
             * model.clusters[cluster].block_gpus
-            for cluster, variable in programme.blocks.items()
+            for cluster, variable in programme.purchases.blocks.items()
         },
-        {offer: count(variable.name) for offer, variable in programme.instances.items()},
-        frozenset(r for r, variable in programme.opened.items() if count(variable.name)),
-        frozenset(m for m, variable in programme.measures.items() if count(variable.name)),
+        {offer: count(variable.name) for offer, variable in programme.purchases.instances.items()},
+        frozenset(r for r, variable in programme.purchases.opened.items() if count(variable.name)),
+        frozenset(
+            m for m, variable in programme.purchases.measures.items() if count(variable.name)
+        ),
     )
 
 
@@ -475,19 +478,19 @@ def purchases_for(programme: Programme, fleet: Fleet) -> list[tuple[LpVariable, 
         if gone is not None:
             found.append((gone, max(0.0, -change)))
 
-    for (plant, unit), variable in programme.units.items():
+    for (plant, unit), variable in programme.purchases.units.items():
         change = fleet.units[plant][unit] - model.plants[plant].existing.get(unit, 0)
-        changed(variable, programme.retired.get((plant, unit)), float(change))
-    for cluster, variable in programme.blocks.items():
+        changed(variable, programme.purchases.retired.get((plant, unit)), float(change))
+    for cluster, variable in programme.purchases.blocks.items():
         entry = model.clusters[cluster]
         change = fleet.gpus[cluster] - entry.existing_gpus
-        gone = programme.retired_blocks.get(cluster)
+        gone = programme.purchases.retired_blocks.get(cluster)
         changed(variable, gone, change / entry.block_gpus)
-    for offer, variable in programme.instances.items():
+    for offer, variable in programme.purchases.instances.items():
         change = fleet.instances[offer] - model.offers[offer].existing_instances
         found.append((variable, float(change)))
-    for region, variable in programme.opened.items():
+    for region, variable in programme.purchases.opened.items():
         found.append((variable, float(region in fleet.opened)))
-    for name, variable in programme.measures.items():
+    for name, variable in programme.purchases.measures.items():
         found.append((variable, float(name in fleet.measures)))
     return found

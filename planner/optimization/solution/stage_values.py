@@ -49,31 +49,25 @@ class StageValues:
 def stage_values(programme: Programme, solution: Solution, stage: Stage | None) -> StageValues:
     """Beliefs of a stage, or of normal operation in the mean of the week (None)."""
     data, label = programme.data, stage.label if stage else NORMAL
-    values, fleet = solution.values, solution.fleet
-    load: dict[str, float] = {}
-    for (_, target), variable in programme.of_stage("flow", label):
-        load[target] = load.get(target, 0.0) + values[variable.name]
-    served = {
-        (zone, tier): values[variable.name]
-        for (zone, tier), variable in programme.of_stage("served", label)
+    values, fleet, here = solution.values, solution.fleet, programme.by_stage[label]
+    load = {
+        target: sum(values[flow.name] for flow in flows) for target, flows in here.flows_to.items()
     }
+    served = {key: values[variable.name] for key, variable in here.served.items()}
     powered: dict[str, float] = {}
     heat: dict[str, float] = {}
     for cluster in data.model.clusters:
         if stage and cluster in stage.state.clusters_down:
             continue
-        active = programme.active.get((label, cluster))
+        active = here.active.get(cluster)
         on = values[active.name] if active is not None else float(fleet.gpus[cluster])
         gpu = data.gpu(cluster)
         powered[cluster] = on
         busy = load.get(cluster, 0.0) / gpu.rps
         heat[cluster] = heat_mw(gpu.power_mw, gpu.static_share, on, busy)
-    carried = {
-        (cluster, plant): values[variable.name]
-        for (cluster, plant), variable in programme.of_stage("carried", label)
-        if stage is not None
-    }
-    used = {offer: values[v.name] for (offer,), v in programme.of_stage("used", label)}
+    followed = here.carried.items() if stage else ()
+    carried = {key: values[variable.name] for key, variable in followed}
+    used = {offer: values[variable.name] for offer, variable in here.used.items()}
     return StageValues(load, served, powered, heat, carried, used)
 
 
