@@ -191,3 +191,26 @@ measures: {line: {capital_usd: 1000000.0, feeds: [more]}}
     assert without.feeds["more"].capacity_mw == 0
     assert without.feeds["more"].powers == ("b",)
     assert with_measures(model, frozenset({"line"})).feeds == model.feeds
+
+
+def test_a_feed_on_offer_that_nobody_buys_costs_nothing(solved) -> None:
+    """A lost feed switches GPUs off by itself, whether or not another one could have helped."""
+    feeds = """
+feeds:
+  left: {region: here, capacity_mw: 0.6}
+  right: {region: here, capacity_mw: 0.6}
+"""
+    lost = """
+scenarios:
+  lost: {severity: common, frequency_per_year: 0.1,
+         events: [{kind: feed, name: left, repair_minutes: 600.0}]}
+"""
+    offer = """  more: {region: here, capacity_mw: 0.6}
+measures: {line: {capital_usd: 1.0e12, feeds: [more]}}
+"""
+    halls = HALLS.replace("power_limit_mw: 50.0", "power_limit_mw: 1.2")
+    _, without = solved(feeds + lost, halls)
+    _, offered = solved(feeds + offer + lost, halls)
+
+    assert without.status == "optimal"
+    assert offered.objective == pytest.approx(without.objective, rel=1e-9)

@@ -60,6 +60,12 @@ def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[LpAffi
     return [LpAffineExpression.empty()] if len(whole) == len(sets) else whole
 
 
+def may_lack_power(programme: Programme, stage: Stage, cluster: str) -> bool:
+    """Whether a cluster has less power than in normal operation, with some measures bought."""
+    whole = whole_power(programme, stage, cluster)
+    return not whole or any(loose.items() for loose in whole)
+
+
 def stage_power(programme: Programme) -> None:
     """What draws power together stays within what the region, feeds and generators carry.
 

@@ -24,7 +24,7 @@ from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.availability import Availability
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import up
-from planner.optimization.formulation.power import cluster_up, powered, whole_power
+from planner.optimization.formulation.power import cluster_up, may_lack_power, powered, whole_power
 from planner.optimization.formulation.problem import Group, offer_target
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.relevance import cooling_matters, may_be_down
@@ -44,7 +44,7 @@ def add_variables(programme: Programme) -> None:
         here = _add_traffic(programme, stage)
         for cluster in data.model.clusters:
             cooled = cooling_matters(data, stage, cluster)
-            short = cooled and not whole_power(programme, stage, cluster)
+            short = cooled and may_lack_power(programme, stage, cluster)
             reacted = not stage.when_reacted.impossible or stage.label in data.resumed
             if (cooled and reacted) or short or may_be_down(stage, cluster):
                 here.active[cluster] = programme.variable("active", stage.label, cluster)
