@@ -8,30 +8,16 @@ the programme again with one group of values at a time taken back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import groupby
+from functools import cached_property
 from typing import Any, Literal
 
-from planner.analysis.what_if import Answer, ask
-from planner.errors import PlannerError
-from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.model_difference import ValueChange, model_changes
 from planner.infrastructure.prices import PARTS
-from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.solution.costs import purchase_items
-from planner.optimization.solution.solving import Solution, SolverSettings
-from planner.plan.assembly import Origin, cost_lines, make_plan
-from planner.plan.baseline import standing
 from planner.plan.difference import CostChange, PlanDifference, by_category, difference
-from planner.plan.records import Cost, Plan, ScenarioLine
-from planner.plan.reopening import case_of, new_scenarios, wanted_by
-from planner.scenarios.selection import Wanted, select
-from planner.simulation.verdict import judge
+from planner.plan.records import Plan, ScenarioLine
 
 #: Categories of cost that follow from the purchases alone.
 #: Plans made before servers, building and power were apart have them as `gpus`.
@@ -252,48 +238,6 @@ def compare(a: ComparedPlan, b: ComparedPlan) -> Comparison:
     )
 
 
-# -------------------------------------------------------------------------------------------- sides
-
-
-def existing(loaded: LoadedModel, wanted: Wanted | None = None, jobs: int = 1) -> Plan:
-    """What exists in a model, written as a plan that buys nothing: simulated and priced.
-
-    Its yearly cost is upkeep, retainers, energy and transport. What failures are expected to cost
-    is not in it: that is worked out by the programme, whose requirements it need not meet.
-
-    Parameters
-    ----------
-    wanted
-        Scenarios to judge it on; None for those of the model.
-    jobs
-        Processes that share the simulation.
-
-    Raises
-    ------
-    InputError
-        If the scenarios asked for do not exist.
-    """
-    model, fleet = loaded.model, Fleet.existing(loaded.model)
-    items = standing(model).items
-    scenarios = select(model, wanted).scenarios
-    verdicts = judge(model, fleet, scenarios, jobs, stories=False)
-    cost = sum(item.usd_per_year for item in items)
-    nothing = Solution("feasible", cost, cost, {}, fleet, 0.0, 0, 0)
-    return make_plan(loaded, nothing, items, verdicts, Origin())
-
-
-def repriced(plan: Plan, model: Model) -> Cost:
-    """Cost of a plan with its purchases priced by a model; running and expected cost stay."""
-    items = purchase_items(ProblemData(model, (), {}), plan.fleet(model))
-    bought = cost_lines(item for item in items if item.capital_usd or item.usd_per_year)
-    lines = (*bought, *(one for one in plan.cost.items if one.category not in OWNED))
-    sums = {
-        "capital_usd": round(sum(one.capital_usd for one in lines), 2),
-        "usd_per_year": round(sum(one.usd_per_year for one in lines), 2),
-    }
-    return plan.cost.model_copy(update={"items": lines, **sums})
-
-
 # ------------------------------------------------------------------------------------------ figures
 
 
@@ -430,181 +374,13 @@ def _sets(wanted: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
-# ------------------------------------------------------------------------------------------ effects
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What one group of differing values costs.
-
-    Parameters
-    ----------
-    paths
-        Values of b taken back to those of a.
-    title
-        What they have in common: the path down to the entry.
-    usd_per_year
-        Cost of the cheapest plan for b less that for b with these values taken back, USD per year;
-        None without such a plan.
-    least, most
-        Between what is proven.
-    problem
-        Why there is no figure; empty if there is one.
-    """
-
-    title: str
-    paths: tuple[str, ...]
-    usd_per_year: float | None
-    least: float | None = None
-    most: float | None = None
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Effects:
-    """Effects of the groups, one at a time.
-
-    Parameters
-    ----------
-    groups
-        Dearest first.
-    together_usd_per_year
-        Cheapest plan for b less that for a; the groups need not add up to it, since each is taken
-        back alone; None without such plans.
-    unasked
-        Groups left out, because there were more than the number of solves allowed.
-    problem
-        Why there are none; empty if nothing stood in the way.
-    """
-
-    groups: tuple[Effect, ...] = ()
-    together_usd_per_year: float | None = None
-    unasked: tuple[str, ...] = ()
-    problem: str = ""
-
-
-def effects(
-    comparison: Comparison,
-    settings: SolverSettings,
-    most: int = 20,
-    progress: Callable[[str], None] = lambda _: None,
-) -> Effects:
-    """Solve b again with one group of differing values at a time taken back to those of a.
-
-    A group is what differs in one entry (``zones.west-users``) or rule. The programme alone is
-    asked, with the margins that the plan of b ended with.
-
-    Parameters
-    ----------
-    most
-        Most groups to ask about.
-    progress
-        Told before every solve.
-
-    Raises
-    ------
-    SolverError
-        If the solver fails.
-    """
-    a, b = comparison.a, comparison.b
-    if a.loaded is None or b.loaded is None or comparison.values is None:
-        return Effects(problem="the models of both sides have to be known")
-
-    def solved(model: Model, side: ComparedPlan) -> Answer | None:
-        known = side.loaded.model if side.loaded is not None else model
-        new = new_scenarios(side.plan, known)
-        scenarios = select(model, wanted_by(side.plan)).scenarios
-        asked = [one for one in scenarios if one.name not in new]
-        answer = ask(build(case_of(side.plan, model, asked)), settings)
-        return answer if answer.found else None
-
-    if not comparison.values:
-        return Effects(problem="the models have the same values")
-    progress("solving b")
-    whole = solved(b.loaded.model, b)
-    if whole is None:
-        return Effects(problem="no plan meets the requirements of B, so none can be priced")
-    progress("solving a")
-    other = solved(a.loaded.model, a)
-    asked, unasked, found = list(_groups(comparison.values)), [], []
-    asked, unasked = asked[:most], [".".join(parts) for parts, _ in asked[most:]]
-    for number, (parts, changes) in enumerate(asked, 1):
-        progress(f"group {number} of {len(asked)}: without what differs in {'.'.join(parts)}")
-        undone = partial(_taken_back, b.loaded.model, a.loaded.model, parts)
-        paths = tuple(one.path for one in changes)
-        found.append(
-            _effect(".".join(parts), paths, whole, partial(_solved_without, undone, solved, b))
-        )
-    found.sort(key=lambda one: -abs(one.usd_per_year or 0.0))
-    return Effects(
-        groups=tuple(found),
-        together_usd_per_year=None if other is None else whole.cost - other.cost,
-        unasked=tuple(unasked),
-    )
-
-
-def _groups(values: Iterable[ValueChange]) -> Iterable[tuple[tuple[str, ...], list[ValueChange]]]:
-    """Differing values by the entry that they stand in."""
-    # Shares of tiers add up to one: no tier is taken back alone.
-    for parts, changes in groupby(
-        values, key=lambda one: one.parts[:1] if one.section == "tiers" else one.parts
-    ):
-        yield parts, list(changes)
-
-
-def _effect(
-    title: str, paths: tuple[str, ...], whole: Answer, without: Callable[[], Answer | None]
-) -> Effect:
-    try:
-        answer = without()
-    except (LookupError, PlannerError, ValueError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return Effect(title, paths, None, problem=f"cannot be taken back alone: {first}")
-    if answer is None:
-        return Effect(title, paths, None, problem="no plan with the values of A here")
-    usd, least, most = (
-        whole.cost - answer.cost,
-        whole.bound - answer.cost,
-        whole.cost - answer.bound,
-    )
-    return Effect(title, paths, usd, least, most)
-
-
-def _solved_without(
-    make: Callable[[], Model],
-    solved: Callable[[Model, ComparedPlan], Answer | None],
-    side: ComparedPlan,
-) -> Answer | None:
-    return solved(make(), side)
-
-
-def _taken_back(now: Model, was: Model, parts: tuple[str, ...]) -> Model:
-    """A model with one entry or field of a section as in another model."""
-    section, *entries = parts
-    old, new = getattr(was, section), getattr(now, section)
-    if not entries:
-        return now.replace(**{section: old})
-    entry = entries[0]
-    if isinstance(new, Mapping):
-        kept = {key: value for key, value in new.items() if key != entry}
-        if entry in old:
-            kept[entry] = old[entry]
-        return now.replace(**{section: kept})
-    return now.replace(**{section: new.replace(**{entry: getattr(old, entry)})})
-
-
 __all__ = [
     "ComparedFigure",
     "ComparedPlan",
     "Comparison",
-    "Effect",
-    "Effects",
     "ScenarioChange",
     "TierChange",
     "ValueChange",
     "compare",
-    "effects",
-    "existing",
     "model_changes",
-    "repriced",
 ]

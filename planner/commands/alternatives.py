@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from planner.amounts import money
-from planner.commands.frontier import NumberList
 from planner.commands.options import (
-    Progress,
+    ModelArgument,
+    Output,
     examples,
+    file_option,
     model_argument,
     output_options,
     solver_options,
 )
+from planner.commands.parameter_types import NumberList
 from planner.commands.scenario_options import choose, selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED, InputError
 
 if TYPE_CHECKING:
+    from planner.optimization.solution.solving import SolverSettings
     from planner.scenarios.selection import Wanted
 
 
@@ -47,13 +51,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Alternatives for each of them.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the table (.csv).",
-)
+@file_option("FILE", "Write the table (.csv).")
 @solver_options(
     gap="Relative gap of the cheapest plan and of every alternative.",
     time_limit="Time for one solve.",
@@ -61,17 +59,12 @@ if TYPE_CHECKING:
 @output_options
 @selection_options
 def command(
-    model: str,
-    overrides: tuple[str, ...],
+    model: ModelArgument,
     within: tuple[float, ...],
     most: int,
-    output: Path | None,
-    solver: str,
-    gap: float,
-    time_limit: float | None,
-    threads: int | None,
-    as_json: bool,
-    quiet: bool,
+    file: Path | None,
+    settings: SolverSettings,
+    output: Output,
     wanted: Wanted | None,
 ) -> int:
     """Find plans for MODEL that cost little more than the cheapest and differ most from it.
@@ -82,35 +75,31 @@ def command(
     from planner.analysis.alternatives import CheapestPlan, alternatives
     from planner.commands.interruption import interruptible
     from planner.files import check_file
-    from planner.infrastructure.loading import load_model
-    from planner.optimization.solution.solving import SolverSettings, make_solver
     from planner.reporting.alternatives import show_alternatives, write_table
     from planner.reporting.infeasible import show_infeasible
     from planner.verification import optimise_and_verify
 
-    progress = Progress(quiet)
-    make_solver(SolverSettings(solver, gap, time_limit, threads))
     if not all(0 < percent <= 1000 for percent in within):
         raise InputError.single("--within", "expected percents above 0 and up to 1000")
-    if output is not None:
-        if output.suffix.lower() != ".csv":
-            raise InputError.single(str(output), "expected a name that ends in .csv")
-        check_file(output)
-    loaded = load_model(model, overrides)
-    scenarios = choose(loaded, wanted, progress).scenarios
-    with progress.working(), interruptible(quiet) as stop:
-        settings = SolverSettings(solver, gap, time_limit, threads, stop)
+    if file is not None:
+        if file.suffix.lower() != ".csv":
+            raise InputError.single(str(file), "expected a name that ends in .csv")
+        check_file(file)
+    loaded = model.load()
+    scenarios = choose(loaded, wanted, output).scenarios
+    with output.progress.working(), interruptible(output.quiet) as stop:
+        settings = replace(settings, stop=stop)
         outcome = optimise_and_verify(loaded.model, scenarios, settings)
         best = outcome.best
         if best is None:
-            show_infeasible(outcome, as_json)
+            show_infeasible(outcome, output.as_json)
             return EXIT_INFEASIBLE
-        progress.say(f"cheapest plan: {money(best.solution.objective, 3)} a year")
+        output.say(f"cheapest plan: {money(best.solution.objective, 3)} a year")
         optimum = CheapestPlan.of(best.programme, best.solution)
         slacks = [percent / 100 for percent in sorted(set(within))]
-        found = alternatives(optimum, slacks, most, settings, progress.say)
-    if output is not None:
-        write_table(found, output)
-        progress.say(f"wrote {output}")
-    show_alternatives(optimum, found, loaded, as_json)
+        found = alternatives(optimum, slacks, most, settings, output.say)
+    if file is not None:
+        write_table(found, file)
+        output.say(f"wrote {file}")
+    show_alternatives(optimum, found, loaded, output.as_json)
     return EXIT_DONE if outcome.survives else EXIT_NOT_SURVIVED

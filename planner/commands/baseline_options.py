@@ -1,103 +1,103 @@
-"""Options that start from what there is: an earlier plan, parts of it, existing equipment."""
+"""Options that say where a plan starts: a model, an earlier plan, what is kept of them."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from planner.commands.options import Output, bundle, defaulted_model, setting_option
+
 if TYPE_CHECKING:
-    from planner.commands.options import Progress
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import LoadedModel
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """What a run starts from.
+class StartOptions:
+    """MODEL with its settings, and what the search starts from.
 
     Parameters
     ----------
-    path
-        Earlier plan.
+    model, overrides
+        Model file or shipped name, and the settings that change it.
+    earlier
+        Earlier plan; None without one.
     fix
-        Parts of it (or of what exists) that stay.
+        Parts of it, or of what exists, that are held.
     keep_existing
         Whether nothing is retired.
     """
 
-    path: Path | None
+    model: str
+    overrides: tuple[str, ...]
+    earlier: Path | None
     fix: tuple[str, ...]
     keep_existing: bool
 
+    def load(self, policies: tuple[str, ...], output: Output) -> tuple[LoadedModel, Fleet | None]:
+        """Load the model with what is held in it, and the fleet of the earlier plan.
 
-def earlier_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--from, --fix and --keep-existing, as one argument `earlier`."""
+        Settings of the earlier plan are not taken over; a note says so.
 
-    @functools.wraps(function)
-    def bundled(
-        *, earlier: Path | None, fix: tuple[str, ...], keep_existing: bool, **rest: Any
-    ) -> Any:
-        return function(earlier=Earlier(earlier, fix, keep_existing), **rest)
+        Parameters
+        ----------
+        policies
+            Settings that the options of risk and budgets stand for.
 
-    options = [
-        click.option(
-            "--from",
-            "--warm-start",
-            "earlier",
-            type=click.Path(path_type=Path),
-            metavar="PLAN",
-            help="Start the search from an earlier plan.json or its folder.",
-        ),
-        click.option(
-            "--fix",
-            multiple=True,
-            metavar="PART",
-            help="Hold cooling, gpus, emergency, regions, measures, or one by name, as in the plan "
-            "of --from; without one, as they are today (repeatable).",
-        ),
-        click.option("--keep-existing", is_flag=True, help="Retire nothing that exists."),
-    ]
-    for option in reversed(options):
-        bundled = option(bundled)
-    return bundled
+        Raises
+        ------
+        InputError
+            If the model, the plan or a name is wrong.
+        """
+        from planner.infrastructure.fixing import held, kept
+        from planner.infrastructure.fleet import Fleet
+        from planner.infrastructure.loading import load_model
+        from planner.plan.files import read_plan
+        from planner.plan.reopening import settings_text
+
+        # Policies first, so that a --set that `plan optimize` suggests changes what an option gave.
+        overrides = (*policies, *self.overrides)
+        loaded = load_model(self.model, overrides)
+        start = None
+        if self.earlier is not None:
+            plan = read_plan(self.earlier, loaded)
+            start = plan.fleet(loaded.model)
+            left = [setting for setting in plan.model.overrides if setting not in overrides]
+            if left:
+                output.say(f"note: {self.earlier} was made with {settings_text(left)}; not so here")
+        keeps = kept(loaded.model) if self.keep_existing else ()
+        holds: tuple[str, ...] = ()
+        if self.fix:
+            holds = held(loaded.model, start or Fleet.existing(loaded.model), self.fix)
+        if keeps or holds:
+            # Holds first, so that a --set can loosen one of them.
+            loaded = load_model(self.model, (*holds, *overrides, *keeps))
+        return loaded, start
 
 
-def load_with(
-    model: str, overrides: tuple[str, ...], earlier: Earlier, progress: Progress
-) -> tuple[LoadedModel, Fleet | None]:
-    """A model with what is held in it, and the fleet of the earlier plan.
-
-    The settings of that plan are not taken over, which is said: what is asked for is asked anew.
-
-    Raises
-    ------
-    InputError
-        If the model, the plan or a name is wrong.
-    """
-    from planner.infrastructure.fixing import held, kept
-    from planner.infrastructure.fleet import Fleet
-    from planner.infrastructure.loading import load_model
-    from planner.plan.files import read_plan
-    from planner.plan.reopening import settings_text
-
-    loaded = load_model(model, overrides)
-    start = None
-    if earlier.path is not None:
-        plan = read_plan(earlier.path, loaded)
-        start = plan.fleet(loaded.model)
-        left = [one for one in plan.model.overrides if one not in overrides]
-        if left:
-            progress.say(f"note: {earlier.path} was made with {settings_text(left)}; not so here")
-    keeps = kept(loaded.model) if earlier.keep_existing else ()
-    holds: tuple[str, ...] = ()
-    if earlier.fix:
-        holds = held(loaded.model, start or Fleet.existing(loaded.model), earlier.fix)
-    if keeps or holds:
-        # Holds first, so that a --set can loosen one of them.
-        loaded = load_model(model, (*holds, *overrides, *keeps))
-    return loaded, start
+#: --from, --fix and --keep-existing with MODEL and --set, as `start`.
+start_options = bundle(
+    "start",
+    StartOptions,
+    defaulted_model,
+    setting_option(),
+    click.option(
+        "--from",
+        "--warm-start",
+        "earlier",
+        type=click.Path(path_type=Path),
+        metavar="PLAN",
+        help="Start the search from an earlier plan.json or its folder.",
+    ),
+    click.option(
+        "--fix",
+        multiple=True,
+        metavar="PART",
+        help="Hold cooling, gpus, emergency, regions, measures, or one by name, as in the plan "
+        "of --from; without one, as they are today (repeatable).",
+    ),
+    click.option("--keep-existing", is_flag=True, help="Retire nothing that exists."),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from planner.commands.options import accepts, examples
+from planner.commands.options import accepts, examples, json_option
 from planner.errors import EXIT_DONE
 
 SECTIONS = ("gpus", "cooling", "offers", "climate", "shapes")
@@ -21,7 +21,7 @@ SECTIONS = ("gpus", "cooling", "offers", "climate", "shapes")
 )
 @click.argument("section", type=click.Choice(SECTIONS), required=False)
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+@json_option
 @accepts("--quiet")
 def command(section: str | None, name: str | None, as_json: bool) -> int:
     """List what a model may take with `from:` or name as a shape or climate.

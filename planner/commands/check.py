@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from planner.commands.options import Progress, examples, model_argument
+from planner.commands.options import (
+    ModelArgument,
+    Output,
+    examples,
+    model_argument,
+    output_options,
+)
 from planner.commands.progress import plan_line, settings_of
 from planner.errors import EXIT_DONE
 
@@ -18,21 +24,19 @@ from planner.errors import EXIT_DONE
     ),
 )
 @model_argument
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
-@click.option("-q", "--quiet", is_flag=True, help="Suggest nothing on standard error.")
-def command(model: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -> int:
+@output_options
+def command(model: ModelArgument, output: Output) -> int:
     """Validate MODEL and say what it holds, or list everything that is wrong with it.
 
     Also asks the graph: which single nodes take a tier down, and whether emergency cooling is
     independent of the primary.
     """
-    from planner.infrastructure.loading import load_model
     from planner.reporting import checking
 
-    checking.show_check(load_model(model, overrides), as_json)
-    Progress(quiet).next(
-        plan_line("simulate", model, *settings_of(overrides)),
-        plan_line("optimize", model, *settings_of(overrides), "-o", "out"),
-        silent=as_json,
+    checking.show_check(model.load(), output.as_json)
+    settings = settings_of(model.overrides)
+    output.suggest(
+        plan_line("simulate", model.model, *settings),
+        plan_line("optimize", model.model, *settings, "-o", "out"),
     )
     return EXIT_DONE

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Progress, complete_models, output_options
-from planner.commands.plan_arguments import planned
+from planner.commands.options import Output, output_options
+from planner.commands.plan_options import PlanArgument, plan_argument, say_notes
 from planner.commands.scenario_options import announce
-from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError, Problem
+from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED
 
 if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
     from planner.plan.records import Plan
-    from planner.plan.thresholds import Rule
 
 #: What rules may speak of, as `planner.plan.thresholds.METRICS` has it (a test compares the two).
 METRIC_HELP = """
@@ -63,8 +62,9 @@ Exits with 4 if a rule fails, 0 if all hold, 2 if a rule or the plan is wrong.
 
 
 @click.command("check-plan", epilog=METRIC_HELP)
-@click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
-@click.argument("model", required=False, shell_complete=complete_models)
+@plan_argument(
+    "Change a value of the model to simulate beyond what the plan was made with (repeatable)."
+)
 @click.option(
     "--fail-on",
     "texts",
@@ -92,105 +92,67 @@ Exits with 4 if a rule fails, 0 if all hold, 2 if a rule or the plan is wrong.
     metavar="FILE",
     help="Write JUnit XML with a test case for each rule.",
 )
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Change a value of the model to simulate beyond what the plan was made with (repeatable).",
-)
 @output_options
 def command(
-    plan_file: Path,
-    model: str | None,
+    plan: PlanArgument,
     texts: tuple[str, ...],
     policies: tuple[Path, ...],
     simulate: bool,
     junit: Path | None,
-    overrides: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
+    output: Output,
 ) -> int:
     """Hold PLAN (a plan.json or its folder) against limits of cost and survivability.
 
     With MODEL the plan has to fit it; --simulate needs it where the plan's model has moved.
     """
-    from planner.infrastructure.source import printable
-    from planner.plan.files import parse_plan
-    from planner.plan.reopening import made_with
-    from planner.plan.thresholds import contradictions, judge_rules
+    from planner.plan.thresholds import judge_rules, read_rules
     from planner.reporting.thresholds import show_outcomes, write_junit
 
-    if overrides and not simulate:
+    if plan.overrides and not simulate:
         raise click.UsageError("--set needs --simulate.")
-    rules = _rules(texts, policies)
-    progress = Progress(quiet)
-    if simulate or model is not None:
-        opened = planned(plan_file, model, overrides, progress)
-        plan, loaded, notes = opened.plan, opened.loaded, opened.notes
-    else:
-        plan = parse_plan(plan_file)
-        notes = made_with(plan)
-        for note in notes:
-            progress.say(f"note: {note}")
-    wrong = contradictions(plan)
-    if wrong:
-        raise InputError(
-            Problem(str(plan_file), 0, 0, "", f"contradicts itself: {printable(one)}")
-            for one in wrong
-        )
-    if simulate:
-        plan = _judged_anew(plan, loaded, progress)
-    outcomes = judge_rules(plan, rules)
-    if junit is not None:
-        write_junit(junit, str(plan_file), outcomes)
-        progress.say(f"wrote {junit}")
-    show_outcomes(plan, str(plan_file), outcomes, simulate, as_json, notes)
-    return EXIT_NOT_SURVIVED if any(one.failed for one in outcomes) else EXIT_DONE
-
-
-def _rules(texts: tuple[str, ...], policies: tuple[Path, ...]) -> tuple[Rule, ...]:
-    """All rules of options and files, with all that is wrong with any of them at once."""
-    from planner.plan.thresholds import parse_rules, read_policy
-
-    rules: list[Rule] = []
-    problems: list[Problem] = []
     if not texts and not policies:
         raise click.UsageError('Give a rule: --fail-on "capital > 900M", or --policy FILE.')
-    try:
-        rules += parse_rules(texts)
-    except InputError as error:
-        problems += error.problems
-    for path in policies:
-        try:
-            rules += read_policy(path)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return tuple(rules)
+    rules = read_rules(texts, policies)
+    judged, notes = _read(plan, simulate, output)
+    outcomes = judge_rules(judged, rules)
+    shown = str(plan.plan_file)
+    if junit is not None:
+        write_junit(junit, shown, outcomes)
+        output.say(f"wrote {junit}")
+    show_outcomes(judged, shown, outcomes, simulate, output.as_json, notes)
+    return EXIT_NOT_SURVIVED if any(outcome.failed for outcome in outcomes) else EXIT_DONE
 
 
-def _judged_anew(plan: Plan, loaded: LoadedModel, progress: Progress) -> Plan:
+def _read(argument: PlanArgument, simulate: bool, output: Output) -> tuple[Plan, tuple[str, ...]]:
+    """The plan to judge, as its file states it or simulated anew, and the notes on it."""
+    from planner.plan.consistency import refuse_contradictions
+    from planner.plan.files import parse_plan
+    from planner.plan.reopening import made_with
+
+    if not simulate and argument.model is None:
+        plan = parse_plan(argument.plan_file)
+        notes = made_with(plan)
+        say_notes(notes, output)
+        refuse_contradictions(plan, str(argument.plan_file))
+        return plan, notes
+    opened = argument.open(output)
+    refuse_contradictions(opened.plan, str(argument.plan_file))
+    plan = _reassessed(opened.plan, opened.loaded, output) if simulate else opened.plan
+    return plan, opened.notes
+
+
+def _reassessed(plan: Plan, loaded: LoadedModel, output: Output) -> Plan:
     """The plan with verdicts of its model's scenarios and prices of its purchases as of today."""
-    from planner.analysis.comparison import repriced
-    from planner.plan.assembly import scenario_line
-    from planner.plan.records import Verification
+    from planner.analysis.reassessment import reassessed
     from planner.plan.reopening import wanted_by
     from planner.scenarios.selection import select
-    from planner.simulation.verdict import judge
 
     selection = select(loaded.model, wanted_by(plan))
-    announce(loaded, selection, progress)
-    if not selection.scenarios:
-        raise InputError.single(loaded.name, "the model has no scenarios to simulate")
-    fleet = plan.fleet(loaded.model)
-    verdicts = judge(loaded.model, fleet, selection.scenarios, stories=False)
-    lines = tuple(scenario_line(verdict) for verdict in verdicts)
-    was = {line.name: line.status for line in plan.scenarios}
-    turned = [one.name for one in lines if was.get(one.name, one.status) != one.status]
+    announce(loaded, selection, output)
+    judged = reassessed(plan, loaded, selection.scenarios)
+    before = {line.name: line.status for line in plan.scenarios}
+    lines = judged.scenarios
+    turned = [line.name for line in lines if before.get(line.name, line.status) != line.status]
     if turned:
-        progress.say(f"note: {len(turned)} verdicts are not those of the file: {turned[0]}")
-    proof = Verification.of(lines, plan.verification.rounds, plan.verification.stopped)
-    cost = repriced(plan, loaded.model)
-    return plan.model_copy(update={"scenarios": lines, "verification": proof, "cost": cost})
+        output.say(f"note: {len(turned)} verdicts differ from those of the file: {turned[0]}")
+    return judged

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from planner.commands.options import (
-    FiniteRange,
-    Progress,
-    complete_models,
+    DEFAULT_MODEL,
+    Output,
+    bundle,
     examples,
+    file_option,
     jobs_option,
+    optional_model,
     output_options,
+    samples_option,
+    seed_option,
+    setting_option,
     solver_options,
 )
-from planner.commands.plan_arguments import say_notes
+from planner.commands.parameter_types import SHARE
+from planner.commands.plan_options import say_notes
 from planner.commands.scenario_options import selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, InputError, Problem
-from planner.reliability import SAMPLES
 
 if TYPE_CHECKING:
     from planner.finance.builds import Build
@@ -33,8 +38,44 @@ if TYPE_CHECKING:
     from planner.plan.records import Plan
     from planner.scenarios.selection import Wanted
 
-DEFAULT_MODEL = "chatgpt-2023"
 AS_IT_WAS = "as it was"
+
+
+@dataclass(frozen=True)
+class ValuationOptions:
+    """What is valued.
+
+    Parameters
+    ----------
+    model, overrides
+        Model and settings that change it; None for the model of the plans.
+    plans
+        Plans and models as named on the command line.
+    flows
+        File of other cash flows that each plan brings.
+    replan
+        Whether to optimise again with every input low and high.
+    """
+
+    model: str | None
+    overrides: tuple[str, ...]
+    plans: tuple[str, ...]
+    flows: Path | None
+    replan: bool
+
+
+@dataclass(frozen=True)
+class FinanceFiles:
+    """What is written: a workbook, and a folder of tables."""
+
+    workbook: Path | None
+    tables: Path | None
+
+
+def _sampling(samples: int, seed: int, alpha: float, jobs: int) -> Sampling:
+    from planner.finance.study import Sampling
+
+    return Sampling(samples, seed, alpha, jobs)
 
 
 @click.command(
@@ -45,65 +86,59 @@ AS_IT_WAS = "as it was"
         "plan finance tiny --plan now=out --plan later=after --csv tables",
     ),
 )
-@click.argument("model", required=False, shell_complete=complete_models)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Change a value of the model, e.g. finance.discount_rate=0.08 (repeatable).",
+@bundle(
+    "valuation",
+    ValuationOptions,
+    optional_model,
+    setting_option("Change a value of the model, e.g. finance.discount_rate=0.08 (repeatable)."),
+    click.option(
+        "--plan",
+        "plans",
+        multiple=True,
+        metavar="[NAME=]PLAN",
+        help="Value a plan (its plan.json or folder) or the build that another model states; "
+        "without one the model is optimised first (repeatable, side by side).",
+    ),
+    click.option(
+        "--cash-flows",
+        "flows",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Other cash flows that each plan brings (CSV: year,usd), e.g. revenue of new "
+        "capacity.",
+    ),
+    click.option(
+        "--replan",
+        is_flag=True,
+        help="Optimise anew with every input low and high: which of them change the plan.",
+    ),
 )
-@click.option(
-    "--plan",
-    "plans",
-    multiple=True,
-    metavar="[NAME=]PLAN",
-    help="Value a plan (its plan.json or folder) or the build that another model states; without "
-    "one the model is optimised first (repeatable, side by side).",
+@bundle(
+    "files",
+    FinanceFiles,
+    file_option("BOOK.xlsx", "Write a workbook with live formulas.", "workbook", dir_okay=False),
+    click.option(
+        "--csv",
+        "tables",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Write all tables as CSV.",
+    ),
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="BOOK.xlsx",
-    help="Write a workbook with live formulas.",
+@bundle(
+    "sampling",
+    _sampling,
+    samples_option(10, "Cascades simulated for each build; more narrow the intervals."),
+    seed_option,
+    click.option(
+        "--alpha",
+        type=SHARE,
+        default=0.95,
+        show_default=True,
+        help="Confidence of value at risk and conditional value at risk.",
+    ),
+    jobs_option("Processes that share the simulation."),
 )
-@click.option(
-    "--csv",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write all tables as CSV.",
-)
-@click.option(
-    "--cash-flows",
-    "flows",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Other cash flows that each plan brings (CSV: year,usd), e.g. revenue of new capacity.",
-)
-@click.option(
-    "--samples",
-    type=click.IntRange(10, 10_000_000),
-    default=SAMPLES,
-    show_default=True,
-    metavar="N",
-    help="Cascades simulated for each build; more narrow the intervals.",
-)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option(
-    "--alpha",
-    type=FiniteRange(0, 1, max_open=True),
-    default=0.95,
-    show_default=True,
-    help="Confidence of value at risk and conditional value at risk.",
-)
-@click.option(
-    "--replan",
-    is_flag=True,
-    help="Optimise anew with every input low and high: which of them change the plan.",
-)
-@jobs_option("Processes that share the simulation.")
 @solver_options(
     gap="Relative gap of every optimisation.",
     time_limit="Time for one optimisation.",
@@ -111,23 +146,11 @@ AS_IT_WAS = "as it was"
 @output_options
 @selection_options
 def command(
-    model: str | None,
-    overrides: tuple[str, ...],
-    plans: tuple[str, ...],
-    output: Path | None,
-    folder: Path | None,
-    flows: Path | None,
-    samples: int,
-    seed: int,
-    alpha: float,
-    replan: bool,
-    jobs: int,
-    solver: str,
-    gap: float,
-    time_limit: float | None,
-    threads: int | None,
-    as_json: bool,
-    quiet: bool,
+    valuation: ValuationOptions,
+    files: FinanceFiles,
+    sampling: Sampling,
+    settings: SolverSettings,
+    output: Output,
     wanted: Wanted | None,
 ) -> int:
     """Say what resilience costs, what it saves, and how sure that is.
@@ -136,39 +159,33 @@ def command(
     returns, expected losses with confidence intervals, exceedance curve, sensitivity, break-evens,
     and the ledger of the recorded incident where the model names one.
     """
-    from planner.finance.study import Sampling, without_return
+    from planner.finance.study import without_return
     from planner.finance.workbook import check_workbook, write_workbook
-    from planner.optimization.solution.solving import SolverSettings, make_solver
     from planner.plan.files import check_writable
     from planner.reporting.finance import show_finance
     from planner.reporting.finance_tables import write_tables
 
-    progress = Progress(quiet)
-    settings = SolverSettings(solver, gap, time_limit, threads)
-    make_solver(settings)
-    if output is not None:
-        check_workbook(output)
-    if folder is not None:
-        check_writable(folder)
-    asked = FinanceOptions(model, overrides, plans, wanted, settings)
-    sampling = Sampling(samples, seed, alpha, jobs)
-    with progress.working():
-        study, planless, notes = _study(asked, sampling, flows, replan, progress)
+    if files.workbook is not None:
+        check_workbook(files.workbook)
+    if files.tables is not None:
+        check_writable(files.tables)
+    with output.progress.working():
+        study, planless, notes = _study(Valuation(valuation, wanted, settings, output), sampling)
     problems = without_return(study.valued)
     # Files first: whoever reads the tables may leave early. What cannot be written is told last.
-    if output is not None:
+    if files.workbook is not None:
         with collected(problems):
-            write_workbook(study, output)
-            progress.say(f"wrote {output}")
-    if folder is not None:
+            write_workbook(study, files.workbook)
+            output.say(f"wrote {files.workbook}")
+    if files.tables is not None:
         with collected(problems):
-            written = write_tables(study, folder)
-            progress.say(f"wrote {len(written)} tables to {folder}")
-    show_finance(study, as_json, notes)
+            written = write_tables(study, files.tables)
+            output.say(f"wrote {len(written)} tables to {files.tables}")
+    show_finance(study, output.as_json, notes)
     if problems:
         raise InputError(problems)
-    if output is None:
-        progress.next("the same with -o book.xlsx writes a workbook with formulas", silent=as_json)
+    if files.workbook is None:
+        output.suggest("the same with -o book.xlsx writes a workbook with formulas")
     return EXIT_INFEASIBLE if planless else EXIT_DONE
 
 
@@ -182,73 +199,59 @@ def collected(problems: list[Problem]) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class FinanceOptions:
-    """What is to be valued.
+class Valuation:
+    """What is valued, on which scenarios, how plans are made where there are none, and progress."""
 
-    Parameters
-    ----------
-    model, overrides
-        Model and changes of it; None for that of the plans.
-    plans
-        Plans and models as named on the command line.
-    wanted
-        Scenarios; None for those of each plan or model.
-    settings
-        For plans that have to be made.
-    """
-
-    model: str | None
-    overrides: tuple[str, ...]
-    plans: tuple[str, ...]
+    options: ValuationOptions
     wanted: Wanted | None
     settings: SolverSettings
+    output: Output
 
 
-def _study(
-    asked: FinanceOptions, sampling: Sampling, flows: Path | None, replan: bool, progress: Progress
-) -> tuple[FinanceStudy, bool, tuple[str, ...]]:
+def _study(valuation: Valuation, sampling: Sampling) -> tuple[FinanceStudy, bool, tuple[str, ...]]:
     """Everything to show, whether there is no plan to value, and what to know about the plans."""
     from planner.finance.assumptions import Assumptions
     from planner.finance.study import missing_prices, missing_prices_to_optimise, study_of
     from planner.finance.user_cash_flows import read_flows
 
-    loaded, base, others, problems, notes = _named_builds(asked, progress)
+    options, say = valuation.options, valuation.output.say
+    loaded, base, others, problems, notes = _named_builds(valuation)
     assumptions = Assumptions.of(loaded.model.finance)
-    other = None
-    if flows is not None:
+    flows = None
+    if options.flows is not None:
         with collected(problems):
-            other = read_flows(flows, assumptions.horizon_years)
-    if asked.plans:
+            flows = read_flows(options.flows, assumptions.horizon_years)
+    if options.plans:
         problems.extend(missing_prices([base, *others]))
     else:
         problems.extend(missing_prices_to_optimise(base, loaded.name))
-    if replan and asked.plans and _plan_of(others, loaded) is None:
+    if options.replan and options.plans and _plan_of(others, loaded) is None:
         message = f"needs a plan made for {loaded.name} as it is, with the same --set"
         problems.append(Problem("--replan", 0, 0, "", message))
     if problems:
         raise InputError(problems)
     planless = False
-    if not asked.plans:
-        others = _optimised(loaded, base, asked, progress)
+    if not options.plans:
+        others = _optimised(loaded, base, valuation)
         planless = not others
-    study = study_of(loaded, [base, *others], assumptions, sampling, other, progress.say)
+    study = study_of(loaded, [base, *others], assumptions, sampling, flows, say)
     plan = _plan_of(others, loaded)
-    if replan and plan is not None:
-        study = _replanned(study, loaded, plan, asked.settings, progress)
+    if options.replan and plan is not None:
+        study = _replanned(study, loaded, plan, valuation)
     return study, planless, tuple(notes)
 
 
 def _named_builds(
-    asked: FinanceOptions, progress: Progress
+    valuation: Valuation,
 ) -> tuple[LoadedModel, Build, list[Build], list[Problem], list[str]]:
     """The model, what exists of it, the plans to be valued against that, and what is wrong."""
     from planner.finance.builds import Build
     from planner.infrastructure.fleet import Fleet
 
-    named = [_named(text) for text in asked.plans]
+    named = [_named(text) for text in valuation.options.plans]
     problems = list(_wrong_names([name if reference else "" for name, reference in named]))
-    world = _world(named, asked)
-    loaded, scenarios = world.loaded, world.scenarios
+    basis = _basis(named, valuation)
+    loaded, scenarios = basis.loaded, basis.scenarios
     notes: list[str] = []
     if not scenarios:
         message = "the model has no scenarios: nothing can fail"
@@ -258,7 +261,7 @@ def _named_builds(
         if not (name and reference):
             continue
         with collected(problems):
-            build, noted = _build(name, reference, asked, world, progress)
+            build, noted = _build(name, reference, basis, valuation)
             builds.append(build)
             notes += noted
     base = Build(AS_IT_WAS, loaded.model, Fleet.existing(loaded.model), scenarios)
@@ -273,7 +276,7 @@ class ValuationBasis:
     scenarios: tuple[Scenario, ...]
 
 
-def _world(named: Sequence[tuple[str, str]], asked: FinanceOptions) -> ValuationBasis:
+def _basis(named: Sequence[tuple[str, str]], valuation: Valuation) -> ValuationBasis:
     """Model and scenarios of the first plan, as it was made; without a plan those asked for.
 
     A plan that cannot be read is told with all others later.
@@ -285,31 +288,31 @@ def _world(named: Sequence[tuple[str, str]], asked: FinanceOptions) -> Valuation
     first = next((reference for _, reference in named if _is_plan(reference)), None)
     if first is not None:
         try:
-            opened = reopen(first, asked.model, asked.overrides)
+            opened = reopen(first, valuation.options.model, valuation.options.overrides)
         except InputError:
-            if asked.model is None:
+            if valuation.options.model is None:
                 raise
         else:
-            wanted = asked.wanted or opened.wanted
+            wanted = valuation.wanted or opened.wanted
             return ValuationBasis(opened.loaded, select(opened.loaded.model, wanted).scenarios)
-    loaded = load_model(asked.model or DEFAULT_MODEL, asked.overrides)
-    return ValuationBasis(loaded, select(loaded.model, asked.wanted).scenarios)
+    loaded = load_model(valuation.options.model or DEFAULT_MODEL, valuation.options.overrides)
+    return ValuationBasis(loaded, select(loaded.model, valuation.wanted).scenarios)
 
 
 def _wrong_names(names: Sequence[str]) -> Iterator[Problem]:
-    """Names of plans that are none, or that several have."""
+    """Plans without a name, and names that several plans have."""
     taken = [AS_IT_WAS, *names]
     for name in sorted(set(names)):
         if not name:
             yield Problem("--plan", 0, 0, "", "expected PLAN or NAME=PLAN")
         elif taken.count(name) > 1:
-            yield Problem("--plan", 0, 0, "", f"`{name}` stands twice; name it NAME=PLAN")
+            yield Problem("--plan", 0, 0, "", f"`{name}` is listed twice; name it NAME=PLAN")
 
 
 def _plan_of(builds: Sequence[Build], loaded: LoadedModel) -> Plan | None:
     """The first plan for a model as it is; None if there is none."""
-    plans = [one.plan for one in builds if one.plan is not None]
-    return next((one for one in plans if one.model.sha256 == loaded.sha256), None)
+    plans = [build.plan for build in builds if build.plan is not None]
+    return next((plan for plan in plans if plan.model.sha256 == loaded.sha256), None)
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -330,11 +333,11 @@ def _is_plan(reference: str) -> bool:
 
 
 def _build(
-    name: str, reference: str, asked: FinanceOptions, world: ValuationBasis, progress: Progress
+    name: str, reference: str, basis: ValuationBasis, valuation: Valuation
 ) -> tuple[Build, tuple[str, ...]]:
-    """A plan, or what another model states, as a build, with what to know about it.
+    """A plan, or what another model states, as a build, with the notes on it.
 
-    Plans of one model are valued in one world: prices, rates and scenarios of the first of them.
+    Plans of one model are valued by the prices, rates and scenarios of the first of them.
     """
     from planner.finance.builds import Build
     from planner.infrastructure.fleet import Fleet
@@ -343,60 +346,55 @@ def _build(
     from planner.scenarios.selection import select
 
     if not _is_plan(reference):
-        other = load_model(reference, asked.overrides)
-        scenarios = select(other.model, asked.wanted).scenarios
+        other = load_model(reference, valuation.options.overrides)
+        scenarios = select(other.model, valuation.wanted).scenarios
         return Build(name, other.model, Fleet.existing(other.model), scenarios), ()
-    opened = reopen(reference, asked.model, asked.overrides, shown=name)
-    say_notes(opened, progress)
-    loaded, scenarios, notes = world.loaded, world.scenarios, opened.notes
+    opened = reopen(reference, valuation.options.model, valuation.options.overrides, shown=name)
+    say_notes(opened.notes, valuation.output)
+    loaded, scenarios, notes = basis.loaded, basis.scenarios, opened.notes
     made = opened.plan if opened.fresh and opened.loaded.sha256 == loaded.sha256 else None
     if opened.loaded.name != loaded.name:
         loaded = opened.loaded
-        scenarios = select(loaded.model, asked.wanted or opened.wanted).scenarios
+        scenarios = select(loaded.model, valuation.wanted or opened.wanted).scenarios
         made = opened.plan if opened.fresh else None
     elif opened.loaded.sha256 != loaded.sha256:
         note = f"{name} was made with other settings; it is valued with those of the first plan"
-        progress.say(f"note: {note}")
+        valuation.output.say(f"note: {note}")
         notes = (*notes, note)
     fleet = opened.plan.fleet(loaded.model)
     return Build(name, loaded.model, fleet, scenarios, made), notes
 
 
-def _optimised(
-    loaded: LoadedModel, base: Build, asked: FinanceOptions, progress: Progress
-) -> list[Build]:
+def _optimised(loaded: LoadedModel, base: Build, valuation: Valuation) -> list[Build]:
     """The plan for the model, if there is one."""
     from planner.finance.builds import Build
     from planner.verification import optimise_and_verify
 
-    progress.say(f"{loaded.name}: no --plan, so it is optimised first")
+    valuation.output.say(f"{loaded.name}: no --plan, so it is optimised first")
     model = loaded.model
     outcome = optimise_and_verify(
-        model, base.scenarios, asked.settings, progress=progress.say, explain=False
+        model, base.scenarios, valuation.settings, progress=valuation.output.say, explain=False
     )
     if outcome.best is None:
-        progress.say("there is no plan (plan optimize says why); what exists is valued alone")
+        valuation.output.say(
+            "there is no plan (plan optimize says why); what exists is valued alone"
+        )
         return []
     if not outcome.survives:
-        progress.say("note: the best plan does not survive every scenario")
-    plan = outcome.plan(loaded, asked.settings)
+        valuation.output.say("note: the best plan does not survive every scenario")
+    plan = outcome.plan(loaded, valuation.settings)
     return [Build("as optimised", model, plan.fleet(model), base.scenarios, plan)]
 
 
 def _replanned(
-    study: FinanceStudy,
-    loaded: LoadedModel,
-    plan: Plan,
-    settings: SolverSettings,
-    progress: Progress,
+    study: FinanceStudy, loaded: LoadedModel, plan: Plan, valuation: Valuation
 ) -> FinanceStudy:
     """The study with what other inputs would change about a plan."""
-    from dataclasses import replace
-
     from planner.commands.interruption import interruptible
     from planner.finance.replanning import replan
 
-    with interruptible(progress.quiet) as stop:
-        limits = replace(settings, stop=stop)
-        found = replan(loaded, plan, settings=limits, progress=progress.say)
+    output = valuation.output
+    with interruptible(output.quiet) as stop:
+        limits = replace(valuation.settings, stop=stop)
+        found = replan(loaded, plan, settings=limits, progress=output.say)
     return replace(study, replanned=found)

@@ -2,49 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from planner.amounts import money
 from planner.commands.options import (
-    FiniteRange,
-    Progress,
+    ModelArgument,
+    Output,
+    bundle,
     examples,
+    file_option,
     model_argument,
     output_options,
     solver_options,
 )
+from planner.commands.parameter_types import NumberList
 from planner.commands.scenario_options import choose, selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED
 
 if TYPE_CHECKING:
-    from planner.analysis.frontier import FrontierPoint
+    from planner.analysis.frontier import Axis, FrontierPoint
+    from planner.optimization.solution.solving import SolverSettings
     from planner.scenarios.selection import Wanted
-
-    NumbersType = click.ParamType[tuple[float, ...]]
-else:
-    # Generic from click 8.4 on only.
-    NumbersType = click.ParamType
 
 #: Points of an axis that has none of its own.
 POINTS = 4
 
 
-class NumberList(NumbersType):
-    """Numbers separated by commas."""
+@dataclass(frozen=True)
+class AxisOptions:
+    """Which points the frontier has.
 
-    name = "numbers"
+    Parameters
+    ----------
+    by
+        What is varied.
+    points
+        Number of points; None for the usual number.
+    values
+        The points themselves; None for points at equal distances.
+    """
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Convert a text."""
-        if isinstance(value, tuple):
-            return value
-        number = FiniteRange(0)
-        return tuple(number.convert(part.strip(), param, ctx) for part in str(value).split(","))
+    by: Axis
+    points: int | None
+    values: tuple[float, ...] | None
+
+    def __post_init__(self) -> None:
+        if self.points is not None and (self.values or self.by in ("failures", "classes")):
+            other = "--at" if self.values else f"--by {self.by}"
+            raise click.UsageError(f"--points has no effect with {other}, which sets the points.")
 
 
 @click.command(
@@ -56,29 +65,31 @@ class NumberList(NumbersType):
     ),
 )
 @model_argument
-@click.option(
-    "--by",
-    type=click.Choice(["standard", "failures", "classes", "recovery"]),
-    default="standard",
-    show_default=True,
-    help="Share of the standard; components lost together; severity classes; minutes to full "
-    "service.",
+@bundle(
+    "axis",
+    AxisOptions,
+    click.option(
+        "--by",
+        type=click.Choice(["standard", "failures", "classes", "recovery"]),
+        default="standard",
+        show_default=True,
+        help="Share of the standard; components lost together; severity classes; minutes to full "
+        "service.",
+    ),
+    click.option(
+        "--points",
+        type=click.IntRange(2, 100),
+        help=f"Points on the axes `standard` and `recovery`; {POINTS} if not given.",
+    ),
+    click.option(
+        "--at",
+        "values",
+        type=NumberList(),
+        metavar="N,N,...",
+        help="These points instead: 0.8,0.9,1.",
+    ),
 )
-@click.option(
-    "--points",
-    type=click.IntRange(2, 100),
-    help=f"Points on the axes `standard` and `recovery`; {POINTS} if not given.",
-)
-@click.option(
-    "--at", "values", type=NumberList(), metavar="N,N,...", help="These points instead: 0.8,0.9,1."
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the table (.csv) or a picture: .png, .svg, .pdf (extra `plots`).",
-)
+@file_option("FILE", "Write the table (.csv) or a picture: .png, .svg, .pdf (extra `plots`).")
 @solver_options(
     gap="Relative gap of every point.",
     time_limit="Time for one point.",
@@ -86,18 +97,11 @@ class NumberList(NumbersType):
 @output_options
 @selection_options
 def command(
-    model: str,
-    overrides: tuple[str, ...],
-    by: Any,
-    points: int | None,
-    values: tuple[float, ...] | None,
-    output: Path | None,
-    solver: str,
-    gap: float,
-    time_limit: float | None,
-    threads: int | None,
-    as_json: bool,
-    quiet: bool,
+    model: ModelArgument,
+    axis: AxisOptions,
+    file: Path | None,
+    settings: SolverSettings,
+    output: Output,
     wanted: Wanted | None,
 ) -> int:
     """Show what survivability costs: the cheapest surviving plan of MODEL at every point.
@@ -107,43 +111,32 @@ def command(
     """
     from planner.analysis.frontier import settings_of, trace
     from planner.commands.interruption import interruptible
-    from planner.infrastructure.loading import load_model
-    from planner.optimization.solution.solving import SolverSettings, make_solver
     from planner.reporting.frontier import check_output, show_frontier, write_output
 
-    if points is not None and (values or by in ("failures", "classes")):
-        other = "--at" if values else f"--by {by}"
-        raise click.UsageError(f"--points does nothing beside {other}, which has its own.")
-    progress = Progress(quiet)
-    make_solver(SolverSettings(solver, gap, time_limit, threads))
-    loaded = load_model(model, overrides)
-    if output is not None:
-        check_output(output)
-    scenarios = choose(loaded, wanted, progress).scenarios
-    settings = settings_of(
-        by, loaded.model, scenarios, POINTS if points is None else points, values or ()
-    )
-    total = len(settings)
-    progress.part(0, total)
-    progress.say(f"{total} points: {', '.join(one.label for one in settings)}")
-    with progress.working(), interruptible(quiet) as stop:
-        limits = SolverSettings(solver, gap, time_limit, threads, stop)
-        frontier = trace(
-            by, settings, loaded.model, scenarios, limits, lambda one: _told(one, progress, total)
-        )
-    if output is not None:
-        write_output(frontier, loaded.name, output)
-        progress.say(f"wrote {output}")
-    show_frontier(frontier, loaded, as_json)
-    if not any(one.planned for one in frontier.points):
+    loaded = model.load()
+    if file is not None:
+        check_output(file)
+    scenarios = choose(loaded, wanted, output).scenarios
+    points = settings_of(axis.by, loaded.model, scenarios, axis.points or POINTS, axis.values or ())
+    progress = output.progress
+    progress.part(0, len(points))
+    progress.say(f"{len(points)} points: {', '.join(point.label for point in points)}")
+
+    def traced(point: FrontierPoint) -> None:
+        progress.say(_line(point))
+        progress.part(progress.done + 1, len(points))
+
+    with progress.working(), interruptible(output.quiet) as stop:
+        limits = replace(settings, stop=stop)
+        frontier = trace(axis.by, points, loaded.model, scenarios, limits, traced)
+    if file is not None:
+        write_output(frontier, loaded.name, file)
+        progress.say(f"wrote {file}")
+    show_frontier(frontier, loaded, output.as_json)
+    if not any(point.planned for point in frontier.points):
         return EXIT_INFEASIBLE
-    survives = any(one.status in ("survives", "unproven") for one in frontier.points)
+    survives = any(point.status in ("survives", "unproven") for point in frontier.points)
     return EXIT_DONE if survives else EXIT_NOT_SURVIVED
-
-
-def _told(point: FrontierPoint, progress: Progress, total: int) -> None:
-    progress.say(_line(point))
-    progress.part(progress.done + 1, total)
 
 
 def _line(point: FrontierPoint) -> str:

@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import (
-    DEFAULT_MODEL,
-    Progress,
-    complete_models,
-    output_options,
-    setting_option,
-)
+from planner.commands.options import Output, file_option, output_options
+from planner.commands.plan_options import SubjectOptions, subject_options
 from planner.errors import EXIT_DONE, InputError
 
 if TYPE_CHECKING:
-    from planner.infrastructure.fleet import Fleet
-    from planner.infrastructure.loading import LoadedModel
     from planner.reporting.graph.facts import Scene
 
 KINDS = (".svg", ".html", ".png", ".graphml", ".dot", ".json")
@@ -36,21 +29,9 @@ Examples:
 
 
 @click.command("graph", epilog=EXAMPLES)
-@click.argument("model", required=False, shell_complete=complete_models)
-@setting_option
-@click.option(
-    "--plan",
-    "plan_file",
-    type=click.Path(path_type=Path),
-    metavar="PLAN",
-    help="Show what a plan (its plan.json or folder) buys.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write a picture (.svg, .png), a page (.html) or the graph (.graphml, .dot, .json).",
+@subject_options("Show what a plan (its plan.json or folder) buys.")
+@file_option(
+    "FILE", "Write a picture (.svg, .png), a page (.html) or the graph (.graphml, .dot, .json)."
 )
 @click.option(
     "--blast",
@@ -64,14 +45,11 @@ Examples:
 )
 @output_options
 def command(
-    model: str | None,
-    overrides: tuple[str, ...],
-    plan_file: Path | None,
-    output: Path | None,
+    subject: SubjectOptions,
+    file: Path | None,
     blast: tuple[str, ...],
     regions: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
+    output: Output,
 ) -> int:
     """Draw the infrastructure of MODEL: what hangs on what, and what falls with what.
 
@@ -82,45 +60,31 @@ def command(
     from planner.reporting.graph.facts import make_scene
     from planner.reporting.graph.terminal import show_scene
 
-    progress = Progress(quiet)
-    if output is not None:
-        _check(output)
-    loaded, fleet, notes = _loaded(model, overrides, plan_file, progress)
-    scene = make_scene(loaded.name, loaded.model, fleet, blast, regions)
-    if output is not None:
-        write_file(_content(scene, output.suffix.lower()), output)
-        progress.say(f"wrote {output}")
-    if output is None or as_json or blast:
-        show_scene(scene, as_json, notes)
+    if file is not None:
+        _check(file)
+    found = subject.open(output)
+    planned = None if found.opened is None else found.fleet
+    scene = make_scene(found.loaded.name, found.loaded.model, planned, blast, regions)
+    if file is not None:
+        write_file(_content(scene, file.suffix.lower()), file)
+        output.say(f"wrote {file}")
+    if file is None or output.as_json or blast:
+        show_scene(scene, output.as_json, found.notes)
     return EXIT_DONE
 
 
-def _check(output: Path) -> None:
+def _check(file: Path) -> None:
     """Whether a file of this kind can be written, before anything else is done."""
     from planner.files import check_file
     from planner.reporting.pictures import check_picture
 
-    kind = output.suffix.lower()
+    kind = file.suffix.lower()
     if kind not in KINDS:
         wanted = f"`{kind}`" if kind else "a name without an ending"
-        raise InputError.single(str(output), f"expected one of {', '.join(KINDS)}, not {wanted}")
+        raise InputError.single(str(file), f"expected one of {', '.join(KINDS)}, not {wanted}")
     if kind == ".png":
-        check_picture(output)
-    check_file(output)
-
-
-def _loaded(
-    model: str | None, overrides: tuple[str, ...], plan_file: Path | None, progress: Progress
-) -> tuple[LoadedModel, Fleet | None, tuple[str, ...]]:
-    """The model, and the fleet of the plan where one is given, with what to know about it."""
-    from planner.infrastructure.loading import load_model
-
-    if plan_file is None:
-        return load_model(model or DEFAULT_MODEL, overrides), None, ()
-    from planner.commands.plan_arguments import planned
-
-    opened = planned(plan_file, model, overrides, progress)
-    return opened.loaded, opened.fleet, opened.notes
+        check_picture(file)
+    check_file(file)
 
 
 def _content(scene: Scene, kind: str) -> bytes:

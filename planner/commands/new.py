@@ -6,12 +6,13 @@ import os
 import shlex
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Progress, examples, output_options
+from planner.commands.options import Output, bundle, examples, file_option, output_options
 from planner.commands.progress import plan_line
 from planner.errors import EXIT_DONE, InputError, Problem
 from planner.json_text import json_text
@@ -28,6 +29,23 @@ STARTER = {
 SCHEMA = "model.schema.json"
 
 
+@dataclass(frozen=True)
+class SyntheticOptions:
+    """The synthetic model to make.
+
+    Parameters
+    ----------
+    regions, seed
+        Number of regions, and seed of the sizes; None where not given.
+    file
+        File to write; None for standard output.
+    """
+
+    regions: int | None = None
+    seed: int | None = None
+    file: Path | None = None
+
+
 @click.command(
     "new",
     epilog=examples(
@@ -37,36 +55,30 @@ SCHEMA = "model.schema.json"
     ),
 )
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--regions",
-    type=int,
-    metavar="N",
-    help="Make a synthetic model of N regions, from 2 to 200.",
-)
-@click.option(
-    "--seed",
-    type=int,
-    metavar="S",
-    help="Seed of its sizes, 0 if not given: the same N and S give the same file.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write the synthetic model to FILE instead of standard output.",
+@bundle(
+    "synthetic",
+    SyntheticOptions,
+    click.option(
+        "--regions",
+        type=int,
+        metavar="N",
+        help="Make a synthetic model of N regions, from 2 to 200.",
+    ),
+    click.option(
+        "--seed",
+        type=int,
+        metavar="S",
+        help="Seed of its sizes, 0 if not given: the same N and S give the same file.",
+    ),
+    file_option(
+        "FILE",
+        "Write the synthetic model to FILE instead of standard output.",
+        dir_okay=False,
+    ),
 )
 @click.option("--force", is_flag=True, help="Overwrite what exists.")
 @output_options
-def command(
-    folder: Path | None,
-    regions: int | None,
-    seed: int | None,
-    output: Path | None,
-    force: bool,
-    as_json: bool,
-    quiet: bool,
-) -> int:
+def command(folder: Path | None, synthetic: SyntheticOptions, force: bool, output: Output) -> int:
     """Start a model of your own in DIR, or make a synthetic one of any size.
 
     With DIR: writes a small commented model (platform.yaml), its schema for editors, a test file
@@ -76,21 +88,19 @@ def command(
     machines are real; sizes are drawn from the seed so that a plan exists that survives the loss
     of any one region.
     """
-    progress = Progress(quiet)
     if folder is None:
-        return _synthetic(regions, seed or 0, output, force, as_json, progress)
-    if not (regions is None and seed is None and output is None):
+        return _synthetic(synthetic, force, output)
+    if synthetic != SyntheticOptions():
         raise click.UsageError("DIR takes a starter model; --regions, --seed and -o make another.")
     names = _start(folder, force)
-    if as_json:
+    if output.as_json:
         click.echo(json_text({"folder": folder, "files": names}, "line"))
-    progress.say(f"wrote {', '.join(names)} to {folder}")
+    output.say(f"wrote {', '.join(names)} to {folder}")
     model = folder / "platform.yaml"
-    progress.next(
+    output.suggest(
         plan_line("simulate", model),
         plan_line("optimize", model, "-o", folder / "out"),
         shlex.join(["pytest", str(folder)]),
-        silent=as_json,
     )
     return EXIT_DONE
 
@@ -131,42 +141,34 @@ def _start(folder: Path, force: bool) -> list[str]:
 # --------------------------------------------------------------------------------------- synthetic
 
 
-def _synthetic(
-    regions: int | None,
-    seed: int,
-    output: Path | None,
-    force: bool,
-    as_json: bool,
-    progress: Progress,
-) -> int:
+def _synthetic(options: SyntheticOptions, force: bool, output: Output) -> int:
     from planner.infrastructure.source import parse_yaml
     from planner.infrastructure.synthesis import model_text
 
+    regions, seed, file = options.regions, options.seed or 0, options.file
     if regions is None:
         message = "is missing; name a folder for a starter model (plan new DIR), "
         message += "or say --regions N, from 2 to 200, for a synthetic one"
         raise InputError.single("DIR", message)
-    if output is not None and output.exists() and not force:
-        raise InputError.single(str(output), "exists; say --force to overwrite it")
+    if file is not None and file.exists() and not force:
+        raise InputError.single(str(file), "exists; say --force to overwrite it")
     try:
         text = model_text(regions, seed)
     except ValueError as error:
         raise InputError.single("plan new", str(error)) from error
     model = _loaded(text)
-    if output is None:
-        shown = json_text(parse_yaml(text.encode(), "new").data) if as_json else text
+    if file is None:
+        shown = json_text(parse_yaml(text.encode(), "new").data) if output.as_json else text
         click.echo(shown.rstrip("\n"))
         return EXIT_DONE
-    _write({output: text})
-    if as_json:
-        click.echo(json_text({"file": output, "regions": regions, "seed": seed}, "line"))
-    progress.say(
-        f"wrote {output}: {len(model.regions)} regions, {len(model.clusters)} clusters, "
+    _write({file: text})
+    if output.as_json:
+        click.echo(json_text({"file": file, "regions": regions, "seed": seed}, "line"))
+    output.say(
+        f"wrote {file}: {len(model.regions)} regions, {len(model.clusters)} clusters, "
         f"{len(model.plants)} plants"
     )
-    progress.next(
-        plan_line("check", output), plan_line("optimize", output, "-o", "out"), silent=as_json
-    )
+    output.suggest(plan_line("check", file), plan_line("optimize", file, "-o", "out"))
     return EXIT_DONE
 
 

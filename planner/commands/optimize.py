@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.baseline_options import Earlier, earlier_options, load_with
+from planner.commands.baseline_options import StartOptions, start_options
 from planner.commands.options import (
-    Progress,
+    Output,
+    bundle,
     examples,
-    model_argument,
+    file_option,
     output_options,
-    risk_options,
+    policy_options,
     solver_options,
 )
 from planner.commands.progress import plan_line
@@ -27,10 +28,28 @@ from planner.errors import (
 )
 
 if TYPE_CHECKING:
+    from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import LoadedModel
     from planner.optimization.solution.solving import SolverSettings
+    from planner.plan.records import Plan
     from planner.scenarios.selection import Selection, Wanted
     from planner.verification import LoopResult, Round
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How a plan is searched for.
+
+    Parameters
+    ----------
+    rounds
+        Most rounds of the loop.
+    method
+        ``optimum`` or ``rule-of-thumb``.
+    """
+
+    rounds: int
+    method: str
 
 
 @click.command(
@@ -41,50 +60,41 @@ if TYPE_CHECKING:
         "plan optimize tiny --set finance.emergency_budget_usd=20e6 --json",
     ),
 )
-@model_argument
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write DIR/plan.json and its tables.",
-)
+@start_options
+@file_option("DIR", "Write DIR/plan.json and its tables.", "folder", file_okay=False)
 @solver_options(
-    gap="Relative gap at which a plan counts as proven.",
+    gap="Relative optimality gap at which a plan counts as proven.",
     time_limit="Time for all rounds together.",
 )
-@click.option(
-    "--rounds",
-    default=12,
-    show_default=True,
-    type=click.IntRange(1, 100),
-    help="Most rounds of optimising and simulating.",
+@bundle(
+    "search",
+    SearchOptions,
+    click.option(
+        "--rounds",
+        default=12,
+        show_default=True,
+        type=click.IntRange(1, 100),
+        help="Most rounds of optimising and simulating.",
+    ),
+    click.option(
+        "--method",
+        default="optimum",
+        show_default=True,
+        type=click.Choice(["optimum", "rule-of-thumb"]),
+        help="Prove the cheapest plan, or make the one of a spreadsheet to compare it with.",
+    ),
 )
-@click.option(
-    "--method",
-    default="optimum",
-    show_default=True,
-    type=click.Choice(["optimum", "rule-of-thumb"]),
-    help="Prove the cheapest plan, or make the one of a spreadsheet to compare it with.",
-)
-@earlier_options
 @output_options
 @selection_options
-@risk_options
+@policy_options
 def command(
-    model: str,
-    overrides: tuple[str, ...],
-    output: Path | None,
-    solver: str,
-    gap: float,
-    time_limit: float | None,
-    threads: int | None,
-    rounds: int,
-    method: str,
-    as_json: bool,
-    quiet: bool,
+    start: StartOptions,
+    folder: Path | None,
+    settings: SolverSettings,
+    search: SearchOptions,
+    output: Output,
     wanted: Wanted | None,
-    earlier: Earlier,
+    policies: tuple[str, ...],
 ) -> int:
     """Find the cheapest plan that survives every scenario of MODEL, and prove it.
 
@@ -92,101 +102,114 @@ def command(
     programme, simulates the cascade of every failure on the result, and tightens the programme
     until nothing fails.
     """
-    from planner.commands.interruption import interruptible
-    from planner.optimization.solution.solving import SolverSettings, make_solver
-    from planner.plan.files import check_writable, placed, write_plan
+    from planner.plan.files import check_writable
     from planner.plan.reopening import recorded
     from planner.reporting import infeasible, plans
+
+    by_rule = search.method == "rule-of-thumb"
+    if by_rule and (start.earlier or start.fix):
+        raise click.UsageError("a rule of thumb starts from the model: no --from and no --fix.")
+    loaded, fleet = start.load(policies, output)
+    if folder is not None:
+        check_writable(folder)
+    selection = choose(loaded, wanted, output)
+    if by_rule:
+        return _by_rule_of_thumb(loaded, selection, settings, folder, output)
+    outcome = _searched(loaded, selection, settings, search.rounds, fleet, output)
+    if outcome.best is None:
+        infeasible.show_infeasible(outcome, output.as_json)
+        if start.fix:
+            output.say(f"held by --fix: {', '.join(start.fix)}; without it there may be a plan")
+        return EXIT_INFEASIBLE
+    plan = _written(recorded(outcome.plan(loaded, settings), selection.wanted), folder, output)
+    plans.show_plan(plan, loaded.model, outcome, output.as_json)
+    _suggest(output, folder)
+    return _exit_code(outcome, settings)
+
+
+def _searched(
+    loaded: LoadedModel,
+    selection: Selection,
+    settings: SolverSettings,
+    rounds: int,
+    start: Fleet | None,
+    output: Output,
+) -> LoopResult:
+    """Optimise and verify, with progress and Ctrl-C."""
+    from planner.commands.interruption import interruptible
     from planner.verification import optimise_and_verify
 
-    if method == "rule-of-thumb" and (earlier.path or earlier.fix):
-        raise click.UsageError("a rule of thumb starts from the model: no --from and no --fix.")
-    progress = Progress(quiet)
-    make_solver(SolverSettings(solver, gap, time_limit, threads))
-    loaded, start = load_with(model, overrides, earlier, progress)
-    if output is not None:
-        check_writable(output)
-    selection = choose(loaded, wanted, progress)
-    if method == "rule-of-thumb":
-        settings = SolverSettings(solver, gap, time_limit, threads)
-        return _by_rule_of_thumb(loaded, selection, settings, output, progress, as_json)
-    with progress.working(time_limit), interruptible(quiet) as stop:
-        settings = SolverSettings(solver, gap, time_limit, threads, stop)
+    limit = settings.time_limit_seconds
+    with output.progress.working(limit), interruptible(output.quiet) as stop:
         outcome = optimise_and_verify(
             loaded.model,
             selection.scenarios,
-            settings,
+            replace(settings, stop=stop),
             rounds,
-            lambda one: progress.say(_round_line(one)),
+            lambda made: output.say(_round_line(made)),
             start,
-            lambda text: progress.say(f"  {text}"),
+            lambda text: output.say(f"  {text}"),
         )
     if outcome.rounds and outcome.rounds[0].solution.start_used is False:
-        progress.say("the earlier plan is no plan here; the search began without it")
-    if outcome.best is None:
-        infeasible.show_infeasible(outcome, as_json)
-        if earlier.fix:
-            progress.say(f"held by --fix: {', '.join(earlier.fix)}; without it there may be a plan")
-        return EXIT_INFEASIBLE
-    plan = recorded(outcome.plan(loaded, settings), selection.wanted)
-    if output is not None:
-        written = write_plan(plan, output)
-        progress.say(f"wrote {written[-1]} and {len(written) - 1} tables")
-    plans.show_plan(placed(plan, output or Path()), loaded.model, outcome, as_json)
-    _suggest(progress, output, as_json)
-    return _exit_code(outcome, settings)
+        output.say("the earlier plan is not feasible for this model; the search began without it")
+    return outcome
 
 
 def _by_rule_of_thumb(
     loaded: LoadedModel,
     selection: Selection,
     settings: SolverSettings,
-    output: Path | None,
-    progress: Progress,
-    as_json: bool,
+    folder: Path | None,
+    output: Output,
 ) -> int:
     from planner.analysis.rule_of_thumb.rule import plan_by_rule_of_thumb
     from planner.commands.interruption import interruptible
-    from planner.plan.files import placed, write_plan
     from planner.plan.reopening import recorded
     from planner.reporting import plans
 
-    with progress.working(settings.time_limit_seconds), interruptible(progress.quiet) as stop:
+    limit = settings.time_limit_seconds
+    with output.progress.working(limit), interruptible(output.quiet) as stop:
         thumb = plan_by_rule_of_thumb(
-            loaded.model, selection.scenarios, replace(settings, stop=stop), progress.say
+            loaded.model, selection.scenarios, replace(settings, stop=stop), output.say
         )
     if thumb.outcome.best is None:
-        plans.show_no_thumb_plan(thumb.lacks, as_json)
+        plans.show_no_thumb_plan(thumb.lacks, output.as_json)
         return EXIT_INFEASIBLE
-    plan = recorded(thumb.plan(loaded, settings), selection.wanted)
-    if output is not None:
-        written = write_plan(plan, output)
-        progress.say(f"wrote {written[-1]} and {len(written) - 1} tables")
-    plans.show_plan(placed(plan, output or Path()), loaded.model, thumb.outcome, as_json)
+    plan = _written(recorded(thumb.plan(loaded, settings), selection.wanted), folder, output)
+    plans.show_plan(plan, loaded.model, thumb.outcome, output.as_json)
     if thumb.survives:
         return EXIT_DONE
     return EXIT_TIME_LIMIT if thumb.outcome.stopped else EXIT_NOT_SURVIVED
 
 
-def _suggest(progress: Progress, output: Path | None, as_json: bool) -> None:
+def _written(plan: Plan, folder: Path | None, output: Output) -> Plan:
+    """Write a plan where a folder is given; the plan as it is shown."""
+    from planner.plan.files import placed, write_plan
+
+    if folder is not None:
+        written = write_plan(plan, folder)
+        output.say(f"wrote {written[-1]} and {len(written) - 1} tables")
+    return placed(plan, folder or Path())
+
+
+def _suggest(output: Output, folder: Path | None) -> None:
     """What to do with a plan."""
-    if output is None:
-        progress.next("the same with -o DIR keeps the plan for the other commands", silent=as_json)
+    if folder is None:
+        output.suggest("the same with -o DIR keeps the plan for the other commands")
         return
-    progress.next(
-        plan_line("explain", output),
-        plan_line("report", output, "-o", "report.html"),
-        plan_line("finance", "--plan", output),
-        silent=as_json,
+    output.suggest(
+        plan_line("explain", folder),
+        plan_line("report", folder, "-o", "report.html"),
+        plan_line("finance", "--plan", folder),
     )
 
 
-def _round_line(one: Round) -> str:
-    solution, failed = one.solution, one.failed
+def _round_line(made: Round) -> str:
+    solution, failed = made.solution, made.failed
     survived = f"{len(failed)} fail: {', '.join(failed[:3])}" if failed else "all survive"
     return (
-        f"round {one.number}: {solution.rows:,} rows, {solution.columns:,} columns, "
-        f"solved in {solution.seconds:.1f} s to {solution.gap:.3%}; {survived}"
+        f"round {made.number}: {solution.rows:,} rows, {solution.columns:,} columns, "
+        f"solved in {solution.seconds:.1f} s, optimality gap {solution.gap:.3%}; {survived}"
     )
 
 

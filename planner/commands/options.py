@@ -1,27 +1,55 @@
-"""Options that several commands share."""
+"""Options that several commands share, each group handed to the command as one value."""
 
 from __future__ import annotations
 
 import functools
-import math
-import re
+import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.progress import Progress as Progress
+from planner.commands.parameter_types import SHARE, FiniteRange, Money
+from planner.commands.progress import Progress
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    AmountType = click.ParamType[float]
-else:
-    # Generic from click 8.4 on only.
-    AmountType = click.ParamType
+    from planner.infrastructure.loading import LoadedModel
+    from planner.optimization.solution.solving import SolverSettings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_MODEL = "chatgpt-2023"
+
+
+def bundle(name: str, make: Callable[..., Any], *options: Decorator) -> Decorator:
+    """Declare options whose values the command takes as one argument.
+
+    Parameters
+    ----------
+    name
+        Argument of the command.
+    make
+        Makes its value; takes the values of the options by their names.
+    options
+        Options and arguments in the order of the help.
+    """
+    taken = tuple(inspect.signature(make).parameters)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def bundled(**values: Any) -> Any:
+            made = make(**{option: values.pop(option) for option in taken})
+            return function(**{name: made}, **values)
+
+        decorated: Callable[..., Any] = bundled
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
 
 
 def examples(*commands: str) -> str:
@@ -30,14 +58,15 @@ def examples(*commands: str) -> str:
     return f"\b\nExamples:\n{lines}"
 
 
+# ------------------------------------------------------------------------------------------ models
+
+
 def complete_models(
     context: click.Context,  # noqa: ARG001
     parameter: click.Parameter,  # noqa: ARG001
     incomplete: str,
 ) -> list[CompletionItem]:
     """Shipped models and model files for the completion of a shell."""
-    from pathlib import Path
-
     from click.shell_completion import CompletionItem
 
     from planner.infrastructure.catalogue import shipped_models
@@ -47,163 +76,97 @@ def complete_models(
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
-def setting_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--set."""
-    return click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="PATH=VALUE",
-        help="Change a value of the model, e.g. regions.us-west.power_limit_mw=80 (repeatable).",
-    )(function)
+def setting_option(
+    text: str = "Change a value of the model, e.g. regions.us-west.power_limit_mw=80 (repeatable).",
+) -> Decorator:
+    """--set, with what it changes."""
+    return click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help=text)
 
 
-def model_argument(function: Callable[..., Any]) -> Callable[..., Any]:
-    """MODEL and what changes it."""
-    argument = click.argument("model", default=DEFAULT_MODEL, shell_complete=complete_models)
-    return argument(setting_option(function))
+@dataclass(frozen=True)
+class ModelArgument:
+    """MODEL and the settings that change it.
+
+    Parameters
+    ----------
+    model
+        File or name of a shipped model.
+    overrides
+        Settings ``path=value``, in order.
+    """
+
+    model: str
+    overrides: tuple[str, ...]
+
+    def load(self) -> LoadedModel:
+        """Load the model.
+
+        Raises
+        ------
+        InputError
+            With everything that is wrong with it.
+        """
+        from planner.infrastructure.loading import load_model
+
+        return load_model(self.model, self.overrides)
 
 
-def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--json and --quiet."""
-    as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
-    quiet = click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")
-    return as_json(quiet(function))
+optional_model = click.argument("model", required=False, shell_complete=complete_models)
+defaulted_model = click.argument("model", default=DEFAULT_MODEL, shell_complete=complete_models)
+#: MODEL and --set.
+model_argument = bundle("model", ModelArgument, defaulted_model, setting_option())
 
 
-def solver_options(gap: str, time_limit: str) -> Decorator:
-    """--solver, --gap, --time-limit and --threads, with what gap and time mean to the command."""
-    options = [
-        click.option(
-            "--solver", default="highs", show_default=True, help="highs, cbc, or any PuLP knows."
-        ),
-        click.option(
-            "--gap",
-            default=1e-4,
-            show_default=True,
-            type=FiniteRange(0, 1, max_open=True),
-            help=gap,
-        ),
-        click.option(
-            "--time-limit",
-            type=FiniteRange(0, min_open=True),
-            metavar="SECONDS",
-            help=time_limit,
-        ),
-        click.option("--threads", type=click.IntRange(1), help="Threads of the solver."),
-    ]
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
+# --------------------------------------------------------------------------------- output, progress
 
 
-def jobs_option(text: str) -> Decorator:
-    """-j/--jobs, with what the processes share."""
-    return click.option(
-        "-j",
-        "--jobs",
-        type=click.IntRange(1, 256),
-        default=1,
-        show_default=True,
-        metavar="N",
-        help=text,
-    )
+@dataclass(frozen=True)
+class Output:
+    """How results and progress are shown.
+
+    Parameters
+    ----------
+    as_json
+        Whether standard output is JSON.
+    progress
+        Progress on standard error.
+    """
+
+    as_json: bool
+    progress: Progress
+
+    def say(self, text: str) -> None:
+        """Print a line of progress."""
+        self.progress.say(text)
+
+    def suggest(self, *commands: str) -> None:
+        """Suggest what to do next to somebody at a terminal."""
+        self.progress.next(*commands, silent=self.as_json)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether there is no progress."""
+        return self.progress.quiet
 
 
-class FiniteRange(click.FloatRange):
-    """A range of numbers without NaN, which compares as inside every range, and infinity."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Convert a text."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number.", param, ctx)
-        return number
+def _output(as_json: bool, quiet: bool) -> Output:
+    return Output(as_json, Progress(quiet))
 
 
-class Money(AmountType):
-    """An amount in USD: 400M, 1.2B, 250k, 400e6."""
-
-    name = "usd"
-    FACTORS: ClassVar = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9}
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Convert a text."""
-        found = re.fullmatch(r"(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?([kmb]?)", str(value).lower())
-        if not found:
-            self.fail(f"{value!r} is no amount in USD such as 400M, 1.2B or 400e6.", param, ctx)
-        number, power, unit = found.groups()
-        return float(number + (power or "")) * self.FACTORS[unit]
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+#: --json and --quiet.
+output_options = bundle(
+    "output",
+    _output,
+    json_option,
+    click.option("-q", "--quiet", is_flag=True, help="No progress on standard error."),
+)
 
 
-def risk_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--risk, --alpha, --beta and budgets, handed on as changes of the model (`overrides`)."""
-
-    @functools.wraps(function)
-    def changed(
-        *,
-        overrides: tuple[str, ...],
-        risk: str | None,
-        alpha: float | None,
-        beta: float | None,
-        capital_budget: float | None,
-        emergency_budget: float | None,
-        **rest: Any,
-    ) -> Any:
-        if alpha is not None and risk != "cvar":
-            raise click.UsageError("--alpha needs --risk cvar.")
-        if beta is not None and risk not in ("cvar", "worst"):
-            raise click.UsageError("--beta needs --risk cvar or worst.")
-        values = {
-            "policies.risk.kind": risk,
-            "policies.risk.alpha": alpha,
-            "policies.risk.beta": beta,
-            "policies.capital_budget_usd": capital_budget,
-            "finance.emergency_budget_usd": emergency_budget,
-        }
-        more = (f"{path}={value}" for path, value in values.items() if value is not None)
-        # First, so that a --set that `plan optimize` suggests changes what an option gave.
-        return function(overrides=(*more, *overrides), **rest)
-
-    share = FiniteRange(0, 1, max_open=True)
-    options = [
-        click.option(
-            "--risk",
-            type=click.Choice(["expected", "cvar", "worst"]),
-            help="How failures count: their expected cost, or with it that of the costliest "
-            "years (CVaR) or of the worst failure.",
-        ),
-        click.option(
-            "--alpha",
-            type=share,
-            help="Confidence of CVaR: 0.95, as usual, looks at the costliest 5 % of years.",
-        ),
-        click.option(
-            "--beta",
-            type=share,
-            help="Weight of CVaR or the worst, from 0 to below 1; 0.5 if not given.",
-        ),
-        click.option(
-            "--capital-budget", type=Money(), metavar="USD", help="Most capital (400M, 1.2B)."
-        ),
-        click.option(
-            "--emergency-budget",
-            type=Money(),
-            metavar="USD",
-            help="Most emergency spend in one incident that has no budget of its own.",
-        ),
-    ]
-    for option in reversed(options):
-        changed = option(changed)
-    return changed
+def file_option(metavar: str, text: str, name: str = "file", **accepted: bool) -> Decorator:
+    """-o/--output, with what is written and what `click.Path` accepts."""
+    kind = click.Path(path_type=Path, **accepted)
+    return click.option("-o", "--output", name, type=kind, metavar=metavar, help=text)
 
 
 def accepts(*names: str) -> Decorator:
@@ -219,3 +182,155 @@ def accepts(*names: str) -> Decorator:
         return function
 
     return decorate
+
+
+# ------------------------------------------------------------------------------- solver, simulation
+
+
+def _settings(
+    solver: str, gap: float, time_limit: float | None, threads: int | None
+) -> SolverSettings:
+    """Settings of a solver that is installed."""
+    from planner.optimization.solution.solving import SolverSettings, make_solver
+
+    settings = SolverSettings(solver, gap, time_limit, threads)
+    make_solver(settings)
+    return settings
+
+
+def gap_option(text: str) -> Decorator:
+    """--gap, with what it is the gap of."""
+    return click.option("--gap", default=1e-4, show_default=True, type=SHARE, help=text)
+
+
+def solver_options(gap: str, time_limit: str) -> Decorator:
+    """--solver, --gap, --time-limit and --threads as `settings`.
+
+    Parameters
+    ----------
+    gap, time_limit
+        Help: what gap and time mean to the command.
+    """
+    return bundle(
+        "settings",
+        _settings,
+        click.option(
+            "--solver",
+            default="highs",
+            show_default=True,
+            help="highs, cbc, or another solver that PuLP knows.",
+        ),
+        gap_option(gap),
+        click.option(
+            "--time-limit",
+            type=FiniteRange(0, min_open=True),
+            metavar="SECONDS",
+            help=time_limit,
+        ),
+        click.option("--threads", type=click.IntRange(1), help="Threads of the solver."),
+    )
+
+
+def solves_option(default: int, least: int, text: str) -> Decorator:
+    """--solves, with what is solved."""
+    return click.option(
+        "--solves",
+        default=default,
+        show_default=True,
+        type=click.IntRange(least, 100_000),
+        metavar="N",
+        help=text,
+    )
+
+
+def jobs_option(text: str) -> Decorator:
+    """-j/--jobs, with what the processes share."""
+    return click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(1, 256),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help=text,
+    )
+
+
+def samples_option(least: int, text: str) -> Decorator:
+    """--samples, with what is sampled."""
+    from planner.reliability import SAMPLES
+
+    return click.option(
+        "--samples",
+        type=click.IntRange(least, 10_000_000),
+        default=SAMPLES,
+        show_default=True,
+        metavar="N",
+        help=text,
+    )
+
+
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the sampling: the same seed gives the same figures.",
+)
+
+
+# -------------------------------------------------------------------------------- risk and budgets
+
+
+def _policy_settings(
+    risk: str | None,
+    alpha: float | None,
+    beta: float | None,
+    capital_budget: float | None,
+    emergency_budget: float | None,
+) -> tuple[str, ...]:
+    """Settings of the model that the options of risk and budgets stand for."""
+    if alpha is not None and risk != "cvar":
+        raise click.UsageError("--alpha needs --risk cvar.")
+    if beta is not None and risk not in ("cvar", "worst"):
+        raise click.UsageError("--beta needs --risk cvar or worst.")
+    values = {
+        "policies.risk.kind": risk,
+        "policies.risk.alpha": alpha,
+        "policies.risk.beta": beta,
+        "policies.capital_budget_usd": capital_budget,
+        "finance.emergency_budget_usd": emergency_budget,
+    }
+    return tuple(f"{path}={value}" for path, value in values.items() if value is not None)
+
+
+#: --risk, --alpha, --beta and budgets as settings of the model (`policies`).
+policy_options = bundle(
+    "policies",
+    _policy_settings,
+    click.option(
+        "--risk",
+        type=click.Choice(["expected", "cvar", "worst"]),
+        help="How failures count: their expected cost, or with it that of the costliest "
+        "years (CVaR) or of the worst failure.",
+    ),
+    click.option(
+        "--alpha",
+        type=SHARE,
+        help="Confidence of CVaR: 0.95, as usual, looks at the costliest 5 % of years.",
+    ),
+    click.option(
+        "--beta",
+        type=SHARE,
+        help="Weight of CVaR or the worst, from 0 to below 1; 0.5 if not given.",
+    ),
+    click.option(
+        "--capital-budget", type=Money(), metavar="USD", help="Most capital (400M, 1.2B)."
+    ),
+    click.option(
+        "--emergency-budget",
+        type=Money(),
+        metavar="USD",
+        help="Most emergency spend in one incident that has no budget of its own.",
+    ),
+)

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from planner.commands.options import Progress, examples, output_options
+from planner.commands.options import (
+    Output,
+    examples,
+    file_option,
+    output_options,
+    setting_option,
+)
 from planner.errors import EXIT_DONE
 
 DEFAULT_INCIDENT = "chatgpt-2023"
@@ -22,28 +28,10 @@ DEFAULT_INCIDENT = "chatgpt-2023"
     ),
 )
 @click.argument("incident", default=DEFAULT_INCIDENT)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the chart as a picture: .png, .svg, .pdf (needs the extra `plots`).",
-)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Change a value of the incident's model (repeatable).",
-)
+@file_option("FILE", "Write the chart as a picture: .png, .svg, .pdf (needs the extra `plots`).")
+@setting_option("Change a value of the incident's model (repeatable).")
 @output_options
-def command(
-    incident: str,
-    output: Path | None,
-    overrides: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
-) -> int:
+def command(incident: str, file: Path | None, overrides: tuple[str, ...], output: Output) -> int:
     """Simulate a recorded INCIDENT and compare it with what was observed.
 
     INCIDENT is the name of a shipped one (azure-australia-east-2023, chatgpt-2023), an incident
@@ -56,16 +44,15 @@ def command(
     from planner.reporting.replay import show_replay
     from planner.reporting.replay_chart import check_picture, write_picture
 
-    progress = Progress(quiet)
-    if output is not None:
-        check_picture(output)
+    if file is not None:
+        check_picture(file)
     loaded = load_incident(incident, overrides)
     count = len(loaded.incident.milestones)
-    progress.say(f"{loaded.name}: {count} milestones on {loaded.loaded.name}")
-    with progress.working():
+    output.say(f"{loaded.name}: {count} milestones on {loaded.loaded.name}")
+    with output.progress.working():
         outcome = replay(loaded)
-    if output is not None:
-        write_picture(outcome, output)
-        progress.say(f"wrote {output}")
-    show_replay(outcome, as_json)
+    if file is not None:
+        write_picture(outcome, file)
+        output.say(f"wrote {file}")
+    show_replay(outcome, output.as_json)
     return EXIT_DONE

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import Progress, examples, jobs_option, output_options
-from planner.commands.plan_arguments import planned, with_scenarios
+from planner.commands.options import (
+    Output,
+    bundle,
+    examples,
+    file_option,
+    jobs_option,
+    output_options,
+    samples_option,
+    seed_option,
+)
+from planner.commands.plan_options import PlanArgument, plan_argument
+from planner.commands.progress import Progress
 from planner.errors import EXIT_DONE, InputError, PlannerError
-from planner.reliability import SAMPLES
 
 if TYPE_CHECKING:
     from planner.finance.builds import Build
@@ -24,98 +33,14 @@ if TYPE_CHECKING:
 FEWEST_SAMPLES = 10
 
 
-@click.command(
-    "report",
-    epilog=examples(
-        "plan report out -o report.html",
-        "plan report out --no-finance      in seconds, without returns and risk",
-        "plan report out --samples 100     a first idea, with wider intervals",
-        "plan report out --explain         with what each purchase stands on",
-    ),
-)
-@click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
-@click.argument("model", required=False)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Change a value of the model beyond what the plan was made with (repeatable).",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("report.html"),
-    show_default=True,
-    metavar="FILE",
-    help="The page to write.",
-)
-@click.option(
-    "--samples",
-    type=click.IntRange(0, 10_000_000),
-    default=SAMPLES,
-    show_default=True,
-    metavar="N",
-    help="Cascades sampled for returns and risk; 0 leaves them out.",
-)
-@click.option("--no-finance", is_flag=True, help="Leave returns and risk out, which take longest.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option(
-    "--explain",
-    "explained",
-    is_flag=True,
-    help="Work out what each purchase stands on (minutes of solving).",
-)
-@jobs_option("Processes that share the sampling.")
-@output_options
-def command(
-    plan_file: Path,
-    model: str | None,
-    overrides: tuple[str, ...],
-    output: Path,
-    samples: int,
-    no_finance: bool,
-    seed: int,
-    explained: bool,
-    jobs: int,
-    as_json: bool,
-    quiet: bool,
-) -> int:
-    """Write PLAN (a plan.json or its folder) as one web page for a meeting.
-
-    The page works offline and holds the decision, what to buy, the infrastructure before and after,
-    every scenario with its course and story, cost, returns and risk, what binds, sources and proof.
-    MODEL is only needed where the plan's model has moved, or to take one that extends it.
-    """
-    from planner.files import check_file, write_file
-    from planner.reporting.html.page import check_extra, page
-
-    if 0 < samples < FEWEST_SAMPLES:
-        message = f"expected 0 or at least {FEWEST_SAMPLES}, not {samples}"
-        raise InputError.single("--samples", message)
-    check_file(output)
-    if output.suffix.lower() not in (".html", ".htm"):
-        wanted = f"`{output.suffix}`" if output.suffix else "a name without an ending"
-        raise InputError.single(str(output), f"expected a name that ends in .html, not {wanted}")
-    check_extra(output)
-    progress = Progress(quiet)
-    asked = ReportOptions(0 if no_finance else samples, seed, jobs, explained)
-    material = _material(plan_file, model, overrides, asked, progress)
-    content = page(material)
-    write_file(content, output)
-    _say(output, content, material, as_json)
-    return EXIT_DONE
-
-
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report goes into.
+    """What goes into a report.
 
     Parameters
     ----------
     samples, seed, jobs
-        Sampling of failures; none without samples.
+        Sampling of failures; 0 samples leave returns and risk out.
     explained
         Whether to solve for what each purchase stands on.
     """
@@ -125,8 +50,75 @@ class ReportOptions:
     jobs: int
     explained: bool
 
+    @classmethod
+    def given(
+        cls, samples: int, no_finance: bool, seed: int, explained: bool, jobs: int
+    ) -> ReportOptions:
+        """Options as given on the command line.
 
-def _say(output: Path, content: bytes, material: Material, as_json: bool) -> None:
+        Raises
+        ------
+        InputError
+            If there are too few samples to say anything.
+        """
+        if 0 < samples < FEWEST_SAMPLES:
+            message = f"expected 0 or at least {FEWEST_SAMPLES}, not {samples}"
+            raise InputError.single("--samples", message)
+        return cls(0 if no_finance else samples, seed, jobs, explained)
+
+
+@click.command(
+    "report",
+    epilog=examples(
+        "plan report out -o report.html",
+        "plan report out --no-finance      in seconds, without returns and risk",
+        "plan report out --samples 100     a first idea, with wider intervals",
+        "plan report out --explain         with what each purchase stands on",
+    ),
+)
+@plan_argument()
+@file_option("FILE", "The page to write; report.html if not given.")
+@bundle(
+    "options",
+    ReportOptions.given,
+    samples_option(0, "Cascades sampled for returns and risk; 0 leaves them out."),
+    click.option(
+        "--no-finance", is_flag=True, help="Leave returns and risk out, which take longest."
+    ),
+    seed_option,
+    click.option(
+        "--explain",
+        "explained",
+        is_flag=True,
+        help="Work out what each purchase stands on (minutes of solving).",
+    ),
+    jobs_option("Processes that share the sampling."),
+)
+@output_options
+def command(plan: PlanArgument, file: Path | None, options: ReportOptions, output: Output) -> int:
+    """Write PLAN (a plan.json or its folder) as one web page for a meeting.
+
+    The page works offline and holds the decision, what to buy, the infrastructure before and after,
+    every scenario with its course and story, cost, returns and risk, what binds, sources and proof.
+    MODEL is only needed where the plan's model has moved, or to take one that extends it.
+    """
+    from planner.files import check_file, write_file
+    from planner.reporting.html.page import check_extra, page
+
+    file = file or Path("report.html")
+    check_file(file)
+    if file.suffix.lower() not in (".html", ".htm"):
+        wanted = f"`{file.suffix}`" if file.suffix else "a name without an ending"
+        raise InputError.single(str(file), f"expected a name that ends in .html, not {wanted}")
+    check_extra(file)
+    material = _material(plan, options, output)
+    content = page(material)
+    write_file(content, file)
+    _say(file, content, material, output.as_json)
+    return EXIT_DONE
+
+
+def _say(file: Path, content: bytes, material: Material, as_json: bool) -> None:
     """Say what was written."""
     count, survived = len(material.simulated.played), material.simulated.survived
     if as_json:
@@ -137,12 +129,12 @@ def _say(output: Path, content: bytes, material: Material, as_json: bool) -> Non
 
         print_json(
             {
-                "report": str(output),
+                "report": str(file),
                 "bytes": len(content),
                 "model": placed(material.plan, Path()).model,
                 "scenarios": count,
                 "survived": survived,
-                **counts(scenario_line(one.verdict) for one in material.simulated.played),
+                **counts(scenario_line(run.verdict) for run in material.simulated.played),
                 "finance": material.finance is not None,
                 "explained": material.explanation is not None,
                 "notes": material.notes,
@@ -151,31 +143,24 @@ def _say(output: Path, content: bytes, material: Material, as_json: bool) -> Non
         return
     megabytes = f"{len(content) / 1e6:.1f} MB"
     judged = material.simulated.judged
-    click.echo(f"{output}: {survived} of {judged} scenarios survived, {megabytes}")
+    click.echo(f"{file}: {survived} of {judged} scenarios survived, {megabytes}")
 
 
-def _material(
-    plan_file: Path,
-    model: str | None,
-    overrides: tuple[str, ...],
-    asked: ReportOptions,
-    progress: Progress,
-) -> Material:
+def _material(argument: PlanArgument, options: ReportOptions, output: Output) -> Material:
     """Everything that the report tells."""
     from planner.finance.builds import Build
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import catalogue_uses
     from planner.reporting.html.page import Material
 
-    opened = planned(plan_file, model, overrides, progress)
-    opened, scenarios = with_scenarios(opened, progress)
+    opened, scenarios = argument.open_with_scenarios(output)
+    progress = output.progress
     plan, loaded = opened.plan, opened.loaded
-    progress.say(f"{loaded.name}: {len(scenarios):,} scenarios")
     simulated = _simulated(plan, loaded, scenarios, progress)
     base = Build("as it is", loaded.model, Fleet.existing(loaded.model), scenarios)
     made = plan if opened.fresh else None
     build = Build("with the plan", loaded.model, opened.fleet, scenarios, made)
-    finance, reason = _finance(loaded, (base, build), asked, progress)
+    finance, reason = _finance(loaded, (base, build), options, progress)
     return Material(
         plan=plan,
         loaded=loaded,
@@ -184,7 +169,7 @@ def _material(
         steps=_steps((base, build), plan, progress),
         finance=finance,
         no_finance=reason,
-        explanation=_explanation(plan, loaded, scenarios, progress) if asked.explained else None,
+        explanation=_explanation(plan, loaded, scenarios, progress) if options.explained else None,
         fresh=opened.fresh,
         notes=opened.notes,
     )
@@ -223,10 +208,10 @@ def _steps(builds: tuple[Build, Build], plan: Plan, progress: Progress) -> list[
 
 
 def _finance(
-    loaded: LoadedModel, builds: tuple[Build, Build], asked: ReportOptions, progress: Progress
+    loaded: LoadedModel, builds: tuple[Build, Build], options: ReportOptions, progress: Progress
 ) -> tuple[dict[str, Any] | None, str]:
     """Returns and risk, or why there are none."""
-    if not asked.samples:
+    if not options.samples:
         return None, "Returns and risk were left out of this report; plan finance works them out."
     if not builds[0].scenarios:
         return None, "The plan has no scenarios: nothing can fail, so nothing is avoided."
@@ -239,7 +224,7 @@ def _finance(
         names = ", ".join(sorted({problem.where for problem in missing})[:6])
         progress.say(f"note: no returns, for want of prices: {names}")
         return None, f"There are no returns for want of prices in the model: {names}."
-    sampling = Sampling(asked.samples, asked.seed, jobs=asked.jobs)
+    sampling = Sampling(options.samples, options.seed, jobs=options.jobs)
     assumptions = Assumptions.of(loaded.model.finance)
     return finance(study_of(loaded, builds, assumptions, sampling, progress=progress.say)), ""
 

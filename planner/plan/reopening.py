@@ -24,6 +24,8 @@ from planner.scenarios.selection import Wanted, select
 
 #: Settings longer than this are named without their value.
 LONGEST_SETTING = 60
+#: What to do on the command line where the model of a plan is not found.
+REMEDY = "give its file as MODEL"
 
 Reference = str | Path | LoadedModel
 
@@ -64,12 +66,73 @@ class Reopened:
         return wanted_by(self.plan)
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A model with what is simulated or drawn in it: what exists, or what a plan leads to.
+
+    Parameters
+    ----------
+    loaded
+        The model.
+    opened
+        The plan; None for what exists.
+    """
+
+    loaded: LoadedModel
+    opened: Reopened | None = None
+
+    @property
+    def fleet(self) -> Fleet:
+        """Capacities of the plan, or those that exist."""
+        return Fleet.existing(self.loaded.model) if self.opened is None else self.opened.fleet
+
+    @property
+    def wanted(self) -> Wanted | None:
+        """Which scenarios the plan is for; None for those of the model."""
+        return None if self.opened is None else self.opened.wanted
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever reads the results has to know about plan and model."""
+        return () if self.opened is None else self.opened.notes
+
+
+def subject(
+    model: Reference | None,
+    plan: str | Path | Plan | None = None,
+    overrides: tuple[str, ...] = (),
+    remedy: str = REMEDY,
+) -> Subject:
+    """Load a model, or reopen a plan with its model.
+
+    Parameters
+    ----------
+    model
+        File, shipped name or loaded model; None for the model of the plan.
+    plan
+        Plan, its file or its folder; None for what exists.
+    overrides, remedy
+        As for `reopen`.
+
+    Raises
+    ------
+    InputError
+        If neither is given, one of them is wrong, or they do not fit.
+    """
+    if plan is not None:
+        opened = reopen(plan, model, overrides, remedy=remedy)
+        return Subject(opened.loaded, opened)
+    if model is None:
+        raise InputError.single("simulate", "needs a model or a plan")
+    return Subject(model if isinstance(model, LoadedModel) else load_model(model, overrides))
+
+
 def reopen(
     source: str | Path | Plan,
     model: Reference | None = None,
     overrides: tuple[str, ...] = (),
     among: Iterable[str | Path] = (),
-    remedy: str = "give its file as MODEL",
+    remedy: str = REMEDY,
     shown: str = "the plan",
 ) -> Reopened:
     """Take up a plan again, with the model that it was made for.
@@ -280,6 +343,7 @@ def case_of(
 
 __all__ = [
     "Reopened",
+    "Subject",
     "UnknownModelError",
     "case_of",
     "made_with",
@@ -288,5 +352,6 @@ __all__ = [
     "recorded",
     "reopen",
     "settings_text",
+    "subject",
     "wanted_by",
 ]

@@ -12,12 +12,11 @@ from planner.analysis.comparison import (
     ComparedFigure,
     ComparedPlan,
     Comparison,
-    Effect,
-    Effects,
     ScenarioChange,
     TierChange,
     ValueChange,
 )
+from planner.analysis.effects import Effect, Effects
 from planner.infrastructure.source import printable
 from planner.json_text import json_text
 from planner.plan.difference import NOUNS, CostChange, DecisionChange

@@ -12,7 +12,7 @@ import pytest
 
 from planner.commands import main
 from planner.commands.check_plan import METRIC_HELP
-from planner.plan.thresholds import CATEGORIES, METRICS
+from planner.plan.metrics import CATEGORIES, METRICS
 
 POLICY = """\
 rules:

@@ -308,7 +308,7 @@ def unsampled(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--set", "finance.depreciation=magic"], ["straight-line", "macrs"]),
         (["--set", "finance.incident=nope"], ["`nope` is not among incidents"]),
         (["--plan", "=x", "--plan", ""], ["expected PLAN or NAME=PLAN"]),
-        (["--plan", "a=PLAN", "--plan", "a=PLAN"], ["`a` stands twice"]),
+        (["--plan", "a=PLAN", "--plan", "a=PLAN"], ["`a` is listed twice"]),
         (["--plan", "as it was=PLAN"], ["`as it was` stands twice"]),
         (["--plan", "one", "--plan", "two", "--cash-flows", "no.csv"], ["one: no such", "two: no"]),
         (["--plan", "PLAN", "--cash-flows", "no.csv"], ["no.csv: cannot be read"]),

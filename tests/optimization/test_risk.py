@@ -13,7 +13,7 @@ from optimization.drawing import drawn_model
 from optimization.enumeration import cheapest
 from support import EXACT, model_of, solved
 
-from planner.commands.options import Money
+from planner.commands.parameter_types import Money
 from planner.errors import AuditError, InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.policies import Policies

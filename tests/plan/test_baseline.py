@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import EXACT, model_of, run_plan
 
-from planner.analysis.comparison import existing
+from planner.analysis.reassessment import existing
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.solution.operation import operation_of

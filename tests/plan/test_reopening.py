@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import planner
-from planner.analysis.comparison import ComparedPlan, compare, effects
+from planner.analysis.comparison import ComparedPlan, compare
+from planner.analysis.effects import effects
 from planner.analysis.what_if import settle
 from planner.commands import main
 from planner.errors import InputError
@@ -268,7 +269,7 @@ def test_what_differs_is_priced_in_the_programme_that_explain_speaks_of(
         asked.append(tuple(one.name for one in data.scenarios))
         return build(data)
 
-    monkeypatch.setattr("planner.analysis.comparison.build", noted)
+    monkeypatch.setattr("planner.analysis.effects.build", noted)
     opened = reopen(moved / "plans" / "first")
     other = reopen(moved / "plans" / "first", overrides=("zones.east-users.demand_rps=300",))
     sides = [ComparedPlan("plan", "plan", one.plan, one.loaded) for one in (other, opened)]

@@ -10,17 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import InputError
+from planner.plan.consistency import contradictions
+from planner.plan.metrics import METRICS, shown_value
 from planner.plan.records import Plan
-from planner.plan.thresholds import (
-    METRICS,
-    OPERATORS,
-    contradictions,
-    judge_rules,
-    parse_rule,
-    parse_rules,
-    read_policy,
-    shown_value,
-)
+from planner.plan.rules import OPERATORS, parse_rule
+from planner.plan.thresholds import judge_rules, parse_rules, read_policy
 
 
 def scenario(name: str, severity: str = "single", **more: Any) -> dict[str, Any]:

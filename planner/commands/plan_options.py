@@ -1,0 +1,135 @@
+"""Options that name a plan, with the model that it was made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from planner.commands.options import (
+    DEFAULT_MODEL,
+    Decorator,
+    Output,
+    bundle,
+    optional_model,
+    setting_option,
+)
+
+if TYPE_CHECKING:
+    from planner.infrastructure.failures import Scenario
+    from planner.plan.reopening import Reopened, Subject
+
+
+@dataclass(frozen=True)
+class PlanArgument:
+    """PLAN, and what overrides the model that it was made for.
+
+    Parameters
+    ----------
+    plan_file
+        The plan.json or its folder.
+    model
+        Model file or shipped name; None for the model that the plan states.
+    overrides
+        Settings of the model beyond those that the plan was made with.
+    """
+
+    plan_file: Path
+    model: str | None
+    overrides: tuple[str, ...]
+
+    def open(self, output: Output) -> Reopened:
+        """Read the plan and its model, and say the notes on both.
+
+        Raises
+        ------
+        InputError
+            If the plan or the model is wrong, or they do not fit.
+        """
+        from planner.plan.reopening import reopen
+
+        opened = reopen(self.plan_file, self.model, self.overrides)
+        say_notes(opened.notes, output)
+        return opened
+
+    def open_with_scenarios(self, output: Output) -> tuple[Reopened, tuple[Scenario, ...]]:
+        """Read the plan, and select its scenarios as its model has them today."""
+        from planner.plan.reopening import planned_scenarios
+
+        opened = self.open(output)
+        scenarios, notes = planned_scenarios(opened.plan, opened.loaded.model)
+        say_notes(notes, output)
+        output.say(f"{opened.loaded.name}: {len(scenarios):,} scenarios")
+        return replace(opened, notes=(*opened.notes, *notes)), scenarios
+
+
+def say_notes(notes: tuple[str, ...], output: Output) -> None:
+    """Say what whoever reads the results has to know about a plan and its model."""
+    for note in notes:
+        output.say(f"note: {note}")
+
+
+def plan_argument(
+    setting: str = "Change a value of the model beyond what the plan was made with (repeatable).",
+) -> Decorator:
+    """PLAN, MODEL and --set as `plan`, with what --set changes."""
+    file = click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
+    return bundle("plan", PlanArgument, file, optional_model, setting_option(setting))
+
+
+@dataclass(frozen=True)
+class SubjectOptions:
+    """What to simulate or draw: what exists in a model, or what a plan leads to.
+
+    Parameters
+    ----------
+    model
+        Model file or shipped name; None for that of the plan, or the default model.
+    overrides
+        Settings of the model.
+    plan_file
+        The plan.json or its folder; None for what exists.
+    """
+
+    model: str | None
+    overrides: tuple[str, ...]
+    plan_file: Path | None
+
+    @property
+    def name(self) -> str:
+        """The model as it was named."""
+        return self.model or DEFAULT_MODEL
+
+    def open(self, output: Output) -> Subject:
+        """Read the model and the plan, and say the notes on both.
+
+        Raises
+        ------
+        InputError
+            If the model or the plan is wrong, or they do not fit.
+        """
+        from planner.plan.reopening import subject
+
+        model = self.name if self.plan_file is None else self.model
+        found = subject(model, self.plan_file, self.overrides)
+        say_notes(found.notes, output)
+        return found
+
+
+def subject_options(text: str) -> Decorator:
+    """MODEL, --set and --plan as `subject`, with what a plan is taken for."""
+    return bundle(
+        "subject",
+        SubjectOptions,
+        optional_model,
+        setting_option(),
+        click.option(
+            "--plan",
+            "plan_file",
+            type=click.Path(path_type=Path),
+            metavar="PLAN",
+            help=text,
+        ),
+    )
