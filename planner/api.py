@@ -164,7 +164,7 @@ def _written(value: object) -> str:
     try:
         return value if isinstance(value, str) else json.dumps(value)
     except (TypeError, ValueError) as error:
-        raise InputError.single("overrides", f"{value!r} is no value: {error}") from error
+        raise InputError.single("overrides", f"{value!r} is not a value: {error}") from error
 
 
 def _own(loaded: LoadedModel) -> PlannerModel:

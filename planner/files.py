@@ -25,7 +25,7 @@ def check_file(path: Path) -> None:
     if is_folder:
         raise InputError.single(str(path), "is a folder; expected a file to write")
     if not (is_in_folder and os.access(path.parent, os.W_OK | os.X_OK)):
-        raise InputError.single(str(path), f"{path.parent} is no folder to write")
+        raise InputError.single(str(path), f"{path.parent} is not a writable folder")
 
 
 def write_file(content: bytes, path: Path) -> None:

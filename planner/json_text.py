@@ -23,7 +23,7 @@ def json_text(value: Any, layout: Layout = "lines", ascii_only: bool = False) ->
     layout
         ``lines`` for files and terminals, ``line`` for one line, ``compact`` without spaces.
     ascii_only
-        Whether other signs are escaped.
+        Whether other characters are escaped.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def _key(key: Any) -> str:
         return text
     if text is None or isinstance(text, int | float):
         return json.dumps(text)
-    raise TypeError(f"{type(key).__name__} is no key in JSON")
+    raise TypeError(f"{type(key).__name__} is not a key in JSON")
 
 
 __all__ = ["json_text", "plain"]

@@ -94,7 +94,7 @@ def test_all_problems_at_once():
 def test_numbers_of_numpy_as_overrides():
     changed = load_model("tiny", {"plants.west-chillers.max_added": np.int64(5)}).model
     assert changed.plants["west-chillers"].max_added == 5
-    with pytest.raises(planner.InputError, match="is no value"):
+    with pytest.raises(planner.InputError, match="is not a value"):
         load_model("tiny", {"finance.discount_rate": object()})
 
 

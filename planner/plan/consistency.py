@@ -36,7 +36,7 @@ def refuse_contradictions(plan: Plan, shown: str) -> None:
 
 
 def contradictions(plan: Plan) -> list[str]:
-    """Where a plan contradicts itself: totals that are not sums of their lines, lines listed twice."""
+    """Where a plan contradicts itself: totals that are no sums of lines, lines listed twice."""
     found = []
     for field in ("capital_usd", "usd_per_year"):
         total = getattr(plan.cost, field)

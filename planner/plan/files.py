@@ -182,7 +182,7 @@ def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
 
 
 def _repeated(plan: Plan) -> list[tuple[str, str]]:
-    """Lines that stand twice; a thing without a line is as the model has it."""
+    """Lines listed twice; what has no line is as the model has it."""
     held = {
         "cooling": [f"{line.plant} {line.unit}" for line in plan.cooling],
         "gpus": [line.cluster for line in plan.gpus],
@@ -190,7 +190,7 @@ def _repeated(plan: Plan) -> list[tuple[str, str]]:
         "measures": [line.measure for line in plan.measures],
     }
     return [
-        (part, f"`{name}` stands twice")
+        (part, f"`{name}` is listed twice")
         for part, names in held.items()
         for name, times in Counter(names).items()
         if times > 1
@@ -230,9 +230,10 @@ def check_writable(folder: Path) -> None:
     InputError
         If the folder cannot be made or written.
     """
-    existing = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError.single(str(folder), f"cannot be written: {existing} is no folder to write")
+        message = f"cannot be written: {existing} is not a writable folder"
+        raise InputError.single(str(folder), message)
 
 
 def write_plan(plan: Plan, folder: Path) -> tuple[Path, ...]:

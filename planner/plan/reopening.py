@@ -218,8 +218,8 @@ def _lost(plan: Plan) -> str:
     """Why there is no model of a plan."""
     name, path = printable(plan.model.name), plan.model.path
     if path is None or path in shipped_models():
-        return f"the plan is for `{name}`, which is no shipped model"
-    return f"the plan is for `{name}`, and there is no file {printable(path)} any more"
+        return f"the plan is for `{name}`, which is not a shipped model"
+    return f"the plan is for `{name}`, and the file {printable(path)} no longer exists"
 
 
 def _made_with(plan: Plan, candidates: Iterable[str | Path]) -> LoadedModel:

@@ -84,7 +84,7 @@ def test_alternatives(plan, small, tmp_path):
         (("frontier", "tiny", "--by", "failures", "--at", "9"), "no 9 on this axis"),
         (("frontier", "tiny", "--at", "x"), "not a valid float"),
         (("frontier", "tiny", "-o", "x.xyz"), "expected one of"),
-        (("frontier", "tiny", "-o", "/nowhere/x.csv"), "is no folder to write"),
+        (("frontier", "tiny", "-o", "/nowhere/x.csv"), "is not a writable folder"),
         (("alternatives", "tiny", "--within", "0"), "percents above 0"),
         (("alternatives", "tiny", "-o", "x.txt"), "ends in .csv"),
         (("frontier", "tny"), "did you mean"),

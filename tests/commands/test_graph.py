@@ -90,7 +90,7 @@ def test_one_region(plan):
         (("--region", "us-wst"), "no region `us-wst`; did you mean `us-west`?"),
         (("-o", "graph.pdf"), "expected one of .svg, .html, .png, .graphml, .dot, .json"),
         (("-o", "graph"), "not a name without an ending"),
-        (("-o", "nowhere/graph.svg"), "nowhere is no folder to write"),
+        (("-o", "nowhere/graph.svg"), "nowhere is not a writable folder"),
         (("--plan", "nowhere"), "nowhere"),
     ],
 )

@@ -353,7 +353,7 @@ class TestWriting:
     @pytest.mark.parametrize(
         ("name", "problem"),
         [
-            ("nowhere/book.xlsx", "is no folder to write"),
+            ("nowhere/book.xlsx", "is not a writable folder"),
             ("book.xls", "ends in .xlsx"),
             ("folder.xlsx", "is a folder"),
         ],

@@ -100,7 +100,7 @@ class TestFinding:
 
     def test_a_model_that_is_gone(self, moved: Path) -> None:
         (moved / "models" / "own.yaml").rename(moved / "mine.yaml")
-        with pytest.raises(UnknownModelError, match=r"models/own\.yaml any more; give its file"):
+        with pytest.raises(UnknownModelError, match=r"own\.yaml no longer exists; give its file"):
             reopen(moved / "plans" / "first")
         opened = reopen(moved / "plans" / "first", moved / "mine.yaml")
         assert opened.fresh
@@ -108,7 +108,7 @@ class TestFinding:
 
     def test_a_plan_that_does_not_say_where(self, moved: Path) -> None:
         folder = change(moved / "plans" / "first", lambda plan: plan["model"].pop("path"))
-        with pytest.raises(UnknownModelError, match="`own`, which is no shipped model"):
+        with pytest.raises(UnknownModelError, match="`own`, which is not a shipped model"):
             reopen(folder)
         assert reopen(folder, moved / "models" / "own.yaml").fresh
 

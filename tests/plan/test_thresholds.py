@@ -259,24 +259,24 @@ def test_a_figure_and_its_limit_are_told_apart() -> None:
         ("capital = 3", "did you mean `==`?", "        ^"),
         ("capital => 3", "did you mean `>=`?", "        ^^"),
         ("capital ≥ 3", "did you mean `>=`?", "        ^"),
-        ("capital <>< 3", "is no comparison; expected one of", "        ^^^"),
+        ("capital <>< 3", "is not a comparison; expected one of", "        ^^^"),
         ("capital >", "the limit is missing", "         ^"),
-        ("capital > lots", "`lots` is no number", "          ^^^^"),
-        ("capital > nan", "`nan` is no number", "          ^^^"),
-        ("capital > inf", "`inf` is no number", "          ^^^"),
+        ("capital > lots", "`lots` is not a number", "          ^^^^"),
+        ("capital > nan", "`nan` is not a number", "          ^^^"),
+        ("capital > inf", "`inf` is not a number", "          ^^^"),
         ("capital > 1e999", "is too large", "          ^^^^^"),
-        ("capital > 3Q", "`Q` is no unit of capital", "           ^"),
-        ("capital > 3 and gap > 1", "`and gap > 1` is no unit", "            ^^^^^^^^^^^"),
-        ("recovery_minutes > 3M", "`M` is no unit", "                    ^"),
-        ("gpus > $3", "`$3` is no number", "       ^^"),
+        ("capital > 3Q", "`Q` is not a unit of capital", "           ^"),
+        ("capital > 3 and gap > 1", "`and gap > 1` is not a unit", "            ^^^^^^^^^^^"),
+        ("recovery_minutes > 3M", "`M` is not a unit", "                    ^"),
+        ("gpus > $3", "`$3` is not a number", "       ^^"),
         ("survives < 95", "did you mean 95%?", "           ^^"),
-        ("survives < 120%", "is no share from 0 to 1", "           ^^^^"),
-        ("survives < -0.1", "is no share from 0 to 1", "           ^^^^"),
+        ("survives < 120%", "is not a share from 0 to 1", "           ^^^^"),
+        ("survives < -0.1", "is not a share from 0 to 1", "           ^^^^"),
         ("gap[x] > 1%", "`gap` takes nothing in brackets", "   ^^^"),
         ("gpus[] > 1", "the brackets are empty; expected a cluster or region", "    ^^"),
         ("gpus[west > 1", "the bracket is not closed", "    ^"),
         ('__import__("os")', "there is no metric `__import__`", "^^^^^^^^^^"),
-        ("capital > (1)", "`(1)` is no number", "          ^^^"),
+        ("capital > (1)", "`(1)` is not a number", "          ^^^"),
     ],
 )
 def test_a_wrong_rule_and_where(text: str, message: str, marked: str) -> None:
@@ -290,7 +290,7 @@ def test_a_wrong_rule_and_where(text: str, message: str, marked: str) -> None:
 
 
 def test_long_and_unprintable_rules() -> None:
-    with pytest.raises(InputError, match="at most 200 signs, not 10,013"):
+    with pytest.raises(InputError, match="at most 200 characters, not 10,013"):
         parse_rule("capital > 1" + "0" * 10_002)
     with pytest.raises(InputError) as caught:
         parse_rule("gpus\x1b[31m > 3")
@@ -382,8 +382,8 @@ def test_every_problem_of_a_policy_at_once(tmp_path) -> None:
     lines = {problem.line: problem.message for problem in caught.value.problems}
     assert sorted(lines) == [2, 4, 5, 7, 8, 9, 10, 11]
     assert "did you mean `capital`?" in lines[2]
-    assert "`Q` is no unit" in lines[4]
-    assert "`spend` stands twice" in lines[5]
+    assert "`Q` is not a unit" in lines[4]
+    assert "`spend` is listed twice" in lines[5]
     assert "did you mean `message`?" in lines[7]
     assert "expected a rule" in lines[8]
     assert "has no `fail_on`" in lines[9]
@@ -414,8 +414,8 @@ def test_contradictions() -> None:
     ]
     twice = {"gpus": (*PLAN.gpus, PLAN.gpus[0]), "scenarios": (*PLAN.scenarios, PLAN.scenarios[0])}
     assert contradictions(PLAN.model_copy(update=twice)) == [
-        f"gpus: {PLAN.gpus[0].cluster} stands twice",
-        f"scenarios: {PLAN.scenarios[0].name} stands twice",
+        f"gpus: {PLAN.gpus[0].cluster} is listed twice",
+        f"scenarios: {PLAN.scenarios[0].name} is listed twice",
     ]
 
 

@@ -259,7 +259,7 @@ def test_bad_input_is_said_before_long_work(
         (("-o", tmp_path), "is a folder"),
         (("-o", tmp_path / "x.pdf"), "expected a name that ends in .html, not `.pdf`"),
         (("-o", tmp_path / f"{'x' * 300}.html"), "cannot be written: File name too long"),
-        (("-o", tmp_path / "none" / "x.html"), "is no folder to write"),
+        (("-o", tmp_path / "none" / "x.html"), "is not a writable folder"),
         (("--set", "policies.nothing=1", "-o", tmp_path / "x.html"), "nothing"),
     ]
     for arguments, message in cases:
