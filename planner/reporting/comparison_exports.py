@@ -9,10 +9,10 @@ from typing import Any
 from planner.analysis.comparison import (
     ComparedPlan,
     Comparison,
-    Effects,
     ScenarioChange,
     ValueChange,
 )
+from planner.analysis.effects import Effects
 from planner.plan.difference import CostChange
 from planner.plan.records import ScenarioLine, counts
 from planner.reporting.comparison import (
