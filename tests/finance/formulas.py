@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import openpyxl
+from finance.recalculation import cash_flow_row
 from openpyxl.formula import Tokenizer
 from openpyxl.utils import range_boundaries
 
@@ -36,13 +37,11 @@ class Calculator:
                 self._values[sheet, top + offset, left] = one
         self._code: dict[tuple[str, str], Any] = {}
 
-    def row(self, sheet: str, label: str) -> list[float]:
-        """Values by year of the row with a label."""
-        place = self.book[sheet]
-        for row in range(5, place.max_row + 1):
-            if place.cell(row, 1).value == label:
-                return [float(self._value(sheet, row, c)) for c in range(4, place.max_column + 1)]
-        raise AssertionError(f"{sheet} has no row {label}")
+    def row(self, build: str, label: str) -> list[float]:
+        """Values by year of the row with a label in the cash flow of a build."""
+        row = cash_flow_row(self.book, build, label)
+        columns = range(4, self.book["Cash flow"].max_column + 1)
+        return [float(self._value("Cash flow", row, column)) for column in columns]
 
     def named(self, name: str) -> Any:
         """Value of a named cell."""
@@ -128,9 +127,9 @@ def _table(values: Any) -> Any:
 def _index(values: Any, row: float, column: float | None = None) -> Any:
     if column is None:
         return np.ravel(values)[int(row) - 1]
-    return (
-        values[int(row) - 1 : int(row), :] if column == 0 else values[int(row) - 1, int(column) - 1]
-    )
+    if row == 0:
+        return values[:, int(column) - 1 : int(column)]
+    return values[int(row) - 1, int(column) - 1]
 
 
 def _total(*values: Any) -> float:
@@ -144,7 +143,6 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "SUMIFS_": _sum_ifs,
     "INDEX_": _index,
     "MATCH_": lambda value, values, _: int(np.flatnonzero(np.ravel(values) == value)[0]) + 1,
-    "COLUMNS_": lambda values: np.shape(values)[1],
     "INT_": np.floor,
     "ABS_": np.abs,
     "SIGN_": np.sign,

@@ -67,12 +67,16 @@ class Values:
         sheet, place = cells_of(self.book, name)
         return self.book[sheet][place].value
 
-    def row(self, sheet: str, label: str) -> list[Any]:
-        """Values by year of the row with a label."""
-        for row in self.book[sheet].iter_rows(min_row=5, values_only=True):
-            if row[0] == label:
-                return list(row[3:])
-        raise AssertionError(f"{sheet} has no row {label}")
+    def row(self, build: str, label: str) -> list[Any]:
+        """Values by year of the row with a label in the cash flow of a build."""
+        row = cash_flow_row(self.book, build, label)
+        return [cell.value for cell in self.book["Cash flow"][row][3:]]
+
+
+def cash_flow_row(book: openpyxl.Workbook, build: str, label: str) -> int:
+    """Number of the row with a label under the head of the cash flow of a build."""
+    labels = [cell.value for cell in book["Cash flow"]["A"]]
+    return labels.index(label, labels.index(f"Cash flow: {build}")) + 1
 
 
 def cells_of(book: openpyxl.Workbook, name: str) -> tuple[str, str]:

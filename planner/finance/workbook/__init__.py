@@ -1,7 +1,7 @@
-"""A workbook in which finance reviewers re-compute every figure.
+"""A workbook in which finance reviewers re-compute every figure that they can change.
 
-One sheet holds all inputs as named ranges; purchases, running costs, cash flows by year and every
-measure down to net present value and internal rate follow by live formulas.
+One sheet holds all inputs as named ranges; assets, running costs, cash flows by year and every
+measure follow by live formulas. Risk, scenarios and sensitivity are values.
 """
 
 from __future__ import annotations
@@ -12,19 +12,26 @@ from typing import TYPE_CHECKING
 
 from planner.errors import InputError
 from planner.files import check_file, write_file
-from planner.finance.builds import Purchase
-from planner.finance.workbook.appendices import write_ledger, write_sensitivity, write_sources
-from planner.finance.workbook.assets import times_needed, write_assets, write_macrs
+from planner.finance.workbook.assets import (
+    BuildCells,
+    asset_grid,
+    times_needed,
+    write_assets,
+    write_tax_tables,
+)
 from planner.finance.workbook.book import Book
-from planner.finance.workbook.comparison import NAME as COMPARISON
-from planner.finance.workbook.comparison import Column, write_comparison
-from planner.finance.workbook.flows import BuildSheet, flow_sheet, write_flows
+from planner.finance.workbook.flows import CashFlowSheet
 from planner.finance.workbook.inputs import Inputs, write_inputs
-from planner.finance.workbook.plans import write_plan_sheet
-from planner.finance.workbook.readme import NAME as README
-from planner.finance.workbook.readme import write_readme
-from planner.finance.workbook.risk import write_risk, write_scenarios
+from planner.finance.workbook.plans import PlanSheets
+from planner.finance.workbook.sources import write_sources
+from planner.finance.workbook.summary import Side, summary_sheet, write_summary
 from planner.finance.workbook.terms import Terms, all_terms, categories
+from planner.finance.workbook.values import (
+    write_incident,
+    write_risk,
+    write_scenarios,
+    write_sensitivity,
+)
 
 if TYPE_CHECKING:
     from planner.finance.study import FinanceStudy
@@ -59,63 +66,59 @@ def check_workbook(path: Path) -> None:
 
 def workbook_bytes(study: FinanceStudy) -> bytes:
     """The workbook of a study; the same study gives the same bytes."""
-    largest = max(
-        max(
-            abs(one.appraisal.capital_usd),
-            abs(one.appraisal.owning_usd_per_year),
-            abs(one.appraisal.ownership.present_usd),
-            one.position.losses.usd,
-        )
-        for one in study.valued
-    )
-    book = Book(f"Finance of {study.model}", study.created, largest)
-    front = book.sheet(README, (30, 120))
     terms = all_terms(study.valued)
+    book = Book(f"Finance of {study.model}", study.created, _widest_usd(study))
+    front = summary_sheet(book, len(terms))
     inputs = write_inputs(book, terms, study.assumptions, study.other)
     known = categories(terms)
-    overview = book.sheet(COMPARISON, (44, 16, *[18] * len(terms)))
-    columns = _columns(book, study, terms, inputs, known)
-    checked = write_comparison(book, overview, columns, study.assumptions, known)
-    write_readme(book, front, study, checked)
-    write_macrs(book, inputs.years, times_needed(_lines(terms), inputs.years))
-    write_risk(book, study.valued, inputs)
+    sides = _builds(book, study, terms, inputs, known)
+    write_summary(book, front, study, sides, known)
+    lines = [line.purchase for build in terms for line in (*build.bought, *build.kept)]
+    write_tax_tables(book, inputs.years, times_needed(lines, inputs.years))
+    write_risk(book, study.valued)
     write_scenarios(book, study.valued)
-    npv = {
-        one.terms.position.name: (one.flows.measures["npv"], one.appraisal.returns.npv_usd)
-        for one in columns
-        if one.appraisal.returns is not None
-    }
-    write_sensitivity(book, study, npv)
+    if study.swings or study.replanned:
+        write_sensitivity(book, study)
     if study.ledger:
-        write_ledger(book, study.ledger, study.assumptions)
+        write_incident(book, study)
     write_sources(book, study)
     return book.content()
 
 
-def _lines(terms: Sequence[Terms]) -> list[Purchase]:
-    """All that is bought or bought again."""
-    return [one.purchase for build in terms for one in (*build.bought, *build.kept)]
-
-
-def _columns(
+def _builds(
     book: Book,
     study: FinanceStudy,
     terms: Sequence[Terms],
     inputs: Inputs,
     known: Sequence[str],
-) -> list[Column]:
-    """Sheets of every build: plan, cash flow, purchases by year."""
-    base: BuildSheet | None = None
-    found = []
-    for one, parts in zip(study.valued, terms, strict=True):
-        plan = write_plan_sheet(book, parts, study.assumptions, inputs, known)
-        sheet = flow_sheet(book, one.position.name, inputs.years)
-        assets = write_assets(book, parts, plan, study.assumptions, inputs.years)
-        side = BuildSheet(one.position, plan, assets)
-        base = base or side
-        flows = write_flows(book, sheet, base, side, one.appraisal, study.assumptions, inputs)
-        found.append(Column(parts, one.appraisal, plan, flows))
-    return found
+) -> list[Side]:
+    """Write assets, running costs and cash flows of every build."""
+    flows = CashFlowSheet.of(book, study.assumptions, inputs)
+    plans = PlanSheets.of(book, study.assumptions, inputs)
+    by_year = asset_grid(book, inputs.years)
+    sides: list[Side] = []
+    for valued, build in zip(study.valued, terms, strict=True):
+        assets, running = plans.purchases(build), plans.costs(build, known)
+        yearly = write_assets(by_year, build, assets.cells, study.assumptions)
+        cells = BuildCells(build.position, assets, running, yearly)
+        base = sides[0].cells if sides else cells
+        written = flows.write(base, cells, valued.appraisal)
+        sides.append(Side(build, valued.appraisal, cells, written))
+    flows.finish()
+    by_year.finish(study.assumptions.horizon_years)
+    return sides
+
+
+def _widest_usd(study: FinanceStudy) -> float:
+    """An amount that no year of a cash flow is likely to exceed."""
+    return max(
+        max(
+            abs(valued.appraisal.capital_usd),
+            abs(valued.appraisal.ownership.present_usd),
+            valued.position.losses.usd * study.assumptions.horizon_years,
+        )
+        for valued in study.valued
+    )
 
 
 __all__ = ["check_workbook", "workbook_bytes", "write_workbook"]

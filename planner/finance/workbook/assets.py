@@ -1,4 +1,4 @@
-"""The sheet of a build's purchases by year: bought, written off, bought again, sold."""
+"""Purchases by year: bought, written off, bought again, sold; and the tax tables for it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Purchase
-from planner.finance.cashflow import asset_flows
-from planner.finance.workbook.book import Book, Floats, Sheet, letter
+from planner.finance.cashflow import Position, asset_flows
+from planner.finance.workbook.book import Book, Floats, Sheet
 from planner.finance.workbook.grid import FIRST, WIDTHS, Grid, Year
-from planner.finance.workbook.plans import AssetCells, PlanCells
+from planner.finance.workbook.plans import AssetCells, AssetRows, RunningRows
 from planner.finance.workbook.terms import Terms
 from planner.laws.depreciation import BUILDING_YEARS, MOST_YEARS, PERCENTAGES, TAX_CLASSES, macrs
 
-TABLE = "MACRS"
-#: Column of the sheet of purchases by which rows are added up.
-KIND = 2
-CAPITAL, PROCEEDS, DEPRECIATION, BOOK = "capital", "proceeds", "depreciation", "book value"
+TABLE, FLOWS = "Tax tables", "Asset flows"
+#: Column by which rows are added up.
+KIND = 1
+CAPITAL, PROCEEDS, DEPRECIATION, BOOK = "purchases", "proceeds", "depreciation", "book value"
 INHERITED = "inherited"
 #: Fewest times that something can be bought again without a row missing in the book.
 FEWEST_TIMES = 64
@@ -30,103 +30,116 @@ ROUNDING = "0.000000001"
 
 @dataclass(frozen=True)
 class AssetSheet:
-    """Where purchases stand by year."""
+    """Where the purchases of a build stand by year."""
 
     sheet: Sheet
+    first_row: int
     last_row: int
 
     def total(self, kind: str, year: Year) -> str:
         """Formula of all rows of a kind in a year."""
-        amounts = self.sheet.absolute(
-            (0, FIRST + year.number), (self.last_row, FIRST + year.number)
-        )
-        kinds = self.sheet.absolute((0, KIND), (self.last_row, KIND))
+        column = FIRST + year.number
+        amounts = self.sheet.absolute((self.first_row, column), (self.last_row, column))
+        kinds = self.sheet.absolute((self.first_row, KIND), (self.last_row, KIND))
         return f'SUMIFS({amounts},{kinds},"{kind}")'
+
+
+@dataclass(frozen=True)
+class BuildCells:
+    """A build with where its plan stands."""
+
+    position: Position
+    assets: AssetRows
+    running: RunningRows
+    by_year: AssetSheet
+
+    def over(self, base: BuildCells, kind: str, year: Year) -> str:
+        """Formula of all rows of a kind in a year beyond those of another build."""
+        total = self.by_year.total(kind, year)
+        return f"{total}-{base.by_year.total(kind, year)}" if base.position.held else total
 
 
 def times_needed(purchases: Sequence[Purchase], years: int) -> int:
     """How often something may be bought within some years, with room for half its life."""
-    shortest = min((one.life_years for one in purchases), default=1.0)
+    shortest = min((purchase.life_years for purchase in purchases), default=1.0)
     return max(FEWEST_TIMES, 2 * math.ceil(years / shortest))
 
 
-def write_macrs(book: Book, years: int, times: int) -> None:
-    """Write what depreciation and replacement are counted with.
+def write_tax_tables(book: Book, years: int, times: int) -> None:
+    """Write the tables of accelerated depreciation, and the numbers 0, 1, 2, … of purchases.
 
-    ``macrs_shares`` and ``macrs_written_off`` start with year 0, ``macrs_years`` numbers these and
-    ``macrs_classes`` names their rows; ``times_bought`` counts 0, 1, 2, … down a column.
+    ``macrs_shares`` has a row for each year of ``macrs_years``, year 0 first, and a column for each
+    tax life of ``macrs_classes``; ``times_bought`` counts along a row.
     """
-    sheet = book.sheet(TABLE, (18,))
+    sheet = book.sheet(TABLE, (18, *[10] * len(TAX_CLASSES)))
     sheet.title(
-        "MACRS",
-        "Share of the cost written off each year by tax life; half-year convention. IRS "
-        "Publication 946, appendix A, tables A-1 and, with half a year at either end, A-7a "
-        "(39 years). Below, how often something is bought again is counted.",
+        TABLE,
+        "MACRS: share of the cost written off in each year of ownership, by tax life in years; "
+        "half-year convention.",
     )
-    columns = max(years, BUILDING_YEARS + 1)
-    for head, title in ((3, "Share of the year"), (14, "Written off by the end of the year")):
-        sheet.text(head, 0, title, "head")
-        for year in range(columns + 1):
-            sheet.number(head, 1 + year, year, "year", "head")
+    sheet.text(2, 0, "IRS Publication 946, appendix A, tables A-1 and, for 39 years, A-7a.", "note")
+    last = max(years, BUILDING_YEARS + 1)
+    shares = np.zeros((last + 1, len(TAX_CLASSES)))
     for index, tax_life in enumerate(TAX_CLASSES):
-        shares = np.zeros(columns + 1)
-        shares[1 : tax_life + 2] = (
-            np.array(PERCENTAGES[tax_life]) / 100 if tax_life in PERCENTAGES else macrs(1, tax_life)
+        printed = PERCENTAGES.get(tax_life)
+        shares[1 : tax_life + 2, index] = (
+            macrs(1, tax_life) if printed is None else np.array(printed) / 100
         )
-        row, below = 4 + index, 15 + index
-        sheet.number(row, 0, tax_life, "year")
-        sheet.formula(below, 0, f"A{row + 1}", tax_life, "year")
-        off = np.minimum(np.cumsum(shares), 1.0)
-        for year in range(columns + 1):
-            name = letter(1 + year)
-            sheet.number(row, 1 + year, float(shares[year]), "share")
-            formula = f"MIN(1,SUM($B{row + 1}:{name}{row + 1}))"
-            sheet.formula(below, 1 + year, formula, float(off[year]), "share")
+    columns = [("Year", "year"), *[(str(tax_life), "share") for tax_life in TAX_CLASSES]]
+    sheet.table(3, columns, [[year, *row] for year, row in enumerate(shares.tolist())])
+    for index, tax_life in enumerate(TAX_CLASSES, start=1):
+        sheet.number(3, index, tax_life, "year", "figures")
     count = len(TAX_CLASSES)
-    book.define("macrs_years", sheet, (3, 1), (3, 1 + columns))
-    book.define("macrs_shares", sheet, (4, 1), (3 + count, 1 + columns))
-    book.define("macrs_classes", sheet, (15, 0), (14 + count, 0))
-    book.define("macrs_written_off", sheet, (15, 1), (14 + count, 1 + columns))
-    first = 16 + count
-    sheet.text(first, 0, "Times bought again", "head")
+    book.define("macrs_years", sheet, (4, 0), (4 + last, 0))
+    book.define("macrs_classes", sheet, (3, 1), (3, count))
+    book.define("macrs_shares", sheet, (4, 1), (4 + last, count))
+    row = 4 + last + 2
+    sheet.text(row, 0, "Pieces, numbered", "head")
     for number in range(times + 1):
-        sheet.number(first + 1 + number, 0, number, "year")
-    book.define("times_bought", sheet, (first + 1, 0), (first + 1 + times, 0))
+        sheet.number(row, 1 + number, number, "year")
+    book.define("times_bought", sheet, (row, 1), (row, 1 + times))
     sheet.freeze(4, 1)
+    sheet.worksheet.print_area(0, 0, 4 + last, count)
+    sheet.worksheet.fit_to_pages(1, 1)
+
+
+def asset_grid(book: Book, years: int) -> Grid:
+    """Add the sheet of purchases by year."""
+    grid = Grid(book.sheet(FLOWS, WIDTHS), years)
+    grid.sheet.title(
+        FLOWS,
+        "USD of the year. Everything is replaced at the end of its life; its value at the horizon "
+        "counts as sold there. What falls within a year is shared by its two ends.",
+    )
+    grid.head(("Purchase", "Kind", "All years"))
+    return grid
 
 
 def write_assets(
-    book: Book, terms: Terms, plan: PlanCells, assumptions: Assumptions, years: int
+    grid: Grid, terms: Terms, cells: Sequence[AssetCells], assumptions: Assumptions
 ) -> AssetSheet:
     """Write the purchases of a build by year, and what it keeps and buys again."""
-    name = terms.position.name
-    grid = Grid(book.sheet(f"Assets {name}", WIDTHS), years)
-    grid.sheet.title(
-        f"Purchases by year: {name}",
-        "What is bought is bought anew at the end of its life and written off meanwhile; what is "
-        "left at the horizon counts as sold there. What moves within a year is shared by its two "
-        f"ends. Amounts in {book.money_unit} of the year.",
-    )
-    grid.head(("Purchase", "Unit", "Kind"))
+    first = grid.row
+    grid.part(f"Build: {terms.position.name}")
     lines = (*terms.bought, *terms.kept)
     if not lines:
         grid.sheet.text(grid.row, 0, "nothing", "note")
-    for bought, cells in zip(lines, (*plan.assets, *plan.kept), strict=True):
-        _asset(grid, bought.purchase, cells, assumptions)
-    grid.finish(assumptions.horizon_years)
-    return AssetSheet(grid.sheet, grid.row)
+        grid.row += 1
+    for bought, terms_at in zip(lines, cells, strict=True):
+        _asset(grid, bought.purchase, terms_at, assumptions)
+    return AssetSheet(grid.sheet, first, grid.row)
 
 
-def _asset(grid: Grid, one: Purchase, cells: AssetCells, assumptions: Assumptions) -> None:
+def _asset(grid: Grid, purchase: Purchase, cells: AssetCells, assumptions: Assumptions) -> None:
     """Rows of one purchase, or of what exists."""
-    existing = "in place, " if one.exists else ""
-    grid.part(f"{one.asset}: {existing}{one.quantity:,} × {one.item}")
-    flows = asset_flows(one, assumptions)
-    law = Formulas(cells, one)
+    existing = "in place, " if purchase.exists else ""
+    label = f"{purchase.asset}: {existing}{purchase.quantity:,} × {purchase.item}"
+    flows = asset_flows(purchase, assumptions)
+    law = Formulas(cells, purchase)
     rows: list[tuple[str, Callable[[Year], str], Floats]]
-    if one.quantity < 0:
+    if purchase.quantity < 0:
         rows = [(PROCEEDS, law.earned_today, flows.proceeds)]
-        if one.age_years is not None:
+        if purchase.age_years is not None:
             rows.append((BOOK, law.left_in_books_today, flows.book_value))
     else:
         rows = [
@@ -135,11 +148,10 @@ def _asset(grid: Grid, one: Purchase, cells: AssetCells, assumptions: Assumption
             (PROCEEDS, law.proceeds, flows.proceeds),
             (BOOK, law.book_value, flows.book_value),
         ]
-        if one.exists:
+        if purchase.exists:
             rows.append((INHERITED, law.inherited, flows.inherited))
-    for kind, formula, values in rows:
-        number = grid.add(kind, grid.sheet.book.money_unit, "money", formula, values)
-        grid.sheet.text(number, KIND, kind, "note")
+    for index, (kind, formula, values) in enumerate(rows):
+        grid.add("" if index else label, kind, "money", formula, values, total=True)
 
 
 @dataclass(frozen=True)
@@ -252,7 +264,7 @@ class Formulas:
 
     @property
     def _shares(self) -> str:
-        return f"INDEX(macrs_shares,MATCH({self.cells.tax_life},macrs_classes,0),0)"
+        return f"INDEX(macrs_shares,0,MATCH({self.cells.tax_life},macrs_classes,0))"
 
     def _straight(self, year: str) -> str:
         """Share written off in equal parts by a year, of every piece."""
@@ -262,12 +274,9 @@ class Formulas:
     def _original(self, year: str) -> str:
         """Share written off by a year of what exists."""
         age = self.cells.age
-        counted = f"MIN(COLUMNS(macrs_written_off)-1,{year}-INT(-{age}))"
-        of_class = f"MATCH({self.cells.tax_life},macrs_classes,0)"
-        return (
-            f'IF(depreciation="macrs",INDEX(macrs_written_off,{of_class},{counted}+1),'
-            f"MIN(1,({year}+{age})/MIN({MOST_YEARS},{self.cells.life})))"
-        )
+        written = f"SUMPRODUCT((macrs_years<={year}-INT(-{age}))*{self._shares})"
+        straight = f"MIN(1,({year}+{age})/MIN({MOST_YEARS},{self.cells.life}))"
+        return f'IF(depreciation="macrs",MIN(1,{written}),{straight})'
 
 
 def _share(times: str, year: Year) -> str:

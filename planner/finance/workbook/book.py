@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -33,10 +34,11 @@ NONE = "none"
 INPUT_COLOUR, INPUT_FILL, PLAN_FILL = "#0000C0", "#FFF6D5", "#E4F0E4"
 HEAD_FILL, HEAD_COLOUR = "#1F3864", "#FFFFFF"
 
-#: Number formats by kind; `money` is set with the size of the amounts.
+#: Number formats by kind; none of them scales, so a cell holds what its label says.
 NUMBERS = {
     "text": "@",
     "label": "@",
+    "money": '#,##0;[Red]-#,##0;"-"',
     "usd": '#,##0.00;[Red]-#,##0.00;"-"',
     "share": "0.00%",
     "availability": "0.00000%",
@@ -47,9 +49,9 @@ NUMBERS = {
     "whole": "#,##0",
     "year": "0",
 }
-MILLIONS = '#,##0.000,,;[Red]-#,##0.000,,;"-"'
-#: Looks in which a long text takes several lines, and the height of one.
-WRAPPED, LINE_HEIGHT = ("head", "figures", "wrap", "aside"), 15
+#: Looks in which a long text takes several lines, the height of one, and the characters that go
+#: into a unit of the width of a column.
+WRAPPED, LINE_HEIGHT, PER_WIDTH = ("head", "figures", "wrap", "aside"), 13.5, 1.25
 LOOKS: dict[str, dict[str, Any]] = {
     "plain": {},
     "input": {"font_color": INPUT_COLOUR, "bg_color": INPUT_FILL, "locked": False, "border": 4},
@@ -83,13 +85,13 @@ class Book:
         Title of the document.
     created
         Moment of creation, ISO 8601: the same moment and figures, the same bytes.
-    largest_usd
-        Largest amount: from ten million on, large amounts are shown in millions.
+    widest_usd
+        Largest amount in cells of years; their columns are as wide as it needs.
     """
 
     title: str
     created: str
-    largest_usd: float = 0.0
+    widest_usd: float = 0.0
     _stream: io.BytesIO = field(default_factory=io.BytesIO)
     _formats: dict[tuple[str, str], Any] = field(default_factory=dict)
     _sheets: dict[str, Sheet] = field(default_factory=dict)
@@ -109,27 +111,17 @@ class Book:
         self.workbook.set_calc_mode("auto")
 
     @property
-    def in_millions(self) -> bool:
-        """Whether large amounts are shown in millions."""
-        return self.largest_usd >= 1e7
-
-    @property
-    def money_unit(self) -> str:
-        """Unit in which large amounts are shown."""
-        return "USD million" if self.in_millions else "USD"
+    def amount_width(self) -> float:
+        """Width of a column that holds any amount in whole USD, with its sign."""
+        return max(9.0, 0.93 * len(f"-{self.widest_usd:,.0f}") + 1)
 
     def format(self, kind: str, look: str = "plain") -> Any:
         """Format of a kind of value in a look."""
         if (kind, look) not in self._formats:
-            number = (
-                (MILLIONS if self.in_millions else NUMBERS["usd"])
-                if kind == "money"
-                else NUMBERS[kind]
-            )
             shown = {
                 "label": {},
-                "text": {} if look in ("figures", "right") else {"indent": 1},
-            }.get(kind, {"num_format": number, "align": "right"})
+                "text": {} if look in ("figures", "right") else {"align": "left", "indent": 1},
+            }.get(kind, {"num_format": NUMBERS[kind], "align": "right"})
             every = {"valign": "top", "font_size": 10}
             self._formats[kind, look] = self.workbook.add_format(every | shown | LOOKS[look])
         return self._formats[kind, look]
@@ -143,6 +135,7 @@ class Book:
             sheet.worksheet.set_column(column, column, width)
         sheet.worksheet.set_landscape()
         sheet.worksheet.set_paper(9)
+        sheet.worksheet.set_margins(0.4, 0.4, 0.5, 0.6)
         sheet.worksheet.fit_to_pages(1, 0)
         sheet.worksheet.hide_gridlines(2)
         sheet.worksheet.set_footer("&L&A&RPage &P of &N")
@@ -168,6 +161,8 @@ class Book:
 
 #: Row and column, from 0.
 type Cell = tuple[int, int]
+#: Title of a column and the kind of what is in it.
+type Column = tuple[str, str]
 
 
 @dataclass
@@ -186,10 +181,11 @@ class Sheet:
         shown = text[:LONGEST_TEXT]
         self.worksheet.write_string(row, column, shown, self.book.format(kind, look))
         if look in WRAPPED and column < len(self.widths):
-            self._heighten(row, math.ceil(1.05 * len(shown) / self.widths[column]))
+            self._heighten(row, shown, self.widths[column])
 
-    def _heighten(self, row: int, lines: int) -> None:
-        """Make room for lines of text; not every viewer does so by itself."""
+    def _heighten(self, row: int, text: str, width: float) -> None:
+        """Make room for a text that wraps; not every viewer does so by itself."""
+        lines = len(textwrap.wrap(text, max(1, int(PER_WIDTH * width))))
         if lines > self._lines.get(row, 1):
             self._lines[row] = lines
             self.worksheet.set_row(row, LINE_HEIGHT * lines)
@@ -198,6 +194,38 @@ class Sheet:
         """Write texts side by side."""
         for offset, text in enumerate(texts):
             self.text(row, column + offset, text, look)
+
+    def wrapped(self, row: int, column: int, last: int, text: str) -> None:
+        """Write a text over several columns, in as many lines as it takes."""
+        self.worksheet.merge_range(row, column, row, last, "", self.book.format("text", "wrap"))
+        self.worksheet.write_string(
+            row, column, text[:LONGEST_TEXT], self.book.format("text", "wrap")
+        )
+        self._heighten(row, text, sum(self.widths[column : last + 1]))
+
+    def table(
+        self, row: int, columns: Sequence[Column], rows: Iterable[Sequence[float | str | None]]
+    ) -> int:
+        """Write a head with plain values below it; returns the row after the last.
+
+        Parameters
+        ----------
+        columns
+            Title and kind of each column: a kind of number, ``text`` or ``aside`` for long texts.
+        rows
+            Values; None leaves a cell empty.
+        """
+        for column, (title, kind) in enumerate(columns):
+            self.text(row, column, title, "head" if kind in ("text", "aside") else "figures")
+        for values in rows:
+            row += 1
+            for column, (value, (_, kind)) in enumerate(zip(values, columns, strict=True)):
+                look = "aside" if kind == "aside" else "plain"
+                if isinstance(value, str):
+                    self.text(row, column, value, look if kind in ("text", "aside") else "right")
+                elif value is not None:
+                    self.number(row, column, value, "small" if kind == "aside" else kind)
+        return row + 1
 
     def number(
         self, row: int, column: int, value: float | None, kind: str, look: str = "plain"

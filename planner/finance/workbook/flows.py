@@ -1,9 +1,10 @@
-"""The sheet of a build's cash flows, and what they come to."""
+"""The sheet of cash flows of all builds, and what they come to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -22,16 +23,23 @@ from planner.finance.workbook.assets import (
     DEPRECIATION,
     INHERITED,
     PROCEEDS,
-    AssetSheet,
+    BuildCells,
 )
 from planner.finance.workbook.book import Book, Cell, Floats, Sheet, Value
-from planner.finance.workbook.grid import FIRST, WIDTHS, Grid, Year
+from planner.finance.workbook.grid import FIRST, HEAD, WIDTHS, Grid, Year
 from planner.finance.workbook.inputs import Inputs
 from planner.finance.workbook.measures import Measures, NetRows, OwningRows, signs
-from planner.finance.workbook.plans import PlanCells
+from planner.finance.workbook.plans import RunningRows
 
+NAME = "Cash flow"
 #: As in planner.laws.returns: a sum this close to zero, relative to all that flows, is zero.
 SETTLED = "0.000000000001"
+#: What failures cost: key in a cash flow, label, factors of Assumptions on it.
+AVOIDED = (
+    ("value", "Lost-request value avoided", "failure_rate*outage_value"),
+    ("credits", "Service credits avoided", "failure_rate"),
+    ("emergency", "Emergency spend avoided", "failure_rate*surge"),
+)
 
 
 @dataclass(frozen=True)
@@ -58,20 +66,6 @@ class FlowCells:
 
 
 @dataclass(frozen=True)
-class BuildSheet:
-    """A build with where its plan stands."""
-
-    position: Position
-    plan: PlanCells
-    assets: AssetSheet
-
-    def over(self, base: BuildSheet, kind: str, year: Year) -> str:
-        """Formula of all rows of a kind in a year beyond those of another build."""
-        total = self.assets.total(kind, year)
-        return f"{total}-{base.assets.total(kind, year)}" if base.position.held else total
-
-
-@dataclass(frozen=True)
 class YearRows:
     """Rows that tell which years count and what prices are in them."""
 
@@ -82,65 +76,70 @@ class YearRows:
     losses: int
 
 
-def flow_sheet(book: Book, name: str, years: int) -> Grid:
-    """Add the sheet of a build's cash flows."""
-    return Grid(book.sheet(f"Cash flow {name}", WIDTHS), years)
-
-
-def write_flows(
-    book: Book,
-    grid: Grid,
-    base: BuildSheet,
-    side: BuildSheet,
-    appraisal: BuildAppraisal,
-    assumptions: Assumptions,
-    inputs: Inputs,
-) -> FlowCells:
-    """Write the cash flows of a build and its measures."""
-    name = side.position.name
-    grid.sheet.title(
-        f"Cash flow: {name}",
-        f"Amounts in {book.money_unit} of the year; income above 0, spending below. Year 0 is "
-        "today, all else is paid at the end of its year.",
-    )
-    grid.head(("Against what exists", "Unit", "All years"))
-    sheet = _FlowSheet(book, grid, assumptions, inputs)
-    clock = sheet.clock()
-    net = sheet.statement(clock, base, side, appraisal.cash_flow)
-    owning = sheet.owning(clock, side, appraisal)
-    found = Measures(book, grid, name)
-    if net is not None and appraisal.cash_flow is not None and appraisal.returns is not None:
-        found.returns(net, appraisal.cash_flow.net, appraisal.returns)
-    found.ownership(owning, side.plan, inputs.builds[name], appraisal)
-    horizon = assumptions.horizon_years
-    grid.finish(horizon)
-    cumulative = (
-        None if net is None else ((net.cumulative, FIRST), (net.cumulative, FIRST + horizon))
-    )
-    return FlowCells(
-        grid.sheet, found.cells, found.values, cumulative, ((3, FIRST), (3, FIRST + horizon))
-    )
-
-
 @dataclass
-class _FlowSheet:
-    """Parts of the sheet, top down."""
+class CashFlowSheet:
+    """The sheet, filled build by build.
+
+    Parameters
+    ----------
+    grid
+        The sheet with its years.
+    assumptions, inputs
+        What is assumed, and where that stands.
+    years
+        Which years count and what prices are in them.
+    pages
+        Rows that begin a page.
+    """
 
     book: Book
     grid: Grid
     assumptions: Assumptions
     inputs: Inputs
 
-    @property
-    def unit(self) -> str:
-        return self.book.money_unit
+    def __post_init__(self) -> None:
+        self.grid.head(("Build and year", "Unit", "All years"))
+        self.years = self._years()
+        self.pages: list[int] = []
 
-    def clock(self) -> YearRows:
+    @classmethod
+    def of(cls, book: Book, assumptions: Assumptions, inputs: Inputs) -> CashFlowSheet:
+        """The sheet without a build."""
+        grid = Grid(book.sheet(NAME, WIDTHS), inputs.years)
+        grid.sheet.title(
+            NAME,
+            "USD of the year, against what exists today; income positive, spending negative. "
+            "Year 0 is today, everything else is paid at the end of its year.",
+        )
+        return cls(book, grid, assumptions, inputs)
+
+    def write(self, base: BuildCells, build: BuildCells, appraisal: BuildAppraisal) -> FlowCells:
+        """Write the cash flows of a build and its measures."""
+        name = build.position.name
+        found = Measures(self.book, self.grid, name)
+        cumulative = None
+        if appraisal.cash_flow is not None and appraisal.returns is not None:
+            self.pages.append(self.grid.row + 1)
+            self.grid.part(f"Cash flow: {name}")
+            net = self._statement(base, build, appraisal.cash_flow)
+            found.returns(net, appraisal.cash_flow.net, appraisal.returns)
+            last = FIRST + self.assumptions.horizon_years
+            cumulative = ((net.cumulative, FIRST), (net.cumulative, last))
+        owning = self._owning(build)
+        found.ownership(owning, build, self.inputs.builds[name], appraisal)
+        span = ((HEAD, FIRST), (HEAD, FIRST + self.assumptions.horizon_years))
+        return FlowCells(self.grid.sheet, found.cells, found.values, cumulative, span)
+
+    def finish(self) -> None:
+        """Set pages once all builds are written."""
+        self.grid.finish(self.assumptions.horizon_years, self.pages)
+
+    def _years(self) -> YearRows:
         """Which years count, and the growth of prices."""
-        grid, one = self.grid, self.assumptions
-        passed = np.arange(one.horizon_years + 1)
+        grid, terms = self.grid, self.assumptions
+        passed = np.arange(terms.horizon_years + 1)
         counts = grid.add(
-            "Year counts",
+            "Year within the horizon",
             "1 or 0",
             "year",
             lambda y: f"IF({y.itself}<=horizon_years,1,0)",
@@ -154,33 +153,33 @@ class _FlowSheet:
             np.where(passed > 0, 1.0, 0.0),
         )
 
-        def index(label: str, growth: str, rate: float) -> int:
+        def index(label: str, rate: str, value: float) -> int:
             return grid.add(
                 label,
                 "today is 1",
                 "index",
-                lambda y: f"{growth}^{y.itself}*{y.at(counts)}",
-                (1 + rate) ** passed,
+                lambda y: f"(1+{rate})^{y.itself}*{y.at(counts)}",
+                (1 + value) ** passed,
             )
 
-        prices = index("Prices", "(1+inflation_per_year)", one.inflation_per_year)
+        prices = index("Price index", "inflation_per_year", terms.inflation_per_year)
         electricity = index(
-            "Price of electricity",
-            "(1+electricity_inflation_per_year)",
-            one.electricity_inflation_per_year,
+            "Electricity price index",
+            "electricity_inflation_per_year",
+            terms.electricity_inflation_per_year,
         )
         losses = grid.add(
-            "Losses: prices and demand",
+            "Index of failure losses: prices and demand",
             "today is 1",
             "index",
             lambda y: (
                 f"((1+inflation_per_year)*(1+demand_growth_per_year))^{y.itself}*{y.at(runs)}"
             ),
-            loss_index(one),
+            loss_index(terms),
         )
         return YearRows(counts, runs, prices, electricity, losses)
 
-    def money(
+    def _money(
         self,
         label: str,
         formula: Callable[[Year], str],
@@ -189,110 +188,118 @@ class _FlowSheet:
         total: bool = True,
     ) -> int:
         """A row of amounts."""
-        return self.grid.add(label, self.unit, "money", formula, values, look, total)
+        return self.grid.add(label, "USD", "money", formula, values, look, total)
 
-    def statement(
-        self, clock: YearRows, base: BuildSheet, side: BuildSheet, flow: CashFlow | None
-    ) -> NetRows | None:
-        """Cash flows against what exists; nothing for that itself."""
-        if flow is None:
-            return None
-        grid = self.grid
-        grid.part("Cash flow")
-        first = self.money("Capital", lambda y: f"-({side.over(base, CAPITAL, y)})", flow.capital)
-        gain = self.money(
-            "Retired, replaced, left at the horizon",
-            lambda y: side.over(base, PROCEEDS, y),
+    def _statement(self, base: BuildCells, build: BuildCells, flow: CashFlow) -> NetRows:
+        """Cash flows against what exists, down to the net cash flow."""
+        first = self._money("Capital", lambda y: f"-({build.over(base, CAPITAL, y)})", flow.capital)
+        proceeds = self._money(
+            "Sales and value at the horizon",
+            lambda y: build.over(base, PROCEEDS, y),
             flow.salvage,
         )
-        start = grid.row
-        for category in side.plan.running_plain:
-            values = flow.running.get(category, np.zeros(1))
-            formula = _saved(clock, base.plan, side.plan, category)
-            self.money(f"Running cost saved: {category}", formula, values)
-        self.avoided(clock, base.position, side.position, flow)
-        last = self.money(
+        start = self.grid.row
+        self._saved(base.running, build.running, flow)
+        self._avoided(base.position, build.position, flow)
+        last = self._money(
             "Other cash flows",
-            lambda y: f"INDEX(other_flows,{y.itself}+1)*{y.at(clock.counts)}",
+            lambda y: f"INDEX(other_flows,{y.itself}+1)*{y.at(self.years.counts)}",
             flow.other,
         )
-        before = self.money(
+        before = self._money(
             "Net cash flow before tax",
             lambda y: f"SUM({y.at(first)}:{y.at(last)})",
             flow.before_tax,
             "total",
         )
-        off = self.money(
-            "Depreciation", lambda y: side.over(base, DEPRECIATION, y), flow.depreciation
-        )
-        book_value = self.money(
-            "Book value of what is sold", lambda y: side.over(base, BOOK, y), flow.book_value
+        tax = self._taxed(base, build, flow, (proceeds, start, last))
+        net = self._money(
+            "Net cash flow", lambda y: f"{y.at(before)}+{y.at(tax.tax)}", flow.net, "total"
         )
         rate = self.assumptions.tax_rate
-        taxable = np.sum([*flow.running.values(), *flow.avoided.values(), flow.other], axis=0)
-        profit = self.money(
-            "Taxable profit",
-            lambda y: (
-                f"SUM({y.at(start)}:{y.at(last)})+{y.at(gain)}-{y.at(book_value)}-{y.at(off)}"
-            ),
-            taxable + flow.salvage - flow.book_value - flow.depreciation,
-        )
-        tax = self.money("Tax", lambda y: f"-tax_rate*{y.at(profit)}", flow.tax)
-        net = self.money(
-            "Net cash flow", lambda y: f"{y.at(before)}+{y.at(tax)}", flow.net, "total"
-        )
-        worth = (1 - rate) * np.sum([*flow.avoided.values(), np.maximum(flow.other, 0)], axis=0)
-        benefits = self.money(
+        benefits = self._money(
             "Benefits after tax",
             lambda y: f"(1-tax_rate)*(SUM({y.at(last - 3)}:{y.at(last - 1)})+MAX(0,{y.at(last)}))",
-            worth,
+            (1 - rate) * np.sum([*flow.avoided.values(), np.maximum(flow.other, 0)], axis=0),
         )
 
         def spent(year: Year) -> str:
             """Running cost saved, and other cash flows below 0."""
             return f"SUM({year.at(start)}:{year.at(last - 4)})+MIN(0,{year.at(last)})"
 
-        costs = self.money(
+        costs = self._money(
             "Costs after tax",
             lambda y: (
-                f"tax_rate*({y.at(gain)}-{y.at(book_value)}-{y.at(off)}+{spent(y)})"
-                f"-({y.at(first)}+{y.at(gain)}+{spent(y)})"
+                f"tax_rate*({y.at(proceeds)}-{y.at(tax.book_value)}-{y.at(tax.depreciation)}"
+                f"+{spent(y)})-({y.at(first)}+{y.at(proceeds)}+{spent(y)})"
             ),
             costs_after_tax(flow, rate),
         )
-        return self.cumulated(net, benefits, costs, flow)
+        return self._cumulated(net, benefits, costs, flow)
 
-    def avoided(self, clock: YearRows, base: Position, build: Position, flow: CashFlow) -> None:
-        """Losses avoided, by kind."""
+    def _saved(self, base: RunningRows, build: RunningRows, flow: CashFlow) -> None:
+        """Running cost saved, by category."""
+        for category in build.plain:
+            plain = f"{base.plain[category]}-{build.plain[category]}"
+            electric = f"{base.electric[category]}-{build.electric[category]}"
+            values = flow.running.get(category, np.zeros(1))
+            formula = partial(self._indexed, plain, electric)
+            self._money(f"Running cost saved: {category}", formula, values)
+
+    def _indexed(self, plain: str, electric: str, year: Year) -> str:
+        """Running cost at the prices of a year."""
+        rows = self.years
+        return (
+            f"(({plain})*{year.at(rows.prices)}+({electric})*{year.at(rows.electricity)})"
+            f"*{year.at(rows.runs)}"
+        )
+
+    def _avoided(self, base: Position, build: Position, flow: CashFlow) -> None:
+        """Failure losses avoided, by kind."""
         was, now = self.inputs.builds[base.name], self.inputs.builds[build.name]
-        kinds = (
-            ("value", "Worth of lost requests avoided", "failure_rate*outage_value"),
-            ("credits", "Service credits avoided", "failure_rate"),
-            ("emergency", "Emergency spend avoided", "failure_rate*surge"),
-        )
-        for key, label, factors in kinds:
-            amount = f"({getattr(was, key)}-{getattr(now, key)})*{factors}"
-            self.money(
-                label,
-                lambda y, amount=amount: f"{amount}*{y.at(clock.losses)}",  # type: ignore[misc]
-                flow.avoided[key],
-            )
 
-    def cumulated(self, net: int, benefits: int, costs: int, flow: CashFlow) -> NetRows:
-        """Cash flow so far, with and without interest, and what the measures need of it."""
-        values, rate = flow.net, self.assumptions.discount_rate
-        worth = values * (1 + rate) ** -np.arange(float(len(values)))
-        full = np.full(self.grid.years + 1, values.sum())
-        full[: len(values)] = np.cumsum(values)
-        so_far = self._sum("Cumulative cash flow", net, full)
-        discounted = self.money(
-            "Discounted net cash flow", lambda y: f"{y.at(net)}/(1+discount_rate)^{y.itself}", worth
+        def formula(amount: str, year: Year) -> str:
+            return f"{amount}*{year.at(self.years.losses)}"
+
+        for key, label, factors in AVOIDED:
+            amount = f"({getattr(was, key)}-{getattr(now, key)})*{factors}"
+            self._money(label, partial(formula, amount), flow.avoided[key])
+
+    def _taxed(
+        self, base: BuildCells, build: BuildCells, flow: CashFlow, rows: tuple[int, int, int]
+    ) -> _TaxRows:
+        """Depreciation, taxable profit and tax; `rows` are proceeds, first and last taxed row."""
+        proceeds, start, last = rows
+        off = self._money(
+            "Depreciation", lambda y: build.over(base, DEPRECIATION, y), flow.depreciation
         )
-        full = np.full(self.grid.years + 1, worth.sum())
-        full[: len(worth)] = np.cumsum(worth)
-        discounted_so_far = self._sum("Cumulative discounted cash flow", discounted, full)
+        book_value = self._money(
+            "Book value of what is sold", lambda y: build.over(base, BOOK, y), flow.book_value
+        )
+        taxable = np.sum([*flow.running.values(), *flow.avoided.values(), flow.other], axis=0)
+        profit = self._money(
+            "Taxable profit",
+            lambda y: (
+                f"SUM({y.at(start)}:{y.at(last)})+{y.at(proceeds)}-{y.at(book_value)}-{y.at(off)}"
+            ),
+            taxable + flow.salvage - flow.book_value - flow.depreciation,
+        )
+        tax = self._money("Tax", lambda y: f"-tax_rate*{y.at(profit)}", flow.tax)
+        return _TaxRows(off, book_value, tax)
+
+    def _cumulated(self, net: int, benefits: int, costs: int, flow: CashFlow) -> NetRows:
+        """Cumulative cash flow, also discounted, and what the measures need of it."""
+        values, rate = flow.net, self.assumptions.discount_rate
+        present = values * (1 + rate) ** -np.arange(float(len(values)))
+        so_far = self._sum("Cumulative cash flow", net, values)
+        discounted = self._money(
+            "Discounted net cash flow",
+            lambda y: f"{y.at(net)}/(1+discount_rate)^{y.itself}",
+            present,
+        )
+        discounted_so_far = self._sum("Cumulative discounted cash flow", discounted, present)
         sign = self.grid.add(
-            "Sign of the last cash flow",
+            "Sign of the latest cash flow",
             "-1, 0, 1",
             "year",
             lambda y: (
@@ -310,15 +317,17 @@ class _FlowSheet:
             benefits,
             costs,
             sign,
-            self._short("Year not yet paid back", net, so_far, values),
-            self._short("The same with interest", discounted, discounted_so_far, worth),
+            self._short("Not yet paid back", net, so_far, values),
+            self._short("Not yet paid back, discounted", discounted, discounted_so_far, present),
         )
 
     def _sum(self, label: str, row: int, values: Floats) -> int:
-        return self.money(
+        total = np.full(self.grid.years + 1, values.sum())
+        total[: len(values)] = np.cumsum(values)
+        return self._money(
             label,
             lambda y: y.at(row) if y.number == 0 else f"{y.before(self.grid.row)}+{y.at(row)}",
-            values,
+            total,
             total=False,
         )
 
@@ -338,77 +347,52 @@ class _FlowSheet:
             years,
         )
 
-    def owning(self, clock: YearRows, side: BuildSheet, appraisal: BuildAppraisal) -> OwningRows:
-        """What owning costs by year, and what is served."""
-        self.grid.part("Owning: before tax, without what failures cost")
-        position, one = appraisal.position, self.assumptions
-        passed = np.arange(one.horizon_years + 1)
-        run = np.sum(
-            [np.zeros(len(passed)), *running_by_year(position.running, one).values()], axis=0
-        )
-        plain = "+".join(side.plan.running_plain.values())
-        electric = "+".join(side.plan.running_electric.values())
-        running = self.money(
-            "Running cost",
-            lambda y: (
-                f"(({plain})*{y.at(clock.prices)}+({electric})*{y.at(clock.electricity)})"
-                f"*{y.at(clock.runs)}"
-            ),
-            run,
-        )
-        bought, sold = _asset_sums(position, one)
-        total = side.assets.total
-        capital = self.money("Purchases", lambda y: total(CAPITAL, y), bought)
-        earned = self.money(
-            "Retired, replaced, left at the horizon",
+    def _owning(self, build: BuildCells) -> OwningRows:
+        """Cost of ownership by year, and the requests served."""
+        self.grid.part(f"Cost of ownership: {build.position.name}")
+        position, terms = build.position, self.assumptions
+        passed = np.arange(terms.horizon_years + 1)
+        none = np.zeros(len(passed))
+        run = np.sum([none, *running_by_year(position.running, terms).values()], axis=0)
+        plain = "+".join(build.running.plain.values())
+        electric = "+".join(build.running.electric.values())
+        running = self._money("Running cost", partial(self._indexed, plain, electric), run)
+        flows = [asset_flows(line, terms) for line in (*position.purchases, *position.held)]
+        bought = np.sum([none, *(flow.capital for flow in flows)], axis=0)
+        sold = np.sum([none, *(flow.proceeds - flow.inherited for flow in flows)], axis=0)
+        total = build.by_year.total
+        capital = self._money("Purchases", lambda y: total(CAPITAL, y), bought)
+        earned = self._money(
+            "Sales and value at the horizon",
             lambda y: f"{total(PROCEEDS, y)}-{total(INHERITED, y)}",
             sold,
         )
-        cost = self.money(
-            "Cost of owning",
+        cost = self._money(
+            "Cost before tax, without failures",
             lambda y: f"{y.at(running)}+{y.at(capital)}-{y.at(earned)}",
             run + bought - sold,
             "total",
         )
         names = self.inputs.builds[position.name]
+        growth = (1 + terms.demand_growth_per_year) ** passed * (passed > 0)
         millions = self.grid.add(
             "Requests served",
             "million",
             "number",
             lambda y: (
-                f"{names.requests}/1000000*(1+demand_growth_per_year)^{y.itself}*{y.at(clock.runs)}"
+                f"{names.requests}/1000000*(1+demand_growth_per_year)^{y.itself}"
+                f"*{y.at(self.years.runs)}"
             ),
-            position.requests_per_year
-            / 1e6
-            * (1 + one.demand_growth_per_year) ** passed
-            * (passed > 0),
+            position.requests_per_year / 1e6 * growth,
             total=True,
         )
         return OwningRows(cost, millions)
 
 
-def _saved(
-    clock: YearRows, base: PlanCells, build: PlanCells, category: str
-) -> Callable[[Year], str]:
-    """Formula of the change of a running cost."""
-    plain = f"{base.running_plain[category]}-{build.running_plain[category]}"
-    electric = f"{base.running_electric[category]}-{build.running_electric[category]}"
+@dataclass(frozen=True)
+class _TaxRows:
+    """Rows of what is taxed."""
 
-    def formula(year: Year) -> str:
-        return (
-            f"(({plain})*{year.at(clock.prices)}+({electric})*{year.at(clock.electricity)})"
-            f"*{year.at(clock.runs)}"
-        )
-
-    return formula
-
-
-def _asset_sums(position: Position, assumptions: Assumptions) -> tuple[Floats, Floats]:
-    """Purchases and what they earn, by year."""
-    lines = (*position.purchases, *position.held)
-    flows = [asset_flows(one, assumptions) for one in lines]
-    none = np.zeros(assumptions.horizon_years + 1)
-    return (
-        np.sum([none, *(one.capital for one in flows)], axis=0),
-        np.sum([none, *(one.proceeds - one.inherited for one in flows)], axis=0),
-    )
+    depreciation: int
+    book_value: int
+    tax: int

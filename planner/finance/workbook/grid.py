@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from planner.finance.workbook.book import Floats, Sheet, letter
 
 #: Row of the years, first column of them.
 HEAD, FIRST = 3, 3
-WIDTHS = (40, 18, 18)
+WIDTHS = (41, 12, 14)
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,21 @@ class Grid:
         self.sheet.texts(HEAD, 0, columns, "head")
         for year in range(self.years + 1):
             self.sheet.number(HEAD, FIRST + year, year, "year", "head")
-        self.sheet.worksheet.set_column(FIRST, FIRST + self.years, 13)
+        width = self.sheet.book.amount_width
+        self.sheet.worksheet.set_column(FIRST - 1, FIRST + self.years, width)
         self.sheet.freeze(HEAD + 1, FIRST)
 
-    def finish(self, horizon_years: int) -> None:
-        """Print the years up to a horizon, and show those beyond the present one in grey."""
+    def finish(self, horizon_years: int, breaks: Sequence[int] = ()) -> None:
+        """Print the years up to a horizon, and show those beyond the present one in grey.
+
+        Parameters
+        ----------
+        breaks
+            Rows that begin a page.
+        """
         worksheet = self.sheet.worksheet
         worksheet.print_area(0, 0, self.row, FIRST + horizon_years)
+        worksheet.set_h_pagebreaks(list(breaks))
         rule = {
             "type": "formula",
             "criteria": f"={letter(FIRST)}${HEAD + 1}>horizon_years",
@@ -129,7 +137,10 @@ class Grid:
             self.sheet.formula(row, 2, whole, float(np.sum(values)), kind, look)
         for year in range(self.years + 1):
             text = formula(Year(year))
-            self.sheet.formula(row, FIRST + year, text, float(shown[year]), kind, look)
+            if text == "0":
+                self.sheet.number(row, FIRST + year, 0.0, kind, look)
+            else:
+                self.sheet.formula(row, FIRST + year, text, float(shown[year]), kind, look)
         self.row += 1
         return row
 

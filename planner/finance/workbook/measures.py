@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from planner.finance.appraisal import BuildAppraisal, Returns
+from planner.finance.workbook.assets import BuildCells
 from planner.finance.workbook.book import Book, Floats, Value
 from planner.finance.workbook.grid import FIRST, Grid, Year
 from planner.finance.workbook.inputs import BuildNames
-from planner.finance.workbook.plans import PlanCells
 
 #: Where a search for the internal rate starts when the first start finds none.
 GUESSES = ("0.1", "1", "-0.2")
@@ -86,26 +86,34 @@ class Measures:
 
     def returns(self, rows: NetRows, net: Floats, returns: Returns) -> None:
         """Measures of return."""
-        self.grid.part("What it returns")
-        usd, span = self.book.money_unit, self.grid.span
-        self.add("npv", "Net present value", usd, "money", self.worth(rows.net), returns.npv_usd)
-        gain = self.add(
-            "present_benefits",
-            "Present value of benefits",
-            usd,
-            "money",
-            self.worth(rows.benefits),
-            returns.present_benefits_usd,
+        self.grid.part(f"Return: {self.name}")
+        present = (
+            ("npv", "Net present value", rows.net, returns.npv_usd),
+            (
+                "present_benefits",
+                "Present value of benefits",
+                rows.benefits,
+                returns.present_benefits_usd,
+            ),
+            ("present_costs", "Present value of costs", rows.costs, returns.present_costs_usd),
         )
-        cost = self.add(
-            "present_costs",
-            "Present value of costs",
-            usd,
-            "money",
-            self.worth(rows.costs),
-            returns.present_costs_usd,
+        _, gain, cost = (
+            self.add(key, label, "USD", "money", self.worth(row), value)
+            for key, label, row, value in present
         )
         self._rates(rows, net, returns)
+        self._paid_back(rows, returns)
+        ratio, value = f'IF({cost}>0,{gain}/{cost},"{NO_RATE}")', returns.benefit_cost_ratio
+        self.add("benefit_cost_ratio", "Benefit-cost ratio", "ratio", "factor", ratio, value)
+        roi = f'IF({cost}>0,{gain}/{cost}-1,"{NO_RATE}")'
+        self.add("roi", "Return on investment", "of costs", "share", roi, returns.roi)
+        spent = f"SUM({self.grid.span(rows.costs)})"
+        roi = f'IF({spent}>0,SUM({self.grid.span(rows.benefits)})/{spent}-1,"{NO_RATE}")'
+        label = "Return on investment, undiscounted"
+        self.add("undiscounted_roi", label, "of costs", "share", roi, returns.undiscounted_roi)
+
+    def _paid_back(self, rows: NetRows, returns: Returns) -> None:
+        """Payback, also discounted."""
         for key, label, row, short, years in (
             ("payback", "Payback", rows.cumulative, rows.short, returns.payback_years),
             (
@@ -118,21 +126,6 @@ class Measures:
         ):
             value = NEVER if years is None else years
             self.add(key, label, "years", "number", self._payback(rows.net, row, short), value)
-        ratio = f'IF({cost}>0,{gain}/{cost},"{NO_RATE}")'
-        self.add(
-            "benefit_cost_ratio",
-            "Benefit-cost ratio",
-            "",
-            "factor",
-            ratio,
-            returns.benefit_cost_ratio,
-        )
-        roi = f'IF({cost}>0,{gain}/{cost}-1,"{NO_RATE}")'
-        self.add("roi", "Return on investment", "share", "share", roi, returns.roi)
-        spent = f"SUM({span(rows.costs)})"
-        roi = f'IF({spent}>0,SUM({span(rows.benefits)})/{spent}-1,"{NO_RATE}")'
-        label = "Return on investment without interest"
-        self.add("undiscounted_roi", label, "share", "share", roi, returns.undiscounted_roi)
 
     def _rates(self, rows: NetRows, net: Floats, returns: Returns) -> None:
         """Internal rate, changes of sign, modified internal rate."""
@@ -146,8 +139,8 @@ class Measures:
         )
         at = self.add(
             "sign_changes",
-            "Changes of sign of the net cash flow",
-            "",
+            "Sign changes of the net cash flow",
+            "number",
             "year",
             f"SUMPRODUCT(({later}<>{inner})*({inner}<>0))",
             changes,
@@ -183,46 +176,34 @@ class Measures:
         )
 
     def ownership(
-        self, rows: OwningRows, plan: PlanCells, names: BuildNames, appraisal: BuildAppraisal
+        self, rows: OwningRows, build: BuildCells, names: BuildNames, appraisal: BuildAppraisal
     ) -> None:
         """Measures of what owning costs."""
-        self.grid.part("What owning it costs")
-        one, usd = appraisal.ownership, self.book.money_unit
-        self.add(
-            "capital",
-            "Capital today",
-            usd,
-            "money",
-            plan.capital_total,
-            appraisal.capital_usd,
-        )
+        found, assets = appraisal.ownership, build.assets
+        value = appraisal.capital_usd
+        self.add("capital", "Capital today", "USD", "money", assets.capital, value)
         self.add(
             "owning",
-            "All cost of a year at today's prices",
-            f"{usd} per year",
+            "Capex and opex, annualised",
+            "USD per year",
             "money",
-            plan.owning,
+            f"{assets.annualised}+{build.running.total}",
             appraisal.owning_usd_per_year,
         )
-        total = self.add(
-            "total_cost_of_ownership",
-            "Total cost of ownership",
-            usd,
-            "money",
-            self.worth(rows.cost),
-            one.present_usd,
-        )
+        label, formula = "Total cost of ownership, present value", self.worth(rows.cost)
+        key = "total_cost_of_ownership"
+        total = self.add(key, label, "USD", "money", formula, found.present_usd)
         self.add(
             "equivalent_annual_cost",
             "Equivalent annual cost",
-            f"{usd} per year",
+            "USD per year",
             "money",
             f"-PMT(discount_rate,horizon_years,{total})",
-            one.usd_per_year,
+            found.usd_per_year,
         )
         per_gpu = f'IF({names.gpus}>0,{total}/{names.gpus},"{NO_RATE}")'
         label = "Total cost of ownership per GPU"
-        self.add("usd_per_gpu", label, "USD", "usd", per_gpu, one.usd_per_gpu)
+        self.add("usd_per_gpu", label, "USD", "usd", per_gpu, found.usd_per_gpu)
         millions = self.worth(rows.millions)
         self.add(
             "usd_per_million_requests",
@@ -230,7 +211,7 @@ class Measures:
             "USD",
             "usd",
             f'IF({millions}>0,{total}/{millions},"{NO_RATE}")',
-            one.usd_per_million_requests,
+            found.usd_per_million_requests,
         )
 
 

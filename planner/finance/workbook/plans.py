@@ -1,49 +1,45 @@
-"""The sheet of a build: what it buys and what it costs to run, from quantities and prices."""
+"""Sheets of what builds buy and what they cost to run, as quantities times prices."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
-from planner.finance.appraisal import owning_usd_per_year, replaced_usd_per_year
+from planner.finance.appraisal import replaced_usd_per_year
 from planner.finance.assumptions import Assumptions
-from planner.finance.builds import CATEGORIES
 from planner.finance.workbook.book import Book, Sheet, cell
 from planner.finance.workbook.inputs import Inputs
 from planner.finance.workbook.terms import Bought, RunningCost, Terms
 from planner.laws.returns import capital_recovery
 
-WIDTHS = (26, 30, 30, 18, 16, 18, 20, 12, 18, 18, 12, 20, 12, 18)
+ASSETS, RUNNING = "Assets", "Running costs"
 FACTOR = {"servers": "gpu_price", "cooling": "cooling_price", "failures": "failure_rate"}
 ELECTRICITY = "electricity"
-BOUGHT = (
-    "Category",
-    "Asset",
-    "Item",
-    "Region",
-    "Quantity, below 0 retired",
-    "Price, USD each",
-    "Capital, USD",
-    "Life, years",
-    "Bought in how many years",
-    "Left at the end of life, USD",
-    "Tax life, years",
-    "Capital over life, USD per year",
-    "Age, years",
-    "Paid once, USD",
+#: Title and width of each column.
+ASSET_COLUMNS = (
+    ("Asset", 48),
+    ("Category", 12),
+    ("Region", 15),
+    ("Quantity, negative: retired", 11),
+    ("Price, USD each", 15),
+    ("Price of all, USD", 17),
+    ("Life, years", 9),
+    ("Salvage of all, USD", 16),
+    ("Age today, years", 9),
+    ("Paid for all, USD", 16),
+    ("Capex annualised, USD per year", 17),
 )
-#: Heads of the same columns for what exists, where they differ.
-KEPT = (*BOUGHT[:4], "Quantity, kept", BOUGHT[5], "Price of all anew, USD", *BOUGHT[7:])
-RUNNING = (
-    "Category",
-    "Asset",
-    "Region",
-    "Price follows",
-    "Quantity",
-    "Unit",
-    "Rate, USD per unit and year",
-    "Factor",
-    "USD per year",
+RUNNING_COLUMNS = (
+    ("Cost of", 48),
+    ("Category", 12),
+    ("Region", 15),
+    ("Quantity", 15),
+    ("Unit", 12),
+    ("Rate, USD per unit and year", 17),
+    ("Factor", 10),
+    ("Follows inflation, USD per year", 18),
+    ("Follows electricity prices, USD per year", 18),
 )
 
 
@@ -61,225 +57,199 @@ class AssetCells:
 
 
 @dataclass(frozen=True)
-class PlanCells:
-    """Where the sums of a build stand.
+class AssetRows:
+    """Where the purchases of a build stand.
 
     Parameters
     ----------
-    sheet
-        The sheet.
-    capital
-        Capital by category.
-    capital_total, owning
-        All capital; all cost of a year.
-    running_plain, running_electric
-        Running cost by category whose price follows inflation, and electricity.
-    running_total
-        All running cost of a year.
-    assets, kept
+    cells
         Terms of each purchase, and of what exists and is bought again.
-    regions
-        Ranges of the regions and the capital of purchases.
+    sheet, first, last
+        Rows of the purchases.
+    capital, annualised
+        All capital today; all capital spread over its lives, also that of replacements.
     """
 
+    cells: tuple[AssetCells, ...]
     sheet: Sheet
-    capital: Mapping[str, str]
-    capital_total: str
-    owning: str
-    running_plain: Mapping[str, str]
-    running_electric: Mapping[str, str]
-    running_total: str
-    assets: tuple[AssetCells, ...]
-    kept: tuple[AssetCells, ...]
-    regions: tuple[str, str]
+    first: int
+    last: int
+    capital: str
+    annualised: str
+
+    def capital_of(self, category: str) -> str:
+        """Formula of the capital of a category."""
+        amounts = self.sheet.absolute((self.first, 5), (self.last, 5))
+        categories = self.sheet.absolute((self.first, 1), (self.last, 1))
+        return f'SUMIFS({amounts},{categories},"{category}")'
 
 
-def write_plan_sheet(
-    book: Book,
-    terms: Terms,
-    assumptions: Assumptions,
-    inputs: Inputs,
-    categories: Sequence[str],
-) -> PlanCells:
-    """Write the sheet of a build."""
-    sheet = book.sheet(f"Plan {terms.position.name}", WIDTHS)
-    sheet.title(
-        f"Plan: {terms.position.name}",
-        "What it buys beyond what exists and what a year without failures costs, at today's "
-        "prices. Quantities on green are those of the plan, all prices come from Assumptions.",
-    )
-    spent, run = 3, 3 + len(CATEGORIES) + 3
-    total = run + len(categories) + 1
-    bought = total + 4
-    again = bought + max(1, len(terms.bought)) + 3
-    lines = again + (len(terms.kept) + 3 if terms.kept else 0)
-    assets = _purchases(sheet, bought, BOUGHT, terms.bought, assumptions, inputs)
-    kept = _purchases(sheet, again, KEPT, terms.kept, assumptions, inputs) if terms.kept else []
-    _running(sheet, lines, terms.lines, assumptions, inputs)
-    capital = _capital(sheet, spent, terms, assumptions, (bought + 1, bought + len(assets)))
-    plain, electric = _sums(sheet, run, terms, assumptions, categories, lines + 1)
-    sheet.text(total + 1, 0, "All cost of a year", "total")
-    owning = owning_usd_per_year(terms.position, assumptions)
-    formula = f"C{spent + len(CATEGORIES) + 2}+D{total + 1}"
-    if kept:
-        formula += f"+SUM(L{again + 2}:L{again + 1 + len(kept)})"
-    sheet.formula(total + 1, 1, formula, owning, "usd", "total")
-    sheet.text(total + 1, 2, "capital spread over each life, and running cost", "note")
-    last = bought + max(1, len(terms.bought))
-    return PlanCells(
-        sheet,
-        capital,
-        sheet.at(spent + len(CATEGORIES) + 1, 1),
-        sheet.at(total + 1, 1),
-        plain,
-        electric,
-        sheet.at(total, 3),
-        tuple(assets),
-        tuple(kept),
-        (
-            sheet.absolute((bought + 1, 3), (last, 3)),
-            sheet.absolute((bought + 1, 6), (last, 6)),
-        ),
-    )
+@dataclass(frozen=True)
+class RunningRows:
+    """Running cost of a build by category, at today's prices.
+
+    Parameters
+    ----------
+    plain, electric
+        Cells by category: what follows inflation, and the price of electricity.
+    """
+
+    plain: Mapping[str, str]
+    electric: Mapping[str, str]
+
+    @property
+    def total(self) -> str:
+        """Formula of all of it."""
+        return "+".join((*self.plain.values(), *self.electric.values()))
 
 
-def _purchases(
-    sheet: Sheet,
-    head: int,
-    heads: Sequence[str],
-    bought: Sequence[Bought],
-    assumptions: Assumptions,
-    inputs: Inputs,
-) -> list[AssetCells]:
-    sheet.texts(head, 0, heads[:4], "head")
-    sheet.texts(head, 4, heads[4:], "figures")
-    if not bought:
-        sheet.text(head + 1, 0, "nothing", "note")
-    found = []
-    for row, one in enumerate(bought, start=head + 1):
-        purchase, names = one.purchase, inputs.items[one.item]
-        factor = assumptions.price_factor(purchase.category)
+@dataclass
+class PlanSheets:
+    """The two sheets, filled build by build."""
+
+    assets: Sheet
+    running: Sheet
+    assumptions: Assumptions
+    inputs: Inputs
+    asset_row: int = 4
+    running_row: int = 4
+
+    @classmethod
+    def of(cls, book: Book, assumptions: Assumptions, inputs: Inputs) -> Self:
+        """Two empty sheets."""
+        assets = _sheet(
+            book,
+            ASSETS,
+            ASSET_COLUMNS,
+            "What each build buys and keeps. Quantities, ages and what was paid (green) are those "
+            "of the plan; prices and lives come from Assumptions.",
+        )
+        running = _sheet(
+            book,
+            RUNNING,
+            RUNNING_COLUMNS,
+            "A year without failures at today's prices. Quantities (green) are those of the plan; "
+            "rates come from Assumptions.",
+        )
+        return cls(assets, running, assumptions, inputs)
+
+    def purchases(self, terms: Terms) -> AssetRows:
+        """Write what a build buys, and what it keeps and will buy again."""
+        sheet, name = self.assets, terms.position.name
+        sheet.text(self.asset_row, 0, f"Bought: {name}", "part")
+        first = self.asset_row + 1
+        if not terms.bought:
+            sheet.text(first, 0, "nothing", "note")
+        found = [self._purchase(first + n, line) for n, line in enumerate(terms.bought)]
+        last = first + max(1, len(terms.bought)) - 1
+        kept_first = last + 2
+        if terms.kept:
+            sheet.text(last + 1, 0, f"Kept and replaced: {name}", "part")
+            found += [self._purchase(kept_first + n, line) for n, line in enumerate(terms.kept)]
+        end = kept_first + len(terms.kept) if terms.kept else last + 1
+        sheet.text(end, 0, "Capital today, and annualised", "total")
+        capital = sum(self._usd(line) for line in terms.bought)
+        yearly = sum(self._annualised(line) for line in (*terms.bought, *terms.kept))
+        sheet.formula(end, 5, f"SUM(F{first + 1}:F{last + 1})", capital, "money", "total")
+        sheet.formula(end, 10, f"SUM(K{first + 1}:K{end})", yearly, "money", "total")
+        self.asset_row = end + 2
+        at = (sheet.at(end, 5), sheet.at(end, 10))
+        return AssetRows(tuple(found), sheet, first, last, *at)
+
+    def _usd(self, line: Bought) -> float:
+        return line.purchase.usd * self.assumptions.price_factor(line.purchase.category)
+
+    def _annualised(self, line: Bought) -> float:
+        """Capital in equal yearly payments over the life."""
+        purchase, rate = line.purchase, self.assumptions.discount_rate
+        if purchase.exists:
+            return replaced_usd_per_year(purchase, self.assumptions)
+        return self._usd(line) * capital_recovery(rate, purchase.life_years)
+
+    def _purchase(self, row: int, line: Bought) -> AssetCells:
+        sheet, purchase = self.assets, line.purchase
+        names = self.inputs.items[line.item]
+        factor = self.assumptions.price_factor(purchase.category)
         times = f"*{FACTOR[purchase.category]}" if purchase.category in FACTOR else ""
-        sheet.texts(row, 0, (purchase.category, purchase.asset, purchase.item, purchase.region))
-        sheet.number(row, 4, purchase.quantity, "whole", "plan")
-        sheet.formula(row, 5, f"{names.price}{times}", purchase.usd_each * factor, "usd")
-        at = [cell(row, column) for column in range(len(heads))]
-        usd = purchase.usd * factor
-        sheet.formula(row, 6, f"{at[4]}*{at[5]}", usd, "usd")
-        sheet.formula(row, 7, names.life, purchase.life_years, "number")
-        if purchase.exists:
-            first = max(0.0, purchase.life_years - (purchase.age_years or 0.0))
-            sheet.formula(row, 8, f"MAX(0,{at[7]}-{at[12]})", first, "number")
-        else:
-            sheet.number(row, 8, 0, "number")
-        if purchase.age_years is not None:
-            sheet.number(row, 12, purchase.age_years, "number", "plan")
-            sheet.number(row, 13, abs(purchase.quantity) * purchase.paid_usd_each, "usd", "plan")
+        label = f"{purchase.asset}: {purchase.item}"
+        sheet.texts(row, 0, (label, purchase.category, purchase.region))
+        sheet.number(row, 3, purchase.quantity, "whole", "plan")
+        sheet.formula(row, 4, f"{names.price}{times}", purchase.usd_each * factor, "usd")
+        at = [cell(row, column) for column in range(len(ASSET_COLUMNS))]
+        sheet.formula(row, 5, f"{at[3]}*{at[4]}", purchase.usd * factor, "money")
+        sheet.formula(row, 6, names.life, purchase.life_years, "number")
         left = max(0, purchase.quantity) * purchase.salvage_usd_each * factor
-        sheet.formula(row, 9, f"MAX(0,{at[4]})*{names.salvage}{times}", left, "usd")
-        tax_life = assumptions.tax_life(purchase.category)
-        sheet.formula(row, 10, f"tax_life_{purchase.category}", tax_life, "year")
-        yearly = usd * capital_recovery(assumptions.discount_rate, purchase.life_years)
-        formula = f"IF(discount_rate=0,1/{at[7]},discount_rate/(1-(1+discount_rate)^-{at[7]}))"
+        sheet.formula(row, 7, f"MAX(0,{at[3]})*{names.salvage}{times}", left, "money")
+        if purchase.age_years is not None:
+            sheet.number(row, 8, purchase.age_years, "number", "plan")
+            paid = abs(purchase.quantity) * purchase.paid_usd_each
+            sheet.number(row, 9, paid, "money", "plan")
+        spread = f"IF(discount_rate=0,1/{at[6]},discount_rate/(1-(1+discount_rate)^-{at[6]}))"
+        formula = f"{at[5]}*{spread}"
         if purchase.exists:
-            yearly = replaced_usd_per_year(purchase, assumptions)
-            formula = f"({at[6]}-{at[9]})*{formula}*(1+discount_rate)^-{at[8]}"
-        else:
-            formula = f"{at[6]}*{formula}"
-        sheet.formula(row, 11, formula, yearly, "usd")
-        found.append(AssetCells(*(sheet.at(row, column) for column in (6, 9, 7, 8, 10, 12, 13))))
-    return found
+            formula = f"({at[5]}-{at[7]})*{spread}*(1+discount_rate)^-MAX(0,{at[6]}-{at[8]})"
+        sheet.formula(row, 10, formula, self._annualised(line), "money")
+        capital, left_at, life, age, paid_at = (sheet.at(row, c) for c in (5, 7, 6, 8, 9))
+        first = f"MAX(0,{life}-{age})" if purchase.exists else "0"
+        tax_life = f"tax_life_{purchase.category}"
+        return AssetCells(capital, left_at, life, first, tax_life, age, paid_at)
 
+    def costs(self, terms: Terms, categories: Sequence[str]) -> RunningRows:
+        """Write what a build costs to run, line by line and by category."""
+        sheet, head = self.running, self.running_row
+        sheet.text(head, 0, terms.position.name, "part")
+        for row, line in enumerate(terms.lines, start=head + 1):
+            self._cost(row, line)
+        first, last = head + 2, head + 1 + max(1, len(terms.lines))
+        plain: dict[str, str] = {}
+        electric: dict[str, str] = {}
+        for row, category in enumerate(categories, start=last):
+            sheet.texts(row, 0, (f"All {category}", category), "measure")
+            for column, found in ((7, plain), (8, electric)):
+                letter, driven = "HI"[column - 7], column == 8
+                amounts = f"{letter}${first}:{letter}${last}"
+                usd = sum(
+                    self._cost_usd(line)
+                    for line in terms.lines
+                    if line.running.category == category
+                    and (line.running.driver == ELECTRICITY) == driven
+                )
+                formula = f"SUMIFS({amounts},$B${first}:$B${last},$B{row + 1})"
+                sheet.formula(row, column, formula, usd, "money", "measure")
+                found[category] = sheet.at(row, column)
+        self.running_row = last + len(categories) + 1
+        return RunningRows(plain, electric)
 
-def _running(
-    sheet: Sheet, head: int, lines: Sequence[RunningCost], assumptions: Assumptions, inputs: Inputs
-) -> None:
-    sheet.texts(head, 0, RUNNING[:4], "head")
-    sheet.texts(head, 4, RUNNING[4:], "figures")
-    if not lines:
-        sheet.text(head + 1, 0, "nothing", "note")
-    for row, one in enumerate(lines, start=head + 1):
-        running = one.running
-        sheet.texts(row, 0, (running.category, running.asset, running.region, running.driver))
-        sheet.number(row, 4, one.quantity, "number", "plan")
-        sheet.text(row, 5, one.unit)
-        if one.item is not None:
-            names = inputs.items[one.item]
-            rate = one.item.usd_each * (one.item.upkeep_share or 0.0)
-            sheet.formula(row, 6, f"{names.price}*{names.upkeep}", rate, "usd")
-        elif one.rate is not None:
-            sheet.formula(row, 6, inputs.rates[one.rate], one.rate.usd, "usd")
-        factor = assumptions.price_factor(running.driver)
+    def _cost_usd(self, line: RunningCost) -> float:
+        return line.running.usd_per_year * self.assumptions.price_factor(line.running.driver)
+
+    def _cost(self, row: int, line: RunningCost) -> None:
+        sheet, running = self.running, line.running
+        sheet.texts(row, 0, (running.asset, running.category, running.region))
+        kind = "whole" if line.quantity == int(line.quantity) else "number"
+        sheet.number(row, 3, line.quantity, kind, "plan")
+        sheet.text(row, 4, line.unit)
+        if line.item is not None:
+            names = self.inputs.items[line.item]
+            rate = line.item.usd_each * (line.item.upkeep_share or 0.0)
+            sheet.formula(row, 5, f"{names.price}*{names.upkeep}", rate, "usd")
+        elif line.rate is not None:
+            sheet.formula(row, 5, self.inputs.rates[line.rate], line.rate.usd, "usd")
         name = FACTOR.get(running.driver)
         if name is None:
-            sheet.number(row, 7, 1.0, "factor")
+            sheet.number(row, 6, 1.0, "factor")
         else:
-            sheet.formula(row, 7, name, factor, "factor")
-        product = f"{cell(row, 4)}*{cell(row, 6)}*{cell(row, 7)}"
-        sheet.formula(row, 8, product, running.usd_per_year * factor, "usd")
+            sheet.formula(row, 6, name, self.assumptions.price_factor(running.driver), "factor")
+        product = f"{cell(row, 3)}*{cell(row, 5)}*{cell(row, 6)}"
+        column = 8 if running.driver == ELECTRICITY else 7
+        sheet.formula(row, column, product, self._cost_usd(line), "money")
 
 
-def _capital(
-    sheet: Sheet, head: int, terms: Terms, assumptions: Assumptions, rows: tuple[int, int]
-) -> dict[str, str]:
-    """Capital by category."""
-    sheet.text(head, 0, "Capital", "head")
-    sheet.texts(head, 1, ("Capital, USD", "USD per year over each life"), "figures")
-    first, last = rows[0] + 1, max(rows) + 1
-    rate = assumptions.discount_rate
-    totals = [0.0, 0.0]
-    found: dict[str, str] = {}
-    for row, category in enumerate(CATEGORIES, start=head + 1):
-        sheet.text(row, 0, category)
-        mine = [one.purchase for one in terms.bought if one.purchase.category == category]
-        factor = assumptions.price_factor(category)
-        usd = sum(one.usd * factor for one in mine)
-        yearly = sum(one.usd * factor * capital_recovery(rate, one.life_years) for one in mine)
-        for column, source, value in ((1, "G", usd), (2, "L", yearly)):
-            formula = f"SUMIFS(${source}${first}:${source}${last},$A${first}:$A${last},$A{row + 1})"
-            sheet.formula(row, column, formula, value, "usd")
-            totals[column - 1] += value
-        found[category] = sheet.at(row, 1)
-    end = head + len(CATEGORIES) + 1
-    sheet.text(end, 0, "All", "total")
-    for column, name in ((1, "B"), (2, "C")):
-        formula = f"SUM({name}{head + 2}:{name}{end})"
-        sheet.formula(end, column, formula, totals[column - 1], "usd", "total")
-    return found
-
-
-def _sums(
-    sheet: Sheet,
-    head: int,
-    terms: Terms,
-    assumptions: Assumptions,
-    categories: Sequence[str],
-    first: int,
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Running cost by category and by what its price follows."""
-    sheet.text(head, 0, "Running cost, USD per year", "head")
-    titles = ("price follows inflation", "price follows electricity", "All")
-    sheet.texts(head, 1, titles, "figures")
-    start, last = first + 1, first + max(1, len(terms.lines))
-    amounts = f"$I${start}:$I${last},$A${start}:$A${last}"
-    drivers = f"$D${start}:$D${last}"
-    plain, electric, totals = {}, {}, [0.0, 0.0]
-    for row, category in enumerate(categories, start=head + 1):
-        sheet.text(row, 0, category)
-        sums = [0.0, 0.0]
-        for one in terms.lines:
-            if one.running.category == category:
-                usd = one.running.usd_per_year * assumptions.price_factor(one.running.driver)
-                sums[one.running.driver == ELECTRICITY] += usd
-        for column, sign in ((1, "<>"), (2, "")):
-            formula = f'SUMIFS({amounts},$A{row + 1},{drivers},"{sign}{ELECTRICITY}")'
-            sheet.formula(row, column, formula, sums[column - 1], "usd")
-            totals[column - 1] += sums[column - 1]
-        sheet.formula(row, 3, f"B{row + 1}+C{row + 1}", sum(sums), "usd")
-        plain[category], electric[category] = sheet.at(row, 1), sheet.at(row, 2)
-    end = head + len(categories) + 1
-    sheet.text(end, 0, "All", "total")
-    for column, name, value in ((1, "B", totals[0]), (2, "C", totals[1]), (3, "D", sum(totals))):
-        formula = f"SUM({name}{head + 2}:{name}{end})"
-        sheet.formula(end, column, formula, value, "usd", "total")
-    return plain, electric
+def _sheet(book: Book, name: str, columns: Sequence[tuple[str, float]], note: str) -> Sheet:
+    sheet = book.sheet(name, [width for _, width in columns])
+    sheet.title(name, note)
+    titles = [title for title, _ in columns]
+    sheet.texts(3, 0, titles[:3], "head")
+    sheet.texts(3, 3, titles[3:], "figures")
+    sheet.freeze(4, 1)
+    return sheet

@@ -144,9 +144,9 @@ def rates_of(terms: Iterable[Terms]) -> tuple[Rate, ...]:
 
 
 def categories(terms: Iterable[Terms]) -> tuple[str, ...]:
-    """Categories of running cost, the usual ones first."""
+    """Categories of running cost that any build has, the usual ones first."""
     found = {line.running.category for one in terms for line in one.lines}
-    return (*RUNNING, *sorted(found - set(RUNNING)))
+    return (*(name for name in RUNNING if name in found), *sorted(found - set(RUNNING)))
 
 
 def _item(one: Purchase, build: Build | None) -> PricedItem:

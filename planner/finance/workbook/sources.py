@@ -1,0 +1,112 @@
+"""The sheet of sources: where the figures of the model come from."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from planner.finance.workbook.book import Book
+from planner.infrastructure.catalogue import CATALOGUES, catalogue, data_directory
+from planner.infrastructure.entities import Model
+
+if TYPE_CHECKING:
+    from planner.finance.study import FinanceStudy
+
+SOURCES, FINANCE = "Sources", "finance.csv"
+#: An entity is an entry of the catalogue if at least this share of its figures is the same.
+ALIKE = 0.7
+COLUMNS = (
+    ("Used for", "aside", 24),
+    ("Figure", "text", 33),
+    ("In the model", "small", 16),
+    ("In the data set", "small", 16),
+    ("Unit", "aside", 16),
+    ("Data set: entry", "aside", 26),
+    ("Year", "text", 8),
+    ("Confidence", "text", 11),
+    ("Source", "text", 12),
+    ("Note", "aside", 52),
+)
+
+type Row = Mapping[str, str]
+
+
+def write_sources(book: Book, study: FinanceStudy) -> None:
+    """Write the figures of the data sets that the model uses, with what stands behind them."""
+    sheet = book.sheet(SOURCES, [width for _, _, width in COLUMNS])
+    sheet.title(
+        SOURCES,
+        "Figures of the shipped data sets that the model uses, matched by name or by value. "
+        "Source ids: datasets/SOURCES.md.",
+    )
+    rows = dict.fromkeys(_finance(study))
+    for side in study.valued:
+        rows |= dict.fromkeys(_used(side.build.model))
+    last = sheet.table(3, [(title, kind) for title, kind, _ in COLUMNS], rows)
+    sheet.freeze(4, 1)
+    sheet.worksheet.autofilter(3, 0, max(4, last - 1), len(COLUMNS) - 1)
+
+
+def _row(used: str, file: str, source: Row, value: object) -> tuple[float | str, ...]:
+    texts = [source.get(name, "") for name in ("year", "confidence", "source", "note")]
+    shown = float(value) if isinstance(value, int | float) else str(value)
+    entry = f"{file}: {source['name']}"
+    figures = (shown, _number(source["value"]))
+    return (used, source["attribute"], *figures, source.get("unit", ""), entry, *texts)
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _rows(file: str) -> list[Row]:
+    with (data_directory("datasets") / file).open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _stem(source: Row) -> str:
+    """The figure that a line states, or the range of."""
+    return source["attribute"].removesuffix("_low").removesuffix("_high")
+
+
+def _finance(study: FinanceStudy) -> Iterator[tuple[float | str, ...]]:
+    """Figures of the finance table behind the rates."""
+    for source in _rows(FINANCE):
+        stem = _stem(source)
+        if source["name"] == "default" and hasattr(study.assumptions, stem):
+            yield _row("rates", FINANCE, source, getattr(study.assumptions, stem))
+
+
+def _used(model: Model) -> Iterator[tuple[float | str, ...]]:
+    """Figures of catalogues behind the entities of a model."""
+    for section, file in CATALOGUES.items():
+        sources = _rows(file)
+        for name, entity in getattr(model, section).items():
+            entry = _entry(name, entity, file)
+            for source in sources if entry else ():
+                if source["name"] == entry and _stem(source) in type(entity).model_fields:
+                    value = getattr(entity, _stem(source))
+                    yield _row(f"{section}.{name}", file, source, value)
+
+
+def _entry(name: str, entity: object, file: str) -> str:
+    """Entry of a catalogue that an entity is: that of its name, else the one it is most alike."""
+    entries = catalogue(file)
+    if name in entries:
+        return name
+    alike = {entry: _alike(entity, figures) for entry, figures in entries.items()}
+    # Entries may be alike in all but their names.
+    best = max(alike, key=lambda entry: (alike[entry], name.lower() in entry.lower()), default="")
+    return best if best and alike[best] >= ALIKE else ""
+
+
+def _alike(entity: object, figures: Mapping[str, object]) -> float:
+    """Share of the figures of an entry that an entity has too."""
+    fields = type(entity).model_fields  # type: ignore[attr-defined]
+    known = {name: value for name, value in figures.items() if name in fields}
+    same = sum(getattr(entity, name) == value for name, value in known.items())
+    return same / len(known) if known else 0.0

@@ -1,0 +1,248 @@
+"""The first sheet: all builds side by side, and how to read the book."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from planner.finance.appraisal import BuildAppraisal
+from planner.finance.assumptions import Assumptions
+from planner.finance.builds import CATEGORIES
+from planner.finance.workbook.assets import BuildCells
+from planner.finance.workbook.book import Book, Sheet
+from planner.finance.workbook.flows import FlowCells
+from planner.finance.workbook.terms import Terms
+from planner.laws.returns import MEASURES
+
+if TYPE_CHECKING:
+    from planner.finance.study import FinanceStudy
+
+NAME = "Summary"
+#: Rows that the charts take.
+CHART_ROWS = 17
+#: Measure, label, unit, kind of number.
+LINES = (
+    ("capital", "Capital today", "USD", "money"),
+    ("owning", "Capex and opex, annualised", "USD per year", "money"),
+    ("npv", "Net present value", "USD", "money"),
+    ("present_benefits", "Present value of benefits", "USD", "money"),
+    ("present_costs", "Present value of costs", "USD", "money"),
+    ("irr", "Internal rate of return", "per year", "share"),
+    ("mirr", "Modified internal rate of return", "per year", "share"),
+    ("payback", "Payback", "years", "number"),
+    ("discounted_payback", "Discounted payback", "years", "number"),
+    ("benefit_cost_ratio", "Benefit-cost ratio", "ratio", "factor"),
+    ("roi", "Return on investment", "of costs", "share"),
+    ("undiscounted_roi", "Return on investment, undiscounted", "of costs", "share"),
+    ("total_cost_of_ownership", "Total cost of ownership, present value", "USD", "money"),
+    ("equivalent_annual_cost", "Equivalent annual cost", "USD per year", "money"),
+    ("usd_per_gpu", "Total cost of ownership per GPU", "USD", "usd"),
+    ("usd_per_million_requests", "Total cost of ownership per million requests", "USD", "usd"),
+)
+ABOUT = (
+    "The book values the builds named above against the first of them, which exists today. "
+    "Capital, running costs, cash flows and measures follow the yellow cells of the sheet "
+    "Assumptions by formulas; nothing is hidden, locked or done by macros. Green cells "
+    "are quantities of a plan.",
+    "Year 0 is today. What happens in a year is paid at its end, at the prices of that year. An "
+    "asset is bought in year 0 and replaced at the end of its life; between, its value falls in "
+    "equal parts to its salvage, and its value at the horizon is income there.",
+    "Running costs, failure losses and tax count as the difference to what exists. Losses are set "
+    "off against other profit, so tax may be income.",
+    "Failure losses come from simulated failures and enter the cash flow as their expected value. "
+    "The sheets Risk, Scenarios, Sensitivity, Incident and Sources hold values worked out by the "
+    "planner: they do not follow the inputs.",
+)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A build with where its figures stand."""
+
+    terms: Terms
+    appraisal: BuildAppraisal
+    cells: BuildCells
+    flows: FlowCells
+
+    @property
+    def name(self) -> str:
+        """The build."""
+        return self.terms.position.name
+
+
+def summary_sheet(book: Book, builds: int) -> Sheet:
+    """Add the first sheet, which is filled last."""
+    return book.sheet(NAME, (46, 15, *[max(18.0, 54 / builds)] * builds))
+
+
+def write_summary(
+    book: Book, sheet: Sheet, study: FinanceStudy, sides: Sequence[Side], categories: Sequence[str]
+) -> None:
+    """Write measures, capital and running cost by category, charts and how to read the book."""
+    sheet.title(book.title, "Amounts in USD. Every figure here follows the sheet Assumptions.")
+    last = max(3, 1 + len(sides))
+    sheet.text(2, 0, study.sampled)
+    status, row = 3, 5
+    _head(sheet, row, "Measure", sides)
+    row = _measures(sheet, row + 1, sides)
+    row = _check(sheet, status, row, sides)
+    capital = row + 2
+    row = _categories(sheet, capital - 1, "Capital by category", "USD", CATEGORIES, sides, study)
+    row = _categories(
+        sheet, row + 1, "Running cost by category", "USD per year", categories, sides, study
+    )
+    sheet.worksheet.set_h_pagebreaks([row + 1])
+    if any(side.flows.cumulative for side in sides):
+        _charts(book, sheet, sides, row + 1, capital)
+        row += CHART_ROWS
+    row = _notes(sheet, row + 1, last)
+    _facts(sheet, row + 1, study, last)
+
+
+def _facts(sheet: Sheet, row: int, study: FinanceStudy, last: int) -> int:
+    """What the book was made of."""
+    facts = (
+        ("Created", study.created),
+        ("SHA-256 of the model", study.sha256),
+        ("Versions", ", ".join(f"{name} {number}" for name, number in study.versions.items())),
+    )
+    for label, text in facts:
+        sheet.text(row, 0, label)
+        sheet.wrapped(row, 1, last, text)
+        row += 1
+    return row
+
+
+def _head(sheet: Sheet, row: int, title: str, sides: Sequence[Side]) -> None:
+    sheet.texts(row, 0, (title, "Unit"), "head")
+    sheet.texts(row, 2, [side.name for side in sides], "figures")
+
+
+def _measures(sheet: Sheet, row: int, sides: Sequence[Side]) -> int:
+    for key, label, unit, kind in LINES:
+        sheet.texts(row, 0, (label, unit))
+        for column, side in enumerate(sides, start=2):
+            if key in side.flows.measures:
+                value = side.flows.values[key]
+                sheet.formula(row, column, side.flows.measures[key], value, kind)
+        row += 1
+    return row
+
+
+def _check(sheet: Sheet, status: int, row: int, sides: Sequence[Side]) -> int:
+    """Net present value as delivered beside the live one, and whether any differs."""
+    sheet.texts(row, 0, ("Net present value as delivered", "USD"), "note")
+    differences = []
+    for column, side in enumerate(sides, start=2):
+        if side.appraisal.returns is not None:
+            sheet.number(row, column, side.appraisal.returns.npv_usd, "money", "note")
+            live = side.flows.measures["npv"]
+            differences.append(f"ABS({live}-{sheet.at(row, column)})")
+    same, other = "as delivered", "changed: figures differ from those delivered"
+    sheet.text(status, 0, "Inputs")
+    formula = f'IF({"+".join(differences) or "0"}<0.01,"{same}","{other}")'
+    sheet.formula(status, 1, formula, same, "text", "measure")
+    return row + 1
+
+
+def _categories(
+    sheet: Sheet,
+    row: int,
+    title: str,
+    unit: str,
+    categories: Sequence[str],
+    sides: Sequence[Side],
+    study: FinanceStudy,
+) -> int:
+    """Amounts by category: capital in USD, running cost in USD per year."""
+    _head(sheet, row, title, sides)
+    for line, category in enumerate(categories, start=row + 1):
+        sheet.texts(line, 0, (category, unit))
+        for column, side in enumerate(sides, start=2):
+            if unit == "USD":
+                formula = side.cells.assets.capital_of(category)
+                usd = _capital(side, category, study.assumptions)
+            else:
+                running = side.cells.running
+                formula = f"{running.plain[category]}+{running.electric[category]}"
+                usd = _running(side, category, study.assumptions)
+            sheet.formula(line, column, formula, usd, "money")
+    return row + 1 + len(categories)
+
+
+def _capital(side: Side, category: str, assumptions: Assumptions) -> float:
+    return sum(
+        line.purchase.usd * assumptions.price_factor(line.purchase.category)
+        for line in side.terms.bought
+        if line.purchase.category == category
+    )
+
+
+def _running(side: Side, category: str, assumptions: Assumptions) -> float:
+    return sum(
+        line.running.usd_per_year * assumptions.price_factor(line.running.driver)
+        for line in side.terms.lines
+        if line.running.category == category
+    )
+
+
+def _charts(book: Book, sheet: Sheet, sides: Sequence[Side], row: int, capital: int) -> None:
+    """Cumulative cash flow by year, and capital by category; `capital` is the first row of it."""
+    line = book.workbook.add_chart({"type": "line"})
+    for column, side in enumerate(sides, start=2):
+        if side.flows.cumulative is None:
+            continue
+        (top, left), (bottom, right) = side.flows.cumulative
+        (head, first), (_, last) = side.flows.years
+        name = side.flows.sheet.name
+        line.add_series(
+            {
+                "name": [NAME, capital - 1, column],
+                "categories": [name, head, first, head, last],
+                "values": [name, top, left, bottom, right],
+                "line": {"width": 2.25},
+            }
+        )
+    _finish(line, "Cumulative net cash flow after tax", "Year")
+    stacked = book.workbook.add_chart({"type": "column", "subtype": "stacked"})
+    for at in range(capital, capital + len(CATEGORIES)):
+        stacked.add_series(
+            {
+                "name": [NAME, at, 0],
+                "categories": [NAME, capital - 1, 2, capital - 1, 1 + len(sides)],
+                "values": [NAME, at, 2, at, 1 + len(sides)],
+                "gap": 80,
+            }
+        )
+    _finish(stacked, "Capital by category", "")
+    sheet.worksheet.insert_chart(row, 0, line, {"y_offset": 6})
+    sheet.worksheet.insert_chart(row, 2, stacked, {"x_offset": 20, "y_offset": 6})
+
+
+def _finish(chart: Any, title: str, across: str) -> None:
+    chart.set_title({"name": title, "name_font": {"size": 12}})
+    chart.set_x_axis({"name": across, "label_position": "low"})
+    chart.set_y_axis(
+        {
+            "name": "USD million",
+            "num_format": "#,##0.0,,",
+            "major_gridlines": {"visible": True, "line": {"color": "#D9D9D9"}},
+        }
+    )
+    chart.set_legend({"position": "bottom"})
+    chart.set_size({"width": 440, "height": 300})
+
+
+def _notes(sheet: Sheet, row: int, last: int) -> int:
+    """How to read the book."""
+    sheet.text(row, 0, "How to read this book", "part")
+    for text in ABOUT:
+        row += 1
+        sheet.wrapped(row, 0, last, text)
+    row += 2
+    sheet.text(row, 0, "Measures", "part")
+    for text in MEASURES.values():
+        row += 1
+        sheet.wrapped(row, 0, last, text)
+    return row + 1
