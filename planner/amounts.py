@@ -15,6 +15,8 @@ MILLION = 1e6
 NOTHING = 0.005
 #: Millions from this on have one decimal.
 LARGE = 100.0
+#: Amounts below this, a hundred USD, are next to nothing in millions.
+LEAST = 1e-4
 #: Shares this close to 1 are all: what simulations leave over by rounding.
 ALL_BUT_ROUNDING = 1e-9
 #: Most decimals of a percentage.
@@ -56,13 +58,15 @@ def millions(amount: float, places: int | None = None, sign: str = "-") -> str:
     >>> millions(12_345_678.0), millions(450_000_000.0), millions(450_000.0, 1)
     ('12.35', '450.0', '0.45')
     >>> millions(4_500.0), millions(-96.0), millions(-1e-4), millions(0.0, 1)
-    ('0.0045', '-0.000096', '0.00', '0.0')
+    ('0.0045', '≈0', '0.00', '0.0')
     """
     value = amount / MILLION
     if places is None:
         places = 1 if abs(value) >= LARGE else 2
     if abs(amount) < NOTHING:
         return f"{0.0:.{places}f}"
+    if abs(value) < LEAST:
+        return "≈0"
     if round(abs(value), places) < 10.0 ** (1 - places):
         places = 1 - math.floor(math.log10(abs(value)))
     return f"{value:{sign},.{places}f}"

@@ -12,7 +12,7 @@ from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Build, held, purchases, running, unpriced
 from planner.finance.cashflow import CashFlow, Floats, Losses, Position
 from planner.finance.coverage import Coverage, coverage
-from planner.finance.ledger import LedgerLine, read_ledger
+from planner.finance.ledger import IncidentBreakEven, LedgerLine, break_even, read_ledger
 from planner.finance.losses import (
     Estimate,
     LossProfile,
@@ -96,6 +96,33 @@ class Valued:
     appraisal: BuildAppraisal
     coverage: Coverage
     worse: Mapping[str, Estimate] = field(default_factory=dict)
+
+    @property
+    def running_usd_per_year(self) -> dict[str, float]:
+        """Opex by category, USD per year."""
+        usd: dict[str, float] = {}
+        for line in self.position.running:
+            usd[line.category] = usd.get(line.category, 0.0) + line.usd_per_year
+        return usd
+
+    @property
+    def capital_usd_per_year(self) -> float:
+        """Capex as yearly payments over the life of each purchase."""
+        return self.appraisal.owning_usd_per_year - sum(self.running_usd_per_year.values())
+
+    @property
+    def usd_per_year(self) -> float:
+        """Annualised capex, opex, and failures: as the plan expects those, or else as sampled."""
+        plan = self.build.plan
+        if plan is None:
+            return self.total_usd_per_year
+        failures = (i.usd_per_year for i in plan.cost.items if i.category in ("recourse", "risk"))
+        return self.appraisal.owning_usd_per_year + sum(failures)
+
+    @property
+    def total_usd_per_year(self) -> float:
+        """Annualised capex, opex, and failures as sampled."""
+        return self.appraisal.owning_usd_per_year + self.profile.expected_annual_loss_usd.value
 
 
 def value_builds(
@@ -217,6 +244,15 @@ class FinanceStudy:
         return f"Failures sampled {counts} times, seed {self.sampling.seed}."
 
     @property
+    def break_even_incidents(self) -> tuple[IncidentBreakEven, ...]:
+        """Incidents in ten years that justify a prevention: the recorded one, and each build."""
+        rate = self.assumptions.discount_rate
+        recorded = break_even(self.ledger, rate, DECADE)
+        named = [replace(line, basis=f"recorded prevention, {line.basis}") for line in recorded]
+        found = [_justifying(build, line, rate) for build in self.alternatives for line in recorded]
+        return (*named, *(line for line in found if line is not None))
+
+    @property
     def base(self) -> Valued:
         """What exists."""
         return self.valued[0]
@@ -324,22 +360,31 @@ def _earns(flows: CashFlow) -> bool:
     return any((part > 0).any() for part in earned)
 
 
-def justifying_incidents(one: Valued, usd_per_incident: float, rate: float) -> float | None:
-    """Incidents of a worth in ten years that justify what a build costs more; None if none do.
+def _justifying(
+    valued: Valued, recorded: IncidentBreakEven, rate: float
+) -> IncidentBreakEven | None:
+    """Incidents like the recorded one that justify what a build costs more; None without a cost.
 
     Parameters
     ----------
-    usd_per_incident
-        What one incident costs without the build, and not with it.
     rate
-        Discount rate; 0 counts years alike.
+        Discount rate per year.
     """
-    flows = one.appraisal.cash_flow
-    if flows is None or usd_per_incident <= 0:
+    flows = valued.appraisal.cash_flow
+    incident_usd = recorded.usd_per_incident
+    if flows is None or incident_usd <= 0:
         return None
+    capital_usd = valued.appraisal.capital_usd
     yearly = -sum(float(part[1]) for part in flows.running.values())
-    return incidents_to_justify(
-        max(0.0, one.appraisal.capital_usd), max(0.0, yearly), usd_per_incident, rate, DECADE
+    spent = (max(0.0, capital_usd), max(0.0, yearly), incident_usd)
+    return IncidentBreakEven(
+        f"{valued.build.name}, incident {recorded.basis}",
+        capital_usd,
+        yearly,
+        incident_usd,
+        DECADE,
+        incidents_to_justify(*spent, 0.0, DECADE),
+        incidents_to_justify(*spent, rate, DECADE),
     )
 
 
@@ -348,7 +393,6 @@ __all__ = [
     "FinanceStudy",
     "Sampling",
     "Valued",
-    "justifying_incidents",
     "missing_prices",
     "missing_prices_to_optimise",
     "study_of",

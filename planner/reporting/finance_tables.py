@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from planner.amounts import number
 from planner.finance.cashflow import CashFlow
-from planner.finance.ledger import LedgerLine, break_even
+from planner.finance.ledger import LedgerLine
 from planner.finance.losses import Estimate
-from planner.finance.study import DECADE, FinanceStudy, Valued, justifying_incidents
+from planner.finance.study import FinanceStudy, Valued
 from planner.laws.returns import MEASURES
 from planner.plan.files import write_tables as write_csv
 from planner.reliability.estimates import percent
@@ -34,7 +35,7 @@ def finance_data(study: FinanceStudy) -> dict[str, Any]:
         "assumptions": _plain(asdict(study.assumptions) | {"tax_lives": _tax_lives(study)}),
         "sampling": _plain(asdict(study.sampling)),
         "measures": dict(MEASURES),
-        "plans": [_plan_data(one) for one in study.valued],
+        "plans": [_plan_data(valued) for valued in study.valued],
         "scenarios": list(scenario_rows(study)),
         "ledger": [ledger_row(line) for line in study.ledger],
         "break_even_incidents": list(incident_rows(study)),
@@ -48,59 +49,45 @@ def _tax_lives(study: FinanceStudy) -> dict[str, int]:
     return study.assumptions.tax_lives.model_dump()
 
 
-def _plan_data(one: Valued) -> dict[str, Any]:
-    appraisal, profile = one.appraisal, one.profile
+def _plan_data(valued: Valued) -> dict[str, Any]:
+    appraisal, profile = valued.appraisal, valued.profile
     data: dict[str, Any] = {
-        "name": one.build.name,
+        "name": valued.build.name,
         "capital_usd": cents(appraisal.capital_usd),
-        "usd_per_year": cents(usd_per_year(one)),
+        "usd_per_year": cents(valued.usd_per_year),
         "owning_usd_per_year": cents(appraisal.owning_usd_per_year),
-        "total_usd_per_year": cents(total_usd_per_year(one)),
-        **returns_row(one),
+        "total_usd_per_year": cents(valued.total_usd_per_year),
+        **returns_row(valued),
         "expected_annual_loss_usd": cents(profile.expected_annual_loss_usd.value),
         f"cvar{100 * profile.alpha:g}_usd": cents(profile.cvar_usd.value),
         "expected_annual_loss": _interval(profile.expected_annual_loss_usd, 2),
-        "avoided_usd_per_year": None if one.avoided is None else _interval(one.avoided, 2),
+        "avoided_usd_per_year": None if valued.avoided is None else _interval(valued.avoided, 2),
         "value_at_risk": _interval(profile.var_usd, 2),
         "conditional_value_at_risk": _interval(profile.cvar_usd, 2),
-        "availability": {row["tier"]: _without(row, "tier") for row in availability_rows(one)},
-        "availability_covers": list(one.coverage.covered),
-        "availability_leaves_out": list(one.coverage.left_out),
-        "worse_minutes_per_year": {t: _interval(more, 4) for t, more in one.worse.items()},
-        "survives": not any(verdict.fails for verdict in one.verdicts),
-        "samples": one.occurrences.samples,
-        "simulated": one.occurrences.simulated,
+        "availability": {row["tier"]: _without(row, "tier") for row in availability_rows(valued)},
+        "availability_covers": list(valued.coverage.covered),
+        "availability_leaves_out": list(valued.coverage.left_out),
+        "worse_minutes_per_year": {t: _interval(more, 4) for t, more in valued.worse.items()},
+        "survives": not any(verdict.fails for verdict in valued.verdicts),
+        "samples": valued.occurrences.samples,
+        "simulated": valued.occurrences.simulated,
         "ownership": _plain(asdict(appraisal.ownership)),
-        "capital": list(capital_rows(one)),
-        "running": list(running_rows(one)),
-        "cash_flow": list(cash_flow_rows(one)),
-        "losses": list(loss_rows(one)),
-        "exceedance": list(exceedance_rows(one)),
-        "credits": list(credit_rows(one)),
-        "cooling": list(cooling_rows(one)),
+        "capital": list(capital_rows(valued)),
+        "running": list(running_rows(valued)),
+        "cash_flow": list(cash_flow_rows(valued)),
+        "losses": list(loss_rows(valued)),
+        "exceedance": list(exceedance_rows(valued)),
+        "credits": list(credit_rows(valued)),
+        "cooling": list(cooling_rows(valued)),
     }
     # The contract names 95 whatever the confidence asked for.
     data.setdefault("cvar95_usd", cents(profile.annual.conditional_value_at_risk(0.95)))
     return data
 
 
-def usd_per_year(one: Valued) -> float:
-    """Owning, running, and failures: as the plan expects those, or else as sampled."""
-    plan = one.build.plan
-    if plan is None:
-        return total_usd_per_year(one)
-    failures = (i.usd_per_year for i in plan.cost.items if i.category in ("recourse", "risk"))
-    return one.appraisal.owning_usd_per_year + sum(failures)
-
-
-def total_usd_per_year(one: Valued) -> float:
-    """Owning, running, and failures as sampled."""
-    return one.appraisal.owning_usd_per_year + one.profile.expected_annual_loss_usd.value
-
-
-def returns_row(one: Valued) -> Row:
+def returns_row(valued: Valued) -> Row:
     """Returns of a build; None where a measure means nothing."""
-    found = one.appraisal.returns
+    found = valued.appraisal.returns
     if found is None:
         names = ("irr", "mirr", "payback_years", "discounted_payback_years", "benefit_cost_ratio")
         nothing = dict.fromkeys((*names, "roi", "undiscounted_roi"))
@@ -119,21 +106,21 @@ def returns_row(one: Valued) -> Row:
     }
 
 
-def capital_rows(one: Valued) -> Iterator[Row]:
+def capital_rows(valued: Valued) -> Iterator[Row]:
     """Capital line by line."""
-    for line in one.position.purchases:
+    for line in valued.position.purchases:
         yield {**asdict(line), "usd": cents(line.usd)}
 
 
-def running_rows(one: Valued) -> Iterator[Row]:
+def running_rows(valued: Valued) -> Iterator[Row]:
     """Running cost line by line."""
-    for line in one.position.running:
+    for line in valued.position.running:
         yield {**asdict(line), "usd_per_year": cents(line.usd_per_year)}
 
 
-def cash_flow_rows(one: Valued) -> Iterator[Row]:
+def cash_flow_rows(valued: Valued) -> Iterator[Row]:
     """Cash flow year by year."""
-    flows = one.appraisal.cash_flow
+    flows = valued.appraisal.cash_flow
     if flows is None:
         return
     columns = cash_flow_columns(flows)
@@ -157,9 +144,9 @@ def cash_flow_columns(flows: CashFlow) -> dict[str, Any]:
     }
 
 
-def loss_rows(one: Valued) -> Iterator[Row]:
+def loss_rows(valued: Valued) -> Iterator[Row]:
     """Expected loss by what began it."""
-    for source in one.profile.by_source:
+    for source in valued.profile.by_source:
         yield {
             "source": source.source,
             "times_per_year": digits(source.times_per_year),
@@ -169,51 +156,52 @@ def loss_rows(one: Valued) -> Iterator[Row]:
         }
 
 
-def exceedance_rows(one: Valued) -> Iterator[Row]:
+def exceedance_rows(valued: Valued) -> Iterator[Row]:
     """Loss-exceedance curve."""
-    probability, usd = one.profile.annual.curve(CURVE_POINTS)
+    probability, usd = valued.profile.annual.curve(CURVE_POINTS)
     for share, loss in zip(probability.tolist(), usd.tolist(), strict=True):
         yield {"probability": digits(share), "usd": cents(loss)}
 
 
-def availability_rows(one: Valued) -> Iterator[Row]:
+def availability_rows(valued: Valued) -> Iterator[Row]:
     """Availability of every tier."""
-    for tier, share in one.profile.availability.items():
-        minutes = one.profile.downtime_minutes_per_year[tier]
+    for tier, share in valued.profile.availability.items():
+        minutes = valued.profile.downtime_minutes_per_year[tier]
         yield {
             "tier": tier,
-            "promised": one.build.model.tiers[tier].sla,
+            "promised": valued.build.model.tiers[tier].sla,
             **_interval(share, 9),
             "shown_percent": percent(share)[0],
             "downtime_minutes_per_year": digits(minutes.value),
-            "lost_requests_per_year": digits(one.profile.lost_requests_per_year[tier].value),
+            "lost_requests_per_year": digits(valued.profile.lost_requests_per_year[tier].value),
         }
 
 
 def coverage_note(study: FinanceStudy) -> str:
     """What the availabilities cover, once where that is the same for all builds."""
-    told = {one.coverage.sentence: None for one in study.valued}
+    told = {valued.coverage.sentence: None for valued in study.valued}
     if len(told) == 1:
         return next(iter(told))
-    return " ".join(f"{one.build.name}: {one.coverage.sentence}" for one in study.valued)
+    return " ".join(f"{valued.build.name}: {valued.coverage.sentence}" for valued in study.valued)
 
 
 def worse_notes(study: FinanceStudy) -> Iterator[str]:
     """Tiers that a build serves less than today's does."""
     base = study.base.build.name
-    for one in study.alternatives:
-        for tier, more in one.worse.items():
+    for valued in study.alternatives:
+        for tier, more in valued.worse.items():
             certain = "is served less" if more.low > 0 else "may be served less"
             yield (
-                f"{one.build.name}: {tier} {certain} than {base}: {more.value:,.3g} minutes a year "
-                f"more without service (95 % interval {more.low:,.3g} to {more.high:,.3g})."
+                f"{valued.build.name}: {tier} {certain} than {base}: {number(more.value)} minutes "
+                f"a year more without service (95 % interval {number(more.low)} to "
+                f"{number(more.high)})."
             )
 
 
-def credit_rows(one: Valued) -> Iterator[Row]:
+def credit_rows(valued: Valued) -> Iterator[Row]:
     """Service credits of a month by tier."""
-    for tier, month in one.profile.credits_by_month.items():
-        entry = one.build.model.tiers[tier]
+    for tier, month in valued.profile.credits_by_month.items():
+        entry = valued.build.model.tiers[tier]
         yield {
             "tier": tier,
             "revenue_usd_per_month": entry.revenue_usd_per_month,
@@ -226,9 +214,9 @@ def credit_rows(one: Valued) -> Iterator[Row]:
         }
 
 
-def cooling_rows(one: Valued) -> Iterator[Row]:
+def cooling_rows(valued: Valued) -> Iterator[Row]:
     """Loss of cooling by plants that share clusters."""
-    for group in one.cooling:
+    for group in valued.cooling:
         yield {
             "plants": ", ".join(group.plants),
             "clusters": ", ".join(group.clusters),
@@ -243,10 +231,10 @@ def cooling_rows(one: Valued) -> Iterator[Row]:
 
 def scenario_rows(study: FinanceStudy) -> Iterator[Row]:
     """Outcome of every scenario on every build."""
-    for one in study.valued:
-        for verdict in one.verdicts:
+    for valued in study.valued:
+        for verdict in valued.verdicts:
             yield {
-                "plan": one.build.name,
+                "plan": valued.build.name,
                 "scenario": verdict.name,
                 "severity": verdict.severity,
                 "times_per_year": verdict.frequency_per_year,
@@ -276,32 +264,15 @@ def ledger_row(line: LedgerLine) -> Row:
 
 def incident_rows(study: FinanceStudy) -> Iterator[Row]:
     """Incidents in ten years that justify a prevention: the recorded one, and each plan."""
-    rate = study.assumptions.discount_rate
-    found = break_even(study.ledger, rate, DECADE)
-    for line in found:
+    for line in study.break_even_incidents:
         yield {
-            "investment": f"recorded prevention, {line.basis}",
+            "investment": line.basis,
             "usd_per_incident": cents(line.usd_per_incident),
             "capital_usd": cents(line.capital_usd),
             "usd_per_year": cents(line.usd_per_year),
             "incidents": digits(line.incidents),
             "incidents_discounted": digits(line.incidents_discounted),
         }
-    for one in study.alternatives:
-        for line in found:
-            plain = justifying_incidents(one, line.usd_per_incident, 0.0)
-            discounted = justifying_incidents(one, line.usd_per_incident, rate)
-            flows = one.appraisal.cash_flow
-            if plain is None or discounted is None or flows is None:
-                continue
-            yield {
-                "investment": f"{one.build.name}, incident {line.basis}",
-                "usd_per_incident": cents(line.usd_per_incident),
-                "capital_usd": cents(one.appraisal.capital_usd),
-                "usd_per_year": cents(-sum(float(part[1]) for part in flows.running.values())),
-                "incidents": digits(plain),
-                "incidents_discounted": digits(discounted),
-            }
 
 
 def assumption_rows(study: FinanceStudy) -> Iterator[Row]:
@@ -330,27 +301,27 @@ def sensitivity_rows(study: FinanceStudy) -> Iterator[Row]:
 def break_even_rows(study: FinanceStudy) -> Iterator[Row]:
     """Values of inputs at which the net present value is zero."""
     for name, found in study.break_evens.items():
-        for one in found:
+        for zero in found:
             yield {
                 "plan": name,
-                "input": one.input.name,
-                "today": digits(one.base),
-                "break_even": digits(one.value),
-                "note": one.reason,
+                "input": zero.input.name,
+                "today": digits(zero.base),
+                "break_even": digits(zero.value),
+                "note": zero.reason,
             }
 
 
 def replanned_rows(study: FinanceStudy) -> Iterator[Row]:
     """What other inputs change about the plan."""
-    for one in study.replanned:
+    for replanned in study.replanned:
         yield {
-            "input": one.input.name,
-            "value": digits(one.value),
-            "changed": list(one.changed),
-            "capital_usd": _maybe(one.capital_usd),
-            "usd_per_year": _maybe(one.usd_per_year),
-            "regret_usd_per_year": _maybe(one.regret_usd_per_year),
-            "note": one.note,
+            "input": replanned.input.name,
+            "value": digits(replanned.value),
+            "changed": list(replanned.changed),
+            "capital_usd": _maybe(replanned.capital_usd),
+            "usd_per_year": _maybe(replanned.usd_per_year),
+            "regret_usd_per_year": _maybe(replanned.regret_usd_per_year),
+            "note": replanned.note,
         }
 
 
@@ -363,7 +334,7 @@ def write_tables(study: FinanceStudy, folder: Path) -> tuple[Path, ...]:
         If the folder cannot be written.
     """
     of_plans = {
-        "returns": lambda one: [_returns_line(one)],
+        "returns": lambda valued: [_returns_line(valued)],
         "capital": capital_rows,
         "running": running_rows,
         "cash_flow": cash_flow_rows,
@@ -374,13 +345,15 @@ def write_tables(study: FinanceStudy, folder: Path) -> tuple[Path, ...]:
     }
     tables: dict[str, list[Row]] = {"assumptions": list(assumption_rows(study))}
     tables |= {
-        name: [{"plan": one.build.name, **row} for one in study.valued for row in rows(one)]
+        name: [
+            {"plan": valued.build.name, **row} for valued in study.valued for row in rows(valued)
+        ]
         for name, rows in of_plans.items()
     }
     tables["credits"] = [
-        {"plan": one.build.name, **{k: v for k, v in row.items() if k != "steps"}, **step}
-        for one in study.valued
-        for row in credit_rows(one)
+        {"plan": valued.build.name, **{k: v for k, v in row.items() if k != "steps"}, **step}
+        for valued in study.valued
+        for row in credit_rows(valued)
         for step in row["steps"]
     ]
     tables["scenarios"] = list(scenario_rows(study))
@@ -394,22 +367,22 @@ def write_tables(study: FinanceStudy, folder: Path) -> tuple[Path, ...]:
     return write_csv(folder, {name: rows for name, rows in tables.items() if rows})
 
 
-def _returns_line(one: Valued) -> Row:
-    row = _without(_plan_head(one), "irr_all")
-    return row | {f"tco_{k}": digits(v) for k, v in asdict(one.appraisal.ownership).items()}
+def _returns_line(valued: Valued) -> Row:
+    row = _without(_plan_head(valued), "irr_all")
+    return row | {f"tco_{k}": digits(v) for k, v in asdict(valued.appraisal.ownership).items()}
 
 
-def _plan_head(one: Valued) -> Row:
+def _plan_head(valued: Valued) -> Row:
     return {
-        "capital_usd": cents(one.appraisal.capital_usd),
-        "usd_per_year": cents(usd_per_year(one)),
-        "owning_usd_per_year": cents(one.appraisal.owning_usd_per_year),
-        "total_usd_per_year": cents(total_usd_per_year(one)),
-        **returns_row(one),
-        "expected_annual_loss_usd": cents(one.profile.expected_annual_loss_usd.value),
-        "alpha": one.profile.alpha,
-        "var_usd": cents(one.profile.var_usd.value),
-        "cvar_usd": cents(one.profile.cvar_usd.value),
+        "capital_usd": cents(valued.appraisal.capital_usd),
+        "usd_per_year": cents(valued.usd_per_year),
+        "owning_usd_per_year": cents(valued.appraisal.owning_usd_per_year),
+        "total_usd_per_year": cents(valued.total_usd_per_year),
+        **returns_row(valued),
+        "expected_annual_loss_usd": cents(valued.profile.expected_annual_loss_usd.value),
+        "alpha": valued.profile.alpha,
+        "var_usd": cents(valued.profile.var_usd.value),
+        "cvar_usd": cents(valued.profile.cvar_usd.value),
     }
 
 
@@ -427,11 +400,11 @@ def _maybe(usd: float | None) -> float | None:
     return None if usd is None else cents(usd)
 
 
-def _interval(one: Estimate, places: int) -> Row:
+def _interval(estimate: Estimate, places: int) -> Row:
     return {
-        "estimate": round(one.value, places),
-        "low": round(one.low, places),
-        "high": round(one.high, places),
+        "estimate": round(estimate.value, places),
+        "low": round(estimate.low, places),
+        "high": round(estimate.high, places),
     }
 
 
