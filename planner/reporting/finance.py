@@ -205,7 +205,7 @@ def _cash_flow(valued: Valued) -> Table:
     if flows is None:
         return Table(title, (), [])
     shown = _yearly(flows)
-    rows = [
+    rows: list[Row] = [
         (str(year), *(float(values[year]) for values in shown.values()))
         for year in range(len(flows.net))
     ]
@@ -267,7 +267,7 @@ def _sources(study: FinanceStudy) -> Table:
 
 def _exceedance(study: FinanceStudy) -> Table:
     annual = [valued.profile.annual for valued in study.valued]
-    rows = [
+    rows: list[Row] = [
         (f"{years:,} years", *(float(losses.return_period_usd(years)) for losses in annual))
         for years in RETURN_YEARS
     ]
