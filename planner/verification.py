@@ -17,8 +17,8 @@ from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
-from planner.optimization.infeasibility.relaxation import ANY_GAP, Verified
-from planner.optimization.infeasibility.strictness import broken_less, waived
+from planner.optimization.infeasibility.strictness import waived, waived_less
+from planner.optimization.infeasibility.trials import ANY_GAP, Verified
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.costs import CostItem, risk_of
 from planner.optimization.solution.deadline import OutOfTime
@@ -294,7 +294,7 @@ class _Loop:
         before = (self.margins, self.waived)
         self.margins, self.instead = _next_margins(self.model, last)
         if self.waived:
-            self.waived = broken_less(last.programme.data, last.failed, self.left)
+            self.waived = waived_less(last.programme.data, last.failed, self.left)
             fleets = [one.solution.fleet for one in self.rounds[-PATIENCE:]]
             if len(fleets) == PATIENCE and all(one == fleets[0] for one in fleets):
                 return False  # what is waived grows with the margins, and nothing else changes

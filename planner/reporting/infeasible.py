@@ -1,4 +1,4 @@
-"""Why there is no plan, for people and as JSON."""
+"""The diagnosis of an infeasible model, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from planner.optimization.infeasibility.wording import change, price
 from planner.reporting.terminal import new_console, print_json
 from planner.verification import LoopResult
 
-#: Most shortfalls that are listed.
+#: Shortfalls that are listed.
 MOST_SHORTFALLS = 8
-#: A number and its unit, which stay on one line.
+#: A number and its unit, between which lines do not break.
 UNIT = re.compile(r"(\d) (%|MW\b|M USD\b|USD\b|GPUs?\b|min\b)")
-#: What the cheapest change is made of, where that is one kind.
+#: Addition to the title of the cheapest change, where it is of one kind.
 KINDS = {
     frozenset({"limit"}): ", raising limits only",
     frozenset({"requirement"}): ", lowering requirements only",
@@ -112,7 +112,7 @@ def _rounded(usd: float | None) -> float | None:
 
 
 def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
-    """Print the conflict, and what would resolve it."""
+    """Print the conflict and the changes that would resolve it."""
     if diagnosis.conflict:
         _say(console, conflict_title(diagnosis))
         for demand in diagnosis.conflict:
@@ -131,19 +131,19 @@ def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
         _show_shortfalls(console, diagnosis.shortfalls)
     if not diagnosis.complete:
         console.print()
-        console.print("The time limit ended the diagnosis; there may be more to say.")
+        console.print("The time limit ended the diagnosis; it may be incomplete.")
 
 
 def _show_sets(console: Console, diagnosis: Diagnosis) -> None:
     if diagnosis.hopeless:
         console.print()
-        _say(console, "No limit that can be raised gives this:")
+        _say(console, "No raise of any limit provides:")
         for missed in _worst(diagnosis.hopeless):
             _say(console, f"- {missed.text}", indent=2)
     if diagnosis.sets:
         console.print()
         simulated = " and simulated" if diagnosis.sets[0].survives is not None else ""
-        how = f"(each solved again{simulated}, plan costs to 0.1 %)"
+        how = f"(each solved again{simulated}, optimality gap 0.1 %)"
         console.print(f"[bold]What would make it feasible[/] {how}")
     for number, one in enumerate(diagnosis.sets, start=1):
         _show_set(console, number, one)
@@ -157,7 +157,7 @@ def _show_set(console: Console, number: int, one: RelaxationSet) -> None:
     cost = ""
     if one.plan_usd_per_year is not None and one.plan_capital_usd is not None:
         yearly, capital = money(one.plan_usd_per_year), money(one.plan_capital_usd)
-        cost = f"; the plan: {yearly} a year, {capital} to buy"
+        cost = f"; the plan: {yearly} a year annualised, {capital} capex"
     console.print()
     _say(console, f"{number} {title}{cost}")
     for relaxation in one.relaxations:
@@ -170,14 +170,14 @@ def _show_set(console: Console, number: int, one: RelaxationSet) -> None:
     if one.failed:
         _say(console, f"not enough: its plan still fails {named(one.failed)} in simulation", 2)
     if not one.minimal:
-        _say(console, "(time ran out before each was shown to be needed)", indent=2)
+        _say(console, "(some may not be needed: the time limit ended the search)", indent=2)
 
 
 def _show_shortfalls(console: Console, shortfalls: Sequence[MissedRequirement]) -> None:
     if not shortfalls:
         return
     console.print()
-    _say(console, "If nothing changes, at least this is missed:")
+    _say(console, "If nothing changes, at least these requirements are missed:")
     for one in _worst(shortfalls):
         _say(console, f"- {one.text}", indent=2)
     if len(shortfalls) > MOST_SHORTFALLS:

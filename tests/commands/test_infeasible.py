@@ -15,7 +15,7 @@ from planner.errors import EXIT_INFEASIBLE
 from planner.infrastructure.loading import load_model
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
-from planner.optimization.infeasibility.relaxation import Verify
+from planner.optimization.infeasibility.trials import Verify
 from planner.optimization.solution.solving import SolverSettings
 
 OVERRIDES = ("policies.surviving_capacity_share=0.45", "clusters.east-gpus.max_gpus=400")
@@ -68,7 +68,7 @@ def test_command_says_why_and_what_helps(capsys: pytest.CaptureFixture[str]) -> 
     assert "cannot all hold; without" in text
     assert "east-gpus holds at most 400 GPUs" in text
     assert "raise the GPUs that east-gpus can hold by 500, from 400 to 900 GPUs" in text
-    assert "25.00 M USD to buy" in text
+    assert "25.00 M USD capex" in text
     assert "--set clusters.east-gpus.max_gpus=900" in text
     assert "230 GPUs: share of GPUs left without west" in text
     assert "Traceback" not in output + errors
@@ -87,7 +87,7 @@ def test_command_says_when_nothing_can_be_raised(capsys: pytest.CaptureFixture[s
     output, _ = run(capsys, overrides=("policies.least_regions=3",))
     text = " ".join(output.split())
     assert "This cannot hold, whatever is bought: - at least 3 regions hold GPUs" in text
-    assert "No limit that can be raised gives this: - 1 region" in text
+    assert "No raise of any limit provides: - 1 region" in text
     assert "lower the least number of regions by 1, from 3 to 2 regions" in text
     assert "raise the" not in text
 

@@ -18,10 +18,11 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.infeasibility import relaxable_values as levers
+from planner.optimization.infeasibility import relaxable_values
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
-from planner.optimization.infeasibility.elastic import roomier, round_up, size
+from planner.optimization.infeasibility.elastic import round_up, size
 from planner.optimization.infeasibility.relaxation import RelaxationSet
+from planner.optimization.infeasibility.wide_limits import with_wide_limits
 from planner.optimization.solution.solving import SolverSettings, run_solver
 from planner.scenarios.generators import all_scenarios
 
@@ -147,7 +148,7 @@ MODELS = [
         ["offers.cloud.lead_time_minutes"],
     ),
     planted(
-        "settled purchase beyond the power limit",
+        "fixed purchase beyond the power limit",
         "policies: {fixed: {gpus: {east-gpus: 1600}}}\nregions: {east: {power_limit_mw: 8.0}}",
         [("fixed", "east-gpus", ""), ("power_limit", "east", "")],
         ["policies.fixed.gpus.east-gpus", "regions.east.power_limit_mw"],
@@ -404,7 +405,7 @@ def assert_mends(path: Path, way: RelaxationSet) -> None:
 def assert_irreducible(model: Model, keys: set[Key]) -> None:
     """What is named cannot all hold, and can with any one of it left out."""
     data = ProblemData(model, all_scenarios(model), {})
-    programme = build(ProblemData(roomier(model), data.scenarios, {}))
+    programme = build(ProblemData(with_wide_limits(model), data.scenarios, {}))
     gone = removable(programme)
     roomy = {one.name: (one.lowBound, one.upBound) for one in programme.problem.variables()}
     assert not can_hold(programme, gone, model, keys)
@@ -530,8 +531,8 @@ def test_amounts_are_rounded_up_to_three_digits(amount: float, rounded: float) -
 def test_rows_without_a_model_value_give_way_by_an_amount(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A family that nobody wrote levers for is named, and the set is checked with it loosened."""
-    monkeypatch.delitem(levers.FAMILIES, "least_regions")
+    """A family without relaxable values is named, and its set is verified with a plain slack."""
+    monkeypatch.delitem(relaxable_values.FAMILIES, "least_regions")
     text = "policies: {least_regions: 3}"
     diagnosis = diagnosed(load_model(written(tmp_path, planted("", text, [], []))).model)
     (way,) = diagnosis.sets
@@ -555,7 +556,7 @@ def test_scenario_that_is_not_in_the_model_is_left_out_by_name() -> None:
     (way,) = diagnosis.sets
     assert way.verified
     assert way.overrides == ()
-    assert "leave out scenario pair" in diagnosis.lines()
+    assert "remove scenario pair" in diagnosis.lines()
 
 
 FAMILY = """

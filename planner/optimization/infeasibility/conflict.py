@@ -1,10 +1,10 @@
-"""The irreducible conflict: requirements and limits that cannot all hold, none of which is spare.
+"""The irreducible conflict: requirements and limits that cannot all hold, none of them redundant.
 
-First the relaxation with broken numbers, made elastic in every item: the dual values of its optimum
-are a certificate of Farkas, so items whose rows have none are not needed for the contradiction. Of
-what is left, each item is taken out in turn and stays out while the rest has no solution. Where
-only whole numbers contradict each other, items that a plan needs to break are gathered until they
-have no plan together (the elastic filter), and are then taken out in turn in the same way.
+First the linear relaxation with a slack for every group of constraints: the dual values of its
+optimum are a Farkas certificate, so groups without dual values are not part of the conflict. Each
+remaining group is removed in turn, and stays out if the rest is still infeasible (the deletion
+filter). Where only the integer programme is infeasible, groups that a solution has to violate are
+gathered until they are infeasible together (the elastic filter), and then filtered in the same way.
 
 References
 ----------
@@ -20,96 +20,94 @@ from dataclasses import dataclass
 from planner.optimization.infeasibility.elastic import ConstraintGroup, ElasticProgramme
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 
-#: Price above which what gave way is no rounding error, in sizes of rows.
-BROKEN = 1e-6
-#: Dual values below this are zero.
+#: Total slack, in sizes of rows, above which a programme is infeasible.
+INFEASIBLE = 1e-6
+#: Dual values below this count as zero.
 NO_DUAL = 1e-9
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """Items that cannot all hold.
+    """Constraint groups that cannot all hold.
 
     Parameters
     ----------
-    items
-        The items.
+    groups
+        The groups.
     irreducible
-        Whether every one of them was shown to be needed.
+        Whether the others can hold without any one of them.
     """
 
-    items: tuple[ConstraintGroup, ...] = ()
+    groups: tuple[ConstraintGroup, ...] = ()
     irreducible: bool = False
 
 
 def find_conflict(elastic: ElasticProgramme, clock: Deadline) -> Conflict:
-    """Find an irreducible conflict; what is known of one when time runs out."""
+    """Find an irreducible conflict; when time runs out, the smallest conflict known by then."""
     kept: list[ConstraintGroup] = []
     try:
-        broken = elastic.minimise((), elastic.items.values(), clock.settings(), relaxed=True)
-        if broken is None:
+        slack = elastic.minimise((), elastic.groups.values(), clock.settings(), linear=True)
+        if slack is None:
             return Conflict()
-        if broken > BROKEN:
+        if slack > INFEASIBLE:
             kept = _certificate(elastic)
-            if _holds(elastic, kept, clock, relaxed=True):
-                kept = list(elastic.items.values())
-            kept = _deleted(kept, lambda rest: _holds(elastic, rest, clock, relaxed=True))
+            if _feasible(elastic, kept, clock, linear=True):
+                kept = list(elastic.groups.values())
+            kept = _filtered(kept, lambda rest: _feasible(elastic, rest, clock, linear=True))
         else:
             kept = _gathered(elastic, clock)
-        kept = _deleted(kept, lambda rest: _holds(elastic, rest, clock, relaxed=False))
+        kept = _filtered(kept, lambda rest: _feasible(elastic, rest, clock, linear=False))
     except OutOfTime:
         return Conflict(tuple(kept))
     return Conflict(tuple(kept), irreducible=bool(kept))
 
 
 def _certificate(elastic: ElasticProgramme) -> list[ConstraintGroup]:
-    """Items with a row that the certificate of the last solve needs."""
+    """Groups with a row that has a dual value in the last solve."""
     return [
-        item
-        for item in elastic.items.values()
-        if any(abs(row.pi or 0.0) * abs(by) > NO_DUAL for row, by in item.constraints)
+        group
+        for group in elastic.groups.values()
+        if any(abs(row.pi or 0.0) * abs(slack) > NO_DUAL for row, slack in group.constraints)
     ]
 
 
 def _gathered(elastic: ElasticProgramme, clock: Deadline) -> list[ConstraintGroup]:
-    """Items that together have no plan, in the order in which plans need to break them."""
+    """Groups that are infeasible together, in the order in which solutions violate them."""
     kept: list[ConstraintGroup] = []
     while True:
-        free = [item for item in elastic.items.values() if item not in kept]
+        free = [group for group in elastic.groups.values() if group not in kept]
         if elastic.minimise((), free, clock.settings()) is None:
             return kept
-        broken = [item for item in free if item.used]
-        if not broken:
-            return list(elastic.items.values())
-        kept += broken
+        violated = [group for group in free if group.used]
+        if not violated:
+            return list(elastic.groups.values())
+        kept += violated
 
 
-def _holds(
-    elastic: ElasticProgramme, kept: list[ConstraintGroup], clock: Deadline, relaxed: bool
+def _feasible(
+    elastic: ElasticProgramme, kept: list[ConstraintGroup], clock: Deadline, linear: bool
 ) -> bool:
-    """Whether some items can hold together, all others left out."""
-    free = [item for item in elastic.items.values() if item not in kept]
+    """Whether some groups can hold together without all others."""
+    free = [group for group in elastic.groups.values() if group not in kept]
     settings = clock.settings(gap=0.5)
-    if not relaxed:
-        proof = elastic.minimise((), free, settings, relaxed=True, counted=False)
-        if proof is None:
-            return False
-    found = elastic.minimise((), free, clock.settings(gap=0.5), relaxed, counted=False)
-    return found is not None
+    if not linear and elastic.minimise((), free, settings, linear=True, priced=False) is None:
+        return False
+    settings = clock.settings(gap=0.5)
+    return elastic.minimise((), free, settings, linear=linear, priced=False) is not None
 
 
-def _deleted(
-    kept: list[ConstraintGroup], holds: Callable[[list[ConstraintGroup]], bool]
+def _filtered(
+    kept: list[ConstraintGroup], feasible: Callable[[list[ConstraintGroup]], bool]
 ) -> list[ConstraintGroup]:
-    """What is left when each item in turn is left out if the rest contradicts itself without it."""
-    for item in sorted(kept, key=_order):
-        rest = [one for one in kept if one is not item]
-        if rest and not holds(rest):
+    """Remove each group in turn if the rest is infeasible without it; changes the list."""
+    for group in sorted(kept, key=_order):
+        rest = [other for other in kept if other is not group]
+        if rest and not feasible(rest):
             kept[:] = rest
     return kept
 
 
-def _order(item: ConstraintGroup) -> tuple[bool, bool, float, tuple[str, str, str]]:
-    """What is taken out first: scenarios before normal operation, the latest first, limits last."""
-    minute = min(row.from_minute for row in item.rows)
-    return (item.kind == "limit", not item.key[2], -minute, item.key)
+def _order(group: ConstraintGroup) -> tuple[bool, bool, float, tuple[str, str, str]]:
+    """Order of removal: scenarios before normal operation, the latest first, limits last."""
+    minute = min(row.from_minute for row in group.rows)
+    return (group.kind == "limit", not group.key[2], -minute, group.key)

@@ -1,4 +1,4 @@
-"""Why there is no plan, and what would make one: in the words and the values of the model.
+"""Why there is no plan and what would make one feasible, in terms of the values of the model.
 
 The conflict names requirements and limits that cannot all hold. Each set of relaxations names
 values of the model that would have to change, by how much and at what price: limits only,
@@ -15,7 +15,7 @@ from planner.errors import SolverError
 from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.formulation.stages import NO_MARGIN, Margin
+from planner.optimization.formulation.stages import NO_MARGIN
 from planner.optimization.infeasibility.conflict import Conflict, find_conflict
 from planner.optimization.infeasibility.elastic import (
     ELASTIC_GAP,
@@ -24,18 +24,13 @@ from planner.optimization.infeasibility.elastic import (
     Kind,
 )
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
-from planner.optimization.infeasibility.relaxation import (
-    Relaxation,
-    RelaxationSet,
-    Trials,
-    Verify,
-    find_set,
-)
+from planner.optimization.infeasibility.relaxation import Relaxation, RelaxationSet
 from planner.optimization.infeasibility.single_changes import (
     find_alternatives,
-    find_judged,
     find_single,
+    find_throttling_simulated,
 )
+from planner.optimization.infeasibility.trials import Trials, Verify, find_set
 from planner.optimization.infeasibility.wording import amount_text, change, noun, price, sentence
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.solving import SolverSettings
@@ -65,7 +60,7 @@ class MissedRequirement:
     from_minute
         Start of the stage in which it is missed most.
     text
-        The same in words.
+        The same as a sentence.
     """
 
     family: str
@@ -80,7 +75,7 @@ class MissedRequirement:
 
 @dataclass(frozen=True)
 class Demand:
-    """A requirement or limit of the conflict, in words.
+    """A requirement or limit of the conflict.
 
     Parameters
     ----------
@@ -89,7 +84,7 @@ class Demand:
     family, subject, scenario
         What it is about.
     text
-        What it demands.
+        What it demands, as a sentence.
     """
 
     kind: Kind
@@ -101,14 +96,15 @@ class Demand:
 
 @dataclass(frozen=True)
 class TightenedScenario:
-    """A scenario of the conflict that carries margins of the loop.
+    """A scenario of the conflict with margins that the simulation added.
 
     Parameters
     ----------
     scenario
         Its name.
     demand, heat, late_minutes, services, spend
-        What the simulation asked for beyond the scenario itself.
+        Margins: shares of demand, heat, demand on services and emergency spend, and minutes by
+        which supply is later.
     """
 
     scenario: str
@@ -142,22 +138,22 @@ class Diagnosis:
     conflict
         Requirements and limits that cannot all hold.
     irreducible
-        Whether any of them could be left out (then the others can hold together).
+        Whether the others can hold without any one of them.
     sets
         Complete sets of relaxations, the cheapest first.
     shortfalls
-        Requirements that are missed if no limit is raised and as little as possible is missed.
+        Requirements that are missed if nothing changes, by as little as possible.
     hopeless
-        Requirements that no raise of any limit meets, with what is missing even then.
+        Requirements that are missed even with all limits raised.
     margins
-        Margins of the loop that the conflict needs.
+        Margins of the scenarios of the conflict.
     round
         Round of the loop that has no plan.
     complete
-        Whether everything was worked out before time ran out.
+        Whether the diagnosis ended before the time limit.
     tried
-        Scenarios that no plan was found to survive without rows stricter than the standard either;
-        empty if there is no plan without them.
+        Scenarios that plans did not survive without the rows stricter than the standard; empty if
+        there is no plan without these rows.
     """
 
     conflict: tuple[Demand, ...] = ()
@@ -172,73 +168,73 @@ class Diagnosis:
 
     @property
     def limits(self) -> tuple[Relaxation, ...]:
-        """Limits to raise where that alone helps."""
-        return next((one.relaxations for one in self.sets if _limits_only(one)), ())
+        """Limits to raise, where that suffices."""
+        return next((found.relaxations for found in self.sets if _limits_only(found)), ())
 
     def lines(self) -> list[str]:
         """The diagnosis in sentences."""
-        text = [f"{one.text}" for one in self.conflict]
+        text = [demand.text for demand in self.conflict]
         if self.conflict:
             text.insert(0, conflict_title(self))
         if self.tried:
             text.append(tried_line(self))
         text += margin_lines(self)
-        for number, one in enumerate(self.sets):
+        for number, found in enumerate(self.sets):
             text.append("this would make it feasible:" if not number else "or this:")
-            for relaxation in one.relaxations:
-                text.append(relaxation_line(relaxation))
-            if one.failed:
-                text.append(f"(its plan still fails {named(one.failed)} in simulation)")
+            text += [relaxation_line(relaxation) for relaxation in found.relaxations]
+            if found.failed:
+                text.append(f"(its plan still fails {named(found.failed)} in simulation)")
         return text
 
 
-def _limits_only(one: RelaxationSet) -> bool:
-    return one.name in SETS and all(relaxation.kind == "limit" for relaxation in one.relaxations)
+def _limits_only(found: RelaxationSet) -> bool:
+    return found.name in SETS and all(change.kind == "limit" for change in found.relaxations)
 
 
 def conflict_title(diagnosis: Diagnosis) -> str:
-    """What introduces the conflict."""
+    """Title of the conflict."""
     count = len(diagnosis.conflict)
     if count == 1:
         return "This cannot hold, whatever is bought:"
     if not diagnosis.irreducible:
-        return f"These {count} cannot all hold (some of them may be spare):"
+        return f"These {count} cannot all hold (some may not be part of the conflict):"
     without = "either of them" if count == 2 else "any one of them"
     return f"These {count} cannot all hold; without {without} the others can:"
 
 
 def margin_lines(diagnosis: Diagnosis) -> list[str]:
-    """Which margins of the loop are in the way."""
+    """Margins of the scenarios of the conflict, with a title."""
     if not diagnosis.margins:
         return []
     before = diagnosis.round - 1
     rounds = "the first round" if before == 1 else f"the first {before} rounds"
-    title = f"margins after {rounds}, from the simulation, are part of it:"
-    return [title, *(f"{one}" for one in diagnosis.margins)]
+    title = f"safety margins that the simulation of {rounds} added are part of the conflict:"
+    return [title, *map(str, diagnosis.margins)]
 
 
 def tried_line(diagnosis: Diagnosis) -> str:
-    """What came of leaving out what is stricter than the standard."""
-    families = dict.fromkeys(one.family for one in diagnosis.conflict if one.family in STRICTER)
-    rules = " and ".join(f"that {STRICTER[one]}" for one in families) or "what is stricter"
+    """Result of waiving the rows that are stricter than the standard."""
+    families = {demand.family: None for demand in diagnosis.conflict if demand.family in STRICTER}
+    rules = " and ".join(f"that {STRICTER[family]}" for family in families)
+    rules = rules or "all that the optimisation requires"
     fail = "fails" if len(diagnosis.tried) == 1 else "fail"
     return (
-        f"The standard does not ask {rules}; without it too "
-        f"{named(diagnosis.tried)} {fail} in simulation."
+        f"The standard does not require {rules}; without it "
+        f"{named(diagnosis.tried)} still {fail} in simulation."
     )
 
 
 def named(names: Sequence[str]) -> str:
-    """Names in a sentence; of many the first, and how many more."""
+    """Names in a sentence: the first few, and the number of all others."""
     if len(names) > MOST_NAMES:
         return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def relaxation_line(one: Relaxation) -> str:
-    """A relaxation in one line."""
-    cost = price(one)
-    return change(one) + (f" ({cost})" if cost else "")
+def relaxation_line(relaxation: Relaxation) -> str:
+    """A relaxation and its price in one line."""
+    cost = price(relaxation)
+    return change(relaxation) + (f" ({cost})" if cost else "")
 
 
 def diagnose(
@@ -247,16 +243,18 @@ def diagnose(
     round_number: int = 1,
     verify: Verify | None = None,
 ) -> Diagnosis:
-    """Explain an infeasible programme; what is known when the time limit comes has to do.
+    """Explain an infeasible programme, as far as the time limit allows.
 
     Parameters
     ----------
+    programme
+        The programme without a solution.
     settings
         How to solve; the time limit holds for everything together.
     round_number
         Round of the loop.
     verify
-        How to simulate what sets of changes lead to; None for not at all.
+        How to simulate the plans of changed models; None for not at all.
     """
     clock = Deadline(settings)
     return _Diagnosing(Trials(programme.data, clock, verify), round_number).run()
@@ -264,7 +262,7 @@ def diagnose(
 
 @dataclass
 class _Diagnosing:
-    """The diagnosis as far as it has come."""
+    """A diagnosis in progress."""
 
     trials: Trials
     round_number: int
@@ -272,7 +270,7 @@ class _Diagnosing:
 
     @property
     def data(self) -> ProblemData:
-        """What has no plan."""
+        """The problem without a plan."""
         return self.trials.data
 
     @property
@@ -281,7 +279,7 @@ class _Diagnosing:
         return self.trials.clock
 
     def run(self) -> Diagnosis:
-        """Work everything out, what says most first."""
+        """Conflict, sets of relaxations and shortfalls, in this order, until time runs out."""
         self.found = replace(self.found, round=self.round_number)
         try:
             self._explain()
@@ -299,36 +297,41 @@ class _Diagnosing:
         self._take_conflict(conflict)
         sets: list[RelaxationSet] = []
         for name, kinds in SETS.items():
-            one = find_set(name, kinds, elastic, trials)
-            if one is not None:
-                sets.append(replace(one, cheapest=name == "mixture"))
+            found = find_set(name, kinds, elastic, trials)
+            if found is not None:
+                sets.append(replace(found, cheapest=name == "mixture"))
                 self.found = replace(self.found, sets=_distinct(sets))
             elif name == "limits":
                 hopeless = self._missed(elastic, ("limit",))
                 self.found = replace(self.found, hopeless=hopeless)
-        known = {relaxation.path for one in sets for relaxation in one.relaxations}
-        for one in find_single(conflict.items, elastic, trials, frozenset(known)):
-            sets.append(one)
+        for found in self._alternatives(conflict, elastic, sets):
+            sets.append(found)
             self.found = replace(self.found, sets=_distinct(sets))
-        for one in find_alternatives(conflict.items, trials, stuck=not self.found.limits):
-            sets.append(one)
-            self.found = replace(self.found, sets=_distinct(sets))
-        judged = find_judged(conflict.items, trials)
-        if judged is not None:
-            self.found = replace(self.found, sets=_distinct([*sets, judged]))
         self.found = replace(self.found, shortfalls=self._missed(elastic, ()))
+
+    def _alternatives(
+        self, conflict: Conflict, elastic: ElasticProgramme, sets: Iterable[RelaxationSet]
+    ) -> Iterator[RelaxationSet]:
+        """Sets with single changes, besides those found already."""
+        known = frozenset(change.path for found in sets for change in found.relaxations)
+        yield from find_single(conflict.groups, elastic, self.trials, known)
+        stuck = not self.found.limits
+        yield from find_alternatives(conflict.groups, self.trials, with_limits=stuck)
+        throttling = find_throttling_simulated(conflict.groups, self.trials)
+        if throttling is not None:
+            yield throttling
 
     def _take_conflict(self, conflict: Conflict) -> None:
         data = self.data
         demands = tuple(
-            Demand(item.kind, *item.key, sentence(data, item))
-            for item in sorted(conflict.items, key=lambda item: item.kind != "requirement")
+            Demand(group.kind, *group.key, sentence(data, group))
+            for group in sorted(conflict.groups, key=lambda group: group.kind != "requirement")
         )
-        named = {item.key[2] for item in conflict.items} or set(data.margins)
+        scenarios = {group.key[2] for group in conflict.groups} or set(data.margins)
         margins = tuple(
             TightenedScenario(name, **asdict(margin))
-            for name, margin in _margins(data)
-            if name in named
+            for name, margin in data.margins.items()
+            if name in scenarios and margin != NO_MARGIN
         )
         self.found = replace(
             self.found, conflict=demands, irreducible=conflict.irreducible, margins=margins
@@ -337,20 +340,16 @@ class _Diagnosing:
     def _missed(
         self, elastic: ElasticProgramme, kinds: tuple[Kind, ...]
     ) -> tuple[MissedRequirement, ...]:
-        """Requirements missed with limits of some kinds free, as little as possible."""
-        items = [item for item in elastic.items.values() if item.kind == "requirement"]
+        """Requirements missed, by as little as possible, with values of some kinds relaxed."""
+        groups = [group for group in elastic.groups.values() if group.kind == "requirement"]
         settings = self.clock.settings(ELASTIC_GAP)
-        if elastic.minimise((), items, settings, unpriced=elastic.of_kind(*kinds)) is None:
+        if elastic.minimise((), groups, settings, unpriced=elastic.of_kind(*kinds)) is None:
             return ()
-        return tuple(_shortfall(item) for item in items if item.used)
+        return tuple(_shortfall(group) for group in groups if group.used)
 
 
-def _margins(data: ProblemData) -> Iterator[tuple[str, Margin]]:
-    return ((name, one) for name, one in data.margins.items() if one != NO_MARGIN)
-
-
-def _shortfall(item: ConstraintGroup) -> MissedRequirement:
-    row, amount = item.worst()
+def _shortfall(group: ConstraintGroup) -> MissedRequirement:
+    row, amount = group.worst()
     return MissedRequirement(
         family=row.family,
         subject=row.subject,
@@ -364,12 +363,12 @@ def _shortfall(item: ConstraintGroup) -> MissedRequirement:
 
 
 def _distinct(sets: Iterable[RelaxationSet]) -> tuple[RelaxationSet, ...]:
-    """The sets, each change of values once; those that survive their simulation come first."""
-    found: dict[frozenset[tuple[str, str, str, str]], RelaxationSet] = {}
-    for one in sets:
+    """The sets without repetitions; those whose plan fails its simulation come last."""
+    distinct: dict[frozenset[tuple[str, str, str, str]], RelaxationSet] = {}
+    for found in sets:
         key = frozenset(
-            (relaxation.path, relaxation.family, relaxation.subject, str(relaxation.value))
-            for relaxation in one.relaxations
+            (change.path, change.family, change.subject, str(change.value))
+            for change in found.relaxations
         )
-        found.setdefault(key, one)
-    return tuple(sorted(found.values(), key=lambda one: one.survives is False))
+        distinct.setdefault(key, found)
+    return tuple(sorted(distinct.values(), key=lambda found: found.survives is False))

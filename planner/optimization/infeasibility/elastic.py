@@ -1,13 +1,14 @@
-"""The programme made elastic: what may give way, by which value of the model, at what price.
+"""The elastic programme: each requirement and limit can be relaxed, at a price.
 
-A *lever* is one value of the model that a user can change: a limit that can be raised or a
-requirement that can be lowered. Its column enters every row that the value stands in, so that one
-solve says by how much which values have to change. An *item* is one requirement or limit as people
-speak of it (the service to a tier in a scenario); its slack takes the item out of the programme.
+A *relaxable value* is a value of the model that a user can change: a limit that can be raised or a
+requirement that can be lowered. Its column enters every row in which the value occurs, so that one
+solve says which values have to change, and by how much. A *constraint group* holds the rows of one
+requirement or limit, such as the service to a tier in a scenario; its slack removes the whole group
+from the programme.
 
-Some values enter rows as a product with a variable, or change the shape of the programme
-(redundancy, latency limits, shares of GPUs). Their column loosens their rows by an amount that only
-shows where they matter, and the value is searched afterwards among `Lever.choices`.
+Some values are multiplied by a variable in their rows, or change the structure of the programme
+(redundancy, latency limits, shares of GPUs). Their column relaxes the rows by an amount that only
+shows where they bind; the value itself is then searched among `RelaxableValue.choices`.
 """
 
 from __future__ import annotations
@@ -30,55 +31,48 @@ from pulp import (
 )
 from pulp.constants import LpSolveStatus
 
+from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fleet import plant_units, unit_mw
-from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases
 from planner.infrastructure.prices import gpu_assets
 from planner.laws.money import annuity
-from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import label
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.stages import Stage
+from planner.optimization.infeasibility.wide_limits import with_wide_limits
 from planner.optimization.solution.deadline import OutOfTime
 from planner.optimization.solution.solving import SolverSettings, run_solver
 from planner.scenarios.generators import FAMILIES, family
 
 Kind = Literal["limit", "requirement"]
-#: Relaxations below this share of a row are rounding.
+#: Relaxations below this share of the size of a row are rounding errors.
 NEGLIGIBLE = 1e-5
-#: Gap of the elastic solves.
+#: Optimality gap of elastic solves.
 ELASTIC_GAP = 1e-3
-#: Least price of a column against the reference: solvers take smaller ones for zero.
+#: Lowest price of a column relative to the reference cost: solvers round smaller ones to zero.
 LEAST_PRICE = 1e-3
-#: Room of purchases while their bounds are rows that can give way: at least, and at most where all
-#: that is asked for takes more, in times of what they have; in all at most a count of a model.
-ROOM = 10
-MOST_ROOM = 1000
-MOST_COUNT = 10_000_000
 
 
-@dataclass(eq=False, kw_only=True)
-class Value:
-    """One value of the model that can change.
+@dataclass(frozen=True)
+class RelaxableValue:
+    """A value of the model that can change.
 
     Parameters
     ----------
     path
-        Where it stands in the model; empty where a row has no value behind it.
+        Dotted path in the model; empty for rows that no single value of the model determines.
     kind
         Whether a limit is raised or a requirement lowered.
     family, subject, unit
-        What it is, for words.
+        What is changed, of what, and its unit.
     new
-        New value from the model and an amount.
+        New value, given the model and an amount.
     usd, usd_per_year
-        What one unit costs once, and in a year with the price spread over its life; None where
-        the model has no price.
+        Price of one unit, paid once, and its annualised cost; None where the model has no price.
     choices
-        Values to search, mildest first, where no amount says what is needed.
+        Values to search, smallest change first, where the needed amount cannot be computed.
     """
 
     path: str
@@ -91,23 +85,34 @@ class Value:
     usd_per_year: float | None = None
     choices: tuple[Any, ...] = ()
 
+    @classmethod
+    def searched(
+        cls, path: str, kind: Kind, family: str, subject: str, unit: str, choices: Iterable[Any]
+    ) -> RelaxableValue:
+        """A value to search among choices; until then it is the last of them."""
+        values = tuple(choices)
+        return cls(path, kind, family, subject, unit, lambda *_: values[-1], choices=values)
 
-@dataclass(eq=False, kw_only=True)
-class Lever(Value):
-    """A value with its column in the elastic programme.
+
+@dataclass(eq=False)
+class ValueColumn:
+    """The column of a relaxable value in the elastic programme.
 
     Parameters
     ----------
+    value
+        The value.
     scale
-        Amount, in the unit, that one unit of the column stands for.
+        Amount, in the unit of the value, of one unit of the column.
     column
-        How much of it is used.
+        How far the value is relaxed.
     weight
-        Price of the column in the search for the cheapest relaxations.
+        Price of the column in the objective of elastic solves.
     uses
-        Rows by name, with the coefficient of the column.
+        Rows that it relaxes, by name, with its coefficient.
     """
 
+    value: RelaxableValue
     scale: float
     column: LpVariable
     weight: float = 1.0
@@ -115,18 +120,22 @@ class Lever(Value):
 
     @property
     def amount(self) -> float:
-        """How much of it the last solve used, in its unit."""
+        """How far the last solve relaxed the value, in its unit."""
         return float(self.column.varValue or 0.0) * self.scale
 
     @property
     def used(self) -> bool:
-        """Whether the last solve used it."""
+        """Whether the last solve relaxed the value."""
         return float(self.column.varValue or 0.0) > NEGLIGIBLE
+
+    def at_price(self, usd: float | None, usd_per_year: float | None) -> None:
+        """Set the price of one unit of the value."""
+        self.value = replace(self.value, usd=usd, usd_per_year=usd_per_year)
 
 
 @dataclass(eq=False)
 class ConstraintGroup:
-    """One requirement or limit as people speak of it.
+    """The rows of one requirement or limit.
 
     Parameters
     ----------
@@ -134,12 +143,12 @@ class ConstraintGroup:
         Family, subject and scenario.
     kind
         Requirement or limit.
-    rows
-        What its rows mean.
     column
-        Slack that takes it out, in sizes of its rows.
+        Slack that removes the group, in sizes of its rows.
+    rows
+        Meaning of its rows.
     constraints
-        Its rows with the coefficient of the slack.
+        Its rows, each with the coefficient of the slack.
     """
 
     key: Key
@@ -150,208 +159,218 @@ class ConstraintGroup:
 
     @property
     def used(self) -> bool:
-        """Whether the last solve took it out."""
+        """Whether the last solve violated the group."""
         return float(self.column.varValue or 0.0) > NEGLIGIBLE
 
     def worst(self) -> tuple[Row, float]:
-        """The row that the last solve fell shortest of, and by how much in its unit."""
-        amount = float(self.column.varValue or 0.0)
-        row = max(self.rows, key=size)
-        short = [
-            (excess(constraint, coefficient, amount), one)
-            for one, (constraint, coefficient) in zip(self.rows, self.constraints, strict=True)
+        """The row that the last solve violated most, and the violation in its unit."""
+        slack = float(self.column.varValue or 0.0)
+        violations = [
+            (_violation(constraint, coefficient, slack), row)
+            for row, (constraint, coefficient) in zip(self.rows, self.constraints, strict=True)
         ]
-        most, found = max(short, key=lambda pair: pair[0], default=(0.0, row))
-        return found, most
+        largest, row = max(violations, key=lambda pair: pair[0])
+        return row, largest
 
 
-def excess(constraint: LpConstraint, coefficient: float, amount: float) -> float:
-    """By how much a row would be broken without its slack: what of it is really needed."""
+def _violation(constraint: LpConstraint, coefficient: float, slack: float) -> float:
+    """By how much the last solve would violate a row without its slack."""
     spare = float(constraint.constant)
-    spare += sum(factor * float(one.varValue or 0.0) for one, factor in constraint.items())
+    spare += sum(factor * float(x.varValue or 0.0) for x, factor in constraint.items())
     if constraint.sense == const.LpConstraintLE:
         spare = -spare
     elif constraint.sense == const.LpConstraintEQ:
         spare = 0.0
-    return abs(coefficient) * amount - max(spare, 0.0)
+    return abs(coefficient) * slack - max(spare, 0.0)
 
 
 class ElasticProgramme:
-    """An elastic programme: built once, then solved with different things free to give way."""
+    """An elastic programme, built once and solved with different values and groups relaxed.
+
+    Attributes
+    ----------
+    columns
+        Relaxable values, by path and by what else tells two columns of one path apart.
+    groups
+        Constraint groups by family, subject and scenario.
+    """
 
     def __init__(self, data: ProblemData) -> None:
         self.data = data
         self.model = data.model
-        self.programme: Programme = build(replace(data, model=roomier(data.model)))
-        self.levers: dict[tuple[str, str], Lever] = {}
-        self.items: dict[Key, ConstraintGroup] = {}
+        self.programme: Programme = build(replace(data, model=with_wide_limits(data.model)))
+        self.columns: dict[tuple[str, str], ValueColumn] = {}
+        self.groups: dict[Key, ConstraintGroup] = {}
 
-    def weigh(self) -> None:
-        """Weigh what may give way by what it costs, once all of it is attached."""
-        for lever in self.levers.values():
-            lever.weight = _weight(lever, self.reference_usd)
+    def set_weights(self) -> None:
+        """Price the columns, once all of them exist."""
+        for column in self.columns.values():
+            column.weight = _weight(column, self.reference_usd)
 
     @cached_property
-    def _columns(self) -> dict[str, tuple[LpVariable, float | None]]:
-        """What may give way, and how far, by name of its variable."""
-        columns = [one.column for one in self.levers.values()]
-        columns += [one.column for one in self.items.values()]
-        return {column.name: (column, column.upBound) for column in columns}
+    def _upper_bounds(self) -> dict[str, tuple[LpVariable, float | None]]:
+        """Columns and slacks with their upper bounds, by name."""
+        variables = [column.column for column in self.columns.values()]
+        variables += [group.column for group in self.groups.values()]
+        return {variable.name: (variable, variable.upBound) for variable in variables}
 
     @cached_property
     def reference_usd(self) -> float:
-        """What changing an unpriced value by all of itself counts as, USD a year.
+        """Cost of changing a value without a price by 100 %, USD a year.
 
         The annualised price of the GPUs in place, at least a million.
         """
         rate, total = self.model.finance.discount_rate, 1e6
         for name, cluster in self.model.clusters.items():
-            for one in gpu_assets(self.model, name).values():
-                total += one.price_usd * annuity(rate, one.life_years) * cluster.existing_gpus
+            for asset in gpu_assets(self.model, name).values():
+                total += asset.price_usd * annuity(rate, asset.life_years) * cluster.existing_gpus
         return total
 
     @cached_property
     def stages(self) -> dict[tuple[str, float], Stage]:
         """Stages by scenario and first minute."""
-        return {(one.scenario, one.start_minute): one for one in self.data.stages}
+        return {(stage.scenario, stage.start_minute): stage for stage in self.data.stages}
 
     @cached_property
     def scenarios(self) -> dict[str, Scenario]:
         """Scenarios by name."""
-        return {one.name: one for one in self.data.scenarios}
+        return {scenario.name: scenario for scenario in self.data.scenarios}
 
     @cached_property
     def scenario_paths(self) -> dict[str, str]:
-        """What takes a scenario, and no other, out of the model: its entry, or a list of names.
+        """Path that removes one scenario alone: its entry, or the list of names left out.
 
-        None for one that stands in the model and in a family: without its entry, that of the family
-        would come back.
+        Scenarios that are both written by hand and generated have none: without the entry, the
+        generated one would take its place.
         """
-        asked = [name for name in FAMILIES if getattr(self.model.generators, name)]
-        found = {
-            one.name: f"generators.{name}.without"
-            for name in asked
-            for one in family(self.model, name)
+        generators = [name for name in FAMILIES if getattr(self.model.generators, name)]
+        generated = {
+            scenario.name: f"generators.{name}.without"
+            for name in generators
+            for scenario in family(self.model, name)
         }
         written = self.model.scenarios
-        return {name: path for name, path in found.items() if name not in written} | {
-            name: f"scenarios.{name}" for name in written if name not in found
+        return {name: path for name, path in generated.items() if name not in written} | {
+            name: f"scenarios.{name}" for name in written if name not in generated
         }
 
-    def lever(
+    def column(
         self,
-        path: str,
-        kind: Kind,
-        family: str,
-        subject: str,
-        unit: str,
-        scale: float,
-        new: Callable[[Model, float], Any],
+        value: RelaxableValue,
+        scale: float = 1.0,
         *,
         side: str = "",
         most: float | None = None,
         whole: bool = False,
-        **terms: Any,
-    ) -> Lever:
-        """The lever of a path, made when it is first asked for.
+        weight: float = 1.0,
+    ) -> ValueColumn:
+        """The column of a value, added at first use.
 
         Parameters
         ----------
+        value
+            The value.
+        scale
+            Amount, in the unit of the value, of one unit of the column.
         side
-            Tells two levers of one path apart.
+            Tells two columns of one path apart.
         most
-            Most that its column may be.
+            Upper bound of the column.
         whole
-            Whether the column is whole.
+            Whether the column is an integer.
+        weight
+            Price of the column where the value has none, relative to the reference cost.
         """
-        key = (path, f"{family} {subject} {side}")
-        if key not in self.levers:
-            name = label("lever", path or family, subject, side, str(len(self.levers)))
-            column = self.programme.variable(name, high=most, integer=whole)
-            self.levers[key] = Lever(
-                path=path,
-                kind=kind,
-                family=family,
-                subject=subject,
-                unit=unit,
-                scale=scale,
-                column=column,
-                new=new,
-                **terms,
+        key = (value.path, f"{value.family} {value.subject} {side}")
+        if key not in self.columns:
+            name = label(
+                "relax", value.path or value.family, value.subject, side, str(len(self.columns))
             )
-        return self.levers[key]
+            variable = self.programme.variable(name, high=most, integer=whole)
+            self.columns[key] = ValueColumn(value, scale, variable, weight)
+        return self.columns[key]
 
-    def use(self, lever: Lever, row: Row, constraint: LpConstraint, per_unit: float) -> None:
-        """Let a lever loosen a row by ``per_unit`` for each unit of the lever."""
-        before = lever.uses.get(constraint.name, (row, constraint, 0.0))[2]
-        coefficient = before + _side(constraint) * per_unit * lever.scale
-        constraint.set_coefficient(lever.column, coefficient)
-        lever.uses[constraint.name] = (row, constraint, coefficient)
+    def relax(
+        self, column: ValueColumn, row: Row, constraint: LpConstraint, per_unit: float
+    ) -> None:
+        """Let a value relax a row by ``per_unit`` for each unit of the value."""
+        before = column.uses.get(constraint.name, (row, constraint, 0.0))[2]
+        coefficient = before + relaxing_sign(constraint) * per_unit * column.scale
+        constraint.set_coefficient(column.column, coefficient)
+        column.uses[constraint.name] = (row, constraint, coefficient)
 
-    def item(self, row: Row, kind: Kind, constraints: Iterable[LpConstraint]) -> ConstraintGroup:
-        """Count rows to the item of their family, subject and scenario."""
-        if row.key not in self.items:
-            column = self.programme.variable("slack", *row.key, str(len(self.items)))
-            self.items[row.key] = ConstraintGroup(row.key, kind, column)
-        item = self.items[row.key]
+    def group(self, row: Row, constraints: Iterable[LpConstraint]) -> ConstraintGroup:
+        """Add rows to the group of their family, subject and scenario."""
+        if row.key not in self.groups:
+            slack = self.programme.variable("slack", *row.key, str(len(self.groups)))
+            self.groups[row.key] = ConstraintGroup(row.key, kind_of(row), slack)
+        group = self.groups[row.key]
         for constraint in constraints:
-            coefficient = _side(constraint) * size(row)
-            constraint.set_coefficient(item.column, coefficient)
-            item.rows.append(row)
-            item.constraints.append((constraint, coefficient))
-        return item
+            coefficient = relaxing_sign(constraint) * size(row)
+            constraint.set_coefficient(group.column, coefficient)
+            group.rows.append(row)
+            group.constraints.append((constraint, coefficient))
+        return group
 
-    def twin(self, constraint: LpConstraint, more: float) -> LpConstraint:
-        """A second row like one that stands, with another right-hand side."""
-        left = lpSum(factor * one for one, factor in constraint.items())
+    def copy_of(self, constraint: LpConstraint, more: float) -> LpConstraint:
+        """Add a copy of a row with a right-hand side that is larger by ``more``."""
+        left = lpSum(factor * variable for variable, factor in constraint.items())
         right = more - float(constraint.constant)
-        name = f"{constraint.name}.twin{self.programme.problem.numConstraints()}"
+        name = f"{constraint.name}.copy{self.programme.problem.numConstraints()}"
         row = left <= right if constraint.sense == const.LpConstraintLE else left >= right
         return self.programme.problem.addConstraint(row, name)
 
     def bound(self, expression: LpAffineExpression, *name: str) -> LpConstraint:
-        """A row for what is a bound of a purchase in the programme itself."""
+        """Add a row for what is a bound of a variable in the programme itself."""
         return self.programme.problem.addConstraint(expression, label("bound", *name))
 
     # -------------------------------------------------------------------------------------- solves
 
     def minimise(
         self,
-        levers: Iterable[Lever],
-        items: Iterable[ConstraintGroup],
+        columns: Iterable[ValueColumn],
+        groups: Iterable[ConstraintGroup],
         settings: SolverSettings,
-        relaxed: bool = False,
-        counted: bool = True,
-        unpriced: Iterable[Lever] = (),
+        *,
+        linear: bool = False,
+        priced: bool = True,
+        unpriced: Iterable[ValueColumn] = (),
     ) -> float | None:
-        """Solve with some levers and items free to give way, as little as possible.
+        """Solve with some values and groups relaxed, at the least total price.
 
         Parameters
         ----------
-        relaxed
-            Whether whole numbers may be broken: a bound, and a proof where there is no solution.
-        counted
-            Whether giving way has a price; otherwise any solution will do.
+        columns, groups
+            What may be relaxed.
+        linear
+            Whether to solve the linear relaxation: a bound, and a proof where it is infeasible.
+        priced
+            Whether relaxing has a price; otherwise any feasible solution will do.
         unpriced
-            Levers that are free and cost nothing.
+            Values that may be relaxed at no price.
 
         Returns
         -------
         float or None
-            Price of what gave way, weighted; None if even so there is no solution.
+            Total price; None if the programme is still infeasible.
+
+        Raises
+        ------
+        OutOfTime
+            If the time limit comes first.
         """
-        free_levers, free_items = list(levers), list(items)
-        free = {one.column.name for one in (*free_levers, *unpriced)}
-        free |= {one.column.name for one in free_items}
-        for name, (column, most) in self._columns.items():
-            column.upBound = most if name in free else 0.0
-        terms = [one.weight * one.column for one in free_levers]
-        terms += [1.0 * one.column for one in free_items]
+        free_columns, free_groups = list(columns), list(groups)
+        free = {column.column.name for column in (*free_columns, *unpriced)}
+        free |= {group.column.name for group in free_groups}
+        for name, (variable, most) in self._upper_bounds.items():
+            variable.upBound = most if name in free else 0.0
+        terms = [column.weight * column.column for column in free_columns]
+        terms += [1.0 * group.column for group in free_groups]
         self.programme.problem.setObjective(
-            lpSum(terms) if counted and terms else LpAffineExpression.empty()
+            lpSum(terms) if priced and terms else LpAffineExpression.empty()
         )
-        if relaxed:
-            return solve_relaxed(self.programme, settings)
+        if linear:
+            return solve_linear(self.programme, settings)
         started, limit = time.monotonic(), settings.time_limit_seconds
         outcome = run_solver(self.programme.problem, settings)
         optimum = _optimum(self.programme.problem, outcome.stats)
@@ -360,39 +379,46 @@ class ElasticProgramme:
             raise OutOfTime  # CBC calls a programme infeasible when its time ends early
         return optimum
 
-    def scenarios_of(self, levers: list[Lever], settings: SolverSettings) -> dict[Lever, str]:
-        """Scenario that needs each of some levers most, empty for normal operation.
+    def scenarios_of(
+        self, columns: list[ValueColumn], settings: SolverSettings
+    ) -> dict[ValueColumn, str]:
+        """Scenario that needs each of some values most, empty for normal operation.
 
-        A lever that is used loosens its rows in all scenarios at once, whether they need it or not.
-        So the same rows are loosened scenario by scenario instead, as little as possible.
+        A value relaxes its rows in all scenarios, whether they need it or not. So the groups of
+        the same rows are relaxed instead, each as little as possible.
         """
-        names = {name for lever in levers for name in lever.uses}
+        names = {name for column in columns for name in column.uses}
         touched = [
-            item
-            for item in self.items.values()
-            if any(constraint.name in names for constraint, _ in item.constraints)
+            group
+            for group in self.groups.values()
+            if any(constraint.name in names for constraint, _ in group.constraints)
         ]
         self.minimise((), touched, settings)
-        found: dict[Lever, str] = {}
-        for lever in levers:
+        found: dict[ValueColumn, str] = {}
+        for column in columns:
             needed = [
-                (float(item.column.varValue or 0.0), item.key[2])
-                for item in touched
-                if any(constraint.name in lever.uses for constraint, _ in item.constraints)
+                (float(group.column.varValue or 0.0), group.key[2])
+                for group in touched
+                if any(constraint.name in column.uses for constraint, _ in group.constraints)
             ]
             most, scenario = max(needed, default=(0.0, ""))
-            found[lever] = scenario if most > NEGLIGIBLE else ""
+            found[column] = scenario if most > NEGLIGIBLE else ""
         return found
 
-    def of_kind(self, *kinds: Kind) -> list[Lever]:
-        """Levers of some kinds."""
-        return [lever for lever in self.levers.values() if lever.kind in kinds]
+    def of_kind(self, *kinds: Kind) -> list[ValueColumn]:
+        """Columns of limits, requirements or both."""
+        return [column for column in self.columns.values() if column.value.kind in kinds]
 
 
-def solve_relaxed(programme: Programme, settings: SolverSettings) -> float | None:
-    """Optimum with whole numbers broken; None if there is no solution.
+def solve_linear(programme: Programme, settings: SolverSettings) -> float | None:
+    """Optimum of the linear relaxation; None if it is infeasible.
 
-    By HiGHS whatever the solver of the programme: it is always there, and gives dual values.
+    Always solved by HiGHS: it is always installed, and returns dual values.
+
+    Raises
+    ------
+    OutOfTime
+        If the time limit comes first.
     """
     outcome = run_solver(programme.problem, replace(settings, name="highs"), linear=True)
     return _optimum(programme.problem, outcome.stats)
@@ -407,95 +433,46 @@ def _optimum(problem: LpProblem, stats: LpSolveStats) -> float | None:
     return float(objective.value() or 0.0) if objective is not None else 0.0
 
 
+def kind_of(row: Row) -> Kind:
+    """Whether relaxing a row raises a limit or lowers a requirement."""
+    return "requirement" if row.kind == "requirement" else "limit"
+
+
 def size(row: Row) -> float:
-    """Size of a row that makes one relaxation comparable with another."""
+    """Size of a row, by which relaxations of different rows are compared."""
     return max(row.amount, 1e6 if row.unit == "USD" else 1.0)
 
 
-def _side(constraint: LpConstraint) -> float:
+def relaxing_sign(constraint: LpConstraint) -> float:
+    """Sign of the coefficient with which a column relaxes a row."""
     return -1.0 if constraint.sense == const.LpConstraintLE else 1.0
 
 
-def _weight(lever: Lever, reference_usd: float) -> float:
-    """Price of a column: yearly money over the reference, or how many times itself it changes."""
-    own = lever.weight
-    if lever.usd_per_year is None:
-        return own
-    return max(lever.usd_per_year * lever.scale / reference_usd, LEAST_PRICE * own)
-
-
-def roomier(model: Model) -> Model:
-    """The model with room for all that is asked, at least ten times what each purchase has.
-
-    Nothing is settled or forbidden.
-    """
-    policies = model.policies
-    fixed = policies.fixed
-    settled = [count for units in fixed.cooling.values() for count in units.values()]
-    units = max([0, *settled, *(plant.max_added for plant in model.plants.values())])
-    clusters = {
-        name: one.replace(
-            max_gpus=_room(one.max_gpus or one.block_gpus, _gpus_for_all(model, name))
-        )
-        for name, one in model.clusters.items()
-    }
-    larger = model.replace(clusters=clusters)
-    return larger.replace(
-        plants={
-            name: plant.replace(
-                max_added=_room(units + 1, _units_for_all(larger, name)),
-                options=tuple(dict.fromkeys((*plant.options, *plant.existing))),
-            )
-            for name, plant in model.plants.items()
-        },
-        offers={
-            name: offer.replace(
-                available_gpus=_room(
-                    offer.available_gpus + offer.gpus_per_instance,
-                    _most_rps(model) / offer.rps_per_gpu if offer.rps_per_gpu else 0.0,
-                )
-            )
-            for name, offer in model.offers.items()
-        },
-        policies=policies.replace(
-            fixed=FixedPurchases(),
-            forbidden=ForbiddenPurchases(),
-        ),
-    )
-
-
-def _room(count: int, needed: float) -> int:
-    most = min(MOST_ROOM * max(count, 1), MOST_COUNT)
-    return min(max(ROOM * count, math.ceil(min(needed, most))), MOST_COUNT)
-
-
-def _most_rps(model: Model) -> float:
-    """Demand of all zones in the largest surge that the model states, twice over."""
-    events = (event for one in model.scenarios.values() for event in one.events)
-    factors = [event.factor for event in events if event.kind == "surge"]
-    factor = max([1.0, model.generators.surge_factor, *factors])
-    return 2 * factor * sum(zone.demand_rps for zone in model.zones.values())
-
-
-def _gpus_for_all(model: Model, cluster: str) -> float:
-    """GPUs with which a cluster alone serves everybody."""
-    entry = model.clusters[cluster]
-    each = serving_rps(1.0, model.gpus[entry.gpu].rps, entry.max_utilisation)
-    return float(_most_rps(model) / each) if each else 0.0
-
-
-def _units_for_all(model: Model, plant: str) -> float:
-    """Units of the smallest type with which a plant alone cools all GPUs that its clusters hold."""
-    sizes = [unit_mw(model, plant, unit) for unit in plant_units(model, plant)]
-    clusters = [model.clusters[name] for name in model.plants[plant].cools]
-    heat = sum(model.gpus[one.gpu].power_mw * one.max_gpus for one in clusters)
-    return heat / min((size for size in sizes if size), default=math.inf)
+def _weight(column: ValueColumn, reference_usd: float) -> float:
+    """Price of a column: annualised cost over the reference, or relative change of the value."""
+    relative, usd_per_year = column.weight, column.value.usd_per_year
+    if usd_per_year is None:
+        return relative
+    return max(usd_per_year * column.scale / reference_usd, LEAST_PRICE * relative)
 
 
 def round_up(amount: float, digits: int = 3) -> float:
-    """The number rounded up to some digits; what is a rounding error above one is that one."""
+    """A number rounded up to some significant digits; numerical noise does not round up."""
     if amount <= 0:
         return 0.0
     places = digits - 1 - math.floor(math.log10(amount))
     whole = math.ceil(amount * 10.0**places * (1 - 1e-7) - 1e-9)
     return round(whole / 10.0**places, max(places, 0))
+
+
+def changed_number(path: str, sign: float) -> Callable[[Model, float], Any]:
+    """A number of the model with an amount added or subtracted, which is rounded up."""
+
+    def new(model: Model, amount: float) -> Any:
+        now = value_at(model, path)
+        if isinstance(now, int):
+            return int(now + sign * round(amount))
+        value = now + sign * round_up(amount)
+        return max(0.0, float(f"{value:.12g}"))
+
+    return new

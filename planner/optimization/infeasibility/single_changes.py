@@ -1,17 +1,16 @@
-"""Other ways out of a conflict: each of its requirements and limits by itself, other values.
+"""Alternative ways to resolve a conflict, each with one change.
 
-Whatever gives way in an irreducible conflict resolves it, so what stands behind each of its members
-is tried alone: there may be no other conflict. Lead times, start-up times, reaction times,
-generators and batteries change what the programme looks like, so no slack stands for them. Each is
-first set to the most that it could be; if that leaves a plan, the mildest value that does is
-searched.
+Relaxing one member of an irreducible conflict resolves it, so the values behind each member are
+tried alone; that suffices unless there is another conflict. Lead times, start-up times, reaction
+times, generators and batteries change the structure of the programme, so no slack represents them.
+Each is first set to its most favourable value; if there is a plan then, the smallest change with a
+plan is searched.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.failures import NodeLoss, Scenario
@@ -20,102 +19,106 @@ from planner.optimization.formulation.time_slices import arrival_minute
 from planner.optimization.infeasibility.elastic import (
     ConstraintGroup,
     ElasticProgramme,
-    Kind,
-    Value,
+    RelaxableValue,
 )
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
-from planner.optimization.infeasibility.relaxation import (
-    ChangedModel,
-    RelaxationSet,
-    Step,
-    Trials,
-    find_set,
-    finish,
-    with_verified,
-)
+from planner.optimization.infeasibility.relaxation import ChangedModel, RelaxationSet, Step
+from planner.optimization.infeasibility.trials import Trials, find_set, finish, with_verified
 
 #: Most alternatives of each sort that are reported.
 MOST_ALTERNATIVES = 4
-#: Steps in which the loss of units by heat is searched.
+#: Steps in which the derating of units is searched.
 HEAT_STEPS = 20
 #: Steps in which power is searched.
 POWER_STEPS = 20
 
 
 def find_single(
-    items: Iterable[ConstraintGroup],
+    groups: Iterable[ConstraintGroup],
     elastic: ElasticProgramme,
     trials: Trials,
     known: frozenset[str],
 ) -> Iterator[RelaxationSet]:
-    """Sets in which only what stands behind one member of the conflict changes.
+    """Sets that change only values behind one member of the conflict.
 
     Parameters
     ----------
+    groups
+        The members.
     known
-        Paths that are in a set already.
+        Paths that are in other sets already.
     """
-    found = 0
-    for item in sorted(items, key=lambda one: one.kind != "limit"):
-        names = {constraint.name for constraint, _ in item.constraints}
-        paths = frozenset(
-            lever.path
-            for lever in elastic.levers.values()
-            if lever.path and lever.family != "demand_rps" and names & set(lever.uses)
-        )
-        if found == MOST_ALTERNATIVES or not paths - known:
+    count = 0
+    for group in sorted(groups, key=lambda group: group.kind != "limit"):
+        names = {constraint.name for constraint, _ in group.constraints}
+        paths = {
+            column.value.path
+            for column in elastic.columns.values()
+            if column.value.family != "demand_rps" and names & set(column.uses)
+        }
+        free = frozenset(paths - known - {""})
+        if count == MOST_ALTERNATIVES or not free:
             continue
-        one = find_set(
-            "alternative", ("limit", "requirement"), elastic, trials, paths=paths - known
-        )
-        if one is not None:
-            found += 1
-            yield one
+        found = find_set("alternative", ("limit", "requirement"), elastic, trials, paths=free)
+        if found is not None:
+            count += 1
+            yield found
 
 
 def find_alternatives(
-    items: Iterable[ConstraintGroup], trials: Trials, stuck: bool
+    groups: Iterable[ConstraintGroup], trials: Trials, with_limits: bool
 ) -> Iterator[RelaxationSet]:
-    """Sets with one value that changes a scenario; where nothing else helps also with limits."""
-    values: dict[str, tuple[Value, str]] = {}
-    for item in items:
-        for value in _values_of(item, trials):
-            values.setdefault(value.path, (value, item.key[2]))
-    found = 0
+    """Sets with one value that changes the course of a scenario.
+
+    Parameters
+    ----------
+    groups
+        Members of the conflict.
+    with_limits
+        Whether limits may be raised too, where the value alone does not suffice.
+    """
+    values: dict[str, tuple[RelaxableValue, str]] = {}
+    for group in groups:
+        for value in _values_of(group, trials):
+            values.setdefault(value.path, (value, group.key[2]))
+    count = 0
     for value, scenario in values.values():
-        if found == MOST_ALTERNATIVES:
+        if count == MOST_ALTERNATIVES:
             return
         step = Step(value, 1.0, scenario, choice=len(value.choices) - 1)
         draft = ChangedModel(trials.data.model, [step])
-        one = None
+        found = None
         if trials.plan(draft) is not None:
-            one = finish("alternative", draft, trials)
-        elif stuck:
-            elastic = elastic_programme(trials.changed_case(draft))
-            one = find_set("alternative", ("limit",), elastic, trials, draft)
-        if one is not None:
-            found += 1
-            yield one
+            found = finish("alternative", draft, trials)
+        elif with_limits:
+            elastic = elastic_programme(trials.changed_data(draft))
+            found = find_set("alternative", ("limit",), elastic, trials, draft)
+        if found is not None:
+            count += 1
+            yield found
 
 
-def find_judged(items: Iterable[ConstraintGroup], trials: Trials) -> RelaxationSet | None:
-    """The policy that leaves throttling to the simulation, where a plan survives that."""
+def find_throttling_simulated(
+    groups: Iterable[ConstraintGroup], trials: Trials
+) -> RelaxationSet | None:
+    """The policy that leaves throttling to the simulation, if its plan survives."""
     path = "policies.throttling_simulated"
-    scenario = next((one.key[2] for one in items if one.key[0] == Family.RIDE_THROUGH), None)
+    scenario = next((g.key[2] for g in groups if g.key[0] == Family.RIDE_THROUGH), None)
     if scenario is None or value_at(trials.data.model, path):
         return None
-    (value,) = _value("throttling_simulated", "", "", path, (True,), "requirement")
+    value = RelaxableValue.searched(path, "requirement", "throttling_simulated", "", "", [True])
     draft = ChangedModel(trials.data.model, [Step(value, 1.0, scenario, choice=0)])
-    found = trials.verified(draft)
-    if found is None or found.failed:
+    plan = trials.verified(draft)
+    if plan is None or plan.failed:
         return None
-    one = RelaxationSet("alternative", draft.relaxations(), verified=True, minimal=True)
-    return with_verified(one, found)
+    found = RelaxationSet("alternative", draft.relaxations(), verified=True, minimal=True)
+    return with_verified(found, plan)
 
 
-def _values_of(item: ConstraintGroup, trials: Trials) -> Iterator[Value]:
-    family, subject, name = item.key
-    scenario = next((one for one in trials.data.scenarios if one.name == name), None)
+def _values_of(group: ConstraintGroup, trials: Trials) -> Iterator[RelaxableValue]:
+    """Values that could resolve a member of the conflict, by its family."""
+    family, subject, name = group.key
+    scenario = next((other for other in trials.data.scenarios if other.name == name), None)
     rises = dict.fromkeys(trials.data.model.regions, 0.0)
     for stage in trials.data.stages_by_scenario.get(name, ()):
         rises |= stage.state.ambient_rise_c
@@ -128,7 +131,7 @@ def _values_of(item: ConstraintGroup, trials: Trials) -> Iterator[Value]:
         yield from _unit_in_heat(trials, rises)
     if scenario is None:
         return
-    minute = min(row.from_minute for row in item.rows)
+    minute = min(row.from_minute for row in group.rows)
     if family == Family.SERVED_FLOOR:
         yield from _supply(trials, scenario, minute)
         yield from _standby_power(trials, scenario)
@@ -138,34 +141,21 @@ def _values_of(item: ConstraintGroup, trials: Trials) -> Iterator[Value]:
 
 
 def _value(
-    family: str,
-    subject: str,
-    unit: str,
-    path: str,
-    choices: Iterable[Any],
-    kind: Kind = "limit",
-) -> list[Value]:
-    """The value at a path with its choices, mildest first; nothing where it has none."""
-    values = tuple(choices)
-    one = Value(
-        path=path,
-        kind=kind,
-        family=family,
-        subject=subject,
-        unit=unit,
-        new=lambda *_: values[-1],
-        choices=values,
-    )
-    return [one] if values else []
+    family: str, subject: str, unit: str, path: str, choices: Iterable[float]
+) -> Iterator[RelaxableValue]:
+    """A limit with its choices, smallest change first; nothing where there are none."""
+    value = RelaxableValue.searched(path, "limit", family, subject, unit, choices)
+    if value.choices:
+        yield value
 
 
 def _shorter(minutes: float) -> list[float]:
     """Whole minutes below a time, longest first."""
-    return [float(one) for one in range(math.ceil(minutes) - 1, -1, -1)]
+    return [float(minute) for minute in range(math.ceil(minutes) - 1, -1, -1)]
 
 
-def _supply(trials: Trials, scenario: Scenario, minute: float) -> Iterator[Value]:
-    """Lead times of offers that arrive after what is asked for."""
+def _supply(trials: Trials, scenario: Scenario, minute: float) -> Iterator[RelaxableValue]:
+    """Lead times of cloud offers that arrive after the minute of a requirement."""
     data = trials.data
     model = data.model
     stage = data.stages_by_scenario[scenario.name][0]
@@ -176,8 +166,8 @@ def _supply(trials: Trials, scenario: Scenario, minute: float) -> Iterator[Value
             yield from _value("lead_time_minutes", offer, "min", path, shorter)
 
 
-def _standby_power(trials: Trials, scenario: Scenario) -> Iterator[Value]:
-    """Generators behind lost feeds that have none, batteries where those do not start in time."""
+def _standby_power(trials: Trials, scenario: Scenario) -> Iterator[RelaxableValue]:
+    """Generators for lost feeds without any; otherwise batteries until the generators run."""
     model = trials.data.model
     for event in scenario.events:
         if not isinstance(event, NodeLoss) or event.kind != "feed":
@@ -186,17 +176,17 @@ def _standby_power(trials: Trials, scenario: Scenario) -> Iterator[Value]:
         if not feed.generator_mw:
             path = f"feeds.{event.name}.generator_mw"
             step = feed.capacity_mw / POWER_STEPS
-            values = (round(step * one, 6) for one in range(1, POWER_STEPS + 1))
+            values = (round(step * number, 6) for number in range(1, POWER_STEPS + 1))
             yield from _value("generator_mw", event.name, "MW", path, values)
         else:
             path = f"feeds.{event.name}.ups_minutes"
             waits = {feed.generator_start_minutes, event.repair_minutes}
-            longer = (one for one in sorted(waits) if one > feed.ups_minutes)
+            longer = (minutes for minutes in sorted(waits) if minutes > feed.ups_minutes)
             yield from _value("ups_minutes", event.name, "min", path, longer)
 
 
-def _unit_in_heat(trials: Trials, rises: Mapping[str, float]) -> Iterator[Value]:
-    """What makes units carry nothing in the heat: where they stop, and their loss per degree."""
+def _unit_in_heat(trials: Trials, rises: Mapping[str, float]) -> Iterator[RelaxableValue]:
+    """Cut-out temperatures and derating of units that have no capacity in a heat wave."""
     data, model = trials.data, trials.data.model
     for plant, entry in model.plants.items():
         rise = rises[entry.region]
@@ -206,22 +196,22 @@ def _unit_in_heat(trials: Trials, rises: Mapping[str, float]) -> Iterator[Value]
             if data.unit_mw(plant, unit, rise):
                 continue
             if ambient > kind.cutout_ambient_c:
-                field, measure, choices = "cutout_ambient_c", "°C", [ambient]
+                field, field_unit, choices = "cutout_ambient_c", "°C", [ambient]
             else:
-                field, measure = "derating_per_c", ""
+                field, field_unit = "derating_per_c", ""
                 most, steps = 1 / (ambient - kind.reference_ambient_c), range(HEAT_STEPS)
                 choices = [round(most * step / HEAT_STEPS, 6) for step in reversed(steps)]
-            yield from _value(field, unit, measure, f"{path}.{field}", choices)
+            yield from _value(field, unit, field_unit, f"{path}.{field}", choices)
 
 
-def _standby_cooling(trials: Trials, scenario: Scenario, cluster: str) -> Iterator[Value]:
-    """Start-up times of standby units that cool a cluster, or any where it is about a tier."""
+def _standby_cooling(trials: Trials, scenario: Scenario, cluster: str) -> Iterator[RelaxableValue]:
+    """Start-up times of standby units that cool a cluster, or of all where none is named."""
     data, model = trials.data, trials.data.model
     clusters = [cluster] if cluster in model.clusters else list(model.clusters)
     cooling = {"units", "largest-units", "plant", "sag", "heat", "feed"}
     if not any(event.kind in cooling for event in scenario.events):
         return
-    plants = {plant for one in clusters for plant in data.plants_of(one)}
+    plants = {plant for name in clusters for plant in data.plants_of(name)}
     for unit in sorted({unit for plant in plants for unit in data.units(plant)}):
         minutes = model.cooling_units[unit].start_minutes
         if model.cooling_units[unit].mode == "standby" and minutes:
@@ -229,8 +219,8 @@ def _standby_cooling(trials: Trials, scenario: Scenario, cluster: str) -> Iterat
             yield from _value("start_minutes", unit, "min", path, _shorter(minutes))
 
 
-def _reaction(trials: Trials, scenario: Scenario) -> Iterator[Value]:
-    """Time from the alert to the first action, that of the scenario where it has its own."""
+def _reaction(trials: Trials, scenario: Scenario) -> Iterator[RelaxableValue]:
+    """Response time of operators: that of the scenario where it has its own."""
     path = "operations.response_minutes"
     if scenario.operations.response_minutes is not None:
         path = f"scenarios.{scenario.name}.{path}"

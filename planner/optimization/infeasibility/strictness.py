@@ -1,10 +1,10 @@
-"""Rows stricter than the standard and the simulation, where they are in the way of a plan.
+"""Waiving rows that are stricter than the standard, where they leave no plan.
 
-The programme asks for some things that neither the standard nor the simulator does, because what
-they ask for is not linear (`families.STRICTER`). That makes a plan dearer at most, as long as
-there is one. Where there is none, these rows give way and the simulation judges instead: first
-those that have to are not asked for at all, which leaves the cheapest plan; where its simulation
-falls short, they are broken as little as possible.
+Some rows of the programme are linear and stricter than what the standard and the simulator require
+(`families.STRICTER`). As long as there is a plan, they can only make it more expensive. Where there
+is none, they are waived and the simulation decides: first the rows that have to be violated are
+dropped, which gives the cheapest plan; where that fails its simulation, they are violated as little
+as possible.
 """
 
 from __future__ import annotations
@@ -21,24 +21,28 @@ from planner.optimization.infeasibility.relaxable_values import elastic_programm
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.solving import SolverSettings
 
-#: More than what an elastic solve found, so that tolerances leave a plan.
+#: Relative margin on the violation that an elastic solve found, for the tolerances of the solver.
 ROUNDING = 1e-6
 
 
 def waived(data: ProblemData, settings: SolverSettings) -> dict[Key, float]:
-    """What is waived of a case without a plan so that it has one; empty if that alone does not.
+    """Rows to waive for there to be a plan; empty if waiving does not suffice.
 
-    What may be broken by an amount already may be broken by more.
+    Returns
+    -------
+    dict
+        By how much rows may be violated, in their unit, by family, subject and scenario; infinite
+        for those that are dropped. Rows that may be violated already may be violated by more.
     """
     more = _least(data, settings)
     known = {key: data.waived[key] + by for key, by in more.items() if key in data.waived}
     return {**data.waived, **dict.fromkeys(more, math.inf), **known} if more else {}
 
 
-def broken_less(
+def waived_less(
     data: ProblemData, failed: Collection[str], settings: SolverSettings
 ) -> Mapping[Key, float]:
-    """What is waived, in scenarios that fail as little as leaves a plan."""
+    """Waived rows, with as little violation as possible in scenarios that failed simulation."""
     whole = {key for key, by in data.waived.items() if math.isinf(by) and key[2] in failed}
     if not whole:
         return data.waived
@@ -48,11 +52,11 @@ def broken_less(
     return {**rest, **more} if more else data.waived
 
 
-def may_give_way(data: ProblemData, key: Key) -> bool:
+def may_be_waived(data: ProblemData, key: Key) -> bool:
     """Whether a row is stricter than the standard in its scenario.
 
-    What keeps GPUs from throttling is not where the standard asks for all service in minutes in
-    which nobody has reacted yet, unless a policy leaves that to the simulation too.
+    Thermal ride-through is not where the standard requires full service before operators react,
+    unless a policy leaves that to the simulation too.
     """
     family, _, scenario = key
     if family not in STRICTER:
@@ -60,29 +64,27 @@ def may_give_way(data: ProblemData, key: Key) -> bool:
     if family != Family.RIDE_THROUGH or data.model.policies.throttling_simulated:
         return True
     stages = data.stages_by_scenario.get(scenario, ())
-    ways = [one for stage in stages for one in (stage, *(other for _, other in stage.variants))]
-    return not any(_asks_for_all(data, one) for one in ways if not one.reacted)
+    variants = [
+        variant for stage in stages for variant in (stage, *(other for _, other in stage.variants))
+    ]
+    return not any(_full_service(data, variant) for variant in variants if not variant.reacted)
 
 
-def _asks_for_all(data: ProblemData, stage: Stage) -> bool:
+def _full_service(data: ProblemData, stage: Stage) -> bool:
     floors = stage.floors or stage.floors_if_up
     tiers = [name for name, tier in data.model.tiers.items() if tier.share]
     return floors.get(ALL, 0.0) >= 1 or all(floors.get(tier, 0.0) >= 1 for tier in tiers)
 
 
 def _least(data: ProblemData, settings: SolverSettings) -> dict[Key, float]:
-    """Stricter rows that have to be broken for a plan, and by how much at least, in their unit."""
+    """Stricter rows that have to be violated for a plan, and the least violation, in their unit."""
     elastic = elastic_programme(data)
-    items = [item for item in elastic.items.values() if may_give_way(data, item.key)]
+    groups = [group for group in elastic.groups.values() if may_be_waived(data, group.key)]
+    if not groups:
+        return {}
     try:
-        if (
-            not items
-            or elastic.minimise((), items, Deadline(settings).settings(ELASTIC_GAP)) is None
-        ):
+        if elastic.minimise((), groups, Deadline(settings).settings(ELASTIC_GAP)) is None:
             return {}
     except OutOfTime:
         return {}
-    return {item.key: item.worst()[1] * (1 + ROUNDING) for item in items if item.used}
-
-
-__all__ = ["broken_less", "may_give_way", "waived"]
+    return {group.key: group.worst()[1] * (1 + ROUNDING) for group in groups if group.used}

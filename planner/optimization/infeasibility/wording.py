@@ -1,4 +1,4 @@
-"""Requirements, limits and their changes in the words of those who know the platform."""
+"""Requirements, limits and their changes as sentences."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from planner.optimization.formulation.programme import Row
 from planner.optimization.formulation.stages import ALL, Stage
 from planner.optimization.infeasibility.elastic import ConstraintGroup
 from planner.optimization.infeasibility.relaxation import Relaxation
-from planner.optimization.infeasibility.strictness import may_give_way
+from planner.optimization.infeasibility.strictness import may_be_waived
 from planner.scenarios.standard import in_words, tier_and_zone
 
 #: What a row is about, as a noun.
 PHRASES = {
     Family.DESIGN_HEAT: "primary cooling of {subject} with its largest units lost (N+k)",
     Family.EMERGENCY_COVER: "emergency cooling of {subject}",
-    Family.NORMAL_DEMAND: "room for {subject} at the busiest hour",
+    Family.NORMAL_DEMAND: "capacity for {subject} in the busiest hour",
     Family.SERVED_FLOOR: "service to {subject} from minute {minute:g}",
     Family.RIDE_THROUGH: "thermal ride-through of {subject} before operators react",
-    Family.SURVIVING_CAPACITY_SHARE: "share of GPUs left without {subject}",
+    Family.SURVIVING_CAPACITY_SHARE: "share of GPUs outside {subject}",
     Family.LEAST_REGIONS: "least number of {subject} in use",
     Family.SPARE_BLOCK: "spare GPU block of every region for {subject}",
     Family.POWER_LIMIT: "power limit of {subject}",
@@ -35,45 +35,43 @@ PHRASES = {
     Family.MOST_UNITS: "units of {subject} that may be added",
     Family.MOST_GPUS: "GPUs that {subject} can hold",
     Family.MOST_INSTANCES: "instances that {subject} can supply",
-    Family.FIXED: "purchase of {subject} that is settled",
+    Family.FIXED: "fixed purchase of {subject}",
     Family.FORBIDDEN: "ban on buying {subject}",
     Family.NO_OPTION: "units of {subject} that are not on offer",
-    Family.FIXED_CHOICE: "decision on {subject} that is settled",
+    Family.FIXED_CHOICE: "fixed decision on {subject}",
     Family.INDEPENDENT_COOLING: "independence of {subject}",
     Family.SERVICE_CAPACITY: "capacity of service {subject} from minute {minute:g}",
 }
 
-#: What an item demands, as a sentence.
+#: What a requirement or limit demands, as a sentence.
 SENTENCES = {
     Family.DESIGN_HEAT: (
         "the primary plants of {subject} carry its full heat{margin} with {spare} lost"
     ),
     Family.EMERGENCY_COVER: "emergency plants carry {share} of the design heat of {subject}",
-    Family.NORMAL_DEMAND: "all demand of {subject} is served at its busiest hour ({amount})",
+    Family.NORMAL_DEMAND: "all demand of {subject} is served in its busiest hour ({amount})",
     Family.SERVED_FLOOR: "{tier} {verb} at least {share} of {its} requests from minute {minute:g}",
     Family.RIDE_THROUGH: "{subject} stays below throttling until operators react",
     Family.SURVIVING_CAPACITY_SHARE: "{share} of all GPUs remain without {subject}",
     Family.LEAST_REGIONS: "at least {number} regions hold GPUs",
-    Family.SPARE_BLOCK: "{subject} can do with one GPU block less in every region",
+    Family.SPARE_BLOCK: "{subject} are served with one GPU block fewer in every region",
     Family.POWER_LIMIT: "{subject} draws at most {amount}",
-    Family.FEED_LIMIT: "what hangs on feed {subject} draws at most {amount}",
+    Family.FEED_LIMIT: "the loads on feed {subject} draw at most {amount}",
     Family.STAGE_POWER: "{subject} draws at most {amount} from minute {minute:g}",
     Family.STAGE_FEEDS: (
-        "what hangs on feed {subject} draws at most {amount} from minute {minute:g}"
+        "the loads on feed {subject} draw at most {amount} from minute {minute:g}"
     ),
     Family.EMERGENCY_BUDGET: "emergency spend stays within {amount}",
     Family.CAPITAL_BUDGET: "capital stays within {amount}",
     Family.MOST_UNITS: "at most {number} units of {subject} are added",
     Family.MOST_GPUS: "{subject} holds at most {number} GPUs",
-    Family.MOST_INSTANCES: "{subject} supplies at most {number} instances more",
+    Family.MOST_INSTANCES: "{subject} supplies at most {number} more instances",
     Family.FIXED: "exactly {amount} are bought for {subject}",
-    Family.FORBIDDEN: "nothing is bought of {subject}",
+    Family.FORBIDDEN: "{subject} may not be bought",
     Family.NO_OPTION: "no units of {subject} are on offer",
-    Family.FIXED_CHOICE: "it is settled whether {subject} is bought or opened",
+    Family.FIXED_CHOICE: "the decision on {subject} is fixed",
     Family.INDEPENDENT_COOLING: "{plant} does not count where it shares {shared} with {other}",
-    Family.SERVICE_CAPACITY: (
-        "service {subject} lets through at most {amount} from minute {minute:g}"
-    ),
+    Family.SERVICE_CAPACITY: ("service {subject} handles at most {amount} from minute {minute:g}"),
 }
 
 #: How a value changes: verb and what it is.
@@ -88,8 +86,8 @@ CHANGES = {
     "emergency_budget": ("raise", "the emergency budget"),
     "capital_budget": ("raise", "the capital budget"),
     "buffer_mwh": ("raise", "the chilled-water tank of {subject}"),
-    "fixed": ("change", "the settled purchase of {subject}"),
-    "fixed_choice": ("reverse", "the settled decision on {subject}"),
+    "fixed": ("change", "the fixed purchase of {subject}"),
+    "fixed_choice": ("reverse", "the fixed decision on {subject}"),
     "capacity_rps": ("raise", "the capacity of each replica of {subject}"),
     "connections": ("raise", "the connections of each replica of {subject}"),
     "critical_tiers": ("drop", "the emergency cooling of critical tiers"),
@@ -98,23 +96,23 @@ CHANGES = {
     "options": ("offer", "more units of {subject}"),
     "lead_time_minutes": ("shorten", "the lead time of {subject}"),
     "start_minutes": ("shorten", "the start-up time of {subject}"),
-    "response_minutes": ("shorten", "the time until operators act"),
-    "least_served": ("lower", "what the standard asks for {subject}"),
+    "response_minutes": ("shorten", "the response time of operators"),
+    "least_served": ("lower", "the minimum service level of {subject}"),
     "demand_rps": ("turn away", "demand of {subject}"),
     "latency_limit_ms": ("lengthen", "the latency limit of {subject}"),
     "latency_ms": ("connect", "zone {subject} within {value:g} ms"),
-    "derating_per_c": ("lower", "the loss of {subject} by heat"),
-    "cutout_ambient_c": ("raise", "the ambient at which {subject} stops"),
+    "derating_per_c": ("lower", "the derating of {subject} per °C"),
+    "cutout_ambient_c": ("raise", "the cut-out temperature of {subject}"),
     "redundancy": ("lower", "the redundancy of {subject}"),
-    "surviving_capacity_share": ("lower", "the share of GPUs that remains without any one region"),
+    "surviving_capacity_share": ("lower", "the share of GPUs outside any one region"),
     "emergency_cover": ("lower", "the share of design heat that emergency plants carry"),
     "least_regions": ("lower", "the least number of regions"),
     "spare_block": ("give up", "the spare GPU block of every region"),
-    "scenario": ("leave out", "scenario {subject}"),
+    "scenario": ("remove", "scenario {subject}"),
     "throttling_simulated": ("let", "the simulation judge throttling before operators react"),
 }
 
-#: Families whose values are no numbers.
+#: Families whose values are not numbers.
 NOT_NUMBERS = frozenset(
     {
         "critical_tiers",
@@ -138,12 +136,12 @@ def amount_text(amount: float, unit: str) -> str:
         return f"{100 * amount:.4g} %"
     text = f"{amount:,.1f}" if abs(amount) >= 1000 else f"{amount:.4g}"
     text = text.removesuffix(".0")
-    one = unit.removesuffix("s") if unit != "requests/s" and text == "1" else unit
-    return f"{text} {one}".strip()
+    singular = unit.removesuffix("s") if unit != "requests/s" and text == "1" else unit
+    return f"{text} {singular}".strip()
 
 
 def noun(row: Row, scenario: bool = True) -> str:
-    """What a row is about."""
+    """What a row is about, as a noun."""
     phrase = PHRASES.get(row.family, f"{row.family.replace('_', ' ')} of {{subject}}")
     zone = tier_and_zone(row.subject)[1] if row.family == Family.SERVED_FLOOR else None
     subject = in_words(row.subject) if zone else row.subject
@@ -152,18 +150,19 @@ def noun(row: Row, scenario: bool = True) -> str:
 
 
 def waived_text(key: Key) -> str:
-    """What is left to the simulation."""
+    """A waived row: what the plan does not have to satisfy, but its simulation shows."""
     family, subject, scenario = key
     return f"that {STRICTER[family]}: {subject} in scenario {scenario}"
 
 
-def sentence(data: ProblemData, item: ConstraintGroup) -> str:
-    """What an item demands, with the reason where nothing that can be bought meets it."""
-    row = min(item.rows, key=lambda one: one.from_minute)
+def sentence(data: ProblemData, group: ConstraintGroup) -> str:
+    """What a requirement or limit demands, with the reason where no purchase can satisfy it."""
+    row = min(group.rows, key=lambda row: row.from_minute)
     stage = _stage_of(data, row)
     if row.family == Family.SERVED_FLOOR:
-        # The strictest of its rows says most.
-        row = max(item.rows, key=lambda one: (_floor(_stage_of(data, one), one), -one.from_minute))
+        row = max(  # the strictest
+            group.rows, key=lambda row: (_floor(_stage_of(data, row), row), -row.from_minute)
+        )
         stage = _stage_of(data, row)
     form = SENTENCES.get(row.family)
     if form is None:
@@ -178,7 +177,7 @@ def sentence(data: ProblemData, item: ConstraintGroup) -> str:
 
 def _stage_of(data: ProblemData, row: Row) -> Stage | None:
     stages = data.stages_by_scenario.get(row.scenario, ())
-    return next((one for one in stages if one.start_minute == row.from_minute), None)
+    return next((stage for stage in stages if stage.start_minute == row.from_minute), None)
 
 
 def _floor(stage: Stage | None, row: Row) -> float:
@@ -216,32 +215,30 @@ def _words(data: ProblemData, row: Row, stage: Stage | None) -> dict[str, Any]:
 
 
 def _reason(data: ProblemData, row: Row, stage: Stage | None) -> str:
-    """Why nothing that can be bought meets a requirement, where the model alone says so."""
+    """Why no purchase can satisfy a requirement, where that follows from the model alone."""
     if row.family in (Family.DESIGN_HEAT, Family.EMERGENCY_COVER):
         role = "primary" if row.family == Family.DESIGN_HEAT else "emergency"
         return _no_capacity(data, data.plants_of(row.subject, role), 0.0)
-    if row.family == Family.RIDE_THROUGH and not may_give_way(data, row.key):
-        return "the standard asks for all service before they do"
+    if row.family == Family.RIDE_THROUGH and not may_be_waived(data, row.key):
+        return "the standard requires full service before they do"
     if row.family == Family.NORMAL_DEMAND:
         crowd = data.crowd(row.subject)
         if crowd is not None:
-            plants = {one for name in crowd.clusters for one in data.plants_of(name, "primary")}
+            plants = {plant for name in crowd.clusters for plant in data.plants_of(name, "primary")}
             return _out_of_reach(data, crowd) or _no_capacity(data, sorted(plants), 0.0)
     if row.family == Family.SERVED_FLOOR and stage is not None:
         tier, zone = tier_and_zone(row.subject)
-        groups = [
-            one
-            for one in data.groups
-            if tier in one.tiers and zone in (None, one.zone) and not one.clusters
-        ]
-        if groups:
+        if any(
+            tier in group.tiers and zone in (None, group.zone) and not group.clusters
+            for group in data.groups
+        ):
             return f"no region lies within {data.model.tiers[tier].latency_limit_ms:g} ms"
         down = stage.state.tiers_down
         tiers = set(data.model.tiers) if tier == ALL else {tier}
         if tiers & down:
             return f"{', '.join(sorted(tiers & down))} is down with {_events(stage)}"
         for region, rise in stage.state.ambient_rise_c.items():
-            here = [name for name, one in data.model.plants.items() if one.region == region]
+            here = [name for name, plant in data.model.plants.items() if plant.region == region]
             why = _no_capacity(data, here, rise)
             if why:
                 return why
@@ -252,18 +249,18 @@ def _reason(data: ProblemData, row: Row, stage: Stage | None) -> str:
 
 
 def _out_of_reach(data: ProblemData, crowd: Crowd) -> str:
-    """Regions with clusters that customers do not reach, and why."""
+    """Regions with clusters beyond the latency limit of a crowd."""
     tiers = {tier for group in crowd.groups for tier in group.tiers}
     limit = max(data.model.tiers[tier].latency_limit_ms for tier in tiers)
     if not crowd.clusters:
         return f"no region lies within {limit:g} ms"
     reached = {data.model.clusters[cluster].region for cluster in crowd.clusters}
-    far = sorted({one.region for one in data.model.clusters.values()} - reached)
+    far = sorted({cluster.region for cluster in data.model.clusters.values()} - reached)
     return f"{', '.join(far)} not within {limit:g} ms" if far else ""
 
 
 def _no_capacity(data: ProblemData, plants: Iterable[str], rise_c: float) -> str:
-    """Units of plants that carry nothing in the heat, and why."""
+    """Units of plants that have no capacity at an ambient temperature, and why."""
     found = {}
     for plant in plants:
         if any(data.unit_mw(plant, unit, rise_c) for unit in data.units(plant)):
@@ -274,7 +271,7 @@ def _no_capacity(data: ProblemData, plants: Iterable[str], rise_c: float) -> str
             why = f"derating_per_c is {kind.derating_per_c:g}"
             if ambient > kind.cutout_ambient_c:
                 why = f"cutout_ambient_c is {kind.cutout_ambient_c:g}"
-            found[unit] = f"{unit} carries nothing at {ambient:g} °C: {why}"
+            found[unit] = f"{unit} has no capacity at {ambient:g} °C: {why}"
     return "; ".join(found.values())
 
 
@@ -286,46 +283,46 @@ def _events(stage: Stage) -> str:
 # -------------------------------------------------------------------------------------- relaxations
 
 
-def change(one: Relaxation) -> str:
-    """What changes, from what to what, and why."""
+def change(relaxation: Relaxation) -> str:
+    """A change with its amount, the values before and after, and the scenario that needs it."""
     verb, what = CHANGES.get(
-        one.family, ("loosen", f"{one.family.replace('_', ' ')} of {{subject}}")
+        relaxation.family, ("loosen", f"{relaxation.family.replace('_', ' ')} of {{subject}}")
     )
-    text = f"{verb} {what.format(subject=one.subject, value=one.value)}"
-    if one.family == "least_served":
-        text = f"lower what the standard asks for {in_words(one.subject)}"
-    if not one.path and one.family not in NOT_NUMBERS:
-        text += f" by {amount_text(one.amount, one.unit)}"
-    elif one.path and one.family not in NOT_NUMBERS:
-        amounts = (one.amount, one.before or 0, one.value)
-        by, now, value = (amount_text(each, one.unit) for each in amounts)
-        if one.unit != "USD":
-            by, now = _bare(by, one.unit), _bare(now, one.unit)
+    text = f"{verb} {what.format(subject=relaxation.subject, value=relaxation.value)}"
+    if relaxation.family == "least_served":
+        text = f"lower the minimum service level of {in_words(relaxation.subject)}"
+    if not relaxation.path and relaxation.family not in NOT_NUMBERS:
+        text += f" by {amount_text(relaxation.amount, relaxation.unit)}"
+    elif relaxation.path and relaxation.family not in NOT_NUMBERS:
+        amounts = (relaxation.amount, relaxation.before or 0, relaxation.value)
+        by, now, value = (amount_text(each, relaxation.unit) for each in amounts)
+        if relaxation.unit != "USD":
+            by, now = _bare(by, relaxation.unit), _bare(now, relaxation.unit)
         text += f" by {by}, from {now} to {value}"
-    if one.scenario and one.family != "scenario":
-        text += f", for scenario {one.scenario}"
+    if relaxation.scenario and relaxation.family != "scenario":
+        text += f", for scenario {relaxation.scenario}"
     return text
 
 
 def _bare(text: str, unit: str) -> str:
-    """A number without its unit, for which one follows."""
+    """A number without its unit."""
     words = {"share": "%"}.get(unit, unit)
     return text.removesuffix(words).removesuffix(words.removesuffix("s")).strip()
 
 
-def price(one: Relaxation) -> str:
+def price(relaxation: Relaxation) -> str:
     """What a relaxation costs, empty where the model has no price."""
-    if one.family == "emergency_budget":
-        return f"up to {amount_text(one.amount, 'USD')} more spent in one incident"
-    if one.family == "capital_budget":
-        return f"{amount_text(one.amount, 'USD')} more capital"
-    if one.kind == "requirement":
-        if one.usd_per_year is None:
+    if relaxation.family == "emergency_budget":
+        return f"up to {amount_text(relaxation.amount, 'USD')} more spent in one incident"
+    if relaxation.family == "capital_budget":
+        return f"{amount_text(relaxation.amount, 'USD')} more capex"
+    if relaxation.kind == "requirement":
+        if relaxation.usd_per_year is None:
             return ""
-        return f"requests worth {money(one.usd_per_year)} a year lost"
+        return f"requests worth {money(relaxation.usd_per_year)} a year lost"
     parts = []
-    if one.usd:
-        parts.append(f"{money(one.usd)} to buy")
-    if one.usd_per_year:
-        parts.append(f"{money(one.usd_per_year)} a year")
+    if relaxation.usd:
+        parts.append(f"{money(relaxation.usd)} capex")
+    if relaxation.usd_per_year:
+        parts.append(f"{money(relaxation.usd_per_year)} a year annualised")
     return ", ".join(parts)

@@ -1,0 +1,269 @@
+"""Complete sets of relaxations: found by an elastic solve, applied to the model, solved again.
+
+The elastic programme only suggests: a set is reported once the programme of the changed model has a
+plan, and a relaxation belongs to it only if there is no plan without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pydantic import ValidationError
+
+from planner.errors import SolverError
+from planner.infrastructure.checks import senseless
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import Key, ProblemData
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.purchases import capital_usd
+from planner.optimization.formulation.stages import Margin
+from planner.optimization.infeasibility.elastic import (
+    ELASTIC_GAP,
+    ElasticProgramme,
+    Kind,
+    relaxing_sign,
+    solve_linear,
+)
+from planner.optimization.infeasibility.lost_requests import priced
+from planner.optimization.infeasibility.relaxable_values import elastic_programme
+from planner.optimization.infeasibility.relaxation import ChangedModel, RelaxationSet
+from planner.optimization.solution.deadline import Deadline, OutOfTime
+from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.scenarios.generators import all_scenarios
+
+#: Most elastic solves of one set, each on the model changed by the one before.
+MOST_PASSES = 4
+#: Optimality gap of the plan of a set.
+PLAN_GAP = 0.001
+#: Optimality gap where only the existence of a plan counts.
+ANY_GAP = 0.5
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A plan of a changed model after its simulation.
+
+    Parameters
+    ----------
+    usd_per_year, capital_usd
+        Annualised and capital cost.
+    failed
+        Scenarios that it does not survive.
+    margins
+        Margins with which there was no plan any more, where that is the reason.
+    """
+
+    usd_per_year: float
+    capital_usd: float
+    failed: tuple[str, ...] = ()
+    margins: Mapping[str, Margin] = field(default_factory=dict)
+
+
+#: Optimises and simulates a plan; None if there is none.
+Verify = Callable[[ProblemData, SolverSettings], Verified | None]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Solves of changed models.
+
+    Parameters
+    ----------
+    data
+        The problem without a plan.
+    clock
+        Time left.
+    verify
+        How to simulate plans; None for not at all.
+    """
+
+    data: ProblemData
+    clock: Deadline
+    verify: Verify | None = None
+
+    def changed_data(self, draft: ChangedModel) -> ProblemData:
+        """The problem of a changed model, with the scenarios of that model."""
+        model, dropped = draft.model(), draft.dropped()
+        before = {scenario.name for scenario in all_scenarios(self.data.model)}
+        after = {scenario.name: scenario for scenario in all_scenarios(model)}
+        kept = (
+            after.get(scenario.name) if scenario.name in before else scenario
+            for scenario in self.data.scenarios
+            if scenario.name not in dropped
+        )
+        scenarios = tuple(scenario for scenario in kept if scenario is not None)
+        return replace(self.data, model=model, scenarios=scenarios)
+
+    def plan(self, draft: ChangedModel, gap: float = ANY_GAP) -> tuple[Programme, Solution] | None:
+        """A plan of a changed model; None if there is none."""
+        try:
+            data = self.changed_data(draft)
+        except ValidationError:
+            return None
+        if senseless(data.model) - senseless(self.data.model):
+            return None  # no model file may state it
+        programme = build(data)
+        _loosen(programme, draft.loosened())
+        if solve_linear(programme, self.clock.settings()) is None:
+            return None
+        try:
+            solution = solve(programme, self.clock.settings(gap))
+        except SolverError:
+            if self.clock.over:
+                raise OutOfTime from None
+            raise
+        return None if solution.status == "infeasible" else (programme, solution)
+
+    def verified(self, draft: ChangedModel) -> Verified | None:
+        """The plan of a changed model after its simulation; None if it is not simulated."""
+        if self.verify is None or draft.loosened():
+            return None
+        try:
+            return self.verify(self.changed_data(draft), self.clock.settings(PLAN_GAP))
+        except SolverError:
+            if self.clock.over:
+                raise OutOfTime from None
+            raise
+
+
+def _loosen(programme: Programme, amounts: Mapping[Key, float]) -> None:
+    """Let rows of some groups be violated by an amount."""
+    for name, row in programme.rows.items():
+        amount = amounts.get(row.key)
+        if amount is not None:
+            constraint = programme.constraints[name]
+            coefficients = {constraint: relaxing_sign(constraint)}
+            programme.problem.add_column(f"loose.{name}", 0.0, amount, coefficients=coefficients)
+
+
+# --------------------------------------------------------------------------------------------- sets
+
+
+def find_set(
+    name: str,
+    kinds: tuple[Kind, ...],
+    elastic: ElasticProgramme,
+    trials: Trials,
+    start: ChangedModel | None = None,
+    paths: frozenset[str] | None = None,
+) -> RelaxationSet | None:
+    """The cheapest relaxations of some kinds with which there is a plan; None if there are none.
+
+    Parameters
+    ----------
+    name
+        Name of the set.
+    kinds
+        Whether limits, requirements or both may change.
+    start
+        Changes made already.
+    paths
+        Values that may change; None for all.
+    """
+    draft = ChangedModel(trials.data.model) if start is None else start
+    found: RelaxationSet | None = None
+    for _ in range(MOST_PASSES):
+        columns = [
+            column
+            for column in elastic.of_kind(*kinds)
+            if paths is None or column.value.path in paths
+        ]
+        if elastic.minimise(columns, (), trials.clock.settings(ELASTIC_GAP)) is None:
+            return found
+        used = {column: column.amount for column in columns if column.used}
+        scenarios = elastic.scenarios_of(list(used), trials.clock.settings(ELASTIC_GAP))
+        for column, amount in used.items():
+            draft.take(column, amount, scenarios[column])
+        if trials.plan(draft) is not None:
+            found, plan = _finished(name, draft, trials)
+            if plan is None or plan.margins == trials.data.margins or not plan.margins:
+                return found
+            # The simulation needs more than the programme: so do the changes.
+            trials = replace(trials, data=replace(trials.data, margins=plan.margins))
+        elastic = elastic_programme(trials.changed_data(draft))
+    return found
+
+
+def finish(name: str, draft: ChangedModel, trials: Trials) -> RelaxationSet:
+    """The smallest changes of a draft with which there is a plan, at their price.
+
+    Changes that are not needed are dropped. Where the simulation needs more than the programme,
+    the search is repeated with its margins.
+    """
+    found, plan = _finished(name, draft, trials)
+    for _ in range(MOST_PASSES):
+        if plan is None or plan.margins == trials.data.margins or not plan.margins:
+            break
+        trials = replace(trials, data=replace(trials.data, margins=plan.margins))
+        draft = draft.at_most()
+        if trials.plan(draft) is None:
+            break
+        found, plan = _finished(name, draft, trials)
+    return found
+
+
+def _finished(
+    name: str, draft: ChangedModel, trials: Trials
+) -> tuple[RelaxationSet, Verified | None]:
+    """The set of a draft, and its plan after its simulation."""
+    minimal, verified = False, True
+    found = simulated = None
+    try:
+        _search(draft, trials)
+        draft = _needed(draft, trials)
+        minimal = True
+        found = trials.plan(draft, PLAN_GAP)
+        verified = found is not None
+        simulated = trials.verified(draft)
+    except OutOfTime:
+        pass
+    relaxations = RelaxationSet(name, draft.relaxations(), verified, minimal)
+    if found is not None:
+        programme, solution = found
+        relaxations = replace(
+            relaxations,
+            relaxations=tuple(
+                priced(change, trials.data, programme) for change in relaxations.relaxations
+            ),
+            plan_usd_per_year=solution.objective,
+            plan_capital_usd=float(capital_usd(programme).value() or 0.0),
+        )
+    return (relaxations if simulated is None else with_verified(relaxations, simulated)), simulated
+
+
+def with_verified(relaxations: RelaxationSet, plan: Verified) -> RelaxationSet:
+    """The set with the cost and the failures of its simulated plan."""
+    return replace(
+        relaxations,
+        plan_usd_per_year=plan.usd_per_year,
+        plan_capital_usd=plan.capital_usd,
+        survives=not plan.failed,
+        failed=plan.failed,
+    )
+
+
+def _search(draft: ChangedModel, trials: Trials) -> None:
+    """Bisect the choices of every searched value to the smallest change with a plan."""
+    for step in draft.steps:
+        if step.choice is None:
+            continue
+        low, high = 0, step.choice
+        while low < high:
+            step.choice = (low + high) // 2
+            try:
+                possible = trials.plan(draft) is not None
+            except OutOfTime:
+                step.choice = high
+                raise
+            low, high = (low, step.choice) if possible else (step.choice + 1, high)
+        step.choice = high
+
+
+def _needed(draft: ChangedModel, trials: Trials) -> ChangedModel:
+    """The draft without the steps that are not needed for a plan."""
+    for key in sorted(draft.keys(), key=lambda key: key[0]):
+        rest = draft.without(key)
+        if rest.steps and trials.plan(rest) is not None:
+            draft = rest
+    return draft
