@@ -70,7 +70,7 @@ def test_command_says_why_and_what_helps(capsys: pytest.CaptureFixture[str]) -> 
     assert "raise the GPUs that east-gpus can hold by 500, from 400 to 900 GPUs" in text
     assert "25.00 M USD capex" in text
     assert "--set clusters.east-gpus.max_gpus=900" in text
-    assert "230 GPUs: share of GPUs left without west" in text
+    assert "230 GPUs: share of GPUs outside west" in text
     assert "Traceback" not in output + errors
 
 
