@@ -23,7 +23,8 @@ from planner.infrastructure import loading
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import SECTIONS, LoadedModel, nearest
 from planner.optimization.infeasibility.diagnosis import Diagnosis
-from planner.optimization.solution.solving import SolverSettings, make_solver
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import make_solver
 from planner.plan import files as plan_files
 from planner.plan.assembly import scenario_line
 from planner.plan.records import Plan, survived

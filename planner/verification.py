@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -21,11 +20,12 @@ from planner.optimization.infeasibility.strictness import waived, waived_less
 from planner.optimization.infeasibility.trials import ANY_GAP, Verified
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.costs import CostItem, risk_of
-from planner.optimization.solution.deadline import OutOfTime
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.dominance import dominated
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.reduction import counted, solve_reduced
-from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, solve
 from planner.plan.assembly import Origin, make_plan, margin_records, waived_records
 from planner.plan.records import Method, Plan, RoundRecord, Stopped, best_round
 from planner.simulation.verdict import Breach, Verdict, judge
@@ -195,7 +195,7 @@ def optimise_and_verify(
     SolverError
         If time ends before there is a plan or a proof that there is none.
     """
-    deadline = time.monotonic() + (settings.time_limit_seconds or math.inf)
+    deadline = Deadline(settings)
     loop = _Loop(model, scenarios, settings, deadline, progress, explain)
     made = loop.rounds
     for number in range(1, rounds + 1):
@@ -204,7 +204,7 @@ def optimise_and_verify(
         except SolverError:
             if settings.stopped and not made:
                 raise KeyboardInterrupt from None
-            if made and (settings.stopped or time.monotonic() >= deadline):
+            if made and deadline.over:
                 return _cut(made, settings)
             raise
         if solution.status == "infeasible":
@@ -219,7 +219,7 @@ def optimise_and_verify(
         limited = solution.status == "feasible"
         if not made[-1].failed or not loop.learn():
             return _cut(made, settings) if limited else loop.end()
-        if limited or settings.stopped or time.monotonic() >= deadline:
+        if limited or deadline.over:
             return _cut(made, settings)
     return loop.end()
 
@@ -243,7 +243,7 @@ class _Loop:
     model: Model
     scenarios: tuple[Scenario, ...]
     settings: SolverSettings
-    deadline: float
+    deadline: Deadline
     progress: Callable[[str], None]
     explain: bool
     rounds: list[Round] = field(default_factory=list)
@@ -255,7 +255,7 @@ class _Loop:
     @property
     def left(self) -> SolverSettings:
         """Settings with the time that is left."""
-        return _remaining(self.settings, self.deadline)
+        return self.deadline.settings(late=True)
 
     def solve(self, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
         """Solve the programme of a round, without what is stricter where that leaves no plan."""
@@ -382,12 +382,6 @@ def _cut(rounds: list[Round], settings: SolverSettings) -> LoopResult:
     """What there is when time or patience ended."""
     stopped = settings.stopped
     return LoopResult(tuple(rounds), timed_out=not stopped, interrupted=stopped)
-
-
-def _remaining(settings: SolverSettings, deadline: float) -> SolverSettings:
-    if math.isinf(deadline):
-        return settings
-    return replace(settings, time_limit_seconds=max(0.1, deadline - time.monotonic()))
 
 
 def tighten(

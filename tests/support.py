@@ -17,7 +17,8 @@ from planner.infrastructure.loading import load_model
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, solve
 from planner.reliability.monte_carlo import sample_occurrences
 from planner.reliability.occurrences import Occurrences
 from planner.scenarios.generators import all_scenarios

@@ -36,7 +36,8 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData, offer_target
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import Stage
-from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, solve
 from planner.optimization.solution.stage_values import StageValues, stage_capacity_mw, stage_values
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.cascade import History, simulate

@@ -27,7 +27,8 @@ from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.decisions import Decision, counts, prices, region_of, variables
 from planner.optimization.solution.operation import billed
-from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, solve
 from planner.simulation.verdict import Verdict, judge
 from planner.verification import tighten
 

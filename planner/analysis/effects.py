@@ -13,7 +13,7 @@ from planner.errors import PlannerError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.model_difference import ValueChange
 from planner.optimization.formulation.build import build
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 from planner.plan.reopening import case_of, new_scenarios, wanted_by
 from planner.scenarios.selection import select
 

@@ -36,7 +36,7 @@ from planner.optimization.solution.decisions import (
     region_of,
     variables,
 )
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 from planner.plan.records import MarginRecord, Plan
 from planner.plan.reopening import case_of
 from planner.simulation.verdict import judge

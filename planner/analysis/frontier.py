@@ -14,7 +14,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario, ServedRule, Severity
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 from planner.scenarios.timeline import timeline_of
 from planner.simulation.verdict import Verdict, judge
 from planner.verification import LoopResult, Round, optimise_and_verify

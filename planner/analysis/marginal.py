@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -23,8 +22,10 @@ from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.costs import recourse_usd
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import Decision, bounded, prices, variables
-from planner.optimization.solution.solving import Solution, SolverSettings
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution
 
 #: Families of rows that say what a programme is, rather than what is asked of a plan.
 ESSENTIAL = frozenset(
@@ -116,8 +117,8 @@ class Questions:
     ----------
     most
         Solves in all.
-    deadline
-        Moment of the monotonic clock after which nothing is asked.
+    time_limit_seconds
+        Time after which nothing is asked; each solve gets what is left of it. None for no limit.
     progress
         Called before every solve.
     made, wanted
@@ -126,26 +127,31 @@ class Questions:
 
     settings: SolverSettings
     most: int
-    deadline: float = math.inf
+    time_limit_seconds: float | None = None
     progress: Callable[[str], None] = lambda _: None
     made: int = 0
     wanted: int = 0
 
+    def __post_init__(self) -> None:
+        timed = replace(self.settings, time_limit_seconds=self.time_limit_seconds)
+        self._deadline = Deadline(timed)
+
+    @property
+    def spent(self) -> bool:
+        """Whether solves or time are spent."""
+        return self.made >= self.most or self._deadline.over
+
     def ask(self, text: str, make: Callable[[], Programme]) -> Answer | None:
         """Solve a programme; None where solves or time are spent."""
         self.wanted += 1
-        left = self.deadline - time.monotonic()
-        if self.made >= self.most or left <= 0:
+        if self.spent:
             return None
         self.made += 1
         self.progress(f"solve {self.made} of at most {self.most}: {text}")
-        settings = self.settings
-        if math.isfinite(left):
-            settings = replace(settings, time_limit_seconds=max(0.1, left))
         try:
-            return ask(make(), settings)
+            return ask(make(), self._deadline.settings(late=True))
         except SolverError:
-            if time.monotonic() >= self.deadline:
+            if self._deadline.over:
                 return None
             raise
 

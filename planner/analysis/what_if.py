@@ -17,7 +17,8 @@ from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.recourse import may_turn_away
 from planner.optimization.formulation.risk import risk_figures
 from planner.optimization.solution.decisions import Decision, bounded, counts, settled, variables
-from planner.optimization.solution.solving import Solution, SolverSettings, run_solver, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, run_solver, solve
 
 #: Relaxations and differences below this share of a row are rounding.
 NEGLIGIBLE = 1e-6

@@ -23,7 +23,7 @@ from planner.commands.scenario_options import choose, selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED, InputError
 
 if TYPE_CHECKING:
-    from planner.optimization.solution.solving import SolverSettings
+    from planner.optimization.solution.settings import SolverSettings
     from planner.scenarios.selection import Wanted
 
 

@@ -119,7 +119,7 @@ def command(
     from planner.analysis.compared_sides import named_sides
     from planner.analysis.comparison import compare
     from planner.analysis.effects import Effects, effects
-    from planner.optimization.solution.solving import SolverSettings
+    from planner.optimization.solution.settings import SolverSettings
     from planner.reporting.comparison import show_comparison
     from planner.reporting.comparison_exports import comparison_data, comparison_markdown
     from planner.reporting.terminal import print_json

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +18,7 @@ from planner.commands.plan_options import PlanArgument, plan_argument
 from planner.errors import EXIT_DONE
 
 if TYPE_CHECKING:
-    from planner.optimization.solution.solving import SolverSettings
+    from planner.optimization.solution.settings import SolverSettings
 
 QUICK_SOLVES = 16
 
@@ -57,8 +55,7 @@ def command(
 
     opened, scenarios = plan.open_with_scenarios(output)
     most, limit = min(solves, QUICK_SOLVES) if quick else solves, settings.time_limit_seconds
-    deadline = math.inf if limit is None else time.monotonic() + limit
-    questions = Questions(replace(settings, time_limit_seconds=None), most, deadline)
+    questions = Questions(replace(settings, time_limit_seconds=None), most, limit)
 
     def progress(text: str) -> None:
         output.say(text)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from planner.finance.study import FinanceStudy, Sampling
     from planner.infrastructure.failures import Scenario
     from planner.infrastructure.loading import LoadedModel
-    from planner.optimization.solution.solving import SolverSettings
+    from planner.optimization.solution.settings import SolverSettings
     from planner.plan.records import Plan
     from planner.scenarios.selection import Wanted
 

@@ -30,7 +30,7 @@ from planner.errors import (
 if TYPE_CHECKING:
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import LoadedModel
-    from planner.optimization.solution.solving import SolverSettings
+    from planner.optimization.solution.settings import SolverSettings
     from planner.plan.records import Plan
     from planner.scenarios.selection import Selection, Wanted
     from planner.verification import LoopResult, Round

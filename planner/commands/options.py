@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from planner.infrastructure.loading import LoadedModel
-    from planner.optimization.solution.solving import SolverSettings
+    from planner.optimization.solution.settings import SolverSettings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_MODEL = "chatgpt-2023"
@@ -191,7 +191,8 @@ def _settings(
     solver: str, gap: float, time_limit: float | None, threads: int | None
 ) -> SolverSettings:
     """Settings of a solver that is installed."""
-    from planner.optimization.solution.solving import SolverSettings, make_solver
+    from planner.optimization.solution.settings import SolverSettings
+    from planner.optimization.solution.solving import make_solver
 
     settings = SolverSettings(solver, gap, time_limit, threads)
     make_solver(settings)

@@ -233,12 +233,10 @@ def _explanation(
     plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], progress: Progress
 ) -> dict[str, Any]:
     """What each purchase stands on."""
-    import math
-
     from planner.analysis.explanation import explain
     from planner.analysis.marginal import Questions
-    from planner.optimization.solution.solving import SolverSettings
+    from planner.optimization.solution.settings import SolverSettings
     from planner.reporting.html.reasons import reasons
 
-    questions = Questions(SolverSettings(), 45, math.inf, progress.say)
+    questions = Questions(SolverSettings(), 45, progress=progress.say)
     return reasons(explain(plan, loaded, scenarios, questions), plan)

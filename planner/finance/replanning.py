@@ -25,7 +25,8 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.decisions import bounded, counts_of, settled, variables
-from planner.optimization.solution.solving import SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import solve
 from planner.plan.difference import difference
 from planner.plan.records import Plan
 from planner.scenarios.generators import FAMILIES, family

@@ -16,7 +16,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit_purchases import check_purchases
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.stage_values import firm_mw
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge

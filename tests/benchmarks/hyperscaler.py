@@ -23,7 +23,7 @@ from typing import Any
 import planner.verification
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.synthesis import model_text
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 from planner.scenarios.generators import all_scenarios
 from planner.verification import LoopResult, optimise_and_verify
 

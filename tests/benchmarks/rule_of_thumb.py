@@ -21,7 +21,7 @@ from planner.analysis.rule_of_thumb.rule import plan_by_rule_of_thumb
 from planner.errors import PlannerError
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.loading import load_model
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 from planner.scenarios.generators import all_scenarios
 from planner.verification import LoopResult, optimise_and_verify
 

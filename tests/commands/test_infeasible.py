@@ -16,7 +16,7 @@ from planner.infrastructure.loading import load_model
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
 from planner.optimization.infeasibility.trials import Verify
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 
 OVERRIDES = ("policies.surviving_capacity_share=0.45", "clusters.east-gpus.max_gpus=400")
 #: Diagnoses by what was diagnosed: pickled, which tells any two apart.

@@ -25,8 +25,9 @@ from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
+from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solvers import Highs
-from planner.optimization.solution.solving import SolverSettings, solve
+from planner.optimization.solution.solving import solve
 from planner.plan.files import read_plan
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimise_and_verify

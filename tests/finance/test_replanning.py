@@ -27,7 +27,8 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.costs import cost_items
-from planner.optimization.solution.solving import SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import solve
 from planner.plan.records import Plan, SelectionRecord
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.selection import select

@@ -19,7 +19,7 @@ from planner.infrastructure.loading import load_model
 from planner.infrastructure.source import parse_yaml
 from planner.infrastructure.supply import plant_power_mw_per_mw
 from planner.infrastructure.synthesis import model_text, round_trips_ms, shelter
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimise_and_verify
 

@@ -15,7 +15,8 @@ from support import EXACT, solved
 
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.audit import audit
-from planner.optimization.solution.solving import Solution, SolverSettings
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution
 
 RELATIVE = 1e-6
 

@@ -21,7 +21,8 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.audit import _check_normal, audit
 from planner.optimization.solution.audit_purchases import exceeds
-from planner.optimization.solution.solving import Solution, SolverSettings
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution
 
 Plan = tuple[Programme, Solution]
 

@@ -18,7 +18,8 @@ import pytest
 from support import model_of, solved
 
 from planner.infrastructure.entities import Model
-from planner.optimization.solution.solving import Solution, SolverSettings
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution
 
 SETTINGS = SolverSettings(gap=1e-4)
 RELATIVE = 1e-6

@@ -23,7 +23,8 @@ from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
 from planner.optimization.infeasibility.elastic import round_up, size
 from planner.optimization.infeasibility.relaxation import RelaxationSet
 from planner.optimization.infeasibility.wide_limits import with_wide_limits
-from planner.optimization.solution.solving import SolverSettings, run_solver
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import run_solver
 from planner.scenarios.generators import all_scenarios
 
 

@@ -23,7 +23,8 @@ from planner.optimization.solution import reduction
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.dominance import NORMAL, dominated, dominates
 from planner.optimization.solution.reduction import counted, solve_reduced
-from planner.optimization.solution.solving import SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import solve
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.selection import Wanted, select
 
@@ -411,13 +412,13 @@ class TestSolving:
         stop = Event()
         settings = SolverSettings(gap=0.0, stop=stop)
 
-        class Stopping(reduction._Watch):
-            def timed(self, solution):
-                stop.set()
-                return super().timed(solution)
+        def stopping(programme, settings, start=None):
+            solution = solve(programme, settings, start)
+            stop.set()
+            return solution
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reduction, "_Watch", Stopping)
+            patch.setattr(reduction, "solve", stopping)
             found = solve_reduced(build(data), settings)
         assert found.solution.status == "feasible"
         assert 0 < found.solution.gap < 1

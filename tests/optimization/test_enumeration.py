@@ -18,7 +18,8 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.audit import audit
-from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.generators import all_scenarios
 
 MODELS = 160

@@ -10,7 +10,7 @@ from support import model_of, solved
 from planner.optimization.formulation.labels import joined, label
 from planner.optimization.formulation.problem import offer_target
 from planner.optimization.solution.audit import audit
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 
 #: Names that joined by dots, dashes, underscores or nothing look like others.
 NAMES = ("a", "b", "c", "a.b", "b.c", "a.b.c", "a-b", "a_b", "b-c", "a@b", "offer", "normal", "x0")

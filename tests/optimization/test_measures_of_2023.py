@@ -7,7 +7,8 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.audit import audit
-from planner.optimization.solution.solving import SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import solve
 from planner.scenarios.generators import all_scenarios
 
 #: The loop ends with these.

@@ -32,7 +32,8 @@ from planner.infrastructure.failures import FamilyTerms, Heat, NodeLoss, Scenari
 from planner.infrastructure.policies import Policies
 from planner.optimization.formulation import problem as case_module
 from planner.optimization.solution.audit import audit
-from planner.optimization.solution.solving import Solution, SolverSettings
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution
 
 #: Costs before and after a change.
 Costs = tuple[float, float]

@@ -13,7 +13,8 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.infeasibility.diagnosis import diagnose
 from planner.optimization.solution.audit import audit
-from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.generators import all_scenarios
 
 #: Two halls of GPUs of 1 kW and 1 request/s each; cooling takes a tenth of the heat it carries.

@@ -21,7 +21,8 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.audit_purchases import check_purchases
-from planner.optimization.solution.solving import SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import solve
 from planner.plan.files import read_plan, write_plan
 from planner.plan.records import Plan
 from planner.scenarios.generators import all_scenarios

@@ -23,7 +23,8 @@ from planner.optimization.formulation.risk import RiskFigures
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.costs import risk_of
 from planner.optimization.solution.reduction import solve_reduced
-from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
 from planner.simulation.verdict import judge

@@ -15,7 +15,8 @@ from support import solved
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.solution.audit import AuditError, audit
 from planner.optimization.solution.scaling import Scaled, Tolerances, most, numbers_of, sizes
-from planner.optimization.solution.solving import Solution, SolverSettings, run_solver
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, run_solver
 from tests.optimization.units import in_units
 
 SOLVERS = ("highs", "cbc")

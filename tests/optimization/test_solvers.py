@@ -19,9 +19,9 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution import solving
 from planner.optimization.solution.audit import audit
+from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import (
     Solution,
-    SolverSettings,
     _logged_bound,
     make_solver,
     run_solver,

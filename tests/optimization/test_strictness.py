@@ -15,7 +15,8 @@ from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.strictness import may_be_waived, waived, waived_less
 from planner.optimization.solution.audit import audit
-from planner.optimization.solution.solving import SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import solve
 from planner.plan.records import Plan
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge

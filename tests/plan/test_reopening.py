@@ -24,7 +24,8 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.decisions import counts_of
-from planner.optimization.solution.solving import SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import solve
 from planner.plan.files import parse_plan, write_plan
 from planner.plan.records import Plan
 from planner.plan.reopening import UnknownModelError, case_of, planned_scenarios, reopen

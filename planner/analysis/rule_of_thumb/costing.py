@@ -15,7 +15,8 @@ from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.decisions import bounded, counts_of, settled
-from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, solve
 
 #: Price of what a plan lacks by its own rules, USD per unit: it is reported, not bought.
 PENALTY_USD = 1e6

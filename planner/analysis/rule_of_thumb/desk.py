@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,7 +15,8 @@ from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.solution.costs import purchase_items
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.deadline import Deadline
+from planner.optimization.solution.settings import SolverSettings
 from planner.simulation.verdict import Verdict, judge
 
 
@@ -31,8 +30,7 @@ class Desk:
         settings: SolverSettings,
         hold_largest: bool = False,
     ) -> None:
-        self._settings = settings
-        self._deadline = time.monotonic() + (settings.time_limit_seconds or math.inf)
+        self._deadline = Deadline(settings)
         self.model = model
         self.scenarios = scenarios
         self.data = ProblemData(model, scenarios, {})
@@ -41,7 +39,7 @@ class Desk:
 
     def over(self) -> bool:
         """Whether time or patience has run out."""
-        return self._settings.stopped or time.monotonic() >= self._deadline
+        return self._deadline.over
 
     def first_draft(self) -> SizingDraft:
         """GPUs in proportion, candidates where it takes them, the cloud for the rest."""

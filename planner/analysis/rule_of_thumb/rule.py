@@ -43,7 +43,7 @@ from planner.infrastructure.loading import LoadedModel
 from planner.optimization.solution.audit_purchases import check_money, check_purchases
 from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.operation import billed
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 from planner.plan.records import Plan
 from planner.verification import LoopResult, Round
 

@@ -33,7 +33,7 @@ from planner.optimization.infeasibility.single_changes import (
 from planner.optimization.infeasibility.trials import Trials, Verify, find_set
 from planner.optimization.infeasibility.wording import amount_text, change, noun, price, sentence
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 
 #: Most names in a sentence.
 MOST_NAMES = 5

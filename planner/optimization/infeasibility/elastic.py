@@ -14,7 +14,6 @@ shows where they bind; the value itself is then searched among `RelaxableValue.c
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -42,8 +41,9 @@ from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.stages import Stage
 from planner.optimization.infeasibility.wide_limits import with_wide_limits
-from planner.optimization.solution.deadline import OutOfTime
-from planner.optimization.solution.solving import SolverSettings, run_solver
+from planner.optimization.solution.deadline import Deadline, OutOfTime
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import run_solver
 from planner.scenarios.generators import FAMILIES, family
 
 Kind = Literal["limit", "requirement"]
@@ -371,11 +371,10 @@ class ElasticProgramme:
         )
         if linear:
             return solve_linear(self.programme, settings)
-        started, limit = time.monotonic(), settings.time_limit_seconds
+        deadline = Deadline(settings)
         outcome = run_solver(self.programme.problem, settings)
         optimum = _optimum(self.programme.problem, outcome.stats)
-        late = limit is not None and time.monotonic() - started >= limit
-        if optimum is None and (late or settings.stopped):
+        if optimum is None and (deadline.left_seconds <= 0 or settings.stopped):
             raise OutOfTime  # CBC calls a programme infeasible when its time ends early
         return optimum
 

@@ -19,7 +19,7 @@ from planner.optimization.formulation.stages import ALL, Stage
 from planner.optimization.infeasibility.elastic import ELASTIC_GAP
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 
 #: Relative margin on the violation that an elastic solve found, for the tolerances of the solver.
 ROUNDING = 1e-6

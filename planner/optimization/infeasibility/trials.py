@@ -29,7 +29,8 @@ from planner.optimization.infeasibility.lost_requests import priced
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.infeasibility.relaxation import ChangedModel, RelaxationSet
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.generators import all_scenarios
 
 #: Most elastic solves of one set, each on the model changed by the one before.

@@ -6,23 +6,23 @@ import math
 import time
 from dataclasses import replace
 
-from planner.optimization.solution.solving import SolverSettings
+from planner.optimization.solution.settings import SolverSettings
 
-#: Less time than this is none.
-LEAST_SECONDS = 0.05
+#: Remaining seconds below which the time counts as over, and which a solve gets at least.
+LEAST_SECONDS = 0.1
 
 
 class OutOfTime(Exception):  # noqa: N818
-    """The time for a diagnosis has run out: what is known so far has to do."""
+    """The time limit has passed: what is known so far has to do."""
 
 
 class Deadline:
-    """Settings whose time limit shrinks as time passes.
+    """Solver settings whose time limit shrinks as time passes: the only place that counts it.
 
     Parameters
     ----------
     settings
-        Settings with the time for everything together.
+        Settings whose time limit is that of everything together, from now on.
     """
 
     def __init__(self, settings: SolverSettings) -> None:
@@ -30,21 +30,38 @@ class Deadline:
         self._end = time.monotonic() + (settings.time_limit_seconds or math.inf)
 
     @property
-    def over(self) -> bool:
-        """Whether time has run out, or somebody has asked to stop."""
-        return self._settings.stopped or self._end - time.monotonic() < LEAST_SECONDS
+    def left_seconds(self) -> float:
+        """Time left: negative once it has passed, infinite without a limit."""
+        return self._end - time.monotonic()
 
-    def settings(self, gap: float | None = None) -> SolverSettings:
-        """Settings for the next solve.
+    @property
+    def over(self) -> bool:
+        """Whether there is no time for another solve, or somebody has asked to stop."""
+        return self._settings.stopped or self.left_seconds < LEAST_SECONDS
+
+    def settings(self, gap: float | None = None, late: bool = False) -> SolverSettings:
+        """Settings for the next solve, with the time that is left.
+
+        Parameters
+        ----------
+        gap
+            Another relative gap than that of the settings.
+        late
+            Whether the solve is made when time is over too, as there is no result without it.
 
         Raises
         ------
         OutOfTime
-            If there is no time left for one.
+            If time is over.
         """
-        left = self._end - time.monotonic()
-        if self._settings.stopped or left < LEAST_SECONDS:
+        if self.over and not late:
             raise OutOfTime
+        left = self.left_seconds
+        limit = None if math.isinf(left) else max(LEAST_SECONDS, left)
         chosen = self._settings.gap if gap is None else gap
-        limit = None if math.isinf(left) else left
         return replace(self._settings, gap=chosen, time_limit_seconds=limit)
+
+    @property
+    def endless(self) -> SolverSettings:
+        """Settings of a short solve without which there is no result: nothing ends it early."""
+        return replace(self._settings, time_limit_seconds=None, stop=None)

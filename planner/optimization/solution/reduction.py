@@ -11,7 +11,6 @@ is the whole programme; so the gap that is stated is always that of the whole.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -21,16 +20,16 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.objective import recourse_cost
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import bounded, counts, settled
 from planner.optimization.solution.dominance import NORMAL, dominated
-from planner.optimization.solution.solving import Solution, SolverSettings, solve
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, solve
 
 #: Share of the gap that is left to the solver; the rest is for recourse that it does not see.
 GAP_SHARE = 0.75
 #: Relative gap that the tolerances of a solver leave.
 NOISE = 1e-6
-#: Least time for a solve that follows another, in seconds.
-LEAST_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -80,23 +79,27 @@ def solve_reduced(
         As `solve` does, where there is no solution yet.
     """
     found = dominated(whole.data) if left_out is None else left_out
-    watch, left, best = _Watch(settings), dict(found), None
+    deadline, left, best = Deadline(settings), dict(found), None
+    seconds = 0.0
     while True:
         try:
-            one = _solve_without(whole, left, watch, start)
+            reduced = _solve_without(whole, left, deadline, start)
         except SolverError:
             if best is None:
                 raise
             return best
-        if one is None:
+        if reduced is None:
             left = {}
             continue
-        best = replace(one, taken_back=tuple(sorted(set(found) - set(left))))
-        if not left or one.solution.status != "feasible" or watch.over:
+        seconds += reduced.solution.seconds
+        solution = replace(reduced.solution, seconds=seconds)
+        taken_back = tuple(sorted(set(found) - set(left)))
+        best = replace(reduced, solution=solution, taken_back=taken_back)
+        if not left or solution.status != "feasible" or deadline.over:
             return best
-        for name in _costliest(whole, left, one.solution, settings.gap):
+        for name in _costliest(whole, left, solution, settings.gap):
             del left[name]
-        start = one.solution.fleet
+        start = solution.fleet
 
 
 def counted(data: ProblemData, left_out: Mapping[str, str]) -> str:
@@ -111,21 +114,22 @@ def counted(data: ProblemData, left_out: Mapping[str, str]) -> str:
 
 
 def _solve_without(
-    whole: Programme, left_out: Mapping[str, str], watch: _Watch, start: Fleet | None
+    whole: Programme, left_out: Mapping[str, str], deadline: Deadline, start: Fleet | None
 ) -> Reduced | None:
     """Solve without some scenarios; None if one of them has no recourse, so was not dominated."""
     if not left_out:
-        solution = watch.timed(solve(whole, watch.settings(), start))
+        solution = solve(whole, deadline.settings(late=True), start)
         return Reduced(whole, solution, rows=solution.rows, columns=solution.columns)
     kept = tuple(one for one in whole.data.scenarios if one.name not in left_out)
     small = build(replace(whole.data, scenarios=kept))
-    first = watch.timed(solve(small, watch.settings(GAP_SHARE), start))
+    gap = deadline.endless.gap
+    first = solve(small, deadline.settings(GAP_SHARE * gap, late=True), start)
     names, size = dict(left_out), (first.rows, first.columns)
     if first.status == "infeasible":
         rows, columns = whole.problem.numConstraints(), whole.problem.numVariables()
         return Reduced(whole, replace(first, rows=rows, columns=columns), names, (), *size)
     with bounded(whole, settled(counts(small, first.values))):
-        second = watch.timed(solve(whole, replace(watch.endless, gap=0.0)))
+        second = solve(whole, replace(deadline.endless, gap=0.0))
     if second.status == "infeasible":
         return None
     solution = replace(
@@ -133,45 +137,12 @@ def _solve_without(
         bound=min(first.bound, second.objective),
         start_used=first.start_used,
         hidden=first.hidden,
+        seconds=first.seconds + second.seconds,
     )
     distance = solution.objective - solution.bound
-    proven = distance <= (watch.endless.gap + NOISE) * abs(solution.objective)
+    proven = distance <= (gap + NOISE) * abs(solution.objective)
     solution = replace(solution, status="optimal" if proven else "feasible")
     return Reduced(whole, solution, names, (), *size)
-
-
-class _Watch:
-    """Settings with the time that is left, and the time spent in the solver."""
-
-    def __init__(self, settings: SolverSettings) -> None:
-        self._settings = settings
-        self._started = time.monotonic()
-        self._seconds = 0.0
-
-    @property
-    def over(self) -> bool:
-        """Whether time or patience has run out."""
-        limit = self._settings.time_limit_seconds
-        spent = limit is not None and time.monotonic() - self._started >= limit
-        return spent or self._settings.stopped
-
-    @property
-    def endless(self) -> SolverSettings:
-        """Settings of a short solve without which there is no plan: nothing ends it early."""
-        return replace(self._settings, time_limit_seconds=None, stop=None)
-
-    def settings(self, gap_share: float = 1.0) -> SolverSettings:
-        """Settings of the next solve."""
-        limit = self._settings.time_limit_seconds
-        if limit is not None:
-            limit = max(LEAST_SECONDS, limit - (time.monotonic() - self._started))
-        gap = gap_share * self._settings.gap
-        return replace(self._settings, gap=gap, time_limit_seconds=limit)
-
-    def timed(self, solution: Solution) -> Solution:
-        """A solution with the time of all solves so far."""
-        self._seconds += solution.seconds
-        return replace(solution, seconds=self._seconds)
 
 
 def _costliest(

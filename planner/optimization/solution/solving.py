@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import re
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +19,9 @@ from planner.errors import InputError, SolverError
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import settle
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.scaling import Scaled, Tolerances
+from planner.optimization.solution.settings import NOISE, SolverSettings
 from planner.optimization.solution.silence import silent
 from planner.optimization.solution.solvers import Cbc, Highs
 
@@ -31,59 +32,10 @@ OURS: dict[str, Any] = {"HiGHS": Highs, "COIN_CMD": Cbc}
 #: What ours are told to leave open in a scaled programme; others are left to themselves.
 STRICT = Tolerances(feasible=1e-9, whole=1e-9, optimal=1e-9)
 INTEGRALITY = 1e-5
-#: Relative gap that the tolerances of a solver and the digits that it prints leave.
-NOISE = 1e-5
 #: CBC prints its bound with six digits.
 PRINTED_DIGITS = 5e-6
 #: What CBC prints when it was stopped.
 ENDED_EARLY = re.compile("on time|ctrl-c")
-
-
-@dataclass(frozen=True)
-class SolverSettings:
-    """How to solve.
-
-    Parameters
-    ----------
-    name
-        ``highs``, ``cbc`` or a name that PuLP knows.
-    gap
-        Relative gap at which a solution counts as optimal.
-    time_limit_seconds
-        Wall time for one solve; None for no limit.
-    threads
-        Threads of the solver; None for its own choice.
-    stop
-        Once it is set, HiGHS and CBC end with what they have; None for never.
-
-    Raises
-    ------
-    ValueError
-        If a value is outside its accepted set.
-    """
-
-    name: str = "highs"
-    gap: float = 1e-4
-    time_limit_seconds: float | None = None
-    threads: int | None = None
-    stop: threading.Event | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether solvers are told to stop."""
-        return self.stop is not None and self.stop.is_set()
-
-    def proves(self, gap: float) -> bool:
-        """Whether a relative gap is what was asked for, but for what tolerances leave."""
-        return gap <= self.gap + NOISE
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.gap < 1:
-            raise ValueError(f"Expected gap in [0, 1), got {self.gap}.")
-        if self.time_limit_seconds is not None and not self.time_limit_seconds > 0:
-            raise ValueError(f"Expected time limit > 0, got {self.time_limit_seconds}.")
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"Expected threads ≥ 1, got {self.threads}.")
 
 
 Status = Literal["optimal", "feasible", "infeasible"]
@@ -198,15 +150,13 @@ def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = 
     SolverError
         If the solver fails, or ends with neither a solution nor a proof that there is none.
     """
-    started = time.perf_counter()
+    started, deadline = time.perf_counter(), Deadline(settings)
     first = completed(programme, start, settings) if start else None
-    rest = settings if first is None else _less_time(settings, time.perf_counter() - started)
-    outcome = run_solver(programme.problem, rest, first)
+    outcome = run_solver(programme.problem, deadline.settings(late=True), first)
     stats = outcome.stats
     seconds = time.perf_counter() - started
     status = _status(stats)
-    limit = settings.time_limit_seconds
-    early = settings.stopped or (limit is not None and seconds >= limit)
+    early = settings.stopped or deadline.left_seconds <= 0
     if status == "infeasible" and early:
         # CBC calls a programme infeasible when its time ends in preprocessing.
         raise _unfinished(stats)
@@ -266,12 +216,6 @@ def _cancel(programme: Programme, values: dict[str, float]) -> None:
         for variable in (bought, gone):
             values[variable.name] -= both
             variable.varValue = values[variable.name]
-
-
-def _less_time(settings: SolverSettings, seconds: float) -> SolverSettings:
-    if settings.time_limit_seconds is None:
-        return settings
-    return replace(settings, time_limit_seconds=max(0.1, settings.time_limit_seconds - seconds))
 
 
 def completed(

@@ -1,0 +1,56 @@
+"""How programmes are solved."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+#: Relative gap that the tolerances of a solver and the digits that it prints leave.
+NOISE = 1e-5
+
+
+@dataclass(frozen=True)
+class SolverSettings:
+    """How to solve.
+
+    Parameters
+    ----------
+    name
+        ``highs``, ``cbc`` or a name that PuLP knows.
+    gap
+        Relative gap at which a solution counts as optimal.
+    time_limit_seconds
+        Wall time for one solve; None for no limit.
+    threads
+        Threads of the solver; None for its own choice.
+    stop
+        Once it is set, HiGHS and CBC end with what they have; None for never.
+
+    Raises
+    ------
+    ValueError
+        If a value is outside its accepted set.
+    """
+
+    name: str = "highs"
+    gap: float = 1e-4
+    time_limit_seconds: float | None = None
+    threads: int | None = None
+    stop: threading.Event | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether solvers are told to stop."""
+        return self.stop is not None and self.stop.is_set()
+
+    def proves(self, gap: float) -> bool:
+        """Whether a relative gap is what was asked for, but for what tolerances leave."""
+        return gap <= self.gap + NOISE
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gap < 1:
+            raise ValueError(f"Expected gap in [0, 1), got {self.gap}.")
+        if self.time_limit_seconds is not None and not self.time_limit_seconds > 0:
+            raise ValueError(f"Expected time limit > 0, got {self.time_limit_seconds}.")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"Expected threads ≥ 1, got {self.threads}.")
