@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from planner.infrastructure.failures import Scenario
     from planner.infrastructure.loading import LoadedModel
     from planner.plan.records import Plan
-    from planner.reporting.html.facts import Simulated
+    from planner.reporting.html.money import Finance
     from planner.reporting.html.page import Material
+    from planner.reporting.html.reasons import Reasons
+    from planner.reporting.html.timelines import Simulated
 
 FEWEST_SAMPLES = 10
 
@@ -42,7 +44,7 @@ class ReportOptions:
     samples, seed, jobs
         Sampling of failures; 0 samples leave returns and risk out.
     explained
-        Whether to solve for what each purchase stands on.
+        Whether to solve for why each purchase is needed.
     """
 
     samples: int
@@ -73,7 +75,7 @@ class ReportOptions:
         "plan report out -o report.html",
         "plan report out --no-finance      in seconds, without returns and risk",
         "plan report out --samples 100     a first idea, with wider intervals",
-        "plan report out --explain         with what each purchase stands on",
+        "plan report out --explain         with why each purchase is needed",
     ),
 )
 @plan_argument()
@@ -90,7 +92,7 @@ class ReportOptions:
         "--explain",
         "explained",
         is_flag=True,
-        help="Work out what each purchase stands on (minutes of solving).",
+        help="Work out shadow prices and why each purchase is needed (minutes of solving).",
     ),
     jobs_option("Processes that share the sampling."),
 )
@@ -98,9 +100,10 @@ class ReportOptions:
 def command(plan: PlanArgument, file: Path | None, options: ReportOptions, output: Output) -> int:
     """Write PLAN (a plan.json or its folder) as one web page for a meeting.
 
-    The page works offline and holds the decision, what to buy, the infrastructure before and after,
-    every scenario with its course and story, cost, returns and risk, what binds, sources and proof.
-    MODEL is only needed where the plan's model has moved, or to take one that extends it.
+    The page works offline and holds the decision, what to buy, the infrastructure today and with
+    the plan, every scenario with its timeline and story, cost, returns and risk, what binds,
+    sources and proof. MODEL is only needed where the plan's model has moved, or to take one that
+    extends it.
     """
     from planner.files import check_file, write_file
     from planner.reporting.html.page import check_extra, page
@@ -157,7 +160,7 @@ def _material(argument: PlanArgument, options: ReportOptions, output: Output) ->
     progress = output.progress
     plan, loaded = opened.plan, opened.loaded
     simulated = _simulated(plan, loaded, scenarios, progress)
-    base = Build("as it is", loaded.model, Fleet.existing(loaded.model), scenarios)
+    base = Build("today", loaded.model, Fleet.existing(loaded.model), scenarios)
     made = plan if opened.fresh else None
     build = Build("with the plan", loaded.model, opened.fleet, scenarios, made)
     finance, reason = _finance(loaded, (base, build), options, progress)
@@ -180,9 +183,9 @@ def _simulated(
 ) -> Simulated:
     """Every scenario on the plan, with charts only for those that may be shown, and on what is."""
     from planner.infrastructure.fleet import Fleet
-    from planner.reporting.html.facts import Simulated, worst_first
     from planner.reporting.html.page import MOST_TOLD
-    from planner.reporting.html.timelines import Played, play
+    from planner.reporting.html.scenarios import worst_first
+    from planner.reporting.html.timelines import Played, Simulated, play
     from planner.simulation.verdict import judge
 
     played: list[Played] = []
@@ -209,7 +212,7 @@ def _steps(builds: tuple[Build, Build], plan: Plan, progress: Progress) -> list[
 
 def _finance(
     loaded: LoadedModel, builds: tuple[Build, Build], options: ReportOptions, progress: Progress
-) -> tuple[dict[str, Any] | None, str]:
+) -> tuple[Finance | None, str]:
     """Returns and risk, or why there are none."""
     if not options.samples:
         return None, "Returns and risk were left out of this report; plan finance works them out."
@@ -231,12 +234,12 @@ def _finance(
 
 def _explanation(
     plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], progress: Progress
-) -> dict[str, Any]:
-    """What each purchase stands on."""
+) -> Reasons:
+    """Why each purchase is needed."""
     from planner.analysis.explanation import explain
     from planner.analysis.marginal import Questions
     from planner.optimization.solution.settings import SolverSettings
     from planner.reporting.html.reasons import reasons
 
     questions = Questions(SolverSettings(), 45, progress=progress.say)
-    return reasons(explain(plan, loaded, scenarios, questions), plan)
+    return reasons(explain(plan, loaded, scenarios, questions))

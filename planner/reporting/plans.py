@@ -41,7 +41,7 @@ def show_plan(plan: Plan, model: Model, outcome: LoopResult, as_json: bool) -> N
     console = new_console()
     console.print(f"[bold]Plan for {escape(plan.model.name)}[/bold]", _override_note(plan))
     tables = (_cooling_table(plan.cooling), _gpu_table(plan), _emergency_table(plan))
-    for table in (*tables, _measure_table(plan), _cost_table(plan, model)):
+    for table in (*tables, _measure_table(plan), cost_table(plan, model)):
         table.print(console)
     show_scenarios(console, plan.scenarios)
     console.print()
@@ -148,7 +148,7 @@ def _measure_table(plan: Plan) -> Table:
 # -------------------------------------------------------------------------------------------- cost
 
 
-def _cost_table(plan: Plan, model: Model) -> Table:
+def cost_table(plan: Plan, model: Model) -> Table:
     """Capital of purchases; cost of a year today, with the plan, and what that is more."""
     cost, known = plan.cost, plan.cost.existing_usd_per_year is not None
     totals: dict[str, list[float]] = {}
@@ -231,12 +231,19 @@ def _show_proof(console: Console, plan: Plan) -> None:
         f"({escape(plan.solver.name)}, {plan.solver.seconds:.1f} s), "
         "audited against every constraint."
     )
+    if note := routing_note(plan):
+        console.print(note)
+
+
+def routing_note(plan: Plan) -> str:
+    """What routing costs in normal operation beyond what the programme sees, if it matters."""
     routing = plan.cost.routing_usd_per_year
-    if abs(routing) > SHOWN_ROUTING * abs(plan.objective_usd_per_year):
-        console.print(
-            f"{money(routing)} a year of that is routing in normal operation that the programme "
-            "does not see; the gap includes it."
-        )
+    if abs(routing) <= SHOWN_ROUTING * abs(plan.objective_usd_per_year):
+        return ""
+    return (
+        f"{money(routing)} a year of that is routing in normal operation that the programme does "
+        "not see; the gap includes it."
+    )
 
 
 def _show_verification(console: Console, plan: Plan) -> None:

@@ -203,7 +203,12 @@ class Table:
         return "\n".join(lines)
 
     def html(self) -> str:
-        """As HTML in a box that scrolls, first cells as headings of their rows."""
+        """As HTML: a figure with its title, the table in a box that scrolls, and its note.
+
+        First cells are headings of their rows. Nothing where there are no rows.
+        """
+        if not self.rows:
+            return ""
         title = html.escape(self.title)
         heads = "".join(
             f'<th scope="col"{_class(column)}>{html.escape(column.title)}</th>'
@@ -212,10 +217,14 @@ class Table:
         note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
         foot = f"<tfoot>{self._html_rows(self.foot)}</tfoot>" if self.foot else ""
         return (
-            f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table>'
-            f"<caption>{title}</caption><thead><tr>{heads}</tr></thead>"
-            f"<tbody>{self._html_rows(self.rows)}</tbody>{foot}</table></div>{note}"
+            f'<figure class="table"><figcaption>{title}</figcaption>'
+            f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">'
+            f'<table aria-label="{title}"><thead><tr>{heads}</tr></thead>'
+            f"<tbody>{self._html_rows(self.rows)}</tbody>{foot}</table></div>{note}</figure>"
         )
+
+    #: Templates take it as HTML.
+    __html__ = html
 
     def _html_rows(self, rows: Iterable[Row]) -> str:
         found = []

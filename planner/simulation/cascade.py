@@ -152,29 +152,26 @@ def _supplied(world: World, state: State, now: Minute) -> tuple[Floats, Floats]:
     go off at once. Where it is as usual, emergency cooling gets what is left of it until operators
     switch off GPUs in its favour.
     """
-    clusters, supplies = world.clusters, world.stacker.supplies
-    supplied = clusters.gpus * (~state.off | (state.checking > 0))
-    capacity, places = now.cooling_capacity_mw, now.conditions.power
-    tight = [place for place in np.unique(places).tolist() if not supplies[place].ample]
-    if not tight:
-        return supplied, capacity
-    rows = np.flatnonzero(np.isin(places, tight))
-    early = ~now.reacted[rows]
-    left_on = np.minimum(supplied[rows], state.left_on[rows])
-    drawing = np.where(early[:, None], left_on, supplied[rows])
-    full = heat_at_utilisation_mw(
-        clusters.power_mw, clusters.static_share, drawing, clusters.utilisation
-    )
-    cooled = carried_by_plant(full, capacity[rows], world.plants.serves).sum(axis=2)
-    supplied[rows], capacity = drawing, capacity.copy()
-    for place in tight:
-        supply = supplies[place]
-        short = (places[rows] == place) & supply.exceeded(full, cooled)
-        if short.any():
-            carried = supply.cooling_mw(full[short], capacity[rows[short]])
-            carried = np.where(early[short, None], carried, capacity[rows[short]])
-            supplied[rows[short]] = drawing[short] * supply.shares(full[short], carried)
-            capacity[rows[short]] = carried
+    clusters = world.clusters
+    gpus = clusters.gpus * (~state.off | (state.checking > 0))
+    supplied, capacity = gpus, now.cooling_capacity_mw
+    places, reacted = now.conditions.power, now.reacted[:, None]
+    for place in np.unique(places).tolist():
+        supply = world.stacker.supplies[place]
+        if supply.ample:
+            continue
+        if supplied is gpus:
+            supplied, capacity = gpus.copy(), capacity.copy()
+        some = places == place
+        drawing = np.where(reacted, gpus, np.minimum(gpus, state.left_on))[some]
+        full = heat_at_utilisation_mw(
+            clusters.power_mw, clusters.static_share, drawing, clusters.utilisation
+        )
+        early, carried = ~reacted[some, 0], capacity[some]
+        if early.any():
+            carried[early] = supply.cooling_mw(full[early], carried[early])
+        supplied[some] = drawing * supply.shares(full, carried)
+        capacity[some] = carried
     return supplied, capacity
 
 

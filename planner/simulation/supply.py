@@ -92,20 +92,6 @@ class SharedPower:
         """Whether there is power for everything at full load, however it is cooled."""
         return not len(self.limits_mw)
 
-    def exceeded(self, full_mw: Floats, cooled_mw: Floats) -> NDArray[np.bool_]:
-        """Whether full load exceeds any limit, shape (B,); where not, nothing has to be shed.
-
-        Parameters
-        ----------
-        full_mw
-            Heat of clusters at their utilisation limit, shape (B, C).
-        cooled_mw
-            What plants carry of it, shape (B, P).
-        """
-        drawn = full_mw @ self.clusters.T + cooled_mw @ self.plants.T
-        exceeded: NDArray[np.bool_] = (drawn > self.limits_mw).any(axis=1)
-        return exceeded
-
     def cooling_mw(self, full_mw: Floats, capacity_mw: Floats) -> Floats:
         """Capacity of plants as long as nobody has reacted, shape (B, P).
 

@@ -65,3 +65,36 @@ def until(page: Any, expression: str) -> None:
             return
         page.wait_for_timeout(20)
     raise AssertionError(f"never true: {expression}")
+
+
+#: Elements that reach beyond the page, but for what scrolls or is drawn within its own box.
+WIDER = """() => [...document.body.querySelectorAll("*")].filter(e =>
+    !e.closest(".scroll *, nav ul *, svg *, .visually-hidden, .skip") && e.checkVisibility() &&
+    e.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+).map(e => e.outerHTML.slice(0, 120))"""
+
+#: Texts whose contrast with the background behind them is below that of WCAG 2.1 level AA.
+FAINT = """() => {
+  const parts = text => text.match(/[\\d.]+/g).map(Number);
+  const light = rgb => {
+    const [r, g, b] = rgb.slice(0, 3).map(c => c / 255)
+      .map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = e => {
+    for (; e; e = e.parentElement) {
+      const found = parts(getComputedStyle(e).backgroundColor);
+      if (found.length < 4 || found[3] > 0) return found;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.body.querySelectorAll("*")].filter(e => e.checkVisibility() &&
+    !e.closest("svg, .visually-hidden, .skip") &&
+    [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())
+  ).filter(e => {
+    const style = getComputedStyle(e);
+    const [dark, bright] = [light(parts(style.color)), light(behind(e))].sort((a, b) => a - b);
+    const large = parseFloat(style.fontSize) >= 24;
+    return (bright + 0.05) / (dark + 0.05) < (large ? 3 : 4.5);
+  }).map(e => e.outerHTML.slice(0, 120));
+}"""

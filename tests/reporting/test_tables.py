@@ -67,7 +67,7 @@ def test_markdown_escapes_what_it_would_take_for_its_own() -> None:
 
 def test_html_escapes_and_marks_figures_and_tones() -> None:
     shown = TABLE.html()
-    assert "<caption>Cost &amp; more</caption>" in shown
+    assert "<figcaption>Cost &amp; more</figcaption>" in shown
     assert '<th scope="row">&lt;west&gt;</th><td class="n"></td><td class="n bad">NO</td>' in shown
     assert "<tfoot><tr>" in shown and "What @it means." in shown
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from planner.amounts import millions, money, money_range, number, percent
 from planner.finance.builds import Build, Purchase, Running, purchases, running
 from planner.finance.losses import Estimate
 from planner.finance.study import FinanceStudy, Valued
 from planner.laws.money import annuity
 from planner.plan.records import Plan
-from planner.reliability.estimates import percent
+from planner.reliability.estimates import percent as availability_percent
 from planner.reporting.finance_tables import coverage_note, worse_notes
-from planner.reporting.html.words import millions, money, share
+from planner.reporting.tables import Cell, Table, Toned, figures, texts
+from planner.reporting.tables import Row as TableRow
 
 Row = dict[str, Any]
 
@@ -22,13 +25,13 @@ Row = dict[str, Any]
 CURVE_POINTS = 40
 #: Inputs whose uncertainty is shown, those that move most.
 MOST_INPUTS = 10
-#: Beginnings of losses shown.
-MOST_SOURCES = 8
+#: Sources of losses shown, and least expected annual loss of each.
+MOST_SOURCES, SHOWN_USD = 8, 1_000.0
 CAPITAL = {
-    "servers": "GPUs bought with servers",
+    "servers": "GPUs with servers",
     "building": "buildings",
     "power": "power provisioning",
-    "cooling": "cooling bought",
+    "cooling": "cooling",
     "regions": "opening of regions",
     "measures": "measures",
 }
@@ -36,10 +39,10 @@ RUNNING = {
     "upkeep": "upkeep",
     "repairs": "repairs of cooling units",
     "energy": "electricity",
-    "transport": "transport of requests",
+    "transport": "network transport",
     "retainers": "emergency retainers",
-    "regions": "running of regions",
-    "measures": "running of measures",
+    "regions": "opex of regions",
+    "measures": "opex of measures",
 }
 
 
@@ -65,178 +68,296 @@ def _steps(
     rate: float,
     plan: Plan,
 ) -> list[Row]:
-    start = sum(one.usd_per_year for one in before)
+    start = sum(line.usd_per_year for line in before)
     steps = []
     for category, label in CAPITAL.items():
         usd = sum(
-            one.usd * annuity(rate, one.life_years) for one in bought if one.category == category
+            purchase.usd * annuity(rate, purchase.life_years)
+            for purchase in bought
+            if purchase.category == category
         )
         steps.append((label, usd))
     for category, label in RUNNING.items():
-        usd = sum(one.usd_per_year for one in after if one.category == category)
-        usd -= sum(one.usd_per_year for one in before if one.category == category)
+        usd = sum(line.usd_per_year for line in after if line.category == category)
+        usd -= sum(line.usd_per_year for line in before if line.category == category)
         steps.append((label, usd))
     owned = start + sum(usd for _, usd in steps)
     failures = plan.objective_usd_per_year - owned
     steps.append(("expected cost of failures", failures))
-    rows = [_step("as it is, running", start, True)]
+    rows = [_step("today's opex", start, True)]
     rows += [_step(label, usd, False) for label, usd in steps if abs(usd) >= 500]
     rows.append(_step("the plan", owned + failures, True))
     return rows
 
 
 def _step(label: str, usd: float, total: bool) -> Row:
-    return {"label": label, "usd": usd, "total": total, "text": millions(usd)}
+    return {"label": label, "usd": usd, "total": total}
 
 
-def finance(study: FinanceStudy) -> Row:
+def steps_table(steps: Sequence[Row]) -> Table:
+    """The way from today's annual cost to that of the plan."""
+    rows = [
+        (step["label"], millions(step["usd"], sign="-" if step["total"] else "+")) for step in steps
+    ]
+    columns = texts("step") + figures("M USD a year")
+    return Table("From today's annual cost to that of the plan", columns, rows)
+
+
+@dataclass(frozen=True)
+class Finance:
+    """Returns and risk of the plan against what exists.
+
+    Parameters
+    ----------
+    sentences, assumed
+        What they come to, and what they assume.
+    returns, risk, availability, sources, break_even
+        Tables.
+    cash, exceedance, swings, years
+        Numbers of the charts.
+    """
+
+    sentences: list[str]
+    assumed: str
+    returns: Table
+    risk: Table
+    availability: Table
+    sources: Table
+    break_even: Table
+    cash: list[Row]
+    exceedance: list[Row]
+    swings: list[Row]
+    years: list[Row]
+
+    @property
+    def figures(self) -> list[Table]:
+        """The numbers of the charts as tables."""
+        names = ("input", "low", "high", "npv_low", "npv_high")
+        return [
+            Table(
+                "Cash flow after tax against what exists, M USD",
+                texts("year") + figures("net", "cumulative", show="{:,.2f}".format),
+                [(f"{one['year']}", one["net"], one["cumulative"]) for one in self.cash],
+            ),
+            Table(
+                "Net present value with each input low and high, M USD",
+                texts("input")
+                + figures("low", "high")
+                + figures("value at low", "value at high", show="{:,.2f}".format),
+                [[one[name] for name in names] for one in self.swings],
+            ),
+            *(
+                Table(
+                    f"Probability that a year costs more: {curve['name']}",
+                    texts("M USD") + figures("probability", show=percent),
+                    list(zip(map(number, curve["x"]), curve["y"], strict=True)),
+                )
+                for curve in self.exceedance
+            ),
+        ]
+
+
+def finance(study: FinanceStudy) -> Finance:
     """Returns and risk of the plan against what exists."""
     base, plan = study.valued[0], study.valued[1]
-    return {
-        "sentences": _sentences(study, base, plan),
-        "assumed": _assumed(study),
-        "returns": _returns(plan),
-        "risk": _risk(study, base, plan),
-        "availability": _availability(base, plan),
-        "sources": _sources(base, plan),
-        "cash": _cash(plan),
-        "exceedance": [_curve(one) for one in (base, plan)],
-        "swings": _swings(study, plan),
-        "years": _years(base, plan),
-        "break_even": [
-            {
-                "input": one.input.name,
-                "today": f"{one.base:.4g}",
-                "value": "none" if one.value is None else f"{one.value:.4g}",
-                "note": one.reason,
-            }
-            for one in study.break_evens.get(plan.build.name, ())
-        ],
-    }
+    return Finance(
+        sentences=_sentences(study, base, plan),
+        assumed=_assumed(study),
+        returns=_returns(plan),
+        risk=_risk(study, base, plan),
+        availability=_availability(base, plan),
+        sources=_sources(base, plan),
+        break_even=_break_even(study, plan),
+        cash=_cash(plan),
+        exceedance=[_curve(one) for one in (base, plan)],
+        swings=_swings(study, plan),
+        years=_years(base, plan),
+    )
 
 
 def _sentences(study: FinanceStudy, base: Valued, plan: Valued) -> list[str]:
     loss, left = base.profile.expected_annual_loss_usd, plan.profile.expected_annual_loss_usd
     said = [
-        f"Failures are expected to cost {money(loss.value)} a year as things are "
-        f"(95 % interval {_interval(loss)}) and {money(left.value)} with the plan "
-        f"({_interval(left)})."
+        f"Failures are expected to cost {money(loss.value)} a year today (95 % confidence interval "
+        f"{_interval(loss)}) and {money(left.value)} with the plan ({_interval(left)})."
     ]
-    said += [coverage_note(study), *worse_notes(study)]
+    said += [coverage_note(study), *worse_notes(study), *_missed_slas(plan)]
     found = plan.appraisal.returns
     if found is None:
         return said
-    years = study.assumptions.horizon_years
+    years, value = study.assumptions.horizon_years, money(found.npv_usd)
     if found.npv_usd >= 0:
         said.append(
-            f"Over {years} years the losses avoided pay for the plan: its net present value is "
-            f"{money(found.npv_usd)}."
+            f"Over {years} years the avoided losses pay for the plan: net present value {value}."
         )
     else:
         said.append(
-            f"Over {years} years the losses avoided do not pay for it by themselves: the net "
-            f"present value is {money(found.npv_usd)}. That is the price of meeting the survival "
-            "standard, as far as the model states what an outage costs."
+            f"Over {years} years the avoided losses do not pay for the plan by themselves: net "
+            f"present value {value}. That is the price of meeting the survival standard, as far as "
+            "the model states what an outage costs."
         )
     return said
 
 
+def _missed_slas(plan: Valued) -> Iterator[str]:
+    """Tiers whose availability is below their SLA, however the sampling came out."""
+    for tier, availability in plan.profile.availability.items():
+        promised = plan.build.model.tiers[tier].sla
+        if _misses(promised, availability):
+            yield (
+                f"{tier} misses its SLA of {100 * promised:.6g} % with the plan: its availability "
+                f"is {_available(availability)}, below the SLA even at the upper end of the 95 % "
+                "confidence interval."
+            )
+
+
+def _misses(promised: float | None, availability: Estimate) -> bool:
+    return bool(promised) and availability.high < (promised or 0.0)
+
+
 def _with_interval(one: Estimate) -> str:
+    if one.low == one.high:
+        return money(one.value)
     return f"{money(one.value)} ({_interval(one)})"
 
 
 def _interval(one: Estimate) -> str:
-    return f"{money(one.low)} to {money(one.high)}"
+    return money_range(one.low, one.high)
 
 
 def _assumed(study: FinanceStudy) -> str:
     terms = study.assumptions
     written = "accelerated (MACRS)" if terms.depreciation == "macrs" else "straight-line"
     return (
-        f"{terms.horizon_years} years, cost of capital {terms.discount_rate:.4g}, tax "
-        f"{terms.tax_rate:.4g}, {written} depreciation; prices {terms.inflation_per_year:+.1%}, "
-        f"electricity {terms.electricity_inflation_per_year:+.1%}, demand "
-        f"{terms.demand_growth_per_year:+.1%} a year. {study.sampled}"
+        f"{terms.horizon_years} years, discount rate {percent(terms.discount_rate)}, tax rate "
+        f"{percent(terms.tax_rate)}, {written} depreciation; inflation "
+        f"{percent(terms.inflation_per_year)} a year, of electricity prices "
+        f"{percent(terms.electricity_inflation_per_year)}; demand growth "
+        f"{percent(terms.demand_growth_per_year)} a year. {study.sampled}"
     )
 
 
-def _returns(plan: Valued) -> list[tuple[str, str]]:
+def _returns(plan: Valued) -> Table:
+    rows = [("capex today", money(plan.appraisal.capital_usd))]
     found = plan.appraisal.returns
-    rows = [("capital today", money(plan.appraisal.capital_usd))]
-    if found is None:
-        return rows
-    none = "none"
-    return [
-        *rows,
-        ("net present value", money(found.npv_usd)),
-        ("present benefits", money(found.present_benefits_usd)),
-        ("present costs", money(found.present_costs_usd)),
-        ("internal rate of return",
-         found.irr.reason or none if found.irr.rate is None else f"{found.irr.rate:.1%}"),
-        ("modified internal rate", none if found.mirr is None else f"{found.mirr:.1%}"),
-        ("payback",
-         "not within the horizon" if found.payback_years is None
-         else f"{found.payback_years:.1f} years"),
-        ("payback with interest",
-         "not within the horizon" if found.discounted_payback_years is None
-         else f"{found.discounted_payback_years:.1f} years"),
-        ("benefit-cost ratio",
-         none if found.benefit_cost_ratio is None else f"{found.benefit_cost_ratio:.2f}"),
-        ("return on investment", none if found.roi is None else f"{found.roi:.0%}"),
-        ("total cost of ownership", money(plan.appraisal.ownership.present_usd)),
-    ]  # fmt: skip
+    if found is not None:
+        late = "not within the horizon"
+        years = (found.payback_years, found.discounted_payback_years)
+        simple, discounted = (late if n is None else f"{n:.1f} years" for n in years)
+        rows += [
+            ("net present value", money(found.npv_usd)),
+            ("present value of benefits", money(found.present_benefits_usd)),
+            ("present value of costs", money(found.present_costs_usd)),
+            ("internal rate of return", _rate(found.irr.rate, found.irr.reason)),
+            ("modified internal rate of return", _rate(found.mirr)),
+            ("payback", simple),
+            ("discounted payback", discounted),
+            ("benefit-cost ratio",
+             "none" if found.benefit_cost_ratio is None else f"{found.benefit_cost_ratio:.2f}"),
+            ("return on investment", _rate(found.roi)),
+            ("total cost of ownership, present value",
+             money(plan.appraisal.ownership.present_usd)),
+        ]  # fmt: skip
+    columns = texts("measure") + figures("value")
+    return Table("Returns of the plan against what exists, after tax", columns, rows)
 
 
-def _risk(study: FinanceStudy, base: Valued, plan: Valued) -> list[tuple[str, str, str]]:
-    alpha = study.sampling.alpha
+def _rate(rate: float | None, reason: str = "") -> str:
+    return reason or "none" if rate is None else percent(rate)
+
+
+def _risk(study: FinanceStudy, base: Valued, plan: Valued) -> Table:
+    confidence = f"{number(100 * study.sampling.alpha)} %"
+    measures = {
+        "expected annual loss": "expected_annual_loss_usd",
+        f"VaR {confidence}": "var_usd",
+        f"CVaR {confidence}": "cvar_usd",
+        "of the expected loss: lost requests": "value_usd",
+        "of the expected loss: service credits": "credits_usd",
+        "of the expected loss: emergency spend": "emergency_usd",
+    }
+    found = [
+        (label, [getattr(one.profile, name) for one in (base, plan)])
+        for label, name in measures.items()
+    ]
     rows = [
-        ("expected loss of a year", "expected_annual_loss_usd"),
-        (f"loss exceeded in {1 - alpha:.0%} of years", "var_usd"),
-        (f"mean of those years (CVaR {alpha:g})", "cvar_usd"),
-        ("of the expected loss: worth of requests", "value_usd"),
-        ("of the expected loss: service credits", "credits_usd"),
-        ("of the expected loss: emergency spend", "emergency_usd"),
+        (label, *map(_with_interval, estimates))
+        for label, estimates in found
+        if any(estimate.high for estimate in estimates)
     ]
-    found = []
-    for label, name in rows:
-        before, after = (_with_interval(getattr(one.profile, name)) for one in (base, plan))
-        found.append((label, before, after))
-    return found
+    note = (
+        f"95 % confidence intervals in brackets. VaR {confidence}: the loss exceeded in "
+        f"{number(100 - 100 * study.sampling.alpha)} % of years; CVaR: the mean of those years."
+    )
+    columns = texts("loss of a year") + figures("today", "with the plan")
+    return Table("Losses of a year", columns, rows, note)
 
 
-def _availability(base: Valued, plan: Valued) -> list[Row]:
-    return [
-        {
-            "tier": tier,
-            "promised": share(plan.build.model.tiers[tier].sla, 3)
-            if plan.build.model.tiers[tier].sla
-            else "not stated",
-            "before": _available(base.profile.availability[tier]),
-            "after": _available(plan.profile.availability[tier]),
-            "minutes": f"{base.profile.downtime_minutes_per_year[tier].value:,.1f} → "
-            f"{plan.profile.downtime_minutes_per_year[tier].value:,.1f}",
-        }
-        for tier in plan.profile.tiers
-    ]
+def _availability(base: Valued, plan: Valued) -> Table:
+    rows: list[TableRow] = []
+    for tier in plan.profile.tiers:
+        promised = plan.build.model.tiers[tier].sla
+        minutes = [one.profile.downtime_minutes_per_year[tier].value for one in (base, plan)]
+        rows.append(
+            (
+                tier,
+                f"{100 * promised:.6g} %" if promised else "none",
+                *(_marked(promised, one.profile.availability[tier]) for one in (base, plan)),
+                *(f"{number(least)}" for least in minutes),
+            )
+        )
+    columns = texts("tier") + figures(
+        "SLA", "today", "with the plan", "minutes a year not served today", "with the plan"
+    )
+    note = (
+        "95 % confidence intervals in brackets. ✗: below the SLA even at the upper end of the "
+        "interval; ✓: above it even at the lower end; no mark: the samples do not tell."
+    )
+    return Table("Availability over a year, by tier", columns, rows, note)
+
+
+def _marked(promised: float | None, availability: Estimate) -> Cell:
+    shown = _available(availability)
+    if _misses(promised, availability):
+        return Toned(f"{shown} ✗", "bad")
+    return Toned(f"{shown} ✓", "good") if promised and availability.low >= promised else shown
 
 
 def _available(one: Estimate) -> str:
     """An availability with its interval."""
-    shown, interval = percent(one)
+    shown, interval = availability_percent(one)
     return f"{shown} % ({interval})" if interval else shown
 
 
-def _sources(base: Valued, plan: Valued) -> list[Row]:
+def _sources(base: Valued, plan: Valued) -> Table:
     after = {one.source: one.usd_per_year.value for one in plan.profile.by_source}
-    return [
-        {
-            "source": one.source,
-            "before": millions(one.usd_per_year.value),
-            "after": millions(after.get(one.source, 0.0)),
-        }
+    losses = [
+        (one.source, one.usd_per_year.value, after.get(one.source, 0.0))
         for one in base.profile.by_source[:MOST_SOURCES]
-        if one.usd_per_year.value
     ]
+    rows = [(source, *map(_loss, usd)) for source, *usd in losses if max(usd) >= SHOWN_USD]
+    columns = texts("what fails first") + figures("today", "with the plan")
+    return Table("Expected annual loss by what fails first, M USD", columns, rows)
+
+
+def _loss(usd: float) -> str:
+    if not usd:
+        return "0"
+    return millions(usd) if usd >= SHOWN_USD else f"below {millions(SHOWN_USD)}"
+
+
+def _break_even(study: FinanceStudy, plan: Valued) -> Table:
+    rows = [
+        (
+            one.input.name,
+            number(one.base, 4),
+            "none" if one.value is None else number(one.value, 4),
+            one.reason,
+        )
+        for one in study.break_evens.get(plan.build.name, ())
+    ]
+    columns = texts("input") + figures("today", "break-even") + texts("note")
+    return Table("Value of each input at which the net present value is zero", columns, rows)
 
 
 def _cash(plan: Valued) -> list[Row]:
@@ -255,16 +376,12 @@ def _cash(plan: Valued) -> list[Row]:
 
 
 def _curve(one: Valued) -> Row:
-    """Yearly chance of losing more, over the loss in millions of USD."""
+    """Annual probability of losing more, over the loss in millions of USD."""
     probability, usd = one.profile.annual.curve(CURVE_POINTS)
     return {
         "name": one.build.name,
         "x": [round(x / 1e6, 4) for x in usd.tolist()],
         "y": [float(f"{y:.4g}") for y in probability.tolist()],
-        "table": [
-            [millions(x), f"{100 * y:.3g}"]
-            for x, y in zip(usd.tolist(), probability.tolist(), strict=True)
-        ],
     }
 
 
@@ -273,8 +390,8 @@ def _swings(study: FinanceStudy, plan: Valued) -> list[Row]:
     return [
         {
             "input": one.input.name,
-            "low": f"{one.low:.4g}",
-            "high": f"{one.high:.4g}",
+            "low": number(one.low, 4),
+            "high": number(one.high, 4),
             "npv_low": round(one.npv_low_usd / 1e6, 3),
             "npv_high": round(one.npv_high_usd / 1e6, 3),
             "npv": round(one.npv_usd / 1e6, 3),
@@ -285,7 +402,7 @@ def _swings(study: FinanceStudy, plan: Valued) -> list[Row]:
 
 
 def _years(base: Valued, plan: Valued) -> list[Row]:
-    """A year with failures: owning and running, and what failures cost."""
+    """A year with failures: annualised capex with opex, and the expected loss."""
     return [
         {
             "name": one.build.name,
@@ -296,4 +413,4 @@ def _years(base: Valued, plan: Valued) -> list[Row]:
     ]
 
 
-__all__ = ["finance", "waterfall"]
+__all__ = ["Finance", "finance", "steps_table", "waterfall"]

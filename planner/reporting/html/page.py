@@ -5,25 +5,28 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from planner.amounts import counted, money, number, percent
 from planner.errors import InputError
 from planner.infrastructure.loading import CatalogueUse, LoadedModel
 from planner.json_text import json_text
 from planner.plan.assembly import now, versions
 from planner.plan.records import Plan
-from planner.reporting.html import facts, places, sources
-from planner.reporting.html.facts import Simulated
-from planner.reporting.html.words import counted, millions, money
+from planner.reporting.html import binding, facts, places, scenarios, sources
+from planner.reporting.html.money import Finance, steps_table
+from planner.reporting.html.reasons import Reasons
+from planner.reporting.html.timelines import Simulated
+from planner.reporting.plans import cost_table, routing_note
 
 #: Size that a page keeps to.
 PAGE_BYTES = 5_900_000
-#: Rows of the matrix; of more scenarios those that go worst.
+#: Scenarios in the table; of more those that end worst.
 MOST_ROWS = 600
 #: Scenarios with their charts and stories, whatever room there is.
 MOST_TOLD = 400
@@ -43,17 +46,15 @@ class Material:
     uses
         What the model takes from the catalogues.
     steps
-        The way from today's yearly cost to that of the plan; empty where it cannot be worked out.
-    finance
-        Returns and risk; None where they are left out.
-    no_finance
-        Why they are.
+        The way from today's annual cost to that of the plan; empty where it is not known.
+    finance, no_finance
+        Returns and risk, or why they are left out.
     explanation
-        What each purchase stands on, if that was asked.
+        Why each purchase is needed, if that was asked.
     fresh
-        Whether the model is still what the plan was made for.
+        Whether the model is still the one that the plan was made for.
     notes
-        What is to be known about the two.
+        Remarks on plan and model.
     """
 
     plan: Plan
@@ -61,9 +62,9 @@ class Material:
     simulated: Simulated
     uses: tuple[CatalogueUse, ...]
     steps: list[dict[str, Any]]
-    finance: dict[str, Any] | None
+    finance: Finance | None
     no_finance: str
-    explanation: dict[str, Any] | None
+    explanation: Reasons | None
     fresh: bool
     notes: tuple[str, ...] = ()
 
@@ -86,32 +87,31 @@ def check_extra(path: Path) -> None:
 
 def page(material: Material) -> bytes:
     """The report as HTML in UTF-8, at most `PAGE_BYTES` long."""
-    simulated = material.simulated
-    order = facts.worst_first(simulated.played)
-    context = _context(material)
-    rows = facts.matrix(material.loaded.model, simulated)
-    listed = sorted(order[:MOST_ROWS])
-    curves = {i: _json(_curves(material, i)) for i in order[:MOST_TOLD]}
-    told = order[:MOST_TOLD]
+    order = scenarios.worst_first(material.simulated.played)
+    context = _context(material, order[:MOST_ROWS])
+    opening = order[:MOST_TOLD]
+    curves = {index: _json(_curves(material, index)) for index in opening}
     while True:
-        content = _rendered(context, rows, listed, told, curves)
+        content = _rendered(context, scenarios_told(material, opening), curves)
         excess = len(content) - PAGE_BYTES
-        if excess <= 0 or not told:
+        if excess <= 0 or not opening:
             return content
         # Each takes its curves and as much again or more, so that few are left out needlessly.
-        each = 2 * sum(len(curves[i]) for i in told) / len(told) + 4_000
-        told = told[: -max(1, int(excess / each))]
+        each = 2 * sum(len(curves[index]) for index in opening) / len(opening) + 4_000
+        opening = opening[: -max(1, int(excess / each))]
+
+
+def scenarios_told(material: Material, opening: Sequence[int]) -> list[dict[str, Any]]:
+    """What the page tells of the scenarios that can be opened."""
+    return scenarios.told(material.loaded.model, material.simulated, opening)
 
 
 def _rendered(
-    context: dict[str, Any],
-    rows: list[dict[str, Any]],
-    listed: list[int],
-    told: list[int],
-    curves: dict[int, str],
+    context: dict[str, Any], opening: Sequence[Mapping[str, Any]], curves: Mapping[int, str]
 ) -> bytes:
-    scenarios = "{" + ",".join(f'"{i}":{curves[i]}' for i in sorted(told)) + "}"
-    data = _json(context["data"])[:-1] + f',"scenarios":{scenarios}}}'
+    indices = sorted(scenario["index"] for scenario in opening)
+    drawn = "{" + ",".join(f'"{index}":{curves[index]}' for index in indices) + "}"
+    data = _json(context["data"])[:-1] + f',"scenarios":{drawn}}}'
     scripts = [_plotly(), _asset("report.js")]
     policy = "; ".join(
         [
@@ -123,12 +123,10 @@ def _rendered(
             "form-action 'none'",
         ]
     )
-    chosen = set(told)
-    unlisted = [row["name"] for row in rows if row["index"] not in set(listed)]
     html: str = _template().render(
         **{name: value for name, value in context.items() if name != "data"},
-        rows=[rows[i] | {"opens": i in chosen} for i in listed],
-        unlisted=unlisted,
+        opening=opening,
+        opens=set(indices),
         policy=policy,
         style=_asset("report.css"),
         scripts=scripts,
@@ -137,12 +135,13 @@ def _rendered(
     return html.encode()
 
 
-def _context(material: Material) -> dict[str, Any]:
+def _context(material: Material, listed: Sequence[int]) -> dict[str, Any]:
     """What the template shows, and the data of the charts."""
     plan, model, simulated = material.plan, material.loaded.model, material.simulated
-    regions = places.regions(plan, model)
-    taken = sources.figures(material.uses)
-    severities = list(dict.fromkeys(one.verdict.severity for one in simulated.played))
+    cards = places.regions(plan, model)
+    catalogue = sources.taken(material.uses)
+    severities = list(dict.fromkeys(played.verdict.severity for played in simulated.played))
+    groups = scenarios.grouped(simulated, listed)
     return {
         "plan": plan,
         "model": model,
@@ -151,72 +150,79 @@ def _context(material: Material) -> dict[str, Any]:
         "fresh": material.fresh,
         "remarks": material.notes,
         "counts": facts.model_counts(model),
-        "decision": facts.decision(plan, material.loaded, simulated),
-        "survives": not any(one.verdict.fails for one in simulated.played),
+        "decision": facts.decision(plan, model, simulated),
+        "survives": not any(played.verdict.fails for played in simulated.played),
         "tiles": facts.tiles(plan, simulated),
-        "purchases": facts.purchases(plan, model),
-        "costs": facts.cost_rows(plan),
-        "total": millions(plan.cost.capital_usd),
-        "total_yearly": millions(plan.cost.usd_per_year),
-        "regions": regions,
-        "map": places.world_map(regions),
+        "purchases": facts.purchase_table(plan, model),
+        "regions": cards,
+        "map": places.world_map(cards),
         "tiers": list(model.tiers),
         "severities": severities,
-        "standard": facts.standard_rows(model, severities),
-        "steps": material.steps,
+        "groups": groups,
+        "spends": any(group["spend"] for group in groups),
+        "most_names": scenarios.MOST_NAMES,
+        "listed": len(listed),
+        "unlisted": scenarios.unlisted_names(simulated, listed),
+        "standard": scenarios.standard_table(model, severities),
+        "costs": cost_table(plan, model),
+        "routing": routing_note(plan),
+        "steps": steps_table(material.steps),
         "finance": material.finance,
         "no_finance": material.no_finance,
-        "limits": facts.limits(plan, model),
-        "nearest": facts.nearest(simulated),
-        "rounds": facts.rounds(plan),
+        "limits": binding.limit_tables(plan, model, simulated),
+        "nearest": binding.nearest_table(simulated),
+        "rounds": binding.rounds_table(plan),
         "margin_cost": _margin_cost(plan),
         "explanation": material.explanation,
-        "figures": taken,
-        "confidence": sources.by_confidence(taken),
-        "references": sources.references(taken),
+        "figures": sources.figure_table(catalogue),
+        "confidence": sources.confidence_table(catalogue),
+        "references": sources.references(catalogue),
         "notes": sources.notes(model),
         "weeks": sources.weeks(model),
         "recheck": facts.recheck(plan, simulated),
         "versions": versions(),
-        "words": counted,
+        "counted": counted,
+        "money": money,
+        "number": number,
+        "percent": percent,
+        "margin_text": binding.margin_text,
         "data": _data(material),
     }
 
 
 def _margin_cost(plan: Plan) -> str:
+    """What the margins of the simulation cost a year, once there are any."""
     rounds = plan.verification.rounds
     if len(rounds) < 2:
         return ""
-    first, last = rounds[0], rounds[-1]
-    return money(last.objective_usd_per_year - first.objective_usd_per_year)
+    return money(rounds[-1].objective_usd_per_year - rounds[0].objective_usd_per_year)
 
 
 def _data(material: Material) -> dict[str, Any]:
     """Numbers of the charts that every report has."""
-    model, finance = material.loaded.model, material.finance or {}
-    clusters = model.clusters.values()
+    finance, clusters = material.finance, material.loaded.model.clusters.values()
     return {
-        "steps": [
-            {"label": one["label"], "usd": round(one["usd"] / 1e6, 4), "total": one["total"]}
-            for one in material.steps
-        ],
+        "steps": [step | {"usd": round(step["usd"] / 1e6, 4)} for step in material.steps],
         "limits": {
-            "throttle": min(one.throttle_c for one in clusters),
-            "shutdown": min(one.shutdown_c for one in clusters),
+            "throttle": min(cluster.throttle_c for cluster in clusters),
+            "shutdown": min(cluster.shutdown_c for cluster in clusters),
         },
-        **{name: finance.get(name, []) for name in ("cash", "exceedance", "swings", "years")},
+        "cash": finance.cash if finance else [],
+        "exceedance": finance.exceedance if finance else [],
+        "swings": finance.swings if finance else [],
+        "years": finance.years if finance else [],
     }
 
 
 def _curves(material: Material, index: int) -> dict[str, Any]:
     """Numbers of the charts of one scenario."""
-    one = material.simulated.played[index]
+    played = material.simulated.played[index]
     return {
-        "until": one.until_minute,
-        "minutes": one.minutes - 1,
-        "events": one.events,
-        "required": one.required,
-        **{kind: curves for kind, curves in one.charts.items() if curves},
+        "until": played.until_minute,
+        "minutes": played.minutes - 1,
+        "events": played.events,
+        "required": played.required,
+        **{kind: curves for kind, curves in played.charts.items() if curves},
     }
 
 
@@ -253,14 +259,8 @@ def _template() -> Any:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["pick"] = _picked
     environment.filters["breakable"] = lambda text: str(text).replace("_", "_\u200b")
     return environment.from_string(_asset("report.html"))
-
-
-def _picked(rows: Iterable[Mapping[str, Any]], *keys: str) -> list[list[Any]]:
-    """Some entries of each row."""
-    return [[row[key] for key in keys] for row in rows]
 
 
 __all__ = ["PAGE_BYTES", "Material", "check_extra", "page"]

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from planner.amounts import counted, number
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.plan.assembly import full_heat_mw
 from planner.plan.records import Plan
-from planner.reporting.html.words import counted
 
 Row = dict[str, Any]
 
@@ -19,7 +19,9 @@ WINDOW = (-170.0, 190.0, -56.0, 76.0)
 SCALE = 2.6
 #: Radius of the region with most GPUs.
 LARGEST_RADIUS = 26.0
+#: Half the height of a label and the width of a character: names with counts, and numbers alone.
 TEXT_HEIGHT, TEXT_WIDTH = 13.0, 7.0
+NUMBER_HEIGHT, NUMBER_WIDTH = 15.0, 19.0
 #: Coastlines as longitude,latitude, rough on purpose: they only say where on earth we are;
 #: each a line or more, ended by a semicolon.
 COASTS = """
@@ -95,8 +97,8 @@ def _region(
         "city": place.city,
         "state": "opened" if opened else "" if used or not place.candidate else "not opened",
         "bars": [bar for bar in bars if bar["before"] != "0" or bar["after"] != "0"],
-        "power": f"{heat[0]:.1f} → {heat[1]:.1f} MW of GPUs at full load; "
-        f"limit {place.power_limit_mw:g} MW with cooling",
+        "power": f"GPUs at full load: {number(heat[0])} → {number(heat[1])} MW; power limit with "
+        f"cooling {number(place.power_limit_mw)} MW",
         "feeds": counted(len(feeds), "feed") if feeds else "no feeds modelled",
         "latitude": place.latitude,
         "longitude": place.longitude,
@@ -121,7 +123,10 @@ def _plant_note(plan: Plan, plant: str) -> str:
         if line.added != line.retired
     ]
     first = lines[0]
-    firm = f"N+{first.redundancy}: {first.firm_mw:.1f} MW firm for {first.design_heat_mw:.1f} MW"
+    firm = (
+        f"N+{first.redundancy}: {number(first.firm_mw)} MW firm for "
+        f"{number(first.design_heat_mw)} MW of heat"
+    )
     return "; ".join([firm, *changes])
 
 
@@ -154,13 +159,17 @@ def _signed(value: float) -> str:
 
 
 def world_map(rows: Sequence[Row]) -> Row | None:
-    """The map, or None unless the place of every region is known."""
+    """The map, or None unless the place of every region is known.
+
+    Labels are names with counts, and numbers alone for pages too narrow for names.
+    """
     if not rows or any(row["latitude"] is None or row["longitude"] is None for row in rows):
         return None
     west, east, south, north = WINDOW
     most = max(max(row["gpus_before"], row["gpus_after"]) for row in rows)
     points = [_point(row, most) for row in rows]
-    _place_labels(points)
+    names = [TEXT_WIDTH * max(len(point["name"]), len(point["count"])) for point in points]
+    numbers = [NUMBER_WIDTH * len(str(order)) for order in range(1, len(points) + 1)]
     return {
         "width": round((east - west) * SCALE),
         "height": round((north - south) * SCALE),
@@ -168,6 +177,8 @@ def world_map(rows: Sequence[Row]) -> Row | None:
             " ".join(_pair(point) for point in coast.split()) for coast in COASTS.split(";")
         ],
         "points": points,
+        "names": _labels(points, names, TEXT_HEIGHT),
+        "numbers": _labels(points, numbers, NUMBER_HEIGHT),
     }
 
 
@@ -185,11 +196,8 @@ def _pair(point: str) -> str:
 
 def _point(row: Row, most: float) -> Row:
     x, y = _projected(row["longitude"], row["latitude"])
-    radii = [
-        LARGEST_RADIUS * math.sqrt(row[key] / most) if most else 0.0
-        for key in ("gpus_before", "gpus_after")
-    ]
     before, after = row["gpus_before"], row["gpus_after"]
+    radii = [LARGEST_RADIUS * math.sqrt(gpus / most) if most else 0.0 for gpus in (before, after)]
     count = f"{before:,} → {after:,}" if before != after else f"{after:,}"
     return {
         "x": round(x, 1),
@@ -201,45 +209,54 @@ def _point(row: Row, most: float) -> Row:
     }
 
 
-def _place_labels(points: list[Row]) -> None:
-    """Labels beside their circles, each where it covers least of the others."""
+def _labels(points: Sequence[Row], widths: Sequence[float], height: float) -> list[Row]:
+    """Places of labels beside their circles, each where it covers least of the others."""
+    reaches = [max(point["before"], point["after"], 4.0) for point in points]
     taken = [
-        (p["x"] - r, p["y"] - r, p["x"] + r, p["y"] + r)
-        for p in points
-        for r in [max(p["before"], p["after"], 4.0)]
+        (point["x"] - reach, point["y"] - reach, point["x"] + reach, point["y"] + reach)
+        for point, reach in zip(points, reaches, strict=True)
     ]
     east = (WINDOW[1] - WINDOW[0]) * SCALE
-    for point in sorted(points, key=lambda p: (p["y"], p["x"])):
-        width = TEXT_WIDTH * max(len(point["name"]), len(point["count"]))
-        reach = max(point["before"], point["after"], 4.0) + 4
-        options = []
-        for away in (0.0, 22.0, 44.0):
-            side = reach + away
-            x, y = point["x"], point["y"]
-            options += [
-                (x + side, y, "start"),
-                (x - side, y, "end"),
-                (x, y - side - TEXT_HEIGHT, "middle"),
-                (x, y + side + TEXT_HEIGHT, "middle"),
-                (x + side, y + side, "start"),
-                (x - side, y + side, "end"),
-                (x + side, y - side, "start"),
-                (x - side, y - side, "end"),
-            ]
-        boxes = [(_box(option, width), option) for option in options]
-        inside = [one for one in boxes if one[0][0] > 2 and one[0][2] < east - 2 and one[0][1] > 2]
-        box, (x, y, anchor) = min(inside or boxes, key=lambda one: _overlap(one[0], taken))
+    labels: list[Row] = [{} for _ in points]
+    for index in sorted(range(len(points)), key=lambda i: (points[i]["y"], points[i]["x"])):
+        options = _options(points[index], reaches[index] + 4, height)
+        boxes = [(_box(option, widths[index], height), option) for option in options]
+        inside = [
+            (box, option)
+            for box, option in boxes
+            if box[0] > 2 and box[2] < east - 2 and box[1] > 2
+        ]
+        box, (x, y, anchor) = min(inside or boxes, key=lambda choice: _overlap(choice[0], taken))
         taken.append(box)
-        point.update({"label_x": round(x, 1), "label_y": round(y, 1), "anchor": anchor})
+        labels[index] = {"x": round(x, 1), "y": round(y, 1), "anchor": anchor}
+    return labels
+
+
+def _options(point: Row, reach: float, height: float) -> list[tuple[float, float, str]]:
+    """Places for the middle of a label around a point, the nearest first."""
+    x, y, found = point["x"], point["y"], []
+    for away in (0.0, 22.0, 44.0):
+        side = reach + away
+        found += [
+            (x + side, y, "start"),
+            (x - side, y, "end"),
+            (x, y - side - height, "middle"),
+            (x, y + side + height, "middle"),
+            (x + side, y + side, "start"),
+            (x - side, y + side, "end"),
+            (x + side, y - side, "start"),
+            (x - side, y - side, "end"),
+        ]
+    return found
 
 
 Box = tuple[float, float, float, float]
 
 
-def _box(option: tuple[float, float, str], width: float) -> Box:
+def _box(option: tuple[float, float, str], width: float, height: float) -> Box:
     x, y, anchor = option
     left = x - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
-    return left, y - TEXT_HEIGHT, left + width, y + TEXT_HEIGHT
+    return left, y - height, left + width, y + height
 
 
 def _overlap(box: Box, taken: Sequence[Box]) -> float:

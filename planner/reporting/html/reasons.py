@@ -1,52 +1,112 @@
-"""What each purchase stands on and each scenario costs, as rows of tables."""
+"""Why each purchase is needed and what each scenario costs, as tables."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-from planner.analysis.explanation import Explanation
+from planner.amounts import counted, listed, millions, number
+from planner.analysis.explanation import DecisionNote, Explanation, describe
 from planner.analysis.marginal import Difference, Worth
-from planner.plan.records import Plan
-from planner.reporting.explanation import explanation_data
-from planner.reporting.html.words import listed, millions
+from planner.reporting.explanation import REQUIREMENTS, describe_row
+from planner.reporting.tables import Row, Table, figures, texts
+
+#: Least annual cost that is shown: less is within what the solver leaves open.
+SHOWN_USD = 500.0
 
 
-def reasons(explanation: Explanation, plan: Plan) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Reasons:
+    """Tables of an explanation, and how they were worked out."""
+
+    effort: str
+    decisions: Table
+    scenarios: Table
+    requirements: Table
+    binding: Table
+
+
+def reasons(explanation: Explanation) -> Reasons:
     """Tables of an explanation."""
-    data = explanation_data(explanation, plan)
-    decisions = [
-        [str(note.decision), f"+{note.bought:,}", _stands_on(row), _worth(note.last)]
-        for note, row in zip(explanation.decisions, data["decisions"], strict=True)
+    left = explanation.solves_wanted - explanation.solves
+    more = f"; {counted(left, 'more question')} not asked" if left > 0 else ""
+    return Reasons(
+        f"Worked out by {counted(explanation.solves, 'programme')} solved again, each with one "
+        f"thing left out{more}.",
+        _decisions(explanation),
+        _scenarios(explanation),
+        _requirements(explanation),
+        _binding(explanation),
+    )
+
+
+def _decisions(explanation: Explanation) -> Table:
+    rows = [
+        (str(note.decision), f"+{note.bought:,}", _needed_for(note), _worth(note.last))
+        for note in explanation.decisions
         if note.bought
     ]
-    scenarios = [
-        [listed(list(one.names)), _told(one.saves), millions(one.recourse_usd), _told(one.forces)]
-        for one in explanation.scenarios
-        if one.saves.usd
+    columns = (
+        texts("purchase") + figures("bought (GPUs in blocks)") + texts("what fails with one less")
+    )
+    columns += figures("worth of the last one, M USD a year")
+    return Table("Purchases: what the last one is needed for, and its worth", columns, rows)
+
+
+def _scenarios(explanation: Explanation) -> Table:
+    rows: list[Row] = [
+        (
+            listed(list(removal.names)),
+            _told(removal.saves),
+            millions(removal.recourse_usd) if removal.recourse_usd else None,
+            _told(removal.forces),
+        )
+        for removal in explanation.scenarios
+        if removal.saves.usd >= SHOWN_USD
     ]
-    return {
-        "solves": explanation.solves,
-        "left": max(0, explanation.solves_wanted - explanation.solves),
-        "decisions": decisions,
-        "scenarios": scenarios,
-        "requirements": [
-            [listed([name.replace("_", " ") for name in one.names]), _told(one.saves)]
-            for one in explanation.requirements
-        ],
-        "binding": [
-            [row["text"], f"{row['room']:,.4g} {row['unit']}", f"{row['usd_per_unit']:,.4g}"]
-            for row in data["binding"]
-        ],
-    }
+    columns = texts("without the scenario") + figures(
+        "the plan saves", "of it expected cost", "of it purchases"
+    )
+    return Table("What each scenario costs, M USD a year", columns, rows)
 
 
-def _stands_on(row: dict[str, Any]) -> str:
-    if row["fails"] is None:
-        return "everything that stands in it fails"
-    if row["fails"]:
-        return listed([one["text"] for one in row["fails"]])
-    if row["earns_usd"]:
-        return f"nothing fails; it costs {millions(row['earns_usd'])} M USD a year more"
+def _requirements(explanation: Explanation) -> Table:
+    rows = [
+        (listed([REQUIREMENTS.get(name, name.replace("_", " ")) for name in removal.names]),
+         _told(removal.saves))
+        for removal in explanation.requirements
+        if removal.saves.most >= SHOWN_USD
+    ]  # fmt: skip
+    columns = texts("without") + figures("the plan saves")
+    return Table("What policies and budgets cost, M USD a year", columns, rows)
+
+
+def _binding(explanation: Explanation) -> Table:
+    """Binding constraints, those with the highest shadow price first; no column of zeros."""
+    ordered = sorted(explanation.binding, key=lambda row: (-abs(row.price), row.room))
+    priced = any(row.price for row in ordered)
+    rows = [
+        (
+            describe_row(row),
+            "none" if row.tight else f"{number(row.room, 4)} {row.row.unit}",
+            *([f"{number(row.price, 4)} USD/{row.row.unit}" if row.price else None] * priced),
+        )
+        for row in ordered
+    ]
+    note = (
+        "Shadow price: annual saving by one unit of relaxation, with whole numbers fixed at those "
+        "of the plan."
+    )
+    columns = texts("constraint") + figures("headroom", *["shadow price"] * priced)
+    return Table("Binding constraints", columns, rows, note if priced else "")
+
+
+def _needed_for(note: DecisionNote) -> str:
+    if note.fails is None:
+        return "everything in it fails"
+    if note.fails:
+        return listed([describe(shortfall) for shortfall in note.fails])
+    if note.earns_usd:
+        return f"nothing fails; the plan then costs {millions(note.earns_usd)} M USD a year more"
     return "nothing fails"
 
 
@@ -57,12 +117,14 @@ def _worth(worth: Worth | None) -> str:
 
 
 def _told(one: Difference | None) -> str:
-    """A difference, or what it is less than where the gap hides it."""
+    """A difference, or what it is less than where the optimality gap hides it."""
     if one is None:
         return "not asked"
     if one.certain:
         return millions(one.usd)
-    return f"less than {millions(one.most)}" if one.most != float("inf") else "unknown"
+    if one.most == float("inf"):
+        return "unknown"
+    return f"less than {millions(max(one.most, SHOWN_USD))}"
 
 
-__all__ = ["reasons"]
+__all__ = ["Reasons", "reasons"]

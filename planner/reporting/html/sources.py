@@ -11,15 +11,18 @@ from typing import Any
 from planner.infrastructure.catalogue import data_directory
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import CatalogueUse
+from planner.reporting.tables import Table, figures, texts
 
 Row = dict[str, Any]
+#: Columns of the table of figures.
+COLUMNS = ("name", "attribute", "value", "unit", "year", "confidence", "source", "note", "users")
 
 #: How far a figure is to be trusted, the least trusted last.
 CONFIDENCE = {
-    "quoted": "stands in the source",
-    "derived": "worked out from figures that do",
-    "engineering_estimate": "a judgement",
-    "memory_unverified": "recalled and not looked up again",
+    "quoted": "printed in the source",
+    "derived": "calculated from printed figures",
+    "engineering_estimate": "an engineer's judgement",
+    "memory_unverified": "from memory, not verified",
 }
 SECTIONS = (
     "regions", "gpus", "clusters", "cooling_units", "plants", "feeds", "services", "tiers",
@@ -27,7 +30,7 @@ SECTIONS = (
 )  # fmt: skip
 
 
-def figures(uses: Sequence[CatalogueUse]) -> list[Row]:
+def taken(uses: Sequence[CatalogueUse]) -> list[Row]:
     """Catalogue rows that a model takes, each once, with who uses it."""
     users: dict[tuple[str, str, str], list[str]] = {}
     for use in uses:
@@ -44,19 +47,31 @@ def figures(uses: Sequence[CatalogueUse]) -> list[Row]:
     return rows
 
 
-def by_confidence(rows: Sequence[Row]) -> list[Row]:
+def figure_table(rows: Sequence[Row]) -> Table:
+    """Every catalogue figure with its source and its users."""
+    cells = [
+        [
+            str(row[name]).replace("_", " ") if name == "confidence" else row[name]
+            for name in COLUMNS
+        ]
+        for row in rows
+    ]
+    columns = texts("entry", "figure") + figures("value")
+    columns += texts("unit", "year", "confidence", "source", "note", "used as")
+    return Table("Catalogue figures of the model", columns, cells)
+
+
+def confidence_table(rows: Sequence[Row]) -> Table:
     """How many figures there are of each degree of confidence."""
     counts = Counter(row["confidence"] for row in rows)
     order = [*CONFIDENCE, *sorted(counts.keys() - CONFIDENCE.keys())]
-    return [
-        {
-            "confidence": name.replace("_", " "),
-            "count": counts[name],
-            "means": CONFIDENCE.get(name, ""),
-        }
+    cells = [
+        (name.replace("_", " "), counts[name], CONFIDENCE.get(name, ""))
         for name in order
         if counts[name]
     ]
+    columns = texts("confidence") + figures("figures") + texts("means")
+    return Table("Catalogue figures by confidence", columns, cells)
 
 
 def references(rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -80,7 +95,7 @@ def notes(model: Model) -> list[tuple[str, str]]:
 def weeks(model: Model) -> list[str]:
     """Recorded weeks of demand and weather that are simulated."""
     shapes = sorted({zone.shape for zone in model.zones.values()} - {"flat"} - set(model.shapes))
-    climates = sorted({one.climate for one in model.regions.values() if one.climate})
+    climates = sorted({region.climate for region in model.regions.values() if region.climate})
     found = []
     if shapes:
         found.append(f"demand by hour of the week: {', '.join(shapes)} (demand_shapes.csv)")
@@ -89,4 +104,4 @@ def weeks(model: Model) -> list[str]:
     return found
 
 
-__all__ = ["by_confidence", "figures", "notes", "references", "weeks"]
+__all__ = ["confidence_table", "figure_table", "notes", "references", "taken", "weeks"]

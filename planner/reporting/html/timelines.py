@@ -12,7 +12,6 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Event, Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.laws.traffic import served_fraction
-from planner.reporting.html.words import FULL
 from planner.scenarios.standard import floors, required
 from planner.simulation.cascade import simulate
 from planner.simulation.conditions import Floats
@@ -22,6 +21,8 @@ from planner.simulation.story import describe
 from planner.simulation.verdict import Verdict, batch_size, judge_one
 from planner.simulation.world import World
 
+#: Share of demand from which on the simulation takes it for all.
+FULL = 1 - 1e-6
 #: Curves drawn of one kind; of more, those that move most.
 MOST_CURVES = 8
 #: Difference from a straight line that is not seen, as a share of the range of a curve.
@@ -71,6 +72,37 @@ class Played:
     minutes: int
     required: dict[str, list[list[float]]]
     slack: float
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """What simulations of the plan and of what exists found.
+
+    Parameters
+    ----------
+    played
+        Every scenario on the plan, in the order of the plan.
+    today
+        Verdict of each on what exists.
+    """
+
+    played: tuple[Played, ...]
+    today: tuple[Verdict, ...]
+
+    @property
+    def judged(self) -> int:
+        """Scenarios that the plan survives or fails."""
+        return sum(one.verdict.survives or one.verdict.fails for one in self.played)
+
+    @property
+    def survived(self) -> int:
+        """Scenarios that the plan survives."""
+        return sum(played.verdict.survives for played in self.played)
+
+    @property
+    def survived_today(self) -> int:
+        """Scenarios that what exists survives."""
+        return sum(verdict.survives for verdict in self.today)
 
 
 def play(
@@ -274,4 +306,4 @@ def thinned(values: Floats, tolerance: float) -> np.ndarray[Any, np.dtype[np.int
     return np.array(sorted(kept), dtype=np.int64)
 
 
-__all__ = ["KINDS", "Played", "play", "thinned"]
+__all__ = ["FULL", "KINDS", "Played", "Simulated", "play", "thinned"]

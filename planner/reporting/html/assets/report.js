@@ -50,15 +50,15 @@
         textposition: "outside", cliponaxis: false, hoverinfo: "name+text",
         increasing: { marker: { color: palette()[1] } }, decreasing: { marker: { color: palette()[2] } },
         totals: { marker: { color: palette()[0] } }, connector: { line: { color: colour.soft, width: 1 } },
-      }], { showlegend: false, height: flat ? 80 + 34 * steps.length : 360, hovermode: "closest", margin: { l: 48, r: flat ? 44 : 12, t: 28, b: 40 }, yaxis: flat ? { autorange: "reversed" } : { title: { text: "M USD a year" } } }];
+      }], { showlegend: false, height: flat ? 80 + 34 * steps.length : 360, hovermode: "closest", margin: { l: 48, r: flat ? 60 : 12, t: 28, b: 40 }, yaxis: flat ? { autorange: "reversed" } : { title: { text: "M USD a year" } } }];
     },
     "c-years": () => [["owning", "failures"].map((key, i) => ({
-      type: "bar", name: i ? "expected cost of failures" : "owning and running", x: data.years.map((y) => plain(y.name)), y: data.years.map((y) => y[key]),
+      type: "bar", name: i ? "expected cost of failures" : "annualised capex and opex", x: data.years.map((y) => plain(y.name)), y: data.years.map((y) => y[key]),
       marker: { color: palette()[i], pattern: { shape: i ? "/" : "" } },
     })), { barmode: "stack", yaxis: { title: { text: "M USD" } } }],
     "c-cash": () => [[
       { type: "bar", name: "net of the year", x: data.cash.map((c) => c.year), y: data.cash.map((c) => c.net), marker: { color: palette()[0] } },
-      { type: "scatter", mode: "lines+markers", name: "sum so far", x: data.cash.map((c) => c.year), y: data.cash.map((c) => c.cumulative), line: { color: palette()[1], dash: "dash" } },
+      { type: "scatter", mode: "lines+markers", name: "cumulative", x: data.cash.map((c) => c.year), y: data.cash.map((c) => c.cumulative), line: { color: palette()[1], dash: "dash" } },
     ], { xaxis: { title: { text: "year" } }, yaxis: { title: { text: "M USD" } } }],
     "c-exceedance": () => [data.exceedance.map((c, i) => ({
       type: "scatter", mode: "lines", name: plain(c.name), x: c.x, y: c.y.map((p) => 100 * p), line: { color: palette()[i], dash: DASHES[i], shape: "hv" },
@@ -117,11 +117,14 @@
         marker: { symbol: "triangle-down", size: 8, color: colour.soft },
       });
       const vertical = scenario.events.filter(([minute]) => minute <= until).map(([minute, text]) => ({
-        type: "line", x0: minute, x1: minute, yref: "paper", y0: 0, y1: 1, line: { color: colour.bad, width: 1.5, dash: /: (repaired|over)$/.test(text) ? "dash" : "solid" },
+        type: "line", x0: minute, x1: minute, yref: "paper", y0: 0, y1: 1, line: /: (repaired|over)$/.test(text) ? { color: colour.soft, width: 1.5, dash: "dash" } : { color: colour.bad, width: 1.5 },
       }));
-      const limits = kind !== "temperature" ? [] : [["throttle", "slows down"], ["shutdown", "switches off"]].filter(([name]) => data.limits[name] <= high);
+      const limits = kind !== "temperature" ? [] : [["throttle", "throttles"], ["shutdown", "shuts down"]].filter(([name]) => data.limits[name] <= high);
       const level = limits.map(([name]) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: data.limits[name], y1: data.limits[name], line: { color: colour.bad, width: 1, dash: "dot" } }));
       const notes = limits.map(([name, text]) => ({ xref: "paper", x: 1, xanchor: "right", y: data.limits[name], yanchor: "bottom", text, showarrow: false, font: { size: 10, color: colour.bad } }));
+      if (["queue", "cloud"].includes(kind) && curves.every((curve) => curve.x.every((x, i) => x > until || !curve.y[i]))) {
+        notes.push({ xref: "paper", yref: "paper", x: 0.5, y: 0.5, text: `none in the first ${until} minutes`, showarrow: false, font: { color: colour.soft } });
+      }
       // On a narrow page each name in the legend takes a line.
       const height = 270 + (!printing && innerWidth < 700 ? 17 * Math.max(0, curves.length - 1) : 0);
       return [traces, { height, shapes: [...vertical, ...level], annotations: notes, xaxis: { range: [-0.01 * until, until], title: { text: "minutes", standoff: 4 } }, yaxis: { range: [low, high] } }];
@@ -159,7 +162,7 @@
       return curve.y[i - 1] + share * (curve.y[i] - curve.y[i - 1]);
     };
     const table = document.createElement("table");
-    table.createCaption().textContent = "By minute, where anything changes";
+    table.setAttribute("aria-label", "By minute, where anything changes");
     const head = table.createTHead().insertRow();
     for (const name of ["minute", ...curves.map((c) => c.name)]) {
       const cell = document.createElement("th");
@@ -176,7 +179,7 @@
     }
     const scroll = document.createElement("div");
     scroll.className = "scroll"; scroll.tabIndex = 0; scroll.setAttribute("role", "region"); scroll.setAttribute("aria-label", "Figures");
-    scroll.append(table); box.replaceChildren(scroll);
+    scroll.append(table); box.replaceChildren(scroll); hint(scroll);
   }
   document.addEventListener("toggle", (event) => {
     const box = event.target.open && event.target.querySelector(":scope > .figures");
@@ -220,28 +223,39 @@
 
   // ---------------------------------------------------------------------------------------- filters
   const form = document.querySelector(".filters"), body = $("matrix"), rows = [...body.rows];
+  const total = body.querySelectorAll("[data-name]").length;
   function filter() {
     const text = $("f-text").value.trim().toLowerCase(), outcome = $("f-survives").value;
     const classes = new Set([...form.querySelectorAll("[name=severity]:checked")].map((box) => box.value));
     let shown = 0;
     for (const row of rows) {
-      const fits = row.dataset.name.includes(text) && classes.has(row.dataset.severity) &&
-        (!outcome || (outcome === "today" ? row.dataset.today === "no" : row.dataset.survives === outcome));
-      row.hidden = !fits;
-      shown += fits;
+      const fits = classes.has(row.dataset.severity) && (!outcome || (outcome === "today" ? row.dataset.today === "no" : row.dataset.survives === outcome));
+      let named = 0;
+      for (const scenario of row.querySelectorAll("[data-name]")) {
+        scenario.hidden = !scenario.dataset.name.includes(text);
+        named += !scenario.hidden;
+      }
+      for (const more of row.querySelectorAll("details.more")) more.open = text !== "";
+      row.hidden = !fits || !named;
+      shown += row.hidden ? 0 : named;
     }
-    $("f-count").textContent = `${shown} of ${rows.length} scenario${rows.length === 1 ? "" : "s"}`;
+    $("f-count").textContent = `${shown} of ${total} scenario${total === 1 ? "" : "s"}`;
   }
   function order() {
     const key = $("f-order").value, sign = key === "recovery" || key === "frequency" ? -1 : 1;
     const number = (row) => (row.dataset[key] === "inf" ? Infinity : Number(row.dataset[key]));
     const compare = (a, b) => (number(a) === number(b) ? 0 : number(a) < number(b) ? -sign : sign);
-    body.append(...[...rows].sort((a, b) => compare(a, b) || a.dataset.index - b.dataset.index));
+    body.append(...[...rows].sort((a, b) => compare(a, b) || a.dataset.order - b.dataset.order));
   }
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
   $("f-order").addEventListener("change", order);
   form.addEventListener("reset", () => setTimeout(() => { filter(); order(); }));
+
+  // ------------------------------------------------------------------- tables wider than the page
+  const widths = new ResizeObserver((entries) => { for (const entry of entries) hint(entry.target); });
+  function hint(scroll) { scroll.classList.toggle("wider", scroll.scrollWidth > scroll.clientWidth + 1); }
+  for (const scroll of document.querySelectorAll(".scroll")) widths.observe(scroll);
 
   // ------------------------------------------------------------------------- when charts are drawn
   const later = new IntersectionObserver((entries) => {
