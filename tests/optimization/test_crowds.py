@@ -54,9 +54,11 @@ def test_what_is_missing_is_what_flows_miss(seed: int) -> None:
     rooms = {name: rng.choice([0.0, 50.0, 150.0, 400.0]) for name in data.model.clusters}
     assert data.exact_crowds
     if all(crowd.clusters for crowd in data.crowds):
-        assert missing_rps(data, rooms) == pytest.approx(missing_by_hour(data, rooms), abs=1e-6)
+        assert missing_rps(data.crowds, data.exact_crowds, rooms) == pytest.approx(
+            missing_by_hour(data, rooms), abs=1e-6
+        )
     else:
-        assert missing_rps(data, rooms) > 0
+        assert missing_rps(data.crowds, data.exact_crowds, rooms) > 0
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -68,7 +70,7 @@ def test_too_many_crowds_are_served_one_by_one(seed: int, monkeypatch: pytest.Mo
     data, rng = ProblemData(exact.model, (), {}), Random(seed)
     rooms = {name: rng.choice([0.0, 50.0, 150.0, 400.0]) for name in data.model.clusters}
     assert not data.exact_crowds
-    assert missing_rps(data, rooms) >= missing_by_hour(data, rooms) - 1e-6
+    assert missing_rps(data.crowds, data.exact_crowds, rooms) >= missing_by_hour(data, rooms) - 1e-6
     programme = build(data)
     solution = solve(programme, EXACT)
     if solution.status == "optimal":

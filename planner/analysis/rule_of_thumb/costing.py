@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pulp import const
 
-from planner.analysis.rule_of_thumb.draft import NOTHING
+from planner.analysis.rule_of_thumb.sizing import NOTHING
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family

@@ -1,18 +1,17 @@
-"""What the simulation finds wrong with a draft, and the steps that answer it."""
+"""What the simulation finds wrong with a sizing, and the steps that answer it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from planner.analysis.rule_of_thumb.cloud import more_cloud
-from planner.analysis.rule_of_thumb.desk import Desk
-from planner.analysis.rule_of_thumb.draft import SizingDraft
+from planner.analysis.rule_of_thumb.sizer import Sizer
+from planner.analysis.rule_of_thumb.sizing import Sizing, more_cloud
 from planner.infrastructure.failures import Scenario
 from planner.simulation.verdict import Breach, Verdict
 
-#: What more there is of a draft; None where limits come first.
-Step = Callable[[SizingDraft], SizingDraft | None]
+#: One purchase more; None where limits leave no room for it.
+Step = Callable[[Sizing], Sizing | None]
 
 #: Units added at once to one plant where fewer mend nothing.
 UNIT_STEPS = (1, 2, 4)
@@ -25,36 +24,36 @@ FOR_GPUS = frozenset({"scarcity", "late", "budget", "services"})
 
 
 def repair(
-    desk: Desk, draft: SizingDraft, progress: Callable[[str], None]
-) -> tuple[SizingDraft, tuple[Verdict, ...], tuple[str, ...]]:
+    sizer: Sizer, sizing: Sizing, progress: Callable[[str], None]
+) -> tuple[Sizing, tuple[Verdict, ...], tuple[str, ...]]:
     """Mend one failing scenario after the other, the worst first, until none is left to mend.
 
     What was added for a scenario that cannot be mended is taken back.
     """
     done: list[str] = []
     hopeless: set[str] = set()
-    verdicts = desk.judge(draft, desk.scenarios)
+    verdicts = sizer.judge(sizing, sizer.scenarios)
     while True:
         failing = [one for one in verdicts if one.fails and one.name not in hopeless]
-        if not failing or desk.over():
-            return draft, verdicts, tuple(done)
+        if not failing or sizer.over():
+            return sizing, verdicts, tuple(done)
         worst = max(failing, key=_badness)
-        mended = _mend(desk, draft, worst)
+        mended = _mend(sizer, sizing, worst)
         if mended is None:
-            if desk.over():
-                return draft, verdicts, tuple(done)
+            if sizer.over():
+                return sizing, verdicts, tuple(done)
             hopeless.add(worst.name)
             progress(f"nothing within the limits mends {worst.name}")
             continue
-        draft, steps = mended
+        sizing, steps = mended
         told = ", ".join(f"{steps.count(text)} × {text}" for text in dict.fromkeys(steps))
         done.append(f"{worst.name} took {told}")
-        verdicts = desk.judge(draft, desk.scenarios)
+        verdicts = sizer.judge(sizing, sizer.scenarios)
         progress(f"{done[-1]}; {sum(one.fails for one in verdicts)} left to mend")
 
 
 def _badness(verdict: Verdict) -> float:
-    """How much is wrong: share of what is required that is missing, times minutes."""
+    """Severity of all breaches: missing share of what is required, times minutes."""
     return sum(_weight(breach) for breach in verdict.breaches)
 
 
@@ -67,50 +66,50 @@ def _weight(breach: Breach) -> float:
     return (1.0 if breach.kind == "shutdown" else breach.shortfall) * minutes
 
 
-def _mend(desk: Desk, draft: SizingDraft, verdict: Verdict) -> tuple[SizingDraft, list[str]] | None:
-    """Draft on which a scenario survives, and the steps to it; None if limits come first.
+def _mend(sizer: Sizer, sizing: Sizing, verdict: Verdict) -> tuple[Sizing, list[str]] | None:
+    """Sizing that survives a scenario, and the steps to it; None if limits come first.
 
     A step that mends something is repeated for as long as it does. Where none does, GPUs are raised
     in proportion for a while in case several blocks together will.
     """
-    scenario = next(one for one in desk.scenarios if one.name == verdict.name)
+    scenario = next(one for one in sizer.scenarios if one.name == verdict.name)
     taken: list[str] = []
     last: tuple[str, Step] | None = None
     idle = 0
     blocks_help = any(one.cause in FOR_GPUS for one in verdict.breaches)
-    while verdict.fails and idle < PATIENCE and not desk.over():
+    while verdict.fails and idle < PATIENCE and not sizer.over():
         better = None
         if last is not None:
-            better = _best(desk, draft, verdict, scenario, [last])
-        for steps in () if better else _steps(desk, scenario, verdict):
-            better = better or _best(desk, draft, verdict, scenario, steps)
+            better = _best(sizer, sizing, verdict, scenario, [last])
+        for steps in () if better else _steps(sizer, scenario, verdict):
+            better = better or _best(sizer, sizing, verdict, scenario, steps)
         idle = 0 if better else idle + 1
-        last = better[0] if better else ("GPU block in proportion", desk.growth.next_block)
-        more = better[1] if better else desk.growth.next_block(draft) if blocks_help else None
+        last = better[0] if better else ("GPU block in proportion", sizer.gpus.next_block)
+        more = better[1] if better else sizer.gpus.next_block(sizing) if blocks_help else None
         if more is None:
             return None
-        draft = more
+        sizing = more
         taken.append(last[0])
-        (verdict,) = desk.judge(draft, (scenario,))
-    return None if verdict.fails else (draft, taken)
+        (verdict,) = sizer.judge(sizing, (scenario,))
+    return None if verdict.fails else (sizing, taken)
 
 
 def _best(
-    desk: Desk,
-    draft: SizingDraft,
+    sizer: Sizer,
+    sizing: Sizing,
     verdict: Verdict,
     scenario: Scenario,
     steps: list[tuple[str, Step]],
-) -> tuple[tuple[str, Step], SizingDraft] | None:
+) -> tuple[tuple[str, Step], Sizing] | None:
     """The step that mends most of a scenario for its money; None if none mends anything."""
-    price = desk.yearly_usd(draft)
+    price = sizer.yearly_usd(sizing)
     best, most = None, 0.0
     for step in steps:
-        more = step[1](draft)
+        more = step[1](sizing)
         if more is None:
             continue
-        (after,) = desk.judge(more, (scenario,))
-        worth = _progress(verdict, after) / max(1.0, desk.yearly_usd(more) - price)
+        (after,) = sizer.judge(more, (scenario,))
+        worth = _progress(verdict, after) / max(1.0, sizer.yearly_usd(more) - price)
         if worth > most:
             best, most = (step, more), worth
     return best
@@ -128,17 +127,17 @@ def _progress(before: Verdict, after: Verdict) -> float:
     return DEGREE * (before.peak_temperature_c - after.peak_temperature_c)
 
 
-def _steps(desk: Desk, scenario: Scenario, verdict: Verdict) -> Iterator[list[tuple[str, Step]]]:
+def _steps(sizer: Sizer, scenario: Scenario, verdict: Verdict) -> Iterator[list[tuple[str, Step]]]:
     """Steps that answer the causes of a failure: the plain ones, then larger and further ones."""
     causes: set[str] = {breach.cause or breach.kind for breach in verdict.breaches}
-    plants = desk.plants_touched(scenario) if causes & {"heat", "scarcity", "shutdown"} else ()
-    plain = _plain_steps(desk, causes)
+    plants = sizer.plants_touched(scenario) if causes & {"heat", "scarcity", "shutdown"} else ()
+    plain = _plain_steps(sizer, causes)
     for count in UNIT_STEPS:
         word = "unit" if count == 1 else "units"
         yield plain + [
             (
                 f"{count} {word} in {plant}",
-                partial(desk.cooling.more_units, plant=plant, count=count),
+                partial(sizer.cooling.more_units, plant=plant, count=count),
             )
             for plant in plants
         ]
@@ -148,30 +147,30 @@ def _steps(desk: Desk, scenario: Scenario, verdict: Verdict) -> Iterator[list[tu
         yield [
             (
                 f"{count} {unit} in {plant}",
-                partial(desk.cooling.more_of, plant=plant, unit=unit, count=count),
+                partial(sizer.cooling.more_of, plant=plant, unit=unit, count=count),
             )
             for plant in plants
-            for unit in desk.cooling.types(plant)
+            for unit in sizer.cooling.types(plant)
         ]
     if causes & {*FOR_GPUS, "capacity"}:
         yield [
-            (f"GPU block in {region}", partial(desk.growth.block_in, region=region))
-            for region in desk.growth.candidates()
+            (f"GPU block in {region}", partial(sizer.gpus.block_in, region=region))
+            for region in sizer.gpus.candidates()
         ]
 
 
-def _plain_steps(desk: Desk, causes: set[str]) -> list[tuple[str, Step]]:
+def _plain_steps(sizer: Sizer, causes: set[str]) -> list[tuple[str, Step]]:
     """Steps that stand to reason: GPUs, cloud, and measures for services that are too small."""
     plain: list[tuple[str, Step]] = []
     if causes & FOR_GPUS:
-        plain.append(("GPU block in proportion", desk.growth.next_block))
+        plain.append(("GPU block in proportion", sizer.gpus.next_block))
     if "capacity" in causes:
-        plain.append(("GPU block in the smallest region", desk.growth.block_in_smallest_region))
+        plain.append(("GPU block in the smallest region", sizer.gpus.block_in_smallest_region))
     if causes & {"scarcity", "services"}:
-        plain.append(("cloud for 1 % of the peak", partial(more_cloud, desk.data)))
+        plain.append(("cloud for 1 % of the peak", partial(more_cloud, sizer.data)))
     if "services" in causes:
         plain += [
-            (f"measure {name}", partial(desk.with_measure, name=name))
-            for name in desk.measures_for_services()
+            (f"measure {name}", partial(sizer.with_measure, name=name))
+            for name in sizer.measures_for_services()
         ]
     return plain

@@ -35,8 +35,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from planner.analysis.rule_of_thumb.costing import costed
-from planner.analysis.rule_of_thumb.desk import Desk
 from planner.analysis.rule_of_thumb.repair import repair
+from planner.analysis.rule_of_thumb.sizer import Sizer
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
@@ -93,18 +93,18 @@ def plan_by_rule_of_thumb(
     hold_largest
         Whether GPUs go first to the regions that are not the largest.
     """
-    desk = Desk(model, scenarios, settings, hold_largest)
-    draft, verdicts, repairs = repair(desk, desk.first_draft(), progress)
-    fleet = desk.fleet(draft)
-    programme, solution, note = costed(desk.data, fleet, settings)
+    sizer = Sizer(model, scenarios, settings, hold_largest)
+    sizing, verdicts, repairs = repair(sizer, sizer.first_sizing(), progress)
+    fleet = sizer.fleet(sizing)
+    programme, solution, note = costed(sizer.data, fleet, settings)
     if solution.status == "infeasible":
-        lacks = tuple(check_purchases(desk.data, fleet)) or note
+        lacks = tuple(check_purchases(sizer.data, fleet)) or note
         return ThumbPlan(LoopResult(()), repairs, lacks)
     solution, items = billed(model, solution, cost_items(programme, solution))
-    lacks = (*check_purchases(desk.data, fleet), *check_money(desk.data, items))
+    lacks = (*check_purchases(sizer.data, fleet), *check_money(sizer.data, items))
     notes = (*repairs, *note, *(f"breaks a rule: {one}" for one in lacks))
     rounds = (Round(1, {}, programme, solution, items, verdicts),)
-    cut = desk.over() and any(one.fails for one in verdicts)
+    cut = sizer.over() and any(one.fails for one in verdicts)
     outcome = LoopResult(rounds, timed_out=cut, interrupted=cut and settings.stopped)
     return ThumbPlan(outcome, notes, lacks)
 

@@ -11,18 +11,48 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from planner.laws.flows import largest_flow
+from planner.optimization.formulation.labels import joined
 from planner.scenarios.demand import Floats, undominated
-
-if TYPE_CHECKING:
-    from planner.optimization.formulation.problem import Group, ProblemData
 
 #: Crowds beyond which customers are told apart by hour instead (`recourse.normal_demand`).
 MOST_CROWDS = 2000
 #: Groups that are named one by one.
 FEW = 4
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tiers of a zone that reach the same targets.
+
+    Parameters
+    ----------
+    zone
+        Origin.
+    tiers
+        Tiers in the group.
+    clusters, offers
+        Targets within their latency limit.
+    alone
+        Whether the zone has no other tiers.
+    """
+
+    zone: str
+    tiers: tuple[str, ...]
+    clusters: tuple[str, ...]
+    offers: tuple[str, ...]
+    alone: bool = False
+
+    @cached_property
+    def customers(self) -> str:
+        """Who they are: their zone where these are all its tiers."""
+        return self.zone if self.alone else f"{self.zone}.{'+'.join(self.tiers)}"
+
+    @cached_property
+    def label(self) -> str:
+        """Name of the group: its zone and its first tier."""
+        return joined(self.zone, self.tiers[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,19 +140,20 @@ def _crowd(groups: Sequence[Group], week_rps: Floats, mine: list[int], everybody
     return Crowd(some, clusters, week_rps[:, mine], name)
 
 
-def missing_rps(data: ProblemData, rooms: Mapping[str, float]) -> float:
+def missing_rps(crowds: Sequence[Crowd], exact: bool, rooms: Mapping[str, float]) -> float:
     """Most demand that finds no room at an hour of the week, requests per second.
-
-    Whoever reaches nothing is looked at alone.
 
     Parameters
     ----------
+    crowds, exact
+        Crowds of the week, and whether these are all of them (`find_crowds`). A crowd that reaches
+        nothing is looked at alone.
     rooms
         Requests per second that each cluster takes.
     """
-    if data.exact_crowds:
-        lacks = (one.peak_rps - sum(rooms[c] for c in one.clusters) for one in data.crowds)
-        return max(0.0, *lacks, 0.0)
-    demand = {str(number): one.peak_rps for number, one in enumerate(data.crowds)}
-    reach = {str(number): one.clusters for number, one in enumerate(data.crowds)}
+    if exact:
+        short = (crowd.peak_rps - sum(rooms[c] for c in crowd.clusters) for crowd in crowds)
+        return max(0.0, *short, 0.0)
+    demand = {str(number): crowd.peak_rps for number, crowd in enumerate(crowds)}
+    reach = {str(number): crowd.clusters for number, crowd in enumerate(crowds)}
     return sum(demand.values()) - largest_flow(demand, reach, rooms)

@@ -32,7 +32,7 @@ from planner.infrastructure.supply import (
     plant_power_mw_per_mw,
 )
 from planner.laws.traffic import serving_rps
-from planner.optimization.formulation.crowds import Crowd, find_crowds
+from planner.optimization.formulation.crowds import Crowd, Group, find_crowds
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.stages import NO_MARGIN, Margin, Reacting, Stage, cannot_bind
 from planner.optimization.formulation.time_slices import cut_like, cut_stages
@@ -52,39 +52,6 @@ def offer_target(offer: str) -> str:
     'offer/cloud'
     """
     return joined("offer", offer)
-
-
-@dataclass(frozen=True)
-class Group:
-    """Tiers of a zone that reach the same targets.
-
-    Parameters
-    ----------
-    zone
-        Origin.
-    tiers
-        Tiers in the group.
-    clusters, offers
-        Targets within their latency limit.
-    alone
-        Whether the zone has no other tiers.
-    """
-
-    zone: str
-    tiers: tuple[str, ...]
-    clusters: tuple[str, ...]
-    offers: tuple[str, ...]
-    alone: bool = False
-
-    @cached_property
-    def customers(self) -> str:
-        """Who they are: their zone where these are all its tiers."""
-        return self.zone if self.alone else f"{self.zone}.{'+'.join(self.tiers)}"
-
-    @cached_property
-    def label(self) -> str:
-        """Name of the group: its zone and its first tier."""
-        return joined(self.zone, self.tiers[0])
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ from planner.infrastructure.graph import node
 from planner.laws.money import emergency_usd
 from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.availability import Availability
+from planner.optimization.formulation.crowds import Group
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import up
 from planner.optimization.formulation.power import cluster_up, may_lack_power, powered, whole_power
-from planner.optimization.formulation.problem import Group, offer_target
+from planner.optimization.formulation.problem import offer_target
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.relevance import cooling_matters, may_be_down
 from planner.optimization.formulation.stages import Stage

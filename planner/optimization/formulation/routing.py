@@ -21,8 +21,8 @@ import numpy as np
 from pulp import LpAffineExpression, LpVariable, lpSum
 
 from planner.laws.traffic import serving_rps
+from planner.optimization.formulation.crowds import Group
 from planner.optimization.formulation.families import Family
-from planner.optimization.formulation.problem import Group
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.purchases import blocks_held, least_gpus, most_gpus
 from planner.optimization.formulation.recourse import NORMAL, room_rps

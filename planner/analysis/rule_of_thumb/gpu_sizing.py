@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from planner.analysis.rule_of_thumb.draft import NOTHING, SizingDraft
+from planner.analysis.rule_of_thumb.sizing import NOTHING, Sizing
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
@@ -20,7 +20,7 @@ def full_heat_mw(data: ProblemData, gpus: Mapping[str, int], cluster: str) -> fl
     return float(heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus[cluster], 1.0))
 
 
-class Growth:
+class GpuSizing:
     """Where the next GPUs go.
 
     Parameters
@@ -43,33 +43,33 @@ class Growth:
         regions, clusters = self.model.regions, self.model.clusters
         return used or tuple(n for n, c in clusters.items() if not regions[c.region].candidate)
 
-    def next_block(self, draft: SizingDraft) -> SizingDraft | None:
+    def next_block(self, sizing: Sizing) -> Sizing | None:
         """One block more, in the cluster that lags its proportion most; None at the limits."""
-        roomy = self._roomy(draft.gpus, self.in_use(draft.gpus))
-        clusters = self._helpful(draft.gpus, roomy) or roomy
+        roomy = self._roomy(sizing.gpus, self.in_use(sizing.gpus))
+        clusters = self._helpful(sizing.gpus, roomy) or roomy
         if not clusters:
             return None
-        return self._with_block(draft, min(clusters, key=partial(self._proportion, draft.gpus)))
+        return self._with_block(sizing, min(clusters, key=partial(self._proportion, sizing.gpus)))
 
-    def block_in_smallest_region(self, draft: SizingDraft) -> SizingDraft | None:
+    def block_in_smallest_region(self, sizing: Sizing) -> Sizing | None:
         """A block where there are fewest GPUs, against too large a share in one region."""
-        clusters = [n for n in self.in_use(draft.gpus) if self._room(draft.gpus, n)]
+        clusters = [n for n in self.in_use(sizing.gpus) if self._room(sizing.gpus, n)]
         if not clusters:
             return None
         region = self.model.clusters
-        held = {name: self._gpus_in(draft.gpus, region[name].region) for name in clusters}
-        return self._with_block(draft, min(clusters, key=lambda name: held[name]))
+        held = {name: self._gpus_in(sizing.gpus, region[name].region) for name in clusters}
+        return self._with_block(sizing, min(clusters, key=lambda name: held[name]))
 
-    def block_in(self, draft: SizingDraft, region: str) -> SizingDraft | None:
+    def block_in(self, sizing: Sizing, region: str) -> Sizing | None:
         """A block in a region, where it has room."""
         for cluster in self.data.clusters_in(region):
-            if self._room(draft.gpus, cluster):
-                return self._with_block(draft, cluster)
+            if self._room(sizing.gpus, cluster):
+                return self._with_block(sizing, cluster)
         return None
 
-    def _with_block(self, draft: SizingDraft, cluster: str) -> SizingDraft:
-        more = draft.gpus[cluster] + self.model.clusters[cluster].block_gpus
-        return replace(draft, gpus={**draft.gpus, cluster: more})
+    def _with_block(self, sizing: Sizing, cluster: str) -> Sizing:
+        more = sizing.gpus[cluster] + self.model.clusters[cluster].block_gpus
+        return replace(sizing, gpus={**sizing.gpus, cluster: more})
 
     def _proportion(self, gpus: Mapping[str, int], cluster: str) -> float:
         """Factor to which a cluster would have grown with another block.
@@ -176,7 +176,7 @@ class Growth:
         if sum(1 for rps in held.values() if rps) > 1:
             largest = max(held, key=lambda region: held[region])
             rooms |= dict.fromkeys(self.data.clusters_in(largest), 0.0)
-        return missing_rps(self.data, rooms)
+        return missing_rps(self.data.crowds, self.data.exact_crowds, rooms)
 
     def _serving_rps(self, gpus: Mapping[str, int], cluster: str) -> float:
         utilisation = self.model.clusters[cluster].max_utilisation

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from planner.analysis.rule_of_thumb.draft import NOTHING, SizingDraft
-from planner.analysis.rule_of_thumb.growth import full_heat_mw
+from planner.analysis.rule_of_thumb.gpu_sizing import full_heat_mw
+from planner.analysis.rule_of_thumb.sizing import NOTHING, Sizing
 from planner.infrastructure.fleet import Fleet, unit_mw
 from planner.laws.heat import capacity_after_losses_mw
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit_purchases import components
 
 
-class Cooling:
+class CoolingSizing:
     """Which units plants buy."""
 
     def __init__(self, data: ProblemData) -> None:
         self.data = data
         self.model = data.model
 
-    def fleet(self, draft: SizingDraft) -> Fleet:
-        """The fleet of a draft: cooling follows from its GPUs."""
-        model, units = self.model, self._units(draft)
-        used = {model.clusters[name].region for name, count in draft.gpus.items() if count}
+    def fleet(self, sizing: Sizing) -> Fleet:
+        """The fleet of a sizing: cooling follows from its GPUs."""
+        model, units = self.model, self._units(sizing)
+        used = {model.clusters[name].region for name, count in sizing.gpus.items() if count}
         return Fleet.after(
             model,
             {
@@ -31,13 +31,16 @@ class Cooling:
                 for plant, counts in units.items()
                 for unit, count in counts.items()
             },
-            {n: count - model.clusters[n].existing_gpus for n, count in draft.gpus.items()},
-            {n: count - model.offers[n].existing_instances for n, count in draft.instances.items()},
+            {n: count - model.clusters[n].existing_gpus for n, count in sizing.gpus.items()},
+            {
+                n: count - model.offers[n].existing_instances
+                for n, count in sizing.instances.items()
+            },
             frozenset(region for region in used if model.regions[region].candidate),
-            draft.measures,
+            sizing.measures,
         )
 
-    def _units(self, draft: SizingDraft) -> dict[str, dict[str, int]]:
+    def _units(self, sizing: Sizing) -> dict[str, dict[str, int]]:
         """Units in all by plant and type: N+k, and what was added beyond it."""
         model = self.model
         units = {name: dict(one.existing) for name, one in model.plants.items()}
@@ -48,14 +51,14 @@ class Cooling:
         for role in ("primary", "emergency"):
             for clusters, plants in components(self.data, role):
                 heat = model.cooled_share(role) * sum(
-                    full_heat_mw(self.data, draft.gpus, name) for name in clusters
+                    full_heat_mw(self.data, sizing.gpus, name) for name in clusters
                 )
                 bought |= self._cool(units, sorted(plants), heat)
-        for plant, count in draft.extra_units.items():
+        for plant, count in sizing.extra_units.items():
             kind = bought.get(plant) or self._cheapest_unit(plant)
             if kind is not None:
                 units[plant][kind] = units[plant].get(kind, 0) + count
-        for (plant, unit), count in draft.other_units.items():
+        for (plant, unit), count in sizing.other_units.items():
             units[plant][unit] = units[plant].get(unit, 0) + count
         return units
 
@@ -137,25 +140,25 @@ class Cooling:
             for plant in plants
         )
 
-    def more_units(self, draft: SizingDraft, plant: str, count: int) -> SizingDraft | None:
+    def more_units(self, sizing: Sizing, plant: str, count: int) -> Sizing | None:
         """More units in a plant; None where it has no room for them."""
-        extra = {**draft.extra_units, plant: draft.extra_units.get(plant, 0) + count}
-        return self._if_room(draft, replace(draft, extra_units=extra), plant)
+        extra = {**sizing.extra_units, plant: sizing.extra_units.get(plant, 0) + count}
+        return self._if_room(sizing, replace(sizing, extra_units=extra), plant)
 
-    def more_of(self, draft: SizingDraft, plant: str, unit: str, count: int) -> SizingDraft | None:
+    def more_of(self, sizing: Sizing, plant: str, unit: str, count: int) -> Sizing | None:
         """More units of a type in a plant; None where it has no room for them."""
         others = {
-            **draft.other_units,
-            (plant, unit): draft.other_units.get((plant, unit), 0) + count,
+            **sizing.other_units,
+            (plant, unit): sizing.other_units.get((plant, unit), 0) + count,
         }
-        return self._if_room(draft, replace(draft, other_units=others), plant)
+        return self._if_room(sizing, replace(sizing, other_units=others), plant)
 
     def types(self, plant: str) -> list[str]:
         """Types that a plant may buy."""
         return [unit for _, unit in self._options([plant], set())]
 
-    def _if_room(self, draft: SizingDraft, more: SizingDraft, plant: str) -> SizingDraft | None:
+    def _if_room(self, sizing: Sizing, more: Sizing, plant: str) -> Sizing | None:
         entry = self.model.plants[plant]
-        now, after = self.fleet(draft).units[plant], self.fleet(more).units[plant]
+        now, after = self.fleet(sizing).units[plant], self.fleet(more).units[plant]
         bought = [total - entry.existing.get(unit, 0) for unit, total in after.items()]
         return None if after == now or max(bought) > entry.max_added else more
