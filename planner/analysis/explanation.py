@@ -19,7 +19,7 @@ from planner.analysis.marginal import (
     requirement_removals,
     together,
 )
-from planner.analysis.what_if import Shortfall, ShortfallProgramme, Tightness, settle, tightness
+from planner.analysis.what_if import Tightness, settle, tightness
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
@@ -27,6 +27,7 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Row
+from planner.optimization.infeasibility.shortfalls import Shortfall, ShortfallProgramme
 from planner.optimization.infeasibility.wording import PHRASES as WORDING
 from planner.optimization.solution.costs import recourse_usd
 from planner.optimization.solution.decisions import (

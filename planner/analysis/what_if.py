@@ -6,22 +6,18 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from pulp import LpConstraint, LpInteger, LpVariable, const, lpSum
-from pulp.constants import LpSolveStatus
+from pulp import LpConstraint, LpInteger, const
 
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
-from planner.optimization.formulation.recourse import may_turn_away
 from planner.optimization.formulation.risk import risk_figures
+from planner.optimization.infeasibility.shortfalls import NEGLIGIBLE, add_slack
 from planner.optimization.solution.decisions import Decision, bounded, counts, settled, variables
 from planner.optimization.solution.settings import SolverSettings
-from planner.optimization.solution.solving import Solution, run_solver, solve
-
-#: Relaxations and differences below this share of a row are rounding.
-NEGLIGIBLE = 1e-6
+from planner.optimization.solution.solving import Solution, solve
 
 
 @dataclass(frozen=True)
@@ -47,28 +43,6 @@ class Answer:
     def found(self) -> bool:
         """Whether there is a plan."""
         return math.isfinite(self.cost)
-
-
-@dataclass(frozen=True)
-class Shortfall:
-    """A requirement that fails, or a limit that is exceeded, with a given fleet.
-
-    Parameters
-    ----------
-    family, subject, scenario
-        What it is about; no scenario for normal operation and purchases.
-    amount, unit
-        By how much.
-    from_minute
-        Start of the stage.
-    """
-
-    family: Family
-    subject: str
-    scenario: str
-    amount: float
-    unit: str
-    from_minute: float
 
 
 @dataclass(frozen=True)
@@ -117,7 +91,7 @@ def without_family(data: ProblemData, family: Family) -> Programme:
     programme = build(data)
     for name, row in list(programme.rows.items()):
         if row.family == family:
-            _loosen(programme, name, f"free.{name}", None)
+            add_slack(programme, name, f"free.{name}")
     return programme
 
 
@@ -131,7 +105,7 @@ def with_more_power(
     programme = build(data)
     for name, limit in list(programme.limits.items()):
         if limit.region in regions and not programme.rows[name].scenario:
-            _loosen(programme, name, f"more.{name}", megawatts)
+            add_slack(programme, name, f"more.{name}", megawatts)
     return programme
 
 
@@ -166,13 +140,6 @@ def with_room(data: ProblemData, key: Decision) -> ProblemData | None:
         more = offer.replace(available_gpus=offer.available_gpus + offer.gpus_per_instance)
         return replace(data, model=model.replace(offers={**model.offers, key.asset: more}))
     return None
-
-
-def _loosen(programme: Programme, row: str, name: str, most: float | None) -> LpVariable:
-    """Add a variable by which a row may be missed, in the unit of the row."""
-    constraint = programme.constraints[row]
-    side = -1.0 if constraint.sense == const.LpConstraintLE else 1.0
-    return programme.problem.add_column(name, 0.0, most, coefficients={constraint: side})
 
 
 # ------------------------------------------------------------------------------------ a given fleet
@@ -241,52 +208,3 @@ def _can_exceed(constraint: LpConstraint) -> bool:
         return True
     most = sum(factor * (end or 0.0) for end, factor in ends) + constraint.constant
     return most > NEGLIGIBLE * max(1.0, abs(constraint.constant))
-
-
-class ShortfallProgramme:
-    """The programme in which requirements and limits may be missed, as little as possible.
-
-    Parameters
-    ----------
-    data
-        Model, scenarios and margins.
-    settings
-        How to solve.
-    """
-
-    def __init__(self, data: ProblemData, settings: SolverSettings) -> None:
-        self.programme = build(data)
-        may_turn_away(self.programme)
-        self.settings = replace(settings, gap=0.01)
-        self.slacks: list[tuple[LpVariable, Row]] = []
-        for name, row in list(self.programme.rows.items()):
-            if row.kind != "definition":
-                slack = _loosen(self.programme, name, f"slack.{name}", None)
-                self.slacks.append((slack, row))
-        self.programme.problem.setObjective(lpSum(slack / _size(row) for slack, row in self.slacks))
-
-    def missed(self, bought: Mapping[Decision, int]) -> tuple[Shortfall, ...] | None:
-        """What given purchases miss, the largest of each requirement in each scenario.
-
-        None if they contradict what defines the programme, such as GPUs in a closed region.
-        """
-        with bounded(self.programme, settled(bought)):
-            stats = run_solver(self.programme.problem, self.settings).stats
-        if not stats.has_solution or stats.status == LpSolveStatus.Infeasible:
-            return None
-        found: dict[tuple[str, str, str], Shortfall] = {}
-        for slack, row in self.slacks:
-            amount = float(slack.varValue or 0.0)
-            key = (row.scenario, row.family, row.subject)
-            if amount <= NEGLIGIBLE * _size(row):
-                continue
-            if key not in found or amount > found[key].amount:
-                found[key] = Shortfall(
-                    row.family, row.subject, row.scenario, amount, row.unit, row.from_minute
-                )
-        return tuple(found[key] for key in sorted(found))
-
-
-def _size(row: Row) -> float:
-    """Size of a row that makes missing one comparable with missing another."""
-    return max(row.amount, 1e6 if row.unit == "USD" else 1.0)

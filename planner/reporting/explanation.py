@@ -263,7 +263,7 @@ def _show_binding(console: Console, rows: Iterable[Tightness]) -> None:
 
 def describe_row(one: Tightness) -> str:
     """A requirement or limit in words."""
-    from planner.analysis.what_if import Shortfall
+    from planner.optimization.infeasibility.shortfalls import Shortfall
 
     row = one.row
     return describe(

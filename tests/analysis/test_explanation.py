@@ -21,12 +21,13 @@ from planner.analysis.marginal import (
     next_worth,
     one_by_one,
 )
-from planner.analysis.what_if import ShortfallProgramme, ask
+from planner.analysis.what_if import ask
 from planner.errors import InputError
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
+from planner.optimization.infeasibility.shortfalls import ShortfallProgramme
 from planner.optimization.solution.decisions import Decision, counts, counts_of, variables
 from planner.optimization.solution.solving import solve
 from planner.plan.earlier_versions import stating_its_round

@@ -24,10 +24,11 @@ from reporting.browser import FAINT, PROGRAM, WIDER, Opened, chromium, open_page
 
 from planner.analysis.explanation import DecisionNote, Explanation, describe
 from planner.analysis.marginal import Difference, Removal, Worth
-from planner.analysis.what_if import Shortfall, Tightness
+from planner.analysis.what_if import Tightness
 from planner.commands import main
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.programme import Row as ProgrammeRow
+from planner.optimization.infeasibility.shortfalls import Shortfall
 from planner.optimization.solution.decisions import Decision
 from planner.reporting.html import page as page_module
 from planner.reporting.html import timelines

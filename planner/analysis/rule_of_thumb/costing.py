@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pulp import const
-
 from planner.analysis.rule_of_thumb.sizing import NOTHING
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
+from planner.optimization.infeasibility.shortfalls import add_slack
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.decisions import bounded, counts_of, settled
@@ -68,12 +67,8 @@ def _give_way(programme: Programme) -> dict[str, Row]:
     for name, row in programme.rows.items():
         if row.kind == "definition" and row.family != Family.MEAN_DEMAND:
             continue
-        constraint = programme.constraints[name]
-        side = -1.0 if constraint.sense == const.LpConstraintLE else 1.0
         price = NOTHING if row.scenario else PENALTY_USD
-        programme.problem.add_column(
-            f"lacks.{name}", 0.0, obj=price, coefficients={constraint: side}
-        )
+        add_slack(programme, name, f"lacks.{name}", usd=price)
         rows[f"lacks.{name}"] = row
     return rows
 
