@@ -15,10 +15,9 @@ OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-SIGNS: dict[type[ast.unaryop], Callable[[float], float]] = {
-    ast.UAdd: operator.pos,
-    ast.USub: operator.neg,
-}
+#: All that a formula may consist of.
+KNOWN = (ast.BinOp, ast.UnaryOp, ast.UAdd, ast.USub, ast.Name, ast.Load, *OPERATIONS)
+NO_FORMULA = "is not a formula of names, numbers, + - * / and brackets"
 
 
 def evaluate(text: str, figures: Mapping[str, float]) -> float:
@@ -40,14 +39,15 @@ def evaluate(text: str, figures: Mapping[str, float]) -> float:
     >>> evaluate("(gpus - 200) * 2 / hours", {"gpus": 500.0, "hours": 6.0})
     100.0
     """
-    tree = _parsed(text)
-    unknown = [name for name in _names(tree) if name not in figures]
+    unknown = [name for name in names(text) if name not in figures]
     if unknown:
         raise ValueError(f"there is no figure {' and no figure '.join(unknown)}")
     try:
-        value = _value(tree, figures)
+        value = _value(_parsed(text), figures)
     except ZeroDivisionError:
         raise ValueError("divides by zero") from None
+    except RecursionError:
+        raise ValueError(NO_FORMULA) from None
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):
@@ -56,7 +56,7 @@ def evaluate(text: str, figures: Mapping[str, float]) -> float:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names of the figures in a formula, in the order they stand in it, each once.
+    """Names of the figures in a formula, in the order in which they occur, each once.
 
     Raises
     ------
@@ -66,7 +66,9 @@ def names(text: str) -> tuple[str, ...]:
     >>> names("b * (a + b)")
     ('b', 'a')
     """
-    return _names(_parsed(text))
+    found = [node for node in ast.walk(_parsed(text)) if isinstance(node, ast.Name)]
+    found.sort(key=lambda node: (node.lineno, node.col_offset))
+    return tuple(dict.fromkeys(node.id for node in found))
 
 
 def _parsed(text: str) -> ast.expr:
@@ -77,41 +79,24 @@ def _parsed(text: str) -> ast.expr:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             tree = ast.parse(text.strip(), mode="eval").body
-        _check(tree)
     except (SyntaxError, Warning, RecursionError, MemoryError):
-        raise ValueError("is not a formula of names, numbers, + - * / and brackets") from None
+        raise ValueError(NO_FORMULA) from None
+    for node in ast.walk(tree):
+        number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
+        if not number and not isinstance(node, KNOWN):
+            raise ValueError(NO_FORMULA)
     return tree
 
 
-def _check(node: ast.expr) -> None:
-    match node:
-        case ast.BinOp(left, operation, right) if type(operation) in OPERATIONS:
-            _check(left)
-            _check(right)
-        case ast.UnaryOp(sign, operand) if type(sign) in SIGNS:
-            _check(operand)
-        case ast.Constant(value) if type(value) in (int, float):
-            pass
-        case ast.Name():
-            pass
-        case _:
-            raise SyntaxError
-
-
-def _names(tree: ast.expr) -> tuple[str, ...]:
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    found.sort(key=lambda node: (node.lineno, node.col_offset))
-    return tuple(dict.fromkeys(node.id for node in found))
-
-
-def _value(node: ast.expr, figures: Mapping[str, float]) -> float:
+def _value(node: ast.AST, figures: Mapping[str, float]) -> float:
     match node:
         case ast.BinOp(left, operation, right):
             return OPERATIONS[type(operation)](_value(left, figures), _value(right, figures))
         case ast.UnaryOp(sign, operand):
-            return SIGNS[type(sign)](_value(operand, figures))
-        case ast.Constant(int() | float() as value):
-            return float(value)
+            value = _value(operand, figures)
+            return -value if isinstance(sign, ast.USub) else value
+        case ast.Constant(int() | float() as number):
+            return float(number)
         case ast.Name(name):
             return figures[name]
     raise AssertionError(node)

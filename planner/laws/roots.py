@@ -1,28 +1,22 @@
-"""All real roots of a sum of discounted payments, found without guessing where they lie.
+"""All real roots of a sum of discounted payments.
 
-With the force of interest ρ = ln(1 + r) the present value of payments ``c_t`` is the exponential
-sum ``f(ρ) = Σ c_t·exp(−ρ·t)``, which has at most as many real zeros as the payments change sign
-(Descartes). Between two neighbouring zeros of its derivative it is monotone (Rolle), so that it has
-one zero there if it changes sign and none otherwise. Deriving removes the first payment each time;
-after some steps one change of sign is left, and the way back finds every zero.
-
-References
-----------
-Jameson, "Counting zeros of generalised polynomials: Descartes' rule of signs and Laguerre's
-extensions", *The Mathematical Gazette* 90 (2006).
+With the discount factor ``x = 1 / (1 + r)`` the present value of payments ``c_t`` is the polynomial
+``Σ c_t·x^t``. Eigenvalues of its companion matrix (`numpy.polynomial`) tell where its positive
+roots lie; each is then narrowed down by bisection wherever the present value changes sign.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial.polynomial import polyroots
 
 Array = npt.NDArray[np.float64]
 
 #: A sum that comes this close to zero, relative to its terms, touches it: rounding hides the rest.
 TOUCHES = 1e-12
+#: Eigenvalues are real if their angle is below this; those of a double root are off by its root.
+NEARLY_REAL = 1e-5
 #: Halvings of an interval after which neighbouring numbers are left.
 HALVINGS = 100
 
@@ -38,71 +32,56 @@ def sign_changes(payments: Array) -> int:
 
 
 def forces_of_interest(payments: Array) -> Array:
-    """All real ρ with ``Σ c_t·exp(−ρ·t) = 0``, ascending, each once.
+    """All real ρ = ln(1 + r) with ``Σ c_t·exp(−ρ·t) = 0``, ascending, each once.
 
     Parameters
     ----------
     payments
         Finite payments ``c_t`` of the years 0..N.
 
-    >>> [round(math.expm1(force), 9) for force in forces_of_interest(np.array([-100, 230, -132]))]
+    >>> [round(float(np.expm1(force)), 9) for force in forces_of_interest(np.array([-100, 230, -132]))]
     [0.1, 0.2]
     """
-    years = np.flatnonzero(payments)
     if sign_changes(payments) == 0:
         return np.empty(0)
-    chain = [(payments[years], (years - years[0]).astype(float))]
-    while sign_changes(chain[-1][0]) > 1:
-        chain.append(_derived(*chain[-1]))
-    zeros = np.empty(0)
-    for terms, times in reversed(chain):
-        zeros = _zeros(terms, times, zeros)
-    return zeros
+    years = np.flatnonzero(payments)
+    terms = payments[years[0] : years[-1] + 1]
+    # Payments of like size at both ends: x is a multiple of their ratio's root.
+    sizes = np.log(np.abs(terms[[0, -1]]))
+    shift = float(sizes[1] - sizes[0]) / (len(terms) - 1)
+    scaled = np.sign(terms) * np.exp(_logs(terms) - sizes[0] - shift * np.arange(len(terms)))
+    roots = polyroots(scaled)
+    forces = np.sort(shift - np.log(np.abs(roots[np.abs(np.angle(roots)) < NEARLY_REAL])))
+    return _narrowed(terms, forces[np.diff(forces, prepend=-np.inf) > NEARLY_REAL])
 
 
-def _derived(terms: Array, times: Array) -> tuple[Array, Array]:
-    """Derivative of the sum by ρ but for its sign, scaled, its first exponent moved to 0."""
-    terms, times = terms[1:] / np.abs(terms[1:]).max() * (times[1:] / times[-1]), times[1:]
-    left = terms != 0
-    return terms[left], times[left] - times[left][0]
-
-
-def _zeros(terms: Array, times: Array, turning: Array) -> Array:
-    """Zeros of the sum, given those of its derivative."""
-    low, high = _bounds(terms)
-    inside = turning[(turning > low) & (turning < high)]
-    values = _relative(terms, times, inside)
-    touching = np.abs(values) <= TOUCHES
-    edges = np.concatenate([[low], inside, [high]])
-    # Beyond the bounds the last or the first payment outweighs all others.
-    ends = np.sign(terms[[-1, 0]])
-    signs = np.concatenate([ends[:1], np.where(touching, 0, np.sign(values)), ends[1:]])
-    crossed = np.flatnonzero(signs[:-1] * signs[1:] < 0)
-    found = _halved(terms, times, edges[crossed], edges[crossed + 1], signs[crossed])
-    return np.unique(np.concatenate([found, inside[touching]]))
-
-
-def _bounds(terms: Array) -> tuple[float, float]:
-    """Interval outside of which there is no zero: Cauchy's bound, ``|x| < 1 + max|c_t / c_N|``."""
-    sizes = np.log(np.abs(terms))
-    largest = float(sizes.max())
-    return -math.log(2) - (largest - float(sizes[-1])), math.log(2) + largest - float(sizes[0])
-
-
-def _relative(terms: Array, times: Array, forces: Array) -> Array:
-    """Sum over the sum of its absolute terms, in [−1, 1], one per ρ; no exponential overflows."""
-    sizes = np.log(np.abs(terms)) - forces[:, None] * times
-    weights = np.exp(sizes - sizes.max(axis=1, initial=-np.inf, keepdims=True))
-    value: Array = (weights @ np.sign(terms)) / weights.sum(axis=1)
-    return value
-
-
-def _halved(terms: Array, times: Array, low: Array, high: Array, sign_low: Array) -> Array:
-    """The zero in each of some intervals with a change of sign, by bisection of all at once."""
+def _narrowed(terms: Array, forces: Array) -> Array:
+    """The zero about each force where the sum changes sign there or touches zero."""
+    if not forces.size:
+        return forces
+    edges = np.concatenate([[forces[0] - 1], (forces[1:] + forces[:-1]) / 2, [forces[-1] + 1]])
+    signs = np.sign(_relative(terms, edges))
+    crossed = signs[:-1] * signs[1:] < 0
+    low, high, sign_low = edges[:-1], edges[1:], signs[:-1]
     for _ in range(HALVINGS):
         middle = low + (high - low) / 2
-        if not np.any((middle > low) & (middle < high)):
-            break
-        left = np.sign(_relative(terms, times, middle)) == sign_low
+        left = np.sign(_relative(terms, middle)) == sign_low
         low, high = np.where(left, middle, low), np.where(left, high, middle)
-    return low + (high - low) / 2
+    touches = np.abs(_relative(terms, forces)) <= TOUCHES
+    found: Array = np.where(crossed, low + (high - low) / 2, forces)[crossed | touches]
+    return found
+
+
+def _logs(terms: Array) -> Array:
+    """Logarithms of the sizes of payments; −∞ where there is none."""
+    with np.errstate(divide="ignore"):
+        logs: Array = np.log(np.abs(terms))
+    return logs
+
+
+def _relative(terms: Array, forces: Array) -> Array:
+    """Sum over the sum of its absolute terms, in [−1, 1], one per ρ; no exponential overflows."""
+    sizes = _logs(terms) - forces[:, None] * np.arange(len(terms))
+    weights = np.exp(sizes - sizes.max(axis=1, keepdims=True))
+    value: Array = (weights @ np.sign(terms)) / weights.sum(axis=1)
+    return value
