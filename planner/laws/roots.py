@@ -39,7 +39,7 @@ def forces_of_interest(payments: Array) -> Array:
     payments
         Finite payments ``c_t`` of the years 0..N.
 
-    >>> [round(float(np.expm1(force)), 9) for force in forces_of_interest(np.array([-100, 230, -132]))]
+    >>> np.expm1(forces_of_interest(np.array([-100, 230, -132]))).round(9).tolist()
     [0.1, 0.2]
     """
     if sign_changes(payments) == 0:
