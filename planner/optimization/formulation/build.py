@@ -22,7 +22,7 @@ from planner.optimization.formulation.programme import Programme
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """No search for garbage meanwhile: among millions of objects that all stay it takes longest."""
+    """Suspend garbage collection: millions of objects are created, none of which is garbage."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -34,7 +34,7 @@ def _without_collection() -> Iterator[None]:
 
 @_without_collection()
 def build(data: ProblemData) -> Programme:
-    """Build the programme of a case: purchases, normal operation, every stage, the objective."""
+    """Build the programme: purchases, normal operation, every stage, the objective."""
     programme = Programme(data)
     purchases.add_variables(programme)
     measures.add_variables(programme)

@@ -30,10 +30,10 @@ from planner.optimization.formulation.stages import Stage, unanswered
 
 
 def cooling_balance(programme: Programme) -> None:
-    """Once operators have reacted, the heat of what is powered is carried away.
+    """Once operators have reacted, plants carry away the heat of all powered GPUs.
 
-    ``φ_c·(σ_c·a[s,t,c] + (1 − σ_c)·Σ_g f[s,t,g,c]/μ_c)·(1 + margin) ≤ Σ_p q[s,t,c,p]``, where
-    measures decide whether they have, up to ``φ_c·max_c·(1 + margin)·(1 − reacted[s,t])`` more
+    ``φ_c·(σ_c·a[s,t,c] + (1 − σ_c)·Σ_g f[s,t,g,c]/μ_c)·(1 + margin) ≤ Σ_p q[s,t,c,p]``, relaxed
+    by ``φ_c·max_c·(1 + margin)·(1 − reacted[s,t])`` where it depends on measures whether they have
     """
     data = programme.data
     for stage in data.stages:
@@ -56,11 +56,11 @@ def _carried(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpres
 
 
 def ride_through(programme: Programme) -> None:
-    """Until operators react to a failure, rooms, coolant and tanks take up what is not carried.
+    """Until operators react to a failure, rooms, coolant and tanks store the heat not carried away.
 
     ``Σ_t seconds_t·(heat[c] − Σ_p q[s,t,c,p])⁺ ≤ (throttle − set point)·capacitance·G[c] +
-    tank[c]``, the heat being that of all GPUs at the utilisation limit, the tank the cluster's part
-    of the buffers of its plants. Temperatures then stay below throttling.
+    tank[c]``, the heat being that of all GPUs at the utilisation limit, the tank the share of the
+    cluster in the buffers of its plants. Temperatures then stay below throttling.
     """
     data = programme.data
     for scenario, stages in data.stages_by_scenario.items():
@@ -74,7 +74,7 @@ def ride_through(programme: Programme) -> None:
 
 
 def _storable_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpression:
-    """Heat that a cluster and its tanks take up before it throttles, MJ."""
+    """Heat that a cluster and its tanks store before it throttles, MJ."""
     entry, gpu = programme.data.model.clusters[cluster], programme.data.gpu(cluster)
     per_k = capacitance_mj_per_k(
         entry.capacitance_mj_per_k_per_mw, gpu.power_mw, programme.gpus(cluster)
@@ -112,11 +112,11 @@ def _ride_through(
 
 
 def tank_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpression:
-    """Heat that tanks take up for a cluster before operators react, MJ.
+    """Heat that tanks store for a cluster before operators react, MJ.
 
-    That of plants which are lost by then, and not for want of power, does not count:
+    A tank does not count if its plant is lost by then other than for lack of power:
     ``tank[s,p] ≤ share_c·(buffer_p + Σ_m added_m·y[m])``, ``tank[s,p] ≤ most·(up[s,t,p] +
-    reacted[s,t])`` for every stage t in which measures decide whether it is lost.
+    reacted[s,t])`` for every stage t in which the loss depends on measures.
     """
     data, model = programme.data, programme.data.model
     total = LpAffineExpression.empty()
@@ -160,11 +160,11 @@ def _tank_survives(programme: Programme, scenario: str, plant: str) -> list[Avai
 
 
 def plant_capacity(programme: Programme) -> None:
-    """A plant carries at most what its surviving, started units can at the moment's ambient.
+    """A plant carries at most the capacity of its surviving, started units at the current ambient.
 
     ``Σ_c q[s,t,c,p] ≤ Σ_u q_u(ambient)·(n[p,u] − lost[s,t,p,u])``, with the thresholds of
-    `surviving_capacity` where the largest of what is left are lost too. Where measures decide which
-    units carry load there is a row for each set of units, loosened by ``most_p`` unless it counts.
+    `surviving_capacity` where the largest units are lost too. Where it depends on measures which
+    units carry load there is a row for each set of units, relaxed by ``most_p`` unless it applies.
     """
     data = programme.data
     for stage in data.stages:
@@ -177,7 +177,7 @@ def plant_capacity(programme: Programme) -> None:
 
 
 def capacities(programme: Programme, stage: Stage, plant: str) -> list[LpAffineExpression]:
-    """Bounds on what a plant carries in a stage, all of which hold, MW."""
+    """Upper bounds on the heat that a plant carries in a stage, MW."""
     state = stage.state
     if plant in stage.at_best.plants_down:
         return [LpAffineExpression.empty()]
@@ -194,7 +194,7 @@ def capacities(programme: Programme, stage: Stage, plant: str) -> list[LpAffineE
 
 
 def _standing(stage: Stage, plant: str) -> list[tuple[frozenset[str], When]]:
-    """Sets of units that may carry load but for those restarting, and when each does."""
+    """Sets of units that are running or started, and the reaction variants with each."""
     stages = [one for _, one in stage.variants] or [stage]
     sets = dict.fromkeys(one.standing[plant] for one in stages)
     return [(units, stage.when(partial(_stands, plant, units))) for units in sets]
@@ -207,7 +207,7 @@ def _stands(plant: str, units: frozenset[str], stage: Stage) -> bool:
 def _restarting(
     programme: Programme, stage: Stage, plant: str, units: frozenset[str]
 ) -> Iterator[tuple[frozenset[str], LpAffineExpression]]:
-    """Units left when those restart that stopped for want of power, and whether they ran on."""
+    """Units left while others restart after a sag; an expression that is ≥ 1 if those ran on."""
     stopped: dict[frozenset[str], set[str]] = {}
     for one in stage.outage.restarts:
         if one.plant == plant and (plant, one.unit) in stage.state.restarting:
@@ -230,7 +230,7 @@ def _capacity(
 
 
 def _most_mw(programme: Programme, stage: Stage, plant: str) -> float:
-    """More than a plant can ever carry in a stage, MW."""
+    """Upper bound on the heat that a plant can carry in a stage whatever is bought, MW."""
     data = programme.data
     entry = data.model.plants[plant]
     rise = stage.state.ambient_rise_c.get(entry.region, 0.0)

@@ -1,9 +1,10 @@
-"""Whether normal operation has room at every hour of the week, without a variable for it.
+"""Whether capacity suffices at every hour of the week, without a variable for each hour.
 
-All demand of an hour finds room exactly if no set of customers asks for more than the clusters hold
-that any of them reaches (max-flow min-cut: Gale, 1957; Hoffman, 1960). A *crowd* is such a set: all
-who reach nothing beyond some clusters. It suffices to look at clusters that are within reach of
-some customers together, and at each crowd's own busiest hour: peaks that never meet never add up.
+The demand of an hour can be served exactly if no set of customers asks for more than the clusters
+that any of them reaches can serve (max-flow min-cut: Gale, 1957; Hoffman, 1960). A *crowd* is such
+a set: all customers who reach nothing beyond some clusters. Only unions of the sets of clusters
+that customers reach matter, and of each crowd only its busiest hour: peaks of customers who share
+no cluster are never added up.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from planner.laws.flows import largest_flow
 from planner.optimization.formulation.labels import joined
 from planner.scenarios.demand import Floats, undominated
 
-#: Crowds beyond which customers are told apart by hour instead (`recourse.normal_demand`).
+#: Number of crowds beyond which each group has its own row instead (`recourse.crowds_apart`).
 MOST_CROWDS = 2000
-#: Groups that are named one by one.
+#: Most groups of a crowd that are named one by one.
 FEW = 4
 
 
@@ -57,7 +58,7 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Crowd:
-    """Customers who reach no clusters but some.
+    """Customers who reach only certain clusters.
 
     Parameters
     ----------
@@ -92,8 +93,8 @@ class Crowd:
 def find_crowds(groups: Sequence[Group], week_rps: Floats) -> tuple[tuple[Crowd, ...], bool]:
     """Crowds of a week, and whether these are all of them.
 
-    Where there are too many, only those with the same reach are put together: then each has to be
-    served at its own busiest hour (`recourse.crowds_apart`), which is safe.
+    Where there are too many, only groups that reach the same clusters form a crowd, and each has to
+    be served at its own busiest hour (`recourse.crowds_apart`), which asks for more than is needed.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ def find_crowds(groups: Sequence[Group], week_rps: Floats) -> tuple[tuple[Crowd,
 
 
 def _unions(reaches: Sequence[frozenset[str]]) -> tuple[frozenset[str], ...] | None:
-    """What some of the reaches contain together; None where there are too many."""
+    """All unions of the sets of clusters; None where there are too many."""
     found: dict[frozenset[str], None] = {}
     for reach in reaches:
         found |= dict.fromkeys([reach, *(reach | other for other in found)])

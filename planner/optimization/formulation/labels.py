@@ -1,9 +1,10 @@
-"""Names of variables and rows, and keys: readable, and different for different things.
+"""Keys, and labels of variables and rows: readable, and never the same for two things.
 
 Names in a model hold letters, digits, dots, dashes and underscores, so that two of them joined by
 any of these can look like two others. Keys that are made of names join them by a slash, which no
-name holds. Labels join by dots what solvers and file formats accept; a name whose text is not kept
-gets a mark of its own, so that labels of a family are alike only where all their names are.
+name holds. Labels join by dots what solvers and file formats accept; a name with other
+characters gets a digest of its own, so that two labels of a family are equal only if their names
+are.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ k[κ]     ``AvailabilityVariables.reacting``  combination κ of those measures
 up[o,x]  ``AvailabilityVariables.nodes``     node x up in outage o
 =======  ==================================  ===============================
 
-Where nothing that can be bought changes whether a node is up, that is a constant, worked out on
-the graph.
+Where no purchase changes whether a node is up, its availability is a constant, worked out on the
+graph.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from planner.scenarios.timeline import Outage
 
 
 def add_variables(programme: Programme) -> None:
-    """Create y and k; settled and forbidden measures are bounds."""
+    """Create y and k; fixed and forbidden measures become bounds."""
     model = programme.data.model
     fixed, forbidden = model.policies.fixed.measures, model.policies.forbidden.measures
     for name in model.measures:
@@ -45,7 +45,7 @@ def add_variables(programme: Programme) -> None:
 
 
 def one_way_of_reacting(programme: Programme) -> None:
-    """The combination of measures that are bought is the one that counts.
+    """The reaction variant in force is that of the measures bought.
 
     ``Σ_κ k[κ] = 1``, ``Σ_{κ with m} k[κ] = y[m]``: with whole y one k is 1, so k need not be whole.
     """
@@ -61,20 +61,21 @@ def one_way_of_reacting(programme: Programme) -> None:
 
 
 def up(programme: Programme, outage: Outage, name: str, powered: bool = True) -> Availability:
-    """Whether a node is up in an outage, by the rule of the graph.
+    """Whether a node is up in an outage, by the dependencies of the graph.
 
     A node is up while, in each of its groups g, at least needs[g] supporters are up:
 
     ``needs[g]·up[x] ≤ Σ_{s in g} up[s]``
 
-    and a cluster, which is hit by a sag where all its sources of power are:
-    ``up[x] ≤ Σ_{sources not hit} y[m]``. Being down only costs, so nothing has to push other nodes
-    up; a cluster that is down needs no cooling, so its availability is bounded from below too.
+    A cluster goes down with a voltage sag that hits all its sources of power, hence
+    ``up[x] ≤ Σ_{sources not hit} y[m]``. Only upper bounds are needed: the objective never gains
+    from marking a node down. The exception are clusters: one that is down needs no cooling, so its
+    availability is bounded from below too.
 
     Parameters
     ----------
     powered
-        False to leave want of power out.
+        Whether a node without power is down.
     """
     key = (outage.failed, outage.sags, name, powered)
     nodes = programme.availability.nodes
@@ -148,7 +149,7 @@ Group = tuple[int, list[Availability]]
 
 
 def _groups(programme: Programme, outage: Outage, name: str, powered: bool) -> list[Group]:
-    """Groups of supporters of a node that measures decide, without those that are down anyway."""
+    """Groups of supporters of a node that are up only with some measures bought."""
     graph = programme.data.graph
     if name.startswith("measure:"):
         bought = 1 * programme.purchases.measures[name.removeprefix("measure:")]
@@ -172,7 +173,7 @@ def _groups(programme: Programme, outage: Outage, name: str, powered: bool) -> l
 
 
 def _noticed_nothing(programme: Programme, name: str, dark: frozenset[str]) -> Availability:
-    """Whether a cluster or plant has a source of power that a sag did not touch."""
+    """Whether a cluster or plant has a source of power that a sag did not hit."""
     edges = programme.data.graph.in_edges(name, data=True)
     powers = [source for source, _, edge in edges if edge["relation"] == "powers"]
     sources = [source for source in powers if source not in dark]
@@ -183,7 +184,7 @@ def _noticed_nothing(programme: Programme, name: str, dark: frozenset[str]) -> A
 
 
 def _any_of(programme: Programme, supporters: Iterable[Availability]) -> Availability:
-    """Whether one of some supporters, none of them certain, is up: exactly."""
+    """Whether at least one of some supporters is up, none of which is certain."""
     some = {str(one.expression): one for one in supporters if not one.impossible}
     if len(some) <= 1:
         return next(iter(some.values()), Availability.known(False))
@@ -214,7 +215,7 @@ def _propagate(programme: Programme, name: str, result: Availability, groups: li
 def bought_exactly(
     programme: Programme, names: Iterable[str]
 ) -> list[tuple[frozenset[str], LpAffineExpression]]:
-    """All subsets of some measures, each with an expression that is 0 if exactly it is bought."""
+    """All subsets of measures, each with an expression: 0 if just these are bought, else ≥ 1."""
     bought = {name: programme.purchases.measures[name] for name in sorted(set(names))}
     found: list[tuple[frozenset[str], LpAffineExpression]] = []
     for size in range(len(bought) + 1):
@@ -226,5 +227,5 @@ def bought_exactly(
 
 
 def ran_on(programme: Programme, plant: str, dark: frozenset[str]) -> Availability:
-    """Whether a plant had another source of power when some supplied nothing."""
+    """Whether a plant kept a source of power in a sag that hit some."""
     return _noticed_nothing(programme, node("plant", plant), dark)

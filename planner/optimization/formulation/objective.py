@@ -1,4 +1,4 @@
-"""The objective: annualised capital, upkeep, energy, retainers, expected recourse."""
+"""The objective: annualised capital, upkeep, retainers, energy, expected cost of recourse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from planner.optimization.formulation.stages import Stage
 
 
 def normal_cooling(programme: Programme) -> None:
-    """In normal operation the mean heat is spread over the running units of primary plants.
+    """The mean heat of normal operation is spread over the running units of primary plants.
 
     ``Σ_p m[c,p] = φ_c·(σ_c·G[c] + (1 − σ_c)·Σ_g f[g,c]/μ_c)``,
     ``Σ_c m[c,p] = Σ_u l[p,u]``, ``l[p,u] ≤ q_u·n[p,u]``
@@ -76,7 +76,7 @@ def set_objective(programme: Programme) -> None:
 
 
 def equipment(programme: Programme) -> LpAffineExpression:
-    """Owning what is bought, kept and retired, USD per year: `planner.laws.assets.Asset`.
+    """Annualised cost of what is bought, kept and retired, USD per year (`laws.assets.Asset`).
 
     ``Σ bought·(price·a + upkeep) + kept·(own upkeep + replacement) − retired·salvage·a``
     """
@@ -100,7 +100,7 @@ def equipment(programme: Programme) -> LpAffineExpression:
 
 
 def openings(programme: Programme) -> LpAffineExpression:
-    """Regions that are opened, measures that are bought and retainers, USD per year."""
+    """Opened regions, measures and retainers of emergency instances, USD per year."""
     model, rate = programme.data.model, programme.data.model.finance.discount_rate
     terms = []
     for region, opened in programme.purchases.opened.items():
@@ -144,9 +144,9 @@ def _transport(programme: Programme, stage: str, hours: float) -> LpAffineExpres
 
 
 def recourse_cost(programme: Programme, stage: Stage) -> LpAffineExpression:
-    """Cost of one occurrence of a stage: emergency spend, requests lost, transport, USD."""
+    """Cost of one occurrence of a stage: emergency spend, lost requests, transport, USD."""
     terms = [emergency_spend(programme, stage), _transport(programme, stage.label, stage.hours)]
-    # A margin asks for more to be carried; what it adds is nobody's loss.
+    # A demand margin asks for more capacity; the demand that it adds is never lost.
     real = 1 / (1 + programme.data.margin(stage.scenario).demand)
     total, coefficients = 0.0, []
     for (zone, tier), demand in stage.demand_rps.items():

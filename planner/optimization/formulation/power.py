@@ -52,7 +52,7 @@ def stage_heat(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpr
 
 
 def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[LpAffineExpression]:
-    """Expressions one of which is 0 where the power of a cluster is as in normal operation."""
+    """Expressions of measures: one is 0 exactly where a cluster has its full power."""
     data = programme.data
     limits = stage_limits(data, stage, data.model.clusters[cluster].region)
     sets = list(bought_exactly(programme, {name for one in limits for name, _ in one.brought}))
@@ -67,11 +67,11 @@ def may_lack_power(programme: Programme, stage: Stage, cluster: str) -> bool:
 
 
 def stage_power(programme: Programme) -> None:
-    """What draws power together stays within what the region, feeds and generators carry.
+    """Loads stay within the power of the region, of surviving feeds and of generators.
 
     ``Σ_{c in l} v_c·heat[s,t,c] + Σ_{p in l} w_p·Σ_c q[s,t,c,p] ≤ power[s,t,l] +
-    Σ_m brought[s,t,l,m]·y[m]`` for every set of loads l that have no other sources, where what
-    holds in normal operation does not imply it.
+    Σ_m brought[s,t,l,m]·y[m]`` for every set of loads l that share all their sources, unless the
+    rows of normal operation imply it.
     """
     data = programme.data
     for stage in data.stages:
@@ -93,7 +93,7 @@ def stage_power(programme: Programme) -> None:
 
 
 def _drawn(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
-    """Power of GPUs, MW; before anybody reacts at their utilisation limit, as heat is stored."""
+    """Power of GPUs, MW: before operators react at their utilisation limit (`ride_through`)."""
     if not stage.when_reacted.impossible:
         return stage_heat(programme, stage, cluster)
     gpu, on = programme.data.gpu(cluster), powered(programme, stage, cluster)

@@ -1,4 +1,4 @@
-"""The data of the programme: everything it needs, worked out before the first variable."""
+"""The data of the programme: everything that is known before the first variable is created."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Key = tuple[str, str, str]
 
 
 def offer_target(offer: str) -> str:
-    """An offer as a target of requests: clusters, which may be named alike, stand for themselves.
+    """An offer as a target of requests, marked as one: a cluster may have the same name.
 
     >>> offer_target("cloud")
     'offer/cloud'
@@ -108,17 +108,17 @@ class ProblemData:
 
     @cached_property
     def power_rows(self) -> dict[tuple[int, str], tuple[Stage, tuple[PowerLimit, ...]]]:
-        """Limits on power that matter, by stage and region, as far as they are worked out."""
+        """Power limits that need rows, by stage and region: what `relevance` has found so far."""
         return {}
 
     @cached_property
     def normal(self) -> SystemState:
-        """Condition with nothing failed and no measure bought."""
+        """System state with nothing failed and no measure bought."""
         return normal_state(self.model, self.graph)
 
     @cached_property
     def normal_at_best(self) -> SystemState:
-        """Condition with nothing failed and all measures bought."""
+        """System state with nothing failed and all measures bought."""
         return self.dependency_index.state(frozenset(), all_measures=True)
 
     @cached_property
@@ -165,12 +165,12 @@ class ProblemData:
         return tuple(result)
 
     def with_bought(self, bought: frozenset[str]) -> ProblemData:
-        """The case as it is with some measures in place, its scenarios cut where this one's are.
+        """The data with some measures in place, its scenarios cut into the same stages.
 
         Raises
         ------
         ValueError
-            If something changes within a stage of this case.
+            If something changes within a stage of this data.
         """
         if not self.model.measures:
             return self
@@ -200,9 +200,9 @@ class ProblemData:
 
     @cached_property
     def resumed(self) -> frozenset[str]:
-        """Labels of stages in which operators have not acted yet but may have on earlier failures.
+        """Labels of stages before a reaction to a failure and after the one to an earlier failure.
 
-        What they have switched off by then stays off.
+        GPUs that operators have switched off by then stay off.
         """
         found: list[str] = []
         everyone = frozenset(range(len(self.reactions)))
@@ -264,7 +264,7 @@ class ProblemData:
 
     @cached_property
     def mean_rps(self) -> dict[str, float]:
-        """Mean demand of the week by group label: what energy and transport are billed by."""
+        """Mean demand of the week by group label, rps: the basis of energy and transport costs."""
         labels = (group.label for group in self.groups)
         return dict(zip(labels, self.week_rps.mean(axis=0).tolist(), strict=True))
 
@@ -275,12 +275,12 @@ class ProblemData:
 
     @cached_property
     def crowds(self) -> tuple[Crowd, ...]:
-        """Sets of customers that have to find room where they reach (`exact_crowds`)."""
+        """Sets of customers that have to be served by the clusters they reach."""
         return self._crowds[0]
 
     @cached_property
     def exact_crowds(self) -> bool:
-        """Whether room for each crowd is room for all; else there are too many to look at."""
+        """Whether serving each crowd suffices; otherwise there are too many to have a row each."""
         return self._crowds[1]
 
     @cached_property
@@ -303,12 +303,12 @@ class ProblemData:
 
     @cached_property
     def size_rps(self) -> float:
-        """Natural size of requests per second: all demand at its peak."""
+        """Scale of requests per second: peak demand of all customers together."""
         return self.peak_rps or 1.0
 
     @cached_property
     def size_mw(self) -> float:
-        """Natural size of power: that of all GPUs that the model can hold."""
+        """Scale of power, MW: that of all GPUs that the model can hold."""
         model = self.model
         return (
             sum(self.gpu(name).power_mw * c.max_gpus for name, c in model.clusters.items()) or 1.0
@@ -360,9 +360,9 @@ class ProblemData:
     def buffer_mj(self, scenario: str, cluster: str) -> float:
         """Heat that the tanks of a cluster's plants take up before operators react, MJ.
 
-        Not those of plants that are lost by then; want of power does not matter. Clusters on one
-        tank share it in proportion to their heat with all GPUs they can hold. A megawatt-hour is
-        3,600 MJ.
+        Tanks of plants that are lost by then do not count; a plant without power still has its
+        tank. Clusters on one tank share it in proportion to their heat with all GPUs that they can
+        hold. A megawatt-hour is 3,600 MJ.
         """
         stages = self.stages_by_scenario.get(scenario, ())
         lost = {plant for one in stages if not one.reacted for plant in one.state.plants_lost}
@@ -373,7 +373,7 @@ class ProblemData:
         )
 
     def tank_share(self, plant: str, cluster: str) -> float:
-        """Part of the tank of a plant that is there for a cluster."""
+        """Share of the tank of a plant that is set aside for a cluster."""
         heats = {one: self.largest_heat_mw(one) for one in self.model.plants[plant].cools}
         return heats[cluster] / sum(heats.values()) if heats[cluster] else 0.0
 

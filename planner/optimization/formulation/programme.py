@@ -1,4 +1,4 @@
-"""The programme: its variables, its rows and what each row means."""
+"""The mixed-integer programme: its variables, its rows and what each row means."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Row:
 
     @property
     def key(self) -> Key:
-        """What people speak of as one requirement or limit."""
+        """Rows that are reported as one requirement or limit."""
         return self.family, self.subject, self.scenario
 
 
@@ -122,7 +122,7 @@ class Programme:
         return self.problem.add_variable_matrix(f"{label(family, *name)}.%s", names, 0.0)
 
     def require(self, expression: LpAffineExpression, row: Row, *name: str) -> str:
-        """Add a row that must hold, with what it means; one that is waived as far as it is not.
+        """Add a row with its meaning, relaxed as far as it is waived (`ProblemData.waived`).
 
         Returns
         -------
@@ -161,13 +161,13 @@ class Programme:
         return count
 
     def retired_gpus(self, cluster: str) -> LpAffineExpression:
-        """Existing GPUs of a cluster that go."""
+        """Existing GPUs of a cluster that are retired."""
         blocks = self.purchases.retired_blocks.get(cluster)
         size = self.data.model.clusters[cluster].block_gpus
         return lpSum([]) if blocks is None else size * blocks
 
     def retired_units(self, plant: str, unit: str) -> LpAffineExpression:
-        """Existing units of a type that go from a plant."""
+        """Existing units of a type that are retired from a plant."""
         units = self.purchases.retired.get((plant, unit))
         return lpSum([]) if units is None else 1 * units
 
@@ -187,7 +187,7 @@ class Programme:
         return LpAffineExpression.from_constant(float(held))
 
     def when(self, when: When) -> Availability:
-        """Whether the platform reacts in one of some ways."""
+        """Whether one of some reaction variants is in force."""
         if when.certain or when.impossible:
             return Availability.known(when.certain)
         reacting = self.availability.reacting

@@ -36,7 +36,7 @@ from planner.scenarios.timeline import Outage
 
 
 def add_variables(programme: Programme) -> None:
-    """Create n, b, e, o with their bounds; fixed and forbidden purchases are bounds too."""
+    """Create n, b, e, o with their bounds; fixed and forbidden purchases become bounds too."""
     model = programme.data.model
     fixed, forbidden = model.policies.fixed, model.policies.forbidden
     for plant, entry in model.plants.items():
@@ -100,10 +100,11 @@ def _add_retired_blocks(programme: Programme, cluster: str, settled: int | None)
 
 
 def bought_or_retired(programme: Programme) -> None:
-    """No piece is bought and a like one retired, where that alone would save money.
+    """Nothing is bought while one of its kind is retired, where the swap alone would save money.
 
-    It would where upkeep goes by a price of old that is above today's. A plan states what there is
-    in the end, in which the two are one: ``bought ≤ most·w``, ``retired ≤ most·(1 − w)``.
+    It would where upkeep is a share of an old price above today's. A plan states only the number
+    left, so such a swap could not be told from doing nothing: ``bought ≤ most·w``,
+    ``retired ≤ most·(1 − w)``.
     """
     model, rate = programme.data.model, programme.data.model.finance.discount_rate
     purchases = programme.purchases
@@ -125,7 +126,7 @@ def bought_or_retired(programme: Programme) -> None:
 
 
 def open_regions(programme: Programme) -> None:
-    """Nothing stands in a region that is not opened, and no region is opened for nothing.
+    """Purchases in a candidate region need it to be opened, and none is opened without GPUs.
 
     ``b[c] ≤ B[c]·o[r]``, ``n[p,u] ≤ N[p,u]·o[r]``, ``o[r] ≤ Σ_c b[c]``
     """
@@ -145,9 +146,9 @@ def open_regions(programme: Programme) -> None:
 
 
 def regions_in_use(programme: Programme) -> None:
-    """Whether a region that is no candidate and may be empty holds GPUs, where a policy asks.
+    """Whether a region holds GPUs, if it is no candidate and may be empty and a policy asks for it.
 
-    ``g[c] ≤ most[c]·u[r]``, ``u[r] ≤ Σ_c g[c]``, g being the blocks that are there in the end
+    ``g[c] ≤ most[c]·u[r]``, ``u[r] ≤ Σ_c g[c]``, g being blocks after purchases and retirements
     """
     data, policies = programme.data, programme.data.model.policies
     if not (policies.least_regions or policies.spare_block_per_region):
@@ -186,7 +187,7 @@ def most_gpus(programme: Programme, cluster: str) -> float:
 
 
 def least_gpus(programme: Programme, cluster: str) -> float:
-    """Fewest GPUs that a cluster can end up with, purchases that are settled aside."""
+    """Fewest GPUs that a cluster can end up with, fixed purchases not counted."""
     entry = programme.data.model.clusters[cluster]
     retired = programme.purchases.retired_blocks.get(cluster)
     gone = 0.0 if retired is None else entry.block_gpus * (retired.upBound or 0.0)
@@ -201,17 +202,17 @@ def surviving_capacity(
     rise_c: float,
     named: Mapping[str, int] = MappingProxyType({}),
 ) -> LpAffineExpression:
-    """Capacity of some unit types of a plant with their ``lost`` largest units gone, MW.
+    """Capacity of some unit types of a plant without their ``lost`` largest units, MW.
 
-    Units lost by name, ``named`` by type, are gone before the largest are.
+    Units lost by name (``named``, number by type) are taken away before the largest.
 
     With sizes q[u] the capacity left is ``max over λ of Σ_u min(q_u, λ)·n_u − k·λ`` for λ among the
     sizes and 0. One λ is chosen with binaries w, Σ w = 1:
 
     ``left ≤ Σ_u min(q_u, λ)·n_u − k·λ + M_λ·(1 − w_λ)``
 
-    where M_λ is the most by which another λ can exceed this one within the bounds of n. A single
-    size needs no choice.
+    where M_λ is the most by which the value at another λ can exceed that at this one within the
+    bounds of n. A single size needs no choice.
     """
     key = (plant, units, lost, rise_c, frozenset(named.items()))
     if key not in programme.surviving:
@@ -264,7 +265,7 @@ def _surviving_capacity(
 def _thresholds(
     sizes: dict[str, float], bounds: dict[str, tuple[float, float]], lost: int
 ) -> list[float]:
-    """Sizes that may be the best threshold; 0 where there may be fewer units than are lost."""
+    """Sizes that may be the best threshold; 0 too where fewer units may exist than are lost."""
     thresholds = sorted({size for size in sizes.values() if size > 0})
     if not lost:
         return thresholds[-1:]
@@ -296,7 +297,7 @@ def _largest_excess(
     other: float,
     threshold: float,
 ) -> float:
-    """Most by which the line of one threshold can exceed that of another within the bounds."""
+    """Most by which the value at one threshold can exceed that at another within the bounds."""
     excess = -lost * (other - threshold)
     for unit, size in sizes.items():
         slope = min(size, other) - min(size, threshold)
@@ -325,10 +326,10 @@ def emergency_cover(programme: Programme) -> None:
 def _independent(
     programme: Programme, cluster: str, plant: str, carried: LpAffineExpression, most: float
 ) -> None:
-    """What an emergency plant carries counts only if no single loss takes the primary too.
+    """An emergency plant counts only if no single failure takes the primary plant down with it.
 
     ``heat[c,e] ≤ most·(up_x[e] + up_x[p])`` for every node x whose loss takes both e and p down
-    with nothing bought, x being named by the row.
+    with nothing bought; the row is named after x.
     """
     data = programme.data
     for other in data.plants_of(cluster, "primary"):
@@ -374,11 +375,11 @@ def _cover(programme: Programme, role: str, family: Family, firm_family: Family)
 
 
 def power_limit(programme: Programme) -> None:
-    """IT at full load and its cooling stay within what the region and its feeds carry.
+    """IT at full load and its cooling stay within the power of the region and of its feeds.
 
     ``Σ_{c in l} v_c·φ_c·G[c] + Σ_{p in l} w_p·Σ_c heat[c,p] ≤ power[l] + Σ_m brought[l,m]·y[m]``
-    for every set of loads l that have no other sources: all of the region on its own limit, and
-    those on some feeds and no others on what these carry.
+    for every set of loads l that share all their sources: all loads of the region under its own
+    limit, and those that hang on certain feeds alone under the capacity of these.
     """
     data = programme.data
     for region in data.model.regions:
@@ -391,7 +392,7 @@ def power_limit(programme: Programme) -> None:
                 for c in data.clusters_in(region)
                 if node("cluster", c) in limit.loads
             ]
-            # What plants are to carry beyond the heat that there is draws nothing.
+            # The design margin is capacity, not heat: it draws no power.
             drawn += [
                 data.draw_per_heat(limit, plant) / (1 + data.model.policies.cooling_margin) * heat
                 for (_, plant), heat in programme.normal.design.items()
@@ -401,7 +402,7 @@ def power_limit(programme: Programme) -> None:
 
 
 def surviving_capacity_share(programme: Programme) -> None:
-    """After the loss of any one region a share of all GPUs remains.
+    """A share of all GPUs remains without any one region.
 
     ``Σ_{c not in r} G[c] ≥ share·Σ_c G[c]`` for every region r
     """
@@ -435,7 +436,7 @@ def capital_budget(programme: Programme) -> None:
 
 
 def capital_usd(programme: Programme) -> LpAffineExpression:
-    """Capital of all purchases, less what is earned by what is retired."""
+    """Capital of all purchases less the salvage value of what is retired, USD."""
     model, purchases = programme.data.model, programme.purchases
     terms = []
     for (plant, unit), count in purchases.units.items():

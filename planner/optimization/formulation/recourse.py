@@ -82,7 +82,7 @@ def _targets(group: Group, stage: Stage) -> list[str]:
 
 
 def tiers_up(programme: Programme) -> None:
-    """Tiers whose services are down get nothing: ``x[s,t,z,k] ≤ demand[s,t,z,k]·up[s,t,k]``."""
+    """Tiers whose services are down are not served: ``x[s,t,z,k] ≤ demand[s,t,z,k]·up[s,t,k]``."""
     for stage in programme.data.stages:
         for tier in sorted(stage.state.tiers_down - stage.at_best.tiers_down):
             is_up = up(programme, stage.outage, node("tier", tier)).expression
@@ -93,7 +93,7 @@ def tiers_up(programme: Programme) -> None:
 
 
 def normal_demand(programme: Programme) -> None:
-    """Normal operation has room for all demand at every hour of the week (`crowds`).
+    """Clusters can serve all demand at every hour of the week (`crowds`).
 
     ``Σ_{c within reach of Q} μ_c·ρ_c·G[c] ≥ max_h Σ_{g in Q} demand[h,g]`` for every crowd Q
     """
@@ -108,7 +108,7 @@ def normal_demand(programme: Programme) -> None:
 
 
 def crowds_apart(programme: Programme) -> None:
-    """Every crowd is served at its own busiest hour, where there are too many to put together.
+    """Every crowd is served at its own busiest hour, all at once, where crowds are too many.
 
     ``Σ_r p[Q,r] ≥ max_h Σ_{g in Q} demand[h,g]``, ``Σ_Q p[Q,r] ≤ Σ_{c in r} μ_c·ρ_c·G[c]``
     """
@@ -134,13 +134,13 @@ def room_rps(programme: Programme, cluster: str) -> LpAffineExpression:
 
 
 def demand_balance(programme: Programme) -> None:
-    """Flows are what is served; in normal operation that is the mean demand of the week.
+    """Flows add up to the requests served; in normal operation to the mean demand of the week.
 
     ``Σ_target f[s,t,g,·] = Σ_{k in g} x[s,t,z,k]``, normal: ``Σ_c f[g,c] = mean[g]``
     """
     data = programme.data
     for group in data.groups:
-        # Whoever reaches nothing is missed by `normal_demand`.
+        # `normal_demand` already forbids groups that reach nothing.
         if group.clusters:
             flows = lpSum(programme.by_stage[NORMAL].flows_from[group.label])
             mean = data.mean_rps[group.label]
@@ -154,9 +154,10 @@ def demand_balance(programme: Programme) -> None:
 
 
 def may_turn_away(programme: Programme) -> None:
-    """What finds no room at its busiest hour need not be served in the mean of the week either.
+    """Let flows of normal operation fall short of the mean demand of the week.
 
-    For programmes in which requirements give way.
+    For programmes in which requirements give way: demand that exceeds capacity at its busiest hour
+    need not be served in the mean of the week either.
     """
     for name, row in programme.rows.items():
         if row.family == Family.MEAN_DEMAND:
@@ -164,7 +165,7 @@ def may_turn_away(programme: Programme) -> None:
 
 
 def cluster_capacity(programme: Programme) -> None:
-    """Clusters serve at most what their powered GPUs carry.
+    """Clusters serve at most what their powered GPUs can.
 
     ``Σ_g f[s,t,g,c] ≤ μ_c·ρ_c·a[s,t,c]``, ``a[s,t,c] ≤ G[c]``
     """
@@ -191,11 +192,11 @@ def cluster_capacity(programme: Programme) -> None:
 def _powered_if_up(
     programme: Programme, stage: Stage, cluster: str, on: LpAffineExpression
 ) -> None:
-    """Nothing of a cluster that is down is powered, and all of one that nobody has acted on.
+    """GPUs of a cluster that is down are off, and those of others on until operators react.
 
     ``a[s,t,c] ≤ max_c·up[s,t,c]``, ``a[s,t,c] ≥ G[c] − max_c·(1 − up[s,t,c] + reacted[s,t])``, the
-    latter unless power is short: loads that it does not carry go off by themselves. Once operators
-    have acted on an earlier failure, ``a[s,t−1,c]`` takes the place of ``G[c]``.
+    latter unless power is short: then loads go off by themselves. Once operators have reacted to an
+    earlier failure, ``a[s,t−1,c]`` takes the place of ``G[c]``.
     """
     most = float(programme.data.model.clusters[cluster].max_gpus)
     is_up = Availability.known(True).expression
@@ -225,7 +226,7 @@ def _powered_before(programme: Programme, stage: Stage, cluster: str) -> LpAffin
 
 
 def spare_block(programme: Programme) -> None:
-    """Normal operation has room with one GPU block less in every region in use (N+1).
+    """Clusters can serve all demand with one GPU block less in every region in use (N+1).
 
     ``Σ_{r within reach of Q} left[r] ≥ max_h Σ_{g in Q} demand[h,g]`` for every crowd Q,
     ``left[r] = Σ_{c in r} μ_c·ρ_c·G[c] − max_{c in r} μ_c·ρ_c·block_c·u[r] ≥ 0``
@@ -255,10 +256,10 @@ def spare_block(programme: Programme) -> None:
 
 
 def offer_capacity(programme: Programme) -> None:
-    """Emergency instances serve what is in use, and no more than reserved is in use.
+    """Emergency GPUs in use limit what is served there, and reserved instances those in use.
 
-    ``Σ_g f[s,t,g,v] ≤ μ_v·h[s,t,v]``, ``h[s,t,v] ≤ gpus_v·e[v]``, where measures decide whether
-    they have come, ``h[s,t,v] ≤ available_v·arrived[s,t,v]``
+    ``Σ_g f[s,t,g,v] ≤ μ_v·h[s,t,v]``, ``h[s,t,v] ≤ gpus_v·e[v]``, where it depends on
+    measures whether they have arrived, ``h[s,t,v] ≤ available_v·arrived[s,t,v]``
     """
     data = programme.data
     for stage in data.stages:
@@ -280,11 +281,11 @@ def _offers(offer: str, stage: Stage) -> bool:
 
 
 def served_floors(programme: Programme) -> None:
-    """Every tier, and all tiers together, get at least the fraction the standard asks for.
+    """Every tier, and all tiers together, get at least the fraction that the standard asks for.
 
-    ``Σ_z x[s,t,z,k] ≥ floor[k]·Σ_z demand[s,t,z,k]``, the sum being that of the zone where the rule
-    speaks of one; where measures decide when load balancers act or whether they have to, times
-    whether the standard is in force.
+    ``Σ_z x[s,t,z,k] ≥ floor[k]·Σ_z demand[s,t,z,k]``, summed over one zone where the rule names it.
+    Where it depends on measures when load balancers act, or whether they have to, the right-hand
+    side is multiplied by ``force[s,t]``: whether the standard is in force.
     """
     for stage in programme.data.stages:
         floors = stage.floors_if_up
@@ -318,7 +319,7 @@ def served_floors(programme: Programme) -> None:
 
 
 def _counted(programme: Programme, stage: Stage, name: str, amount: float) -> LpAffineExpression:
-    """Demand that a floor is a share of; a margin is asked only of tiers that are up."""
+    """Demand that a floor is a share of; a demand margin counts only for tiers that are up."""
     margin = programme.data.margin(stage.scenario).demand
     maybe = stage.state.tiers_down - stage.at_best.tiers_down
     total = LpAffineExpression.from_constant(amount)
@@ -330,7 +331,7 @@ def _counted(programme: Programme, stage: Stage, name: str, amount: float) -> Lp
 
 
 def _in_force(programme: Programme, stage: Stage) -> Availability:
-    """Whether the standard holds in a stage: load balancers have acted or no cluster is down.
+    """Whether the standard is in force: load balancers have acted, or no cluster is down.
 
     ``force[s,t] ≥ settled[s,t]``, ``force[s,t] ≥ 1 − Σ_c (1 − up[s,t,c])``
     """
@@ -354,7 +355,7 @@ def _of_tier(programme: Programme, stage: Stage, name: str) -> tuple[list[LpVari
 
 
 def emergency_budget(programme: Programme) -> None:
-    """Emergency spend of every scenario stays within the budget approved for it.
+    """Emergency spend in every scenario stays within the budget approved for it.
 
     ``Σ_t hours_t·price_v·surge_v·h[s,t,v]·(1 + margin) ≤ budget``
     """

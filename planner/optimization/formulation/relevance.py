@@ -1,8 +1,8 @@
-"""Where a stage differs from normal operation so that rows on heat and power are needed.
+"""Which rows on heat and power a stage needs, as normal operation does not imply them.
 
-N+k carries the full heat, and what feeds carry covers full load and the cooling of it. So rows are
-needed only where cooling is touched or hotter, where less power is left, and where plants run that
-take more power than those of normal operation: emergency cooling.
+N+k covers the full heat, and feeds cover full load with its cooling. So rows are needed only where
+plants are affected or the ambient is hotter, where less power is left, and where plants run that
+draw more power per heat than those of normal operation: emergency cooling.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from planner.optimization.formulation.stages import Stage
 
 
 def may_be_down(stage: Stage, cluster: str) -> bool:
-    """Whether measures decide if a cluster is up."""
+    """Whether it depends on measures if a cluster is up."""
     return cluster in stage.state.clusters_down and cluster not in stage.at_best.clusters_down
 
 
 def cooling_matters(data: ProblemData, stage: Stage, cluster: str) -> bool:
     """Whether heat of a cluster has to be followed in a stage.
 
-    With any measures bought: rows that say nothing with those that are bought do no harm.
+    True if it can differ for some choice of measures; redundant rows are harmless.
     """
     if cluster in stage.at_best.clusters_down or not data.gpu(cluster).power_mw:
         return False
@@ -33,7 +33,7 @@ def cooling_matters(data: ProblemData, stage: Stage, cluster: str) -> bool:
 
 
 def _touched(data: ProblemData, stage: Stage, cluster: str) -> bool:
-    """Whether cooling of a cluster differs from normal, or feeds that can be bought are lost."""
+    """Whether cooling of a cluster differs from normal, or a feed that can be bought is lost."""
     if may_be_down(stage, cluster):
         return True
     region = data.model.clusters[cluster].region
@@ -49,12 +49,12 @@ def _touched(data: ProblemData, stage: Stage, cluster: str) -> bool:
 
 
 def normal_limits(data: ProblemData, region: str) -> tuple[PowerLimit, ...]:
-    """Limits on power in normal operation, as measures are bought."""
+    """Power limits in normal operation; some of them may depend on measures."""
     return _limits(data, region, frozenset(), data.normal.power[region])
 
 
 def stage_limits(data: ProblemData, stage: Stage, region: str) -> tuple[PowerLimit, ...]:
-    """Limits on power in a stage, as measures are bought."""
+    """Power limits in a stage; some of them may depend on measures."""
     return _limits(data, region, stage.outage.failed, stage.state.power[region])
 
 
@@ -70,7 +70,7 @@ def _limits(
 def power_as_usual(
     data: ProblemData, stage: Stage, cluster: str, bought: frozenset[str] = frozenset()
 ) -> bool:
-    """Whether power of a cluster is as in normal operation, with some measures bought."""
+    """Whether limits of normal operation imply those on a cluster, with some measures bought."""
     region, load = data.model.clusters[cluster].region, node("cluster", cluster)
     usual = [one.at(bought) for one in normal_limits(data, region)]
     limits = (one.at(bought) for one in stage_limits(data, stage, region) if load in one.loads)
@@ -78,7 +78,7 @@ def power_as_usual(
 
 
 def power_that_matters(data: ProblemData, stage: Stage, region: str) -> tuple[PowerLimit, ...]:
-    """Limits on power in a stage that what holds in normal operation does not imply."""
+    """Power limits in a stage that normal operation does not imply."""
     key = (id(stage), region)
     if key not in data.power_rows:
         found = tuple(_that_matter(data, stage, region))
@@ -106,7 +106,7 @@ def _that_matter(data: ProblemData, stage: Stage, region: str) -> list[PowerLimi
 
 
 def _carrying(data: ProblemData, stage: Stage, cluster: str) -> list[str]:
-    """Plants that may carry heat of a cluster in a stage."""
+    """Plants that may carry heat of a cluster in a stage, in some reaction variant."""
     stages = [one for _, one in stage.variants] or [stage]
     down = stage.at_best.plants_down
     return [
@@ -117,13 +117,13 @@ def _carrying(data: ProblemData, stage: Stage, cluster: str) -> list[str]:
 
 
 def _hungrier(data: ProblemData, limit: PowerLimit, cluster: str, plant: str) -> bool:
-    """Whether a plant takes more of a limit for the heat of a cluster than normal operation."""
+    """Whether a plant draws more under a limit per heat of a cluster than in normal operation."""
     usual = (data.draw_per_heat(limit, one) for one in data.plants_of(cluster, "primary"))
     return data.draw_per_heat(limit, plant) > min(usual, default=0.0)
 
 
 def _most_mw(data: ProblemData, limit: PowerLimit, clusters: list[str]) -> float:
-    """More than clusters and their cooling can ever draw under a limit."""
+    """Upper bound on what clusters and their cooling draw under a limit, MW."""
     total = 0.0
     for cluster in clusters:
         plants = (data.draw_per_heat(limit, one) for one in data.plants_of(cluster))

@@ -1,4 +1,4 @@
-"""Risk in the objective: what bad years cost beyond the average one.
+"""Risk in the objective: what bad years cost beyond the expected cost.
 
 ==========  ====================================  =============================
 symbol      attribute                             meaning
@@ -14,8 +14,8 @@ w           ``RiskVariables.worst``               costliest scenario, M USD
 
 The loss of a year is m[s]·R[s] with probability p[s]. With the risk measure ρ the objective is
 ``yearly cost + (1 − β)·Σ_s f[s]·R[s] + β·ρ``, written as the expected cost and a premium
-``β·(ρ − Σ_s f[s]·R[s])``. Scenarios that the programme leaves out cost nothing in it; so does the
-probability that is missing to one. Both are an outcome of 0, which is why η is not negative.
+``β·(ρ − Σ_s f[s]·R[s])``. Scenarios that are not in the programme cost nothing there, and the
+probabilities need not add up to 1: what is missing is an outcome of 0, so η is not negative.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class RiskFigures:
 
     @property
     def premium_usd_per_year(self) -> float:
-        """What the objective holds beyond the expected cost."""
+        """What the risk policy adds to the expected cost in the objective."""
         measure = {
             "expected": self.expected_usd_per_year,
             "cvar": self.cvar_usd_per_year,
@@ -79,7 +79,7 @@ class RiskFigures:
 def risk_figures(
     model: Model, frequencies: Mapping[str, float], once_usd: Mapping[str, float]
 ) -> RiskFigures:
-    """Work the figures out from what one occurrence of every scenario costs, without a programme.
+    """Figures of risk from the cost of one occurrence of every scenario, by sorting.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def _tail_cost(programme: Programme) -> LpAffineExpression:
 
 
 def _worst_cost(programme: Programme) -> LpAffineExpression:
-    """Costliest scenario: ``w ≥ m[s]·R[s]`` for every s, also one whose frequency is not known."""
+    """Costliest scenario: ``w ≥ m[s]·R[s]`` for every s, with or without a known frequency."""
     worst = programme.variable("worst")
     programme.risk.worst = worst
     for name, frequency in _frequencies(programme):
@@ -165,10 +165,10 @@ def _worst_cost(programme: Programme) -> LpAffineExpression:
 
 
 def settle(programme: Programme) -> None:
-    """Put R, η, z and w where they belong for the recourse that a solver found.
+    """Set R, η, z and w to their exact values for the recourse that a solver found.
 
-    A solution within the gap may hold more in them than the costs ask for, and a solver keeps the
-    rows that define R only to its tolerance, which is a dollar.
+    In a solution within the gap they may exceed what the costs require, and a solver meets the rows
+    that define R only to its tolerance, which is a dollar.
     """
     risk = programme.risk
     if not risk.once:

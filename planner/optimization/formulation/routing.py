@@ -1,14 +1,14 @@
-"""Nearest first: what the programme knows of where the simulator sends requests on a usual day.
+"""Nearest first: valid rows on where the simulator routes requests in normal operation.
 
-A region that does not run full serves everybody who asks it first. Let regions run full in an hour.
-All who come to them asked one of them first, since the others serve their own; so together they
-have no more room than is asked of them first. Hence a region that runs full has no more room than
-is asked of it first and what is asked too much of others, and where nobody is asked too much nobody
-runs full.
+A region that is not full serves everybody who prefers it. Suppose some regions are full in an hour.
+Their requests all come from customers who prefer one of them, as the other regions serve their own;
+so together their capacity is at most the demand that prefers them. Hence the capacity of a full
+region is at most the demand that prefers it plus what other regions are short of, and if no region
+is short none is full.
 
-That holds for every routing that goes by preference, so what the programme states is never more
-than what the simulator makes of it; it is the same where no region runs full in normal operation.
-Regions that are equally near, and clusters of one region, share as it costs least.
+That holds for every routing by preference, so these rows never exclude what the simulator does, and
+they determine it where no region is full in normal operation. Regions that are equally near, and
+clusters of one region, share requests as it costs least.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from planner.optimization.formulation.recourse import NORMAL, room_rps
 from planner.scenarios.demand import SAME, Floats
 from planner.scenarios.routing import nearness
 
-#: Shares of the hours of a week, the busiest, in which clusters of a region are looked at.
+#: Shares of the hours of a week, the busiest ones, that rows of `served_beside` sum over.
 BUSY_SHARES = (0.1, 0.25, 0.5, 0.75)
 
 
 def nearest_first(programme: Programme) -> None:
-    """Whoever asks a region first is served there in the mean, unless it may run full.
+    """Customers are served in the region that they prefer in the mean, unless it may be full.
 
     ``Σ_{c in r} f[g,c] ≥ mean[g]·(u[c] − full[r] − Σ_{c' nearer} u[c'])`` for every group g
-    to which no other region may be as near as r, u telling whether a cluster has GPUs.
+    to which no other region may be as near as r; u[c] is whether a cluster has GPUs.
 
-    Where load balancers ask the cheapest first, the least cost is what they come to.
+    With the routing ``cheapest`` there are no such rows: minimal cost is what it comes to.
     """
     if programme.data.model.operations.routing != "nearest":
         return
@@ -52,7 +52,7 @@ def nearest_first(programme: Programme) -> None:
         place = places.all[name]
         _no_more_room(places, place, binary)
         if not place.least_rps:
-            # Nobody asks a region that is not there.
+            # Nobody is sent to a region without GPUs.
             there = lpSum(places.stands(one) for one in place.witnesses)
             programme.define(binary <= there, Family.RUNS_FULL, binary.name, "stands")
     for name, place in places.all.items():
@@ -77,9 +77,9 @@ def _no_more_room(
     binary: LpVariable,
     others: LpAffineExpression | float = 0.0,
 ) -> None:
-    """A region is short of room, or full, only where it has no more than is asked of it.
+    """A region is short, or full, only if its capacity is at most the demand that may come to it.
 
-    ``room[r] ≤ first[r] + most·(1 − short[r])`` with the peak of those who may ask it first,
+    ``room[r] ≤ first[r] + most·(1 − short[r])`` with the peak of those who may prefer it,
     ``room[r] ≤ first[r] + Σ_{r' ≠ r} excess[r']·short[r'] + most·(1 − full[r])``
     """
     more = place.most_rps - place.first_rps
@@ -90,10 +90,10 @@ def _no_more_room(
 
 
 def _load_at_least(places: _Places, place: CandidateRegion, short: LpVariable | float) -> None:
-    """A region serves those who surely ask it first, in every hour as far as it has room.
+    """A region serves those who surely prefer it, in every hour up to its capacity.
 
     With ``φ(room) = mean over h of min(demand[h], room)``, which is concave, and its chord from the
-    least room to the most that may be asked first:
+    least capacity to the largest demand that may prefer it:
     ``load[r] ≥ φ(∞)·u[c] − (φ(∞) − φ(least))·short[r]``,
     ``load[r] ≥ φ(least) + slope·(room[r] − least) − slope·(most − first)·(1 − short[r])``
     """
@@ -115,7 +115,7 @@ def _load_at_least(places: _Places, place: CandidateRegion, short: LpVariable | 
 
 
 def _load_beside(places: _Places, place: CandidateRegion) -> None:
-    """What a cluster has no room for in busy hours is served by the others of its region.
+    """What exceeds the capacity of a cluster in busy hours is served by others of its region.
 
     ``168·Σ_{c' ≠ c in r} load[c'] ≥ Σ_{h in H} (min(demand[h], least[r]) − room[c])``
     for some sets H of busiest hours of the week
@@ -150,13 +150,13 @@ class CandidateRegion:
     clusters
         Its clusters.
     witnesses
-        Clusters any of which makes it one that is asked; one that is there anyway is enough.
+        Clusters any of which, if it has GPUs, puts the region in use; only one if that surely has.
     first_rps
-        Largest demand in an hour of those who may ask it before any other.
+        Largest demand in an hour of those who may prefer it.
     alone
         Those of them to whom no other region may be as near.
     least_rps, most_rps
-        Room that it has at least and at most, whatever is bought.
+        Least and largest capacity, whatever is bought.
     """
 
     name: str
@@ -169,12 +169,12 @@ class CandidateRegion:
 
     @property
     def excess_rps(self) -> float:
-        """Most that it may be asked beyond its room by those who ask it first."""
+        """Most by which the demand that prefers it may exceed its capacity."""
         return self.first_rps - self.least_rps
 
 
 class _Places:
-    """Regions of a programme, and who comes to them."""
+    """Regions of a programme, and the customers who prefer them."""
 
     def __init__(self, programme: Programme) -> None:
         self.programme = programme
@@ -219,14 +219,14 @@ class _Places:
         return nearness(self.data.model, group.zone, region)
 
     def _elsewhere(self, group: Group, region: str) -> Iterable[tuple[str, str]]:
-        """Clusters of other regions that a group may be served in, with their regions."""
+        """Clusters of other regions that may serve a group, with their regions."""
         for one in group.clusters:
             other = self.data.model.clusters[one].region
             if other != region and self.most[one]:
                 yield one, other
 
     def nearer(self, group: Group, region: str) -> tuple[str, ...]:
-        """Clusters that a group asks before those of a region, if there are any."""
+        """Clusters that a group prefers to those of a region."""
         near = self._near(group, region)
         elsewhere = self._elsewhere(group, region)
         return tuple(one for one, other in elsewhere if self._near(group, other) < near)
@@ -262,17 +262,17 @@ class _Places:
         return float(self._week(groups).max())
 
     def sure_rps(self, place: CandidateRegion) -> Floats:
-        """Demand by hour of those who ask a region before any other, whatever is bought."""
+        """Demand by hour of those who prefer a region whatever is bought."""
         return self._week(one for one in place.alone if not self.nearer(one, place.name))
 
     @cached_property
     def may_be_short(self) -> tuple[str, ...]:
-        """Regions of which more may be asked first than they have room for."""
+        """Regions that may be preferred by more demand than they have capacity for."""
         return tuple(name for name, place in self.all.items() if place.excess_rps > 0)
 
     @cached_property
     def may_be_full(self) -> tuple[str, ...]:
-        """Regions that may run full, whatever is bought."""
+        """Regions that may be full for some purchases."""
         most = sum(self.all[one].excess_rps for one in self.may_be_short)
         return tuple(
             name

@@ -1,8 +1,7 @@
-"""Services with limits: what is served has to pass them.
+"""Capacity of services that requests pass on their way.
 
-The programme takes a limit as one on what is served, whoever it is; the simulator, in which
-services turn away all tiers alike and clients come back, is stricter, and the loop adds what is
-missing.
+The programme limits the served requests of all tiers together. The simulator is stricter, as
+services there refuse all tiers alike and clients retry; the loop adds what is missing.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from planner.scenarios.timeline import Outage
 
 @dataclass(frozen=True)
 class Moment:
-    """A stage or normal operation: what has failed and what is asked and served by tier."""
+    """A stage or normal operation: what has failed, offered load and served requests by tier."""
 
     label: str
     scenario: str
@@ -40,13 +39,12 @@ class Moment:
 
 
 def service_capacity(programme: Programme) -> None:
-    """What is served passes the services on its way, in normal operation and in every stage.
+    """Served requests stay within the capacity of services, in normal operation and in stages.
 
     ``Σ_k w[k,x]·Σ_z x[s,t,z,k] ≤ replicas up[s,t,x]·min(capacity_x, connections_x / seconds_x)``, w
-    being the share of a tier's requests that pass service x; margins of the loop multiply the
-    left side by (1 + services)/(1 + demand). Connections that measures add: a row
-    for each set of them, loosened unless exactly that set is bought. Limits that nothing can reach
-    have no row.
+    being the share of a tier's requests that pass service x; margins of the loop multiply the left
+    side by (1 + services)/(1 + demand). Where measures add connections there is a row for each set
+    of them, relaxed unless exactly that set is bought. Limits above the offered load have no row.
     """
     limited = limited_services(programme.data.model)
     for moment in _moments(programme) if limited else ():
@@ -88,7 +86,7 @@ def _by_tier(rps: Mapping[tuple[str, str], float]) -> dict[str, float]:
 def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str, float]) -> None:
     model = programme.data.model
     margin = programme.data.margin(moment.scenario)
-    # What a margin on demand adds is for GPUs to carry, not for services to let through.
+    # A demand margin asks for more GPUs, not for services that let more through.
     factor = (1 + margin.services) / (1 + margin.demand)
     asked = sum(weight * moment.asked_rps[tier] for tier, weight in weights.items())
     if not asked:

@@ -22,7 +22,7 @@ from planner.scenarios.timeline import Outage, SystemState, Timeline
 
 @dataclass(frozen=True)
 class Margin:
-    """Extra requirement on a scenario whose simulation fell short of the programme's belief.
+    """Extra requirement on a scenario in which the simulation fell short of the programme.
 
     Parameters
     ----------
@@ -50,16 +50,16 @@ NO_MARGIN = Margin()
 
 @dataclass(frozen=True)
 class Reacting:
-    """How a scenario is reacted to with some measures bought.
+    """Reaction variant: how a scenario runs with one combination of the measures that change it.
 
     Parameters
     ----------
     number
         Position among the combinations of measures that change the reaction.
     model
-        Model in which the standby units that these measures start do so by themselves.
+        Model in which the standby units that these measures automate start by themselves.
     timeline
-        The scenario with the times of reaction that these measures bring down.
+        The scenario with the reaction times that these measures shorten.
     """
 
     number: int
@@ -74,7 +74,7 @@ class Reacting:
 
 @dataclass(frozen=True)
 class Stage:
-    """One slice of a scenario.
+    """One time slice of a scenario, in which the recourse does not change.
 
     Parameters
     ----------
@@ -105,14 +105,15 @@ class Stage:
     floors_if_up
         Floors that hold only if no cluster is down, before load balancers have acted.
     standing
-        Unit types that carry load by plant but for those restarting.
+        Unit types by plant that are running or started, whether or not they are restarting.
     variants
-        The stage under other ways of reacting than the first, and the numbers of these.
+        The stage in each group of reaction variants that agree on it, with their numbers; empty
+        where all agree.
 
     Notes
     -----
-    The other fields describe the stage with no measure bought, but tiers that a measure keeps up
-    have their demand.
+    The other fields describe the stage with no measure bought, except that tiers which a measure
+    can keep up have their demand.
     """
 
     timeline: Timeline
@@ -158,13 +159,13 @@ class Stage:
 
     @cached_property
     def offers_at_best(self) -> tuple[str, ...]:
-        """Offers whose capacity may have arrived, in some way of reacting."""
+        """Offers whose capacity has arrived in some reaction variant."""
         stages = [self, *(one for _, one in self.variants)]
         return tuple(dict.fromkeys(offer for one in stages for offer in one.offers))
 
     @cached_property
     def plants_touched(self) -> frozenset[str]:
-        """Plants that are down, have lost units or units that restart, with no measure bought."""
+        """Plants that are down, or have units lost or restarting, with no measure bought."""
         one = self.state
         largest = (plant for plant, count in one.lost_largest.items() if count)
         units = (plant for plant, _ in (*one.lost_units, *one.restarting))
@@ -172,17 +173,17 @@ class Stage:
 
     @cached_property
     def asked_rps(self) -> Floats:
-        """Demand by zone and tier, that of tiers that are down included, in the model's order."""
+        """Offered load by zone and tier in the model's order, rps; tiers that are down included."""
         lost = self.down_rps
         return np.array([rps + lost.get(key, 0.0) for key, rps in self.demand_rps.items()])
 
     @property
     def hours(self) -> float:
-        """Length."""
+        """Length in hours."""
         return (self.end_minute - self.start_minute) / 60
 
     def named_losses(self, plant: str, units: frozenset[str] | None = None) -> dict[str, int]:
-        """Units of a plant that are lost by name, by unit type, among those that carry load."""
+        """Numbers of units of a plant lost by name, by unit type, among those that carry load."""
         carrying = self.started[plant] if units is None else units
         return {
             unit: count
@@ -192,7 +193,7 @@ class Stage:
 
 
 def unanswered(stages: Sequence[Stage]) -> list[list[Stage]]:
-    """Stages of a scenario before operators have reacted, a list for each failure they react to."""
+    """Runs of stages before operators react, one for each failure that they react to."""
     runs = groupby(stages, lambda stage: stage.when_reacted.certain)
     return [list(run) for reacted, run in runs if not reacted]
 
@@ -206,11 +207,10 @@ def cannot_bind(
 ) -> bool:
     """Whether the rest of the programme already implies every requirement of a scenario.
 
-    True where nothing differs from normal operation but offers, and where the only thing lost is at
+    True where nothing differs from normal operation but offers, or where nothing is lost but at
     most ``redundancy`` largest units of primary plants at design ambient: normal operation serves
-    all demand at every hour of the week, and so at what lies between two of them, and the N+k
-    constraint carries the full design heat. Both
-    have to hold with no measure bought and with all of them.
+    the demand of every hour of the week, hence any demand between two hours, and the N+k constraint
+    covers the full design heat. This has to hold with no measure bought and with all of them.
 
     Parameters
     ----------

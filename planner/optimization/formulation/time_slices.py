@@ -1,4 +1,4 @@
-"""Scenarios cut into stages: at lead times, start-up times, deadlines, reaction and repairs."""
+"""Scenarios cut into stages: at lead times, start-up times, floors, reactions and repairs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ COOLING_EVENTS = frozenset(
 def cut_stages(
     model: Model, timeline: Timeline, margin: Margin, ways: tuple[Reacting, ...] = ()
 ) -> tuple[Stage, ...]:
-    """Cut a scenario into stages at lead times, start-up times, deadlines and repairs.
+    """Cut a scenario into stages at lead times, start-up times, floors, reactions and repairs.
 
-    Neighbouring slices in which nothing differs are one stage. Minutes before load balancers have
-    acted on the failure carry no floors: no purchase changes them.
+    Equal neighbours are merged into one stage. Minutes before load balancers act on the failure
+    have no floors: no purchase changes what is served in them.
 
     Parameters
     ----------
     ways
-        Ways of reacting; none means the one of the model.
+        Reaction variants; none for the reaction that the model states.
     """
     ways = ways or (Reacting(0, model, timeline),)
     rules = floors(model, timeline.scenario.severity)
@@ -49,14 +49,14 @@ def cut_stages(
 def cut_like(
     model: Model, timeline: Timeline, margin: Margin, stages: tuple[Stage, ...], normal: SystemState
 ) -> tuple[Stage, ...]:
-    """Stages of a scenario at the cuts of given ones, whatever else would be cut or merged.
+    """Stages of a scenario with the cuts of given ones, and no others.
 
-    Where the scenario is over before the given stages are, the rest is normal operation.
+    Where the scenario ends before the given stages do, the rest is normal operation.
 
     Raises
     ------
     ValueError
-        If something changes within one of them.
+        If something changes within one of the given stages.
     """
     rules = floors(model, timeline.scenario.severity)
     way = Reacting(0, model, timeline)
@@ -82,7 +82,7 @@ def cut_like(
 
 @dataclass(frozen=True)
 class _Piece:
-    """What one way of reacting makes of a slice."""
+    """A slice in one reaction variant."""
 
     floors: dict[str, float]
     floors_if_up: dict[str, float]
@@ -94,7 +94,7 @@ class _Piece:
 
 @dataclass(frozen=True)
 class _Slice:
-    """A slice of time with what each way of reacting makes of it."""
+    """A slice of time in all reaction variants."""
 
     start: float
     end: float
@@ -113,7 +113,7 @@ class _Slice:
 
 
 def _state(model: Model, state: SystemState) -> SystemState:
-    """A condition without what matters to the programme only through tiers and plants."""
+    """A system state without services, which show in tiers and plants unless they have limits."""
     if limited_services(model):
         return state
     return replace(state, services_down=frozenset(), replicas_down={})
@@ -136,9 +136,10 @@ def _cuts(
 
 
 def reroute_minute(timeline: Timeline, minute: float) -> float:
-    """Minute from which load balancers act on all losses of clusters up to a minute.
+    """Minute from which load balancers have acted on all losses of clusters up to a minute.
 
-    They notice a loss after the failover minutes, and wait from the failure that led to it.
+    They notice a loss after the failover minutes, and act no earlier than the least wait after the
+    failure that led to it.
     """
     failover, wait = (
         timeline.operations.failover_minutes,
@@ -149,7 +150,7 @@ def reroute_minute(timeline: Timeline, minute: float) -> float:
 
 
 def _losses_of_clusters(timeline: Timeline) -> list[float]:
-    """Minutes at which clusters go down that were up."""
+    """Minutes at which clusters go down."""
     found, before = [], frozenset[str]()
     for one in timeline.intervals:
         if not one.state.clusters_down <= before:
@@ -166,7 +167,7 @@ def _cooling_events(timeline: Timeline) -> list[float]:
 def arrival_minute(model: Model, timeline: Timeline, offer: str, margin: Margin) -> float:
     """Minute from which an offer's instances serve.
 
-    Load balancers know of them the failover minutes later, and not before they act on the failure.
+    That is the failover minutes after they arrive, and not before load balancers act on a failure.
     """
     if isinf(timeline.order_minute):
         return inf
@@ -179,7 +180,7 @@ def arrival_minute(model: Model, timeline: Timeline, offer: str, margin: Margin)
 def start_minute(
     model: Model, timeline: Timeline, plant: str, unit: str, minute: float, margin: Margin
 ) -> float:
-    """Minute from which a unit type carries load, as seen at a minute; 0 for units that run."""
+    """Minute from which a unit type carries load, given the events up to a minute; 0 if it runs."""
     entry, kind = model.plants[plant], model.cooling_units[unit]
     if entry.role == "primary" and kind.mode == "running":
         return 0.0
@@ -231,7 +232,7 @@ def _piece(
 
 
 def _stage(ways: tuple[Reacting, ...], index: int, one: _Slice, margin: Margin) -> Stage:
-    """The stage under the first way of reacting, with the others as variants where they differ."""
+    """The stage in the first reaction variant, with groups of variants where they differ."""
     by_piece: list[tuple[_Piece, list[int]]] = []
     for way, piece in zip(ways, one.pieces, strict=True):
         known = [numbers for other, numbers in by_piece if other == piece]
@@ -270,7 +271,7 @@ def _stage(ways: tuple[Reacting, ...], index: int, one: _Slice, margin: Margin) 
 def _demand(
     way: Reacting, one: _Slice, margin: Margin
 ) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
-    """Demand by (zone, tier): that can be served, and that of tiers that are down in any case."""
+    """Demand by (zone, tier): of tiers that can be up, and of those down whatever is bought."""
     model, interval = way.model, one.interval
     largest = largest_demand(model, way.timeline.start_hour, one.start, one.end)
     demand: dict[tuple[str, str], float] = {}
