@@ -29,7 +29,7 @@ COMMANDS = {
     "finance": "say what plans cost, save and return, and how sure that is",
     "report": "write a plan as one web page for a meeting, that works offline",
     "replay": "simulate a recorded incident and compare it with what was observed",
-    "graph": "draw the infrastructure, and what falls with what",
+    "graph": "draw the infrastructure and its dependencies",
     "new": "start a model of your own, or make a synthetic one of any size",
     "catalogue": "list the GPUs, cooling units, offers, climates and shapes that models can take",
     "check": "validate a model and say what it holds",
@@ -55,7 +55,7 @@ Examples:
   plan finance --plan out -o book.xlsx      costs, returns and risk
   plan report out -o report.html            one page for a meeting
   plan replay chatgpt-2023 -o chart.png     an incident against its record
-  plan graph --blast us-west -o graph.svg   what falls with a region
+  plan graph --blast us-west -o graph.svg   what goes down with a region
   plan check my-model.yaml                  all problems at once, with lines
   plan catalogue gpus                       what a model can take with `from:`
   plan new my-platform                      a model of your own to start from

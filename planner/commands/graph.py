@@ -22,8 +22,8 @@ Examples:
 \b
   plan graph -o graph.svg                   the shipped 2023 platform
   plan graph hyperscaler-12 -o graph.html   with search, for a browser
-  plan graph --blast us-west                what falls with a region
-  plan graph --plan out -o plan.svg         with what a plan buys
+  plan graph --blast us-west                what goes down with a region
+  plan graph --plan out -o plan.svg         with the purchases of a plan
   plan graph hyperscaler-12 --region us-west --region us-east -o west.png
 """
 
@@ -37,8 +37,8 @@ Examples:
     "--blast",
     multiple=True,
     metavar="NODE",
-    help="Show what falls with a node: region:us-west, or us-west where one node alone is called "
-    "so (several are lost together).",
+    help="Show what goes down with a node: region:us-west, or us-west where no other node has that "
+    "name (several are lost together).",
 )
 @click.option(
     "--region", "regions", multiple=True, metavar="NAME", help="Show this region (repeatable)."
@@ -51,7 +51,7 @@ def command(
     regions: tuple[str, ...],
     output: Output,
 ) -> int:
-    """Draw the infrastructure of MODEL: what hangs on what, and what falls with what.
+    """Draw the infrastructure of MODEL: what depends on what, and what goes down with what.
 
     Regions are boxes, planes colours; single points of failure are marked. Without -o it prints a
     summary.

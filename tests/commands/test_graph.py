@@ -25,7 +25,7 @@ def test_summary_at_80_columns(plan):
     assert "all tiers: service:anycast-dns" in ran.out
     assert "If region:us-east and service:accounts are lost" in ran.out
     assert "4 tiers: business, critical, free, plus" in ran.out
-    assert "23,040 GPUs (16%" in ran.out
+    assert "23,040 GPUs (16 %" in ran.out
 
 
 def test_json(plan):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,6 +18,7 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reporting.browser import FAINT, PROGRAM, chromium, open_page
 from support import model_of
 
 from planner.errors import InputError
@@ -28,7 +28,6 @@ from planner.infrastructure.graph import blast_radius, build_graph, down_nodes
 from planner.infrastructure.graph import single_points_of_failure as points_of
 from planner.infrastructure.loading import load_model
 from planner.reporting.graph import export as graph_export
-from planner.reporting.graph import facts as graph_facts
 from planner.reporting.graph import services as graph_services
 from planner.reporting.graph import shapes as graph_shapes
 from planner.reporting.graph.export import dot_text, graphml_text, json_text, plain_graph, quoted
@@ -112,6 +111,14 @@ def bought(name: str) -> Scene:
     return make_scene(name, model, fleet)
 
 
+def retiring(name: str) -> Scene:
+    """A model whose plan retires most GPUs of its first cluster and all of its second."""
+    model = load_model(name).model
+    fleet = Fleet.existing(model)
+    first, second, *_ = fleet.gpus
+    return make_scene(name, model, replace(fleet, gpus={**fleet.gpus, first: 1000, second: 0}))
+
+
 def complaints(drawing: Drawing) -> list[str]:
     """Boxes that overlap or leave the page, texts that leave their box, lines through boxes."""
     page = Rect(0, 0, drawing.width, drawing.height)
@@ -170,13 +177,13 @@ class TestPage:
         assert complaints(drawing_of(name)) == []
 
     @pytest.mark.parametrize("name", ["chatgpt-2023", "chatgpt-2023-measures", "tiny"])
-    def test_nor_with_a_plan(self, name):
+    def test_nothing_overlaps_with_a_plan(self, name):
         scene = bought(name)
         drawing = draw(scene)
         assert complaints(drawing) == []
         assert Counter(one.node for one in drawing.boxes if one.node) == Counter(scene.graph)
 
-    def test_nor_with_long_names_loops_and_many_replicas(self, knotty):
+    def test_nothing_overlaps_with_long_names_loops_and_many_replicas(self, knotty):
         drawing = draw(knotty)
         assert complaints(drawing) == []
         assert Counter(one.node for one in drawing.boxes if one.node) == Counter(knotty.graph)
@@ -229,7 +236,7 @@ class TestPage:
         liquid = next(box for box in drawing.boxes if box.node == "plant:us-west-liquid")
         assert "needs us-west-cooling-control" in [label.text for label in liquid.labels]
 
-    def test_marks(self):
+    def test_single_points_of_failure_and_what_is_not_there_are_marked(self):
         scene, drawing = scene_of("chatgpt-2023"), drawing_of("chatgpt-2023")
         states = {box.node: box.states for box in drawing.boxes if box.node}
         marked = {name for name, one in states.items() if one & {"single", "software"}}
@@ -239,7 +246,7 @@ class TestPage:
         assert "absent" in states["plant:us-west-emergency"]
         assert "absent" in states["region:eu-west"]
 
-    def test_a_plan_is_marked(self):
+    def test_what_a_plan_buys_is_marked(self):
         drawing = draw(bought("chatgpt-2023"))
         texts = {
             box.node: [label.text for label in box.labels if label.role == "bought"]
@@ -254,7 +261,22 @@ class TestPage:
             box.node for box in drawing_of("chatgpt-2023").boxes if "bought" in box.states
         }
 
-    def test_one_region(self):
+    def test_what_a_plan_retires_is_not_marked_as_bought(self):
+        scene = retiring("chatgpt-2023")
+        drawing = draw(scene)
+        states = {box.node: box.states for box in drawing.boxes if box.node}
+        assert complaints(drawing) == []
+        assert "bought" not in states["cluster:us-west-primary"]
+        assert "retired" in states["cluster:us-west-primary"]
+        assert {"retired", "absent"} <= states["cluster:us-east-backup"]
+        roles = {label.text: label.role for box in drawing.boxes for label in box.labels}
+        assert roles["-9,000 GPUs"] == "retired"
+        assert any("retired by the plan" in text for text in roles)
+        text = svg_text(scene, drawing)
+        assert 'class="retired-text"' in text
+        assert "cluster us-west-primary; 1,000 GPUs · 5 MW; -9,000 GPUs" in text
+
+    def test_chosen_regions_are_drawn_with_all_offers(self):
         scene = make_scene("x", load_model("hyperscaler-12").model, regions=["us-east", "eu-west"])
         drawing = draw(scene)
         drawn = {box.node for box in drawing.boxes if box.node}
@@ -297,7 +319,7 @@ class TestTexts:
 
 class TestBlast:
     @pytest.mark.parametrize("name", ["chatgpt-2023", "chatgpt-2023-measures", "tiny"])
-    def test_is_the_blast_radius_of_the_graph(self, name):
+    def test_what_goes_down_is_the_blast_radius_of_the_graph(self, name):
         model = load_model(name).model
         graph = build_graph(model)
         pages = {one["id"]: one for one in page_data(scene_of(name))["nodes"]}
@@ -311,7 +333,7 @@ class TestBlast:
             assert marked(scene, "fallen") == set(scene.blast.fallen)
             assert marked(scene, "failed") == {failed}
 
-    def test_several_together_are_more_than_each(self):
+    def test_nodes_lost_together_take_down_more_than_each_alone(self):
         model = load_model("chatgpt-2023").model
         graph = build_graph(model)
         pair = ["region:us-west", "region:us-east"]
@@ -320,7 +342,7 @@ class TestBlast:
         each = set().union(*(blast_radius(graph, one) for one in pair))
         assert "tier:consumer_free" in set(scene.blast.fallen) - each
 
-    def test_capacity_lost(self):
+    def test_a_blast_adds_up_the_capacity_lost(self):
         """us-west: 10,000 GPUs of 0.970874 requests/s, 36 + 24 MW of loops, 15 + 20 MW standby."""
         blast = make_scene("x", load_model("chatgpt-2023").model, blast=["us-west"]).blast
         assert blast.gpus == 10_000
@@ -329,8 +351,8 @@ class TestBlast:
         assert blast.feed_mw == 80
         assert blast.reserved_gpus == 0
 
-    def test_a_plan_changes_what_falls(self):
-        """With controls of its own a plant no longer falls with those of the site."""
+    def test_a_plan_changes_what_goes_down(self):
+        """With controls of its own a plant no longer goes down with those of the site."""
         model = load_model("chatgpt-2023-measures").model
         node = "service:us-west-cooling-control"
         before = make_scene("x", model, blast=[node]).blast.fallen
@@ -348,11 +370,11 @@ class TestBlast:
             ("api@us-west#1", "replica:api@us-west#1"),
         ],
     )
-    def test_names(self, text, node):
+    def test_a_node_is_found_by_identifier_or_by_a_name_of_its_own(self, text, node):
         scene = make_scene("x", load_model("chatgpt-2023").model, blast=[text])
         assert scene.blast.failed == (node,)
 
-    def test_all_unknown_names_at_once_with_the_nearest(self):
+    def test_unknown_names_are_refused_all_at_once_with_the_nearest(self):
         with pytest.raises(InputError) as caught:
             make_scene(
                 "x",
@@ -379,7 +401,7 @@ def drawn_ids(root: ElementTree.Element) -> list[str]:
 
 class TestSvg:
     @pytest.mark.parametrize("name", ["chatgpt-2023", "hyperscaler-12"])
-    def test_parses_and_holds_every_node_once(self, name):
+    def test_svg_parses_and_holds_every_node_once(self, name):
         root = ElementTree.fromstring(svg_text(scene_of(name), drawing_of(name)))
         assert sorted(drawn_ids(root)) == sorted(scene_of(name).graph)
         texts = {one.text for one in root.iter(f"{SVG}text")}
@@ -396,7 +418,7 @@ class TestSvg:
             }  # fmt: skip
             assert HOSTILE in {one.text for one in root.iter(f"{SVG}text")}
 
-    def test_asks_for_nothing_from_elsewhere(self):
+    def test_svg_requests_nothing_from_elsewhere(self):
         text = svg_text(scene_of("tiny"), drawing_of("tiny"))
         assert re.findall(r"https?://[^\"]+", text) == ["http://www.w3.org/2000/svg"]
 
@@ -423,7 +445,7 @@ def hostile_drawing(scene: Scene) -> Drawing:
 
 
 class TestPageOfItsOwn:
-    def test_holds_the_picture_and_the_data(self):
+    def test_the_page_holds_the_picture_and_the_data(self):
         text = page_text(scene_of("tiny"), drawing_of("tiny"))
         assert text.count("<svg ") == 1
         assert "default-src 'none'" in text
@@ -438,7 +460,7 @@ class TestPageOfItsOwn:
         assert "<img" not in text
         assert {one["id"] for one in embedded(text)["nodes"]} == set(scene.graph)
 
-    def test_neighbours(self):
+    def test_the_data_names_the_neighbours_of_a_node(self):
         data = page_data(scene_of("tiny"))["nodes"]
         ids = [one["id"] for one in data]
         cluster = data[ids.index("cluster:west-gpus")]
@@ -450,20 +472,13 @@ class TestPageOfItsOwn:
         assert {ids[i] for i in cluster["to"]} == {"zone:west-users", "zone:east-users"}
 
 
-def test_page_in_a_browser_by_keyboard(tmp_path: Path):
-    browsers = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium")
+@pytest.mark.skipif(PROGRAM is None, reason="no chromium here: Debian's package has it")
+def test_the_page_finds_nodes_and_moves_among_them_by_keyboard(tmp_path: Path):
     path = tmp_path / "graph.html"
     path.write_text(page_text(scene_of("tiny"), drawing_of("tiny")), encoding="utf-8")
-    said: list[str] = []
-    with browsers.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(path.as_uri())
+    with chromium() as browser:
+        opened = open_page(browser, path)
+        page = opened.page
         page.keyboard.press("/")
         page.keyboard.type("chillers")
         assert page.inner_text("#count") == "2 found"
@@ -473,12 +488,33 @@ def test_page_in_a_browser_by_keyboard(tmp_path: Path):
         page.keyboard.press("ArrowRight")
         assert page.evaluate(focused) == "cluster:west-gpus"
         page.keyboard.press("Enter")
-        assert "If it is lost, nothing else falls." in page.inner_text("#detail")
+        assert "If it is lost, nothing else goes down." in page.inner_text("#detail")
         page.keyboard.press("Escape")
         assert page.inner_text("#detail") == ""
         assert page.evaluate(TEXTS_OUTSIDE) == []
-        browser.close()
-    assert said == []
+    assert opened.complaints == []
+    assert opened.requests == []
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="no chromium here: Debian's package has it")
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_page_opens_with_texts_of_nine_pixels_or_more(tmp_path: Path, width: int, scheme: str):
+    path = tmp_path / "graph.html"
+    drawing = drawing_of("chatgpt-2023")
+    path.write_text(page_text(scene_of("chatgpt-2023"), drawing), encoding="utf-8")
+    with chromium() as browser:
+        opened = open_page(
+            browser, path, viewport={"width": width, "height": 844}, color_scheme=scheme
+        )
+        page = opened.page
+        scale = page.evaluate("document.querySelector('main svg').clientWidth") / drawing.width
+        smallest = min(label.size for box in drawing.boxes for label in box.labels)
+        assert smallest * scale >= 8.9
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.evaluate(FAINT) == []
+        page.click("#fit")
+        assert page.evaluate("document.querySelector('main').scrollWidth") <= width
+    assert opened.complaints == []
 
 
 #: Texts that leave their box in the font that the browser takes.
@@ -508,7 +544,7 @@ class TestExports:
         assert set(read.edges) == set(scene_of(name).graph.edges)
         assert all(read.edges[one] == plain.edges[one] for one in plain.edges)
 
-    def test_attributes_are_typed(self):
+    def test_attributes_of_graphml_are_typed(self):
         types = {
             one.get("attr.name"): one.get("attr.type")
             for one in ElementTree.fromstring(graphml_text(scene_of("hyperscaler-12")))
@@ -534,7 +570,7 @@ class TestExports:
         assert Counter(edges) == Counter(list(graph.edges))
         assert {f"cluster_{one}" for one in load_model(name).model.regions} == set(clusters)
 
-    def test_a_blast_goes_along(self):
+    def test_a_blast_is_exported(self):
         scene = make_scene("x", load_model("tiny").model, blast=["region:west"])
         plain = plain_graph(scene)
         assert {n for n, d in plain.nodes(data=True) if d["lost"]} == {"region:west"}
@@ -591,13 +627,13 @@ def read_dot(text: str) -> tuple[list[str], list[tuple[str, str]], list[str]]:
     return nodes, edges, clusters
 
 
-@pytest.mark.parametrize("module", [graph_export, graph_facts, graph_services, graph_shapes])
-def test_examples(module):
+@pytest.mark.parametrize("module", [graph_export, graph_services, graph_shapes])
+def test_docstring_examples_hold(module):
     result = doctest.testmod(module)
     assert (result.failed, result.attempted > 0) == (0, True)
 
 
-def test_the_same_model_the_same_files():
+def test_the_same_model_gives_the_same_files():
     model = load_model("chatgpt-2023-measures").model
     files = []
     for _ in range(2):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from planner.amounts import millions, number
 from planner.errors import InputError, Problem
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, unit_mw
@@ -253,15 +254,6 @@ def _blast(model: Model, graph: Graph, fleet: Fleet, failed: tuple[str, ...]) ->
     )
 
 
-def figure(value: float) -> str:
-    """A quantity as people write it: three digits, or all of them before the point.
-
-    >>> [figure(value) for value in (26000.0, 20.14, 1.5, 0.0)]
-    ['26,000', '20.1', '1.5', '0']
-    """
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
 def _kind(graph: Graph, name: str) -> str:
     return str(graph.nodes[name]["kind"])
 
@@ -323,8 +315,9 @@ def states_of(scene: Scene, name: str) -> frozenset[str]:
     if scene.blast is not None:
         down = "fallen" if name in scene.blast.down else "spared"
         states.add("failed" if name in scene.blast.failed else down)
-    if bought_lines(scene, name):
-        states.add("bought")
+    changes = {role for _, role in change_lines(scene, name)}
+    if changes:
+        states.add("bought" if "bought" in changes else "retired")
     return frozenset(states)
 
 
@@ -339,26 +332,28 @@ def is_empty(scene: Scene, name: str) -> bool:
     return kind == "plant" and plant_mw(model, scene.fleet, entity) == 0
 
 
-def bought_lines(scene: Scene, name: str) -> tuple[str, ...]:
-    """What a plan changes about a node."""
+def change_lines(scene: Scene, name: str) -> tuple[tuple[str, str], ...]:
+    """What a plan changes about a node: texts, each with its role, ``bought`` or ``retired``."""
     if not scene.planned:
         return ()
     data = scene.graph.nodes[name]
     kind, entity = data["kind"], data["name"]
     before, after = scene.before, scene.fleet
     if kind == "region":
-        return ("opened by the plan",) if entity in after.opened else ()
+        return (("opened by the plan", "bought"),) if entity in after.opened else ()
+    changes = {}
     if kind == "cluster":
-        change = after.gpus[entity] - before.gpus[entity]
-        return (f"{change:+,} GPUs",) if change else ()
-    if kind == "plant":
+        changes = {"GPUs": after.gpus[entity] - before.gpus[entity]}
+    elif kind == "plant":
         old = before.units[entity]
         changes = {unit: count - old[unit] for unit, count in after.units[entity].items()}
-        return tuple(f"{change:+d} {unit}" for unit, change in changes.items() if change)
-    if kind == "offer":
-        change = after.instances[entity] - before.instances[entity]
-        return (f"{change:+,} instances",) if change else ()
-    return ()
+    elif kind == "offer":
+        changes = {"instances": after.instances[entity] - before.instances[entity]}
+    return tuple(
+        (f"{change:+,} {what}", "bought" if change > 0 else "retired")
+        for what, change in changes.items()
+        if change
+    )
 
 
 def fact_lines(scene: Scene, name: str) -> tuple[str, ...]:
@@ -367,20 +362,20 @@ def fact_lines(scene: Scene, name: str) -> tuple[str, ...]:
     kind, entity = data["kind"], data["name"]
     if kind == "region":
         region = model.regions[entity]
-        limit = f" · {figure(region.power_limit_mw)} MW" if region.power_limit_mw else ""
+        limit = f" · {number(region.power_limit_mw)} MW" if region.power_limit_mw else ""
         open_ = " · candidate, not open" if is_empty(scene, name) else ""
         return (f"{region.design_ambient_c:g} °C{limit}{open_}",)
     if kind == "cluster":
         mw = cluster_mw(model, scene.fleet, entity)
-        return (f"{scene.fleet.gpus[entity]:,} GPUs · {figure(mw)} MW",)
+        return (f"{scene.fleet.gpus[entity]:,} GPUs · {number(mw)} MW",)
     if kind == "plant":
         return _plant_lines(scene, entity)
     if kind == "feed":
-        return (f"{figure(model.feeds[entity].capacity_mw)} MW",)
+        return (f"{number(model.feeds[entity].capacity_mw)} MW",)
     if kind == "ups":
         return (f"UPS {model.feeds[entity].ups_minutes:g} min",)
     if kind == "generator":
-        return (f"generator {figure(model.feeds[entity].generator_mw)} MW",)
+        return (f"generator {number(model.feeds[entity].generator_mw)} MW",)
     if kind == "service":
         return _service_lines(model, entity)
     return _customer_lines(scene, kind, entity)
@@ -390,7 +385,7 @@ def _plant_lines(scene: Scene, entity: str) -> tuple[str, ...]:
     plant, mw = scene.model.plants[entity], plant_mw(scene.model, scene.fleet, entity)
     redundancy = f" · N+{plant.redundancy}" if plant.redundancy else ""
     by_hand = "" if plant.automatic or plant.role == "primary" else ", by hand"
-    held = f"{figure(mw)} MW" if mw else "no units"
+    held = f"{number(mw)} MW" if mw else "no units"
     needs = ", ".join(plant.depends_on)
     first = f"{plant.role}{by_hand}{redundancy} · {held}"
     return (first, f"needs {needs}") if needs else (first,)
@@ -416,13 +411,13 @@ def _customer_lines(scene: Scene, kind: str, entity: str) -> tuple[str, ...]:
         zone = model.zones[entity]
         close = min(zone.latency_ms, key=lambda one: zone.latency_ms[one], default=None)
         near = f"nearest {close}, {zone.latency_ms[close]:g} ms" if close else "reaches no region"
-        return (f"{figure(zone.demand_rps)} requests/s", near)
+        return (f"{number(zone.demand_rps)} requests/s", near)
     if kind == "offer":
         offer, held = model.offers[entity], scene.fleet.instances[entity]
         reserved = f"{held * offer.gpus_per_instance:,} reserved of " if held else ""
         return (f"{reserved}{offer.available_gpus:,} GPUs · {offer.lead_time_minutes:g} min",)
     if kind == "measure":
         measure = model.measures[entity]
-        yearly = f" · {measure.usd_per_year / 1e6:,.3g} M a year" if measure.usd_per_year else ""
-        return (f"{measure.capital_usd / 1e6:,.3g} M USD{yearly}",)
+        yearly = f" · {millions(measure.usd_per_year)} M a year" if measure.usd_per_year else ""
+        return (f"{millions(measure.capital_usd)} M USD{yearly}",)
     return ()

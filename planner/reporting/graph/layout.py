@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from planner.amounts import counted, megawatts, rate
 from planner.infrastructure.graph import node
-from planner.reporting.graph.facts import Scene, by_kind, figure, states_of
+from planner.reporting.graph.facts import Scene, by_kind, states_of
 from planner.reporting.graph.regions import (
     NAME,
     PAD,
@@ -205,20 +206,20 @@ def _title(scene: Scene, width: float) -> tuple[list[Box], float]:
 
 
 def summary_line(scene: Scene) -> str:
-    """How many nodes there are of the main kinds, and how many of them carry everything."""
+    """How many nodes there are of the main kinds, and how many single points of failure."""
     counts = {kind: len(names) for kind, names in by_kind(scene.graph, scene.shown).items()}
     main = ("region", "cluster", "plant", "feed", "service", "tier", "zone", "offer", "measure")
-    held = [f"{counts[kind]} {kind}{'s' * (counts[kind] != 1)}" for kind in main if kind in counts]
+    held = [counted(counts[kind], kind) for kind in main if kind in counts]
     points = len(set(scene.points) & set(scene.shown))
-    return f"{', '.join(held)}; {points} single point{'s' * (points != 1)} of failure"
+    return f"{', '.join(held)}; {counted(points, 'single point', 'single points')} of failure"
 
 
 def headlines(scene: Scene) -> list[tuple[str, str]]:
-    """What the plan buys beside equipment, and what falls; each with its role."""
+    """What the plan changes beside equipment, and what goes down; each with its role."""
     lines: list[tuple[str, str]] = []
     if scene.planned:
         bought = f"; measures: {', '.join(scene.measures)}" if scene.measures else ""
-        lines.append((f"with what the plan buys{bought}", "bought"))
+        lines.append((f"with the purchases of the plan{bought}", "bought"))
     if scene.blast is not None:
         names = " and ".join(scene.blast.failed)
         verb = "is" if len(scene.blast.failed) == 1 else "are"
@@ -227,18 +228,17 @@ def headlines(scene: Scene) -> list[tuple[str, str]]:
 
 
 def blast_line(scene: Scene) -> str:
-    """What falls, in short."""
+    """What goes down, in short."""
     blast = scene.blast
     if blast is None:
         return ""
-    count = len(blast.fallen)
-    parts = [f"{count} more node{'s' * (count != 1)} down"]
+    parts = [f"{counted(len(blast.fallen), 'more node')} down"]
     tiers = by_kind(scene.graph, sorted(blast.down)).get("tier", [])
     parts.append(f"tiers down: {', '.join(tiers)}" if tiers else "no tier down")
     if blast.gpus:
-        parts.append(f"{blast.gpus:,} GPUs ({blast.rps:,.0f} requests/s)")
+        parts.append(f"{blast.gpus:,} GPUs ({rate(blast.rps)})")
     if blast.cooling_mw:
-        parts.append(f"{figure(blast.cooling_mw)} MW of cooling")
+        parts.append(f"{megawatts(blast.cooling_mw)} of cooling")
     if blast.reserved_gpus:
         parts.append(f"{blast.reserved_gpus:,} reserved GPUs")
     return ", ".join(parts)
@@ -254,12 +254,13 @@ def _key(scene: Scene, width: float) -> Part:
             entries.append((f"{plane} plane", _swatch("replica", plane)))
     states = {state for name in scene.shown for state in states_of(scene, name)}
     marks = {
-        "single": "! its loss alone takes a tier down",
-        "software": "! the same, but only with all its replicas",
+        "single": "! single point of failure: its loss alone takes a tier down",
+        "software": "! the same, if all its replicas fail together",
         "failed": "× lost, as asked",
-        "fallen": "× falls with it",
-        "bought": "bought with the plan",
-        "absent": "not there yet",
+        "fallen": "× goes down with it",
+        "bought": "bought by the plan",
+        "retired": "retired by the plan, in part or whole",
+        "absent": "not there: nothing installed, not opened or not bought",
     }
     for state, text in marks.items():
         if state in states:
@@ -295,11 +296,11 @@ def _stroke(kind: str) -> Callable[[float, float], tuple[list[Box], list[Polylin
 
 def _line_kinds(scene: Scene) -> dict[str, str]:
     texts = {
-        "powers": "feed powers (its batteries the clusters alone)",
-        "cools": "plant cools",
-        "needs": "to what needs it",
-        "any_of": "to what needs one of several",
-        "soft": "to what works worse without it",
+        "powers": "power (batteries carry clusters only)",
+        "cools": "cooling",
+        "needs": "to what depends on it",
+        "any_of": "to what depends on one of several",
+        "soft": "to what degrades without it",
     }
     kinds = scene.graph.nodes
     relations = {

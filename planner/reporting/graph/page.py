@@ -1,4 +1,4 @@
-"""A drawn graph as one page that works offline: search, what falls with what, all by keyboard."""
+"""A drawn graph as one page that works offline: search and dependencies, all by keyboard."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ svg.dimmed .group{opacity:.5}
 svg.dimmed .line{opacity:.12}
 svg.dimmed .line.lit{opacity:1}
 svg [data-node].down>rect{stroke:var(--red)!important;stroke-width:3!important}
-@media (max-width:60rem){body{display:block;height:auto}aside{border:0}main{max-height:70vh}}
-@media print{body{display:block;height:auto}aside form,.tools,#results{display:none}
-aside{border:0;background:none;padding:0}main{overflow:visible}
-main svg{width:100%!important;height:auto!important}}
+@media (max-width:60rem){body{display:block;height:auto}aside{border:0}main{height:60vh}}
+@media print{@page{size:A4 landscape;margin:10mm}body{display:block;height:auto}
+aside{border:0;background:none;padding:0}aside>:not(#detail){display:none}
+main{overflow:visible;height:auto}main svg{width:100%!important;height:auto!important;
+max-height:185mm}}
 """
 
 _SCRIPT = """
@@ -116,10 +117,10 @@ function choose(id, move) {
   light(new Set([id, ...node.falls.map(i => ids[i])]), "down");
   detail.append(element("h2", id));
   for (const part of node.told.split("; ").slice(1)) detail.append(element("p", part));
-  if (!node.falls.length) detail.append(element("p", "If it is lost, nothing else falls."));
-  list("Falls with it", node.falls, "fall");
-  list("Held up by", node.from);
-  list("Holds up", node.to);
+  if (!node.falls.length) detail.append(element("p", "If it is lost, nothing else goes down."));
+  list("Goes down with it", node.falls, "fall");
+  list("Depends on", node.from);
+  list("Needed by", node.to);
   if (move) focusOn(byId.get(id));
 }
 function focusOn(box) {
@@ -193,6 +194,8 @@ document.querySelector("form").addEventListener("submit", event => {
   document.getElementById("count").textContent = "";
 });
 const own = [svg.viewBox.baseVal.width, svg.viewBox.baseVal.height];
+// From this scale on the smallest text has nine pixels: below it the picture scrolls.
+const READABLE = 1;
 let scale = 1;
 function zoom(to) {
   scale = Math.min(Math.max(to, 0.2), 4);
@@ -215,6 +218,7 @@ function fit() {
 }
 if (boxes.length) boxes[0].setAttribute("tabindex", "0");
 fit();
+zoom(Math.max(scale, READABLE));
 """
 
 
@@ -234,7 +238,7 @@ def page_text(scene: Scene, drawing: Drawing) -> str:
 <style>{_STYLE}</style>
 </head>
 <body>
-<main aria-label="picture">
+<main aria-label="picture" tabindex="-1">
 {svg_text(scene, drawing, page=True)}</main>
 <aside>
 <h1>{name}</h1>
@@ -248,11 +252,12 @@ def page_text(scene: Scene, drawing: Drawing) -> str:
 <button id="clear" type="button">Clear</button>
 <button id="in" type="button" aria-label="larger">+</button>
 <button id="out" type="button" aria-label="smaller">&minus;</button>
-<button id="fit" type="button">Fit</button>
+<button id="fit" type="button">Whole picture</button>
 </div>
 <p id="count" role="status"></p>
 <ul id="results" aria-label="found"></ul>
-<p>Choose a box to see what falls with it: click, or arrow keys and Enter; Escape clears.</p>
+<p>The picture scrolls in both directions. Choose a box to see what goes down with it: click, or
+arrow keys and Enter; Escape clears.</p>
 <div id="detail" aria-live="polite"></div>
 </aside>
 <script type="application/json" id="data">{data}</script>
@@ -263,7 +268,7 @@ def page_text(scene: Scene, drawing: Drawing) -> str:
 
 
 def page_data(scene: Scene) -> dict[str, Any]:
-    """Nodes with their texts and, by number, what they hang on, hold up and take down."""
+    """Nodes with their texts and, by number, what they depend on, support and take down."""
     graph, ready = scene.graph, dependencies(scene.graph)
     number = {name: index for index, name in enumerate(scene.shown)}
 

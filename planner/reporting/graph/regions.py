@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from planner.infrastructure.graph import node
-from planner.reporting.graph.facts import Scene, bought_lines, fact_lines, states_of
+from planner.reporting.graph.facts import Scene, change_lines, fact_lines, states_of
 from planner.reporting.graph.shapes import (
     Box,
     Label,
@@ -41,7 +41,7 @@ def texts_of(scene: Scene, name: str) -> Texts:
     if data["kind"] not in ("ups", "generator"):
         texts.append((str(data["name"]), NAME, "name"))
     texts += [(line, FACT, "fact") for line in fact_lines(scene, name)]
-    return texts + [(line, FACT, "bought") for line in bought_lines(scene, name)]
+    return texts + [(line, FACT, role) for line, role in change_lines(scene, name)]
 
 
 def box_size(scene: Scene, name: str) -> tuple[float, float]:
@@ -180,7 +180,7 @@ def _chip_width(scene: Scene, name: str) -> float:
 def _title(scene: Scene, region: str) -> Texts:
     name = node("region", region)
     (facts,) = fact_lines(scene, name)
-    bought = "".join(f" · {line}" for line in bought_lines(scene, name))
+    bought = "".join(f" · {line}" for line, _ in change_lines(scene, name))
     return [(region, 14.0, "name"), (facts + bought, FACT, "bought" if bought else "fact")]
 
 

@@ -86,7 +86,7 @@ class Label:
     size
         Size of the font.
     role
-        ``name``, ``fact``, ``bought``, ``badge``, ``heading`` or ``title``.
+        ``name``, ``fact``, ``bought``, ``retired``, ``badge``, ``heading`` or ``title``.
     anchor
         ``start``, ``middle`` or ``end``.
     """
@@ -128,7 +128,8 @@ class Box:
     plane
         Plane, which gives its colour.
     states
-        Any of ``single``, ``software``, ``failed``, ``fallen``, ``spared``, ``absent``, ``bought``.
+        Any of ``single``, ``software``, ``failed``, ``fallen``, ``spared``, ``absent``, ``bought``,
+        ``retired``.
     """
 
     rect: Rect

@@ -8,7 +8,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from planner.reporting.graph.facts import Scene, bought_lines, fact_lines, software_only
+from planner.reporting.graph.facts import Scene, change_lines, fact_lines, software_only
 from planner.reporting.graph.shapes import Box, Drawing, Label, Polyline
 
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
@@ -100,7 +100,9 @@ def _rules(c: dict[str, str]) -> Iterable[str]:
         yield f".box.band.plane-{plane} .heading{{fill:{c[f'{plane}-frame']}}}"
     yield f".box.bought rect{{fill:{c['green-fill']};stroke:{c['green']}}}"
     yield f".box.region.bought rect{{fill:{c['card']};stroke-width:2}}"
-    yield ".box.absent rect{stroke-dasharray:4 3}"
+    yield f".box.retired rect{{stroke:{c['ink']};stroke-width:1.8;stroke-dasharray:1.5 2.5}}"
+    yield f"svg .retired-text{{fill:{c['ink']}}}"
+    yield ".box.absent:not(.retired) rect{stroke-dasharray:4 3}"
     yield f".box.single rect{{stroke:{c['red']};stroke-width:2.5}}"
     yield f".box.software rect{{stroke:{c['red']};stroke-width:1.3}}"
     yield f".box.fallen rect{{fill:{c['red-fill']};stroke:{c['red']};stroke-width:2}}"
@@ -147,21 +149,22 @@ def _box(scene: Scene, box: Box, page: bool) -> str:
 
 
 def told(scene: Scene, name: str) -> str:
-    """A node in words, for a tool tip and for readers of the screen."""
+    """A node in words, for tooltips and screen readers."""
     data = scene.graph.nodes[name]
-    parts = [f"{data['kind']} {data['name']}", *fact_lines(scene, name), *bought_lines(scene, name)]
+    parts = [f"{data['kind']} {data['name']}", *fact_lines(scene, name)]
+    parts += [text for text, _ in change_lines(scene, name)]
     if name in scene.points:
         fault = ", with all its replicas," if software_only(scene, name) else ""
         parts.append(f"its loss alone{fault} takes down {', '.join(scene.points[name])}")
     if name in scene.absent:
-        parts.append("not there unless its measure is bought")
+        parts.append("exists only if its measure is bought")
     if scene.blast is not None and name in scene.blast.down:
-        parts.append("lost, as asked" if name in scene.blast.failed else "falls with it")
+        parts.append("lost, as asked" if name in scene.blast.failed else "goes down with it")
     return "; ".join(parts)
 
 
 def _label(label: Label) -> str:
-    role = "bought-text" if label.role == "bought" else label.role
+    role = f"{label.role}-text" if label.role in ("bought", "retired") else label.role
     anchor = "" if label.anchor == "start" else f' text-anchor="{label.anchor}"'
     return (
         f'<text class="{escape(role)}" x="{_n(label.x)}" y="{_n(label.y)}" '
@@ -237,7 +240,7 @@ def _paint_box(axes: Any, box: Box, order: float) -> None:
         facecolor=face,
         edgecolor=frame,
         linewidth=width,
-        linestyle="--" if "absent" in box.states else "-",
+        linestyle=":" if "retired" in box.states else "--" if "absent" in box.states else "-",
         alpha=alpha,
         zorder=order,
     )
@@ -275,6 +278,8 @@ def _look(box: Box) -> tuple[str, str, float]:
         frame = c[f"{box.plane}-frame"]
     if "bought" in states:
         face, frame = face if box.kind == "region" else c["green-fill"], c["green"]
+    if "retired" in states:
+        frame, width = c["ink"], 1.8
     if states & {"single", "software"}:
         frame, width = c["red"], 2.5 if "single" in states else 1.3
     return face, frame, width

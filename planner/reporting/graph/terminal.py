@@ -1,4 +1,4 @@
-"""A graph on the terminal: what there is, what takes a tier down, what falls with what."""
+"""A graph on the terminal: what there is, what takes a tier down, what goes down with what."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from planner.amounts import megawatts, percent, rate
 from planner.reporting.graph.facts import (
     KINDS,
     Scene,
     by_kind,
     emergency_plants,
-    figure,
     plant_mw,
     software_only,
 )
@@ -21,11 +21,11 @@ from planner.reporting.terminal import new_console, print_json
 
 #: Names listed of one kind before the rest is counted.
 MOST_NAMES = 40
-NOTE = "By dependencies alone; plan simulate says whether the rest carries the load."
+NOTE = "From dependencies alone; plan simulate says whether the rest carries the load."
 
 
 def show_scene(scene: Scene, as_json: bool, notes: tuple[str, ...] = ()) -> None:
-    """Print the summary of a graph, or what falls if that is asked.
+    """Print the summary of a graph, or what goes down if that is asked.
 
     Parameters
     ----------
@@ -73,6 +73,8 @@ def _listed(console: Console, title: str, names: list[str], indent: str = "  ") 
     """A title with names behind it, wrapped below each other, broken only between names."""
     rest = len(names) - MOST_NAMES
     shown = names[:MOST_NAMES] + ([f"and {rest:,} more"] if rest > 0 else [])
+    # Spaces that do not break, until the lines are made.
+    shown = [name.replace(" ", "\u00a0") for name in shown]
     lines = textwrap.wrap(
         f"{title}: {', '.join(shown)}",
         console.width,
@@ -82,7 +84,7 @@ def _listed(console: Console, title: str, names: list[str], indent: str = "  ") 
         break_on_hyphens=False,
     )
     for line in lines:
-        console.print(escape(line), soft_wrap=True)
+        console.print(escape(line.replace("\u00a0", " ")), soft_wrap=True)
 
 
 def _show_points(console: Console, scene: Scene) -> None:
@@ -108,8 +110,8 @@ def _show_emergency(console: Console, scene: Scene) -> None:
     if not plants:
         return
     console.print()
-    console.print("[bold]Emergency plants[/bold] and whether they share support with the primary")
-    for title, wanted in (("independent", True), ("shares some", False)):
+    console.print("[bold]Emergency plants[/bold], independent of the primary ones or not")
+    for title, wanted in (("independent", True), ("shares dependencies", False)):
         names = [
             name if plant_mw(scene.model, scene.fleet, name) else f"{name} (no units)"
             for name, independent in plants.items()
@@ -132,7 +134,7 @@ def _show_blast(console: Console, scene: Scene) -> None:
     for kind, names in by_kind(scene.graph, blast.fallen).items():
         _listed(console, _counted(kind, len(names)), names)
     if not blast.fallen:
-        console.print("  nothing else falls")
+        console.print("  nothing else goes down")
     if "tier" not in by_kind(scene.graph, blast.down):
         console.print("  no tier goes down")
     lost = _capacity(scene)
@@ -148,19 +150,18 @@ def _capacity(scene: Scene) -> list[str]:
         return []
     gpus = sum(fleet.gpus.values())
     cooling = sum(plant_mw(model, fleet, name) for name in model.plants)
-    feeds = sum(one.capacity_mw for one in model.feeds.values())
+    feeds = sum(feed.capacity_mw for feed in model.feeds.values())
     reserved = sum(n * model.offers[name].gpus_per_instance for name, n in fleet.instances.items())
     found = []
     if blast.gpus:
-        rate = f"{blast.rps:,.0f} requests/s"
-        found.append(f"{blast.gpus:,} GPUs ({blast.gpus / gpus:.0%}; {rate})")
+        found.append(f"{blast.gpus:,} GPUs ({percent(blast.gpus / gpus, 0)}; {rate(blast.rps)})")
     if blast.cooling_mw:
-        share = f"{blast.cooling_mw / cooling:.0%}"
-        found.append(f"{figure(blast.cooling_mw)} MW of cooling ({share})")
+        share = percent(blast.cooling_mw / cooling, 0)
+        found.append(f"{megawatts(blast.cooling_mw)} of cooling ({share})")
     if blast.feed_mw:
-        found.append(f"{figure(blast.feed_mw)} MW of feeds ({blast.feed_mw / feeds:.0%})")
+        found.append(f"{megawatts(blast.feed_mw)} of feeds ({percent(blast.feed_mw / feeds, 0)})")
     if blast.reserved_gpus:
-        share = f"{blast.reserved_gpus / reserved:.0%}"
+        share = percent(blast.reserved_gpus / reserved, 0)
         found.append(f"{blast.reserved_gpus:,} reserved emergency GPUs ({share})")
     return found
 
