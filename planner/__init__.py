@@ -9,36 +9,51 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from planner.api import Appraisal as Appraisal
-    from planner.api import InfeasibleError as InfeasibleError
-    from planner.api import Optimum as Optimum
-    from planner.api import PlannerModel as PlannerModel
-    from planner.api import Simulation as Simulation
-    from planner.api import appraise as appraise
-    from planner.api import load_model as load_model
-    from planner.api import optimize as optimize
-    from planner.api import read_plan as read_plan
-    from planner.api import simulate as simulate
+    from planner.api.appraisals import Appraisal as Appraisal
+    from planner.api.appraisals import appraise as appraise
+    from planner.api.checks import IncidentReplay as IncidentReplay
+    from planner.api.checks import PlanCheck as PlanCheck
+    from planner.api.checks import check as check
+    from planner.api.checks import replay_incident as replay_incident
+    from planner.api.comparisons import PlanComparison as PlanComparison
+    from planner.api.comparisons import compare as compare
+    from planner.api.explanations import PlanExplanation as PlanExplanation
+    from planner.api.explanations import explain as explain
+    from planner.api.models import PlannerModel as PlannerModel
+    from planner.api.models import load_model as load_model
+    from planner.api.plans import InfeasibleError as InfeasibleError
+    from planner.api.plans import Optimum as Optimum
+    from planner.api.plans import optimize as optimize
+    from planner.api.references import read_plan as read_plan
+    from planner.api.simulations import Simulation as Simulation
+    from planner.api.simulations import simulate as simulate
+    from planner.api.trade_offs import Alternatives as Alternatives
+    from planner.api.trade_offs import CostFrontier as CostFrontier
+    from planner.api.trade_offs import alternatives as alternatives
+    from planner.api.trade_offs import frontier as frontier
     from planner.errors import InputError as InputError
     from planner.errors import PlannerError as PlannerError
+    from planner.finance.study import Sampling as Sampling
+    from planner.optimization.solution.settings import SolverSettings as SolverSettings
 
 __version__ = "0.2.0"
 
-#: Names of the API and the module that has each.
-_PLACES = {
-    "Appraisal": "planner.api",
-    "InfeasibleError": "planner.api",
-    "InputError": "planner.errors",
-    "Optimum": "planner.api",
-    "PlannerError": "planner.errors",
-    "PlannerModel": "planner.api",
-    "Simulation": "planner.api",
-    "appraise": "planner.api",
-    "load_model": "planner.api",
-    "optimize": "planner.api",
-    "read_plan": "planner.api",
-    "simulate": "planner.api",
+#: Modules of the API and the names that each has.
+_MODULES = {
+    "planner.api.appraisals": ("Appraisal", "appraise"),
+    "planner.api.checks": ("IncidentReplay", "PlanCheck", "check", "replay_incident"),
+    "planner.api.comparisons": ("PlanComparison", "compare"),
+    "planner.api.explanations": ("PlanExplanation", "explain"),
+    "planner.api.models": ("PlannerModel", "load_model"),
+    "planner.api.plans": ("InfeasibleError", "Optimum", "optimize"),
+    "planner.api.references": ("read_plan",),
+    "planner.api.simulations": ("Simulation", "simulate"),
+    "planner.api.trade_offs": ("Alternatives", "CostFrontier", "alternatives", "frontier"),
+    "planner.errors": ("InputError", "PlannerError"),
+    "planner.finance.study": ("Sampling",),
+    "planner.optimization.solution.settings": ("SolverSettings",),
 }
+_PLACES = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

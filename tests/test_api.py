@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,26 @@ import pytest
 from support import CHECKOUT
 
 import planner
-from planner import api, appraise, load_model, optimize, read_plan, simulate
-from planner.commands import options, progress
-from planner.reporting import characters as signs
-from planner.reporting import frames
+from planner import (
+    Sampling,
+    SolverSettings,
+    alternatives,
+    appraise,
+    check,
+    compare,
+    explain,
+    frontier,
+    load_model,
+    optimize,
+    read_plan,
+    replay_incident,
+    simulate,
+)
+from planner.api import notebook
+from planner.commands import progress
+from planner.infrastructure.entities import Model
+from planner.infrastructure.loading import SECTIONS
+from planner.reporting import characters, frames
 
 SHORT = {"simulation.horizon_minutes": 180}
 
@@ -40,12 +58,20 @@ def today(model):
 
 
 def test_every_name_can_be_imported_and_is_listed():
-    for name in api.__all__:
-        assert getattr(planner, name) is getattr(api, name)
+    for name in planner._PLACES:
+        assert getattr(planner, name).__name__ == name
         assert name in dir(planner)
     assert planner.InputError.exit_code == 2
     with pytest.raises(AttributeError, match="no attribute `optimise`"):
         _ = planner.optimise
+
+
+def test_every_function_of_the_api_takes_the_same_words():
+    words = {"report", "note", "processes", "most_rounds", "solver", "gap", "time_limit_seconds"}
+    for name in planner._PLACES:
+        found = getattr(planner, name)
+        if inspect.isfunction(found):
+            assert not words & set(inspect.signature(found).parameters)
 
 
 def test_import_is_light_until_something_is_asked_for():
@@ -56,33 +82,41 @@ def test_import_is_light_until_something_is_asked_for():
     subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, timeout=60)
 
 
-@pytest.mark.parametrize("module", [api, frames, signs, options, progress])
+API = [import_module(name) for name in planner._MODULES if name.startswith("planner.api")]
+
+
+@pytest.mark.parametrize("module", [*API, notebook, planner.api, frames, characters, progress])
 def test_examples_hold(module, each_simulation_once):  # noqa: ARG001
-    result = doctest.testmod(module)
-    assert result.failed == 0
-    assert result.attempted > 0 or module is options
+    names = {name: getattr(planner, name) for name in planner._PLACES}
+    assert doctest.testmod(module, extraglobs=names).failed == 0
 
 
 # ------------------------------------------------------------------------------------------ models
 
 
 def test_model_as_tables(model):
-    assert model.to_frame("regions").loc["west", "power_limit_mw"] == 12.0
-    assert model.to_frame().loc["west-gpus", "existing_gpus"] == 1000
+    assert model.tables.regions.loc["west", "power_limit_mw"] == 12.0
+    assert model.tables.clusters.loc["west-gpus", "existing_gpus"] == 1000
+    assert dir(model.tables) == sorted(SECTIONS)
     assert list(model.scenarios.columns) == ["severity", "frequency_per_year", "events"]
     assert len(model.scenarios) == 10
     assert model.overrides == ("simulation.horizon_minutes=180",)
     assert load_model("tiny", ["simulation.horizon_minutes=180"]).sha256 == model.sha256
-    with pytest.raises(planner.InputError, match="did you mean `clusters`"):
-        model.to_frame("cluster")
+    with pytest.raises(AttributeError, match="did you mean `clusters`"):
+        _ = model.tables.cluster
+
+
+def test_sections_of_a_model_are_its_attributes(model):
+    for section in set(Model.model_fields) - {"name", "scenarios", "source"}:
+        assert getattr(model, section) is getattr(model.model, section)
 
 
 def test_lists_and_texts_as_overrides():
     changed = load_model(
         "tiny", {"policies.risk.kind": "worst", "plants.west-air.cools": ["west-gpus"]}
     )
-    assert changed.model.policies.risk.kind == "worst"
-    assert load_model("tiny", "finance.discount_rate=0.2").model.finance.discount_rate == 0.2
+    assert changed.policies.risk.kind == "worst"
+    assert load_model("tiny", "finance.discount_rate=0.2").finance.discount_rate == 0.2
 
 
 def test_all_problems_at_once():
@@ -92,36 +126,55 @@ def test_all_problems_at_once():
 
 
 def test_numbers_of_numpy_as_overrides():
-    changed = load_model("tiny", {"plants.west-chillers.max_added": np.int64(5)}).model
+    changed = load_model("tiny", {"plants.west-chillers.max_added": np.int64(5)})
     assert changed.plants["west-chillers"].max_added == 5
     with pytest.raises(planner.InputError, match="is not a value"):
         load_model("tiny", {"finance.discount_rate": object()})
 
 
-def test_wrong_settings_are_input_errors_before_work(best, model):
+def test_wrong_arguments_are_input_errors_before_work(best, model):
     wrong = [
         (lambda: simulate(model, jobs=0), "jobs: expected at least 1"),
         (lambda: simulate(model, 3), "expected a plan or its file, not 3"),
+        (lambda: simulate(), "needs a model or a plan"),
         (lambda: simulate("chatgpt-2023", best), "the plan is for model `tiny`"),
-        (lambda: optimize(model, gap=-1), "gap"),
-        (lambda: optimize(model, time_limit_seconds=0), "time limit"),
         (lambda: optimize(model, rounds=0), "rounds: expected at least 1"),
-        (lambda: appraise(model, best, samples=0), "samples: expected at least 1"),
-        (lambda: appraise(model, best, alpha=2), "alpha: expected"),
-        (lambda: appraise(model, best, seed=-1), "seed: expected"),
+        (lambda: optimize(model, settings=SolverSettings("none")), "`none` is not available"),
         (lambda: appraise(model, {"none": None}), "none: expected a plan"),
         (lambda: read_plan("x" * 300), "File name too long"),
+        (lambda: check(best), "rules: expected a rule such as"),
+        (lambda: check(best, "capitl > 3"), "did you mean `capital`"),
+        (lambda: compare(best, "nowhere"), "no such plan, file or shipped"),
+        (lambda: alternatives(best, within=[0]), "expected shares above 0"),
+        (lambda: frontier(model, at=[2]), "expected shares above 0 and up to 1"),
+        (lambda: replay_incident("nowhere"), "no such file or shipped incident"),
     ]
     for call, message in wrong:
         with pytest.raises(planner.InputError, match=message):
             call()
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SolverSettings(gap=-1), "Expected gap in"),
+        (lambda: SolverSettings(time_limit_seconds=0), "Expected time limit > 0"),
+        (lambda: Sampling(0), "Expected samples ≥ 1, got 0"),
+        (lambda: Sampling(alpha=2), "Expected alpha in"),
+        (lambda: Sampling(seed=-1), "Expected seed ≥ 0"),
+        (lambda: Sampling(jobs=0), "Expected jobs ≥ 1"),
+    ],
+)
+def test_settings_state_what_they_accept(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 # ------------------------------------------------------------------------------------- simulations
 
 
 def test_verdicts_as_tables(today):
-    frame = today.to_frame()
+    frame = today.scenarios
     assert list(frame.index) == ["region-west", "region-east", "surge"]
     assert frame["survives"].tolist() == [one.survives for one in today.verdicts]
     assert today.failed == tuple(frame.index[~frame["survives"]])
@@ -168,7 +221,15 @@ def test_plan_as_tables(best):
     assert best.costs["usd_per_year"].sum() == pytest.approx(best.usd_per_year)
     assert best.costs["capital_usd"].sum() == pytest.approx(best.capital_usd)
     assert best.scenarios["survives"].all()
-    pd.testing.assert_frame_equal(best.to_frame(), best.purchases)
+    for kind in ("cooling", "gpus", "emergency", "measures"):
+        assert len(getattr(best, kind)) == len(getattr(best.plan, kind))
+    assert best.gpus.set_index("cluster").loc["east-gpus", "added"] == 400
+
+
+def test_scenarios_are_a_table_everywhere(best, today, model):
+    for result in (best, today, model):
+        assert result.scenarios.index.name == "name"
+        assert "frequency_per_year" in result.scenarios
 
 
 def test_plan_survives_what_today_does_not(best):
@@ -204,14 +265,75 @@ def test_infeasible_says_why():
 def test_appraisal_hands_on_what_was_asked(best, model, monkeypatch):
     """Builds and sampling as given; sampling itself is tested with `plan finance`."""
     asked = []
-    monkeypatch.setattr("planner.finance.study.study_of", lambda *given: asked.append(given))
-    appraise(model, {"cheap": best}, samples=10, seed=3)
+    monkeypatch.setattr("planner.api.appraisals.study_of", lambda *given: asked.append(given))
+    appraise(model, {"cheap": best}, sampling=Sampling(10, seed=3))
     ((loaded, builds, _, sampling, other, _),) = asked
     assert loaded is model
     assert [one.name for one in builds] == ["as it was", "cheap"]
     assert builds[1].plan == best.plan
     assert builds[1].fleet == best.plan.fleet(model.model)
     assert (sampling.samples, sampling.seed, other) == (10, 3, None)
+
+
+# --------------------------------------------------------------------------------------- questions
+
+
+def test_comparison_as_tables(best, model):
+    found = compare(model, best)
+    assert not found.same
+    assert not found.lost
+    assert found.purchases.set_index("asset").loc["east-gpus", "more"] == 400
+    assert found.figures.loc["capital", "after"] == best.capital_usd
+    assert found.scenarios.loc["region-west", "outcome"] == "gained"
+    assert found.values.empty
+    assert found.effects.empty
+    assert repr(found).startswith("<comparison of tiny and plan for tiny: ")
+
+
+def test_comparison_says_what_a_value_costs(model):
+    dearer = load_model("tiny", {**SHORT, "finance.discount_rate": 0.12})
+    found = compare(model, dearer, explain=True)
+    assert len(found.values) == 1
+    assert found.effects["usd_per_year"].iloc[0] > 0
+
+
+def test_explanation_as_tables(best):
+    found = explain(best, solves=3)
+    bought = found.purchases.set_index(["kind", "asset"])
+    assert bought.loc[("gpus", "east-gpus"), "bought"] > 0
+    assert found.explanation.solves == 3
+    assert {"family", "subject", "room", "usd_per_unit"} <= set(found.binding)
+    assert repr(found).startswith("<explanation of the plan for tiny: 3 of ")
+
+
+def test_alternatives_start_from_the_plan_found(best):
+    found = alternatives(best, within=[0.05], most=1)
+    assert len(found.plans) == len(found.to_frame()) == 1
+    assert found.to_frame()["usd_per_year"].iloc[0] <= 1.05 * best.usd_per_year
+    assert found.optimum is best
+
+
+def test_frontier_costs_more_where_more_is_asked(model):
+    said = []
+    found = frontier(model, at=[0.5, 1.0], only="region-*", progress=said.append)
+    costs = found.to_frame()["usd_per_year"]
+    assert costs.loc["0.5"] <= costs.loc["1"]
+    assert said == ["0.5: survives", "1: survives"]
+
+
+def test_check_says_what_fails(best, model):
+    found = check(best, ["capital > 900M", "rounds < 2"])
+    assert not found.passes
+    assert found.failed == ("rounds is 1; fails if < 2",)
+    assert found.to_frame()["failed"].tolist() == [False, True]
+    assert check(best, "survives < 1", simulate=True).passes
+    assert check(best, "survives < 1", model=model).passes
+
+
+def test_replay_as_a_table():
+    found = replay_incident()
+    assert len(found.milestones) == found.replay.counts()["milestones"]
+    assert {"observed", "simulated", "within"} <= set(found.milestones)
 
 
 # --------------------------------------------------------------------------------------- notebooks
@@ -236,7 +358,9 @@ def test_short_names_in_a_console(best, today, model):
     assert repr(today) == (
         "<simulation of tiny: 1 of 3 scenarios survived; not region-west, region-east>"
     )
-    assert repr(best).startswith("<plan for tiny: 9.53 M USD a year; capital 24.6 M USD; proven")
+    assert repr(best).startswith(
+        "<plan for tiny: 9.53 M USD a year; capital 24.6 M USD; optimality"
+    )
 
 
 def test_typed():

@@ -25,6 +25,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.returns import incidents_to_justify
 from planner.plan.assembly import now, versions
+from planner.reliability import SAMPLES
 from planner.reliability.cooling_adequacy import CoolingAdequacy, cooling_adequacy
 from planner.reliability.monte_carlo import sample_occurrences
 from planner.reliability.normal_week import normal_hours, requests_per_year
@@ -54,12 +55,25 @@ class Sampling:
         Confidence of value at risk and conditional value at risk.
     jobs
         Processes that share the simulation.
+
+    Raises
+    ------
+    ValueError
+        If a value is outside its accepted set.
     """
 
-    samples: int
+    samples: int = SAMPLES
     seed: int = 0
     alpha: float = 0.95
     jobs: int = 1
+
+    def __post_init__(self) -> None:
+        least = {"samples": 1, "seed": 0, "jobs": 1}
+        for name, value in ((name, getattr(self, name)) for name in least):
+            if value < least[name]:
+                raise ValueError(f"Expected {name} ≥ {least[name]}, got {value}.")
+        if not 0 <= self.alpha < 1:
+            raise ValueError(f"Expected alpha in [0, 1), got {self.alpha}.")
 
 
 @dataclass(frozen=True)

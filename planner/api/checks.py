@@ -1,0 +1,163 @@
+"""Checks of a plan against thresholds, and replays of recorded incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from planner.analysis.reassessment import reassessed
+from planner.api.models import ModelReference, Text, selection, settings, texts
+from planner.api.notebook import Shown, table
+from planner.api.references import PlanReference, plan_source, reopened
+from planner.errors import InputError
+from planner.plan.consistency import refuse_contradictions
+from planner.plan.files import parse_plan
+from planner.plan.records import Plan
+from planner.plan.thresholds import RuleResult, judge_rules, read_rules
+from planner.replay.comparison import Replay, replay
+from planner.replay.loading import load_incident
+from planner.reporting.replay import replay_data
+
+
+@dataclass(frozen=True, repr=False)
+class PlanCheck(Shown):
+    """What thresholds make of a plan.
+
+    Attributes
+    ----------
+    plan
+        The plan as it was judged.
+    results
+        Every rule with its figure, and whether the plan fails it.
+    """
+
+    plan: Plan
+    results: tuple[RuleResult, ...]
+
+    @property
+    def passes(self) -> bool:
+        """Whether no rule fails."""
+        return not any(result.failed for result in self.results)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Why the plan fails, one sentence for each rule that does."""
+        return tuple(result.reason for result in self.results if result.failed)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Rules with the figure of the plan, the limit, and whether the plan fails."""
+        rows = [
+            {
+                "rule": result.rule.text,
+                "value": result.value,
+                "limit": result.rule.limit,
+                "unit": result.rule.metric.unit,
+                "failed": result.failed,
+            }
+            for result in self.results
+        ]
+        return table(rows, "rule")
+
+    def _title(self) -> str:
+        return f"check of the plan for {self.plan.model.name}"
+
+    def _facts(self) -> list[str]:
+        held = sum(not result.failed for result in self.results)
+        return [f"{held} of {len(self.results)} rules hold", *self.failed]
+
+    def _tables(self) -> Mapping[str, pd.DataFrame]:
+        return {"Rules": self.to_frame()}
+
+
+def check(
+    plan: PlanReference,
+    rules: Text = (),
+    *,
+    policies: Iterable[str | Path] = (),
+    model: ModelReference | None = None,
+    simulate: bool = False,
+) -> PlanCheck:
+    """Check a plan against thresholds on cost and survivability.
+
+    Parameters
+    ----------
+    plan
+        As for `simulate`.
+    rules
+        When the plan fails, such as ``"capital > 900M"`` or ``"survives < 1.0"``.
+    policies
+        Files of rules with names and messages.
+    model
+        Model that the plan must fit; None to trust the plan.
+    simulate
+        Whether to simulate every scenario and price the purchases again instead of trusting the
+        plan.
+
+    Raises
+    ------
+    InputError
+        If the plan, the model or a rule is wrong, or there is no rule.
+    """
+    read = read_rules(texts(rules), [Path(path) for path in policies])
+    if not read:
+        raise InputError.single("rules", 'expected a rule such as "capital > 900M"')
+    source = plan_source(plan)
+    judged = source if isinstance(source, Plan) else parse_plan(Path(source))
+    shown = "plan" if isinstance(source, Plan) else str(source)
+    refuse_contradictions(judged, shown)
+    if simulate or model is not None:
+        opened = reopened(plan, model)
+        if simulate:
+            chosen = selection(opened.loaded, usual=opened.wanted).scenarios
+            judged = reassessed(opened.plan, opened.loaded, chosen)
+    return PlanCheck(judged, judge_rules(judged, read))
+
+
+@dataclass(frozen=True, repr=False)
+class IncidentReplay(Shown):
+    """A recorded incident, simulated, and compared with its record.
+
+    Attributes
+    ----------
+    replay
+        Everything that was worked out.
+    """
+
+    replay: Replay
+
+    @property
+    def milestones(self) -> pd.DataFrame:
+        """What was observed and simulated at every recorded milestone."""
+        return table(replay_data(self.replay)["milestones"])
+
+    def _title(self) -> str:
+        return f"replay of {self.replay.name}"
+
+    def _facts(self) -> list[str]:
+        return [f"{count} {name}" for name, count in self.replay.counts().items()]
+
+    def _tables(self) -> Mapping[str, pd.DataFrame]:
+        return {"Milestones": self.milestones}
+
+
+def replay_incident(
+    incident: str | Path = "chatgpt-2023", overrides: Mapping[str, object] | Iterable[str] = ()
+) -> IncidentReplay:
+    """Simulate a recorded incident and compare it with what was observed.
+
+    Parameters
+    ----------
+    incident
+        Name of a shipped incident, an incident file, or a folder with an ``incident.yaml``.
+    overrides
+        Changes of its model, as for `load_model`.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with the incident or its model.
+    """
+    return IncidentReplay(replay(load_incident(incident, settings(overrides))))
