@@ -227,7 +227,7 @@ def _figures(path: Path, problems: list[Problem]) -> dict[str, float]:
         if not math.isfinite(value):
             _complain(problems, path, number, name, f"{row['printed']!r} is not a finite number")
         elif name in figures:
-            _complain(problems, path, number, name, "stands twice")
+            _complain(problems, path, number, name, "is listed twice")
         figures[name] = value
     return figures
 
@@ -240,7 +240,7 @@ def _lines(
     for number, row in _rows(path, COLUMNS, problems):
         wrong = [f"{column} is empty" for column in ("item", "group", "unit") if not row[column]]
         if (row["group"], row["item"]) in items:
-            wrong.append("stands twice in its group")
+            wrong.append("is listed twice in its group")
         wrong += _role_problems(row, roles)
         if not row["printed"] and not row["formula"]:
             wrong.append("has neither a printed figure nor a formula")

@@ -165,7 +165,7 @@ def _check_repeats(document: Document, path: Path_, entries: Any) -> None:
         return
     for index, entry in enumerate(entries):
         if isinstance(entry, str) and entry in entries[:index]:
-            document.complain((*path, index), f"`{entry}` stands twice")
+            document.complain((*path, index), f"`{entry}` is listed twice")
 
 
 def check_sense(model: Model, document: Document) -> None:
@@ -244,7 +244,9 @@ def _check_plants(model: Model, document: Document) -> None:
             model.cooling_units[unit].mode == "standby"
             for unit in (*plant.existing, *plant.options)
         ):
-            document.complain(("plants", name), "a primary plant needs units that run")
+            document.complain(
+                ("plants", name), "a primary plant needs units that are not on standby"
+            )
 
     for name, feed in model.feeds.items():
         for index, load in enumerate(feed.powers):
@@ -276,7 +278,9 @@ def _check_scenarios(model: Model, document: Document) -> None:
             if event.kind == "provider" and event.name not in providers:
                 close = get_close_matches(event.name, providers, n=1)
                 hint = f"; did you mean `{close[0]}`?" if close else ""
-                message = f"`{event.name}` is no provider ({', '.join(providers) or 'none'}){hint}"
+                message = (
+                    f"`{event.name}` is not a provider ({', '.join(providers) or 'none'}){hint}"
+                )
                 document.complain((*path, "name"), message)
             _check_time_and_power(model, event, document, path)
     used = [scenario.severity for scenario in model.scenarios.values()]
@@ -290,7 +294,7 @@ def _check_scenarios(model: Model, document: Document) -> None:
 def _check_time_and_power(model: Model, event: Event, document: Document, path: Path_) -> None:
     horizon = model.simulation.horizon_minutes
     if event.at_minute >= horizon:
-        message = f"never happens within the simulation, which ends at minute {horizon:g}"
+        message = f"is after the end of the simulation at minute {horizon:g}"
         document.complain((*path, "at_minute"), message)
     if not isinstance(event, NodeLoss) or event.generators_start:
         return
@@ -346,13 +350,13 @@ def _check_limits_of_services(model: Model, document: Document) -> None:
     for name, service in model.services.items():
         limits = [one for one in ("capacity_rps", "connections") if getattr(service, one)]
         for limit in limits if name not in passed else ():
-            message = "does nothing: no tier's requests pass this service on their way"
+            message = "has no effect: no tier's requests pass through this service"
             document.complain(("services", name, limit), message)
         path = ("services", name, "degraded_share")
         if service.degraded_share < 1 and not service.degrades_without:
-            document.complain(path, "does nothing without degrades_without")
+            document.complain(path, "has no effect without degrades_without")
         elif service.degraded_share < 1 and not limits:
-            document.complain(path, "does nothing without capacity_rps or connections")
+            document.complain(path, "has no effect without capacity_rps or connections")
 
 
 def _services_of_requests(model: Model) -> set[str]:
@@ -378,14 +382,14 @@ def _check_operations(model: Model, document: Document) -> None:
             message = f"falls from {one.capacity:g} of the phase before to {other.capacity:g}"
             document.complain((*path, "restoration", index, "capacity"), message)
     if operations.gates is not None and not operations.restoration:
-        document.complain((*path, "gates"), "does nothing without phases of restoration")
+        document.complain((*path, "gates"), "has no effect without phases of restoration")
     scopes: list[tuple[Path_, str | None]] = [(path, operations.restoration_scope)]
     for name, scenario in model.scenarios.items():
         override = scenario.operations.restoration_scope
         scopes.append((("scenarios", name, "operations"), override))
     for place, scope in scopes:
         if scope == "platform" and not any(phase.tiers for phase in operations.restoration):
-            message = "`platform` does nothing where no phase of restoration names tiers"
+            message = "`platform` has no effect where no phase of restoration names tiers"
             document.complain((*place, "restoration_scope"), message)
 
 
@@ -403,7 +407,7 @@ def _check_credits(model: Model, document: Document) -> None:
     for name, tier in model.tiers.items():
         path = ("tiers", name, "sla_credits")
         if tier.sla_credits and not tier.revenue_usd_per_month:
-            document.complain(path, "does nothing without revenue_usd_per_month")
+            document.complain(path, "has no effect without revenue_usd_per_month")
         steps = sorted(enumerate(tier.sla_credits), key=lambda one: -one[1].below)
         for (_, one), (index, other) in pairwise(steps):
             if other.below == one.below:
@@ -430,7 +434,7 @@ def _check_purchases(model: Model, document: Document) -> None:
             message = f"{fixed.emergency[name]} instances more exceed the {supply} available"
             document.complain((*path, "emergency", name), message)
         if fixed.emergency.get(name) and name in forbidden.emergency:
-            document.complain((*path, "emergency", name), "is forbidden too")
+            document.complain((*path, "emergency", name), "is also forbidden")
     for name, added in fixed.gpus.items():
         cluster = model.clusters[name]
         if added % cluster.block_gpus:
@@ -442,7 +446,7 @@ def _check_purchases(model: Model, document: Document) -> None:
         if -added > retirable_blocks(model, name) * cluster.block_gpus:
             document.complain((*path, "gpus", name), f"{-added} GPUs may not be retired")
         if added > 0 and name in forbidden.gpus:
-            document.complain((*path, "gpus", name), "is forbidden too")
+            document.complain((*path, "gpus", name), "is also forbidden")
     for name, units in fixed.cooling.items():
         plant = model.plants[name]
         for unit, added in units.items():
@@ -453,7 +457,7 @@ def _check_purchases(model: Model, document: Document) -> None:
                 message = f"{-added} `{unit}` may not be retired"
                 document.complain((*path, "cooling", name, unit), message)
             if added > 0 and {name, unit} & set(forbidden.cooling):
-                document.complain((*path, "cooling", name, unit), "is forbidden too")
+                document.complain((*path, "cooling", name, unit), "is also forbidden")
 
 
 def _check_salvage(model: Model, document: Document) -> None:
@@ -465,7 +469,7 @@ def _check_salvage(model: Model, document: Document) -> None:
                 document.complain((section, name, "salvage_usd"), message)
     for name in model.policies.fixed.regions:
         if not model.regions[name].candidate:
-            message = "is no candidate that could be opened or not"
+            message = "is not a candidate region"
             document.complain(("policies", "fixed", "regions", name), message)
 
 

@@ -73,7 +73,9 @@ def _unknown(model: Model, name: str) -> InputError:
     close = get_close_matches(name, [*PARTS, *_names(model)], n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""
     parts = ", ".join(PARTS)
-    message = f"`{name}` is none of {parts}, and no plant, cluster, offer, region or measure{hint}"
+    message = (
+        f"`{name}` is not one of {parts}, nor a plant, cluster, offer, region or measure{hint}"
+    )
     return InputError.single("--fix", message)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_origin
@@ -184,11 +185,11 @@ def find_file(reference: str | Path, shipped: Mapping[str, Path], kind: str) -> 
     if wanted in shipped:
         return shipped[wanted]
     known = f"shipped are {', '.join(sorted(shipped))}{nearest(wanted, shipped, 3)}"
-    try:
-        what = f"is a directory, no {kind} file" if path.is_dir() else "no such file"
-    except (OSError, ValueError):
-        what = "no such file"
-    raise InputError.single(printable(wanted), f"{what} or shipped {kind}; {known}")
+    what = f"no such file or shipped {kind}"
+    with suppress(OSError, ValueError):
+        if path.is_dir():
+            what = "is a directory; expected a file"
+    raise InputError.single(printable(wanted), f"{what}; {known}")
 
 
 def _with_ancestors(
@@ -226,7 +227,7 @@ def _read_whole(
     line = (*seen, resolved, target.resolve())
     if line[-1] in line[:-1] or len(line) > MOST_ANCESTORS:
         chain = " → ".join(one.name for one in line)
-        what = "goes in a circle" if line[-1] in line[:-1] else f"goes over {MOST_ANCESTORS} files"
+        what = "is circular" if line[-1] in line[:-1] else f"spans more than {MOST_ANCESTORS} files"
         raise InputError.single(shown, f"`extends` {what}: {chain}", place.line, place.column)
     base = _with_ancestors(target, (*seen, resolved), beneath)
     return laid_over(base, document)
@@ -240,7 +241,8 @@ def _read_tables(document: Document, model_path: Path) -> None:
             continue
         if value != Path(value).name or not value.endswith(".csv"):
             document.complain(
-                (section,), f"{shown_value(value)} is no mapping and no .csv file beside"
+                (section,),
+                f"{shown_value(value)} is neither a mapping nor a .csv file in the same folder",
             )
             continue
         target, shown = folder / value, str(model_path.parent / value)
@@ -248,7 +250,9 @@ def _read_tables(document: Document, model_path: Path) -> None:
             document.complain((section,), f"no file {shown_value(value)} beside the model")
             continue
         if target.resolve().parent != folder:
-            document.complain((section,), f"{shown_value(value)} is a link that leads elsewhere")
+            document.complain(
+                (section,), f"{shown_value(value)} is a symbolic link to another folder"
+            )
             continue
         columns = _columns(entity_of(section))
         try:

@@ -23,9 +23,9 @@ def check_measures(model: Model, document: Document) -> None:
             owners[feed] = name
         for path, message in _idle(model, measure):
             document.complain(("measures", name, *path), message)
-    reactions = [name for name, one in model.measures.items() if one.changes_reaction]
-    if len(reactions) > MOST_REACTIONS:
-        message = f"{len(reactions)} change reaction or starts; at most {MOST_REACTIONS} can"
+    count = sum(measure.changes_reaction for measure in model.measures.values())
+    if count > MOST_REACTIONS:
+        message = f"{count} change response times or automatic starts; at most {MOST_REACTIONS} can"
         document.complain(("measures",), message)
     _check_settled(model, document)
 
@@ -54,15 +54,15 @@ def _idle(model: Model, measure: Measure) -> Iterator[tuple[Path_, str]]:
                 yield ("independent", plant, index), message
     for index, plant in enumerate(measure.automatic):
         if model.plants[plant].automatic:
-            yield ("automatic", index), f"standby units of `{plant}` start by themselves already"
+            yield ("automatic", index), f"standby units of `{plant}` already start automatically"
     for name in TIMES:
         minutes, now = getattr(measure.operations, name), getattr(model.operations, name)
         slower = [getattr(one.operations, name) or 0.0 for one in model.scenarios.values()]
         if minutes is not None and minutes >= max([now, *slower]):
-            yield ("operations", name), f"{minutes:g} minutes are no less than {now:g} without it"
+            yield ("operations", name), f"{minutes:g} minutes are not less than {now:g} without it"
 
 
 def _check_settled(model: Model, document: Document) -> None:
     for name, bought in model.policies.fixed.measures.items():
         if bought and name in model.policies.forbidden.measures:
-            document.complain(("policies", "fixed", "measures", name), "is forbidden too")
+            document.complain(("policies", "fixed", "measures", name), "is also forbidden")

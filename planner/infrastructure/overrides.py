@@ -95,7 +95,7 @@ def _apply_override(document: Document, override: str, place: SourcePosition) ->
         raise ValueError("expected dotted.path=value")
     paths = _override_paths(document.data, split)
     if not paths:
-        raise ValueError(f"`{EACH}` stands for nothing here")
+        raise ValueError(f"`{EACH}` matches nothing here")
     times = factor(text.strip())
     value = None if times is not None else parse_value(text)
     for parts in paths:
@@ -130,7 +130,7 @@ def _set(document: Document, parts: Path_, new: Any, place: SourcePosition) -> N
             document.places[parts[: depth + 1]] = place
         target = target[part]
     if not isinstance(target, dict | list):
-        raise ValueError("leads below a value that has no fields")
+        raise ValueError("leads into a value without fields")
     for path in [path for path in document.places if path[: len(parts)] == parts]:
         del document.places[path]
     document.places[parts] = place
@@ -165,7 +165,8 @@ def _number_at(document: Document, parts: Path_) -> float:
 def _index(entries: list[Any], part: int | str) -> int:
     if isinstance(part, int) and part < len(entries):
         return part
-    raise ValueError(f"`{printable(str(part))}` is no entry of a list of {len(entries)}, from 0")
+    index, count = printable(str(part)), len(entries)
+    raise ValueError(f"`{index}` is not an index of a list of {count} entries, counted from 0")
 
 
 def _override_paths(data: Any, parts: list[str]) -> list[Path_]:

@@ -184,7 +184,7 @@ def _parsed(content: bytes, file: str, expected: str) -> Document:
     except ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        message = f"is not valid YAML: the sign {chr(error.character)!r} must not stand here"
+        message = f"is not valid YAML: the character {chr(error.character)!r} is not allowed here"
         raise InputError.single(file, message, line, column) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -253,7 +253,7 @@ class _Builder:
             if not isinstance(key_node, ScalarNode):
                 self.document.complain(here, "a key must be a name")
             elif key in built:
-                self.document.complain(here, "stands twice")
+                self.document.complain(here, "is listed twice")
             else:
                 built[key] = self.build(value_node, here, depth + 1)
         return merged | built
@@ -356,7 +356,7 @@ def parse_table(content: bytes, file: str, path: Path_, columns: TableColumns) -
     # `latency_ms` beside `latency_ms.us-west`: one is the whole, the other a part of it.
     fields |= {column for column in header if any(c.startswith(f"{column}.") for c in header)}
     for column in sorted(fields):
-        message = f"column `{printable(column)}` stands twice"
+        message = f"column `{printable(column)}` is listed twice"
         document.problems.append(Problem(file, 1, 1, "", message))
     for line, row in rows[1:] if not fields else []:
         cells = _with_decimal_points(row, delimiter)
@@ -402,7 +402,7 @@ def _table_row(
     name = cells.pop("name").strip()
     document.places[(*path, name)] = place
     if name in document.data:
-        document.complain((*path, name), "stands twice")
+        document.complain((*path, name), "is listed twice")
         return
     entry: dict[str, Any] = {}
     document.data[name] = entry

@@ -324,8 +324,8 @@ def not_counted(lines: Sequence[ScenarioLine]) -> list[str]:
     """How many scenarios were neither survived nor failed, and why."""
     statuses = [line.status for line in lines]
     reasons = (
-        ("not judged", "the standard asks nothing of them"),
-        ("not applicable", "they hit nothing that is there"),
+        ("not judged", "the standard requires nothing of them"),
+        ("not applicable", "they affect nothing that exists"),
     )
     return [
         f"{statuses.count(status)} {status}: {reason}"

@@ -31,8 +31,8 @@ class DoesNotSurviveError(AssertionError):
 
 #: Why scenarios are skipped.
 SKIPPED: Mapping[str, str] = {
-    "not judged": "not judged: the standard asks nothing of class {severity} here",
-    "not applicable": "not applicable: it hits nothing that is there",
+    "not judged": "not judged: the standard requires nothing of class {severity} here",
+    "not applicable": "not applicable: it affects nothing that exists",
 }
 
 

@@ -71,7 +71,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     console = new_console()
     _show_held(console, loaded, counts, scenarios)
     console.print()
-    console.print("[bold]What takes a tier down if it alone is lost[/bold]")
+    console.print("[bold]Single points of failure: what takes a tier down if lost alone[/bold]")
     for nodes, tiers in _by_nodes(points).items():
         services = [name.removeprefix("service:") for name in nodes if name.startswith("service:")]
         places = [name for name in nodes if not name.startswith("service:")]
@@ -88,11 +88,13 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
         console.print("  no emergency plants")
     if unfed:
         console.print()
-        console.print("[bold]On no feed, in a region that has feeds[/bold]")
+        console.print("[bold]Not on any feed, in a region with feeds[/bold]")
     for region, loads in unfed.items():
         console.print(f"  {escape(region)}: {escape(', '.join(loads))}")
-        console.print("    drawing on the power limit of the region; no loss of a feed takes them")
-        console.print("    down: name them in `powers` of the feeds that they hang on")
+        console.print(
+            "    These draw on the power limit of the region, and no loss of a feed takes"
+        )
+        console.print("    them down: list them in `powers` of the feeds that supply them")
     console.print()
     console.print("[bold]Power drawn per MW of GPUs at full load (PUE)[/bold]")
     for region, parts in drawn.items():
@@ -119,14 +121,12 @@ def _show_held(
             "`standard` what must be served then."
         )
     if silent:
-        console.print(
-            f"[bold yellow]The standard asks nothing[/] of {escape(', '.join(silent[:MOST_NAMED]))}"
-            + (f" and {len(silent) - MOST_NAMED} more" if len(silent) > MOST_NAMED else "")
-            + "."
-        )
+        names = escape(", ".join(silent[:MOST_NAMED]))
+        names += f" and {len(silent) - MOST_NAMED} more" if len(silent) > MOST_NAMED else ""
+        console.print(f"[bold yellow]The standard requires nothing[/] of {names}.")
     if loaded.replaced:
         console.print()
-        console.print("[bold]Lists of the model it extends that it replaces[/bold]")
+        console.print("[bold]Inherited lists that it replaces[/bold]")
         for line in loaded.replaced:
             console.print(f"  {escape(line)}")
 
@@ -138,7 +138,7 @@ def _asked(model: Model, scenario: Scenario) -> bool:
 def _show_zones(console: Console, points: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
     """What leaves zones in the dark, tiers with the same nodes together."""
     console.print()
-    console.print("[bold]What leaves a zone without service if it alone is lost[/bold]")
+    console.print("[bold]Single points of failure by zone: what leaves it without service[/bold]")
     grouped: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for zone, tiers in points.items():
         for tier, nodes in tiers.items():

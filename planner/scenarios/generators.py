@@ -108,7 +108,7 @@ def _left_out(model: Model) -> frozenset[str]:
             if one not in members:
                 close = get_close_matches(one, members, n=1)
                 hint = f"; did you mean `{close[0]}`?" if close else f"; it has {members}"
-                message = f"`{one}` is no scenario of the family{hint}"
+                message = f"`{one}` is not a scenario of the family{hint}"
                 problems.append(Problem(model.name, 0, 0, f"generators.{name}.without", message))
         found.update(terms.without)
     if problems:

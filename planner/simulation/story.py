@@ -193,7 +193,7 @@ def _overwhelmed(
         minute = _first(full & (wanted > 1.05 * usual))
         if minute is not None and usual > 0:
             peak = float((wanted * full).max()) / usual
-            text = f"{name} is overwhelmed: up to {peak:.1f} times its usual traffic wants in"
+            text = f"{name} is overloaded: offered load up to {peak:.1f} times normal"
             yield minute, text
 
 
@@ -206,7 +206,7 @@ def _queue(world: World, history: History, index: int) -> Iterator[tuple[float, 
     minute = _first(history.wasted[:, index] > 0.05 * np.maximum(done, 1.0))
     if minute is not None:
         worst = float((history.wasted[:, index] / np.maximum(done, 1.0)).max())
-        yield minute, f"work is done for clients that have gone, up to {worst:.0%} of all"
+        yield minute, f"work is wasted on timed-out requests, up to {worst:.0%} of all"
 
 
 def _retries(history: History, index: int) -> Iterator[tuple[float, str]]:

@@ -93,7 +93,7 @@ def test_what_exists_is_kept(plan: Runs) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--fix", "coolings"), "--fix: `coolings` is none of cooling, gpus"),
+        (("--fix", "coolings"), "--fix: `coolings` is not one of cooling, gpus"),
         (("--from", "nowhere.json"), "nowhere.json"),
         (("--from", "planner"), "planner/plan.json"),
     ],

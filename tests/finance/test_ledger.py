@@ -188,7 +188,7 @@ class TestTables:
             ("x,g,a,b,USD,yearly,", "role yearly counts in USD/year, not USD"),
             ("x,g,a,b,USD", "expected 7 values"),
             ("x,g,a,b,USD,,,,", "expected 7 values"),
-            ("x,g,a,b,USD,,\nx,g,a,b,USD,,", "ledger.csv:3:1: x: stands twice in its group"),
+            ("x,g,a,b,USD,,\nx,g,a,b,USD,,", "ledger.csv:3:1: x: is listed twice in its group"),
             ("x,g,a,b,USD,capital,\ny,g,a,b,USD,capital,", "role capital is taken"),
             ('x,g,a,b,USD,,"open', "is not a table of text"),
         ],
@@ -204,7 +204,7 @@ class TestTables:
             ("name,value\na,2\n", "figures.csv:1:1: lacks the columns printed"),
             ("name,printed\na,two\n", "figures.csv:2:1: a: 'two' is not a finite number"),
             ("name,printed\na,nan\n", "'nan' is not a finite number"),
-            ("name,printed\na,2\na,3\n", "figures.csv:3:1: a: stands twice"),
+            ("name,printed\na,2\na,3\n", "figures.csv:3:1: a: is listed twice"),
             ("", "lacks the columns name, printed"),
         ],
     )

@@ -192,7 +192,7 @@ class TestFiles:
         assert "\0" not in str(caught.value)
 
     def test_directory(self, tmp_path):
-        with pytest.raises(InputError, match="is a directory, no model file"):
+        with pytest.raises(InputError, match="is a directory; expected a file"):
             load_model(tmp_path)
 
     def test_a_directory_does_not_hide_a_shipped_model(self, tmp_path, monkeypatch):
@@ -228,7 +228,7 @@ class TestFiles:
             ("a: 1\n---\nb: 2\n", 2, 1, "found another document"),
             ("a: *nothing\n", 1, 4, "undefined alias 'nothing'"),
             ("a: 'open\n", 2, 1, "found unexpected end of stream"),
-            ("a: 1\nb: \0\n", 2, 4, "the sign '\\x00' must not stand here"),
+            ("a: 1\nb: \0\n", 2, 4, "the character '\\x00' is not allowed here"),
             (b"a: 1\nb: \xe9\n", 2, 1, "is not UTF-8 text"),
             (b"\x89PNG\r\n\x1a\n\0\0", 1, 1, "is not UTF-8 text"),
             ("a: 1\nb: !!python/object:os.system {}\n", 2, 1, "python/object:os.system is not acc"),
@@ -241,8 +241,8 @@ class TestFiles:
             ("a: !!bool maybe\n", 1, 1, "cannot be read as bool"),
             ("a: !my:int 5\n", 1, 1, "cannot be read as int"),
             (f"a: {'9' * 5000}\n", 1, 1, "cannot be read as int"),
-            ("regions:\n  a: {city: X}\n  b: {}\n  a: {city: Y}\n", 4, 3, "stands twice"),
-            ("a: {b: 1, b: 1}\n", 1, 11, "stands twice"),
+            ("regions:\n  a: {city: X}\n  b: {}\n  a: {city: Y}\n", 4, 3, "is listed twice"),
+            ("a: {b: 1, b: 1}\n", 1, 11, "is listed twice"),
             ("? [a, b]\n: 1\n", 1, 3, "a key must be a name"),
             ("a: &a [*a]\n", 1, 4, "more than"),
             (f"a: {'[' * 100000}\n", 1, 44, "more than 40 levels"),
@@ -302,7 +302,7 @@ class TestExtends:
 
     def test_itself(self, complaints):
         (problem,) = complaints("extends: model.yaml\n")
-        assert problem.message == "`extends` goes in a circle: model.yaml → model.yaml"
+        assert problem.message == "`extends` is circular: model.yaml → model.yaml"
         assert problem.line == 1
 
     def test_circle_through_others(self, write, complaints):
@@ -316,7 +316,7 @@ class TestExtends:
         for index in range(30):
             write(f"m{index}.yaml", f"extends: m{index + 1}.yaml\n")
         (problem,) = complaints("extends: m0.yaml\n")
-        assert "`extends` goes over 20 files" in problem.message
+        assert "`extends` spans more than 20 files" in problem.message
 
     def test_a_chain_of_twenty_is_fine(self, write, load):
         write("m19.yaml", MINIMAL)
@@ -554,17 +554,17 @@ class TestSense:
             (
                 ["plants.west-chillers.cools=[west-gpus, west-gpus]"],
                 "plants.west-chillers.cools.1",
-                "`west-gpus` stands twice",
+                "`west-gpus` is listed twice",
             ),
             (
                 ["plants.west-chillers.options=[air-1]", "plants.west-chillers.existing={}"],
                 "plants.west-chillers",
-                "a primary plant needs units that run",
+                "a primary plant needs units that are not on standby",
             ),
             (
                 ["plants.west-chillers.options=[chiller-1, chiller-3, chiller-1]"],
                 "plants.west-chillers.options.2",
-                "`chiller-1` stands twice",
+                "`chiller-1` is listed twice",
             ),
             (
                 ["feeds.f={region: west, capacity_mw: 1, powers: [east-gpus]}"],
@@ -605,12 +605,12 @@ class TestSense:
             (
                 ["policies.fixed.gpus.west-gpus=100", "policies.forbidden.gpus=[west-gpus]"],
                 "policies.fixed.gpus.west-gpus",
-                "is forbidden too",
+                "is also forbidden",
             ),
             (
                 ["policies.fixed.emergency.cloud=1", "policies.forbidden.emergency=[cloud]"],
                 "policies.fixed.emergency.cloud",
-                "is forbidden too",
+                "is also forbidden",
             ),
             (
                 [
@@ -618,13 +618,13 @@ class TestSense:
                     "policies.forbidden.cooling=[chiller-1]",
                 ],
                 "policies.fixed.cooling.west-chillers.chiller-1",
-                "is forbidden too",
+                "is also forbidden",
             ),
             (["services.a={plane: edge, depends_on: [a]}"], "services.a", "itself: a → a"),
             (
                 ["services.a={plane: edge}", "services.b={plane: edge, any_of: [a, a]}"],
                 "services.b.any_of.1",
-                "`a` stands twice",
+                "`a` is listed twice",
             ),
             (
                 [
@@ -665,7 +665,7 @@ class TestSense:
             (
                 ["operations.gates={p99_seconds: 5}"],
                 "operations.gates",
-                "does nothing without phases of restoration",
+                "has no effect without phases of restoration",
             ),
             (
                 [
@@ -713,7 +713,7 @@ class TestSense:
             (
                 ["services.a={plane: edge, degraded_share: 0.5, capacity_rps: 5}", "ENTRY"],
                 "services.a.degraded_share",
-                "does nothing without degrades_without",
+                "has no effect without degrades_without",
             ),
             (
                 [
@@ -722,7 +722,7 @@ class TestSense:
                     "ENTRY",
                 ],
                 "services.a.degraded_share",
-                "does nothing without capacity_rps or connections",
+                "has no effect without capacity_rps or connections",
             ),
         ],
     )
@@ -827,11 +827,11 @@ class TestSense:
             ),
             (
                 "{kind: provider, name: cludy, repair_minutes: 5}",
-                "`cludy` is no provider (cloudy); did you mean `cloudy`?",
+                "`cludy` is not a provider (cloudy); did you mean `cloudy`?",
             ),
             (
                 "{kind: region, name: west, repair_minutes: 5, at_minute: 720}",
-                "never happens within the simulation, which ends at minute 720",
+                "is after the end of the simulation at minute 720",
             ),
             (
                 "{kind: region, name: west, repair_minutes: 5, generators_start: false}",
@@ -896,7 +896,7 @@ class TestSense:
     @pytest.mark.parametrize(
         ("bill", "steps", "where", "message"),
         [
-            (0, [(0.999, 0.1)], "sla_credits", "does nothing without revenue_usd_per_month"),
+            (0, [(0.999, 0.1)], "sla_credits", "has no effect without revenue_usd_per_month"),
             (5, [(0.999, 0.1), (0.99, 0.3), (0.999, 0.2)], ".2.below", "two steps below 0.999"),
             (5, [(0.99, 0.1), (0.999, 0.2)], ".0.credit", "0.1 below 0.99 is less than the 0.2"),
         ],

@@ -393,7 +393,7 @@ class TestDatasets:
             if row["unit"] not in {"text", "code", "date"}:
                 assert np.isfinite(float(row["value"])), f"{file}:{number}"
             key = (row["name"], row["attribute"])
-            assert key not in seen, f"{file}:{number} stands twice"
+            assert key not in seen, f"{file}:{number} is listed twice"
             seen.add(key)
 
     def test_every_printed_figure_has_unit_and_confidence(self):

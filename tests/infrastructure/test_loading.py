@@ -155,9 +155,9 @@ class TestTables:
             ('name,power_limit_mw\n"a\n",1\nb,1,2\n', 4, "3 cells where the header has 2"),
             ("region,power_limit_mw\na,1\n", 1, "needs a `name` column"),
             ("", 1, "needs a `name` column"),
-            ("name,power_limit_mw\na,1\nb,2\na,3\n", 4, "stands twice"),
-            ("name,city,city\na,X,Y\n", 1, "column `city` stands twice"),
-            ("name,city,city.x\na,X,Y\n", 1, "column `city` stands twice"),
+            ("name,power_limit_mw\na,1\nb,2\na,3\n", 4, "is listed twice"),
+            ("name,city,city\na,X,Y\n", 1, "column `city` is listed twice"),
+            ("name,city,city.x\na,X,Y\n", 1, "column `city` is listed twice"),
             ('name,city\na,"b"c\n', 2, "is not a CSV table"),
             ("name,power_limit_mw\na,ten\n", 2, "expected a number, not 'ten'"),
             ("name,power_limit_mw\na,nan\n", 2, "expected a finite number, not nan"),
@@ -195,7 +195,7 @@ class TestTables:
         (tmp_path / "models").mkdir()
         (tmp_path / "models" / "regions.csv").symlink_to(secret)
         (problem,) = complaints("regions: regions.csv\n", name="models/m.yaml")
-        assert "leads elsewhere" in problem.message
+        assert "is a symbolic link to another folder" in problem.message
 
 
 class TestCatalogue:
@@ -315,11 +315,20 @@ class TestSettings:
             ("regions.west.power_limit_mw=a: b", "is not valid YAML"),
             ("regions.west.power_limit_mw=1\nfoo: 2", "more than one line"),
             ("regions.west.power_limit_mw=!!python/name:os.system x", "is not accepted"),
-            ("regions.west.power_limit_mw.x=1", "leads below a value that has no fields"),
-            ("regions.west.power_limit_mw.x.y=1", "leads below a value that has no fields"),
-            ("plants.west-chillers.options.2=x", "`2` is no entry of a list of 2, from 0"),
-            ("plants.west-chillers.options.one=x", "`one` is no entry of a list of 2, from 0"),
-            ("standard.region.9.least_served=0", "`9` is no entry of a list of 3, from 0"),
+            ("regions.west.power_limit_mw.x=1", "leads into a value without fields"),
+            ("regions.west.power_limit_mw.x.y=1", "leads into a value without fields"),
+            (
+                "plants.west-chillers.options.2=x",
+                "`2` is not an index of a list of 2 entries, counted from 0",
+            ),
+            (
+                "plants.west-chillers.options.one=x",
+                "`one` is not an index of a list of 2 entries, counted from 0",
+            ),
+            (
+                "standard.region.9.least_served=0",
+                "`9` is not an index of a list of 3 entries, counted from 0",
+            ),
             ("regions.west.power_limit_mw=", "is missing"),
             ("extends=tiny", "is not a field here"),
         ],

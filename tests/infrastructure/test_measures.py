@@ -135,9 +135,9 @@ def test_a_fleet_remembers_its_measures(model: Model) -> None:
     ("change", "complaint"),
     [
         ("measures.tank={capital_usd: 5.0}", "changes nothing"),
-        ("measures.alarms.operations.detection_minutes=60.0", "are no less than 5 without it"),
+        ("measures.alarms.operations.detection_minutes=60.0", "are not less than 5 without it"),
         ("measures.tank.feeds=[second]", "belongs to measure `feed` already"),
-        ("measures.starter.automatic=[west-chillers]", "start by themselves already"),
+        ("measures.starter.automatic=[west-chillers]", "already start automatically"),
         ("measures.controls.independent={east-chillers: [control]}", "does not depend on"),
         ("measures.replica.replicas={desk: {east: 1}}", "it has no replicas"),
         ("measures.replica.connections={control: 5.0}", "has no pool of connections"),

@@ -124,7 +124,7 @@ class TestFactors:
         [
             ("zones.*.demand_rps=*x", "not valid YAML"),
             ("zones.*.shape=*2", "no number to multiply"),
-            ("measures.*.capital_usd=*2", "stands for nothing here"),
+            ("measures.*.capital_usd=*2", "matches nothing here"),
             ("zones.wst-users.demand_rps=*2", "did you mean `west-users`"),
         ],
     )

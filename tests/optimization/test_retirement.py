@@ -370,7 +370,7 @@ class TestBadInput:
             ("policies.fixed.gpus={cb: -300}", "300 GPUs may not be retired"),
             ("policies.fixed.gpus={ca: -100}", "100 GPUs may not be retired"),
             ("policies.fixed.cooling={pb: {chiller: -5}}", "5 `chiller` may not be retired"),
-            ("policies.fixed.regions={b: true}", "is no candidate"),
+            ("policies.fixed.regions={b: true}", "is not a candidate region"),
             ("policies.fixed.regions={c: true}", "`c`"),
         ],
     )

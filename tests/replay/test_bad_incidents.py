@@ -70,7 +70,7 @@ class TestPlaces:
     [
         ("quantity: temperature_c", "quantity: humidity", "expected 'temperature_c', 'minute'"),
         ("event: cooling_short", "event: rain", "expected 'temperature_above'"),
-        ("event: cooling_short, ", "quantity: minute, forced: false, ", ": stands twice"),
+        ("event: cooling_short, ", "quantity: minute, forced: false, ", ": is listed twice"),
         ("subject: site,", "subject: sight,", "not among the model's clusters (site)"),
         ("subject: site,", "subject: [site, site],", "expected one cluster that temperature_c"),
         (
@@ -78,7 +78,7 @@ class TestPlaces:
             "quantity: temperature_c",
             "expected one cluster",
         ),
-        ("subject: site,", "quantity: waiting_requests,", ": stands twice"),
+        ("subject: site,", "quantity: waiting_requests,", ": is listed twice"),
         ("observed: 75.0", "observed: 750", "expected -90 to 200, not 750"),
         ("observed: 75.0,", "", "milestones.1.observed: is missing"),
         ("observed: 75.0", "observed: .nan", "expected a finite number"),
@@ -185,7 +185,7 @@ def test_neither_file_nor_shipped():
 
 def test_a_folder_is_no_incident(tmp_path):
     (found,) = problems(tmp_path)
-    assert "is a directory, no incident file or shipped incident" in found
+    assert "is a directory; expected a file; shipped are" in found
 
 
 def test_settings_of_the_user_are_checked(write):

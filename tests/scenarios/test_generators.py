@@ -367,5 +367,5 @@ class TestWithout:
         text = str(raised.value)
         assert "generators.region.without" in text
         assert "did you mean `region-east`?" in text
-        assert "`surge` is no scenario of the family" in text
+        assert "`surge` is not a scenario of the family" in text
         assert "generators.surge.without" in text

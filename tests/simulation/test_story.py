@@ -62,7 +62,7 @@ def test_loss_of_a_region_and_cloud_in_its_place(two: Model) -> None:
         ("23:40", "region near is lost"),
         ("23:40", "requests fail: 40% of demand served"),
         ("23:40", "worst moment: 40% of demand served"),
-        ("23:44", "second is overwhelmed: up to 2.5 times its usual traffic wants in"),
+        ("23:44", "second is overloaded: offered load up to 2.5 times normal"),
         ("23:44", "alert: second busy at 95%"),
         ("00:24", "cloud serves with up to 400 emergency GPUs"),
         ("00:24", "all demand is served again"),
@@ -118,7 +118,7 @@ def test_retries_and_work_in_vain(one: Model) -> None:
         model = changed(model, "tiers", tier, retry=Retry(attempts=3))
     texts = [text for _, text in told(model, Surge(kind="surge", factor=2.0, **MINUTES))]
     assert any(re.fullmatch(r"clients retry: up to \d\.\d requests for .*", t) for t in texts)
-    assert any(t.startswith("work is done for clients that have gone, up to ") for t in texts)
+    assert any(t.startswith("work is wasted on timed-out requests, up to ") for t in texts)
 
 
 def test_services_and_pools(one: Model) -> None:

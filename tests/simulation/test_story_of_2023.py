@@ -60,7 +60,7 @@ class TestIncident:
         assert np.flatnonzero(hot > 75)[0] < AT_16_30
         assert np.flatnonzero(hot >= 85)[0] == pytest.approx(AT_16_30, abs=2)
 
-    def test_backup_is_overwhelmed(self, incident: Run) -> None:
+    def test_the_backup_is_overloaded(self, incident: Run) -> None:
         load = incident.target("load_rps", "us-east-backup")
         room = incident.target("capacity_rps", "us-east-backup")
         assert load[AT_17_00] == pytest.approx(room[AT_17_00])
@@ -108,7 +108,7 @@ class TestIncident:
             r"us-west-liquid loses 1 × loop-36",
             r"us-west-primary throttles at 7\d °C",
             r"requests fail: \d\d% of demand served",
-            r"us-east-backup is overwhelmed: up to \d+\.\d times its usual traffic wants in",
+            r"us-east-backup is overloaded: offered load up to \d+\.\d times normal",
             r"alert: us-west-primary above 85 °C \(critical\)",
             r"us-west-primary shuts itself down at 95 °C",
             r"standby cooling of us-west-standby adds 15 MW \(.*\)",
@@ -137,7 +137,7 @@ class TestIncident:
 
         Each of these may be sent again as often as the worst minute has it.
         """
-        line = next(line for line in story if "us-east-backup is overwhelmed" in line.text)
+        line = next(line for line in story if "us-east-backup is overloaded" in line.text)
         (times,) = re.findall(r"up to (\d+\.\d) times", line.text)
         assert 4.0 <= float(times) <= 5.7 * verdict.retry_ratio
 
