@@ -247,7 +247,9 @@ def _read_tables(document: Document, model_path: Path) -> None:
             continue
         target, shown = folder / value, str(model_path.parent / value)
         if not is_file(target):
-            document.complain((section,), f"no file {shown_value(value)} beside the model")
+            document.complain(
+                (section,), f"there is no file {shown_value(value)} in the same folder"
+            )
             continue
         if target.resolve().parent != folder:
             document.complain(

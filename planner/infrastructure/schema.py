@@ -29,7 +29,7 @@ def model_schema() -> dict[str, Any]:
     schema.pop("required", None)
     properties["extends"] = {
         "type": "string",
-        "description": "Model file or shipped model from which this one inherits what it does not state.",
+        "description": "File or shipped model from which this one inherits what it does not state.",
     }
     for section in SECTIONS:
         table = properties[section]

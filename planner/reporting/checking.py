@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
+from planner.amounts import counted, listed
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import pue_by_part
@@ -113,16 +114,17 @@ def _show_held(
     model = loaded.model
     silent = [one.name for one in scenarios if not _asked(model, one)]
     console.print(f"[bold]{escape(loaded.name)} is valid.[/bold] {escape(model.description)}")
-    held = ", ".join(_counted(count, section) for section, count in counts.items() if count)
-    console.print(f"It has {held}; {_counted(len(scenarios), 'scenarios')}.")
+    held = ", ".join(
+        counted(count, section.removesuffix("s")) for section, count in counts.items() if count
+    )
+    console.print(f"It has {held}; {counted(len(scenarios), 'scenario')}.")
     if not scenarios:
         console.print(
             "[bold yellow]Nothing in it can fail[/]: `generators` or `scenarios` say what may, and "
             "`standard` what must be served then."
         )
     if silent:
-        names = escape(", ".join(silent[:MOST_NAMED]))
-        names += f" and {len(silent) - MOST_NAMED} more" if len(silent) > MOST_NAMED else ""
+        names = escape(listed(silent, MOST_NAMED))
         console.print(f"[bold yellow]The standard requires nothing[/] of {names}.")
     if loaded.replaced:
         console.print()
@@ -169,8 +171,3 @@ def _shared_cooling(model: Model, graph: Any) -> dict[str, tuple[str, ...]]:
             if primary.role == "primary" and set(primary.cools) & set(plant.cools):
                 shared[f"{name} / {other}"] = shared_supports(graph, name, other)
     return shared
-
-
-def _counted(count: int, things: str) -> str:
-    """A number with its noun, which ends in s."""
-    return f"{count} {things.removesuffix('s') if count == 1 else things}"

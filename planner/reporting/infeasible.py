@@ -10,13 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from planner.amounts import money
+from planner.amounts import listed, money
 from planner.optimization.infeasibility.diagnosis import (
+    MOST_NAMES,
     Diagnosis,
     MissedRequirement,
     conflict_title,
     margin_lines,
-    named,
     relaxation_line,
     tried_line,
 )
@@ -168,7 +168,11 @@ def _show_set(console: Console, number: int, one: RelaxationSet) -> None:
     for option in one.options:
         console.print(f"      {escape(option)}", soft_wrap=True)
     if one.failed:
-        _say(console, f"not enough: its plan still fails {named(one.failed)} in simulation", 2)
+        _say(
+            console,
+            f"not enough: its plan still fails {listed(one.failed, MOST_NAMES)} in simulation",
+            2,
+        )
     if not one.minimal:
         _say(console, "(some may not be needed: the time limit ended the search)", indent=2)
 

@@ -699,7 +699,7 @@ class TestSense:
             (
                 ["services.a={plane: edge, capacity_rps: 5}"],
                 "services.a.capacity_rps",
-                "does nothing: no tier's requests pass",
+                "has no effect: no tier's requests pass",
             ),
             (
                 [
@@ -708,7 +708,7 @@ class TestSense:
                     "tiers.free.entry=b",
                 ],
                 "services.a.connections",
-                "does nothing: no tier's requests pass",
+                "has no effect: no tier's requests pass",
             ),
             (
                 ["services.a={plane: edge, degraded_share: 0.5, capacity_rps: 5}", "ENTRY"],

@@ -188,7 +188,7 @@ class TestTables:
         write("models/secret.txt", "name,power_limit_mw\na,1\n")
         (problem,) = complaints(f'description: x\nregions: "{name}"\n', name="models/m.yaml")
         assert (problem.line, problem.column, problem.where) == (2, 1, "regions")
-        assert "beside" in problem.message
+        assert "in the same folder" in problem.message
 
     def test_a_link_does_not_lead_out(self, write, tmp_path, complaints):
         secret = write("secret.csv", "its first line must not be told\n")

@@ -62,13 +62,13 @@ class TestUnits:
     @pytest.mark.parametrize(
         ("setting", "hint"),
         [
-            ("regions.west.power_limit_mw=16 M", "may stand W, kW, MW, GW"),
-            ("regions.west.power_limit_mw=16 USD", "may stand W, kW, MW, GW"),
-            ("zones.west-users.demand_rps=5 MW", "may stand rps"),
-            ("offers.cloud.lead_time_minutes=5 MW", "may stand s, min, h, d"),
+            ("regions.west.power_limit_mw=16 M", "may be followed by W, kW, MW, GW"),
+            ("regions.west.power_limit_mw=16 USD", "may be followed by W, kW, MW, GW"),
+            ("zones.west-users.demand_rps=5 MW", "may be followed by rps"),
+            ("offers.cloud.lead_time_minutes=5 MW", "may be followed by s, min, h, d"),
             ("offers.cloud.lead_time_minutes=soon", "expected a number, not 'soon'"),
             ("clusters.west-gpus.max_gpus=12.5%", "expected a whole number"),
-            ("regions.west.electricity_usd_per_mwh=9 USD/GPU", "may stand USD"),
+            ("regions.west.electricity_usd_per_mwh=9 USD/GPU", "may be followed by USD"),
         ],
     )
     def test_a_wrong_unit_is_answered_by_the_right_ones(

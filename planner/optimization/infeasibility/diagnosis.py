@@ -8,9 +8,10 @@ set is reported once the programme of the changed model has a plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 
+from planner.amounts import listed
 from planner.errors import SolverError
 from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.problem import ProblemData
@@ -183,7 +184,9 @@ class Diagnosis:
             text.append("this would make it feasible:" if not number else "or this:")
             text += [relaxation_line(relaxation) for relaxation in found.relaxations]
             if found.failed:
-                text.append(f"(its plan still fails {named(found.failed)} in simulation)")
+                text.append(
+                    f"(its plan still fails {listed(found.failed, MOST_NAMES)} in simulation)"
+                )
         return text
 
 
@@ -220,15 +223,8 @@ def tried_line(diagnosis: Diagnosis) -> str:
     fail = "fails" if len(diagnosis.tried) == 1 else "fail"
     return (
         f"The standard does not require {rules}; without it "
-        f"{named(diagnosis.tried)} still {fail} in simulation."
+        f"{listed(diagnosis.tried, MOST_NAMES)} still {fail} in simulation."
     )
-
-
-def named(names: Sequence[str]) -> str:
-    """Names in a sentence: the first few, and the number of all others."""
-    if len(names) > MOST_NAMES:
-        return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def relaxation_line(relaxation: Relaxation) -> str:
