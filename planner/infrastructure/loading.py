@@ -248,7 +248,7 @@ def _read_tables(document: Document, model_path: Path) -> None:
         target, shown = folder / value, str(model_path.parent / value)
         if not is_file(target):
             document.complain(
-                (section,), f"there is no file {shown_value(value)} in the same folder"
+                (section,), f"there is no {shown_value(value)} in the same folder"
             )
             continue
         if target.resolve().parent != folder:
