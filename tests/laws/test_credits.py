@@ -135,6 +135,13 @@ class TestMonth:
         assert month.expected_usd_per_month == pytest.approx(expected, rel=1e-9)
         assert month.expected_availability == pytest.approx(1 - 120 / 43_800, rel=1e-9)
 
+    def test_a_month_has_no_more_minutes_than_its_own(self) -> None:
+        """Half-month outages, two a month on average: two or more leave nothing, not less."""
+        month = monthly_credit([MINUTES_PER_MONTH / 2], [24.0], STEPS, 1e6)
+
+        none, one = math.exp(-2), 2 * math.exp(-2)
+        assert month.expected_availability == pytest.approx(none + one / 2, rel=1e-6)
+
     def test_an_occurrence_every_month_for_certain(self) -> None:
         """So often that a month without is out of the question: always the step of its mean."""
         month = monthly_credit([0.2], [12e3], STEPS, 1e6)  # 200 minutes a month, deviation 6

@@ -21,8 +21,10 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.audit import _check_normal, audit
 from planner.optimization.solution.audit_purchases import exceeds
+from planner.optimization.solution.costs import emergency_spend_usd
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
+from planner.optimization.solution.stage_values import stage_values
 
 Plan = tuple[Programme, Solution]
 
@@ -318,6 +320,21 @@ class TestMoney:
         assert "row emergency_budget.region_west" in said
         assert "region-west: emergency spend" in said
         assert "exceeds 1,000" in said
+
+    def test_emergency_spend_of_all_stages_counts_against_one_budget(
+        self, model: Model, plan: Plan
+    ) -> None:
+        data = plan[0].data
+        stages = data.stages_by_scenario["region-west"]
+        spends = [emergency_spend_usd(data, stage, stage_values(*plan, stage)) for stage in stages]
+        assert max(spends) < sum(spends)
+        budget = (max(spends) + sum(spends)) / 2
+        finance = model.finance.replace(emergency_budget_usd=budget)
+        poor = build(ProblemData(model.replace(finance=finance), data.scenarios, {}))
+
+        said = complaints(poor, plan[1])
+
+        assert f"region-west: emergency spend {sum(spends):,.0f} USD" in said
 
     def test_capital_beyond_its_budget(self, model: Model, plan: Plan) -> None:
         capital = sum(item.capital_usd for item in audit(*plan))
