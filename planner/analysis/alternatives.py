@@ -1,12 +1,12 @@
-"""Plans that cost little more than the cheapest one and differ most from it.
+"""Near-optimal alternatives: plans that cost little more and differ most from the cheapest.
 
 Modelling to generate alternatives: E. D. Brill, S.-Y. Chang and L. D. Hopkins, "Modeling to
 Generate Alternatives: The HSJ Approach and an Illustration Using a Problem in Land Use Planning",
 *Management Science* 28 (1982), pp. 221-235; J. F. DeCarolis, "Using modeling to generate
 alternatives (MGA) to expand our thinking on energy futures", *Energy Economics* 33 (2011),
-pp. 145-152. Instead of one weight on all that the optimum buys, every direction has its own: least
-of one kind of purchase, least in one region, least capital. The cheapest plan that goes as far is
-then taken, so that an alternative does not buy what it does not need.
+pp. 145-152. Instead of one weight on all purchases of the optimum there are several directions:
+least of one kind of purchase, least in one region, least capital. Of all plans that go furthest in
+a direction the cheapest is taken, so that an alternative does not buy what it does not need.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ from planner.verification import tighten
 
 #: Costs in added rows are in millions: solvers keep rows to 1e-6 of whatever unit they are in.
 MILLION = 1e6
-#: How far a direction is sought: which plans exist matters, not the last unit of them.
+#: Relative gap of the search in a direction.
 DIRECTION_GAP = 0.01
-#: Share by which the second solve may fall behind the first.
+#: Share by which the cheapest plan may fall short of the furthest.
 SLACK = 1e-3
 #: Rounds in which an alternative that fails in simulation is repaired.
 REPAIRS = 3
-#: Least difference of two plans that are shown as two.
+#: Smallest difference of two plans that are both shown.
 LEAST_DIFFERENCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Direction:
-    """What an alternative has as little of as possible.
+    """What an alternative minimises.
 
     Parameters
     ----------
     name
-        In words.
+        Description.
     weights
-        What counts, by decision; empty for capital.
+        Weight of each decision; empty for capital.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Alternative:
-    """One plan near the cheapest.
+    """One near-optimal plan.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class CheapestPlan:
-    """The cheapest plan, which alternatives are compared with.
+    """The cheapest plan, with which alternatives are compared.
 
     Parameters
     ----------
@@ -124,12 +124,12 @@ class CheapestPlan:
 
     @classmethod
     def of(cls, programme: Programme, solution: Solution) -> CheapestPlan:
-        """The optimum of a solved programme."""
+        """The cheapest plan of a solved programme."""
         bought = counts(programme, solution.values)
         return cls(programme.data, solution.objective, bought, prices(programme))
 
     def changes(self, bought: Mapping[Decision, int]) -> dict[Decision, int]:
-        """What other purchases have more."""
+        """Differences of other purchases from these; positive where there are more."""
         more = {key: bought[key] - count for key, count in self.bought.items()}
         return {key: count for key, count in more.items() if count}
 
@@ -173,7 +173,7 @@ def alternatives(
 
 
 def directions(optimum: CheapestPlan) -> tuple[Direction, ...]:
-    """Directions in which something can become less: kinds of purchases, regions, capital."""
+    """Directions of change: less of each kind of purchase, in each region, less capital."""
     model, bought = optimum.data.model, optimum.bought
     groups: dict[str, list[Decision]] = {}
     for key, count in bought.items():
@@ -189,7 +189,7 @@ def directions(optimum: CheapestPlan) -> tuple[Direction, ...]:
         weights = {key: optimum.prices[key] / MILLION for key in members}
         found.setdefault(frozenset(members), Direction(name, weights))
     spent = {key for key, count in bought.items() if count and key.kind != "retired"}
-    # Hop, skip and jump: away from all that the optimum buys, each in shares of what it buys.
+    # Hop, skip and jump: all that the optimum buys, weighted by the inverse of its number.
     jump = Direction("least of the cheapest plan", {key: 1 / bought[key] for key in spent})
     return (*found.values(), jump, Direction("least capital", {}))
 
@@ -258,7 +258,7 @@ def _alternative(
 def _furthest(
     data: ProblemData, most_usd: float, direction: Direction, settings: SolverSettings
 ) -> tuple[Programme, Solution] | None:
-    """The cheapest of the plans within a cost that go furthest in a direction."""
+    """Of the plans within a cost limit that go furthest in a direction the cheapest."""
     programme = build(data)
     cost = programme.problem.objective
     if cost is None:
@@ -286,7 +286,7 @@ def _expression(programme: Programme, direction: Direction) -> LpAffineExpressio
 def _most_different(
     optimum: CheapestPlan, candidates: Sequence[Alternative], most: int
 ) -> list[Alternative]:
-    """Surviving candidates first, each farthest from the optimum and from those already taken."""
+    """The most different candidates, surviving ones first: each farthest from those taken."""
     taken: list[Alternative] = []
     left = list(candidates)
     while left and len(taken) < most:

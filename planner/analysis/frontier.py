@@ -1,4 +1,4 @@
-"""Cost against survivability: the cheapest surviving plan for every strictness asked of it."""
+"""Cost against survivability: the cheapest surviving plan for each of several requirements."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ LEAST_MINUTES = 5.0
 
 @dataclass(frozen=True)
 class Setting:
-    """What is asked of one point.
+    """Requirements of one point.
 
     Parameters
     ----------
     label
-        Its name on the axis.
+        Name on the axis.
     value
-        Its place on it: share, number or minutes.
+        Position on the axis: share, number or minutes.
     model, scenarios
-        What the plan is for.
+        Model and scenarios that the plan has to survive.
     """
 
     label: str
@@ -50,12 +50,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class FrontierPoint:
-    """One point: the cheapest plan, simulated.
+    """One point of the frontier: the cheapest plan and its simulation.
 
     Parameters
     ----------
     label, value
-        Place on the axis.
+        Position on the axis.
     status
         ``survives``; ``fails`` if the simulation does not confirm the best plan; ``unproven`` if
         time ended before the gap was closed; or why there is no plan.
@@ -64,9 +64,9 @@ class FrontierPoint:
     fleet
         Capacities; None without a plan.
     scenarios
-        Scenarios that the point is for.
+        Number of scenarios that the plan has to survive.
     survived
-        Scenarios of the whole frontier that its plan survives by the full standard.
+        Number of all scenarios that its plan survives by the full standard.
     rounds
         Rounds of the loop.
     reason
@@ -74,11 +74,11 @@ class FrontierPoint:
     recovery_minutes
         Longest time to full service that the simulator found; None without a plan or if never.
     judged
-        Scenarios of the whole frontier that the full standard asks something of on its plan.
+        Number of all scenarios that the full standard applies to on its plan.
     cheaper_at
-        Label of a stricter point whose plan costs less, and so would do here too.
+        Label of a stricter point whose plan costs less, and which is feasible here too.
     within_gap
-        Whether that difference is one that the gaps allow.
+        Whether the optimality gaps explain that difference.
     """
 
     label: str
@@ -110,7 +110,7 @@ class Frontier:
     Parameters
     ----------
     axis
-        What is varied.
+        Requirement that is varied.
     points
         The points.
     scenarios
@@ -135,7 +135,7 @@ def trace(
     Parameters
     ----------
     model, scenarios
-        The full standard and all scenarios, by which every plan is counted besides.
+        Full standard and all scenarios, by which every plan is judged too.
     solver
         Settings of every solve; the time limit is that of one point.
     on_point
@@ -144,7 +144,7 @@ def trace(
     Raises
     ------
     KeyboardInterrupt
-        If it is told to stop before the first point; later it ends with the points that there are.
+        If it is told to stop before the first point; later it returns the points found so far.
     """
     points: list[FrontierPoint] = []
     start: Fleet | None = None
@@ -201,9 +201,9 @@ def _point(
 
 
 def _recovered(setting: Setting, verdicts: Iterable[Verdict]) -> float:
-    """Longest time to full service that the simulator found where the standard asks for it.
+    """Longest time to full service in the simulation, where the standard asks for it, minutes.
 
-    From the failure that the standard counts from; infinite if there is none.
+    From the failure at which the standard's clock starts; infinite if service is never full.
     """
     model, longest = setting.model, 0.0
     graph = build_graph(model)
@@ -226,7 +226,7 @@ def _minutes(minutes: float) -> str:
 def _by_full_standard(
     setting: Setting, best: Round, model: Model, scenarios: tuple[Scenario, ...]
 ) -> list[Verdict]:
-    """Verdicts on the best plan by the full standard; nothing is simulated twice."""
+    """Verdicts on the best plan by the full standard, reusing simulations of the loop."""
     same = setting.model.standard == model.standard
     known = {one.name: one for one in best.verdicts} if same else {}
     rest = tuple(one for one in scenarios if one.name not in known)
@@ -251,7 +251,7 @@ def _status(outcome: LoopResult, solver: SolverSettings) -> Status:
 
 
 def _failure(outcome: LoopResult) -> str:
-    """What fails first in the simulation, or why the loop ended before nothing did."""
+    """Scenario that fails first in the simulation, or why the loop ended early."""
     if outcome.survives or outcome.best is None:
         return ""
     if outcome.stopped is not None:
@@ -263,7 +263,7 @@ def _failure(outcome: LoopResult) -> str:
 
 
 def _compared(points: Sequence[FrontierPoint]) -> tuple[FrontierPoint, ...]:
-    """Points with the stricter ones whose plans cost less: those survive the weaker point too."""
+    """Points, each with a stricter one whose plan costs less, if there is one."""
     found = []
     for index, point in enumerate(points):
         stricter = [one for one in points[index + 1 :] if one.status in ("survives", "unproven")]
@@ -316,7 +316,7 @@ def settings_of(
 def _shares(
     model: Model, scenarios: tuple[Scenario, ...], shares: Iterable[float]
 ) -> tuple[Setting, ...]:
-    """Every floor of the standard scaled."""
+    """The standard with every floor multiplied by a share."""
     found = []
     for share in sorted(set(shares)):
         if not 0 < share <= 1:
@@ -331,14 +331,14 @@ def _shares(
 
 
 def failures_of(scenario: Scenario) -> int:
-    """Components that fail together in a scenario; a region or a plant is one."""
+    """Number of components that fail together in a scenario; a region or plant counts as one."""
     return sum(
         event.count if event.kind in ("units", "largest-units") else 1 for event in scenario.events
     )
 
 
 def _with_redundancy(model: Model, most: float) -> Model:
-    """The model with at most so many units in reserve in every plant."""
+    """The model with a redundancy of at most so many units in every plant."""
     plants = {
         name: plant.replace(redundancy=int(min(plant.redundancy, most)))
         for name, plant in model.plants.items()
@@ -347,7 +347,7 @@ def _with_redundancy(model: Model, most: float) -> Model:
 
 
 def _failure_levels(model: Model, scenarios: tuple[Scenario, ...]) -> list[Setting]:
-    """0, 1, 2, … components lost together, with as many cooling units in reserve at most."""
+    """0, 1, 2, … components lost together, with a redundancy of at most as many cooling units."""
     redundancy = max((plant.redundancy for plant in model.plants.values()), default=0)
     most = max([redundancy, *(failures_of(one) for one in scenarios)])
     found: list[Setting] = []
@@ -361,7 +361,7 @@ def _failure_levels(model: Model, scenarios: tuple[Scenario, ...]) -> list[Setti
 
 
 def _classes(model: Model, scenarios: tuple[Scenario, ...]) -> list[Setting]:
-    """Severity classes one after another; N+1 with the single ones, the full N+k from then on."""
+    """Severity classes added one by one; N+1 with single failures, the full N+k from then on."""
     found = [Setting("none", 0.0, _with_redundancy(model, 0), ())]
     for place, severity in enumerate(CLASSES, start=1):
         if not any(one.severity == severity for one in scenarios):
@@ -386,7 +386,7 @@ def recovery_minutes(model: Model) -> float | None:
 def _recoveries(
     model: Model, scenarios: tuple[Scenario, ...], count: int, values: Sequence[float]
 ) -> tuple[Setting, ...]:
-    """Recovery targets from the longest to the shortest; by default halved from twice today's."""
+    """Recovery targets from longest to shortest; by default twice today's, halved each time."""
     today = recovery_minutes(model)
     if today is None:
         raise InputError.single("--by recovery", "the standard asks for full service in no class")
@@ -407,7 +407,7 @@ def _recoveries(
 
 
 def _recovering(rule: ServedRule, today: float, minutes: float) -> ServedRule:
-    """The latest rules of full service move to the target, earlier ones only to earlier ones."""
+    """The standard with full service required at the target; rules due earlier stay if earlier."""
     if rule.least_served < 1:
         return rule
     moved = minutes if rule.from_minute == today else min(rule.from_minute, minutes)

@@ -1,4 +1,4 @@
-"""Questions to the programme of a plan: its cost without one thing, or with one more or less."""
+"""Marginal values: cost of a plan without a scenario or requirement, or with one more or less."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from planner.optimization.solution.decisions import Decision, bounded, prices, v
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
 
-#: Families of rows that say what a programme is, rather than what is asked of a plan.
+#: Families that define the problem; without them there is no sensible plan to compare with.
 ESSENTIAL = frozenset(
     {
         Family.DESIGN_HEAT,
@@ -46,9 +46,9 @@ class Difference:
     Parameters
     ----------
     usd
-        Between the plans found.
+        Difference of the plans found.
     least, most
-        Between what is proven.
+        Proven bounds on it.
     """
 
     usd: float
@@ -57,17 +57,17 @@ class Difference:
 
     @property
     def certain(self) -> bool:
-        """Whether it is more than the gaps can hide."""
+        """Whether it exceeds the optimality gaps."""
         return self.least > 0
 
     def less(self, usd: float) -> Difference:
-        """The difference less an amount that is known."""
+        """The difference less a known amount."""
         return Difference(self.usd - usd, self.least - usd, self.most - usd)
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What the plan would save without some scenarios, or without a requirement.
+    """Saving without some scenarios, or without a requirement.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Removal:
     saves
         Cost of the plan less that of the cheapest plan without them.
     recourse_usd
-        Part of it that is expected to be spent and lost when the scenarios happen.
+        Part of it that is expected emergency spend and value of lost requests in them.
     changes
         What the plan without them buys more (less, where negative).
     """
@@ -88,13 +88,13 @@ class Removal:
 
     @property
     def forces(self) -> Difference:
-        """What the scenarios make the plan spend beyond what is expected when they happen."""
+        """Saving beyond the expected cost of recourse: what requirements of the scenarios cost."""
         return self.saves.less(self.recourse_usd)
 
 
 @dataclass(frozen=True)
 class Worth:
-    """What one of a purchase is worth, USD per year: what it saves elsewhere.
+    """Marginal value of a purchase, USD per year: what one of it saves elsewhere.
 
     Parameters
     ----------
@@ -111,14 +111,14 @@ class Worth:
 
 @dataclass
 class Questions:
-    """Solves that may still be made.
+    """Budget of solves and time for an analysis.
 
     Attributes
     ----------
     most
         Solves in all.
     time_limit_seconds
-        Time after which nothing is asked; each solve gets what is left of it. None for no limit.
+        Time for all solves together; each gets what is left. None for no limit.
     progress
         Called before every solve.
     made, wanted
@@ -138,11 +138,11 @@ class Questions:
 
     @property
     def spent(self) -> bool:
-        """Whether solves or time are spent."""
+        """Whether no solve is left, or no time."""
         return self.made >= self.most or self._deadline.over
 
     def ask(self, text: str, make: Callable[[], Programme]) -> Answer | None:
-        """Solve a programme; None where solves or time are spent."""
+        """Solve a programme; None if no solve is left, or no time."""
         self.wanted += 1
         if self.spent:
             return None
@@ -158,7 +158,7 @@ class Questions:
 
 @dataclass
 class Study:
-    """A plan in the programme that it came from, while it is being explained."""
+    """A plan with the programme that it came from, while it is analysed."""
 
     data: ProblemData
     programme: Programme
@@ -184,12 +184,12 @@ class Study:
         return {key.asset for key, n in self.bought.items() if key.kind == "region" and not n}
 
     def expected(self, names: Collection[str]) -> float:
-        """What some scenarios add to the cost by being expected, USD per year."""
+        """Expected cost of some scenarios in the objective, USD per year."""
         every = expected_usd(self.data, self.once_usd)
         return every - expected_usd(self.data, self.once_usd, names)
 
     def saving(self, other: Answer, least: float = -math.inf) -> Difference:
-        """Cost of the plan less that of another, at least an amount that is known."""
+        """Cost of the plan less that of another, not below a known amount."""
         usd, low = self.cost - other.cost, self.low - other.cost
         return Difference(max(usd, least), max(low, least), max(self.cost - other.bound, least))
 
@@ -199,7 +199,7 @@ class Study:
         return {key: more for key, more in found.items() if more}
 
     def removal(self, names: tuple[str, ...], other: Answer) -> Removal:
-        """What the removal of scenarios saves: at least what is expected when they happen."""
+        """Saving without scenarios: at least their expected cost."""
         expected = self.expected(names)
         saves = self.saving(other, expected)
         changes = self.changes(other) if saves.less(expected).certain else {}
@@ -212,9 +212,9 @@ class Study:
 def one_by_one(
     study: Study, suspects: list[str]
 ) -> tuple[list[Removal], tuple[str, ...], tuple[str, ...]]:
-    """Removals of the suspects, the scenarios not asked about, and those that force nothing.
+    """Removals of suspect scenarios, scenarios that were not solved without, and those not binding.
 
-    The suspects come first, in their order: where questions run out, what costs most was asked.
+    Suspects come first, in their order: if solves run out, the costliest have been examined.
     """
     removals: list[Removal] = []
     unasked: list[str] = []
@@ -232,7 +232,7 @@ def one_by_one(
 def _screen(
     study: Study, names: list[str], removals: list[Removal], unasked: list[str]
 ) -> list[str]:
-    """Scenarios that force nothing, found by leaving out many at once and halving."""
+    """Scenarios that are not binding, found by removing many at once and halving."""
     if not names:
         return []
     answer = _without(study, tuple(names))
@@ -252,7 +252,7 @@ def _screen(
 
 
 def _silent_one(study: Study, name: str, group: Removal) -> Removal:
-    """What one scenario of a group that forces nothing saves: what is expected of it."""
+    """Saving without one scenario of a group that is not binding: its expected cost."""
     usd = study.expected([name])
     return Removal((name,), Difference(usd, usd, usd + group.forces.most), usd, {})
 
@@ -265,7 +265,10 @@ def _without(study: Study, names: tuple[str, ...]) -> Answer | None:
 def together(
     study: Study, removals: Iterable[Removal], silent: Collection[str]
 ) -> tuple[Removal | None, Removal | None]:
-    """All scenarios together, and those together that force nothing alone."""
+    """Saving without all scenarios, and without all individually redundant ones together.
+
+    The latter is not zero if they substitute for each other.
+    """
 
     def leave_out(names: tuple[str, ...]) -> Removal | None:
         answer = _without(study, names) if len(names) > 1 else None
@@ -284,7 +287,7 @@ def together(
 
 
 def last_worth(study: Study, key: Decision) -> Worth | None:
-    """Worth of the last one: its price and what it costs to do with one less."""
+    """Marginal value of the last one bought: its price plus what one less costs elsewhere."""
     chosen, count = variables(study.programme)[key], study.bought[key]
     low = chosen.lowBound or 0.0
     if count - 1 < low:
@@ -302,9 +305,9 @@ def last_worth(study: Study, key: Decision) -> Worth | None:
 
 
 def next_worth(study: Study, key: Decision) -> Worth | None:
-    """Worth of one more: its price less what it costs to be made to buy it.
+    """Marginal value of one more: its price less what it costs to be forced to buy it.
 
-    Where no more can be had, with room for one more.
+    At the limit of what can be bought, the limit is raised by one.
     """
     chosen, more = variables(study.programme)[key], float(study.bought[key] + 1)
     programme = study.programme
@@ -329,7 +332,7 @@ def next_worth(study: Study, key: Decision) -> Worth | None:
 
 
 def power_gains(study: Study) -> dict[str, Difference | None]:
-    """Gain of a megawatt more in each region; all together first, which gains most."""
+    """Saving with a megawatt more in each region; first in all together, which bounds each."""
     limits, rows = study.programme.limits, study.programme.rows
     limited = (limit.region for name, limit in limits.items() if not rows[name].scenario)
     regions = list(dict.fromkeys(limited))
@@ -350,7 +353,7 @@ def power_gains(study: Study) -> dict[str, Difference | None]:
 
 
 def requirement_removals(study: Study) -> tuple[Removal, ...]:
-    """What policies and budgets cost, and one unit less of redundancy in every plant."""
+    """Savings without each policy and budget, and with one redundant unit less in every plant."""
     rows = study.programme.rows.values()
     families = {
         row.family: None

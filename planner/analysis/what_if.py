@@ -1,4 +1,4 @@
-"""Questions to the programme: what it would cost otherwise, and what would no longer hold."""
+"""Changed programmes: without scenarios or requirements, with more room or other purchases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from planner.optimization.solution.solving import Solution, solve
 
 @dataclass(frozen=True)
 class Answer:
-    """Cheapest plan of a programme that was changed for a question.
+    """Cheapest plan of a changed programme.
 
     Parameters
     ----------
@@ -47,19 +47,19 @@ class Answer:
 
 @dataclass(frozen=True)
 class Tightness:
-    """How much room a requirement or a limit leaves.
+    """Slack and price of a requirement or a limit.
 
     Parameters
     ----------
     row
         What the row means.
     room
-        What is left before it binds, in the unit of the row.
+        Slack, in the unit of the row.
     price
-        What one unit of the row less would save, USD per year, in the linear programme that is left
-        when all whole numbers are fixed.
+        Dual value: saving per unit by which the row is relaxed, USD per year, in the programme with
+        all integer variables fixed.
     can_exceed
-        Whether more than what is required is possible at all, and anything is used.
+        Whether the row can have slack at all, and any of its variables is in use.
     """
 
     row: Row
@@ -69,7 +69,7 @@ class Tightness:
 
     @property
     def tight(self) -> bool:
-        """Whether nothing is left."""
+        """Whether there is no slack."""
         return self.room <= NEGLIGIBLE * max(1.0, abs(self.row.amount))
 
 
@@ -82,12 +82,12 @@ def ask(programme: Programme, settings: SolverSettings) -> Answer:
 
 
 def without_scenarios(data: ProblemData, names: Collection[str]) -> ProblemData:
-    """The case without some scenarios, their requirements and their costs."""
+    """The data without some scenarios, hence without their requirements and costs."""
     return replace(data, scenarios=tuple(one for one in data.scenarios if one.name not in names))
 
 
 def without_family(data: ProblemData, family: Family) -> Programme:
-    """The programme in which the rows of a family may be missed at no price."""
+    """The programme in which the rows of a family may be violated at no cost."""
     programme = build(data)
     for name, row in list(programme.rows.items()):
         if row.family == family:
@@ -98,9 +98,9 @@ def without_family(data: ProblemData, family: Family) -> Programme:
 def with_more_power(
     data: ProblemData, regions: Collection[str], megawatts: float = 1.0
 ) -> Programme:
-    """The programme with more power in normal operation in some regions, at no price.
+    """The programme with more power in normal operation in some regions, at no cost.
 
-    More on the limit of the region and on all of its feeds.
+    The limit of the region and the capacity of all its feeds are raised.
     """
     programme = build(data)
     for name, limit in list(programme.limits.items()):
@@ -110,7 +110,7 @@ def with_more_power(
 
 
 def with_less_redundancy(data: ProblemData, plants: Collection[str]) -> ProblemData:
-    """The case in which some plants hold one unit less in reserve (N+k becomes N+(k−1))."""
+    """The data with one redundant unit less in some plants (N+k becomes N+(k−1))."""
     changed = {
         name: plant.replace(redundancy=plant.redundancy - 1)
         if name in plants and plant.redundancy
@@ -121,7 +121,7 @@ def with_less_redundancy(data: ProblemData, plants: Collection[str]) -> ProblemD
 
 
 def with_room(data: ProblemData, key: Decision) -> ProblemData | None:
-    """The case in which one more of a decision can be bought; None if nothing limits its number.
+    """The data in which one more of a decision can be bought; None if its number has no limit.
 
     A plant has one limit for all its unit types.
     """
@@ -148,7 +148,7 @@ def with_room(data: ProblemData, key: Decision) -> ProblemData | None:
 def settle(
     programme: Programme, bought: Mapping[Decision, int], settings: SolverSettings
 ) -> Solution:
-    """Best use of given purchases; infeasible if they do not meet the programme."""
+    """The programme solved with given purchases; infeasible if they violate it."""
     with bounded(programme, settled(bought)):
         return solve(programme, replace(settings, gap=0.0))
 
@@ -156,7 +156,7 @@ def settle(
 def expected_usd(
     data: ProblemData, once_usd: Mapping[str, float], without: Collection[str] = ()
 ) -> float:
-    """What failures add to the objective, USD per year, with some scenarios left out.
+    """Cost of failures in the objective, USD per year, with some scenarios left out.
 
     Parameters
     ----------
@@ -172,10 +172,10 @@ def expected_usd(
 def tightness(
     data: ProblemData, solution: Solution, bought: Mapping[Decision, int], settings: SolverSettings
 ) -> tuple[tuple[Tightness, ...], dict[Decision, float]]:
-    """Room and price of every requirement and limit, and the reduced cost of every decision.
+    """Slack and price of every requirement and limit, and the reduced cost of every decision.
 
-    The programme with all whole numbers fixed is linear; its duals are the prices. The reduced cost
-    is what one more of a decision adds to the cost in it, USD per year.
+    The programme with all integer variables fixed is linear; its duals are the prices. The reduced
+    cost is what one more of a decision adds to the cost there, USD per year.
     """
     programme = build(data)
     for variable in programme.problem.variables():
@@ -199,7 +199,7 @@ def tightness(
 
 
 def _can_exceed(constraint: LpConstraint) -> bool:
-    """Whether the bounds of its variables allow a row ``≥`` to be more than met."""
+    """Whether the bounds of its variables allow a row ``≥`` to have slack."""
     if constraint.sense != const.LpConstraintGE:
         return True
     ends = [(one.upBound if factor > 0 else one.lowBound, factor)

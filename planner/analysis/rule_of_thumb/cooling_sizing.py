@@ -14,7 +14,7 @@ from planner.optimization.solution.audit_purchases import components
 
 
 class CoolingSizing:
-    """Which units plants buy."""
+    """Decides which cooling units plants buy."""
 
     def __init__(self, data: ProblemData) -> None:
         self.data = data
@@ -83,7 +83,7 @@ class CoolingSizing:
         return chosen
 
     def _options(self, plants: list[str], done: set[str]) -> Iterator[tuple[str, str]]:
-        """Types that plants may buy: for a primary plant such as run all the time, if there are."""
+        """Unit types that plants may buy: of a primary plant the running ones, if there are any."""
         policies = self.model.policies
         for plant in plants:
             entry = self.model.plants[plant]

@@ -1,4 +1,4 @@
-"""What a plan with settled purchases costs, by the programme that also prices the optimum."""
+"""Cost of a plan by rule of thumb, from the programme that also prices the optimum."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from planner.optimization.solution.decisions import bounded, counts_of, settled
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 
-#: Price of what a plan lacks by its own rules, USD per unit: it is reported, not bought.
+#: Penalty on violated requirements of purchases, USD per unit; not part of the stated cost.
 PENALTY_USD = 1e6
 
 
 def costed(
     data: ProblemData, fleet: Fleet, settings: SolverSettings
 ) -> tuple[Programme, Solution, tuple[str, ...]]:
-    """Cost of a fleet by the programme with all its purchases settled.
+    """Cost of a fleet by the programme with all its purchases fixed.
 
-    A plan that fails leaves the programme without recourse, and so may one that survives: the
-    programme is stricter than the simulation (no throttling before operators react). Then
-    requirements and limits give way: those of scenarios next to for nothing, so that recourse stays
-    the cheapest and what is lost is paid for at its worth, those of purchases and normal operation
-    at a price that is not part of the cost.
+    The programme is infeasible for a plan that fails, and may be for one that survives, as it is
+    stricter than the simulation (no throttling before operators react). Then requirements and
+    limits get slacks: those of scenarios nearly free, so that recourse stays the cheapest and lost
+    requests cost their value; those of purchases and normal operation at a penalty that is not part
+    of the cost.
     """
     settings = replace(settings, time_limit_seconds=None, stop=None)
     programme = build(data)

@@ -1,4 +1,4 @@
-"""GPUs of regions: raised in proportion until the largest region can be missed."""
+"""GPUs of regions: raised in proportion until the others can do without the largest region."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from planner.optimization.formulation.problem import ProblemData
 
 
 def full_heat_mw(data: ProblemData, gpus: Mapping[str, int], cluster: str) -> float:
-    """Heat of a cluster with all its GPUs at work, MW."""
+    """Heat of a cluster with all its GPUs at full load, MW."""
     gpu = data.gpu(cluster)
     return float(heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus[cluster], 1.0))
 
 
 class GpuSizing:
-    """Where the next GPUs go.
+    """Decides which clusters get the next GPU blocks.
 
     Parameters
     ----------
     data
-        What they are for.
+        Model and scenarios.
     hold_largest
         Whether the largest region stays as it is: its own GPUs do not help when it is lost. False
         for the letter of "in proportion".
@@ -44,7 +44,7 @@ class GpuSizing:
         return used or tuple(n for n, c in clusters.items() if not regions[c.region].candidate)
 
     def next_block(self, sizing: Sizing) -> Sizing | None:
-        """One block more, in the cluster that lags its proportion most; None at the limits."""
+        """One block more, in the cluster furthest below its proportion; None at the limits."""
         roomy = self._roomy(sizing.gpus, self.in_use(sizing.gpus))
         clusters = self._helpful(sizing.gpus, roomy) or roomy
         if not clusters:
@@ -52,7 +52,7 @@ class GpuSizing:
         return self._with_block(sizing, min(clusters, key=partial(self._proportion, sizing.gpus)))
 
     def block_in_smallest_region(self, sizing: Sizing) -> Sizing | None:
-        """A block where there are fewest GPUs, against too large a share in one region."""
+        """One block more in the region with fewest GPUs, against too large a share in another."""
         clusters = [n for n in self.in_use(sizing.gpus) if self._room(sizing.gpus, n)]
         if not clusters:
             return None
@@ -61,7 +61,7 @@ class GpuSizing:
         return self._with_block(sizing, min(clusters, key=lambda name: held[name]))
 
     def block_in(self, sizing: Sizing, region: str) -> Sizing | None:
-        """A block in a region, where it has room."""
+        """One block more in a region; None where no cluster has room."""
         for cluster in self.data.clusters_in(region):
             if self._room(sizing.gpus, cluster):
                 return self._with_block(sizing, cluster)
@@ -112,7 +112,7 @@ class GpuSizing:
         return [name for name in clusters if self.model.clusters[name].region not in largest]
 
     def opened(self, gpus: Mapping[str, int], region: str) -> dict[str, int]:
-        """With a candidate region filled as far as it takes, or a block in it."""
+        """GPUs with a candidate region filled as far as needed, but with at least one block."""
         clusters = self.data.clusters_in(region)
         fuller = self.grown(gpus, clusters)
         if fuller == gpus and clusters and self._room(gpus, clusters[0]):
@@ -130,7 +130,7 @@ class GpuSizing:
         return sorted(names, key=yearly)
 
     def shared(self, gpus: Mapping[str, int]) -> dict[str, int]:
-        """Blocks where there are fewest until any region can be missed, if a policy says so."""
+        """GPUs with blocks added where there are fewest, up to the surviving capacity share."""
         now, least = dict(gpus), self.model.policies.surviving_capacity_share
         while True:
             held = {region: self._gpus_in(now, region) for region in self.model.regions}
@@ -146,7 +146,7 @@ class GpuSizing:
         return sum(gpus[name] for name in self.data.clusters_in(region))
 
     def _room(self, gpus: Mapping[str, int], cluster: str) -> bool:
-        """Whether a cluster takes another block: room, power, and no rule against it."""
+        """Whether a cluster can get another block: space, power, and no policy against it."""
         entry, policies = self.model.clusters[cluster], self.model.policies
         if cluster in policies.forbidden.gpus or cluster in policies.fixed.gpus:
             return False
@@ -157,7 +157,7 @@ class GpuSizing:
         return not any(self._overdrawn(more, limit) for limit in limits)
 
     def _overdrawn(self, gpus: Mapping[str, int], limit: PowerLimit) -> bool:
-        """Whether full load, cooled by the hungriest plant of each cluster, is too much."""
+        """Whether full load with the cooling that draws most exceeds a power limit."""
         power = 0.0
         for name in self.data.clusters_in(limit.region):
             plants = self.data.plants_of(name, "primary")

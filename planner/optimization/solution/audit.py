@@ -1,8 +1,8 @@
-"""The plan checked again without the solver: every row, every rule, every dollar.
+"""The plan is checked again without the solver: rows, requirements and costs.
 
-Two independent looks. `_check_rows` evaluates the rows of the programme at the rounded solution,
-so a solver that claims too much is found out. The others start from the plan and the laws, not from
-the rows, so a wrongly built row is found out too.
+There are two independent checks. `_check_rows` evaluates the rows of the programme at the rounded
+solution, which detects a solver that claims too much. The others start from the plan and the laws,
+not from the rows, which detects a row that is built wrongly.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
     Raises
     ------
     AuditError
-        With everything that does not hold.
+        With all violations.
     """
     if solution.status == "infeasible":
         raise AuditError("there is no plan to audit")
@@ -79,7 +79,7 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
 
 
 def _check_rows(programme: Programme, solution: Solution) -> Iterator[str]:
-    """Every row holds, to a share of what is in it or of its natural size."""
+    """Rows hold to a tolerance relative to their largest term or to their scale."""
     values = solution.values
     rows, _, _ = sizes(numbers_of(programme.problem))
     for constraint, power in zip(programme.problem.constraints(), rows.tolist(), strict=True):
@@ -96,7 +96,7 @@ def _check_rows(programme: Programme, solution: Solution) -> Iterator[str]:
 
 
 def _check_bounds(programme: Programme, solution: Solution) -> Iterator[str]:
-    """Every variable within its bounds, purchases whole; the fleet is what the variables say."""
+    """Variables are within their bounds, purchases whole, and the fleet matches them."""
     _, columns, _ = sizes(numbers_of(programme.problem))
     for variable, power in zip(programme.problem.variables(), columns.tolist(), strict=True):
         name, low, high = variable.name, variable.lowBound, variable.upBound
@@ -113,7 +113,7 @@ def _check_bounds(programme: Programme, solution: Solution) -> Iterator[str]:
 
 
 def _check_normal(programme: Programme, solution: Solution) -> Iterator[str]:
-    """All demand finds room at every hour of the week; in the mean it is served."""
+    """Clusters can serve the demand of every hour of the week, and serve the mean demand."""
     data = programme.data
     at_stage = stage_values(programme, solution, None)
     demand, served = sum(data.mean_rps.values()), sum(at_stage.load_rps.values())
@@ -137,7 +137,7 @@ def _check_normal(programme: Programme, solution: Solution) -> Iterator[str]:
 
 
 def _check_hours(data: ProblemData, where: str, rooms: Mapping[str, float]) -> Iterator[str]:
-    """Demand that finds no room in regions, hour by hour, by a maximum flow."""
+    """Demand beyond the capacity within reach, hour by hour, by a maximum flow."""
     regions = {name: cluster.region for name, cluster in data.model.clusters.items()}
     reach = {
         group.label: tuple(dict.fromkeys(regions[cluster] for cluster in group.clusters))
@@ -171,7 +171,7 @@ def _check_capacity(data: ProblemData, where: str, at_stage: StageValues) -> Ite
 
 
 def _check_stages(programme: Programme, solution: Solution, data: ProblemData) -> Iterator[str]:
-    """Every stage as it is with the measures that are bought, worked out on the graph anew."""
+    """Every stage with the measures bought, its system state worked out anew on the graph."""
     for scenario, stages in data.stages_by_scenario.items():
         spend = 0.0
         windows = {one.label: i for i, run in enumerate(unanswered(stages)) for one in run}
@@ -210,7 +210,7 @@ def _check_served(data: ProblemData, stage: Stage, at_stage: StageValues) -> Ite
 
 
 def _check_services(data: ProblemData, stage: Stage, at_stage: StageValues) -> Iterator[str]:
-    """What is served passes the services on its way."""
+    """Served requests stay within the capacity of the services on their way."""
     model, state = data.model, stage.state
     shares = data.passing_shares(state.services_down)
     for name in limited_services(model):
@@ -240,7 +240,7 @@ def _check_cooling(
     at_stage: StageValues,
     stored: dict[str, float],
 ) -> Iterator[str]:
-    """Plants carry what they can; heat is carried, or stored before operators react."""
+    """Plants stay within capacity; heat is carried, or stored before operators react."""
     for plant in data.model.plants:
         carried = sum(mw for (_, other), mw in at_stage.carried_mw.items() if other == plant)
         capacity = stage_capacity_mw(data, solution.fleet, stage, plant)
@@ -258,7 +258,7 @@ def _check_cooling(
         gpu, entry = data.gpu(cluster), data.model.clusters[cluster]
         gpus: float = solution.fleet.gpus[cluster]
         if not power_as_usual(data, stage, cluster) or stage.label in data.resumed:
-            # Loads that power does not carry go off by themselves; what operators left off stays.
+            # Loads that lack power go off by themselves; those that operators switched off stay off.
             gpus = at_stage.powered_gpus[cluster]
         full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, entry.max_utilisation)
         short = max(0.0, margin * full - carried)
@@ -266,10 +266,10 @@ def _check_cooling(
 
 
 def _check_power(data: ProblemData, stage: Stage, at_stage: StageValues) -> Iterator[str]:
-    """Heat and cooling of what is powered within every limit on power.
+    """Powered GPUs and their cooling stay within every power limit.
 
-    Where cooling is as in normal operation, by whichever plant takes the least of a limit. What
-    plants could carry beyond the heat draws nothing.
+    Where cooling is as in normal operation, heat goes to the plants that draw least under a limit.
+    Spare cooling capacity draws no power.
     """
     carrying: dict[str, float] = {}
     for (cluster, _), heat in at_stage.carried_mw.items():

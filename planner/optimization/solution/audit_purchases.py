@@ -1,4 +1,4 @@
-"""The purchases of a plan checked against every rule, from the plan and the laws alone."""
+"""Purchases of a plan are checked against all requirements, from the plan and the laws alone."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ ABSOLUTE = 1e-4
 
 
 def exceeds(left: float, right: float, size: float = 1.0) -> bool:
-    """Whether one side is larger than the other beyond the tolerance of solvers.
+    """Whether one side exceeds the other by more than the tolerance of solvers.
 
     Parameters
     ----------
     size
-        Natural size of what is compared (`ProblemData.size_rps`, `size_mw`): where a model is
-        stated in units in which all of it is small, so is what counts as rounding.
+        Scale of the quantity (`ProblemData.size_rps`, `size_mw`): in units in which all of a model
+        is small, so is the tolerance.
     """
     return left - right > ABSOLUTE * min(1.0, size) + RELATIVE * max(abs(left), abs(right))
 
 
 def check_purchases(data: ProblemData, fleet: Fleet) -> Iterator[str]:
-    """What a fleet breaks: counts, N+k by taking units away, power, policies."""
+    """Requirements that a fleet violates: counts, N+k by enumeration, power, policies."""
     yield from _check_gpus(data, fleet)
     yield from _check_units(data, fleet)
     yield from _check_instances(data, fleet)
@@ -119,7 +119,7 @@ def _full_heat(data: ProblemData, fleet: Fleet, cluster: str) -> float:
 
 
 def _check_power(data: ProblemData, fleet: Fleet) -> Iterator[str]:
-    """Full load and its cooling within every limit, by whichever plants take the least of it."""
+    """Full load and its cooling, by the plants that draw least, are within every power limit."""
     for region, limits in data.normal.power.items():
         for limit in limits:
             power = 0.0
@@ -149,7 +149,7 @@ def _check_regions(data: ProblemData, fleet: Fleet) -> Iterator[str]:
 
 
 def _check_cover(data: ProblemData, fleet: Fleet, role: str) -> Iterator[str]:
-    """Plants carry the design heat of every set of clusters that share no plant with the rest."""
+    """Plants carry the design heat of each independent set of clusters."""
     share = data.model.cooled_share(role)
     if not share:
         return
@@ -162,7 +162,7 @@ def _check_cover(data: ProblemData, fleet: Fleet, role: str) -> Iterator[str]:
 
 
 def components(data: ProblemData, role: str) -> list[tuple[set[str], set[str]]]:
-    """Clusters that share plants of a role, with these plants; independent ones where asked for."""
+    """Sets of clusters that share plants of a role, with these plants."""
     found: list[tuple[set[str], set[str]]] = []
     for cluster in data.model.clusters:
         if not data.gpu(cluster).power_mw:

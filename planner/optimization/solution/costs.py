@@ -112,7 +112,7 @@ def _gpus(data: ProblemData, fleet: Fleet) -> list[CostItem]:
 
 
 def _owned(data: ProblemData, item: CostItem, asset: Asset, existing: int, total: int) -> CostItem:
-    """Cost of owning some of a kind, of which some exist; what is retired earns its salvage."""
+    """Annualised cost of assets of a kind, bought, kept and retired (for salvage value)."""
     rate = data.model.finance.discount_rate
     bought, retired = max(0, total - existing), max(0, existing - total)
     yearly = bought * asset.bought_usd_per_year(rate)
@@ -186,7 +186,7 @@ def _transport_items(programme: Programme, solution: Solution) -> list[CostItem]
 
 
 def recourse_usd(programme: Programme, solution: Solution) -> dict[str, float]:
-    """Cost of one occurrence of every scenario in the programme, USD; the others cost nothing."""
+    """Cost of one occurrence of each scenario in the programme, USD; others cost nothing."""
     costs: dict[str, float] = {}
     data = programme.data.with_bought(solution.fleet.measures)
     for scenario, stages in data.stages_by_scenario.items():
@@ -201,7 +201,7 @@ def recourse_usd(programme: Programme, solution: Solution) -> dict[str, float]:
 
 
 def risk_of(programme: Programme, solution: Solution) -> RiskFigures:
-    """What failures cost in an average and in a bad year, by sorting the costs of scenarios."""
+    """Cost of failures in an average and in a bad year, by sorting the costs of scenarios."""
     once = recourse_usd(programme, solution)
     return risk_figures(programme.data.model, _frequencies(programme.data), once)
 

@@ -1,4 +1,4 @@
-"""Purchases of a programme under one name each, to ask of every one of them the same questions."""
+"""Purchases of a programme under one kind of key, so that code can treat all of them alike."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ NOUNS: dict[Kind, str] = {
 
 
 class Decision(NamedTuple):
-    """What is decided, as a key.
+    """Key of a decision on purchases.
 
     Parameters
     ----------
     kind
-        What is bought; ``retired`` for what goes.
+        What is bought; ``retired`` for what is retired.
     asset
-        ``plant/unit``, cluster, offer, region or measure; ``plant/unit`` or cluster of what goes.
+        ``plant/unit``, cluster, offer, region or measure; ``plant/unit`` or cluster if retired.
     """
 
     kind: Kind
@@ -65,7 +65,7 @@ def variables(programme: Programme) -> dict[Decision, LpVariable]:
 
 
 def prices(programme: Programme) -> dict[Decision, float]:
-    """What one of each costs a year whatever use it is put to, USD: capital, upkeep, retainer."""
+    """Fixed yearly cost of one of each, USD: annualised capital, upkeep, retainer."""
     objective = programme.problem.objective
     costs = dict(objective.items()) if objective is not None else {}
     return {key: float(costs.get(one, 0.0)) for key, one in variables(programme).items()}
@@ -82,7 +82,7 @@ def counts_of(programme: Programme, fleet: Fleet) -> dict[Decision, int]:
     Raises
     ------
     ValueError
-        If a cluster has grown by other than whole blocks, or something went that has to stay.
+        If a cluster has grown by other than whole blocks, or shrunk what the model does not let.
     """
     model = programme.data.model
     found: dict[Decision, int] = {}
@@ -115,7 +115,7 @@ def _bought_or_retired(key: Decision, change: int) -> dict[Decision, int]:
 
 
 def region_of(model: Model, key: Decision) -> str | None:
-    """Region that a decision stands in; None for what stands in none."""
+    """Region of a decision; None for offers and measures."""
     place = key.asset.split("/")[0]
     if key.kind == "region":
         return place
@@ -143,7 +143,7 @@ def one_less(
 def bounded(
     programme: Programme, limits: Mapping[Decision, tuple[float | None, float | None]]
 ) -> Iterator[None]:
-    """Other bounds on some decisions for a while."""
+    """Temporarily set other bounds on some decisions."""
     chosen = variables(programme)
     before = {key: (chosen[key].lowBound, chosen[key].upBound) for key in limits}
     try:
@@ -156,5 +156,5 @@ def bounded(
 
 
 def settled(bought: Mapping[Decision, int]) -> dict[Decision, tuple[float | None, float | None]]:
-    """Bounds that leave nothing to decide."""
+    """Bounds that fix given purchases."""
     return {key: (float(count), float(count)) for key, count in bought.items()}

@@ -1,18 +1,18 @@
-"""Scenarios that cannot bind because another one asks for at least as much on every coordinate.
+"""Scenarios that cannot bind because another one is at least as severe in every respect.
 
 A scenario s is dominated by d if any plan, with any measures, that has recourse for d has recourse
-for s. What is checked is sufficient for that: for each stage of s there is a stage of d in which
-the same or more is down, no more units are left, it is as hot or hotter, there is as much demand
-everywhere or more in proportion, no more power and no more emergency capacity, floors are as high,
+for s. A sufficient condition is checked: for each stage of s there is a stage of d in which the
+same or more is down, no more units are left, it is as hot or hotter, demand is the same or higher
+by one factor everywhere, there is no more power and no more emergency capacity, floors are as high,
 and operators have acted in both or in neither. The recourse of d there, scaled to the demand of s,
 is recourse for s. Three things couple stages. Before operators act, heat is stored: there d must be
-as bad in every minute, and clusters that are up in s must be up in d, since a cluster that is off
-stores nothing. GPUs that they have switched off stay off when something else fails: a scenario in
-which that happens stays. And emergency spend adds up: unless it cannot reach the budget, a stage of
-s must lie within that of d in time.
+as severe in every minute, and clusters that are up in s must be up in d, since a cluster that is
+off stores nothing. GPUs that operators have switched off stay off when something else fails:
+scenarios in which that happens are kept. And emergency spend adds up: unless it cannot reach the
+budget, a stage of s must lie within that of d in time.
 
-That is about what must hold, not about cost. A dominated scenario has an expected cost of recourse
-too; `planner.optimization.solution.reduction` says what becomes of it.
+Dominance is about feasibility, not about cost. A dominated scenario has an expected cost of
+recourse too, which `planner.optimization.solution.reduction` takes into account.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from planner.optimization.formulation.stages import ALL, Stage, cannot_bind
 from planner.scenarios.standard import emergency_budget_usd, subject_of, tier_and_zone
 from planner.scenarios.timeline import SystemState
 
-#: What dominates a scenario in which everybody can be served as if nothing had happened.
+#: Name that dominates scenarios in which all demand can be served as in normal operation.
 NORMAL = "normal operation"
 #: Relative difference up to which two demands are in the same proportion.
 SAME = 1e-12
 
 
 def dominated(data: ProblemData) -> dict[str, str]:
-    """Scenarios of a programme that others dominate, each with one that stays and dominates it.
+    """Scenarios of a programme that others dominate, each with one that is kept and dominates it.
 
     The first of all is normal operation (`NORMAL`), with the units that N+k can lose.
     Scenarios are compared only with those that lose at least the same things, found by the rarest
@@ -67,7 +67,7 @@ def dominated(data: ProblemData) -> dict[str, str]:
 
 
 def _is_normal(data: ProblemData, stages: list[Stage]) -> bool:
-    """Whether nothing is lost but what cannot bind, and plants that stand by for what is not lost.
+    """Whether nothing is lost but redundant units, offers and idle emergency plants.
 
     Emergency plants carry nothing as long as primary ones carry the design heat.
     """
@@ -94,16 +94,16 @@ def _last(witness: Mapping[str, str], name: str) -> str:
 
 @dataclass(frozen=True)
 class _Laid:
-    """A scenario laid out, with digests that spare most comparisons.
+    """A scenario with its stages, and digests that avoid most comparisons.
 
     Parameters
     ----------
     key
-        What is equal wherever one dominates the other.
+        Equal for any two scenarios of which one dominates the other.
     losses
-        What is lost and matters: anything that dominates has lost it too.
+        Losses that matter: any scenario that dominates this one has them too.
     gone
-        All that is lost.
+        All losses.
     """
 
     name: str
@@ -134,7 +134,7 @@ def _lay(data: ProblemData, stages: list[Stage]) -> _Laid:
 
 
 def _losses(data: ProblemData, stage: Stage) -> Iterator[str]:
-    """Things that a scenario has to lose too to be as bad as a stage."""
+    """Losses that a scenario needs to be as severe as a stage."""
     state = stage.at_best
     yield from (f"cluster {name}" for name in state.clusters_down)
     yield from (f"zone {name}" for name, factor in state.demand_factor.items() if factor > 1)
@@ -152,7 +152,7 @@ def _plants_touched(data: ProblemData, stage: Stage) -> frozenset[str]:
 
 
 def _could_help(data: ProblemData, stage: Stage, offer: str) -> bool:
-    """Whether an offer would have arrived by a stage, whatever the measures, were it not down."""
+    """Whether an offer, if it is up, has arrived by a stage in some reaction variant."""
     lead = data.model.offers[offer].lead_time_minutes
     late = data.margin(stage.scenario).late_minutes
     return stage.timeline.order_minute + lead + late <= stage.start_minute
@@ -197,7 +197,7 @@ def dominates(data: ProblemData, worse: tuple[Stage, ...], stages: tuple[Stage, 
 
 
 def _has_recourse(data: ProblemData, worse: tuple[Stage, ...], stage: Stage, slack: bool) -> bool:
-    """Whether the recourse of one of the stages will do, and heat is stored no faster."""
+    """Whether recourse of one of the stages suffices for a stage, and no more heat is stored."""
     meanwhile = [
         one
         for one in worse
@@ -231,7 +231,7 @@ def _most_spend_usd(data: ProblemData, stages: tuple[Stage, ...]) -> float:
     return total
 
 
-#: Numbers of ways of reacting; None means all.
+#: Numbers of reaction variants; None means all.
 _Numbers = frozenset[int] | None
 
 
@@ -240,7 +240,7 @@ def _ways(stage: Stage) -> tuple[tuple[_Numbers, Stage], ...]:
 
 
 def _pairs(worse: Stage, stage: Stage) -> Iterator[tuple[Stage, Stage]]:
-    """Both stages as each way of reacting makes them."""
+    """Both stages in each reaction variant."""
     for numbers, one in _ways(worse):
         for others, other in _ways(stage):
             if numbers is None or others is None or numbers & others:
@@ -248,7 +248,7 @@ def _pairs(worse: Stage, stage: Stage) -> Iterator[tuple[Stage, Stage]]:
 
 
 def _covers(data: ProblemData, worse: Stage, stage: Stage) -> bool:
-    """Whether what is done in one stage, scaled to the demand, will do in another.
+    """Whether the recourse of one stage, scaled to the demand, is recourse for another.
 
     Heat before operators act is left to `_stores_as_much`.
     """
@@ -267,7 +267,7 @@ def _covers(data: ProblemData, worse: Stage, stage: Stage) -> bool:
 
 
 def _down_too(data: ProblemData, worse: Stage, stage: Stage) -> bool:
-    """Whether what is down is down in the worse stage too, whatever measures are bought."""
+    """Whether all that is down is down in the worse stage too, whatever measures are bought."""
     if data.model.measures and not (
         stage.outage.failed <= worse.outage.failed
         and stage.outage.sags <= worse.outage.sags
@@ -285,7 +285,7 @@ def _down_too(data: ProblemData, worse: Stage, stage: Stage) -> bool:
 
 
 def _floors_as_high(data: ProblemData, worse: Stage, stage: Stage) -> bool:
-    """Whether floors follow from those of the worse stage.
+    """Whether the floors of the worse stage imply those of a stage.
 
     What every tier gets all together get at least in the same share, and if all together get
     everything then so does every tier. The same goes for zones.
@@ -329,7 +329,7 @@ def _demand_in_proportion(worse: Stage, stage: Stage) -> bool:
 
 
 def _cools_no_better(data: ProblemData, worse: Stage, stage: Stage) -> bool:
-    """Whether every cluster that is used in the worse stage can be cooled as well."""
+    """Whether every cluster in use in the worse stage can be cooled in the stage."""
     model = data.model
     needing = [
         name
@@ -344,7 +344,7 @@ def _cools_no_better(data: ProblemData, worse: Stage, stage: Stage) -> bool:
 
 
 def _plant_no_better(data: ProblemData, worse: Stage, stage: Stage, plant: str) -> bool:
-    """Whether a plant carries no more in the worse stage, whatever units it has."""
+    """Whether a plant has no more capacity in the worse stage, whatever units it has."""
     conditions = ((worse.state, stage.state), (worse.at_best, stage.at_best))
     if all(plant in one.plants_down for one, _ in conditions):
         return True

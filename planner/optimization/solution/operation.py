@@ -1,8 +1,8 @@
-"""What a year without failures costs: energy and transport as the simulator routes requests.
+"""Cost of a year without failures: energy and transport as the simulator routes requests.
 
-The programme states routing as far as it can (`recourse`), the simulator follows the preferences of
-load balancers minute by minute. A plan is billed by the latter, like what exists and what somebody
-else recommends; the difference to what the programme states is part of the plan.
+The programme has valid rows on routing (`routing`); the simulator follows the preferences of load
+balancers minute by minute. Plans are billed by the latter, as are the existing fleet and other
+recommendations; the difference to the cost in the programme is reported with the plan.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAME = 1e-9
 def billed(
     model: Model, solution: Solution, items: tuple[CostItem, ...]
 ) -> tuple[Solution, tuple[CostItem, ...]]:
-    """A solution with the bill of its fleet instead of what the programme states of its operation.
+    """A solution whose operation is billed by the simulator's routing instead of the programme's.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def billed(
     Returns
     -------
     Solution, tuple of CostItem
-        With the whole cost as objective, and the cost that adds up to it. The bound stays: what the
-        programme states of routing is the least that any routing costs.
+        With the whole cost as objective, and the items that add up to it. The bound stays valid:
+        routing in the programme is a relaxation of the simulator's.
     """
     stated = [item for item in items if item.category in OPERATION]
     bill = operation_of(model, solution.fleet)

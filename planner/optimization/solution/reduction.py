@@ -1,12 +1,12 @@
-"""Solving without the scenarios that are dominated, and proving that this changed nothing.
+"""Solving without dominated scenarios, and proving that this changes nothing.
 
-Leaving a dominated scenario out changes no requirement, but its expected cost of recourse is then
-missing from the objective. That cost is never negative, so what the solver proves for the smaller
-programme is a lower bound for the whole one. The purchases that it finds are then settled in the
-whole programme, which is solved for the recourse of every scenario: that gives their true cost, and
-shows that every scenario left out has recourse. If cost and bound are further apart than the gap
-allows, the scenarios whose recourse costs most are taken back in, and so on. With none left out it
-is the whole programme; so the gap that is stated is always that of the whole.
+Without a dominated scenario no requirement changes, but its expected cost of recourse is missing
+from the objective. That cost is never negative, so a bound for the smaller programme is a bound for
+the whole one. Its purchases are then fixed in the whole programme, which is solved for the recourse
+of every scenario: that gives their true cost, and proves that the scenarios left out have recourse.
+If cost and bound are further apart than the gap allows, the scenarios whose recourse costs most are
+added again, and so on until none is left out. So the stated gap is always that of the whole
+programme.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from planner.optimization.solution.dominance import NORMAL, dominated
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 
-#: Share of the gap that is left to the solver; the rest is for recourse that it does not see.
+#: Share of the gap for the solver; the rest is for the recourse of scenarios left out.
 GAP_SHARE = 0.75
 #: Relative gap that the tolerances of a solver leave.
 NOISE = 1e-6
@@ -34,7 +34,7 @@ NOISE = 1e-6
 
 @dataclass(frozen=True)
 class Reduced:
-    """A solution of a whole case, found without scenarios that cannot bind.
+    """A solution of a whole programme, found without scenarios that cannot bind.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Reduced:
     dominated
         Scenarios left out in the last solve, each with one that dominates it.
     taken_back
-        Scenarios that are dominated but whose recourse cost too much to be left out.
+        Dominated scenarios that were added again because their recourse costs too much.
     rows, columns
         Size of the smaller programme.
     """
@@ -103,7 +103,7 @@ def solve_reduced(
 
 
 def counted(data: ProblemData, left_out: Mapping[str, str]) -> str:
-    """How many scenarios are not in the programme that is solved, and why."""
+    """How many scenarios are left out of the programme that is solved, and why."""
     total, present = len(data.scenarios), len(data.stages_by_scenario)
     implied = total - present + sum(one == NORMAL for one in left_out.values())
     others = total - implied - (present - len(left_out))
@@ -116,7 +116,7 @@ def counted(data: ProblemData, left_out: Mapping[str, str]) -> str:
 def _solve_without(
     whole: Programme, left_out: Mapping[str, str], deadline: Deadline, start: Fleet | None
 ) -> Reduced | None:
-    """Solve without some scenarios; None if one of them has no recourse, so was not dominated."""
+    """Solve without some scenarios; None if one of them turns out to have no recourse."""
     if not left_out:
         solution = solve(whole, deadline.settings(late=True), start)
         return Reduced(whole, solution, rows=solution.rows, columns=solution.columns)
@@ -148,7 +148,7 @@ def _solve_without(
 def _costliest(
     whole: Programme, left_out: Mapping[str, str], solution: Solution, gap: float
 ) -> list[str]:
-    """Scenarios to take back in: the fewest after which the rest fits into the gap."""
+    """Scenarios to add again: the fewest after which the cost of the rest fits into the gap."""
     costs = dict.fromkeys(left_out, 0.0)
     for stage in whole.data.stages:
         if stage.scenario in costs:

@@ -1,11 +1,11 @@
-"""Programmes in their natural size, so that the units of a model do not matter to solvers.
+"""Scaling of programmes, so that the units of a model do not matter to solvers.
 
 Solvers keep rows, whole numbers and reduced costs to tolerances (1e-6, 1e-7) in whatever unit they
 come in: with requests in billions they see no difference between plans, with prices in millions of
-a dollar they see no cost. So a solver is given each row divided by the size of what is in it, each
-continuous column divided by the most it can be, and costs such that the dearest step costs about a
-thousand. All sizes are worked out from the numbers of the problem and are powers of two, so that
-nothing is rounded on the way there or back. Whole numbers stay whole: they are not scaled.
+a dollar they see no cost. So a solver is given each row divided by the size of its terms, each
+continuous column divided by its largest value, and costs such that the dearest step costs about a
+thousand. All scale factors follow from the numbers of the problem and are powers of two, so that
+scaling and its inverse round nothing. Integer columns are not scaled.
 
 ========================  =====================================  ==============================
 symbol                    attribute                              meaning
@@ -46,16 +46,16 @@ EXTREME = 400
 
 @dataclass(frozen=True)
 class Tolerances:
-    """What a solver leaves open.
+    """Tolerances of a solver.
 
     Parameters
     ----------
     feasible
         Share of its size by which a row or a value may be off.
     whole
-        Distance of a whole number from what it is taken for.
+        Largest distance of an integer column from a whole number.
     optimal
-        Cost by which a column may be worth changing still.
+        Largest reduced cost of the wrong sign.
     """
 
     feasible: float = 1e-6
@@ -65,7 +65,7 @@ class Tolerances:
 
 @dataclass(frozen=True)
 class Coefficients:
-    """The numbers of a problem: entries by row and column, sides of rows, bounds, costs.
+    """The numbers of a problem: entries by row and column, right-hand sides, bounds, costs.
 
     Parameters
     ----------
@@ -74,9 +74,9 @@ class Coefficients:
     sense, side
         Sense (-1, 0, 1 as PuLP has it) and right-hand side by row.
     low, high, whole, cost
-        Bounds, whether only whole numbers count, and cost by column.
+        Bounds, whether it is an integer, and cost by column.
     offset
-        Cost that no column changes.
+        Constant term of the objective.
     """
 
     row: Whole
@@ -124,10 +124,10 @@ def _bound(value: float | None, none: float) -> float:
 
 
 def most(numbers: Coefficients) -> Floats:
-    """The most that each column can be, as far as rows and the bounds of others say.
+    """Upper bounds on columns implied by rows and by the bounds of other columns.
 
     From ``Σ_j a[j]·x[j] ≤ b`` follows ``x[k] ≤ (b + Σ_{a[j] < 0} |a[j]|·most[j]) / a[k]``, with no
-    x below zero. This is only used for sizes, so columns that may be below zero do no harm.
+    x below zero. Only scale factors depend on it, so columns that may be negative do no harm.
     """
     at_most, at_least = numbers.sense[numbers.row] <= 0, numbers.sense[numbers.row] >= 0
     count = len(numbers.side)
@@ -150,11 +150,11 @@ def most(numbers: Coefficients) -> Floats:
 
 
 def sizes(numbers: Coefficients) -> tuple[Whole, Whole, int]:
-    """Sizes of rows, columns and money, as powers of two.
+    """Scale factors of rows, columns and money, as powers of two.
 
-    A column is as large as the most it can be, a row as the smaller of its sides at that, but no
-    larger than one step of its largest whole number: then no tolerance hides a purchase. A column
-    of which no row tells the most is as large as what it stands beside.
+    A column is scaled by its upper bound, a row by the smaller of its two sides at these bounds,
+    but by no more than one step of its largest integer term: then no tolerance hides a purchase. A
+    column without an implied upper bound is scaled like the terms beside it.
     """
     with np.errstate(all="ignore"):
         largest = most(numbers)
@@ -174,7 +174,7 @@ def sizes(numbers: Coefficients) -> tuple[Whole, Whole, int]:
 
 
 def _row_sizes(numbers: Coefficients, amount: Floats) -> Floats:
-    """Size of every row; NaN where nothing of known size is in it."""
+    """Scale of every row; NaN where no term has a known scale."""
     count = len(numbers.side)
     term = np.abs(numbers.entry) * amount[numbers.column]
     sides = [
@@ -206,7 +206,7 @@ def _power(exponents: Floats) -> Whole:
 
 
 class Scaled:
-    """A problem in its natural size, and the way back.
+    """A scaled problem, and the way back to the original.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ class Scaled:
 
     @cached_property
     def problem(self) -> LpProblem:
-        """The same as a problem; its columns and rows have numbers for names."""
+        """The scaled problem for PuLP; its columns and rows have numbers for names."""
         original, problem = self._original, LpProblem("scaled", LpMinimize)
         variables = [
             self._variable(problem, one, index) for index, one in enumerate(original.variables())
@@ -271,7 +271,7 @@ class Scaled:
         return LpAffineExpression.from_list(terms, math.ldexp(constant, power))
 
     def start(self, values: Mapping[str, float]) -> dict[str, float]:
-        """A known solution as a solver is given it, from values by name."""
+        """A known solution in scaled units, from values by name."""
         known = zip(self._original.variables(), self._columns, strict=True)
         return {
             f"x{variable.id}": math.ldexp(values[variable.name], -size)
@@ -284,7 +284,7 @@ class Scaled:
         return math.ldexp(objective, self._money)
 
     def hidden(self, left: Tolerances) -> float:
-        """Cost that tolerances of a solver can hide, in the unit of the original's objective."""
+        """Cost that the tolerances of a solver can hide, in the unit of the original objective."""
         numbers, size = self._numbers, np.exp2(self._columns)
         free = numbers.low < numbers.high
         with np.errstate(all="ignore"):
@@ -294,7 +294,7 @@ class Scaled:
         return float(price[free].sum()) + self.cost(left.optimal * changes)
 
     def bring_back(self, solved: LpProblem) -> None:
-        """Write what a solver found into the original: values, reduced costs, duals.
+        """Write values, reduced costs and duals that a solver found into the original.
 
         Parameters
         ----------

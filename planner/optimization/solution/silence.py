@@ -1,8 +1,8 @@
-"""Standard output belongs to the planner: what solvers print there is lost.
+"""Suppresses what solvers print on standard output.
 
-Solvers print where no option reaches: HiGHS a banner as soon as it is made, others the terms of
-their licence. They print on the file descriptor, through the buffers of C or of Python, or in a
-process of their own; each of these is turned away for as long as a solver is at work.
+Solvers print what no option switches off: HiGHS a banner as soon as it is created, others the terms
+of their licence. They print on the file descriptor, through the buffers of C or of Python, or in a
+process of their own; all of these are redirected for as long as a solver works.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _restore = contextlib.ExitStack()
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Turn away what is printed on standard output meanwhile, by Python, by C and by children.
+    """Discard what Python, C and child processes print on standard output meanwhile.
 
-    It may be entered again meanwhile, also by other threads: the first one to enter turns standard
-    output away, the last one to leave brings it back, also after an error.
+    Reentrant, also from other threads: the first to enter redirects standard output, the last to
+    leave restores it, also after an error.
     """
     global _depth, _restore
     with _lock:
@@ -48,7 +48,7 @@ def silent() -> Iterator[None]:
 
 
 def _turn_away(stack: contextlib.ExitStack) -> None:
-    """Lead standard output nowhere; the stack brings it back."""
+    """Redirect standard output to the null device; the stack restores it."""
     with contextlib.suppress(AttributeError, ValueError):  # there is none, or it is closed
         sys.stdout.flush()
     _flush_c()
@@ -75,7 +75,7 @@ def _bring_back(before: TextIO, ours: TextIO) -> None:
 
 
 def _flush_c() -> None:
-    """Write what C has printed but kept in its buffers."""
+    """Flush the output buffers of C."""
     library = _c_library()
     if library is not None:
         library.fflush(None)

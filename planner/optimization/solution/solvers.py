@@ -1,8 +1,8 @@
-"""HiGHS and CBC as PuLP runs them, made to stop when told to and to start from known values.
+"""HiGHS and CBC for PuLP, able to be stopped and to start from known values.
 
 PuLP waits for a solver until it ends. Here the solver works beside the main thread (HiGHS in a
-thread, CBC in its process), which looks every moment whether it is to stop. A solver that is told
-to stop ends as at a time limit: with its best solution and its bound.
+thread, CBC in its process), which regularly checks whether to stop it. A solver that is told to
+stop ends as at a time limit: with its best solution and its bound.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pulp.constants import LpSolveStatus
 
 from planner.optimization.solution.scaling import Coefficients
 
-#: Seconds between two looks at whether to stop.
+#: Seconds between two checks whether to stop.
 LOOK_SECONDS = 0.1
 #: Seconds after which CBC is told again: it does not listen while it reads and presolves.
 AGAIN_SECONDS = 2.0

@@ -1,4 +1,4 @@
-"""Handing the programme to a solver and reading back what it really found."""
+"""Solving a programme, and reading back what the solver really found and proved."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from planner.optimization.solution.solvers import Cbc, Highs
 
 #: Short names beside those that PuLP knows.
 SOLVERS = {"highs": "HiGHS", "cbc": "COIN_CMD"}
-#: Classes of those that run here with a signal to stop and a start.
+#: Classes of those that can be stopped and started from a known solution.
 OURS: dict[str, Any] = {"HiGHS": Highs, "COIN_CMD": Cbc}
-#: What ours are told to leave open in a scaled programme; others are left to themselves.
+#: Tolerances given to these for a scaled programme; other solvers use their own.
 STRICT = Tolerances(feasible=1e-9, whole=1e-9, optimal=1e-9)
 INTEGRALITY = 1e-5
 #: CBC prints its bound with six digits.
@@ -52,8 +52,8 @@ class Solution:
     objective, bound
         Cost of the plan and proven lower bound, USD per year; infinite when infeasible.
     routing_usd_per_year
-        Part of the objective that the programme does not state: what the simulator's own routing
-        of a year without failures costs beyond it (`operation.billed`).
+        Part of the objective that is not in the programme: extra cost of the simulator's routing in
+        a year without failures (`operation.billed`).
     values
         Value of every variable by name, integers rounded.
     fleet
@@ -63,8 +63,8 @@ class Solution:
     rows, columns
         Size of the programme.
     start_used
-        Whether the earlier plan that was given is a plan here too and the search began with it;
-        None without one.
+        Whether the earlier plan given is feasible here and was the start of the search; None
+        without one.
     hidden
         Cost that the tolerances of the solver can hide, USD per year.
     """
@@ -136,7 +136,7 @@ def make_solver(
 
 
 def _is_installed(known: str) -> bool:
-    """Whether PuLP can run a solver; looks for the others only if it is none of the usual two."""
+    """Whether PuLP can run a solver; asks PuLP only if it is neither HiGHS nor CBC."""
     if known in OURS:
         return bool(OURS[known](msg=False).available())
     return known in pulp.listSolvers() and known in pulp.listSolvers(onlyAvailable=True)
@@ -192,7 +192,7 @@ def _proven(
     Raises
     ------
     SolverError
-        If the solver claims what cannot be.
+        If the solver claims a bound above the cost of a plan that it found.
     """
     bound, stats = outcome.bound, outcome.stats
     if bound is None:
@@ -202,12 +202,12 @@ def _proven(
             f"{stats.solver} claims that no plan costs less than {bound:,.6g} USD a year, and "
             f"found one for {cost:,.6g}: its answer cannot be trusted"
         )
-    # Whatever is said, no plan costs less than the bounds of its variables allow.
+    # No plan costs less than the bounds of its variables allow, whatever the solver reports.
     return min(cost, max(bound, _least_objective(problem)))
 
 
 def _cancel(programme: Programme, values: dict[str, float]) -> None:
-    """Let nothing be bought and retired at once: leaving out both never costs more."""
+    """Cancel purchases against retirements of the same kind: that never costs more."""
     some = programme.purchases
     pairs = [(some.units[key], gone) for key, gone in some.retired.items()]
     pairs += [(some.blocks[key], gone) for key, gone in some.retired_blocks.items()]
@@ -221,7 +221,7 @@ def _cancel(programme: Programme, values: dict[str, float]) -> None:
 def completed(
     programme: Programme, fleet: Fleet, settings: SolverSettings
 ) -> dict[str, float] | None:
-    """Values of all variables with the purchases of a fleet; None where they are no plan."""
+    """Values of all variables with the purchases of a fleet; None if that is infeasible."""
     wanted = purchases_for(programme, fleet)
     bounds = [(variable, variable.lowBound, variable.upBound) for variable, _ in wanted]
     values = [value for _, value in wanted]
@@ -242,14 +242,14 @@ def completed(
 
 @dataclass(frozen=True)
 class SolverOutcome:
-    """What a solver says about a problem.
+    """Result of a solver run.
 
     Parameters
     ----------
     stats
-        Its own account; money is in the unit that it was given.
+        Statistics of the solver, in the units that it was given.
     bound
-        Bound that it proved, in the unit of the problem; None if it says none.
+        Bound that it proved, in the unit of the problem; None if it reports none.
     hidden
         Cost that its tolerances can hide.
     """
@@ -266,14 +266,14 @@ def run_solver(
     start: Mapping[str, float] | None = None,
     linear: bool = False,
 ) -> SolverOutcome:
-    """Let a solver work on a problem, in its natural size: no other place lets one.
+    """Solve a problem after scaling it: the only place that runs a solver.
 
     Parameters
     ----------
     start
-        Values of variables by name, known of a first solution.
+        Values of variables by name, as far as a first solution is known.
     linear
-        Whether whole numbers may be broken.
+        Whether to solve the linear relaxation.
 
     Raises
     ------
@@ -367,8 +367,8 @@ def _values(problem: LpProblem, unfinished: SolverError | None = None) -> dict[s
     problem
         Problem that a solver has solved.
     unfinished
-        What to say where they are not, of a solver that was stopped: CBC then may leave its last
-        relaxation as if it were a plan.
+        Error to raise if they are not whole: a CBC that was stopped may report its last relaxation
+        as a plan.
     """
     values: dict[str, float] = {}
     for variable in problem.variables():

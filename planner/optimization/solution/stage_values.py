@@ -1,4 +1,4 @@
-"""What the programme believes of every stage, read from its solution in plain arithmetic.
+"""Loads, heat and flows of every stage as the solution of a programme states them.
 
 The audit checks these figures against the laws, and the equivalence tests compare them with what
 the simulator measures.
@@ -20,7 +20,7 @@ from planner.optimization.solution.solving import Solution
 
 @dataclass(frozen=True)
 class StageValues:
-    """What the programme believes of one stage.
+    """Values of one stage in the solution of a programme.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class StageValues:
 
 
 def stage_values(programme: Programme, solution: Solution, stage: Stage | None) -> StageValues:
-    """Beliefs of a stage, or of normal operation in the mean of the week (None)."""
+    """Values of a stage, or of normal operation in the mean of the week (None)."""
     data, label = programme.data, stage.label if stage else NORMAL
     values, fleet, here = solution.values, solution.fleet, programme.by_stage[label]
     load = {
