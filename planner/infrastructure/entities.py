@@ -39,7 +39,7 @@ class Region(NamedEntity):
     """A place with climate, electricity price and power limit."""
 
     city: Text = ""
-    """Where it is, for people."""
+    """Place."""
     latitude: Degrees | None = None
     """Degrees north."""
     longitude: Degrees | None = None
@@ -49,7 +49,7 @@ class Region(NamedEntity):
     electricity_usd_per_mwh: Amount = 0.0
     """Price of electricity."""
     power_limit_mw: Amount
-    """Largest electric power of IT and cooling together."""
+    """Limit on the electric power of IT and cooling together."""
     power_loss_share: Share = 0.0
     """Losses of transformers, batteries and distribution, as a share of the power of the GPUs."""
     hall_mw_per_mw: Amount = 0.0
@@ -64,7 +64,7 @@ class Region(NamedEntity):
     fixed_usd_per_year: Amount = 0.0
     """Yearly cost of an opened candidate."""
     life_years: LifeYears = 20.0
-    """Years over which the cost of opening is spread."""
+    """Years over which the cost of opening is annualised."""
 
     @property
     def drawn_mw_per_mw(self) -> float:
@@ -73,7 +73,7 @@ class Region(NamedEntity):
 
 
 class GpuType(NamedEntity):
-    """What one GPU needs, does and costs, with its share of server and building."""
+    """Power, throughput, temperatures and prices of a GPU, with its share of the server."""
 
     power_mw: Amount
     """Electric power of one GPU at full load with its share of the server; all becomes heat."""
@@ -84,30 +84,30 @@ class GpuType(NamedEntity):
     capital_usd: Amount = 0.0
     """Price of one GPU with its share of the server."""
     existing_capital_usd: Amount | None = None
-    """What one that exists cost with its share of the server: its upkeep and book value go by it;
-    none means the price of today."""
+    """Historical price of an existing GPU with its share of the server, from which its upkeep and
+    book value follow; none means today's price."""
     salvage_usd: Amount = 0.0
-    """What an existing one earns where it is retired."""
+    """Salvage value of an existing one when it is retired."""
     life_years: LifeYears = 5.0
-    """Economic life of the GPU, after which it is bought again."""
+    """Economic life of the GPU, after which it is replaced."""
     service_seconds: PositiveAmount = 2.0
-    """Time that one request takes at full clock; with `rps` it gives the requests in work."""
+    """Time that one request takes at full clock; with `rps` it gives the requests in service."""
     facility_usd: Amount = 0.0
     """Building, power train, network and the halls' part of cooling (air handlers, pipes) for one
-    GPU; the units of plants are bought by themselves."""
+    GPU; the units of cooling plants are priced separately."""
     facility_power_share: Share = 0.0
-    """Share of it that provides power (feeds, switchgear, batteries, generators) and is shown by
-    itself; 0 shows building and power together."""
+    """Share of it for the power train (feeds, switchgear, batteries, generators), reported
+    separately; 0 reports building and power together."""
     existing_facility_usd: Amount | None = None
-    """What building and power train of one that exists cost; none means the price of today."""
+    """Historical price of building and power train of an existing GPU; none means today's price."""
     facility_life_years: LifeYears = 20.0
     """Life of building and power train."""
     maintenance_share_per_year: Share = 0.0
     """Yearly maintenance as a share of both prices."""
     throttle_c: Celsius | None = None
-    """GPU temperature from which the clock falls, of clusters that state none."""
+    """GPU temperature from which GPUs throttle, for clusters that state none."""
     shutdown_c: Celsius | None = None
-    """GPU temperature at which it switches itself off, of clusters that state none."""
+    """GPU temperature at which GPUs shut down, for clusters that state none."""
 
 
 class Cluster(NamedEntity):
@@ -120,14 +120,14 @@ class Cluster(NamedEntity):
     existing_gpus: Count = 0
     """GPUs in place."""
     existing_age_years: Amount | None = None
-    """Age of the GPUs in place: they are bought again at the end of their life, and what is not
-    written off of them by then is where they are retired; none means that they are neither."""
+    """Age of the GPUs in place: they are replaced at the end of their life, and their book value is
+    written off when they are retired; none means neither."""
     existing_facility_age_years: Amount | None = None
     """The same for their building and power train."""
     block_gpus: PositiveCount = 1
     """GPUs in one block that can be bought (rack or pod)."""
     max_gpus: Count
-    """Most GPUs the cluster can hold."""
+    """Largest number of GPUs that the cluster can hold."""
     may_retire: Flag = False
     """Whether existing GPUs may be retired, in whole blocks."""
     max_utilisation: Annotated[Share, Field(gt=0)] = 0.95
@@ -135,50 +135,50 @@ class Cluster(NamedEntity):
     capacitance_mj_per_k_per_mw: PositiveAmount = 29.2
     """Thermal capacitance of room, coolant and racks per MW of installed GPUs."""
     setpoint_c: Celsius = 65.0
-    """GPU temperature that sufficient cooling holds."""
+    """GPU temperature with sufficient cooling (set point)."""
     throttle_c: Celsius = 75.0
-    """GPU temperature from which the clock falls; not given, that of the GPU type where it states
+    """GPU temperature from which GPUs throttle; if not given, that of the GPU type where it states
     one."""
     shutdown_c: Celsius = 95.0
-    """GPU temperature at which the cluster switches itself off; not given, that of the GPU type
-    where it states one."""
+    """GPU temperature at which the cluster shuts down; if not given, that of the GPU type where it
+    states one."""
     restart_c: Celsius = 70.0
-    """GPU temperature below which a cluster that is off may restart."""
+    """GPU temperature below which a cluster may restart after a shutdown."""
 
 
 class CoolingUnit(NamedEntity):
     """A type of cooling unit."""
 
     capacity_mw: PositiveAmount
-    """Heat carried away at the reference ambient."""
+    """Cooling capacity at the reference ambient."""
     reference_ambient_c: Celsius = 35.0
     """Ambient temperature of the rated capacity."""
     derating_per_c: Share = 0.0
-    """Share of the rated capacity lost per degree above the reference."""
+    """Derating: share of the rated capacity lost per degree above the reference ambient."""
     cutout_ambient_c: Celsius = 200.0
-    """Ambient temperature above which the unit stops."""
+    """Ambient temperature above which the unit cuts out."""
     start_minutes: Minutes = 0.0
     """Minutes from the start signal to full capacity."""
     restart_minutes: Minutes = 0.0
-    """Minutes from the return of power until a running unit carries heat again."""
+    """Minutes from the return of power until a running unit cools again."""
     mode: Literal["running", "standby"] = "running"
-    """Whether the unit runs all the time or starts when it is needed."""
+    """Whether the unit runs all the time or is on standby."""
     power_mw_per_mw: Amount = 0.0
-    """Electric power of the machine per heat carried away."""
+    """Electric power of the machine per heat removed."""
     auxiliary_mw_per_mw: Amount = 0.0
-    """Electric power of its pumps and its tower per heat carried away."""
+    """Electric power of its pumps and its cooling tower per heat removed."""
     capital_usd: Amount = 0.0
     """Price of one unit, installed."""
     existing_capital_usd: Amount | None = None
-    """What one that exists cost: its upkeep and book value go by it; none means the price of
-    today."""
+    """Historical price of an existing unit, from which its upkeep and book value follow; none means
+    today's price."""
     salvage_usd: Amount = 0.0
-    """What an existing one earns where it is retired."""
+    """Salvage value of an existing one when it is retired."""
     life_years: LifeYears = 20.0
     """Life of the unit."""
     maintenance_share_per_year: Share = 0.0
-    """Yearly maintenance as a share of the price; repairs are part of it unless `repair_usd` states
-    what they cost."""
+    """Yearly maintenance as a share of the price, repairs included unless `repair_usd` prices
+    them."""
     failures_per_year: PerYear = 0.0
     """Failures of one unit in a year of operation."""
     repair_hours: Hours = 24.0
@@ -186,7 +186,7 @@ class CoolingUnit(NamedEntity):
     repair_usd: Amount = 0.0
     """Cost of one repair, on top of maintenance."""
     start_failure_probability: Share = 0.0
-    """Probability that a start signal is not obeyed; one cause stops all units of a plant."""
+    """Probability of failure to start on demand, by a common cause for all units of a plant."""
 
     @property
     def drawn_mw_per_mw(self) -> float:
@@ -195,33 +195,33 @@ class CoolingUnit(NamedEntity):
 
 
 class Plant(NamedEntity):
-    """Cooling units that together carry heat away from the clusters they serve."""
+    """Cooling units that together cool some clusters."""
 
     region: Name
-    """Region the plant stands in."""
+    """Region of the plant."""
     cools: tuple[Name, ...] = Field(min_length=1)
-    """Clusters it serves."""
+    """Clusters that it cools."""
     role: Literal["primary", "emergency"] = "primary"
     """Whether it runs all the time or starts when primary cooling falls short."""
     automatic: Flag = True
-    """Whether standby units start by themselves; otherwise operators start them."""
+    """Whether standby units start automatically; otherwise operators start them."""
     redundancy: Annotated[Count, Field(le=20)] = 0
-    """k of N+k: the design heat is carried with the k largest units lost."""
+    """Redundancy, the k of N+k: the plant carries the design heat with its k largest units lost."""
     existing: Table[Count] = Field(default_factory=dict)
     """Units in place by type."""
     existing_age_years: Amount | None = None
-    """Age of the units in place: they are bought again at the end of their life, and what is not
-    written off of them by then is where they are retired; none means that they are neither."""
+    """Age of the units in place: they are replaced at the end of their life, and their book value
+    is written off when they are retired; none means neither."""
     options: tuple[Name, ...] = ()
     """Unit types that may be bought."""
     max_added: Count = 100
-    """Most units that may be added, of each type."""
+    """Largest number of units of each type that may be added."""
     may_retire: Flag = False
     """Whether existing units may be retired; those that a scenario loses by type stay."""
     depends_on: tuple[Name, ...] = ()
     """Services without which the plant does not run (controls, make-up water)."""
     buffer_mwh: Amount = 0.0
-    """Heat that a tank of chilled water takes up when units fall short, also without power."""
+    """Heat that a chilled-water tank can absorb when cooling falls short, also without power."""
 
 
 class Feed(NamedEntity):
@@ -230,12 +230,12 @@ class Feed(NamedEntity):
     region: Name
     """Region it supplies."""
     capacity_mw: Amount
-    """Electric power it carries: what hangs on it alone draws no more."""
+    """Capacity: limit on the power of all loads that only this feed supplies."""
     powers: tuple[Name, ...] = ()
-    """Clusters and plants on it; none named means all of the region. What is on several feeds draws
-    on those that are up, what is on none draws on the power limit of the region alone."""
+    """Clusters and plants that it supplies; none named means all of the region. Loads on several
+    feeds draw on those that are up, loads on no feed on the power limit of the region alone."""
     ups_minutes: Minutes = 0.0
-    """Minutes that batteries carry the clusters (not the cooling)."""
+    """Minutes for which batteries supply the clusters (not the cooling)."""
     generator_mw: Amount = 0.0
     """Power of the generators behind it."""
     generator_start_minutes: Minutes = 1.0
@@ -243,7 +243,7 @@ class Feed(NamedEntity):
     generator_start_probability: Share = 1.0
     """Probability that the generators start when the feed is lost."""
     generator_hours: Hours = 48.0
-    """Hours of fuel."""
+    """Hours for which the fuel lasts."""
     failures_per_year: PerYear = 0.0
     """Failures in a year."""
     repair_hours: Hours = 4.0
@@ -266,9 +266,9 @@ class Service(NamedEntity):
     any_of: tuple[Name, ...] = ()
     """Services of which at least one must be up."""
     degrades_without: tuple[Name, ...] = ()
-    """Services whose loss degrades it without taking it down."""
+    """Soft dependencies: services whose loss degrades it without taking it down."""
     degraded_share: Share = 1.0
-    """Share of its capacity and connections left for each of those that is lost."""
+    """Share of its capacity and connections that remains for each soft dependency lost."""
     capacity_rps: PositiveAmount | None = None
     """Requests per second that one replica handles (all of it, without replicas)."""
     connections: PositiveAmount | None = None
@@ -278,8 +278,8 @@ class Service(NamedEntity):
     holds_while_waiting: Flag = True
     """Whether requests that wait for GPUs hold their connection."""
     failures_per_year: PerYear | None = None
-    """Failures of the service as a whole in a year, with all its replicas (software, settings,
-    data). They count towards availability and loss; none means that nothing is known of them."""
+    """Failures a year of the service as a whole, with all its replicas (software, configuration,
+    data). They count towards availability and loss; none means unknown."""
     repair_hours: Annotated[Hours, Field(gt=0)] = 2.0
     """Mean time until it is restored."""
 
@@ -288,11 +288,11 @@ class Retry(Entity):
     """What clients do when a request fails."""
 
     attempts: Annotated[Count, Field(le=10)] = 0
-    """Most times that a failed request is sent again."""
+    """Largest number of retries of a request."""
     backoff_minutes: Annotated[Minutes, Field(gt=0)] = 1.0
-    """Mean time before it is sent again."""
+    """Mean time before a retry (backoff)."""
     gives_up: Share = 0.0
-    """Share of failed requests that are not sent again."""
+    """Share of failed requests that are not retried."""
 
 
 class CreditStep(Entity):
@@ -305,7 +305,7 @@ class CreditStep(Entity):
 
 
 class Tier(NamedEntity):
-    """A class of customers."""
+    """A customer tier."""
 
     priority: PositiveCount
     """1 is served first."""
@@ -316,18 +316,18 @@ class Tier(NamedEntity):
     latency_limit_ms: PositiveAmount = 10_000.0
     """Longest network round trip between zone and region."""
     thermal_limit_c: Celsius = 95.0
-    """Hottest cluster its work may run on."""
+    """GPU temperature up to which its requests may run on a cluster."""
     scarcity_allocation: Share = 0.0
-    """Share of the capacity set aside for it when operators ration."""
+    """Share of the capacity reserved for it when operators ration."""
     value_usd_per_1000_requests: Amount = 0.0
-    """Worth of requests lost: revenue, market share, brand."""
+    """Value of lost requests: revenue, market share, brand."""
     sla_credit_usd_per_1000_requests: Amount = 0.0
     """Credits owed for requests lost."""
     revenue_usd_per_month: Amount = 0.0
-    """Monthly bill of its customers together, of which `sla_credits` are a share."""
+    """Monthly bill of all its customers, to which the shares of `sla_credits` apply."""
     sla_credits: tuple[CreditStep, ...] = ()
-    """Credits owed for a month by its availability. Finance takes them instead of the credits for
-    requests lost, which stand for them in the programme."""
+    """Service credits by the availability of a month. The financial appraisal uses them; the
+    optimisation approximates them by the credits for requests lost."""
     entry: Name | None = None
     """Service through which its requests enter."""
     retry: Retry = Retry()
@@ -335,28 +335,28 @@ class Tier(NamedEntity):
 
 
 class Zone(NamedEntity):
-    """A place that demand comes from."""
+    """An origin of demand."""
 
     demand_rps: Amount
     """Requests per second at the peak of the week."""
     shape: Name = "flat"
     """Hourly shape of the week."""
     utc_offset_hours: ZoneOffset = 0
-    """Hours by which local time is ahead of UTC: the shape is read as local time and moved by them;
-    0 leaves it as it is."""
+    """Hours by which local time is ahead of UTC: the shape is in local time and is shifted by
+    them."""
     latency_ms: Table[Amount]
     """Round trip to each region; regions not named are out of reach."""
     transport_usd_per_million_requests: Table[Amount] = Field(default_factory=dict)
-    """Cost of carrying requests to a region, 0 where not named."""
+    """Network cost of requests to a region; 0 where not named."""
     prefers: tuple[Name, ...] = ()
-    """Regions tried first, in order, before the others by latency."""
+    """Preferred regions, in order, before the others by latency."""
 
 
 class Offer(NamedEntity):
     """Emergency GPU capacity of a cloud provider, reserved now and used after a failure."""
 
     provider: Name
-    """Who offers it."""
+    """Cloud provider."""
     instance: Text = ""
     """Instance type."""
     gpu: Text = ""
@@ -372,19 +372,19 @@ class Offer(NamedEntity):
     usd_per_instance_hour: Amount
     """List price."""
     surge_multiplier: Annotated[Amount, Field(ge=1)] = 1.0
-    """Price in an emergency over the list price."""
+    """Price in an emergency as a multiple of the list price."""
     retainer_usd_per_instance_year: Amount = 0.0
-    """Yearly price of the right to order one instance, or of holding it all year."""
+    """Yearly retainer for the right to order one instance, or price of holding it all year."""
     prepaid: Flag = False
-    """Whether the retainer pays for the hours in use too, as for capacity that is reserved; list
-    price and surge multiplier then do not matter."""
+    """Whether the retainer also covers hours in use, as with reserved capacity; list price and
+    surge multiplier then do not apply."""
     rps_per_gpu: PositiveAmount
     """Requests per second that one GPU serves at full load."""
     region: Name | None = None
     """Region next to which it runs, for latency and transport, and with which it is lost; none
     means anywhere."""
     survives_region: Flag = False
-    """Whether it stays when that region is lost: it stands apart from it in all but latency."""
+    """Whether it survives the loss of that region, which then determines its latency only."""
 
     @property
     def price_factor(self) -> float:
@@ -393,30 +393,31 @@ class Offer(NamedEntity):
 
 
 class Measure(NamedEntity):
-    """Something else that money can buy, and what it changes."""
+    """Another purchase that improves resilience, and what it changes."""
 
     description: Text = ""
-    """What it is, for people."""
+    """Description for readers."""
     capital_usd: Amount = 0.0
-    """Price, paid once."""
+    """Capital cost."""
     life_years: LifeYears = 20.0
-    """Years over which the price is spread."""
+    """Years over which the capital cost is annualised."""
     usd_per_year: Amount = 0.0
-    """Yearly cost."""
+    """Operating cost a year."""
     feeds: tuple[Name, ...] = ()
-    """Feeds that exist only with it; a cluster or plant on several feeds needs one of them."""
+    """Feeds that exist only with this measure; a cluster or plant on several feeds needs one of
+    them."""
     replicas: Table[Table[Annotated[Count, Field(le=1000)]]] = Field(default_factory=dict)
     """Replicas added, by service and region."""
     connections: Table[PositiveAmount] = Field(default_factory=dict)
     """Connections added to the pool of each replica, by service."""
     independent: Table[tuple[Name, ...]] = Field(default_factory=dict)
-    """Services that a plant then runs without (controls of its own), by plant."""
+    """Dependencies that it removes (a plant with controls of its own), by plant."""
     buffer_mwh: Table[PositiveAmount] = Field(default_factory=dict)
     """Chilled water added to the tank of a plant."""
     automatic: tuple[Name, ...] = ()
-    """Plants whose standby units then start by themselves."""
+    """Plants whose standby units then start automatically."""
     operations: Reaction = Reaction()
-    """Times of reaction that it brings down."""
+    """Reaction times that it shortens."""
 
     @property
     def changes_reaction(self) -> bool:
@@ -428,14 +429,14 @@ class SimulationSettings(Entity):
     """Settings of the simulated cascade."""
 
     horizon_minutes: Annotated[Minutes, Field(ge=1, le=7 * 24 * 60)] = 720.0
-    """Minutes simulated after the failure."""
+    """Simulated minutes after the failure."""
 
 
 class Model(NamedEntity):
-    """One infrastructure: what exists, what can be bought, what can fail, what must survive."""
+    """An infrastructure: what exists, what can be bought, what can fail and what must survive."""
 
     description: Text = ""
-    """What the model is, for people."""
+    """Description for readers."""
     regions: FilledTable[Region]
     """Regions."""
     gpus: FilledTable[GpuType]
@@ -451,25 +452,25 @@ class Model(NamedEntity):
     services: Table[Service] = Field(default_factory=dict)
     """Software dependencies."""
     tiers: FilledTable[Tier]
-    """Classes of customers."""
+    """Customer tiers."""
     zones: FilledTable[Zone]
     """Origins of demand."""
     shapes: Table[tuple[Amount, ...]] = Field(default_factory=dict)
     """Demand by hour of the week (24 or 168 values), any scale."""
     offers: Table[Offer] = Field(default_factory=dict)
-    """Emergency capacity."""
+    """Offers of emergency capacity in the cloud."""
     measures: Table[Measure] = Field(default_factory=dict)
-    """What else can be bought: feeds, replicas, tanks, faster reaction."""
+    """Other purchases: feeds, replicas, tanks, faster reaction."""
     operations: Operations = Operations()
-    """How fast people and automation react."""
+    """Reaction of operators and automation."""
     finance: Finance = Finance()
-    """Money terms."""
+    """Financial assumptions."""
     policies: Policies = Policies()
-    """Rules kept whatever they cost."""
+    """Rules that every plan satisfies."""
     standard: Standard = Field(default_factory=dict)
-    """Survival standard by severity class."""
+    """Survival standard: service level objectives (SLOs) by severity class."""
     generators: Generators = Generators()
-    """Scenario families worked out from the graph."""
+    """Scenario families generated from the graph."""
     scenarios: Table[Scenario] = Field(default_factory=dict)
     """Scenarios written by hand."""
     simulation: SimulationSettings = SimulationSettings()

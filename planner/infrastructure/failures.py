@@ -29,17 +29,17 @@ Severity = Literal["single", "double", "common", "region", "extreme"]
 
 
 class ServedRule(Entity):
-    """One line of the survival standard."""
+    """A service level objective (SLO) of the survival standard."""
 
     tier: Name
-    """A tier, `each` (every tier by itself) or `all` (all tiers together)."""
+    """A tier, `each` (every tier separately) or `all` (all tiers together)."""
     zone: Name | None = None
-    """A zone, or `each` (every zone by itself); none means the demand of all zones together."""
+    """A zone, or `each` (every zone separately); none means the demand of all zones together."""
     from_minute: Minutes
-    """Minutes from the latest event that takes something down, or else from the first that makes
-    anything worse, from which the rule holds."""
+    """Minute from which the objective applies, counted from the latest loss, or from the first
+    other event where nothing is lost."""
     least_served: Share
-    """Least fraction of demand served in every minute."""
+    """Minimum service level: share of demand served in every minute."""
 
 
 Standard = Annotated[
@@ -60,9 +60,9 @@ class UnitLoss(Entity):
     """Loss of named units of a plant."""
 
     kind: Literal["units"]
-    """Discriminator."""
+    """Kind of the event."""
     plant: Name
-    """Plant hit."""
+    """Plant affected."""
     unit: Name
     """Unit type lost."""
     count: PositiveCount = 1
@@ -74,12 +74,12 @@ class UnitLoss(Entity):
 
 
 class LargestUnitsLoss(Entity):
-    """Loss of the largest units of a plant, whatever they are in the plan."""
+    """Loss of the largest units of a plant, whichever types the plan buys."""
 
     kind: Literal["largest-units"]
-    """Discriminator."""
+    """Kind of the event."""
     plant: Name
-    """Plant hit."""
+    """Plant affected."""
     count: PositiveCount = 1
     """Units lost."""
     at_minute: Minutes = 0.0
@@ -94,7 +94,7 @@ class NodeLoss(Entity):
     kind: Literal["plant", "feed", "region", "provider", "cluster", "service"]
     """Kind of the node."""
     name: Name
-    """Node hit."""
+    """Node affected."""
     at_minute: Minutes = 0.0
     """Minute of the failure."""
     repair_minutes: Annotated[Minutes, Field(gt=0)]
@@ -107,23 +107,23 @@ class Sag(Entity):
     """Voltage sag on a feed: running cooling units on it trip, batteries carry the clusters."""
 
     kind: Literal["sag"]
-    """Discriminator."""
+    """Kind of the event."""
     feed: Name
-    """Feed hit; plants that another feed supplies too do not notice."""
+    """Feed affected; plants with another feed keep running."""
     at_minute: Minutes = 0.0
     """Minute of the sag."""
     repair_minutes: Annotated[Minutes, Field(gt=0)] = 1.0
-    """Minutes until the units restart (`restart_minutes` of the unit come on top); where they do
-    not restart by themselves, until people have restarted them."""
+    """Minutes until the units restart (plus the `restart_minutes` of the unit); where they do not
+    restart automatically, until operators have restarted them."""
 
 
 class Heat(Entity):
     """Ambient temperature above the design value."""
 
     kind: Literal["heat"]
-    """Discriminator."""
+    """Kind of the event."""
     region: Name
-    """Region hit."""
+    """Region affected."""
     rise_c: Kelvin
     """Degrees above the design ambient."""
     at_minute: Minutes = 0.0
@@ -136,11 +136,11 @@ class Surge(Entity):
     """Demand above its normal shape."""
 
     kind: Literal["surge"]
-    """Discriminator."""
+    """Kind of the event."""
     zones: tuple[Name, ...] = ()
-    """Zones hit; none named means all."""
+    """Zones affected; none named means all."""
     factor: Annotated[PositiveAmount, Field(le=100)]
-    """Demand over normal demand."""
+    """Demand as a multiple of normal demand."""
     at_minute: Minutes = 0.0
     """Minute of its start."""
     repair_minutes: Annotated[Minutes, Field(gt=0)]
@@ -153,12 +153,12 @@ Event = Annotated[
 
 
 class OperationsOverride(Entity):
-    """What a scenario changes about operations."""
+    """Changes of a scenario to the reaction of operators and automation."""
 
     detection_minutes: Minutes | None = None
     """From the failure to the alert."""
     escalation_minutes: Minutes | None = None
-    """From the alert to the people who may act."""
+    """From the alert to the operators who are allowed to act."""
     response_minutes: Minutes | None = None
     """From then to the first action."""
     approval_minutes: Minutes | None = None
@@ -172,13 +172,13 @@ class OperationsOverride(Entity):
     rationing: Literal["priority", "allocation"] | None = None
     """How scarce capacity is shared among tiers."""
     thermal_migration: Literal["automatic", "operator", "none"] | None = None
-    """Whether work leaves clusters hotter than the limit of its tier."""
+    """Whether requests leave clusters hotter than the limit of their tier."""
     restart_check_minutes: Minutes | None = None
     """Checks before a cluster that was off takes requests again."""
     restoration_scope: Literal["cluster", "platform"] | None = None
     """Whether phases hold back the cluster or the platform."""
     queue_limit_requests: Amount | None = None
-    """Most requests waiting."""
+    """Limit on waiting requests."""
     patience_minutes: Annotated[Minutes, Field(gt=0)] | None = None
     """Mean minutes after which a waiting request times out."""
 
@@ -187,19 +187,19 @@ class Scenario(NamedEntity):
     """Initial failure events with their severity class and frequency."""
 
     name: SkipJsonSchema[LongName] = Field(default="unnamed", repr=True)
-    """The key the scenario stands under, or the name its family gives it."""
+    """The key of the scenario, or the name that its family gives it."""
     severity: Severity
-    """Row of the survival standard that applies."""
+    """Severity class, whose objectives of the survival standard apply."""
     frequency_per_year: PerYear
     """Expected occurrences in a year."""
     start_hour: Annotated[Hours, Field(lt=168)] | None = None
     """Hour of the week at minute 0; none means the hour of peak demand."""
     operations: OperationsOverride = OperationsOverride()
-    """What is different about the reaction."""
+    """Changes to the reaction of operators and automation."""
     emergency_budget_usd: Amount | None = None
-    """Approved emergency spend; none means that of its class or of the finance section."""
+    """Emergency budget; none means that of its class or of the finance section."""
     events: tuple[Event, ...] = Field(min_length=1)
-    """What happens."""
+    """Initial events."""
 
 
 class FamilyTerms(Entity):
@@ -208,13 +208,13 @@ class FamilyTerms(Entity):
     severity: Severity
     """Severity class."""
     frequency_per_year: PerYear | None = None
-    """Frequency of each member; none means worked out from failure rates."""
+    """Frequency of each scenario; none means derived from failure rates."""
     repair_hours: Annotated[Hours, Field(gt=0)] | None = None
     """Repair time; none means that of the component."""
     emergency_budget_usd: Amount | None = None
-    """Approved emergency spend of each member; none means that of its class."""
+    """Emergency budget of each scenario; none means that of its class."""
     without: tuple[LongName, ...] = ()
-    """Members that are left out, by the name of their scenario; none means that all are there."""
+    """Scenarios of the family that are excluded, by name."""
 
 
 class Generators(Entity):
@@ -249,8 +249,8 @@ class Generators(Entity):
     service: FamilyTerms | None = None
     """Loss of each service with all its replicas, as often as it states, or once in ten years."""
     change: FamilyTerms | None = None
-    """What goes wrong when people change something (`operations.changes`)."""
+    """Failed changes (`operations.changes`)."""
     heat_wave_rise_c: Kelvin = 5.0
     """Degrees above the design ambient in a heat wave."""
     surge_factor: Annotated[PositiveAmount, Field(le=100)] = 1.2
-    """Demand in a surge over normal demand."""
+    """Demand in a surge as a multiple of normal demand."""

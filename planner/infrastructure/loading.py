@@ -247,9 +247,7 @@ def _read_tables(document: Document, model_path: Path) -> None:
             continue
         target, shown = folder / value, str(model_path.parent / value)
         if not is_file(target):
-            document.complain(
-                (section,), f"there is no {shown_value(value)} in the same folder"
-            )
+            document.complain((section,), f"there is no {shown_value(value)} in the same folder")
             continue
         if target.resolve().parent != folder:
             document.complain(

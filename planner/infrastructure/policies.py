@@ -25,7 +25,7 @@ TaxClass = Literal[3, 5, 7, 10, 15, 20, 39]
 
 
 class TaxLives(Entity):
-    """Years over which accelerated depreciation (MACRS) writes purchases off, by category.
+    """Recovery periods of accelerated depreciation (MACRS), by category.
 
     39 stands for buildings, which are written off in equal parts.
     """
@@ -43,34 +43,34 @@ class TaxLives(Entity):
 
 
 class Finance(Entity):
-    """Money terms."""
+    """Financial assumptions."""
 
     discount_rate: Annotated[Share, Field(lt=1)] = 0.09
     """Cost of capital, nominal."""
     horizon_years: Annotated[PositiveCount, Field(le=60)] = 10
-    """Years over which returns are judged."""
+    """Horizon of the appraisal."""
     tax_rate: Annotated[Share, Field(lt=1)] = 0.25
-    """Tax on profit; losses are set off against other profit of the company."""
+    """Tax rate on profit; losses offset other profit of the company."""
     inflation_per_year: Growth = 0.02
-    """Growth of all prices but that of electricity."""
+    """Inflation of all prices but that of electricity."""
     electricity_inflation_per_year: Growth = 0.03
     """Growth of the price of electricity."""
     demand_growth_per_year: Growth = 0.0
-    """Growth of what is lost in failures with demand; the plan itself does not grow."""
+    """Growth of demand, with which the losses in failures grow; the plan does not grow."""
     depreciation: Literal["straight-line", "macrs"] = "straight-line"
-    """Equal parts over the life of each purchase, or accelerated by `tax_lives`."""
+    """Straight-line over the life of each purchase, or accelerated by `tax_lives`."""
     tax_lives: TaxLives = TaxLives()
-    """Years of accelerated depreciation."""
+    """Recovery periods of accelerated depreciation."""
     incident: Name | None = None
     """Recorded incident whose ledger (costs, prevention) is shown beside the plan."""
     emergency_budget_usd: Amount = 0.0
-    """Approved emergency spend for one incident."""
+    """Emergency budget for one incident."""
     emergency_budget_by_class_usd: AmountByClass = Field(default_factory=dict)
-    """The same for severity classes that have an approval of their own."""
+    """Emergency budget for one incident of severity classes with one of their own."""
 
 
 class FixedPurchases(Entity):
-    """Purchases that are settled: the plan adds exactly these."""
+    """Fixed purchases: the plan adds exactly these."""
 
     cooling: Table[Table[Change]] = Field(default_factory=dict)
     """Units added, by plant and unit type; below 0 retired."""
@@ -85,7 +85,7 @@ class FixedPurchases(Entity):
 
 
 class ForbiddenPurchases(Entity):
-    """Purchases that are ruled out."""
+    """Purchases that are not allowed."""
 
     cooling: tuple[Name, ...] = ()
     """Plants or unit types."""
@@ -98,44 +98,45 @@ class ForbiddenPurchases(Entity):
 
 
 class RiskPolicy(Entity):
-    """How failures count in the objective beside their expected cost."""
+    """Risk measure in the objective, besides the expected cost of failures."""
 
     kind: Literal["expected", "cvar", "worst"] = "expected"
-    """Expected cost alone, or with it the mean of the costliest years (conditional value at risk)
-    or the costliest scenario."""
+    """Expected cost alone, or combined with the conditional value at risk (CVaR) or the cost of the
+    worst scenario."""
     alpha: Annotated[Share, Field(lt=1)] = 0.95
-    """Confidence of `cvar`: 0.95 looks at the costliest 5 % of years."""
+    """Confidence level of `cvar`: at 0.95 it is the mean of the costliest 5 % of years."""
     beta: Annotated[Share, Field(lt=1)] = 0.5
-    """Weight of `cvar` or `worst` against the expected cost. Below 1: what lesser failures cost
-    has to count for something."""
+    """Weight of `cvar` or `worst` against the expected cost, below 1 so that the cost of lesser
+    failures counts too."""
 
 
 class Policies(Entity):
-    """Rules that a plan keeps whatever they cost."""
+    """Rules that every plan satisfies."""
 
     surviving_capacity_share: Share = 0.0
     """Share of all GPUs that remains after the loss of any one region."""
     cooling_margin: Share = 0.0
-    """Design margin: primary plants carry the design heat and this share of it more, with their k
+    """Design margin: primary plants carry the design heat plus this share of it with their k
     largest units lost."""
     emergency_cooling_share: Share = 0.0
-    """Share of a cluster's design heat that its emergency plants carry by themselves."""
+    """Share of a cluster's design heat that its emergency plants carry alone."""
     critical_tiers: tuple[Name, ...] = ()
-    """Tiers whose share of the design heat emergency plants carry, if that is more."""
+    """Tiers whose share of the design heat emergency plants carry, where that is more."""
     independent_emergency_cooling: Flag = False
-    """Whether only emergency plants count that share nothing but the region with the primary."""
+    """Whether emergency plants count only if they share no dependency but the region with the
+    primary plants."""
     spare_block_per_region: Flag = False
-    """Whether every region in use serves its normal peak with one GPU block less."""
+    """Whether every region in use serves its normal peak with one GPU block fewer."""
     throttling_simulated: Flag = False
-    """Whether GPUs may throttle before operators react, as the simulation judges, also where the
-    standard asks for all service in those minutes; where it does not, that is so anyway."""
+    """Whether the simulation alone decides on throttling before operators react, also where the
+    standard requires full service in those minutes; elsewhere it always does."""
     least_regions: Count = 0
-    """Least number of regions with GPUs."""
+    """Minimum number of regions with GPUs."""
     capital_budget_usd: Amount | None = None
-    """Most capital to spend."""
+    """Capital budget."""
     risk: RiskPolicy = RiskPolicy()
-    """How failures count in the objective."""
+    """Risk measure in the objective."""
     fixed: FixedPurchases = FixedPurchases()
-    """Purchases that are settled."""
+    """Fixed purchases."""
     forbidden: ForbiddenPurchases = ForbiddenPurchases()
-    """Purchases that are ruled out."""
+    """Purchases that are not allowed."""
