@@ -12,6 +12,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.audit_purchases import check_purchases
+from planner.optimization.solution.operation import operation_of
 
 HOURS = 8760.0
 #: 1,000 GPUs of 1 kW that are all needed all the time, on two units that just carry their heat.
@@ -58,6 +59,24 @@ def test_energy_by_part(tmp_path: Path) -> None:
     assert found["energy gpus"] == pytest.approx(HOURS * 109)
     assert found["energy chillers/unit"] == pytest.approx(HOURS * 24)
     assert found["all"] - plain["all"] == pytest.approx(HOURS * 13)
+
+
+def test_in_normal_operation_units_carry_their_derated_capacity(tmp_path: Path) -> None:
+    """A unit that draws little carries half a megawatt at 35 °C; the thirsty one does the rest."""
+    units = """cooling_units:
+  frugal: {capacity_mw: 1.0, power_mw_per_mw: 0.1, derating_per_c: 0.05, reference_ambient_c: 25.0}
+  thirsty: {capacity_mw: 1.0, power_mw_per_mw: 0.3}
+plants: {chillers: {region: here, cools: [gpus], existing: {frugal: 1, thirsty: 1}}}
+"""
+    text = SITE[: SITE.index("cooling_units")] + units + SITE[SITE.index("tiers") :]
+    model = model_of(tmp_path, text, "regions.here.design_ambient_c=35")
+    expected = {"chillers/frugal": HOURS * 5, "chillers/thirsty": HOURS * 15}
+
+    planned = cost(model)
+    measured = {one.asset: one.usd_per_year for one in operation_of(model, Fleet.existing(model))}
+
+    assert {unit: planned[f"energy {unit}"] for unit in expected} == pytest.approx(expected)
+    assert {unit: measured[unit] for unit in expected} == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("limit", [1.33, 1.32])

@@ -218,6 +218,22 @@ class TestQueue:
         assert case.target("load_rps", "second")[14] == 600
         assert 500 < case.served()[14] <= 600
 
+    def test_goes_to_no_room_that_load_balancers_do_not_know_of(self, two: Model) -> None:
+        """Cloud that has arrived serves those that wait only once load balancers reckon with it."""
+        model = changed(two, "clusters", "second", existing_gpus=100)
+        model = changed(model, "offers", "cloud", lead_time_minutes=0)
+        model = operating(model, detection_minutes=0, response_minutes=0, approval_minutes=0)
+        case = run(model, lose("region", "near"))
+        there, known, load = (
+            case.target(record, "cloud")
+            for record in ("capacity_rps", "known_capacity_rps", "load_rps")
+        )
+        unknown = (there > 0) & (known == 0)
+        assert case.total("waiting")[unknown].all()
+        assert np.flatnonzero(unknown).tolist() == [11, 12, 13, 14]
+        assert not load[unknown].any()
+        assert load[15] == 400
+
     def test_what_it_serves_makes_heat_like_any_other_work(self, one: Model) -> None:
         model = changed(one, "zones", "users", demand_rps=700.0)
         model = operating(model, priority_shedding="none", patience_minutes=1000.0)
@@ -286,6 +302,12 @@ class TestOverheating:
         assert np.flatnonzero(off).tolist() == list(range(29, back))
         assert case.cluster("temperature_c", "site")[30:34] == pytest.approx([95, 86, 77, 68])
         assert case.target("capacity_rps", "site")[back - 1 : back + 1] == pytest.approx([0, 900])
+
+    def test_checks_begin_anew_when_power_is_lost_during_them(self, one: Model) -> None:
+        """Power fails again at 30, five minutes before checks of a quarter of an hour are over."""
+        model = operating(one, detection_minutes=0, response_minutes=0)
+        case = run(model, lose("region", "here", 10, 10), lose("region", "here", 30, 10))
+        assert np.flatnonzero(case.cluster("off", "site")).tolist() == list(range(10, 55))
 
     def test_gpus_under_checks_are_powered_and_hot_but_serve_nothing(self, one: Model) -> None:
         model = self.all_static(one, detection_minutes=30, response_minutes=0)
