@@ -26,10 +26,17 @@ from planner.simulation.verdict import Verdict, _judge_part
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EXACT = SolverSettings(gap=0.0)
+#: Whether random models and examples are many, as before a release, or a few, as in every run.
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 #: Verdicts by what was simulated: pickled, which tells any two apart.
 JUDGED: dict[bytes, tuple[Verdict, ...]] = {}
 #: Failures sampled, by what they were sampled of.
 SAMPLED: dict[bytes, Occurrences] = {}
+
+
+def often[T](few: T, many: T) -> T:
+    """How many random models or examples: few in every run, many in a thorough one."""
+    return many if THOROUGH else few
 
 
 def model_of(folder: Path, text: str, *overrides: str, name: str = "model") -> Model:

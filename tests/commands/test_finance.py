@@ -36,6 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head, found, tail = line.partition("repair_hours: ")
         rest = tail.lstrip("0123456789.")
         lines.append(f"{head}{found}{SHORT_REPAIRS_HOURS}{rest}" if found else line)
+    lines += ["simulation: {horizon_minutes: 150.0}"]
     (folder / "quick.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     rows = "".join(f"{year},{usd},a note\n" for year, usd in FLOWS.items())
     (folder / "flows.csv").write_text(f"year,usd,note\n{rows}", encoding="utf-8")

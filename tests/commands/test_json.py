@@ -13,16 +13,19 @@ from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.loading import load_model
 from planner.scenarios.generators import all_scenarios
 
+#: What is looked at is what is printed, not what comes of it.
+SHORT = ("--set", "simulation.horizon_minutes=150")
+SOON = ("--set", "generators.region.repair_hours=1", *SHORT)
 #: Commands as they are tried, by name; PLAN stands for the plan of `tiny`, DIR for an empty folder.
 TRIED: dict[str, tuple[str, ...]] = {
-    "optimize": ("tiny",),
+    "optimize": ("tiny", *SHORT),
     "simulate": ("tiny", "--plan", "PLAN"),
     "explain": ("PLAN", "--solves", "2"),
-    "frontier": ("tiny", "--points", "2"),
-    "alternatives": ("tiny", "--within", "5", "--most", "1"),
+    "frontier": ("tiny", "--points", "2", *SHORT),
+    "alternatives": ("tiny", "--within", "5", "--most", "1", *SHORT),
     "compare": ("tiny", "PLAN"),
     "check-plan": ("PLAN", "--fail-on", "capital > 900M"),
-    "finance": ("tiny", "--plan", "PLAN", "--samples", "10"),
+    "finance": ("tiny", "--plan", "PLAN", "--samples", "10", "--only", "region-west", *SOON),
     "report": ("PLAN", "--no-finance", "-o", "DIR/report.html"),
     "replay": ("azure-australia-east-2023",),
     "graph": ("tiny",),
@@ -39,6 +42,7 @@ generators:
   unit: null
   units: {severity: double, frequency_per_year: 0.02, repair_hours: 30.0}
   plant: {severity: double, frequency_per_year: 0.07, repair_hours: 12.0}
+simulation: {horizon_minutes: 150}
 """
 
 
@@ -63,7 +67,7 @@ def test_every_command(plan: Runs, tiny_plan: Path, tmp_path: Path, command: str
 @pytest.mark.parametrize("command", ["check", "graph", "simulate"])
 def test_every_shipped_model(plan: Runs, command: str, model: str) -> None:
     scenarios = all_scenarios(load_model(model).model)
-    one = ("--scenario", scenarios[-1].name) if command == "simulate" else ()
+    one = ("--scenario", scenarios[-1].name, *SHORT) if command == "simulate" else ()
 
     ran = plan(command, model, *one, "--json", "-q")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from support import model_of, solved
+from support import model_of, often, solved
 
 from planner.optimization.formulation.labels import joined, label
 from planner.optimization.formulation.problem import offer_target
@@ -83,7 +83,7 @@ DOTS = {**dict.fromkeys(KINDS, ("a.b", "a")), "unit": ("c", "b.c"), "tier": ("b.
 
 @pytest.mark.parametrize("name", ["highs", "cbc"])
 @settings(
-    max_examples=12,
+    max_examples=often(6, 60),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],

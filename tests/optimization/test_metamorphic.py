@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from optimization import changes
 from optimization.drawing import Data, draw, model_from
-from support import solved
+from support import often, solved
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import FamilyTerms, Heat, NodeLoss, Scenario, Surge, UnitLoss
@@ -351,7 +351,7 @@ RELATIVE, ABSOLUTE = 1e-6, 0.1
 PRINTED = 1e-5
 # Examples are whole numbers; that a busy machine draws them slowly is no fault of a property.
 PROPERTY = settings(
-    max_examples=40,
+    max_examples=often(12, 200),
     derandomize=True,
     deadline=None,
     database=None,
@@ -359,7 +359,7 @@ PROPERTY = settings(
 )
 SEEDS = st.integers(0, 399)
 #: Seeds of the models that changes are tried on, and models for each change.
-CHANGED, EACH = range(400), 7
+CHANGED, EACH = range(400), often(3, 7)
 
 
 @cache
@@ -417,7 +417,9 @@ class TestRandomModels:
                 seen["no longer possible"] += isfinite(before) and after == inf
                 seen["dearer"] += isfinite(after) and not at_most(after, before)
 
-        assert min(seen[one] for one in ("without a plan", "no longer possible", "dearer")) >= 5
+        assert min(
+            seen[one] for one in ("without a plan", "no longer possible", "dearer")
+        ) >= often(2, 5)
 
     def test_easier_never_costs_more(self) -> None:
         seen = Counter[str]()
@@ -427,13 +429,13 @@ class TestRandomModels:
                 seen["possible now"] += before == inf and isfinite(after)
                 seen["cheaper"] += isfinite(before) and not at_most(before, after)
 
-        assert seen["possible now"] >= 3
-        assert seen["cheaper"] >= 10
+        assert seen["possible now"] >= often(1, 3)
+        assert seen["cheaper"] >= often(4, 10)
 
     def test_what_stands_and_costs_nothing_never_costs(self) -> None:
         seen = Counter[str]()
 
-        @settings(PROPERTY, max_examples=70)
+        @settings(PROPERTY, max_examples=often(25, 200))
         @given(SEEDS)
         def check(seed: int) -> None:
             free = deepcopy(drawn(seed))
@@ -447,7 +449,7 @@ class TestRandomModels:
             seen["cheaper"] += isfinite(before) and not at_most(before, after)
 
         check()
-        assert min(seen["possible now"], seen["cheaper"]) >= 3
+        assert min(seen["possible now"], seen["cheaper"]) >= often(1, 3)
 
     @PROPERTY
     @given(SEEDS)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pulp import LpInteger, LpProblem
-from support import solved
+from support import often, solved
 
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.solution.audit import AuditError, audit
@@ -34,7 +34,7 @@ def plain(tiny: LoadedModel) -> Solution:
 class TestUnits:
     @pytest.mark.parametrize("name", SOLVERS)
     @settings(
-        max_examples=8,
+        max_examples=often(4, 60),
         deadline=None,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.generate],

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation.worlds import ONE, changed
-from support import model_of
+from support import model_of, often
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
@@ -284,7 +284,7 @@ class TestSharedPlants:
 
 
 class TestMoreUnits:
-    @settings(derandomize=True, deadline=None, max_examples=8)
+    @settings(derandomize=True, deadline=None, max_examples=often(4, 60))
     @given(
         st.lists(st.integers(0, 3), min_size=5, max_size=5),
         st.sampled_from(range(5)),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulation.random_worlds import HORIZON, cases
+from support import often
 
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
@@ -36,7 +37,7 @@ AMOUNTS = (
 PROPERTY = settings(
     derandomize=True,
     deadline=None,
-    max_examples=18,
+    max_examples=often(6, 100),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

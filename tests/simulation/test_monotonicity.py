@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from simulation.random_worlds import single_failures
 from simulation.worlds import changed, hasty, lose, operating, run, surge, unattended
+from support import often
 
 from planner.infrastructure.entities import Feed, Model, Offer, Service
 from planner.infrastructure.failures import (
@@ -33,7 +34,7 @@ from planner.simulation.cascade import simulate
 PROPERTY = settings(
     derandomize=True,
     deadline=None,
-    max_examples=15,
+    max_examples=often(5, 100),
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,
         HealthCheck.too_slow,
@@ -98,7 +99,7 @@ class TestOneFailure:
         (after,) = lost(more, scenario)
         assert no_more(after, before)
 
-    @settings(PROPERTY, max_examples=20)
+    @settings(PROPERTY, max_examples=often(6, 100))
     @given(data=st.data(), share=st.sampled_from([0.1, 0.5, 0.9]))
     def test_shorter_smaller_and_no_failures_lose_no_more(
         self, data: st.DataObject, share: float, tiny: LoadedModel

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulation.random_worlds import cases
+from support import often
 
 from planner.infrastructure.entities import Model, SimulationSettings
 from planner.infrastructure.failures import Scenario
@@ -25,7 +26,7 @@ FINAL = ("order_minute", "standby_since")
 PROPERTY = settings(
     derandomize=True,
     deadline=None,
-    max_examples=6,
+    max_examples=often(3, 60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
