@@ -306,9 +306,8 @@ def _availability(base: Valued, plan: Valued) -> Table:
                 *(f"{number(least)}" for least in minutes),
             )
         )
-    columns = texts("tier") + figures(
-        "SLA", "today", "with the plan", "minutes a year not served today", "with the plan"
-    )
+    columns = texts("tier") + figures("SLA", "today", "with the plan")
+    columns += figures("minutes a year not served today", "minutes with the plan")
     note = (
         "95 % confidence intervals in brackets. ✗: below the SLA even at the upper end of the "
         "interval; ✓: above it even at the lower end; no mark: the samples do not tell."
