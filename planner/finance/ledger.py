@@ -69,13 +69,6 @@ class LedgerLine:
         return self.by_formula - self.printed
 
     @property
-    def ratio(self) -> float | None:
-        """By formula over printed."""
-        if not self.printed or self.by_formula is None:
-            return None
-        return self.by_formula / self.printed
-
-    @property
     def agrees(self) -> bool | None:
         """Whether the formula, rounded to the digits that are printed, gives what is printed.
 

@@ -1,8 +1,8 @@
-"""Which inputs change the plan, and not only what it is worth.
+"""Which inputs change the plan, and not only its net present value.
 
-For the low and the high value of each input that the programme knows, the plan is optimised and
-simulated anew. What it would cost not to replan is the regret: the cost of the plan at hand under
-the new value less that of the new plan, both in the same programme.
+For the low and the high value of each input of the programme, the model is optimised and simulated
+anew. The regret is the cost of keeping the present plan: its cost under the new value less that of
+the new plan, both in the same programme.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from planner.errors import SolverError
@@ -41,23 +41,16 @@ DEMAND = Input("demand", "demand", "factor", 0.9, 1.1, "estimate; 10 % less or m
 #: Inputs of the programme. Inflation and tax are none: it counts in today's money before tax.
 PLAN_INPUTS: tuple[Input, ...] = (
     *(
-        one
-        for one in INPUTS
-        if one.attribute
-        in {
-            "discount_rate",
-            "gpu_price",
-            "cooling_price",
-            "failure_rate",
-            "outage_value",
-            "surge",
-        }
+        varied
+        for varied in INPUTS
+        if varied.attribute
+        in ("discount_rate", "gpu_price", "cooling_price", "failure_rate", "outage_value", "surge")
     ),
     DEMAND,
 )
-#: What a plan is compared with first if it is not proven to be the cheapest.
-UNCHANGED = Input("no input", "", "factor", 1.0, 1.0, "the plan at hand is not the proven optimum")
-#: Fields that an input scales, by section. Of GPUs and cooling units also what they earn.
+#: Stands for no input: today's values, optimised again if the plan is not proven optimal.
+UNCHANGED = Input("no input", "", "factor", 1.0, 1.0, "the present plan is not proven optimal")
+#: Fields that an input scales, by section; salvage follows the price.
 SCALED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "gpu_price": (("gpus", "capital_usd"), ("gpus", "salvage_usd")),
     "cooling_price": (("cooling_units", "capital_usd"), ("cooling_units", "salvage_usd")),
@@ -83,7 +76,7 @@ class Replanned:
     Parameters
     ----------
     input
-        The input; `UNCHANGED` for the plan at hand, searched again where it is not proven.
+        The input; `UNCHANGED` for today's values, optimised again if the plan is not proven.
     side
         End of its range.
     value
@@ -91,36 +84,36 @@ class Replanned:
     settings
         The change of the model, as ``--set`` takes it.
     changed
-        What is bought more or less than in the plan at hand, one text each. Empty if that plan
-        still survives and costs no more than the gap above the new one, or if there is no new one.
+        Differences from the present plan, one text each. Empty if that plan still survives and
+        costs no more than the gap above the new one, or if there is no new one.
     usd_per_year, capital_usd
-        Cost of the plan for this value (the plan at hand, if nothing changes): per year with what
-        failures are expected to cost, and paid once. None without a plan.
+        Cost of the plan for this value (the present plan, if nothing changes): per year including
+        expected failure losses, and paid once. None without a plan.
     survives
         Whether that plan survives every scenario.
     kept_usd_per_year
-        Cost of the plan at hand under this value; None if it breaks a requirement then.
+        Cost of the present plan under this value; None if it violates a requirement then.
     kept_survives
-        Whether the plan at hand still meets every requirement and survives every scenario.
+        Whether the present plan still meets every requirement and survives every scenario.
     note
-        What else there is to say, such as why there is no plan.
+        Remarks, such as why there is no plan.
     """
 
     input: Input
     side: Side
     value: float
     settings: tuple[str, ...]
-    changed: tuple[str, ...]
-    usd_per_year: float | None
-    capital_usd: float | None
-    survives: bool
-    kept_usd_per_year: float | None
-    kept_survives: bool
+    changed: tuple[str, ...] = ()
+    usd_per_year: float | None = None
+    capital_usd: float | None = None
+    survives: bool = False
+    kept_usd_per_year: float | None = None
+    kept_survives: bool = False
     note: str = ""
 
     @property
     def regret_usd_per_year(self) -> float | None:
-        """What it costs a year not to replan; None where the plan at hand does not do."""
+        """Yearly cost of keeping the present plan; None where that does not survive."""
         if not self.kept_survives or self.kept_usd_per_year is None or self.usd_per_year is None:
             return None
         return max(0.0, self.kept_usd_per_year - self.usd_per_year)
@@ -135,40 +128,40 @@ def replan(
 ) -> tuple[Replanned, ...]:
     """Optimise and simulate anew with the low and the high value of each input.
 
-    A plan that is not proven to be the cheapest is searched anew with today's values first, so that
-    what the inputs change can be told from what it lacked before. Values that the model already has
-    and inputs that it does not know are left out.
+    A plan that is not proven optimal is optimised again with today's values first, so that the
+    effect of the inputs can be told from what it lacked before. Values that the model already has
+    and inputs that it does not use are skipped.
 
     Parameters
     ----------
     loaded, plan
-        The model, and a plan for it. It is for the scenarios that the plan is for.
+        The model, and a plan for it, whose scenarios are used.
     settings
-        How to solve; the time limit is that of one search. Once it is told to stop, the search that
-        runs is given up.
+        How to solve; the time limit is that of one optimisation. Once it is told to stop, the
+        current optimisation is given up.
     progress
-        Told before each search which it is, and about how long the rest will take.
+        Called before each optimisation with its number and the estimated time left.
 
     Returns
     -------
     tuple of Replanned
-        What was done before the end, in the order of the inputs.
+        Results obtained before the stop, in the order of the inputs.
 
     Raises
     ------
     InputError
-        If the scenarios of the plan are not to be had.
+        If the scenarios of the plan do not exist in the model.
     SolverError
-        If the solver fails other than for want of time.
+        If the solver fails for another reason than the time limit.
     """
     settings = settings or SolverSettings()
-    asked = list(_questions(loaded.model, plan, inputs, settings))
+    variations = list(_variations(loaded.model, plan, inputs, settings))
     found: list[Replanned] = []
     started = time.monotonic()
-    for number, question in enumerate(asked, 1):
-        progress(_progress(question, number, len(asked), time.monotonic() - started))
+    for number, variation in enumerate(variations, 1):
+        progress(_progress(variation, number, len(variations), time.monotonic() - started))
         try:
-            one = _replanned(loaded, plan, question, settings)
+            result = _replanned(loaded, plan, variation, settings)
         except KeyboardInterrupt:
             if not settings.stopped:
                 raise
@@ -176,15 +169,15 @@ def replan(
         except SolverError as error:
             if not settings.stopped and settings.time_limit_seconds is None:
                 raise
-            one = _without(question, f"no plan in time: {error}")
+            result = replace(variation.result, note=f"no plan in time: {error}")
         if settings.stopped:
             break
-        found.append(one)
+        found.append(result)
     return tuple(found)
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Variation:
     """One value of one input, and what of the model it changes."""
 
     input: Input
@@ -198,43 +191,47 @@ class _Question:
         times = self.input.kind == "factor"
         return f"{self.input.name} " + (f"× {self.value:g}" if times else f"{self.value:.2%}")
 
+    @property
+    def result(self) -> Replanned:
+        """Its result as long as there is no plan."""
+        done = tuple(setting(path, value) for path, value in self.changes.items())
+        return Replanned(self.input, self.side, self.value, done)
 
-def _questions(
+
+def _variations(
     model: Model, plan: Plan, inputs: Sequence[Input], settings: SolverSettings
-) -> Iterator[_Question]:
+) -> Iterator[_Variation]:
     optimal = plan.method == "optimum" and plan.status == "optimal"
     proven = optimal and settings.proves(plan.gap)
     if not proven:
-        yield _Question(UNCHANGED, "as planned", 1.0, {})
-    for one in inputs:
-        base = model.finance.discount_rate if one.attribute == "discount_rate" else 1.0
-        sides: tuple[tuple[Side, float], ...] = tuple(
-            zip(("low", "high"), one.values(base), strict=True)
-        )
-        for side, value in sides:
-            changes = changes_for(model, one, value)
+        yield _Variation(UNCHANGED, "as planned", 1.0, {})
+    sides: tuple[Side, Side] = ("low", "high")
+    for varied in inputs:
+        base = model.finance.discount_rate if varied.attribute == "discount_rate" else 1.0
+        for side, value in zip(sides, varied.values(base), strict=True):
+            changes = changes_for(model, varied, value)
             if changes:
-                yield _Question(one, side, value, changes)
+                yield _Variation(varied, side, value, changes)
 
 
-def changes_for(model: Model, one: Input, value: float) -> dict[str, Any]:
-    """What another value of an input changes of a model, by path.
+def changes_for(model: Model, varied: Input, value: float) -> dict[str, Any]:
+    """Values of a model, by path, that change with another value of an input.
 
     Surge multipliers do not fall below 1, the list price. Rates of failure include the frequencies
     of families and scenarios, of demand surges too, but not the probabilities of failing to start,
-    nor what a set of scenarios adds that the model does not ask for. Failures that need several
-    components at once come more often by the power of their number.
+    nor scenarios that the model does not ask for. The frequency of simultaneous failures grows with
+    the power of the number of components.
 
     Parameters
     ----------
     value
         The rate, or the factor on what the model has.
     """
-    if one.attribute == "discount_rate":
+    if varied.attribute == "discount_rate":
         paths = {"finance.discount_rate": (model.finance.discount_rate, value)}
     else:
-        least = 1.0 if one.attribute == "surge" else 0.0
-        stated = _stated(model, one.attribute)
+        least = 1.0 if varied.attribute == "surge" else 0.0
+        stated = _stated(model, varied.attribute)
         paths = {path: (today, max(least, _readable(today * value))) for path, today in stated}
     return {path: new for path, (today, new) in paths.items() if new != today}
 
@@ -263,70 +260,50 @@ def _families(model: Model) -> Iterator[tuple[str, float]]:
             yield f"generators.{name}.frequency_per_year", member.frequency_per_year
 
 
-def _progress(question: _Question, number: int, of: int, seconds: float) -> str:
+def _progress(variation: _Variation, number: int, of: int, seconds: float) -> str:
     done = number - 1
     left = f", about {seconds / done * (of - done):,.0f} s left" if done else ""
-    return f"replanning {number} of {of}: {question}{left}"
+    return f"replanning {number} of {of}: {variation}{left}"
 
 
-# ------------------------------------------------------------------------------------ one question
+# ----------------------------------------------------------------------------------- one variation
 
 
 def _replanned(
-    loaded: LoadedModel, plan: Plan, question: _Question, settings: SolverSettings
+    loaded: LoadedModel, plan: Plan, variation: _Variation, settings: SolverSettings
 ) -> Replanned:
-    model = changed(loaded.model, question.changes)
+    model = changed(loaded.model, variation.changes)
     scenarios = select(model, _wanted(plan)).scenarios
     kept = plan.fleet(model)
     outcome = optimise_and_verify(model, scenarios, settings, explain=False)
     best = outcome.best
     if best is None:
-        return _without(question, "no plan meets every requirement")
+        return replace(variation.result, note="no plan meets every requirement")
     old, new = _costs(best, kept, settings)
-    does = old is not None and _survives(best, kept)
-    if old is not None and does and old - new <= max(LEAST_GAP, settings.gap) * abs(new):
+    survives = old is not None and _survives(best, kept)
+    result = replace(variation.result, kept_usd_per_year=old, kept_survives=survives)
+    if old is not None and survives and old - new <= max(LEAST_GAP, settings.gap) * abs(new):
         items = purchase_items(best.programme.data, kept)
         capital = sum(item.capital_usd for item in items)
-        return _answer(question, (), (old, capital), True, old, does, "")
+        return replace(result, usd_per_year=old, capital_usd=capital, survives=True)
     other = outcome.plan(LoadedModel(model, loaded.name, loaded.sha256), settings)
-    return _answer(
-        question,
-        difference(plan, other).lines,
-        (new, other.cost.capital_usd),
-        outcome.survives,
-        old,
-        does,
-        _note(outcome, best, settings),
+    return replace(
+        result,
+        changed=difference(plan, other).lines,
+        usd_per_year=new,
+        capital_usd=other.cost.capital_usd,
+        survives=outcome.survives,
+        note=_note(outcome, best, settings),
     )
 
 
 def _survives(best: Round, fleet: Fleet) -> bool:
-    """Whether a fleet survives every scenario; not simulated twice where it is that of the plan."""
+    """Whether a fleet survives every scenario; simulated only if it is not that of the plan."""
     if fleet == best.solution.fleet:
         return not best.failed
     data = best.programme.data
     verdicts = judge(data.model, fleet, data.scenarios, stories=False)
-    return not any(one.fails for one in verdicts)
-
-
-def _answer(
-    question: _Question,
-    lines: tuple[str, ...],
-    cost: tuple[float | None, float | None],
-    survives: bool,
-    kept_usd: float | None,
-    kept_survives: bool,
-    note: str,
-) -> Replanned:
-    done = tuple(setting(path, value) for path, value in question.changes.items())
-    value, side = question.value, question.side
-    return Replanned(
-        question.input, side, value, done, lines, *cost, survives, kept_usd, kept_survives, note
-    )
-
-
-def _without(question: _Question, note: str) -> Replanned:
-    return _answer(question, (), (None, None), False, None, False, note)
+    return not any(verdict.fails for verdict in verdicts)
 
 
 def _note(outcome: LoopResult, best: Round, settings: SolverSettings) -> str:
@@ -347,8 +324,8 @@ def _wanted(plan: Plan) -> Wanted | None:
 def _costs(best: Round, kept: Fleet, settings: SolverSettings) -> tuple[float | None, float]:
     """Cost of a fleet, and of the new plan, in the same programme.
 
-    The margins of the new plan may ask more of the old one than the simulation does. Then both are
-    valued without margins.
+    The margins of the new plan may require more of the old one than the simulation does. Then both
+    are costed without margins.
     """
     new = best.solution.objective - best.solution.routing_usd_per_year
     old = _cost_of(best.programme, kept, settings)
@@ -362,7 +339,7 @@ def _costs(best: Round, kept: Fleet, settings: SolverSettings) -> tuple[float | 
 
 
 def _cost_of(programme: Programme, fleet: Fleet, settings: SolverSettings) -> float | None:
-    """Least cost of a year with a fleet, USD; None where it breaks a requirement."""
+    """Least yearly cost with a fleet, USD; None where it violates a requirement."""
     try:
         counts = counts_of(programme, fleet)
     except ValueError:

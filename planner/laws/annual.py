@@ -31,6 +31,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from planner.laws.risk import tail_probability
+
 __all__ = ["AnnualLoss", "annual_loss"]
 
 Floats = NDArray[np.float64]
@@ -114,7 +116,7 @@ class AnnualLoss:
         >>> annual_loss([5.0], [0.03]).value_at_risk(0.98)
         5.0
         """
-        return float(self._exceeded_by(np.array(_tail(alpha))))
+        return float(self._exceeded_by(np.array(tail_probability(alpha))))
 
     def conditional_value_at_risk(self, alpha: float) -> float:
         """Mean loss, USD, of the costliest share 1 − α of all periods.
@@ -132,7 +134,7 @@ class AnnualLoss:
         Rockafellar & Uryasev, "Conditional value-at-risk for general loss distributions", *Journal
         of Banking & Finance* 26 (2002), proposition 8.
         """
-        tail = _tail(alpha)
+        tail = tail_probability(alpha)
         at = self._index(np.array(tail))
         atom = max(0.0, tail - float(self._beyond[at]))
         return float(self._usd_beyond[at] + atom * self.usd[at]) / tail
@@ -346,9 +348,3 @@ def _invert(few: tuple[Integers, Floats], many: tuple[Integers, Floats], points:
     # What is not above the largest negative value is rounding.
     probability[probability <= max(0.0, -float(probability.min()))] = 0.0
     return np.asarray(probability / probability.sum())
-
-
-def _tail(alpha: float) -> float:
-    if not 0 <= alpha < 1:
-        raise ValueError(f"Expected alpha in [0, 1), got {alpha}.")
-    return 1 - alpha

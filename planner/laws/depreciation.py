@@ -1,21 +1,18 @@
-"""Depreciation: how the cost of a purchase is written off over years.
+"""Depreciation for tax: how the cost of a purchase is written off over years.
 
 What is bought at the end of year 0 is written off from year 1 on. Straight line takes equal parts
-of whole years. Accelerated depreciation is that of United States tax law (MACRS, general system,
-half-year convention): the first and the last year count half, so that a class of n years takes
-n + 1 of them, and no salvage value is left.
+(`planner.finance.cashflow.written_off`). Accelerated depreciation is that of United States tax law
+(MACRS, general system, half-year convention): the first and the last year count half, so that a
+class of n years takes n + 1 of them, and no salvage value is left.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 
 from planner.laws.roots import Array
-
-Method = Literal["straight-line", "macrs"]
 
 #: Percentages as printed, which are what is applied: classes up to 10 years by 200 % declining
 #: balance, 15 and 20 years by 150 %, each with a switch to straight line, rounded by the authority.
@@ -31,38 +28,8 @@ PERCENTAGES: dict[int, tuple[float, ...]] = {
 #: Class of buildings, written off in equal parts.
 BUILDING_YEARS = 39
 TAX_CLASSES = (*PERCENTAGES, BUILDING_YEARS)
-
+#: Longest life that is written off in equal parts.
 MOST_YEARS = 1_000
-
-
-def straight_line(cost: float, salvage: float, years: float) -> Array:
-    """Charge of each year 1, 2, … in equal parts, the last year in part if the life ends in it.
-
-    Parameters
-    ----------
-    cost, salvage
-        Price and what is left of it after the life, USD.
-    years
-        Life, may end within a year.
-
-    Returns
-    -------
-    array (ceil(years),)
-        USD of each year; together cost less salvage.
-
-    Raises
-    ------
-    ValueError
-        If the cost is negative, the salvage is not between 0 and the cost, or the life is not
-        between 0 and 1,000 years.
-
-    >>> straight_line(100.0, 0.0, 2.5).tolist()
-    [40.0, 40.0, 20.0]
-    """
-    _check(cost, salvage, years)
-    passed = np.arange(math.ceil(years) + 1)
-    value: Array = np.diff((cost - salvage) * np.minimum(passed / years, 1.0))
-    return value
 
 
 def macrs(cost: float, years: int) -> Array:
@@ -94,7 +61,8 @@ def macrs(cost: float, years: int) -> Array:
     if years not in TAX_CLASSES:
         known = ", ".join(str(known) for known in TAX_CLASSES)
         raise ValueError(f"Expected a tax class of {known} years, got {years}.")
-    _check(cost, 0.0, years)
+    if not 0 <= cost < math.inf:
+        raise ValueError(f"Expected a cost of 0 or more, got {cost}.")
     if years == BUILDING_YEARS:
         shares = np.full(years + 1, 1 / years)
         shares[[0, -1]] /= 2
@@ -103,61 +71,3 @@ def macrs(cost: float, years: int) -> Array:
     # As differences of what is written off in all, so that it never exceeds the cost.
     value: Array = np.diff(cost * np.minimum(np.cumsum(shares), 1.0), prepend=0.0)
     return value
-
-
-def schedule(
-    method: Method,
-    cost: float,
-    life_years: float,
-    tax_class: int,
-    horizon: int,
-    salvage: float = 0.0,
-) -> Array:
-    """Charge of each year 1..horizon, 0 after the purchase is written off.
-
-    Parameters
-    ----------
-    method
-        ``straight-line`` over `life_years` down to the salvage, or ``macrs`` by `tax_class`, which
-        knows no salvage.
-    cost, salvage
-        Price and what is left of it, USD.
-    life_years
-        Economic life; may be a fraction.
-    tax_class
-        Years of the tax class.
-    horizon
-        Years that are looked at; what is not written off by then is the book value left.
-
-    Raises
-    ------
-    ValueError
-        As `straight_line` and `macrs`, or if the horizon is not at least one year or the method is
-        not known.
-
-    >>> schedule("straight-line", 100.0, 2.5, 5, 4).tolist()
-    [40.0, 40.0, 20.0, 0.0]
-    """
-    if not 1 <= horizon <= MOST_YEARS:
-        raise ValueError(f"Expected a horizon of 1 to {MOST_YEARS:,} years, got {horizon}.")
-    if method == "straight-line":
-        charges = straight_line(cost, salvage, life_years)
-    elif method == "macrs":
-        charges = macrs(cost, tax_class)
-    else:
-        raise ValueError(f"Expected the method straight-line or macrs, got {method}.")
-    fitted = np.zeros(horizon)
-    fitted[: len(charges)] = charges[:horizon]
-    return fitted
-
-
-def _check(cost: float, salvage: float, years: float) -> None:
-    problems = []
-    if not 0 <= cost < math.inf:
-        problems.append(f"a cost of 0 or more, got {cost}")
-    elif not 0 <= salvage <= cost:
-        problems.append(f"a salvage between 0 and the cost {cost}, got {salvage}")
-    if not 0 < years <= MOST_YEARS:
-        problems.append(f"a life above 0 and up to {MOST_YEARS:,} years, got {years}")
-    if problems:
-        raise ValueError(f"Expected {'; '.join(problems)}.")

@@ -11,7 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["conditional_value_at_risk", "times_if_any", "value_at_risk", "yearly_probability"]
+__all__ = [
+    "conditional_value_at_risk",
+    "tail_probability",
+    "times_if_any",
+    "value_at_risk",
+    "yearly_probability",
+]
 
 
 def yearly_probability(frequency_per_year: float) -> float:
@@ -42,7 +48,7 @@ def value_at_risk(costs: Sequence[float], probabilities: Sequence[float], alpha:
     >>> value_at_risk([5.0, 1.0], [0.03, 0.5], 0.95), value_at_risk([5.0], [0.03], 0.95)
     (1.0, 0.0)
     """
-    left = _tail(alpha)
+    left = tail_probability(alpha)
     for cost, probability in sorted(zip(costs, probabilities, strict=True), reverse=True):
         left -= probability
         if left < 0:
@@ -82,7 +88,7 @@ def conditional_value_at_risk(
     >>> conditional_value_at_risk([100.0, 20.0, 0.0], [0.25, 0.25, 0.5], 0.5)
     60.0
     """
-    left = tail = _tail(alpha)
+    left = tail = tail_probability(alpha)
     total = 0.0
     for cost, probability in sorted(zip(costs, probabilities, strict=True), reverse=True):
         taken = min(probability, left)
@@ -91,7 +97,14 @@ def conditional_value_at_risk(
     return total / tail
 
 
-def _tail(alpha: float) -> float:
+def tail_probability(alpha: float) -> float:
+    """Probability 1 − α beyond the value at risk.
+
+    Raises
+    ------
+    ValueError
+        If α is not in [0, 1).
+    """
     if not 0 <= alpha < 1:
         raise ValueError(f"Expected alpha in [0, 1), got {alpha}.")
     return 1 - alpha

@@ -12,7 +12,10 @@ import numpy as np
 import numpy_financial as npf
 import pytest
 
-from planner.laws.depreciation import macrs, straight_line
+from planner.finance.assumptions import Assumptions
+from planner.finance.builds import Purchase
+from planner.finance.cashflow import asset_flows
+from planner.laws.depreciation import macrs
 from planner.laws.returns import (
     benefit_cost_ratio,
     equivalent_annual_cost,
@@ -218,8 +221,13 @@ def test_tax_tables_follow_their_own_rule(years: int) -> None:
 
 
 def test_straight_line() -> None:
-    """Excel's SLN: 30,000 with a salvage of 7,500 over ten years."""
-    assert straight_line(30_000, 7_500, 10) == pytest.approx([2_250.0] * 10), EXCEL
+    """Excel's SLN: 22,500 over ten years."""
+    bought = Purchase("cooling", "plant", "unit", "", 1, 22_500.0, 10.0)
+    terms = Assumptions(discount_rate=0.1, horizon_years=12, tax_rate=0.25)
+
+    written = asset_flows(bought, terms).depreciation
+
+    assert written[1:11] == pytest.approx([2_250.0] * 10), EXCEL
 
 
 @pytest.mark.parametrize(("month", "first"), [(1, 2.461), (7, 1.177), (12, 0.107)])

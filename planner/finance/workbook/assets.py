@@ -211,12 +211,7 @@ class Formulas:
             return "0"
         now, before = year.itself, f"({year.itself}-1)"
         straight = f"({self._straight(now)}-{self._straight(before)})"
-        aged = f"(macrs_years={now}-INT({self.times}+{ROUNDING}))*{self._shares}"
-        counted = f"({now}<={_ceiling(self.ends)})"
-        found = (
-            f'IF(depreciation="macrs",SUMPRODUCT({self.costs}*{counted}*{aged}),'
-            f"SUMPRODUCT({self.costs}*{straight}))"
-        )
+        found = self._written(f"({now}<={_ceiling(self.ends)})", "=", now, straight)
         if self.one.exists:
             gone = f"({self._original(now)}-{self._original(before)})"
             found += f"+({now}<={_ceiling(self.end)})*{self.cells.paid}*{gone}"
@@ -226,11 +221,7 @@ class Formulas:
         """Not yet written off of what is sold in a year."""
         now = year.itself
         sold = f"({_ceiling(self.ends)}={now})"
-        aged = f"(macrs_years<={now}-INT({self.times}+{ROUNDING}))*{self._shares}"
-        written = (
-            f'IF(depreciation="macrs",SUMPRODUCT({self.costs}*{sold}*{aged}),'
-            f"SUMPRODUCT({self.costs}*{sold}*{self._straight(now)}))"
-        )
+        written = self._written(sold, "<=", now, self._straight(now))
         found = f"SUMPRODUCT({self.costs}*{sold})-{written}"
         if self.one.exists:
             left = f"(1-{self._original(now)})"
@@ -265,6 +256,14 @@ class Formulas:
     @property
     def _shares(self) -> str:
         return f"INDEX(macrs_shares,0,MATCH({self.cells.tax_life},macrs_classes,0))"
+
+    def _written(self, pieces: str, years: str, now: str, straight: str) -> str:
+        """Written off of some pieces in a year (``=``) or up to it (``<=``), by either method."""
+        aged = f"(macrs_years{years}{now}-INT({self.times}+{ROUNDING}))*{self._shares}"
+        return (
+            f'IF(depreciation="macrs",SUMPRODUCT({self.costs}*{pieces}*{aged}),'
+            f"SUMPRODUCT({self.costs}*{pieces}*{straight}))"
+        )
 
     def _straight(self, year: str) -> str:
         """Share written off in equal parts by a year, of every piece."""
