@@ -98,7 +98,7 @@ class Alternative:
     @property
     def failed(self) -> tuple[str, ...]:
         """Scenarios that it does not survive."""
-        return tuple(one.name for one in self.verdicts if one.fails)
+        return tuple(verdict.name for verdict in self.verdicts if verdict.fails)
 
 
 @dataclass(frozen=True)

@@ -207,10 +207,10 @@ def _recovered(setting: Setting, verdicts: Iterable[Verdict]) -> float:
     """
     model, longest = setting.model, 0.0
     graph = build_graph(model)
-    known = {one.name: one for one in setting.scenarios}
+    known = {scenario.name: scenario for scenario in setting.scenarios}
     for verdict in verdicts:
         rules = model.standard.get(known[verdict.name].severity, ())
-        if not (verdict.survives or verdict.fails) or all(one.least_served < 1 for one in rules):
+        if not (verdict.survives or verdict.fails) or all(rule.least_served < 1 for rule in rules):
             continue
         if verdict.recovery_minutes is None:
             return math.inf
@@ -228,8 +228,8 @@ def _by_full_standard(
 ) -> list[Verdict]:
     """Verdicts on the best plan by the full standard, reusing simulations of the loop."""
     same = setting.model.standard == model.standard
-    known = {one.name: one for one in best.verdicts} if same else {}
-    rest = tuple(one for one in scenarios if one.name not in known)
+    known = {verdict.name: verdict for verdict in best.verdicts} if same else {}
+    rest = tuple(scenario for scenario in scenarios if scenario.name not in known)
     more = judge(model, best.solution.fleet, rest, stories=False) if rest else ()
     return [*known.values(), *more]
 
@@ -258,7 +258,7 @@ def _failure(outcome: LoopResult) -> str:
         return f"{outcome.stopped} before a plan that survives"
     if outcome.diagnosis is not None:
         return "no plan meets the margins that the simulation asks for"
-    failing = next(one for one in outcome.best.verdicts if one.fails)
+    failing = next(verdict for verdict in outcome.best.verdicts if verdict.fails)
     return f"{failing.name}: {failing.first_breach}"
 
 
@@ -305,11 +305,11 @@ def settings_of(
         return _recoveries(model, scenarios, count, values)
     levels = _failure_levels(model, scenarios) if axis == "failures" else _classes(model, scenarios)
     if values:
-        wrong = [value for value in values if value not in [one.value for one in levels]]
+        wrong = [value for value in values if value not in [level.value for level in levels]]
         if wrong:
-            known = ", ".join(f"{one.value:g}" for one in levels)
+            known = ", ".join(f"{level.value:g}" for level in levels)
             raise InputError.single("--at", f"there is no {wrong[0]:g} on this axis, only {known}")
-        return tuple(one for one in levels if one.value in values)
+        return tuple(level for level in levels if level.value in values)
     return tuple(levels)
 
 
@@ -349,10 +349,10 @@ def _with_redundancy(model: Model, most: float) -> Model:
 def _failure_levels(model: Model, scenarios: tuple[Scenario, ...]) -> list[Setting]:
     """0, 1, 2, … components lost together, with a redundancy of at most as many cooling units."""
     redundancy = max((plant.redundancy for plant in model.plants.values()), default=0)
-    most = max([redundancy, *(failures_of(one) for one in scenarios)])
+    most = max([redundancy, *(failures_of(scenario) for scenario in scenarios)])
     found: list[Setting] = []
     for count in range(most + 1):
-        some = tuple(one for one in scenarios if failures_of(one) <= count)
+        some = tuple(scenario for scenario in scenarios if failures_of(scenario) <= count)
         new = not found or len(some) > len(found[-1].scenarios) or count <= redundancy
         if new:
             smaller = _with_redundancy(model, count)
@@ -364,9 +364,9 @@ def _classes(model: Model, scenarios: tuple[Scenario, ...]) -> list[Setting]:
     """Severity classes added one by one; N+1 with single failures, the full N+k from then on."""
     found = [Setting("none", 0.0, _with_redundancy(model, 0), ())]
     for place, severity in enumerate(CLASSES, start=1):
-        if not any(one.severity == severity for one in scenarios):
+        if not any(scenario.severity == severity for scenario in scenarios):
             continue
-        some = tuple(one for one in scenarios if CLASSES.index(one.severity) < place)
+        some = tuple(scenario for scenario in scenarios if CLASSES.index(scenario.severity) < place)
         changed = _with_redundancy(model, 1) if severity == "single" else model
         found.append(Setting(f"+ {severity}", float(place), changed, some))
     return found

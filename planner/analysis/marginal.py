@@ -241,7 +241,7 @@ def _screen(
         return []
     removal = study.removal(tuple(names), answer)
     if not removal.forces.certain:
-        removals += [_silent_one(study, one, removal) for one in names if study.expected([one])]
+        removals += [_silent_one(study, name, removal) for name in names if study.expected([name])]
         return names
     if len(names) == 1:
         removals.append(removal)
@@ -275,7 +275,7 @@ def together(
         return None if answer is None else study.removal(names, answer)
 
     every = tuple(study.data.stages_by_scenario)
-    idle = {one.names[0] for one in removals if not one.forces.certain}
+    idle = {removal.names[0] for removal in removals if not removal.forces.certain}
     if not idle - set(silent):
         return leave_out(every), None
     rest = tuple(name for name in every if name in idle | set(silent))

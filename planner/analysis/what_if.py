@@ -83,7 +83,9 @@ def ask(programme: Programme, settings: SolverSettings) -> Answer:
 
 def without_scenarios(data: ProblemData, names: Collection[str]) -> ProblemData:
     """The data without some scenarios, hence without their requirements and costs."""
-    return replace(data, scenarios=tuple(one for one in data.scenarios if one.name not in names))
+    return replace(
+        data, scenarios=tuple(scenario for scenario in data.scenarios if scenario.name not in names)
+    )
 
 
 def without_family(data: ProblemData, family: Family) -> Programme:
@@ -164,7 +166,7 @@ def expected_usd(
         Cost of one occurrence by scenario.
     """
     kept = {name: usd for name, usd in once_usd.items() if name not in without}
-    frequencies = {one.name: one.frequency_per_year for one in data.scenarios}
+    frequencies = {scenario.name: scenario.frequency_per_year for scenario in data.scenarios}
     figures = risk_figures(data.model, frequencies, kept)
     return figures.expected_usd_per_year + figures.premium_usd_per_year
 

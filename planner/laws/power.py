@@ -40,7 +40,7 @@ def source_sets[Source: Hashable](
     >>> [sorted(one) for one in source_sets([frozenset("ab"), frozenset("b"), frozenset("c")])]
     [['b'], ['c'], ['a', 'b']]
     """
-    each = dict.fromkeys(one for one in sources if one)
+    each = dict.fromkeys(source for source in sources if source)
     found, waiting = dict(each), list(each)
     while waiting:
         one = waiting.pop()

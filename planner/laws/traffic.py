@@ -314,9 +314,9 @@ def _fill_by_priority(
 ) -> tuple[Floats, list[Piece]]:
     """One level of priority after the other, tiers of the same level alike."""
     room, pieces = capacity, []
-    for one in routes.levels():
-        may = None if allowed is None else allowed[one]
-        room, more, _ = _fill(demand[one], room, routes, one, scenarios, may)
+    for level in routes.levels():
+        may = None if allowed is None else allowed[level]
+        room, more, _ = _fill(demand[level], room, routes, level, scenarios, may)
         pieces += more
     return room, pieces
 

@@ -162,7 +162,7 @@ class GpuSizing:
         for name in self.data.clusters_in(limit.region):
             plants = self.data.plants_of(name, "primary")
             each = self.data.draw_per_power(limit, name)
-            each += max((self.data.draw_per_heat(limit, one) for one in plants), default=0.0)
+            each += max((self.data.draw_per_heat(limit, plant) for plant in plants), default=0.0)
             power += each * full_heat_mw(self.data, gpus, name)
         return power > limit.mw
 

@@ -34,7 +34,9 @@ def repair(
     hopeless: set[str] = set()
     verdicts = sizer.judge(sizing, sizer.scenarios)
     while True:
-        failing = [one for one in verdicts if one.fails and one.name not in hopeless]
+        failing = [
+            verdict for verdict in verdicts if verdict.fails and verdict.name not in hopeless
+        ]
         if not failing or sizer.over():
             return sizing, verdicts, tuple(done)
         worst = max(failing, key=_badness)
@@ -49,7 +51,7 @@ def repair(
         told = ", ".join(f"{steps.count(text)} × {text}" for text in dict.fromkeys(steps))
         done.append(f"{worst.name} took {told}")
         verdicts = sizer.judge(sizing, sizer.scenarios)
-        progress(f"{done[-1]}; {sum(one.fails for one in verdicts)} left to mend")
+        progress(f"{done[-1]}; {sum(verdict.fails for verdict in verdicts)} left to mend")
 
 
 def _badness(verdict: Verdict) -> float:
@@ -76,7 +78,7 @@ def _mend(sizer: Sizer, sizing: Sizing, verdict: Verdict) -> tuple[Sizing, list[
     taken: list[str] = []
     last: tuple[str, Step] | None = None
     idle = 0
-    blocks_help = any(one.cause in FOR_GPUS for one in verdict.breaches)
+    blocks_help = any(breach.cause in FOR_GPUS for breach in verdict.breaches)
     while verdict.fails and idle < PATIENCE and not sizer.over():
         better = None
         if last is not None:
@@ -121,7 +123,7 @@ def _progress(before: Verdict, after: Verdict) -> float:
     A cluster that throttles less may be sent more work than it can do, so requests alone mislead.
     """
     better = _badness(before) - _badness(after)
-    hot = any(one.kind == "shutdown" or one.cause == "heat" for one in before.breaches)
+    hot = any(breach.kind == "shutdown" or breach.cause == "heat" for breach in before.breaches)
     if better > 0 or not hot:
         return better
     return DEGREE * (before.peak_temperature_c - after.peak_temperature_c)

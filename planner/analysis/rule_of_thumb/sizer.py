@@ -43,10 +43,12 @@ class Sizer:
     def first_sizing(self) -> Sizing:
         """GPUs in proportion, candidates where it takes them, the cloud for the rest."""
         model, fixed = self.model, self.model.policies.fixed
-        gpus = {n: one.existing_gpus + fixed.gpus.get(n, 0) for n, one in model.clusters.items()}
+        gpus = {
+            n: cluster.existing_gpus + fixed.gpus.get(n, 0) for n, cluster in model.clusters.items()
+        }
         instances = {
-            name: one.existing_instances + fixed.emergency.get(name, 0)
-            for name, one in model.offers.items()
+            name: offer.existing_instances + fixed.emergency.get(name, 0)
+            for name, offer in model.offers.items()
         }
         rule = self.gpus
         gpus = rule.grown(gpus, rule.in_use(gpus))

@@ -195,7 +195,7 @@ def capacities(programme: Programme, stage: Stage, plant: str) -> list[LpAffineE
 
 def _standing(stage: Stage, plant: str) -> list[tuple[frozenset[str], When]]:
     """Sets of units that are running or started, and the reaction variants with each."""
-    stages = [one for _, one in stage.variants] or [stage]
+    stages = [variant for _, variant in stage.variants] or [stage]
     sets = dict.fromkeys(one.standing[plant] for one in stages)
     return [(units, stage.when(partial(_stands, plant, units))) for units in sets]
 
@@ -209,9 +209,9 @@ def _restarting(
 ) -> Iterator[tuple[frozenset[str], LpAffineExpression]]:
     """Units left while others restart after a sag; an expression that is ≥ 1 if those ran on."""
     stopped: dict[frozenset[str], set[str]] = {}
-    for one in stage.outage.restarts:
-        if one.plant == plant and (plant, one.unit) in stage.state.restarting:
-            stopped.setdefault(one.dark, set()).add(one.unit)
+    for restart in stage.outage.restarts:
+        if restart.plant == plant and (plant, restart.unit) in stage.state.restarting:
+            stopped.setdefault(restart.dark, set()).add(restart.unit)
     ran = {dark: ran_on(programme, plant, dark).expression for dark in stopped}
     for size in range(1, len(stopped) + 1):
         for some in combinations(stopped, size):

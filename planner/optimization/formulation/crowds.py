@@ -131,7 +131,7 @@ def _unions(reaches: Sequence[frozenset[str]]) -> tuple[frozenset[str], ...] | N
 
 def _crowd(groups: Sequence[Group], week_rps: Floats, mine: list[int], everybody: bool) -> Crowd:
     some = tuple(groups[g] for g in mine)
-    clusters = tuple(dict.fromkeys(one for group in some for one in group.clusters))
+    clusters = tuple(dict.fromkeys(cluster for group in some for cluster in group.clusters))
     if everybody and len(some) > 1:
         name = "all customers"
     elif len(some) <= FEW:

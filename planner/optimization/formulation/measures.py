@@ -185,7 +185,9 @@ def _noticed_nothing(programme: Programme, name: str, dark: frozenset[str]) -> A
 
 def _any_of(programme: Programme, supporters: Iterable[Availability]) -> Availability:
     """Whether at least one of some supporters is up, none of which is certain."""
-    some = {str(one.expression): one for one in supporters if not one.impossible}
+    some = {
+        str(supporter.expression): supporter for supporter in supporters if not supporter.impossible
+    }
     if len(some) <= 1:
         return next(iter(some.values()), Availability.known(False))
     key, known = tuple(sorted(some)), programme.availability.any_of

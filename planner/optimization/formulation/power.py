@@ -55,7 +55,7 @@ def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[LpAffi
     """Expressions of measures: one is 0 exactly where a cluster has its full power."""
     data = programme.data
     limits = stage_limits(data, stage, data.model.clusters[cluster].region)
-    sets = list(bought_exactly(programme, {name for one in limits for name, _ in one.brought}))
+    sets = list(bought_exactly(programme, {name for limit in limits for name, _ in limit.brought}))
     whole = [other for some, other in sets if power_as_usual(data, stage, cluster, some)]
     return [LpAffineExpression.empty()] if len(whole) == len(sets) else whole
 

@@ -124,7 +124,7 @@ class ProblemData:
     @cached_property
     def reactions(self) -> tuple[frozenset[str], ...]:
         """Combinations of the measures that change the reaction, the first with none of them."""
-        names = [name for name, one in self.model.measures.items() if one.changes_reaction]
+        names = [name for name, measure in self.model.measures.items() if measure.changes_reaction]
         return tuple(
             frozenset(some) for size in range(len(names) + 1) for some in combinations(names, size)
         )
@@ -289,7 +289,7 @@ class ProblemData:
 
     def crowd(self, name: str) -> Crowd | None:
         """Crowd of a name."""
-        return next((one for one in self.crowds if one.name == name), None)
+        return next((crowd for crowd in self.crowds if crowd.name == name), None)
 
     @cached_property
     def peak_hour(self) -> int:
@@ -365,7 +365,7 @@ class ProblemData:
         hold. A megawatt-hour is 3,600 MJ.
         """
         stages = self.stages_by_scenario.get(scenario, ())
-        lost = {plant for one in stages if not one.reacted for plant in one.state.plants_lost}
+        lost = {plant for stage in stages if not stage.reacted for plant in stage.state.plants_lost}
         return sum(
             3600 * self.model.plants[name].buffer_mwh * self.tank_share(name, cluster)
             for name in self.plants_of(cluster)
@@ -374,7 +374,8 @@ class ProblemData:
 
     def tank_share(self, plant: str, cluster: str) -> float:
         """Share of the tank of a plant that is set aside for a cluster."""
-        heats = {one: self.largest_heat_mw(one) for one in self.model.plants[plant].cools}
+        cooled = self.model.plants[plant].cools
+        heats = {name: self.largest_heat_mw(name) for name in cooled}
         return heats[cluster] / sum(heats.values()) if heats[cluster] else 0.0
 
     def largest_heat_mw(self, cluster: str) -> float:

@@ -116,7 +116,7 @@ def bought_or_retired(programme: Programme) -> None:
         for cluster, gone in purchases.retired_blocks.items()
     ]
     for name, bought, gone, assets in pairs:
-        if sum(one.swapped_usd_per_year(rate) for one in assets) >= 0:
+        if sum(asset.swapped_usd_per_year(rate) for asset in assets) >= 0:
             continue
         which = programme.variable("bought_or_retired", *name, high=1.0, integer=True)
         row = 1 * bought <= (bought.upBound or 0.0) * which
@@ -449,5 +449,7 @@ def capital_usd(programme: Programme) -> LpAffineExpression:
             terms.append(asset.price_usd * size * blocks)
             terms.append(-asset.salvage_usd * programme.retired_gpus(cluster))
     terms += [model.regions[name].fixed_usd * opened for name, opened in purchases.opened.items()]
-    terms += [model.measures[name].capital_usd * one for name, one in purchases.measures.items()]
+    terms += [
+        model.measures[name].capital_usd * bought for name, bought in purchases.measures.items()
+    ]
     return lpSum(terms)

@@ -114,7 +114,7 @@ def crowds_apart(programme: Programme) -> None:
     """
     data = programme.data
     for number, crowd in enumerate(data.crowds):
-        regions = dict.fromkeys(data.model.clusters[one].region for one in crowd.clusters)
+        regions = dict.fromkeys(data.model.clusters[cluster].region for cluster in crowd.clusters)
         flows = programme.variables("apart", str(number), last=regions)
         for region, flow in zip(regions, flows, strict=True):
             programme.normal.apart.setdefault(region, []).append(flow)

@@ -27,7 +27,7 @@ def cooling_matters(data: ProblemData, stage: Stage, cluster: str) -> bool:
         return False
     if _touched(data, stage, cluster):
         return True
-    loads = {node("cluster", cluster), *(node("plant", one) for one in data.plants_of(cluster))}
+    loads = {node("cluster", cluster), *(node("plant", plant) for plant in data.plants_of(cluster))}
     limits = power_that_matters(data, stage, data.model.clusters[cluster].region)
     return any(not loads.isdisjoint(limit.loads) for limit in limits)
 
@@ -72,9 +72,11 @@ def power_as_usual(
 ) -> bool:
     """Whether limits of normal operation imply those on a cluster, with some measures bought."""
     region, load = data.model.clusters[cluster].region, node("cluster", cluster)
-    usual = [one.at(bought) for one in normal_limits(data, region)]
-    limits = (one.at(bought) for one in stage_limits(data, stage, region) if load in one.loads)
-    return all(any(other.implies(one) for other in usual) for one in limits)
+    usual = [limit.at(bought) for limit in normal_limits(data, region)]
+    limits = (
+        limit.at(bought) for limit in stage_limits(data, stage, region) if load in limit.loads
+    )
+    return all(any(other.implies(limit) for other in usual) for limit in limits)
 
 
 def power_that_matters(data: ProblemData, stage: Stage, region: str) -> tuple[PowerLimit, ...]:
@@ -89,12 +91,12 @@ def power_that_matters(data: ProblemData, stage: Stage, region: str) -> tuple[Po
 def _that_matter(data: ProblemData, stage: Stage, region: str) -> list[PowerLimit]:
     usual, limits = normal_limits(data, region), stage_limits(data, stage, region)
     clusters = [
-        one
-        for one in data.clusters_in(region)
-        if one not in stage.at_best.clusters_down and data.gpu(one).power_mw
+        cluster
+        for cluster in data.clusters_in(region)
+        if cluster not in stage.at_best.clusters_down and data.gpu(cluster).power_mw
     ]
-    less = [one for one in limits if not any(other.implies(one) for other in usual)]
-    touched = [one for one in clusters if _touched(data, stage, one)]
+    less = [limit for limit in limits if not any(other.implies(limit) for other in usual)]
+    touched = [cluster for cluster in clusters if _touched(data, stage, cluster)]
     hungry = [(one, plant) for one in touched for plant in _carrying(data, stage, one)]
     return [
         limit
@@ -107,7 +109,7 @@ def _that_matter(data: ProblemData, stage: Stage, region: str) -> list[PowerLimi
 
 def _carrying(data: ProblemData, stage: Stage, cluster: str) -> list[str]:
     """Plants that may carry heat of a cluster in a stage, in some reaction variant."""
-    stages = [one for _, one in stage.variants] or [stage]
+    stages = [variant for _, variant in stage.variants] or [stage]
     down = stage.at_best.plants_down
     return [
         plant
@@ -126,7 +128,7 @@ def _most_mw(data: ProblemData, limit: PowerLimit, clusters: list[str]) -> float
     """Upper bound on what clusters and their cooling draw under a limit, MW."""
     total = 0.0
     for cluster in clusters:
-        plants = (data.draw_per_heat(limit, one) for one in data.plants_of(cluster))
+        plants = (data.draw_per_heat(limit, plant) for plant in data.plants_of(cluster))
         own = data.draw_per_power(limit, cluster)
         margin = 1 + max((margin.heat for margin in data.margins.values()), default=0.0)
         total += data.largest_heat_mw(cluster) * (own + margin * max(plants, default=0.0))

@@ -63,12 +63,14 @@ def nearest_first(programme: Programme) -> None:
             others = lpSum(places.all[one].excess_rps * short[one] for one in beside)
             _no_more_room(places, place, full[name], others)
         for group in place.alone:
-            flows = lpSum(normal.flow[group.label, one] for one in place.clusters)
+            flows = lpSum(normal.flow[group.label, cluster] for cluster in place.clusters)
             mean = programme.data.mean_rps[group.label]
             before = lpSum(places.stands(one) for one in places.nearer(group, place.name))
-            for one in place.witnesses:
-                sure = places.stands(one) - before - full.get(name, 0.0)
-                programme.define(flows >= mean * sure, Family.NEAREST_FIRST, name, group.label, one)
+            for witness in place.witnesses:
+                sure = places.stands(witness) - before - full.get(name, 0.0)
+                programme.define(
+                    flows >= mean * sure, Family.NEAREST_FIRST, name, group.label, witness
+                )
 
 
 def _no_more_room(
@@ -84,7 +86,7 @@ def _no_more_room(
     """
     more = place.most_rps - place.first_rps
     if more > 0:
-        room = lpSum(room_rps(places.programme, one) for one in place.clusters)
+        room = lpSum(room_rps(places.programme, cluster) for cluster in place.clusters)
         row = room <= place.first_rps + others + more * (1 - binary)
         places.programme.define(row, Family.RUNS_FULL, binary.name)
 
@@ -102,13 +104,13 @@ def _load_at_least(places: _Places, place: CandidateRegion, short: LpVariable | 
     if not mean:
         return
     programme = places.programme
-    load = lpSum(programme.cluster_load(NORMAL, one) for one in place.clusters)
-    for one in place.witnesses:
-        row = load >= mean * places.stands(one) - (mean - low) * short
-        programme.define(row, Family.FIRST_SERVED, place.name, one)
+    load = lpSum(programme.cluster_load(NORMAL, cluster) for cluster in place.clusters)
+    for witness in place.witnesses:
+        row = load >= mean * places.stands(witness) - (mean - low) * short
+        programme.define(row, Family.FIRST_SERVED, place.name, witness)
     if isinstance(short, LpVariable) and low < mean:
         slope = (mean - low) / place.excess_rps
-        room = lpSum(room_rps(programme, one) for one in place.clusters)
+        room = lpSum(room_rps(programme, cluster) for cluster in place.clusters)
         beyond = slope * max(0.0, place.most_rps - place.first_rps) * (1 - short)
         row = load >= low + slope * (room - place.least_rps) - beyond
         programme.define(row, Family.FIRST_SERVED, place.name, "short")
@@ -185,7 +187,9 @@ class _Places:
             for count in (least_gpus, most_gpus)
         )
         places = (self._place(region) for region in self.data.model.regions)
-        self.all: Mapping[str, CandidateRegion] = {one.name: one for one in places if one.most_rps}
+        self.all: Mapping[str, CandidateRegion] = {
+            place.name: place for place in places if place.most_rps
+        }
 
     def _place(self, region: str) -> CandidateRegion:
         clusters = self.data.clusters_in(region)
@@ -199,15 +203,15 @@ class _Places:
             for group in within
             if not any(self.least[one] for one in self.nearer(group, region))
         ]
-        sure = [one for one in clusters if self.least[one]]
+        sure = [cluster for cluster in clusters if self.least[cluster]]
         return CandidateRegion(
             name=region,
             clusters=clusters,
-            witnesses=tuple(sure[:1] or [one for one in clusters if self.most[one]]),
+            witnesses=tuple(sure[:1] or [cluster for cluster in clusters if self.most[cluster]]),
             first_rps=self._peak(first),
             alone=tuple(group for group in first if not self._has_rival(group, region)),
-            least_rps=sum(self.rps(one, self.least[one]) for one in clusters),
-            most_rps=sum(self.rps(one, self.most[one]) for one in clusters),
+            least_rps=sum(self.rps(cluster, self.least[cluster]) for cluster in clusters),
+            most_rps=sum(self.rps(cluster, self.most[cluster]) for cluster in clusters),
         )
 
     def rps(self, cluster: str, gpus: float) -> float:
@@ -220,10 +224,10 @@ class _Places:
 
     def _elsewhere(self, group: Group, region: str) -> Iterable[tuple[str, str]]:
         """Clusters of other regions that may serve a group, with their regions."""
-        for one in group.clusters:
-            other = self.data.model.clusters[one].region
-            if other != region and self.most[one]:
-                yield one, other
+        for cluster in group.clusters:
+            other = self.data.model.clusters[cluster].region
+            if other != region and self.most[cluster]:
+                yield cluster, other
 
     def nearer(self, group: Group, region: str) -> tuple[str, ...]:
         """Clusters that a group prefers to those of a region."""

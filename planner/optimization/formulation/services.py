@@ -119,7 +119,7 @@ def _replicas(programme: Programme, outage: Outage, name: str) -> LpAffineExpres
     """Replicas that are up; 1 for a service that is not tied to regions."""
     graph = programme.data.graph
     sources = graph.predecessors(node("service", name))
-    replicas = [one for one in sources if graph.nodes[one]["kind"] == "replica"]
+    replicas = [source for source in sources if graph.nodes[source]["kind"] == "replica"]
     if not replicas:
         return LpAffineExpression.from_constant(1.0)
-    return lpSum(up(programme, outage, one).expression for one in replicas)
+    return lpSum(up(programme, outage, replica).expression for replica in replicas)

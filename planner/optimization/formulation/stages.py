@@ -160,8 +160,8 @@ class Stage:
     @cached_property
     def offers_at_best(self) -> tuple[str, ...]:
         """Offers whose capacity has arrived in some reaction variant."""
-        stages = [self, *(one for _, one in self.variants)]
-        return tuple(dict.fromkeys(offer for one in stages for offer in one.offers))
+        stages = [self, *(variant for _, variant in self.variants)]
+        return tuple(dict.fromkeys(offer for stage in stages for offer in stage.offers))
 
     @cached_property
     def plants_touched(self) -> frozenset[str]:
@@ -222,9 +222,9 @@ def cannot_bind(
     if margin != NO_MARGIN or hit & optional:
         return False
     return all(
-        leaves_enough(model, one.state, normal)
-        and leaves_enough(model, one.at_best, best or normal)
-        for one in timeline.intervals
+        leaves_enough(model, interval.state, normal)
+        and leaves_enough(model, interval.at_best, best or normal)
+        for interval in timeline.intervals
     )
 
 

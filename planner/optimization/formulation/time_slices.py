@@ -43,7 +43,7 @@ def cut_stages(
             if slices and slices[-1].same_as(one):
                 one = replace(one, start=slices.pop().start)
             slices.append(one)
-    return tuple(_stage(ways, i, one, margin) for i, one in enumerate(slices))
+    return tuple(_stage(ways, i, piece, margin) for i, piece in enumerate(slices))
 
 
 def cut_like(
@@ -63,9 +63,9 @@ def cut_like(
     result = []
     for stage in stages:
         inside = [
-            one
-            for one in timeline.intervals
-            if one.start_minute < stage.end_minute and stage.start_minute < one.end_minute
+            interval
+            for interval in timeline.intervals
+            if interval.start_minute < stage.end_minute and stage.start_minute < interval.end_minute
         ]
         if stage.end_minute > timeline.end_minute:
             rest = Interval(timeline.end_minute, stage.end_minute, normal, normal, Outage())
@@ -145,23 +145,23 @@ def reroute_minute(timeline: Timeline, minute: float) -> float:
         timeline.operations.failover_minutes,
         timeline.operations.earliest_reroute_minutes,
     )
-    lost = [one for one in _losses_of_clusters(timeline) if one <= minute]
+    lost = [loss for loss in _losses_of_clusters(timeline) if loss <= minute]
     return max((max(at + failover, timeline.failure_at(at) + wait) for at in lost), default=0.0)
 
 
 def _losses_of_clusters(timeline: Timeline) -> list[float]:
     """Minutes at which clusters go down."""
     found, before = [], frozenset[str]()
-    for one in timeline.intervals:
-        if not one.state.clusters_down <= before:
-            found.append(one.start_minute)
-        before = one.state.clusters_down
+    for interval in timeline.intervals:
+        if not interval.state.clusters_down <= before:
+            found.append(interval.start_minute)
+        before = interval.state.clusters_down
     return found
 
 
 def _cooling_events(timeline: Timeline) -> list[float]:
     """Minutes of events that change cooling or power."""
-    return [one.begins for one in timeline.events if one.event.kind in COOLING_EVENTS]
+    return [timed.begins for timed in timeline.events if timed.event.kind in COOLING_EVENTS]
 
 
 def arrival_minute(model: Model, timeline: Timeline, offer: str, margin: Margin) -> float:
@@ -217,7 +217,7 @@ def _piece(
         for plant, units in way.units.items()
     }
     started = {
-        plant: frozenset(one for one in units if (plant, one) not in state.restarting)
+        plant: frozenset(unit for unit in units if (plant, unit) not in state.restarting)
         for plant, units in standing.items()
     }
     now = floors_at(rules, timeline.clock.since(start))

@@ -258,7 +258,7 @@ def _check_cooling(
         gpu, entry = data.gpu(cluster), data.model.clusters[cluster]
         gpus: float = solution.fleet.gpus[cluster]
         if not power_as_usual(data, stage, cluster) or stage.label in data.resumed:
-            # Loads that lack power go off by themselves; those that operators switched off stay off.
+            # Loads without power go off by themselves; GPUs that operators switched off stay off.
             gpus = at_stage.powered_gpus[cluster]
         full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, entry.max_utilisation)
         short = max(0.0, margin * full - carried)

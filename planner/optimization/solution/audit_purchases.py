@@ -126,7 +126,7 @@ def _check_power(data: ProblemData, fleet: Fleet) -> Iterator[str]:
             for cluster in data.clusters_in(region):
                 plants = data.plants_of(cluster, "primary")
                 each = data.draw_per_power(limit, cluster)
-                each += min((data.draw_per_heat(limit, one) for one in plants), default=0.0)
+                each += min((data.draw_per_heat(limit, plant) for plant in plants), default=0.0)
                 power += each * _full_heat(data, fleet, cluster)
             if exceeds(power, limit.mw, data.size_mw):
                 what = ", ".join(limit.feeds) or region

@@ -207,7 +207,7 @@ def risk_of(programme: Programme, solution: Solution) -> RiskFigures:
 
 
 def _frequencies(data: ProblemData) -> dict[str, float]:
-    return {one.name: one.frequency_per_year for one in data.scenarios}
+    return {scenario.name: scenario.frequency_per_year for scenario in data.scenarios}
 
 
 def _recourse(data: ProblemData, once: Mapping[str, float]) -> list[CostItem]:

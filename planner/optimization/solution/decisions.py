@@ -68,12 +68,12 @@ def prices(programme: Programme) -> dict[Decision, float]:
     """Fixed yearly cost of one of each, USD: annualised capital, upkeep, retainer."""
     objective = programme.problem.objective
     costs = dict(objective.items()) if objective is not None else {}
-    return {key: float(costs.get(one, 0.0)) for key, one in variables(programme).items()}
+    return {key: float(costs.get(variable, 0.0)) for key, variable in variables(programme).items()}
 
 
 def counts(programme: Programme, values: Mapping[str, float]) -> dict[Decision, int]:
     """How many of each a solution buys."""
-    return {key: round(values[one.name]) for key, one in variables(programme).items()}
+    return {key: round(values[variable.name]) for key, variable in variables(programme).items()}
 
 
 def counts_of(programme: Programme, fleet: Fleet) -> dict[Decision, int]:

@@ -71,15 +71,15 @@ def _is_normal(data: ProblemData, stages: list[Stage]) -> bool:
 
     Emergency plants carry nothing as long as primary ones carry the design heat.
     """
-    idle = frozenset(name for name, one in data.model.plants.items() if one.role == "emergency")
+    idle = frozenset(name for name, plant in data.model.plants.items() if plant.role == "emergency")
 
     def without(state: SystemState) -> SystemState:
         return replace(state, plants_down=state.plants_down - idle)
 
     timeline = stages[0].timeline
     intervals = tuple(
-        replace(one, state=without(one.state), at_best=without(one.at_best))
-        for one in timeline.intervals
+        replace(interval, state=without(interval.state), at_best=without(interval.at_best))
+        for interval in timeline.intervals
     )
     normal, best = without(data.normal), without(data.normal_at_best)
     calm, margin = replace(timeline, intervals=intervals), data.margin(timeline.scenario.name)
@@ -148,7 +148,9 @@ def _losses(data: ProblemData, stage: Stage) -> Iterator[str]:
 
 
 def _plants_touched(data: ProblemData, stage: Stage) -> frozenset[str]:
-    return frozenset(f"plant {one}" for one in data.model.plants if _touched(stage.at_best, one))
+    return frozenset(
+        f"plant {plant}" for plant in data.model.plants if _touched(stage.at_best, plant)
+    )
 
 
 def _could_help(data: ProblemData, stage: Stage, offer: str) -> bool:
@@ -241,10 +243,10 @@ def _ways(stage: Stage) -> tuple[tuple[_Numbers, Stage], ...]:
 
 def _pairs(worse: Stage, stage: Stage) -> Iterator[tuple[Stage, Stage]]:
     """Both stages in each reaction variant."""
-    for numbers, one in _ways(worse):
-        for others, other in _ways(stage):
+    for numbers, severe in _ways(worse):
+        for others, mild in _ways(stage):
             if numbers is None or others is None or numbers & others:
-                yield one, other
+                yield severe, mild
 
 
 def _covers(data: ProblemData, worse: Stage, stage: Stage) -> bool:
@@ -256,12 +258,12 @@ def _covers(data: ProblemData, worse: Stage, stage: Stage) -> bool:
         _down_too(data, worse, stage)
         and _demand_in_proportion(worse, stage)
         and all(
-            one.reacted == other.reacted
-            and set(one.offers) <= set(other.offers)
-            and _floors_as_high(data, one, other)
-            and (not other.reacted or _cools_no_better(data, one, other))
-            and _no_more_power(data, one, other)
-            for one, other in _pairs(worse, stage)
+            severe.reacted == mild.reacted
+            and set(severe.offers) <= set(mild.offers)
+            and _floors_as_high(data, severe, mild)
+            and (not mild.reacted or _cools_no_better(data, severe, mild))
+            and _no_more_power(data, severe, mild)
+            for severe, mild in _pairs(worse, stage)
         )
     )
 
@@ -277,10 +279,10 @@ def _down_too(data: ProblemData, worse: Stage, stage: Stage) -> bool:
     both = ((worse.state, stage.state), (worse.at_best, stage.at_best))
     equal = data.margin(stage.scenario).demand > 0
     return all(
-        other.clusters_down <= one.clusters_down
-        and other.tiers_down <= one.tiers_down
-        and not (equal and other.tiers_down != one.tiers_down)
-        for one, other in both
+        mild.clusters_down <= severe.clusters_down
+        and mild.tiers_down <= severe.tiers_down
+        and not (equal and mild.tiers_down != severe.tiers_down)
+        for severe, mild in both
     )
 
 
@@ -346,10 +348,10 @@ def _cools_no_better(data: ProblemData, worse: Stage, stage: Stage) -> bool:
 def _plant_no_better(data: ProblemData, worse: Stage, stage: Stage, plant: str) -> bool:
     """Whether a plant has no more capacity in the worse stage, whatever units it has."""
     conditions = ((worse.state, stage.state), (worse.at_best, stage.at_best))
-    if all(plant in one.plants_down for one, _ in conditions):
+    if all(plant in severe.plants_down for severe, _ in conditions):
         return True
     if any(
-        plant in other.plants_down and plant not in one.plants_down for one, other in conditions
+        plant in mild.plants_down and plant not in severe.plants_down for severe, mild in conditions
     ):
         return False
     region = data.model.plants[plant].region
@@ -384,18 +386,18 @@ def _no_more_power(data: ProblemData, worse: Stage, stage: Stage) -> bool:
 
 def _stores_as_much(data: ProblemData, worse: Stage, stage: Stage) -> bool:
     """Whether, before operators act, every cluster that stores heat stores no less of it."""
-    for one, other in _pairs(worse, stage):
-        if other.reacted:
+    for severe, mild in _pairs(worse, stage):
+        if mild.reacted:
             continue
-        if one.reacted:
+        if severe.reacted:
             return False
-        storing = [name for name in data.model.clusters if cooling_matters(data, other, name)]
-        if any(name in one.state.clusters_down for name in storing):
+        storing = [name for name in data.model.clusters if cooling_matters(data, mild, name)]
+        if any(name in severe.state.clusters_down for name in storing):
             return False
         if not storing:
             continue
-        lost = other.state.plants_lost <= one.state.plants_lost
-        best = other.at_best.plants_lost <= one.at_best.plants_lost
-        if not (lost and best and _cools_no_better(data, one, other)):
+        lost = mild.state.plants_lost <= severe.state.plants_lost
+        best = mild.at_best.plants_lost <= severe.at_best.plants_lost
+        if not (lost and best and _cools_no_better(data, severe, mild)):
             return False
     return True

@@ -120,7 +120,7 @@ def _solve_without(
     if not left_out:
         solution = solve(whole, deadline.settings(late=True), start)
         return Reduced(whole, solution, rows=solution.rows, columns=solution.columns)
-    kept = tuple(one for one in whole.data.scenarios if one.name not in left_out)
+    kept = tuple(scenario for scenario in whole.data.scenarios if scenario.name not in left_out)
     small = build(replace(whole.data, scenarios=kept))
     gap = deadline.endless.gap
     first = solve(small, deadline.settings(GAP_SHARE * gap, late=True), start)

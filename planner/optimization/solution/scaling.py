@@ -111,9 +111,9 @@ def numbers_of(problem: LpProblem) -> Coefficients:
         np.array(entry, dtype=np.float64),
         np.array([one.sense for one in rows], dtype=np.int64),
         np.array([-one.constant for one in rows], dtype=np.float64),
-        np.array([_bound(one.lowBound, -math.inf) for one in variables]),
-        np.array([_bound(one.upBound, math.inf) for one in variables]),
-        np.array([one.cat == LpInteger for one in variables], dtype=np.bool_),
+        np.array([_bound(variable.lowBound, -math.inf) for variable in variables]),
+        np.array([_bound(variable.upBound, math.inf) for variable in variables]),
+        np.array([variable.cat == LpInteger for variable in variables], dtype=np.bool_),
         cost,
         0.0 if objective is None else float(objective.constant),
     )
@@ -183,7 +183,7 @@ def _row_sizes(numbers: Coefficients, amount: Floats) -> Floats:
         for sign in (1, -1)
     ]
     rounding = RESIDUE * np.max(sides, axis=0, initial=0.0)
-    counted = [np.where(one > rounding, one, math.inf) for one in sides]
+    counted = [np.where(side > rounding, side, math.inf) for side in sides]
     smaller = np.min(counted, axis=0, initial=math.inf)
     decided = numbers.whole & (numbers.low < numbers.high)
     step = np.zeros(count)
@@ -239,7 +239,8 @@ class Scaled:
         """The scaled problem for PuLP; its columns and rows have numbers for names."""
         original, problem = self._original, LpProblem("scaled", LpMinimize)
         variables = [
-            self._variable(problem, one, index) for index, one in enumerate(original.variables())
+            self._variable(problem, variable, index)
+            for index, variable in enumerate(original.variables())
         ]
         for index, row in enumerate(original.constraints()):
             left = self._expression(variables, row.items(), row.constant, -self._rows[index])
@@ -265,8 +266,8 @@ class Scaled:
         power: int,
     ) -> LpAffineExpression:
         terms = [
-            (variables[one.id], math.ldexp(factor, power + self._columns[one.id]))
-            for one, factor in items
+            (variables[column.id], math.ldexp(factor, power + self._columns[column.id]))
+            for column, factor in items
         ]
         return LpAffineExpression.from_list(terms, math.ldexp(constant, power))
 
