@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import tempfile
@@ -297,13 +299,16 @@ def _table(plan: Plan, name: str) -> str:
 
 def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows as CSV; texts that a spreadsheet would run as formulas are quoted."""
-    import pandas as pd
-
     safe = [
-        {key: _safe(one) if isinstance(one, str) else one for key, one in row.items()}
+        {key: _safe(value) if isinstance(value, str) else value for key, value in row.items()}
         for row in rows
     ]
-    return str(pd.DataFrame(safe).to_csv(index=False, lineterminator="\n"))
+    stream = io.StringIO()
+    heads = dict.fromkeys(key for row in safe for key in row)
+    writer = csv.DictWriter(stream, list(heads), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(safe)
+    return stream.getvalue()
 
 
 def _flat(record: Record) -> dict[str, Any]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-from rich.padding import Padding
-from rich.text import Text
-
-from planner.amounts import millions, money
+from planner.amounts import millions, money, number, percent
 from planner.analysis.alternatives import Alternative, CheapestPlan
 from planner.files import write_file
+from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
+from planner.plan.files import csv_text
 from planner.reporting.explanation import changes_data
-from planner.reporting.terminal import new_console, new_table, print_json
+from planner.reporting.scenarios import MARKS
+from planner.reporting.tables import Row, Table, figures, texts
+from planner.reporting.terminal import heading, new_console, print_json, say
 
 
 def show_alternatives(
@@ -28,39 +26,53 @@ def show_alternatives(
         print_json(alternatives_data(optimum, found, loaded))
         return
     console = new_console()
-    console.print(f"[bold]Plans near the cheapest one for {escape(loaded.name)}[/bold]")
-    console.print(f"The cheapest costs {money(optimum.cost_usd, 3)} a year.")
+    say(console, f"Plans near the cheapest one for {loaded.name}", style="bold")
+    say(console, f"The cheapest costs {money(optimum.cost_usd, 3)} a year.")
     if not found:
-        console.print("No other plan within these costs differs from it.")
+        say(console, "No other plan within these costs differs from it.")
         return
-    table = new_table("", "", "within", "plan", "costs", "M USD/yr", "capital", "differs", "ok")
-    table.columns[1].justify = table.columns[2].justify = "left"
-    for number, one in enumerate(found, start=1):
-        table.add_row(
-            str(number),
-            f"+{100 * one.slack:.3g} %",
-            escape(one.name),
-            f"{one.cost_usd / optimum.cost_usd - 1:+.2%}",
-            millions(one.cost_usd),
-            millions(one.capital_usd, 1),
-            f"{one.difference:.0%}",
-            "[bold red]NO[/]" if one.failed else "[green]yes[/]",
+    _table(optimum, found).print(console)
+    heading(console, "What each buys instead")
+    for rank, plan in enumerate(found, start=1):
+        changes = ", ".join(f"{more:+,} {key}" for key, more in plan.changes.items())
+        say(console, changes, lead=f"  {rank}: ")
+        if plan.failed:
+            failing = f"does not survive {', '.join(plan.failed)}"
+            say(console, failing, indent=len(f"  {rank}: "), style="red")
+
+
+def _table(optimum: CheapestPlan, found: tuple[Alternative, ...]) -> Table:
+    rows: list[Row] = [
+        (
+            str(rank),
+            f"+{number(100 * plan.slack)} %",
+            plan.name,
+            percent(plan.cost_usd / optimum.cost_usd - 1, 2, sign="+"),
+            plan.cost_usd,
+            plan.capital_usd,
+            percent(plan.difference, 0),
+            MARKS["fails" if plan.failed else "survives"],
         )
-    console.print()
-    console.print(table)
+        for rank, plan in enumerate(found, start=1)
+    ]
     note = (
         "differs: share of the cheapest plan's yearly purchases that goes elsewhere; "
         "capital in M USD; ok: survives every scenario in simulation."
     )
-    console.print(Text(note, style="dim italic"))
-    console.print()
-    console.print("[bold]What each buys instead[/bold]")
-    for number, one in enumerate(found, start=1):
-        changes = ", ".join(f"{more:+,} {key}" for key, more in one.changes.items())
-        console.print(Padding(Text(f"{number}: {changes}"), (0, 0, 0, 2), expand=False))
-        if one.failed:
-            failing = f"does not survive {', '.join(one.failed)}"
-            console.print(Padding(Text(failing, style="red"), (0, 0, 0, 5), expand=False))
+    columns = texts("", "within", folds=False) + texts("plan") + figures("costs")
+    columns += figures("M USD/yr", "capital", show=millions) + figures("differs", "ok")
+    return Table("", columns, rows, note)
+
+
+def fleet_data(fleet: Fleet) -> dict[str, Any]:
+    """Capacities for machines."""
+    return {
+        "cooling": {plant: dict(units) for plant, units in fleet.units.items()},
+        "gpus": dict(fleet.gpus),
+        "instances": dict(fleet.instances),
+        "opened": sorted(fleet.opened),
+        "measures": sorted(fleet.measures),
+    }
 
 
 def alternatives_data(
@@ -71,32 +83,26 @@ def alternatives_data(
         "model": {"name": loaded.name, "sha256": loaded.sha256},
         "cheapest_usd_per_year": round(optimum.cost_usd, 2),
         "alternatives": [
-            _numbers(one)
+            _numbers(plan)
             | {
-                "changes": changes_data(one.changes),
-                "failed": list(one.failed),
-                "fleet": {
-                    "cooling": {plant: dict(units) for plant, units in one.fleet.units.items()},
-                    "gpus": dict(one.fleet.gpus),
-                    "instances": dict(one.fleet.instances),
-                    "opened": sorted(one.fleet.opened),
-                    "measures": sorted(one.fleet.measures),
-                },
+                "changes": changes_data(plan.changes),
+                "failed": list(plan.failed),
+                "fleet": fleet_data(plan.fleet),
             }
-            for one in found
+            for plan in found
         ],
     }
 
 
-def _numbers(one: Alternative) -> dict[str, Any]:
+def _numbers(plan: Alternative) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "within": one.slack,
-        "usd_per_year": round(one.cost_usd, 2),
-        "capital_usd": round(one.capital_usd, 2),
-        "difference": round(one.difference, 6),
-        "survives": not one.failed,
-        "repairs": one.repairs,
+        "name": plan.name,
+        "within": plan.slack,
+        "usd_per_year": round(plan.cost_usd, 2),
+        "capital_usd": round(plan.capital_usd, 2),
+        "difference": round(plan.difference, 6),
+        "survives": not plan.failed,
+        "repairs": plan.repairs,
     }
 
 
@@ -109,13 +115,8 @@ def write_table(found: Iterable[Alternative], path: Path) -> None:
         If the file cannot be written.
     """
     rows = [
-        _numbers(one)
-        | {"changes": ", ".join(f"{key} {more:+d}" for key, more in one.changes.items())}
-        for one in found
+        _numbers(plan)
+        | {"changes": ", ".join(f"{key} {more:+d}" for key, more in plan.changes.items())}
+        for plan in found
     ]
-    stream = io.StringIO()
-    columns = list(rows[0]) if rows else ["name"]
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_file(stream.getvalue().encode(), path)
+    write_file((csv_text(rows) if rows else "name\n").encode(), path)

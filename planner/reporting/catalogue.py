@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
-from rich.padding import Padding
-from rich.text import Text
 
 from planner.errors import InputError
 from planner.infrastructure.catalogue import (
@@ -15,11 +12,12 @@ from planner.infrastructure.catalogue import (
     catalogue,
     demand_shape,
     demand_shape_names,
-    figures,
     hot_week_names,
 )
+from planner.infrastructure.catalogue import figures as figures_of
 from planner.infrastructure.loading import nearest
-from planner.reporting.terminal import new_console, new_table, print_json, show_table
+from planner.reporting.tables import Row, Table, figures, texts
+from planner.reporting.terminal import new_console, print_json, say
 
 #: Section of the command and the section of a model whose entries say `from:`.
 SECTIONS = {"gpus": "gpus", "cooling": "cooling_units", "offers": "offers", "climate": "regions"}
@@ -55,6 +53,8 @@ COLUMNS: dict[str, tuple[tuple[str, str, float, int], ...]] = {
         ("electricity_usd_per_mwh", "USD/MWh", 1.0, 0),
     ),
 }
+#: Figures that are texts.
+TEXTS = {"provider", "gpu", "city"}
 NOTES = {
     "gpus": "kW with its share of the server, static the part drawn at any load. ",
     "cooling": "%/K: capacity lost per degree; MW/MW: electric power per heat. ",
@@ -76,8 +76,8 @@ def show_names(as_json: bool) -> None:
         return
     console = new_console()
     for section, found in names.items():
-        console.print(f"[bold]{section}[/bold]  {escape(HELP[section])}")
-        console.print(f"  {escape(', '.join(found))}")
+        say(console, f"{section}  {HELP[section]}", style="bold")
+        say(console, ", ".join(found), indent=2)
 
 
 def show_section(section: str, as_json: bool) -> None:
@@ -90,8 +90,7 @@ def show_section(section: str, as_json: bool) -> None:
         )
         return
     table = _shape_table() if section == SHAPES else _entry_table(section)
-    note = f"{NOTES.get(section, '')}plan catalogue {section} NAME has the source of every figure."
-    show_table(new_console(), HELP[section], table, "" if section == SHAPES else note)
+    table.print(new_console())
 
 
 def show_entry(section: str, name: str, as_json: bool) -> None:
@@ -108,17 +107,17 @@ def show_entry(section: str, name: str, as_json: bool) -> None:
     if section == SHAPES:
         print_json({name: demand_shape(name)})
         return
-    found = figures(_file(section))[name]
+    found = figures_of(_file(section))[name]
     if as_json:
         print_json({name: found})
         return
     console = new_console()
-    console.print(f"[bold]{escape(name)}[/bold]")
-    for one in found:
-        console.print(f"  {one.attribute}  [bold]{escape(one.value)}[/bold] {escape(one.unit)}")
-        known = ", ".join(filter(None, (one.year, one.confidence, one.source)))
-        note = f"{known}: {one.note}" if one.note else known
-        console.print(Padding(Text(note, style="dim"), (0, 0, 0, 4)))
+    say(console, name, style="bold")
+    for figure in found:
+        say(console, f"{figure.attribute}  {figure.value} {figure.unit}", lead="  ")
+        known = ", ".join(filter(None, (figure.year, figure.confidence, figure.source)))
+        note = f"{known}: {figure.note}" if figure.note else known
+        say(console, note, indent=4, style="dim")
 
 
 def _names(section: str) -> tuple[str, ...]:
@@ -129,18 +128,19 @@ def _file(section: str) -> str:
     return CATALOGUES[SECTIONS[section]]
 
 
-def _entry_table(section: str) -> Any:
+def _entry_table(section: str) -> Table:
     columns = COLUMNS[section]
-    heads = [head for _, head, _, _ in columns]
-    if section == "climate":
-        heads.append("hot week")
-    table = new_table("", "name", *heads)
+    rows: list[Row] = []
     for name, entry in catalogue(_file(section)).items():
+        hot = ["yes" if name in hot_week_names() else ""] if section == "climate" else []
         cells = [_cell(entry.get(key), times, digits) for key, _, times, digits in columns]
-        if section == "climate":
-            cells.append("yes" if name in hot_week_names() else "")
-        table.add_row(escape(name), *map(escape, cells))
-    return table
+        rows.append((name, *cells, *hot))
+    note = f"{NOTES.get(section, '')}plan catalogue {section} NAME has the source of every figure."
+    heads = texts("name")
+    for key, head, _, _ in columns:
+        heads += texts(head) if key in TEXTS else figures(head)
+    heads += texts("hot week") if section == "climate" else ()
+    return Table(HELP[section], heads, rows, note)
 
 
 def _cell(value: Any, times: float, digits: int) -> str:
@@ -149,9 +149,12 @@ def _cell(value: Any, times: float, digits: int) -> str:
     return f"{value * times:,.{digits}f}"
 
 
-def _shape_table() -> Any:
-    table = new_table("", "name", "hours", "least", "mean", "most")
-    for name in demand_shape_names():
-        week = np.array(demand_shape(name))
-        table.add_row(name, f"{len(week)}", *(f"{f(week):.2f}" for f in (np.min, np.mean, np.max)))
-    return table
+def _shape_table() -> Table:
+    weeks = {name: np.array(demand_shape(name)) for name in demand_shape_names()}
+    rows: list[Row] = [
+        (name, len(week), *(float(of(week)) for of in (np.min, np.mean, np.max)))
+        for name, week in weeks.items()
+    ]
+    columns = texts("name") + figures("hours")
+    columns += figures("least", "mean", "most", show="{:.2f}".format)
+    return Table(HELP[SHAPES], columns, rows)

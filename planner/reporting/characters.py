@@ -1,4 +1,4 @@
-"""Signs that a terminal or a pipe cannot show, replaced by the nearest that it can."""
+"""Characters that a terminal or a pipe cannot show, replaced by the nearest that it can."""
 
 from __future__ import annotations
 
@@ -10,63 +10,44 @@ import unicodedata
 from pathlib import Path
 from typing import Any, TextIO
 
-#: Name of the handler of signs that an encoding lacks, for `codecs`.
-HANDLER = "planner.signs"
-#: What stands for a sign in ASCII; one for one where tables would lose their columns.
-ASCII = {
-    **dict.fromkeys("─━┄┈╌═–—‒−‐‑", "-"),
-    **dict.fromkeys("│┃┆┊║", "|"),
-    **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╯╰╒╕╘╛╞╡╤╧╪╔╗╚╝╠╣╦╩╬╟╢", "+"),
-    **dict.fromkeys("▁▂", "_"),
-    **dict.fromkeys("▃▄", "-"),
-    **dict.fromkeys("▅▆", "="),
-    **dict.fromkeys("▇█▉▊▋▌▍▓▒■", "#"),
-    **dict.fromkeys("‘’′", "'"),
-    **dict.fromkeys("“”″", '"'),
-    **dict.fromkeys("●○•◆◇", "o"),
-    **dict.fromkeys("✓✔", "y"),
-    **dict.fromkeys("✗✘×", "x"),
-    **dict.fromkeys("·⋅", "."),
-    "≤": "<=",
-    "≥": ">=",
-    "≈": "~",
-    "±": "+-",
-    "→": "->",
-    "←": "<-",
-    "⇒": "=>",
-    "▲": "^",
-    "▼": "v",
-    "…": "~",
-    "°": " ",
-    "÷": "/",
-    "µ": "u",
-    "μ": "u",
-    "Σ": "S",
-    "€": "E",
-    "£": "L",
-    "§": "S",
-}
-BRAILLE, UPPER, LOWER = 0x2800, 0x1B, 0xE4
+#: Name of the handler of characters that an encoding lacks, for `codecs`.
+HANDLER = "planner.characters"
+#: What stands in ASCII for characters that Unicode does not take apart.
+ASCII = str.maketrans(
+    {
+        **dict.fromkeys("─–—−", "-"),
+        **dict.fromkeys("▁▂", "_"),
+        **dict.fromkeys("▃▄", "-"),
+        **dict.fromkeys("▅▆", "="),
+        **dict.fromkeys("▇█", "#"),
+        **dict.fromkeys("‘’", "'"),
+        **dict.fromkeys("“”", '"'),
+        **dict.fromkeys("●○", "o"),
+        **dict.fromkeys("×✗", "x"),
+        "✓": "y",
+        "·": ".",
+        "≤": "<=",
+        "≥": ">=",
+        "≈": "~",
+        "±": "+-",
+        "→": "->",
+        "…": "~",
+        "°": " ",
+    }
+)
 PADDING = re.compile(r"[ \t]+(?=\n)")
 
 
 def plainly(text: str) -> str:
     """A text in ASCII.
 
-    >>> plainly("≤ 65 °C × 2, São Paulo")
-    '<= 65  C x 2, Sao Paulo'
+    >>> plainly("≤ 65 °C × 2, São Paulo, 東京")
+    '<= 65  C x 2, Sao Paulo, ??'
     """
-    return "".join(sign if sign.isascii() else _plain(sign) for sign in text)
-
-
-def _plain(sign: str) -> str:
-    if sign in ASCII:
-        return ASCII[sign]
-    if BRAILLE <= ord(sign) < BRAILLE + 256:
-        dots = ord(sign) - BRAILLE
-        return " '.:"[bool(dots & UPPER) + 2 * bool(dots & LOWER)]
-    base = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
-    return base or ("" if unicodedata.combining(sign) else "?")
+    parts = unicodedata.normalize("NFKD", text.translate(ASCII))
+    return "".join(
+        char if char.isascii() else "?" for char in parts if not unicodedata.combining(char)
+    )
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
@@ -79,7 +60,7 @@ codecs.register_error(HANDLER, _replace)
 
 
 def shows_all(stream: TextIO) -> bool:
-    """Whether a stream takes every sign."""
+    """Whether a stream takes every character."""
     # Streams of notebooks and tests may have no encoding: they take what they are given.
     return (stream.encoding or "utf-8").lower().replace("-", "").startswith("utf")
 

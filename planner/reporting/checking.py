@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.padding import Padding
-from rich.text import Text
 
 from planner.amounts import counted, listed
 from planner.infrastructure.entities import Model
@@ -22,7 +19,7 @@ from planner.infrastructure.graph import (
 )
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.supply import without_feed
-from planner.reporting.terminal import new_console, print_json
+from planner.reporting.terminal import heading, new_console, print_json, say
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import floors
 
@@ -50,7 +47,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     }
     points = single_points_of_failure(graph)
     by_zone = single_points_by_zone(model, graph)
-    silent = [one.name for one in scenarios if not _asked(model, one)]
+    silent = [scenario.name for scenario in scenarios if not _asked(model, scenario)]
     shared, unfed = _shared_cooling(model, graph), without_feed(model)
     drawn = {region: pue_by_part(model, region) for region in model.regions}
     if as_json:
@@ -71,37 +68,39 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
         return
     console = new_console()
     _show_held(console, loaded, counts, scenarios)
-    console.print()
-    console.print("[bold]Single points of failure: what takes a tier down if lost alone[/bold]")
+    heading(console, "Single points of failure: what takes a tier down if lost alone")
     for nodes, tiers in _by_nodes(points).items():
         services = [name.removeprefix("service:") for name in nodes if name.startswith("service:")]
         places = [name for name in nodes if not name.startswith("service:")]
-        console.print(f"  {escape(', '.join(tiers))}")
-        console.print(f"    places and machines: {escape(', '.join(places) or 'none')}")
-        console.print(f"    services, with all replicas: {escape(', '.join(services) or 'none')}")
+        say(console, ", ".join(tiers), lead="  ")
+        say(console, f"places and machines: {', '.join(places) or 'none'}", lead="    ")
+        say(console, f"services, with all replicas: {', '.join(services) or 'none'}", lead="    ")
     _show_zones(console, by_zone)
-    console.print()
-    console.print("[bold]Emergency cooling and what it shares with the primary[/bold]")
+    heading(console, "Emergency cooling and what it shares with the primary")
     for pair, nodes_shared in shared.items():
         text = f"shares {', '.join(nodes_shared)}" if nodes_shared else "independent"
-        console.print(f"  {escape(pair)}: {escape(text)}")
+        say(console, f"{pair}: {text}", lead="  ")
     if not shared:
-        console.print("  no emergency plants")
-    if unfed:
-        console.print()
-        console.print("[bold]Not on any feed, in a region with feeds[/bold]")
-    for region, loads in unfed.items():
-        console.print(f"  {escape(region)}: {escape(', '.join(loads))}")
-        console.print(
-            "    These draw on the power limit of the region, and no loss of a feed takes"
-        )
-        console.print("    them down: list them in `powers` of the feeds that supply them")
-    console.print()
-    console.print("[bold]Power drawn per MW of GPUs at full load (PUE)[/bold]")
+        say(console, "no emergency plants", lead="  ")
+    _show_unfed(console, unfed)
+    heading(console, "Power drawn per MW of GPUs at full load (PUE)")
     for region, parts in drawn.items():
         named = ", ".join(f"{part} {mw:.3f}" for part, mw in parts.items() if part != "pue" and mw)
-        line = Text(f"{region}: {parts['pue']:.2f}" + (f" ({named})" if named else ""))
-        console.print(Padding(line, (0, 0, 0, 2), expand=False))
+        say(console, f"{region}: {parts['pue']:.2f}" + (f" ({named})" if named else ""), lead="  ")
+
+
+def _show_unfed(console: Console, unfed: Mapping[str, Sequence[str]]) -> None:
+    if not unfed:
+        return
+    heading(console, "Not on any feed, in a region with feeds")
+    for region, loads in unfed.items():
+        say(console, f"{region}: {', '.join(loads)}", lead="  ")
+    say(
+        console,
+        "These draw on the power limit of the region, and no loss of a feed takes them down: list "
+        "them in `powers` of the feeds that supply them.",
+        lead="  ",
+    )
 
 
 def _show_held(
@@ -112,25 +111,28 @@ def _show_held(
 ) -> None:
     """What the model holds, and what of it promises nothing."""
     model = loaded.model
-    silent = [one.name for one in scenarios if not _asked(model, one)]
-    console.print(f"[bold]{escape(loaded.name)} is valid.[/bold] {escape(model.description)}")
+    silent = [scenario.name for scenario in scenarios if not _asked(model, scenario)]
+    say(console, f"{loaded.name} is valid.", style="bold")
+    if model.description:
+        say(console, model.description)
     held = ", ".join(
         counted(count, section.removesuffix("s")) for section, count in counts.items() if count
     )
-    console.print(f"It has {held}; {counted(len(scenarios), 'scenario')}.")
+    say(console, f"It has {held}; {counted(len(scenarios), 'scenario')}.")
     if not scenarios:
-        console.print(
-            "[bold yellow]Nothing in it can fail[/]: `generators` or `scenarios` say what may, and "
-            "`standard` what must be served then."
+        say(
+            console,
+            "Nothing in it can fail: `generators` or `scenarios` say what may, and `standard` what "
+            "must be served then.",
+            style="bold yellow",
         )
     if silent:
-        names = escape(listed(silent, MOST_NAMED))
-        console.print(f"[bold yellow]The standard requires nothing[/] of {names}.")
+        text = f"The standard requires nothing of {listed(silent, MOST_NAMED)}."
+        say(console, text, style="bold yellow")
     if loaded.replaced:
-        console.print()
-        console.print("[bold]Inherited lists that it replaces[/bold]")
+        heading(console, "Inherited lists that it replaces")
         for line in loaded.replaced:
-            console.print(f"  {escape(line)}")
+            say(console, line, lead="  ")
 
 
 def _asked(model: Model, scenario: Scenario) -> bool:
@@ -139,8 +141,7 @@ def _asked(model: Model, scenario: Scenario) -> bool:
 
 def _show_zones(console: Console, points: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
     """What leaves zones in the dark, tiers with the same nodes together."""
-    console.print()
-    console.print("[bold]Single points of failure by zone: what leaves it without service[/bold]")
+    heading(console, "Single points of failure by zone: what leaves it without service")
     grouped: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for zone, tiers in points.items():
         for tier, nodes in tiers.items():
@@ -148,10 +149,10 @@ def _show_zones(console: Console, points: Mapping[str, Mapping[str, tuple[str, .
                 grouped.setdefault(nodes, {}).setdefault(zone, []).append(tier)
     for nodes, zones in grouped.items():
         told = "; ".join(f"{zone}: {', '.join(tiers)}" for zone, tiers in zones.items())
-        console.print(f"  {escape(told)}")
-        console.print(f"    {escape(', '.join(nodes))}")
+        say(console, told, lead="  ")
+        say(console, ", ".join(nodes), lead="    ")
     if not grouped:
-        console.print("  nothing")
+        say(console, "nothing", lead="  ")
 
 
 def _by_nodes(points: dict[str, tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:

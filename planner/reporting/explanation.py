@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.padding import Padding
-from rich.text import Text
 
-from planner.amounts import millions, money
+from planner.amounts import counted, listed, millions, money, number
 from planner.analysis.explanation import (
     DecisionNote,
     Explanation,
@@ -23,10 +20,13 @@ from planner.analysis.what_if import Tightness
 from planner.optimization.solution.decisions import Decision
 from planner.plan.files import placed
 from planner.plan.records import MarginRecord, Plan
-from planner.reporting.terminal import new_console, new_table, print_json, show_table
+from planner.reporting.tables import Row, Table, figures, texts
+from planner.reporting.terminal import heading, new_console, print_json, say
 
 #: Least yearly cost of a scenario that gets a line.
 SHOWN_USD = 500.0
+#: Most requirements, and most scenarios, that are named for one purchase.
+MOST_NAMED = 3
 REASONS = {"indispensable": "no plan", "impossible": "no room", "settled": "settled", "all": ""}
 REQUIREMENTS = {
     "emergency_cover": "emergency cooling share",
@@ -55,192 +55,199 @@ def show_explanation(
     console = new_console()
     _show_base(console, explanation, plan)
     _show_decisions(console, explanation)
-    _show_worth(console, explanation)
+    _worth_table(explanation).print(console)
     _show_scenarios(console, explanation)
     _show_requirements(console, explanation)
     _show_first_round(console, explanation.first_round)
-    _show_binding(console, explanation.binding)
-    _show_effort(console, explanation)
+    _binding_table(explanation.binding).print(console)
+    console.print()
+    left = explanation.solves_wanted - explanation.solves
+    more = f" {left} more are left out; --solves {explanation.solves_wanted} runs all."
+    solved = f"{counted(explanation.solves, 'optimisation')} solved."
+    say(console, solved + (more if left > 0 else ""))
 
 
 def _millions(usd: float) -> str:
     return millions(usd, 3)
 
 
-def _told(one: Difference | None) -> str:
-    """A difference, or what the gap leaves of it."""
-    if one is None:
+def _told(difference: Difference | None) -> str:
+    """A difference, or what the optimality gap leaves of it."""
+    if difference is None:
         return "?"
-    if one.certain or one.most < 0 or one.most - one.least < 500:
-        return _millions(one.usd)
-    return f"<{_millions(max(0.0, one.most))}"
-
-
-def _changes(changes: Mapping[Decision, int] | Iterable[tuple[Any, int]]) -> str:
-    pairs = changes.items() if isinstance(changes, Mapping) else changes
-    return ", ".join(f"{more:+d} {what}" for what, more in pairs)
-
-
-def _say(console: Console, text: str, indent: int) -> None:
-    """Print a text that goes on below its own beginning."""
-    console.print(Padding(Text(text), (0, 0, 0, indent), expand=False))
+    hidden = difference.most - difference.least
+    if difference.certain or difference.most < 0 or hidden < SHOWN_USD:
+        return _millions(difference.usd)
+    return f"<{_millions(max(0.0, difference.most))}"
 
 
 def _show_base(console: Console, explanation: Explanation, plan: Plan) -> None:
-    cost = _millions(explanation.cost_usd)
-    console.print(f"[bold]Why the plan for {escape(plan.model.name)} is what it is[/bold]")
+    cost = f"{_millions(explanation.cost_usd)} M USD a year with the margins of its last round"
+    say(console, f"Why the plan for {plan.model.name} is what it is", style="bold")
     if explanation.agrees:
-        console.print(f"{cost} M USD a year in the programme with its last margins, as it states.")
+        say(console, f"It costs {cost}, as it states.")
     else:
-        console.print(
-            f"[bold red]{cost} M USD a year in the programme with its last margins, but it states "
-            f"{_millions(plan.objective_usd_per_year)}[/]: the model or the program has changed."
-        )
+        stated = _millions(plan.objective_usd_per_year)
+        text = f"It costs {cost}, but states {stated}: the model or the program has changed."
+        say(console, text, style="bold red")
     worse = explanation.cost_usd - explanation.bound_usd
-    console.print(f"At most {money(worse)} a year above the cheapest plan there can be.")
+    say(console, f"No plan can be cheaper by more than {money(worse)} a year.")
 
 
 # --------------------------------------------------------------------------------------- decisions
 
 
 def _show_decisions(console: Console, explanation: Explanation) -> None:
-    console.print()
-    console.print("[bold]What each purchase stands on[/bold]")
-    _say(
-        console, "fails: with one less and all else as it is. fewer without: in a cheaper plan.", 0
+    heading(console, "Why each purchase is needed")
+    say(
+        console,
+        "fails: what is missed with one less, all else equal. fewer without: how many fewer the "
+        "cheapest plan buys without that requirement.",
     )
     for note in explanation.decisions:
         if not note.bought:
             continue
-        console.print(f"  [bold]{escape(str(note.decision))}[/bold] +{note.bought:,}")
-        _say(console, _stands_on(note), 4)
+        say(console, f"{note.decision} +{note.bought:,}", lead="  ", style="bold")
+        say(console, _stands_on(note), indent=4)
         if note.smaller_without:
             cuts = ", ".join(
                 f"{REQUIREMENTS.get(name, name)} (-{fewer:,})"
                 for name, fewer in note.smaller_without
             )
-            _say(console, f"fewer without: {cuts}", 4)
+            say(console, f"fewer without: {cuts}", indent=4)
 
 
 def _stands_on(note: DecisionNote) -> str:
     if note.fails is None:
         return "fails: everything that stands in it"
     if note.fails:
-        texts = [f"{describe(one)} ({one.amount:,.4g} {one.unit})" for one in note.fails]
-        more = f"; and {len(texts) - 3} more" if len(texts) > 3 else ""
-        return "fails: " + "; ".join(texts[:3]) + more
+        missed = [
+            f"{describe(shortfall)} ({number(shortfall.amount, 4)} {shortfall.unit})"
+            for shortfall in note.fails
+        ]
+        more = f"; and {len(missed) - MOST_NAMED} more" if len(missed) > MOST_NAMED else ""
+        return f"fails: {'; '.join(missed[:MOST_NAMED])}{more}"
     if note.earns_usd is not None:
-        where = ", ".join(note.earns_in[:3]) or "normal operation"
+        where = ", ".join(note.earns_in[:MOST_NAMED]) or "normal operation"
         if note.earns_usd < 0:
-            return f"nothing fails; one less saves {_millions(-note.earns_usd)} M USD a year"
-        return f"nothing fails; it pays: {_millions(note.earns_usd)} M USD a year, in {where}"
+            return f"nothing fails; one less saves {money(-note.earns_usd)} a year"
+        return f"nothing fails; it pays: {money(note.earns_usd)} a year, in {where}"
     return "nothing fails"
 
 
-def _show_worth(console: Console, explanation: Explanation) -> None:
-    table = new_table("", "one", "bought", "price", "last", "next", "LP next")
-    for note in explanation.decisions:
-        if note.last is None and note.next is None:
-            continue
-        table.add_row(
-            escape(str(note.decision)),
-            f"{note.bought:,}" if note.bought else "",
+def _worth_table(explanation: Explanation) -> Table:
+    rows: list[Row] = [
+        (
+            str(note.decision),
+            note.bought or None,
             _millions(note.price_usd),
-            _worth(note.last) if note.bought else "",
+            _worth(note.last) if note.bought else None,
             _worth(note.next),
             _millions(note.linear_usd),
         )
-    for region, gain in explanation.power.items():
-        if gain is not None:
-            table.add_row(escape(f"MW of power in {region}"), "", "", "", _told(gain), "")
-    told = (
-        "last: what doing with one less costs, its price included. next: what one more saves "
-        "elsewhere. Both by solving again; <: all that the gap can tell. LP: whole numbers fixed."
+        for note in explanation.decisions
+        if note.last is not None or note.next is not None
+    ]
+    rows += [
+        (f"MW of power in {region}", None, None, None, _told(gain), None)
+        for region, gain in explanation.power.items()
+        if gain is not None and gain.most >= SHOWN_USD
+    ]
+    note = (
+        "last: what doing with one less costs, its price included; next: what one more saves "
+        "elsewhere; both by optimising again (<: no more than that, the rest is within the "
+        "optimality gap). marginal: of one more, with all whole numbers fixed."
     )
-    show_table(console, "What one is worth, M USD a year", table, told)
+    columns = texts("one") + figures("bought", "price", "last", "next", "marginal")
+    return Table("What one is worth, M USD a year", columns, rows, note)
 
 
 def _worth(worth: Worth | None) -> str:
     if worth is None:
         return "?"
-    if worth.value is None:
-        return REASONS[worth.reason]
-    return _told(worth.value)
+    return REASONS[worth.reason] if worth.value is None else _told(worth.value)
 
 
 # --------------------------------------------------------------------------------------- scenarios
 
 
 def _show_scenarios(console: Console, explanation: Explanation) -> None:
-    table = new_table("", "scenario", "saves", "expected", "forces")
-    rows = [(one.names[0], one) for one in explanation.scenarios]
-    if explanation.idle_together is not None:
-        rows.append(("those that force nothing, together", explanation.idle_together))
-    for name, one in rows:
-        alone = len(one.names) == 1 and one.saves.usd >= SHOWN_USD
-        if one.forces.certain or alone:
-            table.add_row(escape(name), *_removal_cells(one))
-    if explanation.all_together is not None:
-        table.add_section()
-        table.add_row("all scenarios together", *_removal_cells(explanation.all_together))
+    rows = [
+        (removal.names[0], *_removal_cells(removal))
+        for removal in explanation.scenarios
+        if removal.forces.certain or (len(removal.names) == 1 and removal.saves.usd >= SHOWN_USD)
+    ]
+    idle = explanation.idle_together
+    if idle is not None and idle.forces.certain:
+        rows.append(("those that are not binding, together", *_removal_cells(idle)))
+    every = explanation.all_together
+    foot = [] if every is None else [("all scenarios together", *_removal_cells(every))]
     note = (
-        "saves: the plan without it. expected: of that, what is spent and lost when it happens. "
-        "forces: the rest, bought only for it. All together are more than the sum where several "
-        "ask for the same."
+        "saves: the plan without it. expected: of that, expected emergency spend and lost-request "
+        "value. purchases: the rest, bought only for it. All together are more than the sum where "
+        "several need the same."
     )
-    show_table(console, "What each scenario costs, M USD a year", table, note)
+    columns = texts("scenario") + figures("saves", "expected", "purchases")
+    title = "What each scenario costs, M USD a year"
+    Table(title, columns, rows or foot, note, foot if rows else ()).print(console)
     lists = (
-        ("force nothing as long as the others stay", explanation.silent),
+        ("not binding as long as the others stay", explanation.silent),
         ("covered by other requirements", explanation.covered),
-        ("not asked about", explanation.unasked),
+        ("not evaluated", explanation.unasked),
     )
     for text, names in lists:
         if names:
-            _say(console, f"{text}: {', '.join(names)}", 0)
+            say(console, f"{text}: {', '.join(names)}")
 
 
-def _removal_cells(one: Removal) -> tuple[str, str, str]:
-    expected = _millions(one.recourse_usd) if one.recourse_usd else ""
-    return _told(one.saves), expected, _told(one.forces)
+def _removal_cells(removal: Removal) -> tuple[str, str, str]:
+    expected = _millions(removal.recourse_usd) if removal.recourse_usd else ""
+    return _told(removal.saves), expected, _told(removal.forces)
 
 
 def _show_requirements(console: Console, explanation: Explanation) -> None:
-    table = new_table("", "without", "saves")
-    for one in explanation.requirements:
-        table.add_row(escape(_requirement(one.names[0])), _told(one.saves))
-    show_table(console, "What policies and budgets cost, M USD a year", table)
-
-
-def _requirement(name: str) -> str:
-    return REQUIREMENTS.get(name, name.replace("_", " "))
+    rows, free = [], []
+    for removal in explanation.requirements:
+        key = removal.names[0]
+        name = REQUIREMENTS.get(key, key.replace("_", " "))
+        if removal.saves.most < SHOWN_USD:
+            free.append(name)
+        else:
+            rows.append((name, _told(removal.saves)))
+    columns = texts("without") + figures("saves")
+    Table("What policies and budgets cost, M USD a year", columns, rows).print(console)
+    if free:
+        say(console, f"not binding: {', '.join(free)}")
 
 
 def _show_first_round(console: Console, first: FirstRound | None) -> None:
-    console.print()
-    console.print("[bold]What the simulation added[/bold]")
+    heading(console, "What the simulation added")
     if first is None:
-        console.print("Nothing failed after the first round: the plan has no margins.")
+        say(console, "Nothing failed after the first round: the plan has no margins.")
         return
-    _say(console, f"After the first round would have failed: {', '.join(first.failed)}.", 0)
+    say(console, f"The plan of the first round fails in simulation: {', '.join(first.failed)}.")
     for name, text in first.breaches.items():
-        _say(console, f"{name}: {text}", 2)
+        say(console, f"{name}: {text}", lead="  ")
     for margin in first.margins:
-        _say(console, f"margin on {margin.scenario}: {_margin_text(margin)}", 2)
+        say(console, f"margin on {margin.scenario}: {_margin_text(margin)}", lead="  ")
     if first.bought_usd is None:
-        console.print("What the margins bought was not asked.")
+        say(console, "What the margins cost was not evaluated.")
         return
-    changes = _changes(first.changes) or "nothing more"
-    _say(console, f"The margins cost {_told(first.bought_usd)} M USD a year: {changes}.", 0)
+    changes = [f"{more:+d} {what}" for what, more in first.changes.items()] or ["nothing more"]
+    cost = f"The margins cost {_told(first.bought_usd)} M USD a year"
+    say(console, f"{cost}: {listed(changes, len(changes))}.")
 
 
 def _margin_text(margin: MarginRecord) -> str:
-    parts = []
-    if margin.demand:
-        parts.append(f"{margin.demand:+.1%} demand")
-    if margin.heat:
-        parts.append(f"{margin.heat:+.1%} heat")
-    if margin.services:
-        parts.append(f"{margin.services:+.1%} through services")
+    parts = [
+        f"{share:+.1%} {what}"
+        for share, what in (
+            (margin.demand, "demand"),
+            (margin.heat, "heat"),
+            (margin.services, "through services"),
+        )
+        if share
+    ]
     if margin.late_minutes:
         parts.append(f"{margin.late_minutes:.0f} min later")
     return ", ".join(parts)
@@ -249,16 +256,19 @@ def _margin_text(margin: MarginRecord) -> str:
 # ----------------------------------------------------------------------------------------- binding
 
 
-def _show_binding(console: Console, rows: Iterable[Tightness]) -> None:
-    table = new_table("", "what", "room", "USD a unit")
-    for one in rows:
-        room = "none" if one.tight else f"{one.room:,.4g} {one.row.unit}"
-        price = f"{one.price:,.4g}" if one.price else ""
-        text = describe_row(one)
-        table.add_row(escape(text), room, price)
-    table.columns[0].no_wrap = False
-    note = "USD a unit: what one more saves a year with whole numbers fixed (LP)."
-    show_table(console, "Limits and requirements with little room", table, note)
+def _binding_table(rows: Iterable[Tightness]) -> Table:
+    cells = [
+        (
+            describe_row(tightness),
+            "none" if tightness.tight else f"{number(tightness.room, 4)} {tightness.row.unit}",
+            number(tightness.price, 4) if tightness.price else None,
+        )
+        for tightness in rows
+    ]
+    note = "USD a unit: what one more saves a year with all whole numbers fixed."
+    note = note if any(price for _, _, price in cells) else ""
+    columns = texts("what") + figures("headroom", "USD a unit")
+    return Table("Limits and requirements with little headroom", columns, cells, note)
 
 
 def describe_row(one: Tightness) -> str:
@@ -269,15 +279,6 @@ def describe_row(one: Tightness) -> str:
     return describe(
         Shortfall(row.family, row.subject, row.scenario, one.room, row.unit, row.from_minute)
     )
-
-
-def _show_effort(console: Console, explanation: Explanation) -> None:
-    left = explanation.solves_wanted - explanation.solves
-    console.print()
-    text = f"{explanation.solves} programmes solved."
-    if left > 0:
-        text += f" {left} more questions were not asked; --solves {explanation.solves_wanted} asks."
-    console.print(text)
 
 
 # -------------------------------------------------------------------------------------------- JSON

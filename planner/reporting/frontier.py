@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.text import Text
-
 from planner.amounts import millions
 from planner.analysis.frontier import Frontier, FrontierPoint
 from planner.files import check_file, write_file
 from planner.infrastructure.loading import LoadedModel
-from planner.reporting.charts import Axis, Point, draw
-from planner.reporting.pictures import (
-    check_picture,
-    picture_bytes,
-    plain,
-)
-from planner.reporting.terminal import new_console, new_table, print_json
+from planner.plan.files import csv_text
+from planner.reporting.alternatives import fleet_data
+from planner.reporting.pictures import check_picture, picture_bytes, plain
+from planner.reporting.tables import Row, Table, Tone, Toned, figures, texts
+from planner.reporting.terminal import new_console, print_json, say
 
-ROWS = 12
 HEADS = {
     "standard": "standard",
     "failures": "lost",
@@ -38,11 +28,6 @@ TITLES = {
     "failures": "components lost together",
     "classes": "severity classes survived",
     "recovery": "full service within",
-}
-SIGNS = {
-    "survives": ("●", "bold green"),
-    "unproven": ("○", "bold yellow"),
-    "fails": ("×", "bold red"),
 }
 
 
@@ -75,83 +60,63 @@ def write_output(frontier: Frontier, name: str, path: Path) -> None:
 
 
 def show_frontier(frontier: Frontier, loaded: LoadedModel, as_json: bool) -> None:
-    """Print the table and the chart of a frontier."""
+    """Print the table of a frontier."""
     if as_json:
         print_json(frontier_data(frontier, loaded))
         return
     console = new_console()
-    console.print(
-        f"[bold]What survivability costs: {escape(loaded.name)}, by {TITLES[frontier.axis]}[/bold]"
-    )
-    _show_points(console, frontier)
-    for point in frontier.points:
-        for text in _remarks(point):
-            console.print(Text(f"  {point.label}: {text}"))
-    _show_chart(console, frontier)
+    title = f"What survivability costs: {loaded.name}, by {TITLES[frontier.axis]}"
+    say(console, title, style="bold")
+    _table(frontier).print(console)
+    remarks = (f"{point.label}: {text}" for point in frontier.points for text in _remarks(point))
+    for text in dict.fromkeys(remarks):
+        say(console, text, lead="  ")
 
 
-def _show_points(console: Console, frontier: Frontier) -> None:
-    asked = ("asked",) if frontier.axis == "recovery" else ()
-    columns = (*asked, "M USD/yr", "more", "capital", "GPUs", "cloud", "of all")
-    table = new_table("", HEADS[frontier.axis], "result", *columns, left=2)
-    table.title = None
+def _table(frontier: Frontier) -> Table:
+    asked = frontier.axis == "recovery"
+    rows: list[Row] = []
     before: FrontierPoint | None = None
     for point in frontier.points:
         by = (f"{point.value:g} min",) if asked else ()
-        table.add_row(escape(point.label), point.status, *by, *_cells(point, before))
+        rows.append((point.label, _status(point), *by, *_cells(point, before)))
         before = point if point.planned else before
-    console.print(table)
-    note = "within: full service again in the simulation; asked: by the standard; " if asked else ""
+    note = "within: full service again in the simulation; asked: by the SLO; " if asked else ""
     note += (
         "more: than the point above; capital in M USD; cloud: instances reserved; of all: "
         "scenarios survived, of those judged by the full standard."
     )
-    console.print(Text(note, style="dim italic"))
+    columns = texts(HEADS[frontier.axis]) + texts("result", folds=False)
+    columns += figures(*(["asked"] if asked else []), "M USD/yr", "more", "capital", show=millions)
+    columns += figures("GPUs", "cloud", "of all")
+    return Table("", columns, rows, note)
 
 
-def _cells(point: FrontierPoint, before: FrontierPoint | None) -> list[str]:
+def _status(point: FrontierPoint) -> Toned:
+    tones: dict[str, Tone] = {"survives": "good", "unproven": "warn"}
+    return Toned(point.status, tones.get(point.status, "bad"))
+
+
+def _cells(point: FrontierPoint, before: FrontierPoint | None) -> Row:
     if point.fleet is None:
-        return [""] * 6
-    more = "" if before is None else millions(point.cost_usd - before.cost_usd, sign="+")
-    return [
-        millions(point.cost_usd),
+        return [None] * 6
+    more = None if before is None else millions(point.cost_usd - before.cost_usd, sign="+")
+    return (
+        point.cost_usd,
         more,
-        millions(point.capital_usd, 1),
-        f"{sum(point.fleet.gpus.values()):,}",
-        f"{sum(point.fleet.instances.values()):,}",
+        point.capital_usd,
+        sum(point.fleet.gpus.values()),
+        sum(point.fleet.instances.values()),
         f"{point.survived}/{point.judged}",
-    ]
+    )
 
 
 def _remarks(point: FrontierPoint) -> list[str]:
     found = [point.reason] if point.reason else []
     if point.cheaper_at:
-        why = "within the gap" if point.within_gap else "its margins asked for less"
+        why = "within the optimality gap" if point.within_gap else "its margins asked for less"
         found.append(f"the plan of {point.cheaper_at} is stricter and costs less ({why})")
     return found
-
-
-def _show_chart(console: Console, frontier: Frontier) -> None:
-    planned = [one.cost_usd / 1e6 for one in frontier.points if one.planned]
-    if len(planned) < 2:
-        return
-    low, high = min(planned), max(planned)
-    if high - low < 1e-6 * abs(high):
-        low, high = low - 0.5, high + 0.5
-    labels = [one.label for one in frontier.points]
-    costs = np.array([one.cost_usd / 1e6 if one.planned else math.nan for one in frontier.points])
-    points = [
-        Point(float(place), costs[place], *SIGNS.get(one.status, SIGNS["fails"]))
-        for place, one in enumerate(frontier.points)
-        if one.planned
-    ]
-    x_axis = Axis(0.0, float(len(labels) - 1), lambda place: labels[round(place)])
-    y_axis = Axis(low, high, lambda millions: f"{millions:,.1f}")
-    console.print()
-    console.print(f"M USD a year by {TITLES[frontier.axis]}")
-    for line in draw(costs, points, x_axis, y_axis, min(console.width, 100), ROWS, 1.0):
-        console.print(line, no_wrap=True, crop=True)
-    console.print("● survives, ○ not proven cheapest, × fails in simulation")
 
 
 # ---------------------------------------------------------------------------------- files and JSON
@@ -163,7 +128,7 @@ def frontier_data(frontier: Frontier, loaded: LoadedModel) -> dict[str, Any]:
         "model": {"name": loaded.name, "sha256": loaded.sha256},
         "by": frontier.axis,
         "scenarios": frontier.scenarios,
-        "points": [_point_data(one) for one in frontier.points],
+        "points": [_point_data(point) for point in frontier.points],
     }
 
 
@@ -184,15 +149,7 @@ def _point_data(point: FrontierPoint) -> dict[str, Any]:
         "reason": point.reason,
         "cheaper_at": point.cheaper_at or None,
         "within_gap": point.within_gap,
-        "fleet": None
-        if fleet is None
-        else {
-            "cooling": {plant: dict(units) for plant, units in fleet.units.items()},
-            "gpus": dict(fleet.gpus),
-            "instances": dict(fleet.instances),
-            "opened": sorted(fleet.opened),
-            "measures": sorted(fleet.measures),
-        },
+        "fleet": None if fleet is None else fleet_data(fleet),
     }
 
 
@@ -201,15 +158,10 @@ def _known(usd: float) -> float | None:
 
 
 def _csv(frontier: Frontier) -> str:
-    rows = [
-        {key: value for key, value in _point_data(one).items() if key != "fleet"}
-        for one in frontier.points
-    ]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return csv_text(
+        {key: value for key, value in _point_data(point).items() if key != "fleet"}
+        for point in frontier.points
+    )
 
 
 def _picture(frontier: Frontier, name: str, kind: str) -> bytes:
@@ -218,22 +170,22 @@ def _picture(frontier: Frontier, name: str, kind: str) -> bytes:
 
     colours = {"survives": "tab:green", "unproven": "tab:orange", "fails": "tab:red"}
     with matplotlib.rc_context({"svg.hashsalt": "plan"}), warnings.catch_warnings():
-        # Signs that the font lacks are drawn as boxes.
+        # Characters that the font lacks are drawn as boxes.
         warnings.simplefilter("ignore", UserWarning)
         figure = Figure(figsize=(8, 5), layout="constrained")
         ax = figure.subplots()
         places = range(len(frontier.points))
-        costs = [one.cost_usd / 1e6 if one.planned else math.nan for one in frontier.points]
+        costs = [point.cost_usd / 1e6 if point.planned else math.nan for point in frontier.points]
         ax.plot(places, costs, color="0.6", linewidth=1, zorder=1)
         for status, colour in colours.items():
             some = [place for place in places if frontier.points[place].status == status]
             if some:
-                ax.scatter(some, [costs[one] for one in some], c=colour, label=status, zorder=2)
-        for place, one in enumerate(frontier.points):
-            if not one.planned:
+                ax.scatter(some, [costs[place] for place in some], c=colour, label=status, zorder=2)
+        for place, point in enumerate(frontier.points):
+            if not point.planned:
                 ax.axvline(place, color="tab:red", linestyle=":", linewidth=1)
-                ax.text(place, 0.5, one.status, transform=ax.get_xaxis_transform(), rotation=90)
-        ax.set_xticks(list(places), [plain(one.label) for one in frontier.points])
+                ax.text(place, 0.5, point.status, transform=ax.get_xaxis_transform(), rotation=90)
+        ax.set_xticks(list(places), [plain(point.label) for point in frontier.points])
         ax.set_xlabel(TITLES[frontier.axis])
         ax.set_ylabel("M USD a year")
         ax.set_title(plain(f"What survivability costs: {name}"))

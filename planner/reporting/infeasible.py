@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,13 +20,11 @@ from planner.optimization.infeasibility.diagnosis import (
 )
 from planner.optimization.infeasibility.relaxation import Relaxation, RelaxationSet
 from planner.optimization.infeasibility.wording import change, price
-from planner.reporting.terminal import new_console, print_json
+from planner.reporting.terminal import new_console, print_json, say
 from planner.verification import LoopResult
 
 #: Shortfalls that are listed.
 MOST_SHORTFALLS = 8
-#: A number and its unit, between which lines do not break.
-UNIT = re.compile(r"(\d) (%|MW\b|M USD\b|USD\b|GPUs?\b|min\b)")
 #: Addition to the title of the cheapest change, where it is of one kind.
 KINDS = {
     frozenset({"limit"}): ", raising limits only",
@@ -114,17 +110,17 @@ def _rounded(usd: float | None) -> float | None:
 def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
     """Print the conflict and the changes that would resolve it."""
     if diagnosis.conflict:
-        _say(console, conflict_title(diagnosis))
+        say(console, conflict_title(diagnosis))
         for demand in diagnosis.conflict:
-            _say(console, f"- {demand.text}", indent=2)
+            say(console, demand.text, lead="  - ")
     if diagnosis.tried:
-        _say(console, tried_line(diagnosis))
+        say(console, tried_line(diagnosis))
     margins = margin_lines(diagnosis)
     if margins:
         console.print()
-        _say(console, f"The {margins[0]}")
+        say(console, f"The {margins[0]}")
         for line in margins[1:]:
-            _say(console, f"- {line}", indent=2)
+            say(console, line, lead="  - ")
     _show_sets(console, diagnosis)
     told = {one.text for one in diagnosis.hopeless}
     if not {one.text for one in diagnosis.shortfalls} <= told:
@@ -137,14 +133,14 @@ def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
 def _show_sets(console: Console, diagnosis: Diagnosis) -> None:
     if diagnosis.hopeless:
         console.print()
-        _say(console, "No raise of any limit provides:")
+        say(console, "No raise of any limit provides:")
         for missed in _worst(diagnosis.hopeless):
-            _say(console, f"- {missed.text}", indent=2)
+            say(console, missed.text, lead="  - ")
     if diagnosis.sets:
         console.print()
         simulated = " and simulated" if diagnosis.sets[0].survives is not None else ""
         how = f"(each solved again{simulated}, optimality gap 0.1 %)"
-        console.print(f"[bold]What would make it feasible[/] {how}")
+        say(console, f"What would make it feasible {how}", style="bold")
     for number, one in enumerate(diagnosis.sets, start=1):
         _show_set(console, number, one)
 
@@ -159,47 +155,36 @@ def _show_set(console: Console, number: int, one: RelaxationSet) -> None:
         yearly, capital = money(one.plan_usd_per_year), money(one.plan_capital_usd)
         cost = f"; the plan: {yearly} a year annualised, {capital} capex"
     console.print()
-    _say(console, f"{number} {title}{cost}")
+    say(console, f"{number} {title}{cost}")
     for relaxation in one.relaxations:
-        _say(console, change(relaxation), indent=2)
+        say(console, change(relaxation), indent=2)
         paid = price(relaxation)
         if paid:
-            _say(console, paid, indent=6)
+            say(console, paid, indent=6)
     for option in one.options:
         console.print(f"      {escape(option)}", soft_wrap=True)
     if one.failed:
-        _say(
+        say(
             console,
             f"not enough: its plan still fails {listed(one.failed, MOST_NAMES)} in simulation",
             2,
         )
     if not one.minimal:
-        _say(console, "(some may not be needed: the time limit ended the search)", indent=2)
+        say(console, "(some may not be needed: the time limit ended the search)", indent=2)
 
 
 def _show_shortfalls(console: Console, shortfalls: Sequence[MissedRequirement]) -> None:
     if not shortfalls:
         return
     console.print()
-    _say(console, "If nothing changes, at least these requirements are missed:")
+    say(console, "If nothing changes, at least these requirements are missed:")
     for one in _worst(shortfalls):
-        _say(console, f"- {one.text}", indent=2)
+        say(console, one.text, lead="  - ")
     if len(shortfalls) > MOST_SHORTFALLS:
-        _say(console, f"- and {len(shortfalls) - MOST_SHORTFALLS} more (see --json)", indent=2)
+        say(console, f"- and {len(shortfalls) - MOST_SHORTFALLS} more (see --json)", indent=2)
 
 
 def _worst(shortfalls: Sequence[MissedRequirement]) -> list[MissedRequirement]:
     """The shortfalls that are largest for their requirement."""
     ordered = sorted(shortfalls, key=lambda one: -one.amount / max(one.limit, 1e-9))
     return ordered[:MOST_SHORTFALLS]
-
-
-def _say(console: Console, text: str, indent: int = 0) -> None:
-    """Print text wrapped to the width, further lines indented below the first."""
-    hanging = " " * (indent + 2)
-    tied = UNIT.sub("\\1\u00a0\\2", text)
-    for line in textwrap.wrap(
-        tied, console.width, initial_indent=" " * indent, subsequent_indent=hanging,
-        break_long_words=False, break_on_hyphens=False,
-    ):  # fmt: skip
-        console.print(escape(line.replace("\u00a0", " ")), soft_wrap=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from planner.replay.comparison import Reading, Replay
 from planner.replay.incident import QUANTITIES, clock_at
 from planner.reporting.replay_chart import WORDS, show_chart
-from planner.reporting.terminal import new_console, new_table, print_json
+from planner.reporting.tables import Cell, Table, Toned, figures, texts
+from planner.reporting.terminal import heading, new_console, print_json, say
 
 CONFIDENCE = {
     "quoted": "quoted",
@@ -40,7 +39,7 @@ def _difference(reading: Reading) -> str:
     text = plain[quantity] if quantity in plain else WORDS[quantity](size)
     if not any(digit in text for digit in "123456789"):
         return text
-    return f"{'−' if difference < 0 else '+'}{text}"
+    return f"{'-' if difference < 0 else '+'}{text}"
 
 
 def _simulated(replay: Replay, reading: Reading) -> str:
@@ -50,10 +49,11 @@ def _simulated(replay: Replay, reading: Reading) -> str:
     return _value(replay, reading, reading.simulated)
 
 
-def _mark(reading: Reading) -> str:
+def _mark(reading: Reading) -> Cell:
     if reading.milestone.forced:
         return "given"
-    return {True: "[green]yes[/]", False: "[bold red]NO[/]", None: ""}[reading.within]
+    marks: dict[bool | None, Cell] = {True: Toned("yes", "good"), False: Toned("NO", "bad")}
+    return marks.get(reading.within)
 
 
 # ------------------------------------------------------------------------------------------- table
@@ -66,98 +66,72 @@ def show_replay(replay: Replay, as_json: bool) -> None:
         return
     console, incident = new_console(), replay.incident
     sure = CONFIDENCE[incident.confidence]
-    console.print(f"[bold]{escape(incident.title)}[/bold]")
-    console.print(escape(f"{replay.name} on model {replay.model}; record: {sure}."))
+    say(console, incident.title, style="bold")
+    say(console, f"{replay.name} on model {replay.model}; record: {sure}.")
     if len(replay.overrides) > len(incident.set):
-        console.print(f"With {escape(', '.join(replay.overrides[len(incident.set) :]))}")
-    console.print()
-    console.print(_comparison(replay))
-    _show_notes(console, replay)
+        say(console, f"With {', '.join(replay.overrides[len(incident.set) :])}")
+    _comparison(replay).print(console)
+    noted = [reading.milestone for reading in replay.readings if reading.milestone.note]
+    if noted:
+        heading(console, "On the record")
+    for milestone in noted:
+        say(console, milestone.note, lead=f"  {milestone.time[:5]}  ")
     _show_fits(console, replay)
-    console.print()
     show_chart(console, replay)
     console.print()
     _show_summary(console, replay)
 
 
-def _comparison(replay: Replay) -> Any:
-    table = new_table(
-        f"Observed and simulated (minute 0 is {replay.incident.clock})",
-        "time",
-        "what",
-        "observed",
-        "simulated",
-        "difference",
-        "agrees",
-        left=2,
-    )
-    table.columns[1].no_wrap = False
-    table.columns[1].ratio = 1
-    table.expand = True
-    for reading in replay.readings:
-        milestone = reading.milestone
-        table.add_row(
-            milestone.time[:5] + ("*" if milestone.calibrated else ""),
-            escape(milestone.what),
+def _comparison(replay: Replay) -> Table:
+    rows = [
+        (
+            reading.milestone.time[:5] + ("*" if reading.milestone.calibrated else ""),
+            reading.milestone.what,
             _value(replay, reading, reading.observed),
             _simulated(replay, reading),
             _difference(reading),
             _mark(reading),
         )
-    table.caption = "* fitted to; given: a recorded action that the replay was told of, not scored."
-    table.caption_justify = "left"
-    return table
-
-
-def _show_notes(console: Console, replay: Replay) -> None:
-    noted = [one.milestone for one in replay.readings if one.milestone.note]
-    if not noted:
-        return
-    console.print()
-    console.print("[bold]On the record[/bold]")
-    _show_pairs(console, [(one.time[:5], one.note) for one in noted])
+        for reading in replay.readings
+    ]
+    title = f"Observed and simulated (minute 0 is {replay.incident.clock})"
+    note = "* fitted to; given: a recorded action that the replay was told of, not scored."
+    columns = texts("time", folds=False) + texts("what")
+    columns += figures("observed", "simulated", "difference", "agrees")
+    return Table(title, columns, rows, note)
 
 
 def _show_fits(console: Console, replay: Replay) -> None:
-    if not replay.fits:
-        return
-    console.print()
-    console.print("[bold]Fitted to the milestones marked *[/bold]")
+    if replay.fits:
+        heading(console, "Fitted to the milestones marked *")
     for fit in replay.fits:
         entry = fit.entry
-        console.print(f"  {escape(entry.parameter)} = {fit.value:g} {escape(entry.unit)}")
+        say(console, f"{entry.parameter} = {fit.value:g} {entry.unit}", lead="  ")
         changed = "" if fit.value == entry.value else f"; fitted value {entry.value:g}"
         times = ", ".join(entry.against)
         text = f"possible {entry.low:g} to {entry.high:g}, fitted against {times}{changed}"
-        _show_pairs(console, [("", f"{text}. {entry.why}")])
-
-
-def _show_pairs(console: Console, pairs: list[tuple[str, str]]) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for head, text in pairs:
-        table.add_row(f"  {head}", escape(text))
-    console.print(table)
+        say(console, f"{text}. {entry.why}", lead="    ")
 
 
 def _show_summary(console: Console, replay: Replay) -> None:
     counts = replay.counts()
-    predicted = [
-        one for one in replay.readings if one.within is not None and not one.milestone.calibrated
-    ]
-    fitted = counts["scored"] - len(predicted)
+    predicted = sum(
+        reading.within is not None and not reading.milestone.calibrated
+        for reading in replay.readings
+    )
+    fitted = counts["scored"] - predicted
     met = counts["within"] - counts["calibrated_within"]
     console.print(
         f"[bold]{counts['within']} of {counts['scored']} scored milestones agree[/bold]: "
-        f"{counts['calibrated_within']} of {fitted} fitted, {met} of {len(predicted)} predicted."
+        f"{counts['calibrated_within']} of {fitted} fitted, {met} of {predicted} predicted."
     )
     terms = QUANTITIES
-    console.print(
+    say(
+        console,
         f"They agree within {terms['minute'].tolerance:g} minutes, "
         f"{terms['temperature_c'].tolerance:g} °C, "
         f"{(terms['success_rate'].tolerance or 0) * 100:g} points of success, "
-        "unless the incident says otherwise."
+        "unless the incident says otherwise.",
     )
 
 
@@ -178,7 +152,7 @@ def replay_data(replay: Replay) -> dict[str, Any]:
             "sha256": replay.sha256,
             "overrides": list(replay.overrides),
         },
-        "milestones": [_reading_data(replay, one) for one in replay.readings],
+        "milestones": [_reading_data(replay, reading) for reading in replay.readings],
         "calibrated": [
             fit.entry.model_dump(mode="json") | {"value": fit.value} for fit in replay.fits
         ],

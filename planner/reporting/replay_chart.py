@@ -9,49 +9,47 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
+from planner.amounts import percent, requests
 from planner.files import write_file
 from planner.replay.comparison import Reading, Replay
 from planner.replay.incident import clock_at
 from planner.replay.milestones import SERIES
-from planner.reporting.charts import Axis, Floats, Point, draw, nice_step
 from planner.reporting.pictures import check_picture, picture_bytes, plain
+from planner.reporting.terminal import heading
 
-#: Minutes between labels of the time axis.
+#: Minutes between labels of the time axis, and most of these.
 TIME_STEPS = (5, 10, 15, 30, 60, 120, 240, 480, 1440)
-PANEL_ROWS = 8
+MOST_TICKS = 9
+BLOCKS = "▁▂▃▄▅▆▇█"
 
-
-def _percent(value: float) -> str:
-    return f"{value:.0%}"
+Floats = NDArray[np.float64]
 
 
 def _requests(value: float) -> str:
-    for unit, size in ((" M", 1e6), (" k", 1e3)):
-        if abs(value) >= 0.99995 * size:  # 999,990 is 1.0 M, not 1000.0 k
-            return f"{value / size:.1f}{unit}"
-    return f"{value:.0f}"
+    return requests(value).removesuffix(" requests")
 
 
 #: How values, and differences of values, are written.
 WORDS: dict[str, Callable[[float], str]] = {
-    "temperature_c": lambda x: f"{x:.1f} °C",
-    "success_rate": _percent,
-    "traffic_ratio": lambda x: f"{x:.1f} ×",
+    "temperature_c": lambda value: f"{value:.1f} °C",
+    "success_rate": lambda value: percent(value, 0),
+    "traffic_ratio": lambda value: f"{value:.1f} ×",
     "waiting_requests": _requests,
     "pending_requests": _requests,
-    "response_seconds": lambda x: f"{x:,.0f} s",
-    "heat_mw": lambda x: f"{x:.2f} MW",
-    "cooling_mw": lambda x: f"{x:.2f} MW",
-    "cooling_capacity_mw": lambda x: f"{x:.2f} MW",
+    "response_seconds": lambda value: f"{value:,.0f} s",
+    "heat_mw": lambda value: f"{value:.2f} MW",
+    "cooling_mw": lambda value: f"{value:.2f} MW",
+    "cooling_capacity_mw": lambda value: f"{value:.2f} MW",
 }
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A simulated course, one value a minute."""
+    """A simulated timeline, one value a minute."""
 
     label: str
     values: Floats
@@ -63,6 +61,10 @@ class Panel:
 
     Parameters
     ----------
+    word
+        How its values are written.
+    axis
+        Least and largest value of the first curve and of what was observed.
     readings
         Observations as (minute, value, reading).
     """
@@ -127,14 +129,7 @@ def _panel(
     low, high = (0.0, 1.0) if quantity == "success_rate" else (values.min(), values.max())
     low = 0.0 if quantity == "pending_requests" else float(low)
     high = float(high) if high > low else low + 1.0
-    return Panel(title, _axis_word(quantity), (low, high), curves, tuple(seen))
-
-
-def _axis_word(quantity: str) -> Callable[[float], str]:
-    """Shorter than in the table."""
-    if quantity == "temperature_c":
-        return lambda x: f"{x:.0f}"
-    return lambda x: WORDS[quantity](x).replace(".0 ", " ")
+    return Panel(title, WORDS[quantity], (low, high), curves, tuple(seen))
 
 
 def _end(replay: Replay) -> int:
@@ -143,23 +138,35 @@ def _end(replay: Replay) -> int:
     return min(replay.world.minutes - 1, last + max(10, last // 12))
 
 
-def _sign(reading: Reading) -> tuple[str, str]:
-    signs = {True: ("●", "bold green"), False: ("×", "bold red"), None: ("○", "bold")}
-    return signs[reading.within]
-
-
 def show_chart(console: Console, replay: Replay) -> None:
-    """Print the chart as wide as the terminal, a panel below the other."""
-    width, end, start = console.width, _end(replay), replay.incident.clock
-    step = nice_step(end, (width - 10) // 9, TIME_STEPS)
-    time = Axis(0.0, float(max(end, 1)), lambda minute: clock_at(start, minute))
+    """Print a sparkline as wide as the terminal for each panel, and below it what was observed."""
+    width, end = console.width, _end(replay)
+    marks = {True: ("●", "bold green"), False: ("×", "bold red"), None: ("○", "bold")}
     for panel in _panels(replay):
-        points = [Point(x, y, *_sign(reading)) for x, y, reading in panel.readings]
-        console.print(f"[bold]{escape(panel.title)}[/bold]")
-        axis = Axis(*panel.axis, panel.word)
-        for line in draw(panel.curves[0].values, points, time, axis, width, PANEL_ROWS, step):
-            console.print(line, no_wrap=True, crop=True)
-    console.print("curve: simulated; observed: ● agrees, × does not, ○ not scored")
+        low, high = (panel.word(value) for value in panel.axis)
+        heading(console, f"{panel.title}: {low} to {high}")
+        console.print(Text(sparkline(panel.curves[0].values, width, *panel.axis), "cyan"))
+        seen = Text(" " * width)
+        for minute, _, reading in sorted(panel.readings, key=lambda found: found[2].within is None):
+            place = round(minute / max(end, 1) * (width - 1))
+            if seen.plain[place] == " ":
+                mark, style = marks[reading.within]
+                seen = Text.assemble(seen[:place], (mark, style), seen[place + 1 :])
+        console.print(seen)
+    first, last = (clock_at(replay.incident.clock, minute) for minute in (0, end))
+    console.print(f"{first}{last:>{width - len(first)}}")
+    console.print("line: simulated; below: observed, ● agrees, × does not, ○ not scored")
+
+
+def sparkline(values: Floats, width: int, low: float, high: float) -> str:
+    """A curve as a line of blocks, each the value at its place.
+
+    >>> sparkline(np.array([0.0, 1.0, 2.0, 3.0]), 4, 0.0, 3.0)
+    '▁▃▆█'
+    """
+    places = np.linspace(0, len(values) - 1, width)
+    shares = (np.interp(places, np.arange(len(values)), values) - low) / ((high - low) or 1.0)
+    return "".join(BLOCKS[round(share * (len(BLOCKS) - 1))] for share in shares.clip(0.0, 1.0))
 
 
 # ----------------------------------------------------------------------------------------- picture
@@ -183,14 +190,14 @@ def _picture(replay: Replay, kind: str) -> bytes:
 
     panels, end = _panels(replay), _end(replay)
     with matplotlib.rc_context({"svg.hashsalt": "plan"}), warnings.catch_warnings():
-        # Signs that the font lacks are drawn as boxes.
+        # Characters that the font lacks are drawn as boxes.
         warnings.simplefilter("ignore", UserWarning)
         figure = Figure(figsize=(9, 8), layout="constrained")
         axes = figure.subplots(len(panels), 1, sharex=True)
         for panel, ax in zip(panels, axes, strict=True):
             _draw_panel(replay, panel, ax)
-        step = nice_step(end, 9, TIME_STEPS)
-        ticks = list(range(0, end + 1, int(step)))
+        step = next((step for step in TIME_STEPS if end / step <= MOST_TICKS), TIME_STEPS[-1])
+        ticks = list(range(0, end + 1, step))
         axes[-1].set_xticks(ticks, [clock_at(replay.incident.clock, tick) for tick in ticks])
         axes[-1].set_xlim(-end * 0.01, end)
         figure.suptitle(plain(replay.incident.title))
@@ -222,4 +229,4 @@ def _draw_panel(replay: Replay, panel: Panel, ax: Any) -> None:
     ax.legend(fontsize="x-small")
 
 
-__all__ = ["WORDS", "check_picture", "show_chart", "write_picture"]
+__all__ = ["WORDS", "check_picture", "show_chart", "sparkline", "write_picture"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import re
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -22,6 +21,7 @@ from rich.text import Text
 
 from planner.infrastructure.source import printable
 from planner.plan.files import csv_text
+from planner.reporting.terminal import folded
 
 #: What a cell says beyond its text: as a colour on a terminal, as a class in HTML.
 Tone = Literal["good", "bad", "warn", "strong", "quiet"]
@@ -254,12 +254,11 @@ def _class(column: Column, cell: Cell = None) -> str:
 
 
 def _folded(text: str, width: int) -> str:
-    """A text in lines of some width, broken at spaces and hyphens if it has any."""
+    """A text in lines of some width, indented as the first."""
     if len(text) <= width:
         return text
-    indent = re.match(" *", text)
-    hanging = indent.group() if indent else ""
-    return "\n".join(textwrap.wrap(text, width, subsequent_indent=hanging))
+    indent = text[: len(text) - len(text.lstrip())]
+    return "\n".join(indent + line for line in folded(text, width - len(indent), breaking=True))
 
 
 def as_code(name: str) -> str:

@@ -17,7 +17,8 @@ from planner.json_text import json_text
 from planner.reporting.characters import Trimmed, fit_streams, shows_all
 
 #: A number and its unit, which stay on one line.
-UNIT = re.compile(r"(\d) (%|°C|MW\b|M USD\b|USD\b|GPUs?\b|min\b)")
+UNIT = re.compile(r"(\d) (%|°C|MW\b|M\b|USD\b|GPUs?\b|min\b|h\b|s\b)|\b(M) (USD)\b")
+NO_BREAK = "\u00a0"
 
 
 def new_console() -> Console:
@@ -43,6 +44,19 @@ def heading(console: Console, text: str, style: str = "bold") -> None:
     console.print(Text(printable(text), style=style))
 
 
+def folded(text: str, width: int, breaking: bool = False) -> list[str]:
+    """A text in lines of some width; numbers keep their units.
+
+    Parameters
+    ----------
+    breaking
+        Whether it breaks at hyphens, and within words that are longer than a line.
+    """
+    tied = UNIT.sub(lambda found: found.group().replace(" ", NO_BREAK), text)
+    lines = textwrap.wrap(tied, width, break_long_words=breaking, break_on_hyphens=breaking)
+    return [line.replace(NO_BREAK, " ") for line in lines] or [""]
+
+
 def say(
     console: Console, text: str, indent: int = 0, lead: str = "", style: str = "", tone: str = ""
 ) -> None:
@@ -59,12 +73,9 @@ def say(
     """
     start = indent + len(lead)
     room = max(20, console.width - start)
-    tied = UNIT.sub("\\1\u00a0\\2", printable(text))
-    lines = textwrap.wrap(tied, room, break_long_words=False, break_on_hyphens=False) or [""]
-    for number, line in enumerate(lines):
+    for number, line in enumerate(folded(printable(text), room)):
         before = " " * indent + lead if number == 0 else " " * start
-        shown = Text.assemble((before, tone), (line.replace("\u00a0", " "), style))
-        console.print(shown, soft_wrap=True)
+        console.print(Text.assemble((before, tone), (line, style)), soft_wrap=True)
 
 
 def bullets(console: Console, texts: Iterable[str], most: int, more: str = "") -> None:
@@ -82,33 +93,4 @@ def bullets(console: Console, texts: Iterable[str], most: int, more: str = "") -
         console.print(f"  and {len(shown) - most:,} more{more}")
 
 
-def new_table(title: str, *columns: str, left: int = 1) -> Any:
-    """A table whose first columns are text, the others numbers."""
-    from rich.table import Table
-
-    from planner.reporting.tables import RULED
-
-    table = Table(
-        title=title,
-        box=RULED,
-        title_justify="left",
-        title_style="bold",
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    for index, column in enumerate(columns):
-        justify: Any = "left" if index < left else "right"
-        table.add_column(column, justify=justify, no_wrap=True)
-    return table
-
-
-def show_table(console: Console, title: str, table: Any, note: str = "") -> None:
-    """Print a table with its title and a note, which may be wider than it; nothing if empty."""
-    if not table.row_count:
-        return
-    table.title = None
-    heading(console, title)
-    console.print(table)
-    if note:
-        console.print(Text(note, style="dim italic"))
+__all__ = ["bullets", "folded", "heading", "new_console", "print_json", "say"]

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from rich.markup import escape
-from rich.text import Text
 
-from planner.errors import InputError
+from planner.files import write_file
 from planner.infrastructure.source import printable
 from planner.plan.records import Plan
 from planner.plan.thresholds import RuleResult
-from planner.reporting.terminal import new_console, print_json
+from planner.reporting.terminal import new_console, print_json, say
 
 
 def show_outcomes(
@@ -39,14 +36,13 @@ def show_outcomes(
         print_json(outcomes_data(plan, source, outcomes, simulated) | {"notes": notes})
         return
     console = new_console()
-    failed = [one for one in outcomes if one.failed]
-    for outcome in [*failed, *(one for one in outcomes if not one.failed)]:
-        mark, style = ("FAIL", "bold red") if outcome.failed else ("ok  ", "green")
+    failed = [outcome for outcome in outcomes if outcome.failed]
+    for outcome in [*failed, *(outcome for outcome in outcomes if not outcome.failed)]:
+        mark, tone = ("FAIL  ", "bold red") if outcome.failed else ("ok    ", "green")
         name = f"{outcome.rule.name}: " if outcome.rule.name else ""
-        line = Text.assemble((mark, style), "  ", name, printable(outcome.reason))
-        console.print(_hanging(line))
+        say(console, f"{name}{outcome.reason}", lead=mark, tone=tone)
         if outcome.failed and outcome.rule.message:
-            console.print(_hanging(Text(f"      {outcome.rule.message}", style="dim")))
+            say(console, outcome.rule.message, indent=len(mark), style="dim")
     how = ", simulated again" if simulated else ""
     who = f"plan for {escape(printable(plan.model.name))}{how}"
     if failed:
@@ -57,21 +53,6 @@ def show_outcomes(
         console.print(f"[bold green]{all_of}[/] ({who}).")
 
 
-def _hanging(line: Text) -> Any:
-    """A line that goes on below its text when it is too long."""
-    from rich.padding import Padding
-    from rich.table import Table
-
-    if len(line) <= 6:
-        return line
-    table = Table.grid()
-    table.add_column(width=6, no_wrap=True)
-    table.add_column(overflow="fold")
-    first, rest = line.divide([6])
-    table.add_row(first, rest)
-    return Padding(table, 0, expand=False)
-
-
 def outcomes_data(
     plan: Plan, source: str, outcomes: Sequence[RuleResult], simulated: bool
 ) -> dict[str, Any]:
@@ -80,22 +61,22 @@ def outcomes_data(
         "plan": source,
         "model": {"name": plan.model.name, "sha256": plan.model.sha256},
         "simulated": simulated,
-        "passed": not any(one.failed for one in outcomes),
+        "passed": not any(outcome.failed for outcome in outcomes),
         "rules": [
             {
-                "name": one.rule.name,
-                "rule": one.rule.text,
-                "metric": one.rule.metric.name,
-                "key": one.rule.key or None,
-                "comparison": one.rule.sign,
-                "limit": one.rule.limit,
-                "unit": one.rule.metric.unit,
-                "value": _plain(one.value),
-                "failed": one.failed,
-                "reason": one.reason,
-                "message": one.rule.message,
+                "name": outcome.rule.name,
+                "rule": outcome.rule.text,
+                "metric": outcome.rule.metric.name,
+                "key": outcome.rule.key or None,
+                "comparison": outcome.rule.sign,
+                "limit": outcome.rule.limit,
+                "unit": outcome.rule.metric.unit,
+                "value": _plain(outcome.value),
+                "failed": outcome.failed,
+                "reason": outcome.reason,
+                "message": outcome.rule.message,
             }
-            for one in outcomes
+            for outcome in outcomes
         ],
     }
 
@@ -112,36 +93,22 @@ def write_junit(path: Path, source: str, outcomes: Sequence[RuleResult]) -> None
     InputError
         If the file cannot be written.
     """
-    failed = sum(one.failed for one in outcomes)
+    failed = sum(outcome.failed for outcome in outcomes)
     counts = {"tests": str(len(outcomes)), "failures": str(failed), "errors": "0"}
     suites = ElementTree.Element("testsuites", counts)
     suite = ElementTree.SubElement(suites, "testsuite", {"name": "plan check-plan", **counts})
-    for one in outcomes:
-        name = one.rule.name or one.rule.text
+    for outcome in outcomes:
+        name = outcome.rule.name or outcome.rule.text
         data = ElementTree.SubElement(
             suite, "testcase", {"classname": printable(source), "name": printable(name)}
         )
-        if one.failed:
-            attributes = {"message": printable(one.reason), "type": "threshold"}
+        if outcome.failed:
+            attributes = {"message": printable(outcome.reason), "type": "threshold"}
             failure = ElementTree.SubElement(data, "failure", attributes)
-            failure.text = printable(one.rule.message or one.rule.text)
+            failure.text = printable(outcome.rule.message or outcome.rule.text)
     ElementTree.indent(suites)
-    _write(path, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True) + b"\n")
-
-
-def _write(path: Path, content: bytes) -> None:
-    name = None
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except OSError as error:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
-        message = f"cannot be written: {error.strerror or error}"
-        raise InputError.single(str(path), message) from error
+    content = ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
+    write_file(content + b"\n", path)
 
 
 __all__ = ["outcomes_data", "show_outcomes", "write_junit"]

@@ -124,7 +124,7 @@ def test_a_file_that_lies_is_found_out_by_simulation(plan, small, tmp_path):
     assert plan("check-plan", folder, *rules).code == 0
     ran = plan("check-plan", folder, "--simulate", *rules)
     assert ran.code == 4
-    assert "verdicts are not those of the file" in ran.err
+    assert "verdicts differ from those of the file" in ran.err
     assert "capital is 20 M USD" in ran.out
     assert "2 of 2 rules failed (plan for tiny, simulated again)." in ran.out
 

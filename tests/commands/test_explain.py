@@ -90,7 +90,7 @@ def test_a_plan_that_does_not_fit_its_model_any_more(plan, tiny_plan):
     [
         (None, "cannot be read"),
         ("{", "is not a plan in JSON"),
-        ('{"model": {}}', "field required"),
+        ('{"model": {}}', "is missing"),
     ],
 )
 def test_a_wrong_file(plan, tmp_path, content, says):
@@ -111,7 +111,7 @@ def test_a_plan_of_another_model(plan, tiny_plan, tmp_path):
     (tmp_path / "plan.json").write_text(json.dumps(data))
     ran = plan("explain", tmp_path)
     assert (ran.code, ran.out) == (2, "")
-    assert "is no shipped model; give its file as MODEL" in ran.err
+    assert "is not a shipped model; give its file as MODEL" in ran.err
 
 
 def test_the_model_as_a_file_with_the_settings_of_the_plan(plan, tmp_path):

@@ -61,7 +61,7 @@ def test_points_that_all_fail(plan, small):
 def test_points_where_there_are_points_already(plan, small, beside):
     ran = plan("frontier", small, *beside, "--points", "3")
     assert ran.code == 2
-    assert "--points does nothing beside" in ran.err
+    assert "--points has no effect with" in ran.err
 
 
 def test_alternatives(plan, small, tmp_path):
