@@ -297,10 +297,19 @@ def _table(plan: Plan, name: str) -> str:
     return csv_text(_flat(record) for record in source)
 
 
-def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows as CSV; texts that a spreadsheet would run as formulas are quoted."""
+def csv_text(rows: Iterable[Mapping[str, Any]], quoted: bool = True) -> str:
+    """Rows as CSV.
+
+    Parameters
+    ----------
+    quoted
+        Whether texts that a spreadsheet would run as formulas are quoted.
+    """
     safe = [
-        {key: _safe(value) if isinstance(value, str) else value for key, value in row.items()}
+        {
+            key: _safe(value) if quoted and isinstance(value, str) else value
+            for key, value in row.items()
+        }
         for row in rows
     ]
     stream = io.StringIO()

@@ -119,4 +119,4 @@ def write_table(found: Iterable[Alternative], path: Path) -> None:
         | {"changes": ", ".join(f"{key} {more:+d}" for key, more in plan.changes.items())}
         for plan in found
     ]
-    write_file((csv_text(rows) if rows else "name\n").encode(), path)
+    write_file((csv_text(rows, quoted=False) if rows else "name\n").encode(), path)

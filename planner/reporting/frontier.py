@@ -158,10 +158,12 @@ def _known(usd: float) -> float | None:
 
 
 def _csv(frontier: Frontier) -> str:
-    return csv_text(
+    rows = [
         {key: value for key, value in _point_data(point).items() if key != "fleet"}
         for point in frontier.points
-    )
+    ]
+    # Labels such as "+ single" are ours.
+    return csv_text(rows, quoted=False)
 
 
 def _picture(frontier: Frontier, name: str, kind: str) -> bytes:

@@ -76,7 +76,7 @@ def test_a_changed_model_is_noted(plan, tiny_plan):
     ran = plan("explain", tiny_plan, "--solves", "1", "--set", setting)
     assert ran.code == 0
     assert "note: tiny has changed since" in ran.err
-    assert "but it states" in ran.out
+    assert "but states" in ran.out
 
 
 def test_a_plan_that_does_not_fit_its_model_any_more(plan, tiny_plan):
