@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +14,7 @@ from planner.infrastructure.entities import Cluster, Model
 from planner.infrastructure.failures import Event, NodeLoss, Scenario, UnitLoss
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.measure_checks import check_measures
-from planner.infrastructure.source import Document, Path_
+from planner.infrastructure.source import Document, Path_, nearest
 from planner.infrastructure.supply import PowerSupply
 from planner.laws.power import MOST_SETS
 
@@ -153,8 +152,7 @@ def _check_name(
 ) -> None:
     if not isinstance(value, str) or value in accepted:
         return
-    close = get_close_matches(value, accepted, n=1)
-    hint = f"; did you mean `{close[0]}`?" if close else ""
+    hint = nearest(value, accepted)
     known = ", ".join(accepted[:12]) + (", …" if len(accepted) > 12 else "")
     what = sections.replace(" ", " or ")
     document.complain(path, f"`{value}` is not among {what} ({known or 'none'}){hint}")
@@ -276,8 +274,7 @@ def _check_scenarios(model: Model, document: Document) -> None:
                     document.complain(path, f"loses {lost} {event.unit}, the plant has {have}")
             providers = sorted({offer.provider for offer in model.offers.values()})
             if event.kind == "provider" and event.name not in providers:
-                close = get_close_matches(event.name, providers, n=1)
-                hint = f"; did you mean `{close[0]}`?" if close else ""
+                hint = nearest(event.name, providers)
                 message = (
                     f"`{event.name}` is not a provider ({', '.join(providers) or 'none'}){hint}"
                 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 from planner.errors import InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.source import nearest
 from planner.json_text import json_text
 
 #: Parts that can be held as a whole: the tables of settled purchases.
@@ -70,8 +70,7 @@ def _names(model: Model) -> set[str]:
 
 
 def _unknown(model: Model, name: str) -> InputError:
-    close = get_close_matches(name, [*PARTS, *_names(model)], n=1)
-    hint = f"; did you mean `{close[0]}`?" if close else ""
+    hint = nearest(name, [*PARTS, *sorted(_names(model))])
     parts = ", ".join(PARTS)
     message = (
         f"`{name}` is not one of {parts}, nor a plant, cluster, offer, region or measure{hint}"

@@ -17,7 +17,7 @@ from planner.infrastructure.graph import (
     single_points_by_zone,
     single_points_of_failure,
 )
-from planner.infrastructure.loading import LoadedModel
+from planner.infrastructure.loading import SECTIONS, LoadedModel
 from planner.infrastructure.supply import without_feed
 from planner.reporting.terminal import heading, new_console, print_json, say
 from planner.scenarios.generators import all_scenarios
@@ -33,17 +33,8 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     scenarios = all_scenarios(model)
     counts = {
         section: len(getattr(model, section))
-        for section in (
-            "regions",
-            "clusters",
-            "plants",
-            "feeds",
-            "services",
-            "tiers",
-            "zones",
-            "offers",
-            "measures",
-        )
+        for section in SECTIONS
+        if section not in ("gpus", "cooling_units", "scenarios")
     }
     points = single_points_of_failure(graph)
     by_zone = single_points_by_zone(model, graph)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import partial
 from types import MappingProxyType
 from typing import Literal
@@ -24,6 +23,7 @@ from planner.infrastructure.failures import (
 from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.operations import OperationalChange
+from planner.infrastructure.source import nearest
 from planner.scenarios.power import hit_units, sag_hits
 from planner.scenarios.system_state import dependency_index
 
@@ -106,8 +106,7 @@ def _left_out(model: Model) -> frozenset[str]:
         members = [one.name for one in FAMILIES[name](model, terms)]
         for one in terms.without:
             if one not in members:
-                close = get_close_matches(one, members, n=1)
-                hint = f"; did you mean `{close[0]}`?" if close else f"; it has {members}"
+                hint = nearest(one, members) or f"; it has {members}"
                 message = f"`{one}` is not a scenario of the family{hint}"
                 problems.append(Problem(model.name, 0, 0, f"generators.{name}.without", message))
         found.update(terms.without)

@@ -6,13 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from planner.errors import InputError, Problem
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario, Severity
+from planner.infrastructure.source import nearest
 from planner.scenarios.combinations import common_causes, pairs, singles
 from planner.scenarios.components import SEVERITY_ORDER
 from planner.scenarios.generators import FAMILIES, all_scenarios, check_names, family
@@ -184,8 +184,7 @@ def _check_sets(names: Iterable[str]) -> None:
 def _refusal(name: str) -> str:
     if name.startswith(("mc", "monte")):
         return f"`{name}`: a sample is mc:YEARS or mc:YEARS:SEED, of 1 to {MOST_YEARS:,} years"
-    close = get_close_matches(name, SETS, n=1)
-    hint = f"; did you mean `{close[0]}`?" if close else "."
+    hint = nearest(name, SETS) or "."
     return f"no set of scenarios is `{name}`{hint} There are {', '.join(SETS)}, mc:YEARS[:SEED]"
 
 
@@ -236,8 +235,7 @@ def _check_patterns(wanted: Wanted, scenarios: Iterable[Scenario]) -> None:
     for option, patterns in (("--only", wanted.only), ("--except", wanted.excluded)):
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
-                close = get_close_matches(pattern, names, n=1)
-                hint = f"; did you mean `{close[0]}`?" if close else ""
+                hint = nearest(pattern, names)
                 message = f"`{pattern}` matches none of {len(names):,} scenarios{hint}"
                 problems.append(Problem(option, 0, 0, "", message))
     if problems:

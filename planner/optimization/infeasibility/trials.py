@@ -22,12 +22,12 @@ from planner.optimization.infeasibility.elastic import (
     ELASTIC_GAP,
     ElasticProgramme,
     Kind,
-    relaxing_sign,
     solve_linear,
 )
 from planner.optimization.infeasibility.lost_requests import priced
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.infeasibility.relaxation import ChangedModel, RelaxationSet
+from planner.optimization.infeasibility.shortfalls import add_slack
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
@@ -133,9 +133,7 @@ def _loosen(programme: Programme, amounts: Mapping[Key, float]) -> None:
     for name, row in programme.rows.items():
         amount = amounts.get(row.key)
         if amount is not None:
-            constraint = programme.constraints[name]
-            coefficients = {constraint: relaxing_sign(constraint)}
-            programme.problem.add_column(f"loose.{name}", 0.0, amount, coefficients=coefficients)
+            add_slack(programme, name, f"loose.{name}", amount)
 
 
 # --------------------------------------------------------------------------------------------- sets
