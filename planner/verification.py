@@ -11,10 +11,11 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
+from planner.margins import next_margins
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.formulation.stages import NO_MARGIN, Margin
+from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
 from planner.optimization.infeasibility.strictness import waived, waived_less
 from planner.optimization.infeasibility.trials import ANY_GAP, Verified
@@ -28,19 +29,8 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.plan.assembly import Origin, make_plan, margin_records, waived_records
 from planner.plan.records import Method, Plan, RoundRecord, Stopped, best_round
-from planner.simulation.verdict import Breach, Verdict, judge
+from planner.simulation.verdict import Verdict, judge
 
-#: Least growth of a margin in one round.
-DEMAND_STEP = 0.005
-HEAT_STEP = 0.02
-#: Most growth in one round: a plan should not pay for more than it needs.
-DEMAND_STRIDE = 0.25
-#: Replicas are few and cheap beside GPUs, and retries swamp what only just suffices.
-SERVICES_STEP = 0.25
-SERVICES_STRIDE = 1.0
-SPEND_STEP = 0.01
-SPEND_STRIDE = 0.5
-HEAT_STRIDE = 0.05
 #: Rounds with the same purchases after which more margins are no help where something is waived.
 PATIENCE = 3
 #: Most rounds in which a suggested change is verified.
@@ -73,6 +63,11 @@ class Round:
     verdicts: tuple[Verdict, ...]
 
     @property
+    def limited(self) -> bool:
+        """Whether time ended before the solver proved its gap."""
+        return self.solution.status == "feasible"
+
+    @property
     def failed(self) -> tuple[str, ...]:
         """Scenarios that do not survive."""
         return tuple(verdict.name for verdict in self.verdicts if verdict.fails)
@@ -101,9 +96,9 @@ class LoopResult:
     timed_out
         Whether the time limit ended it.
     interrupted
-        Whether somebody did.
+        Whether somebody interrupted it.
     margins
-        Those with which there is no plan, where that ended it.
+        Margins with which there is no plan, where that ended it.
     """
 
     rounds: tuple[Round, ...]
@@ -114,14 +109,14 @@ class LoopResult:
 
     @property
     def stopped(self) -> Stopped | None:
-        """What ended the loop before its own end."""
+        """What ended the loop early; None if nothing did."""
         if self.interrupted:
             return "interrupted"
         return "time limit" if self.timed_out else None
 
     @property
     def best(self) -> Round | None:
-        """The last plan, which no earlier one exceeds in scenarios survived."""
+        """The round whose plan fails in the fewest scenarios, the last of several."""
         return best_round(self.rounds)
 
     @property
@@ -169,22 +164,24 @@ def optimise_and_verify(
     progress: Callable[[str], None] = lambda _: None,
     explain: bool = True,
 ) -> LoopResult:
-    """Find the cheapest plan that the programme believes in and the simulation confirms.
+    """Find the cheapest plan that meets the programme and survives the simulation.
 
     Each round solves the programme, audits the plan, simulates every scenario on it and, where one
-    fails, tightens that scenario's margin. Margins only grow, so rounds end: with a plan that
-    survives, a programme without a plan, breaches that no margin answers, or out of rounds or time.
-    Where only rows stricter than the standard leave no plan, these give way
-    (`planner.optimization.infeasibility.strictness`).
+    fails, tightens the requirements of that scenario (`planner.margins`). Margins only grow, so
+    rounds end: with a plan that survives, a programme without a plan, breaches that no margin
+    answers, or out of rounds or time. Where only requirements stricter than the survival standard
+    leave no plan, these are waived (`planner.optimization.infeasibility.strictness`).
 
     Parameters
     ----------
+    rounds
+        Most rounds.
     on_round
         Called after every round.
     start
         Fleet of an earlier plan, from which the search for the first plan starts.
     progress
-        Told before the first solve how many scenarios cannot bind.
+        Told before the first solve how many scenarios cannot bind, and what is solved.
     explain
         Whether to find out why, where there is no plan.
 
@@ -195,49 +192,44 @@ def optimise_and_verify(
     SolverError
         If time ends before there is a plan or a proof that there is none.
     """
-    deadline = Deadline(settings)
-    loop = _Loop(model, scenarios, settings, deadline, progress, explain)
-    made = loop.rounds
+    loop = _Loop(model, scenarios, settings, Deadline(settings), progress, explain)
     for number in range(1, rounds + 1):
         try:
-            programme, solution = loop.solve(number, None if made else start)
+            programme, solution = loop.optimise(number, start)
         except SolverError:
-            if settings.stopped and not made:
+            if loop.rounds and loop.deadline.over:
+                return loop.cut_short()
+            if settings.stopped:
                 raise KeyboardInterrupt from None
-            if made and deadline.over:
-                return _cut(made, settings)
             raise
         if solution.status == "infeasible":
-            if loop.instead is not None:
-                loop.margins, loop.instead = loop.instead, None
+            if loop.fall_back():
                 continue
             return loop.end()
-        solution, items = billed(model, solution, audit(programme, solution))
-        verdicts = loop.judged(solution.fleet)
-        made.append(Round(number, loop.margins, programme, solution, items, verdicts))
-        on_round(made[-1])
-        limited = solution.status == "feasible"
-        if not made[-1].failed or not loop.learn():
-            return _cut(made, settings) if limited else loop.end()
-        if limited or deadline.over:
-            return _cut(made, settings)
+        made = loop.simulate(number, programme, solution)
+        on_round(made)
+        done = not made.failed or not loop.tighten()
+        if made.limited or (loop.deadline.over and not done):
+            return loop.cut_short()
+        if done:
+            break
     return loop.end()
 
 
 @dataclass
 class _Loop:
-    """What the loop knows.
+    """State of the loop.
 
     Attributes
     ----------
     rounds
         All rounds with a plan.
-    margins, instead
-        Those of the next round, and others to take where these leave no plan.
+    margins, fallback
+        Margins of the next round, and smaller ones to take where these leave no plan.
     waived
-        Rows stricter than the standard that are left to the simulation.
+        Requirements stricter than the survival standard that are left to the simulation.
     stuck
-        The first case that has no plan with all such rows, and its round.
+        The first problem without a plan with all such requirements, and its round.
     """
 
     model: Model
@@ -248,7 +240,7 @@ class _Loop:
     explain: bool
     rounds: list[Round] = field(default_factory=list)
     margins: dict[str, Margin] = field(default_factory=dict)
-    instead: dict[str, Margin] | None = None
+    fallback: dict[str, Margin] | None = None
     waived: Mapping[Key, float] = field(default_factory=dict)
     stuck: tuple[ProblemData, int] | None = None
 
@@ -257,11 +249,11 @@ class _Loop:
         """Settings with the time that is left."""
         return self.deadline.settings(late=True)
 
-    def solve(self, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
-        """Solve the programme of a round, without what is stricter where that leaves no plan."""
+    def optimise(self, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
+        """Solve the programme of a round, with stricter requirements waived if none is feasible."""
         data = ProblemData(self.model, self.scenarios, dict(self.margins), waived=self.waived)
         programme, solution = self._solved(data, number, start)
-        if solution.status != "infeasible" or self.instead is not None:
+        if solution.status != "infeasible" or self.fallback is not None:
             return programme, solution
         self.stuck = self.stuck or (data, number)
         found = waived(data, self.left)
@@ -277,36 +269,57 @@ class _Loop:
         left_out = dominated(data)
         if not self.rounds and not data.waived:
             self.progress(counted(data, left_out))
-        again = ", what is stricter than the standard left to the simulation" if data.waived else ""
-        self.progress(f"round {number}: solving{again}")
-        return programme, _solve(programme, self.left, start, left_out)
+        without = " without requirements stricter than the standard" if data.waived else ""
+        self.progress(f"round {number}: solving{without}")
+        return programme, _solve(programme, self.left, None if self.rounds else start, left_out)
 
-    def judged(self, fleet: Fleet) -> tuple[Verdict, ...]:
-        """What the simulation says of a fleet; of one that it has seen it says the same again."""
-        for one in reversed(self.rounds):
-            if one.solution.fleet == fleet:
-                return one.verdicts
-        return judge(self.model, fleet, self.scenarios, stories=False)
+    def simulate(self, number: int, programme: Programme, solution: Solution) -> Round:
+        """Audit and price a plan, simulate every scenario on it, and record the round."""
+        solution, items = billed(self.model, solution, audit(programme, solution))
+        known = (made for made in reversed(self.rounds) if made.solution.fleet == solution.fleet)
+        same = next(known, None)
+        verdicts = (
+            judge(self.model, solution.fleet, self.scenarios, stories=False)
+            if same is None
+            else same.verdicts
+        )
+        made = Round(number, self.margins, programme, solution, items, verdicts)
+        self.rounds.append(made)
+        return made
 
-    def learn(self) -> bool:
-        """Tighten by what failed in the last round; False if nothing that can be bought helps."""
+    def tighten(self) -> bool:
+        """Tighten by what failed in the last round; False if no purchase can help."""
         last = self.rounds[-1]
         before = (self.margins, self.waived)
-        self.margins, self.instead = _next_margins(self.model, last)
+        self.margins, self.fallback = next_margins(
+            self.model, last.solution.fleet, last.margins, last.verdicts
+        )
         if self.waived:
             self.waived = waived_less(last.programme.data, last.failed, self.left)
-            fleets = [one.solution.fleet for one in self.rounds[-PATIENCE:]]
-            if len(fleets) == PATIENCE and all(one == fleets[0] for one in fleets):
+            fleets = [made.solution.fleet for made in self.rounds[-PATIENCE:]]
+            if len(fleets) == PATIENCE and all(fleet == fleets[0] for fleet in fleets):
                 return False  # what is waived grows with the margins, and nothing else changes
         return (self.margins, self.waived) != before
 
+    def fall_back(self) -> bool:
+        """Take the smaller margins, if there are any."""
+        if self.fallback is None:
+            return False
+        self.margins, self.fallback = self.fallback, None
+        return True
+
+    def cut_short(self) -> LoopResult:
+        """The rounds so far, where time ended or somebody asked to stop."""
+        stopped = self.settings.stopped
+        return LoopResult(tuple(self.rounds), timed_out=not stopped, interrupted=stopped)
+
     def end(self) -> LoopResult:
-        """What the rounds came to, and why there is no plan where that is so."""
+        """The rounds, and why there is no plan where that is so."""
         outcome = LoopResult(tuple(self.rounds))
         if outcome.survives or self.stuck is None:
             return outcome
         data, number = self.stuck
-        strict = tuple(one for one in self.rounds if not one.programme.data.waived)
+        strict = tuple(made for made in self.rounds if not made.programme.data.waived)
         tried = self.rounds[-1] if len(strict) < len(self.rounds) else None
         if not self.explain:
             nothing = Diagnosis(round=number, complete=False)
@@ -319,7 +332,7 @@ class _Loop:
 
 
 def _still_stuck(data: ProblemData, tried: Round, settings: SolverSettings) -> ProblemData:
-    """The case with what is stricter waived where the simulation of a plan without it survived."""
+    """The problem, with stricter requirements waived where a plan without them survived."""
     waived = tried.programme.data.waived
     kept = {key: math.inf for key in waived if key[2] not in tried.failed}
     less = replace(data, waived=kept)
@@ -329,7 +342,7 @@ def _still_stuck(data: ProblemData, tried: Round, settings: SolverSettings) -> P
 
 
 def _verify(data: ProblemData, settings: SolverSettings) -> Verified | None:
-    """What the loop comes to in a case, from the beginning: its margins were those of another."""
+    """Run the loop on a changed problem from the beginning: its margins were those of another."""
     try:
         outcome = optimise_and_verify(
             data.model, data.scenarios, settings, VERIFIED_ROUNDS, explain=False
@@ -345,26 +358,6 @@ def _verify(data: ProblemData, settings: SolverSettings) -> Verified | None:
     return Verified(best.solution.objective, capital, best.failed, outcome.margins)
 
 
-def _next_margins(model: Model, last: Round) -> tuple[dict[str, Margin], dict[str, Margin] | None]:
-    """Margins for the next round, and others to take where these leave no plan.
-
-    Services that turn requests away should let more through as long as replicas or connections are
-    left to buy; what these do not give has to come from GPUs.
-    """
-    by_demand = tighten(last.margins, last.verdicts)
-    policies, bought = model.policies, last.solution.fleet.measures
-    left = [
-        name
-        for name, measure in model.measures.items()
-        if (measure.replicas or measure.connections)
-        and name not in bought
-        and name not in policies.forbidden.measures
-        and policies.fixed.measures.get(name, True)
-    ]
-    by_services = tighten(last.margins, last.verdicts, services_grow=True) if left else by_demand
-    return by_services, None if by_services == by_demand else by_demand
-
-
 def _solve(
     programme: Programme,
     settings: SolverSettings,
@@ -378,59 +371,4 @@ def _solve(
     return solve(programme, settings, start) if start else solve(programme, settings)
 
 
-def _cut(rounds: list[Round], settings: SolverSettings) -> LoopResult:
-    """What there is when time or patience ended."""
-    stopped = settings.stopped
-    return LoopResult(tuple(rounds), timed_out=not stopped, interrupted=stopped)
-
-
-def tighten(
-    margins: Mapping[str, Margin], verdicts: tuple[Verdict, ...], services_grow: bool = False
-) -> dict[str, Margin]:
-    """Margins for the next round: grown by what fell short, never shrunk.
-
-    The breaches of a scenario have causes of their own; each cause grows its margin once, by the
-    largest of its breaches. Breaches that no purchase changes grow nothing.
-
-    Parameters
-    ----------
-    services_grow
-        Whether replicas or connections can be bought; otherwise only more GPUs help where services
-        turn requests away.
-    """
-    grown = dict(margins)
-    for verdict in verdicts:
-        before = grown.get(verdict.name, NO_MARGIN)
-        steps = [_step(breach, before, services_grow) for breach in verdict.breaches]
-        margin = Margin(
-            demand=before.demand + max((step.demand for step in steps), default=0.0),
-            heat=before.heat + max((step.heat for step in steps), default=0.0),
-            late_minutes=max([before.late_minutes, *(step.late_minutes for step in steps)]),
-            services=before.services + max((step.services for step in steps), default=0.0),
-            spend=before.spend + max((step.spend for step in steps), default=0.0),
-        )
-        if margin != NO_MARGIN:
-            grown[verdict.name] = margin
-    return grown
-
-
-def _step(breach: Breach, margin: Margin, services_grow: bool) -> Margin:
-    """What one breach adds to demand and heat, and the lateness that it measured."""
-    if breach.kind == "shutdown":
-        return Margin(heat=HEAT_STRIDE)
-    if breach.kind == "budget" and breach.required:
-        over = breach.shortfall / breach.required
-        return Margin(spend=min(over + SPEND_STEP, SPEND_STRIDE))
-    if breach.cause in (None, "routing"):
-        return NO_MARGIN
-    share = breach.shortfall / max(breach.required, DEMAND_STEP)
-    if breach.cause == "heat":
-        return Margin(heat=min(HEAT_STEP + 0.1 * share, HEAT_STRIDE))
-    if breach.cause == "services" and services_grow:
-        return Margin(services=min(share + SERVICES_STEP, SERVICES_STRIDE))
-    if breach.cause == "late" and breach.late_minutes > margin.late_minutes:
-        return Margin(late_minutes=breach.late_minutes)
-    return Margin(demand=min(share + DEMAND_STEP, DEMAND_STRIDE))
-
-
-__all__ = ["LoopResult", "Round", "optimise_and_verify", "tighten"]
+__all__ = ["LoopResult", "Round", "optimise_and_verify"]

@@ -15,11 +15,13 @@ from types import SimpleNamespace
 import pytest
 from support import model_of
 
+import planner.margins
 import planner.verification
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
+from planner.margins import next_margins, tighten
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -28,13 +30,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Breach, BreachKind, Verdict
-from planner.verification import (
-    LoopResult,
-    Round,
-    _next_margins,
-    optimise_and_verify,
-    tighten,
-)
+from planner.verification import LoopResult, optimise_and_verify
 
 EXACT = SolverSettings(gap=0.0)
 
@@ -353,11 +349,10 @@ class TestTighten:
         data = ProblemData(model, all_scenarios(model), {})
         programme = build(data)
         short = (verdict(breach("served", cause="services", shortfall=0.1)),)
-        last = Round(1, {}, programme, solve(programme, EXACT), (), short)
-        margins, instead = _next_margins(model, last)
+        margins, fallback = next_margins(model, solve(programme, EXACT).fleet, {}, short)
         demand = {"loss": Margin(demand=0.1 + 0.005)}
         assert (margins != demand) == grows
-        assert instead == (demand if grows else None)
+        assert fallback == (demand if grows else None)
 
     def test_what_services_do_not_give_comes_from_gpus(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -368,8 +363,8 @@ class TestTighten:
             [(verdict(breach("served", cause="services", shortfall=0.02)),), (verdict(),)]
         )
         monkeypatch.setattr(planner.verification, "judge", lambda *_, **__: next(answers))
-        monkeypatch.setattr(planner.verification, "SERVICES_STEP", 9.0)
-        monkeypatch.setattr(planner.verification, "SERVICES_STRIDE", 9.0)
+        monkeypatch.setattr(planner.margins, "SERVICES_STEP", 9.0)
+        monkeypatch.setattr(planner.margins, "SERVICES_STRIDE", 9.0)
         outcome = loop(model)
         assert outcome.survives
         assert outcome.rounds[-1].margins == {"loss": Margin(demand=0.02 + 0.005)}
@@ -469,7 +464,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         fake = SimpleNamespace(monotonic=lambda: self.now)
-        monkeypatch.setattr(planner.verification, "time", fake)
+        monkeypatch.setattr("planner.optimization.solution.deadline.time", fake)
 
     def forward(self, seconds: float) -> None:
         self.now += seconds

@@ -19,6 +19,7 @@ from pulp import LpAffineExpression, lpSum
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
+from planner.margins import tighten
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -30,7 +31,6 @@ from planner.optimization.solution.operation import billed
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.simulation.verdict import Verdict, judge
-from planner.verification import tighten
 
 #: Costs in added rows are in millions: solvers keep rows to 1e-6 of whatever unit they are in.
 MILLION = 1e6

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -107,8 +105,8 @@ def explain(
     make_solver(settings)
     opened = reopened(plan, model)
     scenarios, notes = planned_scenarios(opened.plan, opened.loaded.model)
-    limit = settings.time_limit_seconds
-    deadline = math.inf if limit is None else time.monotonic() + limit
-    questions = Questions(replace(settings, time_limit_seconds=None), solves, deadline, progress)
+    questions = Questions(
+        replace(settings, time_limit_seconds=None), solves, settings.time_limit_seconds, progress
+    )
     found = explain_plan(opened.plan, opened.loaded, scenarios, questions)
     return PlanExplanation(opened.plan, found, (*opened.notes, *notes))
