@@ -153,7 +153,7 @@ class TestAxes:
         reserve = [{p: e.redundancy for p, e in one.model.plants.items()} for one in found]
         assert reserve == [{"pa": 0, "pb": 0}, {"pa": 1, "pb": 1}, {"pa": 2, "pb": 1}]
 
-    def test_what_is_not_on_the_axis_is_refused(self, small: Model) -> None:
+    def test_values_off_the_axis_are_refused(self, small: Model) -> None:
         with pytest.raises(InputError, match="no 7 on this axis, only 0, 1, 2"):
             settings_of("failures", small, all_scenarios(small), 0, (7,))
         with pytest.raises(InputError, match=r"above 0 and up to 1, not 1\.5"):
@@ -199,7 +199,7 @@ def found(optimum: CheapestPlan) -> tuple[Alternative, ...]:
 
 
 class TestAlternatives:
-    def test_they_keep_to_their_cost_and_are_no_cheaper(
+    def test_alternatives_cost_between_the_optimum_and_their_slack(
         self, optimum: CheapestPlan, found: tuple[Alternative, ...]
     ) -> None:
         assert {one.slack for one in found} == {0.05, 0.3}
@@ -207,7 +207,7 @@ class TestAlternatives:
             assert one.cost_usd <= optimum.cost_usd * (1 + one.slack) * (1 + 1e-6)
             assert one.cost_usd >= optimum.cost_usd * (1 - 1e-9)
 
-    def test_they_differ_from_the_optimum_and_each_other(
+    def test_alternatives_differ_from_the_optimum_and_each_other(
         self, optimum: CheapestPlan, found: tuple[Alternative, ...]
     ) -> None:
         for slack in (0.05, 0.3):
@@ -218,13 +218,13 @@ class TestAlternatives:
         wide = max(one.difference for one in found if one.slack == 0.3)
         assert wide > max(one.difference for one in found if one.slack == 0.05)
 
-    def test_they_survive(self, small: Model, found: tuple[Alternative, ...]) -> None:
+    def test_alternatives_survive(self, small: Model, found: tuple[Alternative, ...]) -> None:
         for one in found:
             verdicts = judge(small, one.fleet, all_scenarios(small), stories=False)
             assert all(verdict.survives for verdict in verdicts)
             assert one.failed == ()
 
-    def test_their_cost_is_that_of_their_fleet(
+    def test_the_cost_of_an_alternative_is_that_of_its_fleet(
         self, optimum: CheapestPlan, found: tuple[Alternative, ...]
     ) -> None:
         """No cheaper use of the same purchases: nothing is wasted on the way."""
@@ -233,7 +233,9 @@ class TestAlternatives:
             solution = settle(programme, counts_of(programme, one.fleet), EXACT)
             assert solution.objective == pytest.approx(one.cost_usd, rel=1e-6)
 
-    def test_less_of_something(self, optimum: CheapestPlan, found: tuple[Alternative, ...]) -> None:
+    def test_an_alternative_has_less_in_its_direction(
+        self, optimum: CheapestPlan, found: tuple[Alternative, ...]
+    ) -> None:
         ways = {one.name: one for one in directions(optimum)}
         for one in found:
             weights = ways[one.name].weights
@@ -251,11 +253,11 @@ class TestAlternatives:
         assert optimum.distance({one: 1}, {}) == pytest.approx(share)
 
 
-def test_nothing_else_is_within_nothing(optimum: CheapestPlan) -> None:
+def test_no_slack_leaves_no_alternative(optimum: CheapestPlan) -> None:
     assert alternatives(optimum, (1e-9,), 3, EXACT) == ()
 
 
-def test_a_table_of_nothing(tmp_path: Path) -> None:
+def test_an_empty_table_of_alternatives(tmp_path: Path) -> None:
     write_table((), tmp_path / "none.csv")
     assert (tmp_path / "none.csv").read_text() == "name\n"
 
@@ -271,7 +273,7 @@ def test_the_points_so_far_are_kept_when_somebody_interrupts(small: Model) -> No
         trace("classes", settings, small, scenarios, solver)
 
 
-def test_recovery_is_called_by_what_the_simulator_found(small: Model) -> None:
+def test_recovery_points_are_labelled_by_the_simulated_time(small: Model) -> None:
     scenarios = all_scenarios(small)
     asked = settings_of("recovery", small, scenarios, 1, (90.0,))
     (point,) = trace("recovery", asked, small, scenarios, EXACT).points

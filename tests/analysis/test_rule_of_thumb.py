@@ -228,7 +228,7 @@ class TestRepair:
         assert fleet_of(found).measures == {"golden", "alarms"}
         assert not found.lacks
 
-    def test_what_mends_nothing_is_taken_back(self, tmp_path: Path) -> None:
+    def test_steps_that_fix_nothing_are_taken_back(self, tmp_path: Path) -> None:
         """Load balancers act after four minutes, whatever is bought."""
         text = ROOMY + "standard: {region: [{tier: each, from_minute: 0, least_served: 1.0}]}\n"
         found = thumb(model_of(tmp_path, text))
@@ -253,7 +253,7 @@ class TestPlan:
         assert total == pytest.approx(document.objective_usd_per_year, abs=0.1)
         assert document.verification.survives
 
-    def test_same_rule_same_plan(self, tiny: LoadedModel) -> None:
+    def test_the_rule_is_deterministic(self, tiny: LoadedModel) -> None:
         def written() -> dict[str, object]:
             data = json.loads(thumb(tiny.model).plan(tiny, EXACT).to_json())
             return {key: data[key] for key in ("cooling", "gpus", "emergency", "cost", "scenarios")}
@@ -279,7 +279,7 @@ class TestCommand:
         assert again.code == 0
         assert again.json["survives"]
 
-    def test_no_plan_at_all(self, plan: Runs) -> None:  # noqa: F811
+    def test_limits_too_tight_for_normal_operation_leave_no_plan(self, plan: Runs) -> None:  # noqa: F811
         """Without room for chillers not even normal operation is possible."""
         barred = ("--set", "policies.forbidden.cooling=[chiller-3, chiller-1]")
         more = ("--set", "plants.west-chillers.existing={chiller-3: 1}")

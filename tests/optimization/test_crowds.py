@@ -49,7 +49,7 @@ def missing_by_hour(data: ProblemData, rooms: dict[str, float]) -> float:
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_what_is_missing_is_what_flows_miss(seed: int) -> None:
+def test_missing_capacity_is_that_of_a_flow_for_each_hour(seed: int) -> None:
     data, rng = ProblemData(around(seed), (), {}), Random(seed)
     rooms = {name: rng.choice([0.0, 50.0, 150.0, 400.0]) for name in data.model.clusters}
     assert data.exact_crowds
@@ -78,14 +78,14 @@ def test_too_many_crowds_are_served_one_by_one(seed: int, monkeypatch: pytest.Mo
         assert solution.objective >= cost * (1 - 1e-9)
 
 
-def test_peaks_that_never_meet_share_their_gpus() -> None:
+def test_peaks_at_different_hours_share_gpus() -> None:
     """900 requests/s at any hour: 1,000 GPUs at 95 % serve them, and no more are bought."""
     model = load_model("tiny", (*HALVES, APART)).model
     solution = solve(build(ProblemData(model, (), {})), EXACT)
     assert solution.fleet.gpus["west-gpus"] == 1000
 
 
-def test_peaks_that_meet_need_both() -> None:
+def test_peaks_at_the_same_hour_need_gpus_for_both() -> None:
     model = load_model("tiny", HALVES).model
     solution = solve(build(ProblemData(model, (), {})), EXACT)
     assert solution.fleet.gpus["west-gpus"] == 1900

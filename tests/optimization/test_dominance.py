@@ -133,11 +133,11 @@ class TestTiny:
         assert set(data.stages_by_scenario) <= set(found)
         assert all("-and-" in name or name == NORMAL for name in found.values())
 
-    def test_alone_each_stands_for_itself(self) -> None:
+    def test_single_failures_do_not_dominate_each_other(self) -> None:
         data = tiny_case("n-1")
         assert dominated(data) == {"plant-west-air": NORMAL}
 
-    def test_of_two_that_are_the_same_one_stays(self) -> None:
+    def test_of_two_equal_scenarios_one_is_kept(self) -> None:
         data = tiny_case("regions")
         twins = tuple(
             one.replace(name=f"{one.name}{suffix}")
@@ -162,7 +162,7 @@ class TestTiny:
         ],
         ids=str,
     )
-    def test_what_makes_another_of_the_same_loss(self, change, left) -> None:
+    def test_differences_that_prevent_dominance_of_the_same_loss(self, change, left) -> None:
         data = tiny_case("regions")
         first = data.scenarios[0].model_dump()
         other = Scenario.model_validate(first | {"name": "other"} | change)
@@ -304,7 +304,7 @@ def compared(settings: tuple[str, ...], worse: Scenario, other: Scenario) -> boo
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_rules(name: str) -> None:
+def test_each_respect_decides_on_dominance(name: str) -> None:
     worse, other, expected = PAIRS[name]
     assert compared((), worse, other) is expected
 
@@ -331,7 +331,7 @@ def test_floors_that_follow_from_floors(floors, expected) -> None:
     assert found is expected
 
 
-def test_only_few_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_pairs_of_scenarios_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rarest loss leaves far fewer pairs to compare than there are."""
     from planner.optimization.solution import dominance
 
@@ -363,7 +363,7 @@ class TestSolving:
         )
         return replace(data, scenarios=scenarios)
 
-    def test_recourse_that_costs_is_taken_back(self) -> None:
+    def test_scenarios_with_costly_recourse_are_added_again(self) -> None:
         data = self.often()
         assert {"region-west", "region-east"} <= set(dominated(data))
         found = solve_reduced(build(data), EXACT)
@@ -372,7 +372,7 @@ class TestSolving:
             solve(build(data), EXACT).objective, rel=RELATIVE
         )
 
-    def test_what_costs_too_much_shows_in_the_gap(self) -> None:
+    def test_recourse_left_out_shows_in_the_gap(self) -> None:
         """The bound is proven without it, the cost is with it."""
         data = self.often()
         settings = SolverSettings(gap=0.5)
@@ -382,7 +382,7 @@ class TestSolving:
         assert found.solution.bound <= solve(build(data), EXACT).objective
         audit(found.programme, found.solution)
 
-    def test_counts(self) -> None:
+    def test_scenarios_left_out_are_counted(self) -> None:
         """Six cannot bind at all, two lose idle plants besides; each region hides under a pair."""
         data = tiny_case("n-1", "n-2", only=("unit-*", "region-*", "provider-*"))
         assert counted(data, dominated(data)) == (
@@ -397,7 +397,9 @@ class TestSolving:
         assert found.rows < found.solution.rows
         assert counted(data, found.dominated).startswith("4 of 8 scenarios cannot bind: 4 implied")
 
-    def test_a_wrong_claim_does_no_harm(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_scenario_left_out_wrongly_is_added_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Whoever claims too much is found out when the purchases are settled."""
         data = tiny_case("regions", "heat")
         monkeypatch.setattr(reduction, "dominated", lambda _: {"region-west": "heat-wave-west"})
@@ -407,7 +409,7 @@ class TestSolving:
             solve(build(data), EXACT).objective, rel=RELATIVE
         )
 
-    def test_one_who_stops_gets_the_plan_there_is(self) -> None:
+    def test_stopping_returns_the_best_plan_so_far(self) -> None:
         data = self.often()
         stop = Event()
         settings = SolverSettings(gap=0.0, stop=stop)

@@ -88,7 +88,7 @@ def at_odds(seed: int) -> Model:
     return model.replace(zones=zones)
 
 
-def test_peaks_that_never_meet() -> None:
+def test_peaks_at_different_hours_agree_with_enumeration() -> None:
     found = 0
     for seed in range(40):
         model = at_odds(seed)
@@ -186,7 +186,7 @@ CORNERS: dict[str, tuple[tuple[str, ...], Margin]] = {
 
 
 @pytest.mark.parametrize("corner", CORNERS)
-def test_corners(corner: str, tmp_path: Path) -> None:
+def test_edge_cases_agree_with_enumeration(corner: str, tmp_path: Path) -> None:
     overrides, margin = CORNERS[corner]
     model = model_of(tmp_path, BASE, *overrides)
     data = ProblemData(model, all_scenarios(model), {"trouble": margin})

@@ -92,7 +92,7 @@ DOTS = {**dict.fromkeys(KINDS, ("a.b", "a")), "unit": ("c", "b.c"), "tier": ("b.
 @example(names=DOTS)
 @example(names={**SAME, "zone": ("a", "a_b"), "tier": ("b_c", "c"), "offer": ("a-b", "a_b")})
 @given(names=chosen())
-def test_names_change_nothing(tmp_path, ordinary_cost, name, names) -> None:
+def test_the_plan_does_not_depend_on_names(tmp_path, ordinary_cost, name, names) -> None:
     model = model_of(tmp_path, MODEL.format(**names))
 
     programme, solution = solved(model, SolverSettings(name, gap=0.0))
@@ -124,7 +124,7 @@ class TestLabel:
         assert (joined(*one) == joined(*other)) == (one == other)
 
     @given(TEXT)
-    def test_files_and_solvers_take_it(self, text) -> None:
+    def test_file_formats_and_solvers_accept_any_label(self, text) -> None:
         found = label("family", text)
         assert found.isascii()
         assert not set(found) & set("-+[] */:")
@@ -133,5 +133,5 @@ class TestLabel:
         assert label("blocks", "us-west-gpus") == "blocks.us_west_gpus"
         assert label("flow", joined("region-west", "4"), "cloud") == "flow.region_west.4.cloud"
 
-    def test_an_offer_is_no_cluster(self) -> None:
+    def test_an_offer_and_a_cluster_of_one_name_are_told_apart(self) -> None:
         assert offer_target("west-gpus") != "west-gpus"

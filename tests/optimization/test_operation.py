@@ -159,7 +159,7 @@ class TestWhatTheProgrammeStates:
     """Never more than the bill; the same where no place is asked for more than it has."""
 
     @pytest.mark.parametrize("routing", ["nearest", "cheapest"])
-    def test_never_more_than_the_bill(self, routing: str) -> None:
+    def test_operation_in_the_programme_costs_no_more_than_the_bill(self, routing: str) -> None:
         compared = less = 0
         for seed in range(60):
             model = routed(around_the_clock(drawn_model(seed)), routing)
@@ -177,7 +177,7 @@ class TestWhatTheProgrammeStates:
         assert compared >= 15
         assert less < compared / 2
 
-    def test_the_same_where_everybody_finds_room_at_once(self) -> None:
+    def test_programme_and_bill_agree_where_no_region_is_full(self) -> None:
         compared = 0
         for seed in range(40):
             model = routed(around_the_clock(drawn_model(seed)), "nearest")
@@ -262,7 +262,7 @@ class TestOfWhatIsThere:
         assert found["east-gpus"] == pytest.approx(0.005 * (200 + 150) * EAST)
         assert "normal operation" not in found
 
-    def test_too_little_for_the_demand(self, tiny: LoadedModel) -> None:
+    def test_unserved_demand_is_not_billed(self, tiny: LoadedModel) -> None:
         """475 requests/s are served; the rest costs nothing here."""
         found = by_asset(operation_of(tiny.model, fleet_of_tiny(tiny.model, 500, 0)))
 
@@ -271,10 +271,10 @@ class TestOfWhatIsThere:
             {"west-gpus": heat * WEST, "west-chillers/chiller-3": heat * 0.15 * WEST}
         )
 
-    def test_nothing_there(self, tiny: LoadedModel) -> None:
+    def test_an_empty_fleet_has_no_bill(self, tiny: LoadedModel) -> None:
         assert by_asset(operation_of(tiny.model, fleet_of_tiny(tiny.model, 0, 0))) == {}
 
-    def test_too_little_cooling(self, tiny: LoadedModel) -> None:
+    def test_heat_beyond_the_cooling_is_not_billed(self, tiny: LoadedModel) -> None:
         """Of 4.25 MW in the west 3 MW are cooled; all requests are served all the same."""
         fleet = fleet_of_tiny(tiny.model, 1000, 400, west_chillers={"chiller-3": 1, "chiller-1": 0})
 
@@ -284,7 +284,7 @@ class TestOfWhatIsThere:
         assert found["west-chillers/chiller-3"] == pytest.approx(3 * 0.15 * WEST)
         assert found["east-gpus"] == pytest.approx(1.75 * EAST)
 
-    def test_transport(self) -> None:
+    def test_transport_is_billed_by_request(self) -> None:
         """All requests of the east travel: 3 USD a million, 300 a second for a year."""
         price = "zones.east-users.transport_usd_per_million_requests={west: 3.0}"
         model = load_model("tiny", (price,)).model

@@ -147,7 +147,7 @@ class TestSpareBlock:
         assert sum(free.fleet.gpus.values()) == 1400
         assert sum(spare.fleet.gpus.values()) == 1500
 
-    def test_peaks_that_never_meet_need_no_room_together(self, model: Model) -> None:
+    def test_peaks_at_different_hours_share_capacity(self, model: Model) -> None:
         """Days and nights of 1,140 requests/s each: with two blocks less, 1,400 GPUs suffice."""
         halves = {"west-users": 0, "east-users": 12}
         calm = model.replace(
@@ -165,7 +165,7 @@ class TestSpareBlock:
 
         assert sum(spare.fleet.gpus.values()) == 1400
 
-    def test_where_demand_is_low_it_changes_nothing(self, model: Model) -> None:
+    def test_a_spare_block_costs_nothing_where_demand_is_low(self, model: Model) -> None:
         zones = {
             n: zone.replace(demand_rps=zone.demand_rps / 10) for n, zone in model.zones.items()
         }
@@ -185,7 +185,7 @@ class TestSpareBlock:
 
 
 class TestLeastRegions:
-    def test_a_candidate_is_opened_only_because_of_it(self, model: Model) -> None:
+    def test_a_least_number_of_regions_opens_a_candidate(self, model: Model) -> None:
         wider = with_north(model, fixed_usd=1e8)
         assert audited(wider).fleet.opened == frozenset()
 
@@ -202,19 +202,19 @@ class TestLeastRegions:
         assert all(plan.fleet.gpus.values())
 
     @pytest.mark.parametrize("least", [1, 2])
-    def test_as_many_as_are_in_use_anyway_change_nothing(
+    def test_a_least_number_of_regions_already_in_use_changes_nothing(
         self, model: Model, free: Solution, least: int
     ) -> None:
         plan = audited(with_policies(model, least_regions=least))
 
         assert plan.objective == pytest.approx(free.objective, rel=SAME)
 
-    def test_more_than_there_are_is_infeasible(self, model: Model) -> None:
+    def test_more_regions_than_exist_are_infeasible(self, model: Model) -> None:
         assert solved(with_policies(model, least_regions=3))[1].status == "infeasible"
 
 
 class TestCapitalBudget:
-    def test_just_enough_is_feasible_and_a_dollar_less_is_not(
+    def test_a_capital_budget_a_dollar_below_the_least_is_infeasible(
         self, model: Model, free: Solution
     ) -> None:
         programme = build(ProblemData(model, all_scenarios(model), {}))
@@ -268,7 +268,7 @@ class TestCoolingMargin:
             heat = 0.005 * plan.fleet.gpus[f"{region}-gpus"]
             assert self.firm_mw(plan, f"{region}-chillers") >= (1 + margin) * heat - 1e-9
 
-    def test_it_says_how_much_the_plan_must_carry(self, model: Model) -> None:
+    def test_the_cooling_margin_is_part_of_the_design_heat(self, model: Model) -> None:
         margin = with_policies(model, cooling_margin=0.4)
         plan = audited(margin)
 
@@ -278,7 +278,9 @@ class TestCoolingMargin:
         assert lines["west-chillers"].design_heat_mw == pytest.approx(1.4 * heat)
         assert lines["west-chillers"].firm_mw >= 1.4 * heat
 
-    def test_a_plan_without_it_is_found_out(self, model: Model, free: Solution) -> None:
+    def test_the_audit_finds_a_plan_without_the_cooling_margin(
+        self, model: Model, free: Solution
+    ) -> None:
         short = ProblemData(with_policies(model, cooling_margin=1.0), all_scenarios(model), {})
 
         said = list(check_purchases(short, free.fleet))
@@ -298,7 +300,7 @@ class TestEmergencyCooling:
             assert capacity_after_losses_mw([1.0], [count], lost) >= needed
             assert capacity_after_losses_mw([1.0], [count - 1], lost) < needed
 
-    def test_off_it_asks_for_nothing(self, backed: Model, free: Solution) -> None:
+    def test_emergency_share_of_zero_requires_nothing(self, backed: Model, free: Solution) -> None:
         assert audited(backed).objective == pytest.approx(free.objective, rel=SAME)
 
     def test_a_cluster_without_emergency_plant_cannot_have_it(self, model: Model) -> None:
@@ -384,7 +386,7 @@ class TestForbidden:
         assert plan.fleet.instances == {"cloud": 0}
         assert sum(plan.fleet.gpus.values()) > sum(free.fleet.gpus.values())
 
-    def test_what_stands_already_may_stay(self, model: Model) -> None:
+    def test_forbidden_units_that_exist_may_stay(self, model: Model) -> None:
         offers = {"cloud": model.offers["cloud"].replace(existing_instances=5)}
         forbidden = ForbiddenPurchases(emergency=("cloud",))
 

@@ -190,7 +190,7 @@ class TestFeasibility:
 
 class TestCheapestMixture:
     @pytest.mark.parametrize("seed", range(24))
-    def test_is_the_one_that_enumeration_finds(self, model: Model, seed: int) -> None:
+    def test_the_optimum_is_the_one_that_enumeration_finds(self, model: Model, seed: int) -> None:
         random = Random(1000 + seed)
         sizes = drawn_sizes(random)
         prices = [round(size * random.uniform(0.6, 1.4), 3) * 1e6 for size in sizes]

@@ -113,7 +113,7 @@ def spare(tmp_path: Path) -> Path:
 
 
 class TestWhatGoes:
-    def test_what_is_not_needed_goes_in_whole_blocks(self, tmp_path: Path) -> None:
+    def test_gpus_that_are_not_needed_retire_in_whole_blocks(self, tmp_path: Path) -> None:
         programme, solution = solved(model_of(tmp_path, SPARE))
 
         assert solution.fleet.gpus == {"ca": 300, "cb": 50}
@@ -124,7 +124,7 @@ class TestWhatGoes:
         assert items["cb"] == -200 * 5000.0
         assert items["pb/chiller"] == -3 * 20000.0
 
-    def test_nothing_goes_where_the_model_is_silent(self, tmp_path: Path) -> None:
+    def test_nothing_retires_unless_the_model_allows_it(self, tmp_path: Path) -> None:
         model = model_of(
             tmp_path, SPARE, "clusters.cb.may_retire=false", "plants.pb.may_retire=false"
         )
@@ -211,7 +211,7 @@ def _by_hand(gpus: int, chillers: int) -> float:
 
 
 class TestAudit:
-    def test_more_gone_than_may_go_is_found(self, tmp_path: Path) -> None:
+    def test_the_audit_finds_more_retired_than_allowed(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, SPARE)
         data = ProblemData(model, (), {})
         too_few = Fleet.after(model, {("pa", "chiller"): -1}, {"ca": -100}, {}, frozenset())
@@ -221,7 +221,7 @@ class TestAudit:
         assert "pa: 1 chiller retired, at most 0 allowed" in found
         assert "ca: 200 GPUs, 300 to 300 allowed" in found
 
-    def test_parts_of_blocks_do_not_go(self, tmp_path: Path) -> None:
+    def test_parts_of_blocks_do_not_retire(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, SPARE)
         fleet = Fleet.after(model, {}, {"cb": -50}, {}, frozenset())
 
@@ -300,7 +300,7 @@ class TestPlanFile:
 
 
 class TestHolding:
-    def test_nothing_that_exists_goes_when_it_is_kept(self, tmp_path: Path) -> None:
+    def test_kept_assets_do_not_retire(self, tmp_path: Path) -> None:
         changes = kept(model_of(tmp_path, SPARE))
         assert changes == ("plants.pb.may_retire=false", "clusters.cb.may_retire=false")
 
@@ -374,7 +374,9 @@ class TestBadInput:
             ("policies.fixed.regions={c: true}", "`c`"),
         ],
     )
-    def test_is_refused_with_the_reason(self, tmp_path: Path, override: str, message: str) -> None:
+    def test_a_wrong_retirement_is_refused_with_the_reason(
+        self, tmp_path: Path, override: str, message: str
+    ) -> None:
         with pytest.raises(InputError, match=message):
             model_of(tmp_path, SPARE, override)
 

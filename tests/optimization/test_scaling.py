@@ -55,7 +55,9 @@ class TestUnits:
     @pytest.mark.parametrize(
         ("money", "requests", "power"), [(1e-3, 1e5, 1.0), (1e-9, 1e9, 1e-9), (1e4, 1e-4, 1e4)]
     )
-    def test_far_from_one(self, tiny, plain, name, money, requests, power) -> None:
+    def test_units_far_from_one_give_the_same_plan(
+        self, tiny, plain, name, money, requests, power
+    ) -> None:
         _, solution = solved(in_units(tiny.model, money, requests, power), EXACT[name])
 
         assert solution.fleet == plain.fleet
@@ -133,7 +135,7 @@ class TestTheWayBack:
         assert problem.objective.value() == pytest.approx(58.5 * unit)
         assert outcome.hidden <= 1e-5 * 58.5 * unit
 
-    def test_whole_numbers_are_what_they_are(self) -> None:
+    def test_integer_columns_are_not_scaled(self) -> None:
         problem = LpProblem("whole")
         count = problem.add_variable("count", 0, 900, "Integer")
         room = problem.add_variable("room", 0)
@@ -170,7 +172,7 @@ class TestSizes:
 
         assert most(numbers_of(problem)).tolist() == [8.0, 32.0, 16.0]
 
-    def test_what_has_no_limit_is_as_large_as_what_it_stands_beside(self) -> None:
+    def test_a_column_without_a_bound_is_scaled_like_its_neighbours(self) -> None:
         problem = LpProblem("slack")
         limited = problem.add_variable("limited", 0, 2.0**30)
         slack = problem.add_variable("slack", 0)
@@ -193,7 +195,7 @@ class TestSizes:
         assert rows.tolist() == [12]
 
     @pytest.mark.parametrize("value", [1e-150, 1e150])
-    def test_the_extreme_ends_in_no_error(self, value) -> None:
+    def test_extreme_numbers_raise_no_error(self, value) -> None:
         problem = LpProblem("extreme")
         one, other = problem.add_variable("one", 0, value), problem.add_variable("other", 0)
         problem.setObjective(value * one + other)
@@ -223,7 +225,7 @@ def test_the_audit_finds_what_is_off_in_any_unit(tiny, requests) -> None:
         audit(programme, replace(solution, values=off))
 
 
-def test_what_sums_left_of_a_zero_is_no_size() -> None:
+def test_rounding_left_of_a_sum_is_not_a_scale() -> None:
     """A side of 1e-16 once made a row 1e16 times larger, and HiGHS took none of the rows."""
     problem = LpProblem("residue")
     held = problem.add_variable("held", 0, 0, cat=LpInteger)

@@ -53,16 +53,18 @@ class TestTwins:
 
     @pytest.mark.parametrize("first", [CALM, SPARE], ids=["surge by nothing", "spare unit"])
     @pytest.mark.parametrize("at", [45.0, 120.0])
-    def test_a_region_lost_later(self, first: dict[str, Any], at: float) -> None:
+    def test_a_region_lost_after_another_failure_is_planned_for(
+        self, first: dict[str, Any], at: float
+    ) -> None:
         later = LOSS | {"at_minute": at}
         assert cost(TINY, first, later, **KIND) == pytest.approx(alone("region"), rel=1e-9)
 
     @pytest.mark.parametrize("at", [33.0, 60.0])
-    def test_a_surge(self, at: float) -> None:
+    def test_a_surge_after_a_failure_is_planned_for(self, at: float) -> None:
         later = SURGE | {"at_minute": at}
         assert cost(LATE, later, severity="common") == pytest.approx(alone("surge"), rel=1e-4)
 
-    def test_harmless_events_give_no_respite(self) -> None:
+    def test_harmless_events_do_not_restart_the_clock_of_the_standard(self) -> None:
         """The last floor holds from 120 on, whatever else pretends to happen before."""
         calm = [CALM | {"at_minute": 40.0 * number} for number in range(1, 6)]
         outcome = survivor(TINY, LOSS, *calm, **KIND)
@@ -88,20 +90,20 @@ class TestGpusLeftOff:
         loss = {"kind": "units", "plant": "chillers", "unit": "chiller", "repair_minutes": 2000.0}
         return [loss | {"count": 3}, loss | {"count": count, "at_minute": 60.0}]
 
-    def test_stay_off(self, site: Model) -> None:
+    def test_gpus_switched_off_stay_off_after_a_second_failure(self, site: Model) -> None:
         best = survivor(site, *self.losses(2)).best
         assert best is not None
         assert best.number == 1
         assert best.solution.fleet.units["fans"] == {"fan": 0}
 
-    def test_no_more_are_switched_off_before_the_next_reaction(self, site: Model) -> None:
+    def test_no_more_gpus_are_switched_off_before_the_next_reaction(self, site: Model) -> None:
         """700 on 0 megawatts for 15 minutes are 6,300 MJ, 300 too many: n·900 ≥ 300."""
         site = changed(site, "zones", "users", demand_rps=1.0)
         programme, solution = plan(case_of(site, *self.losses(7)))
         assert solution.fleet.units["fans"] == {"fan": 1}
         audit(programme, solution)
 
-    def test_stages_know_who_has_reacted(self, site: Model) -> None:
+    def test_stages_state_whether_operators_have_reacted(self, site: Model) -> None:
         data = case_of(site, *self.losses(2))
         found = [(stage.start_minute, stage.reacted) for stage in data.stages]
         assert found[:4] == [(0.0, False), (15.0, True), (60.0, False), (75.0, True)]

@@ -155,7 +155,7 @@ class TestRestarting:
             ("plant_capacity.case.1.chillers", -1.5),
         ]
 
-    def test_return_of_power(self, site: Model) -> None:
+    def test_units_restart_when_power_returns(self, site: Model) -> None:
         """A minute without generators, six of restart: seven minutes less what the site stores."""
         feed = site.feeds["grid"].replace(generator_mw=50.0, generator_start_minutes=1.0)
         model = site.replace(feeds={"grid": feed})
@@ -193,14 +193,14 @@ class TestTanks:
         model = changed(model, "plants", "chillers", buffer_mwh=megawatt_hours)
         assert plan(case_of(model, SAG))[1].status == ("optimal" if enough else "infeasible")
 
-    def test_it_saves_standby_units(self, site: Model) -> None:
+    def test_a_tank_saves_standby_units(self, site: Model) -> None:
         """(10 − n)·600 ≤ 600 + 3,600·0.75: n ≥ 4.5."""
         model = changed(site, "plants", "chillers", buffer_mwh=0.75)
         programme, solution = plan(case_of(model, SAG))
         assert solution.fleet.units["fans"] == {"fan": 5}
         audit(programme, solution)
 
-    def test_it_works_without_power_but_not_in_a_lost_plant(self, site: Model) -> None:
+    def test_a_tank_works_without_power_but_not_in_a_lost_plant(self, site: Model) -> None:
         model = changed(site, "plants", "chillers", buffer_mwh=1.0)
         model = changed(model, "plants", "fans", buffer_mwh=0.25)
 
@@ -248,7 +248,7 @@ class TestLoadBalancers:
             (4.0, 25.0, 7.0, 32.0),
         ],
     )
-    def test_floors_hold_from_when_they_act(
+    def test_floors_apply_once_load_balancers_act(
         self, site: Model, failover: float, earliest: float, at: float, from_minute: float
     ) -> None:
         loss = {"kind": "cluster", "name": "site", "repair_minutes": 90.0, "at_minute": at}

@@ -157,14 +157,14 @@ def test_where_all_service_is_asked_for_nothing_may_throttle(tmp_path: Path) -> 
     assert bool(left) == looped(tmp_path, SOONER, "policies.throttling_simulated=true").survives
 
 
-def test_rooms_stay_strict_where_a_plan_keeps_them_so(tmp_path: Path) -> None:
+def test_ride_through_is_kept_where_a_plan_meets_it(tmp_path: Path) -> None:
     """With operators at once nothing throttles, and nothing is waived."""
     outcome = looped(tmp_path, ROOMS, "operations.response_minutes=0.0")
     assert outcome.survives
     assert all(not one.programme.data.waived for one in outcome.rounds)
 
 
-def test_budget_is_judged_by_what_is_spent(tmp_path: Path) -> None:
+def test_a_waived_budget_is_judged_by_simulated_spend(tmp_path: Path) -> None:
     """The programme pays for the largest minute of each stage, the simulator for every minute."""
     generous = looped(tmp_path, EVENING % "9.0e+6")
     assert generous.best is not None
@@ -178,7 +178,7 @@ def test_budget_is_judged_by_what_is_spent(tmp_path: Path) -> None:
     assert not looped(tmp_path, EVENING % f"{0.9 * budget:.1f}").survives
 
 
-def test_what_fails_is_broken_as_little_as_possible(tmp_path: Path) -> None:
+def test_a_failing_waived_row_is_violated_as_little_as_possible(tmp_path: Path) -> None:
     """Without the rule the hall shuts down; with the least of it two chillers are bought."""
     data = case_of(tmp_path, BUS % 2)
     scenarios = all_scenarios(data.model)
@@ -199,7 +199,7 @@ def test_what_fails_is_broken_as_little_as_possible(tmp_path: Path) -> None:
     assert looped(tmp_path, BUS % 2).survives
 
 
-def test_what_fails_without_the_rule_too_has_no_plan(tmp_path: Path) -> None:
+def test_a_scenario_that_fails_with_the_row_waived_has_no_plan(tmp_path: Path) -> None:
     outcome = looped(tmp_path, BUS % 0)
     assert outcome.best is None
     assert outcome.diagnosis is not None
@@ -210,7 +210,7 @@ def test_what_fails_without_the_rule_too_has_no_plan(tmp_path: Path) -> None:
     assert outcome.diagnosis.sets[0].survives
 
 
-def test_only_rows_that_are_marked_give_way(tmp_path: Path) -> None:
+def test_only_stricter_rows_are_waived(tmp_path: Path) -> None:
     data = case_of(tmp_path, ROOMS)
     rows = build(data).rows.values()
     assert {row.family for row in rows if may_be_waived(data, row.key)} == {"ride_through"}

@@ -53,7 +53,7 @@ def test_the_optimum_does_not_depend_on_the_start(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-def test_there_is_a_plan_from_the_first_moment(
+def test_a_start_gives_a_plan_at_once(
     tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """A solver that is stopped at once returns the earlier plan, if it is one."""
@@ -87,7 +87,7 @@ def test_there_is_a_plan_from_the_first_moment(
 
 
 class TestStart:
-    def test_a_fleet_beyond_the_bounds_is_none(self, tiny: LoadedModel) -> None:
+    def test_a_fleet_beyond_the_bounds_is_no_start(self, tiny: LoadedModel) -> None:
         model, programme = tiny.model, programme_of(tiny.model)
         for fleet in (
             Fleet.after(model, {}, {"west-gpus": 1100}, {}, frozenset()),
@@ -96,7 +96,9 @@ class TestStart:
         ):
             assert completed(programme, fleet, EXACT) is None
 
-    def test_a_fleet_that_is_too_small_is_none_and_leaves_no_trace(self, tiny: LoadedModel) -> None:
+    def test_a_fleet_that_is_too_small_is_no_start_and_changes_no_bounds(
+        self, tiny: LoadedModel
+    ) -> None:
         programme = programme_of(tiny.model)
         before = {v.name: (v.lowBound, v.upBound) for v in programme.problem.variables()}
 

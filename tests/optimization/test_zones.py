@@ -66,7 +66,7 @@ def gpus(model: Model) -> dict[str, int]:
     return dict(found.best.solution.fleet.gpus)
 
 
-def test_all_together_leave_a_zone_in_the_dark(places: Model) -> None:
+def test_a_floor_on_all_zones_together_may_leave_one_zone_unserved(places: Model) -> None:
     assert gpus(asking(places, {}))["c"] == 0
 
 
@@ -81,7 +81,7 @@ def test_all_together_leave_a_zone_in_the_dark(places: Model) -> None:
     ],
     ids=str,
 )
-def test_zones_are_served_where_they_are_asked_for(
+def test_a_floor_on_a_zone_is_met_in_that_zone(
     places: Model, rule: dict[str, Any], least: int
 ) -> None:
     """What remains of a plan is simulated and audited too."""
