@@ -1,4 +1,4 @@
-"""What a graph shows: the infrastructure, what a plan adds, what falls with what, in words."""
+"""What a graph shows: the infrastructure, what a plan changes, what goes down with what."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Blast:
-    """What falls when some nodes are lost.
+    """What goes down when some nodes are lost.
 
     Parameters
     ----------
     failed
         Nodes that are lost, as asked.
     fallen
-        Nodes that fall with them, by kind and name.
+        Nodes that go down with them, by kind and name.
     gpus, rps
         GPUs in what is down, and the requests per second that they serve.
     cooling_mw, feed_mw
@@ -89,11 +89,11 @@ class Scene:
     measures
         Measures that the plan buys.
     absent
-        Nodes that are not there: measures that are not bought and what hangs on them.
+        Nodes that are not there: measures not bought, and what exists only with them.
     points
-        Tiers that the loss of a node takes down, by node.
+        Tiers that the loss of a node alone takes down, by node.
     blast
-        What falls, if that is asked.
+        What goes down, if that is asked.
     regions
         Regions that are shown.
     """
@@ -114,11 +114,11 @@ class Scene:
     def shown(self) -> tuple[str, ...]:
         """Nodes that are shown: those in the regions asked for, those in none, and all offers.
 
-        What is rented serves users of other regions too, and most of all when these are lost.
+        Emergency offers serve users of other regions too, above all when those regions are lost.
         """
         wanted = {None, *self.regions}
         offers = {node("offer", name) for name in self.model.offers}
-        return tuple(one for one in self.graph if one in offers or self.place(one) in wanted)
+        return tuple(name for name in self.graph if name in offers or self.place(name) in wanted)
 
     def place(self, name: str) -> str | None:
         """Region that hosts a node, or that it is; None for what is in none."""
@@ -132,19 +132,19 @@ class Scene:
 
     @cached_property
     def homes(self) -> Mapping[str, str]:
-        """Region of the services that stand in one and serve its plants alone, by service."""
+        """Region of services that are hosted in one region and needed only by its plants."""
         return {
-            name: next(iter(one.replicas))
-            for name, one in self.model.services.items()
-            if len(one.replicas) == 1 and _serves_plants(self.model, name)
+            name: next(iter(service.replicas))
+            for name, service in self.model.services.items()
+            if len(service.replicas) == 1 and _serves_plants(self.model, name)
         }
 
 
 def _serves_plants(model: Model, service: str) -> bool:
-    """Whether only plants hang on a service."""
-    others = model.services.values()
+    """Whether only plants depend on a service."""
+    services = model.services.values()
     used = any(
-        service in (*one.depends_on, *one.any_of, *one.degrades_without) for one in others
+        service in (*user.depends_on, *user.any_of, *user.degrades_without) for user in services
     ) or any(tier.entry == service for tier in model.tiers.values())
     return not used and any(service in plant.depends_on for plant in model.plants.values())
 
@@ -177,9 +177,9 @@ def make_scene(
     failed, problems = _found(graph, blast)
     wanted = tuple(dict.fromkeys(regions))
     problems += [
-        f"--region: no region `{printable(one)}`{nearest(one, seen.regions)}"
-        for one in wanted
-        if one not in seen.regions
+        f"--region: no region `{printable(region)}`{nearest(region, seen.regions)}"
+        for region in wanted
+        if region not in seen.regions
     ]
     if problems:
         raise InputError(Problem(name, 0, 0, "", text) for text in problems)
@@ -194,23 +194,23 @@ def make_scene(
         dependencies(graph).down,
         _points_by_node(graph),
         _blast(seen, graph, after, failed) if failed else None,
-        tuple(one for one in seen.regions if not wanted or one in wanted),
+        tuple(region for region in seen.regions if not wanted or region in wanted),
     )
 
 
 def _found(graph: Graph, wanted: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
     """Nodes by their identifier or their name, and what is wrong with the rest."""
     by_name: dict[str, list[str]] = {}
-    for one in graph:
-        by_name.setdefault(graph.nodes[one]["name"], []).append(one)
+    for name in graph:
+        by_name.setdefault(graph.nodes[name]["name"], []).append(name)
     found: list[str] = []
     problems = []
     for text in dict.fromkeys(wanted):
         candidates = [text] if text in graph else _called(graph, by_name.get(text, []))
         if len(candidates) == 1:
-            found += [one for one in candidates if one not in found]
+            found += [name for name in candidates if name not in found]
         elif candidates:
-            kinds = " or ".join(f"`{one}`" for one in candidates)
+            kinds = " or ".join(f"`{name}`" for name in candidates)
             problems.append(f"--blast: `{text}` is several; give {kinds}")
         else:
             hint = nearest(text, [*by_name, *graph]) or "; name one as kind:name, e.g. region:…"
@@ -219,17 +219,17 @@ def _found(graph: Graph, wanted: Iterable[str]) -> tuple[tuple[str, ...], list[s
 
 
 def _called(graph: Graph, candidates: list[str]) -> list[str]:
-    """Nodes of a name; a feed comes before the batteries and generators that are called like it."""
-    first = [one for one in candidates if _kind(graph, one) not in ("ups", "generator")]
+    """Nodes of a name; a feed comes before the batteries and generators of its name."""
+    first = [name for name in candidates if _kind(graph, name) not in ("ups", "generator")]
     return first or candidates
 
 
 def _points_by_node(graph: Graph) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for tier, nodes in single_points_of_failure(graph).items():
-        for one in nodes:
-            found.setdefault(one, []).append(tier)
-    return {one: tuple(found[one]) for one in graph if one in found}
+        for name in nodes:
+            found.setdefault(name, []).append(tier)
+    return {name: tuple(found[name]) for name in graph if name in found}
 
 
 def _blast(model: Model, graph: Graph, fleet: Fleet, failed: tuple[str, ...]) -> Blast:
@@ -240,17 +240,19 @@ def _blast(model: Model, graph: Graph, fleet: Fleet, failed: tuple[str, ...]) ->
 
     def lost(kind: str) -> list[str]:
         return [
-            graph.nodes[one]["name"] for one in graph if one in down and _kind(graph, one) == kind
+            graph.nodes[name]["name"]
+            for name in graph
+            if name in down and _kind(graph, name) == kind
         ]
 
     return Blast(
         failed,
-        tuple(sorted(fallen, key=lambda one: (order.index(_kind(graph, one)), one))),
-        sum(fleet.gpus[one] for one in lost("cluster")),
-        sum(cluster_rps(model, fleet, one) for one in lost("cluster")),
-        sum(plant_mw(model, fleet, one) for one in lost("plant")),
-        sum(model.feeds[one].capacity_mw for one in lost("feed")),
-        sum(fleet.instances[one] * model.offers[one].gpus_per_instance for one in lost("offer")),
+        tuple(sorted(fallen, key=lambda name: (order.index(_kind(graph, name)), name))),
+        sum(fleet.gpus[name] for name in lost("cluster")),
+        sum(cluster_rps(model, fleet, name) for name in lost("cluster")),
+        sum(plant_mw(model, fleet, name) for name in lost("plant")),
+        sum(model.feeds[name].capacity_mw for name in lost("feed")),
+        sum(fleet.instances[name] * model.offers[name].gpus_per_instance for name in lost("offer")),
     )
 
 
@@ -261,8 +263,8 @@ def _kind(graph: Graph, name: str) -> str:
 def by_kind(graph: Graph, names: Iterable[str]) -> dict[str, list[str]]:
     """Names of nodes by kind, in the usual order of the kinds."""
     found: dict[str, list[str]] = {}
-    for one in names:
-        found.setdefault(_kind(graph, one), []).append(str(graph.nodes[one]["name"]))
+    for name in names:
+        found.setdefault(_kind(graph, name), []).append(str(graph.nodes[name]["name"]))
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 
@@ -282,7 +284,7 @@ def plant_mw(model: Model, fleet: Fleet, plant: str) -> float:
 
 
 def software_only(scene: Scene, name: str) -> bool:
-    """Whether a service has replicas to spare, so that only a common fault takes it down whole."""
+    """Whether a service has spare replicas, so that only a common-cause failure takes it down."""
     data = scene.graph.nodes[name]
     if data["kind"] != "service":
         return False
@@ -291,7 +293,7 @@ def software_only(scene: Scene, name: str) -> bool:
 
 
 def emergency_plants(scene: Scene) -> dict[str, bool]:
-    """Emergency plants of the regions shown; whether each shares nothing with the primary ones."""
+    """Emergency plants of the regions shown; whether each is independent of the primary ones."""
     model = scene.model
     independent = {
         plant
@@ -397,8 +399,10 @@ def _service_lines(model: Model, entity: str) -> tuple[str, ...]:
     if count:
         return (f"needs {service.needs_replicas} of {count} replicas",)
     if service.runs_on:
-        one = "a cluster" if len(service.runs_on) == 1 else f"1 of {len(service.runs_on)} clusters"
-        return (f"runs on {one}",)
+        where = (
+            "a cluster" if len(service.runs_on) == 1 else f"1 of {len(service.runs_on)} clusters"
+        )
+        return (f"runs on {where}",)
     return ("not tied to a region",)
 
 
@@ -409,7 +413,7 @@ def _customer_lines(scene: Scene, kind: str, entity: str) -> tuple[str, ...]:
         return (f"priority {tier.priority} · {tier.share:.0%} of demand",)
     if kind == "zone":
         zone = model.zones[entity]
-        close = min(zone.latency_ms, key=lambda one: zone.latency_ms[one], default=None)
+        close = min(zone.latency_ms, key=lambda region: zone.latency_ms[region], default=None)
         near = f"nearest {close}, {zone.latency_ms[close]:g} ms" if close else "reaches no region"
         return (f"{number(zone.demand_rps)} requests/s", near)
     if kind == "offer":

@@ -38,12 +38,12 @@ CARD_GAP = 18.0
 #: Width over height that a page should have: that of a sheet of paper on its side.
 ASPECT = math.sqrt(2)
 HEADING = 22.0
-#: About what title, key and gaps take of the height.
+#: Rough height of title, key and gaps together.
 OTHERS = 160.0
 
 
 def draw(scene: Scene) -> Drawing:
-    """Lay out an infrastructure on one page; the same infrastructure, the same page."""
+    """Lay out an infrastructure on one page, deterministically."""
     cards = _cards(scene)
     left, right = _users(scene), _offers(scene)
     beside = sum(part.width + CARD_GAP for part in (left, right) if part.boxes)
@@ -52,8 +52,8 @@ def draw(scene: Scene) -> Drawing:
     tall = max(left.height, right.height)
     grid = min(
         (_grid(cards, count) for count in range(1, len(cards) + 1)),
-        key=lambda one: _misfit(
-            max(one.width + beside, layers.width), layers.height + max(one.height, tall) + OTHERS
+        key=lambda part: _misfit(
+            max(part.width + beside, layers.width), layers.height + max(part.height, tall) + OTHERS
         ),
     )
     width = max(grid.width + beside, layers.width, 640.0)
@@ -312,7 +312,7 @@ def _line_kinds(scene: Scene) -> dict[str, str]:
         "powers": ("powers", "plant") in relations or ("powers", "cluster") in relations,
         "cools": ("cools", "cluster") in relations,
         "needs": ("depends_on", "service") in relations or ("depends_on", "tier") in relations,
-        "any_of": any(one.any_of for one in services),
-        "soft": any(one.degrades_without for one in services),
+        "any_of": any(service.any_of for service in services),
+        "soft": any(service.degrades_without for service in services),
     }
     return {kind: text for kind, text in texts.items() if drawn[kind]}

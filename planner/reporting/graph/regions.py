@@ -113,7 +113,7 @@ class Part:
 
 def _moved(box: Box, x: float, y: float) -> Box:
     rect = replace(box.rect, x=box.rect.x + x, y=box.rect.y + y)
-    labels = tuple(replace(one, x=one.x + x, y=one.y + y) for one in box.labels)
+    labels = tuple(replace(label, x=label.x + x, y=label.y + y) for label in box.labels)
     return replace(box, rect=rect, labels=labels)
 
 
@@ -127,7 +127,9 @@ def members(scene: Scene, region: str) -> dict[str, list[str]]:
     }
     return {
         kind: [
-            node(kind, name) for name, one in table.items() if getattr(one, "region", "") == region
+            node(kind, name)
+            for name, asset in table.items()
+            if getattr(asset, "region", "") == region
         ]
         for kind, table in tables.items()
     }
@@ -138,11 +140,11 @@ def shared_columns(scene: Scene) -> CardWidths:
     held = [members(scene, region) for region in scene.regions]
 
     def widest(kind: str) -> float:
-        sizes = (_size(scene, name)[0] for one in held for name in one[kind])
+        sizes = (_size(scene, name)[0] for kinds in held for name in kinds[kind])
         return max(sizes, default=0.0)
 
     feed, plant, cluster = widest("feed"), widest("plant"), widest("cluster")
-    feeds, plants = (max(len(one[kind]) for one in held) for kind in ("feed", "plant"))
+    feeds, plants = (max(len(kinds[kind]) for kinds in held) for kind in ("feed", "plant"))
     first = 2 * MARGIN + LANE * feeds if feed else 0.0
     # The buses of the feeds come up between plants and clusters too.
     second = 2 * MARGIN + LANE * (plants + feeds) if plant or feed else 0.0
@@ -157,7 +159,7 @@ def _size(scene: Scene, name: str) -> tuple[float, float]:
     width, height = box_size(scene, name)
     inside = _behind(scene, name)
     if inside:
-        chips = [_chip_width(scene, one) for one in inside]
+        chips = [_chip_width(scene, chip) for chip in inside]
         width = max(width, sum(chips) + 4 * (len(chips) - 1) + 2 * PAD)
         height += FACT * 2 + 2
     return width, height
@@ -169,7 +171,7 @@ def _behind(scene: Scene, name: str) -> list[str]:
     if data["kind"] != "feed":
         return []
     return [
-        one for kind in ("ups", "generator") if (one := node(kind, data["name"])) in scene.graph
+        chip for kind in ("ups", "generator") if (chip := node(kind, data["name"])) in scene.graph
     ]
 
 
@@ -230,12 +232,12 @@ def _hardware(scene: Scene, region: str, columns: CardWidths) -> Part:
 def _with_chips(scene: Scene, name: str, rect: Rect) -> list[Box]:
     boxes = [node_box(scene, name, rect)]
     x = rect.x + PAD
-    for one in _behind(scene, name):
-        chip = Rect(x, rect.bottom - FACT * 2 - 2, _chip_width(scene, one), FACT * 2 - 3)
-        text = fact_lines(scene, one)[0]
-        states = states_of(scene, one)
+    for part in _behind(scene, name):
+        chip = Rect(x, rect.bottom - FACT * 2 - 2, _chip_width(scene, part), FACT * 2 - 3)
+        text = fact_lines(scene, part)[0]
+        states = states_of(scene, part)
         label = Label(chip.x + 5, chip.y + 12, text, SMALL)
-        boxes.append(Box(chip, scene.graph.nodes[one]["kind"], (label,), one, None, states))
+        boxes.append(Box(chip, scene.graph.nodes[part]["kind"], (label,), part, None, states))
         x = chip.right + 4
     return boxes
 
@@ -258,7 +260,10 @@ def _cooling_lines(
         start = rects[plant]
         x = start.right + MARGIN / 2 + LANE * index + LANE / 2
         clusters = _targets(scene, plant, "cools", held["cluster"])
-        ends = [(one, _port(rects[one], held["plant"], index, 0.08, 0.52)) for one in clusters]
+        ends = [
+            (cluster, _port(rects[cluster], held["plant"], index, 0.08, 0.52))
+            for cluster in clusters
+        ]
         lines += _bus(scene, "cools", plant, (start.right, start.middle), x, rects, ends)
     return lines
 
@@ -280,7 +285,7 @@ def _power_lines(
         x = start.right + MARGIN / 2 + LANE * index + LANE / 2
         plants = _targets(scene, feed, "powers", held["plant"])
         clusters = _targets(scene, feed, "powers", held["cluster"])
-        ends = [(one, _port(rects[one], held["feed"], index, 0.2, 0.8)) for one in plants]
+        ends = [(plant, _port(rects[plant], held["feed"], index, 0.2, 0.8)) for plant in plants]
         lines += _bus(scene, "powers", feed, (start.right, start.middle), x, rects, ends)
         if not clusters:
             continue
@@ -288,7 +293,10 @@ def _power_lines(
         y = bottom + depth
         lane = rects[clusters[0]].x - MARGIN - LANE * (len(held["feed"]) - index) + LANE / 2
         way = ((start.right, start.middle), (x, start.middle), (x, y), (lane, y))
-        ports = [(one, _port(rects[one], held["feed"], index, 0.56, 0.94)) for one in clusters]
+        ports = [
+            (cluster, _port(rects[cluster], held["feed"], index, 0.56, 0.94))
+            for cluster in clusters
+        ]
         lines.append(Polyline(way, "powers", feed, arrow=False, states=_falls(scene, feed)))
         lines += _bus(scene, "powers", feed, (lane, y), lane, rects, ports)
     return lines, depth

@@ -1,7 +1,7 @@
 """Layers of services: from the tiers through edge, service, state and control plane.
 
-The usual way to draw a layered graph (Sugiyama, Tagawa, Toda 1981): columns, stand-ins where a line
-passes a column, an order within columns that crosses few lines, then heights that bend few of them.
+The usual way to draw a layered graph (Sugiyama, Tagawa, Toda 1981): columns, dummy nodes where a
+line passes a column, an order within columns that has few crossings, then heights with few bends.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def service_layers(scene: Scene, width: float) -> Part:
     rows, chains = _with_passes(columns, links)
     rows = _untangled(rows, chains)
     sizes = {name: box_size(scene, name) for column in columns for name in column}
-    heights = {one: sizes[one][1] if one in sizes else PASS for row in rows for one in row}
+    heights = {name: sizes[name][1] if name in sizes else PASS for row in rows for name in row}
     middles = _heights(rows, chains, heights)
-    widths = [max((sizes[one][0] for one in column), default=0.0) for column in columns]
+    widths = [max((sizes[name][0] for name in column), default=0.0) for column in columns]
     free = (width - sum(widths)) / max(len(columns) - 1, 1)
     gap = min(max(free, LEAST_GAP), MOST_GAP)
     lefts = [sum(widths[:index]) + gap * index for index in range(len(columns))]
-    top = HEADING - min(middles[one] - heights[one] / 2 for one in middles)
+    top = HEADING - min(middles[name] - heights[name] / 2 for name in middles)
     rects = {
         name: Rect(lefts[i], middles[name] + top - sizes[name][1] / 2, widths[i], sizes[name][1])
         for i, column in enumerate(columns)
@@ -56,10 +56,10 @@ def service_layers(scene: Scene, width: float) -> Part:
     }
     boxes = [node_box(scene, name, rect) for name, rect in rects.items()]
     spans = [(left, left + wide) for left, wide in zip(lefts, widths, strict=True)]
-    where = {one: index for index, row in enumerate(rows) for one in row}
+    where = {name: index for index, row in enumerate(rows) for name in row}
     lines = [
         _drawn(
-            scene, link, chain, rects, spans, where, {one: middles[one] + top for one in middles}
+            scene, link, chain, rects, spans, where, {name: middles[name] + top for name in middles}
         )
         for link, chain in chains.items()
     ]
@@ -78,8 +78,8 @@ def _columns(scene: Scene) -> list[list[str]]:
     for plane in PLANES:
         names = [
             node("service", name)
-            for name, one in scene.model.services.items()
-            if one.plane == plane and name not in scene.homes
+            for name, service in scene.model.services.items()
+            if service.plane == plane and name not in scene.homes
         ]
         depths = _depths(scene.graph.subgraph(names))
         for depth in range(max(depths.values(), default=-1) + 1):
@@ -92,11 +92,11 @@ def _columns(scene: Scene) -> list[list[str]]:
 
 
 def _depths(graph: Graph) -> dict[str, int]:
-    """Longest chain of what hangs on a node, with loops taken as one; 0 if nothing does."""
+    """Longest chain of dependants of each node, a loop counted as a single node; 0 without any."""
     condensed = nx.condensation(graph)
     depths: dict[int, int] = {}
     for group in reversed(list(nx.topological_sort(condensed))):
-        depths[group] = max((depths[one] + 1 for one in condensed.successors(group)), default=0)
+        depths[group] = max((depths[below] + 1 for below in condensed.successors(group)), default=0)
     return {name: depths[group] for name, group in condensed.graph["mapping"].items()}
 
 
@@ -114,18 +114,18 @@ def _links(scene: Scene, names: set[str]) -> list[Link]:
 def _with_passes(
     columns: Sequence[Sequence[str]], links: Iterable[Link]
 ) -> tuple[list[list[str]], dict[Link, list[str]]]:
-    """Rows of each column with stand-ins for the lines that pass, and the way of each line."""
+    """Rows of each column with dummy nodes for the lines that pass, and the way of each line."""
     where = {name: index for index, column in enumerate(columns) for name in column}
     rows = [list(column) for column in columns]
     chains = {}
     for link in links:
-        ends = sorted((link.source, link.target), key=lambda one: where[one])
+        ends = sorted((link.source, link.target), key=lambda name: where[name])
         chain = [ends[0]]
         for index in range(where[ends[0]] + 1, where[ends[1]]):
-            # A space is in no identifier, so that a stand-in is never taken for a node.
-            stand_in = f"{link.source} {link.target} {index}"
-            rows[index].append(stand_in)
-            chain.append(stand_in)
+            # A space is in no identifier, so that a dummy is never taken for a node.
+            dummy = f"{link.source} {link.target} {index}"
+            rows[index].append(dummy)
+            chain.append(dummy)
         chains[link] = [*chain, ends[1]]
     return rows, chains
 
@@ -145,7 +145,7 @@ def _untangled(
             beside = ordered[index - 1 if forward else index + 1]
             places = {name: (place + 0.5) / len(beside) for place, name in enumerate(beside)}
             own = {name: (i + 0.5) / len(ordered[index]) for i, name in enumerate(ordered[index])}
-            means = {one: _mean(one, neighbours, places, own) for one in ordered[index]}
+            means = {name: _mean(name, neighbours, places, own) for name in ordered[index]}
             ordered[index].sort(key=means.__getitem__)
         crossings = _crossings(ordered, chains)
         if crossings < fewest:
@@ -159,16 +159,16 @@ def _mean(
     places: Mapping[str, float],
     own: Mapping[str, float],
 ) -> float:
-    found = [places[one] for one in neighbours.get(name, ()) if one in places]
+    found = [places[beside] for beside in neighbours.get(name, ()) if beside in places]
     return sum(found) / len(found) if found else own[name]
 
 
 def _neighbours(chains: Mapping[Link, Sequence[str]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for chain in chains.values():
-        for one, other in pairwise(chain):
-            found.setdefault(one, []).append(other)
-            found.setdefault(other, []).append(one)
+        for left, right in pairwise(chain):
+            found.setdefault(left, []).append(right)
+            found.setdefault(right, []).append(left)
     return found
 
 
@@ -179,9 +179,9 @@ def _crossings(rows: Sequence[Sequence[str]], chains: Mapping[Link, Sequence[str
     }
     steps: dict[int, list[tuple[int, int]]] = {}
     for chain in chains.values():
-        for one, other in pairwise(chain):
-            if place[one][0] != place[other][0]:
-                steps.setdefault(place[one][0], []).append((place[one][1], place[other][1]))
+        for left, right in pairwise(chain):
+            if place[left][0] != place[right][0]:
+                steps.setdefault(place[left][0], []).append((place[left][1], place[right][1]))
     return sum(
         (a[0] - b[0]) * (a[1] - b[1]) < 0
         for pairs in steps.values()
@@ -207,7 +207,11 @@ def _heights(
         for row in rows if sweep % 2 == 0 else reversed(rows):
             wanted = []
             for name in row:
-                beside = [middles[one] for one in neighbours.get(name, ()) if one not in row]
+                beside = [
+                    middles[neighbour]
+                    for neighbour in neighbours.get(name, ())
+                    if neighbour not in row
+                ]
                 wanted.append(sum(beside) / len(beside) if beside else middles[name])
             offsets = _offsets(row, sizes)
             free = _rising([y - offset for y, offset in zip(wanted, offsets, strict=True)])

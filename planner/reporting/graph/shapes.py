@@ -151,7 +151,7 @@ class Polyline:
     kind
         ``cools``, ``powers``, ``needs``, ``soft`` or ``any_of``.
     source, target
-        Nodes at its ends; the target hangs on the source.
+        Nodes at its ends; the target depends on the source.
     curved
         Whether points are joined by level S-curves instead of straight lines.
     arrow

@@ -55,8 +55,8 @@ def _part(scene: Scene) -> bool:
 
 
 def _counted(kind: str, count: int) -> str:
-    one = "battery" if kind == "ups" else kind
-    return f"{count:,} {one if count == 1 else KINDS[kind]}"
+    noun = "battery" if kind == "ups" else kind
+    return f"{count:,} {noun if count == 1 else KINDS[kind]}"
 
 
 def _planes(scene: Scene) -> str:
@@ -66,7 +66,7 @@ def _planes(scene: Scene) -> str:
             plane = scene.graph.nodes[name]["plane"]
             planes[plane] = planes.get(plane, 0) + 1
     order = ("edge", "service", "state", "control")
-    return f" ({', '.join(f'{planes[one]} {one}' for one in order if one in planes)})"
+    return f" ({', '.join(f'{planes[plane]} {plane}' for plane in order if plane in planes)})"
 
 
 def _listed(console: Console, title: str, names: list[str], indent: str = "  ") -> None:

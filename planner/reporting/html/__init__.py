@@ -1,5 +1,5 @@
-"""The report: one page for people who decide, that works without a network.
+"""The report: one page for decision makers that works offline.
 
-`page` puts it together from what `material` gathers; everything that is shown of one scenario over
-time comes from `timelines`.
+`page` puts it together: `facts` (decision, purchases), `places` (regions), `scenarios` and
+`timelines` (what is shown of each scenario), `money`, `binding`, `reasons` and `sources`.
 """

@@ -43,7 +43,7 @@ class Limit(NamedTuple):
 
 def limit_tables(plan: Plan, model: Model, simulated: Simulated) -> tuple[Table, Table]:
     """Limits with little headroom, least first, and all others."""
-    limits = [one for one in _limits(plan, model) if one.used > 0 and one.limit > 0]
+    limits = [limit for limit in _limits(plan, model) if limit.used > 0 and limit.limit > 0]
     limits += _spending(plan, model, [played.scenario for played in simulated.played])
     limits.sort(key=lambda limit: -limit.utilisation)
     close = [limit for limit in limits if limit.utilisation >= CLOSE]
@@ -123,13 +123,13 @@ def rounds_table(plan: Plan) -> Table:
     """Rounds of optimising and simulating."""
     rows = [
         (
-            f"{one.round}",
-            one.objective_usd_per_year,
-            listed(list(one.failed), 6) or "none",
-            "; ".join(f"{margin.scenario}: {margin_text(margin)}" for margin in one.margins)
+            f"{made.round}",
+            made.objective_usd_per_year,
+            listed(list(made.failed), 6) or "none",
+            "; ".join(f"{margin.scenario}: {margin_text(margin)}" for margin in made.margins)
             or "none",
         )
-        for one in plan.verification.rounds
+        for made in plan.verification.rounds
     ]
     columns = texts("round") + figures("annual cost, M USD", show=millions)
     columns += texts("failed in simulation", "margins")

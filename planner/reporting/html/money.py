@@ -137,14 +137,14 @@ class Finance:
             Table(
                 "Cash flow after tax against what exists, M USD",
                 texts("year") + figures("net", "cumulative", show="{:,.2f}".format),
-                [(f"{one['year']}", one["net"], one["cumulative"]) for one in self.cash],
+                [(f"{year['year']}", year["net"], year["cumulative"]) for year in self.cash],
             ),
             Table(
                 "Net present value with each input low and high, M USD",
                 texts("input")
                 + figures("low", "high")
                 + figures("value at low", "value at high", show="{:,.2f}".format),
-                [[one[name] for name in names] for one in self.swings],
+                [[swing[name] for name in names] for swing in self.swings],
             ),
             *(
                 Table(
@@ -169,7 +169,7 @@ def finance(study: FinanceStudy) -> Finance:
         sources=_sources(base, plan),
         break_even=_break_even(study, plan),
         cash=_cash(plan),
-        exceedance=[_curve(one) for one in (base, plan)],
+        exceedance=[_curve(valued) for valued in (base, plan)],
         swings=_swings(study, plan),
         years=_years(base, plan),
     )
@@ -215,14 +215,14 @@ def _misses(promised: float | None, availability: Estimate) -> bool:
     return bool(promised) and availability.high < (promised or 0.0)
 
 
-def _with_interval(one: Estimate) -> str:
-    if one.low == one.high:
-        return money(one.value)
-    return f"{money(one.value)} ({_interval(one)})"
+def _with_interval(estimate: Estimate) -> str:
+    if estimate.low == estimate.high:
+        return money(estimate.value)
+    return f"{money(estimate.value)} ({_interval(estimate)})"
 
 
-def _interval(one: Estimate) -> str:
-    return money_range(one.low, one.high)
+def _interval(estimate: Estimate) -> str:
+    return money_range(estimate.low, estimate.high)
 
 
 def _assumed(study: FinanceStudy) -> str:
@@ -277,7 +277,7 @@ def _risk(study: FinanceStudy, base: Valued, plan: Valued) -> Table:
         "of the expected loss: emergency spend": "emergency_usd",
     }
     found = [
-        (label, [getattr(one.profile, name) for one in (base, plan)])
+        (label, [getattr(valued.profile, name) for valued in (base, plan)])
         for label, name in measures.items()
     ]
     rows = [
@@ -297,12 +297,12 @@ def _availability(base: Valued, plan: Valued) -> Table:
     rows: list[TableRow] = []
     for tier in plan.profile.tiers:
         promised = plan.build.model.tiers[tier].sla
-        minutes = [one.profile.downtime_minutes_per_year[tier].value for one in (base, plan)]
+        minutes = [valued.profile.downtime_minutes_per_year[tier].value for valued in (base, plan)]
         rows.append(
             (
                 tier,
                 f"{100 * promised:.6g} %" if promised else "none",
-                *(_marked(promised, one.profile.availability[tier]) for one in (base, plan)),
+                *(_marked(promised, valued.profile.availability[tier]) for valued in (base, plan)),
                 *(f"{number(least)}" for least in minutes),
             )
         )
@@ -322,17 +322,17 @@ def _marked(promised: float | None, availability: Estimate) -> Cell:
     return Toned(f"{shown} ✓", "good") if promised and availability.low >= promised else shown
 
 
-def _available(one: Estimate) -> str:
+def _available(estimate: Estimate) -> str:
     """An availability with its interval."""
-    shown, interval = availability_percent(one)
+    shown, interval = availability_percent(estimate)
     return f"{shown} % ({interval})" if interval else shown
 
 
 def _sources(base: Valued, plan: Valued) -> Table:
-    after = {one.source: one.usd_per_year.value for one in plan.profile.by_source}
+    after = {loss.source: loss.usd_per_year.value for loss in plan.profile.by_source}
     losses = [
-        (one.source, one.usd_per_year.value, after.get(one.source, 0.0))
-        for one in base.profile.by_source[:MOST_SOURCES]
+        (loss.source, loss.usd_per_year.value, after.get(loss.source, 0.0))
+        for loss in base.profile.by_source[:MOST_SOURCES]
     ]
     rows = [(source, *map(_loss, usd)) for source, *usd in losses if max(usd) >= SHOWN_USD]
     columns = texts("what fails first") + figures("today", "with the plan")
@@ -348,12 +348,12 @@ def _loss(usd: float) -> str:
 def _break_even(study: FinanceStudy, plan: Valued) -> Table:
     rows = [
         (
-            one.input.name,
-            number(one.base, 4),
-            "none" if one.value is None else number(one.value, 4),
-            one.reason,
+            result.input.name,
+            number(result.base, 4),
+            "none" if result.value is None else number(result.value, 4),
+            result.reason,
         )
-        for one in study.break_evens.get(plan.build.name, ())
+        for result in study.break_evens.get(plan.build.name, ())
     ]
     columns = texts("input") + figures("today", "break-even") + texts("note")
     return Table("Value of each input at which the net present value is zero", columns, rows)
@@ -374,29 +374,29 @@ def _cash(plan: Valued) -> list[Row]:
     ]
 
 
-def _curve(one: Valued) -> Row:
+def _curve(valued: Valued) -> Row:
     """Annual probability of losing more, over the loss in millions of USD."""
-    probability, usd = one.profile.annual.curve(CURVE_POINTS)
+    probability, usd = valued.profile.annual.curve(CURVE_POINTS)
     return {
-        "name": one.build.name,
+        "name": valued.build.name,
         "x": [round(x / 1e6, 4) for x in usd.tolist()],
         "y": [float(f"{y:.4g}") for y in probability.tolist()],
     }
 
 
 def _swings(study: FinanceStudy, plan: Valued) -> list[Row]:
-    found = sorted(study.swings.get(plan.build.name, ()), key=lambda one: -abs(one.usd))
+    found = sorted(study.swings.get(plan.build.name, ()), key=lambda swing: -abs(swing.usd))
     return [
         {
-            "input": one.input.name,
-            "low": number(one.low, 4),
-            "high": number(one.high, 4),
-            "npv_low": round(one.npv_low_usd / 1e6, 3),
-            "npv_high": round(one.npv_high_usd / 1e6, 3),
-            "npv": round(one.npv_usd / 1e6, 3),
+            "input": swing.input.name,
+            "low": number(swing.low, 4),
+            "high": number(swing.high, 4),
+            "npv_low": round(swing.npv_low_usd / 1e6, 3),
+            "npv_high": round(swing.npv_high_usd / 1e6, 3),
+            "npv": round(swing.npv_usd / 1e6, 3),
         }
-        for one in found[:MOST_INPUTS]
-        if one.usd
+        for swing in found[:MOST_INPUTS]
+        if swing.usd
     ]
 
 
@@ -404,11 +404,11 @@ def _years(base: Valued, plan: Valued) -> list[Row]:
     """A year with failures: annualised capex with opex, and the expected loss."""
     return [
         {
-            "name": one.build.name,
-            "owning": round(one.appraisal.owning_usd_per_year / 1e6, 4),
-            "failures": round(one.profile.expected_annual_loss_usd.value / 1e6, 4),
+            "name": valued.build.name,
+            "owning": round(valued.appraisal.owning_usd_per_year / 1e6, 4),
+            "failures": round(valued.profile.expected_annual_loss_usd.value / 1e6, 4),
         }
-        for one in (base, plan)
+        for valued in (base, plan)
     ]
 
 

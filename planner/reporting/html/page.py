@@ -1,4 +1,4 @@
-"""The page itself: what was gathered, put into one file that needs nothing else."""
+"""The page itself: everything put into one self-contained file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from planner.reporting.html.reasons import Reasons
 from planner.reporting.html.timelines import Simulated
 from planner.reporting.plans import cost_table, routing_note
 
-#: Size that a page keeps to.
+#: Most bytes of a page.
 PAGE_BYTES = 5_900_000
 #: Scenarios in the table; of more those that end worst.
 MOST_ROWS = 600
@@ -35,7 +35,7 @@ MISSING_EXTRA = "needs {0}, which is not installed: pip install 'resilience-plan
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """Everything that a report tells.
+    """Everything that goes into a report.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def page(material: Material) -> bytes:
 
 
 def scenarios_told(material: Material, opening: Sequence[int]) -> list[dict[str, Any]]:
-    """What the page tells of the scenarios that can be opened."""
+    """Details of the scenarios that can be opened."""
     return scenarios.told(material.loaded.model, material.simulated, opening)
 
 
@@ -227,7 +227,7 @@ def _curves(material: Material, index: int) -> dict[str, Any]:
 
 
 def _json(data: Any) -> str:
-    """JSON that ends no script element and starts no comment."""
+    """JSON that cannot end a script element or start a comment."""
     text = json_text(data, "compact", ascii_only=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

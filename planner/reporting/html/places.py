@@ -1,4 +1,4 @@
-"""The infrastructure before and after: a card for each region, and a map where places are known."""
+"""The infrastructure today and with the plan: a card for each region, and a map."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST_RADIUS = 26.0
 #: Half the height of a label and the width of a character: names with counts, and numbers alone.
 TEXT_HEIGHT, TEXT_WIDTH = 13.0, 7.0
 NUMBER_HEIGHT, NUMBER_WIDTH = 15.0, 19.0
-#: Coastlines as longitude,latitude, rough on purpose: they only say where on earth we are;
+#: Coastlines as longitude,latitude, rough on purpose: they only give orientation;
 #: each a line or more, ended by a semicolon.
 COASTS = """
 -166,68 -156,71 -128,70 -95,72 -82,68 -94,59 -82,53 -78,62 -65,59 -56,52 -66,44 -74,40
@@ -53,7 +53,7 @@ COASTS = """
 
 
 def regions(plan: Plan, model: Model) -> list[Row]:
-    """Every region with what stands in it before and after."""
+    """Every region with its equipment before and after."""
     before, after = Fleet.existing(model), plan.fleet(model)
     most = max((*after.gpus.values(), *before.gpus.values(), 1))
     most_mw = max(

@@ -116,15 +116,15 @@ def _worth(worth: Worth | None) -> str:
     return worth.reason if worth.value is None else _told(worth.value)
 
 
-def _told(one: Difference | None) -> str:
+def _told(difference: Difference | None) -> str:
     """A difference, or what it is less than where the optimality gap hides it."""
-    if one is None:
+    if difference is None:
         return "not asked"
-    if one.certain:
-        return millions(one.usd)
-    if one.most == float("inf"):
+    if difference.certain:
+        return millions(difference.usd)
+    if difference.most == float("inf"):
         return "unknown"
-    return f"less than {millions(max(one.most, SHOWN_USD))}"
+    return f"less than {millions(max(difference.most, SHOWN_USD))}"
 
 
 __all__ = ["Reasons", "reasons"]

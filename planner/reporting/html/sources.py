@@ -17,7 +17,7 @@ Row = dict[str, Any]
 #: Columns of the table of figures.
 COLUMNS = ("name", "attribute", "value", "unit", "year", "confidence", "source", "note", "users")
 
-#: How far a figure is to be trusted, the least trusted last.
+#: Degrees of confidence in a figure, the least last.
 CONFIDENCE = {
     "quoted": "printed in the source",
     "derived": "calculated from printed figures",

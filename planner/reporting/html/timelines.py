@@ -1,4 +1,4 @@
-"""Scenarios over time: what each simulation shows a reader, thinned out to what can be seen."""
+"""Timelines of scenarios: simulated curves, thinned out to what can be seen."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from planner.simulation.world import World
 
 #: Share of demand from which on the simulation takes it for all.
 FULL = 1 - 1e-6
-#: Curves drawn of one kind; of more, those that move most.
+#: Curves drawn of one kind; of more, those that change most.
 MOST_CURVES = 8
-#: Difference from a straight line that is not seen, as a share of the range of a curve.
+#: Difference from a straight line that cannot be seen, as a share of the range of a curve.
 UNSEEN = 0.004
 #: Kinds of charts.
 KINDS = ("served", "temperature", "cooling", "queue", "cloud")
 #: Least height that differences are measured against: percent, °C, MW, requests, GPUs.
 LEAST_RANGE = {"served": 25.0, "temperature": 10.0, "cooling": 1.0, "queue": 100.0, "cloud": 10.0}
-#: How the texts of events end with which something is over.
+#: How the texts of events end when a failure is over.
 OVER = (": over", ": repaired")
 #: Minutes shown at least.
 LEAST_MINUTES = 60.0
@@ -39,12 +39,12 @@ LEAST_MINUTES = 60.0
 
 @dataclass(frozen=True, eq=False)
 class Played:
-    """One scenario as it went on the plan.
+    """One scenario simulated on the plan.
 
     Parameters
     ----------
     scenario, verdict
-        What happened, and what came of it.
+        The scenario and its verdict.
     charts
         Curves by kind (`served` in percent, `temperature` in °C, `cooling` in MW, `queue` in
         requests, `cloud` in GPUs), each with its name, minutes and values.
@@ -57,10 +57,10 @@ class Played:
     minutes
         Minutes simulated.
     required
-        What the standard asks for by tier, in percent from minutes on.
+        Service level required by tier: minutes with the percentage required from then on.
     slack
-        Least distance of what was served from what was required, as a share of demand, where less
-        than everything was served; infinite where all was.
+        Least headroom above the SLO, as a share of demand, over the minutes in which less than all
+        demand was served; infinite where all was.
     """
 
     scenario: Scenario
@@ -92,7 +92,7 @@ class Simulated:
     @property
     def judged(self) -> int:
         """Scenarios that the plan survives or fails."""
-        return sum(one.verdict.survives or one.verdict.fails for one in self.played)
+        return sum(played.verdict.survives or played.verdict.fails for played in self.played)
 
     @property
     def survived(self) -> int:
@@ -147,13 +147,13 @@ def _played(world: World, history: History, fleet: Fleet, index: int) -> Played:
         events,
         _until(curves, events, world.minutes),
         world.minutes,
-        {subject: _steps(one) for subject, one in least.items() if one.any()},
+        {subject: _steps(floor) for subject, floor in least.items() if floor.any()},
         _slack(least, fractions),
     )
 
 
 def _required(world: World, index: int) -> dict[str, Floats]:
-    """What the standard asks for in every minute, by tier and `all`, also of zones."""
+    """Service level required in every minute, by tier and `all`, also of zones."""
     timeline = world.timelines[index]
     rules = floors(world.model, timeline.scenario.severity)
     since = timeline.clock.minutes(world.minutes)
@@ -161,7 +161,7 @@ def _required(world: World, index: int) -> dict[str, Floats]:
 
 
 def _steps(least: Floats) -> list[list[float]]:
-    """Minutes from which something else is asked for, and what, in percent."""
+    """Minutes at which the required service level changes, and its new value in percent."""
     changes = np.flatnonzero(np.diff(least, prepend=0.0))
     return [[float(minute), 100 * float(least[minute])] for minute in changes]
 
@@ -170,7 +170,7 @@ Named = list[tuple[str, Floats]]
 
 
 def _served(world: World, history: History, index: int) -> Named:
-    """Percent of each tier's demand served, every minute, no more than is wanted."""
+    """Percent of each tier's demand served in every minute, at most all of it."""
     demand = history.demand_rps[:, index]
     served = np.minimum(history.served_rps[:, index], demand)
     return [
@@ -188,10 +188,10 @@ def _temperatures(world: World, history: History, index: int) -> Named:
 
 
 def _cooling(history: History, index: int) -> Named:
-    """Heat, what is carried away, and what surviving units could carry, over all regions, MW."""
+    """Heat, heat removed, and cooling capacity of surviving units, over all regions, MW."""
     return [
         ("heat of the GPUs", history.heat_mw[:, index].sum(axis=1)),
-        ("carried away", history.cooling_mw[:, index].sum(axis=1)),
+        ("heat removed", history.cooling_mw[:, index].sum(axis=1)),
         ("cooling capacity", history.cooling_capacity_mw[:, index].sum(axis=1)),
     ]
 
@@ -205,7 +205,7 @@ def _queue(history: History, index: int) -> Named:
 
 
 def _cloud(world: World, history: History, index: int) -> Named:
-    """Emergency GPUs at work by offer."""
+    """Emergency GPUs in use by offer."""
     first = len(world.clusters.names)
     found = [
         (name, history.load_rps[:, index, first + v] / world.offers.rps_per_gpu[v])
@@ -215,7 +215,7 @@ def _cloud(world: World, history: History, index: int) -> Named:
 
 
 def _most_moving(named: Named) -> Named:
-    """The curves that move most, in their order."""
+    """The curves that change most, in their order."""
     if len(named) <= MOST_CURVES:
         return named
     order = sorted(range(len(named)), key=lambda i: -float(np.ptp(named[i][1])))
@@ -240,9 +240,9 @@ def _subject(event: Event) -> str:
 
 
 def _until(curves: dict[str, Named], events: list[tuple[float, str]], minutes: int) -> float:
-    """A little after the last change of what users notice, before the first repair.
+    """A little after the last change that users notice before the first repair.
 
-    Cooling and cloud are left out, which the time of day moves.
+    Cooling and cloud do not count: they follow the time of day.
     """
     first = min((at for at, text in events if text.endswith(OVER)), default=float(minutes))
     last = max((at for at, text in events if not text.endswith(OVER)), default=0.0)
@@ -257,7 +257,7 @@ def _until(curves: dict[str, Named], events: list[tuple[float, str]], minutes: i
 
 
 def _slack(least: dict[str, Floats], fractions: dict[str, Floats]) -> float:
-    """Least of served less required, where not all was served, in shares of demand."""
+    """Least headroom above what is required, where not all demand was served, as a share."""
     slack = np.inf
     for subject, asked in least.items():
         part = (asked > 0) & (fractions[subject] < FULL)
@@ -266,7 +266,7 @@ def _slack(least: dict[str, Floats], fractions: dict[str, Floats]) -> float:
 
 
 def _curve(name: str, values: Floats, kind: str) -> dict[str, Any]:
-    """A curve of the minutes between which it is as good as straight."""
+    """A curve at the minutes between which it is practically straight."""
     # The axes of the others start at 0.
     height = np.ptp(values) if kind in ("served", "temperature") else values.max(initial=0.0)
     kept = thinned(values, UNSEEN * max(LEAST_RANGE[kind], float(height)))
@@ -276,7 +276,7 @@ def _curve(name: str, values: Floats, kind: str) -> dict[str, Any]:
 
 def _rounded(values: Floats, digits: int) -> list[float]:
     rounded = np.round(values, digits) + 0.0
-    return [int(one) if one == int(one) else one for one in rounded.tolist()]
+    return [int(value) if value == int(value) else value for value in rounded.tolist()]
 
 
 def thinned(values: Floats, tolerance: float) -> np.ndarray[Any, np.dtype[np.int64]]:
