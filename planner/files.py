@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from planner.errors import InputError
@@ -37,15 +39,34 @@ def write_file(content: bytes, path: Path) -> None:
         If it cannot be written.
     """
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_files({path: content})
     except OSError as error:
         message = f"cannot be written: {error.strerror or error}"
         raise InputError.single(str(path), message) from error
+
+
+def replace_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files beside their places, then put them there: each is whole, or as it was.
+
+    Raises
+    ------
+    OSError
+        If one cannot be written; its `filename` says which.
+    """
+    written: dict[Path, Path] = {}
+    try:
+        for path, content in contents.items():
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "is a directory")
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            written[path] = Path(name)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            written[path].chmod(0o644)
+        for path, temporary in written.items():
+            temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)

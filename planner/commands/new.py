@@ -15,6 +15,7 @@ import click
 from planner.commands.options import Output, bundle, examples, file_option, output_options
 from planner.commands.progress import plan_line
 from planner.errors import EXIT_DONE, InputError, Problem
+from planner.files import replace_files
 from planner.json_text import json_text
 
 if TYPE_CHECKING:
@@ -191,24 +192,13 @@ def _write(texts: Mapping[Path, str]) -> None:
         If one cannot be written.
     """
     folder = next(iter(texts)).parent
-    made, written = not folder.exists() and len(texts) > 1, {}
+    made = not folder.exists() and len(texts) > 1
     try:
         if made:
             folder.mkdir(parents=True)
-        for path, text in texts.items():
-            if path.is_dir():
-                raise IsADirectoryError(0, "is a directory")
-            handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
-            written[path] = Path(name)
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
-            written[path].chmod(0o644)
-        for path, temporary in written.items():
-            temporary.replace(path)
+        replace_files({path: text.encode() for path, text in texts.items()})
     except OSError as error:
-        for temporary in written.values():
-            temporary.unlink(missing_ok=True)
         if made and folder.is_dir():
             folder.rmdir()
         message = f"cannot be written: {error.strerror or error}"
-        raise InputError.single(str(folder if made else path), message) from error
+        raise InputError.single(str(folder) if made else str(error.filename), message) from error

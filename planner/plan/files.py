@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.errors import InputError, Problem
+from planner.files import replace_files
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.complaints import complain
 from planner.infrastructure.fleet import plant_units, retirable_blocks, retirable_units
@@ -267,28 +267,11 @@ def write_tables(
 def _write(folder: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace({folder / name: text for name, text in texts.items()})
+        replace_files({folder / name: text.encode() for name, text in texts.items()})
     except OSError as error:
         message = f"cannot be written: {error.strerror or error}"
         raise InputError.single(str(folder), message) from error
     return tuple(folder / name for name in texts)
-
-
-def _replace(texts: dict[Path, str]) -> None:
-    """Write all texts beside their places, then put them there one after the other."""
-    written: dict[Path, Path] = {}
-    try:
-        for path, text in texts.items():
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            written[path] = Path(name)
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
-            written[path].chmod(0o644)
-        for path, temporary in written.items():
-            temporary.replace(path)
-    finally:
-        for temporary in written.values():
-            temporary.unlink(missing_ok=True)
 
 
 def _table(plan: Plan, name: str) -> str:

@@ -375,6 +375,14 @@ class Plan(Record):
         return {} if self.made_in is None else self.made_in.margin_by_scenario
 
     @property
+    def margins_usd_per_year(self) -> float | None:
+        """What its margins cost a year beside the plan of the first round; None for that plan."""
+        first, made = self.verification.rounds[:1], self.made_in
+        if made is None or made.round == first[0].round:
+            return None
+        return made.objective_usd_per_year - first[0].objective_usd_per_year
+
+    @property
     def bound_usd_per_year(self) -> float:
         """Proven lower bound on the cost of every plan, as far as the stated digits tell."""
         cost = self.objective_usd_per_year

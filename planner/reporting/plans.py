@@ -254,9 +254,9 @@ def _show_verification(console: Console, plan: Plan) -> None:
     console.print(f"[bold {colour}]{survived(plan.scenarios)}[/]{tried}.")
     for line in not_counted(plan.scenarios):
         console.print(f"{line}.")
-    _show_waived(console, rounds[-1].waived if rounds else ())
-    if len(rounds) > 1:
-        extra = rounds[-1].objective_usd_per_year - rounds[0].objective_usd_per_year
+    _show_waived(console, () if plan.made_in is None else plan.made_in.waived)
+    extra = plan.margins_usd_per_year
+    if extra is not None:
         say(
             console,
             f"The plan of the first round failed {', '.join(rounds[0].failed)} in simulation; the "

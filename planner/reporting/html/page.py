@@ -192,10 +192,8 @@ def _context(material: Material, listed: Sequence[int]) -> dict[str, Any]:
 
 def _margin_cost(plan: Plan) -> str:
     """What the margins of the simulation cost a year, once there are any."""
-    rounds = plan.verification.rounds
-    if len(rounds) < 2:
-        return ""
-    return money(rounds[-1].objective_usd_per_year - rounds[0].objective_usd_per_year)
+    extra = plan.margins_usd_per_year
+    return "" if extra is None else money(extra)
 
 
 def _data(material: Material) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""What a plan states of the round that made it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from planner.infrastructure.loading import load_model
+from planner.plan.files import parse_plan
+from planner.plan.records import Plan, RoundRecord, WaivedRecord
+from planner.reporting.plans import show_plan
+from planner.verification import LoopResult
+
+
+@pytest.fixture
+def made_in_second_round(tiny_plan: Path) -> Plan:
+    """A plan of the second of three rounds: the third fails in more scenarios again."""
+    rounds = tuple(
+        RoundRecord(
+            round=number,
+            objective_usd_per_year=1e6 * number,
+            failed=failed,
+            waived=(
+                WaivedRecord(family="x", subject="y", scenario="z", text=f"waived in {number}"),
+            ),
+        )
+        for number, failed in enumerate([("a", "b"), ("a",), ("a", "b")], 1)
+    )
+    plan = parse_plan(tiny_plan)
+    proof = plan.verification.model_copy(update={"rounds": rounds})
+    return plan.model_copy(update={"verification": proof, "round": 2})
+
+
+def test_cost_of_margins_is_that_of_the_round_that_made_the_plan(made_in_second_round: Plan):
+    assert made_in_second_round.margins_usd_per_year == 1e6
+    first = made_in_second_round.model_copy(update={"round": 1})
+    assert first.margins_usd_per_year is None
+
+
+def test_output_speaks_of_the_round_that_made_the_plan(
+    made_in_second_round: Plan, capsys: pytest.CaptureFixture[str]
+):
+    model = load_model("tiny").model
+    show_plan(made_in_second_round, model, LoopResult(()), as_json=False)
+    told = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "margins added since cost 1.00 M USD a year" in told
+    assert "waived in 2" in told
+    assert "waived in 3" not in told
