@@ -254,6 +254,7 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 
 
 __all__ = [
+    "MILLION",
     "NOTHING",
     "counted",
     "listed",

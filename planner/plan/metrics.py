@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Literal
 
+from planner.amounts import MILLION, number
 from planner.infrastructure.prices import PARTS
 from planner.plan.assembly import now
 from planner.plan.records import Plan, ScenarioLine
@@ -286,19 +287,14 @@ def shown_value(value: float | None, unit: Unit, digits: int = 4) -> str:
     if math.isinf(value):
         return "never" if unit == "minutes" else "infinite"
     if unit == "share":
-        return f"{100 * value:.{digits}g} %"
+        return f"{number(100 * value, digits)} %"
     if unit in ("USD", "USD/year"):
         year = " a year" if unit == "USD/year" else ""
-        power, letter = next(
-            ((p, s) for p, s in ((1e9, "B "), (1e6, "M "), (1e3, "k ")) if abs(value) >= p),
-            (1.0, ""),
-        )
-        return f"{value / power:,.{digits}g} {letter}USD{year}"
-    text = f"{value:,.{digits}g}"
-    if "e" in text:
-        text = f"{value:,.0f}"
+        many = abs(value) >= MILLION
+        amount = number(value / MILLION if many else value, digits)
+        return f"{amount} {'M ' if many else ''}USD{year}"
     names = {"minutes": " min", "°C": " °C", "MW": " MW", "count": "", "days": " days"}
-    return text + names[unit]
+    return number(value, digits) + names[unit]
 
 
 def told_apart(value: float, limit: float, unit: Unit) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from planner.amounts import served_apart
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
@@ -117,36 +118,14 @@ class Breach:
         at = f"at minute {self.minute:.0f}"
         if self.kind == "served":
             who = in_words(self.subject)
-            value, required = _percents(self.value, self.required)
+            value, required = served_apart(self.value, self.required)
             return f"{who} {value} served {at}, {required} required"
         if self.kind == "shutdown":
             return f"{self.subject} shut itself down {at} ({self.value:.0f} °C)"
         if self.kind == "budget":
             return f"emergency spend {self.value:,.0f} USD, {self.required:,.0f} USD approved"
-        left, least = _percents(self.value, self.required)
+        left, least = served_apart(self.value, self.required)
         return f"{left} of all GPUs left without {self.subject}, {least} required by policy"
-
-
-def _percents(value: float, required: float) -> tuple[str, str]:
-    """What is and what should be, in percent with as many digits as tell them apart."""
-    for digits in range(1, 6):
-        texts = _percent(value, digits), _percent(required, digits)
-        if texts[0] != texts[1]:
-            break
-    return texts
-
-
-def _percent(fraction: float, digits: int) -> str:
-    """Percent, never rounded up to a full hundred.
-
-    >>> _percent(0.99999, 1), _percent(0.619, 1), _percent(1.0, 1)
-    ('99.9 %', '61.9 %', '100 %')
-    """
-    if fraction >= 1:
-        return "100 %"
-    scale = 10**digits
-    # Rounded before cut off: 0.29 · 100 is a hair less than 29.
-    return f"{np.floor(round(fraction * 100 * scale, 6)) / scale:.{digits}f} %"
 
 
 @dataclass(frozen=True)

@@ -423,7 +423,7 @@ def test_contradictions() -> None:
     ("value", "unit", "text"),
     [
         (0.0, "USD", "0 USD"),
-        (1_234.0, "USD", "1.234 k USD"),
+        (1_234.0, "USD", "1,234 USD"),
         (999_950_000.0, "USD", "1,000 M USD"),
         (90e6, "USD/year", "90 M USD a year"),
         (17_750.0, "count", "17,750"),
