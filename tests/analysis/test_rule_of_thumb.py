@@ -302,4 +302,4 @@ class TestCommand:
         failed = [line for line in ran.json["scenarios"] if line["status"] == "fails"]
         assert {line["name"] for line in failed} == {"region-west", "region-east"}
         assert all(line["first_breach"] for line in failed)
-        assert "nothing within the limits mends region-west" in ran.err
+        assert "nothing within the limits fixes region-west" in ran.err

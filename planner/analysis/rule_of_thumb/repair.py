@@ -13,9 +13,9 @@ from planner.simulation.verdict import Breach, Verdict
 #: One purchase more; None where limits leave no room for it.
 Step = Callable[[Sizing], Sizing | None]
 
-#: Units added at once to one plant where fewer mend nothing.
+#: Units added at once to one plant, the next number where fewer improve nothing.
 UNIT_STEPS = (1, 2, 4)
-#: Steps of GPUs or cloud in a row that mend nothing before the rule gives up on them.
+#: Steps in a row without improvement before the rule gives up on a scenario.
 PATIENCE = 4
 #: Worth of a degree less where nothing else got better.
 DEGREE = 1e-6
@@ -26,9 +26,9 @@ FOR_GPUS = frozenset({"scarcity", "late", "budget", "services"})
 def repair(
     sizer: Sizer, sizing: Sizing, progress: Callable[[str], None]
 ) -> tuple[Sizing, tuple[Verdict, ...], tuple[str, ...]]:
-    """Mend one failing scenario after the other, the worst first, until none is left to mend.
+    """Fix one failing scenario after the other, the worst first, until none can be fixed.
 
-    What was added for a scenario that cannot be mended is taken back.
+    What was added for a scenario that fails all the same is taken back.
     """
     done: list[str] = []
     hopeless: set[str] = set()
@@ -39,22 +39,22 @@ def repair(
         ]
         if not failing or sizer.over():
             return sizing, verdicts, tuple(done)
-        worst = max(failing, key=_badness)
-        mended = _mend(sizer, sizing, worst)
-        if mended is None:
+        worst = max(failing, key=_severity)
+        fixed = _fix(sizer, sizing, worst)
+        if fixed is None:
             if sizer.over():
                 return sizing, verdicts, tuple(done)
             hopeless.add(worst.name)
-            progress(f"nothing within the limits mends {worst.name}")
+            progress(f"nothing within the limits fixes {worst.name}")
             continue
-        sizing, steps = mended
+        sizing, steps = fixed
         told = ", ".join(f"{steps.count(text)} × {text}" for text in dict.fromkeys(steps))
         done.append(f"{worst.name} took {told}")
         verdicts = sizer.judge(sizing, sizer.scenarios)
-        progress(f"{done[-1]}; {sum(verdict.fails for verdict in verdicts)} left to mend")
+        progress(f"{done[-1]}; {sum(verdict.fails for verdict in verdicts)} left to fix")
 
 
-def _badness(verdict: Verdict) -> float:
+def _severity(verdict: Verdict) -> float:
     """Severity of all breaches: missing share of what is required, times minutes."""
     return sum(_weight(breach) for breach in verdict.breaches)
 
@@ -68,11 +68,11 @@ def _weight(breach: Breach) -> float:
     return (1.0 if breach.kind == "shutdown" else breach.shortfall) * minutes
 
 
-def _mend(sizer: Sizer, sizing: Sizing, verdict: Verdict) -> tuple[Sizing, list[str]] | None:
+def _fix(sizer: Sizer, sizing: Sizing, verdict: Verdict) -> tuple[Sizing, list[str]] | None:
     """Sizing that survives a scenario, and the steps to it; None if limits come first.
 
-    A step that mends something is repeated for as long as it does. Where none does, GPUs are raised
-    in proportion for a while in case several blocks together will.
+    A step that improves something is repeated for as long as it does. Where none does, GPUs are
+    raised in proportion for a while, in case several blocks together help.
     """
     scenario = next(one for one in sizer.scenarios if one.name == verdict.name)
     taken: list[str] = []
@@ -103,7 +103,7 @@ def _best(
     scenario: Scenario,
     steps: list[tuple[str, Step]],
 ) -> tuple[tuple[str, Step], Sizing] | None:
-    """The step that mends most of a scenario for its money; None if none mends anything."""
+    """The step that improves a scenario most for its money; None if none improves it."""
     price = sizer.yearly_usd(sizing)
     best, most = None, 0.0
     for step in steps:
@@ -118,11 +118,11 @@ def _best(
 
 
 def _progress(before: Verdict, after: Verdict) -> float:
-    """What got better: the badness or, where heat is the cause, at least the hottest cluster.
+    """Improvement: of severity or, where heat is the cause, at least of the peak temperature.
 
     A cluster that throttles less may be sent more work than it can do, so requests alone mislead.
     """
-    better = _badness(before) - _badness(after)
+    better = _severity(before) - _severity(after)
     hot = any(breach.kind == "shutdown" or breach.cause == "heat" for breach in before.breaches)
     if better > 0 or not hot:
         return better
@@ -130,7 +130,7 @@ def _progress(before: Verdict, after: Verdict) -> float:
 
 
 def _steps(sizer: Sizer, scenario: Scenario, verdict: Verdict) -> Iterator[list[tuple[str, Step]]]:
-    """Steps that answer the causes of a failure: the plain ones, then larger and further ones."""
+    """Steps that answer the causes of a failure: obvious ones, then larger and unusual ones."""
     causes: set[str] = {breach.cause or breach.kind for breach in verdict.breaches}
     plants = sizer.plants_touched(scenario) if causes & {"heat", "scarcity", "shutdown"} else ()
     plain = _plain_steps(sizer, causes)
@@ -162,7 +162,7 @@ def _steps(sizer: Sizer, scenario: Scenario, verdict: Verdict) -> Iterator[list[
 
 
 def _plain_steps(sizer: Sizer, causes: set[str]) -> list[tuple[str, Step]]:
-    """Steps that stand to reason: GPUs, cloud, and measures for services that are too small."""
+    """Obvious steps: GPUs, cloud, and measures for services without enough capacity."""
     plain: list[tuple[str, Step]] = []
     if causes & FOR_GPUS:
         plain.append(("GPU block in proportion", sizer.gpus.next_block))

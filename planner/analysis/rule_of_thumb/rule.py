@@ -3,30 +3,30 @@
 The rule, in the order in which it is applied:
 
 1. GPUs of every region in use are raised in proportion, in whole blocks, until the others serve
-   the peak of the week without the largest region, every request within its latency. Limits are
-   those of the cluster and of the region's power. Where nothing is in place, proportions are those
-   of what clusters can hold.
-2. Where limits stop that, candidate regions are opened, the one first that leaves least unserved
-   and of such the cheapest, and filled as far as it takes; what even they cannot hold is reserved
-   in the cloud, the cheapest retainer per request first. A policy on the number of regions opens
-   candidates too; one on the share of GPUs left without any region adds blocks where there are
+   the peak of the week without the largest region, every request within its latency limit, and
+   within the limits of clusters and of power. Proportions are those of the existing GPUs or, where
+   none exist, of what clusters can hold.
+2. Where limits stop that, candidate regions are opened, first the one that leaves least demand
+   unserved and of equal ones the cheapest, and filled as far as needed. What even they cannot hold
+   is reserved in the cloud, the cheapest retainer per request first. A policy on the number of
+   regions opens candidates too; one on the surviving capacity share adds blocks where there are
    fewest.
-3. Cooling is N+k with the k of each plant: of one type, the cheapest in all for the megawatts that
-   are missing beside what stands. Emergency plants the same for the share that the policies ask.
-4. The plan is simulated. While a scenario fails, what the cause says is raised step by step: GPUs
-   by the next block in proportion, the cloud by one hundredth of the peak, a cooling plant by a
-   unit of its type or, where that mends nothing, of another, a candidate region by a block where
-   nothing else helps; where services turn requests away, a measure on offer that gives some of them
-   replicas or connections. Of steps that answer a cause, the one is taken that mends most for its
-   money. Steps that do not mend a scenario are taken back.
+3. Cooling is N+k with the k of each plant: units of one type, the one that provides the missing
+   megawatts at the lowest price. Emergency plants get the same for the share that policies ask.
+4. The plan is simulated. While a scenario fails, the cause of its failure decides what is added
+   step by step: the next GPU block in proportion, cloud for a hundredth of the peak, a cooling unit
+   of the plant's type or, where that does not help, of another, a block in a candidate region where
+   nothing else helps; where services refuse requests, a measure on offer that gives some of them
+   replicas or connections. Of several steps the one is taken that improves most for its money.
+   Steps for a scenario that fails all the same are taken back.
 
-No other measures are bought but those that are settled, nothing is retired and nothing is trimmed
-afterwards. The plan is costed by the programme with all purchases settled, so by the same functions
-as the optimum.
+No other measures are bought but fixed ones, nothing is retired, and nothing is trimmed afterwards.
+The plan is costed by the programme with all purchases fixed, hence by the same functions as the
+optimum.
 
-"In proportion" to the letter also raises the region that may be lost, whose GPUs do not help then.
-A kinder reading (``hold_largest``) leaves the largest region as it is; with others at their limits
-candidates open, or the cloud has to do.
+"In proportion" taken literally also raises the region that may be lost, whose GPUs do not help
+then. With ``hold_largest`` the largest region stays as it is; where others are at their limits,
+candidates open or the cloud is used.
 """
 
 from __future__ import annotations
