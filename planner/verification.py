@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
@@ -30,6 +31,9 @@ from planner.optimization.solution.solving import Solution, solve
 from planner.plan.assembly import Origin, make_plan, margin_records, waived_records
 from planner.plan.records import Method, Plan, RoundRecord, Stopped, best_round
 from planner.simulation.verdict import Verdict, judge
+
+#: What is found out where there is no plan: why and what would help, only why, or nothing.
+Explain = Literal["all", "conflict", "nothing"]
 
 #: Rounds with the same purchases after which more margins are no help where something is waived.
 PATIENCE = 3
@@ -162,7 +166,7 @@ def optimise_and_verify(
     on_round: Callable[[Round], None] = lambda _: None,
     start: Fleet | None = None,
     progress: Callable[[str], None] = lambda _: None,
-    explain: bool = True,
+    explain: Explain = "all",
 ) -> LoopResult:
     """Find the cheapest plan that meets the programme and survives the simulation.
 
@@ -183,7 +187,7 @@ def optimise_and_verify(
     progress
         Told before the first solve how many scenarios cannot bind, and what is solved.
     explain
-        Whether to find out why, where there is no plan.
+        What to find out where there is no plan.
 
     Raises
     ------
@@ -237,7 +241,7 @@ class _Loop:
     settings: SolverSettings
     deadline: Deadline
     progress: Callable[[str], None]
-    explain: bool
+    explain: Explain
     rounds: list[Round] = field(default_factory=list)
     margins: dict[str, Margin] = field(default_factory=dict)
     fallback: dict[str, Margin] | None = None
@@ -321,12 +325,12 @@ class _Loop:
         data, number = self.stuck
         strict = tuple(made for made in self.rounds if not made.programme.data.waived)
         tried = self.rounds[-1] if len(strict) < len(self.rounds) else None
-        if not self.explain:
+        if self.explain == "nothing":
             nothing = Diagnosis(round=number, complete=False)
             return LoopResult(strict, nothing, margins=data.margins)
         if tried is not None:
             data = _still_stuck(data, tried, self.left)
-        diagnosis = diagnose(build(data), self.left, number, _verify)
+        diagnosis = diagnose(build(data), self.left, number, _verify, self.explain == "conflict")
         failed = () if tried is None else tried.failed
         return LoopResult(strict, replace(diagnosis, tried=failed))
 
@@ -345,7 +349,7 @@ def _verify(data: ProblemData, settings: SolverSettings) -> Verified | None:
     """Run the loop on a changed problem from the beginning: its margins were those of another."""
     try:
         outcome = optimise_and_verify(
-            data.model, data.scenarios, settings, VERIFIED_ROUNDS, explain=False
+            data.model, data.scenarios, settings, VERIFIED_ROUNDS, explain="nothing"
         )
     except KeyboardInterrupt:
         raise OutOfTime from None

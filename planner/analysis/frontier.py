@@ -172,7 +172,10 @@ def _point(
     start: Fleet | None,
 ) -> FrontierPoint:
     try:
-        outcome = optimise_and_verify(setting.model, setting.scenarios, solver, start=start)
+        # Of a point without a plan the conflict is all that is told.
+        outcome = optimise_and_verify(
+            setting.model, setting.scenarios, solver, start=start, explain="conflict"
+        )
     except SolverError as error:
         if solver.time_limit_seconds is None:
             raise

@@ -373,7 +373,7 @@ def _optimised(loaded: LoadedModel, base: Build, valuation: Valuation) -> list[B
     valuation.output.say(f"{loaded.name}: no --plan, so it is optimised first")
     model = loaded.model
     outcome = optimise_and_verify(
-        model, base.scenarios, valuation.settings, progress=valuation.output.say, explain=False
+        model, base.scenarios, valuation.settings, progress=valuation.output.say, explain="nothing"
     )
     if outcome.best is None:
         valuation.output.say(

@@ -275,7 +275,7 @@ def _replanned(
     model = changed(loaded.model, variation.changes)
     scenarios = select(model, _wanted(plan)).scenarios
     kept = plan.fleet(model)
-    outcome = optimise_and_verify(model, scenarios, settings, explain=False)
+    outcome = optimise_and_verify(model, scenarios, settings, explain="nothing")
     best = outcome.best
     if best is None:
         return replace(variation.result, note="no plan meets every requirement")

@@ -30,15 +30,21 @@ DIAGNOSED: dict[bytes, Diagnosis] = {}
 
 
 def diagnosed_once(
-    programme: Programme, settings: SolverSettings, number: int, verify: Verify
+    programme: Programme,
+    settings: SolverSettings,
+    number: int,
+    verify: Verify,
+    conflict_only: bool,
 ) -> Diagnosis:
     """Diagnose, or recall what came of just the same before; time limits count every time."""
     if settings.time_limit_seconds is not None:
-        return diagnose(programme, settings, number, verify)
+        return diagnose(programme, settings, number, verify, conflict_only)
     data = programme.data
-    key = pickle.dumps((data.model, data.scenarios, dict(data.margins), settings.gap, number))
+    key = pickle.dumps(
+        (data.model, data.scenarios, dict(data.margins), settings.gap, number, conflict_only)
+    )
     if key not in DIAGNOSED:
-        DIAGNOSED[key] = diagnose(programme, settings, number, verify)
+        DIAGNOSED[key] = diagnose(programme, settings, number, verify, conflict_only)
     return DIAGNOSED[key]
 
 

@@ -238,6 +238,7 @@ def diagnose(
     settings: SolverSettings,
     round_number: int = 1,
     verify: Verify | None = None,
+    conflict_only: bool = False,
 ) -> Diagnosis:
     """Explain an infeasible programme, as far as the time limit allows.
 
@@ -251,9 +252,11 @@ def diagnose(
         Round of the loop.
     verify
         How to simulate the plans of changed models; None for not at all.
+    conflict_only
+        Whether what cannot all hold is enough, without what would help.
     """
     clock = Deadline(settings)
-    return _Diagnosing(Trials(programme.data, clock, verify), round_number).run()
+    return _Diagnosing(Trials(programme.data, clock, verify), round_number, conflict_only).run()
 
 
 @dataclass
@@ -262,6 +265,7 @@ class _Diagnosing:
 
     trials: Trials
     round_number: int
+    conflict_only: bool = False
     found: Diagnosis = field(default_factory=Diagnosis)
 
     @property
@@ -291,6 +295,8 @@ class _Diagnosing:
         elastic, trials = elastic_programme(self.data), self.trials
         conflict = find_conflict(elastic, self.clock)
         self._take_conflict(conflict)
+        if self.conflict_only:
+            return
         sets: list[RelaxationSet] = []
         for name, kinds in SETS.items():
             found = find_set(name, kinds, elastic, trials)
