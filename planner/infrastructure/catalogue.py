@@ -50,7 +50,7 @@ def shipped_incidents() -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class CatalogueFigure:
-    """A figure of a catalogue with what is known about it, as the table has it."""
+    """A figure of a catalogue with unit, year, source and confidence."""
 
     attribute: str
     value: str
@@ -79,7 +79,7 @@ def catalogue(file: str) -> dict[str, dict[str, Any]]:
     confidence, source, note``.
     """
     return {
-        name: {one.attribute: _value(one.value) for one in found}
+        name: {figure.attribute: _value(figure.value) for figure in found}
         for name, found in figures(file).items()
     }
 
@@ -128,7 +128,7 @@ def demand_shape_names() -> tuple[str, ...]:
 
 @cache
 def hot_week(climate: str) -> tuple[float, ...]:
-    """Outdoor air in the hottest week of 2020-24 of a climate, 168 hourly values in °C, local time.
+    """Outdoor temperature in the hottest week of 2020-24, 168 hourly values in °C, local time.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def hot_week(climate: str) -> tuple[float, ...]:
 
 
 def hot_week_longitude(climate: str) -> float:
-    """Degrees east of the place whose air a hot week is."""
+    """Longitude, degrees east, of the place where a hot week was measured."""
     return float(catalogue(CATALOGUES["regions"])[climate]["longitude"])
 
 

@@ -1,4 +1,4 @@
-"""Changes of a model by path: what ``--set`` does to a file, done to a model in memory."""
+"""Changes of a model in memory by path, as ``--set`` changes that of a file."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ EXTRA: dict[tuple[str, ...], tuple[str, ...]] = {
 
 
 def _matches(data: Any, pattern: tuple[str, ...], path: Path_) -> Iterator[tuple[Path_, Any]]:
-    """Values of raw data under a pattern; silent where the data has another form."""
+    """Values of raw data that match a path pattern; none where the data has another structure."""
     if not pattern:
         yield path, data
         return
@@ -107,7 +107,7 @@ def _matches(data: Any, pattern: tuple[str, ...], path: Path_) -> Iterator[tuple
 
 
 def _names(data: Mapping[str, Any], sections: str) -> list[str] | None:
-    """Names that sections hold; None where a section has another form and was complained about."""
+    """Names in some sections; None where a section is malformed, which is another problem."""
     names: list[str] = []
     for section in sections.split():
         if section == "hot_weeks":  # a catalogue, not a section of the model
@@ -126,7 +126,7 @@ def _names(data: Mapping[str, Any], sections: str) -> list[str] | None:
 
 
 def check_references(document: Document) -> None:
-    """Complain about every name that nothing has, on raw data, valid otherwise or not."""
+    """Check all references to names, on raw data that may be invalid otherwise."""
     for pattern, sections in REFERENCES:
         names = _names(document.data, sections)
         if names is None:
@@ -167,7 +167,7 @@ def _check_repeats(document: Document, path: Path_, entries: Any) -> None:
 
 
 def check_sense(model: Model, document: Document) -> None:
-    """Complain about combinations that no infrastructure has."""
+    """Check for impossible combinations of values."""
     _check_demand(model, document)
     _check_clusters(model, document)
     _check_plants(model, document)
@@ -184,7 +184,7 @@ def check_sense(model: Model, document: Document) -> None:
 
 
 def senseless(model: Model) -> frozenset[str]:
-    """What makes no sense in a model that was changed in memory; empty where a file may say so."""
+    """Problems that `check_sense` finds in a model that was changed in memory."""
     document = Document({}, {})
     check_sense(model, document)
     return frozenset(str(problem) for problem in document.problems)
@@ -249,7 +249,7 @@ def _check_plants(model: Model, document: Document) -> None:
     for name, feed in model.feeds.items():
         for index, load in enumerate(feed.powers):
             loads = [entry.get(load) for entry in (model.clusters, model.plants)]
-            if all(one is None or one.region != feed.region for one in loads):
+            if all(load_entry is None or load_entry.region != feed.region for load_entry in loads):
                 message = f"`{load}` is not in region {feed.region}"
                 document.complain(("feeds", name, "powers", index), message)
     for region in sorted({feed.region for feed in model.feeds.values()}):
@@ -304,7 +304,7 @@ def _check_time_and_power(model: Model, event: Event, document: Document, path: 
 
 
 def _lost_at_once(scenario: Scenario, event: UnitLoss) -> int:
-    """Units of the type of an event that are lost when it happens, by all events together."""
+    """Units of the type of an event that all events together have lost when it happens."""
     return sum(
         other.count
         for other in scenario.events
@@ -342,10 +342,10 @@ def _check_services(model: Model, document: Document) -> None:
 
 
 def _check_limits_of_services(model: Model, document: Document) -> None:
-    """Capacity and connections mean something only where requests pass."""
+    """Capacity and connections only have an effect where requests pass through."""
     passed = _services_of_requests(model)
     for name, service in model.services.items():
-        limits = [one for one in ("capacity_rps", "connections") if getattr(service, one)]
+        limits = [field for field in ("capacity_rps", "connections") if getattr(service, field)]
         for limit in limits if name not in passed else ():
             message = "has no effect: no tier's requests pass through this service"
             document.complain(("services", name, limit), message)
@@ -372,7 +372,7 @@ def _check_operations(model: Model, document: Document) -> None:
     operations, path = model.operations, ("operations",)
     alerts = operations.alert_temperatures_c
     if any(one >= other for one, other in pairwise(alerts)):
-        shown = ", ".join(f"{one:g}" for one in alerts)
+        shown = ", ".join(f"{celsius:g}" for celsius in alerts)
         document.complain((*path, "alert_temperatures_c"), f"expected to rise, not {shown}")
     for index, (one, other) in enumerate(pairwise(operations.restoration), start=1):
         if other.capacity < one.capacity:
@@ -391,8 +391,8 @@ def _check_operations(model: Model, document: Document) -> None:
 
 
 def _check_rationing(model: Model, document: Document) -> None:
-    """What is set aside by tier is all there is, where it is used."""
-    kinds = {one.operations.rationing for one in model.scenarios.values()}
+    """Allocations of scarce capacity add up to 1 where rationing uses them."""
+    kinds = {scenario.operations.rationing for scenario in model.scenarios.values()}
     total = sum(tier.scarcity_allocation for tier in model.tiers.values())
     if "allocation" in kinds | {model.operations.rationing} and abs(total - 1) > 1e-6:
         message = f"scarcity_allocation adds up to {total:g}; expected 1 to ration by allocation"
@@ -400,7 +400,7 @@ def _check_rationing(model: Model, document: Document) -> None:
 
 
 def _check_credits(model: Model, document: Document) -> None:
-    """Schedules of service credits owe more for less, of a bill that there is."""
+    """Service credits grow as availability falls, and need a bill."""
     for name, tier in model.tiers.items():
         path = ("tiers", name, "sla_credits")
         if tier.sla_credits and not tier.revenue_usd_per_month:
@@ -419,7 +419,7 @@ def _check_credits(model: Model, document: Document) -> None:
 
 
 def _check_purchases(model: Model, document: Document) -> None:
-    """Offers and settled purchases stay within what can be had."""
+    """Existing and fixed instances stay within what offers supply."""
     fixed, forbidden = model.policies.fixed, model.policies.forbidden
     path = ("policies", "fixed")
     for name, offer in model.offers.items():
@@ -458,7 +458,7 @@ def _check_purchases(model: Model, document: Document) -> None:
 
 
 def _check_salvage(model: Model, document: Document) -> None:
-    """Nothing earns more when it goes than it costs when it comes."""
+    """Salvage values do not exceed prices."""
     for section in ("gpus", "cooling_units"):
         for name, kind in getattr(model, section).items():
             if kind.salvage_usd > kind.capital_usd:
@@ -471,7 +471,7 @@ def _check_salvage(model: Model, document: Document) -> None:
 
 
 def _check_names(model: Model, document: Document) -> None:
-    """Names that stand for something else."""
+    """Names that are reserved words of the standard."""
     reserved = {"each", "all"} & set(model.tiers)
     for name in reserved:
         document.complain(("tiers", name), "is a reserved word of the standard")

@@ -1,4 +1,4 @@
-"""Types of what stands at a path of a model, found by walking the types of `Model`."""
+"""Types of the values at the paths of a model, from the annotations of `Model`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plain_types(annotation: Any) -> set[Any]:
 
 
 def field_of(path: Path_) -> str:
-    """Field of an entity at or above a path: its name says the unit."""
+    """Name of the field at or above a path, which ends in the unit."""
     for length in range(len(path), 0, -1):
         if _field_at(path[:length]) is not None:
             return str(path[length - 1])
@@ -50,7 +50,7 @@ def default_at(path: Path_) -> Any:
 
 
 def _field_at(path: Path_) -> FieldInfo | None:
-    """Field of an entity at a path, None where something else stands there."""
+    """Field of an entity at a path, None where there is none."""
     for owner in types_at(path[:-1]):
         if isinstance(owner, type) and issubclass(owner, BaseModel):
             field = owner.model_fields.get(str(path[-1]))
@@ -60,7 +60,7 @@ def _field_at(path: Path_) -> FieldInfo | None:
 
 
 def types_at(path: Path_) -> list[Any]:
-    """Types that may stand at a path of a model, fields of unions side by side."""
+    """Types that the value at a path of a model may have."""
     types: list[Any] = [Model]
     for part in path:
         types = [inner for outer in types for inner in types_below(outer, part)]
@@ -68,7 +68,7 @@ def types_at(path: Path_) -> list[Any]:
 
 
 def types_below(outer: Any, part: int | str) -> list[Any]:
-    """Types that may stand at a key, index or field of a value of a type."""
+    """Types of the values at a key, index or field of a type."""
     if isinstance(outer, type) and issubclass(outer, BaseModel):
         return [outer.model_fields[str(part)].annotation] if part in outer.model_fields else []
     origin, inner = get_origin(outer), get_args(outer)
@@ -87,7 +87,7 @@ def members(annotation: Any) -> list[Any]:
     if get_origin(annotation) is Annotated:
         return members(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        return [one for each in get_args(annotation) for one in members(each)]
+        return [member for each in get_args(annotation) for member in members(each)]
     return [annotation]
 
 

@@ -1,4 +1,4 @@
-"""Parts of a plan held at the numbers of an earlier one, as changes of the model."""
+"""Parts of a plan fixed at the numbers of an earlier one, as changes of the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARTS = ("cooling", "gpus", "emergency", "regions", "measures")
 
 
 def held(model: Model, fleet: Fleet, wanted: Iterable[str]) -> tuple[str, ...]:
-    """Changes of a model (``path=value``) that settle some purchases at those of a fleet.
+    """Changes of a model (``path=value``) that fix some purchases at those of a fleet.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def _unknown(model: Model, name: str) -> InputError:
 
 
 def kept(model: Model) -> tuple[str, ...]:
-    """Changes of a model with which nothing that exists is retired."""
+    """Changes of a model that forbid retirements."""
     return tuple(
         f"{section}.{name}.may_retire=false"
         for section in ("plants", "clusters")

@@ -1,4 +1,4 @@
-"""The capacities of an infrastructure: what exists, or what exists and a plan adds."""
+"""The fleet of an infrastructure: what exists, or what exists with the purchases of a plan."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Fleet:
 
 
 def as_existing(model: Model, fleet: Fleet) -> Model:
-    """The model in which a fleet is what exists, with nothing left to buy but measures.
+    """The model in which a fleet exists, with no purchases left but measures.
 
     Candidate regions that the fleet does not open stay candidates without equipment.
     """
@@ -165,7 +165,7 @@ def unit_mw(model: Model, plant: str, unit: str, rise_c: float = 0.0) -> float:
 
 
 def pue_by_part(model: Model, region: str) -> dict[str, float]:
-    """Power of a region per power of its GPUs at full load, by part, and in all (PUE).
+    """Power of a region per power of its GPUs at full load, by part and in total (PUE).
 
     Cooling is that of the hungriest running unit of its primary plants, at the design point.
     """

@@ -1,4 +1,4 @@
-"""The NetworkX graph of an infrastructure and the questions asked of it.
+"""The NetworkX graph of an infrastructure and queries on it.
 
 Edges point from what supports to what is supported, so that failures travel along them. The
 attribute ``relation`` is one of ``hosts, cools, powers, depends_on, routes_to, supplies``. Edges
@@ -181,7 +181,7 @@ def reachable_regions(model: Model, zone: str, tier: str) -> frozenset[str]:
 
 
 def offer_in_reach(model: Model, zone: str, offer: str, tier: Tier | None) -> bool:
-    """Whether a zone reaches an offer within the limit of a tier (or at all, without a tier)."""
+    """Whether an offer is within the latency limit of a tier of a zone (of any, without a tier)."""
     region = model.offers[offer].region
     if region is None:
         return True
@@ -191,7 +191,7 @@ def offer_in_reach(model: Model, zone: str, offer: str, tier: Tier | None) -> bo
 
 @dataclass(frozen=True)
 class Dependencies:
-    """A graph prepared for the question what is down when some nodes have failed.
+    """A graph prepared to compute which nodes are down after failures.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ class Dependencies:
     sources: Mapping[str, frozenset[str]]
 
     def down_with(self, failed: Iterable[str]) -> frozenset[str]:
-        """Nodes that are down when some have failed, those themselves included.
+        """Nodes that are down after failures, the failed ones included.
 
         Only what depends on the failed nodes is visited. Loops are allowed (a plant needs a service
         on the cluster that it cools): what is down is the least set that the failures force down.
@@ -223,7 +223,7 @@ class Dependencies:
         return frozenset(down)
 
     def without_power(self, failed: frozenset[str]) -> frozenset[str]:
-        """Nodes on power all of whose sources are among those failed or down anyway."""
+        """Nodes whose power sources have all failed or are down."""
         gone = failed | self.down
         return frozenset(name for name, sources in self.sources.items() if sources <= gone)
 
@@ -234,7 +234,7 @@ def _spread(
     supports: Mapping[str, tuple[tuple[str, int], ...]],
     spare: Sequence[int],
 ) -> dict[int, int]:
-    """Add to ``down`` what the waiting nodes take with them; supporters lost by group."""
+    """Add to ``down`` the nodes that waiting ones take down; count lost supporters by group."""
     lost: dict[int, int] = {}
     while waiting:
         for name, group in supports[waiting.pop()]:
@@ -298,7 +298,7 @@ def _prepare(graph: Graph, ignoring: frozenset[str], all_measures: bool) -> Depe
 def down_nodes(
     graph: Graph, failed: Iterable[str], ignoring: frozenset[str] = _NOTHING
 ) -> frozenset[str]:
-    """Nodes that are down when some have failed, those themselves included.
+    """Nodes that are down after failures, the failed ones included.
 
     Relations in ``ignoring`` are left out: a cluster without cooling is lost in the end
     (``cools``), but the simulator lets it heat up first.
@@ -307,7 +307,7 @@ def down_nodes(
 
 
 def blast_radius(graph: Graph, failed: str) -> frozenset[str]:
-    """Nodes that the loss of one node takes down with it, without itself.
+    """Nodes that the loss of one node takes down, except itself.
 
     Raises
     ------
@@ -320,7 +320,7 @@ def blast_radius(graph: Graph, failed: str) -> frozenset[str]:
 
 
 def single_points_of_failure(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """Nodes whose single loss takes a tier down, by tier."""
+    """Single points of failure: nodes whose loss alone takes a tier down, by tier."""
     tiers = [name for name in graph if graph.nodes[name]["kind"] == "tier"]
     found: dict[str, list[str]] = {tier: [] for tier in tiers}
     for name in sorted(graph):
@@ -332,7 +332,7 @@ def single_points_of_failure(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 def single_points_by_zone(model: Model, graph: Graph) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Nodes whose single loss leaves a tier without service in a zone, by zone and tier.
+    """Nodes whose loss alone leaves a tier without service in a zone, by zone and tier.
 
     Service that clusters within the latency limit give: emergency capacity takes its time. Nodes
     that take the tier down everywhere are not named again.
@@ -359,7 +359,7 @@ def single_points_by_zone(model: Model, graph: Graph) -> dict[str, dict[str, tup
 
 
 def shared_supports(graph: Graph, plant: str, other: str) -> tuple[str, ...]:
-    """Nodes other than the region whose single loss takes two plants down together.
+    """Nodes other than the region whose loss alone takes down two plants.
 
     None means that the plants are independent of each other.
     """
@@ -372,7 +372,7 @@ def shared_supports(graph: Graph, plant: str, other: str) -> tuple[str, ...]:
 
 
 def independent_plants(model: Model, graph: Graph, cluster: str) -> tuple[str, ...]:
-    """Emergency plants of a cluster that share nothing but the region with its primary plants."""
+    """Emergency plants of a cluster that share only the region with its primary plants."""
     plants = [name for name, plant in model.plants.items() if cluster in plant.cools]
     primary = [name for name in plants if model.plants[name].role == "primary"]
     return tuple(

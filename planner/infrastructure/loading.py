@@ -39,7 +39,7 @@ MOST_ANCESTORS = 20
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model with what identifies it.
+    """A model with its name, file and checksum.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def load_model(
 
 @dataclass(frozen=True)
 class CatalogueUse:
-    """What an entry of a model takes from a catalogue.
+    """Fields that an entry of a model takes from a catalogue.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class CatalogueUse:
 def catalogue_uses(
     reference: str | Path, overrides: tuple[str, ...] = ()
 ) -> tuple[CatalogueUse, ...]:
-    """What a model that can be loaded takes from the catalogues, in the order of the model.
+    """Fields that a valid model takes from the catalogues, in the order of the model.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def catalogue_uses(
             wanted = str(entry["from"])
             offered = catalogue(file).get(wanted, {})
             fields = set(entity_of(section).model_fields)
-            taken = tuple(one for one in offered if one in fields and one not in entry)
+            taken = tuple(field for field in offered if field in fields and field not in entry)
             found.append(CatalogueUse(section, str(name), file, wanted, taken))
     return tuple(found)
 
@@ -198,7 +198,7 @@ def _with_ancestors(
     """Read a file and, below it, everything it extends, with settings of one of them."""
     document = _read_whole(path, seen, beneath)
     document.names = (path.stem, *document.names)
-    if path.stem == beneath[0] and path.stem not in (one.stem for one in seen):
+    if path.stem == beneath[0] and path.stem not in (ancestor.stem for ancestor in seen):
         apply_overrides(document, beneath[1])
     return document
 
@@ -226,7 +226,7 @@ def _read_whole(
         target = shipped[parent]
     line = (*seen, resolved, target.resolve())
     if line[-1] in line[:-1] or len(line) > MOST_ANCESTORS:
-        chain = " → ".join(one.name for one in line)
+        chain = " → ".join(file.name for file in line)
         what = "is circular" if line[-1] in line[:-1] else f"spans more than {MOST_ANCESTORS} files"
         raise InputError.single(shown, f"`extends` {what}: {chain}", place.line, place.column)
     base = _with_ancestors(target, (*seen, resolved), beneath)
@@ -308,7 +308,7 @@ def _read_quantities(document: Document) -> None:
     for path, value in list(walk(document.data)):
         if not (isinstance(value, str) and value[:1] in QUANTITY_STARTS):
             continue
-        kinds = set().union(*(plain_types(one) for one in types_at(path)), set())
+        kinds = set().union(*(plain_types(kind) for kind in types_at(path)), set())
         number = quantity(value, field_of(path)) if kinds & {int, float} else None
         if number is None or str in kinds:
             continue
@@ -319,7 +319,7 @@ def _read_quantities(document: Document) -> None:
 
 
 def _fill_from_gpus(document: Document) -> None:
-    """Temperatures that a cluster leaves to the type of its GPUs."""
+    """Fill temperatures that a cluster leaves to the type of its GPUs."""
     gpus, clusters = document.data.get("gpus"), document.data.get("clusters")
     if not isinstance(gpus, dict) or not isinstance(clusters, dict):
         return
@@ -335,7 +335,7 @@ def _fill_from_gpus(document: Document) -> None:
 
 
 def _inject_names(document: Document, name: str) -> None:
-    """Give every entity the name it stands under."""
+    """Give every entity its key as name."""
     document.data.setdefault("name", _as_name(name))
     for section in SECTIONS:
         entries = document.data.get(section)
@@ -350,7 +350,7 @@ def _inject_names(document: Document, name: str) -> None:
 
 
 def _as_name(stem: str) -> str:
-    """Name of a model for a file that may be called anything."""
+    """Valid name of a model from the name of its file."""
     name = re.sub(r"[^A-Za-z0-9_.@-]", "-", stem).lstrip("_.@-")[:NAME_LENGTH]
     return name or "model"
 

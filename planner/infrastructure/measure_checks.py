@@ -57,7 +57,9 @@ def _idle(model: Model, measure: Measure) -> Iterator[tuple[Path_, str]]:
             yield ("automatic", index), f"standby units of `{plant}` already start automatically"
     for name in TIMES:
         minutes, now = getattr(measure.operations, name), getattr(model.operations, name)
-        slower = [getattr(one.operations, name) or 0.0 for one in model.scenarios.values()]
+        slower = [
+            getattr(scenario.operations, name) or 0.0 for scenario in model.scenarios.values()
+        ]
         if minutes is not None and minutes >= max([now, *slower]):
             yield ("operations", name), f"{minutes:g} minutes are not less than {now:g} without it"
 

@@ -19,7 +19,7 @@ TIMES = tuple(Reaction.model_fields)
 
 
 def with_measures(model: Model, bought: frozenset[str]) -> Model:
-    """The model with some measures in place, and none left to buy.
+    """The model with some measures bought and no others on offer.
 
     Feeds of measures that are not bought do not exist in it; where something hangs on nothing else,
     they stay without power.
@@ -61,7 +61,7 @@ def _feeds(model: Model, absent: frozenset[str]) -> dict[str, Feed]:
 
 
 def with_automatic(model: Model, measures: list[Measure]) -> Model:
-    """The model with nothing of some measures but the automatic start of standby units."""
+    """The model with only the automatic start of standby units of some measures."""
     started = {name for measure in measures for name in measure.automatic}
     if not started:
         return model
@@ -99,14 +99,14 @@ def _plant(plant: Plant, name: str, measures: list[Measure]) -> Plant:
     if not dropped and not buffer and automatic == plant.automatic:
         return plant
     return plant.replace(
-        depends_on=tuple(one for one in plant.depends_on if one not in dropped),
+        depends_on=tuple(service for service in plant.depends_on if service not in dropped),
         buffer_mwh=plant.buffer_mwh + buffer,
         automatic=automatic,
     )
 
 
 def caps(measures: list[Measure]) -> dict[str, float]:
-    """Longest times of reaction with some measures in place, where they say so."""
+    """Upper bounds on reaction times with some measures bought."""
     found: dict[str, float] = {}
     for measure in measures:
         for name in TIMES:
@@ -117,12 +117,12 @@ def caps(measures: list[Measure]) -> dict[str, float]:
 
 
 def capped(operations: Operations, measures: list[Measure]) -> Operations:
-    """Operations with the times of reaction that measures bring down."""
+    """Operations with the reaction times that measures shorten."""
     return operations.replace(**_lower(operations, caps(measures)))
 
 
 def _lower(times: Operations | OperationsOverride, limits: Mapping[str, float]) -> dict[str, float]:
-    """Times that are longer than their limit, at the limit; an override may leave times unsaid."""
+    """Reaction times above their bound, at the bound; an override may leave times open."""
     return {
         name: limit
         for name, limit in limits.items()
@@ -131,7 +131,7 @@ def _lower(times: Operations | OperationsOverride, limits: Mapping[str, float]) 
 
 
 def scenario_with(model: Model, scenario: Scenario, bought: frozenset[str]) -> Scenario:
-    """A scenario with some measures in place.
+    """A scenario with some measures bought.
 
     The reaction that it prescribes is brought down like any other, and what happens to feeds that
     do not exist does not happen.
@@ -152,14 +152,14 @@ def scenario_with(model: Model, scenario: Scenario, bought: frozenset[str]) -> S
 def scenarios_with(
     model: Model, scenarios: tuple[Scenario, ...], bought: frozenset[str]
 ) -> tuple[Scenario, ...]:
-    """Scenarios with some measures in place; the same ones where the model has no measures."""
+    """Scenarios with some measures bought; unchanged where the model has no measures."""
     if not model.measures:
         return scenarios
     return tuple(scenario_with(model, scenario, bought) for scenario in scenarios)
 
 
 def feed_hit(event: Event) -> str | None:
-    """Feed that an event hits."""
+    """Feed that an event affects."""
     if event.kind == "sag":
         return event.feed
     return event.name if event.kind == "feed" else None

@@ -31,7 +31,7 @@ NOTHING: Any = object()
 
 @dataclass(frozen=True)
 class ValueChange:
-    """A value that is not the same on both sides.
+    """A value on which two models differ.
 
     Parameters
     ----------
@@ -53,22 +53,22 @@ class ValueChange:
 
     @property
     def section(self) -> str:
-        """Section of the model that it stands in."""
+        """Section of the model."""
         return self.parts[0] if self.parts else ""
 
     @property
     def asked(self) -> bool:
-        """Whether it is part of what is asked of a plan, not of what there is or can be bought."""
+        """Whether it is a requirement on plans, not part of what exists or can be bought."""
         return self.section in ASKED
 
 
 def model_changes(a: Model, b: Model) -> tuple[ValueChange, ...]:
-    """Values on which two models differ, by path, what is asked of a plan first.
+    """Values on which two models differ, by path, requirements on plans first.
 
     Rules and events of a list are compared with their likes wherever these stand; those that only
     one model has are told as a whole. So are names of a list.
     """
-    was, now = (_plain(one) for one in (a, b))
+    was, now = (_plain(value) for value in (a, b))
     found = list(_differing("", was, now))
     order = {section: number for number, section in enumerate(ASKED)}
     return tuple(sorted(found, key=lambda one: order.get(one.section, len(order))))
@@ -82,15 +82,17 @@ def _plain(model: Model) -> dict[str, Any]:
 def _differing(path: str, was: Any, now: Any, parts: tuple[str, ...] = ()) -> Iterable[ValueChange]:
     if was == now:
         return  # 1 and 1.0 too
-    lists = [one for one in (was, now) if isinstance(one, list)]
+    lists = [value for value in (was, now) if isinstance(value, list)]
     if isinstance(was, dict) and isinstance(now, dict):
         for key in dict.fromkeys((*was, *now)):
             if not (path and key in SPOKEN):
                 deeper, where = f"{path}.{key}" if path else key, (*parts, key)[:2]
                 yield from _differing(deeper, was.get(key, NOTHING), now.get(key, NOTHING), where)
-    elif any(_records(one) for one in lists) and (_records_or_none(was) and _records_or_none(now)):
+    elif any(_records(entries) for entries in lists) and (
+        _records_or_none(was) and _records_or_none(now)
+    ):
         yield from _of_records(path, _listed(was), _listed(now), parts)
-    elif len(lists) == 2 and all(isinstance(one, str) for one in (*was, *now)):
+    elif len(lists) == 2 and all(isinstance(entry, str) for entry in (*was, *now)):
         yield from _of_names(path, was, now, parts)
     elif len(lists) == 2 and _few_differ(was, now):
         for index, (old, new) in enumerate(zip(was, now, strict=True)):
@@ -104,7 +106,9 @@ def _differing(path: str, was: Any, now: Any, parts: tuple[str, ...] = ()) -> It
 
 
 def _records(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
+    )
 
 
 def _records_or_none(value: Any) -> bool:
@@ -156,7 +160,7 @@ def _of_records(
 
 
 def _known(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record without what it leaves open."""
+    """A record without its empty fields."""
     return {key: value for key, value in record.items() if value is not None}
 
 
@@ -182,10 +186,10 @@ def _pairs(was: Sequence[Any], now: Sequence[Any]) -> dict[int, int]:
 
 
 def _agreement(old: Mapping[str, Any], new: Mapping[str, Any]) -> float:
-    """Share of fields in which two records agree; 0 where they speak of other things."""
+    """Share of fields in which two records agree; 0 where their names or kinds differ."""
     keys = {*old, *new}
     same = {key for key in keys if old.get(key) == new.get(key)}
-    texts = {key for key in keys if any(isinstance(one.get(key), str) for one in (old, new))}
+    texts = {key for key in keys if any(isinstance(record.get(key), str) for record in (old, new))}
     others = {key for key in keys - texts if not (old.get(key) is None and new.get(key) is None)}
     if not texts <= same or (others and not others & same):
         return 0.0

@@ -1,4 +1,4 @@
-"""One document laid over another, and single values set: ``extends`` and ``--set``."""
+"""Merging of a document into the one that it extends, and settings of single values (``--set``)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ADDED = "+"
 
 
 def laid_over(base: Document, over: Document) -> Document:
-    """Lay one document over another: mappings merge, null removes, all else replaces.
+    """Merge a document into the one it extends: mappings merge, null removes, all else replaces.
 
     ``*`` in place of a name stands for all that are inherited, ``name+`` adds to an inherited list,
     and a text like ``*1.3`` multiplies an inherited number.
@@ -61,7 +61,7 @@ def multiplied(number: float, times: float) -> float:
 
 
 def _replaced_lists(low: Any, high: Any, path: Path_ = ()) -> Iterator[str]:
-    """Lists of a parent that a document replaces without keeping all of their entries."""
+    """Inherited lists that a document replaces without all of their entries."""
     if isinstance(low, dict) and isinstance(high, dict):
         for key in high.keys() & low.keys():
             yield from _replaced_lists(low[key], high[key], (*path, key))
@@ -76,7 +76,7 @@ def _replaced_lists(low: Any, high: Any, path: Path_ = ()) -> Iterator[str]:
 
 
 def apply_overrides(document: Document, overrides: tuple[str, ...]) -> None:
-    """Set values ``dotted.path=value``; what is wrong with a setting becomes a problem."""
+    """Set values ``dotted.path=value``; errors become problems of the document."""
     for override in overrides:
         shown = printable(override)
         option = f"--set {shown if len(shown) <= 100 else shown[:97] + '...'}"
@@ -87,7 +87,7 @@ def apply_overrides(document: Document, overrides: tuple[str, ...]) -> None:
 
 
 def _apply_override(document: Document, override: str, place: SourcePosition) -> None:
-    """Set one value, or one of each entry; a ``ValueError`` says what is wrong with the setting."""
+    """Set one value, or that of every entry; raise `ValueError` for a wrong setting."""
     path_text, equals, text = override.partition("=")
     # An entry of a list may stand in brackets.
     split = re.sub(r"\[(\d+)\]", r".\1", path_text.strip()).split(".")
@@ -106,7 +106,7 @@ def _apply_override(document: Document, override: str, place: SourcePosition) ->
 
 
 def _check_entry(document: Document, parts: Path_) -> None:
-    """A misspelt name must not become a new entity."""
+    """Raise `ValueError` for a name that is not in its section: it would become a new entity."""
     entries = document.data.get(str(parts[0]))
     if len(parts) < 3 or parts[0] not in SECTIONS or not isinstance(entries, dict):
         return

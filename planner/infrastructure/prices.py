@@ -1,4 +1,4 @@
-"""Terms of what stands in a cluster or a plant: the entities of a model as priced assets."""
+"""GPUs and cooling units of a model as priced assets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARTS: tuple[Part, ...] = ("servers", "building", "power")
 
 
 def gpu_assets(model: Model, cluster: str) -> Mapping[Part, Asset]:
-    """A GPU of a cluster by what it consists of: its share of server, building and power train."""
+    """The assets of one GPU of a cluster: its share of server, building and power train."""
     entry = model.clusters[cluster]
     ages = entry.existing_age_years, entry.existing_facility_age_years
     return priced_gpu(model.gpus[entry.gpu], *ages)
@@ -25,7 +25,7 @@ def gpu_assets(model: Model, cluster: str) -> Mapping[Part, Asset]:
 def priced_gpu(
     gpu: GpuType, age_years: float | None = None, facility_age_years: float | None = None
 ) -> Mapping[Part, Asset]:
-    """A GPU of a type by what it consists of, those that exist being so old.
+    """The assets of one GPU of a type, given the age of existing ones.
 
     Building and power train are one, under ``building``, where no share of power is stated.
     """
@@ -63,7 +63,7 @@ def unit_asset(model: Model, plant: str, unit: str) -> Asset:
 
 
 def priced_unit(kind: CoolingUnit, age_years: float | None = None) -> Asset:
-    """A cooling unit of a type, those that exist being so old."""
+    """A cooling unit of a type, given the age of existing ones."""
     return Asset(
         kind.capital_usd,
         kind.life_years,

@@ -1,4 +1,4 @@
-"""Numbers as people write them: ``5M``, ``99.9 %``, ``16 MW``, and factors on what is inherited."""
+"""Numbers with units (``5M``, ``99.9 %``, ``16 MW``), and factors on inherited numbers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PATTERN = rf"^(\*\s*{_NUMBER}\s*%?|{_NUMBER}\s*[A-Za-z$°%/-]+(\s[A-Za-z$°%/-]+
 
 
 def quantity(text: str, field: str) -> float | None:
-    """Value of a text in the unit of a field; None if it is no such quantity.
+    """Value of a text in the unit of a field; None if it is not such a quantity.
 
     A number alone is none: where a file has it in quotes it is a text.
 
@@ -66,7 +66,7 @@ def quantity(text: str, field: str) -> float | None:
 
 
 def factor(text: object) -> float | None:
-    """Factor that a text like ``*1.3`` or ``* 90 %`` puts on an inherited value; None for others.
+    """Factor on an inherited value that a text like ``*1.3`` or ``* 90 %`` states; else None.
 
     >>> factor("*1.3"), factor("* 90%"), factor("1.3"), factor("*near")
     (1.3, 0.9, None, None)
@@ -85,14 +85,14 @@ def accepted_units(field: str) -> tuple[str, ...]:
 
 
 def _unit_of(field: str) -> tuple[str, str]:
-    """Unit at the end of a field's name, and what it is per."""
+    """Unit at the end of a field's name, and its denominator."""
     head, _, per = field.partition("_per_")
     unit = head.rpartition("_")[2]
     return (unit if unit in UNITS else ""), per
 
 
 def _size(words: str, field: str) -> Fraction | None:
-    """Size of a unit, with a multiple before it, in that of a field."""
+    """Size of a unit with its prefix, in the unit of a field."""
     unit, per = _unit_of(field)
     words, slash, below = words.partition("/")
     if slash and not (per and _same_divisor(below, per)):

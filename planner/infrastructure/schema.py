@@ -1,4 +1,4 @@
-"""JSON Schema of model files: that of `Model`, and what the loader accepts besides."""
+"""JSON Schema of model files: that of `Model`, and the extensions that the loader accepts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def model_schema() -> dict[str, Any]:
 
 
 def _with_quantities(schema: Any) -> Any:
-    """Wherever a number may stand, a text such as ``16 MW`` or ``5M`` may."""
+    """Accept texts such as ``16 MW`` or ``5M`` wherever numbers are."""
     if isinstance(schema, list):
         return [_with_quantities(inner) for inner in schema]
     if not isinstance(schema, dict):
@@ -71,7 +71,7 @@ def _with_quantities(schema: Any) -> Any:
 
 
 def _complete_tables(schema: Any) -> None:
-    """Tables take only names as keys; null takes an entry of the parent away."""
+    """Accept only names as keys of tables, and null to remove an inherited entry."""
     if isinstance(schema, list):
         for inner in schema:
             _complete_tables(inner)

@@ -1,4 +1,4 @@
-"""Model text to plain data, remembering where every value stands."""
+"""Text of a model file to plain data, with the position of every value."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ruamel.yaml.scanner import Scanner, ScannerError
 
 from planner.errors import InputError, Problem
 
-#: Bounds that no honest model reaches; alias bombs and mistaken files do.
+#: Limits far above any real model, against alias bombs and files given by mistake.
 MOST_BYTES = 5_000_000
 MOST_NODES = 100_000
 MOST_DEPTH = 40
-#: Texts whose data are kept: models that extend the same one read it again and again.
+#: Parsed texts that are cached: models that extend the same one read it again and again.
 MOST_KEPT = 16
 
 Path_ = tuple[str | int, ...]
@@ -42,22 +42,22 @@ class SourcePosition:
 
 @dataclass
 class Document:
-    """Plain data of a model with the place of every value.
+    """Plain data of a model with the position of every value.
 
     Parameters
     ----------
     data
         Mappings, lists and scalars.
     places
-        Place of each value by its path.
+        Position of each value, by its path.
     problems
-        What is wrong so far.
+        Problems found so far.
     texts
         Everything that was read, for the hash of the model.
     names
         Name of the model, and of those that it extends, the nearest first.
     replaced
-        Lists of a parent that a file which extends it has replaced, in words.
+        Inherited lists that were replaced, as sentences.
     """
 
     data: dict[str, Any]
@@ -68,7 +68,7 @@ class Document:
     replaced: tuple[str, ...] = ()
 
     def place(self, path: Path_) -> SourcePosition:
-        """Place of a path, or of the nearest entry above it that has one."""
+        """Position of a path, or of the nearest entry above it that has one."""
         for length in range(len(path), -1, -1):
             if path[:length] in self.places:
                 return self.places[path[:length]]
@@ -83,8 +83,8 @@ class Document:
 
 
 def printable(text: str) -> str:
-    """A text on one line of a terminal: signs that would move the cursor are written out."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    """A text for one line of a terminal, with control characters escaped."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def nearest(wrong: str, names: Iterable[object], most: int = 1) -> str:
@@ -103,7 +103,7 @@ def nearest(wrong: str, names: Iterable[object], most: int = 1) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a path is a file; not so for paths that no file system takes."""
+    """Whether a path is a file; False for names that no file system accepts."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -128,7 +128,7 @@ def read_bytes(path: Path, shown: str) -> bytes:
 
 
 class _BoundedScanner(Scanner):
-    """Scanner that refuses deep brackets, which cost it time with the square of their depth."""
+    """Scanner that refuses deep brackets, whose time grows with the square of their depth."""
 
     def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803
         if self.flow_level >= MOST_DEPTH:
@@ -212,7 +212,7 @@ def _first_line(error: Exception) -> str:
 
 
 class _Builder:
-    """Plain data from YAML nodes; counts nodes so that aliases cannot explode."""
+    """Plain data from YAML nodes; counts nodes as a limit on the expansion of aliases."""
 
     def __init__(self, file: str, document: Document, yaml: YAML) -> None:
         self.file = file
@@ -262,11 +262,11 @@ class _Builder:
         """Entries that a merge key ``<<`` brings: of one mapping, or of a list of them."""
         nodes = node.value if isinstance(node, SequenceNode) else [node]
         merged: dict[str, Any] = {}
-        for one in nodes:
-            if not isinstance(one, MappingNode):
+        for inner in nodes:
+            if not isinstance(inner, MappingNode):
                 self.document.complain((*path, "<<"), "expected a mapping, or a list of mappings")
                 continue
-            merged = self._mapping(one, path, depth + 1) | merged  # the first of a list holds
+            merged = self._mapping(inner, path, depth + 1) | merged  # the first of a list holds
         return merged
 
     def _scalar(self, node: Node, path: Path_) -> Any:

@@ -45,7 +45,7 @@ class PowerLimit:
     def feeds(self) -> tuple[str, ...]:
         """Feeds that carry it; none where it is the power limit of the region."""
         parts = [source.split(".") for source in self.sources]
-        return tuple(".".join(one[1:-1]) for one in parts if one[0] == "feeds")
+        return tuple(".".join(part[1:-1]) for part in parts if part[0] == "feeds")
 
     @property
     def most_mw(self) -> float:
@@ -87,11 +87,13 @@ def cluster_power_mw_per_mw(model: Model, cluster: str) -> float:
 
 
 def binding(limits: Iterable[PowerLimit]) -> tuple[PowerLimit, ...]:
-    """Those of some limits that no other implies, the widest first."""
+    """Limits that no other limit implies, those on most loads first."""
     kept: list[PowerLimit] = []
-    for one in sorted(limits, key=lambda one: (-len(one.loads), one.most_mw, bool(one.feeds))):
-        if not any(other.implies(one) for other in kept):
-            kept.append(one)
+    for limit in sorted(
+        limits, key=lambda limit: (-len(limit.loads), limit.most_mw, bool(limit.feeds))
+    ):
+        if not any(other.implies(limit) for other in kept):
+            kept.append(limit)
     return tuple(kept)
 
 

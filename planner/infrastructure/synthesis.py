@@ -1,4 +1,4 @@
-"""Sound models of any size for tests and benchmarks: real regions, sizes drawn from a seed.
+"""Synthetic models of any size for tests and benchmarks: real regions, sizes from a seed.
 
 Regions, latencies, GPUs, cooling units and offers are those of the catalogues; beyond the twelve
 regions of `datasets/climate.csv` they come again with a number. Everything drawn is an estimate.
@@ -128,7 +128,7 @@ class RegionSite:
 
 @dataclass(frozen=True)
 class Hall:
-    """GPUs of one cluster: those in place and the most there may be."""
+    """Existing and maximum GPUs of a cluster."""
 
     name: str
     gpu: str
@@ -137,12 +137,12 @@ class Hall:
     most: int
 
     def heat_mw(self, gpus: int) -> float:
-        """Heat of some of its GPUs at full load."""
+        """Heat of some GPUs at full load, MW."""
         return gpus * float(catalogue("gpus.csv")[self.gpu]["power_mw"])
 
 
 def model_text(regions: int, seed: int) -> str:
-    """YAML of a sound model; the same numbers give the same text.
+    """YAML of a valid model; the same arguments give the same text.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def _sections(count: int, rng: random.Random) -> Iterator[tuple[str, Entries]]:
     plants: Entries = {}
     for place in places:
         plants |= _plants(place, halls[place.name], rng)
-    used = {u for one in plants.values() for u in (*one.get("existing", ()), *one["options"])}
+    used = {u for plant in plants.values() for u in (*plant.get("existing", ()), *plant["options"])}
     yield "cooling_units", {unit: {"from": unit} for unit in sorted(used)}
     yield "plants", plants
     yield "feeds", _feeds(limits)
@@ -236,7 +236,7 @@ def round_trips_ms() -> dict[str, dict[str, float]]:
 
 
 def _latency(places: Sequence[RegionSite], rng: random.Random) -> dict[str, dict[str, float]]:
-    """Round trips that the widest tier allows; regions of one place are some ms apart."""
+    """Round trips within the largest latency limit; regions of one place are some ms apart."""
     table = round_trips_ms()
     found: dict[str, dict[str, float]] = {}
     for start in places:
@@ -250,14 +250,14 @@ def _latency(places: Sequence[RegionSite], rng: random.Random) -> dict[str, dict
 
 
 def shelter(name: str, latency: Mapping[str, Mapping[str, float]]) -> str:
-    """Nearest other region: where the users of a region go when it is lost."""
+    """Nearest other region, which serves the users of a region when it is lost."""
     return min((ms, other) for other, ms in latency[name].items() if other != name)[1]
 
 
 def _guest_rps(
     name: str, demand: Mapping[str, float], latency: Mapping[str, Mapping[str, float]]
 ) -> float:
-    """Largest demand that would flee to a region."""
+    """Largest demand that would fail over to a region."""
     return max((demand[o] for o in demand if o != name and shelter(o, latency) == name), default=0)
 
 
@@ -344,7 +344,7 @@ def _plants(place: RegionSite, halls: Sequence[Hall], rng: random.Random) -> Ent
         "cools": [hall.name for hall in halls],
         "role": "emergency",
         "options": options,
-        "max_added": math.ceil(1.5 * most / min(_unit_mw(one, hottest) for one in options)),
+        "max_added": math.ceil(1.5 * most / min(_unit_mw(unit, hottest) for unit in options)),
     }
     return found
 
@@ -362,7 +362,7 @@ def _primary(place: RegionSite, halls: Sequence[Hall], rng: random.Random) -> di
         "redundancy": 2,
         "existing": {size: units + int(3 * rng.random())},
         "options": options,
-        "max_added": 6 + math.ceil(1.2 * most / min(_unit_mw(one, hottest) for one in options)),
+        "max_added": 6 + math.ceil(1.2 * most / min(_unit_mw(unit, hottest) for unit in options)),
     }
 
 
@@ -403,7 +403,7 @@ def _zones(
 
 
 def _offers(places: Sequence[RegionSite], rng: random.Random) -> Entries:
-    """Offers next to regions that there are, at least two."""
+    """At least two offers next to generated regions."""
     names = {place.name for place in places}
     found: Entries = {}
     for offer, region, gpu in OFFERS:
@@ -424,5 +424,5 @@ def _flow(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_flow(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_flow(one) for one in value) + "]"
+        return "[" + ", ".join(_flow(entry) for entry in value) + "]"
     return value if isinstance(value, str) else json_text(value, "line", ascii_only=True)

@@ -61,45 +61,45 @@ def diagnosis_data(diagnosis: Diagnosis) -> dict[str, Any]:
         "irreducible": diagnosis.irreducible,
         "margins": diagnosis.margins,
         "tried": diagnosis.tried,
-        "relaxations": [_set_data(one) for one in diagnosis.sets],
+        "relaxations": [_set_data(found) for found in diagnosis.sets],
         "diagnosis": {
             "shortfalls": diagnosis.shortfalls,
-            "limits": [_relaxation_data(one) for one in diagnosis.limits],
+            "limits": [_relaxation_data(relaxation) for relaxation in diagnosis.limits],
             "hopeless": diagnosis.hopeless,
         },
     }
 
 
-def _set_data(one: RelaxationSet) -> dict[str, Any]:
+def _set_data(found: RelaxationSet) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "cheapest": one.cheapest,
-        "verified": one.verified,
-        "survives": one.survives,
-        "failed": list(one.failed),
-        "minimal": one.minimal,
-        "set": list(one.overrides),
-        "options": list(one.options),
-        "plan_usd_per_year": _rounded(one.plan_usd_per_year),
-        "plan_capital_usd": _rounded(one.plan_capital_usd),
-        "changes": [_relaxation_data(relaxation) for relaxation in one.relaxations],
+        "name": found.name,
+        "cheapest": found.cheapest,
+        "verified": found.verified,
+        "survives": found.survives,
+        "failed": list(found.failed),
+        "minimal": found.minimal,
+        "set": list(found.overrides),
+        "options": list(found.options),
+        "plan_usd_per_year": _rounded(found.plan_usd_per_year),
+        "plan_capital_usd": _rounded(found.plan_capital_usd),
+        "changes": [_relaxation_data(relaxation) for relaxation in found.relaxations],
     }
 
 
-def _relaxation_data(one: Relaxation) -> dict[str, Any]:
+def _relaxation_data(relaxation: Relaxation) -> dict[str, Any]:
     return {
-        "kind": one.kind,
-        "family": one.family,
-        "subject": one.subject,
-        "scenario": one.scenario,
-        "path": one.path,
-        "before": one.before,
-        "value": one.value,
-        "amount": one.amount,
-        "unit": one.unit,
-        "usd": _rounded(one.usd),
-        "usd_per_year": _rounded(one.usd_per_year),
-        "text": relaxation_line(one),
+        "kind": relaxation.kind,
+        "family": relaxation.family,
+        "subject": relaxation.subject,
+        "scenario": relaxation.scenario,
+        "path": relaxation.path,
+        "before": relaxation.before,
+        "value": relaxation.value,
+        "amount": relaxation.amount,
+        "unit": relaxation.unit,
+        "usd": _rounded(relaxation.usd),
+        "usd_per_year": _rounded(relaxation.usd_per_year),
+        "text": relaxation_line(relaxation),
     }
 
 
@@ -122,8 +122,8 @@ def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
         for line in margins[1:]:
             say(console, line, lead="  - ")
     _show_sets(console, diagnosis)
-    told = {one.text for one in diagnosis.hopeless}
-    if not {one.text for one in diagnosis.shortfalls} <= told:
+    shown = {missed.text for missed in diagnosis.hopeless}
+    if not {missed.text for missed in diagnosis.shortfalls} <= shown:
         _show_shortfalls(console, diagnosis.shortfalls)
     if not diagnosis.complete:
         console.print()
@@ -141,35 +141,35 @@ def _show_sets(console: Console, diagnosis: Diagnosis) -> None:
         simulated = " and simulated" if diagnosis.sets[0].survives is not None else ""
         how = f"(each solved again{simulated}, optimality gap 0.1 %)"
         say(console, f"What would make it feasible {how}", style="bold")
-    for number, one in enumerate(diagnosis.sets, start=1):
-        _show_set(console, number, one)
+    for number, found in enumerate(diagnosis.sets, start=1):
+        _show_set(console, number, found)
 
 
-def _show_set(console: Console, number: int, one: RelaxationSet) -> None:
-    title = TITLES[one.name]
-    if one.name == "mixture":
-        kinds = {relaxation.kind for relaxation in one.relaxations}
+def _show_set(console: Console, number: int, found: RelaxationSet) -> None:
+    title = TITLES[found.name]
+    if found.name == "mixture":
+        kinds = {relaxation.kind for relaxation in found.relaxations}
         title += KINDS.get(frozenset(kinds), "")
     cost = ""
-    if one.plan_usd_per_year is not None and one.plan_capital_usd is not None:
-        yearly, capital = money(one.plan_usd_per_year), money(one.plan_capital_usd)
+    if found.plan_usd_per_year is not None and found.plan_capital_usd is not None:
+        yearly, capital = money(found.plan_usd_per_year), money(found.plan_capital_usd)
         cost = f"; the plan: {yearly} a year annualised, {capital} capex"
     console.print()
     say(console, f"{number} {title}{cost}")
-    for relaxation in one.relaxations:
+    for relaxation in found.relaxations:
         say(console, change(relaxation), indent=2)
         paid = price(relaxation)
         if paid:
             say(console, paid, indent=6)
-    for option in one.options:
+    for option in found.options:
         console.print(f"      {escape(option)}", soft_wrap=True)
-    if one.failed:
+    if found.failed:
         say(
             console,
-            f"not enough: its plan still fails {listed(one.failed, MOST_NAMES)} in simulation",
+            f"not enough: its plan still fails {listed(found.failed, MOST_NAMES)} in simulation",
             2,
         )
-    if not one.minimal:
+    if not found.minimal:
         say(console, "(some may not be needed: the time limit ended the search)", indent=2)
 
 
@@ -178,13 +178,13 @@ def _show_shortfalls(console: Console, shortfalls: Sequence[MissedRequirement]) 
         return
     console.print()
     say(console, "If nothing changes, at least these requirements are missed:")
-    for one in _worst(shortfalls):
-        say(console, one.text, lead="  - ")
+    for missed in _worst(shortfalls):
+        say(console, missed.text, lead="  - ")
     if len(shortfalls) > MOST_SHORTFALLS:
         say(console, f"- and {len(shortfalls) - MOST_SHORTFALLS} more (see --json)", indent=2)
 
 
 def _worst(shortfalls: Sequence[MissedRequirement]) -> list[MissedRequirement]:
     """The shortfalls that are largest for their requirement."""
-    ordered = sorted(shortfalls, key=lambda one: -one.amount / max(one.limit, 1e-9))
+    ordered = sorted(shortfalls, key=lambda missed: -missed.amount / max(missed.limit, 1e-9))
     return ordered[:MOST_SHORTFALLS]
