@@ -1,4 +1,4 @@
-"""Alerts: temperatures and utilisations that pass the levels a platform watches."""
+"""Alerts: clusters whose temperature or utilisation passes an alert threshold."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Alert:
     def __str__(self) -> str:
         if self.quantity == "temperature":
             return f"alert: {self.cluster} above {self.threshold:.0f} °C ({self.level})"
-        return f"alert: {self.cluster} busy at {self.threshold:.0%}"
+        return f"alert: {self.cluster} reaches {self.threshold:.0%} utilisation"
 
 
 def alerts(world: World, history: History, index: int) -> tuple[Alert, ...]:
@@ -56,13 +56,13 @@ def alerts(world: World, history: History, index: int) -> tuple[Alert, ...]:
             minute = int(passed[:, column].argmax())
             found.append(Alert(minute, name, "temperature", level, threshold))
     use = utilisation(world, history, index)
-    # Load balancers fill clusters up to a limit that often is the level itself.
+    # Load balancers fill clusters up to a limit that is often the threshold itself.
     busy = use[:, installed] >= operations.alert_utilisation - 1e-9
     for column in np.flatnonzero(busy.any(axis=0)).tolist():
         name = clusters.names[installed[column]]
         minute = int(busy[:, column].argmax())
         found.append(Alert(minute, name, "utilisation", "high", operations.alert_utilisation))
-    return tuple(sorted(found, key=lambda one: one.minute))
+    return tuple(sorted(found, key=lambda alert: alert.minute))
 
 
 def utilisation(world: World, history: History, index: int) -> Floats:

@@ -1,7 +1,7 @@
-"""Why requests went unserved in a minute: heat, lateness, stale routing or plain scarcity.
+"""Main cause of unserved requests: heat, late offers, stale routing, services or scarcity.
 
-The loop tightens what was short: more cooling, later arrivals, more capacity. So the cause is
-measured, in requests per second that each of them cost, and the largest counts.
+The loop tightens what was short: more cooling, later arrivals, more capacity. So the requests per
+second lost to each cause are measured, and the largest counts.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from planner.simulation.conditions import Bools
 from planner.simulation.history import History
 from planner.simulation.world import SECONDS, World
 
-#: ``heat`` throttled or switched off, ``late`` emergency capacity that should have been there,
-#: ``routing`` sent to targets that were gone (no purchase changes it), ``services`` turned away by
-#: services and their pools, ``scarcity`` all else.
+#: ``heat``: throttling and thermal shutdown; ``late``: emergency capacity that is overdue;
+#: ``routing``: sent to targets that were gone (no purchase changes it); ``services``: rejected by
+#: services and their connection pools; ``scarcity``: all else.
 Cause = Literal["heat", "late", "routing", "services", "scarcity"]
 
 
 def explain(
     world: World, history: History, index: int, minute: int, missing_rps: float
 ) -> tuple[Cause, float]:
-    """Cause of requests missing in a minute of a scenario.
+    """Cause of the requests that were not served in a minute of a scenario.
 
     Returns
     -------
     Cause
         What cost most of them.
     float
-        For ``late``: minutes from order and lead time to the first use of all that was reserved.
+        For ``late``: minutes from the end of the lead time until all that was reserved is in use.
     """
     pending = _pending(world, history, index, minute)
     costs: dict[Cause, float] = {
@@ -42,21 +42,21 @@ def explain(
     }
     costs = {cause: min(cost, missing_rps) for cause, cost in costs.items()}
     costs["scarcity"] = missing_rps - sum(costs.values())
-    cause = max(costs, key=lambda one: costs[one])
+    cause = max(costs, key=lambda name: costs[name])
     return cause, max((late for _, late in pending), default=0.0) if cause == "late" else 0.0
 
 
 def _turned_away(history: History, index: int, minute: int) -> float:
-    """New requests that services turned away, in proportion to all that they did, requests/s."""
+    """New requests rejected by services: their share of all that were rejected, requests/s."""
     attempts = history.attempts_rps[minute, index].sum()
     rejected = history.rejected[minute, index] / SECONDS
     return float(history.demand_rps[minute, index].sum() * rejected / max(attempts, rejected, 1e-9))
 
 
 def _lost_to_heat(world: World, history: History, index: int, minute: int) -> float:
-    """Capacity lost to throttling and self-protection that load balancers reckon with, requests/s.
+    """Capacity lost to throttling and thermal shutdown, requests/s.
 
-    They act late on both loss and return, so the worst of the minutes in between counts.
+    Load balancers act on loss and return with a delay, so the worst of these minutes counts.
     """
     clusters = world.clusters
     first = max(0, minute - int(world.reaction.failover[index]))
@@ -97,6 +97,6 @@ def _pending(world: World, history: History, index: int, minute: int) -> list[tu
 
 
 def _stale(history: History, index: int, minute: int) -> float:
-    """Capacity that load balancers believe in and that is gone, requests/s."""
+    """Capacity that load balancers still send to although it is gone, requests/s."""
     gone = history.known_capacity_rps[minute, index] - history.capacity_rps[minute, index]
     return float(np.maximum(gone, 0.0).sum())

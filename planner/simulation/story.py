@@ -1,4 +1,4 @@
-"""The story of a scenario in plain language, told from the record of its minutes."""
+"""The story of a scenario in plain language, read out of its history."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from planner.simulation.history import History
 from planner.simulation.served import short_of_full
 from planner.simulation.world import SECONDS, World
 
-#: Minutes of full service up to which a shortage is the same as the one before.
+#: Minutes of full service up to which a shortage continues the one before.
 MOMENT = 5
 #: Shortages told before the last one.
 MOST_DIPS = 5
-#: Requests over new requests from which one speaks of a retry storm.
+#: Requests per new request from which one speaks of a retry storm.
 STORM = 1.5
 
 
@@ -43,7 +43,7 @@ class StoryLine:
 
 
 def tell(world: World, history: History, index: int) -> tuple[StoryLine, ...]:
-    """Events of a scenario in order of time."""
+    """What happens in a scenario, in order of time."""
     lines = [
         *_failures(world.timelines[index].scenario),
         *_cooling(world, history, index),
@@ -51,7 +51,7 @@ def tell(world: World, history: History, index: int) -> tuple[StoryLine, ...]:
         *_operators(world, history, index),
         *_traffic(world, history, index),
         *_restoration(world, history, index),
-        *((float(one.minute), str(one)) for one in alerts(world, history, index)),
+        *((float(alert.minute), str(alert)) for alert in alerts(world, history, index)),
     ]
     ordered = sorted(lines, key=lambda line: line[0])
     start = round(world.timelines[index].start_hour * 60)
@@ -73,9 +73,10 @@ def describe(event: Event) -> str:
     if event.kind == "sag":
         return f"the voltage of {event.feed} sags and cooling units trip"
     if event.kind == "heat":
-        return f"{event.region} is {event.rise_c:g} °C hotter than designed for"
+        return f"{event.region} is {event.rise_c:g} °C above its design ambient"
     if event.kind == "surge":
-        return f"demand of {', '.join(event.zones) or 'all zones'} rises to {event.factor:g} times"
+        zones = ", ".join(event.zones) or "all zones"
+        return f"demand of {zones} rises to {event.factor:g} times normal"
     return f"{event.kind} {event.name} is lost"
 
 
@@ -104,7 +105,7 @@ def _cooling(world: World, history: History, index: int) -> Iterator[tuple[float
             names = ", ".join(units)
             yield (
                 at,
-                f"standby cooling of {world.plants.names[plant]} adds {added:.0f} MW ({names})",
+                f"standby units of {world.plants.names[plant]} start: +{added:.0f} MW ({names})",
             )
 
 
@@ -124,16 +125,14 @@ def _clusters(world: World, history: History, index: int) -> Iterator[tuple[floa
             yield minute, f"{name} shuts itself down at {clusters.shutdown_c[c]:.0f} °C"
         back = _first(~off[1:] & off[:-1])
         if back is not None:
-            yield back + 1, f"{name} comes back, cool and checked, in phases"
+            yield back + 1, f"{name} has cooled down, passed its checks and restarts in phases"
         parked = _first(
             (history.powered_gpus[:, index, c] < clusters.gpus[c] * 0.999) & ~off & up[:, c]
         )
         if parked is not None:
             left = history.powered_gpus[parked, index, c]
-            yield (
-                parked,
-                f"{name} runs {left:,.0f} of {clusters.gpus[c]:,.0f} GPUs to fit its cooling",
-            )
+            running = f"{left:,.0f} of {clusters.gpus[c]:,.0f} GPUs"
+            yield parked, f"{name} runs only {running}: cooling or power is limited"
 
 
 def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
@@ -144,16 +143,16 @@ def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float
         return
     share = served / np.maximum(demand, 1e-9)
     yield from _dips(missing, share)
-    yield from _overwhelmed(world, history, index, missing)
+    yield from _overloaded(world, history, index, missing)
     yield from _queue(world, history, index)
     yield from _retries(history, index)
     yield from _services(world, history, index)
     worst = int(np.argmin(share))
-    yield worst, f"worst moment: {_part(share[worst])} of demand served"
+    yield worst, f"worst minute: {_part(share[worst])} of demand served"
 
 
 def _dips(missing: Bools, share: Floats) -> Iterator[tuple[float, str]]:
-    """From when to when not all is served; what is whole for a moment only is no recovery."""
+    """Periods with unserved demand; full service for `MOMENT` minutes or less is no recovery."""
     minutes = np.flatnonzero(missing)
     breaks = np.flatnonzero(np.diff(minutes) > MOMENT)
     starts, ends = minutes[np.r_[0, breaks + 1]], minutes[np.r_[breaks, len(minutes) - 1]] + 1
@@ -165,7 +164,7 @@ def _dips(missing: Bools, share: Floats) -> Iterator[tuple[float, str]]:
         if end < len(missing):
             yield end, "all demand is served again"
         else:
-            yield len(missing) - 1, f"still only {_part(share[-1])} served"
+            yield len(missing) - 1, f"still only {_part(share[-1])} of demand served"
     if len(starts) > MOST_DIPS + 1:
         between = len(starts) - MOST_DIPS - 1
         yield starts[MOST_DIPS], f"requests fail {between} more times before the last one"
@@ -181,10 +180,10 @@ def _part(share: float) -> str:
     return f"{np.floor(share * 1000) / 10:.1f}%" if share < 1 and shown == "100%" else shown
 
 
-def _overwhelmed(
+def _overloaded(
     world: World, history: History, index: int, missing: Bools
 ) -> Iterator[tuple[float, str]]:
-    """Healthy clusters that are full while more requests want in than usual."""
+    """Healthy clusters that are full while their offered load is above normal."""
     for c, name in enumerate(world.clusters.names):
         wanted, room = history.wanted_rps[:, index, c], history.capacity_rps[:, index, c]
         usual = history.load_rps[0, index, c]
@@ -206,7 +205,7 @@ def _queue(world: World, history: History, index: int) -> Iterator[tuple[float, 
     minute = _first(history.wasted[:, index] > 0.05 * np.maximum(done, 1.0))
     if minute is not None:
         worst = float((history.wasted[:, index] / np.maximum(done, 1.0)).max())
-        yield minute, f"work is wasted on timed-out requests, up to {worst:.0%} of all"
+        yield minute, f"wasted work on timed-out requests: up to {worst:.0%} of all work"
 
 
 def _retries(history: History, index: int) -> Iterator[tuple[float, str]]:
@@ -214,18 +213,18 @@ def _retries(history: History, index: int) -> Iterator[tuple[float, str]]:
     ratio = history.attempts_rps[:, index].sum(axis=1) / np.maximum(wanted, 1e-9)
     minute = _first(ratio > STORM)
     if minute is not None:
-        yield minute, f"clients retry: up to {ratio.max():.1f} requests for each new one"
+        yield minute, f"retry storm: up to {ratio.max():.1f} requests for each new one"
 
 
 def _services(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
     for x, name in enumerate(world.services.names):
         minute = _first(history.pool_use[:, index, x] >= 1.0)
         if minute is not None:
-            yield minute, f"{name} runs out of connections: requests fail"
+            yield minute, f"{name}: connection pool exhausted, requests fail"
         minute = _first(history.service_use[:, index, x] > 1.0)
         if minute is not None:
             most = history.service_use[:, index, x].max()
-            yield minute, f"{name} is overloaded: up to {most:.1f} times what it handles"
+            yield minute, f"{name} is overloaded: up to {most:.1f} times its capacity"
 
 
 def _restoration(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
@@ -236,10 +235,10 @@ def _restoration(world: World, history: History, index: int) -> Iterator[tuple[f
         rolled = np.flatnonzero((np.diff(phase) < 0) & (phase[:-1] < last))
         if len(rolled):
             share = world.restoration.shares[phase[rolled[0] + 1]]
-            yield rolled[0] + 1, f"{name} is rolled back to {share:.0%}: a gate does not hold"
+            yield rolled[0] + 1, f"{name} is rolled back to {share:.0%}: a restoration gate failed"
         full = np.flatnonzero((np.diff(phase) > 0) & (phase[1:] == last))
         if len(full) and last:
-            yield full[-1] + 1, f"{name} takes requests in full"
+            yield full[-1] + 1, f"{name} is back at full capacity"
 
 
 def _operators(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
@@ -251,4 +250,4 @@ def _operators(world: World, history: History, index: int) -> Iterator[tuple[flo
         gpus = load / world.offers.rps_per_gpu[v]
         minute = _first(gpus >= 1)
         if minute is not None:
-            yield minute, f"{name} serves with up to {gpus.max():,.0f} emergency GPUs"
+            yield minute, f"emergency capacity of {name} in use: up to {gpus.max():,.0f} GPUs"

@@ -33,15 +33,15 @@ NEAR_IS_LOST = NodeLoss(kind="region", name="near", at_minute=10, **MINUTES)
         ),
         (
             Heat(kind="heat", region="r", rise_c=6.5, **MINUTES),
-            "r is 6.5 °C hotter than designed for",
+            "r is 6.5 °C above its design ambient",
         ),
         (
             Surge(kind="surge", factor=1.2, **MINUTES),
-            "demand of all zones rises to 1.2 times",
+            "demand of all zones rises to 1.2 times normal",
         ),
         (
             Surge(kind="surge", factor=2.0, zones=("a", "b"), **MINUTES),
-            "demand of a, b rises to 2 times",
+            "demand of a, b rises to 2 times normal",
         ),
         (NodeLoss(kind="feed", name="f", **MINUTES), "feed f is lost"),
     ],
@@ -58,13 +58,13 @@ def told(model: Model, *events: Event, **changes: object) -> list[tuple[str, str
 def test_loss_of_a_region_and_cloud_in_its_place(two: Model) -> None:
     model = changed(hasty(two), "zones", "users", demand_rps=1000.0)
     assert told(model, NEAR_IS_LOST, start_hour=23.5) == [
-        ("23:30", "alert: first busy at 95%"),
+        ("23:30", "alert: first reaches 95% utilisation"),
         ("23:40", "region near is lost"),
         ("23:40", "requests fail: 40% of demand served"),
-        ("23:40", "worst moment: 40% of demand served"),
+        ("23:40", "worst minute: 40% of demand served"),
         ("23:44", "second is overloaded: offered load up to 2.5 times normal"),
-        ("23:44", "alert: second busy at 95%"),
-        ("00:24", "cloud serves with up to 400 emergency GPUs"),
+        ("23:44", "alert: second reaches 95% utilisation"),
+        ("00:24", "emergency capacity of cloud in use: up to 400 GPUs"),
         ("00:24", "all demand is served again"),
     ]
 
@@ -73,13 +73,13 @@ def test_a_shortage_that_lasts(two: Model) -> None:
     model = changed(two, "zones", "users", demand_rps=1000.0)
     model = changed(model, "offers", "cloud", existing_instances=0)
     last = judged(model, NEAR_IS_LOST).story[-1]
-    assert (last.minute, last.text) == (119, "still only 60% served")
+    assert (last.minute, last.text) == (119, "still only 60% of demand served")
 
 
 def test_gpus_left_off_to_fit_their_cooling(one: Model) -> None:
     loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=3, **MINUTES)
     texts = [text for _, text in told(one, loss)]
-    assert "site runs 700 of 1,000 GPUs to fit its cooling" in texts
+    assert "site runs only 700 of 1,000 GPUs: cooling or power is limited" in texts
     assert "site throttles at 77 °C" in texts
 
 
@@ -99,7 +99,7 @@ def test_standby_cooling_that_needs_no_time_to_start(one: Model) -> None:
     model = changed(model, "plants", "chillers", existing={"chiller": 10, "fan": 2})
     loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=1, **MINUTES)
     texts = [text for _, text in told(model, loss)]
-    assert "standby cooling of chillers adds 2 MW (fan)" in texts
+    assert "standby units of chillers start: +2 MW (fan)" in texts
 
 
 def test_standby_units_that_start_together_are_told_once(one: Model) -> None:
@@ -109,7 +109,7 @@ def test_standby_units_that_start_together_are_told_once(one: Model) -> None:
     model = changed(model, "plants", "chillers", existing={"chiller": 10, "fan": 2, "vent": 1})
     loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=1, **MINUTES)
     texts = [text for _, text in told(model, loss) if "standby" in text]
-    assert texts == ["standby cooling of chillers adds 4 MW (fan, vent)"]
+    assert texts == ["standby units of chillers start: +4 MW (fan, vent)"]
 
 
 def test_retries_and_work_in_vain(one: Model) -> None:
@@ -117,8 +117,8 @@ def test_retries_and_work_in_vain(one: Model) -> None:
     for tier in one.tiers:
         model = changed(model, "tiers", tier, retry=Retry(attempts=3))
     texts = [text for _, text in told(model, Surge(kind="surge", factor=2.0, **MINUTES))]
-    assert any(re.fullmatch(r"clients retry: up to \d\.\d requests for .*", t) for t in texts)
-    assert any(t.startswith("work is wasted on timed-out requests, up to ") for t in texts)
+    assert any(re.fullmatch(r"retry storm: up to \d\.\d requests for .*", t) for t in texts)
+    assert any(t.startswith("wasted work on timed-out requests: up to ") for t in texts)
 
 
 def test_services_and_pools(one: Model) -> None:
@@ -129,15 +129,15 @@ def test_services_and_pools(one: Model) -> None:
     model = changed(model, "tiers", "low", entry="entry", share=1.0)
     model = changed(model, "tiers", "high", share=0.0)
     texts = [text for _, text in told(model, Surge(kind="surge", factor=2.0, **MINUTES))]
-    assert "auth is overloaded: up to 1.3 times what it handles" in texts
-    assert "store runs out of connections: requests fail" in texts
+    assert "auth is overloaded: up to 1.3 times its capacity" in texts
+    assert "store: connection pool exhausted, requests fail" in texts
 
 
 def test_alerts(one: Model) -> None:
     loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=3, **MINUTES)
     texts = [text for _, text in told(one, loss)]
     assert "alert: site above 75 °C (warning)" in texts
-    assert "alert: site busy at 95%" in texts
+    assert "alert: site reaches 95% utilisation" in texts
 
 
 def test_restoration_that_is_rolled_back(one: Model) -> None:
@@ -147,9 +147,9 @@ def test_restoration_that_is_rolled_back(one: Model) -> None:
     lost = NodeLoss(kind="region", name="here", at_minute=0, repair_minutes=10)
     held = operating(one, restoration=phases, gates=gates)
     texts = [text for _, text in told(held, lost)]
-    assert "site takes requests in full" not in texts
+    assert "site is back at full capacity" not in texts
     free = operating(one, restoration=phases)
-    assert "site takes requests in full" in [text for _, text in told(free, lost)]
+    assert "site is back at full capacity" in [text for _, text in told(free, lost)]
 
 
 def test_every_dip_is_told_and_the_last_ends_when_the_table_says(two: Model) -> None:
@@ -178,4 +178,4 @@ def test_a_tier_that_is_short_by_little_is_told_too(two: Model) -> None:
     verdict = judged(hasty(model), Surge(kind="surge", factor=1.0, repair_minutes=1.0))
     assert verdict.recovery_minutes is None
     assert any(line.text == "requests fail: 99.7% of demand served" for line in verdict.story)
-    assert verdict.story[-1].text == "still only 99.7% served"
+    assert verdict.story[-1].text == "still only 99.7% of demand served"
