@@ -41,7 +41,7 @@ from planner.optimization.solution.solving import Solution, solve
 from planner.optimization.solution.stage_values import StageValues, stage_capacity_mw, stage_values
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.cascade import History, simulate
-from planner.simulation.conditions import surviving_units
+from planner.simulation.system_states import surviving_units
 from planner.simulation.world import World
 
 MODELS = ("tiny", "chatgpt-2023")

@@ -21,7 +21,7 @@ from planner.reliability.estimates import Floats, Ints
 from planner.reliability.periods import DAY, PreparedPeriod, case_of
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
-from planner.simulation.conditions import Bools
+from planner.simulation.system_states import Bools
 from planner.simulation.history import History, bytes_per_scenario
 
 #: Records needed.

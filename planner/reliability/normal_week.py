@@ -16,7 +16,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.laws.money import HOURS_PER_YEAR
 from planner.scenarios.demand import HOURS_PER_WEEK
 from planner.simulation.cascade import simulate
-from planner.simulation.conditions import Floats
+from planner.simulation.system_states import Floats
 from planner.simulation.world import World
 
 #: Weeks of a year.

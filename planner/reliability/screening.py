@@ -20,7 +20,7 @@ from planner.scenarios.demand import HOURS_PER_WEEK
 from planner.scenarios.system_state import SystemState
 from planner.scenarios.timeline import timeline_of
 from planner.simulation.build import prepare
-from planner.simulation.conditions import Conditions, Floats
+from planner.simulation.system_states import SystemStates, Floats
 from planner.simulation.world import World
 
 #: Events whose condition changes while they last.
@@ -112,10 +112,10 @@ class Screen:
     def _harmless(self, state: SystemState) -> bool:
         if state.demand_factor:
             return False
-        then, normal = self._world.stacker.stack([state]), self._world.conditions
+        then, normal = self._world.stacker.stack([state]), self._world.system_states
         return self._as_usual(then, normal) and self._cools(then)
 
-    def _as_usual(self, then: Conditions, normal: Conditions) -> bool:
+    def _as_usual(self, then: SystemStates, normal: SystemStates) -> bool:
         """Whether nothing but cooling units and offers differs; offers are not in use."""
         installed = self._world.clusters.gpus > 0
         pairs = [(then.tier_up[0], normal.tier_up[0])]
@@ -128,7 +128,7 @@ class Screen:
         powered = power == normal.power[0] or self._world.stacker.supplies[power].ample
         return powered and all(np.array_equal(one, other) for one, other in pairs)
 
-    def _cools(self, then: Conditions) -> bool:
+    def _cools(self, then: SystemStates) -> bool:
         """Whether running units carry all heat in the hottest hour."""
         units, clusters = self._world.units, self._world.clusters
         ambient = self._hottest_c + then.rise_c[0]

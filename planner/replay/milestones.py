@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from planner.simulation.conditions import Bools, Floats
+from planner.simulation.system_states import Bools, Floats
 from planner.simulation.dispatch import response_seconds
 from planner.simulation.history import History
 from planner.simulation.world import World
@@ -140,7 +140,7 @@ def _standby_cooling(world: World, history: History, subject: Subject) -> Bools:
     units = world.units
     mine = units.standby & (units.plant == _plant(world, subject))
     started = np.arange(world.minutes)[:, None] >= history.standby_since[0] + units.start_minutes
-    working = world.conditions.units[world.interval[:, 0]] > 0
+    working = world.system_states.units[world.interval[:, 0]] > 0
     flags: Bools = (started & working & mine).any(axis=1)
     return flags
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from planner.simulation.conditions import Floats
 from planner.simulation.history import History
+from planner.simulation.system_states import Floats
 from planner.simulation.world import World
 
 #: Names of the temperature levels; further ones of a model are emergencies too.

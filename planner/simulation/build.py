@@ -19,7 +19,7 @@ from planner.scenarios.demand import demand_at
 from planner.scenarios.routing import routes_of
 from planner.scenarios.system_state import SystemState, normal_state
 from planner.scenarios.timeline import Timeline, timeline_of
-from planner.simulation.conditions import Bools, Floats, Ints, Stacker
+from planner.simulation.system_states import Bools, Floats, Ints, Stacker
 from planner.simulation.world import (
     Clusters,
     Offers,
@@ -59,7 +59,7 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, timelines: tuple[Timel
     normal = normal_state(model, graph)
     stacker = Stacker(model, fleet, names, normal)
     horizon = round(model.simulation.horizon_minutes)
-    conditions, interval = _conditions(normal, timelines, horizon)
+    states, interval = _system_states(normal, timelines, horizon)
     routes = routes_of(model, fleet, names)
     services = [model.services[name] for name in stacker.services]
     return World(
@@ -85,9 +85,9 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, timelines: tuple[Timel
         ),
         restoration=_restoration(model, names),
         reaction=_reaction(timelines, horizon),
-        conditions=stacker.stack(conditions),
+        system_states=stacker.stack(states),
         interval=interval,
-        zone_rps=_zone_rps(model, timelines, conditions, interval),
+        zone_rps=_zone_rps(model, timelines, states, interval),
         ambient_c=_ambient(model, timelines, horizon),
         compiled=len(timelines) * horizon >= WORTH_COMPILING and can_compile(),
     )
@@ -199,19 +199,19 @@ def _restoration(model: Model, tiers: tuple[str, ...]) -> Restoration:
     )
 
 
-def _conditions(
+def _system_states(
     normal: SystemState, timelines: tuple[Timeline, ...], horizon: int
 ) -> tuple[list[SystemState], Ints]:
-    """Conditions of all intervals, and the one of each scenario at each minute."""
-    conditions = [normal]
+    """System states of all intervals, and the row of each scenario at each minute."""
+    states = [normal]
     interval = np.zeros((horizon, len(timelines)), dtype=np.int64)
     for s, timeline in enumerate(timelines):
-        for one in timeline.intervals:
-            start, end = (int(min(at, horizon)) for at in (one.start_minute, one.end_minute))
+        for span in timeline.intervals:
+            start, end = (int(min(at, horizon)) for at in (span.start_minute, span.end_minute))
             if end > start:
-                interval[start:end, s] = len(conditions)
-                conditions.append(one.state)
-    return conditions, interval
+                interval[start:end, s] = len(states)
+                states.append(span.state)
+    return states, interval
 
 
 def _reaction(timelines: tuple[Timeline, ...], horizon: int) -> ScenarioReaction:
@@ -221,37 +221,37 @@ def _reaction(timelines: tuple[Timeline, ...], horizon: int) -> ScenarioReaction
         for minute in timeline.failures:
             failure[int(minute) :, s] = minute
 
-    def all_that(name: str, value: str) -> Bools:
-        return np.array([getattr(one, name) == value for one in operations], dtype=bool)
+    def whether(name: str, value: str) -> Bools:
+        return np.array([getattr(each, name) == value for each in operations], dtype=bool)
 
     return ScenarioReaction(
         failure=failure,
         reaction=_column([timeline.reaction_minutes for timeline in timelines]),
         order=_column([timeline.order_minutes for timeline in timelines]),
-        reroute=_column([one.earliest_reroute_minutes for one in operations]),
-        sheds=all_that("priority_shedding", "automatic"),
-        operators_shed=all_that("priority_shedding", "operator"),
-        migrates=all_that("thermal_migration", "automatic"),
-        operators_migrate=all_that("thermal_migration", "operator"),
-        failover=np.array([math.ceil(one.failover_minutes) for one in operations], dtype=np.int64),
-        restart_check=_column([one.restart_check_minutes for one in operations]),
-        queue_limit=_column([one.queue_limit_requests for one in operations]),
-        patience=_column([one.patience_minutes for one in operations]),
-        rationing=np.array([one.rationing == "allocation" for one in operations], dtype=bool),
-        by_platform=np.array(
-            [one.restoration_scope == "platform" for one in operations], dtype=bool
+        reroute=_column([each.earliest_reroute_minutes for each in operations]),
+        sheds=whether("priority_shedding", "automatic"),
+        operators_shed=whether("priority_shedding", "operator"),
+        migrates=whether("thermal_migration", "automatic"),
+        operators_migrate=whether("thermal_migration", "operator"),
+        failover=np.array(
+            [math.ceil(each.failover_minutes) for each in operations], dtype=np.int64
         ),
+        restart_check=_column([each.restart_check_minutes for each in operations]),
+        queue_limit=_column([each.queue_limit_requests for each in operations]),
+        patience=_column([each.patience_minutes for each in operations]),
+        rationing=whether("rationing", "allocation"),
+        by_platform=whether("restoration_scope", "platform"),
     )
 
 
 def _zone_rps(
-    model: Model, timelines: tuple[Timeline, ...], conditions: list[SystemState], interval: Ints
+    model: Model, timelines: tuple[Timeline, ...], states: list[SystemState], interval: Ints
 ) -> Floats:
     minutes, zones = np.arange(len(interval), dtype=float), list(model.zones)
     hours = sorted({timeline.start_hour for timeline in timelines})
     usual = np.array([demand_at(model, hour, minutes).T for hour in hours])
     which = [hours.index(timeline.start_hour) for timeline in timelines]
-    factor = np.array([[x.demand_factor.get(z, 1.0) for z in zones] for x in conditions])
+    factor = np.array([[state.demand_factor.get(z, 1.0) for z in zones] for state in states])
     if not timelines:
         return np.zeros((len(interval), 0, len(zones)))
     rps: Floats = usual[which].transpose(1, 0, 2) * factor[interval]

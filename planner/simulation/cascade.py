@@ -1,8 +1,9 @@
 """The cascade: one-minute steps made of laws, all scenarios at once.
 
-A step reads like the chain of the postmortem: what is up, what cools, what is powered, what the
-load balancers believe, where requests go, what queues, what heats, what switches itself off, what
-comes back.
+A step follows the causal chain of a postmortem: what is up, what cools, what is powered, which
+capacity load balancers know of, where requests go, what queues, what heats up, what shuts itself
+down, what comes back. `World` never changes, `State` carries over from minute to minute, `Minute`
+holds what one minute computes, `History` records it.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from planner.laws.ratios import ratio
 from planner.laws.traffic import serving_rps
 from planner.scenarios.timeline import state_with
 from planner.simulation.build import prepare
-from planner.simulation.conditions import Conditions, Floats, Ints
 from planner.simulation.history import History
 from planner.simulation.minute import Minute
 from planner.simulation.restoration import await_reaction, fail_and_return, restored_share
 from planner.simulation.state import State, frozen_room, initial_state
+from planner.simulation.system_states import Floats, Ints, SystemStates
 from planner.simulation.traffic import offered_load, serve
 from planner.simulation.world import SECONDS, World
 
@@ -80,7 +81,7 @@ def run(world: World, only: frozenset[str] | None = None, reuse: History | None 
 
 def step(world: World, state: State, history: History, number: int) -> None:
     """Advance all scenarios by one minute and record it."""
-    now = Minute(world, number, _conditions(world, state, number), state.temperature_c)
+    now = Minute(world, number, _system(world, state, number), state.temperature_c)
     fail_and_return(world, state, now)
     now.unit_mw = _unit_mw(world, now)
     now.cooling_capacity_mw = _cooling_capacity(world, state, now)
@@ -104,11 +105,11 @@ def step(world: World, state: State, history: History, number: int) -> None:
     history.record(now)
 
 
-def _conditions(world: World, state: State, minute: int) -> Conditions:
-    """What holds in each scenario, worked out anew on the graph where clusters shut down."""
+def _system(world: World, state: State, minute: int) -> SystemStates:
+    """System state of each scenario, worked out anew on the graph where clusters shut down."""
     row: Ints = world.interval[minute]
     if not state.tripped.any() or not any(s.runs_on for s in world.model.services.values()):
-        return state.conditions.at(row)
+        return state.system_states.at(row)
     lost = state.tripped & state.off
     row = row.copy()
     for scenario in np.flatnonzero(lost.any(axis=1)).tolist():
@@ -117,23 +118,23 @@ def _conditions(world: World, state: State, minute: int) -> Conditions:
         if key not in state.extra:
             timeline = world.timelines[scenario]
             without = state_with(world.model, world.graph, timeline, float(minute), names)
-            state.extra[key] = len(state.conditions.tier_up)
+            state.extra[key] = len(state.system_states.tier_up)
             added = world.stacker.stack([without])
             # Only what hangs on them is lost: the clusters themselves may come back.
-            added.cluster_up[0] = state.conditions.cluster_up[row[scenario]]
-            state.conditions = state.conditions.and_also(added)
+            added.cluster_up[0] = state.system_states.cluster_up[row[scenario]]
+            state.system_states = state.system_states.and_also(added)
         row[scenario] = state.extra[key]
-    return state.conditions.at(row)
+    return state.system_states.at(row)
 
 
 def _unit_mw(world: World, now: Minute) -> Floats:
     """Capacity of surviving units by type at the moment's ambient, started or not, (S, U)."""
     units = world.units
-    ambient = world.ambient_c[now.number % len(world.ambient_c)] + now.conditions.rise_c
+    ambient = world.ambient_c[now.number % len(world.ambient_c)] + now.system.rise_c
     share = derated_share(
         ambient[:, units.region], units.reference_c, units.derating_per_c, units.cutout_c
     )
-    capacity: Floats = now.conditions.units * (units.capacity_mw * share)
+    capacity: Floats = now.system.units * (units.capacity_mw * share)
     return capacity
 
 
@@ -155,7 +156,7 @@ def _supplied(world: World, state: State, now: Minute) -> tuple[Floats, Floats]:
     clusters = world.clusters
     gpus = clusters.gpus * (~state.off | (state.checking > 0))
     supplied, capacity = gpus, now.cooling_capacity_mw
-    places, reacted = now.conditions.power, now.reacted[:, None]
+    places, reacted = now.system.power, now.reacted[:, None]
     for place in np.unique(places).tolist():
         supply = world.stacker.supplies[place]
         if supply.ample:
@@ -209,7 +210,7 @@ def _capacity(world: World, state: State, now: Minute) -> Floats:
     own = most * now.clock * restored * ~state.off
     _order(world, state, now.number)
     arrived = now.number - state.order_minute[:, None] >= offers.lead_minutes
-    rented = offers.rps * arrived * now.conditions.offer_up
+    rented = offers.rps * arrived * now.system.offer_up
     return np.concatenate([own, rented], axis=1)
 
 
@@ -272,7 +273,7 @@ def _heat(world: World, state: State, now: Minute) -> None:
 
 def _from_tanks(world: World, state: State, now: Minute) -> Floats:
     """Heat that tanks take up beyond what units carry; spare units cool them again, (S, C)."""
-    serves, there = world.plants.serves, now.conditions.buffer_up
+    serves, there = world.plants.serves, now.system.buffer_up
     usable = np.where(there, state.cold_mj, 0.0)
     short = np.maximum(now.heat_mw - now.cooling_mw, 0.0)
     wanted = carried_by_plant(short, usable / SECONDS, serves)
@@ -309,7 +310,7 @@ def _signal_standby(world: World, state: State, now: Minute) -> None:
 
 
 def _protect(world: World, state: State, now: Minute) -> None:
-    """Clusters at their shutdown temperature switch themselves off."""
+    """Clusters at their shutdown temperature shut themselves down."""
     clusters = world.clusters
     # The clock reaches 0 only in the limit; within a thousandth of a degree counts as there.
     hot = (state.temperature_c >= clusters.shutdown_c - 1e-3) & (clusters.gpus > 0)

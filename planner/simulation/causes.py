@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from planner.laws.traffic import serving_rps
-from planner.simulation.conditions import Bools
 from planner.simulation.history import History
+from planner.simulation.system_states import Bools
 from planner.simulation.world import SECONDS, World
 
 #: ``heat``: throttling and thermal shutdown; ``late``: emergency capacity that is overdue;
@@ -72,7 +72,7 @@ def _self_protected(world: World, history: History, index: int) -> Bools:
     """Whether clusters were off in a minute because they had switched themselves off, (T, C)."""
     off = history.off[:, index]
     before = np.vstack([np.zeros_like(off[:1]), off[:-1]])
-    up = world.conditions.cluster_up[world.interval[:, index]]
+    up = world.system_states.cluster_up[world.interval[:, index]]
     minutes = np.arange(len(off))[:, None]
     switched = np.maximum.accumulate(np.where(off & ~before, minutes, 0), axis=0)
     by_itself = np.take_along_axis(up, switched, axis=0)
@@ -84,7 +84,7 @@ def _pending(world: World, history: History, index: int, minute: int) -> list[tu
     """Emergency capacity past its lead time but not in use, and by how many minutes it was late."""
     timeline, offers = world.timelines[index], world.offers
     known_capacity = history.known_capacity_rps[minute:, index, len(world.clusters.names) :]
-    up = world.conditions.offer_up[world.interval[minute, index]]
+    up = world.system_states.offer_up[world.interval[minute, index]]
     found = []
     for v, reserved in enumerate(offers.rps.tolist()):
         due = timeline.order_minute + offers.lead_minutes[v]

@@ -9,9 +9,9 @@ import numpy as np
 from planner.laws.queues import p99_wait_seconds
 from planner.laws.ratios import ratio
 from planner.laws.traffic import NEGLIGIBLE_RPS, deliver, ration
-from planner.simulation.conditions import Bools, Floats
 from planner.simulation.minute import Minute, Requests
 from planner.simulation.state import State
+from planner.simulation.system_states import Bools, Floats
 from planner.simulation.world import SECONDS, World
 
 

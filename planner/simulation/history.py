@@ -9,8 +9,8 @@ import numpy as np
 from planner.infrastructure.entities import Model
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import asks_by_zone
-from planner.simulation.conditions import Bools, Floats, Ints
 from planner.simulation.minute import Minute
+from planner.simulation.system_states import Bools, Floats, Ints
 from planner.simulation.world import World
 
 

@@ -11,22 +11,22 @@ from typing import Self
 
 import numpy as np
 
-from planner.simulation.conditions import Bools, Conditions, Floats, Ints
+from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
 from planner.simulation.world import World
 
 
 class Minute:
-    """What one minute computes for all scenarios, in the order in which it comes about.
+    """What one minute computes for all scenarios, in the order in which it is computed.
 
-    Every step of the minute adds to it, and reads what earlier steps have added. Attributes with
-    the name of a record of `planner.simulation.history.History` are recorded when it is over.
+    Every step of the minute adds to it and reads what earlier steps have added. Attributes with
+    the name of a record of `planner.simulation.history.History` are recorded at its end.
 
     Attributes
     ----------
     number
         Minutes since the start of the simulation.
-    conditions
-        What holds in this minute: `Conditions` with S in place of I.
+    system
+        System state in this minute, shapes with S in place of I.
     reaction_due
         Minute at which operators react to the last failure so far, infinite before the first, (S,).
     reacted
@@ -83,7 +83,7 @@ class Minute:
     """
 
     number: int
-    conditions: Conditions
+    system: SystemStates
     reaction_due: Floats
     reacted: Bools
     temperature_c: Floats
@@ -118,9 +118,9 @@ class Minute:
     cold_mj: Floats
 
     def __init__(
-        self, world: World, number: int, conditions: Conditions, temperature_c: Floats
+        self, world: World, number: int, system: SystemStates, temperature_c: Floats
     ) -> None:
-        self.number, self.conditions, self.temperature_c = number, conditions, temperature_c
+        self.number, self.system, self.temperature_c = number, system, temperature_c
         self.reaction_due = world.reaction.failure[number] + world.reaction.reaction
         self.reacted = number >= self.reaction_due
         scenarios, services = len(world.timelines), len(world.services.names)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.simulation.conditions import Bools, Floats, Ints
 from planner.simulation.dispatch import response_seconds
 from planner.simulation.minute import Minute
 from planner.simulation.state import State
+from planner.simulation.system_states import Bools, Floats, Ints
 from planner.simulation.world import World
 
 
 def fail_and_return(world: World, state: State, now: Minute) -> None:
     """Clusters lose power with their region or feeds; cooled ones return through checks."""
-    up = now.conditions.cluster_up
+    up = now.system.cluster_up
     await_reaction(state, now, state.up & ~up)
     state.up = up
     state.off |= ~up

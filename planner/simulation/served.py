@@ -6,8 +6,8 @@ import numpy as np
 
 from planner.laws.traffic import served_fraction
 from planner.scenarios.standard import ALL, Floor, counts_for, subject_of
-from planner.simulation.conditions import Bools, Floats
 from planner.simulation.history import History
+from planner.simulation.system_states import Bools, Floats
 from planner.simulation.world import World
 
 #: Fraction of every tier that counts as recovered.

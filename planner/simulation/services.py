@@ -6,9 +6,9 @@ import numpy as np
 
 from planner.laws.retries import admitted_share, pool_rate
 from planner.laws.traffic import NEGLIGIBLE_RPS
-from planner.simulation.conditions import Floats
 from planner.simulation.minute import Minute
 from planner.simulation.state import State
+from planner.simulation.system_states import Floats
 from planner.simulation.world import SECONDS, World
 
 
@@ -16,7 +16,7 @@ def past_services(world: World, state: State, now: Minute) -> Floats:
     """Share of each tier's requests that services and connection pools let through, (S, K)."""
     if not world.services.names:
         return np.ones(now.admitted_rps.shape)
-    weights, capacity = now.conditions.weights, now.conditions.service_rps
+    weights, capacity = now.system.weights, now.system.service_rps
     passing: Floats = np.matmul(now.admitted_rps[:, None, :], weights)[:, 0]
     now.service_use = passing / np.maximum(capacity, NEGLIGIBLE_RPS)
     lets = np.minimum(capacity, state.pool_rps)
@@ -29,11 +29,11 @@ def run_pools(world: World, state: State, now: Minute) -> None:
     services = world.services
     if not services.names:
         return
-    connections = now.conditions.connections
+    connections = now.system.connections
     by_tier = np.stack(
         [now.entering_rps, now.admitted_rps, now.served_rps, now.waiting_by_tier], axis=1
     )
-    entered, wanted, served, waiting = np.matmul(by_tier, now.conditions.weights).transpose(1, 0, 2)
+    entered, wanted, served, waiting = np.matmul(by_tier, now.system.weights).transpose(1, 0, 2)
     working = np.where(services.holds_while_waiting, served, entered)
     held = waiting * services.holds_while_waiting
     state.pool_rps = pool_rate(entered, held, state.held, connections, services.seconds, SECONDS)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.laws.traffic import route, serving_rps
-from planner.simulation.conditions import Bools, Conditions, Floats, Ints
+from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
 from planner.simulation.world import World
 
 #: Capacity over all demand that no retry storm fills, yet small enough to keep the digits of loads.
@@ -23,15 +23,15 @@ class State:
 
     Attributes
     ----------
-    conditions
-        Those of the world and those that clusters which switched themselves off have added.
+    system_states
+        Those of the world, and those added where clusters have shut themselves down.
     extra
-        Row of `conditions` by (row of the world, clusters that switched themselves off).
+        Row of `system_states` by (row of the world, clusters that have shut themselves down).
     temperature_c
         GPU temperature, shape (S, C).
     off, tripped
-        Clusters without power by failure or by their own protection; those of the latter that have
-        not gone through all phases of restoration since, shape (S, C).
+        Clusters that are off, by a failure or by thermal shutdown; clusters after a thermal
+        shutdown, until they have gone through all phases of restoration, shape (S, C).
     phase, phase_minutes
         Phase of restoration (past the last one in normal operation) and minutes in it, (S, C).
     checking
@@ -57,16 +57,16 @@ class State:
     order_minute
         Minute at which emergency capacity was ordered, infinite before it, shape (S,).
     live
-        Waiting requests whose clients still wait, by the attempt they are, shape (S, Z, K, A).
+        Waiting requests whose clients still wait, by attempt, shape (S, Z, K, A).
     stale
         Waiting requests whose clients have timed out, shape (S, Z, K).
     retrying
-        Clients that back off, by the attempt they will make, shape (S, Z, K, A − 1).
+        Clients that back off, by their next attempt, shape (S, Z, K, A − 1).
     pool_rps, held
         Requests per second that connection pools let through, and connections that waiting requests
         hold, shape (S, X).
     busy
-        Whether anybody waits or backs off, shape (S,).
+        Whether any client waits or backs off, shape (S,).
     error_share
         Share of admitted requests that failed in the minute before, shape (S,).
     load_rps, powered_gpus, clock
@@ -85,7 +85,7 @@ class State:
         Capacity that load balancers go by from a failure until they first reroute, shape (S, N).
     """
 
-    conditions: Conditions
+    system_states: SystemStates
     extra: dict[tuple[int, frozenset[str]], int]
     temperature_c: Floats
     off: Bools
@@ -127,7 +127,7 @@ class State:
 
 
 def initial_state(world: World) -> State:
-    """State before the failure: everything up at its set point, nobody waits."""
+    """State before the failure: everything up at its set point, no request waits."""
     scenarios, clusters = len(world.timelines), len(world.clusters.names)
     shape = (scenarios, clusters)
     queue = (scenarios, len(world.model.zones), len(world.tiers.names))
@@ -137,7 +137,7 @@ def initial_state(world: World) -> State:
     everything = np.concatenate([normal, np.zeros(len(world.offers.names))])
     targets = (scenarios, len(everything))
     return State(
-        conditions=world.conditions,
+        system_states=world.system_states,
         extra={},
         temperature_c=np.broadcast_to(world.clusters.setpoint_c, shape).copy(),
         off=np.zeros(shape, dtype=bool),
@@ -177,10 +177,10 @@ def initial_state(world: World) -> State:
 
 
 def _before_rerouting(world: World, normal: Floats) -> Floats:
-    """What load balancers go by from the failure until they first reroute, shape (S, N).
+    """Capacity that load balancers assume from the failure until they first reroute, shape (S, N).
 
-    Nothing moves to other targets than usual: what comes to a target that is not full before the
-    failure keeps coming, whatever becomes of the target.
+    Until then the traffic of a target stays with it, whatever becomes of the target: one that is
+    not full before the failure counts as boundless, one that gets nothing keeps its capacity.
     """
     scenarios = len(world.timelines)
     room = np.broadcast_to(normal, (scenarios, len(normal))).copy()

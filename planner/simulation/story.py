@@ -10,9 +10,9 @@ import numpy as np
 from planner.infrastructure.failures import Event, Scenario
 from planner.scenarios.event_grid import minute_before
 from planner.simulation.alerts import alerts
-from planner.simulation.conditions import Bools, Floats
 from planner.simulation.history import History
 from planner.simulation.served import short_of_full
+from planner.simulation.system_states import Bools, Floats
 from planner.simulation.world import SECONDS, World
 
 #: Minutes of full service up to which a shortage continues the one before.
@@ -111,7 +111,7 @@ def _cooling(world: World, history: History, index: int) -> Iterator[tuple[float
 
 def _clusters(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
     clusters = world.clusters
-    up = world.conditions.cluster_up[world.interval[:, index]]
+    up = world.system_states.cluster_up[world.interval[:, index]]
     for c, name in enumerate(clusters.names):
         if not clusters.gpus[c]:
             continue

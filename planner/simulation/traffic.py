@@ -12,12 +12,12 @@ import numpy as np
 from planner.laws.queues import QueueOutcome, competing_queue
 from planner.laws.retries import repeat
 from planner.laws.traffic import NEGLIGIBLE_RPS, beyond_limit
-from planner.simulation.conditions import Bools, Floats, Ints
 from planner.simulation.dispatch import cool_enough, dispatch
 from planner.simulation.minute import Minute, Requests
 from planner.simulation.restoration import admitted_tiers
 from planner.simulation.services import past_services, run_pools
 from planner.simulation.state import State
+from planner.simulation.system_states import Bools, Floats, Ints
 from planner.simulation.world import SECONDS, World
 
 #: Requests waiting or backing off below this are rounding; their clients are counted as given up.
@@ -37,7 +37,7 @@ def serve(world: World, state: State, now: Minute) -> None:
     now.returning = state.retrying[state.busy] * world.tiers.retries.returning[:, None]
     attempts = fresh.copy()
     attempts[state.busy] += over_attempts(now.returning).sum(axis=1) / SECONDS
-    now.admitted = now.conditions.tier_up & admitted_tiers(world, state, now)
+    now.admitted = now.system.tier_up & admitted_tiers(world, state, now)
     now.admitted_rps = attempts * now.admitted
     now.entering_share = now.admitted * past_services(world, state, now)
     now.entering_rps = attempts * now.entering_share

@@ -35,7 +35,6 @@ from planner.simulation.alerts import Alert, alerts
 from planner.simulation.build import prepare
 from planner.simulation.cascade import run
 from planner.simulation.causes import Cause, explain
-from planner.simulation.conditions import Floats
 from planner.simulation.history import History, bytes_per_scenario
 from planner.simulation.served import (
     least_by_zone,
@@ -45,6 +44,7 @@ from planner.simulation.served import (
     wanted_rps,
 )
 from planner.simulation.story import StoryLine, tell
+from planner.simulation.system_states import Floats
 from planner.simulation.world import World
 
 #: Fractions are compared up to this.
@@ -375,7 +375,7 @@ def _served_breaches(
 def _shutdown_breaches(world: World, history: History, index: int) -> list[Breach]:
     """Clusters that switched themselves off although their region and power were there."""
     breaches = []
-    up = world.conditions.cluster_up[world.interval[:, index]]
+    up = world.system_states.cluster_up[world.interval[:, index]]
     before = np.vstack([np.zeros_like(history.off[:1, index]), history.off[:-1, index]])
     switched = history.off[:, index] & ~before & up
     for c, name in enumerate(world.clusters.names):

@@ -1,6 +1,6 @@
-"""Everything about a simulation that does not change while it runs, as arrays.
+"""What never changes during a simulation, as arrays.
 
-Axes: S scenarios, I conditions of all scenarios one after another, C clusters, P plants, U unit
+Axes: S scenarios, I system states of all scenarios one after another, C clusters, P plants, U unit
 types of plants, Z zones, K tiers by priority, V offers, N targets (clusters, then offers), X
 services with a limit, R regions, T minutes.
 """
@@ -16,7 +16,7 @@ from planner.laws.retries import RetryTerms
 from planner.laws.traffic import Routes
 from planner.scenarios.standard import asks_by_zone
 from planner.scenarios.timeline import Timeline
-from planner.simulation.conditions import Bools, Conditions, Floats, Ints, Stacker
+from planner.simulation.system_states import Bools, Floats, Ints, Stacker, SystemStates
 
 #: Length of a step.
 SECONDS = 60.0
@@ -117,9 +117,9 @@ class Tiers:
     share
         Share of the demand of every zone, shape (K,).
     allocation
-        Share of scarce capacity set aside, shape (K,).
+        Share of scarce capacity reserved for it, shape (K,).
     thermal_limit_c
-        Hottest cluster that its work may run on, shape (K,).
+        Highest temperature of a cluster that may run its work, shape (K,).
     retries
         What clients do when a request fails.
     """
@@ -133,7 +133,7 @@ class Tiers:
 
 @dataclass(frozen=True)
 class Restoration:
-    """Phases of bringing clusters back, of shape (phases,) or, with the state after them, one more.
+    """Phases of restoration, shape (phases,), or (phases + 1,) with normal operation after them.
 
     Parameters
     ----------
@@ -152,21 +152,30 @@ class Restoration:
 
 @dataclass(frozen=True)
 class ScenarioReaction:
-    """How each scenario is reacted to, arrays of shape (S,) in minutes unless said otherwise.
+    """How operators and load balancers react in each scenario; shape (S,), minutes unless said so.
 
     Parameters
     ----------
     failure
-        Minute of the last failure there is to react to at each minute, infinite before the first,
-        shape (T, S).
+        Minute of the latest failure to react to at each minute, infinite before the first, (T, S).
     reaction, order
         From a failure to the first action of operators, and to the order of emergency capacity.
     reroute
         From a failure to the first rerouting by load balancers.
     sheds, migrates
-        Whether priorities are in force, and whether work leaves hot clusters, by itself.
+        Whether load is shed by priority, and moved off hot clusters, automatically.
     operators_shed, operators_migrate
-        Whether operators see to it once they react.
+        Whether operators do so once they react.
+    failover
+        Delay after which load balancers know of a change of capacity.
+    restart_check
+        Checks before a cluster takes requests again.
+    queue_limit, patience
+        Most requests in the queue, and mean time until a client times out.
+    rationing
+        Whether scarce capacity is divided by the tiers' allocations.
+    by_platform
+        Whether the platform restores as a whole, not each cluster on its own.
     """
 
     failure: Floats
@@ -187,7 +196,7 @@ class ScenarioReaction:
 
 @dataclass(frozen=True)
 class World:
-    """All static data of a simulation.
+    """What never changes during a simulation.
 
     Parameters
     ----------
@@ -196,7 +205,7 @@ class World:
     first_choice
         Share of a zone's requests that go to a target while there is room, shape (Z, N).
     interval
-        Condition of each scenario at each minute, shape (T, S).
+        Row of `system_states` in force in each scenario and minute, shape (T, S).
     zone_rps
         Requests per second of zones, shape (T, S, Z).
     ambient_c
@@ -220,7 +229,7 @@ class World:
     first_choice: Floats
     restoration: Restoration
     reaction: ScenarioReaction
-    conditions: Conditions
+    system_states: SystemStates
     interval: Ints
     zone_rps: Floats
     ambient_c: Floats

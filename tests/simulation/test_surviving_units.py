@@ -10,7 +10,7 @@ from planner.infrastructure.failures import LargestUnitsLoss
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.scenarios.timeline import timeline_of
-from planner.simulation.conditions import surviving_units
+from planner.simulation.system_states import surviving_units
 
 
 @pytest.mark.parametrize(

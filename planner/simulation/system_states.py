@@ -1,7 +1,7 @@
-"""What holds in each interval of the scenarios, as arrays.
+"""System states of all intervals of the scenarios as arrays.
 
-Axes: I conditions, C clusters, P plants, U unit types of plants, X services with a limit, K tiers,
-V offers, R regions.
+Axes: I system states, C clusters, P plants, U unit types of plants, X services with a limit,
+K tiers, V offers, R regions.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What holds in each interval.
+class SystemStates:
+    """System states as arrays, a row each.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Conditions:
     tier_up
         Shape (I, K).
     power
-        Place of the limits on power among those of the stacker, shape (I,).
+        Place of the power limits in `Stacker.supplies`, shape (I,).
     service_rps, connections
         Limits of services, infinite where there is none, shape (I, X).
     weights
@@ -68,13 +68,13 @@ class Conditions:
     connections: Floats
     weights: Floats
 
-    def at(self, rows: Ints) -> Conditions:
-        """Those of some intervals, one after the other."""
-        return Conditions(**{name: values[rows] for name, values in vars(self).items()})
+    def at(self, rows: Ints) -> SystemStates:
+        """The states at some rows."""
+        return SystemStates(**{name: values[rows] for name, values in vars(self).items()})
 
-    def and_also(self, other: Conditions) -> Conditions:
-        """Conditions of both, those of the other last."""
-        return Conditions(
+    def and_also(self, other: SystemStates) -> SystemStates:
+        """These states and others after them."""
+        return SystemStates(
             *(
                 np.concatenate([getattr(self, field.name), getattr(other, field.name)])
                 for field in fields(self)
@@ -84,7 +84,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Stacker:
-    """Turns conditions into arrays for one model and fleet."""
+    """Turns system states into arrays for one model and fleet."""
 
     model: Model
     fleet: Fleet
@@ -101,33 +101,35 @@ class Stacker:
         """Services with a capacity or a pool, along axis X."""
         return limited_services(self.model)
 
-    def stack(self, conditions: Sequence[SystemState]) -> Conditions:
-        """Arrays of conditions, one row each."""
+    def stack(self, states: Sequence[SystemState]) -> SystemStates:
+        """Arrays of system states, one row each."""
         model = self.model
         known: dict[object, tuple[list[float], list[float], list[Floats]]] = {}
         limits = []
-        for one in conditions:
-            key = (one.services_down, tuple(sorted(one.replicas_down.items())))
+        for state in states:
+            key = (state.services_down, tuple(sorted(state.replicas_down.items())))
             if key not in known:
-                known[key] = self._limits(one)
+                known[key] = self._limits(state)
             limits.append(known[key])
-        width = len(self.services)
-        return Conditions(
-            cluster_up=_up(list(model.clusters), [one.clusters_down for one in conditions]),
-            units=np.array([self._units(one) for one in conditions]).reshape(
-                len(conditions), len(self.units)
-            ),
+        rows, width = len(states), len(self.services)
+        return SystemStates(
+            cluster_up=_up(list(model.clusters), [state.clusters_down for state in states]),
+            units=np.array([self._units(state) for state in states]).reshape(rows, len(self.units)),
             rise_c=np.array(
-                [[one.ambient_rise_c.get(r, 0.0) for r in model.regions] for one in conditions]
+                [[state.ambient_rise_c.get(r, 0.0) for r in model.regions] for state in states]
             ),
-            buffer_up=_up(list(model.plants), [one.plants_lost for one in conditions]),
-            offer_up=_up(list(model.offers), [one.offers_down for one in conditions]),
-            tier_up=_up(list(self.tiers), [one.tiers_down for one in conditions]),
-            power=np.array([self._supply(one) for one in conditions], dtype=np.int64),
-            service_rps=np.array([one[0] for one in limits]).reshape(len(conditions), width),
-            connections=np.array([one[1] for one in limits]).reshape(len(conditions), width),
-            weights=np.array([one[2] for one in limits]).reshape(
-                len(conditions), len(self.tiers), width
+            buffer_up=_up(list(model.plants), [state.plants_lost for state in states]),
+            offer_up=_up(list(model.offers), [state.offers_down for state in states]),
+            tier_up=_up(list(self.tiers), [state.tiers_down for state in states]),
+            power=np.array([self._supply(state) for state in states], dtype=np.int64),
+            service_rps=np.array([capacity for capacity, _, _ in limits]).reshape(
+                len(states), width
+            ),
+            connections=np.array([connections for _, connections, _ in limits]).reshape(
+                len(states), width
+            ),
+            weights=np.array([weights for _, _, weights in limits]).reshape(
+                rows, len(self.tiers), width
             ),
         )
 
@@ -167,7 +169,7 @@ class Stacker:
 
     @cached_property
     def supplies(self) -> list[SharedPower]:
-        """Limits on power of all conditions stacked so far."""
+        """Power limits of all system states stacked so far."""
         return []
 
     @cached_property
@@ -175,7 +177,7 @@ class Stacker:
         return {}
 
     def _supply(self, state: SystemState) -> int:
-        """Place of the limits on power of a condition."""
+        """Place of the power limits of a system state."""
         key = tuple(limit for limits in state.power.values() for limit in limits)
         if key not in self._supplies:
             self._supplies[key] = len(self.supplies)
@@ -207,7 +209,7 @@ class Stacker:
 
 
 def _up(names: list[str], down: list[frozenset[str]]) -> Bools:
-    """Whether each name is up in each condition, shape (conditions, names)."""
+    """Whether each name is up in each state, shape (states, names)."""
     up = np.ones((len(down), len(names)), dtype=bool)
     places = {name: index for index, name in enumerate(names)}
     for row, some in enumerate(down):
@@ -216,7 +218,7 @@ def _up(names: list[str], down: list[frozenset[str]]) -> Bools:
 
 
 def surviving_units(model: Model, fleet: Fleet, state: SystemState, plant: str) -> dict[str, int]:
-    """Units of each type of a plant with what a condition takes away.
+    """Units of each type of a plant that survive in a system state.
 
     Named units go first, then the largest of those left; among equals running units go first. Units
     that restart are away as well, but do not take the place of lost ones.
