@@ -1,4 +1,4 @@
-"""What a build returns: present values, rates, ratios, and what owning it costs."""
+"""Appraisal of a build: present values, rates of return, ratios, total cost of ownership."""
 
 from __future__ import annotations
 
@@ -102,16 +102,17 @@ class BuildAppraisal:
     position
         The build in money.
     capital_usd
-        Paid today, less what retirements earn.
+        Paid today, less the salvage of retirements.
     owning_usd_per_year
-        Capital spread over the life of each purchase, replacement of what exists, and running cost,
-        at today's prices: what the programme minimises, without what failures cost.
+        Capex and opex, annualised: capital spread over the life of each purchase, replacement of
+        existing equipment, and running costs, at today's prices; the objective of the optimisation
+        without failure losses.
     cash_flow
-        By year, against what would be kept without it; None for that itself.
+        By year, compared with the base; None for the base itself.
     returns
-        What they come to; None likewise.
+        Measures of return; None for the base itself.
     ownership
-        What owning it costs.
+        Total cost of ownership.
     """
 
     position: Position
@@ -128,7 +129,7 @@ def appraise(
     assumptions: Assumptions,
     other: Floats | None = None,
 ) -> BuildAppraisal:
-    """Value a build against what would be kept without it.
+    """Value a build against the base that would be kept without it.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ def appraise(
 
 def capital_usd(build: Position, assumptions: Assumptions) -> float:
     """Paid today, less what retirements earn."""
-    return sum(one.usd * assumptions.price_factor(one.category) for one in build.purchases)
+    return sum(line.usd * assumptions.price_factor(line.category) for line in build.purchases)
 
 
 def owning_usd_per_year(build: Position, assumptions: Assumptions) -> float:
@@ -157,24 +158,24 @@ def owning_usd_per_year(build: Position, assumptions: Assumptions) -> float:
     factor = assumptions.price_factor
     return (
         sum(
-            one.usd * factor(one.category) * capital_recovery(rate, one.life_years)
-            for one in build.purchases
+            line.usd * factor(line.category) * capital_recovery(rate, line.life_years)
+            for line in build.purchases
         )
-        + sum(replaced_usd_per_year(one, assumptions) for one in build.held)
-        + sum(one.usd_per_year * factor(one.driver) for one in build.running)
+        + sum(replaced_usd_per_year(line, assumptions) for line in build.held)
+        + sum(line.usd_per_year * factor(line.driver) for line in build.running)
     )
 
 
-def replaced_usd_per_year(one: Purchase, assumptions: Assumptions) -> float:
-    """What exists bought again at the end of its life, in equal payments, as the programme does."""
+def replaced_usd_per_year(line: Purchase, assumptions: Assumptions) -> float:
+    """Equal yearly payments for replacements of existing equipment, as in the optimisation."""
     asset = Asset(
-        one.usd_each,
-        one.life_years,
-        salvage_usd=one.salvage_usd_each,
-        age_years=one.age_years,
+        line.usd_each,
+        line.life_years,
+        salvage_usd=line.salvage_usd_each,
+        age_years=line.age_years,
     )
     each = asset.replaced_usd_per_year(assumptions.discount_rate)
-    return one.quantity * each * assumptions.price_factor(one.category)
+    return line.quantity * each * assumptions.price_factor(line.category)
 
 
 def returns(flows: CashFlow, rate: float, tax_rate: float) -> Returns:

@@ -1,4 +1,4 @@
-"""Everything that a valuation assumes beside the build itself."""
+"""Assumptions of a valuation: rates, horizon, depreciation, factors on prices and failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Assumptions:
     inflation_per_year, electricity_inflation_per_year
         Growth of prices; amounts are stated at today's prices and paid at those of their year.
     demand_growth_per_year
-        Growth of what failures cost.
+        Growth of failure losses and of requests served.
     depreciation
         Equal parts over each life, or accelerated.
     tax_lives
@@ -35,7 +35,7 @@ class Assumptions:
     failure_rate
         Factor on how often everything fails.
     outage_value
-        Factor on the worth of lost requests.
+        Factor on the lost-request value.
     surge
         Factor on the surge multipliers of emergency capacity.
 
@@ -88,7 +88,7 @@ class Assumptions:
         )
 
     def price_factor(self, driver: Driver | Category) -> float:
-        """Factor on a price, or on how often it is paid."""
+        """Factor on a price or on a failure rate."""
         factors = {
             "servers": self.gpu_price,
             "cooling": self.cooling_price,

@@ -1,4 +1,4 @@
-"""What a build buys and what it costs to run, line by line.
+"""Purchases and running costs of a build, line by line.
 
 A build is a fleet in a model: what exists, a plan, or a build that somebody else states as a model
 of its own. Its purchases are counted from what exists in the model that the others are compared
@@ -129,20 +129,20 @@ class Running:
 
 
 def purchases(base: Build, build: Build) -> tuple[Purchase, ...]:
-    """What a build buys beyond what exists in another, and what of that it retires."""
-    return tuple(one for one in _purchases(base, build) if one.quantity)
+    """Purchases of a build in addition to the base, and retirements from it."""
+    return tuple(line for line in _purchases(base, build) if line.quantity)
 
 
 def _purchases(base: Build, build: Build) -> Iterator[Purchase]:
     for change in _changes(base, build):
-        one = change.purchase()
+        line = change.purchase()
         # A building earns nothing when what stood in it goes, but what is left in the books goes.
         if (
-            one.quantity > 0
-            or one.category not in ("building", "power")
-            or one.age_years is not None
+            line.quantity > 0
+            or line.category not in ("building", "power")
+            or line.age_years is not None
         ):
-            yield one
+            yield line
     for region in sorted(_opened(base, build)):
         place = _site(base, build, region)
         yield Purchase("regions", region, "opening", region, 1, place.fixed_usd, place.life_years)
@@ -152,11 +152,11 @@ def _purchases(base: Build, build: Build) -> Iterator[Purchase]:
 
 
 def held(base: Build, build: Build) -> tuple[Purchase, ...]:
-    """What a build keeps of what exists in another, where its age is known."""
+    """Equipment of the base that a build keeps, where its age is known."""
     return tuple(
-        one.kept()
-        for one in _changes(base, build)
-        if one.asset.age_years is not None and min(one.before, one.after)
+        change.kept()
+        for change in _changes(base, build)
+        if change.asset.age_years is not None and min(change.before, change.after)
     )
 
 
@@ -176,7 +176,7 @@ class _Change:
     after: int
 
     def purchase(self) -> Purchase:
-        """What is bought, or retired for its salvage."""
+        """Purchase of additional pieces, or their retirement for salvage."""
         if self.after >= self.before:
             bought = replace(self.asset, age_years=None)
             return replace(self, asset=bought)._of(
@@ -185,7 +185,7 @@ class _Change:
         return self._of(self.after - self.before, self.asset.salvage_usd, 0.0)
 
     def kept(self) -> Purchase:
-        """What is there in both and will be bought again."""
+        """Pieces in both builds, which are replaced at the end of their life."""
         asset = self.asset
         return self._of(min(self.before, self.after), asset.price_usd, asset.salvage_usd)
 
@@ -275,14 +275,14 @@ def _site(base: Build, build: Build, region: str) -> Region:
 
 
 def running(base: Build, build: Build) -> tuple[Running, ...]:
-    """What a build costs in a year without failures, at today's prices.
+    """Running costs of a build in a year without failures, at today's prices.
 
     Raises
     ------
     SolverError
         If normal operation cannot be worked out.
     """
-    return tuple(one for one in _running(base, build) if one.usd_per_year)
+    return tuple(line for line in _running(base, build) if line.usd_per_year)
 
 
 def _running(base: Build, build: Build) -> Iterator[Running]:
@@ -323,21 +323,21 @@ def unpriced(base: Build, build: Build) -> tuple[str, ...]:
 
 def _unpriced(base: Build, build: Build) -> Iterator[str]:
     model = build.model
-    for one in purchases(base, build):
-        if one.quantity < 0:
+    for line in purchases(base, build):
+        if line.quantity < 0:
             continue
-        if one.category == "servers":
-            yield from _missing(model.gpus, "gpus", one.item, "capital_usd")
-        elif one.category == "cooling":
-            yield from _missing(model.cooling_units, "cooling_units", one.item, "capital_usd")
-        elif one.category == "measures":
-            entry = model.measures[one.asset]
+        if line.category == "servers":
+            yield from _missing(model.gpus, "gpus", line.item, "capital_usd")
+        elif line.category == "cooling":
+            yield from _missing(model.cooling_units, "cooling_units", line.item, "capital_usd")
+        elif line.category == "measures":
+            entry = model.measures[line.asset]
             if not {"capital_usd", "usd_per_year"} & entry.model_fields_set:
-                yield f"measures.{one.asset}.capital_usd"
-        elif one.category == "regions":
-            place = _site(base, build, one.asset)
+                yield f"measures.{line.asset}.capital_usd"
+        elif line.category == "regions":
+            place = _site(base, build, line.asset)
             if not {"fixed_usd", "fixed_usd_per_year"} & place.model_fields_set:
-                yield f"regions.{one.asset}.fixed_usd"
+                yield f"regions.{line.asset}.fixed_usd"
     yield from _unpriced_in_place(model, build.fleet)
 
 

@@ -1,13 +1,12 @@
-"""Cash flows by year: a build against another that would be kept without it.
+"""Cash flows by year of a build, compared with the base that would be kept without it.
 
-Year 0 is today; what happens in a year is paid at its end, at the prices of that year. An asset is
-bought in year 0 and again whenever its life is over (`planner.laws.assets`). Between, its value
-falls in equal parts from what was paid to what it earns at the end of its life, at the prices of
-the year it is sold; what is left of it at the horizon is income there. For tax all of its price is
-written off, and what it earns beyond the rest of that is profit. What exists is bought again and
-written off likewise where its age is known; else it counts as written off and is not bought again
-in either build. Costs and losses count as the difference to the build it is compared with, and so
-does their tax.
+Year 0 is today; everything in a year is paid at its end, at the prices of that year. An asset is
+bought in year 0 and replaced at the end of its life (`planner.laws.assets`). Its value declines
+linearly from its price to its salvage, at the prices of the year of sale; the value left at the
+horizon is income there. For tax all of the price is depreciated, and proceeds beyond the book value
+are profit. Existing equipment is replaced and depreciated likewise where its age is known;
+otherwise it counts as written off and is never replaced, in either build. Costs, losses and their tax are
+differences to the base.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ Amounts = float | Floats
 
 @dataclass(frozen=True)
 class Losses:
-    """What failures cost a build in a mean year at today's prices, USD.
+    """Expected failure losses of a build per year at today's prices, USD.
 
     Parameters
     ----------
     value_usd
-        Worth of the requests lost.
+        Lost-request value.
     credits_usd
         Service credits.
     emergency_usd
-        Emergency capacity.
+        Emergency spend.
     """
 
     value_usd: float = 0.0
@@ -70,17 +69,17 @@ class Position:
     name
         The build.
     purchases
-        What it buys beyond what exists.
+        What it buys in addition to what exists.
     running
-        What a year without failures costs, all of it.
+        All running costs of a year without failures.
     losses
-        What failures cost.
+        Expected failure losses.
     gpus
-        GPUs in the end, emergency capacity not among them.
+        GPUs installed, without emergency capacity.
     requests_per_year
         Requests served in a year.
     held
-        What it keeps of what exists and buys again at the end of its life.
+        Existing equipment that it keeps and replaces at the end of its life.
     """
 
     name: str
@@ -94,20 +93,20 @@ class Position:
 
 @dataclass(frozen=True)
 class AssetFlows:
-    """What one purchase pays, earns and writes off, shape (N + 1,), year 0 first.
+    """Cash flows and depreciation of one purchase by year, each of shape (N + 1,), year 0 first.
 
     Parameters
     ----------
     capital
-        Paid for it, every time it is bought.
+        Purchase and replacements.
     proceeds
-        Earned when it is sold, replaced or valued at the horizon.
+        Salvage when it is sold or replaced, and its value at the horizon.
     depreciation
-        Written off for tax.
+        Depreciation for tax.
     book_value
-        Not yet written off when it is sold.
+        Book value of what is sold.
     inherited
-        Part of the proceeds that is the value at the horizon of what existed from the start.
+        Part of the proceeds that is the value at the horizon of equipment that exists today.
     """
 
     capital: Floats
@@ -210,16 +209,16 @@ def value_after(cost: Amounts, salvage: Amounts, age: Amounts, life_years: float
 
 @dataclass(frozen=True)
 class CashFlow:
-    """Cash flows of a build against another by year, USD, each of shape (N + 1,).
+    """Cash flows of a build compared with the base by year, USD, each of shape (N + 1,).
 
-    Income is above 0, spending below it.
+    Income is positive, spending negative.
 
     Parameters
     ----------
     capital
         Purchases and replacements.
     salvage
-        What retired and replaced assets earn, and the value left at the horizon.
+        Proceeds of retired and replaced assets, and the value left at the horizon.
     running
         Change of the running cost, by category.
     avoided
@@ -227,11 +226,11 @@ class CashFlow:
     other
         Other flows that the user states.
     depreciation
-        Written off for tax; no flow of cash.
+        Depreciation for tax; not a cash flow.
     book_value
-        Not yet written off of what is sold; no flow of cash.
+        Book value of what is sold; not a cash flow.
     tax
-        Tax on all of this, above 0 where it is saved.
+        Tax, positive where it is saved.
     """
 
     capital: Floats
@@ -261,24 +260,24 @@ def cash_flow(
     assumptions: Assumptions,
     other: Floats | None = None,
 ) -> CashFlow:
-    """Cash flows of a build against one that would be kept without it.
+    """Cash flows of a build compared with the base.
 
     Parameters
     ----------
     base
-        What would be there without it; buys nothing.
+        What would be kept without the build; buys nothing.
     other
         Other flows by year, shape (N + 1,), taxed like the rest.
     """
     years = assumptions.horizon_years
     none = np.zeros(years + 1)
-    gained = [one for one in build.held if one not in base.held]
-    given_up = [one for one in base.held if one not in build.held]
-    assets = [asset_flows(one, assumptions) for one in (*build.purchases, *gained)]
-    without = [asset_flows(one, assumptions) for one in given_up]
+    gained = [line for line in build.held if line not in base.held]
+    given_up = [line for line in base.held if line not in build.held]
+    assets = [asset_flows(line, assumptions) for line in (*build.purchases, *gained)]
+    without = [asset_flows(line, assumptions) for line in given_up]
     total = {
-        field.name: np.sum([none, *(getattr(one, field.name) for one in assets)], axis=0)
-        - np.sum([none, *(getattr(one, field.name) for one in without)], axis=0)
+        field.name: np.sum([none, *(getattr(flows, field.name) for flows in assets)], axis=0)
+        - np.sum([none, *(getattr(flows, field.name) for flows in without)], axis=0)
         for field in fields(AssetFlows)
     }
     before = running_by_year(base.running, assumptions)

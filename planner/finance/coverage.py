@@ -1,4 +1,4 @@
-"""What an availability covers: which kinds of failures were sampled, and which nobody states."""
+"""Kinds of failures that availability and losses cover, and kinds without stated rates."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Coverage:
     covered
         Kinds of failures that are sampled.
     left_out
-        Kinds that are not, because the model states no rates for them.
+        Kinds that are not sampled, because the model states no rates for them.
     """
 
     covered: tuple[str, ...]
@@ -51,7 +51,9 @@ class Coverage:
 
 def coverage(model: Model, scenarios: Sequence[Scenario]) -> Coverage:
     """What the failures sampled for a selection of scenarios cover."""
-    changes = {one.name for one in beside(model, ()) if one.name.startswith("change-")}
+    changes = {
+        scenario.name for scenario in beside(model, ()) if scenario.name.startswith("change-")
+    }
     found: dict[str, None] = {}
     failing = set[str]()
     for source in sources_of(model, scenarios):
@@ -66,7 +68,7 @@ def coverage(model: Model, scenarios: Sequence[Scenario]) -> Coverage:
     if failing:
         some = f" ({len(failing)} of {len(model.services)})" if missing else ""
         covered.append(KINDS["service"] + some)
-    failed = [name for name, one in model.operations.changes.items() if one.failures_per_year]
+    failed = [name for name, kind in model.operations.changes.items() if kind.failures_per_year]
     covered += [f"what people change ({', '.join(failed)})"] if failed else []
     left = [] if failing else [KINDS["service"]]
     left += [] if failed else ["deployments and operators"]

@@ -110,7 +110,7 @@ class IncidentBreakEven:
     years
         Years that are looked at.
     incidents, incidents_discounted
-        Incidents within these years at which prevention pays, without and with interest.
+        Incidents within these years at which prevention breaks even, undiscounted and discounted.
     """
 
     basis: str

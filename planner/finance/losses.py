@@ -1,8 +1,8 @@
-"""What failures cost in a year, and how available each tier is, without simulating anything again.
+"""Failure losses of a year and availability by tier, from failures that were sampled already.
 
-Made from weighted samples of failures (`planner.reliability.occurrences`) and prices of the model.
-Prices, surge multipliers and failure rates may be changed afterwards: samples only get other prices
-and other weights.
+Computed from weighted samples of failures (`planner.reliability.occurrences`) and prices of the
+model. Prices, surge multipliers and failure rates may be changed without another simulation: the
+samples get other prices and other weights.
 """
 
 from __future__ import annotations
@@ -73,24 +73,25 @@ class LossProfile:
     lost_requests_per_year
         Requests without answer, by tier.
     value_usd
-        Worth of the requests lost.
+        Lost-request value.
     credits_usd
-        Credits owed: by the schedule of the tier where it has one (each occurrence as the only one
-        of its month), else for each request lost.
+        Service credits: by the schedule of the tier where it has one (each occurrence as the only
+        one of its month), else for each request lost.
     emergency_usd
         Spend on emergency capacity.
     expected_annual_loss_usd
         All three together.
     by_source
-        The same by the scenario that began it, the costliest first.
+        The same by the scenario that began the period, the costliest first.
     annual
-        Law of the loss of a year: exceedance curve, quantiles.
+        Distribution of the loss of a year: exceedance curve, quantiles.
     alpha
-        Confidence of the two that follow.
+        Confidence of VaR and CVaR.
     var_usd, cvar_usd
-        Loss of a year that is exceeded with probability 1 − alpha, and the mean of such years.
+        Value at risk: loss of a year that is exceeded with probability 1 − alpha. Conditional value
+        at risk: mean of the costliest share 1 − alpha of years.
     credits_by_month
-        Credits of a month where all its occurrences count together, by tier with a schedule.
+        Service credits of a month, all its occurrences together, by tier with a schedule.
     occurrence_usd
         Loss of each sample, USD (N,).
     occurrences
@@ -129,19 +130,19 @@ def loss_profile(
     Parameters
     ----------
     model
-        Prices: worth of requests, credits, schedules.
+        Prices: lost-request value, service credits, schedules.
     occurrences
         Samples.
     alpha
         Confidence of value at risk, 0 ≤ alpha < 1.
     value_factor
-        Worth of requests lost over that of the model.
+        Factor on the lost-request value of the model.
     surge_factor
-        Emergency prices over those of the model.
+        Factor on the emergency prices of the model.
     rate_factor
-        Failure rates over those of the model.
+        Factor on the failure rates of the model.
     resamples
-        Bootstrap samples for the intervals of the two measures of risk; 0 leaves them without.
+        Bootstrap resamples for the intervals of VaR and CVaR; 0 for no intervals.
 
     Raises
     ------
@@ -160,7 +161,7 @@ def loss_profile(
     minutes = _by_tier(weighted, weighted.unserved_minutes, weighted.truncated_minutes_per_year)
     return LossProfile(
         tiers=weighted.tiers,
-        availability={k: one.availability(MINUTES_PER_YEAR) for k, one in minutes.items()},
+        availability={k: down.availability(MINUTES_PER_YEAR) for k, down in minutes.items()},
         downtime_minutes_per_year=minutes,
         lost_requests_per_year=_by_tier(weighted, weighted.lost_requests, 0.0),
         value_usd=_positive(weighted.per_year(value)),
@@ -181,7 +182,7 @@ def loss_profile(
 def difference(a: LossProfile, b: LossProfile) -> Estimate:
     """Expected annual loss of `a` less that of `b`, with the interval of paired samples.
 
-    Where both have the same failures (same stratum and number), what they have in common cancels:
+    Where both have the same failures (same stratum and number), common variance cancels:
     ``Var = Σ v_a + v_b − 2·m·cov/(n_a·n_b)`` over the strata, m being the samples (or blocks of
     samples) in common.
     """
@@ -189,10 +190,10 @@ def difference(a: LossProfile, b: LossProfile) -> Estimate:
 
 
 def more_downtime(a: LossProfile, b: LossProfile, tier: str) -> Estimate:
-    """Minutes a year without service that a tier has more on `b` than on `a`, paired likewise."""
+    """Additional downtime of a tier on `b` beyond `a`, minutes a year, by paired samples."""
     (first, second) = (
-        _contributions(one, one.occurrences.unserved_minutes[:, one.tiers.index(tier)])
-        for one in (b, a)
+        _contributions(profile, profile.occurrences.unserved_minutes[:, profile.tiers.index(tier)])
+        for profile in (b, a)
     )
     return _difference(first, second)
 
@@ -200,10 +201,10 @@ def more_downtime(a: LossProfile, b: LossProfile, tier: str) -> Estimate:
 def _difference(first: Mapping[str, Floats], second: Mapping[str, Floats]) -> Estimate:
     value, variance, freedom = 0.0, [0.0], [1.0]
     for name in sorted(first.keys() | second.keys()):
-        one, other = (found.get(name, np.zeros(0)) for found in (first, second))
-        value += float(one.sum() / max(1, len(one)) - other.sum() / max(1, len(other)))
+        ours, theirs = (found.get(name, np.zeros(0)) for found in (first, second))
+        value += float(ours.sum() / max(1, len(ours)) - theirs.sum() / max(1, len(theirs)))
         if name != NORMAL:
-            spread, degrees = _paired(one, other)
+            spread, degrees = _paired(ours, theirs)
             variance.append(spread)
             freedom.append(degrees)
     half = half_width(np.array(variance), np.array(freedom))
@@ -211,19 +212,19 @@ def _difference(first: Mapping[str, Floats], second: Mapping[str, Floats]) -> Es
 
 
 def _contributions(profile: LossProfile, values: Floats) -> dict[str, Floats]:
-    """Contributions of the samples of each stratum in order of their number."""
-    one = profile.occurrences
-    return dict(zip(one.strata, one.by_stratum(values), strict=True))
+    """Contributions of the samples of each stratum, in the order of their numbers."""
+    samples = profile.occurrences
+    return dict(zip(samples.strata, samples.by_stratum(values), strict=True))
 
 
-def _paired(one: Floats, other: Floats) -> tuple[float, float]:
-    """Variance of the difference of two means whose first samples are pairs, and its freedom."""
-    if not len(one) or not len(other):
-        alone = one if len(one) else other
+def _paired(ours: Floats, theirs: Floats) -> tuple[float, float]:
+    """Variance of the difference of two means of paired samples, and its degrees of freedom."""
+    if not len(ours) or not len(theirs):
+        alone = ours if len(ours) else theirs
         return variance_of_mean(alone, in_blocks(alone))
-    blocks = in_blocks(one) and in_blocks(other)
-    (first, nu), (second, mu) = (variance_of_mean(x, blocks) for x in (one, other))
-    pairs = [repeats_of(x, blocks) for x in (one, other)]
+    blocks = in_blocks(ours) and in_blocks(theirs)
+    (first, nu), (second, mu) = (variance_of_mean(x, blocks) for x in (ours, theirs))
+    pairs = [repeats_of(x, blocks) for x in (ours, theirs)]
     common = min(map(len, pairs))
     if common < 2:
         return first + second, min(nu, mu)
@@ -260,7 +261,7 @@ def _by_tier(occurrences: Occurrences, values: Floats, more: float) -> dict[str,
 
 
 def _value_usd(model: Model, occurrences: Occurrences) -> Floats:
-    """Worth of the requests lost in each sample, USD (N,)."""
+    """Lost-request value of each sample, USD (N,)."""
     prices = [model.tiers[tier].value_usd_per_1000_requests for tier in occurrences.tiers]
     return _requests_usd(occurrences.lost_requests, prices)
 
@@ -277,7 +278,7 @@ def _steps(tier: Tier) -> tuple[tuple[float, float], ...]:
 
 
 def _credits_usd(model: Model, occurrences: Occurrences) -> Floats:
-    """Credits owed for each sample, USD (N,)."""
+    """Service credits of each sample, USD (N,)."""
     total = np.zeros(len(occurrences))
     for k, name in enumerate(occurrences.tiers):
         tier = model.tiers[name]
@@ -291,7 +292,7 @@ def _credits_usd(model: Model, occurrences: Occurrences) -> Floats:
 
 
 def _months(model: Model, occurrences: Occurrences) -> dict[str, MonthlyCredit]:
-    """Credits of a month by tier with a schedule, all occurrences of the month together."""
+    """Service credits of a month by tier with a schedule, all its occurrences together."""
     return {
         name: monthly_credit(
             occurrences.unserved_minutes[:, k],
@@ -305,7 +306,7 @@ def _months(model: Model, occurrences: Occurrences) -> dict[str, MonthlyCredit]:
 
 
 def _most_usd_per_minute(model: Model, occurrences: Occurrences, value_factor: float) -> float:
-    """Worth of all requests of an average minute, with credits for each."""
+    """Lost-request value and service credits of a minute without any service, USD."""
     prices = [
         value_factor * model.tiers[name].value_usd_per_1000_requests
         + model.tiers[name].sla_credit_usd_per_1000_requests
@@ -317,14 +318,14 @@ def _most_usd_per_minute(model: Model, occurrences: Occurrences, value_factor: f
 def _by_source(occurrences: Occurrences, usd: Floats) -> tuple[SourceLoss, ...]:
     sources = np.array(occurrences.sources, dtype=object)
     up = occurrences.up_probability()
-    begins = {one.name: up * one.times_per_year for one in occurrences.rates}
+    begins = {source.name: up * source.times_per_year for source in occurrences.rates}
     found = []
     for name in sorted(set(occurrences.sources)):
         mine = sources == name
         times = begins.get(name, float(occurrences.times_per_year[mine].sum()))
         loss = _positive(occurrences.per_year(np.where(mine, usd, 0.0)))
         found.append(SourceLoss(name, times, loss))
-    return tuple(sorted(found, key=lambda one: (-one.usd_per_year.value, one.source)))
+    return tuple(sorted(found, key=lambda source: (-source.usd_per_year.value, source.source)))
 
 
 def _risks(
@@ -332,8 +333,8 @@ def _risks(
 ) -> tuple[Estimate, Estimate]:
     """Value at risk and conditional value at risk.
 
-    Their intervals come from the bootstrap: samples are drawn again with replacement within each
-    stratum, ± 1.96 standard deviations of what comes out.
+    Their intervals are ± 1.96 standard deviations over bootstrap resamples, which are drawn with
+    replacement within each stratum.
     """
     values = annual.value_at_risk(alpha), annual.conditional_value_at_risk(alpha)
     if not resamples or not usd.any():
@@ -354,7 +355,7 @@ def _risks(
 
 
 def _drawn_again(occurrences: Occurrences, rng: np.random.Generator) -> Floats:
-    """How often each sample comes up when its stratum is drawn again with replacement (N,)."""
+    """Multiplicity of each sample in a bootstrap resample within its stratum (N,)."""
     times = np.ones(len(occurrences))
     for s, name in enumerate(occurrences.strata):
         mine = np.flatnonzero(occurrences.stratum == s)

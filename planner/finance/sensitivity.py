@@ -1,9 +1,8 @@
-"""How much each input matters to the net present value of a build, and where that is zero.
+"""Sensitivity of the net present value of a build to each input, and its break-evens.
 
-One input changes at a time; the plan stays as it is, and so do the failures that were sampled. What
-failures cost follows the failure rate, the worth of requests and the price of emergency capacity in
-proportion: twice the rate is taken as twice the losses, although failures that need two components
-at once would come four times as often.
+One input changes at a time; the plan and the sampled failures stay. Failure losses are proportional
+to the failure rate, the outage value and the price of emergency capacity: twice the rate counts as
+twice the losses, although simultaneous failures of two components would be four times as frequent.
 """
 
 from __future__ import annotations
@@ -33,24 +32,24 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Input:
-    """Something that is not known exactly.
+    """An uncertain input with its range.
 
     Parameters
     ----------
     name
-        What it is called.
+        Name in tables.
     attribute
-        Its name in `Assumptions`; ``demand`` is known to the programme alone.
+        Its name in `Assumptions`; ``demand`` is used by the optimisation alone.
     kind
-        Whether it is a rate, varied by what is added to it, or a factor, varied in proportion.
+        A rate varies by a difference, a factor in proportion.
     low, high
-        What is added to the rate, as a share per year, or what the factor is multiplied by.
+        Difference to the rate, as a share per year, or multiple of the factor.
     reason
-        Where the range comes from.
+        Source of the range.
     least
-        The range goes no lower, unless the value is lower itself.
+        Lower bound of the range, unless the value itself is lower.
     straight
-        Whether the net present value is a straight line in it.
+        Whether the net present value is linear in it.
     """
 
     name: str
@@ -73,8 +72,8 @@ class Input:
         return min(base, max(self.least, round(low, 12))), round(high, 12)
 
 
-#: What matters to the worth of a plan. Ranges that are shares of a price or rate come from the
-#: spread of the data sets about the value that models take from them.
+#: Inputs of a valuation. Ranges of prices and rates come from the spread in the data sets about the
+#: value that models take from them.
 INPUTS: tuple[Input, ...] = (
     Input(
         "discount rate",
@@ -148,8 +147,8 @@ def inputs_for(model: Model) -> tuple[Input, ...]:
     """The inputs with surge multipliers that do not fall below the list price of any offer."""
     lowest = min((offer.surge_multiplier for offer in model.offers.values()), default=1.0)
     return tuple(
-        replace(one, low=max(one.low, 1 / lowest)) if one.attribute == "surge" else one
-        for one in INPUTS
+        replace(varied, low=max(varied.low, 1 / lowest)) if varied.attribute == "surge" else varied
+        for varied in INPUTS
     )
 
 
@@ -185,7 +184,7 @@ class Swing:
 def npv_usd(
     base: Position, build: Position, assumptions: Assumptions, other: Floats | None = None
 ) -> float:
-    """Net present value of a build against what would be kept without it, USD."""
+    """Net present value of a build against the base, USD."""
     net = cash_flow(base, build, assumptions, other).net
     return net_present_value(assumptions.discount_rate, net)
 
@@ -206,18 +205,18 @@ def tornado(
     """
     now = npv_usd(base, build, assumptions, other)
 
-    def at(one: Input, value: float) -> float:
-        return npv_usd(base, build, _with(assumptions, one, value), other)
+    def at(varied: Input, value: float) -> float:
+        return npv_usd(base, build, _with(assumptions, varied, value), other)
 
     swings = []
-    for one in inputs:
-        low, high = one.values(getattr(assumptions, one.attribute))
-        swings.append(Swing(one, low, high, at(one, low), at(one, high), now))
+    for varied in inputs:
+        low, high = varied.values(getattr(assumptions, varied.attribute))
+        swings.append(Swing(varied, low, high, at(varied, low), at(varied, high), now))
     return tuple(sorted(swings, key=lambda swing: -abs(swing.usd)))
 
 
-def _with(assumptions: Assumptions, one: Input, value: float) -> Assumptions:
-    changes: dict[str, Any] = {one.attribute: value}
+def _with(assumptions: Assumptions, varied: Input, value: float) -> Assumptions:
+    changes: dict[str, Any] = {varied.attribute: value}
     return replace(assumptions, **changes)
 
 
@@ -262,7 +261,7 @@ def break_evens(
     inputs: Sequence[Input] = INPUTS,
 ) -> tuple[BreakEven, ...]:
     """Break-even of each input by itself."""
-    return tuple(break_even(base, build, assumptions, one, other) for one in inputs)
+    return tuple(break_even(base, build, assumptions, varied, other) for varied in inputs)
 
 
 def break_even(
@@ -274,11 +273,11 @@ def break_even(
 ) -> BreakEven:
     """Value of an input at which the net present value is zero, all else as assumed.
 
-    Discount rates are all that exist above −1 (`rates_of_return`). In prices, failure rates, worth,
-    surge multipliers and tax the net present value is a straight line, of which two points give the
-    zero; factors are accepted from 0 to 1,000, tax rates from 0 up to 1. Growth rates are tried at
-    61 values from −50 to 100 % a year, and changes of sign narrowed down by bisection; two zeros
-    between two neighbouring values would be missed.
+    Discount rates: all that exist above −1 (`rates_of_return`). The net present value is linear in
+    prices, failure rates, outage value, surge multipliers and tax, so two points give the zero;
+    factors are accepted from 0 to 1,000, tax rates from 0 to 1. Growth rates are evaluated at 61
+    values from −50 to 100 % a year and changes of sign narrowed down by bisection; two zeros
+    between neighbouring values would be missed.
 
     Parameters
     ----------

@@ -20,9 +20,9 @@ MOST_USD = 1e15
 
 
 def read_flows(path: Path, horizon_years: int) -> Floats:
-    """Read cash flows from a CSV with the columns `year` and `usd`; others are notes.
+    """Read cash flows from a CSV file with the columns `year` and `usd`; other columns are ignored.
 
-    Several lines of one year add up; income is above 0.
+    Several lines of one year add up; income is positive.
 
     Returns
     -------
@@ -32,8 +32,7 @@ def read_flows(path: Path, horizon_years: int) -> Floats:
     Raises
     ------
     InputError
-        With every problem: unreadable, no such columns, no line, a year that is none, an amount
-        that is none.
+        With every problem: unreadable file, missing columns, no lines, invalid years or amounts.
     """
     try:
         text = read_bytes(path, str(path)).decode("utf-8-sig")
@@ -42,7 +41,7 @@ def read_flows(path: Path, horizon_years: int) -> Floats:
     try:
         return _read(path, csv.DictReader(io.StringIO(text, newline="")), horizon_years)
     except csv.Error as error:
-        raise InputError.single(str(path), f"is no CSV: {error}") from error
+        raise InputError.single(str(path), f"is not a CSV file: {error}") from error
 
 
 def _read(path: Path, rows: csv.DictReader[str], horizon_years: int) -> Floats:
@@ -61,7 +60,7 @@ def _read(path: Path, rows: csv.DictReader[str], horizon_years: int) -> Floats:
         if isinstance(year, int) and isinstance(usd, float):
             flows[year] += usd
     if not lines:
-        problems.append(Problem(str(path), 0, 0, "", "holds no cash flow: a year and USD a line"))
+        problems.append(Problem(str(path), 0, 0, "", "contains no cash flow"))
     if problems:
         raise InputError(problems)
     return flows
@@ -70,7 +69,7 @@ def _read(path: Path, rows: csv.DictReader[str], horizon_years: int) -> Floats:
 def _check_columns(path: Path, names: Sequence[str]) -> None:
     missing = [name for name in COLUMNS if name not in names]
     if missing:
-        message = f"lacks the column {' and '.join(missing)} (columns are parted by commas)"
+        message = f"lacks the column {' and '.join(missing)} (columns are separated by commas)"
         raise InputError.single(str(path), message, 1, 1)
     doubled = [name for name in COLUMNS if names.count(name) > 1]
     if doubled:

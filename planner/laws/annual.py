@@ -1,4 +1,4 @@
-"""The loss of a year: its whole distribution, not its mean alone.
+"""The distribution of the loss of a year: a compound Poisson law.
 
 Kinds of occurrences arrive independently of each other, kind j λ_j times a year on average as a
 Poisson process, and each occurrence of kind j costs x_j. The loss of the year is then compound
@@ -62,10 +62,11 @@ DIVISIONS = np.array(
 
 @dataclass(frozen=True, eq=False)
 class AnnualLoss:
-    """The law of the loss of a year, or of another period.
+    """Distribution of the loss of a year, or of another period.
 
-    A loss that lies between two points of the grid shows at both, so the law holds to one step of
-    the grid, some thousandths of the largest occurrence of the year at most. Its mean is exact.
+    A loss between two points of the grid is split between both, so quantiles are accurate to one
+    step of the grid, some thousandths of the largest occurrence of the year at most. The mean is
+    exact.
     """
 
     usd: Floats
@@ -75,7 +76,7 @@ class AnnualLoss:
     years: float = 1.0
     """Length of the period."""
     mass_beyond: float = 0.0
-    """Most probability that lies beyond the grids and is shown elsewhere."""
+    """Upper bound of the probability beyond the grids, which wraps around."""
 
     @cached_property
     def _beyond(self) -> Floats:
@@ -121,7 +122,7 @@ class AnnualLoss:
     def conditional_value_at_risk(self, alpha: float) -> float:
         """Mean loss, USD, of the costliest share 1 − α of all periods.
 
-        The loss at the quantile counts with the part of its probability that the tail still takes,
+        The loss at the quantile counts with the part of its probability that lies in the tail,
         as in `planner.laws.risk.conditional_value_at_risk`.
 
         Raises
@@ -198,7 +199,7 @@ def annual_loss(
     years: float = 1.0,
     points: int = 16384,
 ) -> AnnualLoss:
-    """Law of the loss of a year in which kinds of occurrences arrive as Poisson processes.
+    """Distribution of the loss of a year in which kinds of occurrences are Poisson processes.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 HOURS_PER_YEAR = 8760.0
-#: Growth over a whole life that no number shows.
+#: Growth over a whole life below this is rounding.
 NO_INTEREST = 1e-16
 
 
@@ -66,7 +66,7 @@ def emergency_usd(
 
 
 def lost_usd(rps: Any, hours: float, usd_per_1000_requests: float) -> Any:
-    """Worth of requests lost at a rate for some hours.
+    """Value of requests lost at a rate for some hours.
 
     >>> lost_usd(1000.0, 1.0, 2.0)
     7200.0

@@ -1,4 +1,4 @@
-"""Risk: what the costliest failures of a year cost.
+"""Risk: value at risk and conditional value at risk of the costliest scenario of a year.
 
 A scenario arrives ``f`` times a year on average, independently of all else (Poisson). A year brings
 it at least once with probability 1 − exp(−f), and then f / (1 − exp(−f)) times on average; the two
@@ -43,7 +43,7 @@ def times_if_any(frequency_per_year: float) -> float:
 def value_at_risk(costs: Sequence[float], probabilities: Sequence[float], alpha: float) -> float:
     """Smallest cost that is exceeded with probability 1 − α at most.
 
-    Probability that is missing to one is that of no cost.
+    The probability missing to one is that of no cost.
 
     >>> value_at_risk([5.0, 1.0], [0.03, 0.5], 0.95), value_at_risk([5.0], [0.03], 0.95)
     (1.0, 0.0)
@@ -62,8 +62,8 @@ def conditional_value_at_risk(
     """Mean of the costliest share 1 − α of all outcomes.
 
     ``1/(1 − α)·∫ costs, costliest first, over a probability of 1 − α``: the outcome at the quantile
-    counts with the part of its probability that the tail still takes. Probability that is missing
-    to one is that of no cost. Probabilities of scenarios that can meet in a year may add up to more
+    counts with the part of its probability that lies in the tail. The probability missing to one is
+    that of no cost. Probabilities of scenarios that can meet in a year may add up to more
     than one; then only the costliest count.
 
     Parameters

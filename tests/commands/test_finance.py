@@ -369,7 +369,7 @@ def test_every_missing_price_is_named(plan: Runs, place: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("year,usd\n", ["holds no cash flow"]),
+        ("year,usd\n", ["contains no cash flow"]),
         ("", ["lacks the column year and usd"]),
         ("year;usd\n1;5\n", ["lacks the column"]),
         ("year,year,usd\n1,2,5\n", ["column year more than once"]),
@@ -379,7 +379,7 @@ def test_every_missing_price_is_named(plan: Runs, place: Path, tmp_path: Path) -
             + ",1\n",
             [f"flows.csv:{line}:" for line in range(2, 12)],
         ),
-        ("year,usd,note\n1,5," + "a" * 140_000, ["is no CSV"]),
+        ("year,usd,note\n1,5," + "a" * 140_000, ["is not a CSV file"]),
     ],
     ids=["empty", "nothing", "semicolons", "doubled", "lines", "long"],
 )

@@ -120,44 +120,62 @@ def terms_of(position: Position, build: Build | None) -> Terms:
     """Quantities and prices of a build."""
     return Terms(
         position,
-        tuple(Bought(one, _item(one, build)) for one in position.purchases),
-        tuple(_line(one, position.name, build) for one in position.running),
-        tuple(Bought(one, _item(one, build)) for one in position.held),
+        tuple(Bought(line, _item(line, build)) for line in position.purchases),
+        tuple(_line(line, position.name, build) for line in position.running),
+        tuple(Bought(line, _item(line, build)) for line in position.held),
     )
 
 
 def items_of(terms: Iterable[Terms]) -> tuple[PricedItem, ...]:
     """All priced items, each once, by category."""
     found: dict[PricedItem, None] = {}
-    for one in terms:
-        found |= dict.fromkeys(bought.item for bought in (*one.bought, *one.kept))
-        found |= dict.fromkeys(line.item for line in one.lines if line.item is not None)
+    for build in terms:
+        found |= dict.fromkeys(bought.item for bought in (*build.bought, *build.kept))
+        found |= dict.fromkeys(line.item for line in build.lines if line.item is not None)
     order = CATEGORIES
     return tuple(sorted(found, key=lambda item: order.index(item.category)))
 
 
 def rates_of(terms: Iterable[Terms]) -> tuple[Rate, ...]:
     """All yearly rates, each once, by category."""
-    found = dict.fromkeys(line.rate for one in terms for line in one.lines if line.rate is not None)
+    found = dict.fromkeys(
+        line.rate for build in terms for line in build.lines if line.rate is not None
+    )
     order = categories(terms)
     return tuple(sorted(found, key=lambda rate: order.index(rate.category)))
 
 
 def categories(terms: Iterable[Terms]) -> tuple[str, ...]:
     """Categories of running cost that any build has, the usual ones first."""
-    found = {line.running.category for one in terms for line in one.lines}
+    found = {line.running.category for build in terms for line in build.lines}
     return (*(name for name in RUNNING if name in found), *sorted(found - set(RUNNING)))
 
 
-def _item(one: Purchase, build: Build | None) -> PricedItem:
-    if one.quantity < 0:
+def _item(purchase: Purchase, build: Build | None) -> PricedItem:
+    if purchase.quantity < 0:
         # A piece that is sold has a price but no life ahead.
-        return PricedItem(one.category, f"{one.item}, sold", one.usd_each, one.life_years, 0.0)
-    known = None if build is None else _model_item(one.category, one.asset, one.item, build)
-    plain = PricedItem(one.category, one.item, one.usd_each, one.life_years, one.salvage_usd_each)
+        return PricedItem(
+            purchase.category, f"{purchase.item}, sold", purchase.usd_each, purchase.life_years, 0.0
+        )
+    known = (
+        None
+        if build is None
+        else _model_item(purchase.category, purchase.asset, purchase.item, build)
+    )
+    plain = PricedItem(
+        purchase.category,
+        purchase.item,
+        purchase.usd_each,
+        purchase.life_years,
+        purchase.salvage_usd_each,
+    )
     if known is None or _terms(known) != _terms(plain):
-        named = one.item if one.category in DRIVEN_UPKEEP else f"{one.item} {one.asset}"
-        return PricedItem(one.category, named, *_terms(plain))
+        named = (
+            purchase.item
+            if purchase.category in DRIVEN_UPKEEP
+            else f"{purchase.item} {purchase.asset}"
+        )
+        return PricedItem(purchase.category, named, *_terms(plain))
     return known
 
 
@@ -171,28 +189,33 @@ def _model_item(category: Category, asset: str, unit: str, build: Build) -> Pric
     if category in PARTS and asset in model.clusters:
         name = model.clusters[asset].gpu
         parts = priced_gpu(model.gpus[name])
-        one, item = parts.get(category), part_item(category, parts, name)
+        priced, item = parts.get(category), part_item(category, parts, name)
         named = name if category == "servers" else f"{item} for {name}"
     elif category == "cooling" and unit in model.cooling_units:
-        one, named = priced_unit(model.cooling_units[unit]), unit
+        priced, named = priced_unit(model.cooling_units[unit]), unit
     else:
         return None
-    if one is None:
+    if priced is None:
         return None
     return PricedItem(
-        category, named, one.price_usd, one.life_years, one.salvage_usd, one.upkeep_share
+        category,
+        named,
+        priced.price_usd,
+        priced.life_years,
+        priced.salvage_usd,
+        priced.upkeep_share,
     )
 
 
-def _line(one: Running, name: str, build: Build | None) -> RunningCost:
+def _line(running: Running, name: str, build: Build | None) -> RunningCost:
     """A running cost split into quantity and rate, if the parts give it again."""
-    split = None if build is None else _split(one, build)
+    split = None if build is None else _split(running, build)
     if split is not None and _amount(split) is not None:
         amount = _amount(split)
-        if amount is not None and math.isclose(amount, one.usd_per_year, rel_tol=SAME):
+        if amount is not None and math.isclose(amount, running.usd_per_year, rel_tol=SAME):
             return split
-    rate = Rate(one.category, f"{one.asset} ({name})", "USD per year", one.usd_per_year)
-    return RunningCost(one, 1.0, "", rate)
+    rate = Rate(running.category, f"{running.asset} ({name})", "USD per year", running.usd_per_year)
+    return RunningCost(running, 1.0, "", rate)
 
 
 def _amount(line: RunningCost) -> float | None:
@@ -201,39 +224,42 @@ def _amount(line: RunningCost) -> float | None:
     return None if line.rate is None else line.quantity * line.rate.usd
 
 
-def _split(one: Running, build: Build) -> RunningCost | None:
+def _split(running: Running, build: Build) -> RunningCost | None:
     model, fleet = build.model, build.fleet
-    if one.category == "upkeep" and one.driver in DRIVEN_UPKEEP:
-        plant, _, unit = one.asset.partition("/")
+    if running.category == "upkeep" and running.driver in DRIVEN_UPKEEP:
+        plant, _, unit = running.asset.partition("/")
         count = (
             fleet.units.get(plant, {}).get(unit, 0)
-            if one.driver == "cooling"
-            else fleet.gpus.get(one.asset, 0)
+            if running.driver == "cooling"
+            else fleet.gpus.get(running.asset, 0)
         )
-        item = _model_item(cast("Category", one.driver), one.asset, unit, build)
-        pieces = "units" if one.driver == "cooling" else "GPUs"
-        return None if item is None else RunningCost(one, count, pieces, item=item)
-    if one.category == "repairs":
-        plant, _, unit = one.asset.partition("/")
+        item = _model_item(cast("Category", running.driver), running.asset, unit, build)
+        pieces = "units" if running.driver == "cooling" else "GPUs"
+        return None if item is None else RunningCost(running, count, pieces, item=item)
+    if running.category == "repairs":
+        plant, _, unit = running.asset.partition("/")
         kind = model.cooling_units[unit]
         repairs = kind.failures_per_year * fleet.units.get(plant, {}).get(unit, 0)
-        rate = Rate(one.category, unit, "USD per repair", kind.repair_usd)
-        return RunningCost(one, repairs, "repairs", rate)
-    if one.category == "retainers" and one.asset in model.offers:
-        usd = model.offers[one.asset].retainer_usd_per_instance_year
-        rate = Rate(one.category, one.asset, "USD per instance and year", usd)
-        return RunningCost(one, fleet.instances.get(one.asset, 0), "instances", rate)
-    if one.category == "energy" and one.region in model.regions:
-        usd = model.regions[one.region].electricity_usd_per_mwh
-        rate = Rate(one.category, f"electricity in {one.region}", "USD per MWh", usd)
-        return RunningCost(one, one.usd_per_year / usd, "MWh", rate) if usd > 0 else None
-    if one.category in ("regions", "measures"):
+        rate = Rate(running.category, unit, "USD per repair", kind.repair_usd)
+        return RunningCost(running, repairs, "repairs", rate)
+    if running.category == "retainers" and running.asset in model.offers:
+        usd = model.offers[running.asset].retainer_usd_per_instance_year
+        rate = Rate(running.category, running.asset, "USD per instance and year", usd)
+        return RunningCost(running, fleet.instances.get(running.asset, 0), "instances", rate)
+    if running.category == "energy" and running.region in model.regions:
+        usd = model.regions[running.region].electricity_usd_per_mwh
+        rate = Rate(running.category, f"electricity in {running.region}", "USD per MWh", usd)
+        return RunningCost(running, running.usd_per_year / usd, "MWh", rate) if usd > 0 else None
+    if running.category in ("regions", "measures"):
         return RunningCost(
-            one, 1.0, "", Rate(one.category, one.asset, "USD per year", one.usd_per_year)
+            running,
+            1.0,
+            "",
+            Rate(running.category, running.asset, "USD per year", running.usd_per_year),
         )
     return None
 
 
 def all_terms(valued: Sequence[Priced]) -> tuple[Terms, ...]:
     """Quantities and prices of builds."""
-    return tuple(terms_of(one.position, one.build) for one in valued)
+    return tuple(terms_of(build.position, build.build) for build in valued)
