@@ -5,8 +5,8 @@ bought in year 0 and replaced at the end of its life (`planner.laws.assets`). It
 linearly from its price to its salvage, at the prices of the year of sale; the value left at the
 horizon is income there. For tax all of the price is depreciated, and proceeds beyond the book value
 are profit. Existing equipment is replaced and depreciated likewise where its age is known;
-otherwise it counts as written off and is never replaced, in either build. Costs, losses and their tax are
-differences to the base.
+otherwise it counts as written off and is never replaced, in either build. Costs, losses and their
+tax are differences to the base.
 """
 
 from __future__ import annotations
