@@ -1,4 +1,4 @@
-"""A year of failures: how often they come, how long they last, what they cost."""
+"""A year of failures: their frequency, duration and cost, by simulation and by outage tables."""
 
-#: Periods of failure drawn for a build unless somebody asks for another number.
+#: Default number of periods of failure sampled for a build.
 SAMPLES = 800

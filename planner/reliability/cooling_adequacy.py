@@ -76,7 +76,7 @@ class CoolingUnits:
 
 @dataclass(frozen=True)
 class CoolingAdequacy:
-    """How often the cooling of some clusters is to be expected to fall short.
+    """Expected shortage of cooling of some clusters.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 #: Samples of a stratum that are spread over it together.
 BLOCK = 8
-#: Blocks from which their means say how far the mean of all may be off.
+#: Fewest blocks whose means give the sampling variance.
 FEWEST_BLOCKS = 5
 #: The 97.5 % quantile of the normal distribution.
 NORMAL_975 = 1.959963984540054
@@ -30,7 +30,7 @@ class Estimate:
     value
         Best estimate.
     low, high
-        Ends of the 95 % confidence interval; both are the value where nothing is left to chance.
+        Ends of the 95 % confidence interval; both are the value where it is exact.
     """
 
     value: float
@@ -39,11 +39,11 @@ class Estimate:
 
     @classmethod
     def exact(cls, value: float) -> Estimate:
-        """A value that no chance has touched."""
+        """A value without sampling error."""
         return cls(value, value, value)
 
     def within(self, least: float, most: float) -> Estimate:
-        """The same with value and interval cut to what is possible."""
+        """The same with value and interval clipped to a range."""
         return Estimate(*(min(most, max(least, x)) for x in (self.value, self.low, self.high)))
 
     def raised(self, amount: float) -> Estimate:
@@ -51,7 +51,7 @@ class Estimate:
         return Estimate(self.value, self.low, self.high + amount)
 
     def availability(self, period: float) -> Estimate:
-        """One less this length of time as a share of a period."""
+        """Availability: one minus this downtime as a share of a period."""
         up = (1 - self.value / period, 1 - self.high / period, 1 - self.low / period)
         return Estimate(*up).within(0.0, 1.0)
 
@@ -95,7 +95,7 @@ def _nines(text: str) -> int:
 
 @dataclass(frozen=True)
 class Spread:
-    """How far the mean of each stratum may be off.
+    """Mean of each stratum with its sampling variance.
 
     Parameters
     ----------

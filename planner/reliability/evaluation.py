@@ -21,18 +21,18 @@ from planner.reliability.estimates import Floats, Ints
 from planner.reliability.periods import DAY, PreparedPeriod, case_of
 from planner.simulation.build import build_world
 from planner.simulation.cascade import run
-from planner.simulation.system_states import Bools
 from planner.simulation.history import History, bytes_per_scenario
+from planner.simulation.system_states import Bools
 
 #: Records needed.
 KEPT = frozenset({"demand_rps", "served_rps", "emergency_usd"})
 #: Memory for the records of a batch, and most scenarios in one: beyond, nothing is faster.
 BATCH_BYTES, BATCH = 150e6, 512
-#: Scenarios that take as long to simulate for a minute as the step itself (measured: 60 to 200).
+#: Fixed cost of a step, as a number of scenarios whose minute takes as long (measured: 60 to 200).
 STEP = 120
 #: Fraction of every tier that counts as recovered.
 RECOVERED = 0.999
-#: Longer times to recover tried where what is prescribed does not do, in minutes.
+#: Additional minutes to recover, tried in turn where the prescribed time is too short.
 LONGER = (180.0, DAY)
 
 
@@ -87,7 +87,7 @@ class PeriodLosses:
         return PeriodLosses(*(getattr(self, one.name)[first:last] for one in fields(self)))
 
     def put(self, places: Ints, other: PeriodLosses) -> None:
-        """Take over other outcomes at some places."""
+        """Set the outcomes of some periods."""
         self.lost_requests[places] = other.lost_requests
         self.unserved_minutes[places] = other.unserved_minutes
         self.emergency_usd[places] = other.emergency_usd
@@ -117,7 +117,7 @@ def simulate_all(
     longer
         Minutes to add, one after the other, where not everything is served then.
     progress
-        Told now and then how much is done.
+        Called now and then with the share of the work that is done.
     """
     graph = build_graph(model)
     cases = [case_of(model, graph, one) for one in scenarios]
@@ -146,7 +146,7 @@ def _simulate(
     jobs: int,
     progress: Progress | None = None,
 ) -> PeriodLosses:
-    """Batches of similar length."""
+    """Losses of periods, simulated in batches of similar length."""
     minutes = np.array([case.minutes for case in cases])
     order = np.argsort(minutes, kind="stable")
     batches = _batches(model, minutes[order], jobs)
@@ -180,7 +180,7 @@ def _told(
 
 
 def _batches(model: Model, minutes: Floats, jobs: int) -> list[tuple[int, int]]:
-    """First and last of each batch of cases in order of length, such that all take least time.
+    """First and last of each batch of periods in order of length, with the least total time.
 
     A batch costs ``longest·(STEP + scenarios)``. The best last batch of the first j cases is found
     for every j in turn.

@@ -1,4 +1,4 @@
-"""What should fail next, so that rare losses come up often enough to be measured."""
+"""Failure biasing: failures that lead towards a loss are drawn more often than they occur."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from planner.reliability.estimates import Floats
 from planner.reliability.sampling import Down
 
 
-class Steering:
-    """Failures that bring a loss nearer, known from what two failures at once may do.
+class FailureBias:
+    """Sources of failures to favour in a state, known from what pairs of failures may cost.
 
-    With a state in which nothing is lost, what may cost something together with one of its failures
-    is favoured; if there is no such thing, or nothing has failed yet, what may do so with anything
-    else. Where something may be
-    lost already, nothing is favoured: rates decide. Losses that need three failures of which no two
-    do harm are left to rates as well.
+    In a loss-free state, sources that may cause a loss together with one already failed are
+    favoured; if there are none, or nothing has failed yet, those that may do so with any other.
+    Where a loss is possible already nothing is favoured: rates decide. So they do for losses that
+    need three failures of which no two do harm.
 
     Parameters
     ----------
     sources
         Number of sources.
     may_lose
-        Whether anything may be lost in a state.
+        Whether a state, given as sources with the number of failed copies, may cause a loss.
     """
 
     def __init__(self, sources: int, may_lose: Callable[[Down], bool]) -> None:
@@ -34,7 +33,7 @@ class Steering:
         self._rows: dict[int, Floats] = {}
 
     def __call__(self, down: Down) -> Floats | None:
-        """1 for what is favoured, shape (sources,); None where nothing is."""
+        """1 for sources to favour in a state, shape (sources,); None where rates decide."""
         if down not in self._known:
             self._known[down] = self._work_out(down)
         return self._known[down]
@@ -50,7 +49,7 @@ class Steering:
         return self._partnered if self._partnered.any() else None
 
     def _row(self, first: int) -> Floats:
-        """1 for what may cost anything together with a source, shape (sources,)."""
+        """1 for sources that may cause a loss together with a given one, shape (sources,)."""
         if first not in self._rows:
             self._rows[first] = np.array(
                 [float(self._together(first, other)) for other in range(self._sources)]
@@ -67,5 +66,5 @@ class Steering:
 
     @cached_property
     def _partnered(self) -> Floats:
-        """1 for what may cost anything together with some other failure, shape (sources,)."""
+        """1 for sources that may cause a loss together with any other, shape (sources,)."""
         return np.array([self._row(source).max() for source in range(self._sources)])

@@ -1,4 +1,4 @@
-"""What fails by itself, worked out from the scenarios that were selected."""
+"""Independent sources of failures, worked out from the selected scenarios."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from planner.scenarios.generators import FAMILIES, family, unit_counts
 
 @dataclass(frozen=True)
 class Source:
-    """A scenario that strikes by itself.
+    """A scenario that occurs independently of the others.
 
     Parameters
     ----------
     scenario
         What happens.
     rate
-        How often, how long, in how many equal copies.
+        Frequency, mean duration and number of equal copies.
     """
 
     scenario: Scenario

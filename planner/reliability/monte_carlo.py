@@ -1,4 +1,4 @@
-"""Sampling the failures of a year: a pilot, then samples where they tell most."""
+"""Adaptive sampling of a year's failures: a pilot, then more samples where variance is largest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from planner.laws.money import lost_usd
 from planner.reliability import SAMPLES
 from planner.reliability.estimates import BLOCK, Floats, Ints
 from planner.reliability.evaluation import LONGER, PeriodLosses, Progress, simulate_all
-from planner.reliability.failure_biasing import Steering
+from planner.reliability.failure_biasing import FailureBias
 from planner.reliability.failure_sources import Source, sources_of
 from planner.reliability.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
 from planner.reliability.periods import scenario_of
@@ -41,7 +41,7 @@ GLANCE, HOUR = 15.0, 60.0
 
 
 class Evaluator(Protocol):
-    """What periods of failure lose."""
+    """Evaluates periods of failure: what each of them loses."""
 
     def may_lose(self, down: Down) -> bool:
         """Whether anything may be lost while something is down; if in doubt yes."""
@@ -61,7 +61,7 @@ def sample_occurrences(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Occurrences:
-    """Sample what the failures of a year do to a fleet.
+    """Sample the failures of a year and what each of them costs a fleet.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Cascade:
         return bool(self._hours(GLANCE).unserved_minutes.max(initial=0.0) <= 1e-9 * GLANCE)
 
     def normal(self) -> PeriodLosses | None:
-        """What is lost in each hour of a week with nothing down; None if nothing is."""
+        """Loss in each hour of a week of normal operation; None if there is none."""
         return self._normal
 
     def may_lose(self, down: Down) -> bool:
@@ -191,7 +191,7 @@ class Sampler:
     tiers
         Names of the tiers.
     prices
-        Worth of a request by tier, USD, which says where samples tell most.
+        Worth of a request by tier, USD; strata with the largest variance of loss get most samples.
     progress
         Told of the progress.
     """
@@ -208,7 +208,7 @@ class Sampler:
         self.process, self.evaluator, self.seed = process, evaluator, seed
         self.tiers, self.prices = tiers, prices
         self._say = progress or (lambda _: None)
-        self._steering = Steering(len(process.sources), evaluator.may_lose)
+        self._bias = FailureBias(len(process.sources), evaluator.may_lose)
 
     def sample(self, samples: int, demand_rps: Floats) -> Occurrences:
         """Samples of the periods of a year.
@@ -235,12 +235,12 @@ class Sampler:
             self._say(f"{len(strata)} kinds of failure, {pilots.sum()} samples to begin with")
             (first,) = self._draw(strata, (np.zeros_like(pilots), pilots))
             counts = self._allocate(strata, first, pilots, samples)
-            self._say(f"{counts.sum()} samples where they tell most")
+            self._say(f"adaptive sampling: {counts.sum()} samples")
             (second,) = self._draw(strata, (pilots, pilots + counts))
         return self._result(strata, first, second, demand_rps)
 
     def _may_lose(self, stratum: Stratum) -> bool:
-        """Whether a stratum has anything to sample: one source alone may be known to do no harm."""
+        """Whether a stratum needs samples: one source alone may be known to do no harm."""
         return stratum.source is None or self.evaluator.may_lose(((stratum.source, 1),))
 
     def _draw(self, strata: tuple[Stratum, ...], numbers: Sequence[Ints]) -> list[_Drawn]:
@@ -255,12 +255,12 @@ class Sampler:
         return found
 
     def _drawn(self, strata: tuple[Stratum, ...], have: Ints, want: Ints) -> _Drawn:
-        """Samples of each stratum from one number to another, as if they lost nothing."""
+        """Samples of each stratum from one number to another, losses not yet evaluated."""
         places = [
             (s, number) for s in range(len(strata)) for number in range(int(have[s]), int(want[s]))
         ]
         periods = [
-            self.process.draw(strata[s], number, self.seed, self._steering) for s, number in places
+            self.process.draw(strata[s], number, self.seed, self._bias) for s, number in places
         ]
         stratum = np.array([s for s, _ in places], dtype=np.int64)
         rates = np.array([one.times_per_year for one in strata]) / np.maximum(want - have, 1)
@@ -349,7 +349,7 @@ def _deviation(values: Floats) -> float:
 
 
 def _shared_out(importance: Floats, have: Ints, samples: int) -> Ints:
-    """Samples in proportion to importance where more are needed than there are, in whole blocks.
+    """Further samples in proportion to importance, in whole blocks.
 
     >>> _shared_out(np.array([3.0, 1.0, 0.0]), np.array([8, 8, 8]), 72)
     array([48, 16,  8])
@@ -368,7 +368,7 @@ def _shared_out(importance: Floats, have: Ints, samples: int) -> Ints:
 
 
 def _unseen(strata: tuple[Stratum, ...], stratum: Ints, outcome: PeriodLosses) -> float:
-    """Largest frequency that a kind of loss may have without having come up, at 95 %.
+    """Upper 95 % bound of the frequency of a kind of loss that no sample has shown.
 
     Of strata in which no sample lost anything: what makes up a share p of one stays unseen in n
     samples with probability (1 − p)^n, which is 5 % at about 3/n (the rule of three).

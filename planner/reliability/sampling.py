@@ -61,7 +61,7 @@ LEAST_UP = 1e-3
 #: What is down: number of copies by place of the source, in order.
 Down = tuple[tuple[int, int], ...]
 #: Of what is down: 1 for what is to fail next more often than it does, shape (sources,), or None.
-Steer = Callable[[Down], Floats | None]
+Bias = Callable[[Down], Floats | None]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Period:
 
     @property
     def end_minute(self) -> float:
-        """Minutes until all that is listed is repaired."""
+        """Minutes until all listed failures are repaired."""
         return max(one.at_minute + one.minutes for one in self.failures)
 
     def downs(self) -> Iterator[Down]:
@@ -182,7 +182,7 @@ class Process:
 
     @classmethod
     def of(cls, sources: Sequence[SourceRate]) -> Process:
-        """Process of sources in any order; those that never fail play no part."""
+        """Process of sources in any order; those that never fail are left out."""
         failing = (one for one in sources if one.times_per_year > 0)
         return cls(tuple(sorted(failing, key=lambda one: one.name)))
 
@@ -193,7 +193,7 @@ class Process:
 
     @cached_property
     def rate(self) -> Floats:
-        """Failures of all copies of each source in a minute, all being up."""
+        """Failure rate per minute of each source with all copies up, shape (sources,)."""
         return np.array([one.times_per_year for one in self.sources]) / MINUTES_PER_YEAR
 
     @cached_property
@@ -202,7 +202,7 @@ class Process:
         return np.array([one.copies for one in self.sources], dtype=float)
 
     def rates_with(self, down: Counter[int]) -> Floats:
-        """Failures in a minute of what is still up."""
+        """Failure rate per minute of all copies that are still up."""
         rates: Floats = self.rate.copy()
         for source, count in down.items():
             rates[source] *= max(0.0, 1 - count / self.copies[source])
@@ -210,7 +210,7 @@ class Process:
 
     @cached_property
     def others(self) -> Floats:
-        """Failures to be expected while the first is repaired, ``Λ_i·r_i``, shape (sources,)."""
+        """Expected failures while the first is repaired, ``Λ_i·r_i``, shape (sources,)."""
         rates = [self.rates_with(Counter({i: 1})).sum() for i in range(len(self.sources))]
         expected: Floats = np.array(rates) * [one.mean_minutes for one in self.sources]
         return expected
@@ -241,19 +241,17 @@ class Process:
             found.append(Stratum(None, SEVERAL, float(self.joined.sum())))
         return tuple(found)
 
-    def draw(
-        self, stratum: Stratum, number: int, seed: int, steer: Steer = lambda _: None
-    ) -> Period:
+    def draw(self, stratum: Stratum, number: int, seed: int, bias: Bias = lambda _: None) -> Period:
         """A period of a stratum; the same stratum, number and seed give the same period.
 
         Parameters
         ----------
-        steer
+        bias
             What is to fail more often than it does; weights make up for it.
         """
         uniforms = _Uniforms(stratum, number, seed)
         hour, first = uniforms(), uniforms()
-        path = _Path(self, uniforms, steer)
+        path = _Path(self, uniforms, bias)
         source = stratum.source
         if source is None:
             source = path.next(self.joined / self.joined.sum())
@@ -292,7 +290,7 @@ def _spread(key: int, seed: int, block: int) -> Floats:
 
 @lru_cache(maxsize=1024)
 def _key(name: str) -> int:
-    """A number for a name, the same everywhere."""
+    """A seed made of a name, the same on every machine."""
     return int.from_bytes(sha256(name.encode()).digest()[:8], "big")
 
 
@@ -318,8 +316,8 @@ class _Uniforms:
 class _Path:
     """A period while it is drawn."""
 
-    def __init__(self, process: Process, uniforms: _Uniforms, steer: Steer) -> None:
-        self.process, self.uniforms, self.steer = process, uniforms, steer
+    def __init__(self, process: Process, uniforms: _Uniforms, bias: Bias) -> None:
+        self.process, self.uniforms, self.bias = process, uniforms, bias
         self.weight, self.hazard = 1.0, 0.0
         self.began: dict[int, list[float]] = {}
         self.down = Counter[int]()
@@ -335,10 +333,10 @@ class _Path:
     def _favoured(self) -> Floats | None:
         if self.count > FORCED_UP_TO:
             return None
-        return self.steer(tuple(sorted((one, n) for one, n in self.down.items() if n)))
+        return self.bias(tuple(sorted((one, n) for one, n in self.down.items() if n)))
 
     def next(self, natural: Floats) -> int:
-        """What fails next: partly by rate, partly by rate among what is favoured."""
+        """Source that fails next: drawn by rate, or by rate among the favoured sources."""
         favoured = self._favoured()
         choice, place = self.uniforms(), self.uniforms()
         law = natural if favoured is None else natural * favoured
@@ -375,7 +373,7 @@ class _Path:
                 self.repair(_place(repairs / mending, self.uniforms()), minute)
 
     def _fails_next(self, natural: float) -> bool:
-        """Whether a failure comes next, drawn more often than it comes while few have failed."""
+        """Whether a failure comes next (else a repair); drawn more often while few have failed."""
         if self.count >= MOST_DRAWN:
             return False
         drawn = natural
@@ -396,7 +394,7 @@ class _Path:
         return tuple(self._ordered()[:MOST_FAILURES])
 
     def dropped_minutes(self) -> float:
-        """From the first failure that is not listed to the end."""
+        """Minutes from the first failure that is not listed to the end."""
         dropped = self._ordered()[MOST_FAILURES:]
         if not dropped:
             return 0.0
@@ -404,7 +402,7 @@ class _Path:
 
 
 def _place(law: Floats, uniform: float) -> int:
-    """Place at which a number between 0 and 1 falls in a law."""
+    """Index drawn from a distribution by a number between 0 and 1."""
     edges = np.cumsum(law)
     place = int(np.searchsorted(edges, uniform * edges[-1], side="right"))
     return min(place, int(np.flatnonzero(law)[-1]))

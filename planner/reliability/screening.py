@@ -1,4 +1,4 @@
-"""Failures that cannot cost anything on a fleet, known without simulating them."""
+"""Screening: states of failure that certainly cost nothing, known without simulating them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from planner.scenarios.demand import HOURS_PER_WEEK
 from planner.scenarios.system_state import SystemState
 from planner.scenarios.timeline import timeline_of
 from planner.simulation.build import prepare
-from planner.simulation.system_states import SystemStates, Floats
+from planner.simulation.system_states import Floats, SystemStates
 from planner.simulation.world import World
 
-#: Events whose condition changes while they last.
+#: Events during which the system state changes.
 IN_STEPS = frozenset({"feed", "sag"})
 #: Hours of the week, at which climate and demand have their corners.
 WEEK_HOURS = np.arange(HOURS_PER_WEEK, dtype=float) * 60
@@ -38,7 +38,7 @@ def calm_scenario(hour: float | None = None, minutes: float = 60.0) -> Scenario:
 
 
 class Screen:
-    """Tells what may cost something on a fleet from what certainly does not.
+    """Tells states of failure that may cost something from those that certainly do not.
 
     A state of failure is harmless where it leaves every cluster with GPUs, every tier, the power
     and the services as they are in normal operation, does not change demand, and where running

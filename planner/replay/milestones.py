@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from planner.simulation.system_states import Bools, Floats
 from planner.simulation.dispatch import response_seconds
 from planner.simulation.history import History
+from planner.simulation.system_states import Bools, Floats
 from planner.simulation.world import World
 
 #: Below this a requirement is met within rounding.

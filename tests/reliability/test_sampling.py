@@ -34,7 +34,7 @@ def both(down: dict[int, int]) -> bool:
 CASES = {
     "one": (ONE, Rule(lambda down: bool(down.get(0)))),
     "pair": (PAIR, Rule(both)),
-    "pair without steering": (PAIR, Rule(both, steered=False)),
+    "pair without failure biasing": (PAIR, Rule(both, biased=False)),
     "3 of 5": (FIVE, Rule(lambda down: down.get(0, 0) >= 3)),
     "pair in a crowd": (CROWD, Rule(both)),
     "busy": (
@@ -150,7 +150,7 @@ def test_what_does_no_harm_is_not_evaluated() -> None:
     lost = found.unserved_minutes[:, 0] > 0
     assert lost.sum() <= found.simulated
     assert all({"a", "b"} <= set(one) for one, hit in zip(found.members, lost, strict=True) if hit)
-    blind = sampled(CROWD, Rule(both, steered=False), 400)
+    blind = sampled(CROWD, Rule(both, biased=False), 400)
     assert blind.simulated == len(blind)
 
 

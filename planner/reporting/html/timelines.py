@@ -14,10 +14,10 @@ from planner.infrastructure.fleet import Fleet
 from planner.laws.traffic import served_fraction
 from planner.scenarios.standard import floors, required
 from planner.simulation.cascade import simulate
-from planner.simulation.system_states import Floats
 from planner.simulation.history import History
 from planner.simulation.served import served_fractions
 from planner.simulation.story import describe
+from planner.simulation.system_states import Floats
 from planner.simulation.verdict import Verdict, batch_size, judge_one
 from planner.simulation.world import World
 
