@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from planner.amounts import counted, listed, millions, money, number
+from planner.amounts import counted, listed, millions, money, number, percent
 from planner.analysis.explanation import (
     DecisionNote,
     Explanation,
@@ -229,7 +229,7 @@ def _show_first_round(console: Console, first: FirstRound | None) -> None:
     for name, text in first.breaches.items():
         say(console, f"{name}: {text}", lead="  ")
     for margin in first.margins:
-        say(console, f"margin on {margin.scenario}: {_margin_text(margin)}", lead="  ")
+        say(console, f"margin on {margin.scenario}: {margin_text(margin)}", lead="  ")
     if first.bought_usd is None:
         say(console, "What the margins cost was not evaluated.")
         return
@@ -238,18 +238,19 @@ def _show_first_round(console: Console, first: FirstRound | None) -> None:
     say(console, f"{cost}: {listed(changes, len(changes))}.")
 
 
-def _margin_text(margin: MarginRecord) -> str:
+def margin_text(margin: MarginRecord) -> str:
+    """What a margin adds to the requirements of the programme."""
     parts = [
-        f"{share:+.1%} {what}"
-        for share, what in (
+        f"{percent(value, sign='+')} {what}"
+        for value, what in (
             (margin.demand, "demand"),
             (margin.heat, "heat"),
-            (margin.services, "through services"),
+            (margin.services, "demand through services"),
+            (margin.spend, "emergency spend"),
         )
-        if share
+        if value
     ]
-    if margin.late_minutes:
-        parts.append(f"{margin.late_minutes:.0f} min later")
+    parts += [f"capacity {margin.late_minutes:.0f} min later"] if margin.late_minutes else []
     return ", ".join(parts)
 
 

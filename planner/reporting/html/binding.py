@@ -10,7 +10,8 @@ from planner.amounts import listed, megawatts, millions, money, percent
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.plan.assembly import full_heat_mw
-from planner.plan.records import MarginRecord, Plan
+from planner.plan.records import Plan
+from planner.reporting.explanation import margin_text
 from planner.reporting.html.timelines import Simulated
 from planner.reporting.tables import Table, figures, texts
 from planner.scenarios.standard import emergency_budget_usd
@@ -136,20 +137,4 @@ def rounds_table(plan: Plan) -> Table:
     return Table("Rounds of optimising and simulating", columns, rows)
 
 
-def margin_text(margin: MarginRecord) -> str:
-    """What a margin adds to the requirements of the programme."""
-    parts = [
-        f"{percent(value, sign='+')} {what}"
-        for value, what in (
-            (margin.demand, "demand"),
-            (margin.heat, "heat"),
-            (margin.services, "demand through services"),
-            (margin.spend, "emergency spend"),
-        )
-        if value
-    ]
-    parts += [f"capacity {margin.late_minutes:.0f} min later"] if margin.late_minutes else []
-    return ", ".join(parts)
-
-
-__all__ = ["limit_tables", "margin_text", "nearest_table", "rounds_table"]
+__all__ = ["limit_tables", "nearest_table", "rounds_table"]

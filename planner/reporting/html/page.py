@@ -18,6 +18,7 @@ from planner.infrastructure.loading import CatalogueUse, LoadedModel
 from planner.json_text import json_text
 from planner.plan.assembly import now, versions
 from planner.plan.records import Plan
+from planner.reporting.explanation import margin_text
 from planner.reporting.html import binding, facts, places, scenarios, sources
 from planner.reporting.html.money import Finance, steps_table
 from planner.reporting.html.reasons import Reasons
@@ -185,7 +186,7 @@ def _context(material: Material, listed: Sequence[int]) -> dict[str, Any]:
         "money": money,
         "number": number,
         "percent": percent,
-        "margin_text": binding.margin_text,
+        "margin_text": margin_text,
         "data": _data(material),
     }
 
