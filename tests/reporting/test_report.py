@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporting.browser import FAINT, PROGRAM, WIDER, Opened, chromium, open_page, until
 
+from planner.amounts import millions
 from planner.analysis.explanation import DecisionNote, Explanation, describe
 from planner.analysis.marginal import Difference, Removal, Worth
 from planner.analysis.what_if import Tightness
@@ -48,6 +49,9 @@ regions:
   east: {{city: "<b>East</b> & more", latitude: 39.1, longitude: -77.5}}
 offers:
   cloud: {{instance: "{ATTACK}"}}
+tiers:
+  business: {{sla: 0.5}}
+  free: {{sla: 0.999999}}
 cooling_units:
   chiller-1.75: {{from: chiller-1.75}}
 generators:
@@ -65,7 +69,7 @@ VOID = {"meta", "link", "input", "br", "img", "circle", "polygon"}
 
 def _run(*arguments: object) -> int:
     with pytest.raises(SystemExit) as caught:
-        main([str(one) for one in arguments])
+        main([str(argument) for argument in arguments])
     assert isinstance(caught.value.code, int)
     return caught.value.code
 
@@ -141,7 +145,7 @@ def _data(path: Path) -> Any:
     return json.loads(found[1])
 
 
-def test_page_holds_every_scenario_and_section(parsed: Tags) -> None:
+def test_the_page_holds_every_scenario_and_section(parsed: Tags) -> None:
     named = {attrs["data-name"] for attrs in parsed.all("li") if "data-name" in attrs}
     sections = {attrs["id"] for attrs in parsed.all("section")}
 
@@ -161,7 +165,7 @@ def test_every_scenario_says_in_words_how_it_ends_on_the_plan(parsed: Tags) -> N
     assert {"✓ survives", "✗ fails"} <= set(parsed.text)
 
 
-def test_page_asks_for_nothing(parsed: Tags, report: Path) -> None:
+def test_the_page_requests_nothing_from_the_network(parsed: Tags, report: Path) -> None:
     for attrs in parsed.all(*{tag for tag, _ in parsed.elements}):
         for name in ("src", "href", "srcset", "action", "data", "poster"):
             assert (attrs.get(name) or "#").startswith(("#", "data:")), attrs
@@ -188,7 +192,7 @@ def test_only_scripts_named_by_hash_may_run(parsed: Tags, report: Path) -> None:
     assert rule.split()[1:] == [f"'sha256-{digest}'" for digest in digests]
 
 
-def test_headings_tables_and_names_are_in_order(parsed: Tags) -> None:
+def test_headings_are_nested_and_tables_and_pictures_have_names(parsed: Tags) -> None:
     levels = [int(tag[1]) for tag, _ in parsed.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels.count(1) == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))
@@ -203,14 +207,14 @@ def test_headings_tables_and_names_are_in_order(parsed: Tags) -> None:
     )
 
 
-def test_texts_of_model_and_plan_stay_texts(parsed: Tags) -> None:
+def test_markup_in_texts_of_model_and_plan_stays_text(parsed: Tags) -> None:
     assert not list(parsed.all("img"))
     text = "".join(parsed.text)
     assert text.count(ATTACK) == 4  # description, city, solver, repair
     assert "<b>East</b> & more" in text
 
 
-def test_page_says_where_simulation_and_plan_differ(parsed: Tags) -> None:
+def test_the_page_says_where_simulation_and_plan_differ(parsed: Tags) -> None:
     text = " ".join(parsed.text)
     assert "fails some scenarios" in text
     assert "another outcome: region-west" in text
@@ -223,10 +227,24 @@ def test_steps_lead_from_today_to_the_cost_of_the_plan(folder: Path, report: Pat
     assert steps[0]["total"]
     assert steps[-1]["total"]
     assert steps[-1]["usd"] == pytest.approx(stated, abs=1e-3)
-    assert sum(one["usd"] for one in steps[:-1]) == pytest.approx(stated, abs=0.01)
+    assert sum(step["usd"] for step in steps[:-1]) == pytest.approx(stated, abs=0.01)
 
 
-def test_summary_for_machines(
+def test_cost_of_a_year_stands_beside_what_today_costs(parsed: Tags, folder: Path) -> None:
+    cost = json.loads((folder / "weak.json").read_text())["cost"]
+    text = " ".join(parsed.text)
+    assert {"capital", "a year today", "with plan", "more"} <= set(parsed.text)
+    assert millions(cost["existing_usd_per_year"]) in text
+    assert millions(cost["usd_per_year"] - cost["existing_usd_per_year"], sign="+") in text
+
+
+def test_an_sla_missed_whatever_the_sampling_error_is_said_in_a_sentence(parsed: Tags) -> None:
+    text = " ".join(parsed.text)
+    assert "free misses its SLA of 99.9999 % with the plan" in text
+    assert "business misses its SLA" not in text
+
+
+def test_a_summary_for_machines_counts_scenarios_and_bytes(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Also: where there is no room scenarios are only listed, and beyond some only named."""
@@ -252,7 +270,7 @@ def test_summary_for_machines(
     assert all(name in html for name in SCENARIOS)
 
 
-def test_bad_input_is_said_before_long_work(
+def test_bad_input_is_refused_before_long_work(
     folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -433,7 +451,7 @@ def opened(report: Path) -> Iterator[Opened]:
 class TestInChromium:
     """What people do with the page."""
 
-    def test_keyboard_opens_a_scenario_and_charts_are_drawn(self, opened: Opened) -> None:
+    def test_a_scenario_opens_by_keyboard_with_its_charts(self, opened: Opened) -> None:
         page = opened.page
         button = page.locator("button.open", has_text="region-west")
         button.focus()
@@ -456,7 +474,7 @@ class TestInChromium:
             page.evaluate(f"document.getElementById('{name}').scrollIntoView()")
             page.locator(f"#{name} svg.main-svg").first.wait_for()
 
-    def test_filters_and_order(self, opened: Opened) -> None:
+    def test_the_scenario_table_filters_and_orders(self, opened: Opened) -> None:
         page = opened.page
         page.fill("#f-text", "REGION")
         assert page.evaluate(SHOWN) == 2
@@ -479,7 +497,7 @@ class TestInChromium:
         page.click("button[type=reset]")
         until(page, f"({SHOWN})() === 3")
 
-    def test_narrow_dark_and_printed(self, opened: Opened) -> None:
+    def test_nothing_is_cut_on_a_narrow_page_or_parted_on_paper(self, opened: Opened) -> None:
         page = opened.page
         background = "getComputedStyle(document.body).backgroundColor"
         page.emulate_media(color_scheme="dark")
@@ -505,7 +523,7 @@ class TestInChromium:
         opened.page.emulate_media(media="screen", color_scheme=scheme)
         assert opened.page.evaluate(FAINT) == []
 
-    def test_it_complained_about_nothing_and_asked_for_nothing(self, opened: Opened) -> None:
+    def test_the_page_logged_nothing_and_requested_nothing(self, opened: Opened) -> None:
         """Last: whatever the tests before have done."""
         assert opened.complaints == []
         assert opened.requests == []
