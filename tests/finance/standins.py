@@ -23,16 +23,16 @@ class Rule:
     ----------
     down
         Whether service is down while some copies of some sources are, by place of the source.
-    steered
+    biased
         Whether the sampler may ask which states are harmless.
     """
 
     down: Callable[[dict[int, int]], bool]
-    steered: bool = True
+    biased: bool = True
 
     def may_lose(self, state: Down) -> bool:
         """Whether service is down."""
-        return not self.steered or self.down(dict(state))
+        return not self.biased or self.down(dict(state))
 
     def evaluate(self, periods: Sequence[Period]) -> PeriodLosses:
         """Minutes without service; a request a minute is lost."""
