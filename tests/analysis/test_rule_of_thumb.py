@@ -21,7 +21,9 @@ from planner.optimization.solution.stage_values import firm_mw
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
 
-SHORT = "extends: tiny\nsimulation: {horizon_minutes: 200.0}\n"
+#: Without failures that no rule here speaks of, and no longer than until cloud has come.
+ENDS = "simulation: {horizon_minutes: 150.0}\n"
+SHORT = f"extends: tiny\n{ENDS}generators: {{heat_wave: null, surge: null, provider: null}}\n"
 ROOMY = (
     SHORT
     + """
@@ -46,9 +48,9 @@ zones:
 """
 #: The loss of all running chillers of a region, in which nobody may go without.
 PLANT = (
-    SHORT
+    f"extends: tiny\n{ENDS}"
     + """
-generators: {plant: {severity: single}}
+generators: {plant: {severity: single}, heat_wave: null, surge: null, provider: null}
 operations: {detection_minutes: 1.0, response_minutes: 1.0, failover_minutes: 1.0}
 clusters: {west-gpus: {max_gpus: 1000}, east-gpus: {existing_gpus: 1100, max_gpus: 1100}}
 plants:

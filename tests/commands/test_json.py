@@ -1,4 +1,7 @@
-"""What every command prints with --json: JSON and nothing else, whatever the model."""
+"""JSON of every shipped model, of a model without a plan and of a story.
+
+That every command prints one document and nothing else is in `test_json_output`.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +11,12 @@ from pathlib import Path
 import pytest
 from commands.conftest import Runs
 
-from planner.commands import COMMANDS
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.loading import load_model
 from planner.scenarios.generators import all_scenarios
 
 #: What is looked at is what is printed, not what comes of it.
 SHORT = ("--set", "simulation.horizon_minutes=150")
-SOON = ("--set", "generators.region.repair_hours=1", *SHORT)
-#: Commands as they are tried, by name; PLAN stands for the plan of `tiny`, DIR for an empty folder.
-TRIED: dict[str, tuple[str, ...]] = {
-    "optimize": ("tiny", *SHORT),
-    "simulate": ("tiny", "--plan", "PLAN"),
-    "explain": ("PLAN", "--solves", "2"),
-    "frontier": ("tiny", "--points", "2", *SHORT),
-    "alternatives": ("tiny", "--within", "5", "--most", "1", *SHORT),
-    "compare": ("tiny", "PLAN"),
-    "check-plan": ("PLAN", "--fail-on", "capital > 900M"),
-    "finance": ("tiny", "--plan", "PLAN", "--samples", "10", "--only", "region-west", *SOON),
-    "report": ("PLAN", "--no-finance", "-o", "DIR/report.html"),
-    "replay": ("azure-australia-east-2023",),
-    "graph": ("tiny",),
-    "new": ("DIR/new",),
-    "catalogue": ("gpus",),
-    "check": ("tiny",),
-    "schema": (),
-}
-#: Commands whose output is no data.
-NO_JSON = {"completion"}
 
 NO_PLAN = """extends: tiny
 generators:
@@ -44,23 +25,6 @@ generators:
   plant: {severity: double, frequency_per_year: 0.07, repair_hours: 12.0}
 simulation: {horizon_minutes: 150}
 """
-
-
-def test_every_command_is_tried() -> None:
-    assert {*TRIED, *NO_JSON} >= set(COMMANDS)
-
-
-@pytest.mark.parametrize("command", TRIED)
-def test_every_command(plan: Runs, tiny_plan: Path, tmp_path: Path, command: str) -> None:
-    words = [
-        word.replace("PLAN", str(tiny_plan)).replace("DIR", str(tmp_path))
-        for word in TRIED[command]
-    ]
-
-    ran = plan(command, *words, "--json", "-q")
-
-    assert ran.code in (0, 4)
-    assert ran.json
 
 
 @pytest.mark.parametrize("model", shipped_models())

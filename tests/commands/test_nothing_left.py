@@ -26,7 +26,7 @@ tiers:
 zones: {users: {demand_rps: 1200.0, latency_ms: {here: 30.0}}}
 standard: {common: [{tier: each, from_minute: 6, least_served: 0.6}]}
 generators: {surge: {severity: common, frequency_per_year: 2.0, repair_hours: 2.0}}
-simulation: {horizon_minutes: 60}
+simulation: {horizon_minutes: 20}
 """
 
 #: What leaves no plan, what the conflict says, and the change that is suggested for it.

@@ -302,8 +302,11 @@ class Scaled:
         solved
             Where the solver wrote its values: `problem`, or the original itself.
         """
-        known = zip(self._original.variables(), solved.variables(), self._columns, strict=True)
-        for variable, found, size in known:
+        # PuLP leaves a column of its own behind the others where nothing has a price.
+        given = solved.variables()[: len(self._columns)]
+        for variable, found, size in zip(
+            self._original.variables(), given, self._columns, strict=True
+        ):
             variable.varValue = math.ldexp(found.varValue or 0.0, size)
             variable.dj = math.ldexp(found.dj or 0.0, self._money - size)
         rows = zip(self._original.constraints(), solved.constraints(), self._rows, strict=True)
