@@ -72,7 +72,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, str):
         return str(value)
     if isinstance(value, Mapping):
-        return {_key(key): plain(one) for key, one in value.items()}
+        return {_key(key): plain(part) for key, part in value.items()}
     return _plain_object(value)
 
 
@@ -80,17 +80,17 @@ def _plain_object(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return plain(value.model_dump())
     if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     if isinstance(value, Set):
-        return sorted((plain(one) for one in value), key=lambda one: (str(type(one)), one))
+        return sorted((plain(part) for part in value), key=lambda part: (str(type(part)), part))
     if isinstance(value, PurePath):
         return value.as_posix()
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | memoryview):
-        return [plain(one) for one in value]
+        return [plain(part) for part in value]
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 

@@ -1,9 +1,9 @@
 """Two plans or models side by side: what each buys, costs and survives, and what they ask for.
 
 A model without a plan stands for what exists in it, simulated and priced like a plan that buys
-nothing. What caused a difference is said as far as it can be read off: the values on which the
-models differ, and the settings and margins on which the plans do. `effects` goes further and solves
-the programme again with one group of values at a time taken back.
+nothing. The causes of a difference are listed as far as they can be read off: values on which
+the models differ, settings and margins on which the plans do. `planner.analysis.effects` goes
+further and solves the programme again with one group of values at a time taken back.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ComparedPlan:
     loaded
         Its model; None if it is not known.
     note
-        What is odd about it, such as a model that has changed since; empty if nothing.
+        What to know about it, such as a model that has changed since; empty if nothing.
     """
 
     label: str
@@ -109,8 +109,8 @@ class ScenarioChange:
         return (
             _later(was.recovery_minutes, now.recovery_minutes) != 0
             or any(
-                abs(was.served.get(one, 1.0) - now.served.get(one, 1.0)) > SAME_SHARE
-                for one in tiers
+                abs(was.served.get(tier, 1.0) - now.served.get(tier, 1.0)) > SAME_SHARE
+                for tier in tiers
             )
             or abs(was.emergency_usd - now.emergency_usd) >= 1
             or abs(was.peak_temperature_c - now.peak_temperature_c) >= SAME_MINUTES
@@ -125,7 +125,7 @@ class ScenarioChange:
 
 
 def _later(before: float | None, after: float | None) -> int:
-    was, now = (float("inf") if one is None else one for one in (before, after))
+    was, now = (float("inf") if minutes is None else minutes for minutes in (before, after))
     return 0 if was == now or abs(now - was) < SAME_MINUTES else (1 if now > was else -1)
 
 
@@ -162,7 +162,7 @@ class ComparedFigure:
 
     @property
     def same(self) -> bool:
-        """Whether both are the same as far as anybody cares."""
+        """Whether both are the same to the digits that matter."""
         if self.before is None or self.after is None:
             return self.before is self.after
         close = {"USD": 0.5, "minutes": SAME_MINUTES, "share": SAME_SHARE, "°C": 0.05, "MW": 5e-4}
@@ -205,12 +205,12 @@ class Comparison:
 
     def outcome(self, outcome: Outcome) -> tuple[ScenarioChange, ...]:
         """Scenarios of which one thing became."""
-        return tuple(one for one in self.scenarios if one.outcome == outcome)
+        return tuple(change for change in self.scenarios if change.outcome == outcome)
 
     @cached_property
     def lost(self) -> tuple[ScenarioChange, ...]:
         """Scenarios that a survives and b does not, or is not judged on any more."""
-        return tuple(one for one in self.scenarios if one.no_longer_proven)
+        return tuple(change for change in self.scenarios if change.no_longer_proven)
 
     @cached_property
     def same(self) -> bool:
@@ -218,7 +218,7 @@ class Comparison:
         return (
             not self.purchases.changes
             and not self.purchases.cost
-            and not any(one.differs for one in self.scenarios)
+            and not any(change.differs for change in self.scenarios)
         )
 
 
@@ -278,39 +278,45 @@ def _figures(a: Plan, b: Plan) -> tuple[ComparedFigure, ...]:
     return (
         figure("capital", "USD", lambda plan: plan.cost.capital_usd, "less"),
         figure("cost of a year", "USD", lambda plan: plan.cost.usd_per_year, "less"),
-        figure("GPUs", "count", lambda plan: sum(one.total for one in plan.gpus)),
+        figure("GPUs", "count", lambda plan: sum(line.total for line in plan.gpus)),
         figure(
             "cooling",
             "MW",
-            lambda plan: sum(one.total * one.derated_mw_each for one in plan.cooling),
+            lambda plan: sum(line.total * line.derated_mw_each for line in plan.cooling),
         ),
         figure(
-            "emergency GPUs", "count", lambda plan: sum(one.gpus_reserved for one in plan.emergency)
+            "emergency GPUs",
+            "count",
+            lambda plan: sum(line.gpus_reserved for line in plan.emergency),
         ),
-        figure("scenarios judged", "count", lambda plan: sum(one.judged for one in plan.scenarios)),
+        figure(
+            "scenarios judged", "count", lambda plan: sum(line.judged for line in plan.scenarios)
+        ),
         figure(
             "of these survived",
             "count",
-            lambda plan: sum(one.survives for one in plan.scenarios),
+            lambda plan: sum(line.survives for line in plan.scenarios),
             "more",
         ),
         figure("longest recovery", "minutes", _longest_recovery, "less"),
         figure(
             "requests lost in a year",
             "count",
-            lambda plan: sum(one.frequency_per_year * one.lost_requests for one in plan.scenarios),
+            lambda plan: sum(
+                line.frequency_per_year * line.lost_requests for line in plan.scenarios
+            ),
             "less",
         ),
         figure(
             "hottest cluster",
             "°C",
-            lambda plan: max((one.peak_temperature_c for one in plan.scenarios), default=None),
+            lambda plan: max((line.peak_temperature_c for line in plan.scenarios), default=None),
             "less",
         ),
         figure(
             "most emergency spend",
             "USD",
-            lambda plan: max((one.emergency_usd for one in plan.scenarios), default=None),
+            lambda plan: max((line.emergency_usd for line in plan.scenarios), default=None),
             "less",
         ),
     )
@@ -318,8 +324,8 @@ def _figures(a: Plan, b: Plan) -> tuple[ComparedFigure, ...]:
 
 def _longest_recovery(plan: Plan) -> float | None:
     """Longest time to recovery; None if a scenario never recovers."""
-    times = [one.recovery_minutes for one in plan.scenarios]
-    known = [one for one in times if one is not None]
+    times = [line.recovery_minutes for line in plan.scenarios]
+    known = [time for time in times if time is not None]
     return None if len(known) < len(times) else max(known, default=0.0)
 
 

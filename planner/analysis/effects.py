@@ -99,7 +99,7 @@ def effects(
         known = side.loaded.model if side.loaded is not None else model
         new = new_scenarios(side.plan, known)
         scenarios = select(model, wanted_by(side.plan)).scenarios
-        asked = [one for one in scenarios if one.name not in new]
+        asked = [scenario for scenario in scenarios if scenario.name not in new]
         answer = ask(build(case_of(side.plan, model, asked)), settings)
         return answer if answer.found else None
 
@@ -116,11 +116,11 @@ def effects(
     for number, (parts, changes) in enumerate(asked, 1):
         progress(f"group {number} of {len(asked)}: without what differs in {'.'.join(parts)}")
         undone = partial(_taken_back, b.loaded.model, a.loaded.model, parts)
-        paths = tuple(one.path for one in changes)
+        paths = tuple(change.path for change in changes)
         found.append(
             _effect(".".join(parts), paths, whole, partial(_solved_without, undone, solved, b))
         )
-    found.sort(key=lambda one: -abs(one.usd_per_year or 0.0))
+    found.sort(key=lambda effect: -abs(effect.usd_per_year or 0.0))
     return Effects(
         groups=tuple(found),
         together_usd_per_year=None if other is None else whole.cost - other.cost,
@@ -132,7 +132,7 @@ def _groups(values: Iterable[ValueChange]) -> Iterable[tuple[tuple[str, ...], li
     """Differing values by the entry that they stand in."""
     # Shares of tiers add up to one: no tier is taken back alone.
     for parts, changes in groupby(
-        values, key=lambda one: one.parts[:1] if one.section == "tiers" else one.parts
+        values, key=lambda change: change.parts[:1] if change.section == "tiers" else change.parts
     ):
         yield parts, list(changes)
 

@@ -1,4 +1,4 @@
-"""Why a plan is what it is: asked by solving the programme again, without one thing at a time."""
+"""Why a plan buys what it buys: its programme is solved again without one thing at a time."""
 
 from __future__ import annotations
 
@@ -56,26 +56,27 @@ class UnmetPlanError(PlannerError):
 
 @dataclass(frozen=True)
 class DecisionNote:
-    """One decision of the plan and what it stands on.
+    """One decision of the plan and what requires it.
 
     Parameters
     ----------
     decision, bought, price_usd
-        What, how many, and what one costs a year whatever use it is put to.
+        What is decided, how many are bought, and the fixed cost of one, USD per year.
     fails
-        What no longer holds with one less and everything else as it is; None where that leaves no
-        programme.
+        Requirements violated with one less and all other purchases unchanged; None where no such
+        programme can be built.
     earns_usd
-        What one less would add to the yearly cost where nothing fails; None otherwise.
+        What one less would add to the yearly cost if no requirement is violated; None otherwise.
     earns_in
         Scenarios whose expected cost would grow then.
     smaller_without
-        Scenarios and requirements without which a cheaper plan was found that has fewer, with by
-        how many.
+        Scenarios and requirements whose removal leads to a cheaper plan with fewer of this, and
+        by how many.
     last, next
-        Worth of the last one and of one more; None where it was not asked.
+        Marginal value of the last one and of one more; None where it was not asked.
     linear_usd
-        Worth of one more in the linear programme with all whole numbers fixed.
+        Marginal value of one more in the linear relaxation with all integers fixed, USD per
+        year.
     """
 
     decision: Decision
@@ -126,23 +127,24 @@ class Explanation:
     agrees
         Whether that is the cost that the plan states.
     scenarios
-        Scenarios one by one, those that force most first.
+        Saving when each scenario is removed, the most expensive first.
     all_together
-        All scenarios left out at once; more than the sum where several ask for the same.
+        Saving when all scenarios are removed; more than the sum where several need the same.
     idle_together
-        Those that force nothing alone left out at once: what they force, one stands in for another.
+        Saving when all individually redundant scenarios are removed together (non-zero if they
+        substitute for each other).
     silent
-        Scenarios that force nothing beyond the gap, left out together, while the others stay.
+        Scenarios that do not bind beyond the gap even when removed together.
     covered
-        Scenarios that other requirements imply, so that the programme leaves them out.
+        Scenarios implied by other requirements, which the programme leaves out.
     unasked
         Scenarios for which solves or time ran out.
     requirements
-        Policies and budgets, each missed at no price.
+        Saving when each policy or budget may be violated for free.
     power
-        Gain of one megawatt more of power by region; None where it was not asked.
+        Saving from one megawatt more of power, by region; None where it was not asked.
     binding
-        Limits and requirements with little room.
+        Limits and requirements with little slack.
     solves, solves_wanted
         Programmes solved, and how many there were to solve.
     """
@@ -171,11 +173,11 @@ def explain(
     scenarios: tuple[Scenario, ...],
     questions: Questions,
 ) -> Explanation:
-    """Explain a plan by solving its programme again, with the margins of its last round.
+    """Explain a plan by solving its programme again, with the margins of the round that made it.
 
-    Scenarios that one purchase less would break, or make dearer, are left out one by one. All
-    others are left out together: leaving out more never saves less, so where that saves nothing,
-    none of them does. Where it does save something, halves of them are tried.
+    Scenarios that fail, or cost more, with one purchase less are removed one by one. All others
+    are removed together: removing more never saves less, so where that saves nothing, none of them
+    binds. Where it does save something, halves of them are tried.
 
     Raises
     ------
@@ -186,7 +188,7 @@ def explain(
     """
     questions.progress("building the programme and costing the plan in it")
     study, agrees = _study(plan, loaded, scenarios, questions)
-    questions.progress("its relaxation, and one less of each purchase with all else as it is")
+    questions.progress("its linear relaxation, and one less of each purchase")
     rows, reduced = tightness(study.data, study.solution, study.bought, questions.settings)
     notes = _local_notes(study, reduced)
     suspects = _suspects(study, notes)
@@ -194,11 +196,11 @@ def explain(
     every, idle = together(study, removals, silent)
     first = _first_round(study, plan, scenarios)
     last = _worths(study, notes, last_worth)
-    notes = [replace(one, last=last[one.decision]) for one in notes]
+    notes = [replace(note, last=last[note.decision]) for note in notes]
     power = power_gains(study)
     requirements = requirement_removals(study)
     following = _worths(study, notes, next_worth)
-    notes = [replace(one, next=following[one.decision]) for one in notes]
+    notes = [replace(note, next=following[note.decision]) for note in notes]
     unbought = _unbought(study, reduced)
     in_programme = study.data.stages_by_scenario
     return Explanation(
@@ -208,11 +210,11 @@ def explain(
         decisions=tuple(
             _smaller(study, note, (*removals, *requirements)) for note in (*notes, *unbought)
         ),
-        scenarios=tuple(sorted(removals, key=lambda one: -one.forces.usd)),
+        scenarios=tuple(sorted(removals, key=lambda removal: -removal.forces.usd)),
         all_together=every,
         idle_together=idle,
         silent=silent,
-        covered=tuple(one.name for one in scenarios if one.name not in in_programme),
+        covered=tuple(scenario.name for scenario in scenarios if scenario.name not in in_programme),
         unasked=unasked,
         requirements=requirements,
         power=power,
@@ -250,8 +252,11 @@ def _study(
 def _unmet(data: ProblemData, bought: Mapping[Decision, int], settings: SolverSettings) -> str:
     missed = ShortfallProgramme(data, settings).missed(bought)
     if missed is None:
-        return "the plan contradicts its model: it cannot be used as it stands"
-    lines = [f"{describe(one)}: short by {one.amount:,.3g} {one.unit}" for one in missed]
+        return "the plan contradicts its model and cannot be used unchanged"
+    lines = [
+        f"{describe(shortfall)}: short by {shortfall.amount:,.3g} {shortfall.unit}"
+        for shortfall in missed
+    ]
     return "the plan does not meet the programme of its model:\n  " + "\n  ".join(lines[:10])
 
 
@@ -265,18 +270,18 @@ PHRASES = WORDING | {
 }
 
 
-def describe(one: Shortfall) -> str:
+def describe(shortfall: Shortfall) -> str:
     """A requirement or limit in words, with its scenario."""
-    known = PHRASES.get(one.family, f"{one.family.replace('_', ' ')} of {{subject}}")
-    text = known.format(subject=one.subject, minute=one.from_minute)
-    return f"{one.scenario}: {text}" if one.scenario else text
+    known = PHRASES.get(shortfall.family, f"{shortfall.family.replace('_', ' ')} of {{subject}}")
+    text = known.format(subject=shortfall.subject, minute=shortfall.from_minute)
+    return f"{shortfall.scenario}: {text}" if shortfall.scenario else text
 
 
 # ---------------------------------------------------------------------- one less, all else as it is
 
 
 def _local_notes(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionNote]:
-    """What fails, or becomes dearer, with one less of each purchase and all others as they are."""
+    """What fails, or costs more, with one less of each purchase and all others unchanged."""
     elastic = ShortfallProgramme(study.data, study.questions.settings)
     notes = []
     for key, count in study.bought.items():
@@ -303,7 +308,7 @@ def _local_notes(study: Study, reduced: Mapping[Decision, float]) -> list[Decisi
 
 
 def _earns(study: Study, less: Mapping[Decision, int]) -> tuple[float | None, tuple[str, ...]]:
-    """What fewer purchases add to the cost, and the scenarios that become dearer, dearest first."""
+    """What fewer purchases add to the cost, and the scenarios that cost more, costliest first."""
     solution = settle(study.programme, less, study.questions.settings)
     if solution.status == "infeasible":
         return None, ()
@@ -317,10 +322,10 @@ def _earns(study: Study, less: Mapping[Decision, int]) -> tuple[float | None, tu
 
 
 def _suspects(study: Study, notes: Iterable[DecisionNote]) -> list[str]:
-    """Scenarios that one purchase less breaks or makes dearer, those with most at stake first."""
+    """Scenarios that fail or cost more with one purchase less, those with most at stake first."""
     stake: dict[str, float] = {}
     for note in notes:
-        broken = {one.scenario for one in note.fails or ()} | set(note.earns_in)
+        broken = {shortfall.scenario for shortfall in note.fails or ()} | set(note.earns_in)
         for name in broken - {""}:
             stake[name] = stake.get(name, 0.0) + note.bought * note.price_usd
     order = list(study.data.stages_by_scenario)
@@ -333,16 +338,16 @@ def _smaller(study: Study, note: DecisionNote, removals: Iterable[Removal]) -> D
     A plant that only swaps one unit type for another of at least the same price does not count.
     """
     cuts = []
-    for one in removals:
-        less = -one.changes.get(note.decision, 0)
+    for removal in removals:
+        less = -removal.changes.get(note.decision, 0)
         plant = note.decision.asset.split("/")[0]
         spent = sum(
             more * study.prices[key]
-            for key, more in one.changes.items()
+            for key, more in removal.changes.items()
             if key.kind == note.decision.kind and key.asset.split("/")[0] == plant
         )
         if less > 0 and spent < 0:
-            cuts.append((one.names[0], less))
+            cuts.append((removal.names[0], less))
     return replace(note, smaller_without=tuple(sorted(cuts, key=lambda cut: (-cut[1], cut[0]))))
 
 
@@ -362,8 +367,8 @@ def _worths(
     question: Callable[[Study, Decision], Worth | None],
 ) -> dict[Decision, Worth | None]:
     """Worth of one more or less of every purchase; what costs most is asked about first."""
-    dearest = sorted(notes, key=lambda one: -one.bought * one.price_usd)
-    return {one.decision: _asked(study, one, question) for one in dearest}
+    dearest = sorted(notes, key=lambda note: -note.bought * note.price_usd)
+    return {note.decision: _asked(study, note, question) for note in dearest}
 
 
 def _unbought(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionNote]:
@@ -386,15 +391,15 @@ def _binding(plan: Plan, rows: Iterable[Tightness]) -> tuple[Tightness, ...]:
     N+k is read from the plan: the programme may write down less firm capacity than there is.
     """
     found: dict[tuple[str, str, str], Tightness] = {}
-    for one in rows:
-        row = one.row
+    for measured in rows:
+        row = measured.row
         if row.family in (Family.NORMAL_DEMAND, Family.DESIGN_HEAT, Family.EMERGENCY_COVER):
             continue
-        near = one.room <= NEAR * abs(row.amount) if row.kind == "limit" else one.tight
+        near = measured.room <= NEAR * abs(row.amount) if row.kind == "limit" else measured.tight
         key = (row.family, row.subject, row.scenario)
-        tighter = key not in found or one.room < found[key].room
-        if near and one.can_exceed and tighter:
-            found[key] = one
+        tighter = key not in found or measured.room < found[key].room
+        if near and measured.can_exceed and tighter:
+            found[key] = measured
     return (*_firm(plan), *found.values())
 
 
@@ -422,6 +427,10 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
     if answer is None or not answer.found:
         return FirstRound(rounds[0].failed, {}, margins, None, {})
     verdicts = judge(model, answer.fleet, scenarios, stories=False)
-    breaches = {one.name: str(one.first_breach) for one in verdicts if one.first_breach is not None}
+    breaches = {
+        verdict.name: str(verdict.first_breach)
+        for verdict in verdicts
+        if verdict.first_breach is not None
+    }
     changes = {key: -more for key, more in study.changes(answer).items()}
     return FirstRound(rounds[0].failed, breaches, margins, study.saving(answer), changes)

@@ -53,10 +53,10 @@ def repriced(plan: Plan, model: Model) -> Cost:
     """Cost of a plan with its purchases priced by a model; running and expected cost stay."""
     items = purchase_items(ProblemData(model, (), {}), plan.fleet(model))
     bought = cost_lines(item for item in items if item.capital_usd or item.usd_per_year)
-    lines = (*bought, *(one for one in plan.cost.items if one.category not in OWNED))
+    lines = (*bought, *(line for line in plan.cost.items if line.category not in OWNED))
     sums = {
-        "capital_usd": round(sum(one.capital_usd for one in lines), 2),
-        "usd_per_year": round(sum(one.usd_per_year for one in lines), 2),
+        "capital_usd": round(sum(line.capital_usd for line in lines), 2),
+        "usd_per_year": round(sum(line.usd_per_year for line in lines), 2),
     }
     return plan.cost.model_copy(update={"items": lines, **sums})
 

@@ -189,8 +189,8 @@ def _simulated(
     from planner.simulation.verdict import judge
 
     played: list[Played] = []
-    for one in play(loaded.model, plan.fleet(loaded.model), scenarios, progress.say):
-        played.append(one)
+    for run in play(loaded.model, plan.fleet(loaded.model), scenarios, progress.say):
+        played.append(run)
         if len(played) % MOST_TOLD == 0:
             for index in worst_first(played)[MOST_TOLD:]:
                 played[index] = replace(played[index], charts={}, left_out={})

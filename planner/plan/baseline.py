@@ -1,4 +1,4 @@
-"""What exists, priced like a plan that buys nothing: what a plan's cost is to be held against."""
+"""Cost and unserved demand of what exists, as the baseline that plans are compared with."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def standing(model: Model) -> Standing:
     fleet = Fleet.existing(model)
     items = (*purchase_items(ProblemData(model, (), {}), fleet), *operation_of(model, fleet))
     return Standing(
-        tuple(one for one in items if one.capital_usd or one.usd_per_year),
+        tuple(item for item in items if item.capital_usd or item.usd_per_year),
         unserved_share(model, fleet),
     )
 

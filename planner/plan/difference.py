@@ -1,4 +1,4 @@
-"""What sets two plans apart, decision by decision."""
+"""How two plans differ, decision by decision and cost item by cost item."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class CostChange:
 
 @dataclass(frozen=True)
 class PlanDifference:
-    """What a plan has more or less than another.
+    """What the second of two plans has more or less than the first.
 
     Costs are those that each plan states, at the prices of the model that it is for.
 
@@ -172,7 +172,9 @@ def _regions(plan: Plan) -> dict[str, int]:
 
 def _cost_changes(before: Plan, after: Plan) -> tuple[CostChange, ...]:
     none = CostLine(category="", asset="", capital_usd=0.0, usd_per_year=0.0)
-    was, now = ({(one.category, one.asset): one for one in p.cost.items} for p in (before, after))
+    was, now = (
+        {(line.category, line.asset): line for line in p.cost.items} for p in (before, after)
+    )
     found = []
     for key in dict.fromkeys((*was, *now)):
         old, new = was.get(key, none), now.get(key, none)

@@ -1,4 +1,4 @@
-"""Plans on disk: ``plan.json`` and its tables, written whole or not at all, read with suspicion."""
+"""Plans on disk: ``plan.json`` and its tables, written atomically and validated when read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def file_of(path: Path) -> Path:
 
 
 def parse_plan(path: Path) -> Plan:
-    """Read a plan, given its file or its folder, without asking whether it fits a model.
+    """Read a plan, given its file or its folder, without checking that it fits a model.
 
     Raises
     ------

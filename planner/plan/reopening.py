@@ -1,7 +1,7 @@
-"""A plan taken up again: found, read, and put back into the world that it was made for.
+"""Plans reopened with the model that they were made for, its settings, scenarios and programme.
 
-Whoever judges, prices, explains or draws a plan that was made before does it with what this module
-hands out, so that all of them speak of the same model, scenarios and programme.
+Every command and function that takes an existing plan opens it here, so that all of them use the
+same model, scenarios and margins.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Reopened:
     fresh
         Whether that is exactly the model that the plan was made for.
     notes
-        What whoever reads the results has to know about the two.
+        How plan and model differ, for the output.
     """
 
     plan: Plan
@@ -135,12 +135,13 @@ def reopen(
     remedy: str = REMEDY,
     shown: str = "the plan",
 ) -> Reopened:
-    """Take up a plan again, with the model that it was made for.
+    """Read a plan with the model that it was made for.
 
-    The model is the one given; else, of those at hand (`among`), of the place that the plan states
-    and of the shipped ones, the one that it was made with, or the first. It is changed by the
-    settings that the plan was made with, then by `overrides`, which win. A model that extends the
-    one that the plan was made for is laid over that one with its settings.
+    The model is the one given. Without it, candidates are the files in `among`, the place that the
+    plan states, and the shipped model of that name: the first with the checksum of the plan's
+    model is taken, or else the first that can be read. The settings that the plan was made with
+    apply first, then `overrides`. A model that extends the plan's model is applied on top of that
+    model with the plan's settings.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ def reopen(
 
 
 def _read(source: str | Path | Plan, model: Reference | None) -> tuple[Plan, str]:
-    """A plan and what it is called; what is wrong with a model beside it is said with it."""
+    """A plan and what it is called; problems of plan and model are raised together."""
     if isinstance(source, Plan):
         return source, "plan"
     path = file_of(Path(source))
@@ -204,7 +205,7 @@ def _own_settings(plan: Plan, model: Reference | None) -> tuple[str, ...]:
 
 
 def _candidates(plan: Plan, among: Iterable[str | Path]) -> list[str | Path]:
-    """Where the model of a plan may be: at hand, where the plan says, among the shipped ones."""
+    """Where the model of a plan may be: `among`, the place it states, the shipped models."""
     name, path = plan.model.name, plan.model.path
     found = list(among)
     if path is not None and is_file(Path(path)):
@@ -215,7 +216,7 @@ def _candidates(plan: Plan, among: Iterable[str | Path]) -> list[str | Path]:
 
 
 def _lost(plan: Plan) -> str:
-    """Why there is no model of a plan."""
+    """Why the model of a plan was not found."""
     name, path = printable(plan.model.name), plan.model.path
     if path is None or path in shipped_models():
         return f"the plan is for `{name}`, which is not a shipped model"
@@ -226,19 +227,19 @@ def _made_with(plan: Plan, candidates: Iterable[str | Path]) -> LoadedModel:
     """The model that a plan was made with, or else the first that can be read."""
     readable: list[LoadedModel] = []
     problem: InputError | None = None
-    for one in candidates:
+    for candidate in candidates:
         try:
-            readable.append(_load(one, plan, ()))
+            readable.append(_load(candidate, plan, ()))
         except InputError as error:
             problem = problem or error
     if not readable:
         assert problem is not None
         raise problem
-    return next((one for one in readable if one.sha256 == plan.model.sha256), readable[0])
+    return next((loaded for loaded in readable if loaded.sha256 == plan.model.sha256), readable[0])
 
 
 def _load(file: str | Path, plan: Plan, overrides: tuple[str, ...]) -> LoadedModel:
-    """A model with the settings of a plan beneath others; without, if the plan is not for it."""
+    """A model with the settings of a plan and then others; bare if the plan is not for it."""
     try:
         return load_model(file, overrides, (plan.model.name, plan.model.overrides))
     except InputError as error:
@@ -253,7 +254,7 @@ def _load(file: str | Path, plan: Plan, overrides: tuple[str, ...]) -> LoadedMod
 
 
 def _notes(plan: Plan, loaded: LoadedModel, shown: str, own: tuple[str, ...]) -> tuple[str, ...]:
-    """What sets the model apart from that of the plan, and which settings came with the plan."""
+    """How the model differs from that of the plan, and which settings came with the plan."""
     name, notes = plan.model.name, []
     same = plan.model.sha256 == loaded.sha256
     if same and loaded.name != name:
@@ -271,7 +272,7 @@ def _notes(plan: Plan, loaded: LoadedModel, shown: str, own: tuple[str, ...]) ->
 
 
 def made_with(plan: Plan, shown: str = "the plan") -> tuple[str, ...]:
-    """With which settings of its model a plan was made, and so is judged; nothing without any."""
+    """A note on the settings that a plan was made with; none without settings."""
     if not plan.model.overrides:
         return ()
     return (
@@ -282,8 +283,8 @@ def made_with(plan: Plan, shown: str = "the plan") -> tuple[str, ...]:
 def settings_text(overrides: Iterable[str]) -> str:
     """Changes of a model as a command takes them; long values are left out."""
     return " ".join(
-        f"--set {one if len(one) <= LONGEST_SETTING else one.partition('=')[0] + '=…'}"
-        for one in overrides
+        f"--set {setting if len(setting) <= LONGEST_SETTING else setting.partition('=')[0] + '=…'}"
+        for setting in overrides
     )
 
 
@@ -291,7 +292,7 @@ def settings_text(overrides: Iterable[str]) -> str:
 
 
 def recorded(plan: Plan, wanted: Wanted) -> Plan:
-    """A plan that says which scenarios it is for, where these are not those of the model."""
+    """Record in a plan which scenarios it is for, where these are not those of the model."""
     if wanted.usual:
         return plan
     record = SelectionRecord(**vars(wanted))
@@ -305,32 +306,32 @@ def wanted_by(plan: Plan) -> Wanted | None:
 
 
 def planned_scenarios(plan: Plan, model: Model) -> tuple[tuple[Scenario, ...], tuple[str, ...]]:
-    """Scenarios of a plan, as a model has them today, and what has changed about them in words."""
+    """Scenarios of a plan as a model has them today, and notes on those that changed."""
     planned_for = {line.name for line in plan.scenarios}
     found, new = select(model, wanted_by(plan)).scenarios, new_scenarios(plan, model)
-    gone, notes = planned_for - {one.name for one in found}, []
+    gone, notes = planned_for - {scenario.name for scenario in found}, []
     changes = (("no longer there", gone), ("new and left out", new))
     for text, some in changes:
         if some:
             shown = printable(", ".join(sorted(some)[:3])) + (", …" if len(some) > 3 else "")
             are = "scenario is" if len(some) == 1 else "scenarios are"
             notes.append(f"{len(some)} {are} {text}: {shown}")
-    return tuple(one for one in found if one.name in planned_for), tuple(notes)
+    return tuple(scenario for scenario in found if scenario.name in planned_for), tuple(notes)
 
 
 def new_scenarios(plan: Plan, model: Model) -> frozenset[str]:
-    """Scenarios of a model, of those that a plan is for, on which it was never judged."""
+    """Scenarios in a plan's selection that its model has gained since."""
     planned_for = {line.name for line in plan.scenarios}
     found = select(model, wanted_by(plan)).scenarios
-    return frozenset(one.name for one in found) - planned_for
+    return frozenset(scenario.name for scenario in found) - planned_for
 
 
 def case_of(
     plan: Plan, model: Model, scenarios: Sequence[Scenario], record: RoundRecord | None = None
 ) -> ProblemData:
-    """The programme that a plan is an optimum of, or that of another of its rounds.
+    """The problem that a plan is an optimum of, or that of another of its rounds.
 
-    With the margins of the round, and with what that left to the simulation.
+    It has the margins of that round, and waives what that round waived.
     """
     record = record or plan.made_in
     if record is None:
