@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pulp import LpAffineExpression, LpInteger, LpProblem
+from pulp import LpInteger, LpProblem
 from support import often, solved
 
 from planner.infrastructure.loading import LoadedModel
