@@ -142,7 +142,7 @@ def test_everything_is_valid(everything, load):
 @pytest.mark.parametrize(
     ("pattern", "sections"), REFERENCES, ids=[".".join(pattern) for pattern, _ in REFERENCES]
 )
-def test_dangling_reference(everything, complaints, pattern, sections):
+def test_a_dangling_reference_is_reported(everything, complaints, pattern, sections):
     data = deepcopy(everything)
     path = first_match(data, pattern)
     assert path, f"the model of this test does not use {pattern}"
@@ -164,7 +164,7 @@ def test_dangling_reference(everything, complaints, pattern, sections):
 
 
 @pytest.mark.parametrize("kind", EVENT_SECTIONS)
-def test_dangling_name_of_an_event(everything, complaints, kind):
+def test_a_dangling_name_of_an_event_is_reported(everything, complaints, kind):
     data = deepcopy(everything)
     events = data["scenarios"]["many"]["events"]
     index = next(i for i, event in enumerate(events) if event["kind"] == kind)
@@ -200,7 +200,7 @@ class TestFiles:
         monkeypatch.chdir(tmp_path)
         assert load_model("tiny").model.name == "tiny"
 
-    def test_unreadable(self, write, monkeypatch):
+    def test_an_unreadable_file_is_reported(self, write, monkeypatch):
         path = write("model.yaml", MINIMAL)
 
         def refuse(_: Path) -> bytes:
@@ -210,7 +210,7 @@ class TestFiles:
         with pytest.raises(InputError, match="cannot be read: Permission denied"):
             load_model(path)
 
-    def test_too_large(self, complaints, monkeypatch):
+    def test_a_file_above_the_size_limit_is_refused(self, complaints, monkeypatch):
         monkeypatch.setattr(source, "MOST_BYTES", 100)
         (problem,) = complaints(MINIMAL)
         assert problem.message == "larger than 100 bytes"
@@ -250,18 +250,18 @@ class TestFiles:
             ("".join(f"{' ' * depth}a:\n" for depth in range(60)), 42, 42, "or 40 levels"),
         ],
     )
-    def test_text_that_is_no_model(self, complaints, text, line, column, fragment):
+    def test_text_that_is_not_a_model_is_refused(self, complaints, text, line, column, fragment):
         (problem,) = complaints(text)
         assert fragment in problem.message
         assert (problem.line, problem.column) == (line, column)
         assert "\n" not in str(problem)
 
-    def test_nested_beyond_the_stack(self, complaints):
+    def test_deep_nesting_is_refused(self, complaints):
         text = "".join(f"{' ' * depth}a:\n" for depth in range(700))
         (problem,) = complaints(text)
         assert "nested deeper than 40 levels" in problem.message
 
-    def test_alias_bomb(self, complaints):
+    def test_an_alias_bomb_is_refused(self, complaints):
         levels = "abcdefghijkl"
         text = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
             f"{now}: &{now} [{', '.join([f'*{last}'] * 9)}]\n" for last, now in pairwise(levels)
@@ -295,7 +295,7 @@ class TestExtends:
             ("x" * 5000, "no such file"),
         ],
     )
-    def test_no_parent(self, complaints, value, fragment):
+    def test_a_missing_parent_is_reported(self, complaints, value, fragment):
         (problem,) = complaints(f"description: x\nextends: {value}\n")
         assert fragment in problem.message
         assert (problem.line, problem.column) == (2, 1)
@@ -305,20 +305,20 @@ class TestExtends:
         assert problem.message == "`extends` is circular: model.yaml → model.yaml"
         assert problem.line == 1
 
-    def test_circle_through_others(self, write, complaints):
+    def test_a_circle_of_extends_through_other_files_is_reported(self, write, complaints):
         write("b.yaml", "# b\nextends: c.yaml\n")
         closing = write("c.yaml", "# c\n# c\nextends: model.yaml\n")
         (problem,) = complaints("extends: b.yaml\n")
         assert problem.message.endswith("model.yaml → b.yaml → c.yaml → model.yaml")
         assert (problem.file, problem.line) == (str(closing), 3)
 
-    def test_endless_chain(self, write, complaints):
+    def test_an_endless_chain_of_extends_is_refused(self, write, complaints):
         for index in range(30):
             write(f"m{index}.yaml", f"extends: m{index + 1}.yaml\n")
         (problem,) = complaints("extends: m0.yaml\n")
         assert "`extends` spans more than 20 files" in problem.message
 
-    def test_a_chain_of_twenty_is_fine(self, write, load):
+    def test_a_model_may_extend_a_chain_of_twenty_files(self, write, load):
         write("m19.yaml", MINIMAL)
         for index in range(1, 19):
             write(f"m{index}.yaml", f"extends: m{index + 1}.yaml\n")
@@ -393,7 +393,7 @@ class TestValues:
             ("description", '"\\e[2J"', "must not contain control characters"),
         ],
     )
-    def test_wrong_value(self, complaints, path, value, fragment):
+    def test_a_wrong_value_is_reported(self, complaints, path, value, fragment):
         text = MINIMAL + "services: {s: {plane: edge, replicas: {a: 1}}}\n"
         (problem,) = complaints(text, f"{path}={value}")
         assert problem.where == path
@@ -410,7 +410,7 @@ class TestValues:
         (problem,) = complaints(text)
         assert (problem.line, problem.where) == (17, "scenarios.s.start_hour")
 
-    def test_a_reference_that_is_no_name_hints_too(self, complaints):
+    def test_a_reference_that_is_not_a_name_gets_a_hint(self, complaints):
         text = (
             MINIMAL.replace("a: {", "a-bb: {")
             .replace("a: 1", "a-bb: 1")
@@ -472,7 +472,7 @@ class TestValues:
             ("5", "", "expected a mapping, not 5"),
         ],
     )
-    def test_wrong_event(self, complaints, event, where, fragment):
+    def test_a_wrong_event_is_reported(self, complaints, event, where, fragment):
         text = MINIMAL + (
             "standard: {single: []}\nscenarios:\n  s:\n    severity: single\n"
             f"    frequency_per_year: 1\n    events:\n      - {event}\n"
@@ -489,7 +489,7 @@ class TestValues:
             assert found[0].line == 10
             assert "\n" not in str(found[0])
 
-    def test_signs_that_move_the_cursor_do_not_reach_the_terminal(self, complaints):
+    def test_control_characters_do_not_reach_the_terminal(self, complaints):
         text = MINIMAL + '"\\e[2Jx": 1\ndescription: "\\ud800"\ntiers2: {"a\\rb": "\\e"}\n'
         for problem in complaints(text):
             assert str(problem).isprintable()
@@ -641,7 +641,9 @@ class TestSense:
             ),
         ],
     )
-    def test_wrong_together(self, complaints, tiny_text, setting, where, message):
+    def test_contradicting_values_are_reported(
+        self, complaints, tiny_text, setting, where, message
+    ):
         (problem,) = complaints(tiny_text, *setting)
         assert problem.where == where
         assert message in problem.message
@@ -726,7 +728,9 @@ class TestSense:
             ),
         ],
     )
-    def test_settings_that_mean_nothing(self, complaints, tiny_text, setting, where, message):
+    def test_settings_without_effect_are_refused(
+        self, complaints, tiny_text, setting, where, message
+    ):
         event = "{kind: region, name: west, repair_minutes: 5}"
         settings = [
             one.replace("ENTRY", "tiers.free.entry=a").replace("EVENT", event) for one in setting
@@ -763,10 +767,10 @@ class TestSense:
              " name: west, at_minute: 719.9, repair_minutes: 5}]}"],
         ],
     )  # fmt: skip
-    def test_settings_that_mean_something(self, load, tiny_text, settings):
+    def test_settings_with_an_effect_are_accepted(self, load, tiny_text, settings):
         load(tiny_text, *settings)
 
-    def test_all_settings_that_mean_nothing_at_once(self, complaints, tiny_text):
+    def test_all_settings_without_effect_are_reported_at_once(self, complaints, tiny_text):
         found = complaints(
             tiny_text,
             "operations.gates={}",
@@ -811,7 +815,7 @@ class TestSense:
             "zones.west-users.demand_rps=0",
         ],
     )
-    def test_the_limits_themselves_are_fine(self, load, tiny_text, setting):
+    def test_values_at_their_bounds_are_accepted(self, load, tiny_text, setting):
         load(tiny_text, setting)
 
     @pytest.mark.parametrize(
@@ -843,7 +847,7 @@ class TestSense:
             ),
         ],
     )
-    def test_scenario_beyond_the_model(self, complaints, tiny_text, event, message):
+    def test_an_event_beyond_the_model_is_reported(self, complaints, tiny_text, event, message):
         text = tiny_text + (
             "feeds: {f: {region: west, capacity_mw: 9}}\n"
             "scenarios:\n  s:\n    severity: single\n    frequency_per_year: 1\n"
@@ -873,7 +877,7 @@ class TestSense:
         assert problem.message == "loses 3 chiller-3, the plant has 2"
         load(text.replace("at_minute: 30", "at_minute: 60"))
 
-    def test_circles_of_services(self, complaints, tiny_text):
+    def test_circular_dependencies_of_services_are_reported(self, complaints, tiny_text):
         text = tiny_text + (
             "services:\n"
             "  a: {plane: edge, depends_on: [b]}\n"
@@ -888,7 +892,7 @@ class TestSense:
             "depends on itself: d → e → d",
         ]
 
-    def test_a_long_chain_of_services_is_no_circle(self, load, tiny_text):
+    def test_a_long_chain_of_services_is_not_circular(self, load, tiny_text):
         links = "".join(f"  s{i}: {{plane: edge, depends_on: [s{i + 1}]}}\n" for i in range(1200))
         text = f"{tiny_text}services:\n{links}  s1200: {{plane: edge}}\n"
         assert len(load(text).model.services) == 1201
@@ -901,7 +905,9 @@ class TestSense:
             (5, [(0.99, 0.1), (0.999, 0.2)], ".0.credit", "0.1 below 0.99 is less than the 0.2"),
         ],
     )
-    def test_schedules_of_credits(self, complaints, tiny_text, bill, steps, where, message):
+    def test_wrong_schedules_of_service_credits_are_reported(
+        self, complaints, tiny_text, bill, steps, where, message
+    ):
         data = ", ".join(f"{{below: {below}, credit: {credit}}}" for below, credit in steps)
         settings = [
             f"tiers.free.revenue_usd_per_month={bill}",
@@ -912,7 +918,7 @@ class TestSense:
         assert problem.where.endswith(where)
         assert message in problem.message
 
-    def test_a_schedule_may_stand_in_any_order(self, load, tiny_text):
+    def test_steps_of_service_credits_may_be_in_any_order(self, load, tiny_text):
         steps = (
             "[{below: 0.95, credit: 1.0}, {below: 0.999, credit: 0.1}, {below: 0.99, credit: 0.1}]"
         )
@@ -921,7 +927,7 @@ class TestSense:
         assert len(model.tiers["free"].sla_credits) == 3
 
     @pytest.mark.parametrize("word", ["each", "all"])
-    def test_reserved_words(self, complaints, word):
+    def test_reserved_words_are_not_tier_or_zone_names(self, complaints, word):
         (problem,) = complaints(MINIMAL.replace("t: {priority", f"{word}: {{priority"))
         assert problem.where == f"tiers.{word}"
         assert "reserved word" in problem.message
@@ -931,7 +937,7 @@ class TestSense:
         assert [p.where for p in complaints(text)] == ["regions"]
 
 
-def test_everything_wrong_at_once(complaints):
+def test_all_problems_are_reported_at_once(complaints):
     """Six problems of six kinds in one run, each where it stands."""
     text = (
         MINIMAL.replace("10.0}", "10.0, limit: 5}")

@@ -25,14 +25,14 @@ CHANGES: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("path", "value"), CHANGES)
-def test_a_change_is_what_set_does(path: str, value: Any) -> None:
+def test_a_change_in_memory_equals_a_setting(path: str, value: Any) -> None:
     model = load_model("tiny").model
     assert changed(model, {path: value}) == load_model("tiny", (setting(path, value),)).model
     assert value_at(changed(model, {path: value}), path) == value
     assert model == load_model("tiny").model
 
 
-def test_none_takes_an_entry_out_of_a_table() -> None:
+def test_a_change_to_none_removes_an_entry_of_a_table() -> None:
     model = load_model("tiny").model
     assert changed(model, {"offers.cloud": None}).offers == {}
 
@@ -44,7 +44,7 @@ def test_all_changes_together() -> None:
 
 
 @pytest.mark.parametrize("path", ["regions.north.power_limit_mw.x", "nothing", "finance.nothing"])
-def test_a_path_that_leads_nowhere(path: str) -> None:
+def test_a_path_without_a_field_is_a_key_error(path: str) -> None:
     model = load_model("tiny").model
     with pytest.raises(KeyError):
         changed(model, {path: 1.0})

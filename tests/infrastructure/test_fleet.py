@@ -67,7 +67,7 @@ def test_a_unit_stops_above_its_cutout():
     assert unit_mw(model, "west-air", "air-1", 3.1) == 0.0
 
 
-def test_power_of_the_hungriest_unit_that_a_plant_has_or_may_get():
+def test_the_power_of_a_plant_is_that_of_its_least_efficient_unit_type():
     model = load_model("tiny", ("plants.west-chillers.options=[chiller-3]",)).model
     assert plant_power_mw_per_mw(model, "west-chillers") == 0.15
     assert plant_power_mw_per_mw(model, "east-chillers") == 0.16

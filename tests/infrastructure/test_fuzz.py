@@ -190,13 +190,13 @@ def test_the_model_to_mutilate_is_valid(tmp_path):
 
 @BOUNDED
 @given(mutations())
-def test_mutilated_models(data_of_file, data):
+def test_mutilated_models_give_input_errors(data_of_file, data):
     loads_or_is_refused(data_of_file(data))
 
 
 @settings(BOUNDED, max_examples=40)
 @given(mutations())
-def test_mutilated_models_in_yaml(tmp_path, data):
+def test_mutilated_yaml_gives_input_errors(tmp_path, data):
     path = tmp_path / "model.yaml"
     path.write_text(yaml_of(data))
     loads_or_is_refused(path)
@@ -217,7 +217,7 @@ def test_mutilated_models_in_yaml(tmp_path, data):
         max_size=2,
     )
 )
-def test_mutilated_settings(data_of_file, overrides):
+def test_mutilated_settings_give_input_errors(data_of_file, overrides):
     loads_or_is_refused(data_of_file(TINY), *overrides)
 
 
@@ -228,7 +228,7 @@ def test_mutilated_settings(data_of_file, overrides):
         st.text(max_size=100).map(lambda t: t.encode("utf-8", "surrogatepass")),
     )
 )
-def test_any_bytes(tmp_path, content):
+def test_any_bytes_give_a_model_or_an_input_error(tmp_path, content):
     path = tmp_path / "model.yaml"
     path.write_bytes(content)
     assert not loads_or_is_refused(path)
@@ -238,7 +238,7 @@ def test_any_bytes(tmp_path, content):
 @given(
     st.integers(0, 3000), st.sampled_from(list("{}[]:,-&*!|>'\"%@`#?\t\n \0")), st.integers(0, 3)
 )
-def test_signs_that_mean_something_to_yaml(tmp_path, position, sign, deleted):
+def test_characters_of_yaml_syntax_are_read_or_refused(tmp_path, position, sign, deleted):
     text = (Path(__file__).resolve().parents[2] / "models" / "tiny.yaml").read_text()
     path = tmp_path / "model.yaml"
     path.write_text(text[:position] + sign + text[position + deleted :])
@@ -252,7 +252,7 @@ def test_signs_that_mean_something_to_yaml(tmp_path, position, sign, deleted):
     ),
     st.sampled_from(["regions", "plants", "zones", "services", "scenarios", "offers"]),
 )
-def test_any_table(tmp_path, data_of_file, rows, section):
+def test_any_table_gives_a_model_or_an_input_error(tmp_path, data_of_file, rows, section):
     stream = io.StringIO()
     csv.writer(stream).writerows([["name", "region.x", "cools"], *rows] if rows else rows)
     (tmp_path / "table.csv").write_bytes(stream.getvalue().encode("utf-8", "surrogatepass"))

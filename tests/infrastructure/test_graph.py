@@ -184,7 +184,7 @@ class TestBlastRadius:
         )
         assert "cluster:us-west-primary" in down_nodes(GRAPH, [feed, generator, ups])
 
-    def test_unknown_node(self):
+    def test_the_blast_radius_of_an_unknown_node_is_an_error(self):
         with pytest.raises(KeyError):
             blast_radius(GRAPH, "region:nowhere")
         assert down_nodes(GRAPH, ["region:nowhere"]) == frozenset()
@@ -482,7 +482,7 @@ IGNORED = st.frozensets(st.sampled_from(["cools", "powers", "hosts"]))
 
 @settings(PROPERTY, max_examples=200)
 @given(random_graphs(), st.data(), IGNORED)
-def test_prepared_graphs_agree_with_trying(graph, data, ignoring):
+def test_prepared_graphs_agree_with_removal_of_nodes(graph, data, ignoring):
     failed = data.draw(st.frozensets(st.sampled_from([*graph, "nowhere"]), max_size=4))
     expected = down_by_trying(graph, failed, ignoring)
     assert down_nodes(graph, failed, ignoring) == expected
@@ -494,7 +494,7 @@ def test_prepared_graphs_agree_with_trying(graph, data, ignoring):
 
 @settings(PROPERTY, max_examples=30)
 @given(FAILED, RELATIONS)
-def test_the_reference_agrees_with_trying(failed, ignoring):
+def test_down_nodes_of_the_reference_agree_with_removal_of_nodes(failed, ignoring):
     assert down_nodes(GRAPH, failed, ignoring) == down_by_trying(GRAPH, failed, ignoring)
 
 

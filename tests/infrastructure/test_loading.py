@@ -98,7 +98,7 @@ class TestExtends:
 
 
 class TestTables:
-    def test_columns(self, write, load):
+    def test_columns_are_converted_to_the_types_of_fields(self, write, load):
         """Each cell becomes what its field needs."""
         write("regions.csv", "name,power_limit_mw,candidate,city\na,10,false,1850\nb,20.5,,\n\n")
         write(
@@ -172,7 +172,7 @@ class TestTables:
         found = [p for p in complaints(text) if p.file == str(path)]
         assert [p.line for p in found if fragment in p.message] == [line]
 
-    def test_not_utf8(self, write, complaints):
+    def test_text_that_is_not_utf8_is_refused(self, write, complaints):
         path = write("regions.csv", b"name,city\na,\xe9\n")
         (problem,) = complaints("regions: regions.csv\n")
         assert problem.file == str(path)
@@ -190,7 +190,7 @@ class TestTables:
         assert (problem.line, problem.column, problem.where) == (2, 1, "regions")
         assert "in the same folder" in problem.message
 
-    def test_a_link_does_not_lead_out(self, write, tmp_path, complaints):
+    def test_a_table_may_not_be_a_link_to_another_folder(self, write, tmp_path, complaints):
         secret = write("secret.csv", "its first line must not be told\n")
         (tmp_path / "models").mkdir()
         (tmp_path / "models" / "regions.csv").symlink_to(secret)
@@ -254,7 +254,7 @@ class TestCatalogue:
 
 
 class TestSettings:
-    def test_recorded_in_order(self):
+    def test_overrides_are_recorded_in_order(self):
         settings = ("regions.west.power_limit_mw=80", "finance.discount_rate=0.1")
         loaded = load_model("tiny", settings)
         assert loaded.overrides == settings
@@ -287,7 +287,7 @@ class TestSettings:
     def test_values_are_yaml(self, setting, read):
         assert read(load_model("tiny", (setting,)).model)
 
-    def test_last_one_holds(self):
+    def test_the_last_of_several_settings_applies(self):
         both = ("finance.discount_rate=0.1", "finance.discount_rate=0.2")
         assert load_model("tiny", both).model.finance.discount_rate == 0.2
 
@@ -386,7 +386,7 @@ class TestIdentity:
         assert problem.message == "contradicts its key `a`"
 
     @pytest.mark.parametrize("stem", ["my model", "модель", "_x", "(1)", "x" * 100])
-    def test_a_file_may_be_called_anything(self, load, stem):
+    def test_any_file_name_gives_a_valid_model_name(self, load, stem):
         loaded = load(MINIMAL, name=f"{stem}.yaml")
         assert loaded.name == stem
         assert loaded.model.name
@@ -481,6 +481,6 @@ class TestEntities:
         assert Model.model_validate(reference.model.model_dump()) == reference.model
         assert Model.model_validate_json(reference.model.model_dump_json()) == reference.model
 
-    def test_minus_zero_is_zero(self, load):
+    def test_minus_zero_is_read_as_zero(self, load):
         value = load(MINIMAL, "regions.a.electricity_usd_per_mwh=-0.0")
         assert str(value.model.regions["a"].electricity_usd_per_mwh) == "0.0"

@@ -87,14 +87,14 @@ def test_reaction_that_a_scenario_prescribes_is_brought_down_too(model: Model) -
     assert slow.operations.approval_minutes is None
 
 
-def test_a_feed_that_is_not_there_cannot_fail(model: Model) -> None:
+def test_a_feed_of_a_measure_not_bought_cannot_fail(model: Model) -> None:
     scenario = scenario_with(model, model.scenarios["slow"], bought())
     assert [event.kind for event in scenario.events] == ["surge"]
     assert scenario.events[0].factor == 1.0
     assert scenario_with(model, model.scenarios["slow"], bought("feed")).events[0].kind == "feed"
 
 
-def test_the_graph_has_what_is_not_bought_as_down(model: Model) -> None:
+def test_nodes_of_measures_not_bought_are_down(model: Model) -> None:
     graph = build_graph(model)
     index = dependency_index(model, graph)
     lost = frozenset({"feed:first"})
@@ -144,13 +144,13 @@ def test_a_fleet_remembers_its_measures(model: Model) -> None:
         ("policies={fixed: {measures: {tank: true}}, forbidden: {measures: [tank]}}", "forbidden"),
     ],
 )
-def test_measures_that_make_no_sense(change: str, complaint: str, tmp_path: Path) -> None:
+def test_measures_without_effect_are_refused(change: str, complaint: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         model_of(tmp_path, MODEL, change)
     assert any(complaint in str(problem) for problem in caught.value.problems)
 
 
-def test_too_many_ways_of_reacting(tmp_path: Path) -> None:
+def test_too_many_measures_that_change_reaction_are_refused(tmp_path: Path) -> None:
     many = ", ".join(f"m{i}: {{operations: {{response_minutes: {i}.0}}}}" for i in range(9))
     with pytest.raises(InputError, match="at most 8 can"):
         model_of(tmp_path, MODEL, f"measures={{{many}}}")

@@ -36,7 +36,7 @@ def test_rules_that_a_list_no_longer_has_are_named(tmp_path: Path) -> None:
     ]
 
 
-def test_a_rule_put_first_is_one_difference(tmp_path: Path) -> None:
+def test_a_rule_inserted_first_is_one_difference(tmp_path: Path) -> None:
     rules = """extends: tiny
 standard:
   region:
@@ -50,7 +50,7 @@ standard:
     assert after["tier"] == "free"
 
 
-def test_a_class_without_rules(tmp_path: Path) -> None:
+def test_a_rule_that_only_one_model_has_is_a_difference(tmp_path: Path) -> None:
     text = "extends: tiny\nstandard: {extreme: [{tier: all, from_minute: 9, least_served: 0.1}]}\n"
     ((path, (before, after, only_in)),) = changes(tmp_path, text).items()
     assert (path, before, only_in) == ("standard.extreme[0]", None, "b")
@@ -69,7 +69,7 @@ def test_names_of_a_list(tmp_path: Path) -> None:
     assert values == (["chiller-3", "chiller-1"], ["chiller-1", "chiller-3"], "")
 
 
-def test_a_few_hours_of_a_day() -> None:
+def test_changed_hours_of_a_shape_are_single_differences() -> None:
     day = [1.0] * 24
     later = [*day[:20], 1.5, *day[21:]]
     (one,) = _differing("shapes.day.hours", day, later)
@@ -78,7 +78,7 @@ def test_a_few_hours_of_a_day() -> None:
     assert whole.path == "shapes.day.hours"
 
 
-def test_the_terminal_tells_rules_in_full(tmp_path: Path) -> None:
+def test_the_terminal_prints_rules_in_full(tmp_path: Path) -> None:
     (tmp_path / "stricter.yaml").write_text(STRICTER, encoding="utf-8")
     ran = run_plan("compare", "tiny", "stricter.yaml", "-q", cwd=tmp_path, columns=120)
     assert "all, from_minute 15, least_served 0.7" in ran.stdout
@@ -114,6 +114,6 @@ def _sorted(some: list) -> list:
 
 
 @pytest.mark.parametrize("model", ["tiny", "chatgpt-2023"])
-def test_a_model_is_like_itself(model: str) -> None:
+def test_a_model_has_no_difference_from_itself(model: str) -> None:
     loaded = load_model(model).model
     assert model_changes(loaded, loaded) == ()

@@ -128,12 +128,12 @@ class TestFactors:
             ("zones.wst-users.demand_rps=*2", "did you mean `west-users`"),
         ],
     )
-    def test_nothing_to_multiply_is_said(self, setting: str, message: str) -> None:
+    def test_a_factor_on_nothing_is_reported(self, setting: str, message: str) -> None:
         with pytest.raises(InputError) as caught:
             load_model("tiny", (setting,))
         assert message in str(caught.value)
 
-    def test_an_uninherited_factor_is_said(self, tmp_path: Path) -> None:
+    def test_a_factor_on_nothing_inherited_is_reported(self, tmp_path: Path) -> None:
         text = 'extends: tiny\nzones: {new: {demand_rps: "*1.3", latency_ms: {west: 1.0}}}\n'
         assert "no inherited number to multiply" in _said(tmp_path, text)
 
@@ -155,7 +155,7 @@ class TestLists:
         assert own.model.standard["common"][-1].least_served == 0.9
         assert own.replaced == ()
 
-    def test_without_it_the_list_is_replaced_and_that_is_known(self, tmp_path: Path) -> None:
+    def test_a_list_without_plus_is_replaced_and_reported(self, tmp_path: Path) -> None:
         own = _model(tmp_path, self.STRICTER.replace("common+", "common"))
         assert len(own.model.standard["common"]) == 1
         assert own.replaced == (
@@ -193,7 +193,7 @@ class TestSemicolons:
         assert model.zones["all"].demand_rps == 1500.5
         assert model.zones["all"].latency_ms["east"] == 70.25
 
-    def test_thousands_or_decimals_is_not_guessed(self, tmp_path: Path) -> None:
+    def test_an_ambiguous_comma_is_not_guessed(self, tmp_path: Path) -> None:
         (tmp_path / "zones.csv").write_text("name;demand_rps;latency_ms.west\nall;1,500;10\n")
         said = _said(tmp_path, "extends: tiny\nzones: zones.csv\n")
         assert "zones.csv:2" in said and "expected a number, not '1,500'" in said

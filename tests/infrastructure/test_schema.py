@@ -139,7 +139,7 @@ def shipped(name: str) -> dict[str, Any]:
     return parse_yaml(shipped_models()[name].read_bytes(), name).data
 
 
-def test_is_a_json_schema():
+def test_the_schema_is_a_valid_json_schema():
     """Known keywords only, of the right form, and every reference resolves."""
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert SCHEMA["type"] == "object"

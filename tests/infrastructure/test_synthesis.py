@@ -43,7 +43,7 @@ def most_rps(model: Model, region: str) -> float:
 
 @pytest.mark.parametrize("regions", [2, 3, 12, 40])
 @pytest.mark.parametrize("seed", [0, 7])
-def test_any_size_loads(tmp_path, regions, seed):
+def test_synthetic_models_of_any_size_are_valid(tmp_path, regions, seed):
     model = made(tmp_path, regions, seed)
     assert len(model.regions) == len(model.zones) == regions
     assert len(model.clusters) == len(model.feeds) == 2 * regions
@@ -53,14 +53,14 @@ def test_any_size_loads(tmp_path, regions, seed):
     assert kinds == {"unit", "2", "plant", "feed", "region", "provider", "heat", "surge"}
 
 
-def test_regions_come_again_with_a_number(tmp_path):
+def test_regions_beyond_the_catalogue_are_numbered(tmp_path):
     model = made(tmp_path, 26, 0)
     assert model.regions["us-east-2"].city == model.regions["us-east"].city
     assert model.regions["us-west-3"].climate == "us-west"
     assert 0 < model.zones["users-us-east-2"].latency_ms["us-east"] < 10
 
 
-def test_what_is_real_comes_from_the_catalogues(tmp_path):
+def test_synthetic_models_take_real_figures_from_the_catalogues(tmp_path):
     model = made(tmp_path, 12, 3)
     assert set(model.regions) == set(catalogue("climate.csv"))
     for name, region in model.regions.items():
@@ -69,12 +69,12 @@ def test_what_is_real_comes_from_the_catalogues(tmp_path):
         assert zone.latency_ms == {k: round_trips_ms()[name][k] for k in zone.latency_ms}
 
 
-def test_a_seed_is_a_seed():
+def test_a_seed_determines_the_model():
     assert model_text(5, 1) == model_text(5, 1)
     assert len({model_text(5, seed) for seed in range(6)}) == 6
 
 
-def test_the_same_bytes_in_another_process():
+def test_another_process_generates_the_same_bytes():
     """Nothing hangs on the order of a set, which differs from process to process."""
     code = (
         "from planner.infrastructure.synthesis import model_text; print(model_text(14, 3), end='')"
@@ -100,7 +100,7 @@ def test_the_same_bytes_in_another_process():
         (2, -1, "seed ≥ 0, got -1"),
     ],
 )
-def test_wrong_numbers(regions, seed, message):
+def test_wrong_numbers_are_reported(regions, seed, message):
     with pytest.raises(ValueError, match=message):
         model_text(regions, seed)
 
@@ -158,7 +158,7 @@ def test_the_text_is_plain_yaml():
 
 
 @pytest.mark.parametrize("regions", [2, 3])
-def test_small_ones_have_a_plan_that_survives(tmp_path, regions):
+def test_small_synthetic_models_have_a_plan_that_survives(tmp_path, regions):
     model = made(tmp_path, regions, 1)
     outcome = optimise_and_verify(model, all_scenarios(model), SolverSettings(gap=0.005))
     assert outcome.survives
