@@ -14,7 +14,8 @@ def test_a_constant_is_certain_or_impossible() -> None:
 
 
 def test_an_expression_of_measures_is_neither() -> None:
-    bought = LpProblem("p").add_variable("bought", 0, 1)
+    problem = LpProblem("measures")
+    bought = problem.add_variable("bought", 0, 1)
     for expression in (1 * bought, 1 - bought):
         open_one = Availability(expression)
         assert not open_one.certain
