@@ -24,10 +24,10 @@ COMMANDS = {
     "explain": "say why a plan buys what it buys, and what it would cost otherwise",
     "frontier": "show what survivability costs, point by point",
     "alternatives": "show plans that cost little more and differ most",
-    "compare": "say what sets two plans or models apart",
-    "check-plan": "hold a plan against limits of cost and survivability, for pipelines",
+    "compare": "say how two plans or models differ",
+    "check-plan": "check a plan against limits of cost and survivability, for pipelines",
     "finance": "say what plans cost, save and return, and how sure that is",
-    "report": "write a plan as one web page for a meeting, that works offline",
+    "report": "write a plan as one web page for a meeting that works offline",
     "replay": "simulate a recorded incident and compare it with what was observed",
     "graph": "draw the infrastructure and its dependencies",
     "new": "start a model of your own, or make a synthetic one of any size",
@@ -79,7 +79,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command; None if there is no such one."""
+        """Import a command; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
     from planner.plan.records import Plan
 
-#: What rules may speak of, as `planner.plan.thresholds.METRICS` has it (a test compares the two).
+#: What rules may speak of, as `planner.plan.metrics.METRICS` has it (a test compares the two).
 METRIC_HELP = """
 \b
 Metrics, with what may stand in brackets and examples of limits:
   capital [category]                    paid once: 900M, 1.2B
   usd_per_year, cost [category]         all of a year: 90M
-  gap                                   how much cheaper a plan may be: 0.1%
+  gap                                   optimality gap of the plan: 0.1%
   survives [class or scenario]          share of scenarios: 0.99, 99%
   scenarios [class]                     how many were judged: 30
   served [tier]                         least in any scenario: 95%
@@ -83,8 +83,8 @@ Exits with 4 if a rule fails, 0 if all hold, 2 if a rule or the plan is wrong.
 @click.option(
     "--simulate",
     is_flag=True,
-    help="Judge every scenario anew and price the purchases again instead of trusting the file; "
-    "running cost and gap stay those of the file.",
+    help="Simulate every scenario and price the purchases again instead of trusting the file; "
+    "running cost and optimality gap stay those of the file.",
 )
 @click.option(
     "--junit",
@@ -101,7 +101,7 @@ def command(
     junit: Path | None,
     output: Output,
 ) -> int:
-    """Hold PLAN (a plan.json or its folder) against limits of cost and survivability.
+    """Check PLAN (a plan.json or its folder) against limits of cost and survivability.
 
     With MODEL the plan has to fit it; --simulate needs it where the plan's model has moved.
     """

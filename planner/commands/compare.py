@@ -92,7 +92,7 @@ class EffectOptions:
     click.option(
         "--explain",
         is_flag=True,
-        help="Solve B again with one group of differing values at a time taken back: what each "
+        help="Solve B again with one group of differing values at a time reset to A: what each "
         "costs.",
     ),
     solves_option(20, 1, "Most groups that --explain asks about."),
@@ -109,7 +109,7 @@ def command(
     jobs: int,
     output: Output,
 ) -> int:
-    """Say what B buys, costs and survives more or less than A.
+    """Compare A and B: what B buys, costs and survives more or less than A.
 
     A and B are plans (a plan.json or its folder) or models (a file or the name of a shipped one),
     in any mixture. A model stands for what exists in it, simulated on the scenarios of the other

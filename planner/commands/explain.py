@@ -35,7 +35,7 @@ QUICK_SOLVES = 16
 @solves_option(45, 0, "Most programmes to solve.")
 @click.option("--quick", is_flag=True, help=f"At most {QUICK_SOLVES} programmes.")
 @solver_options(
-    gap="Relative gap of every solve; smaller differences cannot be told.",
+    gap="Relative gap of every solve; smaller differences are not distinguished.",
     time_limit="Time after which no more are solved.",
 )
 @output_options
@@ -44,9 +44,9 @@ def command(
 ) -> int:
     """Say why PLAN (a plan.json or its folder) buys what it buys.
 
-    Solves the programme of the plan again and again, each time without one scenario or
-    requirement, or with one unit, block, instance or megawatt less or more: which scenario binds
-    which decision, what each costs, what the next one would be worth, and what the margins bought.
+    Solves the programme of the plan repeatedly, each time without one scenario or requirement, or
+    with one unit, block, instance or megawatt less or more: which scenario binds which decision,
+    what each costs, the marginal value of the next one, and what the margins bought.
     MODEL is only needed where the plan's model has moved, or to take one that extends it.
     """
     from planner.analysis.explanation import explain

@@ -110,7 +110,7 @@ def _sampling(samples: int, seed: int, alpha: float, jobs: int) -> Sampling:
     click.option(
         "--replan",
         is_flag=True,
-        help="Optimise anew with every input low and high: which of them change the plan.",
+        help="Optimise again with every input low and high: which of them change the plan.",
     ),
 )
 @bundle(
@@ -128,7 +128,7 @@ def _sampling(samples: int, seed: int, alpha: float, jobs: int) -> Sampling:
 @bundle(
     "sampling",
     _sampling,
-    samples_option(10, "Cascades simulated for each build; more narrow the intervals."),
+    samples_option(10, "Cascades simulated for each build; more of them narrow the intervals."),
     seed_option,
     click.option(
         "--alpha",
@@ -153,7 +153,7 @@ def command(
     output: Output,
     wanted: Wanted | None,
 ) -> int:
-    """Say what resilience costs, what it saves, and how sure that is.
+    """Say what resilience costs, what it saves, and how certain that is.
 
     Values plans for MODEL against what exists: capital, running cost, cash flows after tax,
     returns, expected losses with confidence intervals, exceedance curve, sensitivity, break-evens,

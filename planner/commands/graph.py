@@ -74,7 +74,7 @@ def command(
 
 
 def _check(file: Path) -> None:
-    """Whether a file of this kind can be written, before anything else is done."""
+    """Check before long work that a file of this kind can be written."""
     from planner.files import check_file
     from planner.reporting.pictures import check_picture
 

@@ -36,8 +36,8 @@ def command(incident: str, file: Path | None, overrides: tuple[str, ...], output
 
     INCIDENT is the name of a shipped one (azure-australia-east-2023, chatgpt-2023), an incident
     file, or a folder that holds an incident.yaml. The recorded actions of people are given to the
-    simulation; everything else it works out by itself. A replay is a comparison, not a gate: it
-    exits with 0 however near it comes.
+    simulation; everything else it works out by itself. A replay is a comparison, not a
+    check: it exits with 0 whatever the differences.
     """
     from planner.replay.comparison import replay
     from planner.replay.loading import load_incident
