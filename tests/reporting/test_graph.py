@@ -517,6 +517,23 @@ def test_the_page_opens_with_texts_of_nine_pixels_or_more(tmp_path: Path, width:
     assert opened.complaints == []
 
 
+@pytest.mark.skipif(PROGRAM is None, reason="no chromium here: Debian's package has it")
+def test_the_page_opens_where_what_is_lost_can_be_seen(tmp_path: Path):
+    path = tmp_path / "graph.html"
+    scene = make_scene("x", load_model("chatgpt-2023").model, blast=["region:asia-pacific"])
+    path.write_text(page_text(scene, draw(scene)), encoding="utf-8")
+    with chromium() as browser:
+        page = open_page(browser, path, viewport={"width": 390, "height": 844}).page
+        left, top, right, bottom = page.evaluate("""() => {
+          const lost = document.querySelector(".failed > rect").getBoundingClientRect();
+          const pane = document.querySelector("main").getBoundingClientRect();
+          return [lost.left - pane.right, lost.top - pane.bottom, lost.right - pane.left,
+                  lost.bottom - pane.top];
+        }""")
+    assert left < 0 < right
+    assert top < 0 < bottom
+
+
 #: Texts that leave their box in the font that the browser takes.
 TEXTS_OUTSIDE = """() => [...document.querySelectorAll("svg .box")].flatMap(box => {
   const outer = box.querySelector("rect").getBBox();

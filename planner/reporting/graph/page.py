@@ -8,7 +8,7 @@ from typing import Any
 from planner.infrastructure.graph import dependencies
 from planner.json_text import json_text
 from planner.reporting.graph.facts import Scene
-from planner.reporting.graph.layout import summary_line
+from planner.reporting.graph.layout import headlines, summary_line
 from planner.reporting.graph.shapes import Drawing
 from planner.reporting.graph.svg import svg_text, told
 
@@ -219,6 +219,8 @@ function fit() {
 if (boxes.length) boxes[0].setAttribute("tabindex", "0");
 fit();
 zoom(Math.max(scale, READABLE));
+const lost = svg.querySelector(".failed");
+if (lost) lost.scrollIntoView({block: "center", inline: "center"});
 """
 
 
@@ -228,6 +230,7 @@ def page_text(scene: Scene, drawing: Drawing) -> str:
     # A closing tag in a text would end the script that holds the data.
     data = json_text(page_data(scene), "compact", ascii_only=True)
     data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    changes = "".join(f"<p>{escape(text)}</p>\n" for text, _ in headlines(scene))
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -243,7 +246,7 @@ def page_text(scene: Scene, drawing: Drawing) -> str:
 <aside>
 <h1>{name}</h1>
 <p>{escape(summary_line(scene))}</p>
-<form role="search">
+{changes}<form role="search">
 <label for="search">Find a node</label>
 <input id="search" type="search" autocomplete="off" placeholder="name, kind, tier … (key /)">
 </form>

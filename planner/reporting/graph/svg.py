@@ -32,7 +32,7 @@ DARK = {
 PLANES = ("edge", "service", "state", "control")
 DASHES = {"soft": (5.0, 4.0), "any_of": (1.5, 3.0)}
 #: How strongly what a loss spares is drawn.
-SPARED = 0.4
+SPARED = 0.55
 
 
 def svg_text(scene: Scene, drawing: Drawing, page: bool = False) -> str:
