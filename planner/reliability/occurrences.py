@@ -1,4 +1,4 @@
-"""Failures of a year with what each of them costs, as weighted samples."""
+"""Failures of a year and their losses, as weighted samples."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 from planner.reliability.estimates import Estimate, Floats, Ints, Spread
 
 MINUTES_PER_YEAR = 525_600.0
-#: Stratum and source of what is lost with nothing down: a complete list, no sample.
+#: Stratum and source of losses in normal operation: enumerated, not sampled.
 NORMAL = "normal operation"
 
 
 @dataclass(frozen=True)
 class SourceRate:
-    """How often a source of failures strikes, and how long it lasts.
+    """Failure and repair rate of a source of failures.
 
     Parameters
     ----------
     name
-        Scenario that it is.
+        Name of its scenario.
     copies
-        Equal parts that fail one by one.
+        Equal components that fail one by one.
     times_per_year
         Failures of all copies together in a year in which they are up.
     mean_minutes
@@ -55,7 +55,7 @@ class Occurrences:
     sources
         Scenario that began each (N,); `normal operation` for what is lost with nothing down.
     members
-        All scenarios that came about in each, in order of time (N,).
+        All scenarios that occurred in each, in order of time (N,).
     lost_requests
         Requests without answer, by tier (N, K).
     unserved_minutes

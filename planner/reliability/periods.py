@@ -28,14 +28,14 @@ AFTER = 45.0
 
 @dataclass(frozen=True)
 class Repeat:
-    """A stretch of a simulation that stands for more than itself.
+    """Minutes of a simulation that are counted several times.
 
     Parameters
     ----------
     from_minute, to_minute
-        Stretch.
+        First minute and minute after the last.
     times
-        How many more times it counts.
+        How many additional times they count.
     """
 
     from_minute: float
@@ -50,9 +50,9 @@ class PreparedPeriod:
     Parameters
     ----------
     timeline
-        What happens, laid out in time.
+        What happens when.
     repeats
-        What counts more than once.
+        Minutes that count more than once.
     minutes
         Length of the simulation, with the time to recover.
     cut
@@ -95,7 +95,7 @@ def _events(failure: Failure, source: Source, start: float) -> Iterable[Event]:
 
 
 def _operations(scenarios: Sequence[Scenario]) -> OperationsOverride:
-    """What the scenarios prescribe about the reaction; of several the first to say so counts."""
+    """Reaction times that the scenarios prescribe; of several the first counts."""
     changes: dict[str, object] = {}
     for one in scenarios:
         for name, value in one.operations:
@@ -119,7 +119,7 @@ def without_repeated_heat(events: Sequence[Event]) -> list[Event]:
 
 
 def _outside(wave: Heat, other: Heat) -> Iterable[Heat]:
-    """What of a heat wave lies outside another."""
+    """Parts of a heat wave outside another."""
     begin, end = wave.at_minute, wave.at_minute + wave.repair_minutes
     from_minute, to_minute = other.at_minute, other.at_minute + other.repair_minutes
     for first, last in ((begin, min(end, from_minute)), (max(begin, to_minute), end)):
@@ -128,7 +128,7 @@ def _outside(wave: Heat, other: Heat) -> Iterable[Heat]:
 
 
 def case_of(model: Model, graph: Graph, scenario: Scenario) -> PreparedPeriod:
-    """A scenario laid out, long stretches without change shortened by whole days.
+    """Timeline of a sampled period, long stretches without change shortened by whole days.
 
     A stretch of more than two and a half days keeps at least its first half day and its last day,
     which counts for the days taken out: by then everything has settled into the rhythm of the day.
@@ -158,7 +158,7 @@ def case_of(model: Model, graph: Graph, scenario: Scenario) -> PreparedPeriod:
 
 
 def _recovery_minutes(timeline: Timeline) -> float:
-    """Minutes that recovery takes by what operations prescribe, and some more."""
+    """Minutes of recovery that operations prescribe, and a reserve."""
     operations = timeline.operations
     phases = sum(phase.minutes for phase in operations.restoration)
     return phases + operations.restart_check_minutes + operations.failover_minutes + AFTER

@@ -1,1 +1,1 @@
-"""What can go wrong: scenario families, their course in time, the survival standard."""
+"""What can go wrong: scenario families, their timelines, the survival standard."""

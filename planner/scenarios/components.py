@@ -1,4 +1,4 @@
-"""Components that fail by themselves: how often, for how long, and what goes down with them."""
+"""Components that fail independently: their rates, and what goes down with them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SEVERITY_ORDER: tuple[Severity, ...] = ("single", "double", "common", "region", 
 
 @dataclass(frozen=True)
 class Component:
-    """Something that fails by itself.
+    """A component that fails independently of the others.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def node_components(model: Model, name: str) -> Iterator[Component]:
 
 @dataclass(frozen=True)
 class Reach:
-    """What the failures of components take down with them.
+    """Blast radius of component failures.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def together(scenarios: Sequence[Scenario], frequency_per_year: float) -> Scenar
 
 
 def _joint_name(names: Sequence[str]) -> str:
-    """Name of several failures; what is too long is cut and told apart by a digest."""
+    """Name of a combination of failures; a long one is cut and ends in a digest."""
     full = "-and-".join(names)
     if len(full) <= 2 * NAME_LENGTH:
         return full

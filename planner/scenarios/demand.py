@@ -83,7 +83,7 @@ def largest_demand(model: Model, start_hour: float, from_minute: float, to_minut
 
 
 def undominated(demands: Floats) -> NDArray[np.int64]:
-    """Demands that no other exceeds in every part, the largest first, one of those that are equal.
+    """Demands that no other dominates in every part, the largest first, equal ones once.
 
     Whoever can serve these can serve all: less in every part is served by the same means, and so is
     what lies between two of them.

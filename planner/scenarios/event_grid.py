@@ -1,4 +1,4 @@
-"""Events of a scenario on whole minutes, the grid on which programme and simulator stand."""
+"""Events of a scenario on whole minutes, the time grid of programme and simulator."""
 
 from __future__ import annotations
 

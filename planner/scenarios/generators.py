@@ -90,7 +90,7 @@ def _generated(model: Model) -> Iterator[Scenario]:
 
 
 def _left_out(model: Model) -> frozenset[str]:
-    """Members that families are asked to do without.
+    """Members excluded from families.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def _feed_losses_without_generator(model: Model, terms: FamilyTerms) -> Iterator
 
 
 def _sagging(model: Model) -> dict[str, list[tuple[str, str]]]:
-    """Unit types that a sag stops by feed, for feeds that at least one plant hangs on alone."""
+    """Unit types that a sag stops, by feed, for feeds that are the only one of some plant."""
     index = dependency_index(model, build_graph(model))
     hit = {name: hit_units(index, sag_hits(index, [name], frozenset())) for name in model.feeds}
     return {name: units for name, units in hit.items() if units}
@@ -211,7 +211,7 @@ def primary_plants(model: Model) -> tuple[str, ...]:
 
 
 def unit_counts(model: Model, plant: str) -> dict[str, int]:
-    """Units that failure rates are counted for: the existing ones.
+    """Units whose failure rates count: the existing ones.
 
     One of each type on offer where none exist.
     """
@@ -286,7 +286,7 @@ def _service_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
 
 
 def _changes(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
-    """Changes that go wrong, their rate shared alike by the places that one may hit."""
+    """Failed changes; their rate is divided equally among the places that one may hit."""
     for name, change in model.operations.changes.items():
         hit = _places_hit(model, change)
         for place, nodes in hit.items():
@@ -296,7 +296,7 @@ def _changes(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
 
 
 def _places_hit(model: Model, change: OperationalChange) -> dict[str, list[tuple[NodeKind, str]]]:
-    """What goes down together when a change goes wrong, by the end of the scenario's name."""
+    """Components that a failed change takes down together, by the suffix of the scenario name."""
     if change.services:
         return {"": [("service", one) for one in change.services]}
     places: dict[str, list[tuple[NodeKind, str]]] = {}

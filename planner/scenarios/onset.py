@@ -1,4 +1,4 @@
-"""What events of a scenario do: which start the clock of the standard, which leave too little."""
+"""What events do: which start the clock of the standard, which may leave too little capacity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from planner.scenarios.system_state import DependencyIndex, SystemState
 
 
 def clock_of(index: DependencyIndex, events: tuple[Timed, ...]) -> StandardClock:
-    """The clock of a scenario.
+    """The clock of the standard in a scenario.
 
     It is the same for every plan, so what is taken down is what a plan may have. Feeds that only a
     measure brings do not count as long as it is on offer.
@@ -29,12 +29,12 @@ def clock_of(index: DependencyIndex, events: tuple[Timed, ...]) -> StandardClock
 
 
 def _harmless(events: tuple[Timed, ...]) -> set[float]:
-    """First loss of a service that nothing needs, or needs any more with what is bought."""
+    """First loss of a service that nothing needs, at least with some measures bought."""
     return set(sorted(one.begins for one in events if one.event.kind == "service")[:1])
 
 
 def takes_down(index: DependencyIndex, events: tuple[Timed, ...], one: Timed) -> bool:
-    """Whether an event takes down something that earlier ones have not taken down already."""
+    """Whether an event takes down anything that earlier events have not taken down already."""
     event = one.event
     if isinstance(event, Heat | Surge) or feed_hit(event) in index.optional_feeds:
         return False
@@ -56,7 +56,7 @@ def takes_down(index: DependencyIndex, events: tuple[Timed, ...], one: Timed) ->
 
 
 def _stands(index: DependencyIndex, hit: str, failed: frozenset[str]) -> bool:
-    """Whether a node has anything to lose that is not lost yet."""
+    """Whether a node supports anything and is not down already."""
     if hit not in index.bearing:
         return False
     return not failed or hit not in index.depends_at_best.down_with(failed)
@@ -80,7 +80,7 @@ def happens_to(index: DependencyIndex, fleet: Fleet, event: Event) -> bool:
 
 
 def worsens(index: DependencyIndex, event: Event) -> bool:
-    """Whether a surge or a hotter ambient makes anything worse."""
+    """Whether a surge raises demand, or a hotter ambient reaches a cooling plant."""
     model = index.model
     if isinstance(event, Surge):
         zones = event.zones or tuple(model.zones)
@@ -92,7 +92,7 @@ def worsens(index: DependencyIndex, event: Event) -> bool:
 
 
 def leaves_enough(model: Model, state: SystemState, normal: SystemState) -> bool:
-    """Whether a condition leaves all that normal operation needs, whatever the plan.
+    """Whether a system state leaves all that normal operation needs, whatever the plan.
 
     True where nothing differs from it but offers, and where the only thing lost is at most
     ``redundancy`` largest running units of primary plants at design ambient, which N+k covers.

@@ -16,7 +16,7 @@ from planner.scenarios.system_state import DependencyIndex
 
 @dataclass(frozen=True)
 class Restart:
-    """Minutes during which a unit type of a plant carries no heat though nothing of it is lost.
+    """Minutes during which units of a type carry no heat because they restart.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Restart:
 
 
 def node_losses(model: Model, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
-    """Nodes that losses have taken out at a minute, without what depends on them."""
+    """Nodes lost at a minute, without what depends on them."""
     failed: set[str] = set()
     for one in events:
         if isinstance(one.event, NodeLoss) and one.active(minute):
@@ -45,7 +45,7 @@ def node_losses(model: Model, events: tuple[Timed, ...], minute: float) -> froze
 
 
 def _lost_by(model: Model, one: Timed, event: NodeLoss, minute: float) -> set[str]:
-    """Nodes that an event takes out at a minute; batteries run out, generators start and stop."""
+    """Nodes lost at a minute by one event: batteries run out, generators start and stop."""
     failed = {node(event.kind, event.name)}
     if event.kind != "feed":
         return failed

@@ -20,7 +20,7 @@ from planner.scenarios.demand import weekly_demand
 
 
 def preferred_clusters(model: Model, zone: str, tier: str) -> tuple[str, ...]:
-    """Clusters within the latency limit of a tier in a zone, the one that is asked first, first.
+    """Clusters within the latency limit of a tier in a zone, in order of preference.
 
     By nearness, of those equally near the one where a request costs least; with
     ``operations.routing: cheapest`` by that alone. Of equals the one that the model names first.
@@ -42,7 +42,7 @@ def nearness(model: Model, zone: str, region: str) -> tuple[int, float]:
 
 
 def request_usd(model: Model, zone: Zone, cluster: str) -> float:
-    """What serving one request per second for a year adds to energy and transport, USD.
+    """Energy and transport cost of serving one request per second for a year, USD.
 
     Cooling counts with the thriftiest units that run in the cluster's plants or may be bought.
     """

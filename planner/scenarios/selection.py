@@ -1,4 +1,4 @@
-"""Which scenarios to plan for: sets by name, filters, and how many that makes."""
+"""Which scenarios to plan for: named sets, filters, and their number."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SETS: Mapping[str, Callable[[Model], tuple[Scenario, ...]]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Wanted:
-    """What scenarios are asked for.
+    """A request for scenarios.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Wanted:
 
     @property
     def usual(self) -> bool:
-        """Whether that is what the model has, no more and no less."""
+        """Whether exactly the scenarios of the model are asked for."""
         return self == Wanted()
 
 
@@ -114,7 +114,7 @@ class Selection:
         return lines
 
     def warnings(self) -> list[str]:
-        """That there is nothing to survive, and classes of which the standard asks nothing."""
+        """Warnings: no scenarios at all, and classes without a rule of the standard."""
         lines = []
         if not self.scenarios:
             lines.append(
@@ -198,7 +198,7 @@ def _set_of(model: Model, name: str) -> tuple[Scenario, ...]:
 def _merged(
     model: Model, found: Mapping[str, tuple[Scenario, ...]]
 ) -> tuple[tuple[Scenario, ...], int]:
-    """Scenarios of all sets, those of the model first, each course of events once."""
+    """Scenarios of all sets, those of the model first, each sequence of events once."""
     own = found.get(MODEL, ())
     names = {one.name for one in own}
     others = [
@@ -220,7 +220,7 @@ def _merged(
 
 
 def _course(scenario: Scenario) -> object:
-    """What happens in a scenario, whatever it is called and however often it does."""
+    """What happens in a scenario, without its name and frequency."""
     events = tuple(event.model_dump_json() for event in scenario.events)
     return scenario.start_hour, scenario.operations.model_dump_json(), tuple(sorted(events))
 

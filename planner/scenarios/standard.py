@@ -37,18 +37,19 @@ class StandardClock:
     starts: tuple[float, ...]
 
     def start(self, minute: float) -> float:
-        """Minute from which the minutes count at a minute; infinite as long as nothing is wrong.
+        """Start of the count that is running at a minute; infinite as long as nothing is wrong.
 
-        >>> Clock((10.0, 120.0)).start(119.0), Clock((10.0, 120.0)).start(5.0)
+        >>> clock = StandardClock((10.0, 120.0))
+        >>> clock.start(119.0), clock.start(5.0)
         (10.0, inf)
         """
         index = bisect_right(self.starts, minute) - 1
         return math.inf if index < 0 else self.starts[index]
 
     def since(self, minute: float) -> float:
-        """Minutes of the standard at a minute; negative and infinite while nothing is wrong.
+        """Minutes counted by the standard at a minute; −∞ as long as nothing is wrong.
 
-        >>> Clock((10.0, 120.0)).since(130.0)
+        >>> StandardClock((10.0, 120.0)).since(130.0)
         10.0
         """
         return minute - self.start(minute)
@@ -63,7 +64,7 @@ class StandardClock:
 
 @dataclass(frozen=True)
 class Floor:
-    """Least fraction of the demand of a tier, or of `all` tiers together, from a minute on.
+    """Minimum service level of a tier, or of `all` tiers together, from a minute on.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ class Floor:
 
 
 def subject_of(tier: str, zone: str | None) -> str:
-    """Whose demand counts, in one word; names have no blanks.
+    """Tier, and zone if any, whose demand counts, as one key; names have no blanks.
 
     >>> subject_of("paid", None), subject_of("all", "europe")
     ('paid', 'all in europe')
@@ -108,7 +109,7 @@ def counts_for(subject: str, zone: str, tier: str) -> bool:
 
 
 def in_words(subject: str) -> str:
-    """A subject as that of a sentence.
+    """A subject in words, for a sentence.
 
     >>> in_words("all in europe"), in_words("each in each")
     ('all tiers together in europe', 'each tier in each zone')
@@ -135,7 +136,7 @@ def floors(model: Model, severity: Severity) -> tuple[Floor, ...]:
 def required(
     rules: tuple[Floor, ...], since: NDArray[np.float64], subject: str
 ) -> NDArray[np.float64]:
-    """Least fraction of the demand of a subject to be served at minutes of the standard's clock."""
+    """Required fraction of the demand of a subject at minutes counted by the standard."""
     least = np.zeros(len(since))
     for rule in rules:
         if rule.subject == subject:
@@ -145,12 +146,12 @@ def required(
 
 
 def asks_by_zone(model: Model) -> bool:
-    """Whether any rule of the standard speaks of zones by themselves."""
+    """Whether any rule of the standard applies to single zones."""
     return any(rule.zone is not None for rules in model.standard.values() for rule in rules)
 
 
 def floors_at(all_floors: tuple[Floor, ...], since: float) -> dict[str, float]:
-    """Largest floor of each subject in force at a minute of the standard's clock."""
+    """Largest floor of each subject in force at a minute counted by the standard."""
     active: dict[str, float] = {}
     for floor in all_floors:
         if floor.from_minute <= since:

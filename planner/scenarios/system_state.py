@@ -1,4 +1,4 @@
-"""The condition of the infrastructure when some nodes have failed, worked out on the graph."""
+"""The state of the infrastructure when some nodes have failed, worked out on the graph."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from planner.infrastructure.measures import absent_feeds
 from planner.infrastructure.supply import PowerLimit, PowerSupply
 from planner.scenarios.demand import peak_hour
 
-#: Conditions kept for one graph.
-MOST_CONDITIONS = 2_000
-#: Kinds of nodes that are places for what a fleet has or has not.
+#: System states kept for one graph.
+MOST_STATES = 2_000
+#: Kinds of nodes whose equipment a fleet may or may not have.
 EQUIPMENT = frozenset({"cluster", "plant", "offer"})
 
 
@@ -32,7 +32,7 @@ class SystemState:
     clusters_down, plants_down, offers_down, tiers_down, services_down
         Names that are down: lost, or without something they depend on.
     plants_lost
-        Plants that are down for another reason than want of power.
+        Plants that are down for another reason than loss of power.
     replicas_down
         Replicas that are down, those of a lost region included, by service, where not 0.
     restarting
@@ -67,15 +67,15 @@ class SystemState:
 
 @dataclass(frozen=True)
 class DependencyIndex:
-    """A model with its graph, prepared once for the conditions of all its scenarios.
+    """The dependencies of a model, prepared once for the system states of all its scenarios.
 
     Parameters
     ----------
     model
         Infrastructure.
     depends
-        What takes what down; cooling is left out, because a cluster that loses its cooling is not
-        down: it heats up, and only then protects itself.
+        What takes what down. Cooling is left out: a cluster that loses its cooling is not down, it
+        heats up until it shuts itself down.
     depends_without_power
         The same without power.
     depends_at_best, depends_at_best_without_power
@@ -101,9 +101,9 @@ class DependencyIndex:
 
     @cached_property
     def bearing(self) -> frozenset[str]:
-        """Nodes on which something hangs that a plan can have, themselves included.
+        """Nodes that support anything a plan can contain, themselves included.
 
-        Nothing is taken down with a region in which nothing can stand, or a plant without units.
+        A region in which nothing can stand, or a plant without units, supports nothing.
         """
         model = self.model
         plants = [name for name in model.plants if possible_units(model, name)]
@@ -120,9 +120,9 @@ class DependencyIndex:
         return self._bearing(frozenset(_nodes(plants, clusters, offers)))
 
     def bearing_of(self, fleet: Fleet) -> frozenset[str]:
-        """Nodes on which something hangs that a fleet has, themselves included.
+        """Nodes that support anything in a fleet, themselves included.
 
-        Services are there although nothing needs them any more.
+        Services count even where nothing needs them any more.
         """
         plants = [name for name, units in fleet.units.items() if any(units.values())]
         clusters = [name for name, gpus in fleet.gpus.items() if gpus]
@@ -131,9 +131,9 @@ class DependencyIndex:
         return self._bearing(frozenset([*_nodes(plants, clusters, offers), *services]))
 
     def _bearing(self, equipment: frozenset[str]) -> frozenset[str]:
-        """Nodes on which some equipment or a tier hangs, themselves included.
+        """Nodes that support some equipment or a tier, themselves included.
 
-        Places for other equipment are empty: nothing hangs on them.
+        Nodes of other equipment are empty places: they support nothing.
         """
         if equipment not in self._borne:
             waiting = [*equipment, *(node("tier", name) for name in self.model.tiers)]
@@ -170,13 +170,13 @@ class DependencyIndex:
         return PowerSupply(self.model)
 
     def state(self, failed: frozenset[str], all_measures: bool = False) -> SystemState:
-        """Condition with some nodes failed and nothing else out of the ordinary.
+        """System state with some nodes failed and nothing else out of the ordinary.
 
-        No measure is bought, or all are.
+        With no measure bought, or with all of them.
         """
         key = failed, all_measures and bool(self.model.measures)
         if key not in self._known:
-            if len(self._known) >= MOST_CONDITIONS:
+            if len(self._known) >= MOST_STATES:
                 self._known.clear()
             self._known[key] = self._work_out(*key)
         return self._known[key]
@@ -218,7 +218,7 @@ _INDICES: WeakKeyDictionary[Graph, DependencyIndex] = WeakKeyDictionary()
 
 
 def dependency_index(model: Model, graph: Graph) -> DependencyIndex:
-    """Prepare a model; the same frozen graph with the same model is prepared once."""
+    """Index of the dependencies of a model; made once for the same frozen graph and model."""
     known = _INDICES.get(graph)
     if known is not None and known.model is model:
         return known
@@ -241,5 +241,5 @@ def dependency_index(model: Model, graph: Graph) -> DependencyIndex:
 
 
 def normal_state(model: Model, graph: Graph) -> SystemState:
-    """Condition with nothing failed."""
+    """System state with nothing failed."""
     return dependency_index(model, graph).state(frozenset())

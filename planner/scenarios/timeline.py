@@ -1,4 +1,4 @@
-"""The course of a scenario: what is up, and how hot and busy it is, interval by interval.
+"""The timeline of a scenario: the system state interval by interval.
 
 Everything here follows from the model and the scenario alone, not from the plan, and is worked out
 on the graph. The programme cuts its stages along these intervals, the simulator steps through them.
@@ -36,7 +36,7 @@ from planner.scenarios.system_state import (
 
 @dataclass(frozen=True)
 class Interval:
-    """A condition from one minute to another.
+    """A system state from one minute to another.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Interval:
     at_best
         The same with all measures bought.
     outage
-        What has failed, from which the condition with some measures bought follows.
+        What has failed; the system state with some of the measures bought follows from it.
     """
 
     start_minute: float
@@ -79,7 +79,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A scenario laid out in time.
+    """The timeline of a scenario.
 
     Parameters
     ----------
@@ -90,14 +90,14 @@ class Timeline:
     start_hour
         Hour of the week at minute 0.
     intervals
-        Conditions from minute 0 until everything is repaired and runs again.
+        System states from minute 0 until everything is repaired and runs again.
     events
         Events on whole minutes.
     clock
-        From when the minutes of the standard count.
+        Minutes from which the survival standard counts.
     short_from
-        Minute of the first failure that may leave too little, and to which emergency capacity is
-        ordered: one that normal operation and N+k do not cover whatever the plan.
+        Minute of the first failure that may leave too little, so that emergency capacity is
+        ordered: one that normal operation and N+k do not cover for every plan.
     """
 
     scenario: Scenario
@@ -115,14 +115,14 @@ class Timeline:
 
     @property
     def failures(self) -> tuple[float, ...]:
-        """Minutes from which people and load balancers react, in order: those of the clock.
+        """Minutes of the failures that operators and load balancers react to, in order.
 
         Where no event counts, that of the first one.
         """
         return _failures(self.clock, self.events)
 
     def failure_at(self, minute: float) -> float:
-        """Minute of the last failure to react to at a minute, infinite before the first."""
+        """Minute of the latest failure to react to at a minute, infinite before the first."""
         return StandardClock(self.failures).start(minute)
 
     @property
@@ -139,12 +139,12 @@ class Timeline:
 
     @property
     def order_minute(self) -> float:
-        """Minute at which emergency capacity is ordered, as far as is known without a plan."""
+        """Earliest minute at which emergency capacity is ordered, whatever the plan."""
         return self.short_from + self.order_minutes
 
 
 def timeline_of(model: Model, graph: Graph, scenario: Scenario, sampled: bool = False) -> Timeline:
-    """Lay a scenario out in time.
+    """Timeline of a scenario.
 
     Parameters
     ----------
@@ -166,13 +166,13 @@ def timeline_of(model: Model, graph: Graph, scenario: Scenario, sampled: bool = 
 
 
 def _failures(clock: StandardClock, events: tuple[Timed, ...]) -> tuple[float, ...]:
-    return clock.starts or (min(one.begins for one in events),)
+    return clock.starts or (min(timed.begins for timed in events),)
 
 
 def _short_from(
     index: DependencyIndex, intervals: list[Interval], failures: tuple[float, ...]
 ) -> float:
-    """First failure after which, until the next one, there may be too little of anything."""
+    """Minute of the first failure after which, until the next one, anything may be short."""
     normal, best = index.state(frozenset()), index.state(frozenset(), all_measures=True)
     for start, end in pairwise((*failures, math.inf)):
         for one in intervals:
@@ -188,7 +188,7 @@ def _short_from(
 def state_with(
     model: Model, graph: Graph, timeline: Timeline, minute: float, lost_clusters: frozenset[str]
 ) -> SystemState:
-    """Condition of a scenario at a minute when clusters have switched themselves off besides.
+    """System state of a scenario at a minute in which clusters have shut themselves down as well.
 
     They count as failed: they are among ``clusters_down``, and with them goes what depends on them
     (services that run on their GPUs, plants and tiers that need those services).
@@ -219,10 +219,10 @@ def _operations(model: Model, scenario: Scenario) -> Operations:
 
 def _cuts(model: Model, events: tuple[Timed, ...], waits: tuple[Restart, ...]) -> set[float]:
     cuts = {0.0}
-    for one in events:
-        cuts |= {one.begins, one.ends}
-        if one.event.kind == "feed":
-            cuts |= feed_steps(model, one)
+    for timed in events:
+        cuts |= {timed.begins, timed.ends}
+        if timed.event.kind == "feed":
+            cuts |= feed_steps(model, timed)
     for wait in waits:
         cuts |= {wait.from_minute, wait.to_minute}
     return cuts
@@ -244,33 +244,33 @@ def _interval(
         sags_at(index, events, minute),
         tuple(one for one in waits if one.from_minute <= minute < one.to_minute),
     )
-    state = _condition(index, events, outage, minute)
+    state = _state(index, events, outage, minute)
     if not index.model.measures:
         return Interval(minute, end, state, state, outage)
-    best = _condition(index, events, outage, minute, all_measures=True)
+    best = _state(index, events, outage, minute, all_measures=True)
     return Interval(minute, end, state, best, outage)
 
 
 def _alike(one: Interval, other: Interval) -> bool:
-    """Whether two intervals differ in nothing, whatever measures are bought."""
+    """Whether two intervals have the same state, whatever measures are bought."""
     if one.state != other.state or one.at_best != other.at_best:
         return False
     return one.state == one.at_best or one.outage == other.outage
 
 
-def _condition(
+def _state(
     index: DependencyIndex,
     events: tuple[Timed, ...],
     outage: Outage,
     minute: float,
     all_measures: bool = False,
 ) -> SystemState:
-    """Condition at a minute; events on the same thing add up, surges multiply."""
+    """System state at a minute; events on the same thing add up, surges multiply."""
     lost_units: dict[tuple[str, str], int] = {}
     lost_largest: dict[str, int] = {}
     rise: dict[str, float] = {}
     factor: dict[str, float] = {}
-    for event in (one.event for one in events if one.active(minute)):
+    for event in (timed.event for timed in events if timed.active(minute)):
         if event.kind == "units":
             key = (event.plant, event.unit)
             lost_units[key] = lost_units.get(key, 0) + event.count
