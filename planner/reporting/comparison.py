@@ -194,7 +194,10 @@ def scenario_table(comparison: Comparison) -> Table:
     ]
     columns = texts("scenario", code=True) + texts("class", folds=False)
     columns += figures("ok A", "B", "full A", "B", "least A", "B")
-    note = "full: minutes until all is served again; least: service level of the worst tier."
+    note = (
+        "full: minutes (or hours, h) until all is served again; least: service level of the "
+        "worst tier."
+    )
     title = f"{counted(len(found), 'scenario').capitalize()} that differ"
     return Table(title, columns, rows, note)
 
@@ -238,7 +241,7 @@ def value_tables(comparison: Comparison) -> list[Table]:
         Table(title, columns, [_value_row(change) for change in some])
         for title, some in (
             ("Requirements that differ", [change for change in values if change.asked]),
-            ("Assets and offers that differ", [one for one in values if not one.asked]),
+            ("Assets and offers that differ", [change for change in values if not change.asked]),
             ("Settings of the plans that differ", comparison.settings),
         )
     ]

@@ -125,27 +125,29 @@ def comparison_data(comparison: Comparison, effects: Effects | None = None) -> d
         "same": comparison.same,
         "summary": headline(comparison),
         "bought": {
-            name: [asdict(one) | {"more": one.more} for one in getattr(purchases, name)]
+            name: [asdict(change) | {"more": change.more} for change in getattr(purchases, name)]
             for name in ("regions", "gpus", "cooling", "emergency", "measures")
         },
         "cost": {
             "capital_usd": round(purchases.capital_usd, 2),
             "usd_per_year": round(purchases.usd_per_year, 2),
-            "categories": [_cost_data(one) for one in comparison.categories],
-            "items": [_cost_data(one) for one in purchases.cost],
+            "categories": [_cost_data(change) for change in comparison.categories],
+            "items": [_cost_data(change) for change in purchases.cost],
         },
-        "figures": [asdict(one) | {"same": one.same} for one in comparison.figures],
+        "figures": [asdict(change) | {"same": change.same} for change in comparison.figures],
         "scenarios": {
-            "lost": [one.name for one in comparison.lost],
+            "lost": [change.name for change in comparison.lost],
             **{
-                outcome: [one.name for one in comparison.outcome(outcome)]
+                outcome: [change.name for change in comparison.outcome(outcome)]
                 for outcome in ("gained", "dropped", "new")
             },
-            "later": [one.name for one in comparison.scenarios if one.later > 0],
-            "earlier": [one.name for one in comparison.scenarios if one.later < 0],
-            "differing": [_scenario_data(one) for one in comparison.scenarios if one.differs],
+            "later": [change.name for change in comparison.scenarios if change.later > 0],
+            "earlier": [change.name for change in comparison.scenarios if change.later < 0],
+            "differing": [
+                _scenario_data(change) for change in comparison.scenarios if change.differs
+            ],
         },
-        "least_served": [asdict(one) for one in comparison.tiers],
+        "least_served": [asdict(change) for change in comparison.tiers],
         "values": None if comparison.values is None else list(map(_value_data, comparison.values)),
         "settings": list(map(_value_data, comparison.settings)),
         "effects": None if effects is None else asdict(effects),
@@ -162,7 +164,7 @@ def _side_data(side: ComparedPlan) -> dict[str, Any]:
         "capital_usd": side.plan.cost.capital_usd,
         "usd_per_year": side.plan.cost.usd_per_year,
         "scenarios": len(side.plan.scenarios),
-        "survived": sum(one.survives for one in side.plan.scenarios),
+        "survived": sum(line.survives for line in side.plan.scenarios),
         **counts(side.plan.scenarios),
         "note": side.note,
     }

@@ -272,13 +272,13 @@ def _binding_table(rows: Iterable[Tightness]) -> Table:
     return Table("Limits and requirements with little headroom", columns, cells, note)
 
 
-def describe_row(one: Tightness) -> str:
+def describe_row(tightness: Tightness) -> str:
     """A requirement or limit in words."""
     from planner.optimization.infeasibility.shortfalls import Shortfall
 
-    row = one.row
+    row = tightness.row
     return describe(
-        Shortfall(row.family, row.subject, row.scenario, one.room, row.unit, row.from_minute)
+        Shortfall(row.family, row.subject, row.scenario, tightness.room, row.unit, row.from_minute)
     )
 
 
@@ -293,28 +293,28 @@ def explanation_data(explanation: Explanation, plan: Plan) -> dict[str, Any]:
         "bound_usd": _finite(explanation.bound_usd),
         "stated_usd": plan.objective_usd_per_year,
         "agrees": explanation.agrees,
-        "decisions": [_decision_data(one) for one in explanation.decisions],
-        "scenarios": [_removal_data(one) for one in explanation.scenarios],
+        "decisions": [_decision_data(note) for note in explanation.decisions],
+        "scenarios": [_removal_data(removal) for removal in explanation.scenarios],
         "all_together": _removal_data(explanation.all_together),
         "idle_together": _removal_data(explanation.idle_together),
         "silent": list(explanation.silent),
         "covered": list(explanation.covered),
         "unasked": list(explanation.unasked),
-        "requirements": [_removal_data(one) for one in explanation.requirements],
-        "megawatt": {name: _difference(one) for name, one in explanation.power.items()},
+        "requirements": [_removal_data(removal) for removal in explanation.requirements],
+        "megawatt": {name: _difference(gain) for name, gain in explanation.power.items()},
         "first_round": _first_data(explanation.first_round),
         "binding": [
             {
-                "family": one.row.family,
-                "subject": one.row.subject,
-                "scenario": one.row.scenario,
-                "from_minute": one.row.from_minute,
-                "room": one.room,
-                "unit": one.row.unit,
-                "usd_per_unit": one.price,
-                "text": describe_row(one),
+                "family": tightness.row.family,
+                "subject": tightness.row.subject,
+                "scenario": tightness.row.scenario,
+                "from_minute": tightness.row.from_minute,
+                "room": tightness.room,
+                "unit": tightness.row.unit,
+                "usd_per_unit": tightness.price,
+                "text": describe_row(tightness),
             }
-            for one in explanation.binding
+            for tightness in explanation.binding
         ],
         "solves": explanation.solves,
         "solves_wanted": explanation.solves_wanted,
@@ -325,14 +325,14 @@ def _finite(number: float) -> float | None:
     return number if abs(number) != float("inf") else None
 
 
-def _difference(one: Difference | None) -> dict[str, Any] | None:
-    if one is None:
+def _difference(difference: Difference | None) -> dict[str, Any] | None:
+    if difference is None:
         return None
     return {
-        "usd": one.usd,
-        "least_usd": _finite(one.least),
-        "most_usd": _finite(one.most),
-        "certain": one.certain,
+        "usd": difference.usd,
+        "least_usd": _finite(difference.least),
+        "most_usd": _finite(difference.most),
+        "certain": difference.certain,
     }
 
 
@@ -345,7 +345,7 @@ def _worth_data(worth: Worth | None) -> dict[str, Any] | None:
 def _decision_data(note: DecisionNote) -> dict[str, Any]:
     fails = None
     if note.fails is not None:
-        fails = [vars(one) | {"text": describe(one)} for one in note.fails]
+        fails = [vars(shortfall) | {"text": describe(shortfall)} for shortfall in note.fails]
     return {
         "kind": note.decision.kind,
         "asset": note.decision.asset,
@@ -366,15 +366,15 @@ def changes_data(changes: Mapping[Decision, int]) -> list[dict[str, Any]]:
     return [{"kind": k.kind, "asset": k.asset, "more": more} for k, more in changes.items()]
 
 
-def _removal_data(one: Removal | None) -> dict[str, Any] | None:
-    if one is None:
+def _removal_data(removal: Removal | None) -> dict[str, Any] | None:
+    if removal is None:
         return None
     return {
-        "names": list(one.names),
-        "saves": _difference(one.saves),
-        "expected_usd": one.recourse_usd,
-        "forces": _difference(one.forces),
-        "changes": changes_data(one.changes),
+        "names": list(removal.names),
+        "saves": _difference(removal.saves),
+        "expected_usd": removal.recourse_usd,
+        "forces": _difference(removal.forces),
+        "changes": changes_data(removal.changes),
     }
 
 
@@ -384,7 +384,7 @@ def _first_data(first: FirstRound | None) -> dict[str, Any] | None:
     return {
         "failed": list(first.failed),
         "breaches": dict(first.breaches),
-        "margins": [one.model_dump(mode="json") for one in first.margins],
+        "margins": [margin.model_dump(mode="json") for margin in first.margins],
         "cost": _difference(first.bought_usd),
         "bought": changes_data(first.changes),
     }

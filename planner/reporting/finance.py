@@ -110,15 +110,18 @@ def _side_by_side(study: FinanceStudy) -> Table:
 def _rows(study: FinanceStudy) -> list[tuple[str, CellOf]]:
     level = f"{number(100 * study.sampling.alpha)} %"
     return [
-        ("capex", lambda one: one.appraisal.capital_usd),
-        ("capex and opex, annualised", lambda one: one.appraisal.owning_usd_per_year),
-        ("  of it capex", lambda one: one.capital_usd_per_year if one.position.purchases else None),
+        ("capex", lambda valued: valued.appraisal.capital_usd),
+        ("capex and opex, annualised", lambda valued: valued.appraisal.owning_usd_per_year),
+        (
+            "  of it capex",
+            lambda valued: valued.capital_usd_per_year if valued.position.purchases else None,
+        ),
         *((f"  of it {name}", _of_running(name)) for name in RUNNING),
-        *_estimate("expected annual loss", lambda one: one.profile.expected_annual_loss_usd),
-        *_estimate("  avoided", lambda one: one.avoided),
-        *_estimate(f"VaR {level} of a year's losses", lambda one: one.profile.var_usd),
-        *_estimate(f"CVaR {level} of a year's losses", lambda one: one.profile.cvar_usd),
-        ("capex, opex and losses, annualised", lambda one: one.total_usd_per_year),
+        *_estimate("expected annual loss", lambda valued: valued.profile.expected_annual_loss_usd),
+        *_estimate("  avoided", lambda valued: valued.avoided),
+        *_estimate(f"VaR {level} of a year's losses", lambda valued: valued.profile.var_usd),
+        *_estimate(f"CVaR {level} of a year's losses", lambda valued: valued.profile.cvar_usd),
+        ("capex, opex and losses, annualised", lambda valued: valued.total_usd_per_year),
         ("scenarios survived", _survived),
         ("NPV", _returned(lambda returns: _millions(returns.npv_usd))),
         ("IRR", _returned(lambda returns: _share(returns.irr.rate))),
@@ -127,12 +130,12 @@ def _rows(study: FinanceStudy) -> list[tuple[str, CellOf]]:
         ("  discounted", _returned(lambda returns: _years(returns.discounted_payback_years))),
         ("benefit-cost ratio", _returned(lambda returns: _ratio(returns.benefit_cost_ratio))),
         ("ROI", _returned(lambda returns: _share(returns.roi))),
-        ("TCO over the horizon", lambda one: one.appraisal.ownership.present_usd),
-        ("  annualised", lambda one: one.appraisal.ownership.usd_per_year),
-        ("  USD per GPU", lambda one: _usd(one.appraisal.ownership.usd_per_gpu, 0)),
+        ("TCO over the horizon", lambda valued: valued.appraisal.ownership.present_usd),
+        ("  annualised", lambda valued: valued.appraisal.ownership.usd_per_year),
+        ("  USD per GPU", lambda valued: _usd(valued.appraisal.ownership.usd_per_gpu, 0)),
         (
             "  USD per million requests",
-            lambda one: _usd(one.appraisal.ownership.usd_per_million_requests, 2),
+            lambda valued: _usd(valued.appraisal.ownership.usd_per_million_requests, 2),
         ),
     ]
 

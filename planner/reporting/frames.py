@@ -30,24 +30,35 @@ def purchases(plan: Plan, model: Model) -> pd.DataFrame:
     rows: list[tuple[Any, ...]] = [
         (
             "cooling",
-            one.plant,
-            one.unit,
-            one.region,
-            one.existing,
-            one.added,
-            one.retired,
-            one.total,
+            line.plant,
+            line.unit,
+            line.region,
+            line.existing,
+            line.added,
+            line.retired,
+            line.total,
         )
-        for one in plan.cooling
+        for line in plan.cooling
     ]
     rows += [
-        ("gpus", one.cluster, one.gpu, one.region, one.existing, one.added, one.retired, one.total)
-        for one in plan.gpus
+        (
+            "gpus",
+            line.cluster,
+            line.gpu,
+            line.region,
+            line.existing,
+            line.added,
+            line.retired,
+            line.total,
+        )
+        for line in plan.gpus
     ]
-    rows += [_reserved(one, model.offers[one.offer].existing_instances) for one in plan.emergency]
     rows += [
-        ("measure", one.measure, None, None, 0, int(one.bought), 0, int(one.bought))
-        for one in plan.measures
+        _reserved(line, model.offers[line.offer].existing_instances) for line in plan.emergency
+    ]
+    rows += [
+        ("measure", line.measure, None, None, 0, int(line.bought), 0, int(line.bought))
+        for line in plan.measures
     ]
     frame = pd.DataFrame(rows, columns=list(PURCHASES))
     counts = dict.fromkeys(PURCHASES[4:], "Int64")
@@ -62,7 +73,7 @@ def _reserved(line: EmergencyLine, existing: int) -> tuple[Any, ...]:
 
 def costs(plan: Plan) -> pd.DataFrame:
     """Cost items of a plan: category, asset, ``capital_usd``, ``usd_per_year``."""
-    rows = [one.model_dump() for one in plan.cost.items]
+    rows = [item.model_dump() for item in plan.cost.items]
     return pd.DataFrame(rows, columns=["category", "asset", "capital_usd", "usd_per_year"])
 
 
@@ -126,7 +137,7 @@ def as_html(title: str, facts: Iterable[str], tables: Mapping[str, pd.DataFrame]
     >>> as_html("a<b", ["1 & 2"], {})
     '<h4>a&lt;b</h4><p>1 &amp; 2</p>'
     """
-    parts = [f"<h4>{escape(title)}</h4>", *(f"<p>{escape(one)}</p>" for one in facts)]
+    parts = [f"<h4>{escape(title)}</h4>", *(f"<p>{escape(fact)}</p>" for fact in facts)]
     for name, table in tables.items():
         html = table.to_html(
             max_rows=MOST_ROWS,

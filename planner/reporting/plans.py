@@ -90,11 +90,14 @@ def _cooling_table(lines: Iterable[CoolingLine]) -> Table:
     columns = (
         *texts("plant", "unit"),
         *figures("has", "buy"),
-        *figures("MW each", show="{:.2f}".format),
-        *figures("N+k", "firm MW", "heat MW"),
+        *figures("each", show="{:.2f}".format),
+        *figures("N+k", "firm", "heat"),
     )
-    note = "firm: with the k largest units lost, at design ambient; heat: at full load."
-    return Table("Cooling", columns, rows, note)
+    note = (
+        "each: of one unit; firm: with the k largest lost; both at design ambient. "
+        "heat: at full load."
+    )
+    return Table("Cooling, MW", columns, rows, note)
 
 
 def _gpu_table(plan: Plan) -> Table:

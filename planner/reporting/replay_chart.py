@@ -81,7 +81,9 @@ def _panels(replay: Replay) -> tuple[Panel, ...]:
     names = ("temperature_above", "temperature_below")
     warm = _panel(replay, f"{cluster}, °C", "temperature_c", ((cluster,),), names)
     tiers = {
-        one.milestone.subject for one in replay.readings if one.milestone.quantity == "success_rate"
+        reading.milestone.subject
+        for reading in replay.readings
+        if reading.milestone.quantity == "success_rate"
     }
     subjects = ((), *sorted(tiers - {()}))
     names = ("success_above", "success_below")
@@ -92,9 +94,9 @@ def _panels(replay: Replay) -> tuple[Panel, ...]:
 
 def _hot_cluster(replay: Replay) -> str:
     """The cluster whose temperature was observed, or else the hottest."""
-    for one in replay.readings:
-        if one.milestone.quantity == "temperature_c":
-            return one.milestone.subject[0]
+    for reading in replay.readings:
+        if reading.milestone.quantity == "temperature_c":
+            return reading.milestone.subject[0]
     peaks = replay.history.temperature_c[:, 0].max(axis=0)
     peaks = np.where(replay.world.clusters.gpus > 0, peaks, -np.inf)
     return replay.world.clusters.names[int(peaks.argmax())]
@@ -117,14 +119,14 @@ def _panel(
         for subject in subjects
     )
     seen = []
-    for one in replay.readings:
-        milestone = one.milestone
+    for reading in replay.readings:
+        milestone = reading.milestone
         if quantity == "temperature_c" and milestone.subject != subjects[0]:
             continue
         if milestone.quantity == quantity:
-            seen.append((float(one.minute), one.observed, one))
+            seen.append((float(reading.minute), reading.observed, reading))
         elif milestone.event in events and milestone.threshold is not None:
-            seen.append((one.observed, milestone.threshold, one))
+            seen.append((reading.observed, milestone.threshold, reading))
     values = np.concatenate([curves[0].values, [value for _, value, _ in seen]])
     low, high = (0.0, 1.0) if quantity == "success_rate" else (values.min(), values.max())
     low = 0.0 if quantity == "pending_requests" else float(low)
@@ -219,7 +221,7 @@ def _draw_panel(replay: Replay, panel: Panel, ax: Any) -> None:
         if seen:
             ax.scatter(*zip(*seen, strict=True), marker=marker, c=colour, label=label,
                        edgecolors="black", zorder=3)  # fmt: skip
-    given = sorted({one.minute for one in replay.readings if one.milestone.forced})
+    given = sorted({reading.minute for reading in replay.readings if reading.milestone.forced})
     for index, minute in enumerate(given):
         label = "_" if index else "recorded action"
         ax.axvline(minute, color="0.6", linestyle=":", linewidth=1, label=label)

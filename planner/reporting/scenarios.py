@@ -58,7 +58,9 @@ def _table(lines: Sequence[ScenarioLine], wide: bool) -> Table:
         groups.setdefault(cells, []).append(line.name)
     columns = texts("scenario") + texts("class", "ok", folds=False)
     columns += figures("full after", "°C", "M USD")
-    note = "full after: all demand served again; °C: hottest cluster; M USD: emergency spend"
+    note = "full after: all demand served again; °C: hottest cluster"
+    if any(line.emergency_usd for line in lines):
+        note += "; M USD: emergency spend"
     if wide:
         columns += figures("least served", "requests lost")
         note += "; least served: lowest service level of any tier while the SLO applies"

@@ -16,8 +16,8 @@ from planner.infrastructure.source import printable
 from planner.json_text import json_text
 from planner.reporting.characters import Trimmed, fit_streams, shows_all
 
-#: A number and its unit, which stay on one line.
-UNIT = re.compile(r"(\d) (%|°C|MW\b|M\b|USD\b|GPUs?\b|min\b|h\b|s\b)|\b(M) (USD)\b")
+#: A number and its unit, or a count of names, which stay on one line.
+UNIT = re.compile(r"(\d) (%|°C|MW\b|M\b|USD\b|GPUs?\b|min\b|h\b|s\b)|\bM USD\b|… \(\d+\)")
 NO_BREAK = "\u00a0"
 
 
