@@ -292,7 +292,7 @@ def test_comparison_as_tables(best, model):
 
 def test_comparison_says_what_a_value_costs(model):
     dearer = load_model("tiny", {**SHORT, "finance.discount_rate": 0.12})
-    found = compare(model, dearer, explain=True)
+    found = compare(model, dearer, solves=5)
     assert len(found.values) == 1
     assert found.effects["usd_per_year"].iloc[0] > 0
 

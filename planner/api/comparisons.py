@@ -96,8 +96,7 @@ def compare(
     b: PlanReference | ModelReference,
     *,
     models: Text = (),
-    explain: bool = False,
-    solves: int = 20,
+    solves: int = 0,
     settings: SolverSettings = SolverSettings(),
     jobs: int = 1,
     progress: Callable[[str], None] = lambda _: None,
@@ -113,9 +112,9 @@ def compare(
         Plans or models, their files, or names of shipped models; changes lead from A to B.
     models
         Model files of plans that have moved.
-    explain, solves, settings
-        Whether to solve B again with one group of differing values at a time taken back, how often
-        at most, and how.
+    solves, settings
+        How often at most to solve B again with one group of differing values at a time reset to
+        those of A, and how; 0 for not at all.
     jobs, progress
         As for `simulate` and `optimize`.
 
@@ -129,9 +128,9 @@ def compare(
     >>> compare("tiny", load_model("tiny", {"zones.west-users.demand_rps": 900})).lost
     ('surge',)
     """
-    check_least(jobs=jobs, solves=solves)
+    check_least(jobs=jobs)
     sides = [side.plan if isinstance(side, Planned) else side for side in (a, b)]
     first, second = named_sides(sides[0], sides[1], texts(models), jobs=jobs, progress=progress)
     comparison = compare_sides(first, second)
-    caused = effects(comparison, settings, solves, progress) if explain else None
+    caused = effects(comparison, settings, solves, progress) if solves else None
     return PlanComparison(comparison, caused)
