@@ -212,8 +212,7 @@ class TestBetweenRounds:
         verdict = SimpleNamespace(name="surge", fails=True, status="fails", breaches=())
         monkeypatch.setattr(planner.verification, "judge", lambda *_, **__: (verdict,))
         monkeypatch.setattr(
-            planner.verification,
-            "tighten",
+            "planner.margins.tighten",
             lambda margins, *_: {"surge": Margin(demand=0.001 * (1 + len(margins)))},
         )
 
