@@ -1,4 +1,4 @@
-"""Pytest plugin: a test for every scenario of a model or plan, and fixtures for tests of one's own.
+"""Pytest plugin: a test for every scenario of a model or plan, and fixtures for your own tests.
 
 Without ``--plan-model``, ``--plan`` or their ini options it registers options and fixtures and does
 nothing else. Everything heavy is imported once one of them is given.
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from planner.pytest_support.options import TestOptions
     from planner.pytest_support.survivability import Survivability
 
-#: Key under which processes of pytest-xdist are told what is asked for.
+#: Key under which the options are sent to processes of pytest-xdist.
 WORKER_KEY = "resilience_planner"
 MARKERS = {
     "single": "scenarios of one failure (N-1)",
     "double": "scenarios of two failures at once (N-2)",
-    "common": "scenarios of a common cause, such as heat or a surge of demand",
+    "common": "scenarios of a common cause, such as a heat wave or a demand surge",
     "region": "scenarios in which a region is lost",
-    "extreme": "scenarios beyond what is planned for",
+    "extreme": "scenarios beyond the design basis",
     "plan_scenario": "tests collected with --plan-model, one for each scenario",
 }
 NOT_GIVEN = (
@@ -33,7 +33,7 @@ NOT_GIVEN = (
     "or set {ini} in the ini file of pytest."
 )
 
-_asked_key: pytest.StashKey[TestOptions | None] = pytest.StashKey()
+_options_key: pytest.StashKey[TestOptions | None] = pytest.StashKey()
 _survivability_key: pytest.StashKey[Survivability] = pytest.StashKey()
 
 
@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="planner_scenarios",
         action="append",
         metavar="SETS",
-        help="Sets of scenarios, by commas, as of `plan simulate --scenarios`: n-1,n-2 "
+        help="Scenario sets, separated by commas, as in `plan simulate --scenarios`: n-1,n-2 "
         "(repeatable). Default: those of the plan, or of the model.",
     )
     parser.addini("plan_model", "As --plan-model; a path is relative to the ini file.", default="")
@@ -66,20 +66,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Find out what is asked for; register markers if anything is."""
-    config.stash[_asked_key] = None
+    """Read the options; register the markers if a model or plan is given."""
+    config.stash[_options_key] = None
     workerinput: dict[str, Any] | None = getattr(config, "workerinput", None)
     if workerinput is not None:
         record = workerinput.get(WORKER_KEY)
         if record is not None:
             from planner.pytest_support.options import TestOptions
 
-            config.stash[_asked_key] = TestOptions.from_record(record, workerinput["workercount"])
+            config.stash[_options_key] = TestOptions.from_record(record, workerinput["workercount"])
     elif any(_given(config)):
-        from planner.pytest_support.options import asked_of
+        from planner.pytest_support.options import options_of
 
-        config.stash[_asked_key] = asked_of(config, _encoding())
-    if config.stash[_asked_key] is not None:
+        config.stash[_options_key] = options_of(config, _encoding())
+    if config.stash[_options_key] is not None:
         for name, meaning in MARKERS.items():
             config.addinivalue_line("markers", f"{name}: {meaning}")
 
@@ -105,7 +105,7 @@ def _survivability(config: pytest.Config) -> Survivability | None:
     pytest.UsageError
         With all problems of model, plan and scenario sets.
     """
-    asked = config.stash.get(_asked_key, None)
+    asked = config.stash.get(_options_key, None)
     if asked is None:
         return None
     if _survivability_key not in config.stash:
@@ -121,7 +121,7 @@ def _survivability(config: pytest.Config) -> Survivability | None:
 
 
 def _is_eager(config: pytest.Config) -> bool:
-    asked = config.stash.get(_asked_key, None)
+    asked = config.stash.get(_options_key, None)
     return asked is not None and asked.eager
 
 
@@ -141,7 +141,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a process of pytest-xdist what is asked for."""
-    asked = node.config.stash.get(_asked_key, None)
+    asked = node.config.stash.get(_options_key, None)
     if asked is not None:
         node.workerinput[WORKER_KEY] = asked.record()
 
@@ -149,7 +149,7 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     """Take node ids of scenarios out of the arguments, which pytest looks for as files."""
-    asked = session.config.stash.get(_asked_key, None)
+    asked = session.config.stash.get(_options_key, None)
     if asked is not None and asked.named:
         from planner.pytest_support.options import is_node_id
 
@@ -162,7 +162,7 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Put the scenarios beside the files of a session."""
     report = yield
-    asked = collector.config.stash.get(_asked_key, None)
+    asked = collector.config.stash.get(_options_key, None)
     if asked is not None and asked.collects and isinstance(collector, pytest.Session):
         survivability = _survivability(collector.config)
         if survivability is not None and report.passed:

@@ -1,4 +1,4 @@
-"""Failures in words and small pictures of characters."""
+"""Text of a failed scenario: headline, sparklines of what was served, breaches, story."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 WIDTH, LEAST_WIDTH, TEXT_WIDTH = 48, 20, 78
 #: Characters around a sparkline beside its label.
 AROUND = 18
-#: Lowest values of the scale: the highest one below all values is taken.
+#: Candidates for the bottom of the scale: the highest one below all values is taken.
 BOTTOMS = (0.9, 0.5, 0.0)
 #: Events that a headline names; of more, the scenario is named instead.
 MOST_NAMED = 2
-#: Least minutes that a sparkline shows, and those after its last change as a share of what is past.
+#: Fewest minutes that a sparkline shows; minutes after its last change, as a share of those before.
 LEAST_MINUTES, AFTERWARDS = 30, 0.3
 #: Change of a served fraction that can be seen.
 VISIBLE = 0.003
 CAUSES = {
-    "heat": "heat throttles or stops GPUs",
-    "late": "emergency capacity comes late",
-    "routing": "requests still go to where nothing serves them",
-    "services": "services turn requests away",
+    "heat": "GPUs throttle or shut down from heat",
+    "late": "emergency capacity arrives late",
+    "routing": "requests are still routed to capacity that is gone",
+    "services": "services reject requests",
     "scarcity": "too little capacity is left",
 }
 PLAIN = str.maketrans({"°": "", "×": "x", "…": "...", "’": "'", "–": "-", "→": "->", "≥": ">="})
 
 
 def happening(scenario: Scenario) -> str:
-    """What fails, in some words."""
+    """What fails, in a few words."""
     if len(scenario.events) > MOST_NAMED:
         return scenario.name
     return " and ".join(dict.fromkeys(_happens(event) for event in scenario.events))
@@ -62,13 +62,8 @@ def _happens(event: Event) -> str:
     return f"{event.name} lost" + (", generators failing" if generators else "")
 
 
-def who(tier: str) -> str:
-    """A tier, or all of them, as the subject of a sentence."""
-    return in_words(tier)
-
-
 def fractions(value: float, required: float) -> tuple[str, str]:
-    """What is and what should be, as fractions with as many digits as tell them apart.
+    """Value and requirement as fractions, with as many digits as tell them apart.
 
     >>> fractions(0.911, 0.99), fractions(0.9899, 0.99), fractions(0.25, 1.0)
     (('0.91', '0.99'), ('0.989', '0.99'), ('0.25', '1'))
@@ -83,15 +78,17 @@ def fractions(value: float, required: float) -> tuple[str, str]:
 
 
 def breach_text(breach: Breach) -> str:
-    """One way of falling short in some words."""
+    """A breach of the standard in a few words."""
     if breach.kind != "served":
         return str(breach)
     value, required = fractions(breach.value, breach.required)
-    return f"{who(breach.subject)} served {value} at minute {breach.minute:.0f}, needs {required}"
+    return (
+        f"{in_words(breach.subject)} served {value} at minute {breach.minute:.0f}, needs {required}"
+    )
 
 
 def headline(scenario: Scenario, verdict: Verdict) -> str:
-    """The first thing that falls short, as one line."""
+    """The first breach, as one line."""
     breach = verdict.first_breach
     if breach is None:
         told = "survived" if verdict.survives else verdict.status
@@ -100,14 +97,14 @@ def headline(scenario: Scenario, verdict: Verdict) -> str:
 
 
 def tell(scenario: Scenario, outcome: ScenarioResult, subject: str, plain: bool) -> str:
-    """A scenario that is not survived: headline, curves, what falls short, what happened.
+    """Text of a failed scenario: headline, sparklines, breaches, story.
 
     Parameters
     ----------
     subject
         What was simulated: model and plan.
     plain
-        Whether to tell it in ASCII.
+        Whether to write it in ASCII.
     """
     verdict = outcome.verdict
     frequency = f"{scenario.frequency_per_year:.3g} per year"
@@ -161,12 +158,12 @@ def _curves(outcome: ScenarioResult, plain: bool) -> Iterator[str]:
     total = len(next(iter(outcome.served.values())))
     required = {tier: outcome.required[tier] for tier in tiers}
     minutes = _minutes([*required.values(), *(outcome.served[tier] for tier in tiers)], total)
-    labels = {tier: who(tier) for tier in tiers}
-    wide = max((len(one) for one in (*labels.values(), *outcome.temperature_c)), default=0)
+    labels = {tier: in_words(tier) for tier in tiers}
+    wide = max((len(label) for label in (*labels.values(), *outcome.temperature_c)), default=0)
     length = max(LEAST_WIDTH, min(WIDTH, TEXT_WIDTH - AROUND - wide))
     for tier, label in labels.items():
         values = outcome.served[tier][:minutes]
-        bottom = next((one for one in BOTTOMS if one < values.min()), 0.0)
+        bottom = next((bottom for bottom in BOTTOMS if bottom < values.min()), 0.0)
         least = np.array([part.min() for part in _in_parts(values, length)])
         short = required[tier][:minutes] - values > TOLERANCE
         marks = "".join("^" if part.any() else " " for part in _in_parts(short, length))
@@ -185,9 +182,9 @@ def _curves(outcome: ScenarioResult, plain: bool) -> Iterator[str]:
 
 
 def _minutes(timelines: list[Floats], total: int) -> int:
-    """Minutes to show: until a while after the last change that can be seen."""
+    """Minutes to show: until a while after the last visible change."""
     changes = [np.flatnonzero(np.abs(np.diff(timeline)) > VISIBLE) for timeline in timelines]
-    last = max((int(one[-1]) + 1 for one in changes if len(one)), default=0)
+    last = max((int(found[-1]) + 1 for found in changes if len(found)), default=0)
     return min(total, max(LEAST_MINUTES, math.ceil(last * (1 + AFTERWARDS))) + 1)
 
 
@@ -213,7 +210,7 @@ def _breaches(outcome: ScenarioResult) -> Iterator[str]:
 
 
 def _story(verdict: Verdict) -> Iterator[str]:
-    ahead = [f"    {one.clock}  {f'+{one.minute:.0f} min':>9}  " for one in verdict.story]
-    wide = max((len(one) for one in ahead), default=0)
+    ahead = [f"    {line.clock}  {f'+{line.minute:.0f} min':>9}  " for line in verdict.story]
+    wide = max((len(start) for start in ahead), default=0)
     for start, line in zip(ahead, verdict.story, strict=True):
         yield from _folded(f"{start}{line.text}", "", " " * wide)

@@ -1,4 +1,4 @@
-"""What pytest is asked to test: options, ini options and node ids."""
+"""Options of the plugin: command line, ini file and node ids."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from planner.errors import InputError, Problem
 #: First part of the node ids of scenarios.
 ROOT = "plan"
 MODEL_OPTION, PLAN_OPTION, SETS_OPTION = "--plan-model", "--plan", "--plan-scenarios"
-#: A character of each kind that failures are told with.
+#: A character of each kind that the text of a failure uses.
 SHOWN = "▁█°×…’ü"
 _NODE_ID = re.compile(rf"(?:.*[/\\])?{ROOT}::(?P<rest>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class TestOptions:
-    """What is asked for, in values that pytest-xdist can send.
+    """Options of a run, in values that pytest-xdist can send.
 
     Parameters
     ----------
     model
-        Model file or name of a shipped model; None where the plan says it.
+        Model file or name of a shipped model; None where the plan names it.
     plan
         Plan file or folder.
     sets
-        Texts that name sets of scenarios; none means those of the plan or model.
+        Names of scenario sets; none means those of the plan or model.
     named
         Node ids, without their first part, that were given as arguments; none means all.
     collects
         Whether scenarios are collected as tests.
     eager
-        Whether to load everything at once; else when a fixture asks for it.
+        Whether to load everything at once instead of when a fixture first needs it.
     plain
-        Whether failures are told in ASCII.
+        Whether failures are written in ASCII.
     workers
         Processes that share the tests.
     """
@@ -58,16 +58,16 @@ class TestOptions:
 
     @classmethod
     def from_record(cls, record: dict[str, Any], workers: int) -> TestOptions:
-        """What another process was told, for one of some workers."""
+        """Options sent by the main process, for one of some workers."""
         sets, named = tuple(record["sets"]), tuple(record["named"])
         return cls(**{**record, "sets": sets, "named": named, "workers": workers})
 
 
-def asked_of(config: pytest.Config, encoding: str) -> TestOptions:
-    """What the options of a run ask for."""
+def options_of(config: pytest.Config, encoding: str) -> TestOptions:
+    """Options of a run, from the command line and the ini file."""
     model, plan = config.getoption("planner_model"), config.getoption("planner_plan")
     for option, value in (("--plan-model", model), ("--plan", plan)):
-        # As of a variable that a pipeline does not set: no tests would look like passed ones.
+        # Such as an unset variable of a pipeline: no tests at all would look like passed ones.
         if value is not None and not value.strip():
             raise pytest.UsageError(f"{option} is empty: name a file, or leave the option out")
     typed = [str(one) for one in getattr(config.option, "file_or_dir", None) or ()]
@@ -100,8 +100,7 @@ def is_node_id(argument: str) -> bool:
 def _collects(config: pytest.Config, paths: list[str], on_command_line: bool) -> bool:
     """Whether scenarios are tests of this run, given the paths that it names.
 
-    Who names single tests wants these alone. Who names a path runs what is there, unless the model
-    is named beside it.
+    Not where single tests are named, nor where other paths are named without a model.
     """
     if any("::" in path for path in paths):
         return False

@@ -15,7 +15,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model, nearest
 from planner.infrastructure.source import printable
-from planner.pytest_support.failure_text import as_plain, fractions, happening, headline, tell, who
+from planner.pytest_support.failure_text import as_plain, fractions, happening, headline, tell
 from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, TestOptions
 from planner.pytest_support.verdicts import Floats, Judge
 from planner.scenarios.selection import (
@@ -26,7 +26,7 @@ from planner.scenarios.selection import (
     parse_sets,
     select,
 )
-from planner.scenarios.standard import ALL
+from planner.scenarios.standard import ALL, in_words
 from planner.simulation.verdict import TOLERANCE, Verdict
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class Survivability:
             value = float(timeline[minute])
             if value < at_least - TOLERANCE:
                 shown, needed = fractions(value, at_least)
-                text = f"{who(tier)} served {shown} at minute {minute}, needs {needed}"
+                text = f"{in_words(tier)} served {shown} at minute {minute}, needs {needed}"
                 raise AssertionError(self._shown(f"{self._happening(scenario)}: {text}"))
 
     def assert_recovers(self, scenario: str, within_minutes: float) -> None:

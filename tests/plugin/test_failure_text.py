@@ -1,4 +1,4 @@
-"""Failures in words and small pictures."""
+"""Text of failed scenarios: headlines, sparklines, breaches."""
 
 from __future__ import annotations
 
