@@ -8,29 +8,35 @@ from support import judged_once, sampled_once
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.simulation import verdict
 
-#: Files of ten seconds and more; each stays in one process.
+#: Files that take longest; each stays in one process.
 LONGEST = {
-    "test_cloud_trade_off",
+    "test_baseline_options",
     "test_diagnosis",
     "test_docs",
     "test_enumeration",
     "test_equivalence",
+    "test_explanation",
     "test_finance",
+    "test_first_hour",
+    "test_frontier",
+    "test_infeasible",
     "test_interrupt",
+    "test_json_output",
+    "test_losses",
     "test_measures",
     "test_measures_of_2023",
     "test_metamorphic",
-    "test_metastability",
     "test_monotonicity",
+    "test_nothing_left",
     "test_plugin",
     "test_process_model",
     "test_replay_command",
     "test_report",
     "test_rule_of_thumb",
+    "test_scenario_selection",
     "test_solvers",
-    "test_vectorisation",
-    "test_workbook",
     "test_verification",
+    "test_workbook",
 }
 
 

@@ -58,7 +58,7 @@ standard:
 scenarios:
   loss: {severity: region, frequency_per_year: 0.01,
          events: [{kind: region, name: near, repair_minutes: 300}]}
-simulation: {horizon_minutes: 400}
+simulation: {horizon_minutes: 200}
 """
 
 #: What is left suffices at first: demand outgrows it after two hours, and only then the cloud is
@@ -90,7 +90,7 @@ standard: {region: [{tier: all, from_minute: 14, least_served: 0.99}]}
 scenarios:
   loss: {severity: region, frequency_per_year: 0.01,
          events: [{kind: region, name: near, repair_minutes: 300}]}
-simulation: {horizon_minutes: 400}
+simulation: {horizon_minutes: 200}
 """
 
 #: Six of ten requests are left with GPUs. The programme gives them to the upper tier at once;
@@ -112,7 +112,7 @@ standard: {region: [{tier: high, from_minute: 5, least_served: 0.9}]}
 scenarios:
   loss: {severity: region, frequency_per_year: 0.01,
          events: [{kind: region, name: near, repair_minutes: 300}]}
-simulation: {horizon_minutes: 400}
+simulation: {horizon_minutes: 200}
 """
 
 #: Two of ten chillers are lost and fans need ten minutes. The programme lets the room that warms
@@ -139,7 +139,7 @@ standard: {single: [{tier: all, from_minute: 5, least_served: 0.99}]}
 scenarios:
   loss: {severity: single, frequency_per_year: 0.1,
          events: [{kind: units, plant: chillers, unit: chiller, count: 2, repair_minutes: 300}]}
-simulation: {horizon_minutes: 400}
+simulation: {horizon_minutes: 200}
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import sys
 
 import numpy as np
@@ -11,13 +12,30 @@ import pytest
 from replay.conftest import OWN
 from support import run_plan
 
+from planner.replay.comparison import Replay, replay
+from planner.replay.loading import LoadedIncident
 from planner.reporting.replay_chart import WORDS, sparkline
 
 KEYS = {
     "time", "minute", "what", "quantity", "subject", "event", "threshold", "observed", "simulated",
     "difference", "tolerance", "within", "calibrated", "forced", "confidence", "note",
 }  # fmt: skip
+#: Replays by incident and model: pickled, which tells any two apart.
+REPLAYED: dict[bytes, Replay] = {}
 PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(autouse=True)
+def each_replay_once(monkeypatch):
+    """The tests are about what is made of a replay."""
+
+    def replayed_once(loaded: LoadedIncident) -> Replay:
+        key = pickle.dumps(loaded)
+        if key not in REPLAYED:
+            REPLAYED[key] = replay(loaded)
+        return REPLAYED[key]
+
+    monkeypatch.setattr("planner.replay.comparison.replay", replayed_once)
 
 
 class TestJson:
