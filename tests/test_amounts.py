@@ -14,7 +14,7 @@ NEXT_TO_NOTHING_USD = 100.0
 
 
 @given(amounts, st.integers(0, 3))
-def test_nothing_is_shown_as_none_that_is_some(amount: float, places: int) -> None:
+def test_an_amount_is_shown_to_within_five_percent(amount: float, places: int) -> None:
     """What is shown is within 5 % of what is meant, whatever its size."""
     if amount < NEXT_TO_NOTHING_USD:
         assert millions(amount, places) == "≈0"
@@ -28,18 +28,18 @@ def test_nothing_is_shown_as_none_that_is_some(amount: float, places: int) -> No
 
 
 @given(st.floats(-0.0049, 0.0049))
-def test_rounding_is_nothing_without_a_sign(amount: float) -> None:
+def test_an_amount_below_half_a_cent_is_zero_without_a_sign(amount: float) -> None:
     assert millions(amount) == "0.00"
     assert money(amount) == "0 USD"
 
 
-def test_signs() -> None:
+def test_more_than_nothing_has_a_plus_where_asked() -> None:
     assert millions(4_500.0, sign="+") == "+0.0045"
     assert millions(-2.5e6, sign="+") == "-2.50"
 
 
 @pytest.mark.parametrize("command", [("optimize", "tiny"), ("simulate", "tiny")])
-def test_small_amounts_in_tables(command: tuple[str, ...]) -> None:
+def test_tables_show_no_small_amount_as_zero(command: tuple[str, ...]) -> None:
     """Emergency spend of some thousand dollars was 0.00 M USD."""
     settings = ("--set", "offers.cloud.usd_per_instance_hour=0.05")
     settings += ("--set", "offers.cloud.retainer_usd_per_instance_year=0.5")
