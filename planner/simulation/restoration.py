@@ -1,4 +1,4 @@
-"""Bringing clusters back: checks, phases with gates and roll-back, tiers admitted meanwhile."""
+"""Restoration of clusters: checks, phases with gates and roll-back, tiers admitted meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from planner.simulation.world import World
 
 
 def fail_and_return(world: World, state: State, now: Minute) -> None:
-    """Clusters lose power with their region or feeds; cooled ones return through checks."""
+    """Clusters go off with their region or feeds; once cooled down they return through checks."""
     up = now.system.cluster_up
     await_reaction(state, now, state.up & ~up)
     state.up = up
@@ -31,7 +31,7 @@ def fail_and_return(world: World, state: State, now: Minute) -> None:
 
 
 def await_reaction(state: State, now: Minute, lost: Bools) -> None:
-    """Clusters that go off come back once operators have reacted to what failed last by then."""
+    """Clusters that go off stay off until operators have reacted to the latest failure."""
     state.back_from = np.where(lost, now.reaction_due[:, None], state.back_from)
 
 

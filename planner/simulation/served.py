@@ -1,4 +1,4 @@
-"""What is served of the demand of tiers and zones, minute by minute and at the least."""
+"""Served fraction of the demand of tiers and zones, by minute and at its minimum."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECOVERED = 0.999
 def served_fractions(world: World, history: History, index: int) -> dict[str, Floats]:
     """Served fraction of every tier and of all together, each of shape (T,).
 
-    Where the standard speaks of zones, that of each zone too (`planner.scenarios.standard`).
+    Where the standard has rules for zones, that of each zone too (`planner.scenarios.standard`).
     Retries that succeed count in the minute in which they do; no minute serves more than is wanted.
     """
     demand = history.demand_rps[:, index]
@@ -38,7 +38,7 @@ def served_fractions(world: World, history: History, index: int) -> dict[str, Fl
 
 
 def short_of_full(history: History, index: int) -> Bools:
-    """Minutes in which any tier gets less than counts as recovered, shape (T,)."""
+    """Minutes in which any tier is served less than `RECOVERED`, shape (T,)."""
     demand = history.demand_rps[:, index]
     served = np.minimum(history.served_rps[:, index], demand)
     short: Bools = (served_fraction(served, demand) < RECOVERED).any(axis=1)
@@ -58,7 +58,7 @@ def wanted_rps(world: World, index: int, minute: int, subject: str) -> float:
 def least_served(
     world: World, rules: tuple[Floor, ...], since: Floats, fractions: dict[str, Floats]
 ) -> dict[str, float]:
-    """Least fraction of every tier from the first minute that the standard speaks of it."""
+    """Minimum service level of every tier while the standard applies to it."""
     least: dict[str, float] = {}
     for tier in world.tiers.names:
         starts = [rule.from_minute for rule in rules if rule.tier in (tier, ALL)]
@@ -70,7 +70,7 @@ def least_served(
 def least_by_zone(
     rules: tuple[Floor, ...], since: Floats, fractions: dict[str, Floats]
 ) -> dict[str, dict[str, float]]:
-    """The same by zone and tier, or `all`, of which the standard speaks."""
+    """The same by zone and tier, or `all`, for the rules of single zones."""
     least: dict[str, dict[str, float]] = {}
     for rule in rules:
         if rule.zone is not None and rule.tier not in least.get(rule.zone, {}):

@@ -1,4 +1,4 @@
-"""Power in the simulation: what is shed where limits on power are short of full load.
+"""Power in the simulation: load shed where power limits are below full load.
 
 Axes: L limits, C clusters, P plants, B scenarios of a minute in which power may be short.
 """
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SharedPower:
-    """Limits on power that full load may exceed.
+    """Power limits that full load may exceed.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class SharedPower:
         normal: Collection[PowerLimit],
         full_mw: Floats,
     ) -> SharedPower:
-        """Those of some limits that full load, cooled by the hungriest plants, may exceed."""
+        """The limits among some that full load, cooled by the plants that draw most, may exceed."""
         every = list(limits)
         clusters = np.array(
             [
@@ -93,7 +93,7 @@ class SharedPower:
         return not len(self.limits_mw)
 
     def cooling_mw(self, full_mw: Floats, capacity_mw: Floats) -> Floats:
-        """Capacity of plants as long as nobody has reacted, shape (B, P).
+        """Capacity of plants until operators react, shape (B, P).
 
         Emergency plants that start while power is as usual get what clusters and other plants leave
         of it. Parameters are those of `shares`.

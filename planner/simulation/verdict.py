@@ -1,4 +1,4 @@
-"""Verdicts: does a scenario survive its standard, and what broke first."""
+"""Verdicts: whether a scenario meets the survival standard, and what was breached first."""
 
 from __future__ import annotations
 
@@ -87,21 +87,23 @@ class Breach:
     Parameters
     ----------
     kind
-        Requests not served, a cluster that switched itself off, money, or capacity left (policy).
+        Requests not served, thermal shutdown of a cluster, emergency budget, or surviving capacity
+        (policy).
     subject
-        Tier or `all`, also of a zone (``all in europe``), cluster, budget, region.
+        What is concerned: a tier or `all`, also of a zone (``all in europe``), a cluster, the
+        budget, a region.
     minute
         First minute of the breach.
     until_minute
         Last minute of it.
     value, required
-        Value in the first minute and what the standard asks for: fractions, degrees or USD.
+        Value in the first minute and requirement: fractions, degrees Celsius or USD.
     shortfall
         Largest distance from what was required.
     cause
-        What cost most requests in the worst minute; None where no requests are concerned.
+        Cause of most unserved requests in the worst minute; None where no requests are concerned.
     late_minutes
-        Minutes by which emergency capacity came after its lead time, where that is the cause.
+        Minutes by which emergency capacity was overdue, where that is the cause.
     """
 
     kind: BreachKind
@@ -139,15 +141,15 @@ class Verdict:
     status
         Whether it survives.
     breaches
-        Every way it falls short, in order of time.
+        All breaches of the standard, in order of time.
     recovery_minutes
-        Minute from which all tiers are served in full for good; None if not within the simulation.
+        Minute from which all tiers stay served in full; None if not within the simulation.
     lost_requests
         Requests whose clients gave up, and those still waiting or backing off at the end.
     peak_temperature_c
         Hottest cluster.
     shutdowns
-        Clusters that switched themselves off.
+        Clusters with a thermal shutdown.
     throttled
         Whether any cluster exceeded its throttle temperature.
     peak_queue_requests
@@ -155,17 +157,17 @@ class Verdict:
     emergency_usd
         Emergency spend until everything is repaired; beyond the simulation at its last rate.
     served
-        Least fraction served by tier, from the first minute that the standard speaks of it.
+        Minimum service level by tier while the standard applies to it.
     served_by_zone
-        The same by zone and tier (or `all`), where the standard speaks of zones.
+        The same by zone and tier (or `all`), where the standard has rules for zones.
     impact
-        Worst class of impact on each tier from that minute on (`planner.laws.traffic.impact`).
+        Worst class of impact on each tier in that time (`planner.laws.traffic.impact`).
     retry_ratio
         Largest number of requests with retries over new requests.
     alerts
-        Temperatures and utilisations that raised an alert, in order of time.
+        Alerts in order of time.
     story
-        What happened, in plain language, with minutes and time of day.
+        What happened, with minutes and time of day.
     """
 
     name: str
@@ -222,7 +224,7 @@ def judge(
     stories
         Whether to tell the story of each scenario.
     on_part
-        Told after every batch how many scenarios are done, of how many.
+        Called after every batch with the number of scenarios done and that of all.
     """
     scenarios = scenarios_with(model, scenarios, fleet.measures)
     model = with_measures(model, fleet.measures)
@@ -322,7 +324,7 @@ def judge_one(
 
 
 def _asked(model: Model, scenario: Scenario, rules: tuple[Floor, ...], since: Floats) -> bool:
-    """Whether anything is asked of the service in a scenario within the simulation."""
+    """Whether the standard or a policy requires anything in a scenario within the simulation."""
     last = since.max(initial=-np.inf)
     policy = bool(model.policies.surviving_capacity_share)
     return any(rule.least_served > 0 and rule.from_minute <= last for rule in rules) or (
@@ -373,7 +375,7 @@ def _served_breaches(
 
 
 def _shutdown_breaches(world: World, history: History, index: int) -> list[Breach]:
-    """Clusters that switched themselves off although their region and power were there."""
+    """Thermal shutdowns: clusters that went off although their region and power were up."""
     breaches = []
     up = world.system_states.cluster_up[world.interval[:, index]]
     before = np.vstack([np.zeros_like(history.off[:1, index]), history.off[:-1, index]])
@@ -396,7 +398,7 @@ def _budget_breach(model: Model, scenario: Scenario, spend: float) -> list[Breac
 
 
 def _capacity_breaches(model: Model, fleet: Fleet, scenario: Scenario) -> list[Breach]:
-    """Policy on the share of GPUs that is left without a region."""
+    """Breaches of the policy on the share of GPUs that survives the loss of a region."""
     least = model.policies.surviving_capacity_share
     total = sum(fleet.gpus.values())
     breaches = []
@@ -412,7 +414,7 @@ def _capacity_breaches(model: Model, fleet: Fleet, scenario: Scenario) -> list[B
 
 
 def surviving_share(model: Model, fleet: Fleet, region: str) -> float:
-    """Share of all GPUs that stands in other regions than one."""
+    """Share of all GPUs outside a region."""
     total = sum(fleet.gpus.values())
     lost = sum(n for c, n in fleet.gpus.items() if model.clusters[c].region == region)
     return (total - lost) / total if total else 0.0
