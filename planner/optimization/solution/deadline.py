@@ -54,9 +54,9 @@ class Deadline:
         OutOfTime
             If time is over.
         """
-        if self.over and not late:
-            raise OutOfTime
         left = self.left_seconds
+        if (self._settings.stopped or left < LEAST_SECONDS) and not late:
+            raise OutOfTime
         limit = None if math.isinf(left) else max(LEAST_SECONDS, left)
         chosen = self._settings.gap if gap is None else gap
         return replace(self._settings, gap=chosen, time_limit_seconds=limit)
