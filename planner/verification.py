@@ -1,4 +1,4 @@
-"""The loop: optimise, simulate, tighten, repeat, until a plan is proven cheapest and survives."""
+"""The loop: optimise, simulate, tighten, repeat, until a plan survives."""
 
 from __future__ import annotations
 

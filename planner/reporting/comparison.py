@@ -85,7 +85,7 @@ def side_line(letter: str, side: ComparedPlan) -> str:
     if side.kind == "model":
         return f"{letter}: {side.label}, what exists"
     made = f", made {plan.created[:10]}" if plan.created else ""
-    found = "" if plan.status == "optimal" else ", not proven cheapest"
+    found = "" if plan.status == "optimal" else ", gap not closed"
     rule = ", by rule of thumb" if plan.method == "rule-of-thumb" else found
     return f"{letter}: {side.label}, plan for {plan.model.name}{made}{rule}"
 

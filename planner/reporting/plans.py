@@ -226,9 +226,9 @@ def _show_proof(console: Console, plan: Plan) -> None:
             say(console, f"{repair}.", lead="  ")
         return
     gap = percent(plan.gap, 3)
-    proof = "[bold]Proven cheapest[/bold]"
+    proof = "[bold]Cheapest plan of the programme[/bold]"
     if plan.status == "feasible":
-        proof = "[bold]Best plan found so far[/bold], not proven cheapest"
+        proof = "[bold]Best plan found so far[/bold], not yet proven the cheapest of the programme"
     console.print(
         f"{proof}: {cost} a year, optimality gap {gap} "
         f"({escape(plan.solver.name)}, {plan.solver.seconds:.1f} s), "

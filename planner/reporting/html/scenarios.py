@@ -31,7 +31,7 @@ TOLD = {
     "fails": "✗ fails",
     "survives": "✓ survives",
     "not judged": "– no SLO in this class",
-    "not applicable": "– not applicable: it hits nothing that is there",
+    "not applicable": "– not applicable: it affects nothing that exists",
 }
 RANKS = {"fails": 0, "survives": 1, "not judged": 1, "not applicable": 2}
 
