@@ -26,6 +26,8 @@ Status = Literal["survives", "fails", "unproven", "infeasible", "no plan in time
 CLASSES: tuple[Severity, ...] = ("single", "double", "common", "region", "extreme")
 LEAST_SHARE = 0.7
 LEAST_MINUTES = 5.0
+#: Costs that differ by a smaller share differ by the rounding of solvers.
+ROUNDING = 1e-7
 
 
 @dataclass(frozen=True)
@@ -269,9 +271,13 @@ def _compared(points: Sequence[FrontierPoint]) -> tuple[FrontierPoint, ...]:
     """Points, each with a stricter one whose plan costs less, if there is one."""
     found = []
     for index, point in enumerate(points):
-        stricter = [one for one in points[index + 1 :] if one.status in ("survives", "unproven")]
-        best = min(stricter, key=lambda one: one.cost_usd, default=None)
-        if best is not None and point.planned and best.cost_usd < point.cost_usd:
+        stricter = [
+            later
+            for later in points[index + 1 :]
+            if later.status in ("survives", "unproven") and later.label != point.label
+        ]
+        best = min(stricter, key=lambda later: later.cost_usd, default=None)
+        if best is not None and point.planned and best.cost_usd < point.cost_usd * (1 - ROUNDING):
             within = best.cost_usd >= point.bound_usd
             point = replace(point, cheaper_at=best.label, within_gap=within)
         found.append(point)

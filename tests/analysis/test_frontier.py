@@ -183,6 +183,12 @@ def test_a_cheaper_stricter_plan_is_marked() -> None:
     assert third.cheaper_at == ""
 
 
+def test_equal_costs_and_equal_points_are_not_remarked_on() -> None:
+    rounding, same = point("b", 10.0 - 1e-9, 9.0), point("a", 9.0, 9.0)
+    assert not any(found.cheaper_at for found in _compared((point("a", 10.0, 9.0), rounding)))
+    assert not any(found.cheaper_at for found in _compared((point("a", 10.0, 9.0), same)))
+
+
 # ------------------------------------------------------------------------------------ alternatives
 
 
