@@ -276,7 +276,7 @@ def made_with(plan: Plan, shown: str = "the plan") -> tuple[str, ...]:
     if not plan.model.overrides:
         return ()
     return (
-        printable(f"{shown} was made with {settings_text(plan.model.overrides)}; these settings apply here too"),
+        printable(f"{shown} was made with {settings_text(plan.model.overrides)}; applied here too"),
     )
 
 

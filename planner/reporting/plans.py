@@ -228,7 +228,7 @@ def _show_proof(console: Console, plan: Plan) -> None:
     gap = percent(plan.gap, 3)
     proof = "[bold]Cheapest plan of the programme[/bold]"
     if plan.status == "feasible":
-        proof = "[bold]Best plan found so far[/bold], not yet proven the cheapest of the programme"
+        proof = "[bold]Best plan found so far[/bold], gap not closed"
     console.print(
         f"{proof}: {cost} a year, optimality gap {gap} "
         f"({escape(plan.solver.name)}, {plan.solver.seconds:.1f} s), "

@@ -54,7 +54,7 @@ def test_rules_that_hold(plan, small):
     assert ran.code == 0
     setting = "simulation.horizon_minutes=130"
     (note,) = ran.err.splitlines()
-    assert note.endswith(f"note: the plan was made with --set {setting}; these settings apply here too")
+    assert note.endswith(f"note: the plan was made with --set {setting}; applied here too")
     assert "ok    capital is 24.65 M USD; fails if > 900 M USD" in ran.out
     assert ran.out.strip().endswith("All 2 rules hold (plan for tiny).")
 

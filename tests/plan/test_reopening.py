@@ -144,7 +144,7 @@ class TestSettings:
         assert opened.loaded.model.zones["east-users"].demand_rps == 333
         assert emergency_budget_usd(opened.loaded.model, planned(opened.plan)[0]) == 7e6
         assert opened.notes == (
-            f"the plan was made with --set {SETTINGS[0]} --set {SETTINGS[1]}; these settings apply here too",
+            f"the plan was made with --set {SETTINGS[0]} --set {SETTINGS[1]}; applied here too",
         )
 
     def test_own_ones_win_and_are_said(self, home: Path) -> None:
@@ -316,7 +316,7 @@ def test_every_command_knows_the_model_and_says_the_settings(
 
     out, err = capsys.readouterr()
     assert caught.value.code == 0
-    said = f"the plan was made with --set {SETTINGS[0]} --set {SETTINGS[1]}; these settings apply here too"
+    said = f"the plan was made with --set {SETTINGS[0]} --set {SETTINGS[1]}; applied here too"
     said = said.replace("the plan", "first") if words[0] == "finance" else said
     assert any(said in note for note in json.loads(out)["notes"])
     assert said in err
