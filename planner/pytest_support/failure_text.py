@@ -66,7 +66,7 @@ def fractions(value: float, required: float) -> tuple[str, str]:
     """Value and requirement as fractions, with as many digits as tell them apart.
 
     >>> fractions(0.911, 0.99), fractions(0.9899, 0.99), fractions(0.25, 1.0)
-    (('0.91', '0.99'), ('0.989', '0.99'), ('0.25', '1'))
+    (('0.91', '0.99'), ('0.98', '0.99'), ('0.25', '1'))
     """
     for digits in range(2, 7):
         # Cut off, so that what falls short is never shown as enough.

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-from importlib import import_module
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,10 +138,3 @@ def test_fitted_parameters_are_few_and_physically_possible(name):
     for entry in incident.calibrated:
         assert entry.low < entry.value < entry.high
         assert entry.why
-
-
-@pytest.mark.parametrize("name", ["replay.incident", "replay.checks", "reporting.charts"])
-def test_examples_hold(name):
-    result = doctest.testmod(import_module(f"planner.{name}"))
-    assert result.attempted > 0
-    assert result.failed == 0
