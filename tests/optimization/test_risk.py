@@ -290,7 +290,9 @@ class TestInput:
         assert "finance.emergency_budget_usd=3000000.0" in overrides
 
     def test_capital_budget_that_is_too_small(self, plan: Runs) -> None:  # noqa: F811
-        assert plan("optimize", "tiny", "-q", "--capital-budget", "400k").code == 3
+        fewer = ("simulation.horizon_minutes=130", "generators.heat_wave=null")
+        settings = [part for setting in fewer for part in ("--set", setting)]
+        assert plan("optimize", "tiny", "-q", "--capital-budget", "400k", *settings).code == 3
 
     def test_terminal_says_what_bad_years_cost(self, plan: Runs) -> None:  # noqa: F811
         ran = plan("optimize", "tiny", "-q", "--risk", "cvar")

@@ -298,7 +298,7 @@ def test_from_python(home: Path) -> None:
         ("check-plan", "PLAN", "--simulate", "--fail-on", "capital > 1e12"),
         ("check-plan", "PLAN", "--fail-on", "capital > 1e12"),
         ("graph", "--plan", "PLAN"),
-        ("finance", "--plan", "PLAN", "--samples", "10"),
+        ("finance", "--plan", "PLAN", "--samples", "10", "--only", "region-west"),
         ("compare", "PLAN", "PLAN"),
     ],
     ids=lambda words: words[0],
