@@ -313,7 +313,7 @@ def test_conditions_do_not_depend_on_what_was_asked_before(monkeypatch):
         [sag("w"), lost("region", "east", 30.0)],
     ]
     kept = [laid_out(*some).intervals for some in events]
-    monkeypatch.setattr("planner.scenarios.system_state.MOST_CONDITIONS", 1)
+    monkeypatch.setattr("planner.scenarios.system_state.MOST_STATES", 1)
     assert [laid_out(*some).intervals for some in reversed(events)][::-1] == kept
     loose = build_graph(MODEL).copy()
     scenarios = [
