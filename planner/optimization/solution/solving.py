@@ -152,7 +152,8 @@ def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = 
     """
     started, deadline = time.perf_counter(), Deadline(settings)
     first = completed(programme, start, settings) if start else None
-    outcome = run_solver(programme.problem, deadline.settings(late=True), first)
+    left = settings if first is None else deadline.settings(late=True)
+    outcome = run_solver(programme.problem, left, first)
     stats = outcome.stats
     seconds = time.perf_counter() - started
     status = _status(stats)
