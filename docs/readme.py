@@ -96,7 +96,7 @@ def _cooling(model: Model, fleet: Fleet, role: str) -> float:
 
 def _recommended_capital(was: Model, recommended: Model) -> str:
     """What the recommended build costs at the prices of the model, and as printed."""
-    builds = [Build(one.name, one, Fleet.existing(one), ()) for one in (was, recommended)]
+    builds = [Build(model.name, model, Fleet.existing(model), ()) for model in (was, recommended)]
     total = sum(line.usd for line in purchases(*builds))
     return f"{total / 1e6:,.0f} (1,150 as printed)"
 
@@ -138,7 +138,7 @@ def _part(output: str, title: str) -> str:
     """Output with only the section under a title, from an empty line to the next."""
     command, rest = output.split("\n$ ")[1].split("\n", maxsplit=1)
     sections = rest.removesuffix("\n```").split("\n\n")
-    (found,) = [one for one in sections if title in one]
+    (found,) = [section for section in sections if title in section]
     shown = [found] if found is sections[0] else ["...", found]
     return "\n".join(["```console", f"$ {command}", *shown, "...", "```"])
 

@@ -191,12 +191,12 @@ def page() -> str:
     """The whole page."""
     schema = Model.model_json_schema(by_alias=True)
     definitions = {**schema["$defs"], "Model": schema}
-    links = {name: _anchor(heading) for heading, _, some in SECTIONS for name in some}
+    links = {name: _anchor(heading) for heading, _, names in SECTIONS for name in names}
     parts = [HEAD]
-    for heading, key, some in SECTIONS:
+    for heading, key, names in SECTIONS:
         parts.append(f"## {heading}\n")
-        for name in some:
-            parts.append(_definition(name, definitions, key, links, alone=len(some) == 1))
+        for name in names:
+            parts.append(_definition(name, definitions, key, links, alone=len(names) == 1))
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -245,8 +245,8 @@ def _meaning(field: dict[str, Any], definitions: dict[str, Any]) -> str:
 
 def _inner(field: dict[str, Any]) -> dict[str, Any]:
     """What a field holds if it is given: without null."""
-    some = [one for one in field.get("anyOf", ()) if one.get("type") != "null"]
-    return some[0] if some else field
+    kinds = [kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"]
+    return kinds[0] if kinds else field
 
 
 def _type(field: dict[str, Any], links: dict[str, str]) -> str:
@@ -301,7 +301,7 @@ def _value(value: Any, field: dict[str, Any]) -> str:
     if isinstance(value, dict):
         return "none" if not any(value.values()) else "its defaults"
     if isinstance(value, list):
-        return ", ".join(_value(one, field) for one in value)
+        return ", ".join(_value(entry, field) for entry in value)
     return f"{value:,.12g}" if isinstance(value, (int, float)) else f"`{value}`"
 
 
@@ -314,13 +314,15 @@ def _accepts(field: dict[str, Any]) -> str:
     if "const" in inner:
         return f"`{inner['const']}`"
     if "enum" in inner:
-        return ", ".join(f"`{one}`" if isinstance(one, str) else str(one) for one in inner["enum"])
+        return ", ".join(
+            f"`{choice}`" if isinstance(choice, str) else str(choice) for choice in inner["enum"]
+        )
     if "minProperties" in inner or "minItems" in inner:
         return f"at least {inner.get('minProperties', inner.get('minItems'))}"
     if set((inner.get("propertyNames") or {}).get("enum", ())):
-        return "by " + ", ".join(f"`{one}`" for one in inner["propertyNames"]["enum"])
-    for one in inner.get("patternProperties", {}).values():
-        return _accepts(one)
+        return "by " + ", ".join(f"`{key}`" for key in inner["propertyNames"]["enum"])
+    for pattern in inner.get("patternProperties", {}).values():
+        return _accepts(pattern)
     return _bounds(inner)
 
 
@@ -359,9 +361,9 @@ def _source(name: str, key: str, attribute: str, field: dict[str, Any]) -> str:
     if (name, attribute) in ORIGINS:
         found = ORIGINS[name, attribute]
         row = next(
-            one
-            for one in _rows(found.file)
-            if (one["name"], one.get("attribute", found.attribute))
+            row
+            for row in _rows(found.file)
+            if (row["name"], row.get("attribute", found.attribute))
             == (found.entry, found.attribute)
         )
         printed = float(row["value" if "value" in row else found.attribute]) * found.scale
@@ -371,9 +373,9 @@ def _source(name: str, key: str, attribute: str, field: dict[str, Any]) -> str:
         return f"default: {text}, `{found.entry}`, {_words(row['confidence'])}"
     if key in CATALOGUES and name not in PLACES:
         file = CATALOGUES[key]
-        rows = [one for one in _rows(file) if one["attribute"] == attribute]
+        rows = [row for row in _rows(file) if row["attribute"] == attribute]
         if rows:
-            grades = Counter(_words(one["confidence"]) for one in rows)
+            grades = Counter(_words(row["confidence"]) for row in rows)
             text = ", ".join(f"{count} {word}" for word, count in sorted(grades.items()))
             return f"[{file}](../datasets/{file}): {text}"
     return ""

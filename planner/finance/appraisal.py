@@ -174,8 +174,8 @@ def replaced_usd_per_year(line: Purchase, assumptions: Assumptions) -> float:
         salvage_usd=line.salvage_usd_each,
         age_years=line.age_years,
     )
-    each = asset.replaced_usd_per_year(assumptions.discount_rate)
-    return line.quantity * each * assumptions.price_factor(line.category)
+    unit_usd = asset.replaced_usd_per_year(assumptions.discount_rate)
+    return line.quantity * unit_usd * assumptions.price_factor(line.category)
 
 
 def returns(flows: CashFlow, rate: float, tax_rate: float) -> Returns:

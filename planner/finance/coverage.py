@@ -66,8 +66,8 @@ def coverage(model: Model, scenarios: Sequence[Scenario]) -> Coverage:
     missing = [name for name in model.services if name not in failing]
     covered = [kind for kind in found if kind != KINDS["service"]]
     if failing:
-        some = f" ({len(failing)} of {len(model.services)})" if missing else ""
-        covered.append(KINDS["service"] + some)
+        share = f" ({len(failing)} of {len(model.services)})" if missing else ""
+        covered.append(KINDS["service"] + share)
     failed = [name for name, kind in model.operations.changes.items() if kind.failures_per_year]
     covered += [f"what people change ({', '.join(failed)})"] if failed else []
     left = [] if failing else [KINDS["service"]]

@@ -286,12 +286,12 @@ def _replanned(
         items = purchase_items(best.programme.data, kept)
         capital = sum(item.capital_usd for item in items)
         return replace(result, usd_per_year=old, capital_usd=capital, survives=True)
-    other = outcome.plan(LoadedModel(model, loaded.name, loaded.sha256), settings)
+    replanned = outcome.plan(LoadedModel(model, loaded.name, loaded.sha256), settings)
     return replace(
         result,
-        changed=difference(plan, other).lines,
+        changed=difference(plan, replanned).lines,
         usd_per_year=new,
-        capital_usd=other.cost.capital_usd,
+        capital_usd=replanned.cost.capital_usd,
         survives=outcome.survives,
         note=_note(outcome, best, settings),
     )

@@ -209,7 +209,7 @@ def _worse(before: LossProfile, after: LossProfile) -> dict[str, Estimate]:
     """Tiers that are served less than before, with the minutes a year."""
     both = [tier for tier in after.tiers if tier in before.tiers]
     found = {tier: more_downtime(before, after, tier) for tier in both}
-    return {tier: one for tier, one in found.items() if one.value > LEAST_MINUTES}
+    return {tier: minutes for tier, minutes in found.items() if minutes.value > LEAST_MINUTES}
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ class FinanceStudy:
     @property
     def sampled(self) -> str:
         """How often failures were sampled on each build, in words: one figure on every page."""
-        counts = " / ".join(f"{one.occurrences.samples:,}" for one in self.valued)
+        counts = " / ".join(f"{valued.occurrences.samples:,}" for valued in self.valued)
         return f"Failures sampled {counts} times, seed {self.sampling.seed}."
 
     @property
@@ -294,7 +294,7 @@ def study_of(
     """
     valued = value_builds(builds, assumptions, sampling, other, progress)
     incident = loaded.model.finance.incident
-    base, *others = [one.position for one in valued]
+    base, *others = [valued_build.position for valued_build in valued]
     inputs = inputs_for(loaded.model)
     return FinanceStudy(
         loaded.name,
@@ -306,8 +306,8 @@ def study_of(
         valued,
         other,
         () if incident is None else read_ledger(incident),
-        {one.name: tornado(base, one, assumptions, other, inputs) for one in others},
-        {one.name: break_evens(base, one, assumptions, other, inputs) for one in others},
+        {build.name: tornado(base, build, assumptions, other, inputs) for build in others},
+        {build.name: break_evens(base, build, assumptions, other, inputs) for build in others},
     )
 
 
@@ -338,7 +338,10 @@ def _all_on_offer(base: Build) -> Fleet:
             for unit in plant.options
             if plant.max_added
         },
-        {name: int(one.max_gpus > one.existing_gpus) for name, one in model.clusters.items()},
+        {
+            name: int(cluster.max_gpus > cluster.existing_gpus)
+            for name, cluster in model.clusters.items()
+        },
         {},
         frozenset(name for name, region in model.regions.items() if region.candidate),
         frozenset(model.measures),
@@ -348,23 +351,23 @@ def _all_on_offer(base: Build) -> Fleet:
 def without_return(valued: Sequence[Valued]) -> list[Problem]:
     """Builds whose cash flows have no return to speak of: none at all, or nothing but spending."""
     problems = []
-    for one in valued:
-        if one.appraisal.cash_flow is None:
+    for build in valued:
+        if build.appraisal.cash_flow is None:
             continue
-        net = one.appraisal.cash_flow.net
+        net = build.appraisal.cash_flow.net
         if not net.any():
             message = "changes nothing that costs or earns money: there is no cash flow to value"
         elif (net <= 0).all():
             message = "every cash flow is negative: in no year does it save more than it costs"
-        elif not _earns(one.appraisal.cash_flow):
+        elif not _earns(build.appraisal.cash_flow):
             message = "every cash flow is negative but for tax and what is left of purchases: it "
             message += "avoids no loss, saves no running cost and brings no income"
         else:
             continue
-        if not any(v.profile.expected_annual_loss_usd.value for v in (valued[0], one)):
+        if not any(v.profile.expected_annual_loss_usd.value for v in (valued[0], build)):
             message += "; failures cost nothing in the model (their frequency, and "
             message += "tiers.*.value_usd_per_1000_requests)"
-        problems.append(Problem(one.build.name, 0, 0, "cash flow", message))
+        problems.append(Problem(build.build.name, 0, 0, "cash flow", message))
     return problems
 
 

@@ -70,9 +70,9 @@ def options_of(config: pytest.Config, encoding: str) -> TestOptions:
         # Such as an unset variable of a pipeline: no tests at all would look like passed ones.
         if value is not None and not value.strip():
             raise pytest.UsageError(f"{option} is empty: name a file, or leave the option out")
-    typed = [str(one) for one in getattr(config.option, "file_or_dir", None) or ()]
-    named = tuple(found["rest"] for one in typed if (found := _NODE_ID.fullmatch(one)))
-    paths = [one for one in typed if not is_node_id(one)]
+    typed = [str(argument) for argument in getattr(config.option, "file_or_dir", None) or ()]
+    named = tuple(found["rest"] for argument in typed if (found := _NODE_ID.fullmatch(argument)))
+    paths = [argument for argument in typed if not is_node_id(argument)]
     sets = config.getoption("planner_scenarios") or config.getini("plan_scenarios")
     on_command_line = bool(model or plan)
     collects = bool(named) or _collects(config, paths, on_command_line)
@@ -107,7 +107,7 @@ def _collects(config: pytest.Config, paths: list[str], on_command_line: bool) ->
     if on_command_line or not paths:
         return True
     root = config.rootpath
-    everything = {root, *root.parents, *(root / one for one in config.getini("testpaths"))}
+    everything = {root, *root.parents, *(root / path for path in config.getini("testpaths"))}
     return any((config.invocation_params.dir / path).resolve() in everything for path in paths)
 
 

@@ -98,7 +98,9 @@ class Survivability:
     def verdicts(self) -> Mapping[str, Verdict]:
         """Verdicts of all scenarios by name."""
         outcomes = self._judge.outcomes()
-        return MappingProxyType(_Verdicts({name: one.verdict for name, one in outcomes.items()}))
+        return MappingProxyType(
+            _Verdicts({name: result.verdict for name, result in outcomes.items()})
+        )
 
     @property
     def failing(self) -> tuple[str, ...]:
@@ -260,7 +262,7 @@ class Survivability:
             ("lost_requests", round(verdict.lost_requests, 1)),
             ("peak_temperature_c", round(verdict.peak_temperature_c, 2)),
             ("emergency_usd", round(verdict.emergency_usd, 2)),
-            *((f"served_{tier}", round(one, 6)) for tier, one in verdict.served.items()),
+            *((f"served_{tier}", round(share, 6)) for tier, share in verdict.served.items()),
         ]
 
     def _what(self) -> str:
@@ -295,7 +297,9 @@ class Survivability:
             if not any(fnmatchcase(name, pattern) for name in self.scenarios):
                 raise InputError.single(self.model.name, _unknown(pattern, self.scenarios))
         return tuple(
-            name for name in self.scenarios if any(fnmatchcase(name, one) for one in patterns)
+            name
+            for name in self.scenarios
+            if any(fnmatchcase(name, pattern) for pattern in patterns)
         )
 
 
@@ -327,15 +331,15 @@ def _named(
     wanted: set[str] = set()
     problems = []
     names = tuple(scenario.name for scenario in scenarios)
-    for one in named:
-        stem, _, scenario = one.partition("::")
+    for wanted_id in named:
+        stem, _, scenario = wanted_id.partition("::")
         if stem == model.name and (not scenario or scenario in names):
             wanted.update([scenario] if scenario else names)
             continue
-        close = nearest(one, [f"{model.name}::{name}" for name in names])
+        close = nearest(wanted_id, [f"{model.name}::{name}" for name in names])
         hint = close.replace(f"`{model.name}::", f"`{ROOT}::{model.name}::")
         message = f"no scenario has this node id{hint}"
-        problems.append(Problem(f"{ROOT}::{printable(one)}", 0, 0, "", message))
+        problems.append(Problem(f"{ROOT}::{printable(wanted_id)}", 0, 0, "", message))
     if problems:
         raise InputError(problems)
     return tuple(scenario for scenario in scenarios if scenario.name in wanted)
@@ -378,7 +382,7 @@ def _opened(
 
         opened = reopen(asked.plan, asked.model, remedy=f"name its file: {MODEL_OPTION}")
     except InputError as error:
-        problems += [_with_option(one, asked) for one in error.problems]
+        problems += [_with_option(problem, asked) for problem in error.problems]
         return None
     return opened.loaded, opened
 
@@ -419,7 +423,8 @@ def _selection(loaded: LoadedModel, wanted: Wanted | None) -> Selection:
 def _ours(error: InputError) -> InputError:
     """An error that speaks of the option of pytest."""
     return InputError(
-        replace(one, file=SETS_OPTION) if one.file == OPTION else one for one in error.problems
+        replace(problem, file=SETS_OPTION) if problem.file == OPTION else problem
+        for problem in error.problems
     )
 
 

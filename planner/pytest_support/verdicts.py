@@ -75,7 +75,9 @@ class Judge:
     def outcome(self, name: str) -> ScenarioResult:
         """What comes of a scenario; those expected next are simulated along with it."""
         if name not in self._outcomes:
-            self._simulate([name, *(one for one in self._companions(name) if one != name)])
+            self._simulate(
+                [name, *(companion for companion in self._companions(name) if companion != name)]
+            )
         return self._outcomes[name]
 
     def outcomes(self, names: Iterable[str] | None = None) -> dict[str, ScenarioResult]:
@@ -94,8 +96,9 @@ class Judge:
             parts = self._workers * BATCHES_OF_WORKER
             size = min(max(len(self._order) // parts, FIRST_BATCH), MOST_IN_BATCH)
             block = self._order[index - index % size :][:size]
-            return [one for one in block if one not in self._outcomes]
-        ahead = [one for one in self._order[index:] if one not in self._outcomes][: self._size]
+            return [scenario for scenario in block if scenario not in self._outcomes]
+        waiting = [scenario for scenario in self._order[index:] if scenario not in self._outcomes]
+        ahead = waiting[: self._size]
         self._size = min(2 * self._size, MOST_IN_BATCH)
         return ahead
 
@@ -124,7 +127,7 @@ def _outcome(world: World, history: History, index: int, verdict: Verdict) -> Sc
     }
     return ScenarioResult(
         verdict,
-        {name: one.round(DIGITS) for name, one in served.items()},
+        {name: series.round(DIGITS) for name, series in served.items()},
         {name: required(rules, since, name) for name in served},
         hot,
     )

@@ -142,7 +142,7 @@ class _Group:
     @property
     def own_clusters(self) -> Clusters:
         """Clusters that no smaller group cools."""
-        return self.clusters.difference(*(one.clusters for one in self.inside))
+        return self.clusters.difference(*(group.clusters for group in self.inside))
 
 
 def cooling_adequacy(
@@ -173,14 +173,14 @@ def cooling_adequacy(
     hours = normal_hours(model, fleet) if hours is None else hours
     model = with_measures(model, fleet.measures)
     found = [_adequacy(model, fleet, hours, *part) for part in _components(model)]
-    return tuple(one for one in found if one is not None)
+    return tuple(adequacy for adequacy in found if adequacy is not None)
 
 
 def _components(model: Model) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Plants and clusters that hang together, those with plants in their order first."""
     graph: nx.Graph[tuple[str, str]] = nx.Graph()
     for name, plant in model.plants.items():
-        graph.add_edges_from((("plant", name), ("cluster", one)) for one in plant.cools)
+        graph.add_edges_from((("plant", name), ("cluster", cluster)) for cluster in plant.cools)
     graph.add_nodes_from(("cluster", name) for name in model.clusters)
     parts = []
     for nodes in nx.connected_components(graph):
@@ -197,9 +197,9 @@ def _adequacy(
     plants: tuple[str, ...],
     clusters: tuple[str, ...],
 ) -> CoolingAdequacy | None:
-    heat = {one: hours.heat_mw[:, hours.clusters.index(one)] for one in clusters}
+    heat = {cluster: hours.heat_mw[:, hours.clusters.index(cluster)] for cluster in clusters}
     every = [batch for name in plants for batch in _batches(model, fleet, hours, name)]
-    if not every and max(one.max() for one in heat.values()) <= NEGLIGIBLE_MW:
+    if not every and max(heat_mw.max() for heat_mw in heat.values()) <= NEGLIGIBLE_MW:
         return None
     group, bound = _arranged(_by_clusters(model, plants, every), frozenset(clusters))
     running = [batch for batch in every if not batch.about.standby]
@@ -230,18 +230,18 @@ def _batches(model: Model, fleet: Fleet, hours: NormalHours, plant: str) -> list
         if count <= 0:
             continue
         kind = model.cooling_units[unit]
-        each = kind.capacity_mw * np.asarray(_share(kind, ambient), dtype=float)
+        each_mw = kind.capacity_mw * np.asarray(_share(kind, ambient), dtype=float)
         standby = owner.role == "emergency" or kind.mode == "standby"
         about = CoolingUnits(
             plant=plant,
             unit=unit,
             count=count,
             standby=standby,
-            least_mw=float(each.min()),
+            least_mw=float(each_mw.min()),
             forced_outage_rate=forced_outage_rate(kind.failures_per_year, kind.repair_hours),
             start_failure_probability=kind.start_failure_probability if standby else 0.0,
         )
-        found.append(_Batch(about, each))
+        found.append(_Batch(about, each_mw))
     return found
 
 
@@ -256,7 +256,9 @@ def _by_clusters(
     model: Model, plants: Sequence[str], batches: Sequence[_Batch]
 ) -> dict[Clusters, list[_Batch]]:
     """Units by the clusters that their plants cool, also where there are none."""
-    found: dict[Clusters, list[_Batch]] = {frozenset(model.plants[one].cools): [] for one in plants}
+    found: dict[Clusters, list[_Batch]] = {
+        frozenset(model.plants[plant].cools): [] for plant in plants
+    }
     for batch in batches:
         found[frozenset(model.plants[batch.about.plant].cools)].append(batch)
     return found
@@ -264,16 +266,20 @@ def _by_clusters(
 
 def _arranged(by_clusters: Mapping[Clusters, list[_Batch]], every: Clusters) -> tuple[_Group, str]:
     """Groups inside larger ones, the largest returned; all as one where they cut across."""
-    sets = sorted(by_clusters, key=lambda one: (len(one), sorted(one)))
-    if any(one & other and not one <= other for i, one in enumerate(sets) for other in sets[i:]):
-        batches = [batch for one in sets for batch in by_clusters[one]]
+    sets = sorted(by_clusters, key=lambda clusters: (len(clusters), sorted(clusters)))
+    if any(
+        clusters & others and not clusters <= others
+        for i, clusters in enumerate(sets)
+        for others in sets[i:]
+    ):
+        batches = [batch for clusters in sets for batch in by_clusters[clusters]]
         text = "lower ends: plants whose clusters overlap only in part are taken as one"
         return _Group(every, _tables(batches), ()), text
     groups: dict[Clusters, _Group] = {}
-    for one in sets:
-        inside = tuple(group for held, group in groups.items() if held < one)
-        groups = {held: group for held, group in groups.items() if not held < one}
-        groups[one] = _Group(one, _tables(by_clusters[one]), inside)
+    for clusters in sets:
+        inside = tuple(group for held, group in groups.items() if held < clusters)
+        groups = {held: group for held, group in groups.items() if not held < clusters}
+        groups[clusters] = _Group(clusters, _tables(by_clusters[clusters]), inside)
     # Clusters that hang together have a group of them all; without plants none cools them.
     return groups.get(every, _Group(every, _tables([]), ())), ""
 
@@ -294,10 +300,10 @@ def _short(group: _Group, heat: Mapping[str, Floats], hour: int) -> tuple[float,
 
 def _load(group: _Group, heat: Mapping[str, Floats], hour: int) -> States:
     """Heat that comes to a group and its probabilities: own clusters, what those inside lack."""
-    load = np.array([sum(float(heat[one][hour]) for one in group.own_clusters)])
+    load = np.array([sum(float(heat[cluster][hour]) for cluster in group.own_clusters)])
     likely = np.ones(1)
-    for one in group.inside:
-        table, (inner, chance) = one.tables[hour], _load(one, heat, hour)
+    for inner_group in group.inside:
+        table, (inner, chance) = inner_group.tables[hour], _load(inner_group, heat, hour)
         step = _step(float(inner[-1]), len(inner) * len(table.out))
         left, share = shortages(table, inner, chance, step)
         # A sum of two independent quantities: what is out of a table with the two of them.
@@ -329,7 +335,7 @@ def _table(batches: Sequence[_Batch], hour: int) -> OutageTable:
     by_plant: dict[str, list[_Batch]] = {}
     for batch in batches:
         by_plant.setdefault(batch.about.plant, []).append(batch)
-    tables = [_plant_table(some, hour) for some in by_plant.values()]
+    tables = [_plant_table(plant_batches, hour) for plant_batches in by_plant.values()]
     installed = sum(table.installed for table in tables)
     rows = float(np.prod([float(len(table.out)) for table in tables]))
     return together(tables, _step(installed, rows))
@@ -351,10 +357,10 @@ def _plant_table(batches: Sequence[_Batch], hour: int) -> OutageTable:
 
 def _states(batch: _Batch, hour: int, level: float) -> States:
     """States of equal units where the cause stops all that fail to start that often."""
-    about, each = batch.about, float(batch.each_mw[hour])
+    about, each_mw = batch.about, float(batch.each_mw[hour])
     if about.start_failure_probability >= level:
-        return np.array([about.count * each]), np.ones(1)
-    return equal_units(each, about.forced_outage_rate, about.count)
+        return np.array([about.count * each_mw]), np.ones(1)
+    return equal_units(each_mw, about.forced_outage_rate, about.count)
 
 
 def _step(installed_mw: float, rows: float) -> float | None:
@@ -395,9 +401,11 @@ def _margins(
     names = tuple(heat)
     sizes = range(1, len(names) + 1) if len(names) <= MOST_CLUSTERS else (1, len(names))
     found = []
-    for some in chain.from_iterable(combinations(names, size) for size in sizes):
-        touching = [one for one in every if {*model.plants[one.about.plant].cools} & {*some}]
-        total: Floats = np.sum([heat[one] for one in some], axis=0)
+    for chosen in chain.from_iterable(combinations(names, size) for size in sizes):
+        touching = [
+            batch for batch in every if {*model.plants[batch.about.plant].cools} & {*chosen}
+        ]
+        total: Floats = np.sum([heat[cluster] for cluster in chosen], axis=0)
         found.append(_Margin(tuple(touching), total))
     return tuple(found)
 

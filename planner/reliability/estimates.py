@@ -73,7 +73,7 @@ def percent(share: Estimate) -> tuple[str, str]:
     # As many digits as the interval is wide; where nothing is left to chance, of what is missing.
     scale = width if width > 0 else (1 - share.low)
     places = min(MOST_PLACES, max(0, -math.floor(math.log10(max(scale, 1e-12)))))
-    low, value = (_floor(100 * one, places) for one in (share.low, share.value))
+    low, value = (_floor(100 * share, places) for share in (share.low, share.value))
     if width <= 0:
         return value, ""
     high = f"{-float(_floor(-100 * share.high, places)):.{places}f}"

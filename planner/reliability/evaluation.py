@@ -77,14 +77,14 @@ class PeriodLosses:
         """These periods and others after them."""
         return PeriodLosses(
             *(
-                np.concatenate([getattr(self, one.name), getattr(other, one.name)])
-                for one in fields(self)
+                np.concatenate([getattr(self, field.name), getattr(other, field.name)])
+                for field in fields(self)
             )
         )
 
     def part(self, first: int, last: int) -> PeriodLosses:
         """Periods from one place to another."""
-        return PeriodLosses(*(getattr(self, one.name)[first:last] for one in fields(self)))
+        return PeriodLosses(*(getattr(self, field.name)[first:last] for field in fields(self)))
 
     def put(self, places: Ints, other: PeriodLosses) -> None:
         """Set the outcomes of some periods."""
@@ -120,9 +120,9 @@ def simulate_all(
         Called now and then with the share of the work that is done.
     """
     graph = build_graph(model)
-    cases = [case_of(model, graph, one) for one in scenarios]
+    cases = [case_of(model, graph, scenario) for scenario in scenarios]
     if not recovers:
-        ended = (replace(one, minutes=one.timeline.end_minute) for one in cases)
+        ended = (replace(case, minutes=case.timeline.end_minute) for case in cases)
         return _simulate(model, fleet, list(ended), jobs)
     outcome = PeriodLosses.nothing(len(cases), len(model.tiers))
     left = np.arange(len(cases))
@@ -159,8 +159,8 @@ def _simulate(
     else:
         found = list(_told(map(task, parts), parts, progress))
     outcome = PeriodLosses.nothing(len(cases), len(model.tiers))
-    for (first, last), one in zip(batches, found, strict=True):
-        outcome.put(order[first:last], one)
+    for (first, last), losses in zip(batches, found, strict=True):
+        outcome.put(order[first:last], losses)
     return outcome
 
 
@@ -170,7 +170,7 @@ def _told(
     progress: Progress | None,
 ) -> Iterator[PeriodLosses]:
     """Outcomes of batches; says now and then how much of the work is done."""
-    work = np.cumsum([max(one.minutes for one in part) * (STEP + len(part)) for part in parts])
+    work = np.cumsum([max(case.minutes for case in part) * (STEP + len(part)) for part in parts])
     said = time.monotonic()
     for done, outcome in zip(work, outcomes, strict=True):
         if progress is not None and done < work[-1] and time.monotonic() - said >= SILENCE_SECONDS:
@@ -208,7 +208,9 @@ def _batch(model: Model, fleet: Fleet, cases: Sequence[PreparedPeriod]) -> Perio
     horizon = max(1.0, float(math.ceil(max(case.minutes for case in cases))))
     settings = model.simulation.model_copy(update={"horizon_minutes": horizon})
     lasting = model.model_copy(update={"simulation": settings})
-    world = build_world(lasting, build_graph(lasting), fleet, tuple(one.timeline for one in cases))
+    world = build_world(
+        lasting, build_graph(lasting), fleet, tuple(case.timeline for case in cases)
+    )
     return _measured(run(world, KEPT), cases)
 
 
@@ -234,6 +236,6 @@ def _counts(cases: Sequence[PreparedPeriod], minutes: int) -> Floats:
     counts = np.zeros((minutes, len(cases)))
     for s, case in enumerate(cases):
         counts[: math.ceil(case.minutes), s] = 1.0
-        for one in case.repeats:
-            counts[math.ceil(one.from_minute) : math.ceil(one.to_minute), s] += one.times
+        for repeat in case.repeats:
+            counts[math.ceil(repeat.from_minute) : math.ceil(repeat.to_minute), s] += repeat.times
     return counts

@@ -56,13 +56,13 @@ class FailureBias:
             )
         return self._rows[first]
 
-    def _together(self, one: int, other: int) -> bool:
-        for source in (one, other):
+    def _together(self, first: int, second: int) -> bool:
+        for source in (first, second):
             if self._may_lose(((source, 1),)):
                 return True
-        if one == other:
-            return self._may_lose(((one, 2),))
-        return self._may_lose(tuple((source, 1) for source in sorted((one, other))))
+        if first == second:
+            return self._may_lose(((first, 2),))
+        return self._may_lose(tuple((source, 1) for source in sorted((first, second))))
 
     @cached_property
     def _partnered(self) -> Floats:

@@ -47,26 +47,28 @@ def sources_of(model: Model, scenarios: Sequence[Scenario]) -> tuple[Source, ...
     scenarios = (*scenarios, *beside(model, scenarios))
     stated = _stated(model)
     parts = {
-        _what(one.events[0]): _copies(model, one)
-        for one in scenarios
-        if len(one.events) == 1 and _size(one) == 1
+        _what(scenario.events[0]): _copies(model, scenario)
+        for scenario in scenarios
+        if len(scenario.events) == 1 and _size(scenario) == 1
     }
     found = [
-        _source(model, one)
-        for one in scenarios
-        if _size(one) == 1 or one.name in stated or not _made_of(one, parts)
+        _source(model, scenario)
+        for scenario in scenarios
+        if _size(scenario) == 1 or scenario.name in stated or not _made_of(scenario, parts)
     ]
-    return tuple(sorted(found, key=lambda one: one.scenario.name))
+    return tuple(sorted(found, key=lambda source: source.scenario.name))
 
 
 def beside(model: Model, scenarios: Sequence[Scenario]) -> tuple[Scenario, ...]:
     """Failures of services and changes whose rates a model states, and that are not selected."""
-    known = {one.name for one in scenarios}
+    known = {scenario.name for scenario in scenarios}
     services = {
         f"service-{n}" for n, s in model.services.items() if s.failures_per_year is not None
     }
-    found = [one for one in family(model, "service") if one.name in services]
-    return tuple(one for one in (*found, *family(model, "change")) if one.name not in known)
+    found = [scenario for scenario in family(model, "service") if scenario.name in services]
+    return tuple(
+        scenario for scenario in (*found, *family(model, "change")) if scenario.name not in known
+    )
 
 
 def _source(model: Model, scenario: Scenario) -> Source:
@@ -86,8 +88,8 @@ def _stated(model: Model) -> frozenset[str]:
     for name in FAMILIES:
         units = model.generators.units
         if name != "units" or (units and units.frequency_per_year is not None):
-            names |= {one.name for one in family(model, name)}
-    names |= {one.name for one in common_causes(model)}
+            names |= {scenario.name for scenario in family(model, name)}
+    names |= {scenario.name for scenario in common_causes(model)}
     return frozenset(names)
 
 

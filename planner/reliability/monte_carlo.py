@@ -85,8 +85,10 @@ def sample_occurrences(
     ValueError
         If there is no sample to draw.
     """
-    sources = tuple(one for one in sources_of(model, scenarios) if one.rate.times_per_year > 0)
-    process = Process.of([one.rate for one in sources])
+    sources = tuple(
+        source for source in sources_of(model, scenarios) if source.rate.times_per_year > 0
+    )
+    process = Process.of([source.rate for source in sources])
     cascade = Cascade(model, fleet, sources, jobs, progress)
     tiers = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
     mean_rps = float(weekly_demand(model).sum(axis=0).mean())
@@ -99,8 +101,8 @@ def sample_occurrences(
 
 def _price(model: Model, tier: str) -> float:
     """Worth of a request, USD."""
-    one = model.tiers[tier]
-    per_1000 = one.value_usd_per_1000_requests + one.sla_credit_usd_per_1000_requests
+    terms = model.tiers[tier]
+    per_1000 = terms.value_usd_per_1000_requests + terms.sla_credit_usd_per_1000_requests
     return float(lost_usd(1 / 3600, 1.0, per_1000))
 
 
@@ -147,8 +149,8 @@ class Cascade:
         """What each period loses."""
         bought = self._fleet.measures
         scenarios = [
-            scenario_with(self._original, scenario_of(one, self._sources), bought)
-            for one in periods
+            scenario_with(self._original, scenario_of(period, self._sources), bought)
+            for period in periods
         ]
         if self._normal is None:
             return self._simulated(scenarios, LONGER)
@@ -220,9 +222,9 @@ class Sampler:
         """
         if samples < 1:
             raise ValueError(f"Expected samples ≥ 1, got {samples}.")
-        strata = tuple(one for one in self.process.strata() if self._may_lose(one))
+        strata = tuple(stratum for stratum in self.process.strata() if self._may_lose(stratum))
         pilots = np.array(
-            [PILOT if one.source is not None else PILOT_OF_SEVERAL for one in strata],
+            [PILOT if stratum.source is not None else PILOT_OF_SEVERAL for stratum in strata],
             dtype=np.int64,
         )
         if samples <= 2 * pilots.sum() or not strata:
@@ -246,11 +248,11 @@ class Sampler:
     def _draw(self, strata: tuple[Stratum, ...], numbers: Sequence[Ints]) -> list[_Drawn]:
         """Samples of each stratum from one number to the next, all evaluated together."""
         steps = [self._drawn(strata, have, want) for have, want in itertools.pairwise(numbers)]
-        outcome = self._evaluate([period for one in steps for period in one.periods])
+        outcome = self._evaluate([period for drawn in steps for period in drawn.periods])
         found, first = [], 0
-        for one in steps:
-            last = first + len(one.periods)
-            found.append(replace(one, outcome=outcome.part(first, last)))
+        for drawn in steps:
+            last = first + len(drawn.periods)
+            found.append(replace(drawn, outcome=outcome.part(first, last)))
             first = last
         return found
 
@@ -263,15 +265,17 @@ class Sampler:
             self.process.draw(strata[s], number, self.seed, self._bias) for s, number in places
         ]
         stratum = np.array([s for s, _ in places], dtype=np.int64)
-        rates = np.array([one.times_per_year for one in strata]) / np.maximum(want - have, 1)
-        weights = np.array([one.weight for one in periods])
+        rates = np.array([stratum.times_per_year for stratum in strata]) / np.maximum(
+            want - have, 1
+        )
+        weights = np.array([period.weight for period in periods])
         nothing = PeriodLosses.nothing(len(periods), len(self.tiers))
         return _Drawn(periods, stratum, weights * rates[stratum], nothing)
 
     def _evaluate(self, periods: list[Period]) -> PeriodLosses:
         """What periods lose; those that certainly lose nothing are not simulated."""
         may_lose = self.evaluator.may_lose
-        doubtful = [i for i, one in enumerate(periods) if any(map(may_lose, one.downs()))]
+        doubtful = [i for i, period in enumerate(periods) if any(map(may_lose, period.downs()))]
         outcome = PeriodLosses.nothing(len(periods), len(self.tiers))
         if doubtful:
             found = self.evaluator.evaluate([periods[i] for i in doubtful])
@@ -299,7 +303,7 @@ class Sampler:
             quiet &= np.array([not part.any() for part in parts], dtype=bool)
             if deviation.sum() > 0:
                 importance += (deviation / deviation.sum()) ** 2
-        rates = np.array([one.times_per_year for one in strata]) * quiet
+        rates = np.array([stratum.times_per_year for stratum in strata]) * quiet
         explored = EXPLORED * rates / max(float(rates.sum()), 1e-300)
         told = np.sqrt(importance)
         told *= (1 - EXPLORED) / max(float(told.sum()), 1e-300)
@@ -309,7 +313,7 @@ class Sampler:
         self, strata: tuple[Stratum, ...], pilot: _Drawn, rest: _Drawn, demand_rps: Floats
     ) -> Occurrences:
         """Both steps together, as strata of their own."""
-        names = [one.name for one in self.process.sources]
+        names = [source.name for source in self.process.sources]
         periods = [*pilot.periods, *rest.periods]
         times = np.concatenate(
             [PILOT_WEIGHT * pilot.times_per_year, (1 - PILOT_WEIGHT) * rest.times_per_year]
@@ -317,24 +321,30 @@ class Sampler:
         outcome = pilot.outcome.and_also(rest.outcome)
         stratum = np.concatenate([pilot.stratum, len(strata) + rest.stratum])
         members = [
-            tuple(dict.fromkeys(names[one.source] for one in period.failures)) for period in periods
+            tuple(dict.fromkeys(names[failure.source] for failure in period.failures))
+            for period in periods
         ]
         return Occurrences(
             tiers=self.tiers,
             times_per_year=times,
-            sources=tuple(one[0] for one in members),
+            sources=tuple(member[0] for member in members),
             members=tuple(members),
             lost_requests=outcome.lost_requests,
             unserved_minutes=outcome.unserved_minutes,
             emergency_usd=outcome.emergency_usd,
-            failures=np.array([one.count for one in periods], dtype=np.int64),
-            hazard=np.array([one.hazard for one in periods], dtype=float),
+            failures=np.array([period.count for period in periods], dtype=np.int64),
+            hazard=np.array([period.hazard for period in periods], dtype=float),
             stratum=stratum,
-            number=np.array([one.number for one in periods], dtype=np.int64),
-            strata=(*(f"{one.name}, pilot" for one in strata), *(one.name for one in strata)),
+            number=np.array([period.number for period in periods], dtype=np.int64),
+            strata=(
+                *(f"{stratum.name}, pilot" for stratum in strata),
+                *(stratum.name for stratum in strata),
+            ),
             rates=self.process.sources,
             demand_rps=demand_rps,
-            truncated_minutes_per_year=float(times @ [one.dropped_minutes for one in periods]),
+            truncated_minutes_per_year=float(
+                times @ [period.dropped_minutes for period in periods]
+            ),
             unsettled_per_year=float(times @ ~outcome.settled),
             unseen_times_per_year=_unseen(strata, stratum, outcome),
             samples=len(times),
@@ -375,10 +385,10 @@ def _unseen(strata: tuple[Stratum, ...], stratum: Ints, outcome: PeriodLosses) -
     """
     lost = outcome.unserved_minutes.sum(axis=1) + outcome.emergency_usd
     bounds = [0.0]
-    for s, one in enumerate(strata):
+    for s, each_stratum in enumerate(strata):
         mine = stratum % len(strata) == s
         if not lost[mine].any():
-            bounds.append(one.times_per_year * -math.expm1(math.log(0.05) / mine.sum()))
+            bounds.append(each_stratum.times_per_year * -math.expm1(math.log(0.05) / mine.sum()))
     return max(bounds)
 
 

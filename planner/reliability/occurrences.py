@@ -113,7 +113,7 @@ class Occurrences:
 
     def up_probability(self, rate_factor: float = 1.0) -> float:
         """Probability that nothing is down."""
-        return float(np.prod([one.up_probability(rate_factor) for one in self.rates]))
+        return float(np.prod([rate.up_probability(rate_factor) for rate in self.rates]))
 
     def with_rates(self, factor: float) -> Occurrences:
         """The same samples where everything fails more or less often, by exact new weights.
@@ -137,7 +137,7 @@ class Occurrences:
             self,
             times_per_year=self.times_per_year * ratio,
             rates=tuple(
-                replace(one, times_per_year=one.times_per_year * factor) for one in self.rates
+                replace(rate, times_per_year=rate.times_per_year * factor) for rate in self.rates
             ),
             truncated_minutes_per_year=self.truncated_minutes_per_year * max(1.0, factor) ** 2,
         )

@@ -69,7 +69,9 @@ def scenario_of(period: Period, sources: Sequence[Source]) -> Scenario:
     """The scenario of a period; it begins within the first minute."""
     start = period.phase_minutes
     events = [
-        event for one in period.failures for event in _events(one, sources[one.source], start)
+        event
+        for failure in period.failures
+        for event in _events(failure, sources[failure.source], start)
     ]
     return Scenario(
         name=f"period-{period.number}",
@@ -77,7 +79,7 @@ def scenario_of(period: Period, sources: Sequence[Source]) -> Scenario:
         frequency_per_year=0.0,
         # On whole minutes, so that hours are shared; the phase stands for what is between.
         start_hour=math.floor(period.start_hour * 60) / 60,
-        operations=_operations([sources[one.source].scenario for one in period.failures]),
+        operations=_operations([sources[failure.source].scenario for failure in period.failures]),
         events=tuple(without_repeated_heat(events)),
     )
 
@@ -97,8 +99,8 @@ def _events(failure: Failure, source: Source, start: float) -> Iterable[Event]:
 def _operations(scenarios: Sequence[Scenario]) -> OperationsOverride:
     """Reaction times that the scenarios prescribe; of several the first counts."""
     changes: dict[str, object] = {}
-    for one in scenarios:
-        for name, value in one.operations:
+    for scenario in scenarios:
+        for name, value in scenario.operations:
             if value is not None:
                 changes.setdefault(name, value)
     return OperationsOverride.model_validate(changes) if changes else OperationsOverride()
@@ -107,7 +109,9 @@ def _operations(scenarios: Sequence[Scenario]) -> OperationsOverride:
 def without_repeated_heat(events: Sequence[Event]) -> list[Event]:
     """Events with the hottest of several heat waves in a region only, where they overlap."""
     kept: list[Event] = [event for event in events if event.kind != "heat"]
-    waves = sorted((one for one in events if one.kind == "heat"), key=lambda one: -one.rise_c)
+    waves = sorted(
+        (event for event in events if event.kind == "heat"), key=lambda wave: -wave.rise_c
+    )
     hot: dict[str, list[Heat]] = {}
     for wave in waves:
         pieces = [wave]
@@ -139,20 +143,20 @@ def case_of(model: Model, graph: Graph, scenario: Scenario) -> PreparedPeriod:
     repeats: list[Repeat] = []
     at = 0
     while at < len(timeline.intervals):
-        one = timeline.intervals[at]
-        days = math.floor((one.end_minute - one.start_minute - SETTLED - DAY) / DAY)
-        if days > 0 and not _steps_later(model, scenario, one.end_minute):
-            scenario = _shortened(scenario, one.start_minute + SETTLED, days * DAY)
+        interval = timeline.intervals[at]
+        days = math.floor((interval.end_minute - interval.start_minute - SETTLED - DAY) / DAY)
+        if days > 0 and not _steps_later(model, scenario, interval.end_minute):
+            scenario = _shortened(scenario, interval.start_minute + SETTLED, days * DAY)
             timeline = timeline_of(model, graph, scenario, sampled=True)
-            end = one.end_minute - days * DAY
+            end = interval.end_minute - days * DAY
             repeats.append(Repeat(end - DAY, end, float(days)))
         at += 1
     if timeline.end_minute <= CUT:
         return PreparedPeriod(
             timeline, tuple(repeats), timeline.end_minute + _recovery_minutes(timeline)
         )
-    repeats = [one for one in repeats if one.to_minute <= CUT]
-    counted = CUT + DAY * sum(one.times for one in repeats)
+    repeats = [repeat for repeat in repeats if repeat.to_minute <= CUT]
+    counted = CUT + DAY * sum(repeat.times for repeat in repeats)
     repeats.append(Repeat(CUT - DAY, CUT, (full_end - counted) / DAY))
     return PreparedPeriod(timeline, tuple(repeats), CUT, cut=True)
 

@@ -140,12 +140,14 @@ class Period:
     @property
     def end_minute(self) -> float:
         """Minutes until all listed failures are repaired."""
-        return max(one.at_minute + one.minutes for one in self.failures)
+        return max(failure.at_minute + failure.minutes for failure in self.failures)
 
     def downs(self) -> Iterator[Down]:
         """What is down, one failure or repair after the other."""
-        changes = [(one.at_minute, 1, one.source) for one in self.failures]
-        changes += [(one.at_minute + one.minutes, -1, one.source) for one in self.failures]
+        changes = [(failure.at_minute, 1, failure.source) for failure in self.failures]
+        changes += [
+            (failure.at_minute + failure.minutes, -1, failure.source) for failure in self.failures
+        ]
         down = Counter[int]()
         for _, change, source in sorted(changes):
             down[source] += change
@@ -183,23 +185,23 @@ class Process:
     @classmethod
     def of(cls, sources: Sequence[SourceRate]) -> Process:
         """Process of sources in any order; those that never fail are left out."""
-        failing = (one for one in sources if one.times_per_year > 0)
-        return cls(tuple(sorted(failing, key=lambda one: one.name)))
+        failing = (source for source in sources if source.times_per_year > 0)
+        return cls(tuple(sorted(failing, key=lambda source: source.name)))
 
     @cached_property
     def up_probability(self) -> float:
         """Probability that everything is up."""
-        return math.prod(one.up_probability() for one in self.sources)
+        return math.prod(source.up_probability() for source in self.sources)
 
     @cached_property
     def rate(self) -> Floats:
         """Failure rate per minute of each source with all copies up, shape (sources,)."""
-        return np.array([one.times_per_year for one in self.sources]) / MINUTES_PER_YEAR
+        return np.array([source.times_per_year for source in self.sources]) / MINUTES_PER_YEAR
 
     @cached_property
     def copies(self) -> Floats:
         """Copies of each source."""
-        return np.array([one.copies for one in self.sources], dtype=float)
+        return np.array([source.copies for source in self.sources], dtype=float)
 
     def rates_with(self, down: Counter[int]) -> Floats:
         """Failure rate per minute of all copies that are still up."""
@@ -212,7 +214,7 @@ class Process:
     def others(self) -> Floats:
         """Expected failures while the first is repaired, ``Λ_i·r_i``, shape (sources,)."""
         rates = [self.rates_with(Counter({i: 1})).sum() for i in range(len(self.sources))]
-        expected: Floats = np.array(rates) * [one.mean_minutes for one in self.sources]
+        expected: Floats = np.array(rates) * [source.mean_minutes for source in self.sources]
         return expected
 
     @cached_property
@@ -229,13 +231,13 @@ class Process:
 
     @cached_property
     def _begins(self) -> Floats:
-        return np.array([self.up_probability * one.times_per_year for one in self.sources])
+        return np.array([self.up_probability * source.times_per_year for source in self.sources])
 
     def strata(self) -> tuple[Stratum, ...]:
         """All strata with their exact frequencies."""
         found = [
-            Stratum(index, one.name, float(self.alone[index]))
-            for index, one in enumerate(self.sources)
+            Stratum(index, source.name, float(self.alone[index]))
+            for index, source in enumerate(self.sources)
         ]
         if self.joined.sum() > 0:
             found.append(Stratum(None, SEVERAL, float(self.joined.sum())))
@@ -333,7 +335,7 @@ class _Path:
     def _favoured(self) -> Floats | None:
         if self.count > FORCED_UP_TO:
             return None
-        return self.bias(tuple(sorted((one, n) for one, n in self.down.items() if n)))
+        return self.bias(tuple(sorted((source, n) for source, n in self.down.items() if n)))
 
     def next(self, natural: Floats) -> int:
         """Source that fails next: drawn by rate, or by rate among the favoured sources."""
@@ -387,7 +389,9 @@ class _Path:
         return fails
 
     def _ordered(self) -> list[Failure]:
-        return sorted(self.failures, key=lambda one: (one.at_minute, one.source, one.minutes))
+        return sorted(
+            self.failures, key=lambda failure: (failure.at_minute, failure.source, failure.minutes)
+        )
 
     def listed(self) -> tuple[Failure, ...]:
         """The first failures in order of time."""
@@ -398,7 +402,10 @@ class _Path:
         dropped = self._ordered()[MOST_FAILURES:]
         if not dropped:
             return 0.0
-        return max(one.at_minute + one.minutes for one in self.failures) - dropped[0].at_minute
+        return (
+            max(failure.at_minute + failure.minutes for failure in self.failures)
+            - dropped[0].at_minute
+        )
 
 
 def _place(law: Floats, uniform: float) -> int:

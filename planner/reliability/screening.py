@@ -95,7 +95,7 @@ class Screen:
         if len(failures) > 1 and any(event.kind in IN_STEPS for event in scenario.events):
             return True
         timeline = timeline_of(self.model, self.graph, scenario)
-        return not all(self._harmless(one.state) for one in timeline.intervals)
+        return not all(self._harmless(interval.state) for interval in timeline.intervals)
 
     @cached_property
     def _world(self) -> World:
@@ -126,7 +126,7 @@ class Screen:
         ]
         power = int(then.power[0])
         powered = power == normal.power[0] or self._world.stacker.supplies[power].ample
-        return powered and all(np.array_equal(one, other) for one, other in pairs)
+        return powered and all(np.array_equal(state, usual) for state, usual in pairs)
 
     def _cools(self, then: SystemStates) -> bool:
         """Whether running units carry all heat in the hottest hour."""
@@ -135,10 +135,10 @@ class Screen:
         share = derated_share(
             ambient[units.region], units.reference_c, units.derating_per_c, units.cutout_c
         )
-        each = then.units[0] * units.capacity_mw * share * ~units.standby
+        each_mw = then.units[0] * units.capacity_mw * share * ~units.standby
         heat = heat_at_utilisation_mw(
             clusters.power_mw, clusters.static_share, clusters.gpus, clusters.utilisation
         )
-        capacity = (each @ self._world.plants.holds)[None, :]
+        capacity = (each_mw @ self._world.plants.holds)[None, :]
         cooled = share_cooling(heat[None, :], capacity, self._world.plants.serves)[0]
         return bool((cooled >= heat * (1 - 1e-12)).all())

@@ -84,9 +84,11 @@ def _check_scenario(document: Document, model: Model) -> None:
             ),
             shadow,
         )
-    for one in shadow.problems:
-        where = one.where.replace(f"scenarios.{SHADOW}", "scenario", 1)
-        document.problems.append(Problem(one.file, one.line, one.column, where, one.message))
+    for problem in shadow.problems:
+        where = problem.where.replace(f"scenarios.{SHADOW}", "scenario", 1)
+        document.problems.append(
+            Problem(problem.file, problem.line, problem.column, where, problem.message)
+        )
 
 
 def _below(document: Document, head: str) -> Iterator[tuple[Path_, SourcePosition]]:

@@ -75,11 +75,15 @@ class Replay:
     def counts(self) -> dict[str, int]:
         """How many milestones there are, are scored, agree and do not."""
         kinds = Counter(
-            "forced" if one.milestone.forced else "calibrated" if one.milestone.calibrated else ""
-            for one in self.readings
+            "forced"
+            if reading.milestone.forced
+            else "calibrated"
+            if reading.milestone.calibrated
+            else ""
+            for reading in self.readings
         )
-        scored = [one for one in self.readings if one.within is not None]
-        met = [one for one in scored if one.within]
+        scored = [reading for reading in self.readings if reading.within is not None]
+        met = [reading for reading in scored if reading.within]
         return {
             "milestones": len(self.readings),
             "forced": kinds["forced"],
@@ -88,7 +92,7 @@ class Replay:
             "scored": len(scored),
             "within": len(met),
             "outside": len(scored) - len(met),
-            "calibrated_within": sum(one.milestone.calibrated for one in met),
+            "calibrated_within": sum(reading.milestone.calibrated for reading in met),
         }
 
 

@@ -143,7 +143,7 @@ def _model(document: Document, path: Path) -> LoadedModel | None:
         document.complain(("model",), message)
         return None
     try:
-        return load_model(file, tuple(one for one in settings if isinstance(one, str)))
+        return load_model(file, tuple(setting for setting in settings if isinstance(setting, str)))
     except InputError as error:
         for problem in error.problems:
             _blame(document, settings, problem)

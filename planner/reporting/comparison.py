@@ -238,8 +238,8 @@ def value_tables(comparison: Comparison) -> list[Table]:
     values = comparison.values or ()
     columns = texts("value", "A", "B", code=True)
     return [
-        Table(title, columns, [_value_row(change) for change in some])
-        for title, some in (
+        Table(title, columns, [_value_row(change) for change in changes])
+        for title, changes in (
             ("Requirements that differ", [change for change in values if change.asked]),
             ("Assets and offers that differ", [change for change in values if not change.asked]),
             ("Settings of the plans that differ", comparison.settings),

@@ -62,10 +62,10 @@ def comparison_markdown(comparison: Comparison, effects: Effects | None = None) 
 
 def _lost_and_gained(comparison: Comparison) -> list[str]:
     blocks = []
-    for title, some in (("Lost", comparison.lost), ("Gained", comparison.outcome("gained"))):
-        lines = [f"- {as_code(change.name)}{_why(change)}" for change in some[:MOST_LISTED]]
-        if len(some) > MOST_LISTED:
-            lines.append(f"- and {len(some) - MOST_LISTED:,} more")
+    for title, changes in (("Lost", comparison.lost), ("Gained", comparison.outcome("gained"))):
+        lines = [f"- {as_code(change.name)}{_why(change)}" for change in changes[:MOST_LISTED]]
+        if len(changes) > MOST_LISTED:
+            lines.append(f"- and {len(changes) - MOST_LISTED:,} more")
         if lines:
             blocks.append(f"{title}:\n\n" + "\n".join(lines))
     return blocks

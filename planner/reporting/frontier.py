@@ -180,9 +180,11 @@ def _picture(frontier: Frontier, name: str, kind: str) -> bytes:
         costs = [point.cost_usd / 1e6 if point.planned else math.nan for point in frontier.points]
         ax.plot(places, costs, color="0.6", linewidth=1, zorder=1)
         for status, colour in colours.items():
-            some = [place for place in places if frontier.points[place].status == status]
-            if some:
-                ax.scatter(some, [costs[place] for place in some], c=colour, label=status, zorder=2)
+            chosen = [place for place in places if frontier.points[place].status == status]
+            if chosen:
+                ax.scatter(
+                    chosen, [costs[place] for place in chosen], c=colour, label=status, zorder=2
+                )
         for place, point in enumerate(frontier.points):
             if not point.planned:
                 ax.axvline(place, color="tab:red", linestyle=":", linewidth=1)

@@ -167,7 +167,7 @@ class Table:
     def _with(self, wanted: Sequence[bool]) -> Table:
         """The same with some of its columns."""
         rows, foot = (
-            [tuple(compress(row, wanted)) for row in some] for some in (self.rows, self.foot)
+            [tuple(compress(row, wanted)) for row in part] for part in (self.rows, self.foot)
         )
         return replace(self, columns=tuple(compress(self.columns, wanted)), rows=rows, foot=foot)
 

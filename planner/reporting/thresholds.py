@@ -46,8 +46,8 @@ def show_outcomes(
     how = ", simulated again" if simulated else ""
     who = f"plan for {escape(printable(plan.model.name))}{how}"
     if failed:
-        some = "The rule" if len(outcomes) == 1 else f"{len(failed)} of {len(outcomes)} rules"
-        console.print(f"[bold red]{some} failed[/] ({who}).")
+        which = "The rule" if len(outcomes) == 1 else f"{len(failed)} of {len(outcomes)} rules"
+        console.print(f"[bold red]{which} failed[/] ({who}).")
     else:
         all_of = "The rule holds" if len(outcomes) == 1 else f"All {len(outcomes)} rules hold"
         console.print(f"[bold green]{all_of}[/] ({who}).")

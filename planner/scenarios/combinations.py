@@ -36,7 +36,7 @@ CAUSES = ("heat_wave", "sag", "restart_failure")
 
 def singles(model: Model) -> tuple[Scenario, ...]:
     """N-1: the failure of every component."""
-    return tuple(one.scenario for one in components(model))
+    return tuple(component.scenario for component in components(model))
 
 
 def pairs(model: Model) -> tuple[Scenario, ...]:
@@ -51,10 +51,10 @@ def pairs(model: Model) -> tuple[Scenario, ...]:
 
 def _pairs(model: Model) -> Iterator[Scenario]:
     parts, reach = components(model), Reach.of(model)
-    for one, other in combinations(parts, 2):
-        if reach.contains(one, other) or reach.contains(other, one):
+    for first, second in combinations(parts, 2):
+        if reach.contains(first, second) or reach.contains(second, first):
             continue
-        yield together((one.scenario, other.scenario), pair_frequency_per_year(one, other))
+        yield together((first.scenario, second.scenario), pair_frequency_per_year(first, second))
     for plant in primary_plants(model):
         if _most_units(model.plants[plant]) > 1:
             yield largest_units(model, terms_of(model, "units"), plant, 2)
@@ -64,15 +64,15 @@ def _most_units(plant: Plant) -> int:
     return sum(plant.existing.values()) + plant.max_added * len(plant.options)
 
 
-def pair_frequency_per_year(one: Component, other: Component) -> float:
+def pair_frequency_per_year(first: Component, second: Component) -> float:
     """How often two independent components come to be down together, times a year.
 
     ``λ1·λ2·(r1 + r2)/8760``: one of them fails while the other is under repair. The minimal cut set
     of order two of R. Billinton and R. N. Allan, Reliability Evaluation of Power Systems; exact for
     λr much smaller than 1.
     """
-    rates = one.failures_per_year * other.failures_per_year
-    return rates * (one.repair_hours + other.repair_hours) / HOURS_PER_YEAR
+    rates = first.failures_per_year * second.failures_per_year
+    return rates * (first.repair_hours + second.repair_hours) / HOURS_PER_YEAR
 
 
 def common_causes(model: Model) -> tuple[Scenario, ...]:
@@ -87,7 +87,7 @@ def common_causes(model: Model) -> tuple[Scenario, ...]:
 
 def _common_causes(model: Model) -> Iterator[Scenario]:
     parts, reach = components(model), Reach.of(model)
-    nodes = {one.node for one in parts}
+    nodes = {component.node for component in parts}
     for name in ANCESTORS:
         for ancestor in node_components(model, name):
             if len(nodes & reach.in_the_end(ancestor) - {ancestor.node}) > 1:

@@ -77,9 +77,9 @@ def components(model: Model) -> tuple[Component, ...]:
 
 
 def _components(model: Model) -> Iterator[Component]:
-    for one, plant in zip(family(model, "unit"), primary_plants(model), strict=True):
+    for scenario, plant in zip(family(model, "unit"), primary_plants(model), strict=True):
         copies = max(1, sum(unit_counts(model, plant).values()))
-        yield Component(one, "unit", node("plant", plant), copies)
+        yield Component(scenario, "unit", node("plant", plant), copies)
     for plant in model.plants:
         loss = plant_loss(terms_of(model, "plant"), plant)
         yield Component(loss, "plant", node("plant", plant))
@@ -125,12 +125,12 @@ class Reach:
         if not isinstance(event, NodeLoss):
             return [frozenset()]
         model, always = self.index.model, self.index.depends.down
-        (one,) = events_on_grid((event,))
-        steps = {one.begins}
+        (timed,) = events_on_grid((event,))
+        steps = {timed.begins}
         if event.kind == "feed":
-            steps |= feed_steps(model, one)
+            steps |= feed_steps(model, timed)
         return [
-            self.index.depends.down_with(node_losses(model, (one,), step)) - always
+            self.index.depends.down_with(node_losses(model, (timed,), step)) - always
             for step in sorted(steps)
         ]
 
@@ -144,7 +144,7 @@ class Reach:
             return True
         kind, name = self.index.places[other.node]
         cooled = self.index.model.plants[name].cools if kind == "plant" else ()
-        return bool(cooled) and all(node("cluster", one) in down for one in cooled)
+        return bool(cooled) and all(node("cluster", cluster) in down for cluster in cooled)
 
 
 def joint_severity(severities: Sequence[Severity]) -> Severity:
@@ -156,7 +156,7 @@ def joint_severity(severities: Sequence[Severity]) -> Severity:
     """
     if len(severities) == 1:
         return severities[0]
-    worse = [one for one in severities if one not in ("single", "double")]
+    worse = [severity for severity in severities if severity not in ("single", "double")]
     if len(worse) > 1:
         return "extreme"
     return worse[0] if worse else "double"
@@ -171,10 +171,10 @@ def together(scenarios: Sequence[Scenario], frequency_per_year: float) -> Scenar
     if len(scenarios) == 1:
         return scenarios[0].replace(frequency_per_year=frequency_per_year)
     return Scenario(
-        name=_joint_name([one.name for one in scenarios]),
-        severity=joint_severity([one.severity for one in scenarios]),
+        name=_joint_name([scenario.name for scenario in scenarios]),
+        severity=joint_severity([scenario.severity for scenario in scenarios]),
         frequency_per_year=frequency_per_year,
-        events=tuple(event for one in scenarios for event in one.events),
+        events=tuple(event for scenario in scenarios for event in scenario.events),
     )
 
 

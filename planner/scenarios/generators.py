@@ -53,9 +53,9 @@ def all_scenarios(model: Model) -> tuple[Scenario, ...]:
     InputError
         If two have the same name.
     """
-    scenarios = [model.scenarios.get(one.name, one) for one in _generated(model)]
+    scenarios = [model.scenarios.get(scenario.name, scenario) for scenario in _generated(model)]
     generated = {scenario.name for scenario in scenarios}
-    scenarios += [one for name, one in model.scenarios.items() if name not in generated]
+    scenarios += [scenario for name, scenario in model.scenarios.items() if name not in generated]
     check_names(model, scenarios)
     return tuple(scenarios)
 
@@ -86,7 +86,7 @@ def _generated(model: Model) -> Iterator[Scenario]:
             members = _heat_waves(model, wanted.heat_wave, wanted.heat_wave_unit)
         elif terms and name != "heat_wave_unit":
             members = FAMILIES[name](model, terms)
-        yield from (one for one in members if one.name not in left_out)
+        yield from (scenario for scenario in members if scenario.name not in left_out)
 
 
 def _left_out(model: Model) -> frozenset[str]:
@@ -103,11 +103,11 @@ def _left_out(model: Model) -> frozenset[str]:
         terms: FamilyTerms | None = getattr(model.generators, name)
         if not terms or not terms.without:
             continue
-        members = [one.name for one in FAMILIES[name](model, terms)]
-        for one in terms.without:
-            if one not in members:
-                hint = nearest(one, members) or f"; it has {members}"
-                message = f"`{one}` is not a scenario of the family{hint}"
+        members = [scenario.name for scenario in FAMILIES[name](model, terms)]
+        for unwanted in terms.without:
+            if unwanted not in members:
+                hint = nearest(unwanted, members) or f"; it has {members}"
+                message = f"`{unwanted}` is not a scenario of the family{hint}"
                 problems.append(Problem(model.name, 0, 0, f"generators.{name}.without", message))
         found.update(terms.without)
     if problems:
@@ -279,9 +279,9 @@ def _cluster_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
 
 
 def _service_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
-    for name, one in model.services.items():
-        rate = one.failures_per_year
-        known = SERVICE_LOSS if rate is None else (rate, one.repair_hours)
+    for name, service in model.services.items():
+        rate = service.failures_per_year
+        known = SERVICE_LOSS if rate is None else (rate, service.repair_hours)
         yield _node_loss(terms, "service", name, known)
 
 
@@ -291,14 +291,14 @@ def _changes(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
         hit = _places_hit(model, change)
         for place, nodes in hit.items():
             component = (change.failures_per_year / len(hit), change.rollback_minutes / 60)
-            events = [partial(NodeLoss, kind=kind, name=one) for kind, one in nodes]
+            events = [partial(NodeLoss, kind=kind, name=place) for kind, place in nodes]
             yield _make(terms, f"change-{name}{place}", component, *events)
 
 
 def _places_hit(model: Model, change: OperationalChange) -> dict[str, list[tuple[NodeKind, str]]]:
     """Components that a failed change takes down together, by the suffix of the scenario name."""
     if change.services:
-        return {"": [("service", one) for one in change.services]}
+        return {"": [("service", service) for service in change.services]}
     places: dict[str, list[tuple[NodeKind, str]]] = {}
     for name, cluster in model.clusters.items():
         if cluster.max_gpus:

@@ -22,24 +22,24 @@ def clock_of(index: DependencyIndex, events: tuple[Timed, ...]) -> StandardClock
     It is the same for every plan, so what is taken down is what a plan may have. Feeds that only a
     measure brings do not count as long as it is on offer.
     """
-    down = {one.begins for one in events if takes_down(index, events, one)}
-    worse = min((one.begins for one in events if worsens(index, one.event)), default=math.inf)
+    down = {timed.begins for timed in events if takes_down(index, events, timed)}
+    worse = min((timed.begins for timed in events if worsens(index, timed.event)), default=math.inf)
     first = {worse} if worse < min(down, default=math.inf) else set()
     return StandardClock(tuple(sorted(down | first or _harmless(events))))
 
 
 def _harmless(events: tuple[Timed, ...]) -> set[float]:
     """First loss of a service that nothing needs, at least with some measures bought."""
-    return set(sorted(one.begins for one in events if one.event.kind == "service")[:1])
+    return set(sorted(timed.begins for timed in events if timed.event.kind == "service")[:1])
 
 
-def takes_down(index: DependencyIndex, events: tuple[Timed, ...], one: Timed) -> bool:
+def takes_down(index: DependencyIndex, events: tuple[Timed, ...], timed: Timed) -> bool:
     """Whether an event takes down anything that earlier events have not taken down already."""
-    event = one.event
+    event = timed.event
     if isinstance(event, Heat | Surge) or feed_hit(event) in index.optional_feeds:
         return False
-    earlier = tuple(other for other in events if other.begins < one.begins)
-    failed = node_losses(index.model, earlier, one.begins)
+    earlier = tuple(before for before in events if before.begins < timed.begins)
+    failed = node_losses(index.model, earlier, timed.begins)
     if isinstance(event, Sag):
         hits = index.bearing & sag_hits(index, [event.feed], failed)
         hits -= index.depends_at_best.down_with(failed)

@@ -38,18 +38,18 @@ class Restart:
 def node_losses(model: Model, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
     """Nodes lost at a minute, without what depends on them."""
     failed: set[str] = set()
-    for one in events:
-        if isinstance(one.event, NodeLoss) and one.active(minute):
-            failed |= _lost_by(model, one, one.event, minute)
+    for timed in events:
+        if isinstance(timed.event, NodeLoss) and timed.active(minute):
+            failed |= _lost_by(model, timed, timed.event, minute)
     return frozenset(failed)
 
 
-def _lost_by(model: Model, one: Timed, event: NodeLoss, minute: float) -> set[str]:
+def _lost_by(model: Model, timed: Timed, event: NodeLoss, minute: float) -> set[str]:
     """Nodes lost at a minute by one event: batteries run out, generators start and stop."""
     failed = {node(event.kind, event.name)}
     if event.kind != "feed":
         return failed
-    empty, runs, runs_out = one.dark(model)
+    empty, runs, runs_out = timed.dark(model)
     if minute >= empty:
         failed.add(node("ups", event.name))
     if not (event.generators_start and runs <= minute < runs_out):
@@ -57,9 +57,9 @@ def _lost_by(model: Model, one: Timed, event: NodeLoss, minute: float) -> set[st
     return failed
 
 
-def feed_steps(model: Model, one: Timed) -> set[float]:
+def feed_steps(model: Model, timed: Timed) -> set[float]:
     """Minutes at which batteries or generators change what the loss of a feed takes out."""
-    return {step for step in one.dark(model) if step < one.ends}
+    return {step for step in timed.dark(model) if step < timed.ends}
 
 
 def sag_hits(
@@ -81,7 +81,9 @@ def sagging_sources(feeds: Iterable[str]) -> frozenset[str]:
 def _dark(index: DependencyIndex, events: tuple[Timed, ...], sag: Timed) -> frozenset[str]:
     """Sources that supply nothing at the minute of a sag."""
     together = (
-        one.event.feed for one in events if isinstance(one.event, Sag) and one.begins == sag.begins
+        timed.event.feed
+        for timed in events
+        if isinstance(timed.event, Sag) and timed.begins == sag.begins
     )
     return sagging_sources(together) | node_losses(index.model, events, sag.begins)
 
@@ -90,7 +92,7 @@ def sags_at(
     index: DependencyIndex, events: tuple[Timed, ...], minute: float
 ) -> frozenset[frozenset[str]]:
     """For each sag not repaired at a minute the sources that supplied nothing when it came."""
-    sags = [one for one in events if isinstance(one.event, Sag) and one.active(minute)]
+    sags = [timed for timed in events if isinstance(timed.event, Sag) and timed.active(minute)]
     return frozenset(_dark(index, events, sag) for sag in sags)
 
 
@@ -143,9 +145,9 @@ def _power_returns(
 
     Power that returns only with measures counts: without them what is on it stays without.
     """
-    losses = tuple(one for one in events if one.event.kind == "feed")
-    minutes = {one.ends for one in losses}
-    minutes = minutes.union(*({one.begins} | feed_steps(index.model, one) for one in losses))
+    losses = tuple(timed for timed in events if timed.event.kind == "feed")
+    minutes = {loss.ends for loss in losses}
+    minutes = minutes.union(*({loss.begins} | feed_steps(index.model, loss) for loss in losses))
     failed = {minute: node_losses(index.model, losses, minute) for minute in sorted(minutes)}
     for before, minute in pairwise(failed):
         was_dark = index.depends.without_power(failed[before])

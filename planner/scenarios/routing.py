@@ -26,7 +26,7 @@ def preferred_clusters(model: Model, zone: str, tier: str) -> tuple[str, ...]:
     ``operations.routing: cheapest`` by that alone. Of equals the one that the model names first.
     """
     regions = reachable_regions(model, zone, tier)
-    within = [name for name, one in model.clusters.items() if one.region in regions]
+    within = [name for name, cluster in model.clusters.items() if cluster.region in regions]
     cost = {name: request_usd(model, model.zones[zone], name) for name in within}
     if model.operations.routing == "cheapest":
         return tuple(sorted(within, key=lambda name: cost[name]))
@@ -50,9 +50,9 @@ def request_usd(model: Model, zone: Zone, cluster: str) -> float:
     gpu, region = model.gpus[entry.gpu], model.regions[entry.region]
     cooling = [
         model.cooling_units[unit].drawn_mw_per_mw
-        for plant, one in model.plants.items()
-        if one.role == "primary" and cluster in one.cools
-        for unit in running_units(model, plant)
+        for name, plant in model.plants.items()
+        if plant.role == "primary" and cluster in plant.cools
+        for unit in running_units(model, name)
     ]
     heat = heat_mw(gpu.power_mw, gpu.static_share, 0.0, 1.0 / gpu.rps)
     power = heat * (region.drawn_mw_per_mw + min(cooling, default=0.0))
@@ -124,8 +124,8 @@ def normal_week(model: Model, fleet: Fleet) -> NormalWeek:
     shares = np.array([model.tiers[tier].share for tier in tiers])
     demand = weekly_demand(model).T[:, :, None] * shares
     room = [
-        serving_rps(fleet.gpus[name], model.gpus[one.gpu].rps, one.max_utilisation)
-        for name, one in model.clusters.items()
+        serving_rps(fleet.gpus[name], model.gpus[cluster.gpu].rps, cluster.max_utilisation)
+        for name, cluster in model.clusters.items()
     ]
     capacity = np.zeros((len(demand), routes.incidence.shape[3]))
     capacity[:, : len(room)] = room

@@ -46,13 +46,13 @@ def monte_carlo(model: Model, years: int, seed: int = 0) -> tuple[Scenario, ...]
         If so many failures are to be expected that the sample would take hours.
     """
     parts = components(model)
-    expected = years * sum(one.failures_per_year for one in parts)
+    expected = years * sum(part.failures_per_year for part in parts)
     if expected > MOST_FAILURES:
         fewer = int(years * MOST_FAILURES / expected)
         message = f"{years:,} years hold {expected:,.0f} failures; at most {fewer:,} years"
         raise InputError.single(f"mc:{years}", f"{message} can be sampled")
     found = occurrences(parts, Reach.of(model), years, seed)
-    order = sorted(found, key=lambda one: (sum(n for _, n in one), one))
+    order = sorted(found, key=lambda outage: (sum(n for _, n in outage), outage))
     return tuple(_scenario(model, parts, outage, found[outage] / years) for outage in order)
 
 
@@ -61,11 +61,11 @@ def _scenario(
 ) -> Scenario:
     members = []
     for index, count in outage:
-        one = parts[index].scenario
+        member = parts[index].scenario
         if count > 1:
             plant = parts[index].node.split(":", 1)[1]
-            one = largest_units(model, terms_of(model, "units"), plant, count)
-        members.append(one)
+            member = largest_units(model, terms_of(model, "units"), plant, count)
+        members.append(member)
     return together(members, frequency_per_year)
 
 
@@ -97,7 +97,7 @@ def _contained(parts: tuple[Component, ...], reach: Reach) -> list[frozenset[int
     Those two are a feed with and without its generators, and without them is worse.
     """
     inside = [
-        {i for i, one in enumerate(parts) if one is not part and reach.contains(part, one)}
+        {i for i, other in enumerate(parts) if other is not part and reach.contains(part, other)}
         for part in parts
     ]
     return [

@@ -27,7 +27,7 @@ _SAMPLE = re.compile(r"mc:(?P<years>\d+)(:(?P<seed>\d+))?", re.ASCII)
 
 
 def _families(*names: str) -> Callable[[Model], tuple[Scenario, ...]]:
-    return lambda model: tuple(one for name in names for one in family(model, name))
+    return lambda model: tuple(scenario for name in names for scenario in family(model, name))
 
 
 #: Sets of scenarios by name; `mc:YEARS[:SEED]` comes on top.
@@ -103,8 +103,10 @@ class Selection:
     def lines(self) -> list[str]:
         """How many scenarios there are, by severity, by set, and what was left out."""
         total = len(self.scenarios)
-        counts = Counter(one.severity for one in self.scenarios)
-        classes = ", ".join(f"{counts[one]} {one}" for one in SEVERITY_ORDER if counts[one])
+        counts = Counter(scenario.severity for scenario in self.scenarios)
+        classes = ", ".join(
+            f"{counts[severity]} {severity}" for severity in SEVERITY_ORDER if counts[severity]
+        )
         lines = [f"{total:,} scenario{'' if total == 1 else 's'}" + (classes and f": {classes}")]
         if not self.wanted.usual:
             sets = ", ".join(f"{name} {count:,}" for name, count in self.found.items())
@@ -122,7 +124,7 @@ class Selection:
                 "the model say what may"
             )
         for severity in SEVERITY_ORDER:
-            names = [one.name for one in self.scenarios if one.severity == severity]
+            names = [scenario.name for scenario in self.scenarios if scenario.severity == severity]
             if severity in self.unbound and names:
                 things = f"{len(names):,} scenario{'' if len(names) == 1 else 's'}"
                 named = names[0] + (", …" if len(names) > 1 else "")
@@ -148,7 +150,7 @@ def select(model: Model, wanted: Wanted | None = None) -> Selection:
     found = {name: _set_of(model, name) for name in dict.fromkeys(wanted.sets)}
     merged, repeated = _merged(model, found)
     _check_patterns(wanted, merged)
-    kept = tuple(one for one in merged if _passes(wanted, one))
+    kept = tuple(scenario for scenario in merged if _passes(wanted, scenario))
     if not kept and not wanted.usual:
         raise InputError.single(OPTION, f"no scenario is left of {len(merged):,}")
     check_names(model, kept)
@@ -200,22 +202,22 @@ def _merged(
 ) -> tuple[tuple[Scenario, ...], int]:
     """Scenarios of all sets, those of the model first, each sequence of events once."""
     own = found.get(MODEL, ())
-    names = {one.name for one in own}
+    names = {scenario.name for scenario in own}
     others = [
-        model.scenarios.get(one.name, one)
+        model.scenarios.get(scenario.name, scenario)
         for name, scenarios in found.items()
         if name != MODEL
-        for one in scenarios
+        for scenario in scenarios
     ]
-    timelines = {_course(one) for one in own}
+    timelines = {_course(scenario) for scenario in own}
     kept: dict[object, Scenario] = {}
-    for one in others:
-        timeline = _course(one)
-        if timeline in timelines or one.name in names:
+    for scenario in others:
+        timeline = _course(scenario)
+        if timeline in timelines or scenario.name in names:
             continue
         before = kept.get(timeline)
-        if before is None or _rank(one) < _rank(before):
-            kept[timeline] = one
+        if before is None or _rank(scenario) < _rank(before):
+            kept[timeline] = scenario
     return (*own, *kept.values()), len(others) - len(kept)
 
 
@@ -230,7 +232,7 @@ def _rank(scenario: Scenario) -> int:
 
 
 def _check_patterns(wanted: Wanted, scenarios: Iterable[Scenario]) -> None:
-    names = [one.name for one in scenarios]
+    names = [scenario.name for scenario in scenarios]
     problems = []
     for option, patterns in (("--only", wanted.only), ("--except", wanted.excluded)):
         for pattern in patterns:
@@ -257,8 +259,8 @@ def _passes(wanted: Wanted, scenario: Scenario) -> bool:
 def _unbound(model: Model, wanted: Wanted) -> frozenset[Severity]:
     """Classes that nothing is required of; a model that says so itself for its own is believed."""
     return frozenset(
-        one
-        for one in SEVERITY_ORDER
-        if not any(rule.least_served for rule in model.standard.get(one, ()))
-        and not (wanted.usual and one in model.standard)
+        severity
+        for severity in SEVERITY_ORDER
+        if not any(rule.least_served for rule in model.standard.get(severity, ()))
+        and not (wanted.usual and severity in model.standard)
     )

@@ -39,16 +39,16 @@ def _passed_from(
     """Share of the requests of a service that pass each service, itself included."""
     if name not in known:
         service, shares = model.services[name], {name: 1.0}
-        up = [one for one in service.any_of if one not in services_down]
-        for other in service.depends_on:
-            for one, share in _passed_from(model, other, services_down, known).items():
-                shares[one] = max(shares.get(one, 0.0), share)
+        up = [choice for choice in service.any_of if choice not in services_down]
+        for needed in service.depends_on:
+            for tier, share in _passed_from(model, needed, services_down, known).items():
+                shares[tier] = max(shares.get(tier, 0.0), share)
         split: dict[str, float] = {}
-        for other in up:
-            for one, share in _passed_from(model, other, services_down, known).items():
-                split[one] = split.get(one, 0.0) + share / len(up)
-        for one, share in split.items():
-            shares[one] = max(shares.get(one, 0.0), share)
+        for choice in up:
+            for tier, share in _passed_from(model, choice, services_down, known).items():
+                split[tier] = split.get(tier, 0.0) + share / len(up)
+        for tier, share in split.items():
+            shares[tier] = max(shares.get(tier, 0.0), share)
         known[name] = shares
     return known[name]
 

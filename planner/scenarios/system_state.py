@@ -109,13 +109,13 @@ class DependencyIndex:
         plants = [name for name in model.plants if possible_units(model, name)]
         clusters = [
             name
-            for name, one in model.clusters.items()
-            if one.existing_gpus or one.max_gpus >= one.block_gpus
+            for name, cluster in model.clusters.items()
+            if cluster.existing_gpus or cluster.max_gpus >= cluster.block_gpus
         ]
         offers = [
             name
-            for name, one in model.offers.items()
-            if one.existing_instances or one.available_gpus >= one.gpus_per_instance
+            for name, offer in model.offers.items()
+            if offer.existing_instances or offer.available_gpus >= offer.gpus_per_instance
         ]
         return self._bearing(frozenset(_nodes(plants, clusters, offers)))
 
@@ -138,10 +138,12 @@ class DependencyIndex:
         if equipment not in self._borne:
             waiting = [*equipment, *(node("tier", name) for name in self.model.tiers)]
             found = set(waiting)
-            empty = {one for one, (kind, _) in self.places.items() if kind in EQUIPMENT} - equipment
+            empty = {
+                place for place, (kind, _) in self.places.items() if kind in EQUIPMENT
+            } - equipment
             while waiting:
                 below = self._supporters.get(waiting.pop(), ())
-                new = [one for one in below if one not in found and one not in empty]
+                new = [name for name in below if name not in found and name not in empty]
                 found.update(new)
                 waiting += new
             self._borne[equipment] = frozenset(found)
@@ -188,8 +190,8 @@ class DependencyIndex:
         down = depends.down_with(failed)
         lost = powerless.down_with(failed)
         by_kind: dict[str, list[str]] = {}
-        for one in down:
-            kind, name = self.places[one]
+        for place in down:
+            kind, name = self.places[place]
             by_kind.setdefault(kind, []).append(name)
         return SystemState(
             clusters_down=frozenset(by_kind.get("cluster", ())),
@@ -199,7 +201,7 @@ class DependencyIndex:
             services_down=frozenset(by_kind.get("service", ())),
             replicas_down=dict(Counter(sorted(by_kind.get("replica", ())))),
             plants_lost=frozenset(
-                name for kind, name in (self.places[one] for one in lost) if kind == "plant"
+                name for kind, name in (self.places[place] for place in lost) if kind == "plant"
             ),
             lost_units={},
             lost_largest={},
@@ -224,8 +226,8 @@ def dependency_index(model: Model, graph: Graph) -> DependencyIndex:
         return known
     cools, power = frozenset({"cools"}), frozenset({"cools", "powers"})
     places = {
-        one: (str(data["kind"]), str(data.get("service", data["name"])))
-        for one, data in graph.nodes(data=True)
+        place: (str(data["kind"]), str(data.get("service", data["name"])))
+        for place, data in graph.nodes(data=True)
     }
     index = DependencyIndex(
         model,

@@ -175,11 +175,11 @@ def _short_from(
     """Minute of the first failure after which, until the next one, anything may be short."""
     normal, best = index.state(frozenset()), index.state(frozenset(), all_measures=True)
     for start, end in pairwise((*failures, math.inf)):
-        for one in intervals:
-            meanwhile = one.start_minute < end and start < one.end_minute
+        for interval in intervals:
+            meanwhile = interval.start_minute < end and start < interval.end_minute
             if meanwhile and not (
-                leaves_enough(index.model, one.state, normal)
-                and leaves_enough(index.model, one.at_best, best)
+                leaves_enough(index.model, interval.state, normal)
+                and leaves_enough(index.model, interval.at_best, best)
             ):
                 return start
     return failures[0]
@@ -194,7 +194,7 @@ def state_with(
     (services that run on their GPUs, plants and tiers that need those services).
     """
     index = dependency_index(model, graph)
-    place = bisect_right(timeline.intervals, minute, key=lambda one: one.start_minute) - 1
+    place = bisect_right(timeline.intervals, minute, key=lambda interval: interval.start_minute) - 1
     place = max(0, place)
     ended = minute >= timeline.end_minute
     now = normal_state(model, graph) if ended else timeline.intervals[place].state
@@ -242,7 +242,7 @@ def _interval(
     outage = Outage(
         node_losses(index.model, events, minute),
         sags_at(index, events, minute),
-        tuple(one for one in waits if one.from_minute <= minute < one.to_minute),
+        tuple(restart for restart in waits if restart.from_minute <= minute < restart.to_minute),
     )
     state = _state(index, events, outage, minute)
     if not index.model.measures:
@@ -287,9 +287,9 @@ def _state(
     return replace(
         index.state(outage.failed | off, all_measures),
         restarting=frozenset(
-            (one.plant, one.unit)
-            for one in outage.restarts
-            if node("plant", one.plant) in depends.without_power(one.dark)
+            (restart.plant, restart.unit)
+            for restart in outage.restarts
+            if node("plant", restart.plant) in depends.without_power(restart.dark)
         ),
         lost_units=lost_units,
         lost_largest=lost_largest,

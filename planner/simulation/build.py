@@ -222,23 +222,23 @@ def _reaction(timelines: tuple[Timeline, ...], horizon: int) -> ScenarioReaction
             failure[int(minute) :, s] = minute
 
     def whether(name: str, value: str) -> Bools:
-        return np.array([getattr(each, name) == value for each in operations], dtype=bool)
+        return np.array([getattr(operation, name) == value for operation in operations], dtype=bool)
 
     return ScenarioReaction(
         failure=failure,
         reaction=_column([timeline.reaction_minutes for timeline in timelines]),
         order=_column([timeline.order_minutes for timeline in timelines]),
-        reroute=_column([each.earliest_reroute_minutes for each in operations]),
+        reroute=_column([operation.earliest_reroute_minutes for operation in operations]),
         sheds=whether("priority_shedding", "automatic"),
         operators_shed=whether("priority_shedding", "operator"),
         migrates=whether("thermal_migration", "automatic"),
         operators_migrate=whether("thermal_migration", "operator"),
         failover=np.array(
-            [math.ceil(each.failover_minutes) for each in operations], dtype=np.int64
+            [math.ceil(operation.failover_minutes) for operation in operations], dtype=np.int64
         ),
-        restart_check=_column([each.restart_check_minutes for each in operations]),
-        queue_limit=_column([each.queue_limit_requests for each in operations]),
-        patience=_column([each.patience_minutes for each in operations]),
+        restart_check=_column([operation.restart_check_minutes for operation in operations]),
+        queue_limit=_column([operation.queue_limit_requests for operation in operations]),
+        patience=_column([operation.patience_minutes for operation in operations]),
         rationing=whether("rationing", "allocation"),
         by_platform=whether("restoration_scope", "platform"),
     )

@@ -171,6 +171,6 @@ class Requests:
     drained: Floats
     spare: Floats
 
-    def of(self, some: Bools) -> Self:
+    def of(self, chosen: Bools) -> Self:
         """The same in some of these scenarios."""
-        return type(self)(*(getattr(self, each.name)[some] for each in fields(self)))
+        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))

@@ -60,8 +60,9 @@ class SharedPower:
         clusters = np.array(
             [
                 [
-                    cluster_power_mw_per_mw(model, one) * (node("cluster", one) in limit.loads)
-                    for one in model.clusters
+                    cluster_power_mw_per_mw(model, cluster)
+                    * (node("cluster", cluster) in limit.loads)
+                    for cluster in model.clusters
                 ]
                 for limit in every
             ]
@@ -69,21 +70,29 @@ class SharedPower:
         plants = np.array(
             [
                 [
-                    plant_power_mw_per_mw(model, one) * (node("plant", one) in limit.loads)
-                    for one in model.plants
+                    plant_power_mw_per_mw(model, plant) * (node("plant", plant) in limit.loads)
+                    for plant in model.plants
                 ]
                 for limit in every
             ]
         ).reshape(len(every), len(model.plants))
         serves = np.array(
-            [[one in plant.cools for one in model.clusters] for plant in model.plants.values()],
+            [
+                [cluster in plant.cools for cluster in model.clusters]
+                for plant in model.plants.values()
+            ],
             dtype=bool,
         ).reshape(len(model.plants), len(model.clusters))
         hungriest = (plants[:, :, None] * serves).max(axis=1, initial=0.0)
         mw = np.array([limit.mw for limit in every], dtype=float)
         may_exceed = (clusters + hungriest) @ full_mw > mw * (1 + ROUNDING)
-        usual = np.array([any(one.implies(limit) for one in normal) for limit in every], dtype=bool)
-        emergency = np.array([one.role == "emergency" for one in model.plants.values()], dtype=bool)
+        usual = np.array(
+            [any(usual_limit.implies(limit) for usual_limit in normal) for limit in every],
+            dtype=bool,
+        )
+        emergency = np.array(
+            [plant.role == "emergency" for plant in model.plants.values()], dtype=bool
+        )
         kept = (mw[may_exceed], clusters[may_exceed], plants[may_exceed])
         return cls(*kept, serves, emergency, usual[may_exceed])
 

@@ -212,8 +212,8 @@ def _up(names: list[str], down: list[frozenset[str]]) -> Bools:
     """Whether each name is up in each state, shape (states, names)."""
     up = np.ones((len(down), len(names)), dtype=bool)
     places = {name: index for index, name in enumerate(names)}
-    for row, some in enumerate(down):
-        up[row, [places[name] for name in some]] = False
+    for row, names_down in enumerate(down):
+        up[row, [places[name] for name in names_down]] = False
     return up
 
 

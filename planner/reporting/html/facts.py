@@ -178,19 +178,19 @@ def recheck(plan: Plan, simulated: Simulated) -> dict[str, Any]:
     stated = {line.name: line for line in plan.scenarios}
     found = {played.verdict.name: scenario_line(played.verdict) for played in simulated.played}
     both = stated.keys() & found.keys()
-    other = sorted(name for name in both if stated[name].status != found[name].status)
+    differing = sorted(name for name in both if stated[name].status != found[name].status)
     moved = sorted(
         name
-        for name in both - set(other)
+        for name in both - set(differing)
         if any(
             abs(fraction - found[name].served.get(tier, fraction)) > 1e-4
             for tier, fraction in stated[name].served.items()
         )
     )
     return {
-        "same": len(both) - len(other) - len(moved),
+        "same": len(both) - len(differing) - len(moved),
         "count": len(both),
-        "other": listed(other, 6),
+        "other": listed(differing, 6),
         "moved": listed(moved, 6),
         "missing": listed(sorted(stated.keys() ^ found.keys()), 6),
     }

@@ -98,8 +98,8 @@ def page(material: Material) -> bytes:
         if excess <= 0 or not opening:
             return content
         # Each takes its curves and as much again or more, so that few are left out needlessly.
-        each = 2 * sum(len(curves[index]) for index in opening) / len(opening) + 4_000
-        opening = opening[: -max(1, int(excess / each))]
+        per_curve = 2 * sum(len(curves[index]) for index in opening) / len(opening) + 4_000
+        opening = opening[: -max(1, int(excess / per_curve))]
 
 
 def scenarios_told(material: Material, opening: Sequence[int]) -> list[dict[str, Any]]:

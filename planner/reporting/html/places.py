@@ -261,9 +261,9 @@ def _box(option: tuple[float, float, str], width: float, height: float) -> Box:
 
 def _overlap(box: Box, taken: Sequence[Box]) -> float:
     total = 0.0
-    for other in taken:
-        wide = min(box[2], other[2]) - max(box[0], other[0])
-        high = min(box[3], other[3]) - max(box[1], other[1])
+    for box_taken in taken:
+        wide = min(box[2], box_taken[2]) - max(box[0], box_taken[0])
+        high = min(box[3], box_taken[3]) - max(box[1], box_taken[1])
         total += max(0.0, wide) * max(0.0, high)
     return total
 
