@@ -133,11 +133,12 @@ class CheapestPlan:
         more = {key: bought[key] - count for key, count in self.bought.items()}
         return {key: count for key, count in more.items() if count}
 
-    def distance(self, one: Mapping[Decision, int], other: Mapping[Decision, int]) -> float:
+    def distance(self, changes: Mapping[Decision, int], others: Mapping[Decision, int]) -> float:
         """Priced L1 distance of two sets of changes over what the optimum spends on purchases."""
         spent = sum(abs(count * self.prices[key]) for key, count in self.bought.items())
         apart = sum(
-            abs((one.get(key, 0) - other.get(key, 0)) * price) for key, price in self.prices.items()
+            abs((changes.get(key, 0) - others.get(key, 0)) * price)
+            for key, price in self.prices.items()
         )
         return apart / spent if spent else float(apart > 0)
 
@@ -163,9 +164,9 @@ def alternatives(
         candidates = []
         for direction in directions(optimum):
             progress(f"within {slack:.1%}: {direction.name}")
-            one = _alternative(optimum, direction, slack, settings)
-            if one is not None:
-                candidates.append(one)
+            candidate = _alternative(optimum, direction, slack, settings)
+            if candidate is not None:
+                candidates.append(candidate)
             if settings.stopped:
                 break
         found += _most_different(optimum, candidates, most)
@@ -235,7 +236,7 @@ def _alternative(
         if optimum.distance(changes, {}) < LEAST_DIFFERENCE:
             return fewest
         verdicts = judge(data.model, solution.fleet, data.scenarios, stories=False)
-        one = Alternative(
+        candidate = Alternative(
             name=direction.name,
             slack=slack,
             cost_usd=solution.objective,
@@ -246,10 +247,10 @@ def _alternative(
             verdicts=verdicts,
             repairs=repairs,
         )
-        if fewest is None or len(one.failed) < len(fewest.failed):
-            fewest = one
+        if fewest is None or len(candidate.failed) < len(fewest.failed):
+            fewest = candidate
         tighter: dict[str, Margin] = tighten(data.margins, verdicts)
-        if not one.failed or tighter == data.margins:
+        if not candidate.failed or tighter == data.margins:
             return fewest
         data = replace(data, margins=tighter)
     return fewest
@@ -290,12 +291,12 @@ def _most_different(
     taken: list[Alternative] = []
     left = list(candidates)
     while left and len(taken) < most:
-        known: list[Mapping[Decision, int]] = [{}, *(one.changes for one in taken)]
+        known: list[Mapping[Decision, int]] = [{}, *(alternative.changes for alternative in taken)]
 
-        def apart(one: Alternative, known: Sequence[Mapping[Decision, int]] = known) -> float:
-            return min(optimum.distance(one.changes, other) for other in known)
+        def apart(candidate: Alternative, known: Sequence[Mapping[Decision, int]] = known) -> float:
+            return min(optimum.distance(candidate.changes, changes) for changes in known)
 
-        best = max(left, key=lambda one: (not one.failed, apart(one)))
+        best = max(left, key=lambda candidate: (not candidate.failed, apart(candidate)))
         left.remove(best)
         if apart(best) >= LEAST_DIFFERENCE:
             taken.append(best)

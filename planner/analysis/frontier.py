@@ -197,11 +197,11 @@ def _point(
         sum(item.capital_usd for item in best.items),
         best.solution.fleet,
         len(setting.scenarios),
-        sum(one.survives for one in full),
+        sum(line.survives for line in full),
         len(outcome.rounds),
         _failure(outcome),
         recovery_minutes=found if math.isfinite(found) else None,
-        judged=sum(one.survives or one.fails for one in full),
+        judged=sum(line.survives or line.fails for line in full),
     )
 
 
@@ -361,11 +361,11 @@ def _failure_levels(model: Model, scenarios: tuple[Scenario, ...]) -> list[Setti
     most = max([redundancy, *(failures_of(scenario) for scenario in scenarios)])
     found: list[Setting] = []
     for count in range(most + 1):
-        some = tuple(scenario for scenario in scenarios if failures_of(scenario) <= count)
-        new = not found or len(some) > len(found[-1].scenarios) or count <= redundancy
+        selected = tuple(scenario for scenario in scenarios if failures_of(scenario) <= count)
+        new = not found or len(selected) > len(found[-1].scenarios) or count <= redundancy
         if new:
             smaller = _with_redundancy(model, count)
-            found.append(Setting(str(count), float(count), smaller, some))
+            found.append(Setting(str(count), float(count), smaller, selected))
     return found
 
 
@@ -375,9 +375,11 @@ def _classes(model: Model, scenarios: tuple[Scenario, ...]) -> list[Setting]:
     for place, severity in enumerate(CLASSES, start=1):
         if not any(scenario.severity == severity for scenario in scenarios):
             continue
-        some = tuple(scenario for scenario in scenarios if CLASSES.index(scenario.severity) < place)
+        selected = tuple(
+            scenario for scenario in scenarios if CLASSES.index(scenario.severity) < place
+        )
         changed = _with_redundancy(model, 1) if severity == "single" else model
-        found.append(Setting(f"+ {severity}", float(place), changed, some))
+        found.append(Setting(f"+ {severity}", float(place), changed, selected))
     return found
 
 

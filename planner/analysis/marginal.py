@@ -337,10 +337,10 @@ def power_gains(study: Study) -> dict[str, Difference | None]:
     limited = (limit.region for name, limit in limits.items() if not rows[name].scenario)
     regions = list(dict.fromkeys(limited))
 
-    def gain(some: Collection[str]) -> Difference | None:
-        where = next(iter(some)) if len(some) == 1 else "every region"
+    def gain(regions: Collection[str]) -> Difference | None:
+        where = next(iter(regions)) if len(regions) == 1 else "every region"
         answer = study.questions.ask(
-            f"a megawatt more in {where}", lambda: with_more_power(study.data, some)
+            f"a megawatt more in {where}", lambda: with_more_power(study.data, regions)
         )
         return None if answer is None else study.saving(answer, 0.0)
 

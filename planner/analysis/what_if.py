@@ -190,7 +190,7 @@ def tightness(
         if row.kind == "definition":
             continue
         constraint = programme.constraints[name]
-        terms = [factor * linear.values[one.name] for one, factor in constraint.items()]
+        terms = [factor * linear.values[variable.name] for variable, factor in constraint.items()]
         total = sum(terms) + constraint.constant
         room = abs(total) if constraint.sense == const.LpConstraintEQ else constraint.sense * total
         price = abs(float(constraint.pi or 0.0))
@@ -204,8 +204,8 @@ def _can_exceed(constraint: LpConstraint) -> bool:
     """Whether the bounds of its variables allow a row ``≥`` to have slack."""
     if constraint.sense != const.LpConstraintGE:
         return True
-    ends = [(one.upBound if factor > 0 else one.lowBound, factor)
-            for one, factor in constraint.items()]  # fmt: skip
+    ends = [(variable.upBound if factor > 0 else variable.lowBound, factor)
+            for variable, factor in constraint.items()]  # fmt: skip
     if any(end is None for end, _ in ends):
         return True
     most = sum(factor * (end or 0.0) for end, factor in ends) + constraint.constant

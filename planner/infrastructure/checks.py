@@ -306,11 +306,11 @@ def _check_time_and_power(model: Model, event: Event, document: Document, path: 
 def _lost_at_once(scenario: Scenario, event: UnitLoss) -> int:
     """Units of the type of an event that all events together have lost when it happens."""
     return sum(
-        other.count
-        for other in scenario.events
-        if other.kind == "units"
-        and (other.plant, other.unit) == (event.plant, event.unit)
-        and other.at_minute <= event.at_minute < other.at_minute + other.repair_minutes
+        earlier.count
+        for earlier in scenario.events
+        if earlier.kind == "units"
+        and (earlier.plant, earlier.unit) == (event.plant, event.unit)
+        and earlier.at_minute <= event.at_minute < earlier.at_minute + earlier.repair_minutes
     )
 
 
@@ -320,7 +320,7 @@ def _check_services(model: Model, document: Document) -> None:
         for name, service in model.services.items()
     }
     graph: nx.DiGraph[str] = nx.DiGraph(
-        (name, other) for name, others in edges.items() for other in others
+        (name, dependency) for name, others in edges.items() for dependency in others
     )
     for knot in nx.strongly_connected_components(graph):
         first = next(name for name in model.services if name in knot)
@@ -371,12 +371,12 @@ def _services_of_requests(model: Model) -> set[str]:
 def _check_operations(model: Model, document: Document) -> None:
     operations, path = model.operations, ("operations",)
     alerts = operations.alert_temperatures_c
-    if any(one >= other for one, other in pairwise(alerts)):
+    if any(celsius >= following for celsius, following in pairwise(alerts)):
         shown = ", ".join(f"{celsius:g}" for celsius in alerts)
         document.complain((*path, "alert_temperatures_c"), f"expected to rise, not {shown}")
-    for index, (one, other) in enumerate(pairwise(operations.restoration), start=1):
-        if other.capacity < one.capacity:
-            message = f"falls from {one.capacity:g} of the phase before to {other.capacity:g}"
+    for index, (before, phase) in enumerate(pairwise(operations.restoration), start=1):
+        if phase.capacity < before.capacity:
+            message = f"falls from {before.capacity:g} of the phase before to {phase.capacity:g}"
             document.complain((*path, "restoration", index, "capacity"), message)
     if operations.gates is not None and not operations.restoration:
         document.complain((*path, "gates"), "has no effect without phases of restoration")
@@ -405,15 +405,15 @@ def _check_credits(model: Model, document: Document) -> None:
         path = ("tiers", name, "sla_credits")
         if tier.sla_credits and not tier.revenue_usd_per_month:
             document.complain(path, "has no effect without revenue_usd_per_month")
-        steps = sorted(enumerate(tier.sla_credits), key=lambda one: -one[1].below)
-        for (_, one), (index, other) in pairwise(steps):
-            if other.below == one.below:
-                message = f"two steps below {other.below:g}"
+        steps = sorted(enumerate(tier.sla_credits), key=lambda numbered: -numbered[1].below)
+        for (_, before), (index, step) in pairwise(steps):
+            if step.below == before.below:
+                message = f"two steps below {step.below:g}"
                 document.complain((*path, index, "below"), message)
-            elif other.credit < one.credit:
+            elif step.credit < before.credit:
                 message = (
-                    f"{other.credit:g} below {other.below:g} is less than the"
-                    f" {one.credit:g} below {one.below:g}"
+                    f"{step.credit:g} below {step.below:g} is less than the"
+                    f" {before.credit:g} below {before.below:g}"
                 )
                 document.complain((*path, index, "credit"), message)
 

@@ -79,7 +79,7 @@ def types_below(outer: Any, part: int | str) -> list[Any]:
         return members(inner[1])
     if origin in (tuple, list):
         return members(inner[0])
-    return [below for each in inner for below in types_below(each, part)]
+    return [below for argument in inner for below in types_below(argument, part)]
 
 
 def members(annotation: Any) -> list[Any]:
@@ -87,7 +87,7 @@ def members(annotation: Any) -> list[Any]:
     if get_origin(annotation) is Annotated:
         return members(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        return [member for each in get_args(annotation) for member in members(each)]
+        return [member for argument in get_args(annotation) for member in members(argument)]
     return [annotation]
 
 

@@ -44,9 +44,9 @@ def held(model: Model, fleet: Fleet, wanted: Iterable[str]) -> tuple[str, ...]:
                 unit: total - entry.existing.get(unit, 0)
                 for unit, total in fleet.units[plant].items()
             }
-    for cluster, one in model.clusters.items():
-        if names & {"gpus", cluster, one.region}:
-            settled["gpus"][cluster] = fleet.gpus[cluster] - one.existing_gpus
+    for cluster, site in model.clusters.items():
+        if names & {"gpus", cluster, site.region}:
+            settled["gpus"][cluster] = fleet.gpus[cluster] - site.existing_gpus
     for offer, terms in model.offers.items():
         if names & {"emergency", offer, terms.region}:
             settled["emergency"][offer] = fleet.instances[offer] - terms.existing_instances

@@ -87,9 +87,13 @@ def feed_loads(model: Model, feed: str) -> list[tuple[str, str]]:
     """Kind and name of the clusters and plants on a feed."""
     entry = model.feeds[feed]
     loads = [
-        ("cluster", name) for name, one in model.clusters.items() if one.region == entry.region
+        ("cluster", name)
+        for name, cluster in model.clusters.items()
+        if cluster.region == entry.region
     ]
-    loads += [("plant", name) for name, one in model.plants.items() if one.region == entry.region]
+    loads += [
+        ("plant", name) for name, plant in model.plants.items() if plant.region == entry.region
+    ]
     return [load for load in loads if not entry.powers or load[1] in entry.powers]
 
 
@@ -346,8 +350,8 @@ def single_points_by_zone(model: Model, graph: Graph) -> dict[str, dict[str, tup
             regions = reachable_regions(model, zone, tier)
             serving = {
                 node("cluster", name)
-                for name, one in model.clusters.items()
-                if one.region in regions and max(one.max_gpus, one.existing_gpus)
+                for name, cluster in model.clusters.items()
+                if cluster.region in regions and max(cluster.max_gpus, cluster.existing_gpus)
             } - always
             nodes = tuple(
                 name

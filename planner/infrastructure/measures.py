@@ -35,8 +35,10 @@ def with_measures(model: Model, bought: frozenset[str]) -> Model:
     absent = absent_feeds(model, bought)
     return model.replace(
         feeds=_feeds(model, absent),
-        services={name: _service(one, name, measures) for name, one in model.services.items()},
-        plants={name: _plant(one, name, measures) for name, one in model.plants.items()},
+        services={
+            name: _service(service, name, measures) for name, service in model.services.items()
+        },
+        plants={name: _plant(plant, name, measures) for name, plant in model.plants.items()},
         operations=capped(model.operations, measures),
         scenarios={
             name: scenario_with(model, scenario, bought)
@@ -75,7 +77,10 @@ def with_automatic(model: Model, measures: list[Measure]) -> Model:
 def absent_feeds(model: Model, bought: frozenset[str]) -> frozenset[str]:
     """Feeds that do not exist because their measure is not bought."""
     return frozenset(
-        feed for name, one in model.measures.items() if name not in bought for feed in one.feeds
+        feed
+        for name, measure in model.measures.items()
+        if name not in bought
+        for feed in measure.feeds
     )
 
 

@@ -71,7 +71,7 @@ def model_changes(a: Model, b: Model) -> tuple[ValueChange, ...]:
     was, now = (_plain(value) for value in (a, b))
     found = list(_differing("", was, now))
     order = {section: number for number, section in enumerate(ASKED)}
-    return tuple(sorted(found, key=lambda one: order.get(one.section, len(order))))
+    return tuple(sorted(found, key=lambda change: order.get(change.section, len(order))))
 
 
 def _plain(model: Model) -> dict[str, Any]:

@@ -51,8 +51,10 @@ def model_schema() -> dict[str, Any]:
         if name not in LISTED:
             entity.pop("required", None)
     _complete_tables(schema)
-    schema["$defs"] = {name: _with_quantities(one) for name, one in schema["$defs"].items()}
-    schema["properties"] = {name: _with_quantities(one) for name, one in properties.items()}
+    schema["$defs"] = {
+        name: _with_quantities(definition) for name, definition in schema["$defs"].items()
+    }
+    schema["properties"] = {name: _with_quantities(field) for name, field in properties.items()}
     return schema
 
 

@@ -92,7 +92,7 @@ def binding(limits: Iterable[PowerLimit]) -> tuple[PowerLimit, ...]:
     for limit in sorted(
         limits, key=lambda limit: (-len(limit.loads), limit.most_mw, bool(limit.feeds))
     ):
-        if not any(other.implies(limit) for other in kept):
+        if not any(tighter.implies(limit) for tighter in kept):
             kept.append(limit)
     return tuple(kept)
 
@@ -170,10 +170,10 @@ class PowerSupply:
                 if kind in carried[name][1]:
                     feeds.add(name)
         sources = {load: frozenset(feeds) for load, feeds in on.items()}
-        for some in (frozenset[str](), *source_sets(sources.values())):
-            on_them = frozenset(load for load, feeds in sources.items() if feeds <= some)
+        for sources_used in (frozenset[str](), *source_sets(sources.values())):
+            on_them = frozenset(load for load, feeds in sources.items() if feeds <= sources_used)
             if on_them:
-                used = {name: carried[name][0] for name in of_feeds if name in some}
+                used = {name: carried[name][0] for name in of_feeds if name in sources_used}
                 limits.append(self._of_feeds(region, on_them, used, unsettled))
         return limits
 

@@ -251,7 +251,7 @@ def _latency(places: Sequence[RegionSite], rng: random.Random) -> dict[str, dict
 
 def shelter(name: str, latency: Mapping[str, Mapping[str, float]]) -> str:
     """Nearest other region, which serves the users of a region when it is lost."""
-    return min((ms, other) for other, ms in latency[name].items() if other != name)[1]
+    return min((ms, region) for region, ms in latency[name].items() if region != name)[1]
 
 
 def _guest_rps(
@@ -422,7 +422,7 @@ def _offers(places: Sequence[RegionSite], rng: random.Random) -> Entries:
 def _flow(value: Any) -> str:
     """A value in the flow style of YAML."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_flow(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_flow(entry) for entry in value) + "]"
     return value if isinstance(value, str) else json_text(value, "line", ascii_only=True)

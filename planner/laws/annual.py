@@ -241,8 +241,8 @@ def annual_loss(
         left *= math.exp(-frequent)
         loss, times = loss[~large], times[~large]
     parts.append((np.zeros(1), np.array([left])))
-    usd, place = np.unique(np.concatenate([one for one, _ in parts]), return_inverse=True)
-    weights = np.concatenate([one for _, one in parts])
+    usd, place = np.unique(np.concatenate([values for values, _ in parts]), return_inverse=True)
+    weights = np.concatenate([shares for _, shares in parts])
     return AnnualLoss(usd, np.bincount(place, weights=weights), years, missed)
 
 
@@ -281,7 +281,9 @@ def _part(
     step = (high - low) / (points - 4)
     while True:
         count, divisions = _round_step(step)
-        few, many = (_split(sizes[one] * divisions / count, times[one]) for one in (large, ~large))
+        few, many = (
+            _split(sizes[mask] * divisions / count, times[mask]) for mask in (large, ~large)
+        )
         values = np.concatenate([few[0], many[0]]) * count / divisions
         weights = np.concatenate([few[1], many[1]])
         low, high = _range(values, weights, few[0] * count / divisions, few[1])

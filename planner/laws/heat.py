@@ -218,7 +218,9 @@ def _layers(
     matrix = np.frombuffer(serves, dtype=bool).reshape(plants, clusters)
     layer = np.zeros(plants, dtype=np.int64)
     for plant in range(plants):
-        before = [layer[other] for other in range(plant) if (matrix[other] & matrix[plant]).any()]
+        before = [
+            layer[earlier] for earlier in range(plant) if (matrix[earlier] & matrix[plant]).any()
+        ]
         layer[plant] = 1 + max(before, default=-1)
     return tuple(
         (np.flatnonzero(layer == number), matrix[layer == number].astype(float))

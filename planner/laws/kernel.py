@@ -29,14 +29,14 @@ def _by_priority(rest, flows, room, wanted, share, order, allowed, scenario, fir
     ranks, zones = order.shape[1], order.shape[2]
     for rank in range(ranks):
         wanted[:] = 0.0
-        some = False
+        any_room = False
         for tier in range(first, last):
             for zone in range(zones):
                 n = order[tier, rank, zone]
                 if n >= 0 and rest[tier, zone] > 0.0 and allowed[tier, scenario, n]:
                     wanted[n] += rest[tier, zone]
-                    some = some or room[n] > NEGLIGIBLE_RPS
-        if not some:
+                    any_room = any_room or room[n] > NEGLIGIBLE_RPS
+        if not any_room:
             continue
         _share_room(room, wanted, share, len(room))
         for tier in range(first, last):
@@ -58,7 +58,7 @@ def _alike(rest, flows, room, there, wanted, share, order, allowed, scenario, ra
     rank_of[:] = -1
     for _ in range(ranks):
         wanted[:] = 0.0
-        some = False
+        any_wanted = False
         for tier in range(tiers):
             for zone in range(zones):
                 rank = rank_of[tier, zone] + 1
@@ -70,8 +70,8 @@ def _alike(rest, flows, room, there, wanted, share, order, allowed, scenario, ra
                 rank_of[tier, zone] = rank
                 if rank < ranks:
                     wanted[order[tier, rank, zone]] += rest[tier, zone]
-                    some = True
-        if not some:
+                    any_wanted = True
+        if not any_wanted:
             break
         _share_room(room, wanted, share, len(room))
         for tier in range(tiers):

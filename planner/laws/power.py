@@ -40,18 +40,18 @@ def source_sets[Source: Hashable](
     >>> [sorted(one) for one in source_sets([frozenset("ab"), frozenset("b"), frozenset("c")])]
     [['b'], ['c'], ['a', 'b']]
     """
-    each = dict.fromkeys(source for source in sources if source)
-    found, waiting = dict(each), list(each)
+    distinct = dict.fromkeys(source for source in sources if source)
+    found, waiting = dict(distinct), list(distinct)
     while waiting:
-        one = waiting.pop()
-        for other in each:
-            union = one | other
+        current = waiting.pop()
+        for source_set in distinct:
+            union = current | source_set
             if len(found) > MOST_SETS:
                 raise ValueError(f"more than {MOST_SETS:,} sets of sources")
-            if one & other and union not in found:
+            if current & source_set and union not in found:
                 found[union] = None
                 waiting.append(union)
-    return tuple(sorted(found, key=lambda one: (len(one), sorted(map(str, one)))))
+    return tuple(sorted(found, key=lambda union: (len(union), sorted(map(str, union)))))
 
 
 def fair_shares(

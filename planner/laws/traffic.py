@@ -82,10 +82,10 @@ class Piece:
     rank: int | Ints
     flow: Floats
 
-    def of(self, some: NDArray[np.bool_]) -> Piece:
+    def of(self, mask: NDArray[np.bool_]) -> Piece:
         """The flows of some of its scenarios."""
-        rank = self.rank if isinstance(self.rank, int) else self.rank[:, some]
-        return Piece(self.scenarios[some], self.tiers, rank, self.flow[:, some])
+        rank = self.rank if isinstance(self.rank, int) else self.rank[:, mask]
+        return Piece(self.scenarios[mask], self.tiers, rank, self.flow[:, mask])
 
     def at_targets(self, values: Floats, routes: Routes) -> Floats:
         """Values of targets, shape (scenarios, targets), at the target of each flow."""
@@ -149,11 +149,11 @@ class Routing:
         served = self.sent.copy()
         served[short] = 0.0
         for piece in self.pieces:
-            some = short[piece.scenarios]
-            if some.any():
-                one = piece.of(some)
-                part = one.flow * one.at_targets(fits, routes)
-                served[one.scenarios, :, one.tiers] += part.transpose(1, 2, 0)
+            affected = short[piece.scenarios]
+            if affected.any():
+                cut = piece.of(affected)
+                part = cut.flow * cut.at_targets(fits, routes)
+                served[cut.scenarios, :, cut.tiers] += part.transpose(1, 2, 0)
         return served
 
 

@@ -116,8 +116,8 @@ def _survives(plan: Plan) -> Values:
         line.name: float(line.survives) if line.judged else math.nan for line in plan.scenarios
     }
     for key in ("", *SEVERITY_ORDER, *{line.severity for line in plan.scenarios}):
-        some = [line.survives for line in judged if key in ("", line.severity)]
-        found[key] = sum(some) / len(some) if some else math.nan
+        survivals = [line.survives for line in judged if key in ("", line.severity)]
+        found[key] = sum(survivals) / len(survivals) if survivals else math.nan
     return found
 
 

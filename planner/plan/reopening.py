@@ -311,11 +311,11 @@ def planned_scenarios(plan: Plan, model: Model) -> tuple[tuple[Scenario, ...], t
     found, new = select(model, wanted_by(plan)).scenarios, new_scenarios(plan, model)
     gone, notes = planned_for - {scenario.name for scenario in found}, []
     changes = (("no longer there", gone), ("new and left out", new))
-    for text, some in changes:
-        if some:
-            shown = printable(", ".join(sorted(some)[:3])) + (", …" if len(some) > 3 else "")
-            are = "scenario is" if len(some) == 1 else "scenarios are"
-            notes.append(f"{len(some)} {are} {text}: {shown}")
+    for text, names in changes:
+        if names:
+            shown = printable(", ".join(sorted(names)[:3])) + (", …" if len(names) > 3 else "")
+            are = "scenario is" if len(names) == 1 else "scenarios are"
+            notes.append(f"{len(names)} {are} {text}: {shown}")
     return tuple(scenario for scenario in found if scenario.name in planned_for), tuple(notes)
 
 
@@ -337,7 +337,7 @@ def case_of(
     if record is None:
         return ProblemData(model, tuple(scenarios), {})
     names = {scenario.name for scenario in scenarios}
-    margins = {name: one for name, one in record.margin_by_scenario.items() if name in names}
+    margins = {name: margin for name, margin in record.margin_by_scenario.items() if name in names}
     waived = {key: most for key, most in record.waived_by_row.items() if key[2] in names}
     return ProblemData(model, tuple(scenarios), margins, waived=waived)
 

@@ -43,7 +43,7 @@ class CoolingSizing:
     def _units(self, sizing: Sizing) -> dict[str, dict[str, int]]:
         """Units in all by plant and type: N+k, and what was added beyond it."""
         model = self.model
-        units = {name: dict(one.existing) for name, one in model.plants.items()}
+        units = {name: dict(plant.existing) for name, plant in model.plants.items()}
         for plant, counts in model.policies.fixed.cooling.items():
             for unit, count in counts.items():
                 units[plant][unit] = units[plant].get(unit, 0) + count

@@ -161,9 +161,11 @@ class GpuSizing:
         power = 0.0
         for name in self.data.clusters_in(limit.region):
             plants = self.data.plants_of(name, "primary")
-            each = self.data.draw_per_power(limit, name)
-            each += max((self.data.draw_per_heat(limit, plant) for plant in plants), default=0.0)
-            power += each * full_heat_mw(self.data, gpus, name)
+            mw_per_mw = self.data.draw_per_power(limit, name)
+            mw_per_mw += max(
+                (self.data.draw_per_heat(limit, plant) for plant in plants), default=0.0
+            )
+            power += mw_per_mw * full_heat_mw(self.data, gpus, name)
         return power > limit.mw
 
     def missing_rps(self, gpus: Mapping[str, int]) -> float:

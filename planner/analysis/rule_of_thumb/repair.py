@@ -74,7 +74,7 @@ def _fix(sizer: Sizer, sizing: Sizing, verdict: Verdict) -> tuple[Sizing, list[s
     A step that improves something is repeated for as long as it does. Where none does, GPUs are
     raised in proportion for a while, in case several blocks together help.
     """
-    scenario = next(one for one in sizer.scenarios if one.name == verdict.name)
+    scenario = next(scenario for scenario in sizer.scenarios if scenario.name == verdict.name)
     taken: list[str] = []
     last: tuple[str, Step] | None = None
     idle = 0

@@ -59,7 +59,7 @@ class Sizer:
             if missing <= NOTHING and len(used) >= model.policies.least_regions:
                 break
             opened = [(rule.opened(gpus, region), region) for region in closed]
-            gpus, region = min(opened, key=lambda one: round(rule.missing_rps(one[0]), 3))
+            gpus, region = min(opened, key=lambda option: round(rule.missing_rps(option[0]), 3))
             closed.remove(region)
         gpus = rule.shared(gpus)
         settled = frozenset(name for name, bought in fixed.measures.items() if bought)

@@ -49,13 +49,13 @@ def reserved(data: ProblemData, sizing: Sizing, rps: float) -> Sizing:
 
     for offer in sorted(model.offers, key=price):
         terms, policies = model.offers[offer], model.policies
-        each = terms.gpus_per_instance * terms.rps_per_gpu
+        rps_per_instance = terms.gpus_per_instance * terms.rps_per_gpu
         supply = terms.available_gpus // terms.gpus_per_instance - instances[offer]
         if offer in policies.forbidden.emergency or offer in policies.fixed.emergency:
             continue
-        wanted = max(0, min(supply, -int(-rps // each)))
+        wanted = max(0, min(supply, -int(-rps // rps_per_instance)))
         instances[offer] += wanted
-        rps -= wanted * each
+        rps -= wanted * rps_per_instance
     return replace(sizing, instances=instances)
 
 

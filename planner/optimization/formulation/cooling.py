@@ -133,7 +133,7 @@ def tank_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpres
         if not most:
             continue
         conditions = _tank_survives(programme, scenario, plant)
-        if any(one.impossible for one in conditions):
+        if any(condition.impossible for condition in conditions):
             continue
         if not conditions:
             total = total + buffer
@@ -196,7 +196,7 @@ def capacities(programme: Programme, stage: Stage, plant: str) -> list[LpAffineE
 def _standing(stage: Stage, plant: str) -> list[tuple[frozenset[str], When]]:
     """Sets of units that are running or started, and the reaction variants with each."""
     stages = [variant for _, variant in stage.variants] or [stage]
-    sets = dict.fromkeys(one.standing[plant] for one in stages)
+    sets = dict.fromkeys(variant.standing[plant] for variant in stages)
     return [(units, stage.when(partial(_stands, plant, units))) for units in sets]
 
 
@@ -214,10 +214,10 @@ def _restarting(
             stopped.setdefault(restart.dark, set()).add(restart.unit)
     ran = {dark: ran_on(programme, plant, dark).expression for dark in stopped}
     for size in range(1, len(stopped) + 1):
-        for some in combinations(stopped, size):
-            left = units.difference(*(stopped[dark] for dark in some))
+        for restarted in combinations(stopped, size):
+            left = units.difference(*(stopped[dark] for dark in restarted))
             if left != units:
-                yield left, lpSum(ran[dark] for dark in some)
+                yield left, lpSum(ran[dark] for dark in restarted)
 
 
 def _capacity(

@@ -112,7 +112,7 @@ def find_crowds(groups: Sequence[Group], week_rps: Floats) -> tuple[tuple[Crowd,
         members += list(reaches.values())
     else:
         members += [
-            [g for reach, some in reaches.items() if reach <= union for g in some]
+            [g for reach, reaching in reaches.items() if reach <= union for g in reaching]
             for union in unions
         ]
     found = (_crowd(groups, week_rps, sorted(mine), len(mine) == len(asking)) for mine in members)
@@ -123,22 +123,22 @@ def _unions(reaches: Sequence[frozenset[str]]) -> tuple[frozenset[str], ...] | N
     """All unions of the sets of clusters; None where there are too many."""
     found: dict[frozenset[str], None] = {}
     for reach in reaches:
-        found |= dict.fromkeys([reach, *(reach | other for other in found)])
+        found |= dict.fromkeys([reach, *(reach | union for union in found)])
         if len(found) > MOST_CROWDS:
             return None
     return tuple(found)
 
 
 def _crowd(groups: Sequence[Group], week_rps: Floats, mine: list[int], everybody: bool) -> Crowd:
-    some = tuple(groups[g] for g in mine)
-    clusters = tuple(dict.fromkeys(cluster for group in some for cluster in group.clusters))
-    if everybody and len(some) > 1:
+    members = tuple(groups[g] for g in mine)
+    clusters = tuple(dict.fromkeys(cluster for group in members for cluster in group.clusters))
+    if everybody and len(members) > 1:
         name = "all customers"
-    elif len(some) <= FEW:
-        name = ", ".join(group.customers for group in some)
+    elif len(members) <= FEW:
+        name = ", ".join(group.customers for group in members)
     else:
         name = f"all customers who reach only {', '.join(clusters)}"
-    return Crowd(some, clusters, week_rps[:, mine], name)
+    return Crowd(members, clusters, week_rps[:, mine], name)
 
 
 def missing_rps(crowds: Sequence[Crowd], exact: bool, rooms: Mapping[str, float]) -> float:

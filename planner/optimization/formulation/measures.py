@@ -54,7 +54,7 @@ def one_way_of_reacting(programme: Programme) -> None:
         return
     programme.define(lpSum(reacting.values()) == 1, Family.ONE_WAY_OF_REACTING)
     for name, bought in programme.purchases.measures.items():
-        ways = [n for n, some in enumerate(programme.data.reactions) if name in some]
+        ways = [n for n, combination in enumerate(programme.data.reactions) if name in combination]
         if ways:
             chosen = lpSum(reacting[n] for n in ways)
             programme.define(chosen == bought, Family.ONE_WAY_OF_REACTING, name)
@@ -160,14 +160,18 @@ def _groups(programme: Programme, outage: Outage, name: str, powered: bool) -> l
         if edge["relation"] not in ignored:
             supporter = up(programme, outage, source, powered)
             supporters.setdefault(edge["group"], []).append(supporter)
-    groups = [(graph.nodes[name]["needs"][group], some) for group, some in supporters.items()]
+    groups = [(graph.nodes[name]["needs"][group], members) for group, members in supporters.items()]
     if name.startswith("cluster:") and powered:
         groups += [(1, [_noticed_nothing(programme, name, dark)]) for dark in outage.sags]
     found: list[Group] = []
-    for needs, some in groups:
-        certain = sum(one.certain for one in some)
+    for needs, members in groups:
+        certain = sum(supporter.certain for supporter in members)
         if needs > certain:
-            undecided = [one for one in some if not (one.certain or one.impossible)]
+            undecided = [
+                supporter
+                for supporter in members
+                if not (supporter.certain or supporter.impossible)
+            ]
             found.append((needs - certain, undecided))
     return found
 
@@ -178,38 +182,38 @@ def _noticed_nothing(programme: Programme, name: str, dark: frozenset[str]) -> A
     powers = [source for source, _, edge in edges if edge["relation"] == "powers"]
     sources = [source for source in powers if source not in dark]
     supplied = [up(programme, Outage(), source) for source in sources]
-    if any(one.certain for one in supplied):
+    if any(supporter.certain for supporter in supplied):
         return Availability.known(True)
     return _any_of(programme, supplied)
 
 
 def _any_of(programme: Programme, supporters: Iterable[Availability]) -> Availability:
     """Whether at least one of some supporters is up, none of which is certain."""
-    some = {
+    undecided = {
         str(supporter.expression): supporter for supporter in supporters if not supporter.impossible
     }
-    if len(some) <= 1:
-        return next(iter(some.values()), Availability.known(False))
-    key, known = tuple(sorted(some)), programme.availability.any_of
+    if len(undecided) <= 1:
+        return next(iter(undecided.values()), Availability.known(False))
+    key, known = tuple(sorted(undecided)), programme.availability.any_of
     if key not in known:
         known[key] = _variable(programme, "any")
         result, name = known[key].expression, _number(known[key])
-        supported = lpSum(one.expression for one in some.values())
+        supported = lpSum(supporter.expression for supporter in undecided.values())
         programme.define(result <= supported, Family.AVAILABILITY, name)
-        for index, one in enumerate(some.values()):
-            row = result >= one.expression
+        for index, supporter in enumerate(undecided.values()):
+            row = result >= supporter.expression
             programme.define(row, Family.AVAILABILITY, name, "least", str(index))
     return known[key]
 
 
 def _propagate(programme: Programme, name: str, result: Availability, groups: list[Group]) -> None:
     tag, is_up = _number(result), result.expression
-    for index, (needs, some) in enumerate(groups):
-        row = needs * is_up <= lpSum(one.expression for one in some)
+    for index, (needs, members) in enumerate(groups):
+        row = needs * is_up <= lpSum(supporter.expression for supporter in members)
         programme.define(row, Family.AVAILABILITY, tag, str(index))
     if not name.startswith("cluster:"):
         return
-    enough = [_any_of(programme, some).expression for _, some in groups]
+    enough = [_any_of(programme, members).expression for _, members in groups]
     row = is_up >= lpSum(enough) - (len(enough) - 1)
     programme.define(row, Family.AVAILABILITY, tag, "least")
 
@@ -221,10 +225,10 @@ def bought_exactly(
     bought = {name: programme.purchases.measures[name] for name in sorted(set(names))}
     found: list[tuple[frozenset[str], LpAffineExpression]] = []
     for size in range(len(bought) + 1):
-        for some in combinations(bought, size):
-            missing = lpSum(1 - bought[name] for name in some)
-            extra = lpSum(binary for name, binary in bought.items() if name not in some)
-            found.append((frozenset(some), missing + extra))
+        for combination in combinations(bought, size):
+            missing = lpSum(1 - bought[name] for name in combination)
+            extra = lpSum(binary for name, binary in bought.items() if name not in combination)
+            found.append((frozenset(combination), missing + extra))
     return found
 
 

@@ -70,8 +70,8 @@ def set_objective(programme: Programme) -> None:
         expected.append(stages[0].timeline.scenario.frequency_per_year * once[scenario])
     cost = lpSum([*yearly, *expected, premium(programme, once)])
     if cost.constant:
-        one = programme.variable("one", low=1.0, high=1.0)
-        cost = cost - cost.constant + cost.constant * one
+        unity = programme.variable("one", low=1.0, high=1.0)
+        cost = cost - cost.constant + cost.constant * unity
     programme.problem.setObjective(cost)
 
 

@@ -56,7 +56,7 @@ def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[LpAffi
     data = programme.data
     limits = stage_limits(data, stage, data.model.clusters[cluster].region)
     sets = list(bought_exactly(programme, {name for limit in limits for name, _ in limit.brought}))
-    whole = [other for some, other in sets if power_as_usual(data, stage, cluster, some)]
+    whole = [excess for bought, excess in sets if power_as_usual(data, stage, cluster, bought)]
     return [LpAffineExpression.empty()] if len(whole) == len(sets) else whole
 
 

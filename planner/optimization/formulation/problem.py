@@ -126,7 +126,9 @@ class ProblemData:
         """Combinations of the measures that change the reaction, the first with none of them."""
         names = [name for name, measure in self.model.measures.items() if measure.changes_reaction]
         return tuple(
-            frozenset(some) for size in range(len(names) + 1) for some in combinations(names, size)
+            frozenset(combination)
+            for size in range(len(names) + 1)
+            for combination in combinations(names, size)
         )
 
     def _ways(self, timeline: Timeline) -> tuple[Reacting, ...]:
@@ -135,14 +137,19 @@ class ProblemData:
             Reacting(
                 number,
                 self._reacting[number],
-                replace(timeline, operations=capped(timeline.operations, self._measures(some))),
+                replace(
+                    timeline, operations=capped(timeline.operations, self._measures(combination))
+                ),
             )
-            for number, some in enumerate(self.reactions)
+            for number, combination in enumerate(self.reactions)
         )
 
     @cached_property
     def _reacting(self) -> tuple[Model, ...]:
-        return tuple(with_automatic(self.model, self._measures(some)) for some in self.reactions)
+        return tuple(
+            with_automatic(self.model, self._measures(combination))
+            for combination in self.reactions
+        )
 
     def _measures(self, names: frozenset[str]) -> list[Measure]:
         return [self.model.measures[name] for name in names]

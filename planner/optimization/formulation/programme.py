@@ -118,7 +118,7 @@ class Programme:
 
     def variables(self, family: str, *name: str, last: Iterable[str]) -> list[LpVariable]:
         """Create variables from 0 upwards whose names differ in their last part only."""
-        names = [part(one) for one in last]
+        names = [part(text) for text in last]
         return self.problem.add_variable_matrix(f"{label(family, *name)}.%s", names, 0.0)
 
     def require(self, expression: LpAffineExpression, row: Row, *name: str) -> str:

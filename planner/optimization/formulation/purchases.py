@@ -49,11 +49,11 @@ def add_variables(programme: Programme) -> None:
             programme.purchases.units[plant, unit] = programme.variable(
                 "units", plant, unit, low=low, high=high, integer=True
             )
-    for cluster, one in model.clusters.items():
-        blocks = (one.max_gpus - one.existing_gpus) // one.block_gpus
+    for cluster, site in model.clusters.items():
+        blocks = (site.max_gpus - site.existing_gpus) // site.block_gpus
         most = 0 if cluster in forbidden.gpus else blocks
         wanted = fixed.gpus.get(cluster)
-        settled = None if wanted is None else -(-wanted // one.block_gpus)
+        settled = None if wanted is None else -(-wanted // site.block_gpus)
         low, high = _bounds(settled, most)
         _add_retired_blocks(programme, cluster, settled)
         programme.purchases.blocks[cluster] = programme.variable(
@@ -253,9 +253,9 @@ def _surviving_capacity(
     programme.define(lpSum(chosen) == 1, Family.ONE_THRESHOLD, *name)
     for index, (threshold, line) in enumerate(zip(thresholds, lines, strict=True)):
         big = max(
-            _largest_excess(sizes, bounds, lost, other, threshold)
-            for other in thresholds
-            if other != threshold
+            _largest_excess(sizes, bounds, lost, another, threshold)
+            for another in thresholds
+            if another != threshold
         )
         row = left <= line + big * (1 - chosen[index])
         programme.define(row, Family.THRESHOLD, *name, str(index))
@@ -335,8 +335,8 @@ def _independent(
     for other in data.plants_of(cluster, "primary"):
         for shared in shared_supports(data.graph, plant, other):
             outage = Outage(failed=frozenset({shared}))
-            left = [measures.up(programme, outage, node("plant", one)) for one in (plant, other)]
-            if any(one.certain for one in left):
+            left = [measures.up(programme, outage, node("plant", name)) for name in (plant, other)]
+            if any(supporter.certain for supporter in left):
                 continue
             either = left[0].expression + left[1].expression
             subject = f"{plant} / {other}: {shared}"

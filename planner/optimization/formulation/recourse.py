@@ -289,8 +289,8 @@ def served_floors(programme: Programme) -> None:
     """
     for stage in programme.data.stages:
         floors = stage.floors_if_up
-        for _, one in stage.variants or ((frozenset(), stage),):
-            floors = floors or one.floors
+        for _, variant in stage.variants or ((frozenset(), stage),):
+            floors = floors or variant.floors
         if not any(floors.values()):
             continue
         in_force = _in_force(programme, stage)
@@ -335,7 +335,7 @@ def _in_force(programme: Programme, stage: Stage) -> Availability:
 
     ``force[s,t] ≥ settled[s,t]``, ``force[s,t] ≥ 1 − Σ_c (1 − up[s,t,c])``
     """
-    settled = stage.when(lambda one: bool(one.floors))
+    settled = stage.when(lambda variant: bool(variant.floors))
     if settled.certain or not stage.floors_if_up:
         return programme.when(settled)
     names = sorted(stage.state.clusters_down)

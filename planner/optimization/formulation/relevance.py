@@ -76,7 +76,7 @@ def power_as_usual(
     limits = (
         limit.at(bought) for limit in stage_limits(data, stage, region) if load in limit.loads
     )
-    return all(any(other.implies(limit) for other in usual) for limit in limits)
+    return all(any(known.implies(limit) for known in usual) for limit in limits)
 
 
 def power_that_matters(data: ProblemData, stage: Stage, region: str) -> tuple[PowerLimit, ...]:
@@ -95,13 +95,13 @@ def _that_matter(data: ProblemData, stage: Stage, region: str) -> list[PowerLimi
         for cluster in data.clusters_in(region)
         if cluster not in stage.at_best.clusters_down and data.gpu(cluster).power_mw
     ]
-    less = [limit for limit in limits if not any(other.implies(limit) for other in usual)]
+    less = [limit for limit in limits if not any(known.implies(limit) for known in usual)]
     touched = [cluster for cluster in clusters if _touched(data, stage, cluster)]
-    hungry = [(one, plant) for one in touched for plant in _carrying(data, stage, one)]
+    hungry = [(cluster, plant) for cluster in touched for plant in _carrying(data, stage, cluster)]
     return [
         limit
         for limit in limits
-        if (limit in less or any(_hungrier(data, limit, *one) for one in hungry))
+        if (limit in less or any(_hungrier(data, limit, *pair) for pair in hungry))
         and limit.sources
         and _most_mw(data, limit, clusters) > limit.mw
     ]
@@ -114,13 +114,13 @@ def _carrying(data: ProblemData, stage: Stage, cluster: str) -> list[str]:
     return [
         plant
         for plant in data.plants_of(cluster)
-        if plant not in down and any(one.started[plant] for one in stages)
+        if plant not in down and any(variant.started[plant] for variant in stages)
     ]
 
 
 def _hungrier(data: ProblemData, limit: PowerLimit, cluster: str, plant: str) -> bool:
     """Whether a plant draws more under a limit per heat of a cluster than in normal operation."""
-    usual = (data.draw_per_heat(limit, one) for one in data.plants_of(cluster, "primary"))
+    usual = (data.draw_per_heat(limit, primary) for primary in data.plants_of(cluster, "primary"))
     return data.draw_per_heat(limit, plant) > min(usual, default=0.0)
 
 

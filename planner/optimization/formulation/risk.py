@@ -176,7 +176,10 @@ def settle(programme: Programme) -> None:
     cost, chance = {}, {}
     for name, frequency in _frequencies(programme):
         once, row = risk.once[name], programme.constraints[label(Family.SCENARIO_COST, name)]
-        off = sum(factor * (one.varValue or 0.0) for one, factor in row.items()) + row.constant
+        off = (
+            sum(factor * (variable.varValue or 0.0) for variable, factor in row.items())
+            + row.constant
+        )
         once.varValue = max(0.0, (once.varValue or 0.0) - off)
         cost[name] = times_if_any(frequency) * once.varValue
         chance[name] = yearly_probability(frequency)

@@ -53,19 +53,19 @@ def nearest_first(programme: Programme) -> None:
         _no_more_room(places, place, binary)
         if not place.least_rps:
             # Nobody is sent to a region without GPUs.
-            there = lpSum(places.stands(one) for one in place.witnesses)
+            there = lpSum(places.stands(cluster) for cluster in place.witnesses)
             programme.define(binary <= there, Family.RUNS_FULL, binary.name, "stands")
     for name, place in places.all.items():
         _load_at_least(places, place, short.get(name, 0.0))
         _load_beside(places, place)
         if name in full:
-            beside = [one for one in places.may_be_short if one != name]
-            others = lpSum(places.all[one].excess_rps * short[one] for one in beside)
+            beside = [region for region in places.may_be_short if region != name]
+            others = lpSum(places.all[region].excess_rps * short[region] for region in beside)
             _no_more_room(places, place, full[name], others)
         for group in place.alone:
             flows = lpSum(normal.flow[group.label, cluster] for cluster in place.clusters)
             mean = programme.data.mean_rps[group.label]
-            before = lpSum(places.stands(one) for one in places.nearer(group, place.name))
+            before = lpSum(places.stands(cluster) for cluster in places.nearer(group, place.name))
             for witness in place.witnesses:
                 sure = places.stands(witness) - before - full.get(name, 0.0)
                 programme.define(
@@ -128,8 +128,8 @@ def _load_beside(places: _Places, place: CandidateRegion) -> None:
     programme, busiest = places.programme, np.sort(week)[::-1]
     for cluster in place.clusters:
         room = room_rps(programme, cluster)
-        rest = [one for one in place.clusters if one != cluster]
-        load = lpSum(programme.cluster_load(NORMAL, one) for one in rest)
+        rest = [sibling for sibling in place.clusters if sibling != cluster]
+        load = lpSum(programme.cluster_load(NORMAL, sibling) for sibling in rest)
         counts = {int(share * len(week)) for share in BUSY_SHARES}
         least = places.rps(cluster, places.least[cluster])
         counts.add(int((week > least).sum()))
@@ -201,7 +201,7 @@ class _Places:
         first = [
             group
             for group in within
-            if not any(self.least[one] for one in self.nearer(group, region))
+            if not any(self.least[cluster] for cluster in self.nearer(group, region))
         ]
         sure = [cluster for cluster in clusters if self.least[cluster]]
         return CandidateRegion(
@@ -233,7 +233,7 @@ class _Places:
         """Clusters that a group prefers to those of a region."""
         near = self._near(group, region)
         elsewhere = self._elsewhere(group, region)
-        return tuple(one for one, other in elsewhere if self._near(group, other) < near)
+        return tuple(cluster for cluster, other in elsewhere if self._near(group, other) < near)
 
     def _has_rival(self, group: Group, region: str) -> bool:
         near = self._near(group, region)
@@ -267,7 +267,7 @@ class _Places:
 
     def sure_rps(self, place: CandidateRegion) -> Floats:
         """Demand by hour of those who prefer a region whatever is bought."""
-        return self._week(one for one in place.alone if not self.nearer(one, place.name))
+        return self._week(group for group in place.alone if not self.nearer(group, place.name))
 
     @cached_property
     def may_be_short(self) -> tuple[str, ...]:
@@ -277,7 +277,7 @@ class _Places:
     @cached_property
     def may_be_full(self) -> tuple[str, ...]:
         """Regions that may be full for some purchases."""
-        most = sum(self.all[one].excess_rps for one in self.may_be_short)
+        most = sum(self.all[region].excess_rps for region in self.may_be_short)
         return tuple(
             name
             for name, place in self.all.items()

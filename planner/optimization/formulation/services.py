@@ -78,8 +78,8 @@ def _moments(programme: Programme) -> Iterator[Moment]:
 
 def _by_tier(rps: Mapping[tuple[str, str], float]) -> dict[str, float]:
     total: dict[str, float] = {}
-    for (_, tier), some in rps.items():
-        total[tier] = total.get(tier, 0.0) + some
+    for (_, tier), tier_rps in rps.items():
+        total[tier] = total.get(tier, 0.0) + tier_rps
     return total
 
 
@@ -99,8 +99,8 @@ def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str
     settled = not replicas.items()
     left = degradation(model, name, moment.state, itself_up=True)
     adding = [m for m, measure in model.measures.items() if name in measure.connections]
-    for index, (some, other) in enumerate(bought_exactly(programme, adding)):
-        more = sum(model.measures[one].connections[name] for one in some)
+    for index, (bought, excess) in enumerate(bought_exactly(programme, adding)):
+        more = sum(model.measures[measure].connections[name] for measure in bought)
         rate = left * service_rps(model, name, more)
         if math.isinf(rate) or (settled and rate * replicas.constant >= asked):
             continue
@@ -112,7 +112,7 @@ def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str
             moment.from_minute,
         )
         tag = (moment.label, name, str(index)) if index else (moment.label, name)
-        programme.require(through <= rate * replicas + asked * other, row, *tag)
+        programme.require(through <= rate * replicas + asked * excess, row, *tag)
 
 
 def _replicas(programme: Programme, outage: Outage, name: str) -> LpAffineExpression:

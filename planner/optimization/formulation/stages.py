@@ -145,7 +145,7 @@ class Stage:
     @cached_property
     def when_reacted(self) -> When:
         """Reaction variants in which operators have acted."""
-        return self.when(lambda one: one.reacted)
+        return self.when(lambda variant: variant.reacted)
 
     @property
     def scenario(self) -> str:
@@ -166,10 +166,10 @@ class Stage:
     @cached_property
     def plants_touched(self) -> frozenset[str]:
         """Plants that are down, or have units lost or restarting, with no measure bought."""
-        one = self.state
-        largest = (plant for plant, count in one.lost_largest.items() if count)
-        units = (plant for plant, _ in (*one.lost_units, *one.restarting))
-        return one.plants_down.union(largest, units)
+        state = self.state
+        largest = (plant for plant, count in state.lost_largest.items() if count)
+        units = (plant for plant, _ in (*state.lost_units, *state.restarting))
+        return state.plants_down.union(largest, units)
 
     @cached_property
     def asked_rps(self) -> Floats:

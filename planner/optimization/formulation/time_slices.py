@@ -39,10 +39,10 @@ def cut_stages(
         found = [_cuts(way, interval, rules, margin) for way in ways]
         for start, end in pairwise(sorted(set().union(*found))):
             pieces = tuple(_piece(way, interval, (start, end), rules, margin) for way in ways)
-            one = _Slice(start, end, interval, _state(model, interval.state), pieces)
-            if slices and slices[-1].same_as(one):
-                one = replace(one, start=slices.pop().start)
-            slices.append(one)
+            time_slice = _Slice(start, end, interval, _state(model, interval.state), pieces)
+            if slices and slices[-1].same_as(time_slice):
+                time_slice = replace(time_slice, start=slices.pop().start)
+            slices.append(time_slice)
     return tuple(_stage(ways, i, piece, margin) for i, piece in enumerate(slices))
 
 
@@ -70,13 +70,13 @@ def cut_like(
         if stage.end_minute > timeline.end_minute:
             rest = Interval(timeline.end_minute, stage.end_minute, normal, normal, Outage())
             inside.append(rest)
-        states = [_state(model, one.state) for one in inside]
+        states = [_state(model, interval.state) for interval in inside]
         if any(state != states[0] for state in states):
             raise ValueError(f"{stage.label} is cut too coarsely.")
         span = (stage.start_minute, stage.end_minute)
         piece = _piece(way, inside[0], span, rules, margin)
-        one = _Slice(*span, inside[0], states[0], (piece,))
-        result.append(_stage((way,), stage.index, one, margin))
+        time_slice = _Slice(*span, inside[0], states[0], (piece,))
+        result.append(_stage((way,), stage.index, time_slice, margin))
     return tuple(result)
 
 
@@ -231,26 +231,26 @@ def _piece(
     )
 
 
-def _stage(ways: tuple[Reacting, ...], index: int, one: _Slice, margin: Margin) -> Stage:
+def _stage(ways: tuple[Reacting, ...], index: int, time_slice: _Slice, margin: Margin) -> Stage:
     """The stage in the first reaction variant, with groups of variants where they differ."""
     by_piece: list[tuple[_Piece, list[int]]] = []
-    for way, piece in zip(ways, one.pieces, strict=True):
+    for way, piece in zip(ways, time_slice.pieces, strict=True):
         known = [numbers for other, numbers in by_piece if other == piece]
         if known:
             known[0].append(way.number)
         else:
             by_piece.append((piece, [way.number]))
     first = ways[0]
-    demand, down = _demand(first, one, margin)
+    demand, down = _demand(first, time_slice, margin)
     stages = [
         Stage(
             timeline=first.timeline,
             index=index,
-            start_minute=one.start,
-            end_minute=one.end,
-            state=one.interval.state,
-            at_best=one.interval.at_best,
-            outage=one.interval.outage,
+            start_minute=time_slice.start,
+            end_minute=time_slice.end,
+            state=time_slice.interval.state,
+            at_best=time_slice.interval.at_best,
+            outage=time_slice.interval.outage,
             demand_rps=demand,
             down_rps=down,
             floors=piece.floors,
@@ -269,11 +269,11 @@ def _stage(ways: tuple[Reacting, ...], index: int, one: _Slice, margin: Margin) 
 
 
 def _demand(
-    way: Reacting, one: _Slice, margin: Margin
+    way: Reacting, time_slice: _Slice, margin: Margin
 ) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
     """Demand by (zone, tier): of tiers that can be up, and of those down whatever is bought."""
-    model, interval = way.model, one.interval
-    largest = largest_demand(model, way.timeline.start_hour, one.start, one.end)
+    model, interval = way.model, time_slice.interval
+    largest = largest_demand(model, way.timeline.start_hour, time_slice.start, time_slice.end)
     demand: dict[tuple[str, str], float] = {}
     down: dict[tuple[str, str], float] = {}
     for zone, peak in zip(model.zones, largest.tolist(), strict=True):

@@ -101,7 +101,7 @@ def _filtered(
 ) -> list[ConstraintGroup]:
     """Remove each group in turn if the rest is infeasible without it; changes the list."""
     for group in sorted(kept, key=_order):
-        rest = [other for other in kept if other is not group]
+        rest = [member for member in kept if member is not group]
         if rest and not feasible(rest):
             kept[:] = rest
     return kept

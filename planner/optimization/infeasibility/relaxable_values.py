@@ -230,7 +230,7 @@ def _latencies(elastic: ElasticProgramme, zone: str, tier: str) -> Iterator[Valu
     """
     model = elastic.model
     stated, limit = model.zones[zone].latency_ms, model.tiers[tier].latency_limit_ms
-    everywhere = {ms for other in model.zones.values() for ms in other.latency_ms.values()}
+    everywhere = {ms for zone in model.zones.values() for ms in zone.latency_ms.values()}
     longer = sorted(ms for ms in everywhere if ms > limit)
     if any(ms > limit for ms in stated.values()):
         path = f"tiers.{tier}.latency_limit_ms"

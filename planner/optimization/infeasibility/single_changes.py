@@ -118,7 +118,9 @@ def find_throttling_simulated(
 def _values_of(group: ConstraintGroup, trials: Trials) -> Iterator[RelaxableValue]:
     """Values that could resolve a member of the conflict, by its family."""
     family, subject, name = group.key
-    scenario = next((other for other in trials.data.scenarios if other.name == name), None)
+    scenario = next(
+        (candidate for candidate in trials.data.scenarios if candidate.name == name), None
+    )
     rises = dict.fromkeys(trials.data.model.regions, 0.0)
     for stage in trials.data.stages_by_scenario.get(name, ()):
         rises |= stage.state.ambient_rise_c

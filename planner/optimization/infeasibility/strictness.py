@@ -65,7 +65,9 @@ def may_be_waived(data: ProblemData, key: Key) -> bool:
         return True
     stages = data.stages_by_scenario.get(scenario, ())
     variants = [
-        variant for stage in stages for variant in (stage, *(other for _, other in stage.variants))
+        variant
+        for stage in stages
+        for variant in (stage, *(alternative for _, alternative in stage.variants))
     ]
     return not any(_full_service(data, variant) for variant in variants if not variant.reacted)
 

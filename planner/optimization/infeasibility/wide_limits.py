@@ -71,8 +71,8 @@ def _most_rps(model: Model) -> float:
 def _gpus_for_all(model: Model, cluster: str) -> float:
     """GPUs with which a cluster alone serves all demand."""
     entry = model.clusters[cluster]
-    each = serving_rps(1.0, model.gpus[entry.gpu].rps, entry.max_utilisation)
-    return float(_most_rps(model) / each) if each else 0.0
+    rps_per_gpu = serving_rps(1.0, model.gpus[entry.gpu].rps, entry.max_utilisation)
+    return float(_most_rps(model) / rps_per_gpu) if rps_per_gpu else 0.0
 
 
 def _units_for_all(model: Model, plant: str) -> float:

@@ -295,7 +295,7 @@ def change(relaxation: Relaxation) -> str:
         text += f" by {amount_text(relaxation.amount, relaxation.unit)}"
     elif relaxation.path and relaxation.family not in NOT_NUMBERS:
         amounts = (relaxation.amount, relaxation.before or 0, relaxation.value)
-        by, now, value = (amount_text(each, relaxation.unit) for each in amounts)
+        by, now, value = (amount_text(amount, relaxation.unit) for amount in amounts)
         if relaxation.unit != "USD":
             by, now = _bare(by, relaxation.unit), _bare(now, relaxation.unit)
         text += f" by {by}, from {now} to {value}"

@@ -174,7 +174,7 @@ def _check_stages(programme: Programme, solution: Solution, data: ProblemData) -
     """Every stage with the measures bought, its system state worked out anew on the graph."""
     for scenario, stages in data.stages_by_scenario.items():
         spend = 0.0
-        windows = {one.label: i for i, run in enumerate(unanswered(stages)) for one in run}
+        windows = {stage.label: i for i, run in enumerate(unanswered(stages)) for stage in run}
         stored: dict[int, dict[str, float]] = {}
         for stage in stages:
             at_stage = stage_values(programme, solution, stage)
@@ -248,7 +248,7 @@ def _check_cooling(
             yield f"{stage.label}: {plant} carries {carried:.3f} of {capacity:.3f} MW"
     margin = 1 + data.margin(stage.scenario).heat
     for cluster in sorted({cluster for cluster, _ in at_stage.carried_mw}):
-        carried = sum(mw for (one, _), mw in at_stage.carried_mw.items() if one == cluster)
+        carried = sum(mw for (name, _), mw in at_stage.carried_mw.items() if name == cluster)
         if cluster not in at_stage.heat_mw:
             continue
         if stage.reacted:
@@ -283,9 +283,11 @@ def _check_power(data: ProblemData, stage: Stage, at_stage: StageValues) -> Iter
                 drawn += part * data.draw_per_heat(limit, plant) * heat
             for cluster in data.clusters_in(region):
                 plants = data.plants_of(cluster, "primary") if cluster not in carrying else ()
-                each = data.draw_per_power(limit, cluster)
-                each += min((data.draw_per_heat(limit, one) for one in plants), default=0.0)
-                drawn += each * at_stage.heat_mw.get(cluster, 0.0)
+                mw_per_mw = data.draw_per_power(limit, cluster)
+                mw_per_mw += min(
+                    (data.draw_per_heat(limit, plant) for plant in plants), default=0.0
+                )
+                drawn += mw_per_mw * at_stage.heat_mw.get(cluster, 0.0)
             if exceeds(drawn, limit.mw, data.size_mw):
                 what = ", ".join(limit.feeds) or region
                 yield f"{stage.label}: {what} carries {drawn:.3f} of {limit.mw:.3f} MW"

@@ -125,9 +125,11 @@ def _check_power(data: ProblemData, fleet: Fleet) -> Iterator[str]:
             power = 0.0
             for cluster in data.clusters_in(region):
                 plants = data.plants_of(cluster, "primary")
-                each = data.draw_per_power(limit, cluster)
-                each += min((data.draw_per_heat(limit, plant) for plant in plants), default=0.0)
-                power += each * _full_heat(data, fleet, cluster)
+                mw_per_mw = data.draw_per_power(limit, cluster)
+                mw_per_mw += min(
+                    (data.draw_per_heat(limit, plant) for plant in plants), default=0.0
+                )
+                power += mw_per_mw * _full_heat(data, fleet, cluster)
             if exceeds(power, limit.mw, data.size_mw):
                 what = ", ".join(limit.feeds) or region
                 yield f"{what}: {power:.3f} MW at full load, {limit.mw:.3f} allowed"
@@ -170,7 +172,7 @@ def components(data: ProblemData, role: str) -> list[tuple[set[str], set[str]]]:
         clusters, plants = {cluster}, set(data.plants_of(cluster, role))
         if role == "emergency" and data.model.policies.independent_emergency_cooling:
             plants &= set(independent_plants(data.model, data.graph, cluster))
-        for other in [one for one in found if one[1] & plants]:
+        for other in [pair for pair in found if pair[1] & plants]:
             found.remove(other)
             clusters |= other[0]
             plants |= other[1]

@@ -53,14 +53,16 @@ class Decision(NamedTuple):
 
 def variables(programme: Programme) -> dict[Decision, LpVariable]:
     """Integer variable of every decision."""
-    some = programme.purchases
-    found = {Decision("cooling", joined(*key)): units for key, units in some.units.items()}
-    found |= {Decision("gpus", name): blocks for name, blocks in some.blocks.items()}
-    found |= {Decision("emergency", name): number for name, number in some.instances.items()}
-    found |= {Decision("region", name): opened for name, opened in some.opened.items()}
-    found |= {Decision("measure", name): bought for name, bought in some.measures.items()}
-    found |= {Decision("retired", joined(*key)): units for key, units in some.retired.items()}
-    found |= {Decision("retired", name): blocks for name, blocks in some.retired_blocks.items()}
+    purchases = programme.purchases
+    found = {Decision("cooling", joined(*key)): units for key, units in purchases.units.items()}
+    found |= {Decision("gpus", name): blocks for name, blocks in purchases.blocks.items()}
+    found |= {Decision("emergency", name): number for name, number in purchases.instances.items()}
+    found |= {Decision("region", name): opened for name, opened in purchases.opened.items()}
+    found |= {Decision("measure", name): bought for name, bought in purchases.measures.items()}
+    found |= {Decision("retired", joined(*key)): units for key, units in purchases.retired.items()}
+    found |= {
+        Decision("retired", name): blocks for name, blocks in purchases.retired_blocks.items()
+    }
     return found
 
 
@@ -133,8 +135,14 @@ def one_less(
     region = region_of(data.model, key)
     if region is None or Decision("region", region) not in less:
         return less
-    inside = [one for one in less if one.kind != "retired" and region_of(data.model, one) == region]
-    if key.kind == "region" or not any(less[one] for one in inside if one.kind == "gpus"):
+    inside = [
+        decision
+        for decision in less
+        if decision.kind != "retired" and region_of(data.model, decision) == region
+    ]
+    if key.kind == "region" or not any(
+        less[decision] for decision in inside if decision.kind == "gpus"
+    ):
         less |= dict.fromkeys(inside, 0)
     return less
 

@@ -44,7 +44,7 @@ def dominated(data: ProblemData) -> dict[str, str]:
     other the one stays that takes more hours of a year.
     """
     witness = {
-        name: NORMAL for name, one in data.stages_by_scenario.items() if _is_normal(data, one)
+        name: NORMAL for name, stages in data.stages_by_scenario.items() if _is_normal(data, stages)
     }
     laid = [
         _lay(data, stages)
@@ -53,16 +53,18 @@ def dominated(data: ProblemData) -> dict[str, str]:
     ]
     with_loss: dict[tuple[object, str], list[_Laid]] = defaultdict(list)
     alike: dict[object, list[_Laid]] = defaultdict(list)
-    for one in laid:
-        alike[one.key].append(one)
-        for loss in one.gone:
-            with_loss[one.key, loss].append(one)
-    for one in sorted(laid, key=lambda one: (len(one.losses), one.hours_per_year)):
-        pools = [with_loss[one.key, loss] for loss in one.losses]
-        pool = min(pools, key=len, default=alike[one.key])
-        found = next(_dominating(data, one, pool, witness), None)
+    for candidate in laid:
+        alike[candidate.key].append(candidate)
+        for loss in candidate.gone:
+            with_loss[candidate.key, loss].append(candidate)
+    for candidate in sorted(
+        laid, key=lambda laid_out: (len(laid_out.losses), laid_out.hours_per_year)
+    ):
+        pools = [with_loss[candidate.key, loss] for loss in candidate.losses]
+        pool = min(pools, key=len, default=alike[candidate.key])
+        found = next(_dominating(data, candidate, pool, witness), None)
         if found is not None:
-            witness[one.name] = found.name
+            witness[candidate.name] = found.name
     return {name: _last(witness, name) for name in witness}
 
 
@@ -163,16 +165,16 @@ def _could_help(data: ProblemData, stage: Stage, offer: str) -> bool:
 def _touched(state: SystemState, plant: str) -> bool:
     hit = (*state.lost_units, *state.restarting)
     lost = state.lost_largest.get(plant, 0)
-    return plant in state.plants_down or bool(lost) or any(plant == one for one, _ in hit)
+    return plant in state.plants_down or bool(lost) or any(plant == name for name, _ in hit)
 
 
 def _dominating(
-    data: ProblemData, one: _Laid, pool: Iterable[_Laid], witness: Mapping[str, str]
+    data: ProblemData, candidate: _Laid, pool: Iterable[_Laid], witness: Mapping[str, str]
 ) -> Iterator[_Laid]:
     for other in pool:
-        if other is one or other.name in witness or not one.losses <= other.gone:
+        if other is candidate or other.name in witness or not candidate.losses <= other.gone:
             continue
-        if dominates(data, other.stages, one.stages):
+        if dominates(data, other.stages, candidate.stages):
             yield other
 
 
@@ -190,7 +192,7 @@ def dominates(data: ProblemData, worse: tuple[Stage, ...], stages: tuple[Stage, 
     if any(stage.label in data.resumed for stage in stages):
         return False
     budget, other = (
-        emergency_budget_usd(model, some[0].timeline.scenario) for some in (stages, worse)
+        emergency_budget_usd(model, compared[0].timeline.scenario) for compared in (stages, worse)
     )
     slack = _most_spend_usd(data, stages) <= budget
     if not slack and budget < other:
@@ -201,20 +203,20 @@ def dominates(data: ProblemData, worse: tuple[Stage, ...], stages: tuple[Stage, 
 def _has_recourse(data: ProblemData, worse: tuple[Stage, ...], stage: Stage, slack: bool) -> bool:
     """Whether recourse of one of the stages suffices for a stage, and no more heat is stored."""
     meanwhile = [
-        one
-        for one in worse
-        if one.start_minute < stage.end_minute and stage.start_minute < one.end_minute
+        severe
+        for severe in worse
+        if severe.start_minute < stage.end_minute and stage.start_minute < severe.end_minute
     ]
     if not any(
-        _covers(data, one, stage)
-        for one in (worse if slack else meanwhile)
-        if slack or not one.offers_at_best or _within(stage, one)
+        _covers(data, severe, stage)
+        for severe in (worse if slack else meanwhile)
+        if slack or not severe.offers_at_best or _within(stage, severe)
     ):
         return False
     if all(after.reacted for _, after in _ways(stage)):
         return True
     covered = bool(meanwhile) and meanwhile[-1].end_minute >= stage.end_minute
-    return covered and all(_stores_as_much(data, one, stage) for one in meanwhile)
+    return covered and all(_stores_as_much(data, severe, stage) for severe in meanwhile)
 
 
 def _within(stage: Stage, other: Stage) -> bool:
@@ -310,15 +312,15 @@ def _implied_floor(
     def everywhere(tier: str) -> float:
         return max(stated(tier, None), min(stated(tier, zone) for zone in data.model.zones))
 
-    each = min(everywhere(one) for one in data.model.tiers)
-    if max(everywhere(ALL), each) >= 1:
+    least_tier = min(everywhere(name) for name in data.model.tiers)
+    if max(everywhere(ALL), least_tier) >= 1:
         return 1.0
     if zone is None:
-        return max(everywhere(ALL), each) if tier == ALL else everywhere(tier)
+        return max(everywhere(ALL), least_tier) if tier == ALL else everywhere(tier)
     if tier != ALL:
         whole = everywhere(tier) >= 1 or stated(ALL, zone) >= 1
         return 1.0 if whole else stated(tier, zone)
-    return max(stated(ALL, zone), min(stated(one, zone) for one in data.model.tiers))
+    return max(stated(ALL, zone), min(stated(name, zone) for name in data.model.tiers))
 
 
 def _demand_in_proportion(worse: Stage, stage: Stage) -> bool:
@@ -379,7 +381,7 @@ def _no_more_power(data: ProblemData, worse: Stage, stage: Stage) -> bool:
     for region in data.model.regions:
         usual, limits = normal_limits(data, region), stage_limits(data, stage, region)
         kept = (*usual, *stage_limits(data, worse, region))
-        if not all(any(one.implies(limit) for one in kept) for limit in limits):
+        if not all(any(known.implies(limit) for known in kept) for limit in limits):
             return False
     return True
 

@@ -105,7 +105,7 @@ def solve_reduced(
 def counted(data: ProblemData, left_out: Mapping[str, str]) -> str:
     """How many scenarios are left out of the programme that is solved, and why."""
     total, present = len(data.scenarios), len(data.stages_by_scenario)
-    implied = total - present + sum(one == NORMAL for one in left_out.values())
+    implied = total - present + sum(dominator == NORMAL for dominator in left_out.values())
     others = total - implied - (present - len(left_out))
     return (
         f"{implied + others:,} of {total:,} scenarios cannot bind: {implied:,} implied by normal "
@@ -156,7 +156,7 @@ def _costliest(
             costs[stage.scenario] += stage.timeline.scenario.frequency_per_year * cost
     rest, room = sum(costs.values()), (1 - GAP_SHARE) * gap * abs(solution.objective)
     chosen: list[str] = []
-    for name in sorted(costs, key=lambda one: -costs[one]):
+    for name in sorted(costs, key=lambda scenario: -costs[scenario]):
         if rest <= room and chosen:
             break
         chosen.append(name)

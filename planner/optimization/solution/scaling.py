@@ -109,8 +109,8 @@ def numbers_of(problem: LpProblem) -> Coefficients:
         np.array(row, dtype=np.int64),
         np.array(column, dtype=np.int64),
         np.array(entry, dtype=np.float64),
-        np.array([one.sense for one in rows], dtype=np.int64),
-        np.array([-one.constant for one in rows], dtype=np.float64),
+        np.array([row.sense for row in rows], dtype=np.int64),
+        np.array([-row.constant for row in rows], dtype=np.float64),
         np.array([_bound(variable.lowBound, -math.inf) for variable in variables]),
         np.array([_bound(variable.upBound, math.inf) for variable in variables]),
         np.array([variable.cat == LpInteger for variable in variables], dtype=np.bool_),
@@ -250,13 +250,13 @@ class Scaled:
             problem.setObjective(self._expression(variables, terms, constant, -self._money))
         return problem
 
-    def _variable(self, problem: LpProblem, one: LpVariable, index: int) -> LpVariable:
+    def _variable(self, problem: LpProblem, variable: LpVariable, index: int) -> LpVariable:
         size = self._columns[index]
         low, high = (
             None if bound is None or math.isinf(bound) else math.ldexp(bound, -size)
-            for bound in (one.lowBound, one.upBound)
+            for bound in (variable.lowBound, variable.upBound)
         )
-        return problem.add_variable(f"x{index}", low, high, one.cat)
+        return problem.add_variable(f"x{index}", low, high, variable.cat)
 
     def _expression(
         self,

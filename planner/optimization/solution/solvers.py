@@ -157,8 +157,8 @@ class Cbc(pulp.COIN_CMD):
             if self.start:
                 first = folder / "start.txt"
                 known = {
-                    one: self.start[name]
-                    for one, name in zip(columns, names, strict=True)
+                    column: self.start[name]
+                    for column, name in zip(columns, names, strict=True)
                     if name in self.start
                 }
                 first.write_text(_first_solution(known), encoding="utf-8")

@@ -209,9 +209,9 @@ def _proven(
 
 def _cancel(programme: Programme, values: dict[str, float]) -> None:
     """Cancel purchases against retirements of the same kind: that never costs more."""
-    some = programme.purchases
-    pairs = [(some.units[key], gone) for key, gone in some.retired.items()]
-    pairs += [(some.blocks[key], gone) for key, gone in some.retired_blocks.items()]
+    purchases = programme.purchases
+    pairs = [(purchases.units[key], gone) for key, gone in purchases.retired.items()]
+    pairs += [(purchases.blocks[key], gone) for key, gone in purchases.retired_blocks.items()]
     for bought, gone in pairs:
         both = min(values[bought.name], values[gone.name])
         for variable in (bought, gone):
