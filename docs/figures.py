@@ -18,7 +18,7 @@ from planner.infrastructure.loading import load_model
 from planner.optimization.solution.solving import SolverSettings
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.cascade import simulate
-from planner.verification import optimise_and_verify
+from planner.verification import optimize_and_verify
 
 HOURS = 7
 START = 16 + 5 / 60
@@ -28,7 +28,7 @@ COLOURS = {"as it was": "#b3261e", "optimised": "#1b6e53"}
 def main() -> None:
     """Optimise the reference model, replay the incident on both fleets, draw."""
     model = load_model("chatgpt-2023").model
-    outcome = optimise_and_verify(model, all_scenarios(model), SolverSettings())
+    outcome = optimize_and_verify(model, all_scenarios(model), SolverSettings())
     if outcome.best is None:
         raise SystemExit("no plan")
     fleets = {"as it was": Fleet.existing(model), "optimised": outcome.best.solution.fleet}

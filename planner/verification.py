@@ -158,7 +158,7 @@ class LoopResult:
         return make_plan(loaded, best.solution, best.items, best.verdicts, origin, risk)
 
 
-def optimise_and_verify(
+def optimize_and_verify(
     model: Model,
     scenarios: tuple[Scenario, ...],
     settings: SolverSettings,
@@ -348,7 +348,7 @@ def _still_stuck(data: ProblemData, tried: Round, settings: SolverSettings) -> P
 def _verify(data: ProblemData, settings: SolverSettings) -> Verified | None:
     """Run the loop on a changed problem from the beginning: its margins were those of another."""
     try:
-        outcome = optimise_and_verify(
+        outcome = optimize_and_verify(
             data.model, data.scenarios, settings, VERIFIED_ROUNDS, explain="nothing"
         )
     except KeyboardInterrupt:
@@ -375,4 +375,4 @@ def _solve(
     return solve(programme, settings, start) if start else solve(programme, settings)
 
 
-__all__ = ["LoopResult", "Round", "optimise_and_verify"]
+__all__ = ["LoopResult", "Round", "optimize_and_verify"]

@@ -30,7 +30,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Breach, BreachKind, Verdict
-from planner.verification import LoopResult, optimise_and_verify
+from planner.verification import LoopResult, optimize_and_verify
 
 EXACT = SolverSettings(gap=0.0)
 
@@ -144,7 +144,7 @@ simulation: {horizon_minutes: 200}
 
 
 def loop(model: Model, settings: SolverSettings = EXACT, rounds: int = 12) -> LoopResult:
-    return optimise_and_verify(model, all_scenarios(model), settings, rounds)
+    return optimize_and_verify(model, all_scenarios(model), settings, rounds)
 
 
 def breach(kind: BreachKind, **fields: object) -> Breach:
@@ -452,7 +452,7 @@ class TestEnds:
     def test_every_round_is_reported_as_it_ends(self, tmp_path: Path) -> None:
         seen: list[int] = []
         model = model_of(tmp_path, HEAT)
-        outcome = optimise_and_verify(
+        outcome = optimize_and_verify(
             model, all_scenarios(model), EXACT, on_round=lambda one: seen.append(one.number)
         )
         assert seen == [one.number for one in outcome.rounds]
@@ -478,7 +478,7 @@ class TestTimeLimit:
     ) -> None:
         clock = Clock(monkeypatch)
         model = model_of(tmp_path, DEMAND)
-        outcome = optimise_and_verify(
+        outcome = optimize_and_verify(
             model, all_scenarios(model), self.SETTINGS, on_round=lambda _: clock.forward(35)
         )
         assert len(outcome.rounds) == 2
@@ -507,7 +507,7 @@ class TestTimeLimit:
     ) -> None:
         clock = Clock(monkeypatch)
         model = model_of(tmp_path, LATE).replace(scenarios={})
-        outcome = optimise_and_verify(
+        outcome = optimize_and_verify(
             model, all_scenarios(model), self.SETTINGS, on_round=lambda _: clock.forward(61)
         )
         assert outcome.survives

@@ -17,7 +17,7 @@ from planner.infrastructure.graph import build_graph
 from planner.optimization.solution.settings import SolverSettings
 from planner.scenarios.timeline import timeline_of
 from planner.simulation.verdict import Verdict, judge
-from planner.verification import LoopResult, Round, optimise_and_verify
+from planner.verification import LoopResult, Round, optimize_and_verify
 
 Axis = Literal["standard", "failures", "classes", "recovery"]
 Status = Literal["survives", "fails", "unproven", "infeasible", "no plan in time"]
@@ -175,7 +175,7 @@ def _point(
 ) -> FrontierPoint:
     try:
         # Of a point without a plan the conflict is all that is told.
-        outcome = optimise_and_verify(
+        outcome = optimize_and_verify(
             setting.model, setting.scenarios, solver, start=start, explain="conflict"
         )
     except SolverError as error:

@@ -24,7 +24,7 @@ from planner.plan import files as plan_files
 from planner.plan.records import Plan, Record, survived
 from planner.plan.reopening import recorded
 from planner.reporting import frames
-from planner.verification import LoopResult, optimise_and_verify
+from planner.verification import LoopResult, optimize_and_verify
 
 
 class InfeasibleError(PlannerError):
@@ -207,7 +207,7 @@ def optimize(
     make_solver(settings)
     fleet = _start_of(start, loaded)
     chosen = selection(loaded, scenarios, only)
-    outcome = optimise_and_verify(
+    outcome = optimize_and_verify(
         loaded.model,
         chosen.scenarios,
         settings,

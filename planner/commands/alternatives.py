@@ -77,7 +77,7 @@ def command(
     from planner.files import check_file
     from planner.reporting.alternatives import show_alternatives, write_table
     from planner.reporting.infeasible import show_infeasible
-    from planner.verification import optimise_and_verify
+    from planner.verification import optimize_and_verify
 
     if not all(0 < percent <= 1000 for percent in within):
         raise InputError.single("--within", "expected percents above 0 and up to 1000")
@@ -89,7 +89,7 @@ def command(
     scenarios = choose(loaded, wanted, output).scenarios
     with output.progress.working(), interruptible(output.quiet) as stop:
         settings = replace(settings, stop=stop)
-        outcome = optimise_and_verify(loaded.model, scenarios, settings)
+        outcome = optimize_and_verify(loaded.model, scenarios, settings)
         best = outcome.best
         if best is None:
             show_infeasible(outcome, output.as_json)

@@ -211,7 +211,7 @@ class Valuation:
 def _study(valuation: Valuation, sampling: Sampling) -> tuple[FinanceStudy, bool, tuple[str, ...]]:
     """Everything to show, whether there is no plan to value, and what to know about the plans."""
     from planner.finance.assumptions import Assumptions
-    from planner.finance.study import missing_prices, missing_prices_to_optimise, study_of
+    from planner.finance.study import missing_prices, missing_prices_to_optimize, study_of
     from planner.finance.user_cash_flows import read_flows
 
     options, say = valuation.options, valuation.output.say
@@ -224,7 +224,7 @@ def _study(valuation: Valuation, sampling: Sampling) -> tuple[FinanceStudy, bool
     if options.plans:
         problems.extend(missing_prices([base, *others]))
     else:
-        problems.extend(missing_prices_to_optimise(base, loaded.name))
+        problems.extend(missing_prices_to_optimize(base, loaded.name))
     if options.replan and options.plans and _plan_of(others, loaded) is None:
         message = f"needs a plan made for {loaded.name} as it is, with the same --set"
         problems.append(Problem("--replan", 0, 0, "", message))
@@ -232,7 +232,7 @@ def _study(valuation: Valuation, sampling: Sampling) -> tuple[FinanceStudy, bool
         raise InputError(problems)
     planless = False
     if not options.plans:
-        others = _optimised(loaded, base, valuation)
+        others = _optimized(loaded, base, valuation)
         planless = not others
     study = study_of(loaded, [base, *others], assumptions, sampling, flows, say)
     plan = _plan_of(others, loaded)
@@ -365,14 +365,14 @@ def _build(
     return Build(name, loaded.model, fleet, scenarios, made), notes
 
 
-def _optimised(loaded: LoadedModel, base: Build, valuation: Valuation) -> list[Build]:
+def _optimized(loaded: LoadedModel, base: Build, valuation: Valuation) -> list[Build]:
     """The plan for the model, if there is one."""
     from planner.finance.builds import Build
-    from planner.verification import optimise_and_verify
+    from planner.verification import optimize_and_verify
 
     valuation.output.say(f"{loaded.name}: no --plan, so it is optimised first")
     model = loaded.model
-    outcome = optimise_and_verify(
+    outcome = optimize_and_verify(
         model, base.scenarios, valuation.settings, progress=valuation.output.say, explain="nothing"
     )
     if outcome.best is None:

@@ -137,11 +137,11 @@ def _searched(
 ) -> LoopResult:
     """Optimise and verify, with progress and Ctrl-C."""
     from planner.commands.interruption import interruptible
-    from planner.verification import optimise_and_verify
+    from planner.verification import optimize_and_verify
 
     limit = settings.time_limit_seconds
     with output.progress.working(limit), interruptible(output.quiet) as stop:
-        outcome = optimise_and_verify(
+        outcome = optimize_and_verify(
             loaded.model,
             selection.scenarios,
             replace(settings, stop=stop),

@@ -32,7 +32,7 @@ from planner.plan.records import Plan
 from planner.scenarios.generators import FAMILIES, family
 from planner.scenarios.selection import Wanted, select
 from planner.simulation.verdict import judge
-from planner.verification import LoopResult, Round, optimise_and_verify
+from planner.verification import LoopResult, Round, optimize_and_verify
 
 Side = Literal["low", "high", "as planned"]
 
@@ -275,7 +275,7 @@ def _replanned(
     model = changed(loaded.model, variation.changes)
     scenarios = select(model, _wanted(plan)).scenarios
     kept = plan.fleet(model)
-    outcome = optimise_and_verify(model, scenarios, settings, explain="nothing")
+    outcome = optimize_and_verify(model, scenarios, settings, explain="nothing")
     best = outcome.best
     if best is None:
         return replace(variation.result, note="no plan meets every requirement")

@@ -321,7 +321,7 @@ def missing_prices(builds: Sequence[Build]) -> list[Problem]:
     ]
 
 
-def missing_prices_to_optimise(base: Build, model: str) -> list[Problem]:
+def missing_prices_to_optimize(base: Build, model: str) -> list[Problem]:
     """Prices of all that a plan of a model may buy: what has none would be taken as free."""
     everything = replace(base, name=model, fleet=_all_on_offer(base))
     return missing_prices([replace(base, name=model), everything])
@@ -411,7 +411,7 @@ __all__ = [
     "Sampling",
     "Valued",
     "missing_prices",
-    "missing_prices_to_optimise",
+    "missing_prices_to_optimize",
     "study_of",
     "value_builds",
     "without_return",

@@ -33,7 +33,7 @@ from planner.optimization.solution.solving import solve
 from planner.plan.earlier_versions import stating_its_round
 from planner.plan.records import MarginRecord, Plan, RoundRecord
 from planner.scenarios.generators import all_scenarios
-from planner.verification import optimise_and_verify
+from planner.verification import optimize_and_verify
 
 #: Random models with a plan and few enough fleets to try them all.
 SEEDS = (2, 7, 14, 22, 25, 42, 67)
@@ -94,7 +94,7 @@ simulation: {horizon_minutes: 400}
 
 
 def planned(loaded: LoadedModel) -> Plan:
-    outcome = optimise_and_verify(loaded.model, all_scenarios(loaded.model), EXACT)
+    outcome = optimize_and_verify(loaded.model, all_scenarios(loaded.model), EXACT)
     return outcome.plan(loaded, EXACT)
 
 
@@ -350,7 +350,7 @@ def test_what_the_margins_bought(tmp_path: Path) -> None:
     (tmp_path / "shed.yaml").write_text(SHED_LATE, encoding="utf-8")
     loaded = load_model(tmp_path / "shed.yaml")
     scenarios = all_scenarios(loaded.model)
-    outcome = optimise_and_verify(loaded.model, scenarios, EXACT)
+    outcome = optimize_and_verify(loaded.model, scenarios, EXACT)
     found = explain(outcome.plan(loaded, EXACT), loaded, scenarios, Questions(EXACT, 1000))
     first, rounds, best = found.first_round, outcome.rounds, outcome.best
     assert found.agrees

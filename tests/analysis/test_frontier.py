@@ -31,7 +31,7 @@ from planner.optimization.solution.decisions import Decision, counts_of
 from planner.reporting.alternatives import write_table
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
-from planner.verification import LoopResult, optimise_and_verify
+from planner.verification import LoopResult, optimize_and_verify
 
 #: Two regions that can lose each other, chillers of two sizes, cloud after half an hour.
 SMALL = """
@@ -88,7 +88,7 @@ def frontiers(small: Model) -> Callable[[Axis], Frontier]:
 
 @pytest.fixture(scope="module")
 def verified(small: Model) -> LoopResult:
-    return optimise_and_verify(small, all_scenarios(small), EXACT)
+    return optimize_and_verify(small, all_scenarios(small), EXACT)
 
 
 class TestAxes:

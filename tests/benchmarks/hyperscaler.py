@@ -34,7 +34,7 @@ from planner.optimization.solution import reduction, solving
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solvers import Highs
 from planner.scenarios.generators import all_scenarios
-from planner.verification import LoopResult, optimise_and_verify
+from planner.verification import LoopResult, optimize_and_verify
 
 #: What the loop spends its time in, each with where its function is looked up. The solver runs
 #: within "to the solver", which is what it takes to hand the programme over and to read the result.
@@ -105,7 +105,7 @@ def _timed_loop(
 ) -> LoopResult:
     scenarios = all_scenarios(loaded.model)[:most]
     print(f"{loaded.name}: {len(scenarios)} scenarios")
-    whole = watch.around("in all", optimise_and_verify)
+    whole = watch.around("in all", optimize_and_verify)
     outcome: LoopResult = whole(loaded.model, scenarios, settings, on_round=_report)
     never = [part for part in PARTS if part not in watch.clock]
     if never:

@@ -23,7 +23,7 @@ from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.loading import load_model
 from planner.optimization.solution.settings import SolverSettings
 from planner.scenarios.generators import all_scenarios
-from planner.verification import LoopResult, optimise_and_verify
+from planner.verification import LoopResult, optimize_and_verify
 
 #: Gap where the default of the command would take hours.
 GAPS = {"hyperscaler-12": 0.005}
@@ -88,7 +88,7 @@ def by_programme(name: str, settings: SolverSettings) -> Figure:
     model = load_model(name).model
     started = time.perf_counter()
     try:
-        outcome = optimise_and_verify(model, all_scenarios(model), settings)
+        outcome = optimize_and_verify(model, all_scenarios(model), settings)
     except PlannerError as error:
         return Figure(str(error))
     best = outcome.best

@@ -30,7 +30,7 @@ from planner.optimization.solution.solvers import Highs
 from planner.optimization.solution.solving import solve
 from planner.plan.files import read_plan
 from planner.scenarios.generators import all_scenarios
-from planner.verification import optimise_and_verify
+from planner.verification import optimize_and_verify
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
@@ -201,7 +201,7 @@ def test_a_solver_told_to_stop_before_it_starts_has_nothing(
     stop = threading.Event()
     stop.set()
     with pytest.raises(KeyboardInterrupt):
-        optimise_and_verify(tiny.model, all_scenarios(tiny.model), SolverSettings(stop=stop))
+        optimize_and_verify(tiny.model, all_scenarios(tiny.model), SolverSettings(stop=stop))
     assert capfd.readouterr() == ("", "")
 
 
@@ -220,7 +220,7 @@ class TestBetweenRounds:
     def test_the_rounds_so_far_are_the_result(self, tiny: LoadedModel, number: int) -> None:
         stop = threading.Event()
 
-        outcome = optimise_and_verify(
+        outcome = optimize_and_verify(
             tiny.model,
             all_scenarios(tiny.model),
             SolverSettings(stop=stop),
@@ -243,7 +243,7 @@ class TestBetweenRounds:
             return real(case)
 
         monkeypatch.setattr(planner.verification, "build", build)
-        outcome = optimise_and_verify(
+        outcome = optimize_and_verify(
             tiny.model, all_scenarios(tiny.model), SolverSettings(stop=stop)
         )
 
@@ -256,7 +256,7 @@ def test_a_plan_that_survives_is_not_spoilt_by_a_signal_in_its_simulation(
 ) -> None:
     stop = threading.Event()
 
-    outcome = optimise_and_verify(
+    outcome = optimize_and_verify(
         tiny.model,
         all_scenarios(tiny.model),
         SolverSettings(gap=EXACT.gap, stop=stop),

@@ -33,7 +33,7 @@ from planner.plan.records import Plan, SelectionRecord
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.selection import select
 from planner.simulation.verdict import Breach, Verdict, judge
-from planner.verification import LoopResult, Round, optimise_and_verify
+from planner.verification import LoopResult, Round, optimize_and_verify
 
 EXACT = SolverSettings(gap=0.0)
 BY_NAME = {one.attribute: one for one in PLAN_INPUTS}
@@ -51,7 +51,7 @@ BY_MONEY = (
 
 
 def optimised(loaded: LoadedModel) -> tuple[LoopResult, Plan]:
-    outcome = optimise_and_verify(loaded.model, select(loaded.model).scenarios, EXACT)
+    outcome = optimize_and_verify(loaded.model, select(loaded.model).scenarios, EXACT)
     return outcome, outcome.plan(loaded, EXACT)
 
 
@@ -207,7 +207,7 @@ def test_margins_that_the_simulation_does_not_need_are_no_reason_to_replan(
         items = cost_items(programme, solution)
         return LoopResult((Round(1, programme.data.margins, programme, solution, items, verdicts),))
 
-    monkeypatch.setattr(replanning, "optimise_and_verify", cautious)
+    monkeypatch.setattr(replanning, "optimize_and_verify", cautious)
     value = Input("outage value", "outage_value", "factor", 1.0, 1.001, "")
 
     (one,) = replan(tiny, tiny_plan, [value], EXACT)
@@ -265,9 +265,9 @@ def test_a_search_that_was_stopped_does_not_count(
 
     def cut(*arguments: Any, **_: Any) -> LoopResult:
         stop.set()
-        return optimise_and_verify(*arguments[:2], EXACT)
+        return optimize_and_verify(*arguments[:2], EXACT)
 
-    monkeypatch.setattr(replanning, "optimise_and_verify", cut)
+    monkeypatch.setattr(replanning, "optimize_and_verify", cut)
     settings = SolverSettings(gap=0.0, stop=stop)
 
     assert replan(by_money, money_plan, [only(BY_NAME["gpu_price"], 1.2)], settings) == ()
@@ -296,7 +296,7 @@ def test_time_that_ends_before_there_is_a_plan(
     def late(*_: object, **__: object) -> LoopResult:
         raise SolverError("stopped without a plan")
 
-    monkeypatch.setattr(replanning, "optimise_and_verify", late)
+    monkeypatch.setattr(replanning, "optimize_and_verify", late)
     one = [only(BY_NAME["gpu_price"], 0.8)]
 
     (found,) = replan(by_money, money_plan, one, replace(EXACT, time_limit_seconds=1.0))

@@ -21,7 +21,7 @@ from planner.infrastructure.supply import plant_power_mw_per_mw
 from planner.infrastructure.synthesis import model_text, round_trips_ms, shelter
 from planner.optimization.solution.settings import SolverSettings
 from planner.scenarios.generators import all_scenarios
-from planner.verification import optimise_and_verify
+from planner.verification import optimize_and_verify
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -160,7 +160,7 @@ def test_the_text_is_plain_yaml():
 @pytest.mark.parametrize("regions", [2, 3])
 def test_small_synthetic_models_have_a_plan_that_survives(tmp_path, regions):
     model = made(tmp_path, regions, 1)
-    outcome = optimise_and_verify(model, all_scenarios(model), SolverSettings(gap=0.005))
+    outcome = optimize_and_verify(model, all_scenarios(model), SolverSettings(gap=0.005))
     assert outcome.survives
     bought = outcome.best.solution.fleet.gpus
     assert any(bought[name] > one.existing_gpus for name, one in model.clusters.items())

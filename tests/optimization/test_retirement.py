@@ -26,7 +26,7 @@ from planner.optimization.solution.solving import solve
 from planner.plan.files import read_plan, write_plan
 from planner.plan.records import Plan
 from planner.scenarios.generators import all_scenarios
-from planner.verification import optimise_and_verify
+from planner.verification import optimize_and_verify
 
 MODELS = 40
 AT_ONCE = 20
@@ -245,7 +245,7 @@ class TestPlanFile:
         from planner.infrastructure.loading import load_model
 
         loaded, settings = load_model(spare), SolverSettings()
-        outcome = optimise_and_verify(loaded.model, all_scenarios(loaded.model), settings)
+        outcome = optimize_and_verify(loaded.model, all_scenarios(loaded.model), settings)
         return loaded, outcome.plan(loaded, settings)
 
     def test_retirements_are_lines_of_their_own(

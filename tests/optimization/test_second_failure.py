@@ -13,7 +13,7 @@ from support import EXACT, model_of
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
 from planner.optimization.solution.audit import audit
-from planner.verification import LoopResult, optimise_and_verify
+from planner.verification import LoopResult, optimize_and_verify
 
 TINY = load_model("tiny").model
 LATE = load_model(
@@ -28,7 +28,7 @@ SPARE = {"kind": "largest-units", "plant": "east-chillers", "repair_minutes": 20
 
 
 def survivor(model: Model, *events: dict[str, Any], **fields: Any) -> LoopResult:
-    outcome = optimise_and_verify(model, (scenario(*events, **fields),), EXACT)
+    outcome = optimize_and_verify(model, (scenario(*events, **fields),), EXACT)
     assert outcome.survives
     assert outcome.best is not None
     return outcome

@@ -20,7 +20,7 @@ from planner.optimization.solution.solving import solve
 from planner.plan.records import Plan
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
-from planner.verification import LoopResult, optimise_and_verify
+from planner.verification import LoopResult, optimize_and_verify
 
 EXACT = SolverSettings(gap=0.0)
 
@@ -99,7 +99,7 @@ simulation: {horizon_minutes: 150}
 
 def looped(folder: Path, text: str, *overrides: str) -> LoopResult:
     model = model_of(folder, text, *overrides)
-    return optimise_and_verify(model, all_scenarios(model), EXACT)
+    return optimize_and_verify(model, all_scenarios(model), EXACT)
 
 
 def case_of(folder: Path, text: str, **rest: object) -> ProblemData:
@@ -115,7 +115,7 @@ def test_throttling_that_the_standard_allows_is_left_to_the_simulation(
     scenarios = all_scenarios(model)
     assert solve(build(ProblemData(model, scenarios, {})), EXACT).status == "infeasible"
 
-    outcome = optimise_and_verify(model, scenarios, SolverSettings(solver, gap=0.0))
+    outcome = optimize_and_verify(model, scenarios, SolverSettings(solver, gap=0.0))
 
     assert outcome.survives
     (last,) = outcome.rounds
@@ -126,14 +126,14 @@ def test_throttling_that_the_standard_allows_is_left_to_the_simulation(
     }
     assert all(verdict.throttled for verdict in last.verdicts)
     # Without the rule there is no cheaper plan, so nothing was bought against it.
-    free = optimise_and_verify(model.replace(generators={}), (), EXACT).best
+    free = optimize_and_verify(model.replace(generators={}), (), EXACT).best
     assert free is not None
     assert last.solution.objective == pytest.approx(free.solution.objective)
 
 
 def test_plan_says_what_was_left_to_the_simulation(tmp_path: Path) -> None:
     model = model_of(tmp_path, ROOMS)
-    outcome = optimise_and_verify(model, all_scenarios(model), EXACT)
+    outcome = optimize_and_verify(model, all_scenarios(model), EXACT)
     plan = outcome.plan(LoadedModel(model, "model", ""), EXACT)
     again = Plan.model_validate(json.loads(plan.to_json()))
     (record,) = again.verification.rounds

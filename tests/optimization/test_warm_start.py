@@ -23,7 +23,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solvers import Cbc, Highs
 from planner.optimization.solution.solving import completed, purchases_for, run_solver, solve
 from planner.scenarios.generators import all_scenarios
-from planner.verification import optimise_and_verify
+from planner.verification import optimize_and_verify
 
 SOLVERS = ("highs", "cbc")
 RELATIVE = 1e-6
@@ -123,11 +123,11 @@ class TestStart:
         model = tiny.model
         scenarios = all_scenarios(model)
         settings = SolverSettings()
-        cold = optimise_and_verify(model, scenarios, settings)
+        cold = optimize_and_verify(model, scenarios, settings)
         assert cold.best is not None
 
         for start, used in ((cold.best.solution.fleet, True), (Fleet.existing(model), False)):
-            warm = optimise_and_verify(model, scenarios, settings, start=start)
+            warm = optimize_and_verify(model, scenarios, settings, start=start)
             assert warm.best is not None
             assert warm.rounds[0].solution.start_used is used
             assert warm.best.solution.fleet == cold.best.solution.fleet

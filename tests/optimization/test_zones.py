@@ -16,7 +16,7 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.diagnosis import diagnose
 from planner.optimization.solution.dominance import dominates
-from planner.verification import LoopResult, optimise_and_verify
+from planner.verification import LoopResult, optimize_and_verify
 
 #: Home is served from here or there; away from there or, at three times the price, from yonder.
 PLACES = """
@@ -56,7 +56,7 @@ def asking(model: Model, *rules: dict[str, Any]) -> Model:
 
 
 def outcome(model: Model) -> LoopResult:
-    return optimise_and_verify(model, (scenario(LOSS),), EXACT)
+    return optimize_and_verify(model, (scenario(LOSS),), EXACT)
 
 
 def gpus(model: Model) -> dict[str, int]:

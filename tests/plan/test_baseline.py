@@ -14,7 +14,7 @@ from planner.optimization.solution.operation import operation_of
 from planner.plan.baseline import standing
 from planner.plan.records import Plan
 from planner.scenarios.generators import all_scenarios
-from planner.verification import optimise_and_verify
+from planner.verification import optimize_and_verify
 
 #: Twelve GPUs for eighteen requests per second, all the time; worked out by hand below.
 SHORT = """
@@ -45,7 +45,7 @@ ENERGY = 12 * 0.01 * 8760 * 50
 
 
 def planned(loaded: LoadedModel) -> Plan:
-    outcome = optimise_and_verify(loaded.model, all_scenarios(loaded.model), EXACT)
+    outcome = optimize_and_verify(loaded.model, all_scenarios(loaded.model), EXACT)
     return outcome.plan(loaded, EXACT)
 
 

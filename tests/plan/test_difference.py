@@ -9,11 +9,11 @@ from planner.infrastructure.loading import LoadedModel, load_model
 from planner.plan.difference import DecisionChange, difference
 from planner.plan.records import MeasureLine, Plan
 from planner.scenarios.selection import select
-from planner.verification import optimise_and_verify
+from planner.verification import optimize_and_verify
 
 
 def planned(loaded: LoadedModel) -> Plan:
-    found = optimise_and_verify(loaded.model, select(loaded.model).scenarios, EXACT)
+    found = optimize_and_verify(loaded.model, select(loaded.model).scenarios, EXACT)
     return found.plan(loaded, EXACT)
 
 
