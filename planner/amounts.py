@@ -251,23 +251,3 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     if len(names) <= most:
         return f"{', '.join(names[:-1])} and {names[-1]}"
     return f"{', '.join(names[:most])} and {len(names) - most:,} more"
-
-
-__all__ = [
-    "MILLION",
-    "NOTHING",
-    "counted",
-    "listed",
-    "megawatts",
-    "millions",
-    "minutes",
-    "money",
-    "money_range",
-    "number",
-    "per_year",
-    "percent",
-    "rate",
-    "requests",
-    "served",
-    "served_apart",
-]

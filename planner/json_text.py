@@ -104,6 +104,3 @@ def _key(key: Any) -> str:
     if text is None or isinstance(text, int | float):
         return json.dumps(text)
     raise TypeError(f"{type(key).__name__} is not a key in JSON")
-
-
-__all__ = ["json_text", "plain"]

@@ -99,6 +99,3 @@ def _step(breach: Breach, margin: Margin, services_grow: bool) -> Margin:
     if breach.cause == "late" and breach.late_minutes > margin.late_minutes:
         return Margin(late_minutes=breach.late_minutes)
     return Margin(demand=min(share + DEMAND_STEP, DEMAND_STRIDE))
-
-
-__all__ = ["next_margins", "tighten"]

@@ -373,6 +373,3 @@ def _solve(
     if left_out:
         return solve_reduced(programme, settings, start, left_out).solution
     return solve(programme, settings, start) if start else solve(programme, settings)
-
-
-__all__ = ["LoopResult", "Round", "optimize_and_verify"]

@@ -301,6 +301,3 @@ def _most_different(
         if apart(best) >= LEAST_DIFFERENCE:
             taken.append(best)
     return taken
-
-
-__all__ = ["Alternative", "CheapestPlan", "Direction", "alternatives", "directions"]

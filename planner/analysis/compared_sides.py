@@ -161,6 +161,3 @@ def _plan_side(label: str, plan: Plan, files: Collection[ModelFile]) -> Compared
         note = f"its model cannot be used any more: {error.problems[0]}"
         return ComparedPlan(label, "plan", plan, None, note)
     return ComparedPlan(label, "plan", plan, opened.loaded, "; ".join(opened.notes))
-
-
-__all__ = ["Side", "named_sides"]

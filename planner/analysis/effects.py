@@ -176,6 +176,3 @@ def _taken_back(now: Model, was: Model, parts: tuple[str, ...]) -> Model:
             kept[entry] = old[entry]
         return now.replace(**{section: kept})
     return now.replace(**{section: new.replace(**{entry: getattr(old, entry)})})
-
-
-__all__ = ["Effect", "Effects", "effects"]

@@ -78,6 +78,3 @@ def reassessed(plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...])
     proof = Verification.of(lines, plan.verification.rounds, plan.verification.stopped)
     cost = repriced(plan, loaded.model)
     return plan.model_copy(update={"scenarios": lines, "verification": proof, "cost": cost})
-
-
-__all__ = ["existing", "reassessed", "repriced"]

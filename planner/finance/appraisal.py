@@ -234,16 +234,3 @@ def ownership(build: Position, assumptions: Assumptions) -> Ownership:
         present / build.gpus if build.gpus else None,
         present / millions if millions else None,
     )
-
-
-__all__ = [
-    "BuildAppraisal",
-    "Ownership",
-    "Returns",
-    "appraise",
-    "capital_usd",
-    "costs_after_tax",
-    "ownership",
-    "owning_usd_per_year",
-    "returns",
-]

@@ -106,6 +106,3 @@ class Assumptions:
         """Yearly growth of a price."""
         electric = driver == "electricity"
         return self.electricity_inflation_per_year if electric else self.inflation_per_year
-
-
-__all__ = ["Assumptions"]

@@ -360,19 +360,3 @@ def _missing(table: Mapping[str, object], section: str, name: str, field: str) -
     fields: frozenset[str] = getattr(table[name], "model_fields_set")  # noqa: B009
     if field not in fields:
         yield f"{section}.{name}.{field}"
-
-
-__all__ = [
-    "CATEGORIES",
-    "RUNNING",
-    "Build",
-    "Category",
-    "Driver",
-    "Purchase",
-    "Running",
-    "held",
-    "part_item",
-    "purchases",
-    "running",
-    "unpriced",
-]

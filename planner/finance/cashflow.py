@@ -325,18 +325,3 @@ def loss_index(assumptions: Assumptions) -> Floats:
     growth = (1 + assumptions.inflation_per_year) * (1 + assumptions.demand_growth_per_year)
     index: Floats = growth**years * (years > 0)
     return index
-
-
-__all__ = [
-    "AssetFlows",
-    "CashFlow",
-    "Losses",
-    "Position",
-    "asset_flows",
-    "cash_flow",
-    "loss_index",
-    "running_by_year",
-    "times_of",
-    "value_after",
-    "written_off",
-]

@@ -73,6 +73,3 @@ def coverage(model: Model, scenarios: Sequence[Scenario]) -> Coverage:
     left = [] if failing else [KINDS["service"]]
     left += [] if failed else ["deployments and operators"]
     return Coverage(tuple(covered), tuple(left))
-
-
-__all__ = ["Coverage", "coverage"]

@@ -351,6 +351,3 @@ def _cost_of(programme: Programme, fleet: Fleet, settings: SolverSettings) -> fl
     with bounded(programme, settled(counts)):
         solution = solve(programme, settings)
     return None if solution.status == "infeasible" else solution.objective
-
-
-__all__ = ["DEMAND", "PLAN_INPUTS", "UNCHANGED", "Replanned", "changes_for", "replan"]

@@ -355,16 +355,3 @@ def _halved(at: Callable[[float], float], low: float, high: float, at_low: float
             return middle
         low, high = (middle, high) if usd * at_low > 0 else (low, middle)
     return low
-
-
-__all__ = [
-    "INPUTS",
-    "BreakEven",
-    "Input",
-    "Swing",
-    "break_even",
-    "break_evens",
-    "inputs_for",
-    "npv_usd",
-    "tornado",
-]

@@ -403,16 +403,3 @@ def _justifying(
         incidents_to_justify(*spent, 0.0, DECADE),
         incidents_to_justify(*spent, rate, DECADE),
     )
-
-
-__all__ = [
-    "DECADE",
-    "FinanceStudy",
-    "Sampling",
-    "Valued",
-    "missing_prices",
-    "missing_prices_to_optimize",
-    "study_of",
-    "value_builds",
-    "without_return",
-]

@@ -96,6 +96,3 @@ def _usd(text: str | None) -> float | str:
     if not abs(usd) <= MOST_USD:
         return f"expected an amount in USD without separators, got `{shown}`"
     return usd
-
-
-__all__ = ["read_flows"]

@@ -72,35 +72,6 @@ class Fleet:
         return cls(*tables, opened, measures)
 
 
-def as_existing(model: Model, fleet: Fleet) -> Model:
-    """The model in which a fleet exists, with no purchases left but measures.
-
-    Candidate regions that the fleet does not open stay candidates without equipment.
-    """
-    plants = {
-        name: plant.replace(existing=dict(fleet.units[name]), max_added=0, may_retire=False)
-        for name, plant in model.plants.items()
-    }
-    clusters = {
-        name: cluster.replace(
-            existing_gpus=fleet.gpus[name], max_gpus=fleet.gpus[name], may_retire=False
-        )
-        for name, cluster in model.clusters.items()
-    }
-    offers = {
-        name: offer.replace(
-            existing_instances=fleet.instances[name],
-            available_gpus=fleet.instances[name] * offer.gpus_per_instance,
-        )
-        for name, offer in model.offers.items()
-    }
-    regions = {
-        name: region.replace(candidate=region.candidate and name not in fleet.opened)
-        for name, region in model.regions.items()
-    }
-    return model.replace(plants=plants, clusters=clusters, offers=offers, regions=regions)
-
-
 def plant_units(model: Model, plant: str) -> tuple[str, ...]:
     """Unit types that a plant has or may get, in the order of the model."""
     entry = model.plants[plant]

@@ -194,6 +194,3 @@ def _agreement(old: Mapping[str, Any], new: Mapping[str, Any]) -> float:
     if not texts <= same or (others and not others & same):
         return 0.0
     return (len(texts) + len(others & same)) / max(1, len(texts | others))
-
-
-__all__ = ["ASKED", "ValueChange", "model_changes"]

@@ -73,6 +73,3 @@ def priced_unit(kind: CoolingUnit, age_years: float | None = None) -> Asset:
         kind.existing_capital_usd,
         age_years,
     )
-
-
-__all__ = ["PARTS", "Part", "gpu_assets", "priced_gpu", "priced_unit", "unit_asset"]

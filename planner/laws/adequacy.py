@@ -17,7 +17,6 @@ indices.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,11 +60,6 @@ class OutageTable:
         summed: Floats = np.cumsum(self.probability[::-1])[::-1]
         return summed
 
-    @property
-    def mean_out(self) -> float:
-        """Capacity out on average."""
-        return float(self.out @ self.probability)
-
     @cached_property
     def _mean_beyond(self) -> Floats:
         """Capacity out beyond each of `out` on average: Σ of ``P(out ≥ x)`` over what lies above.
@@ -107,38 +101,6 @@ def forced_outage_rate(failures_per_year: float, repair_hours: float) -> float:
     )
     down = failures_per_year * repair_hours
     return down / (HOURS_PER_YEAR + down)
-
-
-def outage_table(
-    capacities: ArrayLike, forced_outage_rates: ArrayLike, step: float | None = None
-) -> OutageTable:
-    """Table of independent units that are either up or out.
-
-    Parameters
-    ----------
-    capacities
-        Capacity of each unit, shape (n,).
-    forced_outage_rates
-        Probability of each that it is out, shape (n,) or one for all.
-    step
-        Grid for capacities on outage (see `state_table`); None keeps the table exact.
-
-    Raises
-    ------
-    ValueError
-        Names everything that is wrong with the units, or says that a step is needed.
-
-    >>> table = outage_table([25.0, 25.0, 50.0], 0.02)
-    >>> table.out.tolist(), table.at_least.round(6).tolist()
-    ([0.0, 25.0, 50.0, 75.0, 100.0], [1.0, 0.058808, 0.020392, 0.000792, 8e-06])
-    """
-    sizes = np.atleast_1d(np.asarray(capacities, dtype=float))
-    rates = np.atleast_1d(np.asarray(forced_outage_rates, dtype=float))
-    problems = _wrong_units(sizes, rates)
-    _raise(problems)
-    pairs = zip(sizes.tolist(), np.broadcast_to(rates, sizes.shape).tolist(), strict=True)
-    alike = sorted(Counter(pairs).items())
-    return state_table([equal_units(size, rate, n) for (size, rate), n in alike], step)
 
 
 def state_table(units: Sequence[States], step: float | None = None) -> OutageTable:
@@ -186,23 +148,24 @@ def equal_units(capacity: float, rate: float, count: int) -> States:
     >>> out.tolist(), probability.round(6).tolist()
     ([0.0, 3.0, 6.0], [0.9604, 0.0392, 0.0004])
     """
-    problems = _wrong_units(np.array([capacity], float), np.array([rate], float))
-    _raise(problems if count >= 0 else [*problems, f"Expected units ≥ 0, got {count}."])
+    problems = [
+        (0 <= capacity < math.inf, f"Expected a capacity ≥ 0 and finite, got {capacity:g}."),
+        (0 <= rate <= 1, f"Expected a forced outage rate in [0, 1], got {rate:g}."),
+        (count >= 0, f"Expected units ≥ 0, got {count}."),
+    ]
+    _raise([text for right, text in problems if not right])
     down = np.arange(count + 1)
     if rate in (0, 1):
         probability = (down == count * rate).astype(float)
     else:
-        ways = np.array([math.lgamma(count + 1) - _ways_less(count, k) for k in range(count + 1)])
+        factorials = np.array([math.lgamma(n + 1) for n in range(count + 1)])
+        ways = factorials[-1] - (factorials + factorials[::-1])
         logs = ways + down * math.log(rate) + (count - down) * math.log1p(-rate)
         probability = np.exp(logs)
     # The logarithms of large factorials lose digits; the sum of all states is known.
     share: Floats = probability / probability.sum()
     out: Floats = capacity * down.astype(float)
     return out, share
-
-
-def _ways_less(count: int, down: int) -> float:
-    return math.lgamma(down + 1) + math.lgamma(count - down + 1)
 
 
 def together(tables: Sequence[OutageTable], step: float | None = None) -> OutageTable:
@@ -235,8 +198,7 @@ def mixture(tables: Sequence[OutageTable], weights: Sequence[float]) -> OutageTa
     ValueError
         If the tables differ in capacity or the weights are no probabilities.
 
-    >>> both = outage_table([10.0, 10.0], 0.1)
-    >>> none = outage_table([10.0, 10.0], 1.0)
+    >>> both, none = (state_table([equal_units(10.0, rate, 2)]) for rate in (0.1, 1.0))
     >>> mixture([both, none], [0.95, 0.05]).probability.round(4).tolist()
     [0.7695, 0.171, 0.0595]
     """
@@ -285,55 +247,6 @@ def mean_shortage(table: OutageTable, load: ArrayLike) -> Floats:
     return short
 
 
-def loss_of_load_probability(table: OutageTable, load: ArrayLike) -> float:
-    """Share of the time in which what is available is less than the load.
-
-    Raises
-    ------
-    ValueError
-        If a load is negative or not a number, or there is none.
-    """
-    return float(shortage_probability(table, load).mean())
-
-
-def loss_of_load_hours(table: OutageTable, load: ArrayLike) -> float:
-    """Hours of the period in which what is available is less than the load: LOLE.
-
-    Parameters
-    ----------
-    load
-        Load of each hour of the period (of each day for days, with daily peaks), shape (T,).
-
-    Raises
-    ------
-    ValueError
-        If a load is negative or not a number, or there is none.
-
-    >>> loss_of_load_hours(outage_table([50.0, 50.0], 0.1), [40.0, 60.0, 120.0])
-    1.2
-    """
-    return float(shortage_probability(table, load).sum())
-
-
-def expected_unserved(table: OutageTable, load: ArrayLike) -> float:
-    """Load of the period that goes unserved on average, capacity times hours: LOEE or EUE.
-
-    Parameters
-    ----------
-    load
-        Load of each hour of the period, shape (T,).
-
-    Raises
-    ------
-    ValueError
-        If a load is negative or not a number, or there is none.
-
-    >>> round(expected_unserved(outage_table([50.0, 50.0], 0.1), [60.0]), 9)
-    2.4
-    """
-    return float(mean_shortage(table, load).sum())
-
-
 def shortages(
     table: OutageTable, load: ArrayLike, probability: ArrayLike, step: float | None = None
 ) -> States:
@@ -359,7 +272,7 @@ def shortages(
         If a load is negative or not a number, there is none, or the probabilities do not add up;
         if the step is wrong or one is needed.
 
-    >>> short, share = shortages(outage_table([50.0, 50.0], 0.1), [60.0], [1.0])
+    >>> short, share = shortages(state_table([equal_units(50.0, 0.1, 2)]), [60.0], [1.0])
     >>> short.tolist(), share.round(4).tolist()
     ([0.0, 10.0, 60.0], [0.81, 0.18, 0.01])
     """
@@ -419,22 +332,6 @@ def _checked(load: ArrayLike) -> Floats:
         problems.append(f"Expected loads ≥ 0 and finite, got {_some(wrong)}.")
     _raise(problems)
     return loads
-
-
-def _wrong_units(sizes: Floats, rates: Floats) -> list[str]:
-    problems = []
-    if rates.shape not in ((1,), sizes.shape) or sizes.ndim != 1:
-        problems.append(
-            f"Expected one forced outage rate for each unit or for all, got {rates.size} for "
-            f"{sizes.size} units."
-        )
-    wrong = sizes[~(np.isfinite(sizes) & (sizes >= 0))]
-    if wrong.size:
-        problems.append(f"Expected capacities ≥ 0 and finite, got {_some(wrong)}.")
-    wrong = rates[~((rates >= 0) & (rates <= 1))]
-    if wrong.size:
-        problems.append(f"Expected forced outage rates in [0, 1], got {_some(wrong)}.")
-    return problems
 
 
 def _wrong_states(units: Sequence[States]) -> list[str]:

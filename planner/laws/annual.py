@@ -33,8 +33,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from planner.laws.risk import tail_probability
 
-__all__ = ["AnnualLoss", "annual_loss"]
-
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 #: Losses within this factor of the largest share its grid without losing their own size.

@@ -143,6 +143,3 @@ def by_year(times: Floats, amounts: Floats, horizon: int) -> Array:
     np.add.at(found, low, (1 - share) * paid)
     np.add.at(found, low + 1, share * paid)
     return found[: horizon + 1]
-
-
-__all__ = ["Asset", "by_year", "purchase_times"]

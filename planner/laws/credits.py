@@ -21,8 +21,6 @@ from numpy.typing import ArrayLike, NDArray
 from planner.laws.annual import annual_loss
 from planner.laws.money import HOURS_PER_YEAR
 
-__all__ = ["MINUTES_PER_MONTH", "MonthlyCredit", "credit_share", "credit_usd", "monthly_credit"]
-
 Floats = NDArray[np.float64]
 #: One step: availability below which it applies, share of the bill credited.
 Step = tuple[float, float]

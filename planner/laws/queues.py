@@ -25,43 +25,6 @@ NEGLIGIBLE_SHARE = 1e-9
 NEGLIGIBLE_BACKLOG = 1e-100
 
 
-def erlang_c(servers: int, load: float) -> float:
-    """Probability that a request waits in M/M/c, exactly (Erlang's second formula).
-
-    ``C = B/(1 − ρ·(1 − B))``, B being the share lost without a waiting room, by the recursion
-    ``B(0) = 1, B(n) = a·B(n−1)/(n + a·B(n−1))`` with ``a = c·ρ``. Takes time in proportion to the
-    servers; `waiting_probability` is the law for arrays.
-
-    Sources: A. K. Erlang, "Løsning af nogle Problemer fra Sandsynlighedsregningen af Betydning for
-    de automatiske Telefoncentraler", Elektroteknikeren 13 (1917); R. B. Cooper, "Introduction to
-    Queueing Theory", 2nd ed., North Holland 1981, chapter 3.
-
-    Parameters
-    ----------
-    servers
-        Number of servers, at least 1.
-    load
-        Arrival rate over the rate at which all servers together serve, in [0, 1).
-
-    Raises
-    ------
-    ValueError
-        If there is no server or the load lies outside [0, 1).
-
-    >>> erlang_c(1, 0.8)
-    0.8
-    >>> round(erlang_c(2, 0.5), 12)
-    0.333333333333
-    """
-    if servers < 1 or not 0.0 <= load < 1.0:
-        raise ValueError(f"Expected servers >= 1 and load in [0, 1), got {servers} and {load}.")
-    offered = servers * load
-    lost = 1.0
-    for count in range(1, servers + 1):
-        lost = offered * lost / (count + offered * lost)
-    return lost / (1.0 - load * (1.0 - lost))
-
-
 def waiting_probability(servers: Floats, load: Floats) -> Floats:
     """Probability that a request waits in M/M/c, in closed form.
 
@@ -71,8 +34,8 @@ def waiting_probability(servers: Floats, load: Floats) -> Floats:
 
     with Φ, φ of the normal distribution. The time it takes does not depend on the servers, whose
     number may be fractional. It errs by less than 0.0007 for one server, less than 0.00015 from two
-    servers on and less than 0.00003 from ten on, at any load (checked against `erlang_c` up to
-    10,000 servers). Fewer than one server count as one.
+    servers on and less than 0.00003 from ten on, at any load (checked against Erlang's recursion up
+    to 10,000 servers). Fewer than one server count as one.
 
     Sources: 1/B is the incomplete gamma function ratio Q(c + 1, cρ) over the Poisson probability of
     c requests (DLMF 8.4.10); its uniform expansion is N. M. Temme, "The asymptotic expansion of the
@@ -119,11 +82,13 @@ def _normal(deviation: Floats, density: Floats) -> Floats:
     return distribution
 
 
-def mean_wait_seconds(servers: Floats, load: Floats, service_seconds: Floats) -> Floats:
-    """Mean wait before service in M/M/c: ``P(wait)·s/(c·(1 − ρ))``.
+def p99_wait_seconds(servers: Floats, load: Floats, service_seconds: Floats) -> Floats:
+    """Wait that 99 % of the requests stay below in M/M/c.
 
-    Infinite at a load of 1 and more, where a backlog grows that the caller adds up, and where there
-    is load but no server; 0 without load. Source: as `erlang_c`.
+    From ``P(W > t) = P(wait)·exp(−c·(1 − ρ)·t/s)``: ``ln(P(wait)/0.01)·s/(c·(1 − ρ))``, 0 where
+    fewer than one in a hundred wait at all. Infinite at a load of 1 and more, where a backlog grows
+    that the caller adds up, and where there is load but no server; 0 without load. Source: R. B.
+    Cooper, "Introduction to Queueing Theory", 2nd ed., North Holland 1981, chapter 3.
 
     Parameters
     ----------
@@ -132,41 +97,16 @@ def mean_wait_seconds(servers: Floats, load: Floats, service_seconds: Floats) ->
     service_seconds
         Mean time that a server takes for a request.
 
-    >>> servers, load = np.array([1.0, 100.0, 100.0]), np.array([0.9, 0.9, 1.0])
-    >>> mean_wait_seconds(servers, load, np.array(2.0)).round(2)
-    array([18.01,  0.04,   inf])
-    """
-    waits = waiting_probability(servers, load)
-    return _scaled(waits, servers, load, service_seconds)
-
-
-def p99_wait_seconds(servers: Floats, load: Floats, service_seconds: Floats) -> Floats:
-    """Wait that 99 % of the requests stay below in M/M/c.
-
-    From ``P(W > t) = P(wait)·exp(−c·(1 − ρ)·t/s)``: ``ln(P(wait)/0.01)·s/(c·(1 − ρ))``, 0 where
-    fewer than one in a hundred wait at all; infinite as `mean_wait_seconds`. Source: as `erlang_c`.
-
-    Parameters
-    ----------
-    servers, load, service_seconds
-        As for `mean_wait_seconds`.
-
     >>> p99_wait_seconds(np.array([1.0, 100.0]), np.array([0.5, 0.5]), np.array(2.0)).round(1)
     array([15.7,  0. ])
     """
     waits = waiting_probability(servers, load)
-    return _scaled(np.log(np.maximum(waits, SLOWEST) / SLOWEST), servers, load, service_seconds)
-
-
-def _scaled(waits: Floats, servers: Floats, load: Floats, service_seconds: Floats) -> Floats:
-    """Multiples of the mean wait of those who wait, ``s/(c·(1 − ρ))``, in seconds."""
+    longest = np.log(np.maximum(waits, SLOWEST) / SLOWEST) * service_seconds
     spare = servers * (1.0 - load)
     possible = spare > 0
     # Without load and without servers nobody waits; with load and without servers, for ever.
     endless = np.where(load > 0, np.inf, 0.0)
-    seconds: Floats = np.where(
-        possible, waits * service_seconds / np.where(possible, spare, 1.0), endless
-    )
+    seconds: Floats = np.where(possible, longest / np.where(possible, spare, 1.0), endless)
     return seconds
 
 

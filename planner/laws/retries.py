@@ -72,19 +72,6 @@ def repeat(failed: Floats, terms: RetryTerms) -> tuple[Floats, Floats]:
     return again[..., :-1], (failed - again).sum(axis=-1)
 
 
-def amplification(success: float, attempts: int, gives_up: float) -> float:
-    """Attempts per request when each attempt succeeds with the same probability.
-
-    ``Σ_{a=0..n} ((1 − success)·(1 − gives_up))^a``: load multiplies by up to ``n + 1`` when nothing
-    succeeds, which is what keeps a retry storm alive.
-
-    >>> amplification(1.0, 3, 0.0), amplification(0.0, 3, 0.0)
-    (1.0, 4.0)
-    """
-    ratio = (1 - success) * (1 - gives_up)
-    return float(sum(ratio**a for a in range(attempts + 1)))
-
-
 def pool_rate(
     entered_rps: Floats,
     held: Floats,

@@ -11,14 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = [
-    "conditional_value_at_risk",
-    "tail_probability",
-    "times_if_any",
-    "value_at_risk",
-    "yearly_probability",
-]
-
 
 def yearly_probability(frequency_per_year: float) -> float:
     """Probability that a year brings a scenario at least once: ``1 − exp(−f)``.

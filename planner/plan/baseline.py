@@ -65,6 +65,3 @@ def unserved_share(model: Model, fleet: Fleet) -> float:
     demand = float(history.demand_rps.sum())
     left = demand - float(history.served_rps.sum())
     return min(1.0, left / demand) if left > NONE * demand else 0.0
-
-
-__all__ = ["Standing", "standing", "unserved_share"]

@@ -67,6 +67,3 @@ def contradictions(plan: Plan) -> list[str]:
         if not scenario.fails and scenario.first_breach is not None:
             found.append(f"scenarios: {scenario.name} {scenario.status} with a breach")
     return found
-
-
-__all__ = ["contradictions", "refuse_contradictions"]

@@ -184,6 +184,3 @@ def _cost_changes(before: Plan, after: Plan) -> tuple[CostChange, ...]:
         if max(abs(change.capital_usd), abs(change.usd_per_year)) >= HALF_A_CENT:
             found.append(change)
     return tuple(found)
-
-
-__all__ = ["CostChange", "DecisionChange", "PlanDifference", "by_category", "difference"]

@@ -34,6 +34,3 @@ def _before_rounding(record: RoundRecord) -> RoundRecord:
 def _least(margin: MarginRecord) -> MarginRecord:
     shares = {name: max(0.0, getattr(margin, name) - ROUNDING) for name in SHARES}
     return margin.model_copy(update=shares)
-
-
-__all__ = ["stating_its_round"]

@@ -305,6 +305,3 @@ def told_apart(value: float, limit: float, unit: Unit) -> tuple[str, str]:
             break
         texts = shown_value(value, unit, digits), shown_value(limit, unit, digits)
     return texts
-
-
-__all__ = ["CATEGORIES", "METRICS", "Metric", "Unit", "Values", "shown_value", "told_apart"]

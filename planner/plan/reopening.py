@@ -340,19 +340,3 @@ def case_of(
     margins = {name: margin for name, margin in record.margin_by_scenario.items() if name in names}
     waived = {key: most for key, most in record.waived_by_row.items() if key[2] in names}
     return ProblemData(model, tuple(scenarios), margins, waived=waived)
-
-
-__all__ = [
-    "Reopened",
-    "Subject",
-    "UnknownModelError",
-    "case_of",
-    "made_with",
-    "new_scenarios",
-    "planned_scenarios",
-    "recorded",
-    "reopen",
-    "settings_text",
-    "subject",
-    "wanted_by",
-]

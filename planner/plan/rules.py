@@ -216,6 +216,3 @@ def _limit(text: str, at: int, metric: Metric) -> float:
         message = f"`{rest}` is not a share from 0 to 1, or 0% to 100%{hint}"
         raise WrongRuleError(message, at, len(rest))
     return value
-
-
-__all__ = ["OPERATORS", "Rule", "WrongRuleError", "parse_rule", "parsed", "rule_problem"]

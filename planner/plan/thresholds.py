@@ -213,6 +213,3 @@ def _unknown_key(rule: Rule, values: Values) -> Problem:
     message = f"`{rule.key}` is not {rule.metric.keys} of this plan{hint}"
     error = WrongRuleError(printable(message), rule.key_at, len(rule.key))
     return rule_problem(rule.text, error, rule.origin, rule.line, rule.column)
-
-
-__all__ = ["RuleResult", "judge_rules", "parse_rules", "read_policy", "read_rules"]

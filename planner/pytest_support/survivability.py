@@ -426,6 +426,3 @@ def _ours(error: InputError) -> InputError:
         replace(problem, file=SETS_OPTION) if problem.file == OPTION else problem
         for problem in error.problems
     )
-
-
-__all__ = ["Survivability", "survivability_of"]

@@ -352,6 +352,3 @@ def _show_breaches(console: Console, lost: Sequence[ScenarioChange]) -> None:
     if reasons:
         heading(console, "Why B loses them")
         bullets(console, reasons, MOST_ROWS)
-
-
-__all__ = ["headline", "show_comparison"]

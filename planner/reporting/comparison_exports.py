@@ -202,6 +202,3 @@ def _value_data(change: ValueChange) -> dict[str, Any]:
         "b": change.after,
         "only_in": change.only_in or None,
     }
-
-
-__all__ = ["comparison_data", "comparison_markdown"]

@@ -388,6 +388,3 @@ def _first_data(first: FirstRound | None) -> dict[str, Any] | None:
         "cost": _difference(first.bought_usd),
         "bought": changes_data(first.changes),
     }
-
-
-__all__ = ["explanation_data", "show_explanation"]

@@ -423,6 +423,3 @@ def _usd(usd: float | None, places: int) -> str | None:
 
 def _amount(value: float) -> str:
     return number(value, 4)
-
-
-__all__ = ["show_finance"]

@@ -274,6 +274,3 @@ def as_markdown(text: str) -> str:
     shown = re.sub(r"([\\`*_\[\]|~])", r"\\\1", shown)
     # No mention, no reference to an issue, no link: a word joiner is not seen.
     return re.sub(r"([@#]|://|www\.)", "\\1\u2060", shown)
-
-
-__all__ = ["Cell", "Column", "Table", "Toned", "as_code", "as_markdown", "figures", "texts"]

@@ -91,6 +91,3 @@ def bullets(console: Console, texts: Iterable[str], most: int, more: str = "") -
         say(console, text, lead="  ")
     if len(shown) > most:
         console.print(f"  and {len(shown) - most:,} more{more}")
-
-
-__all__ = ["bullets", "folded", "heading", "new_console", "print_json", "say"]

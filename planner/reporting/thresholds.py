@@ -109,6 +109,3 @@ def write_junit(path: Path, source: str, outcomes: Sequence[RuleResult]) -> None
     ElementTree.indent(suites)
     content = ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
     write_file(content + b"\n", path)
-
-
-__all__ = ["outcomes_data", "show_outcomes", "write_junit"]

@@ -97,6 +97,3 @@ class Timed:
 def events_on_grid(events: tuple[Event, ...], sampled: bool = False) -> tuple[Timed, ...]:
     """Events on whole minutes."""
     return tuple(Timed(event, sampled) for event in events)
-
-
-__all__ = ["Timed", "events_on_grid", "minute_after", "minute_before"]

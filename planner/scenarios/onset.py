@@ -135,6 +135,3 @@ def leaves_enough(model: Model, state: SystemState, normal: SystemState) -> bool
             frozenset(),
         )
     )
-
-
-__all__ = ["clock_of", "happens_to", "leaves_enough", "takes_down", "worsens"]

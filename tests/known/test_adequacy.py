@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from planner.laws.adequacy import (
     OutageTable,
-    expected_unserved,
+    equal_units,
     forced_outage_rate,
-    loss_of_load_hours,
-    outage_table,
+    mean_shortage,
+    shortage_probability,
+    state_table,
 )
 
 Floats = NDArray[np.float64]
@@ -104,14 +105,22 @@ def load_of(peak_mw: float) -> Floats:
 
 
 def table_of(units: tuple[tuple[int, float, float], ...], step: float | None = None) -> OutageTable:
-    sizes = [size for count, size, _ in units for _ in range(count)]
-    rates = [rate for count, _, rate in units for _ in range(count)]
-    return outage_table(sizes, rates, step)
+    return state_table([equal_units(size, rate, count) for count, size, rate in units], step)
+
+
+def loss_of_load_hours(table: OutageTable, load: Floats) -> float:
+    """LOLE in hours where the load is that of each hour (in days with daily peaks)."""
+    return float(shortage_probability(table, load).sum())
+
+
+def expected_unserved(table: OutageTable, load: Floats) -> float:
+    """LOEE in MWh."""
+    return float(mean_shortage(table, load).sum())
 
 
 def test_two_units_of_3_mw_and_one_of_5() -> None:
     """Billinton & Allan, table 2.3 and following: forced outage rate 0.02."""
-    table = outage_table([3.0, 3.0, 5.0], 0.02)
+    table = table_of(((2, 3.0, 0.02), (1, 5.0, 0.02)))
     assert table.out.tolist() == [0.0, 3.0, 5.0, 6.0, 8.0, 11.0]
     exact = [0.941192, 0.038416, 0.019208, 0.000392, 0.000784, 0.000008]
     assert table.probability == pytest.approx(exact, abs=1e-12)
@@ -120,7 +129,7 @@ def test_two_units_of_3_mw_and_one_of_5() -> None:
 def test_two_units_of_25_mw_and_one_of_50() -> None:
     """Billinton & Allan, section 2.2.4; λ = 0.01 and μ = 0.49 a day."""
     rate = forced_outage_rate(0.01 * 365, 24 / 0.49)
-    table = outage_table([25.0, 25.0, 50.0], rate)
+    table = table_of(((2, 25.0, rate), (1, 50.0, rate)))
     assert rate == pytest.approx(0.02)
     assert table.at_least == pytest.approx([1, 0.058808, 0.020392, 0.000792, 0.000008], abs=1e-12)
 
@@ -128,7 +137,7 @@ def test_two_units_of_25_mw_and_one_of_50() -> None:
 def test_loss_of_load_of_that_system_in_days() -> None:
     """Billinton & Allan, section 2.3.2: daily peaks of a year, 2.15108 days a year."""
     peaks = np.repeat([57.0, 52.0, 46.0, 41.0, 34.0], [12, 83, 107, 116, 47])
-    table = outage_table([25.0, 25.0, 50.0], 0.02)
+    table = table_of(((2, 25.0, 0.02), (1, 50.0, 0.02)))
     assert loss_of_load_hours(table, peaks) == pytest.approx(2.15108, abs=5e-6)
 
 

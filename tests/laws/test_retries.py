@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws.exact import amplification
 
 from planner.laws.retries import (
     RetryTerms,
     admitted_share,
-    amplification,
     pool_rate,
     repeat,
 )

@@ -17,7 +17,7 @@ from support import EXACT
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import OperationsOverride, Scenario, Surge
-from planner.infrastructure.fleet import Fleet, as_existing
+from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.measures import with_measures
 from planner.optimization.formulation.build import build
@@ -304,37 +304,3 @@ class TestOfWhatIsThere:
         changed = with_measures(loaded.model, bought)
         assert found == by_asset(operation_of(changed, replace(fleet, measures=frozenset())))
         assert found == by_asset(operation_of(loaded.model, Fleet.existing(loaded.model)))
-
-
-class TestAsExisting:
-    def test_the_fleet_is_what_exists(self, reference: LoadedModel) -> None:
-        model = reference.model
-        fleet = Fleet.after(
-            model,
-            {("us-west-liquid", "chiller-3.5"): 4, ("us-west-liquid", "loop-36"): -1},
-            {"us-west-primary": -500, "eu-west": 1000},
-            {"aws-p4d": 7},
-            frozenset({"eu-west"}),
-        )
-
-        place = as_existing(model, fleet)
-
-        found = Fleet.existing(place)
-        assert (found.gpus, found.instances) == (fleet.gpus, fleet.instances)
-        for plant, units in found.units.items():
-            assert {u: n for u, n in units.items() if n} == {
-                u: n for u, n in fleet.units[plant].items() if n
-            }
-        assert not place.regions["eu-west"].candidate
-        assert place.regions["asia-pacific"].candidate
-
-    def test_nothing_is_left_to_buy(self, reference: LoadedModel) -> None:
-        place = as_existing(reference.model, Fleet.existing(reference.model))
-        programme = build(ProblemData(place, (), {}))
-
-        purchases = programme.purchases
-        columns = (purchases.units, purchases.blocks, purchases.instances)
-        for table in columns:
-            assert all(one.upBound == 0 for one in table.values())
-        assert not programme.purchases.retired
-        assert not programme.purchases.retired_blocks

@@ -119,6 +119,16 @@ def retiring(name: str) -> Scene:
     return make_scene(name, model, replace(fleet, gpus={**fleet.gpus, first: 1000, second: 0}))
 
 
+def meets(one: Rect, other: Rect, slack: float = 0.01) -> bool:
+    """Whether two rectangles overlap by more than a touch."""
+    return (
+        one.x < other.right - slack
+        and other.x < one.right - slack
+        and one.y < other.bottom - slack
+        and other.y < one.bottom - slack
+    )
+
+
 def complaints(drawing: Drawing) -> list[str]:
     """Boxes that overlap or leave the page, texts that leave their box, lines through boxes."""
     page = Rect(0, 0, drawing.width, drawing.height)
@@ -130,13 +140,13 @@ def complaints(drawing: Drawing) -> list[str]:
         if not box.rect.holds(label.rect, 0.5)
     ]
     for one, other in combinations(drawing.boxes, 2):
-        if one.rect.meets(other.rect) and not one.rect.holds(other.rect):
+        if meets(one.rect, other.rect) and not one.rect.holds(other.rect):
             found.append(f"overlap: {one.node or one.labels} and {other.node or other.labels}")
         if one.rect.holds(other.rect):
             found += [
                 f"{label.text} is behind {other.node}"
                 for label in one.labels
-                if label.rect.meets(other.rect, 0.5)
+                if meets(label.rect, other.rect, 0.5)
             ]
         found += touching(one, other)
     return found + through_boxes(drawing)
@@ -147,7 +157,7 @@ def touching(one: Box, other: Box) -> list[str]:
         f"texts touch: {a.text} and {b.text}"
         for a in one.labels
         for b in other.labels
-        if a.rect.meets(b.rect, 0.5)
+        if meets(a.rect, b.rect, 0.5)
     ]
 
 
@@ -161,7 +171,7 @@ def through_boxes(drawing: Drawing) -> list[str]:
             found += [
                 f"{line.source} to {line.target} crosses {box.node}"
                 for box in solid
-                if box.rect.meets(hull, 0.5)
+                if meets(box.rect, hull, 0.5)
             ]
     return found
 

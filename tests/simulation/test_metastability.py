@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from laws.exact import amplification
 from simulation.worlds import Run, changed, lasting, lose, operating, run, surge
 
 from planner.infrastructure.entities import Model, Retry, Service
-from planner.laws.retries import amplification
 
 CAPACITY, LIMIT, PATIENCE = 60e3, 120e3, 0.5
 #: Share of the work of a full queue that is not in vain.

@@ -107,6 +107,3 @@ def plan_by_rule_of_thumb(
     cut = sizer.over() and any(verdict.fails for verdict in verdicts)
     outcome = LoopResult(rounds, timed_out=cut, interrupted=cut and settings.stopped)
     return ThumbPlan(outcome, notes, lacks)
-
-
-__all__ = ["ThumbPlan", "plan_by_rule_of_thumb"]

@@ -191,6 +191,3 @@ def settle(programme: Programme) -> None:
         beyond.varValue = max(0.0, cost[name] - level)
     if risk.worst is not None:
         risk.worst.varValue = max(cost.values())
-
-
-__all__ = ["RiskFigures", "premium", "risk_figures", "settle"]

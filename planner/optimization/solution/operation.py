@@ -113,6 +113,3 @@ def _cooling(model: Model, fleet: Fleet, heats: dict[str, float]) -> list[CostIt
         CostItem("energy", "/".join(machine), 0.0, load * price(machine))
         for machine, load in zip(machines, loads, strict=True)
     ]
-
-
-__all__ = ["billed", "operation_of"]

@@ -63,15 +63,6 @@ class Rect:
             and other.bottom <= self.bottom + slack
         )
 
-    def meets(self, other: Rect, slack: float = 0.01) -> bool:
-        """Whether the two overlap by more than a touch."""
-        return (
-            self.x < other.right - slack
-            and other.x < self.right - slack
-            and self.y < other.bottom - slack
-            and other.y < self.bottom - slack
-        )
-
 
 @dataclass(frozen=True)
 class Label:

@@ -135,6 +135,3 @@ def rounds_table(plan: Plan) -> Table:
     columns = texts("round") + figures("annual cost, M USD", show=millions)
     columns += texts("failed in simulation", "margins")
     return Table("Rounds of optimising and simulating", columns, rows)
-
-
-__all__ = ["limit_tables", "nearest_table", "rounds_table"]

@@ -214,6 +214,3 @@ def model_counts(model: Model) -> str:
         for section, noun in nouns.items()
         if getattr(model, section)
     )
-
-
-__all__ = ["decision", "model_counts", "purchase_table", "purchased", "recheck", "tiles"]

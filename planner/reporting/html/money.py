@@ -410,6 +410,3 @@ def _years(base: Valued, plan: Valued) -> list[Row]:
         }
         for valued in (base, plan)
     ]
-
-
-__all__ = ["Finance", "finance", "steps_table", "waterfall"]

@@ -260,6 +260,3 @@ def _template() -> Any:
     )
     environment.filters["breakable"] = lambda text: str(text).replace("_", "_\u200b")
     return environment.from_string(_asset("report.html"))
-
-
-__all__ = ["PAGE_BYTES", "Material", "check_extra", "page"]

@@ -266,6 +266,3 @@ def _overlap(box: Box, taken: Sequence[Box]) -> float:
         high = min(box[3], box_taken[3]) - max(box[1], box_taken[1])
         total += max(0.0, wide) * max(0.0, high)
     return total
-
-
-__all__ = ["regions", "world_map"]

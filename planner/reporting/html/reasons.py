@@ -125,6 +125,3 @@ def _told(difference: Difference | None) -> str:
     if difference.most == float("inf"):
         return "unknown"
     return f"less than {millions(max(difference.most, SHOWN_USD))}"
-
-
-__all__ = ["Reasons", "reasons"]

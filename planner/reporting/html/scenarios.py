@@ -228,6 +228,3 @@ def unlisted_names(simulated: Simulated, listed: Collection[int]) -> tuple[str, 
         played.verdict.name for index, played in enumerate(simulated.played) if index not in shown
     ]
     return counted(len(names), "more scenario"), names
-
-
-__all__ = ["grouped", "share", "standard_table", "told", "unlisted_names", "worst_first"]

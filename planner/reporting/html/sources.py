@@ -102,6 +102,3 @@ def weeks(model: Model) -> list[str]:
     if climates:
         found.append(f"hottest week of 2020-24: {', '.join(climates)} (hot_weeks.csv)")
     return found
-
-
-__all__ = ["confidence_table", "figure_table", "notes", "references", "taken", "weeks"]

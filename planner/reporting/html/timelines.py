@@ -304,6 +304,3 @@ def thinned(values: Floats, tolerance: float) -> np.ndarray[Any, np.dtype[np.int
             kept.add(middle)
             spans += [(first, middle), (middle, end)]
     return np.array(sorted(kept), dtype=np.int64)
-
-
-__all__ = ["FULL", "KINDS", "Played", "Simulated", "play", "thinned"]
