@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from planner.amounts import percent
 from planner.errors import SolverError
 from planner.finance.sensitivity import INPUTS, Input
 from planner.infrastructure.changes import changed, setting
@@ -189,7 +190,7 @@ class _Variation:
         if self.input is UNCHANGED:
             return "today's values"
         times = self.input.kind == "factor"
-        return f"{self.input.name} " + (f"× {self.value:g}" if times else f"{self.value:.2%}")
+        return f"{self.input.name} " + (f"× {self.value:g}" if times else percent(self.value, 2))
 
     @property
     def result(self) -> Replanned:
@@ -311,7 +312,7 @@ def _note(outcome: LoopResult, best: Round, settings: SolverSettings) -> str:
     if not outcome.survives:
         notes.append(f"does not survive {', '.join(best.failed[:3])}")
     if not settings.proves(best.solution.gap):
-        notes.append(f"proven to within {best.solution.gap:.2%} only")
+        notes.append(f"proven to within {percent(best.solution.gap, 2)} only")
     return "; ".join(notes)
 
 

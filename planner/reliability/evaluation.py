@@ -12,6 +12,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
+from planner.amounts import percent
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
@@ -175,7 +176,7 @@ def _told(
     for done, outcome in zip(work, outcomes, strict=True):
         if progress is not None and done < work[-1] and time.monotonic() - said >= SILENCE_SECONDS:
             said = time.monotonic()
-            progress(f"{done / work[-1]:.0%} of the samples simulated")
+            progress(f"{percent(done / work[-1], 0)} of the samples simulated")
         yield outcome
 
 

@@ -179,7 +179,7 @@ def _more(usd: float) -> str:
 
 
 def scenario_table(comparison: Comparison) -> Table:
-    """Scenarios that differ, the lost ones first."""
+    """Scenarios that differ in a figure shown, the lost ones first."""
     found = [change for change in comparison.scenarios if change.differs]
     found.sort(key=lambda change: INTEREST.index(change.outcome))
     rows = [
@@ -192,13 +192,15 @@ def scenario_table(comparison: Comparison) -> Table:
         )
         for change in found
     ]
+    # Others differ in temperature or emergency spend only.
+    rows = [row for row in rows if row[2::2] != row[3::2]]
     columns = texts("scenario", code=True) + texts("class", folds=False)
     columns += figures("ok A", "B", "full A", "B", "least A", "B")
     note = (
         "full: minutes (or hours, h) until all is served again; least: service level of the "
         "worst tier."
     )
-    title = f"{counted(len(found), 'scenario').capitalize()} that differ"
+    title = f"{counted(len(rows), 'scenario').capitalize()} that differ"
     return Table(title, columns, rows, note)
 
 

@@ -90,7 +90,7 @@ def _details(comparison: Comparison, effects: Effects | None) -> list[str]:
     tables = {
         "bought": purchase_table(comparison.purchases.changes),
         "cost": cost_table(comparison.categories if comparison.purchases.cost else ()),
-        "scenarios": scenario_table(comparison),
+        "verdicts and recovery": scenario_table(comparison),
         "service levels": tier_table(changed),
     }
     blocks = []

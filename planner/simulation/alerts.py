@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from planner.amounts import percent
 from planner.simulation.history import History
 from planner.simulation.system_states import Floats
 from planner.simulation.world import World
@@ -36,7 +37,7 @@ class Alert:
     def __str__(self) -> str:
         if self.quantity == "temperature":
             return f"alert: {self.cluster} above {self.threshold:.0f} °C ({self.level})"
-        return f"alert: {self.cluster} reaches {self.threshold:.0%} utilisation"
+        return f"alert: {self.cluster} reaches {percent(self.threshold, 0)} utilisation"
 
 
 def alerts(world: World, history: History, index: int) -> tuple[Alert, ...]:

@@ -61,8 +61,8 @@ class Minute:
     returning
         Requests that come back in scenarios in which anybody waits or backs off, by the attempt
         they are, shape (those scenarios, Z, K, A − 1).
-    waiting_by_tier
-        Requests in the queue after the minute, shape (S, K).
+    waiting_by_tier, wasted_by_tier
+        Requests in the queue after the minute, and those served in vain in it, shape (S, K).
     load_rps
         Load of targets, shape (S, N).
     failing, unmet_rps
@@ -106,6 +106,7 @@ class Minute:
     allowed: Bools | None
     returning: Floats
     waiting_by_tier: Floats
+    wasted_by_tier: Floats
     load_rps: Floats
     failing: Ints
     unmet_rps: Floats

@@ -30,11 +30,13 @@ def run_pools(world: World, state: State, now: Minute) -> None:
     if not services.names:
         return
     connections = now.system.connections
+    # Work for clients that are gone holds a connection as well.
+    worked_rps = now.served_rps + now.wasted_by_tier / SECONDS
     by_tier = np.stack(
-        [now.entering_rps, now.admitted_rps, now.served_rps, now.waiting_by_tier], axis=1
+        [now.entering_rps, now.admitted_rps, worked_rps, now.waiting_by_tier], axis=1
     )
-    entered, wanted, served, waiting = np.matmul(by_tier, now.system.weights).transpose(1, 0, 2)
-    working = np.where(services.holds_while_waiting, served, entered)
+    entered, wanted, worked, waiting = np.matmul(by_tier, now.system.weights).transpose(1, 0, 2)
+    working = np.where(services.holds_while_waiting, worked, entered)
     held = waiting * services.holds_while_waiting
     state.pool_rps = pool_rate(entered, held, state.held, connections, services.seconds, SECONDS)
     state.held = held

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.amounts import percent, served
 from planner.infrastructure.failures import Event, Scenario
 from planner.scenarios.event_grid import minute_before
 from planner.simulation.alerts import alerts
@@ -137,18 +138,18 @@ def _clusters(world: World, history: History, index: int) -> Iterator[tuple[floa
 
 def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
     demand = history.demand_rps[:, index].sum(axis=1)
-    served = np.minimum(history.served_rps[:, index], history.demand_rps[:, index]).sum(axis=1)
+    succeeding = np.minimum(history.served_rps[:, index], history.demand_rps[:, index]).sum(axis=1)
     missing = short_of_full(history, index)
     if not missing.any():
         return
-    share = served / np.maximum(demand, 1e-9)
+    share = succeeding / np.maximum(demand, 1e-9)
     yield from _dips(missing, share)
     yield from _overloaded(world, history, index, missing)
     yield from _queue(world, history, index)
     yield from _retries(history, index)
     yield from _services(world, history, index)
     worst = int(np.argmin(share))
-    yield worst, f"worst minute: {_part(share[worst])} of demand served"
+    yield worst, f"worst minute: {served(share[worst])} of demand served"
 
 
 def _dips(missing: Bools, share: Floats) -> Iterator[tuple[float, str]]:
@@ -160,24 +161,14 @@ def _dips(missing: Bools, share: Floats) -> Iterator[tuple[float, str]]:
         if MOST_DIPS <= number < len(starts) - 1:
             continue
         again = " again" if number else ""
-        yield start, f"requests fail{again}: {_part(share[start])} of demand served"
+        yield start, f"requests fail{again}: {served(share[start])} of demand served"
         if end < len(missing):
             yield end, "all demand is served again"
         else:
-            yield len(missing) - 1, f"still only {_part(share[-1])} of demand served"
+            yield len(missing) - 1, f"still only {served(share[-1])} of demand served"
     if len(starts) > MOST_DIPS + 1:
         between = len(starts) - MOST_DIPS - 1
         yield starts[MOST_DIPS], f"requests fail {between} more times before the last one"
-
-
-def _part(share: float) -> str:
-    """A share of demand; less than all is never shown as all.
-
-    >>> _part(0.6251), _part(0.9987), _part(1.0)
-    ('63%', '99.8%', '100%')
-    """
-    shown = f"{share:.0%}"
-    return f"{np.floor(share * 1000) / 10:.1f}%" if share < 1 and shown == "100%" else shown
 
 
 def _overloaded(
@@ -205,7 +196,7 @@ def _queue(world: World, history: History, index: int) -> Iterator[tuple[float, 
     minute = _first(history.wasted[:, index] > 0.05 * np.maximum(done, 1.0))
     if minute is not None:
         worst = float((history.wasted[:, index] / np.maximum(done, 1.0)).max())
-        yield minute, f"wasted work on timed-out requests: up to {worst:.0%} of all work"
+        yield minute, f"wasted work on timed-out requests: up to {percent(worst, 0)} of all work"
 
 
 def _retries(history: History, index: int) -> Iterator[tuple[float, str]]:
@@ -235,7 +226,10 @@ def _restoration(world: World, history: History, index: int) -> Iterator[tuple[f
         rolled = np.flatnonzero((np.diff(phase) < 0) & (phase[:-1] < last))
         if len(rolled):
             share = world.restoration.shares[phase[rolled[0] + 1]]
-            yield rolled[0] + 1, f"{name} is rolled back to {share:.0%}: a restoration gate failed"
+            yield (
+                rolled[0] + 1,
+                f"{name} is rolled back to {percent(share, 0)}: a restoration gate failed",
+            )
         full = np.flatnonzero((np.diff(phase) > 0) & (phase[1:] == last))
         if len(full) and last:
             yield full[-1] + 1, f"{name} is back at full capacity"

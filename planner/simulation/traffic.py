@@ -44,7 +44,7 @@ def serve(world: World, state: State, now: Minute) -> None:
     now.allowed = cool_enough(world, state, now)
     # What is served where nothing is short; the others follow.
     now.demand_rps, now.attempts_rps, now.served_rps = fresh, attempts, fresh.copy()
-    now.waiting_by_tier = np.zeros_like(fresh)
+    now.waiting_by_tier, now.wasted_by_tier = np.zeros_like(fresh), np.zeros_like(fresh)
     by_zone = zone_rps[:, :, None] * world.tiers.share if world.by_zone else zone_rps[:, :0]
     now.zone_served_rps = by_zone.reshape(len(by_zone), -1)
     now.load_rps = zone_rps @ world.first_choice
@@ -165,6 +165,7 @@ def _settle(world: World, state: State, now: Minute, requests: Requests) -> None
     now.rejected[rows] = in_all((now.admitted_rps[rows] - now.entering_rps[rows]) * SECONDS)
     now.dropped[rows] = in_all(dropped)
     now.timed_out[rows] = in_all(queue.timed_out)
+    now.wasted_by_tier[rows] = queue.wasted.sum(axis=1)
     now.wasted[rows] = in_all(queue.wasted)
     now.purged[rows] = in_all(purged)
     failed = in_all(queue.timed_out + dropped)

@@ -105,6 +105,17 @@ def test_json(plan, small, larger):
     assert data["effects"] is None
 
 
+def test_scenarios_whose_shown_figures_are_equal_are_not_listed(plan, small, tmp_path):
+    def hotter(data: Any) -> None:
+        for line in data["scenarios"]:
+            line["peak_temperature_c"] += 1.0
+
+    hot = changed(small, tmp_path / "hot", hotter)
+    ran = plan("compare", small, hot)
+    assert "Scenarios: the same verdicts, recovery and service on both sides." in ran.out
+    assert "that differ" not in ran.out
+
+
 @pytest.mark.parametrize("form", [(), ("--markdown",), ("--json",)])
 def test_the_same(plan, small, form):
     ran = plan("compare", small, small, *form, "--fail-if-worse")

@@ -228,13 +228,19 @@ class TestPools:
         idle = case.target("capacity_rps", "second") - case.target("load_rps", "second")
         assert (idle[outage] > 570).all()
 
-    def test_holds_connections_of_work_and_of_those_that_wait(self, one: Model) -> None:
+    @pytest.mark.parametrize("patience_minutes", [1.0, 30.0])
+    def test_work_in_vain_and_waiting_requests_hold_connections(
+        self, one: Model, patience_minutes: float
+    ) -> None:
         """Of 1,500 requests/s a site works on 1,000; the others hold connections as they wait."""
         model = operating(
-            changed(one, "zones", "users", demand_rps=1500.0), priority_shedding="none"
+            changed(one, "zones", "users", demand_rps=1500.0),
+            priority_shedding="none",
+            patience_minutes=patience_minutes,
         )
         case = run(behind(model, service("store", connections=1e7)), surge(1.0, 0, 1))
-        held = case.served() * 2 + case.total("waiting")
+        assert case.total("wasted")[60] > 0
+        held = 1000 * 2 + case.total("waiting")
         assert case.service("pool_use", "store")[20:] == pytest.approx(held[20:] / 1e7)
 
     def test_is_not_where_waiting_requests_hold_no_connection(self, two: Model) -> None:

@@ -58,12 +58,12 @@ def told(model: Model, *events: Event, **changes: object) -> list[tuple[str, str
 def test_loss_of_a_region_and_cloud_in_its_place(two: Model) -> None:
     model = changed(hasty(two), "zones", "users", demand_rps=1000.0)
     assert told(model, NEAR_IS_LOST, start_hour=23.5) == [
-        ("23:30", "alert: first reaches 95% utilisation"),
+        ("23:30", "alert: first reaches 95 % utilisation"),
         ("23:40", "region near is lost"),
-        ("23:40", "requests fail: 40% of demand served"),
-        ("23:40", "worst minute: 40% of demand served"),
+        ("23:40", "requests fail: 40.0 % of demand served"),
+        ("23:40", "worst minute: 40.0 % of demand served"),
         ("23:44", "second is overloaded: offered load up to 2.5 times normal"),
-        ("23:44", "alert: second reaches 95% utilisation"),
+        ("23:44", "alert: second reaches 95 % utilisation"),
         ("00:24", "emergency capacity of cloud in use: up to 400 GPUs"),
         ("00:24", "all demand is served again"),
     ]
@@ -73,7 +73,7 @@ def test_a_shortage_that_lasts(two: Model) -> None:
     model = changed(two, "zones", "users", demand_rps=1000.0)
     model = changed(model, "offers", "cloud", existing_instances=0)
     last = judged(model, NEAR_IS_LOST).story[-1]
-    assert (last.minute, last.text) == (119, "still only 60% of demand served")
+    assert (last.minute, last.text) == (119, "still only 60.0 % of demand served")
 
 
 def test_gpus_left_off_to_fit_their_cooling(one: Model) -> None:
@@ -137,7 +137,7 @@ def test_alerts(one: Model) -> None:
     loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=3, **MINUTES)
     texts = [text for _, text in told(one, loss)]
     assert "alert: site above 75 °C (warning)" in texts
-    assert "alert: site reaches 95% utilisation" in texts
+    assert "alert: site reaches 95 % utilisation" in texts
 
 
 def test_restoration_that_is_rolled_back(one: Model) -> None:
@@ -177,5 +177,5 @@ def test_a_tier_that_is_short_by_little_is_told_too(two: Model) -> None:
                     existing_instances=0)  # fmt: skip
     verdict = judged(hasty(model), Surge(kind="surge", factor=1.0, repair_minutes=1.0))
     assert verdict.recovery_minutes is None
-    assert any(line.text == "requests fail: 99.7% of demand served" for line in verdict.story)
-    assert verdict.story[-1].text == "still only 99.7% of demand served"
+    assert any(line.text == "requests fail: 99.7 % of demand served" for line in verdict.story)
+    assert verdict.story[-1].text == "still only 99.7 % of demand served"

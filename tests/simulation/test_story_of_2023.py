@@ -107,7 +107,7 @@ class TestIncident:
         chapters = (
             r"us-west-liquid loses 1 × loop-36",
             r"us-west-primary throttles at 7\d °C",
-            r"requests fail: \d\d% of demand served",
+            r"requests fail: \d\d\.\d % of demand served",
             r"us-east-backup is overloaded: offered load up to \d+\.\d times normal",
             r"alert: us-west-primary above 85 °C \(critical\)",
             r"us-west-primary shuts itself down at 95 °C",

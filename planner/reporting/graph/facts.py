@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from planner.amounts import millions, number
+from planner.amounts import millions, number, percent
 from planner.errors import InputError, Problem
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, unit_mw
@@ -410,7 +410,7 @@ def _customer_lines(scene: Scene, kind: str, entity: str) -> tuple[str, ...]:
     model = scene.model
     if kind == "tier":
         tier = model.tiers[entity]
-        return (f"priority {tier.priority} · {tier.share:.0%} of demand",)
+        return (f"priority {tier.priority} · {percent(tier.share, 0)} of demand",)
     if kind == "zone":
         zone = model.zones[entity]
         close = min(zone.latency_ms, key=lambda region: zone.latency_ms[region], default=None)
