@@ -262,7 +262,7 @@ def test_scenario_costs_are_those_of_enumeration(seed: int) -> None:
     assert set(silent) <= {one.name for one in scenarios}
 
 
-def test_scenarios_that_stand_in_for_each_other_are_found_together(tmp_path: Path) -> None:
+def test_scenarios_that_substitute_for_each_other_are_found_together(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text(TWO, encoding="utf-8")
     loaded = load_model(tmp_path / "two.yaml")
     scenarios = all_scenarios(loaded.model)
@@ -308,7 +308,7 @@ def test_solves_and_what_was_not_asked_are_counted(tiny: LoadedModel, tiny_plann
     ]
 
 
-def test_gaps_are_told_from_differences() -> None:
+def test_a_difference_is_certain_where_its_bounds_have_one_sign() -> None:
     assert not Difference(10.0, -5.0, 20.0).certain
     assert Difference(10.0, 5.0, 20.0).certain
     removal = Removal(("s",), Difference(10.0, 5.0, 20.0), 8.0, {})
@@ -345,7 +345,7 @@ def test_a_plan_states_its_round(tiny_planned: Plan) -> None:
     assert tiny_planned.round == len(tiny_planned.verification.rounds)
 
 
-def test_what_the_margins_bought(tmp_path: Path) -> None:
+def test_purchases_of_the_margins_are_listed(tmp_path: Path) -> None:
     """The first plan relies on operators who shed late: the margin buys GPUs instead."""
     (tmp_path / "shed.yaml").write_text(SHED_LATE, encoding="utf-8")
     loaded = load_model(tmp_path / "shed.yaml")
@@ -373,7 +373,7 @@ def test_a_plan_that_does_not_meet_its_model_is_refused(
     assert caught.value.exit_code == 3
 
 
-def test_a_changed_model_is_said(tiny_planned: Plan) -> None:
+def test_a_changed_model_is_reported(tiny_planned: Plan) -> None:
     dearer = load_model("tiny", ("offers.cloud.retainer_usd_per_instance_year=30000",))
     questions = Questions(EXACT, 1000)
     found = explain(tiny_planned, dearer, all_scenarios(dearer.model), questions)

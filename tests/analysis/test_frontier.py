@@ -93,7 +93,7 @@ def verified(small: Model) -> LoopResult:
 
 class TestAxes:
     @pytest.mark.parametrize("axis", ["standard", "failures", "classes", "recovery"])
-    def test_stricter_never_costs_less(
+    def test_a_stricter_point_never_costs_less(
         self, frontiers: Callable[[Axis], Frontier], axis: Axis
     ) -> None:
         points = frontiers(axis).points
@@ -131,12 +131,12 @@ class TestAxes:
             assert point.survived == sum(one.survives for one in full)
         assert points[0].survived < points[-1].survived
 
-    def test_shares_scale_every_floor(self, small: Model) -> None:
+    def test_the_share_axis_scales_every_floor(self, small: Model) -> None:
         (half,) = settings_of("standard", small, (), 1, (0.5,))
         rules = half.model.standard["region"]
         assert [rule.least_served for rule in rules] == [0.25, 0.5]
 
-    def test_recovery_moves_full_service(self, small: Model) -> None:
+    def test_the_recovery_axis_moves_the_start_of_full_service(self, small: Model) -> None:
         assert recovery_minutes(small) == 90
         found = settings_of("recovery", small, (), 4)
         assert [one.value for one in found] == [180, 90, 45, 22.5]
@@ -146,7 +146,7 @@ class TestAxes:
         assert [rule.from_minute for rule in at_once.model.standard["single"]] == [2]
         assert [rule.least_served for rule in at_once.model.standard["region"]] == [0.5, 1.0]
 
-    def test_failures_count_units_and_limit_the_reserve(self, small: Model) -> None:
+    def test_the_failure_axis_counts_units_and_caps_redundancy(self, small: Model) -> None:
         found = settings_of("failures", small, all_scenarios(small), 0)
         assert [one.label for one in found] == ["0", "1", "2"]
         assert [max(map(failures_of, one.scenarios), default=0) for one in found] == [0, 1, 2]
@@ -183,7 +183,7 @@ def test_a_cheaper_stricter_plan_is_marked() -> None:
     assert third.cheaper_at == ""
 
 
-def test_equal_costs_and_equal_points_are_not_remarked_on() -> None:
+def test_equal_costs_and_equal_points_are_not_marked() -> None:
     rounding, same = point("b", 10.0 - 1e-9, 9.0), point("a", 9.0, 9.0)
     assert not any(found.cheaper_at for found in _compared((point("a", 10.0, 9.0), rounding)))
     assert not any(found.cheaper_at for found in _compared((point("a", 10.0, 9.0), same)))
@@ -263,12 +263,12 @@ def test_no_slack_leaves_no_alternative(optimum: CheapestPlan) -> None:
     assert alternatives(optimum, (1e-9,), 3, EXACT) == ()
 
 
-def test_an_empty_table_of_alternatives(tmp_path: Path) -> None:
+def test_a_table_without_alternatives_is_empty(tmp_path: Path) -> None:
     write_table((), tmp_path / "none.csv")
     assert (tmp_path / "none.csv").read_text() == "name\n"
 
 
-def test_the_points_so_far_are_kept_when_somebody_interrupts(small: Model) -> None:
+def test_an_interrupt_keeps_the_points_so_far(small: Model) -> None:
     stop = threading.Event()
     scenarios = all_scenarios(small)
     settings = settings_of("classes", small, scenarios, 0)

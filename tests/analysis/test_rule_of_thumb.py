@@ -88,7 +88,7 @@ def fleet_of(found: ThumbPlan) -> Fleet:
 
 @pytest.mark.usefixtures("each_simulation_once")
 class TestRule:
-    def test_regions_grow_in_proportion(self, tmp_path: Path) -> None:
+    def test_rule_grows_regions_in_proportion(self, tmp_path: Path) -> None:
         """1,000 requests/s at 0.95 a GPU take 1,100 GPUs in the east: 400 times 2.75."""
         found = thumb(model_of(tmp_path, ROOMY))
         assert fleet_of(found).gpus == {"west-gpus": 2700, "east-gpus": 1100}
@@ -239,7 +239,7 @@ class TestRepair:
         failed = found.outcome.rounds[0].failed
         assert set(failed) == {"region-west", "region-east"}
 
-    def test_time_ends_repairs(self, tmp_path: Path) -> None:
+    def test_the_time_limit_ends_repairs(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, PLANT)
         settings = SolverSettings(time_limit_seconds=1e-9)
         found = plan_by_rule_of_thumb(model, all_scenarios(model), settings)
@@ -248,7 +248,7 @@ class TestRepair:
 
 
 class TestPlan:
-    def test_claims_no_proof_and_adds_up(self, tiny: LoadedModel) -> None:
+    def test_a_plan_of_the_rule_claims_no_proof_and_adds_up(self, tiny: LoadedModel) -> None:
         document = thumb(tiny.model).plan(tiny, EXACT)
         assert (document.method, document.status, document.gap) == ("rule-of-thumb", "feasible", 1)
         total = sum(item.usd_per_year for item in document.cost.items)
@@ -262,13 +262,13 @@ class TestPlan:
 
         assert written() == written()
 
-    def test_a_measure_that_answers_nothing_is_not_bought(self, tmp_path: Path) -> None:
+    def test_a_measure_without_effect_is_not_bought(self, tmp_path: Path) -> None:
         text = SHORT + "measures: {alarms: {operations: {detection_minutes: 1.0}}}\n"
         assert fleet_of(thumb(model_of(tmp_path, text))).measures == frozenset()
 
 
 class TestCommand:
-    def test_writes_a_plan_that_simulates_the_same(
+    def test_rule_of_thumb_writes_a_plan_that_simulates_the_same(
         self,
         plan: Runs,  # noqa: F811
         tmp_path: Path,
@@ -294,7 +294,7 @@ class TestCommand:
         assert again.json["status"] == "infeasible"
         assert any("primary cooling of west-gpus" in one for one in again.json["lacks"])
 
-    def test_a_plan_that_fails_says_what(self, plan: Runs) -> None:  # noqa: F811
+    def test_a_failing_plan_of_the_rule_reports_its_failures(self, plan: Runs) -> None:  # noqa: F811
         ran = plan(
             *("optimize", "tiny", "--method", "rule-of-thumb", "--json"),
             *("--set", "simulation.horizon_minutes=200"),

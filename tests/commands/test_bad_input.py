@@ -25,7 +25,7 @@ def broken(tmp_path):
 
 
 @pytest.mark.parametrize("command", MODEL_COMMANDS)
-def test_all_problems_with_their_places(plan, broken, command):
+def test_all_problems_are_reported_with_their_places(plan, broken, command):
     ran = plan(command, broken)
     assert ran.code == 2
     assert ran.out == ""
@@ -40,7 +40,7 @@ def test_all_problems_with_their_places(plan, broken, command):
 
 
 @pytest.mark.parametrize("command", MODEL_COMMANDS)
-def test_a_single_problem(plan, command):
+def test_an_unknown_model_is_reported_with_the_nearest_name(plan, command):
     ran = plan(command, "tny")
     assert ran.code == 2
     assert ran.err.startswith("1 problem in the input:\n  tny: no such file or shipped model")
@@ -48,7 +48,7 @@ def test_a_single_problem(plan, command):
 
 
 @pytest.mark.parametrize("command", MODEL_COMMANDS)
-def test_json_stays_empty(plan, broken, command):
+def test_json_output_stays_empty_on_bad_input(plan, broken, command):
     ran = plan(command, broken, "--json")
     assert (ran.code, ran.out) == (2, "")
 
@@ -58,7 +58,7 @@ def test_json_stays_empty(plan, broken, command):
     "content",
     [b"", b"\x00\xff", b"a: [", b"- a\n", b"a: &a [*a]\n", b'"\\ud800\\e[2J": 1\n', b"regions: {}"],
 )
-def test_hostile_files(plan, tmp_path, command, content):
+def test_hostile_files_end_with_exit_code_2(plan, tmp_path, command, content):
     path = tmp_path / "model.yaml"
     path.write_bytes(content)
     ran = plan(command, path)
@@ -67,7 +67,7 @@ def test_hostile_files(plan, tmp_path, command, content):
 
 
 @pytest.mark.parametrize("command", MODEL_COMMANDS)
-def test_settings(plan, command):
+def test_wrong_settings_are_reported_with_the_nearest_name(plan, command):
     ran = plan(command, "tiny", "--set", "regions.wst.power_limit_mw=5", "--set", "finance.x=1")
     assert ran.code == 2
     assert "--set finance.x=1: finance.x: is not a field here" in ran.err
@@ -84,7 +84,7 @@ class TestNothingIsWritten:
             ["nowhere.yaml"],
         ],
     )
-    def test_no_folder_is_made(self, plan, broken, tmp_path, arguments):
+    def test_bad_input_makes_no_folder(self, plan, broken, tmp_path, arguments):
         target = tmp_path / "out"
         chosen = [broken if one == "BROKEN" else one for one in arguments]
         ran = plan("optimize", *chosen, "-o", target)
@@ -92,7 +92,7 @@ class TestNothingIsWritten:
         assert ran.out == ""
         assert not target.exists()
 
-    def test_an_earlier_plan_stays(self, plan, broken, tiny_plan):
+    def test_bad_input_leaves_an_earlier_plan_untouched(self, plan, broken, tiny_plan):
         before = {path.name: path.read_bytes() for path in tiny_plan.iterdir()}
         assert plan("optimize", broken, "-o", tiny_plan).code == 2
         assert {path.name: path.read_bytes() for path in tiny_plan.iterdir()} == before
@@ -107,7 +107,7 @@ class TestNothingIsWritten:
         assert plan("optimize", "tiny", "-o", file).code == 2
 
 
-def test_as_a_user_sees_it(broken, tmp_path):
+def test_a_real_process_reports_bad_input_without_a_traceback(broken, tmp_path):
     """One real process: exit code, streams, no traceback."""
     ran = run_plan("optimize", str(broken), "-o", "out", cwd=tmp_path)
     assert ran.returncode == 2

@@ -80,7 +80,7 @@ def test_a_plan_may_be_given_as_its_folder(plan: Runs, tiny_plan: Path) -> None:
     assert plan("simulate", "tiny", "--plan", tiny_plan, "--quiet", "--json").code == 0
 
 
-def test_what_exists_is_kept(plan: Runs) -> None:
+def test_keep_existing_forbids_retirement(plan: Runs) -> None:
     may = (
         "--set",
         "clusters.west-gpus.may_retire=true",

@@ -11,7 +11,7 @@ from planner.infrastructure.schema import model_schema
 
 
 class TestCheck:
-    def test_says_what_a_model_holds(self, plan):
+    def test_check_summarises_the_model(self, plan):
         ran = plan("check", "tiny")
         assert ran.code == 0
         assert ran.err == ""
@@ -22,7 +22,7 @@ class TestCheck:
         assert "west-air / west-chillers: independent" in text
         assert max(len(line.rstrip()) for line in ran.out.splitlines()) <= 80
 
-    def test_reference_is_the_default(self, plan):
+    def test_check_takes_the_reference_model_by_default(self, plan):
         ran = plan("check")
         text = " ".join(ran.out.split())
         assert ran.code == 0
@@ -32,7 +32,7 @@ class TestCheck:
         assert "us-west-standby / us-west-liquid: shares" in text
         assert "service:us-west-cooling-control" in text
 
-    def test_json(self, plan, tiny):
+    def test_check_writes_the_summary_as_json(self, plan, tiny):
         ran = plan("check", "tiny", "--json")
         assert (ran.code, ran.err) == (0, "")
         held = ran.json
@@ -42,7 +42,7 @@ class TestCheck:
         assert held["single_points_of_failure"] == {"business": [], "free": []}
         assert held["shared_cooling_supports"] == {"west-air / west-chillers": []}
 
-    def test_settings(self, plan):
+    def test_check_applies_settings(self, plan):
         ran = plan(
             "check", "tiny", "--json", "--set", "generators=null", "--set", "offers=null", "--quiet"
         )
@@ -58,7 +58,7 @@ class TestCheck:
     def test_shipped_models_are_valid(self, plan, name):
         assert plan("check", name).code == 0
 
-    def test_text_of_a_model_is_text(self, plan, tmp_path):
+    def test_markup_in_a_model_is_shown_as_text(self, plan, tmp_path):
         """Rich would take [red] for a colour and drop it."""
         path = tmp_path / "model.yaml"
         path.write_text('extends: tiny\ndescription: "[red]not[/red] [/] a :warning: tag"\n')
@@ -68,16 +68,16 @@ class TestCheck:
 
 
 class TestSchema:
-    def test_prints_the_schema(self, plan):
+    def test_schema_prints_the_schema(self, plan):
         ran = plan("schema")
         assert (ran.code, ran.err) == (0, "")
         assert ran.json == json.loads(json.dumps(model_schema()))
 
-    def test_common_options_change_nothing(self, plan):
+    def test_common_options_do_not_change_the_schema(self, plan):
         assert plan("schema", "--json", "--quiet").out == plan("schema").out
 
 
-def test_a_model_by_path_and_from_another_folder(plan, tmp_path, monkeypatch):
+def test_check_takes_a_model_by_path_from_another_folder(plan, tmp_path, monkeypatch):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "mine.yaml").write_text("extends: tiny\n")
     monkeypatch.chdir(tmp_path)
@@ -85,6 +85,6 @@ def test_a_model_by_path_and_from_another_folder(plan, tmp_path, monkeypatch):
     assert load_model("models/mine.yaml").name == "mine"
 
 
-def test_parts_of_power_that_are_nothing_are_left_out(plan):
+def test_zero_parts_of_power_are_left_out(plan):
     ran = plan("check", "tiny", "-q")
     assert "west: 1.16 (machines 0.160)" in ran.out

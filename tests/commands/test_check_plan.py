@@ -49,7 +49,7 @@ def scenarios_of(folder: Path) -> list[dict[str, object]]:
     return data["scenarios"]
 
 
-def test_rules_that_hold(plan, small):
+def test_check_plan_succeeds_where_no_rule_fails(plan, small):
     ran = plan("check-plan", small, "--fail-on", "capital > 900M", "--fail-on", "survives < 1.0")
     assert ran.code == 0
     setting = "simulation.horizon_minutes=130"
@@ -70,7 +70,7 @@ def test_every_rule_that_fails_is_shown_first(plan, small):
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
-def test_policy_json_and_junit(plan, small, tmp_path):
+def test_a_policy_is_judged_and_written_as_json_and_junit(plan, small, tmp_path):
     policy, junit = tmp_path / "policy.yaml", tmp_path / "rules.xml"
     policy.write_text(POLICY, encoding="utf-8")
     ran = plan("check-plan", small, "--policy", policy, "--junit", junit, "--json")
@@ -97,7 +97,7 @@ def test_policy_json_and_junit(plan, small, tmp_path):
     assert "49 min" in (failures[0].get("message") or "")
 
 
-def test_json_of_what_never_recovers(plan, small, tmp_path):
+def test_no_recovery_is_null_in_json(plan, small, tmp_path):
     scenarios = scenarios_of(small)
     scenarios[4]["recovery_minutes"] = None
     folder = changed(small, tmp_path / "never", scenarios=scenarios)
@@ -106,7 +106,7 @@ def test_json_of_what_never_recovers(plan, small, tmp_path):
     assert ran.json["rules"][0]["value"] == "never"
 
 
-def test_a_file_that_lies_is_found_out_by_simulation(plan, small, tmp_path):
+def test_a_falsified_plan_is_detected_by_simulation(plan, small, tmp_path):
     scenarios = [line | {"survives": True, "first_breach": None} for line in scenarios_of(small)]
     data = json.loads((small / "plan.json").read_bytes())
     # Half the cloud and all the cooling that was bought are gone, and so is their price.
@@ -137,7 +137,7 @@ def test_simulating_again_confirms_the_file(plan, small):
     assert again["passed"]
 
 
-def test_a_change_of_the_model_to_simulate(plan, small):
+def test_simulation_takes_settings_of_the_model(plan, small):
     rule = ("--fail-on", "survives < 1", "-q")
     more = "zones.west-users.demand_rps=900"
     assert plan("check-plan", small, "--simulate", "--set", more, *rule).code == 4
@@ -155,14 +155,14 @@ def test_a_change_of_the_model_to_simulate(plan, small):
         (["chatgpt-2023", "--fail-on", "gap > 1%"], "the plan is for model `tiny`"),
     ],
 )
-def test_bad_input(plan, small, arguments, message):
+def test_bad_input_is_reported(plan, small, arguments, message):
     ran = plan("check-plan", small, *arguments)
     assert ran.code == 2
     assert ran.out == ""
     assert message in ran.err
 
 
-def test_all_problems_of_rules_and_files_at_once(plan, small, tmp_path):
+def test_all_problems_of_rules_and_files_are_reported_at_once(plan, small, tmp_path):
     policy = tmp_path / "policy.yaml"
     policy.write_text("rules:\n  - gap > 5\n", encoding="utf-8")
     ran = plan("check-plan", small, "--fail-on", "captal > 1", "--policy", policy)
@@ -171,7 +171,7 @@ def test_all_problems_of_rules_and_files_at_once(plan, small, tmp_path):
     assert f"{policy}:2:" in ran.err
 
 
-def test_a_plan_that_contradicts_itself(plan, small, tmp_path):
+def test_a_plan_that_contradicts_itself_is_refused(plan, small, tmp_path):
     cost = json.loads((small / "plan.json").read_bytes())["cost"]
     folder = changed(small, tmp_path / "cheap", cost=cost | {"capital_usd": 1.0})
     ran = plan("check-plan", folder, "--fail-on", "capital > 900M")
@@ -179,7 +179,7 @@ def test_a_plan_that_contradicts_itself(plan, small, tmp_path):
     assert "contradicts itself: cost.capital_usd is 1.00" in ran.err
 
 
-def test_help_speaks_of_every_metric(plan):
+def test_help_describes_every_metric(plan):
     text = plan("check-plan", "--help").out
     lines = METRIC_HELP.splitlines()
     for name, metric in METRICS.items():

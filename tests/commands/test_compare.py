@@ -60,7 +60,7 @@ def changed(folder: Path, target: Path, change: Any) -> Path:
     return target
 
 
-def test_more_demand(plan, small, larger):
+def test_more_demand_is_shown_with_its_purchases_and_cost(plan, small, larger):
     ran = plan("compare", small, larger, "--explain")
     assert ran.code == 0
     text = " ".join(ran.out.split())
@@ -80,7 +80,7 @@ def test_more_demand(plan, small, larger):
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
-def test_json(plan, small, larger):
+def test_json_holds_both_sides_and_their_differences(plan, small, larger):
     ran = plan("compare", small, larger / "plan.json", "--json", "-q")
     assert (ran.code, ran.err) == (0, "")
     data = ran.json
@@ -117,7 +117,7 @@ def test_scenarios_whose_shown_figures_are_equal_are_not_listed(plan, small, tmp
 
 
 @pytest.mark.parametrize("form", [(), ("--markdown",), ("--json",)])
-def test_the_same(plan, small, form):
+def test_equal_plans_are_reported_as_the_same(plan, small, form):
     ran = plan("compare", small, small, *form, "--fail-if-worse")
     assert ran.code == 0
     assert "Both buy, cost and survive the same." in ran.out
@@ -128,7 +128,7 @@ def test_the_same(plan, small, form):
         assert "Cost: the same in every category." in ran.out
 
 
-def test_a_plan_against_what_exists(plan, small, model):
+def test_a_plan_is_compared_with_what_exists(plan, small, model):
     gained = plan("compare", model, small, "--json", "--fail-if-worse", "-q")
     lost = plan("compare", small, "tiny", "--set", SHORT, "--json", "-q")
     worse = plan("compare", small, model, "--fail-if-worse", "-q")
@@ -146,7 +146,7 @@ def test_a_plan_against_what_exists(plan, small, model):
     assert names == failing
 
 
-def test_two_models(plan, model):
+def test_two_models_are_compared_by_their_values(plan, model):
     ran = plan("compare", model, model, "--set", "regions.west.power_limit_mw=13", "--json")
     assert ran.code == 0
     assert ran.json["same"]
@@ -154,7 +154,7 @@ def test_two_models(plan, model):
     assert paths == ["regions.west.power_limit_mw"]
 
 
-def test_what_each_difference_costs(plan, model):
+def test_explain_prices_each_group_of_differences(plan, model):
     changes = ["offers.cloud=null", "tiers.free.share=0.3", "tiers.business.share=0.7"]
     settings = [part for one in changes for part in ("--set", one)]
     effects = plan("compare", model, model, *settings, "--explain", "--json", "-q").json["effects"]
@@ -169,7 +169,7 @@ def test_what_each_difference_costs(plan, model):
     assert few["effects"]["unasked"] == ["offers.cloud"]
 
 
-def test_nothing_can_be_priced_where_there_is_no_plan(plan, model):
+def test_explain_prices_nothing_where_one_side_has_no_plan(plan, model):
     poor = ("--set", "policies.capital_budget_usd=1")
     ran = plan("compare", model, model, *poor, "--explain", "-q")
     assert ran.code == 0
@@ -178,7 +178,7 @@ def test_nothing_can_be_priced_where_there_is_no_plan(plan, model):
     assert same["problem"] == "the models have the same values"
 
 
-def test_a_scenario_that_is_not_judged_any_more_is_lost(plan, small, tmp_path):
+def test_a_scenario_no_longer_judged_is_lost(plan, small, tmp_path):
     def drop(data: Any) -> None:
         data["scenarios"] = [one for one in data["scenarios"] if one["name"] != "surge"]
 
@@ -208,7 +208,7 @@ def test_a_model_is_judged_on_the_scenarios_of_the_plan(plan, small, tmp_path):
     assert data["scenarios"]["dropped"] == ["provider-cloudy"]
 
 
-def test_a_model_file_of_a_plan(plan, small, tmp_path):
+def test_a_plan_is_compared_with_the_given_file_of_its_model(plan, small, tmp_path):
     mine, theirs = tmp_path / "mine.yaml", tmp_path / "old" / "mine.yaml"
     theirs.parent.mkdir()
     theirs.write_text("extends: tiny\n", encoding="utf-8")
@@ -253,7 +253,7 @@ def spoil(data: Any) -> None:
     }
 
 
-def test_hostile_names_change_nothing_but_themselves(plan, small, tmp_path):
+def test_hostile_names_do_not_disturb_the_output(plan, small, tmp_path):
     hostile = changed(small, tmp_path / "hostile", spoil)
     ran = plan("compare", small, hostile)
     assert ran.code == 0
@@ -315,13 +315,13 @@ def test_markdown_fits_a_comment(plan, small, tmp_path):
         (["tiny", "tiny", "--model", "x.yaml"], "is not the model of a plan"),
     ],
 )
-def test_bad_input(plan, arguments, message):
+def test_bad_input_is_reported(plan, arguments, message):
     ran = plan("compare", *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
 
 
-def test_both_sides_are_complained_about_at_once(plan, small, tmp_path):
+def test_problems_of_both_sides_are_reported_at_once(plan, small, tmp_path):
     broken = tmp_path / "plan.json"
     broken.write_text("{}", encoding="utf-8")
     ran = plan("compare", "nosuch", broken)
@@ -336,7 +336,7 @@ def test_both_sides_are_complained_about_at_once(plan, small, tmp_path):
 # ------------------------------------------------------------------------------------------- parts
 
 
-def test_values_that_differ():
+def test_differing_values_are_listed_by_path():
     a = load_model("tiny").model
     b = load_model(
         "tiny",
@@ -395,14 +395,14 @@ def line(**more: Any) -> ScenarioLine:
         ({"recovery_minutes": None}, {}, "survived", False, -1),
     ],
 )
-def test_what_became_of_a_scenario(before, after, outcome, lost, later):
+def test_the_change_of_a_scenario_is_classified(before, after, outcome, lost, later):
     was, now = (None if one is None else line(**one) for one in (before, after))
     found = ScenarioChange("one", was, now)
     assert (found.outcome, found.no_longer_proven, found.later) == (outcome, lost, later)
     assert found.differs == (was != now)
 
 
-def test_no_more_is_served_than_the_reason_says():
+def test_served_shares_are_rounded_as_in_the_reason():
     """91.1538 % was 91.2 in the table and 91.1 in the reason below it."""
     from planner.reporting.comparison import tier_table
 

@@ -26,7 +26,7 @@ def explained(tiny_plan):
     return plain.stdout, json.loads(data.stdout), plain.stderr, data.stderr
 
 
-def test_it_reads_well_at_80_columns(explained):
+def test_explanation_fits_80_columns(explained):
     out, *_ = explained
     assert max(len(line.rstrip()) for line in out.splitlines()) <= 80
     assert "…" not in out
@@ -59,7 +59,7 @@ def test_json_has_the_documented_keys(explained):
     assert first["saves"]["usd"] == pytest.approx(first["expected_usd"] + first["forces"]["usd"])
 
 
-def test_quick_asks_less(plan, tiny_plan):
+def test_quick_solves_fewer_questions(plan, tiny_plan):
     ran = plan("explain", tiny_plan, "--solves", "1", "--json", "-q")
     assert ran.code == 0
     assert ran.json["solves"] == 1
@@ -79,7 +79,7 @@ def test_a_changed_model_is_noted(plan, tiny_plan):
     assert "but states" in ran.out
 
 
-def test_a_plan_that_does_not_fit_its_model_any_more(plan, tiny_plan):
+def test_a_plan_that_no_longer_fits_its_model_is_refused(plan, tiny_plan):
     ran = plan("explain", tiny_plan, "--set", "zones.west-users.demand_rps=1500", "-q")
     assert (ran.code, ran.out) == (3, "")
     assert "does not meet the programme" in ran.err
@@ -93,7 +93,7 @@ def test_a_plan_that_does_not_fit_its_model_any_more(plan, tiny_plan):
         ('{"model": {}}', "is missing"),
     ],
 )
-def test_a_wrong_file(plan, tmp_path, content, says):
+def test_a_file_that_is_not_a_plan_is_refused(plan, tmp_path, content, says):
     path = tmp_path / "plan.json"
     if content is not None:
         path.write_text(content)
@@ -102,7 +102,7 @@ def test_a_wrong_file(plan, tmp_path, content, says):
     assert says in ran.err
 
 
-def test_a_plan_of_another_model(plan, tiny_plan, tmp_path):
+def test_a_plan_of_another_model_is_refused(plan, tiny_plan, tmp_path):
     ran = plan("explain", tiny_plan, "chatgpt-2023")
     assert (ran.code, ran.out) == (2, "")
     assert "the plan is for model `tiny`, not `chatgpt-2023`" in ran.err
@@ -114,7 +114,7 @@ def test_a_plan_of_another_model(plan, tiny_plan, tmp_path):
     assert "is not a shipped model; give its file as MODEL" in ran.err
 
 
-def test_the_model_as_a_file_with_the_settings_of_the_plan(plan, tmp_path):
+def test_the_model_may_be_given_as_a_file_with_settings(plan, tmp_path):
     from planner.infrastructure.catalogue import shipped_models
 
     model = tmp_path / "mine.yaml"

@@ -102,7 +102,7 @@ def _plan(study: dict[str, Any], name: str) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------- contract
 
 
-def test_json_holds_the_contract(study: dict[str, Any]) -> None:
+def test_json_has_the_documented_keys(study: dict[str, Any]) -> None:
     assert [one["name"] for one in study["plans"]] == ["as it was", "best", "kept"]
     numbers = ("capital_usd", "usd_per_year", "npv_usd", "expected_annual_loss_usd", "cvar95_usd")
     returns = ("irr", "payback_years", "benefit_cost_ratio", "roi")
@@ -200,7 +200,7 @@ def test_tables_say_the_same_as_json(study: dict[str, Any], place: Path) -> None
 # ---------------------------------------------------------------------------------------- terminal
 
 
-def test_optimised_first_with_the_same_seed_gives_the_same(
+def test_optimizing_first_with_the_same_seed_gives_the_same_values(
     plan: Runs, study: dict[str, Any], place: Path
 ) -> None:
     ran = plan("finance", place / "quick.yaml", *FEW)
@@ -393,7 +393,7 @@ def test_bad_cash_flows_are_named(
     assert [one for one in told if one not in ran.err] == []
 
 
-def test_what_cannot_be_written_costs_no_result(
+def test_an_unwritable_file_does_not_lose_the_result(
     plan: Runs, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: object, path: Path) -> None:

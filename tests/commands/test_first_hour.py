@@ -132,7 +132,7 @@ def test_prints_a_script_that_the_shell_reads(plan, shell):
         assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_unknown_shell(plan):
+def test_an_unknown_shell_is_refused(plan):
     assert plan("completion", "tcsh").code == 2
 
 
@@ -185,7 +185,7 @@ def seen(monkeypatch, each_simulation_once):  # noqa: ARG001
 
 
 @pytest.mark.usefixtures("folder")
-def test_next_steps_only_for_people(seen):
+def test_next_steps_are_suggested_on_a_terminal_only(seen):
     told = seen("optimize", "my-model.yaml", "-o", "new out", terminal=True)
     assert told.code == 0
     assert told.err.endswith(
@@ -205,7 +205,7 @@ def test_next_steps_only_for_people(seen):
     assert "Next:" not in simulated.out
 
 
-def test_wrong_lines_lead_to_the_schema(seen, folder):
+def test_input_errors_refer_to_the_schema_on_a_terminal(seen, folder):
     (folder / "my-model.yaml").write_text("extends: tiny\nregion: {}\n", encoding="utf-8")
     assert "plan schema" in seen("check", "my-model.yaml", terminal=True).err
     assert "plan schema" not in seen("check", "my-model.yaml").err
@@ -246,7 +246,7 @@ def test_status_line_only_on_a_terminal(monkeypatch, terminal, quiet, term, show
     assert ("round 1: solving\n" in err.text) != quiet
 
 
-def test_estimates_what_is_left():
+def test_progress_estimates_the_remaining_time():
     progress = Progress(quiet=True)
     progress.say("simulating")
     start = progress.started
@@ -260,7 +260,7 @@ def test_estimates_what_is_left():
     assert progress.done == 10
 
 
-def test_simulation_tells_how_far_it_is(monkeypatch):
+def test_simulation_reports_its_progress(monkeypatch):
     tiny = load_model("tiny", tuple(SHORT[1:]))
     monkeypatch.setattr("planner.simulation.verdict.batch_size", lambda *_: 2)
     scenarios = all_scenarios(tiny.model)[:3]
@@ -314,7 +314,7 @@ def is_sound(seen: Seen, wide: bool = False) -> None:
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("name", RUNS)
-def test_pipe_that_takes_ascii_only(seen, name):
+def test_output_to_an_ascii_pipe_is_transliterated(seen, name):
     """Signs fall back, nothing fails, no colours, no spaces at the ends of lines, 80 columns."""
     result = seen(*RUNS[name], encoding="ascii")
     assert result.code in (0, 2, 3, 4)
@@ -334,7 +334,7 @@ def test_pipe_that_takes_ascii_only(seen, name):
     ],
     ids=["dumb", "no-color", "latin-1"],
 )
-def test_other_terminals(seen, name, encoding, environment):
+def test_output_suits_terminals_without_unicode_or_colour(seen, name, encoding, environment):
     result = seen(*RUNS[name], encoding=encoding, terminal=True, **environment)
     assert result.code in (0, 2, 4)
     if "TERM" in environment:
@@ -346,14 +346,14 @@ def test_other_terminals(seen, name, encoding, environment):
 
 
 @pytest.mark.usefixtures("folder")
-def test_pipe_keeps_signs_where_it_can(seen):
+def test_output_to_a_unicode_pipe_keeps_its_characters(seen):
     result = seen("simulate", "my-model.yaml", "-q", "--scenario", "region-west")
     assert "°C" in result.out
     assert "─" in result.out
     is_sound(result)
 
 
-def test_json_in_ascii_says_the_same(seen, folder):
+def test_json_in_ascii_holds_the_same_values(seen, folder):
     text = "extends: tiny\ndescription: São Paulo ≥ 2 °C\n"
     (folder / "my-model.yaml").write_text(text, encoding="utf-8")
     arguments = ("simulate", "my-model.yaml", "--scenario", "surge", "--json")

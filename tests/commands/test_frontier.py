@@ -16,7 +16,7 @@ def small(tmp_path):
     return path
 
 
-def test_frontier(plan, small, tmp_path):
+def test_frontier_lists_its_points_and_writes_files(plan, small, tmp_path):
     picture, table = tmp_path / "frontier.png", tmp_path / "frontier.csv"
     ran = plan("frontier", small, "--at", "0.7,1", "-o", picture)
     assert ran.code == 0
@@ -38,7 +38,7 @@ def test_frontier(plan, small, tmp_path):
     assert float(rows[1]["usd_per_year"]) == single["usd_per_year"]
 
 
-def test_a_point_without_a_plan(plan, small):
+def test_a_point_without_a_plan_is_shown_as_infeasible(plan, small):
     tight = ("--set", "offers.cloud.available_gpus=0", "--set", "clusters.east-gpus.max_gpus=800")
     ran = plan("frontier", small, *tight, "--at", "0.7,1", "-q")
     assert ran.code == 4
@@ -51,20 +51,20 @@ def test_a_point_without_a_plan(plan, small):
     assert point["reason"]
 
 
-def test_points_that_all_fail(plan, small):
+def test_a_frontier_whose_points_all_fail_exits_with_4(plan, small):
     ran = plan("frontier", small, "--by", "recovery", "--at", "0", "-q")
     assert ran.code == 4
     assert "fails" in ran.out
 
 
 @pytest.mark.parametrize("beside", [("--by", "classes"), ("--by", "failures"), ("--at", "0.8,1")])
-def test_points_where_there_are_points_already(plan, small, beside):
+def test_points_is_refused_beside_given_points(plan, small, beside):
     ran = plan("frontier", small, *beside, "--points", "3")
     assert ran.code == 2
     assert "--points has no effect with" in ran.err
 
 
-def test_alternatives(plan, small, tmp_path):
+def test_alternatives_are_listed_and_written(plan, small, tmp_path):
     table = tmp_path / "some.csv"
     ran = plan("alternatives", small, "--within", "5", "--most", "2", "-q", "-o", table)
     assert (ran.code, ran.err) == (0, "")
@@ -90,7 +90,7 @@ def test_alternatives(plan, small, tmp_path):
         (("frontier", "tny"), "did you mean"),
     ],
 )
-def test_wrong_arguments(plan, arguments, says):
+def test_wrong_arguments_are_refused(plan, arguments, says):
     ran = plan(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert says in ran.err

@@ -14,7 +14,7 @@ import pytest
 from planner.reporting import pictures
 
 
-def test_summary_at_80_columns(plan):
+def test_graph_summary_fits_80_columns(plan):
     ran = plan("graph", "hyperscaler-12", "--blast", "us-east", "--blast", "accounts")
     assert ran.code == 0
     assert ran.err == ""
@@ -28,7 +28,7 @@ def test_summary_at_80_columns(plan):
     assert "23,040 GPUs (16 %" in ran.out
 
 
-def test_json(plan):
+def test_graph_json_holds_nodes_and_edges(plan):
     data = plan("graph", "chatgpt-2023", "--blast", "region:us-west", "--json").json
     assert data["nodes"]["service"] == 20
     assert {"plant": "us-west-standby", "independent": False} in data["emergency_plants"]
@@ -42,7 +42,7 @@ def test_json(plan):
 
 
 @pytest.mark.parametrize("kind", ["svg", "html", "graphml", "dot", "json", "png"])
-def test_files(plan, tmp_path: Path, kind):
+def test_graph_files_are_written_in_every_format(plan, tmp_path: Path, kind):
     if kind == "png":
         pytest.importorskip("matplotlib")
     path = tmp_path / f"graph.{kind.upper() if kind == 'svg' else kind}"
@@ -76,7 +76,7 @@ def test_plan_needs_no_model(plan, tiny_plan, tmp_path: Path):
     assert set(added) <= set(texts)
 
 
-def test_one_region(plan):
+def test_graph_of_one_region_leaves_out_the_others(plan):
     ran = plan("graph", "hyperscaler-12", "--region", "us-east", "--json")
     assert ran.json["nodes"]["region"] == 1
     assert ran.json["nodes"]["plant"] == 3
@@ -94,7 +94,9 @@ def test_one_region(plan):
         (("--plan", "nowhere"), "nowhere"),
     ],
 )
-def test_bad_input(plan, arguments, text, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_bad_input_is_reported(
+    plan, arguments, text, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
     ran = plan("graph", *arguments)
     assert (ran.code, ran.out) == (2, "")
@@ -102,7 +104,7 @@ def test_bad_input(plan, arguments, text, tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_png_without_matplotlib(plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_png_without_matplotlib_is_refused(plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "matplotlib.backend_bases", None)
     ran = plan("graph", "tiny", "-o", tmp_path / "graph.png")
     assert (ran.code, ran.out) == (2, "")

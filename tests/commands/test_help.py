@@ -8,7 +8,7 @@ import planner
 from planner.commands import COMMANDS
 
 
-def test_alone_prints_help_with_examples(plan):
+def test_plan_alone_prints_help_with_examples(plan):
     ran = plan()
     assert ran.code == 0
     assert ran.err == ""
@@ -21,11 +21,11 @@ def test_alone_prints_help_with_examples(plan):
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
-def test_help_is_the_same(plan):
+def test_help_option_prints_the_same_as_plan_alone(plan):
     assert plan("--help").out.strip() == plan().out.strip()
 
 
-def test_version(plan):
+def test_version_is_printed(plan):
     ran = plan("--version")
     assert (ran.code, ran.out) == (0, f"plan, version {planner.__version__}\n")
 
@@ -45,14 +45,14 @@ def test_every_command_has_help_and_the_common_options(plan, command):
 @pytest.mark.parametrize(
     ("typed", "hint"), [("optimise", "optimize"), ("simluate", "simulate"), ("chekc", "check")]
 )
-def test_unknown_command_with_the_nearest(plan, typed, hint):
+def test_an_unknown_command_is_reported_with_the_nearest(plan, typed, hint):
     ran = plan(typed)
     assert ran.code == 2
     assert ran.out == ""
     assert f"No such command `{typed}`. Did you mean `{hint}`?" in ran.err
 
 
-def test_unknown_command_near_nothing(plan):
+def test_an_unknown_command_near_nothing_gets_no_suggestion(plan):
     ran = plan("zzz")
     assert ran.code == 2
     assert "No such command `zzz`." in ran.err
@@ -76,7 +76,7 @@ def test_unknown_command_near_nothing(plan):
         ["simulate", "--plan"],
     ],
 )
-def test_wrong_usage(plan, arguments):
+def test_wrong_usage_exits_with_2(plan, arguments):
     ran = plan(*arguments)
     assert ran.code == 2
     assert ran.out == ""

@@ -73,7 +73,9 @@ def answer(
     return found
 
 
-def test_command_says_why_and_what_helps(capsys: pytest.CaptureFixture[str]) -> None:
+def test_optimize_reports_the_conflict_and_its_relaxations(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     output, errors = run(capsys)
     text = " ".join(output.split())
     assert text.startswith("No plan meets every requirement.")
@@ -95,7 +97,9 @@ def test_lines_fit_the_terminal(
     assert max(map(len, output.splitlines())) <= columns
 
 
-def test_command_says_when_nothing_can_be_raised(capsys: pytest.CaptureFixture[str]) -> None:
+def test_optimize_reports_requirements_that_no_limit_can_meet(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     output, _ = run(capsys, overrides=("policies.least_regions=3",))
     text = " ".join(output.split())
     assert "This cannot hold, whatever is bought: - at least 3 regions hold GPUs" in text
@@ -104,7 +108,7 @@ def test_command_says_when_nothing_can_be_raised(capsys: pytest.CaptureFixture[s
     assert "raise the" not in text
 
 
-def test_json_holds_everything(
+def test_json_holds_the_whole_diagnosis(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
@@ -159,7 +163,7 @@ def test_earlier_keys_of_the_json_are_kept(capsys: pytest.CaptureFixture[str]) -
         ("plants.west-chillers.redundancy=4", "plants.west-chillers.max_added=1"),
     ],
 )
-def test_what_is_suggested_can_be_set(
+def test_suggested_settings_make_the_model_feasible(
     capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...]
 ) -> None:
     """Each set, given back as `--set`, leaves a programme with a plan."""
@@ -171,7 +175,7 @@ def test_what_is_suggested_can_be_set(
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
-def test_earlier_plan_is_left_alone(
+def test_an_infeasible_model_leaves_an_earlier_plan_untouched(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, form: tuple[str, ...]
 ) -> None:
     plan = tmp_path / "plan.json"
@@ -183,7 +187,9 @@ def test_earlier_plan_is_left_alone(
     assert plan.stat().st_mtime_ns == before
 
 
-def test_no_folder_is_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_infeasible_model_makes_no_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     run(capsys, "-o", str(tmp_path / "new"))
     assert not (tmp_path / "new").exists()
 

@@ -136,7 +136,7 @@ def optimize(hook: str, folder: Path, *arguments: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("solver", ["highs", "cbc"])
-def test_the_best_plan_so_far_is_returned_with_its_gap(
+def test_an_interrupt_returns_the_best_plan_so_far_with_its_gap(
     tmp_path: Path, shorter: LoadedModel, solver: str
 ) -> None:
     ran = optimize(ONCE if solver == "highs" else CBC, tmp_path, "--solver", solver)
@@ -153,7 +153,7 @@ def test_the_best_plan_so_far_is_returned_with_its_gap(
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv"}
 
 
-def test_the_time_limit_does_the_same(tmp_path: Path, shorter: LoadedModel) -> None:
+def test_the_time_limit_returns_the_best_plan_so_far(tmp_path: Path, shorter: LoadedModel) -> None:
     ran = optimize(SLOW, tmp_path, "--time-limit", "4", "--json")
 
     assert ran.returncode == 5, ran.stderr
@@ -167,7 +167,7 @@ def test_the_time_limit_does_the_same(tmp_path: Path, shorter: LoadedModel) -> N
 @pytest.mark.parametrize(
     ("hook", "solver"), [(TWICE, "highs"), (BUILDING, "highs"), (BUILDING, "cbc")]
 )
-def test_nothing_is_touched_without_a_plan_or_by_the_second_signal(
+def test_no_file_is_written_without_a_plan_or_after_a_second_signal(
     tmp_path: Path, hook: str, solver: str
 ) -> None:
     earlier = tmp_path / "plan.json"
@@ -185,7 +185,7 @@ def test_nothing_is_touched_without_a_plan_or_by_the_second_signal(
     assert list(tmp_path.iterdir()) == [earlier]
 
 
-def test_an_earlier_plan_outlives_a_kill_in_the_middle_of_writing(tmp_path: Path) -> None:
+def test_a_kill_while_writing_leaves_the_earlier_plan(tmp_path: Path) -> None:
     earlier = tmp_path / "plan.json"
     earlier.write_text("earlier", encoding="utf-8")
 
@@ -195,7 +195,7 @@ def test_an_earlier_plan_outlives_a_kill_in_the_middle_of_writing(tmp_path: Path
     assert earlier.read_text(encoding="utf-8") == "earlier"
 
 
-def test_a_solver_told_to_stop_before_it_starts_has_nothing(
+def test_a_solver_stopped_before_its_start_has_no_solution(
     tiny: LoadedModel, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stop = threading.Event()
@@ -217,7 +217,9 @@ class TestBetweenRounds:
         )
 
     @pytest.mark.parametrize("number", [1, 2])
-    def test_the_rounds_so_far_are_the_result(self, tiny: LoadedModel, number: int) -> None:
+    def test_an_interrupt_between_rounds_keeps_the_rounds_so_far(
+        self, tiny: LoadedModel, number: int
+    ) -> None:
         stop = threading.Event()
 
         outcome = optimize_and_verify(
@@ -232,7 +234,7 @@ class TestBetweenRounds:
         assert outcome.interrupted
         assert not outcome.timed_out
 
-    def test_a_round_cut_short_before_its_plan_leaves_those_before(
+    def test_a_round_interrupted_before_its_plan_keeps_the_earlier_rounds(
         self, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         stop, real = threading.Event(), planner.verification.build
@@ -251,7 +253,7 @@ class TestBetweenRounds:
         assert outcome.stopped == "interrupted"
 
 
-def test_a_plan_that_survives_is_not_spoilt_by_a_signal_in_its_simulation(
+def test_a_signal_during_simulation_keeps_a_surviving_plan(
     tiny: LoadedModel,
 ) -> None:
     stop = threading.Event()
@@ -268,7 +270,7 @@ def test_a_plan_that_survives_is_not_spoilt_by_a_signal_in_its_simulation(
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_the_first_signal_asks_and_the_second_quits(
+def test_the_first_signal_requests_a_stop_and_the_second_quits(
     quiet: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
@@ -281,7 +283,7 @@ def test_the_first_signal_asks_and_the_second_quits(
     assert bool(capfd.readouterr().err) is not quiet
 
 
-def test_where_nobody_asks_for_the_best_plan_a_signal_ends_the_solver(
+def test_a_signal_ends_the_solver_outside_interruptible_commands(
     tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left: list[bool] = []

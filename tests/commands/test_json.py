@@ -29,7 +29,7 @@ simulation: {horizon_minutes: 150}
 
 @pytest.mark.parametrize("model", shipped_models())
 @pytest.mark.parametrize("command", ["check", "graph", "simulate"])
-def test_every_shipped_model(plan: Runs, command: str, model: str) -> None:
+def test_every_shipped_model_gives_valid_json(plan: Runs, command: str, model: str) -> None:
     scenarios = all_scenarios(load_model(model).model)
     one = ("--scenario", scenarios[-1].name, *SHORT) if command == "simulate" else ()
 
@@ -41,7 +41,7 @@ def test_every_shipped_model(plan: Runs, command: str, model: str) -> None:
         assert [line["name"] for line in ran.json["scenarios"]] == [scenarios[-1].name]
 
 
-def test_a_model_without_a_plan(plan: Runs, tmp_path: Path) -> None:
+def test_an_infeasible_model_gives_valid_json(plan: Runs, tmp_path: Path) -> None:
     """What would have to change is part of a model: entities, not plain values."""
     path = tmp_path / "none.yaml"
     path.write_text(NO_PLAN, encoding="utf-8")
@@ -52,7 +52,7 @@ def test_a_model_without_a_plan(plan: Runs, tmp_path: Path) -> None:
     assert ran.json["relaxations"]
 
 
-def test_a_story_is_data(plan: Runs) -> None:
+def test_events_of_a_simulation_are_valid_json(plan: Runs) -> None:
     """Alerts count requests with numbers of NumPy."""
     ran = plan("simulate", "tiny", "--scenario", "region-west", "--json", "-q")
 

@@ -39,12 +39,12 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 WITHOUT_JSON = {"completion"}
 
 
-def test_every_command_is_tried() -> None:
+def test_every_command_with_json_is_tested() -> None:
     assert set(ARGUMENTS) | WITHOUT_JSON == set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", list(ARGUMENTS))
-def test_standard_output_is_one_document(command, tiny_plan, tmp_path, capfd) -> None:
+def test_json_output_is_one_document(command, tiny_plan, tmp_path, capfd) -> None:
     places = {"PLAN": tiny_plan, "NEW": tmp_path / "new", "NEW.html": tmp_path / "new.html"}
     arguments = [str(places.get(part, part)) for part in ARGUMENTS[command]]
     capfd.readouterr()
@@ -59,7 +59,7 @@ def test_standard_output_is_one_document(command, tiny_plan, tmp_path, capfd) ->
 
 
 @pytest.mark.parametrize("solver", ["highs", "cbc"])
-def test_a_pipe_gets_the_document_alone(solver) -> None:
+def test_a_pipe_receives_the_json_document_alone(solver) -> None:
     """Buffers of C are written at the end of a process, where no test within sees it."""
     command = [sys.executable, str(CHECKOUT / "cli.py"), "optimize", "tiny", *SHORT]
     ran = subprocess.run(
@@ -72,7 +72,7 @@ def test_a_pipe_gets_the_document_alone(solver) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="closes standard output by a shell")
-def test_a_plan_is_written_where_standard_output_is_closed(tmp_path) -> None:
+def test_a_plan_is_written_with_standard_output_closed(tmp_path) -> None:
     command = [sys.executable, str(CHECKOUT / "cli.py"), "optimize", "tiny", *SHORT, "-q"]
     line = f'"$@" -o {tmp_path / "out"} >&-'
     ran = subprocess.run(["sh", "-c", line, "sh", *command], capture_output=True, check=False)

@@ -18,13 +18,13 @@ from planner.infrastructure.synthesis import model_text
 FILES = sorted({*STARTER, SCHEMA})
 
 
-def test_prints_a_model(plan):
+def test_new_prints_a_model(plan):
     ran = plan("new", "--regions", "3", "--seed", "4")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == model_text(3, 4)
 
 
-def test_prints_it_as_json_too(plan, tmp_path):
+def test_new_prints_a_model_as_json(plan, tmp_path):
     ran = plan("new", "--regions", "2", "--json")
     assert (ran.code, ran.err) == (0, "")
     assert list(ran.json["regions"]) == ["us-east", "us-west"]
@@ -35,7 +35,7 @@ def test_prints_it_as_json_too(plan, tmp_path):
     assert load_model(path).model.clusters == load_model(other).model.clusters
 
 
-def test_writes_a_file_that_checks(plan, tmp_path):
+def test_new_writes_a_valid_model_file(plan, tmp_path):
     path = tmp_path / "four.yaml"
     ran = plan("new", "--regions", "4", "--seed", "2", "-o", path)
     assert (ran.code, ran.out) == (0, "")
@@ -45,14 +45,14 @@ def test_writes_a_file_that_checks(plan, tmp_path):
     assert plan("check", path).code == 0
 
 
-def test_says_in_json_what_it_wrote(plan, tmp_path):
+def test_new_reports_the_written_file_as_json(plan, tmp_path):
     path = tmp_path / "two.yaml"
     ran = plan("new", "--regions", "2", "-q", "--json", "-o", path)
     assert (ran.code, ran.err) == (0, "")
     assert ran.json == {"file": str(path), "regions": 2, "seed": 0}
 
 
-def test_overwrites_only_when_told(plan, tmp_path):
+def test_new_overwrites_only_with_force(plan, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("precious", encoding="utf-8")
     ran = plan("new", "--regions", "2", "-o", path)
@@ -83,7 +83,7 @@ def test_overwrites_only_when_told(plan, tmp_path):
         (["file/below"], "cannot be written: Not a directory"),
     ],
 )
-def test_wrong_input(plan, tmp_path, monkeypatch, arguments, message):
+def test_wrong_input_is_refused(plan, tmp_path, monkeypatch, arguments, message):
     (tmp_path / "file").touch()
     monkeypatch.chdir(tmp_path)
     ran = plan("new", *arguments)
@@ -103,7 +103,7 @@ def starter(plan, tmp_path):
     return tmp_path / "mine"
 
 
-def test_starter_is_sound_and_explains_itself(plan, starter):
+def test_starter_model_is_valid_and_commented(plan, starter):
     assert sorted(one.name for one in starter.iterdir()) == FILES
     assert plan("check", starter / "platform.yaml").code == 0
     lines = (starter / "platform.yaml").read_text(encoding="utf-8").splitlines()
@@ -116,7 +116,7 @@ def test_starter_is_sound_and_explains_itself(plan, starter):
     assert len((starter / "README.md").read_text(encoding="utf-8").splitlines()) <= 12
 
 
-def test_starter_tests_run_green_elsewhere(starter):
+def test_starter_tests_pass_in_a_process_of_their_own(starter):
     """In a process and a folder of their own, as whoever starts runs them."""
     path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
     ran = subprocess.run(
@@ -132,7 +132,7 @@ def test_starter_tests_run_green_elsewhere(starter):
     assert "3 passed, 1 xfailed" in ran.stdout
 
 
-def test_starter_keeps_what_is_there_unless_forced(plan, starter):
+def test_starter_keeps_existing_files_unless_forced(plan, starter):
     mine = starter / "platform.yaml"
     mine.write_text("precious", encoding="utf-8")
     (starter / "README.md").unlink()
@@ -148,7 +148,7 @@ def test_starter_keeps_what_is_there_unless_forced(plan, starter):
     assert sorted(one.name for one in starter.iterdir()) == sorted([*FILES, "other.txt"])
 
 
-def test_starter_appears_whole_or_not_at_all(plan, tmp_path):
+def test_starter_is_written_whole_or_not_at_all(plan, tmp_path):
     folder = tmp_path / "mine"
     (folder / "README.md").mkdir(parents=True)
     ran = plan("new", folder, "--force")
@@ -157,13 +157,13 @@ def test_starter_appears_whole_or_not_at_all(plan, tmp_path):
     assert [one.name for one in folder.iterdir()] == ["README.md"]
 
 
-def test_starter_says_in_json_what_it_wrote(plan, tmp_path):
+def test_starter_reports_the_written_files_as_json(plan, tmp_path):
     ran = plan("new", tmp_path / "mine", "--json", "-q")
     assert (ran.code, ran.err) == (0, "")
     assert ran.json == {"folder": str(tmp_path / "mine"), "files": [*STARTER, SCHEMA]}
 
 
-def test_a_name_that_no_file_system_takes(plan, tmp_path):
+def test_a_file_name_too_long_is_refused(plan, tmp_path):
     result = plan("new", tmp_path / ("x" * 300))
     assert result.code == 2
     assert "File name too long" in result.err

@@ -53,7 +53,7 @@ CASES = [(*one, "highs") for one in EDITS] + [(*one, "cbc") for one in EDITS[2:1
 @pytest.mark.parametrize(
     ("edits", "conflict", "path", "solver"), CASES, ids=lambda value: str(value)[:45]
 )
-def test_the_requirement_and_the_limit_are_named(
+def test_diagnosis_names_the_requirement_and_the_limit(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     edits: list[str],
@@ -83,7 +83,7 @@ def test_the_requirement_and_the_limit_are_named(
         "tiers={gold: {priority: 1, share: 1.0}, rest: {priority: 2, share: 0.0}}",
     ],
 )
-def test_nothing_asked_for_is_a_plan(
+def test_a_model_without_requirements_has_a_plan(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], edit: str
 ) -> None:
     model = tmp_path / "hall.yaml"

@@ -46,11 +46,11 @@ def problems(data: dict[str, Any], tmp_path: Path, tiny: LoadedModel) -> Callabl
 
 
 class TestWriting:
-    def test_files(self, tiny_plan):
+    def test_a_plan_is_written_as_json_and_tables(self, tiny_plan):
         names = {path.name for path in tiny_plan.iterdir()}
         assert names == {"plan.json", *(f"{table}.csv" for table in TABLES)}
 
-    def test_contents_of_the_contract(self, data, tiny):
+    def test_plan_json_has_the_documented_keys(self, data, tiny):
         for key in (
             "schema_version",
             "model",
@@ -92,7 +92,7 @@ class TestWriting:
             capital = sum(float(row["capital_usd"]) for row in csv.DictReader(stream))
         assert capital == pytest.approx(data["cost"]["capital_usd"])
 
-    def test_read_back_is_the_same(self, tiny_plan, tiny, tmp_path):
+    def test_a_plan_read_and_written_again_is_identical(self, tiny_plan, tiny, tmp_path):
         plan = read_plan(tiny_plan / "plan.json", tiny)
         write_plan(plan, tmp_path / "again")
         for name in ("plan.json", *(f"{table}.csv" for table in TABLES)):
@@ -115,7 +115,7 @@ class TestWriting:
         (offer,) = data["emergency"]
         assert dict(fleet.instances) == {"cloud": offer["instances_reserved"]}
 
-    def test_no_formulas_in_tables(self, tiny_plan, tiny, tmp_path):
+    def test_tables_hold_no_spreadsheet_formulas(self, tiny_plan, tiny, tmp_path):
         plan = read_plan(tiny_plan / "plan.json", tiny)
         for sign in "=+-@\t\r":
             line = plan.emergency[0].model_copy(update={"instance": f"{sign}1+1"})
@@ -124,7 +124,9 @@ class TestWriting:
                 (row,) = csv.DictReader(stream)
             assert row["instance"] == f"'{sign}1+1"
 
-    def test_a_failure_in_between_leaves_whole_files(self, tiny_plan, tiny, tmp_path, monkeypatch):
+    def test_a_failure_while_writing_leaves_whole_files(
+        self, tiny_plan, tiny, tmp_path, monkeypatch
+    ):
         plan = read_plan(tiny_plan / "plan.json", tiny)
         write_plan(plan, tmp_path)
         before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -141,7 +143,7 @@ class TestWriting:
             write_plan(other, tmp_path)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
-    def test_a_folder_below_a_file(self, tiny_plan, tiny, tmp_path):
+    def test_a_folder_below_a_file_is_refused(self, tiny_plan, tiny, tmp_path):
         plan = read_plan(tiny_plan / "plan.json", tiny)
         (tmp_path / "file").write_text("")
         with pytest.raises(InputError, match="cannot be written: Not a directory"):
@@ -162,18 +164,18 @@ class TestReading:
             (b"{}", "is missing"),
         ],
     )
-    def test_no_plan(self, tiny, tmp_path, content, fragment):
+    def test_a_file_that_is_not_a_plan_is_refused(self, tiny, tmp_path, content, fragment):
         path = tmp_path / "plan.json"
         path.write_bytes(content)
         with pytest.raises(InputError, match=fragment) as caught:
             read_plan(path, tiny)
         assert "\n" not in str(caught.value.problems[0])
 
-    def test_missing(self, tiny, tmp_path):
+    def test_a_missing_plan_file_is_reported(self, tiny, tmp_path):
         with pytest.raises(InputError, match="cannot be read: No such file"):
             read_plan(tmp_path / "plan.json", tiny)
 
-    def test_a_model_is_no_plan(self, plan, tmp_path):
+    def test_a_model_given_as_a_plan_is_refused(self, plan, tmp_path):
         path = tmp_path / "model.yaml"
         path.write_text("extends: tiny\n")
         ran = plan("simulate", "tiny", "--plan", path)
@@ -181,7 +183,7 @@ class TestReading:
         assert "is not a plan in JSON" in ran.err
 
     @pytest.mark.parametrize("version", [0, 2, "1", None])
-    def test_another_schema(self, problems, version):
+    def test_another_schema_version_is_refused(self, problems, version):
         (problem,) = problems(lambda p: p.update(schema_version=version))
         assert problem.startswith("schema_version: expected 1")
 
@@ -192,14 +194,14 @@ class TestReading:
         )
         assert read_plan(path, tiny).objective_usd_per_year == data["objective_usd_per_year"]
 
-    def test_an_empty_plan(self, problems):
+    def test_an_empty_plan_is_refused(self, problems):
         def emptied(plan: dict[str, Any]) -> None:
             plan["cooling"], plan["gpus"], plan["emergency"] = [], [], []
 
         expected = "plan: is empty: it has neither cooling nor GPUs nor emergency capacity"
         assert expected in problems(emptied)
 
-    def test_another_model(self, problems, reference):
+    def test_a_plan_of_another_model_is_refused(self, problems, reference):
         found = problems(lambda _: None, reference)
         message = "model.name: the plan is for model `tiny`, not `chatgpt-2023`; "
         assert f"{message}give that model, or one that extends it" in found
@@ -286,11 +288,11 @@ class TestReading:
             (lambda p: p.pop("cost"), "cost: is missing"),
         ],
     )
-    def test_one_thing_wrong(self, problems, change, message):
+    def test_a_single_wrong_value_is_reported(self, problems, change, message):
         (problem,) = problems(change)
         assert problem.startswith(message)
 
-    def test_fewer_instances_than_exist(self, problems):
+    def test_fewer_instances_than_exist_are_refused(self, problems):
         model = load_model("tiny", ("offers.cloud.existing_instances=60",))
         found = problems(
             lambda p: p["emergency"][0].update(instances_reserved=59, gpus_reserved=472), model
@@ -299,7 +301,7 @@ class TestReading:
             "emergency.0.instances_reserved: 59 are fewer than the model's 60 existing instances"
         ]
 
-    def test_all_at_once(self, problems):
+    def test_all_problems_of_a_plan_are_reported_at_once(self, problems):
         def change(plan: dict[str, Any]) -> None:
             plan["gpus"][0]["existing"] = 1
             plan["cooling"][1]["total"] = 77
@@ -311,7 +313,7 @@ class TestReading:
             "model.name",
         ]
 
-    def test_what_has_no_line_is_as_it_is(self, data, tiny, tmp_path):
+    def test_assets_without_a_line_stay_as_they_exist(self, data, tiny, tmp_path):
         """A model that has grown since the plan was made has things that the plan does not name."""
         path = tmp_path / "plan.json"
         first = data["gpus"][0]
@@ -321,7 +323,7 @@ class TestReading:
         assert (fleet.units, fleet.instances) == (existing.units, existing.instances)
         assert fleet.gpus == existing.gpus | {first["cluster"]: first["total"]}
 
-    def test_command(self, plan, data, tmp_path):
+    def test_simulate_reports_a_wrong_plan_file(self, plan, data, tmp_path):
         path = tmp_path / "plan.json"
         changed = deepcopy(data)
         changed["gpus"][0]["existing"] = 1
@@ -349,7 +351,7 @@ JUNK = st.one_of(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(draw=st.data())
-def test_mutilated_plans(data, tiny, tmp_path, draw):
+def test_mutilated_plans_are_input_errors(data, tiny, tmp_path, draw):
     """A mutilated plan is read or refused with `InputError`; nothing else happens."""
     changed = deepcopy(data)
     paths = [path for path, _ in walk(changed) if path]

@@ -39,7 +39,7 @@ def test_cost_of_margins_is_that_of_the_round_that_made_the_plan(made_in_second_
     assert first.margins_usd_per_year is None
 
 
-def test_output_speaks_of_the_round_that_made_the_plan(
+def test_output_names_the_round_that_made_the_plan(
     made_in_second_round: Plan, capsys: pytest.CaptureFixture[str]
 ):
     model = load_model("tiny").model

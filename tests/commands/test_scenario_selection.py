@@ -23,7 +23,7 @@ def selected(tmp_path_factory) -> Path:
     return folder / "plan.json"
 
 
-def test_count_comes_before_anything_is_solved(plan):
+def test_the_number_of_scenarios_is_reported_before_solving(plan):
     ran = plan("optimize", "tiny", *ANSWERABLE)
     assert ran.code == 0
     first, second, third, fourth, *_ = ran.err.splitlines()
@@ -36,7 +36,7 @@ def test_count_comes_before_anything_is_solved(plan):
     assert "round 1" in fourth
 
 
-def test_plan_knows_what_it_was_made_for(selected):
+def test_a_plan_records_its_scenario_selection(selected):
     data = json.loads(selected.read_text(encoding="utf-8"))
     assert data["model"]["scenarios"] == {
         "sets": ["n-1", "heat"],
@@ -51,31 +51,31 @@ def test_plan_knows_what_it_was_made_for(selected):
     }
 
 
-def test_a_usual_plan_says_nothing_of_scenarios(tiny_plan):
+def test_a_plan_of_the_default_scenarios_records_no_selection(tiny_plan):
     data = json.loads((tiny_plan / "plan.json").read_text(encoding="utf-8"))
     assert data["model"]["scenarios"] is None
 
 
-def test_simulate_takes_the_scenarios_of_the_plan(plan, selected):
+def test_simulate_uses_the_scenarios_of_the_plan(plan, selected):
     ran = plan("simulate", "tiny", "--plan", selected, "--json")
     assert ran.code == 0
     assert "tiny: 12 scenarios" in ran.err
     assert len(ran.json["scenarios"]) == 12
 
 
-def test_unless_told_otherwise(plan, selected):
+def test_simulate_uses_given_scenarios_instead_of_those_of_the_plan(plan, selected):
     ran = plan("simulate", "tiny", "--plan", selected, "--json", "-q", "--scenarios", "surge")
     assert [one["name"] for one in ran.json["scenarios"]] == ["surge"]
 
 
-def test_simulate_a_set(plan):
+def test_simulate_takes_a_scenario_set(plan):
     ran = plan("simulate", "tiny", "--scenarios", "regions,n-1", "--severity", "region", "--json")
     assert ran.code == 4
     assert [one["name"] for one in ran.json["scenarios"]] == ["region-west", "region-east"]
     assert "tiny: 2 scenarios: 2 region" in ran.err
 
 
-def test_one_of_a_set(plan):
+def test_simulate_takes_one_scenario_of_a_set(plan):
     ran = plan("simulate", "tiny", "--scenarios", "n-1", "--scenario", "cluster-east-gpus")
     assert "tiny: 1 scenario: 1 common" in ran.err
     assert "The story of cluster-east-gpus" in ran.out
@@ -83,14 +83,14 @@ def test_one_of_a_set(plan):
     assert ran.code == 2
 
 
-def test_samples(plan):
+def test_samples_depend_on_their_seed_alone(plan):
     options = ("simulate", "tiny", "--json", "-q", "--least-per-year", "0.5", "--scenarios")
     one, same, other = (plan(*options, mc) for mc in ("mc:90:5", "mc:90:5", "mc:90:6"))
     assert one.out == same.out
     assert one.out != other.out
 
 
-def test_what_requires_nothing_is_said_even_if_quiet(plan):
+def test_scenarios_without_requirements_are_reported_even_if_quiet(plan):
     ran = plan("simulate", "tiny", "-q", "--scenarios", "n-2", "--only", "region-*-region-*")
     assert ran.code == 0
     assert ran.err == (
@@ -113,7 +113,7 @@ def test_what_requires_nothing_is_said_even_if_quiet(plan):
     ],
 )
 @pytest.mark.parametrize("command", ["optimize", "simulate"])
-def test_bad_selections(plan, command, options, fragments):
+def test_bad_selections_are_refused(plan, command, options, fragments):
     ran = plan(command, "tiny", *options)
     assert (ran.code, ran.out) == (2, "")
     for fragment in fragments:

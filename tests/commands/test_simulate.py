@@ -7,7 +7,7 @@ import pytest
 from planner.scenarios.generators import all_scenarios
 
 
-def test_what_exists_in_tiny_does_not_survive(plan):
+def test_the_existing_fleet_of_tiny_does_not_survive(plan):
     ran = plan("simulate", "tiny", "-q")
     assert ran.code == 4
     assert ran.err == ""
@@ -27,7 +27,7 @@ def test_progress_goes_to_standard_error(plan):
     assert "s] tiny" not in ran.out
 
 
-def test_json(plan, tiny):
+def test_simulate_json_holds_every_scenario(plan, tiny):
     ran = plan("simulate", "tiny", "--json", "-q")
     assert ran.code == 4
     assert ran.err == ""
@@ -39,7 +39,7 @@ def test_json(plan, tiny):
     assert ran.json["model"]["sha256"] == tiny.sha256
 
 
-def test_one_scenario(plan):
+def test_simulate_takes_a_single_scenario(plan):
     ran = plan("simulate", "tiny", "--scenario", "provider-cloudy", "--json", "-q")
     assert ran.code == 0
     assert [one["name"] for one in ran.json["scenarios"]] == ["provider-cloudy"]
@@ -59,7 +59,7 @@ def test_scenarios_in_the_order_of_the_model_whatever_is_asked_for(plan):
         (["surge", "srge", "zzz"], ["`srge`; did you mean `surge`?", "`zzz`"]),
     ],
 )
-def test_unknown_scenario_with_the_nearest(plan, names, fragments):
+def test_an_unknown_scenario_is_reported_with_the_nearest(plan, names, fragments):
     options = [part for name in names for part in ("--scenario", name)]
     ran = plan("simulate", "tiny", *options)
     assert (ran.code, ran.out) == (2, "")
@@ -68,7 +68,7 @@ def test_unknown_scenario_with_the_nearest(plan, names, fragments):
         assert fragment in ran.err
 
 
-def test_no_scenarios(plan):
+def test_a_model_without_scenarios_is_refused(plan):
     ran = plan("simulate", "tiny", "--set", "generators=null")
     assert ran.code == 2
     assert "the model has no scenarios to simulate" in ran.err

@@ -49,7 +49,7 @@ def planned(loaded: LoadedModel) -> Plan:
     return outcome.plan(loaded, EXACT)
 
 
-def test_by_hand(tmp_path: Path) -> None:
+def test_baseline_bill_agrees_with_a_calculation_by_hand(tmp_path: Path) -> None:
     """Upkeep of what stands, retainers, energy; a third of the demand finds no room."""
     found = standing(model_of(tmp_path, SHORT))
     usd = {}
@@ -63,7 +63,7 @@ def test_by_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["tiny", "chatgpt-2023-v2"])
-def test_it_is_the_bill_of_what_exists(model: str) -> None:
+def test_baseline_is_the_bill_of_what_exists(model: str) -> None:
     loaded = load_model(model).model
     found = standing(loaded)
     bill = [one for one in found.items if one.category in ("energy", "transport")]
@@ -71,7 +71,7 @@ def test_it_is_the_bill_of_what_exists(model: str) -> None:
     assert bill == of_today
 
 
-def test_a_plan_states_both(tiny: LoadedModel) -> None:
+def test_a_plan_states_its_own_cost_and_that_of_the_baseline(tiny: LoadedModel) -> None:
     plan = planned(tiny)
     cost = plan.cost
     assert cost.existing_usd_per_year == pytest.approx(

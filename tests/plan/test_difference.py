@@ -73,7 +73,7 @@ def test_lines_of_cost_add_up(plan: Plan, larger: Plan) -> None:
     assert gpus.capital_after_usd == 500 * 20_000
 
 
-def test_the_other_way_round_everything_turns(plan: Plan, larger: Plan) -> None:
+def test_swapping_the_plans_turns_every_sign(plan: Plan, larger: Plan) -> None:
     there, back = difference(plan, larger), difference(larger, plan)
 
     assert [one.more for one in back.changes] == [-one.more for one in there.changes]
@@ -83,7 +83,7 @@ def test_the_other_way_round_everything_turns(plan: Plan, larger: Plan) -> None:
     }
 
 
-def test_measures_and_regions(plan: Plan) -> None:
+def test_measures_bought_and_regions_left_are_changes(plan: Plan) -> None:
     tank = MeasureLine(measure="tank", bought=True)
     moved = plan.model_copy(
         update={
@@ -108,7 +108,7 @@ def test_measures_and_regions(plan: Plan) -> None:
     ]
 
 
-def test_what_another_model_does_not_have_counts_as_none(plan: Plan) -> None:
+def test_an_asset_missing_in_one_plan_counts_as_zero(plan: Plan) -> None:
     renamed = tuple(line.model_copy(update={"offer": "other"}) for line in plan.emergency)
 
     found = difference(plan, plan.model_copy(update={"emergency": renamed}))

@@ -72,19 +72,21 @@ def change(folder: Path, function: Callable[[dict[str, Any]], Any]) -> Path:
 
 
 class TestFinding:
-    def test_the_place_of_the_model_is_written_as_seen_from_the_plan(self, home: Path) -> None:
+    def test_a_plan_states_the_path_of_its_model_relative_to_itself(self, home: Path) -> None:
         data = json.loads((home / "plans" / "first" / "plan.json").read_text("utf-8"))
         assert data["model"]["path"] == "../../models/own.yaml"
         assert data["model"]["overrides"] == list(SETTINGS)
 
-    def test_both_moved_together(self, moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_plan_finds_its_model_after_both_moved_together(
+        self, moved: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir(moved / "plans")
         opened = reopen("first")
         assert opened.loaded.file == moved / "models" / "own.yaml"
         assert opened.fresh
         assert opened.loaded.overrides == SETTINGS
 
-    def test_written_again_elsewhere(self, moved: Path) -> None:
+    def test_a_plan_written_to_another_folder_finds_its_model(self, moved: Path) -> None:
         plan = parse_plan(moved / "plans" / "first")
         write_plan(plan, moved / "deep" / "er" / "copy")
         data = json.loads((moved / "deep" / "er" / "copy" / "plan.json").read_text("utf-8"))
@@ -92,14 +94,16 @@ class TestFinding:
         assert parse_plan(moved / "deep" / "er" / "copy") == plan
 
     @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-    def test_a_plan_in_a_folder_behind_a_link(self, moved: Path, tmp_path: Path) -> None:
+    def test_a_plan_in_a_folder_behind_a_symbolic_link_finds_its_model(
+        self, moved: Path, tmp_path: Path
+    ) -> None:
         (tmp_path / "far" / "away").mkdir(parents=True)
         (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
         write_plan(parse_plan(moved / "plans" / "first"), tmp_path / "link")
         assert reopen(tmp_path / "link").fresh
         assert reopen(tmp_path / "far" / "away").fresh
 
-    def test_a_model_that_is_gone(self, moved: Path) -> None:
+    def test_a_missing_model_is_asked_for_and_taken_where_given(self, moved: Path) -> None:
         (moved / "models" / "own.yaml").rename(moved / "mine.yaml")
         with pytest.raises(UnknownModelError, match=r"own\.yaml no longer exists; give its file"):
             reopen(moved / "plans" / "first")
@@ -107,13 +111,13 @@ class TestFinding:
         assert opened.fresh
         assert opened.notes[0] == "mine was called own when the plan was made"
 
-    def test_a_plan_that_does_not_say_where(self, moved: Path) -> None:
+    def test_a_plan_without_a_path_needs_its_model_given(self, moved: Path) -> None:
         folder = change(moved / "plans" / "first", lambda plan: plan["model"].pop("path"))
         with pytest.raises(UnknownModelError, match="`own`, which is not a shipped model"):
             reopen(folder)
         assert reopen(folder, moved / "models" / "own.yaml").fresh
 
-    def test_of_several_the_one_that_it_was_made_with(self, moved: Path) -> None:
+    def test_of_several_candidates_the_model_of_equal_content_is_taken(self, moved: Path) -> None:
         for branch in ("a", "b"):
             (moved / branch).mkdir()
             shutil.copy(moved / "models" / "own.yaml", moved / branch)
@@ -125,12 +129,14 @@ class TestFinding:
         assert reopen(moved / "plans" / "first", among=files[:1]).fresh is False
 
     @pytest.mark.parametrize("path", ["\0", "x" * 5000, "..", "/dev/null", "", "~/own.yaml"])
-    def test_places_that_are_none(self, moved: Path, path: str) -> None:
+    def test_an_impossible_path_of_the_model_is_an_input_error(
+        self, moved: Path, path: str
+    ) -> None:
         folder = change(moved / "plans" / "first", lambda plan: plan["model"].update(path=path))
         with pytest.raises(InputError):
             reopen(folder)
 
-    def test_a_model_that_is_no_model(self, moved: Path) -> None:
+    def test_a_path_to_a_file_that_is_not_a_model_is_an_input_error(self, moved: Path) -> None:
         folder = change(
             moved / "plans" / "first", lambda plan: plan["model"].update(path="plan.json")
         )
@@ -139,7 +145,7 @@ class TestFinding:
 
 
 class TestSettings:
-    def test_those_of_the_plan_hold_and_are_said(self, home: Path) -> None:
+    def test_settings_of_the_plan_apply_and_are_reported(self, home: Path) -> None:
         opened = reopen(home / "plans" / "first")
         assert opened.loaded.model.zones["east-users"].demand_rps == 333
         assert emergency_budget_usd(opened.loaded.model, planned(opened.plan)[0]) == 7e6
@@ -147,14 +153,14 @@ class TestSettings:
             f"the plan was made with --set {SETTINGS[0]} --set {SETTINGS[1]}; applied here too",
         )
 
-    def test_own_ones_win_and_are_said(self, home: Path) -> None:
+    def test_settings_given_override_those_of_the_plan_and_are_reported(self, home: Path) -> None:
         opened = reopen(home / "plans" / "first", overrides=("zones.east-users.demand_rps=300",))
         assert opened.loaded.model.zones["east-users"].demand_rps == 300
         assert opened.loaded.model.finance.emergency_budget_usd == 7e6
         assert not opened.fresh
         assert "by --set zones.east-users.demand_rps=300, over what it" in opened.notes[-1]
 
-    def test_those_of_a_loaded_model_come_after_those_of_the_plan(self, home: Path) -> None:
+    def test_settings_of_a_loaded_model_override_those_of_the_plan(self, home: Path) -> None:
         file = home / "models" / "own.yaml"
         bare, same, more = (
             load_model(file, one) for one in ((), SETTINGS, ("zones.east-users.demand_rps=300",))
@@ -167,7 +173,7 @@ class TestSettings:
         assert found.overrides == (*SETTINGS, "zones.east-users.demand_rps=300")
         assert found.model.zones["east-users"].demand_rps == 300
 
-    def test_long_ones_are_named_without_their_value(self, moved: Path) -> None:
+    def test_long_settings_are_reported_without_their_value(self, moved: Path) -> None:
         long = f"policies.fixed.cooling={{{', '.join(f'plant-{i}: 1' for i in range(40))}}}"
         folder = change(
             moved / "plans" / "first", lambda plan: plan["model"].update(overrides=[long])
@@ -190,7 +196,9 @@ class TestWhatIf:
         (moved / "harder.yaml").write_text(text, encoding="utf-8")
         return moved / "harder.yaml"
 
-    def test_its_values_lie_over_the_settings_of_the_plan(self, moved: Path, harder: Path) -> None:
+    def test_values_of_an_extending_model_override_settings_of_the_plan(
+        self, moved: Path, harder: Path
+    ) -> None:
         opened = reopen(moved / "plans" / "first", harder)
         model = opened.loaded.model
         assert model.zones["east-users"].demand_rps == 350
@@ -198,23 +206,25 @@ class TestWhatIf:
         assert not opened.fresh
         assert "made for own, which harder extends" in opened.notes[0]
 
-    def test_a_model_that_extends_it_twice_removed(self, moved: Path, harder: Path) -> None:
+    def test_a_model_two_extensions_away_is_accepted(self, moved: Path, harder: Path) -> None:
         (moved / "last.yaml").write_text(f"extends: {harder.name}\n", encoding="utf-8")
         opened = reopen(moved / "plans" / "first", moved / "last.yaml")
         assert opened.loaded.extends == ("harder", "own", "tiny")
         assert opened.loaded.model.zones["east-users"].demand_rps == 350
 
-    def test_assets_have_to_fit(self, moved: Path) -> None:
+    def test_an_extending_model_with_other_assets_is_refused(self, moved: Path) -> None:
         text = "extends: models/own.yaml\nclusters: {west-gpus: {existing_gpus: 900}}\n"
         (moved / "other.yaml").write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match="the model has 900"):
             reopen(moved / "plans" / "first", moved / "other.yaml")
 
-    def test_not_the_other_way_round(self, moved: Path) -> None:
+    def test_the_model_that_was_extended_is_refused(self, moved: Path) -> None:
         with pytest.raises(InputError, match="for model `own`, not `tiny`; give that model, or"):
             reopen(moved / "plans" / "first", "tiny")
 
-    def test_a_setting_that_is_wrong_there_is_said_once(self, moved: Path, harder: Path) -> None:
+    def test_a_setting_wrong_in_the_given_model_is_reported_once(
+        self, moved: Path, harder: Path
+    ) -> None:
         change(
             moved / "plans" / "first",
             lambda plan: plan["model"].update(overrides=["zones.nowhere.demand_rps=1"]),
@@ -225,7 +235,9 @@ class TestWhatIf:
         assert problem.file == "--set zones.nowhere.demand_rps=1"
 
 
-def test_one_plan_has_one_programme(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_purchases_of_a_plan_are_an_optimum_of_its_recorded_programme(
+    tiny: LoadedModel, tmp_path: Path
+) -> None:
     """The purchases are an optimum of what was asked of them, with all digits of the margins."""
     scenarios, settings = all_scenarios(tiny.model), SolverSettings(gap=0.0)
     margins = {
@@ -255,7 +267,7 @@ def test_one_plan_has_one_programme(tiny: LoadedModel, tmp_path: Path) -> None:
     assert rounds[1].solution.objective > 1.001 * rounds[0].solution.objective
 
 
-def test_what_differs_is_priced_in_the_programme_that_explain_speaks_of(
+def test_compare_and_explain_price_in_the_same_programme(
     moved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the model has got a scenario since, on which the plan was never judged."""
@@ -281,7 +293,7 @@ def test_what_differs_is_priced_in_the_programme_that_explain_speaks_of(
     assert asked == [tuple(one.name for one in scenarios)] * 3
 
 
-def test_from_python(home: Path) -> None:
+def test_functions_of_the_python_api_reopen_plans(home: Path) -> None:
     found = planner.simulate(plan=home / "plans" / "first", only="region-west")
     assert found.model.overrides == SETTINGS
     assert "was made with --set" in found.notes[0]
@@ -303,7 +315,7 @@ def test_from_python(home: Path) -> None:
     ],
     ids=lambda words: words[0],
 )
-def test_every_command_knows_the_model_and_says_the_settings(
+def test_every_command_reopens_the_model_and_reports_the_settings(
     home: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

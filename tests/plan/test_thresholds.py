@@ -146,17 +146,18 @@ def fails(text: str, plan: Plan = PLAN) -> bool:
         ("rounds", 1),
     ],
 )
-def test_figures(subject: str, value: float) -> None:
+def test_metrics_of_a_plan_have_the_expected_figures(subject: str, value: float) -> None:
     assert value_of(subject) == pytest.approx(value)
 
 
-def test_every_metric_has_figures_tested() -> None:
-    (marks,) = [mark for mark in test_figures.pytestmark if mark.name == "parametrize"]  # type: ignore[attr-defined]
+def test_every_metric_has_a_figure_in_these_tests() -> None:
+    marks = test_metrics_of_a_plan_have_the_expected_figures.pytestmark  # type: ignore[attr-defined]
+    (marks,) = [mark for mark in marks if mark.name == "parametrize"]
     tested = {subject.partition("[")[0] for subject, _ in marks.args[1]}
     assert tested | {"age_days"} == set(METRICS)
 
 
-def test_age(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_age_counts_days_since_the_plan_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
     day = 1767225600  # 2026-01-01T00:00:00Z
     monkeypatch.setenv("SOURCE_DATE_EPOCH", str(day + 36 * 3600))
     assert value_of("age_days") == 1.5
@@ -195,7 +196,7 @@ def test_age(monkeypatch: pytest.MonkeyPatch) -> None:
         ("gpus > 12k", 12_000),
     ],
 )
-def test_limits(text: str, limit: float) -> None:
+def test_a_limit_is_read_with_its_unit(text: str, limit: float) -> None:
     assert parse_rule(text).limit == pytest.approx(limit)
 
 
@@ -215,31 +216,31 @@ def test_limits(text: str, limit: float) -> None:
         ("  served[free]<40%  ", False),
     ],
 )
-def test_a_rule_says_when_a_plan_fails(text: str, failed: bool) -> None:
+def test_a_rule_that_holds_fails_the_plan(text: str, failed: bool) -> None:
     assert fails(text) is failed
 
 
-def test_what_never_recovers_is_above_every_limit() -> None:
+def test_no_recovery_exceeds_every_limit() -> None:
     (outcome,) = judge_rules(PLAN, (parse_rule("recovery_minutes[region] > 1000d"),))
     assert outcome.failed
     assert outcome.reason == "recovery_minutes[region] is never; fails if > 1,440,000 min"
 
 
 @pytest.mark.parametrize("sign", OPERATORS)
-def test_what_is_not_known_fails_every_rule(sign: str) -> None:
+def test_an_unknown_figure_fails_every_rule(sign: str) -> None:
     (outcome,) = judge_rules(PLAN, (parse_rule(f"survives[extreme] {sign} 0.5"),))
     assert outcome.failed
     assert outcome.value is None
     assert "no value in this plan" in outcome.reason
 
 
-def test_a_plan_judged_on_nothing_is_not_proven() -> None:
+def test_a_plan_without_judged_scenarios_is_not_proven() -> None:
     empty = PLAN.model_copy(update={"scenarios": ()})
     for text in ("survives < 0.1", "served < 0.1", "peak_temperature_c > 500"):
         assert fails(text, empty)
 
 
-def test_a_figure_and_its_limit_are_told_apart() -> None:
+def test_a_figure_close_to_its_limit_is_shown_with_enough_digits() -> None:
     almost = PLAN.cost.model_copy(update={"capital_usd": 900_000_001.0})
     plan = PLAN.model_copy(update={"cost": almost})
     (outcome,) = judge_rules(plan, (parse_rule("capital > 900M"),))
@@ -279,7 +280,7 @@ def test_a_figure_and_its_limit_are_told_apart() -> None:
         ("capital > (1)", "`(1)` is not a number", "          ^^^"),
     ],
 )
-def test_a_wrong_rule_and_where(text: str, message: str, marked: str) -> None:
+def test_a_wrong_rule_is_reported_with_its_place(text: str, message: str, marked: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_rule(text)
     (problem,) = caught.value.problems
@@ -289,7 +290,7 @@ def test_a_wrong_rule_and_where(text: str, message: str, marked: str) -> None:
     assert mark == f"      {marked}"
 
 
-def test_long_and_unprintable_rules() -> None:
+def test_long_and_unprintable_rules_are_shown_safely() -> None:
     with pytest.raises(InputError, match="at most 200 characters, not 10,013"):
         parse_rule("capital > 1" + "0" * 10_002)
     with pytest.raises(InputError) as caught:
@@ -297,13 +298,13 @@ def test_long_and_unprintable_rules() -> None:
     assert "\x1b" not in str(caught.value)
 
 
-def test_all_wrong_rules_at_once() -> None:
+def test_all_wrong_rules_are_reported_at_once() -> None:
     with pytest.raises(InputError) as caught:
         parse_rules(["captal > 1", "gap > 1%", "survives < 2"])
     assert len(caught.value.problems) == 2
 
 
-def test_keys_that_the_plan_does_not_have() -> None:
+def test_keys_missing_in_the_plan_are_reported() -> None:
     rules = parse_rules(["gpus[wst] > 3", "served[busines] < 1", "cost[gpu] > 1", "gpus > 1"])
     with pytest.raises(InputError) as caught:
         judge_rules(PLAN, rules)
@@ -332,7 +333,7 @@ def test_rules_are_read_as_written(metric: str, sign: str, limit: float) -> None
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_rule_or_wrong(text: str) -> None:
+def test_any_text_is_a_rule_or_an_input_error(text: str) -> None:
     try:
         rule = parse_rule(text)
     except InputError as error:
@@ -350,7 +351,7 @@ rules:
 """
 
 
-def test_policy(tmp_path) -> None:
+def test_a_policy_file_is_read_as_rules(tmp_path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(POLICY, encoding="utf-8")
     first, second = read_policy(path)
@@ -361,7 +362,7 @@ def test_policy(tmp_path) -> None:
     assert not any(one.failed for one in judge_rules(PLAN, (first, second)))
 
 
-def test_every_problem_of_a_policy_at_once(tmp_path) -> None:
+def test_every_problem_of_a_policy_is_reported_at_once(tmp_path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(
         "rules:\n"
@@ -392,7 +393,7 @@ def test_every_problem_of_a_policy_at_once(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "- gap > 1%", "rules: []", "rules: {}", "other: 3", "3"])
-def test_a_policy_without_rules(tmp_path, text: str) -> None:
+def test_a_policy_without_rules_is_refused(tmp_path, text: str) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="rules") as caught:
@@ -400,7 +401,7 @@ def test_a_policy_without_rules(tmp_path, text: str) -> None:
     assert "regions" not in str(caught.value)
 
 
-def test_contradictions() -> None:
+def test_contradictory_figures_of_a_plan_are_reported() -> None:
     assert contradictions(PLAN) == []
     cheaper = PLAN.model_copy(update={"cost": PLAN.cost.model_copy(update={"capital_usd": 1.0})})
     assert contradictions(cheaper) == [
@@ -433,5 +434,5 @@ def test_contradictions() -> None:
         (None, "MW", "no value"),
     ],
 )
-def test_values_in_words(value: float | None, unit: Any, text: str) -> None:
+def test_values_are_shown_in_readable_units(value: float | None, unit: Any, text: str) -> None:
     assert shown_value(value, unit) == text
