@@ -78,7 +78,9 @@ def loads_of(parts: Sequence[Unit], of_installed: Sequence[float]) -> list[float
 class TestTable:
     @PROPERTY
     @given(units, shares)
-    def test_agrees_with_all_states(self, parts: list[Unit], of_installed: list[float]) -> None:
+    def test_table_agrees_with_enumeration_of_all_states(
+        self, parts: list[Unit], of_installed: list[float]
+    ) -> None:
         table, loads = table_of(parts), loads_of(parts, of_installed)
         states = enumerated(parts)
         hours = sum(p for load in loads for have, p in states if load > have + 1e-6)
@@ -122,18 +124,20 @@ class TestTable:
 
     @PROPERTY
     @given(units, shares)
-    def test_bounds_of_what_is_unserved(self, parts: list[Unit], of_installed: list[float]) -> None:
+    def test_unserved_load_lies_within_its_bounds(
+        self, parts: list[Unit], of_installed: list[float]
+    ) -> None:
         table, loads = table_of(parts), np.array(loads_of(parts, of_installed))
         short = mean_shortage(table, loads)
         assert (short <= loads * shortage_probability(table, loads) + 1e-6).all()
         # Jensen: no less than with the mean available all the time.
         assert (short >= loads - (table.installed - mean_out(table)) - 1e-6).all()
 
-    def test_equal_sums_are_one_row(self) -> None:
+    def test_equal_outages_share_one_row(self) -> None:
         table = alike([0.1, 0.2, 0.3], 0.5)
         assert table.out == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
 
-    def test_load_equal_to_what_is_left_is_served(self) -> None:
+    def test_load_equal_to_the_remaining_capacity_is_served(self) -> None:
         table = alike([0.1] * 10, 0.1)
         assert loss_of_load_hours(table, [0.1 * 9]) == pytest.approx(1 - 0.9**10 - 0.9**9)
 
@@ -151,13 +155,13 @@ class TestTable:
             rel=1e-9,
         )
 
-    def test_many_equal_units(self) -> None:
+    def test_many_equal_units_agree_with_the_binomial_law(self) -> None:
         table = state_table([equal_units(1.0, 0.01, 5000)])
         assert mean_out(table) == pytest.approx(50.0)
         at_least_50 = binom.sf(49, 5000, 0.01)
         assert loss_of_load_hours(table, [4951.0]) == pytest.approx(at_least_50, rel=1e-9)
 
-    def test_agrees_with_a_sample(self) -> None:
+    def test_table_agrees_with_a_sample(self) -> None:
         """200,000 states of ten units: within four standard errors."""
         rng = np.random.default_rng(7)
         capacity = np.array([50.0, 40.0, 40.0, 30.0, 25.0, 20.0, 12.5, 12.5, 10.0, 5.0])
@@ -175,7 +179,7 @@ class TestTable:
 class TestGrid:
     @PROPERTY
     @given(some_units, st.floats(0.01, 1.0), shares)
-    def test_keeps_the_mean_and_never_understates(
+    def test_grid_keeps_the_mean_and_never_understates_the_shortage(
         self, parts: list[Unit], share: float, of_installed: list[float]
     ) -> None:
         exact = table_of(parts)
@@ -186,12 +190,12 @@ class TestGrid:
         assert mean_out(table) == pytest.approx(mean_out(exact), rel=1e-9, abs=1e-9)
         assert expected_unserved(table, loads) >= expected_unserved(exact, loads) - 1e-6
 
-    def test_that_fits_is_exact(self) -> None:
+    def test_grid_that_holds_every_capacity_is_exact(self) -> None:
         exact, table = alike([3, 3, 5], 0.02), alike([3, 3, 5], 0.02, 1.0)
         assert table.out.tolist() == exact.out.tolist()
         assert table.probability == pytest.approx(exact.probability)
 
-    def test_keeps_hundreds_of_different_units_small(self) -> None:
+    def test_grid_keeps_the_table_of_hundreds_of_units_small(self) -> None:
         capacity = np.random.default_rng(3).uniform(5, 50, 300)
         table = alike(capacity, 0.05, 5.0)
         spread = math.sqrt((capacity**2 * 0.05 * 0.95).sum())
@@ -212,7 +216,7 @@ class TestStates:
 
     @PROPERTY
     @given(units, units, shares)
-    def test_together_is_all_units(
+    def test_tables_convolved_are_the_table_of_all_units(
         self, some: list[Unit], others: list[Unit], of_installed: list[float]
     ) -> None:
         loads = loads_of([*some, *others], of_installed)
@@ -223,7 +227,7 @@ class TestStates:
 
     @PROPERTY
     @given(units, st.floats(0.0, 1.0), shares)
-    def test_mixture_weighs_what_each_table_says(
+    def test_mixture_is_the_weighted_mean_of_its_tables(
         self, parts: list[Unit], weight: float, of_installed: list[float]
     ) -> None:
         loads = loads_of(parts, of_installed)
@@ -234,7 +238,7 @@ class TestStates:
 
     @PROPERTY
     @given(units, units, shares)
-    def test_shortage_is_the_load_of_units_behind(
+    def test_shortage_becomes_the_load_of_the_units_behind(
         self, first: list[Unit], behind: list[Unit], of_installed: list[float]
     ) -> None:
         loads = loads_of([*first, *behind], of_installed)
@@ -255,37 +259,37 @@ class TestStates:
 class TestForcedOutageRate:
     @PROPERTY
     @given(st.floats(0.0, 1e5), st.floats(0.0, 8784.0))
-    def test_is_a_probability(self, failures: float, hours: float) -> None:
+    def test_forced_outage_rate_is_a_probability(self, failures: float, hours: float) -> None:
         rate = forced_outage_rate(failures, hours)
         assert 0 <= rate < 1
         # Hours down a year, of those in which the unit is in operation or down.
         assert rate * 8760 == pytest.approx((1 - rate) * failures * hours, rel=1e-9)
 
-    def test_names_all_that_is_wrong(self) -> None:
+    def test_every_problem_of_a_rate_is_reported(self) -> None:
         with pytest.raises(ValueError, match=r"failures a year ≥ 0.*-1.*hours ≥ 0.*nan"):
             forced_outage_rate(-1.0, math.nan)
 
 
 class TestBadInput:
-    def test_names_all_that_is_wrong_with_units(self) -> None:
+    def test_every_problem_of_units_is_reported(self) -> None:
         with pytest.raises(ValueError, match=r"capacity.*-1.*rate in \[0, 1\].*1\.5"):
             equal_units(-1.0, 1.5, 2)
 
-    def test_names_all_that_is_wrong_with_equal_units(self) -> None:
+    def test_every_problem_of_equal_units_is_reported(self) -> None:
         with pytest.raises(ValueError, match=r"capacity.*inf.*rate.*nan.*units ≥ 0, got -3"):
             equal_units(math.inf, math.nan, -3)
 
     @pytest.mark.parametrize("rate", [math.nan, -0.1, math.inf])
-    def test_rates(self, rate: float) -> None:
+    def test_rates_out_of_range_are_refused(self, rate: float) -> None:
         with pytest.raises(ValueError, match=r"rate in \[0, 1\]"):
             alike([1.0], rate)
 
     @pytest.mark.parametrize("step", [0.0, -1.0, math.nan, math.inf])
-    def test_steps(self, step: float) -> None:
+    def test_wrong_steps_are_refused(self, step: float) -> None:
         with pytest.raises(ValueError, match="step > 0"):
             alike([1.0], 0.1, step)
 
-    def test_states(self) -> None:
+    def test_wrong_states_are_refused(self) -> None:
         wrong = (np.array([0.0, -1.0]), np.array([0.5, 0.6]))
         with pytest.raises(ValueError, match=r"finite in unit 1.*unit 1 to add up.*unit 2"):
             state_table([equal_units(1.0, 0.1, 1), wrong, (np.zeros(0), np.zeros(0))])
@@ -293,20 +297,22 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("load", "words"), [([], "at least one hour"), ([1, -2, math.nan], "got -2, nan")]
     )
-    def test_loads(self, load: list[float], words: str) -> None:
+    def test_wrong_loads_are_refused(self, load: list[float], words: str) -> None:
         table = alike([1.0], 0.1)
         for measure in (shortage_probability, mean_shortage):
             with pytest.raises(ValueError, match=words):
                 measure(table, load)
 
-    def test_mixtures(self) -> None:
+    def test_wrong_mixtures_are_refused(self) -> None:
         tables = [alike([1.0], 0.1), alike([2.0], 0.1)]
         with pytest.raises(ValueError, match=r"one installed capacity.*adding up to 1"):
             mixture(tables, [0.5, 0.6])
         with pytest.raises(ValueError, match="adding up to 1"):
             shortages(tables[0], [1.0], [0.5])
 
-    def test_too_many_states_ask_for_a_step(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_many_states_are_refused_with_advice_to_set_a_step(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(adequacy, "MOST_STATES", 10_000)
         capacity = np.sqrt(np.arange(2.0, 42.0))
         with pytest.raises(ValueError, match=r"at most 10,000 .*step"):

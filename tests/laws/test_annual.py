@@ -25,7 +25,7 @@ def law_of(kinds: list[tuple[float, float]], years: float = 1.0) -> AnnualLoss:
 class TestLaw:
     @PROPERTY
     @given(KINDS, st.sampled_from([1 / 12, 1.0, 10.0]))
-    def test_mean_and_total_are_exact(self, kinds, years) -> None:
+    def test_mean_and_total_probability_are_exact(self, kinds, years) -> None:
         law = law_of(kinds, years)
 
         assert law.mean() == pytest.approx(years * sum(x * f for x, f in kinds), rel=1e-9)
@@ -37,7 +37,7 @@ class TestLaw:
 
     @PROPERTY
     @given(KINDS)
-    def test_nothing_happens_as_often_as_it_should(self, kinds) -> None:
+    def test_a_year_without_loss_has_its_poisson_probability(self, kinds) -> None:
         """P(L = 0) = exp(−Σλ), wherever a loss is not much smaller than another."""
         wide = [(x, f) for x, f in kinds if x >= 1e6]
         rate = sum(f for _, f in wide)
@@ -46,7 +46,7 @@ class TestLaw:
 
     @PROPERTY
     @given(KINDS, st.floats(0, 0.999), st.floats(0, 0.999))
-    def test_risk_rises_with_confidence(self, kinds, one, other) -> None:
+    def test_value_at_risk_rises_with_confidence(self, kinds, one, other) -> None:
         law = law_of(kinds)
         low, high = sorted((one, other))
 
@@ -59,7 +59,7 @@ class TestLaw:
 
     @PROPERTY
     @given(KINDS, st.tuples(LOSSES, RATES))
-    def test_one_more_kind_is_never_better(self, kinds, more) -> None:
+    def test_one_more_kind_of_loss_never_lowers_the_risk(self, kinds, more) -> None:
         """Stochastic order, to the width of a step: stop-loss premiums are exact to rounding."""
         less, law = law_of(kinds), law_of([*kinds, more])
 
@@ -69,7 +69,7 @@ class TestLaw:
 
     @PROPERTY
     @given(KINDS, st.sampled_from([1e-3, 0.25, 7.0, 1e4]))
-    def test_currency_does_not_matter(self, kinds, factor) -> None:
+    def test_risk_scales_with_the_currency(self, kinds, factor) -> None:
         law, other = law_of(kinds), law_of([(x * factor, f) for x, f in kinds])
 
         assert other.mean() == pytest.approx(factor * law.mean(), rel=1e-9)
@@ -84,14 +84,14 @@ class TestLaw:
         usd = np.linspace(0, 4000, 50) + 2.5
         assert other.exceedance(usd) == pytest.approx(law.exceedance(usd), abs=1e-12)
 
-    def test_a_month_is_a_twelfth(self) -> None:
+    def test_a_month_has_a_twelfth_of_the_occurrences(self) -> None:
         month, year = annual_loss([7.0], [2.4], 1 / 12), annual_loss([7.0], [0.2])
 
         assert month.usd == pytest.approx(year.usd)
         assert month.probability == pytest.approx(year.probability)
 
     @pytest.mark.parametrize("kinds", [[], [(0.0, 5.0)], [(5.0, 0.0)]])
-    def test_nothing_costs_nothing(self, kinds) -> None:
+    def test_no_losses_cost_nothing(self, kinds) -> None:
         law = law_of(kinds)
 
         assert (law.usd.tolist(), law.probability.tolist()) == ([0.0], [1.0])
@@ -102,7 +102,7 @@ class TestLaw:
     @pytest.mark.parametrize(
         ("loss", "rate"), [(1e-300, 1.0), (1e300, 1.0), (5e-324, 1.0), (1.0, 1e-300), (1.0, 5e-324)]
     )
-    def test_numbers_at_the_edge(self, loss, rate) -> None:
+    def test_extreme_losses_and_rates_keep_the_mean(self, loss, rate) -> None:
         law = annual_loss([loss, 1.0], [rate, 0.5], points=256)
 
         assert law.mean() == pytest.approx(loss * rate + 0.5, rel=1e-9)
@@ -119,7 +119,7 @@ class TestReading:
         assert law.exceedance(np.ones((2, 3))).shape == (2, 3)
         assert law.exceedance(0.0).shape == ()
 
-    def test_curve_falls_from_any_loss_to_a_rare_one(self) -> None:
+    def test_exceedance_curve_falls(self) -> None:
         law = annual_loss([1e5, 1e7, 3e8], [2.0, 0.2, 0.01])
         probability, usd = law.curve(50, 1e-4)
 
@@ -129,21 +129,21 @@ class TestReading:
         assert np.all(np.diff(usd) >= 0)
         assert np.all(law.exceedance(usd) <= probability * (1 + 1e-9))
 
-    def test_return_period(self) -> None:
+    def test_return_period_gives_the_loss_exceeded_that_rarely(self) -> None:
         law = annual_loss([1e5, 1e8], [2.0, 0.02])
 
         assert law.return_period_usd(20.0) == law.value_at_risk(0.95)
         assert law.return_period_usd([1.0, 100.0]) == pytest.approx([0.0, 1.002e8], rel=3e-3)
 
     @pytest.mark.parametrize("alpha", [1.0, -0.1, math.nan])
-    def test_wrong_alpha(self, alpha) -> None:
+    def test_a_confidence_level_out_of_range_is_refused(self, alpha) -> None:
         law = annual_loss([1.0], [1.0])
         with pytest.raises(ValueError, match="alpha"):
             law.value_at_risk(alpha)
         with pytest.raises(ValueError, match="alpha"):
             law.conditional_value_at_risk(alpha)
 
-    def test_wrong_curve_and_period(self) -> None:
+    def test_a_wrong_curve_or_return_period_is_refused(self) -> None:
         law = annual_loss([1.0], [1.0])
         with pytest.raises(ValueError, match="points ≥ 2"):
             law.curve(1)
@@ -153,7 +153,7 @@ class TestReading:
             law.return_period_usd([0.5, 10.0])
 
 
-def test_all_that_is_wrong_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     with pytest.raises(ValueError, match="Expected") as caught:
         annual_loss([1.0, -2.0, math.nan], [math.inf, -1.0], years=0.0, points=7)
 
@@ -171,6 +171,6 @@ def test_all_that_is_wrong_at_once() -> None:
         ([1.0], math.nan, "years > 0"),
     ],
 )
-def test_wrong_input(rates, years, message) -> None:
+def test_wrong_input_is_refused(rates, years, message) -> None:
     with pytest.raises(ValueError, match=message):
         annual_loss([1.0], rates, years)

@@ -33,22 +33,22 @@ def published() -> dict[str, list[tuple[float, float]]]:
 
 
 class TestShare:
-    def test_strictly_below(self) -> None:
+    def test_a_credit_is_due_strictly_below_its_step(self) -> None:
         got = credit_share([1.0, 0.999, 0.9989, 0.99, 0.98, 0.95, 0.94, 0.0], STEPS)
 
         assert got.tolist() == [0, 0, 0.10, 0.10, 0.25, 0.25, 1.0, 1.0]
 
-    def test_rounding_puts_nothing_below(self) -> None:
+    def test_rounding_never_makes_a_credit_due(self) -> None:
         """43.8 minutes of 43,800 are a thousandth, whatever the last digit says."""
         assert credit_usd([43.8, 43.81], STEPS, 1000.0).tolist() == [0.0, 100.0]
         assert monthly_credit([43.8], [1e-6], [(0.999, 0.1)], 1.0).probability[0] < 1e-12
 
-    def test_the_largest_of_several_counts_in_any_order(self) -> None:
+    def test_the_largest_credit_counts_in_any_order_of_steps(self) -> None:
         assert credit_share(0.5, STEPS[::-1]) == credit_share(0.5, STEPS) == 1.0
         assert credit_share(0.5, [(0.9, 0.1), (0.99, 0.3)]) == 0.3
 
     @pytest.mark.parametrize("steps", [[(0.0, 0.1)], [(1.1, 0.1)], [(0.9, -0.1)], [(0.9, 1.1)]])
-    def test_wrong_steps(self, steps) -> None:
+    def test_wrong_steps_are_refused(self, steps) -> None:
         for call in (
             lambda: credit_share(0.5, steps),
             lambda: credit_usd(5.0, steps, 1.0),
@@ -58,11 +58,11 @@ class TestShare:
                 call()
 
     @pytest.mark.parametrize("availability", [-0.1, 1.1, math.nan])
-    def test_wrong_availability(self, availability) -> None:
+    def test_an_availability_out_of_range_is_refused(self, availability) -> None:
         with pytest.raises(ValueError, match="availability in"):
             credit_share([0.5, availability], STEPS)
 
-    def test_wrong_minutes_and_bill(self) -> None:
+    def test_wrong_minutes_and_bills_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"unserved_minutes ≥ 0.*bill ≥ 0"):
             credit_usd([-1.0], STEPS, math.inf)
         with pytest.raises(ValueError, match="as many minutes as rates"):
@@ -72,7 +72,7 @@ class TestShare:
 
 
 class TestPublished:
-    def test_schedules_of_three_providers(self) -> None:
+    def test_published_schedules_of_three_providers_are_in_the_catalogue(self) -> None:
         schedules = published()
 
         openai = np.array(schedules["OpenAI API and ChatGPT Enterprise"])
@@ -87,7 +87,7 @@ class TestPublished:
             ("AWS EC2 region level", [0.10, 0.10, 0.30, 1.0]),
         ],
     )
-    def test_credits_by_hours_of_outage(self, name, shares) -> None:
+    def test_published_schedules_give_the_stated_credits(self, name, shares) -> None:
         """Half an hour, two hours, ten hours and three days."""
         hours = np.array([0.5, 2.0, 10.0, 72.0])
 
@@ -105,7 +105,7 @@ class TestPublished:
 
 
 class TestOccurrence:
-    def test_spread_over_months(self) -> None:
+    def test_an_outage_over_months_is_credited_month_by_month(self) -> None:
         """Two months and ten minutes: two full bills, nothing for the rest."""
         minutes = np.array([[1.0, 2.0], [0.0, 2.0]]) * MINUTES_PER_MONTH
         minutes[1, 1] += 10.0
@@ -115,7 +115,9 @@ class TestOccurrence:
 
     @PROPERTY
     @given(MINUTES, SCHEDULES)
-    def test_is_that_of_its_months(self, minutes, steps) -> None:
+    def test_the_credit_of_an_outage_lies_between_those_of_its_full_months(
+        self, minutes, steps
+    ) -> None:
         months = math.ceil(minutes / MINUTES_PER_MONTH)
         got = credit_usd(minutes, steps, 100.0)
 
@@ -124,7 +126,7 @@ class TestOccurrence:
 
 
 class TestMonth:
-    def test_closed_form_of_one_kind(self) -> None:
+    def test_one_kind_of_outage_agrees_with_its_closed_form(self) -> None:
         """Hours of outage are Poisson: none 0, one to seven 10 %, eight and more 25 %."""
         rate = 24.0
         month = monthly_credit([60.0], [rate], STEPS[:2], 3e6)
@@ -142,7 +144,7 @@ class TestMonth:
         none, one = math.exp(-2), 2 * math.exp(-2)
         assert month.expected_availability == pytest.approx(none + one / 2, rel=1e-6)
 
-    def test_an_occurrence_every_month_for_certain(self) -> None:
+    def test_frequent_outages_are_credited_every_month(self) -> None:
         """So often that a month without is out of the question: always the step of its mean."""
         month = monthly_credit([0.2], [12e3], STEPS, 1e6)  # 200 minutes a month, deviation 6
 
@@ -150,7 +152,7 @@ class TestMonth:
         assert month.expected_usd_per_month == pytest.approx(1e5)
         assert month.expected_availability == pytest.approx(1 - 200 / 43_800)
 
-    def test_rare_occurrences_add_up(self) -> None:
+    def test_credits_of_rare_outages_add_up(self) -> None:
         """Two in a month are rare: the expected credit is the sum of rate times credit."""
         minutes, rates = np.array([20.0, 60.0, 900.0, 5e4]), np.array([4e-5, 3e-5, 2e-5, 1e-5])
 
@@ -159,7 +161,7 @@ class TestMonth:
         expected = float(rates @ credit_usd(minutes, STEPS, 1e6)) / 12
         assert month.expected_usd_per_month == pytest.approx(expected, rel=1e-4)
 
-    def test_enumeration(self) -> None:
+    def test_expected_credit_agrees_with_enumeration(self) -> None:
         """All numbers of two kinds that matter, each weighed."""
         minutes, rates = np.array([30.0, 400.0]), np.array([12.0, 3.6])
         numbers = np.stack(np.meshgrid(np.arange(40), np.arange(30)), axis=-1).reshape(-1, 2)
@@ -176,7 +178,7 @@ class TestMonth:
         by_step = [float(chance @ (share == credit)) for _, credit in STEPS]
         assert month.probability == pytest.approx(by_step, rel=1e-9, abs=1e-12)
 
-    def test_chance_agrees(self) -> None:
+    def test_expected_credit_agrees_with_a_sample(self) -> None:
         """Sixty thousand months drawn with a seed, one kind lasting longer than a month."""
         minutes, rates = np.array([7.3, 91.0, 1300.0, 50_000.0]), np.array([30.0, 2.0, 0.5, 0.1])
         rng, months = np.random.default_rng(11), 60_000
@@ -205,7 +207,9 @@ class TestMonth:
         SCHEDULES,
         st.tuples(MINUTES, st.floats(0, 20)),
     )
-    def test_within_the_bill_and_worse_with_more(self, kinds, steps, more) -> None:
+    def test_expected_credit_is_within_the_bill_and_rises_with_outages(
+        self, kinds, steps, more
+    ) -> None:
         def month(all_of):
             minutes, rates = [one for one, _ in all_of], [rate for _, rate in all_of]
             return monthly_credit(np.array(minutes), np.array(rates), steps, 100.0)
@@ -217,7 +221,7 @@ class TestMonth:
         assert 0 <= one.expected_availability <= 1
         assert other.expected_availability <= one.expected_availability + 1e-6
 
-    def test_without_occurrences_or_steps(self) -> None:
+    def test_no_outages_or_no_steps_give_no_credit(self) -> None:
         quiet = monthly_credit([], [], STEPS, 1e6)
         assert quiet.expected_usd_per_month == 0
         assert (quiet.probability, quiet.expected_availability) == ((0.0, 0.0, 0.0), 1.0)

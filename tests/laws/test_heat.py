@@ -35,7 +35,7 @@ megawatts = st.floats(0.0, 500.0)
 class TestHeat:
     @PROPERTY
     @given(powers, shares, counts, counts, counts, counts, st.floats(0.0, 10.0))
-    def test_is_linear_in_both_counts(
+    def test_heat_is_linear_in_gpus_on_and_busy(
         self,
         power: float,
         static: float,
@@ -68,7 +68,7 @@ class TestHeat:
             power * static * gpus
         )
 
-    def test_of_the_platform_of_2023(self) -> None:
+    def test_heat_of_the_platform_of_2023_agrees_with_its_postmortem(self) -> None:
         # 10,000 GPUs of 5 kW: 50 MW of power (postmortem); at 85 % load 50·(0.58 + 0.42·0.85) MW.
         assert heat_at_utilisation_mw(0.005, 0.58, 10_000, 1.0) == pytest.approx(50.0)
         assert heat_at_utilisation_mw(0.005, 0.58, 10_000, 0.85) == pytest.approx(46.85)
@@ -99,7 +99,7 @@ class TestDerating:
     def test_stops_above_the_cut_out(self) -> None:
         assert derated_mw(10.0, 46.000001, 35.0, 0.01, 46.0) == 0.0
 
-    def test_is_nothing_where_derating_takes_everything(self) -> None:
+    def test_capacity_is_zero_where_derating_takes_all_of_it(self) -> None:
         assert derated_mw(10.0, 60.0, 35.0, 0.05, 90.0) == 0.0
 
     @PROPERTY
@@ -107,7 +107,7 @@ class TestDerating:
         st.lists(st.tuples(st.floats(-40, 60), shares), min_size=1, max_size=5),
         st.floats(20, 70),
     )
-    def test_of_many_units_at_once_is_that_of_each(
+    def test_derating_of_many_units_equals_that_of_each(
         self, units: list[tuple[float, float]], cutout: float
     ) -> None:
         ambient, per_c = (np.array(column) for column in zip(*units, strict=True))
@@ -180,10 +180,10 @@ class TestTemperature:
     ) -> None:
         assert self.after(temperature, heat, cooling, capacitance) >= 65.0
 
-    def test_stays_where_nothing_is_installed(self) -> None:
+    def test_temperature_stays_where_no_power_is_installed(self) -> None:
         assert self.after(70.0, 5.0, 0.0, 0.0) == 70.0
 
-    def test_does_not_depend_on_how_the_minute_is_cut(self) -> None:
+    def test_temperature_does_not_depend_on_the_time_step(self) -> None:
         twice = self.after(self.after(70.0, 30.0, 24.0, 1580.0, 30.0), 30.0, 24.0, 1580.0, 30.0)
         assert twice == pytest.approx(self.after(70.0, 30.0, 24.0, 1580.0, 60.0))
 
@@ -223,11 +223,11 @@ class TestCoolableGpus:
         if powered < gpus:
             assert heat == pytest.approx(cooling)
 
-    def test_all_stay_on_where_they_make_no_heat(self) -> None:
+    def test_all_gpus_stay_on_where_they_give_off_no_heat(self) -> None:
         arrays = (np.array([x]) for x in (100.0, 0.0, 0.5, 0.9, 0.0))
         assert coolable_gpus(*arrays).tolist() == [100.0]
 
-    def test_none_stay_on_without_cooling(self) -> None:
+    def test_no_gpus_stay_on_without_cooling(self) -> None:
         arrays = (np.array([x]) for x in (100.0, 0.005, 0.5, 0.9, 0.0))
         assert coolable_gpus(*arrays).tolist() == [0.0]
 
@@ -309,7 +309,7 @@ class TestShareCooling:
 
     @PROPERTY
     @given(cooling_cases())
-    def test_is_that_of_plants_taken_one_by_one(
+    def test_cooling_equals_that_of_plants_taken_one_by_one(
         self, data: tuple[np.ndarray, np.ndarray, np.ndarray]
     ) -> None:
         need, capacity, serves = data
@@ -327,7 +327,7 @@ class TestShareCooling:
 class TestTank:
     @PROPERTY
     @given(megawatts, megawatts, st.floats(0, 1e5), shares)
-    def test_cold_taken_out_is_heat_taken_up(
+    def test_cold_discharged_equals_heat_absorbed(
         self, short: float, spare: float, size: float, filled: float
     ) -> None:
         cold = size * filled
@@ -342,7 +342,7 @@ class TestTank:
         if covered < short:
             assert covered == pytest.approx(cold / 60)
 
-    def test_by_hand(self) -> None:
+    def test_tank_discharges_and_recharges_as_calculated_by_hand(self) -> None:
         # 120 MJ cover 2 MW for a minute; then half of the shortage of the next; then it recharges.
         covered, left = [], []
         cold = np.array([180.0])

@@ -13,12 +13,12 @@ from planner.laws.traffic import Routes, can_compile, deliver
 pytest.importorskip("numba", reason="Numba, of the extra `fast`, is not installed")
 
 
-def test_it_is_used_where_numba_is_installed() -> None:
+def test_compiled_loops_are_used_where_numba_is_installed() -> None:
     assert can_compile()
 
 
 @pytest.mark.parametrize("error", [ImportError, RuntimeError("no locator available"), OSError])
-def test_without_a_working_numba_the_law_does(
+def test_routing_falls_back_to_numpy_without_a_working_numba(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: str) -> None:
@@ -30,7 +30,7 @@ def test_without_a_working_numba_the_law_does(
 
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(st.integers(0, 10**9))
-def test_compiled_loops_do_what_the_law_does(seed: int) -> None:
+def test_compiled_loops_route_like_the_numpy_law(seed: int) -> None:
     rng = np.random.default_rng(seed)
     scenarios, zones, tiers, targets = (int(rng.integers(1, most)) for most in (6, 5, 4, 6))
     order = np.full((tiers, targets, zones), -1, dtype=np.int64)

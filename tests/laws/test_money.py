@@ -45,30 +45,30 @@ class TestAnnuity:
         assert annuity(1e-7, years) == pytest.approx(annuity(0.0, years), rel=1e-4)
 
     @pytest.mark.parametrize(("rate", "years"), [(-0.01, 10), (0.05, 0), (0.05, -1)])
-    def test_rejects_what_makes_no_sense(self, rate: float, years: float) -> None:
+    def test_wrong_rates_and_years_are_refused(self, rate: float, years: float) -> None:
         with pytest.raises(ValueError, match="Expected rate ≥ 0 and years > 0"):
             annuity(rate, years)
 
 
 class TestAmounts:
-    def test_energy(self) -> None:
+    def test_energy_cost_is_power_times_hours_times_price(self) -> None:
         # 50 MW for a day at 80 USD/MWh.
         assert energy_usd(50.0, 24.0, 80.0) == pytest.approx(96_000.0)
 
-    def test_emergency(self) -> None:
+    def test_emergency_cost_counts_instance_hours(self) -> None:
         # 800 GPUs are 100 instances; ten hours at 24 USD, tripled by the surge.
         assert emergency_usd(800, 10.0, 24.0, 8, 3.0) == pytest.approx(72_000.0)
 
-    def test_lost_requests(self) -> None:
+    def test_lost_requests_cost_their_value(self) -> None:
         # 216 million requests of six hours at 10,000/s; 300 M USD at 1,388.89 USD per thousand.
         assert lost_usd(10_000.0, 6.0, 300e6 / 216e3) == pytest.approx(300e6)
 
-    def test_transport(self) -> None:
+    def test_transport_cost_counts_millions_of_requests(self) -> None:
         assert transport_usd(1000.0, 1.0, 5.0) == pytest.approx(3.6 * 5.0)
 
     @PROPERTY
     @given(st.floats(0, 1e6), st.floats(0, 1e4), st.floats(0, 1e3), st.floats(0, 100))
-    def test_all_are_linear_in_quantity_and_time(
+    def test_costs_are_linear_in_quantity_and_time(
         self, amount: float, hours: float, price: float, factor: float
     ) -> None:
         for law in (energy_usd, lost_usd, transport_usd):

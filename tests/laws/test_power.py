@@ -39,7 +39,7 @@ def flow(loads: list[tuple[frozenset[str], int]], capacity: dict[str, int]) -> f
 
 
 @given(LOADS, CAPACITY)
-def test_sums_decide_what_a_flow_decides(
+def test_source_sets_decide_supply_like_a_maximum_flow(
     loads: list[tuple[frozenset[str], int]], capacity: dict[str, int]
 ) -> None:
     everything = sum(most for _, most in loads)
@@ -51,12 +51,12 @@ def test_sums_decide_what_a_flow_decides(
     assert fits == (flow(loads, capacity) == everything)
 
 
-def test_sets_that_share_nothing_are_not_put_together() -> None:
+def test_source_sets_without_a_common_source_are_not_united() -> None:
     rows = [frozenset({name}) for name in "abcdefghijkl"]
     assert len(source_sets(rows)) == len(rows)
 
 
-def test_too_many_sets_are_refused() -> None:
+def test_too_many_source_sets_are_refused() -> None:
     """Halls that each have a feed of their own and share one."""
     halls = [frozenset({number, "shared"}) for number in range(10)]
     assert len(source_sets(halls[:9])) == 2**9 - 1
@@ -74,20 +74,20 @@ def shares(draws: list[list[float]], limits: list[float]) -> list[float]:
     )[0].tolist()
 
 
-def test_what_shares_a_limit_sheds_alike() -> None:
+def test_loads_under_one_limit_shed_in_equal_shares() -> None:
     assert shares([[6.0, 2.0]], [4.0]) == pytest.approx([0.5, 0.5], rel=1e-8)
 
 
-def test_what_is_under_another_limit_goes_on() -> None:
+def test_loads_under_another_limit_run_on() -> None:
     """The first is held by its own feed; the second then has what the first leaves of both."""
     assert shares([[6.0, 0.0], [6.0, 6.0]], [1.5, 6.0]) == pytest.approx([0.25, 0.75], rel=1e-8)
 
 
-def test_what_fits_is_not_shed() -> None:
+def test_loads_within_their_limit_are_not_shed() -> None:
     assert shares([[6.0, 2.0]], [8.0]) == [1.0, 1.0]
 
 
-def test_without_power_nothing_runs() -> None:
+def test_loads_without_power_are_shed_entirely() -> None:
     assert shares([[6.0, 0.0]], [0.0]) == pytest.approx([0.0, 1.0], abs=1e-9)
 
 
@@ -96,7 +96,7 @@ def test_without_power_nothing_runs() -> None:
     st.lists(st.integers(0, 20), min_size=4, max_size=4),
     st.integers(0, 3),
 )
-def test_limits_are_kept_and_more_is_never_worse_for_the_least(
+def test_limits_are_kept_and_a_higher_limit_never_lowers_the_least_share(
     draws: list[list[int]], limits: list[int], which: int
 ) -> None:
     most = limits[: len(draws)]
@@ -112,9 +112,7 @@ def test_limits_are_kept_and_more_is_never_worse_for_the_least(
     st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=1, max_size=4),
     st.lists(st.integers(0, 20), min_size=4, max_size=4),
 )
-def test_nobody_could_have_more_without_another_with_no_more_having_less(
-    draws: list[list[int]], limits: list[int]
-) -> None:
+def test_shares_of_loads_are_max_min_fair(draws: list[list[int]], limits: list[int]) -> None:
     """What is shed draws on something that is full, on which nobody is better off than it."""
     most = limits[: len(draws)]
     found = shares(draws, most)
@@ -129,7 +127,7 @@ def test_nobody_could_have_more_without_another_with_no_more_having_less(
         )
 
 
-def test_a_limit_that_others_exceed_takes_nothing_from_those_elsewhere():
+def test_an_exceeded_limit_sheds_no_load_outside_it():
     """The first load draws 2 MW of 1 MW and may not be shed; the last two are asked for theirs."""
     loads = np.array([[2.0, 0.0, 1.0], [0.0, 4.0, 0.0]])
     shares = fair_shares(

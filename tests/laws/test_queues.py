@@ -53,14 +53,14 @@ def random_queues(count: int = 4000) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 class TestErlang:
-    def test_of_one_and_two_servers_has_a_closed_form(self) -> None:
+    def test_erlang_c_of_one_and_two_servers_has_a_closed_form(self) -> None:
         for load in (0.0, 0.1, 0.5, 0.9, 0.999):
             assert erlang_c(1, load) == pytest.approx(load, rel=1e-12)
             assert erlang_c(2, load) == pytest.approx(2 * load**2 / (1 + load), rel=1e-12)
 
     @pytest.mark.parametrize("servers", [3, 10, 40])
     @pytest.mark.parametrize("load", [0.3, 0.8, 0.97])
-    def test_is_what_the_sum_of_states_gives(self, servers: int, load: float) -> None:
+    def test_erlang_c_agrees_with_the_sum_over_states(self, servers: int, load: float) -> None:
         offered = servers * load
         busy = offered**servers / math.factorial(servers) / (1 - load)
         free = sum(offered**n / math.factorial(n) for n in range(servers))
@@ -81,7 +81,9 @@ class TestWaitingProbability:
             (10_000, 3e-5),
         ],
     )
-    def test_errs_no_more_than_it_says(self, servers: int, bound: float) -> None:
+    def test_waiting_probability_errs_within_its_stated_bound(
+        self, servers: int, bound: float
+    ) -> None:
         loads = LOADS if servers < 10_000 else LOADS[-30::4]
         exact = np.array([erlang_c(servers, float(load)) for load in loads])
         law = waiting_probability(np.full_like(loads, servers), loads)
@@ -89,7 +91,7 @@ class TestWaitingProbability:
 
     @PROPERTY
     @given(st.floats(1.0, 1e6), st.floats(0.0, 0.9999), st.floats(0.0, 1.0), st.floats(1.0, 10.0))
-    def test_rises_with_load_and_falls_with_servers(
+    def test_waiting_probability_rises_with_load_and_falls_with_servers(
         self, servers: float, load: float, towards: float, factor: float
     ) -> None:
         busier = load + towards * (1.0 - load)
@@ -99,7 +101,7 @@ class TestWaitingProbability:
         assert 0.0 <= more_servers <= same + 1e-6
         assert same <= more_load + 1e-6 <= 1.0 + 1e-6
 
-    def test_is_none_without_load_and_all_at_capacity(self) -> None:
+    def test_waiting_probability_is_0_without_load_and_1_at_capacity(self) -> None:
         law = waiting_probability(np.array([1.0, 9.0, 1e5]), np.array([[0.0], [1.0], [7.0]]))
         assert law[0] == pytest.approx(0.0, abs=1e-100)
         assert law[1:].tolist() == [[1.0] * 3] * 2
@@ -110,7 +112,7 @@ class TestWaitingProbability:
 
 
 class TestWaits:
-    def test_at_the_edges(self) -> None:
+    def test_wait_is_0_without_load_and_infinite_at_capacity(self) -> None:
         servers = np.array([5.0, 5.0, 5.0, 0.0, 0.0])
         load = np.array([0.0, 1.0, 1.7, 0.5, 0.0])
         waits = p99_wait_seconds(servers, load, np.array(3.0))
@@ -118,14 +120,16 @@ class TestWaits:
 
     @PROPERTY
     @given(st.floats(1.0, 1e5), st.floats(0.0, 0.999), st.floats(0.01, 100.0))
-    def test_scale_with_the_service_time(self, servers: float, load: float, seconds: float) -> None:
+    def test_waits_scale_with_the_service_time(
+        self, servers: float, load: float, seconds: float
+    ) -> None:
         arrays = np.array([servers]), np.array([load])
         unit, scaled = (p99_wait_seconds(*arrays, np.array(each)) for each in (1.0, seconds))
         assert scaled == pytest.approx(seconds * unit, rel=1e-12)
 
     @PROPERTY
     @given(st.floats(1.0, 1e5), st.floats(0.0, 0.999))
-    def test_one_in_a_hundred_waits_longer_than_the_99th_percentile(
+    def test_one_percent_of_requests_wait_longer_than_the_99th_percentile(
         self, servers: float, load: float
     ) -> None:
         arrays = np.array([servers]), np.array([load])
@@ -138,7 +142,7 @@ class TestWaits:
 class TestCompetingQueue:
     @PROPERTY
     @given(requests, requests, requests, requests, patience)
-    def test_loses_and_invents_nothing(
+    def test_competing_queue_conserves_requests(
         self, live: float, stale: float, arriving: float, capacity: float, patience: float
     ) -> None:
         after = step(live, stale, arriving, capacity, patience)
@@ -152,7 +156,7 @@ class TestCompetingQueue:
 
     @PROPERTY
     @given(requests, requests, requests)
-    def test_patient_clients_all_get_good_answers(
+    def test_patient_clients_all_get_useful_answers(
         self, live: float, arriving: float, capacity: float
     ) -> None:
         after = step(live, 0.0, arriving, capacity, math.inf)
@@ -174,7 +178,7 @@ class TestCompetingQueue:
 
     @PROPERTY
     @given(st.floats(1.0, 1e6), st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.05, 100.0))
-    def test_is_exact_where_the_backlog_stays_as_it_is(
+    def test_competing_queue_is_exact_at_a_constant_backlog(
         self, backlog: float, share: float, turnover: float, patience: float
     ) -> None:
         """Constant hazards: ``dQ/dt = a − (a/B + θ)·Q``."""
@@ -187,7 +191,7 @@ class TestCompetingQueue:
         good = flow / backlog / hazard * (share * backlog + flow - live)
         assert after.good == pytest.approx(good, rel=1e-9, abs=1e-9 * backlog)
 
-    def test_room_at_once_means_no_waiting(self) -> None:
+    def test_requests_within_capacity_do_not_wait(self) -> None:
         after = step(0.0, 0.0, 80.0, 100.0, 0.1)
         assert (after.good, after.timed_out, after.wasted) == (80.0, 0.0, 0.0)
 
@@ -204,7 +208,9 @@ class TestCompetingQueue:
         ("patience", "most", "mean"),
         [(0.5, 0.07, 0.012), (1.0, 0.04, 0.007), (2.0, 0.025, 0.0035), (5.0, 0.01, 0.0015)],
     )
-    def test_errs_no_more_than_it_says(self, patience: float, most: float, mean: float) -> None:
+    def test_competing_queue_errs_within_its_stated_bound(
+        self, patience: float, most: float, mean: float
+    ) -> None:
         queues = random_queues()
         there = np.maximum(sum(queues[:3]), 1e-9)
         fine = several(256, *queues, patience)
@@ -220,7 +226,7 @@ class TestCompetingQueue:
 
     @pytest.mark.parametrize("patience", [0.5, 2.0, 10.0])
     @pytest.mark.parametrize("limit", [50.0, 400.0, 5000.0])
-    def test_settles_where_a_full_pool_is_served_in_vain(
+    def test_a_full_queue_settles_at_the_share_of_live_requests(
         self, patience: float, limit: float
     ) -> None:
         """Of a pool of L, held full by drops, Q = C·patience·(L − Q)/L are live."""

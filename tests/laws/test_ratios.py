@@ -15,7 +15,7 @@ AMOUNT = st.floats(0.0, 1e12)
 @given(part=AMOUNT, whole=AMOUNT, none=st.sampled_from([0.0, 1.0]))
 @example(part=4.0, whole=2.2e-308, none=0.0)
 @example(part=4.0, whole=5e-324, none=0.0)
-def test_a_ratio_is_a_number_whatever_it_is_of(part, whole, none) -> None:
+def test_a_ratio_is_finite_for_any_input(part, whole, none) -> None:
     found = ratio(np.array(part), np.array(whole), none)
     capped = ratio(np.array(part), np.array(whole), none, most=1.0)
 
@@ -27,14 +27,14 @@ def test_a_ratio_is_a_number_whatever_it_is_of(part, whole, none) -> None:
         assert found == LARGEST or np.isclose(found, part / whole)
 
 
-def test_shapes_are_those_of_both_together() -> None:
+def test_a_ratio_broadcasts_its_shapes() -> None:
     assert ratio(np.ones((3, 1)), np.array([1.0, 0.0])).tolist() == [[1.0, 0.0]] * 3
 
 
 @given(unserved=AMOUNT, arriving=AMOUNT, limit=AMOUNT)
 @example(unserved=4.0, arriving=2.2e-308, limit=0.0)
 @example(unserved=1e12, arriving=5e-324, limit=0.0)
-def test_a_full_queue_drops_at_most_what_arrives_however_little(unserved, arriving, limit) -> None:
+def test_a_full_queue_drops_at_most_its_arrivals(unserved, arriving, limit) -> None:
     dropped = beyond_limit(
         np.array([[[unserved]]]), np.array([[[arriving]]]), np.array([limit])
     ).item()

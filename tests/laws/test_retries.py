@@ -80,7 +80,7 @@ class TestRepeat:
 class TestAmplification:
     @PROPERTY
     @given(shares, st.integers(0, 10), shares)
-    def test_is_what_following_one_request_gives(
+    def test_amplification_agrees_with_following_one_request(
         self, success: float, attempts: int, gives_up: float
     ) -> None:
         there, made = 1.0, 0.0
@@ -93,7 +93,7 @@ class TestAmplification:
 
     @PROPERTY
     @given(shares, shares, st.integers(0, 9), shares)
-    def test_falls_with_success_and_rises_with_attempts(
+    def test_amplification_falls_with_success_and_rises_with_attempts(
         self, success: float, better: float, attempts: int, gives_up: float
     ) -> None:
         low, high = sorted((success, better))
@@ -106,7 +106,9 @@ class TestAmplification:
 class TestServices:
     @PROPERTY
     @given(st.lists(st.floats(0.0, 50.0), min_size=1, max_size=4), shares)
-    def test_the_tightest_on_the_way_counts(self, use: list[float], weight: float) -> None:
+    def test_the_tightest_service_on_the_path_limits_a_tier(
+        self, use: list[float], weight: float
+    ) -> None:
         weights = np.full((1, 1, len(use)), weight)
         (share,) = admitted_share(np.array([use]), weights)[0]
         tightest = max(1.0, max(use))
@@ -117,7 +119,7 @@ class TestServices:
         share = admitted_share(np.array([[4.0, 0.5]]), weights)
         assert share.tolist() == [[0.25, 1.0, 0.625]]
 
-    def test_no_service_admits_all(self) -> None:
+    def test_a_tier_without_services_is_fully_admitted(self) -> None:
         assert admitted_share(np.zeros((2, 0)), np.zeros((2, 3, 0))).tolist() == [[1.0] * 3] * 2
 
     @PROPERTY
@@ -141,23 +143,23 @@ class TestPools:
         pool = np.array(self.CONNECTIONS), np.array(self.SECONDS)
         return float(pool_rate(*arrays, *pool, 60.0))
 
-    def test_where_nobody_waits_connections_over_their_time_fit(self) -> None:
+    def test_without_waiting_a_pool_admits_connections_over_service_time(self) -> None:
         assert self.rate(10.0, 0.0, 0.0) == 500.0
         assert self.rate(0.0, 0.0, 0.0) == 500.0
 
     @PROPERTY
     @given(st.floats(0.0, 1e5), st.floats(0.0, 1e5), st.floats(0.0, 1e5))
-    def test_never_lets_in_more_than_the_work_allows(
+    def test_a_pool_never_admits_more_than_the_service_time_allows(
         self, entered: float, held: float, before: float
     ) -> None:
         assert 0.0 <= self.rate(entered, held, before) <= 500.0
 
-    def test_full_of_waiting_requests_lets_nothing_new_in(self) -> None:
+    def test_a_pool_full_of_waiting_requests_admits_nothing(self) -> None:
         assert self.rate(0.0, 1500.0, 1500.0) == 0.0
 
     @pytest.mark.parametrize("waits_minutes", [0.5, 2.0, 20.0])
     @pytest.mark.parametrize("wanted", [1.0, 100.0, 20_000.0])
-    def test_settles_so_that_the_connections_in_use_are_those_there_are(
+    def test_a_pool_settles_with_all_its_connections_in_use(
         self, waits_minutes: float, wanted: float
     ) -> None:
         """Every request waits some time with its connection, then works two seconds and leaves."""

@@ -95,7 +95,7 @@ def most_served(demand: Floats, capacity: Floats, routes: Routes) -> float:
 class TestRoute:
     @PROPERTY
     @given(networks())
-    def test_keeps_within_demand_and_capacity_and_loses_nothing(
+    def test_routing_keeps_demand_and_capacity_and_conserves_requests(
         self, network: tuple[Floats, Floats, Routes]
     ) -> None:
         demand, capacity, routes = network
@@ -107,7 +107,7 @@ class TestRoute:
 
     @PROPERTY
     @given(networks())
-    def test_turns_nobody_away_from_a_target_with_room(
+    def test_no_request_is_turned_away_from_a_target_with_room(
         self, network: tuple[Floats, Floats, Routes]
     ) -> None:
         demand, capacity, routes = network
@@ -132,7 +132,7 @@ class TestRoute:
 
     @PROPERTY
     @given(networks(), st.integers(0, 3), st.integers(0, 100))
-    def test_more_room_anywhere_never_serves_anyone_less(
+    def test_more_capacity_never_serves_a_tier_less(
         self, network: tuple[Floats, Floats, Routes], target: int, more: int
     ) -> None:
         demand, capacity, routes = network
@@ -143,7 +143,7 @@ class TestRoute:
 
     @PROPERTY
     @given(networks(single_reach=True))
-    def test_is_the_transport_optimum_where_each_zone_reaches_one_target(
+    def test_routing_is_optimal_where_each_zone_reaches_one_target(
         self, network: tuple[Floats, Floats, Routes]
     ) -> None:
         """For all tiers together and, since they come first, for the upper tiers alone."""
@@ -158,7 +158,7 @@ class TestRoute:
 
     @PROPERTY
     @given(networks())
-    def test_never_exceeds_the_transport_optimum(
+    def test_routing_never_exceeds_the_transport_optimum(
         self, network: tuple[Floats, Floats, Routes]
     ) -> None:
         demand, capacity, routes = network
@@ -167,7 +167,7 @@ class TestRoute:
             best = most_served(demand[scenario], capacity[scenario], routes)
             assert flows[scenario].sum() <= best + TOLERANCE
 
-    def test_can_fall_short_of_the_optimum_where_reach_overlaps(self) -> None:
+    def test_routing_can_fall_short_of_the_optimum_where_reach_overlaps(self) -> None:
         """Load balancers send to the nearest; the first zone takes what only the second can use.
 
         The optimum serves all 200 requests: the first zone from target 1, the second from 0.
@@ -179,19 +179,19 @@ class TestRoute:
         assert served(routing)[0, :, 0].tolist() == [100.0, 50.0]
         assert routing.load.tolist() == [[100.0, 50.0]]
 
-    def test_zones_share_the_last_room_in_proportion(self) -> None:
+    def test_zones_share_the_last_capacity_in_proportion_to_demand(self) -> None:
         demand = np.array([[[30.0], [90.0]]])
         routing = route(demand, np.array([[60.0]]), routes_of([[[0], [0]]], 1), ORDERED[:1])
         assert served(routing)[0, :, 0].tolist() == [15.0, 45.0]
 
-    def test_prefers_the_first_target_and_spills_to_the_next(self) -> None:
+    def test_zones_prefer_their_first_target_and_spill_to_the_next(self) -> None:
         demand = np.array([[[100.0]]])
         routing = route(demand, np.array([[70.0, 50.0]]), routes_of([[[1, 0]]], 2), ORDERED[:1])
         assert routing.load.tolist() == [[50.0, 50.0]]
 
     @PROPERTY
     @given(networks(), st.floats(0.0, 1.0))
-    def test_what_fits_is_a_share_of_what_was_sent(
+    def test_requests_served_are_the_fitting_share_of_those_sent(
         self, network: tuple[Floats, Floats, Routes], share: float
     ) -> None:
         demand, capacity, routes = network
@@ -205,7 +205,7 @@ class TestWithoutPriorities:
 
     @PROPERTY
     @given(networks())
-    def test_keeps_within_demand_and_capacity_and_turns_nobody_away_from_room(
+    def test_equal_priorities_keep_demand_and_capacity_and_leave_no_usable_room(
         self, network: tuple[Floats, Floats, Routes]
     ) -> None:
         demand, capacity, routes = network
@@ -247,7 +247,7 @@ class TestWithoutPriorities:
 
     @PROPERTY
     @given(networks())
-    def test_scenarios_with_and_without_priorities_go_together(
+    def test_scenarios_with_and_without_priorities_are_routed_together(
         self, network: tuple[Floats, Floats, Routes]
     ) -> None:
         demand, capacity, routes = network
@@ -258,7 +258,7 @@ class TestWithoutPriorities:
         assert mixed[0] == pytest.approx(ordered[0], abs=1e-9)
         assert mixed[1] == pytest.approx(alike[1], abs=1e-9)
 
-    def test_room_beyond_reach_does_not_hide_a_shortage(self) -> None:
+    def test_capacity_beyond_reach_does_not_hide_a_shortage(self) -> None:
         """Half of the capacity is out of reach; both tiers get half of what they want."""
         demand = np.array([[[40.0, 60.0]]])
         routes = routes_of([[[0]], [[0]]], 2)
@@ -278,7 +278,7 @@ def limited(draw: st.DrawFn) -> tuple[Floats, Floats, Routes, NDArray[np.bool_]]
 class TestTargetsTooHotForATier:
     @PROPERTY
     @given(limited(), st.booleans())
-    def test_get_none_of_its_requests_and_all_others_are_used(
+    def test_too_hot_targets_get_no_requests_and_all_others_are_used(
         self, data: tuple[Floats, Floats, Routes, NDArray[np.bool_]], ordered: bool
     ) -> None:
         demand, capacity, routes, allowed = data
@@ -294,7 +294,7 @@ class TestTargetsTooHotForATier:
 
     @PROPERTY
     @given(networks(), st.booleans())
-    def test_make_no_difference_where_all_are_cool(
+    def test_temperature_limits_change_nothing_where_all_targets_are_cool(
         self, network: tuple[Floats, Floats, Routes], ordered: bool
     ) -> None:
         demand, capacity, routes = network
@@ -306,7 +306,7 @@ class TestTargetsTooHotForATier:
         assert cool.load == pytest.approx(free.load, abs=TOLERANCE)
         assert served(cool) == pytest.approx(served(free), abs=TOLERANCE)
 
-    def test_a_tier_moves_on_and_the_other_stays(self) -> None:
+    def test_a_tier_leaves_a_target_too_hot_for_it_and_the_other_stays(self) -> None:
         demand = np.array([[[40.0, 60.0]]])
         routes = routes_of([[[0, 1]], [[0, 1]]], 2)
         allowed = np.array([[[False, True]], [[True, True]]])
@@ -322,7 +322,7 @@ class TestFullQueue:
         st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), min_size=4, max_size=4),
         st.floats(0, 2e6),
     )
-    def test_drops_no_more_than_it_must_and_only_those_that_arrive(
+    def test_a_full_queue_drops_only_arrivals_and_no_more_than_it_must(
         self, amounts: list[tuple[float, float]], limit: float
     ) -> None:
         unserved, arriving = (np.reshape([pair[i] for pair in amounts], (1, 2, 2)) for i in (0, 1))
@@ -333,7 +333,7 @@ class TestFullQueue:
         most = np.minimum(unserved, arriving).sum()
         assert dropped.sum() == pytest.approx(min(excess, most), abs=1e-6)
 
-    def test_by_hand(self) -> None:
+    def test_a_full_queue_drops_arrivals_as_calculated_by_hand(self) -> None:
         # 140 left of 100 that waited and 80 that arrived: 40 over the limit, one in two arrivals.
         unserved, arriving = np.array([[[60.0, 80.0]]]), np.array([[[60.0, 20.0]]])
         dropped = beyond_limit(unserved, arriving, np.array([100.0]))
@@ -343,7 +343,7 @@ class TestFullQueue:
 class TestRationing:
     @PROPERTY
     @given(st.floats(0, 2), st.lists(st.floats(0, 1), min_size=1, max_size=5))
-    def test_grants_what_there_is_and_no_tier_more_than_its_own(
+    def test_rationing_grants_all_there_is_and_no_tier_more_than_its_share(
         self, available: float, allocation: list[float]
     ) -> None:
         granted = ration(np.array(available), np.array(allocation))
@@ -355,7 +355,7 @@ class TestRationing:
         if len(first):
             assert granted[first[0] + 1 :] == pytest.approx(0.0, abs=1e-9)
 
-    def test_goes_by_scenario(self) -> None:
+    def test_rationing_is_independent_by_scenario(self) -> None:
         granted = ration(np.array([0.5, 0.9, 1.5]), np.array([0.4, 0.3, 0.2, 0.1]))
         expected = [[0.4, 0.1, 0, 0], [0.4, 0.3, 0.2, 0], [0.4, 0.3, 0.2, 0.1]]
         assert granted == pytest.approx(np.array(expected))
@@ -364,7 +364,7 @@ class TestRationing:
         ("served", "expected"),
         [(0, 0), (1e-9, 1), (0.499, 1), (0.5, 2), (0.799, 2), (0.8, 3), (1.0, 3)],
     )
-    def test_classes_of_impact_change_at_nothing_half_and_four_fifths(
+    def test_impact_classes_change_at_0_50_and_80_percent_served(
         self, served: float, expected: int
     ) -> None:
         assert impact(served) == IMPACTS[expected]
@@ -375,6 +375,6 @@ def test_serving_rate_is_linear_in_gpus_and_utilisation() -> None:
     assert serving_rps(2000, 0.97, 0.475) == pytest.approx(921.5)
 
 
-def test_served_fraction_is_whole_without_demand() -> None:
+def test_served_fraction_is_1_without_demand() -> None:
     fraction = served_fraction(np.array([0.0, 5.0, 0.0]), np.array([0.0, 10.0, 10.0]))
     assert fraction.tolist() == [1.0, 0.5, 0.0]

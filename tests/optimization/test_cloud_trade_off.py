@@ -139,18 +139,18 @@ def none(model) -> Solution:
 
 
 class TestAsStated:
-    def test_some_of_the_cloud_is_reserved_and_not_all_of_it(self, model, shipped) -> None:
+    def test_part_of_the_available_cloud_is_reserved(self, model, shipped) -> None:
         supply = {n: o.available_gpus // o.gpus_per_instance for n, o in model.offers.items()}
 
         assert 0 < instances(shipped) < sum(supply.values())
         assert any(0 < shipped.fleet.instances[name] < most for name, most in supply.items())
 
-    def test_nothing_is_under_contract_or_settled_in_the_model(self, model) -> None:
+    def test_the_model_fixes_no_cloud_purchase(self, model) -> None:
         assert all(offer.existing_instances == 0 for offer in model.offers.values())
         assert not model.policies.fixed.emergency
         assert not model.policies.forbidden.emergency
 
-    def test_own_gpus_alone_would_do_at_a_higher_cost(self, shipped, none) -> None:
+    def test_own_gpus_alone_suffice_at_a_higher_cost(self, shipped, none) -> None:
         assert none.status == "optimal"
         assert instances(none) == 0
         assert gpus(none) > gpus(shipped)
@@ -164,7 +164,7 @@ class TestRetainer:
         assert 0 < instances(dear) < instances(shipped)
         assert gpus(dear) > gpus(shipped)
 
-    def test_a_lower_retainer_moves_it_back_to_cloud(self, at, shipped) -> None:
+    def test_a_lower_retainer_moves_the_plan_back_to_cloud(self, at, shipped) -> None:
         dearest, dear, cheap = at(retainer=12.0), at(retainer=4.0), at(retainer=0.1)
 
         assert instances(dearest) < instances(dear) < instances(cheap)
@@ -224,15 +224,13 @@ class TestLeadTime:
         assert gpus(late) > gpus(shipped)
         assert surely_dearer(late, shipped)
 
-    def test_late_cloud_is_worth_something_only_for_the_next_peak_of_a_long_outage(
-        self, at, none
-    ) -> None:
+    def test_late_cloud_has_value_only_for_the_next_peak_of_a_long_outage(self, at, none) -> None:
         late, longer = at(lead_minutes=RECOVERY_TARGET), at(lead_minutes=5 * RECOVERY_TARGET)
 
         assert instances(longer) == instances(late) > 0
         assert gpus(longer) == gpus(late) < gpus(none)
 
-    def test_cloud_that_arrives_after_the_outage_is_no_cloud(self, at, none) -> None:
+    def test_cloud_that_starts_after_the_outage_is_not_reserved(self, at, none) -> None:
         too_late = at(lead_minutes=OUTAGE)
 
         assert instances(too_late) == 0
@@ -253,13 +251,15 @@ class TestLeadTime:
         for short, long in pairwise(ladder):
             assert surely_dearer(long, short)
 
-    def test_a_little_later_is_never_cheaper(self, at) -> None:
+    def test_a_longer_lead_time_is_never_cheaper(self, at) -> None:
         ladder = [at(lead_minutes=m) for m in (60.0, 90.0, 105.0, 110.0)]
 
         for short, long in pairwise(ladder):
             assert possibly_no_cheaper(long, short)
 
-    def test_the_recovery_target_less_the_reaction_is_where_it_turns(self, model, at) -> None:
+    def test_cloud_is_worth_less_beyond_the_recovery_target_less_the_reaction_time(
+        self, model, at
+    ) -> None:
         operations = model.operations
         reaction = operations.detection_minutes + operations.response_minutes
         known = operations.approval_minutes + operations.failover_minutes
@@ -280,7 +280,9 @@ class TestBudget:
         assert instances(solution) == 0
         assert gpus(solution) == gpus(none)
 
-    def test_a_tight_budget_is_between(self, model, shipped, none) -> None:
+    def test_a_tight_emergency_budget_reserves_part_of_the_cloud(
+        self, model, shipped, none
+    ) -> None:
         finance = model.finance.replace(emergency_budget_usd=2_000.0)
 
         _, solution = solved(model.replace(finance=finance), SETTINGS)

@@ -368,7 +368,9 @@ def diagnosed(model: Model) -> Diagnosis:
 
 
 @pytest.mark.parametrize("planted", MODELS, ids=lambda planted: planted.name)
-def test_planted_cause_is_named_and_mended(planted: Planted, tmp_path: Path) -> None:
+def test_a_planted_cause_of_infeasibility_is_named_and_relaxed(
+    planted: Planted, tmp_path: Path
+) -> None:
     path = written(tmp_path, planted)
     model = load_model(path).model
 
@@ -479,7 +481,7 @@ def bound_purchases(programme: Programme, model: Model, keys: set[Key]) -> None:
 # ------------------------------------------------------------------------------- amounts and prices
 
 
-def test_limit_is_raised_by_what_is_missing_and_no_more(tmp_path: Path) -> None:
+def test_a_limit_is_raised_by_the_missing_amount_and_no_more(tmp_path: Path) -> None:
     """East has to serve 760 of 1,000 requests/s: 800 GPUs of 5 kW, and cooling that needs 16 %."""
     path = written(tmp_path, planted("", "regions: {east: {power_limit_mw: 2.5}}", [], []))
     diagnosis = diagnosed(load_model(path).model)
@@ -529,7 +531,7 @@ def test_amounts_are_rounded_up_to_three_digits(amount: float, rounded: float) -
 # ------------------------------------------------------------------------------- families, margins
 
 
-def test_rows_without_a_model_value_give_way_by_an_amount(
+def test_rows_without_a_model_value_get_a_plain_slack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A family without relaxable values is named, and its set is verified with a plain slack."""
@@ -639,7 +641,7 @@ class Ticks:
 
 
 @pytest.mark.parametrize("seconds", [3.0, 20.0, 40.0])
-def test_what_is_known_is_reported_when_time_runs_out(
+def test_a_diagnosis_out_of_time_reports_what_it_found(
     seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path, planted("", "clusters: {east-gpus: {max_gpus: 400}}", [], []))
@@ -659,7 +661,7 @@ def test_what_is_known_is_reported_when_time_runs_out(
         assert diagnosis.sets
 
 
-def test_no_time_at_all_is_no_error(tmp_path: Path) -> None:
+def test_a_diagnosis_without_time_is_not_an_error(tmp_path: Path) -> None:
     path = written(tmp_path, planted("", "clusters: {east-gpus: {max_gpus: 400}}", [], []))
     programme, _ = solved(load_model(path).model)
     diagnosis = diagnose(programme, SolverSettings(time_limit_seconds=1e-6))

@@ -215,7 +215,7 @@ def margins_of(seed: int, data: ProblemData) -> dict[str, Margin]:
 
 
 @pytest.mark.parametrize("first", FIRST_SEEDS)
-def test_brute_force_over_all_subsets_agrees(first: int) -> None:
+def test_measures_agree_with_enumeration_of_all_subsets(first: int) -> None:
     found = Counter[bool]()
     for seed in range(first, first + AT_ONCE):
         model = measured_model(seed)
@@ -310,7 +310,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_measure_is_what_is_missing(kind: str, tmp_path: Path) -> None:
+def test_each_kind_of_measure_removes_the_failure_it_is_for(kind: str, tmp_path: Path) -> None:
     severity, events, effect, overrides = KINDS[kind]
     scenario = f"{{severity: {severity}, frequency_per_year: 1.0, events: {events}}}"
     measure = f"measures.m={effect[:-1]}, capital_usd: 1000.0}}"

@@ -184,7 +184,7 @@ HARDER: dict[str, tuple[Change, bool]] = {
 
 class TestHarder:
     @pytest.mark.parametrize("name", HARDER)
-    def test_never_costs_less(self, model: Model, base: Solution, name: str) -> None:
+    def test_a_harder_model_never_costs_less(self, model: Model, base: Solution, name: str) -> None:
         change, dearer = HARDER[name]
 
         after = cost(change(model))
@@ -193,7 +193,9 @@ class TestHarder:
         if dearer:
             assert after > base.objective * (1 + 1e-6)
 
-    def test_changes_add_up(self, model: Model, base: Solution) -> None:
+    def test_harder_changes_one_after_another_never_lower_the_cost(
+        self, model: Model, base: Solution
+    ) -> None:
         costs = [base.objective]
         for name in ("fewer-on-offer", "more-demand", "more-redundancy", "no-offer"):
             model = HARDER[name][0](model)
@@ -262,7 +264,9 @@ class TestNames:
         [relabelled, reordered, lambda model: reordered(relabelled(model))],
         ids=["names", "order", "both"],
     )
-    def test_mean_nothing(self, model: Model, variant: Change, change: Change) -> None:
+    def test_names_and_order_do_not_change_the_cost(
+        self, model: Model, variant: Change, change: Change
+    ) -> None:
         before = variant(model)
         after = change(before)
         assert list(after.clusters) != list(before.clusters)
@@ -286,7 +290,7 @@ def scaled(data: Any, factor: float, *, money: bool = False) -> Any:
 
 class TestMoney:
     @pytest.mark.parametrize("factor", [2.0, 0.5])
-    def test_has_no_unit(self, model: Model, capital: float, factor: float) -> None:
+    def test_cost_scales_with_all_money(self, model: Model, capital: float, factor: float) -> None:
         zones = {
             name: zone.replace(transport_usd_per_million_requests={"east": 3.0, "west": 5.0})
             for name, zone in model.zones.items()
@@ -302,7 +306,7 @@ class TestMoney:
         assert isfinite(expected)
         assert cost(rich) == pytest.approx(factor * expected, rel=SAME)
 
-    def test_nothing_that_costs_is_free(self, model: Model) -> None:
+    def test_a_model_without_prices_costs_nothing(self, model: Model) -> None:
         free = Model.model_validate(scaled(model.model_dump(), 0.0))
         offers = {"cloud": free.offers["cloud"].replace(surge_multiplier=1.0)}
 
@@ -336,7 +340,7 @@ class TestLeftOut:
         assert full.objective == pytest.approx(short.objective, rel=SAME)
         audit(full_programme, full)
 
-    def test_losses_beyond_the_redundancy_are_not_left_out(self, model: Model) -> None:
+    def test_unit_losses_beyond_the_redundancy_stay_in_the_programme(self, model: Model) -> None:
         weaker = {n: plant.replace(redundancy=0) for n, plant in model.plants.items()}
 
         stages = solved(model.replace(plants=weaker))[0].data.stages_by_scenario
@@ -408,7 +412,7 @@ def mostly_with_a_plan(seed: int) -> bool:
 class TestRandomModels:
     """Most changes have to leave most costs as they are; some have to move one."""
 
-    def test_harder_never_costs_less(self) -> None:
+    def test_harder_random_models_never_cost_less(self) -> None:
         seen = Counter[str]()
         for name, change in changes.HARDER.items():
             for before, after in changed(name, change, mostly_with_a_plan):
@@ -421,7 +425,7 @@ class TestRandomModels:
             seen[one] for one in ("without a plan", "no longer possible", "dearer")
         ) >= often(2, 5)
 
-    def test_easier_never_costs_more(self) -> None:
+    def test_easier_random_models_never_cost_more(self) -> None:
         seen = Counter[str]()
         for name, change in changes.EASIER.items():
             for before, after in changed(name, change, lambda _: True):
@@ -432,7 +436,7 @@ class TestRandomModels:
         assert seen["possible now"] >= often(1, 3)
         assert seen["cheaper"] >= often(4, 10)
 
-    def test_what_stands_and_costs_nothing_never_costs(self) -> None:
+    def test_free_existing_assets_never_raise_the_cost(self) -> None:
         seen = Counter[str]()
 
         @settings(PROPERTY, max_examples=often(25, 200))
@@ -453,7 +457,7 @@ class TestRandomModels:
 
     @PROPERTY
     @given(SEEDS)
-    def test_names_mean_nothing(self, seed: int) -> None:
+    def test_names_do_not_change_the_cost(self, seed: int) -> None:
         data = drawn(seed)
         names = [name for section in NAMED for name in data.get(section, {})]
         assert len(set(names)) == len(names)
@@ -464,21 +468,21 @@ class TestRandomModels:
 
     @PROPERTY
     @given(SEEDS)
-    def test_order_means_nothing(self, seed: int) -> None:
+    def test_order_does_not_change_the_cost(self, seed: int) -> None:
         shuffled = in_any_order(Random(f"order {seed}"), drawn(seed))
 
         assert same(cost(model_from(shuffled)), drawn_cost(seed))
 
     @PROPERTY
     @given(SEEDS, st.sampled_from([2.0, 0.25]))
-    def test_money_has_no_unit(self, seed: int, factor: float) -> None:
+    def test_cost_scales_with_the_currency(self, seed: int, factor: float) -> None:
         rich = model_from(scaled(drawn(seed), factor))
 
         assert same(cost(rich) / factor, drawn_cost(seed))
 
     @PROPERTY
     @given(SEEDS, st.sampled_from([4.0, 0.5]))
-    def test_requests_have_no_unit(self, seed: int, factor: float) -> None:
+    def test_cost_does_not_depend_on_the_unit_of_requests(self, seed: int, factor: float) -> None:
         data = deepcopy(drawn(seed))
         changes.in_other_requests(data, factor)
 
@@ -486,7 +490,7 @@ class TestRandomModels:
 
     @PROPERTY
     @given(SEEDS, st.sampled_from([4.0, 0.5]))
-    def test_power_has_no_unit(self, seed: int, factor: float) -> None:
+    def test_cost_does_not_depend_on_the_unit_of_power(self, seed: int, factor: float) -> None:
         data = deepcopy(drawn(seed))
         changes.in_other_watts(data, factor)
 
@@ -507,7 +511,7 @@ class TestRandomModels:
 
     @PROPERTY
     @given(SEEDS)
-    def test_a_coarse_gap_costs_no_more_than_it_says(self, seed: int) -> None:
+    def test_a_coarse_gap_costs_no_more_than_the_gap(self, seed: int) -> None:
         coarse = solved(model_from(drawn(seed)), SolverSettings(gap=0.2))[1].objective
 
         assert at_most(drawn_cost(seed), coarse)

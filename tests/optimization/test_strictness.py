@@ -131,7 +131,7 @@ def test_throttling_that_the_standard_allows_is_left_to_the_simulation(
     assert last.solution.objective == pytest.approx(free.solution.objective)
 
 
-def test_plan_says_what_was_left_to_the_simulation(tmp_path: Path) -> None:
+def test_a_plan_records_the_rows_left_to_the_simulation(tmp_path: Path) -> None:
     model = model_of(tmp_path, ROOMS)
     outcome = optimize_and_verify(model, all_scenarios(model), EXACT)
     plan = outcome.plan(LoadedModel(model, "model", ""), EXACT)
@@ -141,7 +141,7 @@ def test_plan_says_what_was_left_to_the_simulation(tmp_path: Path) -> None:
     assert "one in scenario plant-first" in record.waived[0].text
 
 
-def test_where_all_service_is_asked_for_nothing_may_throttle(tmp_path: Path) -> None:
+def test_full_service_forbids_throttling(tmp_path: Path) -> None:
     """Unless a policy leaves it to the simulation, which is named with what it costs."""
     outcome = looped(tmp_path, SOONER)
     assert outcome.best is None
