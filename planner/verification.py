@@ -53,8 +53,6 @@ class Round:
         Margins that the programme was built with.
     programme, solution
         What was solved, and the result.
-    items
-        Cost of the plan of the round.
     verdicts
         Simulated outcome of every scenario on it.
     """
@@ -226,8 +224,6 @@ class _Loop:
 
     Attributes
     ----------
-    rounds
-        All rounds with a plan.
     margins, fallback
         Margins of the next round, and smaller ones to take where these leave no plan.
     waived

@@ -50,8 +50,6 @@ class Direction:
 
     Parameters
     ----------
-    name
-        Description.
     weights
         Weight of each decision; empty for capital.
     """
@@ -77,8 +75,6 @@ class Alternative:
         the purchases, priced, over what the cheapest plan spends.
     changes
         What it buys more than the cheapest plan (less, where negative).
-    fleet
-        Capacities.
     verdicts
         Simulated outcome of every scenario.
     repairs
@@ -111,8 +107,6 @@ class CheapestPlan:
         Model, scenarios and margins of its last round.
     cost_usd
         Cost per year.
-    bought
-        Purchases.
     prices
         Yearly price of one of each.
     """

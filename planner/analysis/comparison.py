@@ -181,8 +181,6 @@ class Comparison:
         Decisions and lines of cost that differ.
     categories
         Cost by category, of those that either has.
-    scenarios
-        Every scenario of either.
     tiers
         Least served by tier.
     figures

@@ -101,8 +101,6 @@ class FirstRound:
         Scenarios that failed, as recorded.
     breaches
         What the simulation finds on its plan today, by scenario.
-    margins
-        Margins of the plan.
     bought_usd
         What they cost a year.
     changes

@@ -113,8 +113,6 @@ class Frontier:
     ----------
     axis
         Requirement that is varied.
-    points
-        The points.
     scenarios
         Scenarios by which `FrontierPoint.survived` counts.
     """

@@ -51,8 +51,6 @@ class Tightness:
 
     Parameters
     ----------
-    row
-        What the row means.
     room
         Slack, in the unit of the row.
     price

@@ -59,8 +59,6 @@ class EffectOptions:
 
     Parameters
     ----------
-    explain
-        Whether to solve for it.
     solves, gap
         Most groups of values, and the relative gap of each solve.
     """

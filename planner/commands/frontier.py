@@ -38,8 +38,6 @@ class AxisOptions:
 
     Parameters
     ----------
-    by
-        What is varied.
     points
         Number of points; None for the usual number.
     values

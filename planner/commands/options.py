@@ -29,8 +29,6 @@ def bundle(name: str, make: Callable[..., Any], *options: Decorator) -> Decorato
 
     Parameters
     ----------
-    name
-        Argument of the command.
     make
         Makes its value; takes the values of the options by their names.
     options

@@ -87,8 +87,6 @@ class SubjectOptions:
     ----------
     model
         Model file or shipped name; None for that of the plan, or the default model.
-    overrides
-        Settings of the model.
     plan_file
         The plan.json or its folder; None for what exists.
     """

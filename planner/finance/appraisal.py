@@ -99,8 +99,6 @@ class BuildAppraisal:
 
     Parameters
     ----------
-    position
-        The build in money.
     capital_usd
         Paid today, less the salvage of retirements.
     owning_usd_per_year

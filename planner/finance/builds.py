@@ -34,8 +34,6 @@ class Build:
 
     Parameters
     ----------
-    name
-        Name in tables.
     model, fleet
         The infrastructure and what of it there is in the end.
     scenarios
@@ -111,14 +109,8 @@ class Running:
     category
         ``upkeep``, ``repairs``, ``retainers``, ``energy``, ``transport``, ``regions``,
         ``measures``.
-    asset
-        What it is for.
     region
         Where; empty where that means nothing.
-    usd_per_year
-        Cost of a year.
-    driver
-        What its price follows.
     """
 
     category: str

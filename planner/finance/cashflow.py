@@ -66,8 +66,6 @@ class Position:
 
     Parameters
     ----------
-    name
-        The build.
     purchases
         What it buys in addition to what exists.
     running

@@ -166,8 +166,6 @@ def break_even(
 
     Parameters
     ----------
-    lines
-        A ledger.
     rate
         Discount rate per year.
     years

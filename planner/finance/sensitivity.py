@@ -36,8 +36,6 @@ class Input:
 
     Parameters
     ----------
-    name
-        Name in tables.
     attribute
         Its name in `Assumptions`; ``demand`` is used by the optimisation alone.
     kind
@@ -154,19 +152,7 @@ def inputs_for(model: Model) -> tuple[Input, ...]:
 
 @dataclass(frozen=True)
 class Swing:
-    """Net present value at both ends of the range of an input.
-
-    Parameters
-    ----------
-    input
-        The input.
-    low, high
-        Its values there.
-    npv_low_usd, npv_high_usd
-        Net present value with each.
-    npv_usd
-        Net present value with the value assumed.
-    """
+    """Net present value at both ends of the range of an input."""
 
     input: Input
     low: float
@@ -229,10 +215,6 @@ class BreakEven:
 
     Parameters
     ----------
-    input
-        The input.
-    base
-        Its value today.
     value
         The nearest such value; None without one.
     reason

@@ -55,10 +55,6 @@ def complain(
     ----------
     document
         What was validated, with its places; it receives the problems.
-    error
-        The errors.
-    root
-        Type of the whole document.
     patterns
         What was expected, by regular expression of a text field.
     """

@@ -205,8 +205,6 @@ class Dependencies:
         What each node supports: (node, number of the group it is in there).
     spare
         By group, how many of the supporters that are up with nothing failed it can lose.
-    sources
-        Sources of power by the nodes on them.
     """
 
     down: frozenset[str]

@@ -116,17 +116,7 @@ def load_model(
 
 @dataclass(frozen=True)
 class CatalogueUse:
-    """Fields that an entry of a model takes from a catalogue.
-
-    Parameters
-    ----------
-    section, name
-        The entry of the model.
-    file, entry
-        The catalogue and what of it is named by `from`.
-    attributes
-        Fields that the model leaves to it.
-    """
+    """Fields that an entry of a model takes from a catalogue."""
 
     section: str
     name: str

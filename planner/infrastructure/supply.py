@@ -25,14 +25,10 @@ class PowerLimit:
     ----------
     loads
         Nodes of clusters and plants.
-    mw
-        What they may draw.
     brought
         What they may draw beyond that, by measure that brings it.
     sources
         Values of the model that carry it: of feeds, or the power limit of the region.
-    region
-        Region they are in.
     """
 
     loads: frozenset[str]
@@ -99,13 +95,7 @@ def binding(limits: Iterable[PowerLimit]) -> tuple[PowerLimit, ...]:
 
 @dataclass(frozen=True)
 class PowerSupply:
-    """The power of a model, prepared once for all states of its feeds.
-
-    Parameters
-    ----------
-    model
-        Infrastructure.
-    """
+    """The power of a model, prepared once for all states of its feeds."""
 
     model: Model
     _known: dict[tuple[str, frozenset[str]], tuple[PowerLimit, ...]] = field(

@@ -55,8 +55,6 @@ class CostChange:
 
     Parameters
     ----------
-    category, asset
-        The line.
     capital_before_usd, capital_after_usd
         Paid once.
     before_usd_per_year, after_usd_per_year

@@ -72,8 +72,6 @@ class Subject:
 
     Parameters
     ----------
-    loaded
-        The model.
     opened
         The plan; None for what exists.
     """

@@ -21,8 +21,6 @@ class FailureBias:
 
     Parameters
     ----------
-    sources
-        Number of sources.
     may_lose
         Whether a state, given as sources with the number of failed copies, may cause a loss.
     """

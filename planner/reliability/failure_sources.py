@@ -19,8 +19,6 @@ class Source:
 
     Parameters
     ----------
-    scenario
-        What happens.
     rate
         Frequency, mean duration and number of equal copies.
     """

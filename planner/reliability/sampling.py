@@ -72,8 +72,6 @@ class Stratum:
     ----------
     source
         Place of the source; None for all periods with several failures.
-    name
-        Name of the source.
     times_per_year
         Periods of this kind in a year.
     """
@@ -89,8 +87,6 @@ class Failure:
 
     Parameters
     ----------
-    source
-        Place of the source.
     at_minute
         Minutes after the first failure.
     minutes

@@ -49,12 +49,6 @@ class Screen:
     ----------
     model
         Model with the fleet's measures in place.
-    graph
-        Its graph.
-    fleet
-        Fleet.
-    sources
-        Sources of failures.
     whole
         Whether normal operation serves everything; if not, nothing counts as harmless.
     original, bought

@@ -35,8 +35,6 @@ class Component:
     ----------
     scenario
         Its failure alone: severity, failures per year, events with their repair time.
-    family
-        Family of that scenario.
     node
         Node of the graph that is lost; for the largest unit of a plant the plant.
     copies

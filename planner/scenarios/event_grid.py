@@ -40,8 +40,6 @@ class Timed:
 
     Parameters
     ----------
-    event
-        What happens.
     sampled
         Whether its times are drawn at random: then it begins and ends with the next whole minute,
         which makes it as long as it is on average, and may leave nothing of it.

@@ -71,8 +71,6 @@ class DependencyIndex:
 
     Parameters
     ----------
-    model
-        Infrastructure.
     depends
         What takes what down. Cooling is left out: a cluster that loses its cooling is not down, it
         heats up until it shuts itself down.

@@ -22,8 +22,6 @@ class Alert:
 
     Parameters
     ----------
-    quantity
-        GPU temperature or utilisation.
     threshold
         Level passed, degrees Celsius or share.
     """

@@ -34,8 +34,6 @@ class StoryLine:
         Minutes since the failure.
     clock
         Time of day, ``16:05``.
-    text
-        What happened.
     """
 
     minute: float

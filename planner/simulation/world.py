@@ -137,8 +137,6 @@ class Restoration:
 
     Parameters
     ----------
-    minutes
-        Length of each phase.
     shares
         Share of the cluster that takes requests, 1 after the last phase.
     admits

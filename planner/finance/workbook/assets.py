@@ -165,8 +165,6 @@ class Formulas:
     ----------
     cells
         Where the terms of a purchase stand.
-    one
-        The purchase.
     """
 
     cells: AssetCells

@@ -81,8 +81,6 @@ class Book:
 
     Parameters
     ----------
-    title
-        Title of the document.
     created
         Moment of creation, ISO 8601: the same moment and figures, the same bytes.
     widest_usd

@@ -48,8 +48,6 @@ class FlowCells:
 
     Parameters
     ----------
-    sheet
-        The sheet.
     measures
         Cells of the measures by their keys in `planner.laws.returns.MEASURES` and a few more.
     values
@@ -84,8 +82,6 @@ class CashFlowSheet:
     ----------
     grid
         The sheet with its years.
-    assumptions, inputs
-        What is assumed, and where that stands.
     years
         Which years count and what prices are in them.
     pages

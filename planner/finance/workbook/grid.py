@@ -57,8 +57,6 @@ class Grid:
 
     Parameters
     ----------
-    sheet
-        The sheet.
     years
         Last year for which there is a column.
     row

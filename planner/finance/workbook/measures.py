@@ -46,10 +46,6 @@ class Measures:
 
     Parameters
     ----------
-    book, grid
-        Where it is written.
-    name
-        Name of the build.
     cells, values
         Where each measure stands and its value now.
     """

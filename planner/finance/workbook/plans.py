@@ -64,8 +64,6 @@ class AssetRows:
     ----------
     cells
         Terms of each purchase, and of what exists and is bought again.
-    sheet, first, last
-        Rows of the purchases.
     capital, annualised
         All capital today; all capital spread over its lives, also that of replacements.
     """

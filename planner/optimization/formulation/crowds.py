@@ -31,8 +31,6 @@ class Group:
     ----------
     zone
         Origin.
-    tiers
-        Tiers in the group.
     clusters, offers
         Targets within their latency limit.
     alone
@@ -62,14 +60,8 @@ class Crowd:
 
     Parameters
     ----------
-    groups
-        The customers.
-    clusters
-        What they reach.
     week_rps
         Requests per second of each group by hour, shape (hours, groups).
-    name
-        Who they are.
     """
 
     groups: tuple[Group, ...]

@@ -147,10 +147,6 @@ class CandidateRegion:
 
     Parameters
     ----------
-    name
-        The region.
-    clusters
-        Its clusters.
     witnesses
         Clusters any of which, if it has GPUs, puts the region in use; only one if that surely has.
     first_rps

@@ -78,14 +78,10 @@ class Stage:
 
     Parameters
     ----------
-    timeline
-        Scenario it belongs to.
     index
         Position within the scenario.
     start_minute, end_minute
         Slice of time since the failure.
-    state
-        What is up.
     demand_rps
         Largest demand within the slice by (zone, tier), margin included; 0 for tiers that are down.
     down_rps

@@ -32,8 +32,6 @@ class Conflict:
 
     Parameters
     ----------
-    groups
-        The groups.
     irreducible
         Whether the others can hold without any one of them.
     """

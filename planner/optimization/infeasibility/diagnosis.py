@@ -82,10 +82,6 @@ class Demand:
     ----------
     kind
         ``requirement`` or ``limit``.
-    family, subject, scenario
-        What it is about.
-    text
-        What it demands, as a sentence.
     """
 
     kind: Kind
@@ -101,8 +97,6 @@ class TightenedScenario:
 
     Parameters
     ----------
-    scenario
-        Its name.
     demand, heat, late_minutes, services, spend
         Margins: shares of demand, heat, demand on services and emergency spend, and minutes by
         which supply is later.
@@ -146,8 +140,6 @@ class Diagnosis:
         Requirements that are missed if nothing changes, by as little as possible.
     hopeless
         Requirements that are missed even with all limits raised.
-    margins
-        Margins of the scenarios of the conflict.
     round
         Round of the loop that has no plan.
     complete

@@ -65,10 +65,6 @@ class RelaxableValue:
         Dotted path in the model; empty for rows that no single value of the model determines.
     kind
         Whether a limit is raised or a requirement lowered.
-    family, subject, unit
-        What is changed, of what, and its unit.
-    new
-        New value, given the model and an amount.
     usd, usd_per_year
         Price of one unit, paid once, and its annualised cost; None where the model has no price.
     choices
@@ -100,12 +96,8 @@ class ValueColumn:
 
     Parameters
     ----------
-    value
-        The value.
     scale
         Amount, in the unit of the value, of one unit of the column.
-    column
-        How far the value is relaxed.
     weight
         Price of the column in the objective of elastic solves.
     uses
@@ -141,12 +133,8 @@ class ConstraintGroup:
     ----------
     key
         Family, subject and scenario.
-    kind
-        Requirement or limit.
     column
         Slack that removes the group, in sizes of its rows.
-    rows
-        Meaning of its rows.
     constraints
         Its rows, each with the coefficient of the slack.
     """
@@ -268,8 +256,6 @@ class ElasticProgramme:
 
         Parameters
         ----------
-        value
-            The value.
         scale
             Amount, in the unit of the value, of one unit of the column.
         side

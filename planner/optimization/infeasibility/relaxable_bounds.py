@@ -188,8 +188,6 @@ def _fixed(
         What is fixed, at how many.
     path
         The value that fixes it.
-    block
-        Number in a block.
     """
     number = -(-int(row.amount) // block)
     for side, sign in (("more", 1.0), ("less", -1.0)):

@@ -33,8 +33,6 @@ class Relaxation:
     path, value, before
         Path in the model, new value and present value; no path where only rows of the programme
         are relaxed.
-    amount, unit
-        By how much.
     usd
         Capital cost at the prices of the model; None where it has none.
     usd_per_year
@@ -125,8 +123,6 @@ class Step:
 
     Parameters
     ----------
-    value
-        The value.
     amount
         By how much, in its unit.
     scenario

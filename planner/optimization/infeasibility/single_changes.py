@@ -43,8 +43,6 @@ def find_single(
 
     Parameters
     ----------
-    groups
-        The members.
     known
         Paths that are in other sets already.
     """

@@ -151,8 +151,6 @@ def find_set(
 
     Parameters
     ----------
-    name
-        Name of the set.
     kinds
         Whether limits, requirements or both may change.
     start

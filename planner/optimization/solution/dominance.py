@@ -104,8 +104,6 @@ class _Laid:
         Equal for any two scenarios of which one dominates the other.
     losses
         Losses that matter: any scenario that dominates this one has them too.
-    gone
-        All losses.
     """
 
     name: str

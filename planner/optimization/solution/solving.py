@@ -58,8 +58,6 @@ class Solution:
         Value of every variable by name, integers rounded.
     fleet
         Capacities after the purchases.
-    seconds
-        Time in the solver.
     rows, columns
         Size of the programme.
     start_used

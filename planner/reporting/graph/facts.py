@@ -78,8 +78,6 @@ class Scene:
 
     Parameters
     ----------
-    name
-        Name of the model.
     model, graph
         The model, with the measures of the plan in place, and its graph.
     before, fleet
@@ -94,8 +92,6 @@ class Scene:
         Tiers that the loss of a node alone takes down, by node.
     blast
         What goes down, if that is asked.
-    regions
-        Regions that are shown.
     """
 
     name: str

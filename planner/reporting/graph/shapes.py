@@ -28,8 +28,6 @@ class Rect:
 
     Parameters
     ----------
-    x, y
-        Top left corner.
     width, height
         Size, in the units of SVG (CSS pixels).
     """
@@ -74,8 +72,6 @@ class Label:
         Where it starts (or ends, or has its middle), and its baseline.
     text
         What it says, already shortened.
-    size
-        Size of the font.
     role
         ``name``, ``fact``, ``bought``, ``retired``, ``badge``, ``heading`` or ``title``.
     anchor
@@ -108,14 +104,8 @@ class Box:
 
     Parameters
     ----------
-    rect
-        Where it is.
     kind
         Kind of the node, or what else it is: ``band``, ``group``, ``key``.
-    labels
-        Texts in it.
-    node
-        Node that it shows, if it shows one.
     plane
         Plane, which gives its colour.
     states
@@ -147,8 +137,6 @@ class Polyline:
         Whether points are joined by level S-curves instead of straight lines.
     arrow
         Whether it ends in an arrow; taps of a bus do, the bus itself does not.
-    states
-        As for boxes.
     """
 
     points: tuple[tuple[float, float], ...]

@@ -40,8 +40,6 @@ class Material:
 
     Parameters
     ----------
-    plan, loaded
-        The plan and its model.
     simulated
         Every scenario on the plan and on what exists.
     uses

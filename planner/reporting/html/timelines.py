@@ -43,8 +43,6 @@ class Played:
 
     Parameters
     ----------
-    scenario, verdict
-        The scenario and its verdict.
     charts
         Curves by kind (`served` in percent, `temperature` in °C, `cooling` in MW, `queue` in
         requests, `cloud` in GPUs), each with its name, minutes and values.
@@ -54,8 +52,6 @@ class Played:
         Failures and repairs as minute and text.
     until_minute
         Last minute to look at first.
-    minutes
-        Minutes simulated.
     required
         Service level required by tier: minutes with the percentage required from then on.
     slack
@@ -82,8 +78,6 @@ class Simulated:
     ----------
     played
         Every scenario on the plan, in the order of the plan.
-    today
-        Verdict of each on what exists.
     """
 
     played: tuple[Played, ...]
