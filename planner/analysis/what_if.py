@@ -95,17 +95,15 @@ def without_family(data: ProblemData, family: Family) -> Programme:
     return programme
 
 
-def with_more_power(
-    data: ProblemData, regions: Collection[str], megawatts: float = 1.0
-) -> Programme:
-    """The programme with more power in normal operation in some regions, at no cost.
+def with_more_power(data: ProblemData, regions: Collection[str]) -> Programme:
+    """The programme with a megawatt more in normal operation in some regions, at no cost.
 
     The limit of the region and the capacity of all its feeds are raised.
     """
     programme = build(data)
     for name, limit in list(programme.limits.items()):
         if limit.region in regions and not programme.rows[name].scenario:
-            add_slack(programme, name, f"more.{name}", megawatts)
+            add_slack(programme, name, f"more.{name}", 1.0)
     return programme
 
 

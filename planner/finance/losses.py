@@ -120,9 +120,6 @@ def loss_profile(
     model: Model,
     occurrences: Occurrences,
     alpha: float = 0.95,
-    value_factor: float = 1.0,
-    surge_factor: float = 1.0,
-    rate_factor: float = 1.0,
     resamples: int = 40,
 ) -> LossProfile:
     """Losses of a year from samples of failures and the prices of a model.
@@ -135,47 +132,41 @@ def loss_profile(
         Samples.
     alpha
         Confidence of value at risk, 0 ≤ alpha < 1.
-    value_factor
-        Factor on the lost-request value of the model.
-    surge_factor
-        Factor on the emergency prices of the model.
-    rate_factor
-        Factor on the failure rates of the model.
     resamples
         Bootstrap resamples for the intervals of VaR and CVaR; 0 for no intervals.
 
     Raises
     ------
     ValueError
-        If alpha or a factor is out of range, or the model has other tiers than the samples.
+        If alpha is out of range, or the model has other tiers than the samples.
     """
-    _check(model, occurrences, alpha, value_factor, surge_factor)
-    weighted = occurrences.with_rates(rate_factor)
-    value = value_factor * _value_usd(model, weighted)
-    credited = _credits_usd(model, weighted)
-    emergency = surge_factor * weighted.emergency_usd
+    _check(model, occurrences, alpha)
+    value = _value_usd(model, occurrences)
+    credited = _credits_usd(model, occurrences)
+    emergency = occurrences.emergency_usd
     usd = value + credited + emergency
-    most = weighted.truncated_minutes_per_year * _most_usd_per_minute(model, weighted, value_factor)
-    annual = annual_loss(usd, weighted.times_per_year)
-    var, cvar = _risks(weighted, usd, annual, alpha, resamples)
-    minutes = _by_tier(weighted, weighted.unserved_minutes, weighted.truncated_minutes_per_year)
+    truncated = occurrences.truncated_minutes_per_year
+    most = truncated * _most_usd_per_minute(model, occurrences)
+    annual = annual_loss(usd, occurrences.times_per_year)
+    var, cvar = _risks(occurrences, usd, annual, alpha, resamples)
+    minutes = _by_tier(occurrences, occurrences.unserved_minutes, truncated)
     return LossProfile(
-        tiers=weighted.tiers,
+        tiers=occurrences.tiers,
         availability={k: down.availability(MINUTES_PER_YEAR) for k, down in minutes.items()},
         downtime_minutes_per_year=minutes,
-        lost_requests_per_year=_by_tier(weighted, weighted.lost_requests, 0.0),
-        value_usd=_positive(weighted.per_year(value)),
-        credits_usd=_positive(weighted.per_year(credited)),
-        emergency_usd=_positive(weighted.per_year(emergency)),
-        expected_annual_loss_usd=_positive(weighted.per_year(usd)).raised(most),
-        by_source=_by_source(weighted, usd),
+        lost_requests_per_year=_by_tier(occurrences, occurrences.lost_requests, 0.0),
+        value_usd=_positive(occurrences.per_year(value)),
+        credits_usd=_positive(occurrences.per_year(credited)),
+        emergency_usd=_positive(occurrences.per_year(emergency)),
+        expected_annual_loss_usd=_positive(occurrences.per_year(usd)).raised(most),
+        by_source=_by_source(occurrences, usd),
         annual=annual,
         alpha=alpha,
         var_usd=var,
         cvar_usd=cvar,
-        credits_by_month=_months(model, weighted),
+        credits_by_month=_months(model, occurrences),
         occurrence_usd=usd,
-        occurrences=weighted,
+        occurrences=occurrences,
     )
 
 
@@ -233,15 +224,10 @@ def _paired(ours: Floats, theirs: Floats) -> tuple[float, float]:
     return max(0.0, first + second - 2 * shared), min(nu, mu)
 
 
-def _check(
-    model: Model, occurrences: Occurrences, alpha: float, value: float, surge: float
-) -> None:
+def _check(model: Model, occurrences: Occurrences, alpha: float) -> None:
     wrong = []
     if not 0 <= alpha < 1:
         wrong.append(f"alpha in [0, 1), got {alpha}")
-    for name, factor in (("value_factor", value), ("surge_factor", surge)):
-        if not (np.isfinite(factor) and factor >= 0):
-            wrong.append(f"a finite {name} ≥ 0, got {factor}")
     if set(model.tiers) != set(occurrences.tiers):
         wrong.append(f"the tiers {', '.join(occurrences.tiers)}, got {', '.join(model.tiers)}")
     if wrong:
@@ -305,10 +291,10 @@ def _months(model: Model, occurrences: Occurrences) -> dict[str, MonthlyCredit]:
     }
 
 
-def _most_usd_per_minute(model: Model, occurrences: Occurrences, value_factor: float) -> float:
+def _most_usd_per_minute(model: Model, occurrences: Occurrences) -> float:
     """Lost-request value and service credits of a minute without any service, USD."""
     prices = [
-        value_factor * model.tiers[name].value_usd_per_1000_requests
+        model.tiers[name].value_usd_per_1000_requests
         + model.tiers[name].sla_credit_usd_per_1000_requests
         for name in occurrences.tiers
     ]

@@ -57,8 +57,6 @@ class CoolingUnits:
         Units in the fleet.
     standby
         Whether they start only when they are needed.
-    least_mw
-        Capacity of one in the hottest hour.
     forced_outage_rate
         Probability that one is under repair.
     start_failure_probability
@@ -69,7 +67,6 @@ class CoolingUnits:
     unit: str
     count: int
     standby: bool
-    least_mw: float
     forced_outage_rate: float
     start_failure_probability: float
 
@@ -237,7 +234,6 @@ def _batches(model: Model, fleet: Fleet, hours: NormalHours, plant: str) -> list
             unit=unit,
             count=count,
             standby=standby,
-            least_mw=float(each_mw.min()),
             forced_outage_rate=forced_outage_rate(kind.failures_per_year, kind.repair_hours),
             start_failure_probability=kind.start_failure_probability if standby else 0.0,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -152,11 +151,8 @@ class Cascade:
             scenario_with(self._original, scenario_of(period, self._sources), bought)
             for period in periods
         ]
-        if self._normal is None:
-            return self._simulated(scenarios, LONGER)
         # Where normal operation is short, no time to recover makes everything served.
-        found = self._simulated(scenarios, ())
-        return replace(found, settled=np.ones_like(found.settled))
+        return self._simulated(scenarios, LONGER if self._normal is None else ())
 
     def _simulated(self, scenarios: Sequence[Scenario], longer: Sequence[float]) -> PeriodLosses:
         return simulate_all(
@@ -332,8 +328,6 @@ class Sampler:
             lost_requests=outcome.lost_requests,
             unserved_minutes=outcome.unserved_minutes,
             emergency_usd=outcome.emergency_usd,
-            failures=np.array([period.count for period in periods], dtype=np.int64),
-            hazard=np.array([period.hazard for period in periods], dtype=float),
             stratum=stratum,
             number=np.array([period.number for period in periods], dtype=np.int64),
             strata=(
@@ -345,8 +339,6 @@ class Sampler:
             truncated_minutes_per_year=float(
                 times @ [period.dropped_minutes for period in periods]
             ),
-            unsettled_per_year=float(times @ ~outcome.settled),
-            unseen_times_per_year=_unseen(strata, stratum, outcome),
             samples=len(times),
             simulated=int((outcome.minutes > 0).sum()),
             seed=self.seed,
@@ -377,21 +369,6 @@ def _shared_out(importance: Floats, have: Ints, samples: int) -> Ints:
     return np.maximum(counts, have)
 
 
-def _unseen(strata: tuple[Stratum, ...], stratum: Ints, outcome: PeriodLosses) -> float:
-    """Upper 95 % bound of the frequency of a kind of loss that no sample has shown.
-
-    Of strata in which no sample lost anything: what makes up a share p of one stays unseen in n
-    samples with probability (1 − p)^n, which is 5 % at about 3/n (the rule of three).
-    """
-    lost = outcome.unserved_minutes.sum(axis=1) + outcome.emergency_usd
-    bounds = [0.0]
-    for s, each_stratum in enumerate(strata):
-        mine = stratum % len(strata) == s
-        if not lost[mine].any():
-            bounds.append(each_stratum.times_per_year * -math.expm1(math.log(0.05) / mine.sum()))
-    return max(bounds)
-
-
 def _with_normal(
     found: Occurrences, normal: PeriodLosses | None, up_probability: float
 ) -> Occurrences:
@@ -408,8 +385,6 @@ def _with_normal(
         lost_requests=np.vstack([found.lost_requests, normal.lost_requests]),
         unserved_minutes=np.vstack([found.unserved_minutes, normal.unserved_minutes]),
         emergency_usd=np.append(found.emergency_usd, normal.emergency_usd),
-        failures=np.append(found.failures, np.zeros(hours, dtype=np.int64)),
-        hazard=np.append(found.hazard, np.zeros(hours)),
         stratum=np.append(found.stratum, np.full(hours, len(found.strata))),
         number=np.append(found.number, np.arange(hours)),
         strata=(*found.strata, NORMAL),

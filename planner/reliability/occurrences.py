@@ -34,9 +34,9 @@ class SourceRate:
     times_per_year: float
     mean_minutes: float
 
-    def up_probability(self, rate_factor: float = 1.0) -> float:
+    def up_probability(self) -> float:
         """Probability that no copy is down: ``(1 + λr/n)^−n`` (alternating renewal)."""
-        load = rate_factor * self.times_per_year * self.mean_minutes / MINUTES_PER_YEAR
+        load = self.times_per_year * self.mean_minutes / MINUTES_PER_YEAR
         return float((1 + load / self.copies) ** -self.copies)
 
 
@@ -62,9 +62,6 @@ class Occurrences:
         ``Σ minutes·(1 − served fraction)`` by tier (N, K).
     emergency_usd
         Spend on emergency capacity, USD (N,).
-    failures, hazard
-        Failures in each sample, and expected further failures while it lasted (N,): what its
-        weight depends on where failure rates change.
     stratum, number
         Part of the failures that each was drawn from, and its number there (N,): samples of two
         fleets with the same stratum and number are the same failures.
@@ -76,11 +73,6 @@ class Occurrences:
         Mean demand by tier (K,).
     truncated_minutes_per_year
         Minutes a year of periods cut off after too many failures.
-    unsettled_per_year
-        Periods in a year that were still short of serving all a day after their last repair; not
-        told where normal operation is short as well.
-    unseen_times_per_year
-        What happens less often than this may never have come up where no sample lost anything.
     samples, simulated
         Samples drawn, and those of them that had to be simulated.
     seed
@@ -94,16 +86,12 @@ class Occurrences:
     lost_requests: Floats
     unserved_minutes: Floats
     emergency_usd: Floats
-    failures: Ints
-    hazard: Floats
     stratum: Ints
     number: Ints
     strata: tuple[str, ...]
     rates: tuple[SourceRate, ...]
     demand_rps: Floats
     truncated_minutes_per_year: float
-    unsettled_per_year: float
-    unseen_times_per_year: float
     samples: int
     simulated: int
     seed: int
@@ -111,36 +99,9 @@ class Occurrences:
     def __len__(self) -> int:
         return len(self.times_per_year)
 
-    def up_probability(self, rate_factor: float = 1.0) -> float:
+    def up_probability(self) -> float:
         """Probability that nothing is down."""
-        return float(np.prod([rate.up_probability(rate_factor) for rate in self.rates]))
-
-    def with_rates(self, factor: float) -> Occurrences:
-        """The same samples where everything fails more or less often, by exact new weights.
-
-        A period of m failures during which H more were to be expected has a density proportional to
-        ``λ^m·exp(−H)``, and its first failure needs everything to be up: its weight changes by
-        ``c^m·exp(−(c − 1)·H)·P_c(up)/P_1(up)``. Far from 1 the interval widens.
-
-        Raises
-        ------
-        ValueError
-            If the factor is negative or not finite.
-        """
-        if not (np.isfinite(factor) and factor >= 0):
-            raise ValueError(f"Expected a finite rate factor ≥ 0, got {factor}.")
-        if factor == 1:
-            return self
-        ratio = factor ** self.failures.astype(float) * np.exp(-(factor - 1) * self.hazard)
-        ratio *= self.up_probability(factor) / self.up_probability()
-        return replace(
-            self,
-            times_per_year=self.times_per_year * ratio,
-            rates=tuple(
-                replace(rate, times_per_year=rate.times_per_year * factor) for rate in self.rates
-            ),
-            truncated_minutes_per_year=self.truncated_minutes_per_year * max(1.0, factor) ** 2,
-        )
+        return float(np.prod([rate.up_probability() for rate in self.rates]))
 
     def by_stratum(self, values: Floats) -> list[Floats]:
         """Yearly contributions of a value (N,) by stratum, each scaled to its stratum."""

@@ -115,10 +115,6 @@ class Period:
         In order of time.
     weight
         Probability of the period over that with which it was drawn.
-    count
-        Failures in all, also where not all are listed.
-    hazard
-        Failures to be expected while it lasted.
     dropped_minutes
         Minutes after too many failures, which are not listed.
     """
@@ -129,8 +125,6 @@ class Period:
     phase_minutes: float
     failures: tuple[Failure, ...]
     weight: float
-    count: int
-    hazard: float
     dropped_minutes: float
 
     @property
@@ -257,7 +251,6 @@ class Process:
         failing = float(rates.sum())
         # Until the first of repair and next failure, whichever of the two comes first.
         until = -math.log1p(-first) / (1 / self.sources[source].mean_minutes + failing)
-        path.hazard = until * failing
         path.fail(source, 0.0)
         if stratum.source is not None:
             path.repair(source, until)
@@ -271,8 +264,6 @@ class Process:
             phase_minutes=uniforms(),
             failures=path.listed(),
             weight=path.weight,
-            count=len(path.failures),
-            hazard=path.hazard,
             dropped_minutes=path.dropped_minutes(),
         )
 
@@ -316,7 +307,7 @@ class _Path:
 
     def __init__(self, process: Process, uniforms: _Uniforms, bias: Bias) -> None:
         self.process, self.uniforms, self.bias = process, uniforms, bias
-        self.weight, self.hazard = 1.0, 0.0
+        self.weight = 1.0
         self.began: dict[int, list[float]] = {}
         self.down = Counter[int]()
         self.failures: list[Failure] = []
@@ -363,7 +354,6 @@ class _Path:
                 repairs[source] = count / self.process.sources[source].mean_minutes
             failing, mending = float(rates.sum()), float(repairs.sum())
             wait = -math.log1p(-self.uniforms()) / (failing + mending)
-            self.hazard += wait * failing
             minute += wait
             if self._fails_next(failing / (failing + mending)):
                 self.fail(self.next(rates / failing), minute)

@@ -83,7 +83,7 @@ class Screen:
             for source, count in down
             for _ in range(count)
         )
-        period = Period("", 0, 0.0, 0.0, failures, 1.0, len(failures), 0.0, 0.0)
+        period = Period("", 0, 0.0, 0.0, failures, 1.0, 0.0)
         scenario = scenario_of(period, self.sources)
         scenario = scenario_with(self._original, scenario, self.fleet.measures)
         if len(failures) > 1 and any(event.kind in IN_STEPS for event in scenario.events):

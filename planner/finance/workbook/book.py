@@ -261,12 +261,12 @@ class Sheet:
         self.text(0, 0, text, "title")
         self.text(1, 0, note, "note")
 
-    def freeze(self, row: int, column: int = 0, printed: bool = True) -> None:
+    def freeze(self, row: int, column: int = 0) -> None:
         """Keep rows and columns in sight, on screen and as wanted on every printed page."""
         self.worksheet.freeze_panes(row, column)
-        if printed and row:
+        if row:
             self.worksheet.repeat_rows(row - 1)
-        if printed and column:
+        if column:
             self.worksheet.repeat_columns(0, column - 1)
 
 

@@ -441,11 +441,11 @@ def _weight(column: ValueColumn, reference_usd: float) -> float:
     return max(usd_per_year * column.scale / reference_usd, LEAST_PRICE * relative)
 
 
-def round_up(amount: float, digits: int = 3) -> float:
-    """A number rounded up to some significant digits; numerical noise does not round up."""
+def round_up(amount: float) -> float:
+    """A number rounded up to three significant digits; numerical noise does not round up."""
     if amount <= 0:
         return 0.0
-    places = digits - 1 - math.floor(math.log10(amount))
+    places = 2 - math.floor(math.log10(amount))
     whole = math.ceil(amount * 10.0**places * (1 - 1e-7) - 1e-9)
     return round(whole / 10.0**places, max(places, 0))
 

@@ -186,7 +186,7 @@ def _title(scene: Scene, region: str) -> Texts:
     return [(region, 14.0, "name"), (facts + bought, FACT, "bought" if bought else "fact")]
 
 
-def region_card(scene: Scene, region: str, columns: CardWidths, height: float = 0.0) -> Part:
+def region_card(scene: Scene, region: str, columns: CardWidths) -> Part:
     """Card of a region; the region's own box holds all others."""
     title = _title(scene, region)
     width = columns.inner + 2 * MARGIN
@@ -194,7 +194,7 @@ def region_card(scene: Scene, region: str, columns: CardWidths, height: float = 
     hardware = _hardware(scene, region, columns).moved(MARGIN, top)
     top += hardware.height + (PAD if hardware.height else 0)
     software = _flow(scene, region, columns.inner).moved(MARGIN, top)
-    height = max(height, top + software.height + PAD)
+    height = top + software.height + PAD
     name = node("region", region)
     states = states_of(scene, name)
     labels = stacked(MARGIN, PAD / 2, title, columns.inner - BADGE)

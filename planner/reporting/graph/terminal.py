@@ -69,7 +69,7 @@ def _planes(scene: Scene) -> str:
     return f" ({', '.join(f'{planes[plane]} {plane}' for plane in order if plane in planes)})"
 
 
-def _listed(console: Console, title: str, names: list[str], indent: str = "  ") -> None:
+def _listed(console: Console, title: str, names: list[str]) -> None:
     """A title with names behind it, wrapped below each other, broken only between names."""
     rest = len(names) - MOST_NAMES
     shown = names[:MOST_NAMES] + ([f"and {rest:,} more"] if rest > 0 else [])
@@ -78,8 +78,8 @@ def _listed(console: Console, title: str, names: list[str], indent: str = "  ") 
     lines = textwrap.wrap(
         f"{title}: {', '.join(shown)}",
         console.width,
-        initial_indent=indent,
-        subsequent_indent=indent + "  ",
+        initial_indent="  ",
+        subsequent_indent="    ",
         break_long_words=False,
         break_on_hyphens=False,
     )
