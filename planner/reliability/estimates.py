@@ -17,8 +17,8 @@ BLOCK = 8
 FEWEST_BLOCKS = 5
 #: The 97.5 % quantile of the normal distribution.
 NORMAL_975 = 1.959963984540054
-#: Most digits of a percentage.
-MOST_PLACES = 9
+#: Most decimals of a percentage, and most significant digits of what it lacks to 100 %.
+MOST_PLACES, MOST_DIGITS = 9, 5
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,17 @@ def percent(share: Estimate) -> tuple[str, str]:
     ('≥ 99.98', '99.98 - 100.00')
     >>> percent(Estimate(0.99912, 0.99908, 0.99916))
     ('99.912', '99.908 - 99.916')
+    >>> percent(Estimate(0.9921, 0.9921 - 1e-9, 0.9921 + 1e-9))
+    ('99.21000', '99.20999 - 99.21001')
     """
     if share.low >= 1:
         return "no loss sampled", ""
     width = 100 * (share.high - share.low)
     # As many digits as the interval is wide; where nothing is left to chance, of what is missing.
     scale = width if width > 0 else (1 - share.low)
-    places = min(MOST_PLACES, max(0, -math.floor(math.log10(max(scale, 1e-12)))))
+    missing = 100 * (1 - (share.value if share.value < 1 else share.low))
+    most = min(MOST_PLACES, MOST_DIGITS - 1 - math.floor(math.log10(missing)))
+    places = min(most, max(0, -math.floor(math.log10(max(scale, 1e-12)))))
     low, value = (_floor(100 * share, places) for share in (share.low, share.value))
     if width <= 0:
         return value, ""
