@@ -67,7 +67,7 @@ def one(tmp_path: Path) -> Model:
 
 
 class TestByHand:
-    def test_no_spare_unit(self, one: Model) -> None:
+    def test_adequacy_with_no_spare_unit_by_hand(self, one: Model) -> None:
         """Any of ten out is a shortage; each misses a tenth of the time."""
         found = only(cooling_adequacy(one, chillers(one, 10)))
         assert found.hours_per_year == pytest.approx(8760 * (1 - 0.9**10))
@@ -76,7 +76,7 @@ class TestByHand:
         assert (found.plants, found.clusters) == (("chillers", "fans"), ("site",))
         assert (found.region, found.bound) == ("here", "")
 
-    def test_two_spare_units(self, one: Model) -> None:
+    def test_adequacy_with_two_spare_units_by_hand(self, one: Model) -> None:
         found = only(cooling_adequacy(one, chillers(one, 12)))
         out = [math.comb(12, k) * 0.1**k * 0.9 ** (12 - k) for k in range(13)]
         assert found.hours_per_year == pytest.approx(8760 * sum(out[3:]))
@@ -85,38 +85,38 @@ class TestByHand:
         )
         assert found.largest_outage_covered == 2
 
-    def test_units_that_never_fail(self, one: Model) -> None:
+    def test_units_that_never_fail_leave_no_shortage(self, one: Model) -> None:
         calm = changed(one, "cooling_units", "chiller", failures_per_year=0.0)
         found = only(cooling_adequacy(calm, chillers(calm, 10)))
         assert (found.hours_per_year, found.unserved_mwh_per_year) == (0.0, 0.0)
 
-    def test_too_few_units_in_all(self, one: Model) -> None:
+    def test_too_few_units_in_all_are_always_short(self, one: Model) -> None:
         calm = changed(one, "cooling_units", "chiller", failures_per_year=0.0)
         found = only(cooling_adequacy(calm, chillers(calm, 7)))
         assert found.hours_per_year == pytest.approx(8760)
         assert found.unserved_mwh_per_year == pytest.approx(3 * 8760)
         assert (found.largest_outage_covered, found.least_reserve_mw) == (-1, pytest.approx(-3.0))
 
-    def test_cluster_that_nothing_cools(self, one: Model) -> None:
+    def test_a_cluster_that_nothing_cools_is_always_short(self, one: Model) -> None:
         bare = one.replace(plants={}, cooling_units={})
         found = only(cooling_adequacy(bare, Fleet({}, {"site": 1000}, {})))
         assert found.hours_per_year == pytest.approx(8760)
         assert found.unserved_mwh_per_year == pytest.approx(87_600)
         assert (found.plants, found.units, found.largest_outage_covered) == ((), (), -1)
 
-    def test_nothing_to_cool(self, one: Model) -> None:
+    def test_nothing_to_cool_is_never_short(self, one: Model) -> None:
         idle = Fleet.after(one, {}, {"site": -1000}, {}, frozenset())
         found = only(cooling_adequacy(one, idle))
         assert (found.hours_per_year, found.largest_outage_covered) == (0.0, 10)
         gone = Fleet.after(one, {("chillers", "chiller"): -10}, {"site": -1000}, {}, frozenset())
         assert cooling_adequacy(one, gone) == ()
 
-    def test_names_what_is_not_counted(self, reference: LoadedModel) -> None:
+    def test_adequacy_names_what_is_not_counted(self, reference: LoadedModel) -> None:
         found = cooling_adequacy(reference.model, Fleet.existing(reference.model))[0]
         for name in ("region us-west", "service us-west-cooling-control", "us-west-liquid"):
             assert name in found.dependent
 
-    def test_measures_change_what_is_not_counted(self, one: Model) -> None:
+    def test_measures_change_what_is_named_as_not_counted(self, one: Model) -> None:
         service = {"name": "controls", "plane": "control"}
         own = {"name": "own-controls", "independent": {"chillers": ("controls",)}}
         model = Model.model_validate(
@@ -133,7 +133,7 @@ class TestByHand:
 
 
 class TestStandby:
-    def test_helps_from_the_first_minute_or_never(self, one: Model) -> None:
+    def test_standby_units_help_from_the_first_minute_or_never(self, one: Model) -> None:
         without = only(cooling_adequacy(one, chillers(one, 10)))
         found = only(cooling_adequacy(one, chillers(one, 10, fans=2)))
         out = [math.comb(10, k) * 0.1**k * 0.9 ** (10 - k) for k in range(11)]
@@ -155,7 +155,7 @@ class TestStandby:
         assert found.hours_per_year == pytest.approx(hours)
         assert found.unserved_mwh_per_year == pytest.approx(unserved)
 
-    def test_always_failing_to_start_is_not_being_there(self, one: Model) -> None:
+    def test_units_that_always_fail_to_start_count_as_absent(self, one: Model) -> None:
         model = changed(one, "cooling_units", "fan", start_failure_probability=1.0)
         found = only(cooling_adequacy(model, chillers(model, 10, fans=5)))
         assert found.hours_per_year == pytest.approx(found.running_hours_per_year)
@@ -200,7 +200,7 @@ class TestHours:
         assert found.hours_per_year == pytest.approx(probability * 8760 / 168)
         assert found.least_reserve_mw == pytest.approx(min(reserve))
 
-    def test_hotter_than_the_cut_out(self, one: Model) -> None:
+    def test_ambient_above_the_cut_out_leaves_no_capacity(self, one: Model) -> None:
         model = changed(one, "cooling_units", "chiller", cutout_ambient_c=30.0)
         found = only(cooling_adequacy(model, chillers(model, 20)))
         assert found.hours_per_year == pytest.approx(8760)
@@ -239,7 +239,7 @@ class TestSharedPlants:
             mean += chance * short
         return often, mean
 
-    def test_agrees_with_all_states(self, shared: Model) -> None:
+    def test_shared_plants_agree_with_enumeration_of_states(self, shared: Model) -> None:
         found = only(cooling_adequacy(shared, Fleet.existing(shared)))
         often, mean = self.enumerated(shared, (10.0, 6.0))
         assert found.hours_per_year == pytest.approx(8760 * often)
@@ -247,14 +247,16 @@ class TestSharedPlants:
         assert found.clusters == ("first", "second")
         assert found.bound == ""
 
-    def test_largest_outage_wherever_it_falls(self, shared: Model) -> None:
+    def test_largest_outage_covered_counts_across_shared_plants(self, shared: Model) -> None:
         """Of first's plants two of 4 MW leave 10.5, three 6.5; of second's one leaves 11.5."""
         found = only(cooling_adequacy(shared, Fleet.existing(shared)))
         # All as one: 27.5 MW against 16: without 4, 4 and 4 MW 15.5 are left.
         assert found.largest_outage_covered == 2
         assert found.least_reserve_mw == pytest.approx(min(18.5 - 10, 15.5 - 6, 27.5 - 16))
 
-    def test_on_a_grid_it_stays_close(self, shared: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_shared_plants_on_a_grid_stay_close_to_exact(
+        self, shared: Model, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         exact = only(cooling_adequacy(shared, Fleet.existing(shared)))
         monkeypatch.setattr(cooling, "MOST_ROWS", 15)
         found = only(cooling_adequacy(shared, Fleet.existing(shared)))
@@ -273,7 +275,7 @@ class TestSharedPlants:
         found = only(cooling_adequacy(model, Fleet.existing(model)))
         assert found.hours_per_year == 0.0
 
-    def test_overlapping_in_part_is_a_lower_end(self, shared: Model) -> None:
+    def test_plants_overlapping_in_part_give_a_lower_end(self, shared: Model) -> None:
         third = shared.clusters["first"].replace(name="third", existing_gpus=0)
         model = shared.replace(clusters={**shared.clusters, "third": third})
         model = changed(model, "plants", "one", cools=("first", "third"))

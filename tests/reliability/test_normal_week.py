@@ -33,7 +33,7 @@ def one(tmp_path: Path) -> Model:
 
 
 class TestOneSite:
-    def test_serves_the_demand_of_each_hour(self, one: Model) -> None:
+    def test_normal_week_serves_the_demand_of_each_hour(self, one: Model) -> None:
         hours = normal_hours(one, Fleet.existing(one))
         demand = 1000 * np.tile(np.arange(1, 25) / 24, 7)
         assert hours.tiers == ("high", "low")
@@ -76,14 +76,14 @@ class TestOneSite:
         assert other.served_rps.tolist() == hours.served_rps.tolist()
         assert other.heat_mw.tolist() == hours.heat_mw.tolist()
 
-    def test_cooling_is_taken_to_suffice(self, one: Model) -> None:
+    def test_cooling_is_assumed_to_suffice(self, one: Model) -> None:
         none = Fleet.after(one, {("chillers", "chiller"): -10}, {}, {}, frozenset())
         at_once = operating(one, detection_minutes=0, response_minutes=0)
         hours = normal_hours(at_once, none)
         assert hours.heat_mw.max() == pytest.approx(10.0)
         assert hours.served_rps == pytest.approx(hours.demand_rps)
 
-    def test_requests_of_a_year(self, one: Model) -> None:
+    def test_requests_of_a_year_add_up_the_week(self, one: Model) -> None:
         hours = normal_hours(one, Fleet.existing(one))
         # Mean of the ramp 12.5/24 of 1,000 requests/s.
         assert requests_per_year(hours) == pytest.approx(1000 * 12.5 / 24 * 3600 * 8760)
@@ -104,7 +104,9 @@ class TestTwoSites:
 
 
 class TestShippedModels:
-    def test_is_the_first_minute_of_a_simulation(self, reference: LoadedModel) -> None:
+    def test_normal_hour_equals_the_first_minute_of_a_simulation(
+        self, reference: LoadedModel
+    ) -> None:
         """At hour 40, with a failure of which nothing is felt before minute 30."""
         model, fleet = reference.model, Fleet.existing(reference.model)
         event = {"kind": "provider", "name": "aws", "at_minute": 30.0, "repair_minutes": 1.0}
@@ -126,6 +128,6 @@ class TestShippedModels:
         for column, region in enumerate(hours.regions):
             assert hours.ambient_c[:, column] == pytest.approx(ambient_at(model, region, 0.0, at))
 
-    def test_carries_requests_to_somewhere(self, reference: LoadedModel) -> None:
+    def test_load_of_targets_adds_up_to_requests_served(self, reference: LoadedModel) -> None:
         hours = normal_hours(reference.model, Fleet.existing(reference.model))
         assert hours.load_rps.sum(axis=1) == pytest.approx(hours.served_rps.sum(axis=1))

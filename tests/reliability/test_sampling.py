@@ -70,7 +70,7 @@ def test_intervals_hold_the_true_value_as_often_as_they_say(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["pair", "busy"])
-def test_few_samples_at_once_are_those_of_two_steps(name: str) -> None:
+def test_samples_drawn_in_one_step_equal_those_of_two(name: str) -> None:
     rates, rule = CASES[name]
     at_once = sampled(rates, rule, 10, 3)
     # One more than the fewest leaves nothing to allot, but has to wait for the pilot.
@@ -81,7 +81,7 @@ def test_few_samples_at_once_are_those_of_two_steps(name: str) -> None:
     assert np.array_equal(at_once.unserved_minutes, in_steps.unserved_minutes)
 
 
-def test_four_nines_are_told_from_five() -> None:
+def test_sampling_tells_four_nines_from_five() -> None:
     found = {}
     for unavailable in (1e-4, 1e-5):
         # Both of two equal parts are down for the square of what one is.
@@ -127,7 +127,7 @@ def test_same_seed_same_bytes_whatever_the_order() -> None:
     assert one.unserved_minutes.tobytes() != third.unserved_minutes.tobytes()
 
 
-def test_what_does_no_harm_is_not_evaluated() -> None:
+def test_harmless_failures_are_not_evaluated() -> None:
     found = sampled(CROWD, Rule(both), 250)
     assert found.simulated < len(found)
     lost = found.unserved_minutes[:, 0] > 0
@@ -137,7 +137,7 @@ def test_what_does_no_harm_is_not_evaluated() -> None:
     assert blind.simulated == len(blind)
 
 
-def test_nothing_that_fails() -> None:
+def test_a_process_without_failures_loses_nothing() -> None:
     found = sampled([SourceRate("never", 1, 0.0, 60.0)], Rule(lambda _: True), 100)
     assert len(found) == 0
     assert found.up_probability() == 1.0
@@ -170,7 +170,9 @@ rates_drawn = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(rates_drawn, st.integers(0, 1000))
-def test_periods_are_whole(drawn: list[tuple[int, float, float]], number: int) -> None:
+def test_sampled_periods_begin_and_end_with_all_up(
+    drawn: list[tuple[int, float, float]], number: int
+) -> None:
     rates = [SourceRate(f"s{i}", *one) for i, one in enumerate(drawn)]
     process = Process.of(rates)
     strata = process.strata()
@@ -206,14 +208,14 @@ def test_weights_average_to_one() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0.0, 10.0), min_size=1, max_size=6), st.integers(0, 2000))
-def test_samples_are_shared_out(importance: list[float], samples: int) -> None:
+def test_samples_are_allocated_in_whole_blocks(importance: list[float], samples: int) -> None:
     least = np.full(len(importance), BLOCK)
     counts = _shared_out(np.array(importance), least, samples)
     assert (counts >= least).all() and (counts % BLOCK == 0).all()
     assert counts.sum() <= max(samples, least.sum())
 
 
-def test_quantiles_of_student() -> None:
+def test_student_quantiles_agree_with_tables() -> None:
     # Fisher & Yates, Statistical Tables, table III, two-sided 5 %.
     for freedom, printed in (
         (1, 12.706),
@@ -226,7 +228,7 @@ def test_quantiles_of_student() -> None:
         assert student_975(freedom) == pytest.approx(printed, rel=5e-3)
 
 
-def test_spread_of_strata() -> None:
+def test_spread_has_mean_and_variance_of_each_stratum() -> None:
     spread = Spread.of([np.array([1.0, 3.0]), np.array([5.0]), np.zeros(0)])
     assert spread.mean.tolist() == [2.0, 5.0, 0.0]
     assert spread.variance.tolist() == [1.0, 0.0, 0.0]

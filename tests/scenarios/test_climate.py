@@ -21,19 +21,19 @@ MODEL = with_climate("regions.west.longitude=0.0")
 WEEK = np.array(hot_week("us-west"))
 
 
-def test_without_a_climate_it_is_the_design_ambient():
+def test_ambient_without_a_climate_is_the_design_ambient():
     model = with_climate("regions.east.design_ambient_c=31.5")
     assert ambient_at(model, "east", 5.0, np.array([0.0, 60.0, 1e4])).tolist() == [31.5] * 3
     assert ambient_at(model, "east", 5.0, np.array([])).shape == (0,)
 
 
-def test_hours_and_what_lies_between():
+def test_ambient_between_hours_is_interpolated():
     found = ambient_at(MODEL, "west", 2.0, np.array([0.0, 60.0, 15.0]))
     assert found[:2].tolist() == WEEK[2:4].tolist()
     assert found[2] == pytest.approx(0.75 * WEEK[2] + 0.25 * WEEK[3])
 
 
-def test_the_week_repeats():
+def test_ambient_repeats_every_week():
     found = ambient_at(MODEL, "west", 167.0, np.array([0.0, 30.0, 60.0, 60.0 * 169]))
     assert found[[0, 2]].tolist() == WEEK[[167, 0]].tolist()
     assert found[1] == pytest.approx((WEEK[167] + WEEK[0]) / 2)
@@ -43,7 +43,7 @@ def test_the_week_repeats():
 @pytest.mark.parametrize(
     ("longitude", "hours"), [(-121.0, -8), (139.7, 9), (7.4, 0), (-180.0, -12)]
 )
-def test_local_time_by_longitude(longitude, hours):
+def test_local_time_follows_longitude(longitude, hours):
     """Midday in the west of America is evening in UTC."""
     model = with_climate(f"regions.west.longitude={longitude}")
     found = ambient_at(model, "west", 20.0, np.array([0.0]))
@@ -74,7 +74,7 @@ def test_the_afternoon_is_hotter_than_the_night():
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.floats(0, 167.9), st.floats(0, 20_000))
-def test_within_the_week_and_the_same_whenever_it_starts(hour, minute):
+def test_ambient_stays_within_the_week_whatever_the_start_hour(hour, minute):
     found = ambient_at(MODEL, "west", hour, np.array([minute]))[0]
     assert WEEK.min() <= found <= WEEK.max()
     again = ambient_at(MODEL, "west", 0.0, np.array([minute + 60 * hour]))[0]

@@ -78,7 +78,7 @@ class TestClock:
             ([lost("feed", "w", 5.0, 600.0)], (5.0,)),
         ],
     )
-    def test_starts(self, events, starts):
+    def test_clock_starts_with_each_new_loss(self, events, starts):
         assert laid_out(*events).clock.starts == starts
 
     @pytest.mark.parametrize("at", [0.0, 180.0])
@@ -96,7 +96,7 @@ class TestClock:
         ],
         ids=str,
     )
-    def test_events_that_change_nothing_never_count(self, harmless, at):
+    def test_events_that_change_nothing_never_start_the_clock(self, harmless, at):
         timeline = laid_out(harmless | {"at_minute": at}, LOSS)
         assert timeline.clock.starts == (120.0,)
         assert timeline.failures == (120.0,)
@@ -112,20 +112,20 @@ class TestClock:
         ],
         ids=str,
     )
-    def test_what_is_down_cannot_be_taken_down(self, again):
+    def test_losing_what_is_down_does_not_restart_the_clock(self, again):
         assert laid_out(LOSS, again).clock.starts == (120.0,)
 
-    def test_of_events_at_once_both_count(self):
+    def test_simultaneous_events_start_the_clock_once(self):
         again = lost("cluster", "west-gpus", 120.0)
         assert laid_out(LOSS, again).clock.starts == (120.0,)
 
-    def test_nothing_is_asked_where_nothing_happens(self):
+    def test_clock_never_starts_where_nothing_happens(self):
         timeline = laid_out(surge(1.0, 5.0))
         assert timeline.clock.starts == ()
         assert timeline.clock.since(1e4) == -math.inf
         assert timeline.failures == (5.0,)
 
-    def test_minutes(self):
+    def test_rules_count_minutes_from_the_clock(self):
         minutes = StandardClock((2.0, 4.0)).minutes(6)
         assert minutes.tolist() == [-math.inf, -math.inf, 0.0, 1.0, 0.0, 1.0]
 
@@ -175,7 +175,7 @@ class TestWholeMinutes:
         total = sum(one.end_minute - one.start_minute for one in dark)
         assert total >= max(0.0, gap) + max(0.0, out if start < repair else 0.0) - 1e-3
 
-    def test_batteries_that_last_until_generators_run(self):
+    def test_batteries_that_last_until_generators_run_leave_no_gap(self):
         """Empty at 20.5, generators at 20.3: both within minute 20, and nothing goes dark."""
         feed = MODEL.feeds["w"].replace(ups_minutes=10.25, generator_start_minutes=10.05)
         timeline = laid_out(lost("feed", "w", 10.25, 30.0), model=MODEL.replace(feeds={"w": feed}))

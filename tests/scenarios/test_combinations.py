@@ -75,11 +75,11 @@ def part(name: str, per_year: float, hours: float) -> Component:
 
 
 class TestSingles:
-    def test_of_tiny(self, tiny):
+    def test_singles_of_tiny_are_listed(self, tiny):
         found = named(singles(tiny.model))
         assert {n: (s.severity, s.frequency_per_year) for n, s in found.items()} == SINGLES
 
-    def test_are_those_of_the_families(self, tiny):
+    def test_singles_are_those_of_the_families(self, tiny):
         """Where the model asks for a family, the scenario is the very same."""
         own = named(family(tiny.model, "unit") + family(tiny.model, "region"))
         assert own.items() <= named(singles(tiny.model)).items()
@@ -121,7 +121,7 @@ class TestSingles:
 
 
 class TestPairs:
-    def test_of_tiny(self, tiny):
+    def test_pairs_of_tiny_are_listed(self, tiny):
         """45 pairs less 14 in which one contains the other, and two units of either plant."""
         expected = {
             f"{one}-and-{other}"
@@ -139,7 +139,7 @@ class TestPairs:
         assert [event.repair_minutes for event in pair.events] == [1440.0, 1440.0]
         assert pair.severity == "region"
 
-    def test_frequency(self, tiny):
+    def test_pair_frequency_is_rate_times_rate_times_repair(self, tiny):
         """1.0 · 1.5 · (24 + 24) / 8760."""
         pair = named(pairs(tiny.model))["unit-west-chillers-and-unit-east-chillers"]
         assert pair.frequency_per_year == pytest.approx(1.5 * 48 / 8760)
@@ -173,7 +173,9 @@ class TestPairs:
 
 class TestPairFrequency:
     @pytest.mark.parametrize(("share", "tolerance"), [(1e-2, 2.1e-2), (1e-4, 2.1e-4)])
-    def test_is_that_of_two_markov_components_where_repairs_are_short(self, share, tolerance):
+    def test_pair_frequency_is_that_of_two_markov_components_with_short_repairs(
+        self, share, tolerance
+    ):
         """State (up/down, up/down); visits to both down are the flow into that state."""
         rates, hours = (3.0, 0.7), (share * 8760 / 3.0, share * 8760 / 0.7)
         one, other = (part(n, r, h) for n, r, h in zip("ab", rates, hours, strict=True))
@@ -207,11 +209,11 @@ class TestSeverity:
             (("extreme", "single"), "extreme"),
         ],
     )
-    def test_joint(self, single, joint):
+    def test_joint_severity_follows_those_of_the_failures(self, single, joint):
         assert joint_severity(single) == joint
 
 
-def test_names_that_are_too_long_stay_apart():
+def test_joint_names_that_are_too_long_stay_distinct():
     parts = [part("x" * 60 + str(i), 1.0, 1.0).scenario for i in range(3)]
     names = {together(some, 1.0).name for some in combinations(parts, 2)}
     assert len(names) == 3
@@ -219,7 +221,7 @@ def test_names_that_are_too_long_stay_apart():
 
 
 class TestCommonCauses:
-    def test_of_tiny(self, tiny):
+    def test_common_causes_of_tiny_are_listed(self, tiny):
         found = named(common_causes(tiny.model))
         assert set(found) == {
             "region-west",
@@ -230,7 +232,7 @@ class TestCommonCauses:
             "common-chiller-1-east-chillers",
         }
 
-    def test_beta_factor(self, tiny):
+    def test_frequency_of_a_common_cause_follows_the_beta_factor(self, tiny):
         """A tenth of the failures of a unit hit all equal ones, here those in place of a type."""
         scenario = named(common_causes(tiny.model))["common-chiller-1-east-chillers"]
         assert scenario.frequency_per_year == pytest.approx(BETA * 0.5)
@@ -238,7 +240,7 @@ class TestCommonCauses:
         assert (event.kind, event.unit, event.count) == ("units", "chiller-1", 3)
         assert (scenario.severity, event.repair_minutes) == ("common", 1440.0)
 
-    def test_one_type_alone_takes_the_plant(self):
+    def test_common_cause_of_a_lone_type_takes_the_plant(self):
         model = tiny_with("plants.east-chillers.options=[chiller-1]")
         (event,) = named(common_causes(model))["common-chiller-1-east-chillers"].events
         assert (event.kind, event.name) == ("plant", "east-chillers")
@@ -249,7 +251,7 @@ class TestCommonCauses:
         assert "common-chiller-3-west-chillers" not in found
         assert "common-chiller-1-west-chillers" in found
 
-    def test_feeds_that_everything_hangs_on(self):
+    def test_a_feed_that_several_components_need_is_a_common_cause(self):
         """Generators that start leave nothing down; a feed without any takes all of east."""
         found = named(common_causes(tiny_with(*FEEDS)))
         assert found["common-feed-e"].severity == "common"
@@ -257,7 +259,7 @@ class TestCommonCauses:
         assert "common-feed-w" not in found
         assert {"sag-w", "sag-e", "restart-failure-w"} <= set(found)
 
-    def test_services_that_several_plants_need(self):
+    def test_a_service_that_several_plants_need_is_a_common_cause(self):
         control = "services.control={plane: control, replicas: {east: 1}}"
         shared = [f"plants.{n}.depends_on=[control]" for n in ("west-chillers", "east-chillers")]
         assert "service-control" in named(common_causes(tiny_with(control, *shared)))

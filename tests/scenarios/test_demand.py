@@ -38,32 +38,32 @@ MODELS = [
 
 
 class TestShapes:
-    def test_flat(self, tiny):
+    def test_a_flat_shape_is_constant(self, tiny):
         assert zone_shape(tiny.model, "west-users").tolist() == [1.0] * 168
 
-    def test_of_a_day_repeats_seven_times(self):
+    def test_a_shape_of_a_day_repeats_seven_times(self):
         shape = zone_shape(shaped(f"{{day: {DAY}}}", "day"), "west-users")
         assert shape.shape == (168,)
         assert shape[:24] == pytest.approx(np.arange(1, 25) / 24)
         assert shape.reshape(7, 24) == pytest.approx(np.tile(shape[:24], (7, 1)))
 
-    def test_of_a_week(self):
+    def test_a_shape_of_a_week_is_taken_as_it_is(self):
         shape = zone_shape(shaped(f"{{week: {WEEK}}}", "week"), "west-users")
         assert shape == pytest.approx(np.array(WEEK) / max(WEEK))
 
-    def test_any_scale(self):
+    def test_shapes_may_have_any_scale(self):
         tenfold = shaped(f"{{day: {[10 * v for v in DAY]}}}", "day")
         assert zone_shape(tenfold, "west-users") == pytest.approx(
             zone_shape(shaped(f"{{day: {DAY}}}", "day"), "west-users")
         )
 
-    def test_of_a_trace(self):
+    def test_a_shape_of_a_trace_follows_its_data(self):
         shape = zone_shape(MODELS[1], "west-users")
         trace = np.array(demand_shape("conversation"))
         assert shape == pytest.approx(trace / trace.max())
 
     @pytest.mark.parametrize("ahead", [-12, -8, 0, 1, 14])
-    def test_is_in_local_time_where_a_zone_says_how_far_that_is_ahead(self, ahead):
+    def test_a_shape_is_in_local_time_where_a_zone_has_an_offset(self, ahead):
         name = f"zones.west-users.utc_offset_hours={ahead}"
         model = load_model(
             "tiny", (f"shapes={{week: {WEEK}}}", "zones.west-users.shape=week", name)
@@ -84,7 +84,7 @@ class TestWeek:
         assert weekly.shape == (2, 168)
         assert weekly.max(axis=1).tolist() == [700.0, 300.0]
 
-    def test_peak_hour(self, tiny):
+    def test_peak_hour_is_that_of_the_largest_demand(self, tiny):
         assert peak_hour(tiny.model) == 0
         assert peak_hour(shaped(f"{{day: {DAY}}}", "day", "day")) == 23
         week = [1.0] * 168
@@ -95,7 +95,7 @@ class TestWeek:
 class TestUndominated:
     """Hours whose demand no other hour exceeds in every zone."""
 
-    def test_by_hand(self):
+    def test_undominated_hours_agree_with_those_found_by_hand(self):
         demands = np.array([[1.0, 1.0], [3.0, 0.0], [1.0, 1.0], [2.0, 2.0], [0.0, 3.0], [1.5, 2.0]])
         assert undominated(demands).tolist() == [3, 1, 4]
 
@@ -124,18 +124,18 @@ class TestUndominated:
 
 
 class TestBetweenHours:
-    def test_interpolated(self):
+    def test_demand_between_hours_is_interpolated(self):
         model = shaped(f"{{day: {DAY}}}", "day")
         demand = demand_at(model, 0.0, np.array([0.0, 30.0, 60.0, 90.0]))
         assert demand[0] == pytest.approx(700 / 24 * np.array([1.0, 1.5, 2.0, 2.5]))
         assert demand[1].tolist() == [300.0] * 4
 
-    def test_start_hour_and_midnight(self):
+    def test_demand_goes_on_from_the_start_hour_past_midnight(self):
         model = shaped(f"{{day: {DAY}}}", "day")
         demand = demand_at(model, 23.5, np.array([0.0, 30.0, 45.0]))
         assert demand[0] == pytest.approx(700 / 24 * np.array([12.5, 1.0, 1.25]))
 
-    def test_the_week_wraps(self):
+    def test_demand_wraps_at_the_end_of_the_week(self):
         model = MODELS[0]
         minutes = np.array([0.0, 17.0, 300.0])
         week = 168 * 60.0
@@ -166,7 +166,7 @@ def test_largest_demand_is_a_least_upper_bound(which, start, first, length, insi
     assert demand_at(model, start, reached).max(axis=1) == pytest.approx(most, rel=1e-6)
 
 
-def test_largest_demand_by_hand():
+def test_largest_demand_agrees_with_that_found_by_hand():
     model = shaped(f"{{day: {DAY}}}", "day")
     unit = 700 / 24
     assert largest_demand(model, 0.0, 0.0, 0.0)[0] == pytest.approx(unit)

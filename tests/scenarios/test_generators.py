@@ -20,7 +20,7 @@ def with_settings(*settings: str, model: str = "tiny") -> dict[str, Scenario]:
 
 
 class TestTiny:
-    def test_names_in_order(self, tiny):
+    def test_scenarios_of_tiny_come_in_order(self, tiny):
         assert list(by_name(tiny.model)) == [
             "unit-west-chillers",
             "unit-east-chillers",
@@ -34,7 +34,7 @@ class TestTiny:
             "surge",
         ]
 
-    def test_severities(self, tiny):
+    def test_scenarios_of_tiny_have_their_severities(self, tiny):
         assert [scenario.severity for scenario in all_scenarios(tiny.model)] == [
             "single",
             "single",
@@ -48,7 +48,7 @@ class TestTiny:
             "common",
         ]
 
-    def test_events(self, tiny):
+    def test_scenarios_of_tiny_have_their_events(self, tiny):
         named = by_name(tiny.model)
         (event,) = named["2-units-west-chillers"].events
         assert (event.kind, event.plant, event.count) == ("largest-units", "west-chillers", 2)
@@ -64,7 +64,7 @@ class TestTiny:
         assert (event.kind, event.zones, event.factor) == ("surge", (), 1.2)
         assert event.repair_minutes == 8 * 60.0
 
-    def test_frequencies(self, tiny):
+    def test_scenarios_of_tiny_have_their_frequencies(self, tiny):
         """Two units failing 0.5 times a year: 1 loss a year; two at once within 24 h: x 24/8760."""
         named = by_name(tiny.model)
         assert named["unit-west-chillers"].frequency_per_year == 1.0
@@ -79,7 +79,7 @@ class TestTiny:
 class TestFormula:
     """λ·(λ·r/8760)^(k-1) a year, λ the sum of the rates of the units, r the longest repair."""
 
-    def test_three_at_once_of_mixed_units(self):
+    def test_frequency_of_three_mixed_units_follows_the_formula(self):
         named = with_settings(
             "plants.west-chillers.redundancy=3",
             "plants.west-chillers.existing={chiller-3: 2, chiller-1: 1}",
@@ -95,7 +95,7 @@ class TestFormula:
         assert "2-units-west-chillers" not in named
 
     @pytest.mark.parametrize("existing", ["{}", "{chiller-3: 0}"])
-    def test_without_units_one_of_each_option_counts(self, existing):
+    def test_a_plant_without_units_counts_one_of_each_option(self, existing):
         named = with_settings(
             "clusters.west-gpus.existing_gpus=0",
             f"plants.west-chillers.existing={existing}",
@@ -132,14 +132,14 @@ class TestFormula:
             ("surge", "surge", 1.0, 8.0),
         ],
     )
-    def test_defaults_where_no_component_has_a_rate(self, family, name, frequency, hours):
+    def test_default_rates_apply_where_no_component_has_one(self, family, name, frequency, hours):
         scenario = with_settings(f"generators.{family}={{severity: single}}")[name]
         assert scenario.frequency_per_year == frequency
         assert {event.repair_minutes for event in scenario.events} == {hours * 60}
 
 
 class TestFamilies:
-    def test_reference(self, reference):
+    def test_reference_model_has_its_families(self, reference):
         """A family for each kind of thing that can fail, and the incident of 2023 itself."""
         names = list(by_name(reference.model))
         regions = list(reference.model.regions)
@@ -160,7 +160,7 @@ class TestFamilies:
             "incident-2023",
         ]
 
-    def test_incident_of_2023(self, reference):
+    def test_model_of_2023_has_its_families(self, reference):
         scenario = by_name(reference.model)["incident-2023"]
         (event,) = scenario.events
         assert (event.kind, event.plant, event.unit) == ("units", "us-west-liquid", "loop-36")
@@ -209,7 +209,7 @@ class TestFamilies:
 class TestWrittenByHand:
     EVENT = "{kind: region, name: west, repair_minutes: 5}"
 
-    def test_come_after_the_generated(self):
+    def test_own_scenarios_come_after_generated_ones(self):
         named = with_settings(
             "scenarios={mine: {severity: region, frequency_per_year: 0.1, events: "
             f"[{self.EVENT}]}}}}"
@@ -217,7 +217,7 @@ class TestWrittenByHand:
         assert list(named)[-1] == "mine"
         assert len(named) == 11
 
-    def test_override_a_generated_one_of_the_same_name(self):
+    def test_an_own_scenario_overrides_a_generated_one_of_the_same_name(self):
         named = with_settings(
             "scenarios={region-west: {severity: common, frequency_per_year: 9, events: "
             f"[{self.EVENT}]}}}}"
@@ -260,7 +260,7 @@ class TestPower:
         "cooling_units.air-1.start_failure_probability=0.9",
     )
 
-    def test_names_in_order(self):
+    def test_power_scenarios_come_in_order(self):
         assert list(with_settings(*self.SETTINGS)) == [
             "feed-w",
             "feed-e",
@@ -283,7 +283,7 @@ class TestPower:
         assert (with_it.severity, without.severity) == ("single", "common")
         assert named["feed-e"].frequency_per_year == 0.5
 
-    def test_generators_that_always_start(self):
+    def test_generators_that_always_start_make_one_scenario(self):
         named = with_settings(*self.SETTINGS, "feeds.w.generator_start_probability=1")
         assert "feed-no-generator-w" not in named
         assert named["feed-w"].frequency_per_year == 2.0
@@ -293,7 +293,7 @@ class TestPower:
         assert "feed-no-generator-e" not in named
         assert named["feed-e"].frequency_per_year == 0.5
 
-    def test_sags(self):
+    def test_sags_are_generated_by_feed(self):
         scenario = with_settings(*self.SETTINGS)["sag-w"]
         (event,) = scenario.events
         assert (event.kind, event.feed, event.at_minute, event.repair_minutes) == (
@@ -304,14 +304,14 @@ class TestPower:
         )
         assert scenario.frequency_per_year == 2.0
 
-    def test_restart_failures(self):
+    def test_restart_failures_are_generated(self):
         """At the rate of sags times the largest probability of a type that runs; 3.5 hours."""
         named = with_settings(*self.SETTINGS)
         (event,) = named["restart-failure-w"].events
         assert (event.kind, event.feed, event.repair_minutes) == ("sag", "w", 210.0)
         assert named["restart-failure-w"].frequency_per_year == pytest.approx(2 * 0.83)
 
-    def test_restarts_that_never_fail(self):
+    def test_restarts_that_never_fail_have_a_frequency_of_zero(self):
         named = with_settings(*self.SETTINGS[:-3], "generators.restart_failure={severity: common}")
         assert named["restart-failure-w"].frequency_per_year == 0.0
 

@@ -88,7 +88,7 @@ class TestSag:
         assert timeline.intervals[0].state.clusters_down == frozenset()
         assert timeline.intervals[0].state.power == normal_state(MODEL, GRAPH).power
 
-    def test_later_and_until_people_restart_them(self):
+    def test_a_long_sag_stops_units_for_its_length_and_their_restart(self):
         timeline = laid_out(sag("w", at=30.0, repair_minutes=210.0))
         assert [(start, end) for start, end, _ in restarting(timeline)] == [
             (0.0, 30.0),
@@ -112,16 +112,16 @@ class TestSag:
         found = laid_out(sag("w"), model=MODEL.replace(plants=plants)).intervals[0].state
         assert found.restarting == WEST < units
 
-    def test_a_second_feed_carries_through(self):
+    def test_a_second_feed_carries_units_through_a_sag(self):
         (interval,) = laid_out(sag("e1", repair_minutes=60.0)).intervals
         assert interval.state == normal_state(MODEL, GRAPH)
 
-    def test_both_feeds_at_once(self):
+    def test_a_sag_of_both_feeds_at_once_stops_units(self):
         assert restarting(laid_out(sag("e1"), sag("e2")))[0] == (0.0, 5.0, EAST)
         later = laid_out(sag("e1"), sag("e2", at=1.0))
         assert restarting(later) == [(0.0, 2.0, set())]
 
-    def test_a_second_feed_that_is_lost_does_not(self):
+    def test_a_lost_second_feed_does_not_carry_units_through(self):
         timeline = laid_out(lost("feed", "e1", 60.0), sag("e2", at=30.0))
         assert restarting(timeline)[:2] == [(0.0, 30.0, set()), (30.0, 35.0, EAST)]
 
@@ -155,7 +155,7 @@ class TestReturnOfPower:
             (8.0, 50.0, (False, set())),
         ]
 
-    def test_out_of_fuel(self):
+    def test_units_stop_when_generators_run_out_of_fuel(self):
         timeline = laid_out(lost("feed", "w", 90.0))
         found = slices(timeline, lambda c: ("west-chillers" in c.plants_down, len(c.restarting)))
         assert found[3:] == [
@@ -174,16 +174,16 @@ class TestReturnOfPower:
         assert not any(found for _, _, found in restarting(timeline))
         assert timeline.end_minute == 90.0
 
-    def test_one_of_two_feeds(self):
+    def test_units_restart_only_where_both_feeds_were_lost(self):
         assert restarting(laid_out(lost("feed", "e1", 60.0))) == [(0.0, 60.0, set())]
         timeline = laid_out(lost("feed", "e1", 60.0), lost("feed", "e2", 30.0))
         assert restarting(timeline)[:2] == [(0.0, 30.0, set()), (30.0, 34.0, EAST)]
 
     @pytest.mark.parametrize(("kind", "name"), [("region", "west"), ("plant", "west-chillers")])
-    def test_what_is_repaired_needs_no_restart(self, kind, name):
+    def test_repaired_units_need_no_restart(self, kind, name):
         assert restarting(laid_out(lost(kind, name, 60.0))) == [(0.0, 60.0, set())]
 
-    def test_generators_that_do_not_start(self):
+    def test_clusters_run_on_batteries_alone_where_generators_do_not_start(self):
         timeline = laid_out(lost("feed", "w", 60.0, generators_start=False))
         found = slices(
             timeline,
@@ -203,7 +203,7 @@ class TestReturnOfPower:
             (64.0, 66.0, {("west-chillers", "chiller-3")}),
         ]
 
-    def test_times_that_are_no_binary_fractions(self):
+    def test_restart_times_need_not_be_binary_fractions(self):
         """(0.7 + 0.1) − 0.7 is less than 0.1."""
         model = changed("feeds", "w", generator_start_minutes=0.1)
         timeline = laid_out(lost("feed", "w", 30.0, at=0.7), model=model)
@@ -226,11 +226,11 @@ class TestWhy:
             (lost("cluster", "west-gpus", 60.0), {"west-air"}),
         ],
     )
-    def test_others_are(self, event, plants):
+    def test_plants_that_failed_themselves_are_lost(self, event, plants):
         state = laid_out(event, lost("feed", "w", 60.0)).intervals[0].state
         assert state.plants_lost == plants <= state.plants_down
 
-    def test_services_and_replicas(self):
+    def test_a_lost_region_takes_services_and_replicas(self):
         state = laid_out(lost("region", "west", 60.0)).intervals[0].state
         assert state.replicas_down == {"db": 2}
         assert state.services_down == {"gpus", "api", "pumps"}
@@ -239,7 +239,7 @@ class TestWhy:
         assert state.services_down == {"db", "api"}
         assert normal_state(MODEL, GRAPH).replicas_down == {}
 
-    def test_a_name_with_the_sign_that_separates(self):
+    def test_names_may_contain_the_separator(self):
         services = {"a@b": MODEL.services["db"].replace(name="a@b")}
         tiers = {name: tier.replace(entry=None) for name, tier in MODEL.tiers.items()}
         plants = {name: one.replace(depends_on=()) for name, one in MODEL.plants.items()}
@@ -268,7 +268,7 @@ class TestConditionWith:
     )
 
     @pytest.mark.parametrize("minute", [0.0, 1.9, 2.0, 7.5, 39.0, 49.99, 50.0, 1e6])
-    def test_without_lost_clusters_it_is_that_of_the_course(self, minute):
+    def test_state_without_lost_clusters_is_that_of_the_timeline(self, minute):
         found = state_with(MODEL, GRAPH, self.COURSE, minute, frozenset())
         at = [
             one.state
@@ -290,13 +290,13 @@ class TestConditionWith:
         assert after.restarting == WEST
         assert after.demand_factor == {"west-users": 1.5, "east-users": 1.5}
 
-    def test_after_the_end(self):
+    def test_state_after_the_end_has_only_the_lost_clusters_down(self):
         found = state_with(MODEL, GRAPH, self.COURSE, 60.0, frozenset({"east-gpus"}))
         assert found.clusters_down == {"east-gpus"}
         assert found.services_down == frozenset()
         assert found.demand_factor == {}
 
-    def test_it_is_what_the_loss_of_the_cluster_would_be(self):
+    def test_state_with_a_lost_cluster_is_that_of_its_loss_event(self):
         events = [lost("feed", "w", 50.0), sag("e1", at=10.0), sag("e2", at=10.0)]
         timeline = laid_out(*events)
         both = laid_out(*events, lost("cluster", "west-gpus", 1000.0))
@@ -305,7 +305,7 @@ class TestConditionWith:
             assert found == one.state
 
 
-def test_conditions_do_not_depend_on_what_was_asked_before(monkeypatch):
+def test_states_do_not_depend_on_earlier_queries(monkeypatch):
     """The same courses whether conditions are kept, forgotten, or worked out on a copy."""
     events = [
         [lost("region", "west", 30.0), sag("e1")],

@@ -38,7 +38,7 @@ def test_same_seed_same_sample(model):
     assert monte_carlo(model, 50, 3) != monte_carlo(model, 50, 4)
 
 
-def test_single_failures_come_as_often_as_they_should(model, sample):
+def test_single_failures_occur_at_their_rates(model, sample):
     """All rates times repair times together are 1 %: so many fall into another outage."""
     for one in components(model):
         if one.failures_per_year:
@@ -46,7 +46,7 @@ def test_single_failures_come_as_often_as_they_should(model, sample):
             assert close(count, one.failures_per_year * YEARS, 0.02), one.name
 
 
-def test_pairs_come_as_often_as_they_should(model, sample):
+def test_pairs_occur_at_their_rates(model, sample):
     """λ1·λ2·(r1 + r2), up to chance and the same 2 %."""
     west, east, provider = (
         next(one for one in components(model) if one.name == name)
@@ -66,7 +66,7 @@ def test_units_of_a_plant_fail_one_by_one(sample, plant, units):
     assert sample[f"2-units-{plant}"].severity == "double"
 
 
-def test_scenarios_are_those_of_pairs(model, sample):
+def test_sampled_scenarios_equal_those_of_pairs(model, sample):
     pair = sample["unit-west-chillers-and-unit-east-chillers"]
     assert pair.severity == "double"
     assert [event.repair_minutes for event in pair.events] == [1440.0, 1440.0]
@@ -79,7 +79,7 @@ def model_singles(model):
     return [one.scenario for one in components(model)]
 
 
-def test_what_never_fails_never_does(sample):
+def test_components_with_a_rate_of_zero_never_fail(sample):
     assert not [name for name in sample if "west-air" in name and "plant" not in name]
 
 
@@ -91,7 +91,7 @@ def test_frequencies_add_up_to_the_failures_counted(model):
     assert total * 300 == pytest.approx(sum(found.values()))
 
 
-def test_what_is_contained_is_not_counted():
+def test_failures_contained_in_others_are_not_counted():
     """A plant that fails while its region is lost changes nothing."""
     often = load_model(
         "tiny",

@@ -26,7 +26,7 @@ def wanted(sets, **filters):
 
 
 class TestSets:
-    def test_usually_those_of_the_model(self, model, reference):
+    def test_default_scenarios_are_those_of_the_model(self, model, reference):
         for one in (model, reference.model):
             assert select(one).scenarios == all_scenarios(one)
             assert select(one).warnings() == []
@@ -45,7 +45,7 @@ class TestSets:
             *((name.replace("_", "-"), lambda m, n=name: family(m, n)) for name in FAMILIES),
         ],
     )
-    def test_each(self, model, name, expected):
+    def test_each_set_gives_its_own_scenarios(self, model, name, expected):
         asked = wanted(name)
         if not expected(model):
             with pytest.raises(InputError, match="no scenario is left of 0"):
@@ -54,7 +54,7 @@ class TestSets:
         assert select(model, asked).scenarios == expected(model)
         assert select(model, asked).found == {name: len(expected(model))}
 
-    def test_several_in_the_order_asked_for(self, model):
+    def test_several_sets_come_in_the_order_asked_for(self, model):
         found = select(model, wanted("regions, surge,UNIT"))
         assert names(found) == [
             "region-west",
@@ -65,7 +65,7 @@ class TestSets:
         ]
         assert found.found == {"regions": 2, "surge": 1, "unit": 2}
 
-    def test_option_may_be_repeated_and_separates_by_commas(self):
+    def test_sets_option_may_be_repeated_and_separates_by_commas(self):
         assert parse_sets(["n-1,n-2", "Feed_No_Generator", "n-1"]) == (
             "n-1",
             "n-2",
@@ -73,10 +73,10 @@ class TestSets:
         )
         assert parse_sets([]) == ("model",)
 
-    def test_written_by_hand(self, reference):
+    def test_set_written_holds_the_scenarios_written_by_hand(self, reference):
         assert names(select(reference.model, wanted("written"))) == ["incident-2023"]
 
-    def test_wrong_names_all_at_once_with_the_nearest(self, model):
+    def test_wrong_set_names_are_refused_all_at_once_with_the_nearest(self, model):
         with pytest.raises(InputError) as caught:
             select(model, wanted("n-1,n_3,heet,mc:0,mc:x"))
         text = str(caught.value)
@@ -88,12 +88,12 @@ class TestSets:
 
 
 class TestMerging:
-    def test_what_happens_twice_is_one_scenario(self, model):
+    def test_equal_scenarios_of_two_sets_are_merged(self, model):
         found = select(model, wanted("n-1,regions"))
         assert found.scenarios == singles(model)
         assert found.repeated == 2
 
-    def test_the_model_has_the_last_word_on_its_own(self):
+    def test_scenarios_of_the_model_override_generated_ones(self):
         mine = "{severity: common, frequency_per_year: 9, events: [{kind: region, name: west, "
         mine += "repair_minutes: 5}]}"
         model = load_model("tiny", (f"scenarios={{region-west: {mine}}}",)).model
@@ -122,24 +122,24 @@ class TestMerging:
 
 
 class TestFilters:
-    def test_only_and_except(self, model):
+    def test_only_and_except_filter_by_pattern(self, model):
         asked = wanted("n-1", only=("unit-*", "region-*"), excluded=("*east*",))
         found = select(model, asked)
         assert names(found) == ["unit-west-chillers", "region-west"]
         assert found.filtered == 8
 
-    def test_severity(self, model):
+    def test_severity_filters_by_class(self, model):
         found = select(model, wanted("n-1,n-2", severities=("double", "region")))
         assert {one.severity for one in found.scenarios} == {"double", "region"}
 
-    def test_rare_ones(self, model):
+    def test_rare_scenarios_are_filtered_by_frequency(self, model):
         found = select(model, wanted("n-2", least_per_year=1e-4))
         assert found.scenarios == tuple(
             one for one in pairs(model) if one.frequency_per_year >= 1e-4
         )
         assert 0 < found.filtered < 33
 
-    def test_patterns_that_match_nothing_with_the_nearest(self, model):
+    def test_patterns_that_match_nothing_are_refused_with_the_nearest(self, model):
         with pytest.raises(InputError) as caught:
             select(model, Wanted(only=("serge",), excluded=("x*",)))
         assert "--only: `serge` matches none of 10 scenarios; did you mean `surge`?" in str(
@@ -147,13 +147,13 @@ class TestFilters:
         )
         assert "--except: `x*` matches none" in str(caught.value)
 
-    def test_nothing_left(self, model):
+    def test_filters_that_leave_nothing_are_refused(self, model):
         with pytest.raises(InputError, match="no scenario is left of 10"):
             select(model, Wanted(severities=("extreme",)))
 
 
 class TestCounts:
-    def test_by_severity_and_set(self, model):
+    def test_scenarios_are_counted_by_severity_and_set(self, model):
         assert select(model).lines() == ["10 scenarios: 3 single, 2 double, 3 common, 2 region"]
         lines = select(model, wanted("n-1,regions", excluded=("cluster-*",))).lines()
         assert lines == [
@@ -161,10 +161,10 @@ class TestCounts:
             "from n-1 10, regions 2; 2 the same as another; 2 filtered out",
         ]
 
-    def test_one(self, model):
+    def test_a_single_scenario_is_counted_in_the_singular(self, model):
         assert select(model, wanted("surge")).lines()[0] == "1 scenario: 1 common"
 
-    def test_classes_of_which_the_standard_asks_nothing(self, model):
+    def test_classes_without_rules_are_warned_of(self, model):
         (line,) = select(model, wanted("n-2", only=("region-*-and-region-*",))).warnings()
         assert line == (
             "the standard has no rules for `extreme`: nothing is required of 1 scenario "

@@ -61,14 +61,16 @@ def test_alternatives_that_are_down_leave_all_to_the_others(model: Model) -> Non
     assert "east-cache" not in share
 
 
-def test_pool_by_littles_law(model: Model) -> None:
+def test_pool_capacity_follows_littles_law(model: Model) -> None:
     assert service_rps(model, "database") == 600.0
     assert service_rps(model, "database", more_connections=100.0) == 800.0
     assert service_rps(model, "login") == 400.0
     assert math.isinf(service_rps(model, "log"))
 
 
-def test_replicas_and_degradation(model: Model, normal: SystemState) -> None:
+def test_service_capacity_follows_replicas_and_degradation(
+    model: Model, normal: SystemState
+) -> None:
     assert replicas_up(model, "login", normal) == 3.0
     assert replicas_up(model, "database", normal) == 1.0
     hit = replace(normal, replicas_down={"login": 2}, services_down=frozenset({"log", "desk"}))

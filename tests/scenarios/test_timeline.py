@@ -54,7 +54,7 @@ def slices(timeline: Timeline, read: Any) -> list[tuple[float, float, Any]]:
 
 
 class TestSingleEvents:
-    def test_nothing_failed(self):
+    def test_a_timeline_without_events_is_one_normal_interval(self):
         normal = normal_state(TINY, build_graph(TINY))
         assert normal == SystemState(
             frozenset(), frozenset(), frozenset(), frozenset(), {}, {}, {}, {}, normal.power
@@ -64,7 +64,7 @@ class TestSingleEvents:
             powered = normal_state(POWERED, build_graph(POWERED))
             assert limits_of(powered, region) == {loads: 11.0}
 
-    def test_region(self):
+    def test_a_lost_region_takes_down_what_stands_in_it(self):
         timeline = course_of(POWERED, lost("region", "west", 1440.0))
         (interval,) = timeline.intervals
         assert (interval.start_minute, interval.end_minute) == (0.0, 1440.0)
@@ -76,14 +76,14 @@ class TestSingleEvents:
         assert limits_of(state, "east") == {EAST: 11.0}
         assert timeline.end_minute == 1440.0
 
-    def test_plant(self):
+    def test_a_lost_plant_takes_its_cooling(self):
         """A cluster without cooling is not down: it heats up first."""
         model = load_model("tiny", ("plants.west-air=null",)).model
         (interval,) = course_of(model, lost("plant", "west-chillers")).intervals
         assert interval.state.plants_down == {"west-chillers"}
         assert interval.state.clusters_down == frozenset()
 
-    def test_cluster_and_provider(self):
+    def test_lost_clusters_and_providers_are_down(self):
         (interval,) = course_of(
             TINY, lost("cluster", "west-gpus"), lost("provider", "cloudy")
         ).intervals
@@ -91,7 +91,7 @@ class TestSingleEvents:
         assert interval.state.plants_down == frozenset()
         assert interval.state.offers_down == {"cloud"}
 
-    def test_units(self):
+    def test_lost_units_are_counted_by_plant(self):
         timeline = course_of(
             TINY,
             {"kind": "units", "plant": "west-chillers", "unit": "chiller-3", "repair_minutes": 90},
@@ -102,7 +102,7 @@ class TestSingleEvents:
             (30.0, 90.0, ({("west-chillers", "chiller-3"): 1}, {})),
         ]
 
-    def test_heat_and_surge(self):
+    def test_heat_and_surge_change_ambient_and_demand(self):
         timeline = course_of(
             TINY,
             {"kind": "heat", "region": "west", "rise_c": 4.0, "repair_minutes": 120},
@@ -115,7 +115,7 @@ class TestSingleEvents:
             (90.0, 120.0, ({"west": 4.0}, {})),
         ]
 
-    def test_surge_of_one_zone(self):
+    def test_a_surge_of_one_zone_leaves_others_as_they_are(self):
         event = {"kind": "surge", "zones": ["east-users"], "factor": 2.0, "repair_minutes": 60}
         (interval,) = course_of(TINY, event).intervals
         assert interval.state.demand_factor == {"east-users": 2.0}
@@ -143,14 +143,14 @@ class TestSingleEvents:
 
 
 class TestTime:
-    def test_an_event_that_starts_later(self):
+    def test_an_event_that_starts_later_begins_its_own_interval(self):
         timeline = course_of(TINY, lost("region", "west", 10.0, at=25.0))
         assert slices(timeline, lambda c: set(c.clusters_down)) == [
             (0.0, 25.0, set()),
             (25.0, 35.0, {"west-gpus"}),
         ]
 
-    def test_a_gap_between_events(self):
+    def test_a_gap_between_events_is_a_normal_interval(self):
         timeline = course_of(
             TINY, lost("region", "west", 10.0), lost("region", "east", 10.0, at=30.0)
         )
@@ -188,18 +188,18 @@ class TestTime:
         )
         assert slices(timeline, lambda c: set(c.clusters_down)) == [(0.0, 60.0, {"west-gpus"})]
 
-    def test_a_surge_that_changes_nothing(self):
+    def test_a_surge_of_factor_one_leaves_the_normal_state(self):
         timeline = course_of(TINY, {"kind": "surge", "factor": 1.0, "repair_minutes": 60})
         assert timeline.intervals[0].state == normal_state(TINY, build_graph(TINY))
 
-    def test_start_hour(self, reference):
+    def test_timeline_starts_at_the_hour_of_the_scenario(self, reference):
         assert course_of(TINY, lost("region", "west")).start_hour == 0.0
         assert course_of(reference.model, lost("region", "us-west")).start_hour == 16.0
         assert course_of(TINY, lost("region", "west"), start_hour=70.5).start_hour == 70.5
 
 
 class TestPower:
-    def test_feed_with_batteries_and_generator(self):
+    def test_batteries_bridge_a_lost_feed_until_the_generator_runs(self):
         """Batteries carry the clusters, not the cooling, until the generator runs; fuel ends."""
         timeline = course_of(POWERED, lost("feed", "w", 120.0))
         read = slices(
@@ -216,7 +216,7 @@ class TestPower:
             (62.0, 120.0, ({"west-gpus"}, True, {WEST: 0.0})),
         ]
 
-    def test_batteries_that_end_before_the_generator_runs(self):
+    def test_batteries_that_end_before_the_generator_runs_leave_a_gap(self):
         model = POWERED.replace(
             feeds=dict(POWERED.feeds)
             | {"w": POWERED.feeds["w"].replace(ups_minutes=5.0, generator_start_minutes=8.0)}
@@ -229,7 +229,7 @@ class TestPower:
             (18.0, 70.0, (set(), False)),
         ]
 
-    def test_batteries_without_a_generator(self):
+    def test_batteries_without_a_generator_end_in_an_outage(self):
         model = POWERED.replace(
             feeds=dict(POWERED.feeds) | {"w": POWERED.feeds["w"].replace(generator_mw=0.0)}
         )
@@ -244,7 +244,7 @@ class TestPower:
         assert slices(timeline, lambda c: set(c.clusters_down)) == [(0.0, 1.0, set())]
         assert timeline.intervals[0].state.plants_down == {"west-chillers", "west-air"}
 
-    def test_one_of_two_feeds(self):
+    def test_one_of_two_feeds_lost_leaves_loads_up(self):
         timeline = course_of(POWERED, lost("feed", "e1"))
         (interval,) = timeline.intervals
         assert interval.state.clusters_down == frozenset()
@@ -252,14 +252,14 @@ class TestPower:
         assert limits_of(interval.state, "west") == {WEST: 11.0}
         assert limits_of(interval.state, "east") == {EAST: 6.0}
 
-    def test_both_feeds(self):
+    def test_both_feeds_lost_take_loads_down(self):
         (interval,) = course_of(POWERED, lost("feed", "e1"), lost("feed", "e2")).intervals
         assert interval.state.clusters_down == {"east-gpus"}
         assert interval.state.plants_down == {"east-chillers"}
         assert limits_of(interval.state, "east") == {EAST: 0.0}
         assert interval.state.clusters_down.isdisjoint({"west-gpus"})
 
-    def test_a_feed_for_named_loads_only(self):
+    def test_a_feed_for_named_loads_takes_down_no_others(self):
         model = POWERED.replace(
             feeds={
                 "a": POWERED.feeds["e1"].replace(region="west", powers=("west-gpus",)),
@@ -277,14 +277,14 @@ class TestPower:
 
 
 class TestReaction:
-    def test_of_the_platform(self):
+    def test_reaction_is_that_of_the_platform(self):
         timeline = course_of(TINY, lost("region", "west", at=10.0), lost("region", "east", at=40.0))
         assert TINY.operations.detection_minutes == 5.0
         assert timeline.failures == (10.0, 40.0)
         assert timeline.reaction_minutes == timeline.order_minutes == 5.0 + 10.0
         assert timeline.order_minute == 10.0 + 5.0 + 10.0
 
-    def test_of_a_scenario(self):
+    def test_a_scenario_may_override_the_reaction(self):
         timeline = course_of(
             TINY,
             lost("region", "west"),
@@ -294,7 +294,7 @@ class TestReaction:
         assert timeline.order_minutes == timeline.order_minute == 75.0
         assert timeline.operations.failover_minutes == TINY.operations.failover_minutes
 
-    def test_of_2023(self, reference):
+    def test_reaction_of_2023_is_that_of_its_model(self, reference):
         """Alerts at 16:55, emergency cooling at 18:05, procurement at 18:20 (minute 0 = 16:05)."""
         model = reference.model
         timeline = timeline_of(model, build_graph(model), model.scenarios["incident-2023"])

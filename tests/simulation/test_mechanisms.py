@@ -38,14 +38,14 @@ class TestStandbyCooling:
         )
         return model.replace(plants={**model.plants, "spare": spare})
 
-    def test_carries_heat_its_start_up_time_after_the_failure(self, one: Model) -> None:
+    def test_standby_cooling_carries_heat_after_its_start_up_time(self, one: Model) -> None:
         case = run(self.with_spare(one, automatic=True), lose_chillers(1, at=10))
         assert case.plant("spare")[[0, 10, 16, 17, 119]].tolist() == [0, 0, 0, 5, 5]
         # Seven minutes of 1 MW too little, then 14 MW against 10 MW until all is carried away.
         expected = [65, 65, 66, 67, 68, 69, 70, 71, 72, 68, 65, 65]
         assert case.cluster("temperature_c", "site")[9:21] == pytest.approx(expected)
 
-    def test_waits_for_operators_where_they_start_it(self, one: Model) -> None:
+    def test_standby_cooling_waits_for_operators_where_they_start_it(self, one: Model) -> None:
         case = run(self.with_spare(one, automatic=False), lose_chillers(1, at=10))
         # Failure at 10, alert at 15, action at 25, seven minutes to start.
         assert case.plant("spare")[[10, 25, 31, 32]].tolist() == [0, 0, 0, 5]
@@ -55,19 +55,19 @@ class TestStandbyCooling:
         case = run(model, lose_chillers(1, at=10))
         assert case.plant("chillers")[[0, 9, 10, 16, 17]].tolist() == [10, 10, 9, 9, 14]
 
-    def test_stays_off_while_running_units_suffice(self, one: Model) -> None:
+    def test_standby_cooling_stays_off_while_running_units_suffice(self, one: Model) -> None:
         model = changed(self.with_spare(one, automatic=True), "plants", "chillers")
         model = changed(model, "plants", "chillers", existing={"chiller": 11})
         assert not run(model, lose_chillers(1, at=10)).plant("spare").any()
 
-    def test_starts_for_a_shortage_that_comes_later_than_the_failure(self, one: Model) -> None:
+    def test_standby_cooling_starts_for_a_shortage_later_than_the_failure(self, one: Model) -> None:
         model = self.with_spare(one, automatic=True)
         model = changed(model, "zones", "users", demand_rps=500.0)
         # 7.5 MW fit on nine chillers; doubled demand at minute 30 does not.
         case = run(unattended(model), lose_chillers(1, at=10), surge(2, 30, 1000))
         assert case.plant("spare")[[36, 37]].tolist() == [0, 5]
 
-    def test_operators_start_it_rather_than_leave_gpus_off(self, one: Model) -> None:
+    def test_operators_start_standby_cooling_rather_than_leave_gpus_off(self, one: Model) -> None:
         model = self.with_spare(one, automatic=False)
         model = changed(model, "zones", "users", demand_rps=500.0)
         case = run(model, lose_chillers(1, at=10), surge(2, 40, 1000))
@@ -79,21 +79,21 @@ class TestStandbyCooling:
 
 
 class TestLoadBalancers:
-    def test_requests_fail_until_they_act_and_no_longer(self, two: Model) -> None:
+    def test_requests_fail_until_load_balancers_act_and_no_longer(self, two: Model) -> None:
         served = run(hasty(two), lose("region", "near")).served()
         assert served.tolist() == [500.0] * 10 + [0.0] * 4 + [500.0] * 106
 
     @pytest.mark.parametrize("minutes", [0, 1, 7])
-    def test_take_as_long_as_the_model_says(self, two: Model, minutes: int) -> None:
+    def test_failover_takes_as_long_as_the_model_says(self, two: Model, minutes: int) -> None:
         model = operating(hasty(two), failover_minutes=minutes)
         served = run(model, lose("region", "near")).served()
         assert (served == 0).sum() == minutes
 
-    def test_round_parts_of_minutes_up(self, two: Model) -> None:
+    def test_failover_time_is_rounded_up_to_whole_minutes(self, two: Model) -> None:
         model = operating(hasty(two), failover_minutes=2.5)
         assert (run(model, lose("region", "near")).served() == 0).sum() == 3
 
-    def test_come_back_as_late_as_they_left(self, two: Model) -> None:
+    def test_failback_takes_as_long_as_failover(self, two: Model) -> None:
         case = run(hasty(two), lose("region", "near", 10, 60))
         # Repaired at 70, checked until 85, used from 89 on.
         assert case.target("capacity_rps", "first")[[9, 10, 84, 85]].tolist() == [600, 0, 0, 600]
@@ -101,12 +101,12 @@ class TestLoadBalancers:
         assert case.target("load_rps", "second")[[10, 14, 88, 89]].tolist() == [0, 500, 500, 0]
         assert (case.served()[14:] == 500).all()
 
-    def test_backups_take_no_more_than_they_can(self, two: Model) -> None:
+    def test_backups_take_no_more_than_their_capacity(self, two: Model) -> None:
         model = changed(two, "zones", "users", demand_rps=1000.0)
         case = run(model, lose("region", "near"))
         assert case.target("load_rps", "second")[[9, 14]].tolist() == [400, 600]
 
-    def test_know_at_once_what_operators_switch_off(self, two: Model) -> None:
+    def test_load_balancers_know_at_once_what_operators_switch_off(self, two: Model) -> None:
         model = changed(two, "cooling_units", "chiller", capacity_mw=3.0)
         model = changed(model, "plants", "second-plant", existing={"chiller": 2})
         model = changed(model, "plants", "first-plant", existing={"chiller": 2})
@@ -125,7 +125,9 @@ class TestLoadBalancers:
         assert case.target("load_rps", "second")[[24, 25]] == pytest.approx([0, 200])
         assert (case.served() == 500).all()
 
-    def test_only_reach_regions_within_the_latency_of_a_tier(self, two: Model) -> None:
+    def test_load_balancers_only_reach_regions_within_the_latency_of_a_tier(
+        self, two: Model
+    ) -> None:
         model = changed(hasty(two), "tiers", "high", latency_limit_ms=20.0)
         case = run(model, lose("region", "near"))
         assert case.served("high")[[9, 14]].tolist() == [200, 0]
@@ -137,14 +139,14 @@ class TestScarcity:
 
     EVENT = surge(2.0, 5, 1000)
 
-    def test_priorities_at_once(self, one: Model) -> None:
+    def test_priorities_shed_lower_tiers_at_once(self, one: Model) -> None:
         case = run(operating(one, priority_shedding="automatic"), self.EVENT)
         assert case.served("high")[[4, 5, 40]].tolist() == [400, 800, 800]
         assert case.served("low")[[4, 5, 40]].tolist() == [600, 200, 200]
         assert case.total("shed")[[4, 5, 40]].tolist() == [0, 60_000, 60_000]
         assert not case.total("waiting").any()
 
-    def test_equal_shares_without_priorities(self, one: Model) -> None:
+    def test_without_priorities_tiers_are_shed_in_equal_shares(self, one: Model) -> None:
         """Of every tier the same share is served, less and less of it for clients still there."""
         case = run(operating(one, priority_shedding="none"), self.EVENT)
         assert case.served("high")[4:] * 600 == pytest.approx(case.served("low")[4:] * 400)
@@ -160,7 +162,7 @@ class TestScarcity:
             assert case.total("stale")[minute] == pytest.approx(stale, abs=within)
         assert case.total("wasted")[15] > 2 * case.served()[15] * 60
 
-    def test_operators_shed_and_end_the_work_in_vain(self, one: Model) -> None:
+    def test_operators_shed_load_and_end_wasted_work(self, one: Model) -> None:
         case = run(operating(one, priority_shedding="operator"), self.EVENT)
         # Surge at 5, operators at 5 + 5 + 10.
         assert case.served("high")[19] < 160
@@ -170,7 +172,7 @@ class TestScarcity:
         assert not case.total("stale")[20:].any()
         assert not case.total("wasted")[22:].any()
 
-    def test_a_scenario_can_change_what_operations_promise(self, one: Model) -> None:
+    def test_a_scenario_can_override_operations(self, one: Model) -> None:
         model = operating(one, priority_shedding="automatic")
         changes = {"priority_shedding": "operator", "response_minutes": 20.0}
         case = run(model, self.EVENT, operations=changes)
@@ -179,7 +181,7 @@ class TestScarcity:
 
 
 class TestQueue:
-    def test_fills_overflows_and_drains(self, one: Model) -> None:
+    def test_queue_fills_overflows_and_drains(self, one: Model) -> None:
         model = changed(one, "zones", "users", demand_rps=700.0)
         model = operating(
             model, priority_shedding="none", queue_limit_requests=30_000.0, patience_minutes=2.0
@@ -218,7 +220,7 @@ class TestQueue:
         assert case.target("load_rps", "second")[14] == 600
         assert 500 < case.served()[14] <= 600
 
-    def test_goes_to_no_room_that_load_balancers_do_not_know_of(self, two: Model) -> None:
+    def test_queue_uses_no_capacity_that_load_balancers_do_not_know_of(self, two: Model) -> None:
         """Cloud that has arrived serves those that wait only once load balancers reckon with it."""
         model = changed(two, "clusters", "second", existing_gpus=100)
         model = changed(model, "offers", "cloud", lead_time_minutes=0)
@@ -234,7 +236,7 @@ class TestQueue:
         assert not load[unknown].any()
         assert load[15] == 400
 
-    def test_what_it_serves_makes_heat_like_any_other_work(self, one: Model) -> None:
+    def test_queued_requests_served_make_heat_like_all_work(self, one: Model) -> None:
         model = changed(one, "zones", "users", demand_rps=700.0)
         model = operating(model, priority_shedding="none", patience_minutes=1000.0)
         case = run(model, surge(2.0, 5, 4))
@@ -244,7 +246,7 @@ class TestQueue:
 
 
 class TestOverheating:
-    def test_throttles_from_its_throttle_temperature(self, one: Model) -> None:
+    def test_a_cluster_throttles_from_its_throttle_temperature(self, one: Model) -> None:
         case = run(unattended(one), lose_chillers(1))
         hot, clock = case.cluster("temperature_c", "site"), case.cluster("clock", "site")
         assert hot[:12] == pytest.approx([65 + minute for minute in range(12)])
@@ -254,14 +256,14 @@ class TestOverheating:
         assert case.served()[10:12] == pytest.approx([1000, 950])
         assert hot[12] == pytest.approx(76.75)
 
-    def test_settles_where_the_throttled_heat_meets_the_cooling(self, one: Model) -> None:
+    def test_temperature_settles_where_throttled_heat_equals_the_cooling(self, one: Model) -> None:
         case = run(unattended(one), lose_chillers(1))
         # 5 + 5·clock = 9 at clock 0.8, which is 79 °C.
         assert case.cluster("temperature_c", "site")[-1] == pytest.approx(79.0, abs=1e-3)
         assert case.served()[-1] == pytest.approx(800.0, abs=0.1)
         assert not case.cluster("off", "site").any()
 
-    def test_operators_switch_off_what_cannot_be_cooled(self, one: Model) -> None:
+    def test_operators_switch_off_gpus_that_cannot_be_cooled(self, one: Model) -> None:
         case = run(one, lose_chillers(3, at=10))
         assert case.cluster("powered_gpus", "site")[[9, 24, 25, 119]].tolist() == pytest.approx(
             [1000, 1000, 700, 700]
@@ -275,7 +277,7 @@ class TestOverheating:
         model = model.replace(simulation=model.simulation.replace(horizon_minutes=250.0))
         return operating(model, **operations)
 
-    def test_shuts_down_at_its_shutdown_temperature(self, one: Model) -> None:
+    def test_a_cluster_shuts_down_at_its_shutdown_temperature(self, one: Model) -> None:
         case = run(self.all_static(unattended(one)), lose_chillers(1))
         # 65 °C and a degree a minute: 95 °C at the end of minute 29.
         off = case.cluster("off", "site")
@@ -293,7 +295,7 @@ class TestOverheating:
             (60.0, 75),
         ],
     )
-    def test_restarts_when_cool_and_attended_and_checked(
+    def test_a_cluster_restarts_when_cool_attended_and_checked(
         self, one: Model, reaction: float, back: int
     ) -> None:
         model = self.all_static(one, detection_minutes=reaction, response_minutes=0)
@@ -316,7 +318,7 @@ class TestOverheating:
         assert case.cluster("heat_mw", "site")[[32, 33, 47]] == pytest.approx([0, 9, 9])
         assert case.served()[33:48].tolist() == [0] * 15
 
-    def test_comes_back_in_phases(self, one: Model) -> None:
+    def test_a_cluster_comes_back_in_phases(self, one: Model) -> None:
         phases = tuple(
             RestorationPhase(capacity=capacity, minutes=minutes)
             for capacity, minutes in ((0.25, 30), (0.5, 45), (0.75, 60))
@@ -334,7 +336,7 @@ class TestCloud:
     def busy(model: Model) -> Model:
         return changed(model, "zones", "users", demand_rps=1000.0)
 
-    def test_serves_after_order_and_lead_time_once_load_balancers_know(self, two: Model) -> None:
+    def test_cloud_serves_after_order_lead_time_and_failover(self, two: Model) -> None:
         case = run(self.busy(two), lose("region", "near"))
         # Failure at 10, operators at 25, order at 30, running at 50, used from 54 on.
         assert case.history.order_minute.tolist() == [30]
@@ -342,42 +344,42 @@ class TestCloud:
         assert case.target("load_rps", "cloud")[[53, 54, 119]].tolist() == [0, 400, 400]
         assert case.served()[[53, 54]].tolist() == [600, 1000]
 
-    def test_serves_the_queue_no_sooner(self, two: Model) -> None:
+    def test_cloud_serves_the_queue_no_sooner_than_new_requests(self, two: Model) -> None:
         model = operating(self.busy(two), priority_shedding="none")
         case = run(model, lose("region", "near"))
         assert (case.total("waiting")[40:54] > 0).all()
         assert case.target("load_rps", "cloud")[[50, 53, 54]].tolist() == [0, 0, 400]
 
-    def test_costs_its_surge_price_while_it_is_used(self, two: Model) -> None:
+    def test_cloud_costs_its_surge_price_while_it_is_used(self, two: Model) -> None:
         spend = run(self.busy(two), lose("region", "near")).total("emergency_usd")
         # 400 GPUs at 60 USD an hour for ten, doubled: 4,800 USD an hour.
         assert spend[[53, 54, 119]] == pytest.approx([0, 80, 80])
 
-    def test_costs_nothing_more_where_the_retainer_has_paid_for_it(self, two: Model) -> None:
+    def test_cloud_paid_by_its_retainer_costs_nothing_more(self, two: Model) -> None:
         model = changed(self.busy(two), "offers", "cloud", prepaid=True)
         case = run(model, lose("region", "near"))
         assert case.served()[[53, 54]].tolist() == [600, 1000]
         assert not case.total("emergency_usd").any()
 
-    def test_is_not_ordered_while_nothing_is_short(self, two: Model) -> None:
+    def test_cloud_is_not_ordered_while_nothing_is_short(self, two: Model) -> None:
         case = run(two, lose("region", "near"))
         assert np.isinf(case.history.order_minute).all()
         assert not case.target("capacity_rps", "cloud").any()
 
-    def test_is_ordered_when_it_becomes_short(self, two: Model) -> None:
+    def test_cloud_is_ordered_when_capacity_becomes_short(self, two: Model) -> None:
         case = run(two, lose("region", "near"), surge(2.0, 60, 1000))
         # Short in minute 60, seen and ordered in the next, there after 20, used after 4 more.
         assert case.history.order_minute.tolist() == [61]
         assert case.target("load_rps", "cloud")[[84, 85]].tolist() == [0, 400]
 
-    def test_is_of_no_use_beyond_the_latency_of_a_tier(self, two: Model) -> None:
+    def test_cloud_serves_no_tier_beyond_its_latency(self, two: Model) -> None:
         model = changed(self.busy(two), "offers", "cloud", region="far")
         model = changed(model, "tiers", "high", latency_limit_ms=20.0)
         case = run(model, lose("region", "near"))
         assert case.served("high")[-1] == 0
         assert case.served("low")[-1] == 600
 
-    def test_is_not_there_while_its_provider_is_lost(self, two: Model) -> None:
+    def test_cloud_is_absent_while_its_provider_is_lost(self, two: Model) -> None:
         case = run(self.busy(two), lose("region", "near"), lose("provider", "cloudy", 70, 20))
         capacity = case.target("capacity_rps", "cloud")
         assert capacity[[69, 70, 89, 90]].tolist() == [400, 0, 0, 400]
@@ -407,7 +409,7 @@ class TestPower:
         model = model.replace(simulation=model.simulation.replace(horizon_minutes=150.0))
         return model.replace(feeds={"grid": Feed.model_validate(fields)})
 
-    def test_without_batteries_or_generators_all_is_off(self, one: Model) -> None:
+    def test_a_lost_feed_without_batteries_or_generators_switches_all_off(self, one: Model) -> None:
         case = run(self.fed(one), self.EVENT)
         # Power is back at 110, checks last until 125.
         assert np.flatnonzero(case.cluster("off", "site")).tolist() == list(range(10, 125))

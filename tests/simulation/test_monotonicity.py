@@ -132,7 +132,7 @@ class TestExceptions:
     def lost(model: Model, *events: Event) -> float:
         return run(model, *events).lost()
 
-    def test_being_short_early_has_the_cloud_there_for_a_second_failure(self, two: Model) -> None:
+    def test_an_early_shortage_orders_cloud_in_time_for_a_second_failure(self, two: Model) -> None:
         """More cooling, and so no shortage until the region is lost and cloud is 24 minutes off."""
         model = changed(two, "cooling_units", "chiller", capacity_mw=3.0)
         model = changed(model, "plants", "second-plant", existing={"chiller": 2})
@@ -210,7 +210,7 @@ class TestExceptions:
         cooled = changed(more, "plants", "chillers", existing={"chiller": 15})
         assert self.lost(cooled, nothing) == 0
 
-    def test_a_lost_service_protects_a_platform_that_works_in_vain(self, one: Model) -> None:
+    def test_a_lost_service_relieves_a_platform_of_wasted_work(self, one: Model) -> None:
         """One of two doors for 750 requests/s each, before GPUs for 1,000."""
         doors = {
             name: Service(name=name, plane="edge", capacity_rps=750.0) for name in ("left", "right")
@@ -228,7 +228,7 @@ class TestExceptions:
         shedding = operating(model, priority_shedding="automatic")
         assert self.lost(shedding, short) < self.lost(shedding, long)
 
-    def test_a_gate_that_is_asked_at_a_bad_moment(self, one: Model) -> None:
+    def test_a_gate_checked_at_a_bad_moment_delays_restoration(self, one: Model) -> None:
         """Gates are asked when a phase has lasted its time, and so hang on when it began.
 
         250 requests/s, 975 from 28 to 32, 475 from 48 to 98; a first phase for 300 and a second for

@@ -35,7 +35,7 @@ def test_an_offer_is_lost_with_the_region_it_stands_in(
 
 
 @pytest.mark.parametrize(("region", "served"), [("near", 0.0), ("far", 400.0)])
-def test_what_is_lost_serves_nothing(two: Model, region: str, served: float) -> None:
+def test_a_lost_offer_serves_nothing(two: Model, region: str, served: float) -> None:
     model = changed(two, "offers", "cloud", region=region)
     model = changed(model, "zones", "users", demand_rps=1200.0)
     rented = run(model, lose("region", "near", at=10)).target("load_rps", "cloud")

@@ -49,7 +49,9 @@ class TestReaction:
         ],
         ids=str,
     )
-    def test_is_as_fast_as_to_the_loss_alone(self, busy: Model, changes: dict[str, object]) -> None:
+    def test_reaction_is_as_fast_as_to_the_loss_alone(
+        self, busy: Model, changes: dict[str, object]
+    ) -> None:
         model = operating(busy, **changes)
         alone = run(model, lose("region", "near"))
         later = run(model, self.SPARE, lose("region", "near", LATER))
@@ -58,14 +60,14 @@ class TestReaction:
             assert later.served(tier)[LATER:] == pytest.approx(expected)
         assert later.history.order_minute[0] == alone.history.order_minute[0] + LATER
 
-    def test_a_surge_that_comes_first_is_no_head_start_either(self, busy: Model) -> None:
+    def test_an_earlier_surge_makes_the_reaction_no_faster(self, busy: Model) -> None:
         model = changed(busy, "zones", "users", demand_rps=500.0)
         surge = Surge(kind="surge", factor=1.1, repair_minutes=LATER)
         alone = run(model, lose("region", "near"))
         later = run(model, surge, lose("region", "near", LATER))
         assert later.served()[LATER:] == pytest.approx(alone.served()[: 120 - LATER])
 
-    def test_what_is_ordered_already_still_comes(self, busy: Model) -> None:
+    def test_capacity_ordered_before_still_arrives(self, busy: Model) -> None:
         """Ordered at 20 for the region; the unit lost at 19 stops nobody."""
         case = run(busy, lose("region", "near"), lose_units("second-plant", 19))
         assert case.history.order_minute[0] == 20
@@ -77,7 +79,7 @@ class TestReaction:
             np.flatnonzero(alone.cluster("off", "first")).tolist()
         )
 
-    def test_shedding_in_use_goes_on(self, busy: Model) -> None:
+    def test_shedding_goes_on_through_a_second_failure(self, busy: Model) -> None:
         """The upper tier is whole from the reaction at 15 on, also while the next one is due."""
         model = operating(busy, priority_shedding="operator", approval_minutes=1000.0)
         case = run(model, lose("region", "near"), lose("provider", "cloudy", LATER))
@@ -89,13 +91,13 @@ class TestGpusLeftOff:
 
     FIRST, SECOND = lose_units("chillers", count=3), lose_units("chillers", LATER, count=2)
 
-    def test_stay_off_and_no_more_go_before_the_next_reaction(self, one: Model) -> None:
+    def test_gpus_left_off_stay_off_until_the_next_reaction(self, one: Model) -> None:
         powered = run(one, self.FIRST, self.SECOND).cluster("powered_gpus", "site")
         assert powered[[14, 15, 59, 60, 74, 75]].tolist() == pytest.approx(
             [1000, 700, 700, 700, 700, 500]
         )
 
-    def test_come_back_as_far_as_they_are_cooled(self, one: Model) -> None:
+    def test_gpus_left_off_come_back_as_far_as_cooling_allows(self, one: Model) -> None:
         back = lose_units("chillers", repair=50, count=3)
         powered = run(one, back, self.SECOND).cluster("powered_gpus", "site")
         assert powered[[49, 50, 59, 60, 74, 75]].tolist() == pytest.approx(
@@ -107,7 +109,9 @@ class TestVerdict:
     """The same loss at any minute after a harmless event is judged as if it came alone at 0."""
 
     @pytest.mark.parametrize("at", [0.0, 17.0, 40.25])
-    def test_does_not_hang_on_when_it_happens(self, two: Model, at: float) -> None:
+    def test_verdict_does_not_depend_on_the_minute_of_the_failure(
+        self, two: Model, at: float
+    ) -> None:
         model = with_standard(two, ("all", 4, 1.0))
         calm = Surge(kind="surge", factor=1.0, repair_minutes=1.0)
         assert judged(model, calm, lose("region", "near", at)).survives

@@ -34,23 +34,25 @@ class TestNotJudged:
         [{}, {"common": ()}, {"single": (rule(),)}, {"common": (rule(least_served=0.0),)}],
         ids=str,
     )
-    def test_where_the_standard_asks_nothing(self, two: Model, standard: dict[str, object]) -> None:
+    def test_a_class_without_rules_is_not_judged(
+        self, two: Model, standard: dict[str, object]
+    ) -> None:
         verdict = judged(two.replace(standard=standard), LOSS)
         assert verdict.status == "not judged"
         assert not verdict.survives
         assert not verdict.fails
 
-    def test_where_the_rule_comes_after_the_simulation(self, two: Model) -> None:
+    def test_a_rule_beyond_the_horizon_is_not_judged(self, two: Model) -> None:
         model = with_standard(two, ("all", 100, 1.0))
         assert judged(model, LOSS).status == "survives"
         assert judged(lasting(model, 110), LOSS).status == "not judged"
         assert judged(lasting(model, 111), LOSS).status == "survives"
 
-    def test_where_nothing_happens(self, two: Model) -> None:
+    def test_a_scenario_without_effect_is_not_judged(self, two: Model) -> None:
         calm = Surge(kind="surge", factor=1.0, **LONG)
         assert judged(with_standard(two, ("all", 0, 1.0)), calm).status == "not judged"
 
-    def test_equipment_and_policies_are_asked_for_always(self, two: Model) -> None:
+    def test_equipment_and_capacity_policies_are_always_judged(self, two: Model) -> None:
         silent = two.replace(standard={})
         policies = silent.policies.replace(surviving_capacity_share=0.5)
         assert judged(silent.replace(policies=policies), LOSS).status == "survives"
@@ -89,7 +91,9 @@ class TestNotApplicable:
         ],
         ids=str,
     )
-    def test_what_hits_nothing_that_is_there(self, partly: Model, event: Event) -> None:
+    def test_an_event_on_absent_equipment_is_not_applicable(
+        self, partly: Model, event: Event
+    ) -> None:
         verdict = judged(partly, event)
         assert verdict.status == "not applicable"
         assert verdict.breaches == ()
@@ -104,7 +108,7 @@ class TestNotApplicable:
         assert judged(model, NodeLoss(kind="region", name="far", **LONG)).status == "not applicable"
         assert judged(model, NodeLoss(kind="region", name="near", **LONG)).status == "fails"
 
-    def test_unless_it_is_bought(self, partly: Model) -> None:
+    def test_an_event_on_bought_equipment_is_applicable(self, partly: Model) -> None:
         model = changed(partly, "clusters", "second", existing_gpus=600)
         assert judged(model, NodeLoss(kind="region", name="far", **LONG)).status == "fails"
 
@@ -131,7 +135,7 @@ class TestZones:
     def asking(model: Model, **fields: object) -> Model:
         return model.replace(standard={"common": (rule(**fields),)})
 
-    def test_a_zone_in_the_dark_is_a_breach_where_zones_are_asked_for(self, apart: Model) -> None:
+    def test_an_unserved_zone_is_a_breach_where_zones_have_rules(self, apart: Model) -> None:
         assert judged(self.asking(apart), self.FAR).survives
         verdict = judged(self.asking(apart, zone="each"), self.FAR)
         assert [(one.subject, one.value, one.minute) for one in verdict.breaches] == [
@@ -149,13 +153,13 @@ class TestZones:
             ("all", "home", []),
         ],
     )
-    def test_by_tier_and_zone(
+    def test_rules_by_tier_and_zone_are_judged_apart(
         self, apart: Model, tier: str, zone: str, subjects: list[str]
     ) -> None:
         verdict = judged(self.asking(apart, tier=tier, zone=zone), self.FAR)
         assert [one.subject for one in verdict.breaches] == subjects
 
-    def test_zones_add_up_to_what_all_get(self, apart: Model) -> None:
+    def test_service_by_zone_adds_up_to_the_total(self, apart: Model) -> None:
         """Also while requests queue and priorities are in force."""
         model = self.asking(apart, tier="each", zone="each")
         model = changed(model, "zones", "home", latency_ms={"near": 1.0, "far": 2.0})
@@ -167,5 +171,5 @@ class TestZones:
             parts = {zone: verdict.served_by_zone[zone][tier] for zone in ("home", "away")}
             assert min(parts.values()) - 1e-9 <= whole[tier] <= max(parts.values()) + 1e-9
 
-    def test_nothing_is_recorded_where_nobody_asks(self, apart: Model) -> None:
+    def test_zones_are_recorded_only_where_rules_need_them(self, apart: Model) -> None:
         assert judged(self.asking(apart), self.FAR).served_by_zone == {}

@@ -46,7 +46,7 @@ NEAR_IS_LOST = NodeLoss(kind="region", name="near", at_minute=10, **MINUTES)
         (NodeLoss(kind="feed", name="f", **MINUTES), "feed f is lost"),
     ],
 )
-def test_events_in_words(event: Event, words: str) -> None:
+def test_events_are_told_in_words(event: Event, words: str) -> None:
     assert describe(event) == words
 
 
@@ -55,7 +55,7 @@ def told(model: Model, *events: Event, **changes: object) -> list[tuple[str, str
     return [(line.clock, line.text) for line in judged(model, *events, **changes).story]
 
 
-def test_loss_of_a_region_and_cloud_in_its_place(two: Model) -> None:
+def test_story_tells_the_loss_of_a_region_and_cloud_in_its_place(two: Model) -> None:
     model = changed(hasty(two), "zones", "users", demand_rps=1000.0)
     assert told(model, NEAR_IS_LOST, start_hour=23.5) == [
         ("23:30", "alert: first reaches 95 % utilisation"),
@@ -69,32 +69,32 @@ def test_loss_of_a_region_and_cloud_in_its_place(two: Model) -> None:
     ]
 
 
-def test_a_shortage_that_lasts(two: Model) -> None:
+def test_story_ends_with_a_shortage_that_lasts(two: Model) -> None:
     model = changed(two, "zones", "users", demand_rps=1000.0)
     model = changed(model, "offers", "cloud", existing_instances=0)
     last = judged(model, NEAR_IS_LOST).story[-1]
     assert (last.minute, last.text) == (119, "still only 60.0 % of demand served")
 
 
-def test_gpus_left_off_to_fit_their_cooling(one: Model) -> None:
+def test_story_tells_gpus_left_off_to_fit_their_cooling(one: Model) -> None:
     loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=3, **MINUTES)
     texts = [text for _, text in told(one, loss)]
     assert "site runs only 700 of 1,000 GPUs: cooling or power is limited" in texts
     assert "site throttles at 77 °C" in texts
 
 
-def test_a_full_queue(one: Model) -> None:
+def test_story_tells_a_full_queue(one: Model) -> None:
     model = operating(one, priority_shedding="none", queue_limit_requests=20_000.0)
     texts = [text for _, text in told(model, Surge(kind="surge", factor=2.0, **MINUTES))]
     assert "the queue is full at 20,000 requests; more are dropped" in texts
 
 
-def test_nothing_worth_telling_but_the_failure(two: Model) -> None:
+def test_story_without_effects_tells_the_failure_only(two: Model) -> None:
     lost = NodeLoss(kind="provider", name="cloudy", **MINUTES)
     assert told(two, lost, start_hour=0) == [("00:00", "provider cloudy is lost")]
 
 
-def test_standby_cooling_that_needs_no_time_to_start(one: Model) -> None:
+def test_standby_cooling_with_no_start_up_time_is_told_at_once(one: Model) -> None:
     model = changed(one, "cooling_units", "fan", start_minutes=0)
     model = changed(model, "plants", "chillers", existing={"chiller": 10, "fan": 2})
     loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=1, **MINUTES)
@@ -112,7 +112,7 @@ def test_standby_units_that_start_together_are_told_once(one: Model) -> None:
     assert texts == ["standby units of chillers start: +4 MW (fan, vent)"]
 
 
-def test_retries_and_work_in_vain(one: Model) -> None:
+def test_story_tells_retries_and_wasted_work(one: Model) -> None:
     model = operating(one, priority_shedding="none")
     for tier in one.tiers:
         model = changed(model, "tiers", tier, retry=Retry(attempts=3))
@@ -121,7 +121,7 @@ def test_retries_and_work_in_vain(one: Model) -> None:
     assert any(t.startswith("wasted work on timed-out requests: up to ") for t in texts)
 
 
-def test_services_and_pools(one: Model) -> None:
+def test_story_tells_overloaded_services_and_exhausted_pools(one: Model) -> None:
     limited = Service(name="auth", plane="service", capacity_rps=1500.0)
     small = Service(name="store", plane="state", connections=2100.0, connection_seconds=2.0)
     entry = Service(name="entry", plane="edge", depends_on=("auth", "store"))
@@ -133,14 +133,14 @@ def test_services_and_pools(one: Model) -> None:
     assert "store: connection pool exhausted, requests fail" in texts
 
 
-def test_alerts(one: Model) -> None:
+def test_story_tells_alerts(one: Model) -> None:
     loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=3, **MINUTES)
     texts = [text for _, text in told(one, loss)]
     assert "alert: site above 75 °C (warning)" in texts
     assert "alert: site reaches 95 % utilisation" in texts
 
 
-def test_restoration_that_is_rolled_back(one: Model) -> None:
+def test_story_tells_restoration_that_is_rolled_back(one: Model) -> None:
     """A gate on temperature that never holds: the cluster stays in its first phase."""
     phases = tuple(RestorationPhase(capacity=share, minutes=5) for share in (0.25, 0.5))
     gates = RestorationGates(temperature_c=60.0)

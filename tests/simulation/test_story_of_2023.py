@@ -54,7 +54,9 @@ class TestIncident:
         busy = incident.target("load_rps", "us-east-backup")[0] / 0.970874
         assert busy / 3_000 == pytest.approx(0.6, rel=0.01)
 
-    def test_throttles_and_is_at_85_degrees_by_half_past_four(self, incident: Run) -> None:
+    def test_primary_site_throttles_and_is_at_85_degrees_by_half_past_four(
+        self, incident: Run
+    ) -> None:
         hot = incident.cluster("temperature_c", WEST)
         assert hot[0] == 65
         assert np.flatnonzero(hot > 75)[0] < AT_16_30
@@ -66,7 +68,7 @@ class TestIncident:
         assert load[AT_17_00] == pytest.approx(room[AT_17_00])
         assert incident.served()[AT_17_00] < 0.5 * incident.demand()[AT_17_00]
 
-    def test_shuts_down_at_five(self, incident: Run) -> None:
+    def test_primary_site_shuts_down_at_five(self, incident: Run) -> None:
         off = np.flatnonzero(incident.cluster("off", WEST))
         assert off[0] == pytest.approx(AT_17_00, abs=5)
 
@@ -92,7 +94,7 @@ class TestIncident:
         minutes = [back + after for after in (0, 29, 30, 74, 75, 134, 135)]
         assert share[minutes] == pytest.approx([0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0])
 
-    def test_does_not_survive(self, verdict: Verdict) -> None:
+    def test_incident_is_not_survived(self, verdict: Verdict) -> None:
         assert not verdict.survives
         assert verdict.shutdowns == (WEST,)
         assert verdict.peak_temperature_c == pytest.approx(95, abs=0.5)
@@ -130,7 +132,7 @@ class TestIncident:
         assert hour * 60 + minute == pytest.approx(17 * 60, abs=5)
         assert clocks["has"] == "18:30"
 
-    def test_backup_is_wanted_by_at_least_what_the_postmortem_says(
+    def test_offered_load_of_the_backup_is_at_least_that_of_the_postmortem(
         self, story: tuple[StoryLine, ...], verdict: Verdict
     ) -> None:
         """It saw 300 % more traffic than usual; all 10,000 requests/s would be 470 % more.
@@ -165,11 +167,13 @@ class TestAsItWas:
 
 
 class TestAsRecommended:
-    def test_fails_exactly_when_us_west_is_lost(self, verdicts: Mapping[str, Verdict]) -> None:
+    def test_recommended_plan_fails_exactly_when_us_west_is_lost(
+        self, verdicts: Mapping[str, Verdict]
+    ) -> None:
         failed = {name for name, verdict in verdicts.items() if not verdict.survives}
         assert failed == {"region-us-west"}
 
-    def test_because_of_its_own_rule(
+    def test_loss_of_us_west_breaks_its_own_capacity_rule(
         self, recommended: Model, verdicts: Mapping[str, Verdict]
     ) -> None:
         (breach,) = verdicts["region-us-west"].breaches
@@ -178,7 +182,7 @@ class TestAsRecommended:
         assert share == pytest.approx(13_000 / 21_000)
         assert "61.9 % of all GPUs left without us-west, 70.0 % required" in str(breach)
 
-    def test_survives_the_incident_of_2023_without_throttling(
+    def test_recommended_plan_survives_the_incident_without_throttling(
         self, verdicts: Mapping[str, Verdict]
     ) -> None:
         incident = verdicts["incident-2023"]

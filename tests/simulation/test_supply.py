@@ -101,28 +101,30 @@ class TestEmergencyCooling:
         model = changed(model, "regions", "here", power_limit_mw=limit_mw)
         return model.replace(plants={**model.plants, "spare": spare})
 
-    def test_with_power_carries_everything(self, one: Model) -> None:
+    def test_emergency_cooling_with_power_carries_everything(self, one: Model) -> None:
         case = run(self.model(one, 30.0), self.LOSS)
         assert powered(case, 9, 20, 60, 119) == pytest.approx([1000] * 4)
         assert case.plant("spare")[[16, 17, 60]].tolist() == [0, 10, 10]
 
-    def test_gets_what_clusters_leave_until_operators_react(self, one: Model) -> None:
+    def test_emergency_cooling_gets_the_power_left_by_clusters_until_operators_react(
+        self, one: Model
+    ) -> None:
         """16 MW less 10 MW of GPUs let it carry 3; then as many run as three times their heat."""
         case = run(self.model(one, 16.0), self.LOSS)
         assert powered(case, 20, 24) == [1000, 1000]
         assert case.plant("spare")[[17, 24]] == pytest.approx([3, 3], rel=1e-6)
         assert powered(case, 25, 60) == pytest.approx([1600 / 3] * 2, rel=1e-6)
 
-    def test_draws_nothing_once_chillers_are_back(self, one: Model) -> None:
+    def test_emergency_cooling_draws_nothing_once_chillers_are_back(self, one: Model) -> None:
         assert powered(run(self.model(one, 16.0), self.LOSS), 111, 119) == [1000, 1000]
 
-    def test_more_power_is_never_worse(self, one: Model) -> None:
+    def test_more_power_for_emergency_cooling_is_never_worse(self, one: Model) -> None:
         served = [
             run(self.model(one, limit), self.LOSS).served().sum() for limit in (11, 13, 16, 22, 30)
         ]
         assert served == sorted(served)
         assert served[0] < served[-1]
 
-    def test_of_operators_who_react_at_once(self, one: Model) -> None:
+    def test_emergency_cooling_of_operators_who_react_at_once(self, one: Model) -> None:
         quick = operating(self.model(one, 16.0), detection_minutes=0, response_minutes=0)
         assert powered(run(quick, self.LOSS), 17, 60) == pytest.approx([1600 / 3] * 2, rel=1e-6)

@@ -38,7 +38,7 @@ class TestAlerts:
         found = judged(model, *events, **changes).alerts
         return [(one.minute, one.quantity, one.level, one.threshold) for one in found]
 
-    def test_of_temperature_come_when_it_passes_each_level(self, one: Model) -> None:
+    def test_temperature_alerts_come_at_each_level(self, one: Model) -> None:
         model = changed(static(one), "zones", "users", demand_rps=500.0)
         # 65 °C and a degree a minute; at a clock of a half, 500 requests/s are all GPUs can do.
         assert self.of(model, lose_chillers(1, 10)) == [
@@ -49,18 +49,18 @@ class TestAlerts:
             (36, "temperature", "emergency", 90.0),
         ]
 
-    def test_of_utilisation_come_at_the_level(self, one: Model) -> None:
+    def test_utilisation_alerts_come_at_the_level(self, one: Model) -> None:
         """Load balancers fill clusters up to a limit that often is the level itself."""
         for demand, raised in ((949.0, False), (950.0, True)):
             model = changed(one, "zones", "users", demand_rps=demand)
             alerts = self.of(model, surge(1.0, 0, 1))
             assert alerts == ([(0, "utilisation", "high", 0.95)] if raised else [])
 
-    def test_of_utilisation_follow_a_surge(self, one: Model) -> None:
+    def test_utilisation_alerts_follow_a_surge(self, one: Model) -> None:
         model = changed(one, "zones", "users", demand_rps=500.0)
         assert self.of(model, surge(1.92, 30, 5)) == [(30, "utilisation", "high", 0.95)]
 
-    def test_have_the_levels_of_the_model(self, one: Model) -> None:
+    def test_alerts_have_the_levels_of_the_model(self, one: Model) -> None:
         model = operating(
             changed(static(one), "zones", "users", demand_rps=100.0),
             alert_temperatures_c=(66.0, 67.0, 68.0, 69.0),
@@ -76,7 +76,7 @@ class TestAlerts:
             (5, "temperature", "emergency", 69.0),
         ]
 
-    def test_of_clusters_with_nothing_installed_there_are_none(self, two: Model) -> None:
+    def test_empty_clusters_raise_no_alerts(self, two: Model) -> None:
         model = changed(two, "clusters", "second", existing_gpus=0)
         assert self.of(model, surge(1.0, 0, 1)) == []
 
@@ -98,7 +98,7 @@ class TestThermalLimits:
         model = changed(model, "tiers", "high", thermal_limit_c=70.0)
         return operating(model, failover_minutes=0, thermal_migration=migration)
 
-    def test_move_its_work_to_a_cooler_site_at_once(self, two: Model) -> None:
+    def test_a_thermal_limit_moves_work_to_a_cooler_site_at_once(self, two: Model) -> None:
         case = run(operating(self.warming(two, "automatic"), response_minutes=1000), self.LOSS)
         # 70 °C at 15 is not above the limit, 71 °C at 16 is.
         assert case.cluster("temperature_c", "first")[[10, 15, 16]] == pytest.approx([65, 70, 71])
@@ -106,7 +106,7 @@ class TestThermalLimits:
         assert case.target("load_rps", "second")[[15, 16]].tolist() == pytest.approx([0, 200])
         assert case.served("high")[:40].tolist() == pytest.approx([200] * 40)
 
-    def test_wait_for_operators(self, two: Model) -> None:
+    def test_a_thermal_limit_waits_for_operators(self, two: Model) -> None:
         model = operating(self.warming(two, "operator"), detection_minutes=8, response_minutes=2)
         case = run(model, self.LOSS)
         # Operators come at 20, to 75 °C. They also leave off what cannot be cooled.
@@ -114,7 +114,7 @@ class TestThermalLimits:
             [0, 0, 200]
         )
 
-    def test_do_nothing_where_nobody_migrates(self, two: Model) -> None:
+    def test_a_thermal_limit_does_nothing_without_migration(self, two: Model) -> None:
         model = operating(self.warming(two, "none"), response_minutes=1000)
         case = run(model, self.LOSS)
         hot = case.cluster("temperature_c", "first")
@@ -122,7 +122,7 @@ class TestThermalLimits:
         assert case.target("load_rps", "second")[:21].tolist() == [0] * 21
         assert case.target("load_rps", "first")[20] == 500
 
-    def test_leave_other_tiers_where_they_are(self, two: Model) -> None:
+    def test_a_thermal_limit_of_one_tier_leaves_others_where_they_are(self, two: Model) -> None:
         case = run(operating(self.warming(two, "automatic"), response_minutes=1000), self.LOSS)
         assert case.served("low")[:38].tolist() == pytest.approx([300] * 38)
 
@@ -130,7 +130,7 @@ class TestThermalLimits:
         ("migration", "at_16", "at_25"),
         [("automatic", 0, 0), ("operator", 400, 0), ("none", 400, 400)],
     )
-    def test_shed_where_there_is_no_other_site(
+    def test_a_thermal_limit_sheds_where_there_is_no_other_site(
         self, one: Model, migration: str, at_16: float, at_25: float
     ) -> None:
         model = changed(hasty(one), "tiers", "high", thermal_limit_c=70.0)
@@ -143,7 +143,7 @@ class TestThermalLimits:
         assert case.served("low")[16] == 600
         assert case.total("shed")[16] == pytest.approx((400 - at_16) * 60)
 
-    def test_let_work_back_when_it_is_cool_again(self, two: Model) -> None:
+    def test_work_returns_to_a_site_that_is_cool_again(self, two: Model) -> None:
         model = operating(self.warming(two, "automatic"), response_minutes=1000)
         model = changed(model, "plants", "first-plant", existing={"chiller": 8})
         loss = self.LOSS.replace(count=3, repair_minutes=8)
@@ -164,7 +164,7 @@ class TestAmbientByHour:
             return np.array([float(row[name]) for row in csv.DictReader(stream)])
 
     @pytest.mark.parametrize("start", [0, 30, 167])
-    def test_derates_cooling_hour_by_hour(self, one: Model, start: int) -> None:
+    def test_ambient_derates_cooling_hour_by_hour(self, one: Model, start: int) -> None:
         model = changed(lasting(one, 300), "regions", "here", climate="us-west", longitude=0.0)
         model = changed(
             model, "cooling_units", "chiller", reference_ambient_c=20.0, derating_per_c=0.02
@@ -178,7 +178,7 @@ class TestAmbientByHour:
             share = 1 - 0.02 * max(0.0, ambient - 20.0)
             assert case.plant("chillers")[minute] == pytest.approx(10 * share)
 
-    def test_a_heat_wave_adds_to_the_hour(self, one: Model) -> None:
+    def test_a_heat_wave_adds_to_the_ambient_of_the_hour(self, one: Model) -> None:
         model = changed(lasting(one, 300), "regions", "here", climate="us-west", longitude=0.0)
         model = changed(
             model, "cooling_units", "chiller", reference_ambient_c=0.0, derating_per_c=0.01
@@ -191,7 +191,7 @@ class TestAmbientByHour:
         assert not difference[:60].any()
         assert not difference[120:].any()
 
-    def test_scenarios_of_different_hours_go_together(self, one: Model) -> None:
+    def test_scenarios_of_different_hours_are_simulated_together(self, one: Model) -> None:
         """Each has the ambient of its own start hour."""
         model = changed(one, "regions", "here", climate="us-west", longitude=0.0)
         model = changed(
@@ -216,7 +216,7 @@ class TestTank:
         return case.history.cold_mj[:, 0, 0]
 
     @pytest.mark.parametrize(("mwh", "lost"), [(0.1, 1), (0.1, 2), (0.3, 3), (0.5, 6)])
-    def test_carries_what_is_short_for_as_long_as_it_lasts(
+    def test_a_tank_carries_the_cooling_shortfall_until_it_is_empty(
         self, one: Model, mwh: float, lost: int
     ) -> None:
         case = run(self.tanked(one, mwh), lose_chillers(lost, 10))
@@ -228,13 +228,13 @@ class TestTank:
         assert self.cold(case)[10 : 10 + minutes] == pytest.approx(expected)
         assert self.cold(case)[10 + minutes : 14 + minutes].tolist() == pytest.approx([0] * 4)
 
-    def test_part_of_a_minute_is_carried_in_part(self, one: Model) -> None:
+    def test_a_tank_carries_part_of_a_minute_in_part(self, one: Model) -> None:
         case = run(self.tanked(one, 0.025), lose_chillers(1, 10))
         # 90 MJ: a minute and a half of a megawatt.
         hot = case.cluster("temperature_c", "site")
         assert hot[[11, 12, 13]] == pytest.approx([65, 65.5, 66.5])
 
-    def test_is_recharged_by_spare_units(self, one: Model) -> None:
+    def test_a_tank_is_recharged_by_spare_units(self, one: Model) -> None:
         case = run(self.tanked(one, 0.1, chiller=12), lose_chillers(4, 10, 5))
         # Two megawatts short empty it in three minutes; then twelve units against 10 MW.
         cold = self.cold(case)
@@ -243,12 +243,12 @@ class TestTank:
         assert case.cluster("temperature_c", "site")[[15, 16, 17]] == pytest.approx([69, 67, 65])
         assert cold[15:22].tolist() == pytest.approx([0, 0, 120, 240, 360, 360, 360])
 
-    def test_is_of_no_use_in_a_lost_plant(self, one: Model) -> None:
+    def test_a_tank_in_a_lost_plant_carries_nothing(self, one: Model) -> None:
         case = run(self.tanked(one, 1.0), lose("plant", "chillers", 10, 2))
         assert case.cluster("temperature_c", "site")[[10, 11, 12]] == pytest.approx([65, 75, 85])
         assert self.cold(case)[[10, 11]] == pytest.approx([3600, 3600])
 
-    def test_works_without_power(self, one: Model) -> None:
+    def test_a_tank_works_without_power(self, one: Model) -> None:
         feed = Feed(name="grid", region="here", capacity_mw=20.0, ups_minutes=15.0)
         model = self.tanked(one, 1.0).replace(feeds={"grid": feed})
         case = run(model, lose("feed", "grid", 10, 6))
@@ -257,7 +257,7 @@ class TestTank:
         assert (case.cluster("temperature_c", "site") == 65).all()
         assert self.cold(case)[[9, 10, 15]] == pytest.approx([3600, 3000, 0])
 
-    def test_spares_standby_units_no_start_signal(self, one: Model) -> None:
+    def test_standby_units_start_although_a_tank_carries_the_shortfall(self, one: Model) -> None:
         """Units that start by themselves do so when running units fall short, tank or not."""
         model = self.tanked(one, 1.0, chiller=10, fan=5)
         case = run(model, lose_chillers(1, 10))
@@ -275,7 +275,7 @@ class TestSag:
         model = changed(model, "clusters", "site", capacitance_mj_per_k_per_mw=60.0)
         return model.replace(feeds={"grid": Feed.model_validate(fields | feed)})
 
-    def test_trips_running_units_for_its_length_and_their_restart(self, one: Model) -> None:
+    def test_a_sag_stops_running_units_for_its_length_and_their_restart(self, one: Model) -> None:
         case = run(self.fed(one), Sag(kind="sag", feed="grid", at_minute=10, repair_minutes=2))
         assert case.plant("chillers")[[9, 10, 15, 16]].tolist() == [10, 0, 0, 10]
         # Ten megawatts on 600 MJ/K: a degree a minute, for six minutes.
@@ -284,20 +284,20 @@ class TestSag:
         assert not case.cluster("off", "site").any()
         assert (case.served()[:16] == 1000).all()
 
-    def test_switches_off_clusters_without_batteries(self, one: Model) -> None:
+    def test_a_sag_switches_off_clusters_without_batteries(self, one: Model) -> None:
         model = self.fed(one, ups_minutes=0.0)
         case = run(model, Sag(kind="sag", feed="grid", at_minute=10, repair_minutes=2))
         assert case.cluster("off", "site")[[9, 10, 11]].tolist() == [False, True, True]
         assert case.served()[10] == 0
 
-    def test_is_not_noticed_with_a_second_feed(self, one: Model) -> None:
+    def test_a_sag_has_no_effect_with_a_second_feed(self, one: Model) -> None:
         model = self.fed(one)
         other = model.feeds["grid"].replace(name="other")
         model = model.replace(feeds={**model.feeds, "other": other})
         case = run(model, Sag(kind="sag", feed="grid", at_minute=10, repair_minutes=2))
         assert (case.plant("chillers") == 10).all()
 
-    def test_leaves_standby_units_alone(self, one: Model) -> None:
+    def test_a_sag_leaves_standby_units_alone(self, one: Model) -> None:
         spare = Plant(
             name="spare", region="here", cools=("site",), role="emergency", existing={"fan": 10}
         )
@@ -308,7 +308,7 @@ class TestSag:
         assert case.plant("spare")[[16, 17]].tolist() == [0, 10]
         assert case.cluster("temperature_c", "site").max() == pytest.approx(72)
 
-    def test_after_which_units_do_not_restart_overheats_the_site(self, one: Model) -> None:
+    def test_a_sag_with_failed_restarts_overheats_the_site(self, one: Model) -> None:
         case = run(
             lasting(self.fed(one), 60),
             Sag(kind="sag", feed="grid", at_minute=10, repair_minutes=480),
@@ -332,12 +332,12 @@ class TestGenerators:
         model = changed(model, "clusters", "site", capacitance_mj_per_k_per_mw=60.0)
         return lasting(model, 200).replace(feeds={"grid": feed})
 
-    def test_that_start_carry_all(self, one: Model) -> None:
+    def test_generators_that_start_carry_all(self, one: Model) -> None:
         case = run(self.fed(one), lose("feed", "grid", 0, 100))
         assert not case.cluster("off", "site").any()
         assert case.plant("chillers")[[0, 1]].tolist() == [0, 10]
 
-    def test_that_do_not_leave_the_site_to_its_batteries(self, one: Model) -> None:
+    def test_generators_that_do_not_start_leave_the_site_to_its_batteries(self, one: Model) -> None:
         loss = lose("feed", "grid", 0, 100).replace(generators_start=False)
         case = run(self.fed(one), loss)
         off = np.flatnonzero(case.cluster("off", "site"))
@@ -349,7 +349,7 @@ class TestGenerators:
         assert case.cluster("temperature_c", "site")[[10, 15]] == pytest.approx([75, 80], abs=1.0)
         assert not case.served()[15:125].any()
 
-    def test_units_carry_heat_only_after_their_restart(self, one: Model) -> None:
+    def test_cooling_units_carry_heat_only_after_their_restart(self, one: Model) -> None:
         model = changed(self.fed(one), "cooling_units", "chiller", restart_minutes=10.0)
         case = run(model, lose("feed", "grid", 5, 100))
         # Without power at 5, back with the generators at 6, carrying heat at 16.

@@ -48,7 +48,9 @@ def assert_same(one: History, other: History, left: slice, right: slice) -> None
 
 @PROPERTY
 @given(data=st.data())
-def test_together_is_the_same_as_each_alone(data: st.DataObject, tiny: LoadedModel) -> None:
+def test_scenarios_simulated_together_equal_each_alone(
+    data: st.DataObject, tiny: LoadedModel
+) -> None:
     case = data.draw(cases(tiny.model))
     together = history_of(case.model, case.scenarios)
     for index, scenario in enumerate(case.scenarios):
@@ -70,7 +72,7 @@ def test_order_of_scenarios_does_not_matter(data: st.DataObject, tiny: LoadedMod
 
 @PROPERTY
 @given(data=st.data(), horizon=st.integers(1, 100))
-def test_what_happens_does_not_depend_on_how_long_one_looks(
+def test_outcome_does_not_depend_on_the_horizon(
     data: st.DataObject, horizon: int, tiny: LoadedModel
 ) -> None:
     case = data.draw(cases(tiny.model))

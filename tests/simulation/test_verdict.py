@@ -64,7 +64,7 @@ class TestServed:
         assert (breach.value, breach.required) == pytest.approx((0.6, 0.8))
         assert breach.shortfall == pytest.approx(0.2)
 
-    def test_each_tier_by_itself(self, two: Model) -> None:
+    def test_tiers_are_judged_each_by_itself(self, two: Model) -> None:
         # By priority the upper tier gets its 400, the lower 200 of its 600 requests/s.
         model = changed(two, "zones", "users", demand_rps=1000.0)
         model = changed(model, "offers", "cloud", existing_instances=0)
@@ -99,14 +99,14 @@ class TestShutdown:
 
     LOSS = UnitLoss(kind="units", plant="chillers", unit="chiller", count=1, repair_minutes=1e5)
 
-    def test_is_a_breach_whatever_is_served(self, one: Model) -> None:
+    def test_a_shutdown_is_a_breach_whatever_is_served(self, one: Model) -> None:
         verdict = judged(self.overheating(one), self.LOSS)
         assert verdict.breaches == (Breach("shutdown", "site", 29, 119, 95.0, 95.0, 0.0, "heat"),)
         assert verdict.shutdowns == ("site",)
         assert verdict.throttled
         assert verdict.peak_temperature_c == pytest.approx(95.0)
 
-    def test_loss_of_the_region_itself_is_none(self, two: Model) -> None:
+    def test_loss_of_the_region_itself_is_no_shutdown(self, two: Model) -> None:
         verdict = judged(two, NEAR_IS_LOST)
         assert not verdict.fails
         assert verdict.shutdowns == ()
@@ -120,7 +120,7 @@ class TestCauses:
     def busy(model: Model) -> Model:
         return changed(model, "zones", "users", demand_rps=1000.0)
 
-    def test_load_balancers_that_do_not_know_yet(self, two: Model) -> None:
+    def test_cause_is_stale_routing_until_load_balancers_know(self, two: Model) -> None:
         (breach,) = judged(with_standard(two, ("all", 0, 1.0)), NEAR_IS_LOST).breaches
         assert (breach.cause, breach.late_minutes) == ("routing", 0)
 
@@ -150,14 +150,14 @@ class TestCauses:
         (breach,) = judged(model, NEAR_IS_LOST, lost).breaches
         assert breach.cause == "scarcity"
 
-    def test_throttling(self, one: Model) -> None:
+    def test_cause_is_heat_when_gpus_throttle(self, one: Model) -> None:
         loss = UnitLoss(
             kind="units", plant="chillers", unit="chiller", count=2, repair_minutes=1000
         )
         (breach,) = judged(with_standard(one, ("all", 5, 0.99)), loss).breaches
         assert breach.cause == "heat"
 
-    def test_self_protection(self, one: Model) -> None:
+    def test_cause_is_heat_when_clusters_shut_down(self, one: Model) -> None:
         model = with_standard(TestShutdown.overheating(one), ("all", 40, 0.9))
         served = [b for b in judged(model, TestShutdown.LOSS).breaches if b.kind == "served"]
         assert [breach.cause for breach in served] == ["heat"]
@@ -168,7 +168,7 @@ class TestCauses:
         assert (breach.minute, breach.until_minute) == (21, 38)
         assert breach.cause == "scarcity"
 
-    def test_too_few_gpus(self, two: Model) -> None:
+    def test_cause_is_scarcity_with_too_few_gpus(self, two: Model) -> None:
         model = changed(self.busy(two), "offers", "cloud", existing_instances=10)
         (breach,) = judged(with_standard(model, ("all", 60, 1.0)), NEAR_IS_LOST).breaches
         assert breach.cause == "scarcity"
@@ -187,13 +187,13 @@ class TestBudget:
         assert verdict.emergency_usd == pytest.approx(80 * (1010 - 54))
         assert not verdict.fails
 
-    def test_is_not_extrapolated_beyond_the_repair(self, two: Model) -> None:
+    def test_spend_is_not_extrapolated_beyond_the_repair(self, two: Model) -> None:
         event = NEAR_IS_LOST.replace(repair_minutes=70)
         verdict = judged(self.short(two, 1e9), event)
         # Repaired at 80, checked at 95, used from 99 on.
         assert verdict.emergency_usd == pytest.approx(80 * (99 - 54))
 
-    def test_more_than_approved_is_a_breach(self, two: Model) -> None:
+    def test_spend_above_the_approved_budget_is_a_breach(self, two: Model) -> None:
         assert not judged(self.short(two, 76_480.0), NEAR_IS_LOST).fails
         (breach,) = judged(self.short(two, 70_000.0), NEAR_IS_LOST).breaches
         assert (breach.kind, breach.subject) == ("budget", "budget")
@@ -212,7 +212,7 @@ class TestCapacityPolicy:
             Breach("capacity", "near", 10, 10, 0.5, 0.7, pytest.approx(0.2)),
         )
 
-    def test_enough_is_none(self, two: Model) -> None:
+    def test_enough_gpus_left_is_no_breach(self, two: Model) -> None:
         model = two.replace(policies=Policies(surviving_capacity_share=0.5))
         assert judged(model, NEAR_IS_LOST).survives
 
@@ -246,7 +246,7 @@ class TestFigures:
     def test_least_served_counts_all_minutes_where_the_standard_is_silent(self, two: Model) -> None:
         assert judged(two, NEAR_IS_LOST).served == {"high": 0.0, "low": 0.0}
 
-    def test_lost_requests_and_queue(self, one: Model) -> None:
+    def test_verdict_counts_lost_requests_and_the_longest_queue(self, one: Model) -> None:
         model = operating(one, priority_shedding="none", queue_limit_requests=0.0)
         event = Surge(kind="surge", factor=1.4, at_minute=5, repair_minutes=3)
         verdict = judged(model, event)
@@ -255,7 +255,7 @@ class TestFigures:
         model = operating(one, priority_shedding="none", queue_limit_requests=20_000.0)
         assert judged(model, event).peak_queue_requests == pytest.approx(20_000)
 
-    def test_lost_are_also_those_without_an_answer_at_the_end(self, one: Model) -> None:
+    def test_requests_unanswered_at_the_end_are_lost(self, one: Model) -> None:
         model = operating(one, priority_shedding="none", patience_minutes=100_000)
         event = Surge(kind="surge", factor=2.0, at_minute=110, repair_minutes=1000)
         # Ten minutes of a thousand requests/s too many; next to nobody has given up.
@@ -300,7 +300,7 @@ class TestFigures:
             ("high", "low"), "complete outage"
         )
 
-    def test_names_the_scenario(self, two: Model) -> None:
+    def test_verdict_names_the_scenario(self, two: Model) -> None:
         verdict = judged(two, NEAR_IS_LOST, severity="region", frequency_per_year=0.25)
         assert (verdict.name, verdict.severity, verdict.frequency_per_year) == (
             "case",
@@ -324,11 +324,11 @@ class TestWords:
     def test_fractions_are_never_rounded_up(self, value: float, required: float, text: str) -> None:
         assert str(Breach("served", "low", 7, 9, value, required, required - value)) == text
 
-    def test_all_tiers_together(self) -> None:
+    def test_breach_of_all_tiers_together_is_worded(self) -> None:
         text = str(Breach("served", "all", 7, 9, 0.5, 1.0, 0.5))
         assert text == "all tiers together 50.0 % served at minute 7, 100 % required"
 
-    def test_other_kinds(self) -> None:
+    def test_breaches_of_shutdown_budget_and_capacity_are_worded(self) -> None:
         shutdown = Breach("shutdown", "site", 29, 119, 95.0, 95.0, 0.0)
         assert str(shutdown) == "site shut itself down at minute 29 (95 °C)"
         budget = Breach("budget", "budget", 0, 0, 61.25e6, 50e6, 11.25e6)
