@@ -33,7 +33,7 @@ from planner import (
 from planner.api import notebook
 from planner.commands import progress
 from planner.infrastructure.entities import Model
-from planner.infrastructure.loading import SECTIONS
+from planner.infrastructure.field_types import SECTIONS
 from planner.reporting import characters, frames
 
 SHORT = {"simulation.horizon_minutes": 180}

@@ -31,7 +31,8 @@ from planner.commands import COMMANDS, cli, main
 from planner.infrastructure import catalogue, loading
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import FamilyTerms
-from planner.infrastructure.loading import SECTIONS, load_model
+from planner.infrastructure.field_types import SECTIONS
+from planner.infrastructure.loading import load_model
 from planner.infrastructure.source import parse_yaml
 
 DOCS = CHECKOUT / "docs"

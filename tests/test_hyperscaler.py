@@ -26,7 +26,8 @@ from planner.infrastructure.loading import load_model
 from planner.infrastructure.supply import plant_power_mw_per_mw
 from planner.scenarios.demand import peak_hour, weekly_demand, zone_shape
 from planner.scenarios.generators import all_scenarios
-from planner.scenarios.timeline import normal_state, timeline_of
+from planner.scenarios.system_state import normal_state
+from planner.scenarios.timeline import timeline_of
 
 DATASETS = Path(__file__).resolve().parents[1] / "datasets"
 MODEL = load_model("hyperscaler-12").model

@@ -376,15 +376,3 @@ def _sets(wanted: Mapping[str, Any]) -> str:
     if wanted["least_per_year"]:
         parts.append(f"at least {wanted['least_per_year']:g} a year")
     return "; ".join(parts)
-
-
-__all__ = [
-    "ComparedFigure",
-    "ComparedPlan",
-    "Comparison",
-    "ScenarioChange",
-    "TierChange",
-    "ValueChange",
-    "compare",
-    "model_changes",
-]

@@ -29,9 +29,11 @@ from planner.infrastructure.entities import (
     Zone,
 )
 from planner.infrastructure.failures import Generators, ServedRule, Severity
-from planner.infrastructure.loading import SECTIONS, LoadedModel
+from planner.infrastructure.field_types import SECTIONS
+from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.operations import Operations
 from planner.infrastructure.policies import Finance, Policies
+from planner.infrastructure.source import nearest
 from planner.scenarios.selection import Selection, Wanted, parse_sets, select
 
 Text = str | Iterable[str]
@@ -57,7 +59,7 @@ class ModelTables:
 
     def __getattr__(self, section: str) -> pd.DataFrame:
         if section not in SECTIONS:
-            hint = loading.nearest(section, SECTIONS)
+            hint = nearest(section, SECTIONS)
             expected = f"expected one of {', '.join(SECTIONS)}"
             raise AttributeError(f"a model has no table `{section}`; {expected}{hint}")
         entries = getattr(self._loaded.model, section)

@@ -14,7 +14,7 @@ from planner.api.references import REMEDY, PlanReference, check_least, model_of,
 from planner.errors import InputError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.loading import nearest
+from planner.infrastructure.source import nearest
 from planner.plan.assembly import scenario_line
 from planner.plan.reopening import subject
 from planner.reporting import frames

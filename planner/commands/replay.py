@@ -41,8 +41,9 @@ def command(incident: str, file: Path | None, overrides: tuple[str, ...], output
     """
     from planner.replay.comparison import replay
     from planner.replay.loading import load_incident
+    from planner.reporting.pictures import check_picture
     from planner.reporting.replay import show_replay
-    from planner.reporting.replay_chart import check_picture, write_picture
+    from planner.reporting.replay_chart import write_picture
 
     if file is not None:
         check_picture(file)

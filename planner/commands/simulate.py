@@ -82,7 +82,7 @@ def command(
 
 def _named(selection: Selection, names: tuple[str, ...], model: str) -> Selection:
     """Some of the scenarios selected, by name."""
-    from planner.infrastructure.loading import nearest
+    from planner.infrastructure.source import nearest
 
     known = [scenario.name for scenario in selection.scenarios]
     unknown = [name for name in names if name not in known]

@@ -24,19 +24,7 @@ from planner.reliability.estimates import (
     repeats_of,
     variance_of_mean,
 )
-from planner.reliability.monte_carlo import sample_occurrences
 from planner.reliability.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences
-
-__all__ = [
-    "Estimate",
-    "LossProfile",
-    "Occurrences",
-    "SourceLoss",
-    "difference",
-    "loss_profile",
-    "more_downtime",
-    "sample_occurrences",
-]
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,7 @@ from planner.finance.builds import Build, held, purchases, running, unpriced
 from planner.finance.cashflow import CashFlow, Floats, Losses, Position
 from planner.finance.coverage import Coverage, coverage
 from planner.finance.ledger import IncidentBreakEven, LedgerLine, break_even, read_ledger
-from planner.finance.losses import (
-    Estimate,
-    LossProfile,
-    difference,
-    loss_profile,
-    more_downtime,
-)
+from planner.finance.losses import LossProfile, difference, loss_profile, more_downtime
 from planner.finance.sensitivity import BreakEven, Swing, break_evens, inputs_for, tornado
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
@@ -27,6 +21,7 @@ from planner.laws.returns import incidents_to_justify
 from planner.plan.assembly import now, versions
 from planner.reliability import SAMPLES
 from planner.reliability.cooling_adequacy import CoolingAdequacy, cooling_adequacy
+from planner.reliability.estimates import Estimate
 from planner.reliability.monte_carlo import sample_occurrences
 from planner.reliability.normal_week import normal_hours, requests_per_year
 from planner.reliability.occurrences import Occurrences

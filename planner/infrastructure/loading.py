@@ -358,6 +358,3 @@ def _validate(document: Document) -> Model:
     if document.problems or model is None:
         raise InputError(document.problems)
     return model
-
-
-__all__ = ["SECTIONS", "LoadedModel", "find_model", "load_model", "nearest", "walk"]

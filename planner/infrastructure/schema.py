@@ -6,7 +6,7 @@ from typing import Any
 
 from planner.infrastructure.catalogue import CATALOGUES, catalogue
 from planner.infrastructure.entities import Model
-from planner.infrastructure.loading import SECTIONS
+from planner.infrastructure.field_types import SECTIONS
 from planner.infrastructure.quantities import PATTERN
 
 #: Entities that stand in lists.

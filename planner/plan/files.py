@@ -18,8 +18,15 @@ from planner.files import replace_files
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.complaints import complain
 from planner.infrastructure.fleet import plant_units, retirable_blocks, retirable_units
-from planner.infrastructure.loading import LoadedModel, nearest
-from planner.infrastructure.source import Document, SourcePosition, is_file, printable, read_bytes
+from planner.infrastructure.loading import LoadedModel
+from planner.infrastructure.source import (
+    Document,
+    SourcePosition,
+    is_file,
+    nearest,
+    printable,
+    read_bytes,
+)
 from planner.plan.earlier_versions import stating_its_round
 from planner.plan.records import CoolingLine, GpuLine, Plan, Record
 

@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from planner.errors import InputError, Problem
-from planner.infrastructure.loading import nearest
-from planner.infrastructure.source import printable
+from planner.errors import Problem
+from planner.infrastructure.source import nearest, printable
 from planner.plan.metrics import METRICS, Metric, Unit
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
@@ -107,20 +106,6 @@ class WrongRuleError(Exception):
     def __init__(self, message: str, at: int, length: int = 1) -> None:
         super().__init__(message)
         self.message, self.at, self.length = message, at, max(1, length)
-
-
-def parse_rule(text: str, origin: str = "--fail-on") -> Rule:
-    """Read one rule.
-
-    Raises
-    ------
-    InputError
-        If it is wrong; the message points at the place.
-    """
-    try:
-        return parsed(text, origin)
-    except WrongRuleError as error:
-        raise InputError([rule_problem(text, error, origin)]) from error
 
 
 def rule_problem(

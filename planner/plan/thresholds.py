@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, Problem
-from planner.infrastructure.loading import nearest
-from planner.infrastructure.source import Document, parse_yaml, printable, read_bytes
+from planner.infrastructure.source import Document, nearest, parse_yaml, printable, read_bytes
 from planner.plan.metrics import Values, told_apart
 from planner.plan.records import Plan
 from planner.plan.rules import OPERATORS, Rule, WrongRuleError, parsed, rule_problem

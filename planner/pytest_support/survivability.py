@@ -13,8 +13,8 @@ from planner.errors import InputError, Problem
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.loading import LoadedModel, load_model, nearest
-from planner.infrastructure.source import printable
+from planner.infrastructure.loading import LoadedModel, load_model
+from planner.infrastructure.source import nearest, printable
 from planner.pytest_support.failure_text import as_plain, fractions, happening, headline, tell
 from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, TestOptions
 from planner.pytest_support.verdicts import Floats, Judge

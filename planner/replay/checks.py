@@ -12,8 +12,8 @@ from planner.errors import Problem
 from planner.infrastructure.checks import check_references, check_sense
 from planner.infrastructure.entities import Model, Service
 from planner.infrastructure.failures import Generators, Scenario
-from planner.infrastructure.loading import SECTIONS, nearest
-from planner.infrastructure.source import Document, Path_, SourcePosition
+from planner.infrastructure.field_types import SECTIONS
+from planner.infrastructure.source import Document, Path_, SourcePosition, nearest
 from planner.replay.incident import (
     EVENTS,
     QUANTITIES,

@@ -13,10 +13,11 @@ from planner.errors import InputError, Problem
 from planner.infrastructure.catalogue import INCIDENT, shipped_incidents, shipped_models
 from planner.infrastructure.complaints import complain, shown_value
 from planner.infrastructure.fields import NAME_LENGTH
-from planner.infrastructure.loading import LoadedModel, find_file, load_model, nearest
+from planner.infrastructure.loading import LoadedModel, find_file, load_model
 from planner.infrastructure.source import (
     Document,
     is_file,
+    nearest,
     parse_yaml,
     printable,
     read_bytes,

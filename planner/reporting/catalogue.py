@@ -15,7 +15,7 @@ from planner.infrastructure.catalogue import (
     hot_week_names,
 )
 from planner.infrastructure.catalogue import figures as figures_of
-from planner.infrastructure.loading import nearest
+from planner.infrastructure.source import nearest
 from planner.reporting.tables import Row, Table, figures, texts
 from planner.reporting.terminal import new_console, print_json, say
 

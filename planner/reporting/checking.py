@@ -10,6 +10,7 @@ from rich.console import Console
 from planner.amounts import counted, listed
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
+from planner.infrastructure.field_types import SECTIONS
 from planner.infrastructure.fleet import pue_by_part
 from planner.infrastructure.graph import (
     build_graph,
@@ -17,7 +18,7 @@ from planner.infrastructure.graph import (
     single_points_by_zone,
     single_points_of_failure,
 )
-from planner.infrastructure.loading import SECTIONS, LoadedModel
+from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.supply import without_feed
 from planner.reporting.terminal import heading, new_console, print_json, say
 from planner.scenarios.generators import all_scenarios

@@ -14,9 +14,9 @@ from planner.analysis.comparison import (
     Comparison,
     ScenarioChange,
     TierChange,
-    ValueChange,
 )
 from planner.analysis.effects import Effect, Effects
+from planner.infrastructure.model_difference import ValueChange
 from planner.infrastructure.source import printable
 from planner.json_text import json_text
 from planner.plan.difference import NOUNS, CostChange, DecisionChange

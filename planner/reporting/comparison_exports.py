@@ -6,13 +6,9 @@ import html
 from dataclasses import asdict
 from typing import Any
 
-from planner.analysis.comparison import (
-    ComparedPlan,
-    Comparison,
-    ScenarioChange,
-    ValueChange,
-)
+from planner.analysis.comparison import ComparedPlan, Comparison, ScenarioChange
 from planner.analysis.effects import Effects
+from planner.infrastructure.model_difference import ValueChange
 from planner.plan.difference import CostChange
 from planner.plan.records import ScenarioLine, counts
 from planner.reporting.comparison import (

@@ -9,8 +9,8 @@ from rich.console import Console
 from planner.amounts import millions, money, number, percent
 from planner.finance.builds import RUNNING, Purchase
 from planner.finance.cashflow import CashFlow
-from planner.finance.losses import Estimate
 from planner.finance.study import DECADE, FinanceStudy, Valued
+from planner.reliability.estimates import Estimate
 from planner.reliability.estimates import percent as availability
 from planner.reporting.finance_tables import (
     cash_flow_columns,

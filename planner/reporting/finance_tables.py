@@ -12,11 +12,10 @@ import numpy as np
 from planner.amounts import number
 from planner.finance.cashflow import CashFlow
 from planner.finance.ledger import LedgerLine
-from planner.finance.losses import Estimate
 from planner.finance.study import FinanceStudy, Valued
 from planner.laws.returns import MEASURES
 from planner.plan.files import write_tables as write_csv
-from planner.reliability.estimates import percent
+from planner.reliability.estimates import Estimate, percent
 
 #: Points of a loss-exceedance curve.
 CURVE_POINTS = 60

@@ -18,7 +18,7 @@ from planner.files import write_file
 from planner.replay.comparison import Reading, Replay
 from planner.replay.incident import clock_at
 from planner.replay.milestones import SERIES
-from planner.reporting.pictures import check_picture, picture_bytes, plain
+from planner.reporting.pictures import picture_bytes, plain
 from planner.reporting.terminal import heading
 
 #: Minutes between labels of the time axis, and most of these.
@@ -229,6 +229,3 @@ def _draw_panel(replay: Replay, panel: Panel, ax: Any) -> None:
     ax.yaxis.set_major_formatter(lambda value, _: panel.word(value))
     ax.grid(alpha=0.3)
     ax.legend(fontsize="x-small")
-
-
-__all__ = ["WORDS", "check_picture", "show_chart", "sparkline", "write_picture"]

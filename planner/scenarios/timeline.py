@@ -296,13 +296,3 @@ def _state(
         ambient_rise_c={region: value for region, value in rise.items() if value},
         demand_factor={zone: value for zone, value in factor.items() if value != 1},
     )
-
-
-__all__ = [
-    "Interval",
-    "SystemState",
-    "Timeline",
-    "normal_state",
-    "state_with",
-    "timeline_of",
-]

@@ -155,7 +155,6 @@ def _plants(model: Model, units: tuple[tuple[str, str], ...]) -> Plants:
         holds=np.array(
             [[plant == name for name in names] for plant, _ in units], dtype=float
         ).reshape(len(units), len(names)),
-        primary=np.array([plant.role == "primary" for plant in plants], dtype=bool),
         buffer_mj=_column([plant.buffer_mwh * 3600 for plant in plants]),
     )
 

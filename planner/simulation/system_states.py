@@ -23,7 +23,7 @@ from planner.scenarios.services import (
     passing_share,
     replicas_up,
 )
-from planner.scenarios.timeline import SystemState
+from planner.scenarios.system_state import SystemState
 from planner.simulation.supply import SharedPower
 
 Floats = NDArray[np.float64]

@@ -26,7 +26,6 @@ from planner.scenarios.standard import (
     Floor,
     emergency_budget_usd,
     floors,
-    floors_at,
     in_words,
     required,
 )
@@ -448,14 +447,3 @@ def _emergency_usd(world: World, history: History, index: int) -> float:
     spend = history.emergency_usd[:, index]
     beyond = max(0.0, world.timelines[index].end_minute - world.minutes)
     return float(spend.sum() + spend[-1] * beyond)
-
-
-__all__ = [
-    "Breach",
-    "Verdict",
-    "floors_at",
-    "judge",
-    "judge_one",
-    "served_fractions",
-    "surviving_share",
-]

@@ -75,8 +75,6 @@ class Plants:
         Whether a plant cools a cluster, shape (P, C).
     holds
         1 where a unit type belongs to a plant, shape (U, P).
-    primary
-        Shape (P,).
     buffer_mj
         Heat that the chilled-water tank takes up, shape (P,).
     """
@@ -84,7 +82,6 @@ class Plants:
     names: tuple[str, ...]
     serves: Bools
     holds: Floats
-    primary: Bools
     buffer_mj: Floats
 
 

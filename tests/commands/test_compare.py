@@ -12,9 +12,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 from planner.amounts import money
-from planner.analysis.comparison import ScenarioChange, TierChange, model_changes
+from planner.analysis.comparison import ScenarioChange, TierChange
 from planner.commands import main
 from planner.infrastructure.loading import load_model
+from planner.infrastructure.model_difference import model_changes
 from planner.plan.records import ScenarioLine
 
 MORE = "zones.west-users.demand_rps=900"

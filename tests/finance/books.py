@@ -12,12 +12,13 @@ from planner.finance.builds import Build
 from planner.finance.cashflow import Floats, Position
 from planner.finance.coverage import Coverage
 from planner.finance.ledger import LedgerLine
-from planner.finance.losses import Estimate, difference, loss_profile
+from planner.finance.losses import difference, loss_profile
 from planner.finance.sensitivity import break_evens, tornado
 from planner.finance.study import FinanceStudy, Sampling, Valued
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.reliability.cooling_adequacy import CoolingAdequacy
+from planner.reliability.estimates import Estimate
 from planner.reliability.occurrences import Occurrences, SourceRate
 from planner.simulation.verdict import Verdict
 

@@ -11,7 +11,7 @@ from finance.standins import Rule, sampled
 from simulation.worlds import ONE, TWO, hasty
 from support import model_of
 
-from planner.finance.losses import LossProfile, difference, loss_profile, sample_occurrences
+from planner.finance.losses import LossProfile, difference, loss_profile
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Heat, Scenario
 from planner.infrastructure.fleet import Fleet
@@ -21,7 +21,7 @@ from planner.laws.credits import MINUTES_PER_MONTH
 from planner.reliability import periods
 from planner.reliability.evaluation import simulate_all
 from planner.reliability.failure_sources import sources_of
-from planner.reliability.monte_carlo import Cascade
+from planner.reliability.monte_carlo import Cascade, sample_occurrences
 from planner.reliability.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrences, SourceRate
 from planner.reliability.periods import case_of, scenario_of, without_repeated_heat
 from planner.reliability.sampling import Failure, Period, Process

@@ -12,7 +12,7 @@ import pytest
 
 from planner.infrastructure.catalogue import CATALOGUES, catalogue, shipped_models
 from planner.infrastructure.entities import Model
-from planner.infrastructure.loading import SECTIONS
+from planner.infrastructure.field_types import SECTIONS
 from planner.infrastructure.schema import model_schema
 from planner.infrastructure.source import parse_yaml
 

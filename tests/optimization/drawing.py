@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.loading import SECTIONS
+from planner.infrastructure.field_types import SECTIONS
 
 #: Most combinations of purchases in one model.
 MOST_COMBINATIONS = 150

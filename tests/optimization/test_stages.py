@@ -22,7 +22,8 @@ from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.formulation.stages import NO_MARGIN, cannot_bind
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import Solution, solve
-from planner.scenarios.timeline import normal_state, timeline_of
+from planner.scenarios.system_state import normal_state
+from planner.scenarios.timeline import timeline_of
 
 SITE = """
 regions: {here: {power_limit_mw: 100.0}}

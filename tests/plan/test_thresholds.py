@@ -13,8 +13,13 @@ from planner.errors import InputError
 from planner.plan.consistency import contradictions
 from planner.plan.metrics import METRICS, shown_value
 from planner.plan.records import Plan
-from planner.plan.rules import OPERATORS, parse_rule
+from planner.plan.rules import OPERATORS, Rule
 from planner.plan.thresholds import judge_rules, parse_rules, read_policy
+
+
+def parse_rule(text: str) -> Rule:
+    (rule,) = parse_rules([text])
+    return rule
 
 
 def scenario(name: str, severity: str = "single", **more: Any) -> dict[str, Any]:

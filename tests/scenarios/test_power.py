@@ -13,13 +13,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.loading import load_model
-from planner.scenarios.timeline import (
-    SystemState,
-    Timeline,
-    normal_state,
-    state_with,
-    timeline_of,
-)
+from planner.scenarios.system_state import SystemState, normal_state
+from planner.scenarios.timeline import Timeline, state_with, timeline_of
 
 #: Tiny on power: west with batteries and generator, east with two bare feeds. Chillers restart.
 MODEL = load_model(

@@ -13,7 +13,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import build_graph, down_nodes
 from planner.infrastructure.loading import load_model
-from planner.scenarios.timeline import SystemState, Timeline, normal_state, timeline_of
+from planner.scenarios.system_state import SystemState, normal_state
+from planner.scenarios.timeline import Timeline, timeline_of
 
 TINY = load_model("tiny").model
 #: Tiny with a feed for each region: west with batteries and generator, east with two bare feeds.

@@ -308,7 +308,6 @@ class CashFlowSheet:
         return NetRows(
             net,
             so_far,
-            discounted,
             discounted_so_far,
             benefits,
             costs,

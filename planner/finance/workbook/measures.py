@@ -23,7 +23,6 @@ class NetRows:
 
     net: int
     cumulative: int
-    discounted: int
     discounted_so_far: int
     benefits: int
     costs: int

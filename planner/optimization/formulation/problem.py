@@ -38,8 +38,13 @@ from planner.optimization.formulation.stages import NO_MARGIN, Margin, Reacting,
 from planner.optimization.formulation.time_slices import cut_like, cut_stages
 from planner.scenarios.demand import Floats, peak_hour, weekly_demand
 from planner.scenarios.services import passing_shares
-from planner.scenarios.system_state import DependencyIndex, dependency_index
-from planner.scenarios.timeline import SystemState, Timeline, normal_state, timeline_of
+from planner.scenarios.system_state import (
+    DependencyIndex,
+    SystemState,
+    dependency_index,
+    normal_state,
+)
+from planner.scenarios.timeline import Timeline, timeline_of
 
 #: Family, subject and scenario of rows that people speak of as one requirement or limit.
 Key = tuple[str, str, str]

@@ -16,8 +16,8 @@ from planner.optimization.formulation.availability import When
 from planner.optimization.formulation.labels import joined
 from planner.scenarios.demand import Floats
 from planner.scenarios.onset import leaves_enough
-from planner.scenarios.standard import ALL
-from planner.scenarios.timeline import Outage, SystemState, Timeline
+from planner.scenarios.system_state import SystemState
+from planner.scenarios.timeline import Outage, Timeline
 
 
 @dataclass(frozen=True)
@@ -222,6 +222,3 @@ def cannot_bind(
         and leaves_enough(model, interval.at_best, best or normal)
         for interval in timeline.intervals
     )
-
-
-__all__ = ["ALL", "NO_MARGIN", "Margin", "Reacting", "Stage", "cannot_bind", "unanswered"]

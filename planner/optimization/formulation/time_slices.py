@@ -11,7 +11,8 @@ from planner.optimization.formulation.stages import Margin, Reacting, Stage
 from planner.scenarios.demand import largest_demand
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import Floor, floors, floors_at
-from planner.scenarios.timeline import Interval, Outage, SystemState, Timeline
+from planner.scenarios.system_state import SystemState
+from planner.scenarios.timeline import Interval, Outage, Timeline
 
 #: Events that change cooling or power, after which standby units start.
 COOLING_EVENTS = frozenset(

@@ -18,7 +18,7 @@ from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Row
 from planner.optimization.formulation.recourse import may_turn_away
-from planner.optimization.formulation.stages import ALL, Stage
+from planner.optimization.formulation.stages import Stage
 from planner.optimization.infeasibility.elastic import (
     ElasticProgramme,
     RelaxableValue,
@@ -32,7 +32,7 @@ from planner.scenarios.demand import zone_shape
 from planner.scenarios.event_grid import events_on_grid
 from planner.scenarios.power import node_losses, sagging_clusters
 from planner.scenarios.services import service_rps
-from planner.scenarios.standard import counts_for, subject_of, tier_and_zone
+from planner.scenarios.standard import ALL, counts_for, subject_of, tier_and_zone
 
 #: Years over which a capital budget is annualised.
 BUDGET_YEARS = 20.0

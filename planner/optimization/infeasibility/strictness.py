@@ -15,11 +15,12 @@ from dataclasses import replace
 
 from planner.optimization.formulation.families import STRICTER, Family
 from planner.optimization.formulation.problem import Key, ProblemData
-from planner.optimization.formulation.stages import ALL, Stage
+from planner.optimization.formulation.stages import Stage
 from planner.optimization.infeasibility.elastic import ELASTIC_GAP
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
+from planner.scenarios.standard import ALL
 
 #: Relative margin on the violation that an elastic solve found, for the tolerances of the solver.
 ROUNDING = 1e-6

@@ -10,11 +10,11 @@ from planner.optimization.formulation.crowds import Crowd
 from planner.optimization.formulation.families import STRICTER, Family
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Row
-from planner.optimization.formulation.stages import ALL, Stage
+from planner.optimization.formulation.stages import Stage
 from planner.optimization.infeasibility.elastic import ConstraintGroup
 from planner.optimization.infeasibility.relaxation import Relaxation
 from planner.optimization.infeasibility.strictness import may_be_waived
-from planner.scenarios.standard import in_words, tier_and_zone
+from planner.scenarios.standard import ALL, in_words, tier_and_zone
 
 #: What a row is about, as a noun.
 PHRASES = {

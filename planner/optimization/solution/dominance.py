@@ -25,9 +25,9 @@ import numpy as np
 
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.relevance import cooling_matters, normal_limits, stage_limits
-from planner.optimization.formulation.stages import ALL, Stage, cannot_bind
-from planner.scenarios.standard import emergency_budget_usd, subject_of, tier_and_zone
-from planner.scenarios.timeline import SystemState
+from planner.optimization.formulation.stages import Stage, cannot_bind
+from planner.scenarios.standard import ALL, emergency_budget_usd, subject_of, tier_and_zone
+from planner.scenarios.system_state import SystemState
 
 #: Name that dominates scenarios in which all demand can be served as in normal operation.
 NORMAL = "normal operation"

@@ -18,9 +18,8 @@ from planner.infrastructure.graph import (
     node,
     single_points_of_failure,
 )
-from planner.infrastructure.loading import nearest
 from planner.infrastructure.measures import with_measures
-from planner.infrastructure.source import printable
+from planner.infrastructure.source import nearest, printable
 
 #: Kinds of nodes in the order in which they are listed, with their plural.
 KINDS = {

@@ -10,10 +10,10 @@ import numpy as np
 
 from planner.amounts import millions, money, money_range, number, percent
 from planner.finance.builds import Build, Purchase, Running, purchases, running
-from planner.finance.losses import Estimate
 from planner.finance.study import FinanceStudy, Valued
 from planner.laws.money import annuity
 from planner.plan.records import Plan
+from planner.reliability.estimates import Estimate
 from planner.reliability.estimates import percent as availability_percent
 from planner.reporting.finance_tables import coverage_note, worse_notes
 from planner.reporting.tables import Cell, Table, Toned, figures, texts
