@@ -197,7 +197,7 @@ def optimize_and_verify(
     loop = _Loop(model, scenarios, settings, Deadline(settings), progress, explain)
     for number in range(1, rounds + 1):
         try:
-            programme, solution = loop.optimise(number, start)
+            programme, solution = loop.optimize(number, start)
         except SolverError:
             if loop.rounds and loop.deadline.over:
                 return loop.cut_short()
@@ -249,7 +249,7 @@ class _Loop:
         """Settings with the time that is left."""
         return self.deadline.settings(late=True)
 
-    def optimise(self, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
+    def optimize(self, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
         """Solve the programme of a round, with stricter requirements waived if none is feasible."""
         data = ProblemData(self.model, self.scenarios, dict(self.margins), waived=self.waived)
         programme, solution = self._solved(data, number, start)

@@ -258,14 +258,14 @@ def _furthest(
     cost = programme.problem.objective
     if cost is None:
         return None
-    way = _expression(programme, direction)
+    objective = _expression(programme, direction)
     programme.problem.addConstraint((1 / MILLION) * cost <= most_usd / MILLION, "most_cost")
-    programme.problem.setObjective(way)
+    programme.problem.setObjective(objective)
     first = solve(programme, replace(settings, gap=max(settings.gap, DIRECTION_GAP)))
     if first.status == "infeasible":
         return None
     allowed = first.objective + SLACK * max(abs(first.objective), SLACK)
-    programme.problem.addConstraint(way <= allowed, "direction")
+    programme.problem.addConstraint(objective <= allowed, "direction")
     programme.problem.setObjective(cost)
     second = solve(programme, settings)
     return None if second.status == "infeasible" else (programme, second)

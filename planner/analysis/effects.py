@@ -14,7 +14,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.model_difference import ValueChange
 from planner.optimization.formulation.build import build
 from planner.optimization.solution.settings import SolverSettings
-from planner.plan.reopening import case_of, new_scenarios, wanted_by
+from planner.plan.reopening import new_scenarios, problem_data_of, wanted_by
 from planner.scenarios.selection import select
 
 
@@ -100,7 +100,7 @@ def effects(
         new = new_scenarios(side.plan, known)
         scenarios = select(model, wanted_by(side.plan)).scenarios
         asked = [scenario for scenario in scenarios if scenario.name not in new]
-        answer = ask(build(case_of(side.plan, model, asked)), settings)
+        answer = ask(build(problem_data_of(side.plan, model, asked)), settings)
         return answer if answer.found else None
 
     if not comparison.values:

@@ -39,7 +39,7 @@ from planner.optimization.solution.decisions import (
 )
 from planner.optimization.solution.settings import SolverSettings
 from planner.plan.records import MarginRecord, Plan
-from planner.plan.reopening import case_of
+from planner.plan.reopening import problem_data_of
 from planner.simulation.verdict import judge
 
 #: Share by which the cost of a plan may differ from the programme's for the same purchases.
@@ -229,7 +229,7 @@ def explain(
 def _study(
     plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], questions: Questions
 ) -> tuple[Study, bool]:
-    data = case_of(plan, loaded.model, scenarios)
+    data = problem_data_of(plan, loaded.model, scenarios)
     programme = build(data)
     try:
         bought = counts_of(programme, plan.fleet(loaded.model))
@@ -420,7 +420,7 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
         return None
     model = study.data.model
     margins = plan.made_in.margins if plan.made_in is not None else ()
-    data = case_of(plan, model, scenarios, rounds[0])
+    data = problem_data_of(plan, model, scenarios, rounds[0])
     answer = study.questions.ask("the first round, without margins", lambda: build(data))
     if answer is None or not answer.found:
         return FirstRound(rounds[0].failed, {}, margins, None, {})

@@ -12,7 +12,7 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.solving import Solution
 from planner.plan.assembly import Origin, cost_lines, make_plan, scenario_line
-from planner.plan.baseline import standing
+from planner.plan.baseline import baseline_of
 from planner.plan.records import Cost, Plan, Verification
 from planner.scenarios.selection import Wanted, select
 from planner.simulation.verdict import judge
@@ -41,7 +41,7 @@ def existing(loaded: LoadedModel, wanted: Wanted | None = None, jobs: int = 1) -
         If the scenarios asked for do not exist.
     """
     model, fleet = loaded.model, Fleet.existing(loaded.model)
-    items = standing(model).items
+    items = baseline_of(model).items
     scenarios = select(model, wanted).scenarios
     verdicts = judge(model, fleet, scenarios, jobs, stories=False)
     cost = sum(item.usd_per_year for item in items)

@@ -52,7 +52,7 @@ class StartOptions:
         InputError
             If the model, the plan or a name is wrong.
         """
-        from planner.infrastructure.fixing import held, kept
+        from planner.infrastructure.fixing import fixing_settings, keeping_settings
         from planner.infrastructure.fleet import Fleet
         from planner.infrastructure.loading import load_model
         from planner.plan.files import read_plan
@@ -68,10 +68,10 @@ class StartOptions:
             left = [setting for setting in plan.model.overrides if setting not in overrides]
             if left:
                 output.say(f"note: {self.earlier} was made with {settings_text(left)}; not so here")
-        keeps = kept(loaded.model) if self.keep_existing else ()
+        keeps = keeping_settings(loaded.model) if self.keep_existing else ()
         holds: tuple[str, ...] = ()
         if self.fix:
-            holds = held(loaded.model, start or Fleet.existing(loaded.model), self.fix)
+            holds = fixing_settings(loaded.model, start or Fleet.existing(loaded.model), self.fix)
         if keeps or holds:
             # Holds first, so that a --set can loosen one of them.
             loaded = load_model(self.model, (*holds, *overrides, *keeps))

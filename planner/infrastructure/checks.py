@@ -166,7 +166,7 @@ def _check_repeats(document: Document, path: Path_, entries: Any) -> None:
             document.complain((*path, index), f"`{entry}` is listed twice")
 
 
-def check_sense(model: Model, document: Document) -> None:
+def check_plausibility(model: Model, document: Document) -> None:
     """Check for impossible combinations of values."""
     _check_demand(model, document)
     _check_clusters(model, document)
@@ -183,10 +183,10 @@ def check_sense(model: Model, document: Document) -> None:
     _check_names(model, document)
 
 
-def senseless(model: Model) -> frozenset[str]:
-    """Problems that `check_sense` finds in a model that was changed in memory."""
+def implausibilities(model: Model) -> frozenset[str]:
+    """Problems that `check_plausibility` finds in a model that was changed in memory."""
     document = Document({}, {})
-    check_sense(model, document)
+    check_plausibility(model, document)
     return frozenset(str(problem) for problem in document.problems)
 
 

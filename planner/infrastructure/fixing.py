@@ -15,7 +15,7 @@ from planner.json_text import json_text
 PARTS = ("cooling", "gpus", "emergency", "regions", "measures")
 
 
-def held(model: Model, fleet: Fleet, wanted: Iterable[str]) -> tuple[str, ...]:
+def fixing_settings(model: Model, fleet: Fleet, wanted: Iterable[str]) -> tuple[str, ...]:
     """Changes of a model (``path=value``) that fix some purchases at those of a fleet.
 
     Parameters
@@ -78,7 +78,7 @@ def _unknown(model: Model, name: str) -> InputError:
     return InputError.single("--fix", message)
 
 
-def kept(model: Model) -> tuple[str, ...]:
+def keeping_settings(model: Model) -> tuple[str, ...]:
     """Changes of a model that forbid retirements."""
     return tuple(
         f"{section}.{name}.may_retire=false"

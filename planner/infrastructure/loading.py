@@ -20,7 +20,7 @@ from planner.infrastructure.complaints import complain, shown_value
 from planner.infrastructure.entities import Model
 from planner.infrastructure.field_types import SECTIONS, entity_of, field_of, plain_types, types_at
 from planner.infrastructure.fields import NAME_LENGTH
-from planner.infrastructure.overrides import apply_overrides, laid_over, multiplied
+from planner.infrastructure.overrides import apply_overrides, merged, multiplied
 from planner.infrastructure.quantities import QUANTITY_STARTS, factor, quantity
 from planner.infrastructure.source import (
     Document,
@@ -220,7 +220,7 @@ def _read_whole(
         what = "is circular" if line[-1] in line[:-1] else f"spans more than {MOST_ANCESTORS} files"
         raise InputError.single(shown, f"`extends` {what}: {chain}", place.line, place.column)
     base = _with_ancestors(target, (*seen, resolved), beneath)
-    return laid_over(base, document)
+    return merged(base, document)
 
 
 def _read_tables(document: Document, model_path: Path) -> None:
@@ -354,7 +354,7 @@ def _validate(document: Document) -> Model:
         complain(document, error)
     checks.check_references(document)
     if model is not None and not document.problems:
-        checks.check_sense(model, document)
+        checks.check_plausibility(model, document)
     if document.problems or model is None:
         raise InputError(document.problems)
     return model

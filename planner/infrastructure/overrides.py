@@ -25,7 +25,7 @@ EACH = "*"
 ADDED = "+"
 
 
-def laid_over(base: Document, over: Document) -> Document:
+def merged(base: Document, over: Document) -> Document:
     """Merge a document into the one it extends: mappings merge, null removes, all else replaces.
 
     ``*`` in place of a name stands for all that are inherited, ``name+`` adds to an inherited list,

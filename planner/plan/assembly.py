@@ -24,7 +24,7 @@ from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.wording import waived_text
 from planner.optimization.solution.costs import CostItem
 from planner.optimization.solution.solving import Solution
-from planner.plan.baseline import standing
+from planner.plan.baseline import baseline_of
 from planner.plan.records import (
     BreachRecord,
     CoolingLine,
@@ -83,7 +83,7 @@ def make_plan(
 ) -> Plan:
     """Write down a solution, its cost and its verdicts as a plan."""
     model = loaded.model
-    lines, today = cost_lines(items), standing(model)
+    lines, today = cost_lines(items), baseline_of(model)
     existing = cost_lines(today.items)
     cost = Cost(
         capital_usd=to_cents(sum(line.capital_usd for line in lines)),

@@ -18,7 +18,7 @@ NONE = 1e-9
 
 
 @dataclass(frozen=True)
-class Standing:
+class Baseline:
     """Today's build.
 
     Parameters
@@ -34,11 +34,11 @@ class Standing:
     unserved_share: float
 
 
-def standing(model: Model) -> Standing:
+def baseline_of(model: Model) -> Baseline:
     """Price what exists in a model as it stands."""
     fleet = Fleet.existing(model)
     items = (*purchase_items(ProblemData(model, (), {}), fleet), *operation_of(model, fleet))
-    return Standing(
+    return Baseline(
         tuple(item for item in items if item.capital_usd or item.usd_per_year),
         unserved_share(model, fleet),
     )

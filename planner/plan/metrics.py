@@ -297,7 +297,7 @@ def shown_value(value: float | None, unit: Unit, digits: int = 4) -> str:
     return number(value, digits) + names[unit]
 
 
-def told_apart(value: float, limit: float, unit: Unit) -> tuple[str, str]:
+def distinct_texts(value: float, limit: float, unit: Unit) -> tuple[str, str]:
     """A figure and its limit with as many digits as distinguish them."""
     texts = shown_value(value, unit), shown_value(limit, unit)
     for digits in range(5, 16):

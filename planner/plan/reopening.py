@@ -324,7 +324,7 @@ def new_scenarios(plan: Plan, model: Model) -> frozenset[str]:
     return frozenset(scenario.name for scenario in found) - planned_for
 
 
-def case_of(
+def problem_data_of(
     plan: Plan, model: Model, scenarios: Sequence[Scenario], record: RoundRecord | None = None
 ) -> ProblemData:
     """The problem that a plan is an optimum of, or that of another of its rounds.

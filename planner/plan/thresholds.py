@@ -15,7 +15,7 @@ from typing import Any
 
 from planner.errors import InputError, Problem
 from planner.infrastructure.source import Document, nearest, parse_yaml, printable, read_bytes
-from planner.plan.metrics import Values, told_apart
+from planner.plan.metrics import Values, distinct_texts
 from planner.plan.records import Plan
 from planner.plan.rules import OPERATORS, Rule, WrongRuleError, parsed, rule_problem
 
@@ -48,7 +48,7 @@ class RuleResult:
         if self.value is None:
             return f"{rule.subject} has no value in this plan, which fails every rule on it"
         unit = rule.metric.unit
-        shown, limit = told_apart(self.value, rule.limit, unit)
+        shown, limit = distinct_texts(self.value, rule.limit, unit)
         return f"{rule.subject} is {shown}; fails if {rule.sign} {limit}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from planner.errors import Problem
-from planner.infrastructure.checks import check_references, check_sense
+from planner.infrastructure.checks import check_plausibility, check_references
 from planner.infrastructure.entities import Model, Service
 from planner.infrastructure.failures import Generators, Scenario
 from planner.infrastructure.field_types import SECTIONS
@@ -76,7 +76,7 @@ def _check_scenario(document: Document, model: Model) -> None:
         except ValidationError:
             return
         # Nothing but the scenario is new; no standard is needed to replay it.
-        check_sense(
+        check_plausibility(
             model.replace(
                 scenarios={SHADOW: scenario},
                 generators=Generators(),

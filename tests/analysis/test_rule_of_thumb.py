@@ -10,7 +10,7 @@ from commands.conftest import Runs, plan  # noqa: F401
 from optimization.drawing import drawn_model
 from support import EXACT, model_of, solved
 
-from planner.analysis.rule_of_thumb.rule import ThumbPlan, plan_by_rule_of_thumb
+from planner.analysis.rule_of_thumb.rule import RuleOfThumbPlan, plan_by_rule_of_thumb
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
@@ -76,12 +76,12 @@ POOL = (
 )
 
 
-def thumb(model: Model, hold_largest: bool = False) -> ThumbPlan:
+def thumb(model: Model, hold_largest: bool = False) -> RuleOfThumbPlan:
     """The plan of a model by rule of thumb."""
     return plan_by_rule_of_thumb(model, all_scenarios(model), EXACT, hold_largest=hold_largest)
 
 
-def fleet_of(found: ThumbPlan) -> Fleet:
+def fleet_of(found: RuleOfThumbPlan) -> Fleet:
     """What it leads to."""
     return found.outcome.rounds[0].solution.fleet
 

@@ -31,7 +31,7 @@ plants.west-own={region: west, cools: [west-gpus], role: emergency, options: [ai
 """
 
 
-def case_of(model: Model) -> ProblemData:
+def problem_data_of(model: Model) -> ProblemData:
     return ProblemData(model, all_scenarios(model), {})
 
 
@@ -43,7 +43,7 @@ def test_share_of_critical_tiers(tmp_path: Path) -> None:
 
 
 def test_the_shared_ancestor_is_named(tmp_path: Path) -> None:
-    programme = build(case_of(model_of(tmp_path, SHARED)))
+    programme = build(problem_data_of(model_of(tmp_path, SHARED)))
     assert solve(programme, EXACT).status == "infeasible"
     said = "\n".join(diagnose(programme, EXACT).lines())
     assert "west-air does not count where it shares service control with west-chillers" in said
@@ -51,11 +51,11 @@ def test_the_shared_ancestor_is_named(tmp_path: Path) -> None:
 
 def test_without_the_policy_shared_cooling_counts(tmp_path: Path) -> None:
     model = model_of(tmp_path, SHARED, "policies.independent_emergency_cooling=false")
-    assert solve(build(case_of(model)), EXACT).status == "optimal"
+    assert solve(build(problem_data_of(model)), EXACT).status == "optimal"
 
 
 def test_a_plant_of_its_own_is_bought_instead(tmp_path: Path) -> None:
-    data = case_of(model_of(tmp_path, SHARED, OWN.strip()))
+    data = problem_data_of(model_of(tmp_path, SHARED, OWN.strip()))
     solution = solve(build(data), EXACT)
     assert solution.status == "optimal"
     # 60 % of 5 MW and more, in units of 1 MW.
@@ -65,8 +65,8 @@ def test_a_plant_of_its_own_is_bought_instead(tmp_path: Path) -> None:
 
 def test_the_audit_counts_only_independent_plants(tmp_path: Path) -> None:
     loose = model_of(tmp_path, SHARED, "policies.independent_emergency_cooling=false")
-    plan = solve(build(case_of(loose)), EXACT).fleet
-    strict = case_of(model_of(tmp_path, SHARED))
+    plan = solve(build(problem_data_of(loose)), EXACT).fleet
+    strict = problem_data_of(model_of(tmp_path, SHARED))
     found = list(check_purchases(strict, plan))
     assert len(found) == 1
     assert "emergency cooling of west-gpus" in found[0]
@@ -74,6 +74,8 @@ def test_the_audit_counts_only_independent_plants(tmp_path: Path) -> None:
 
 def test_independence_is_bought_as_a_measure(tmp_path: Path) -> None:
     measure = "measures.own={capital_usd: 1000.0, independent: {west-air: [control]}}"
-    solution = solve(build(case_of(model_of(tmp_path, SHARED, measure, OWN.strip()))), EXACT)
+    solution = solve(
+        build(problem_data_of(model_of(tmp_path, SHARED, measure, OWN.strip()))), EXACT
+    )
     assert solution.fleet.measures == {"own"}
     assert solution.fleet.units["west-own"]["air-1"] == 0

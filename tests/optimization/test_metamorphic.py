@@ -30,7 +30,7 @@ from support import often, solved
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import FamilyTerms, Heat, NodeLoss, Scenario, Surge, UnitLoss
 from planner.infrastructure.policies import Policies
-from planner.optimization.formulation import problem as case_module
+from planner.optimization.formulation import problem as problem_module
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
@@ -332,7 +332,7 @@ class TestLeftOut:
         one = variant(model)
         programme, short = solved(one)
 
-        monkeypatch.setattr(case_module, "cannot_bind", lambda *_: False)
+        monkeypatch.setattr(problem_module, "cannot_bind", lambda *_: False)
         full_programme, full = solved(one)
 
         assert len(full_programme.data.stages) > len(programme.data.stages)

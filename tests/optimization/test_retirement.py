@@ -14,7 +14,7 @@ from optimization.enumeration import cheapest, fleets
 from support import EXACT, model_of, often, solved
 
 from planner.errors import AuditError, InputError
-from planner.infrastructure.fixing import held, kept
+from planner.infrastructure.fixing import fixing_settings, keeping_settings
 from planner.infrastructure.fleet import Fleet, retirable_units
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.build import build
@@ -301,22 +301,22 @@ class TestPlanFile:
 
 class TestHolding:
     def test_kept_assets_do_not_retire(self, tmp_path: Path) -> None:
-        changes = kept(model_of(tmp_path, SPARE))
+        changes = keeping_settings(model_of(tmp_path, SPARE))
         assert changes == ("plants.pb.may_retire=false", "clusters.cb.may_retire=false")
 
         model = model_of(tmp_path, SPARE, *changes)
         assert solved(model)[1].fleet == Fleet.existing(model)
-        assert kept(model) == ()
+        assert keeping_settings(model) == ()
 
     def test_what_is_held_stays_as_it_is(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, SPARE)
         _, best = solved(model)
 
         for part in ("gpus", "cb", "b"):
-            changes = held(model, best.fleet, [part])
+            changes = fixing_settings(model, best.fleet, [part])
             other = model_of(tmp_path, SPARE, *changes, "gpus.g.salvage_usd=0", name="other")
             assert solved(other)[1].fleet.gpus["cb"] == 50
-        as_is = held(model, Fleet.existing(model), ["cooling"])
+        as_is = fixing_settings(model, Fleet.existing(model), ["cooling"])
         _, solution = solved(model_of(tmp_path, SPARE, *as_is, name="as-is"))
         assert solution.fleet.units == Fleet.existing(model).units
         assert solution.fleet.gpus["cb"] == 50
@@ -324,7 +324,7 @@ class TestHolding:
     def test_other_settled_purchases_stay_settled(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, SPARE, "policies.fixed.cooling={pb: {chiller: 1}}")
 
-        (change,) = held(model, Fleet.existing(model), ["pa"])
+        (change,) = fixing_settings(model, Fleet.existing(model), ["pa"])
 
         assert json.loads(change.partition("=")[2]) == {"pa": {"chiller": 0}, "pb": {"chiller": 1}}
 
@@ -340,21 +340,21 @@ class TestHolding:
         )
         fleet = Fleet.after(model, {}, {"cb": 100}, {"cloud": 2}, frozenset({"b"}))
 
-        changes = held(model, fleet, ["regions", "emergency"])
+        changes = fixing_settings(model, fleet, ["regions", "emergency"])
         settled = model_of(tmp_path, SPARE, name="x").policies.fixed
         assert changes == (
             'policies.fixed.emergency={"cloud": 2}',
             'policies.fixed.regions={"b": true}',
         )
         assert settled.regions == {}
-        closed = held(model, Fleet.existing(model), ["regions"])
+        closed = fixing_settings(model, Fleet.existing(model), ["regions"])
         assert closed == ('policies.fixed.regions={"b": false}',)
 
     def test_names_that_do_not_exist_are_all_reported(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, SPARE)
 
         with pytest.raises(InputError) as caught:
-            held(model, Fleet.existing(model), ["gpu", "pc", "cb"])
+            fixing_settings(model, Fleet.existing(model), ["gpu", "pc", "cb"])
 
         assert len(caught.value.problems) == 2
         assert "did you mean `gpus`" in str(caught.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optimization.test_stages import SITE, case_of, changed, plan, scenario
+from optimization.test_stages import SITE, changed, plan, problem_data_of, scenario
 from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
@@ -99,12 +99,12 @@ class TestGpusLeftOff:
     def test_no_more_gpus_are_switched_off_before_the_next_reaction(self, site: Model) -> None:
         """700 on 0 megawatts for 15 minutes are 6,300 MJ, 300 too many: n·900 ≥ 300."""
         site = changed(site, "zones", "users", demand_rps=1.0)
-        programme, solution = plan(case_of(site, *self.losses(7)))
+        programme, solution = plan(problem_data_of(site, *self.losses(7)))
         assert solution.fleet.units["fans"] == {"fan": 1}
         audit(programme, solution)
 
     def test_stages_state_whether_operators_have_reacted(self, site: Model) -> None:
-        data = case_of(site, *self.losses(2))
+        data = problem_data_of(site, *self.losses(2))
         found = [(stage.start_minute, stage.reacted) for stage in data.stages]
         assert found[:4] == [(0.0, False), (15.0, True), (60.0, False), (75.0, True)]
         assert data.resumed == {"case/2"}

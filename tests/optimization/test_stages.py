@@ -65,7 +65,7 @@ def scenario(*events: dict[str, Any], **fields: Any) -> Scenario:
     )
 
 
-def case_of(model: Model, *events: dict[str, Any], **fields: Any) -> ProblemData:
+def problem_data_of(model: Model, *events: dict[str, Any], **fields: Any) -> ProblemData:
     return ProblemData(model, (scenario(*events, **fields),), {})
 
 
@@ -83,7 +83,7 @@ def binds(model: Model, *events: dict[str, Any]) -> bool:
 class TestRestarting:
     def test_units_that_restart_carry_nothing(self, site: Model) -> None:
         two = changed(site, "plants", "chillers", options=("small",))
-        programme = build(case_of(two, SAG))
+        programme = build(problem_data_of(two, SAG))
         stages = [s for s in programme.data.stages if s.end_minute <= 10]
         assert [(s.start_minute, s.end_minute, set(s.started["chillers"])) for s in stages] == [
             (0.0, 6.0, set()),
@@ -106,20 +106,20 @@ class TestRestarting:
 
     def test_standby_units_bridge_it(self, site: Model) -> None:
         """(10 − n) MW for 600 s must fit 600 MJ: nine fans."""
-        programme, solution = plan(case_of(site, SAG))
+        programme, solution = plan(problem_data_of(site, SAG))
         assert solution.status == "optimal"
         audit(programme, solution)
         assert solution.fleet.units["fans"] == {"fan": 9}
 
     def test_after_the_response_all_heat_must_be_carried(self, site: Model) -> None:
         """A restart that fails: 3.5 hours with all users to serve need all ten."""
-        _, solution = plan(case_of(site, SAG | {"repair_minutes": 210.0}))
+        _, solution = plan(problem_data_of(site, SAG | {"repair_minutes": 210.0}))
         assert solution.fleet.units["fans"] == {"fan": 10}
 
     def test_units_that_restart_sooner_bridge_it_with_fewer(self, site: Model) -> None:
         """A minute and a half is two whole ones: 1,200 MJ, 600 too many, and n·120 ≥ 600."""
         quick = changed(site, "cooling_units", "chiller", restart_minutes=0.5)
-        _, solution = plan(case_of(quick, SAG | {"repair_minutes": 1.0}))
+        _, solution = plan(problem_data_of(quick, SAG | {"repair_minutes": 1.0}))
         assert solution.fleet.units["fans"] == {"fan": 5}
 
     def test_units_bought_are_of_the_type_that_restarts_soonest(self, site: Model) -> None:
@@ -129,14 +129,16 @@ class TestRestarting:
         model = changed(model, "plants", "chillers", options=("small",))
         model = changed(model, "plants", "fans", max_added=0)
         model = changed(model, "clusters", "site", capacitance_mj_per_k_per_mw=30.0)
-        _, solution = plan(case_of(model, SAG | {"repair_minutes": 1.0}))
+        _, solution = plan(problem_data_of(model, SAG | {"repair_minutes": 1.0}))
         assert solution.fleet.units["chillers"]["small"] == 20
         none = changed(model, "plants", "chillers", options=())
-        assert plan(case_of(none, SAG | {"repair_minutes": 1.0}))[1].status == "infeasible"
+        assert plan(problem_data_of(none, SAG | {"repair_minutes": 1.0}))[1].status == "infeasible"
 
     def test_a_sag_starts_units_that_need_time(self, site: Model) -> None:
         late = changed(site, "cooling_units", "fan", start_minutes=3.0)
-        stages = {s.start_minute: s for s in case_of(late, SAG | {"at_minute": 20.0}).stages}
+        stages = {
+            s.start_minute: s for s in problem_data_of(late, SAG | {"at_minute": 20.0}).stages
+        }
         assert stages[20.0].end_minute == 23.0
         assert stages[20.0].started["fans"] == frozenset()
         assert stages[23.0].started["fans"] == {"fan"}
@@ -145,7 +147,7 @@ class TestRestarting:
         """Small units are back first; a large one lost with them costs nothing until it is due."""
         two = changed(site, "plants", "chillers", existing={"chiller": 10, "small": 4})
         loss = {"kind": "largest-units", "plant": "chillers", "repair_minutes": 60.0}
-        programme = build(case_of(two, SAG, loss))
+        programme = build(problem_data_of(two, SAG, loss))
         capacity = [
             (name, constraint.constant)
             for name, constraint in programme.constraints.items()
@@ -161,14 +163,14 @@ class TestRestarting:
         feed = site.feeds["grid"].replace(generator_mw=50.0, generator_start_minutes=1.0)
         model = site.replace(feeds={"grid": feed})
         loss = {"kind": "feed", "name": "grid", "repair_minutes": 60.0}
-        stages = case_of(model, loss).stages
+        stages = problem_data_of(model, loss).stages
         dark = [s for s in stages if s.end_minute <= 7]
         assert [(s.start_minute, s.end_minute) for s in dark] == [(0.0, 1.0), (1.0, 7.0)]
-        _, solution = plan(case_of(model, loss))
+        _, solution = plan(problem_data_of(model, loss))
         # 600 MJ are gone after the first minute, in which fans have no power either.
         assert solution.fleet.units["fans"] == {"fan": 10}
         instant = changed(model, "cooling_units", "chiller", restart_minutes=0.0)
-        assert plan(case_of(instant, loss))[1].fleet.units["fans"] == {"fan": 0}
+        assert plan(problem_data_of(instant, loss))[1].fleet.units["fans"] == {"fan": 0}
 
     def test_sags_that_trip_nothing_cannot_bind(self, site: Model) -> None:
         assert binds(site, SAG)
@@ -180,7 +182,7 @@ class TestRestarting:
         model = model_of(tmp_path, text)
         hot = {"kind": "heat", "region": "here", "rise_c": 1.0, "repair_minutes": 60.0}
         loss = {"kind": "service", "name": "log", "repair_minutes": 5.0, "at_minute": 30.0}
-        spans = [(s.start_minute, s.end_minute) for s in case_of(model, hot, loss).stages]
+        spans = [(s.start_minute, s.end_minute) for s in problem_data_of(model, hot, loss).stages]
         assert spans == [(0.0, 15.0), (15.0, 60.0)]
 
 
@@ -192,12 +194,14 @@ class TestTanks:
         """Ten megawatts for ten minutes are 6,000 MJ; 600 are stored, 5,400 are 1.5 MWh."""
         model = changed(site, "plants", "fans", max_added=0)
         model = changed(model, "plants", "chillers", buffer_mwh=megawatt_hours)
-        assert plan(case_of(model, SAG))[1].status == ("optimal" if enough else "infeasible")
+        assert plan(problem_data_of(model, SAG))[1].status == (
+            "optimal" if enough else "infeasible"
+        )
 
     def test_a_tank_saves_standby_units(self, site: Model) -> None:
         """(10 − n)·600 ≤ 600 + 3,600·0.75: n ≥ 4.5."""
         model = changed(site, "plants", "chillers", buffer_mwh=0.75)
-        programme, solution = plan(case_of(model, SAG))
+        programme, solution = plan(problem_data_of(model, SAG))
         assert solution.fleet.units["fans"] == {"fan": 5}
         audit(programme, solution)
 
@@ -206,7 +210,7 @@ class TestTanks:
         model = changed(model, "plants", "fans", buffer_mwh=0.25)
 
         def right_side(*events: dict[str, Any]) -> float:
-            programme = build(case_of(model, *events))
+            programme = build(problem_data_of(model, *events))
             row = programme.constraints["ride_through.case.site"]
             fleet = {v.name: c for v, c in row.items() if v.name.startswith("blocks")}
             assert set(fleet) <= {"blocks.site"}
@@ -253,7 +257,7 @@ class TestLoadBalancers:
         self, site: Model, failover: float, earliest: float, at: float, from_minute: float
     ) -> None:
         loss = {"kind": "cluster", "name": "site", "repair_minutes": 90.0, "at_minute": at}
-        data = case_of(
+        data = problem_data_of(
             site,
             loss,
             operations={"failover_minutes": failover, "earliest_reroute_minutes": earliest},
@@ -264,4 +268,4 @@ class TestLoadBalancers:
         assert any(stage.start_minute == from_minute for stage in data.stages)
 
     def test_where_no_cluster_is_down_there_is_nothing_to_reroute(self, site: Model) -> None:
-        assert all(stage.floors for stage in case_of(site, SAG).stages)
+        assert all(stage.floors for stage in problem_data_of(site, SAG).stages)

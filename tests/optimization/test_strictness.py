@@ -102,7 +102,7 @@ def looped(folder: Path, text: str, *overrides: str) -> LoopResult:
     return optimize_and_verify(model, all_scenarios(model), EXACT)
 
 
-def case_of(folder: Path, text: str, **rest: object) -> ProblemData:
+def problem_data_of(folder: Path, text: str, **rest: object) -> ProblemData:
     model = model_of(folder, text)
     return ProblemData(model, all_scenarios(model), {}, **rest)  # type: ignore[arg-type]
 
@@ -180,7 +180,7 @@ def test_a_waived_budget_is_judged_by_simulated_spend(tmp_path: Path) -> None:
 
 def test_a_failing_waived_row_is_violated_as_little_as_possible(tmp_path: Path) -> None:
     """Without the rule the hall shuts down; with the least of it two chillers are bought."""
-    data = case_of(tmp_path, BUS % 2)
+    data = problem_data_of(tmp_path, BUS % 2)
     scenarios = all_scenarios(data.model)
     key = ("ride_through", "hall", "bus")
     assert waived(data, EXACT) == {key: math.inf}
@@ -211,8 +211,8 @@ def test_a_scenario_that_fails_with_the_row_waived_has_no_plan(tmp_path: Path) -
 
 
 def test_only_stricter_rows_are_waived(tmp_path: Path) -> None:
-    data = case_of(tmp_path, ROOMS)
+    data = problem_data_of(tmp_path, ROOMS)
     rows = build(data).rows.values()
     assert {row.family for row in rows if may_be_waived(data, row.key)} == {"ride_through"}
     assert set(STRICTER) == {"ride_through", "emergency_budget"}
-    assert not any(may_be_waived(case_of(tmp_path, SOONER), row.key) for row in rows)
+    assert not any(may_be_waived(problem_data_of(tmp_path, SOONER), row.key) for row in rows)

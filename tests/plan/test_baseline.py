@@ -11,7 +11,7 @@ from planner.analysis.reassessment import existing
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.solution.operation import operation_of
-from planner.plan.baseline import standing
+from planner.plan.baseline import baseline_of
 from planner.plan.records import Plan
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimize_and_verify
@@ -51,7 +51,7 @@ def planned(loaded: LoadedModel) -> Plan:
 
 def test_baseline_bill_agrees_with_a_calculation_by_hand(tmp_path: Path) -> None:
     """Upkeep of what stands, retainers, energy; a third of the demand finds no room."""
-    found = standing(model_of(tmp_path, SHORT))
+    found = baseline_of(model_of(tmp_path, SHORT))
     usd = {}
     for item in found.items:
         assert item.capital_usd == 0
@@ -65,7 +65,7 @@ def test_baseline_bill_agrees_with_a_calculation_by_hand(tmp_path: Path) -> None
 @pytest.mark.parametrize("model", ["tiny", "chatgpt-2023-v2"])
 def test_baseline_is_the_bill_of_what_exists(model: str) -> None:
     loaded = load_model(model).model
-    found = standing(loaded)
+    found = baseline_of(loaded)
     bill = [one for one in found.items if one.category in ("energy", "transport")]
     of_today = [one for one in operation_of(loaded, Fleet.existing(loaded)) if one.usd_per_year]
     assert bill == of_today

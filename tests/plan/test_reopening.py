@@ -28,7 +28,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.plan.files import parse_plan, write_plan
 from planner.plan.records import Plan
-from planner.plan.reopening import UnknownModelError, case_of, planned_scenarios, reopen
+from planner.plan.reopening import UnknownModelError, planned_scenarios, problem_data_of, reopen
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
 from planner.simulation.verdict import Breach, judge
@@ -257,7 +257,7 @@ def test_purchases_of_a_plan_are_an_optimum_of_its_recorded_programme(
     write_plan(LoopResult(tuple(rounds)).plan(tiny, settings), tmp_path)
 
     opened = reopen(tmp_path)
-    asked = case_of(opened.plan, opened.loaded.model, scenarios)
+    asked = problem_data_of(opened.plan, opened.loaded.model, scenarios)
     programme = build(asked)
     settled = settle(programme, counts_of(programme, opened.fleet), settings)
 

@@ -49,7 +49,7 @@ from planner.verification import LoopResult, Round
 
 
 @dataclass(frozen=True)
-class ThumbPlan:
+class RuleOfThumbPlan:
     """The plan by rule of thumb, costed and simulated.
 
     Parameters
@@ -83,7 +83,7 @@ def plan_by_rule_of_thumb(
     settings: SolverSettings,
     progress: Callable[[str], None] = lambda _: None,
     hold_largest: bool = False,
-) -> ThumbPlan:
+) -> RuleOfThumbPlan:
     """Size a platform by rule of thumb and repair it until it survives.
 
     Parameters
@@ -99,11 +99,11 @@ def plan_by_rule_of_thumb(
     programme, solution, note = costed(sizer.data, fleet, settings)
     if solution.status == "infeasible":
         lacks = tuple(check_purchases(sizer.data, fleet)) or note
-        return ThumbPlan(LoopResult(()), repairs, lacks)
+        return RuleOfThumbPlan(LoopResult(()), repairs, lacks)
     solution, items = billed(model, solution, cost_items(programme, solution))
     lacks = (*check_purchases(sizer.data, fleet), *check_money(sizer.data, items))
     notes = (*repairs, *note, *(f"breaks a rule: {lack}" for lack in lacks))
     rounds = (Round(1, {}, programme, solution, items, verdicts),)
     cut = sizer.over() and any(verdict.fails for verdict in verdicts)
     outcome = LoopResult(rounds, timed_out=cut, interrupted=cut and settings.stopped)
-    return ThumbPlan(outcome, notes, lacks)
+    return RuleOfThumbPlan(outcome, notes, lacks)

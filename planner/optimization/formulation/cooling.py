@@ -196,12 +196,12 @@ def capacities(programme: Programme, stage: Stage, plant: str) -> list[LpAffineE
 def _standing(stage: Stage, plant: str) -> list[tuple[frozenset[str], When]]:
     """Sets of units that are running or started, and the reaction variants with each."""
     stages = [variant for _, variant in stage.variants] or [stage]
-    sets = dict.fromkeys(variant.standing[plant] for variant in stages)
+    sets = dict.fromkeys(variant.started_or_restarting[plant] for variant in stages)
     return [(units, stage.when(partial(_stands, plant, units))) for units in sets]
 
 
 def _stands(plant: str, units: frozenset[str], stage: Stage) -> bool:
-    return stage.standing[plant] == units
+    return stage.started_or_restarting[plant] == units
 
 
 def _restarting(

@@ -54,9 +54,11 @@ def one_way_of_reacting(programme: Programme) -> None:
         return
     programme.define(lpSum(reacting.values()) == 1, Family.ONE_WAY_OF_REACTING)
     for name, bought in programme.purchases.measures.items():
-        ways = [n for n, combination in enumerate(programme.data.reactions) if name in combination]
-        if ways:
-            chosen = lpSum(reacting[n] for n in ways)
+        combinations_with_it = [
+            n for n, combination in enumerate(programme.data.reactions) if name in combination
+        ]
+        if combinations_with_it:
+            chosen = lpSum(reacting[n] for n in combinations_with_it)
             programme.define(chosen == bought, Family.ONE_WAY_OF_REACTING, name)
 
 

@@ -34,7 +34,13 @@ from planner.infrastructure.supply import (
 from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.crowds import Crowd, Group, find_crowds
 from planner.optimization.formulation.labels import joined
-from planner.optimization.formulation.stages import NO_MARGIN, Margin, Reacting, Stage, cannot_bind
+from planner.optimization.formulation.stages import (
+    NO_MARGIN,
+    Margin,
+    ReactionVariant,
+    Stage,
+    cannot_bind,
+)
 from planner.optimization.formulation.time_slices import cut_like, cut_stages
 from planner.scenarios.demand import Floats, peak_hour, weekly_demand
 from planner.scenarios.services import passing_shares
@@ -136,12 +142,12 @@ class ProblemData:
             for combination in combinations(names, size)
         )
 
-    def _ways(self, timeline: Timeline) -> tuple[Reacting, ...]:
+    def _reaction_variants(self, timeline: Timeline) -> tuple[ReactionVariant, ...]:
         """A scenario under each combination of measures that change the reaction."""
         return tuple(
-            Reacting(
+            ReactionVariant(
                 number,
-                self._reacting[number],
+                self._models_by_reaction[number],
                 replace(
                     timeline, operations=capped(timeline.operations, self._measures(combination))
                 ),
@@ -150,7 +156,7 @@ class ProblemData:
         )
 
     @cached_property
-    def _reacting(self) -> tuple[Model, ...]:
+    def _models_by_reaction(self) -> tuple[Model, ...]:
         return tuple(
             with_automatic(self.model, self._measures(combination))
             for combination in self.reactions
@@ -173,7 +179,9 @@ class ProblemData:
             margin = self.margin(scenario.name)
             best = self.normal_at_best if self.model.measures else self.normal
             if not cannot_bind(self.model, timeline, self.normal, margin, best):
-                result += cut_stages(self.model, timeline, margin, self._ways(timeline))
+                result += cut_stages(
+                    self.model, timeline, margin, self._reaction_variants(timeline)
+                )
         return tuple(result)
 
     def with_bought(self, bought: frozenset[str]) -> ProblemData:

@@ -49,7 +49,7 @@ NO_MARGIN = Margin()
 
 
 @dataclass(frozen=True)
-class Reacting:
+class ReactionVariant:
     """Reaction variant: how a scenario runs with one combination of the measures that change it.
 
     Parameters
@@ -100,7 +100,7 @@ class Stage:
         What has failed.
     floors_if_up
         Floors that hold only if no cluster is down, before load balancers have acted.
-    standing
+    started_or_restarting
         Unit types by plant that are running or started, whether or not they are restarting.
     variants
         The stage in each group of reaction variants that agree on it, with their numbers; empty
@@ -126,7 +126,7 @@ class Stage:
     at_best: SystemState
     outage: Outage
     floors_if_up: Mapping[str, float]
-    standing: Mapping[str, frozenset[str]]
+    started_or_restarting: Mapping[str, frozenset[str]]
     variants: tuple[tuple[frozenset[int], Stage], ...] = ()
 
     def when(self, test: Callable[[Stage], bool]) -> When:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import ceil, inf, isinf
 
 from planner.infrastructure.entities import Model
-from planner.optimization.formulation.stages import Margin, Reacting, Stage
+from planner.optimization.formulation.stages import Margin, ReactionVariant, Stage
 from planner.scenarios.demand import largest_demand
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import Floor, floors, floors_at
@@ -21,7 +21,7 @@ COOLING_EVENTS = frozenset(
 
 
 def cut_stages(
-    model: Model, timeline: Timeline, margin: Margin, ways: tuple[Reacting, ...] = ()
+    model: Model, timeline: Timeline, margin: Margin, variants: tuple[ReactionVariant, ...] = ()
 ) -> tuple[Stage, ...]:
     """Cut a scenario into stages at lead times, start-up times, floors, reactions and repairs.
 
@@ -30,21 +30,23 @@ def cut_stages(
 
     Parameters
     ----------
-    ways
+    variants
         Reaction variants; none for the reaction that the model states.
     """
-    ways = ways or (Reacting(0, model, timeline),)
+    variants = variants or (ReactionVariant(0, model, timeline),)
     rules = floors(model, timeline.scenario.severity)
     slices: list[_Slice] = []
     for interval in timeline.intervals:
-        found = [_cuts(way, interval, rules, margin) for way in ways]
+        found = [_cuts(variant, interval, rules, margin) for variant in variants]
         for start, end in pairwise(sorted(set().union(*found))):
-            pieces = tuple(_piece(way, interval, (start, end), rules, margin) for way in ways)
+            pieces = tuple(
+                _piece(variant, interval, (start, end), rules, margin) for variant in variants
+            )
             time_slice = _Slice(start, end, interval, _state(model, interval.state), pieces)
             if slices and slices[-1].same_as(time_slice):
                 time_slice = replace(time_slice, start=slices.pop().start)
             slices.append(time_slice)
-    return tuple(_stage(ways, i, piece, margin) for i, piece in enumerate(slices))
+    return tuple(_stage(variants, i, piece, margin) for i, piece in enumerate(slices))
 
 
 def cut_like(
@@ -60,7 +62,7 @@ def cut_like(
         If something changes within one of the given stages.
     """
     rules = floors(model, timeline.scenario.severity)
-    way = Reacting(0, model, timeline)
+    variant = ReactionVariant(0, model, timeline)
     result = []
     for stage in stages:
         inside = [
@@ -75,9 +77,9 @@ def cut_like(
         if any(state != states[0] for state in states):
             raise ValueError(f"{stage.label} is cut too coarsely.")
         span = (stage.start_minute, stage.end_minute)
-        piece = _piece(way, inside[0], span, rules, margin)
+        piece = _piece(variant, inside[0], span, rules, margin)
         time_slice = _Slice(*span, inside[0], states[0], (piece,))
-        result.append(_stage((way,), stage.index, time_slice, margin))
+        result.append(_stage((variant,), stage.index, time_slice, margin))
     return tuple(result)
 
 
@@ -89,7 +91,7 @@ class _Piece:
     floors_if_up: dict[str, float]
     offers: tuple[str, ...]
     started: dict[str, frozenset[str]]
-    standing: dict[str, frozenset[str]]
+    started_or_restarting: dict[str, frozenset[str]]
     reacted: bool
 
 
@@ -121,15 +123,15 @@ def _state(model: Model, state: SystemState) -> SystemState:
 
 
 def _cuts(
-    way: Reacting, interval: Interval, rules: tuple[Floor, ...], margin: Margin
+    variant: ReactionVariant, interval: Interval, rules: tuple[Floor, ...], margin: Margin
 ) -> set[float]:
-    model, timeline = way.model, way.timeline
+    model, timeline = variant.model, variant.timeline
     cuts = {interval.start_minute, interval.end_minute, *timeline.failures}
     cuts |= {start + timeline.reaction_minutes for start in timeline.failures}
     cuts |= {reroute_minute(timeline, lost) for lost in _losses_of_clusters(timeline)}
     cuts |= {start + rule.from_minute for start in timeline.clock.starts for rule in rules}
     cuts |= {arrival_minute(model, timeline, offer, margin) for offer in model.offers}
-    for plant, units in way.units.items():
+    for plant, units in variant.units.items():
         for unit in units:
             for hit in (interval.start_minute, *_cooling_events(timeline)):
                 cuts.add(start_minute(model, timeline, plant, unit, hit, margin))
@@ -192,13 +194,13 @@ def start_minute(
 
 
 def _piece(
-    way: Reacting,
+    variant: ReactionVariant,
     interval: Interval,
     span: tuple[float, float],
     rules: tuple[Floor, ...],
     margin: Margin,
 ) -> _Piece:
-    model, timeline = way.model, way.timeline
+    model, timeline = variant.model, variant.timeline
     start, state = span[0], interval.state
     settled = start >= reroute_minute(timeline, start) or not state.clusters_down
     if_up = not settled and not interval.at_best.clusters_down
@@ -208,18 +210,18 @@ def _piece(
         if arrival_minute(model, timeline, offer, margin) <= start
         and offer not in state.offers_down
     )
-    standing = {
+    started_or_restarting = {
         plant: frozenset(
             unit
             for unit in units
             if start_minute(model, timeline, plant, unit, start, margin) <= start
             and (plant, unit) not in interval.at_best.restarting
         )
-        for plant, units in way.units.items()
+        for plant, units in variant.units.items()
     }
     started = {
         plant: frozenset(unit for unit in units if (plant, unit) not in state.restarting)
-        for plant, units in standing.items()
+        for plant, units in started_or_restarting.items()
     }
     now = floors_at(rules, timeline.clock.since(start))
     return _Piece(
@@ -227,21 +229,23 @@ def _piece(
         floors_if_up=now if if_up else {},
         offers=arrived,
         started=started,
-        standing=standing,
+        started_or_restarting=started_or_restarting,
         reacted=start >= timeline.failure_at(start) + timeline.reaction_minutes,
     )
 
 
-def _stage(ways: tuple[Reacting, ...], index: int, time_slice: _Slice, margin: Margin) -> Stage:
+def _stage(
+    variants: tuple[ReactionVariant, ...], index: int, time_slice: _Slice, margin: Margin
+) -> Stage:
     """The stage in the first reaction variant, with groups of variants where they differ."""
     by_piece: list[tuple[_Piece, list[int]]] = []
-    for way, piece in zip(ways, time_slice.pieces, strict=True):
+    for variant, piece in zip(variants, time_slice.pieces, strict=True):
         known = [numbers for other, numbers in by_piece if other == piece]
         if known:
-            known[0].append(way.number)
+            known[0].append(variant.number)
         else:
-            by_piece.append((piece, [way.number]))
-    first = ways[0]
+            by_piece.append((piece, [variant.number]))
+    first = variants[0]
     demand, down = _demand(first, time_slice, margin)
     stages = [
         Stage(
@@ -258,7 +262,7 @@ def _stage(ways: tuple[Reacting, ...], index: int, time_slice: _Slice, margin: M
             floors_if_up=piece.floors_if_up,
             offers=piece.offers,
             started=piece.started,
-            standing=piece.standing,
+            started_or_restarting=piece.started_or_restarting,
             reacted=piece.reacted,
         )
         for piece, _ in by_piece
@@ -270,11 +274,11 @@ def _stage(ways: tuple[Reacting, ...], index: int, time_slice: _Slice, margin: M
 
 
 def _demand(
-    way: Reacting, time_slice: _Slice, margin: Margin
+    variant: ReactionVariant, time_slice: _Slice, margin: Margin
 ) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
     """Demand by (zone, tier): of tiers that can be up, and of those down whatever is bought."""
-    model, interval = way.model, time_slice.interval
-    largest = largest_demand(model, way.timeline.start_hour, time_slice.start, time_slice.end)
+    model, interval = variant.model, time_slice.interval
+    largest = largest_demand(model, variant.timeline.start_hour, time_slice.start, time_slice.end)
     demand: dict[tuple[str, str], float] = {}
     down: dict[tuple[str, str], float] = {}
     for zone, peak in zip(model.zones, largest.tolist(), strict=True):

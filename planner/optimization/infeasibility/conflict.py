@@ -40,21 +40,21 @@ class Conflict:
     irreducible: bool = False
 
 
-def find_conflict(elastic: ElasticProgramme, clock: Deadline) -> Conflict:
+def find_conflict(elastic: ElasticProgramme, deadline: Deadline) -> Conflict:
     """Find an irreducible conflict; when time runs out, the smallest conflict known by then."""
     kept: list[ConstraintGroup] = []
     try:
-        slack = elastic.minimise((), elastic.groups.values(), clock.settings(), linear=True)
+        slack = elastic.minimize((), elastic.groups.values(), deadline.settings(), linear=True)
         if slack is None:
             return Conflict()
         if slack > INFEASIBLE:
             kept = _certificate(elastic)
-            if _feasible(elastic, kept, clock, linear=True):
+            if _feasible(elastic, kept, deadline, linear=True):
                 kept = list(elastic.groups.values())
-            kept = _filtered(kept, lambda rest: _feasible(elastic, rest, clock, linear=True))
+            kept = _filtered(kept, lambda rest: _feasible(elastic, rest, deadline, linear=True))
         else:
-            kept = _gathered(elastic, clock)
-        kept = _filtered(kept, lambda rest: _feasible(elastic, rest, clock, linear=False))
+            kept = _gathered(elastic, deadline)
+        kept = _filtered(kept, lambda rest: _feasible(elastic, rest, deadline, linear=False))
     except OutOfTime:
         return Conflict(tuple(kept))
     return Conflict(tuple(kept), irreducible=bool(kept))
@@ -69,12 +69,12 @@ def _certificate(elastic: ElasticProgramme) -> list[ConstraintGroup]:
     ]
 
 
-def _gathered(elastic: ElasticProgramme, clock: Deadline) -> list[ConstraintGroup]:
+def _gathered(elastic: ElasticProgramme, deadline: Deadline) -> list[ConstraintGroup]:
     """Groups that are infeasible together, in the order in which solutions violate them."""
     kept: list[ConstraintGroup] = []
     while True:
         free = [group for group in elastic.groups.values() if group not in kept]
-        if elastic.minimise((), free, clock.settings()) is None:
+        if elastic.minimize((), free, deadline.settings()) is None:
             return kept
         violated = [group for group in free if group.used]
         if not violated:
@@ -83,15 +83,15 @@ def _gathered(elastic: ElasticProgramme, clock: Deadline) -> list[ConstraintGrou
 
 
 def _feasible(
-    elastic: ElasticProgramme, kept: list[ConstraintGroup], clock: Deadline, linear: bool
+    elastic: ElasticProgramme, kept: list[ConstraintGroup], deadline: Deadline, linear: bool
 ) -> bool:
     """Whether some groups can hold together without all others."""
     free = [group for group in elastic.groups.values() if group not in kept]
-    settings = clock.settings(gap=0.5)
-    if not linear and elastic.minimise((), free, settings, linear=True, priced=False) is None:
+    settings = deadline.settings(gap=0.5)
+    if not linear and elastic.minimize((), free, settings, linear=True, priced=False) is None:
         return False
-    settings = clock.settings(gap=0.5)
-    return elastic.minimise((), free, settings, linear=linear, priced=False) is not None
+    settings = deadline.settings(gap=0.5)
+    return elastic.minimize((), free, settings, linear=linear, priced=False) is not None
 
 
 def _filtered(

@@ -247,8 +247,8 @@ def diagnose(
     conflict_only
         Whether what cannot all hold is enough, without what would help.
     """
-    clock = Deadline(settings)
-    return _Diagnosing(Trials(programme.data, clock, verify), round_number, conflict_only).run()
+    deadline = Deadline(settings)
+    return _Diagnosing(Trials(programme.data, deadline, verify), round_number, conflict_only).run()
 
 
 @dataclass
@@ -266,9 +266,9 @@ class _Diagnosing:
         return self.trials.data
 
     @property
-    def clock(self) -> Deadline:
+    def deadline(self) -> Deadline:
         """Time left."""
-        return self.trials.clock
+        return self.trials.deadline
 
     def run(self) -> Diagnosis:
         """Conflict, sets of relaxations and shortfalls, in this order, until time runs out."""
@@ -278,14 +278,14 @@ class _Diagnosing:
         except OutOfTime:
             self.found = replace(self.found, complete=False)
         except SolverError:
-            if not self.clock.over:
+            if not self.deadline.over:
                 raise
             self.found = replace(self.found, complete=False)
         return self.found
 
     def _explain(self) -> None:
         elastic, trials = elastic_programme(self.data), self.trials
-        conflict = find_conflict(elastic, self.clock)
+        conflict = find_conflict(elastic, self.deadline)
         self._take_conflict(conflict)
         if self.conflict_only:
             return
@@ -336,8 +336,8 @@ class _Diagnosing:
     ) -> tuple[MissedRequirement, ...]:
         """Requirements missed, by as little as possible, with values of some kinds relaxed."""
         groups = [group for group in elastic.groups.values() if group.kind == "requirement"]
-        settings = self.clock.settings(ELASTIC_GAP)
-        if elastic.minimise((), groups, settings, unpriced=elastic.of_kind(*kinds)) is None:
+        settings = self.deadline.settings(ELASTIC_GAP)
+        if elastic.minimize((), groups, settings, unpriced=elastic.of_kind(*kinds)) is None:
             return ()
         return tuple(_shortfall(group) for group in groups if group.used)
 

@@ -312,7 +312,7 @@ class ElasticProgramme:
 
     # -------------------------------------------------------------------------------------- solves
 
-    def minimise(
+    def minimize(
         self,
         columns: Iterable[ValueColumn],
         groups: Iterable[ConstraintGroup],
@@ -378,7 +378,7 @@ class ElasticProgramme:
             for group in self.groups.values()
             if any(constraint.name in names for constraint, _ in group.constraints)
         ]
-        self.minimise((), touched, settings)
+        self.minimize((), touched, settings)
         found: dict[ValueColumn, str] = {}
         for column in columns:
             needed = [

@@ -86,7 +86,7 @@ def _least(data: ProblemData, settings: SolverSettings) -> dict[Key, float]:
     if not groups:
         return {}
     try:
-        if elastic.minimise((), groups, Deadline(settings).settings(ELASTIC_GAP)) is None:
+        if elastic.minimize((), groups, Deadline(settings).settings(ELASTIC_GAP)) is None:
             return {}
     except OutOfTime:
         return {}

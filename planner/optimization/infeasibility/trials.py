@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import ValidationError
 
 from planner.errors import SolverError
-from planner.infrastructure.checks import senseless
+from planner.infrastructure.checks import implausibilities
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -73,14 +73,14 @@ class Trials:
     ----------
     data
         The problem without a plan.
-    clock
+    deadline
         Time left.
     verify
         How to simulate plans; None for not at all.
     """
 
     data: ProblemData
-    clock: Deadline
+    deadline: Deadline
     verify: Verify | None = None
 
     def changed_data(self, draft: ChangedModel) -> ProblemData:
@@ -102,16 +102,16 @@ class Trials:
             data = self.changed_data(draft)
         except ValidationError:
             return None
-        if senseless(data.model) - senseless(self.data.model):
+        if implausibilities(data.model) - implausibilities(self.data.model):
             return None  # no model file may state it
         programme = build(data)
         _loosen(programme, draft.loosened())
-        if solve_linear(programme, self.clock.settings()) is None:
+        if solve_linear(programme, self.deadline.settings()) is None:
             return None
         try:
-            solution = solve(programme, self.clock.settings(gap))
+            solution = solve(programme, self.deadline.settings(gap))
         except SolverError:
-            if self.clock.over:
+            if self.deadline.over:
                 raise OutOfTime from None
             raise
         return None if solution.status == "infeasible" else (programme, solution)
@@ -121,9 +121,9 @@ class Trials:
         if self.verify is None or draft.loosened():
             return None
         try:
-            return self.verify(self.changed_data(draft), self.clock.settings(PLAN_GAP))
+            return self.verify(self.changed_data(draft), self.deadline.settings(PLAN_GAP))
         except SolverError:
-            if self.clock.over:
+            if self.deadline.over:
                 raise OutOfTime from None
             raise
 
@@ -166,10 +166,10 @@ def find_set(
             for column in elastic.of_kind(*kinds)
             if paths is None or column.value.path in paths
         ]
-        if elastic.minimise(columns, (), trials.clock.settings(ELASTIC_GAP)) is None:
+        if elastic.minimize(columns, (), trials.deadline.settings(ELASTIC_GAP)) is None:
             return found
         used = {column: column.amount for column in columns if column.used}
-        scenarios = elastic.scenarios_of(list(used), trials.clock.settings(ELASTIC_GAP))
+        scenarios = elastic.scenarios_of(list(used), trials.deadline.settings(ELASTIC_GAP))
         for column, amount in used.items():
             draft.take(column, amount, scenarios[column])
         if trials.plan(draft) is not None:

@@ -46,19 +46,19 @@ def dominated(data: ProblemData) -> dict[str, str]:
     witness = {
         name: NORMAL for name, stages in data.stages_by_scenario.items() if _is_normal(data, stages)
     }
-    laid = [
-        _lay(data, stages)
+    candidates = [
+        _candidate(data, stages)
         for name, stages in data.stages_by_scenario.items()
         if name not in witness
     ]
-    with_loss: dict[tuple[object, str], list[_Laid]] = defaultdict(list)
-    alike: dict[object, list[_Laid]] = defaultdict(list)
-    for candidate in laid:
+    with_loss: dict[tuple[object, str], list[_Candidate]] = defaultdict(list)
+    alike: dict[object, list[_Candidate]] = defaultdict(list)
+    for candidate in candidates:
         alike[candidate.key].append(candidate)
         for loss in candidate.gone:
             with_loss[candidate.key, loss].append(candidate)
     for candidate in sorted(
-        laid, key=lambda laid_out: (len(laid_out.losses), laid_out.hours_per_year)
+        candidates, key=lambda scenario: (len(scenario.losses), scenario.hours_per_year)
     ):
         pools = [with_loss[candidate.key, loss] for loss in candidate.losses]
         pool = min(pools, key=len, default=alike[candidate.key])
@@ -95,7 +95,7 @@ def _last(witness: Mapping[str, str], name: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Laid:
+class _Candidate:
     """A scenario with its stages, and digests that avoid most comparisons.
 
     Parameters
@@ -119,7 +119,7 @@ class _Laid:
         return self.stages[0].timeline.scenario.frequency_per_year * hours
 
 
-def _lay(data: ProblemData, stages: list[Stage]) -> _Laid:
+def _candidate(data: ProblemData, stages: list[Stage]) -> _Candidate:
     timeline = stages[0].timeline
     times = (
         timeline.failures,
@@ -130,7 +130,7 @@ def _lay(data: ProblemData, stages: list[Stage]) -> _Laid:
     key = (data.margin(timeline.scenario.name), times)
     losses = frozenset(loss for stage in stages for loss in _losses(data, stage))
     gone = losses.union(*(_plants_touched(data, stage) for stage in stages))
-    return _Laid(timeline.scenario.name, tuple(stages), key, losses, gone)
+    return _Candidate(timeline.scenario.name, tuple(stages), key, losses, gone)
 
 
 def _losses(data: ProblemData, stage: Stage) -> Iterator[str]:
@@ -167,8 +167,8 @@ def _touched(state: SystemState, plant: str) -> bool:
 
 
 def _dominating(
-    data: ProblemData, candidate: _Laid, pool: Iterable[_Laid], witness: Mapping[str, str]
-) -> Iterator[_Laid]:
+    data: ProblemData, candidate: _Candidate, pool: Iterable[_Candidate], witness: Mapping[str, str]
+) -> Iterator[_Candidate]:
     for other in pool:
         if other is candidate or other.name in witness or not candidate.losses <= other.gone:
             continue
@@ -211,7 +211,7 @@ def _has_recourse(data: ProblemData, worse: tuple[Stage, ...], stage: Stage, sla
         if slack or not severe.offers_at_best or _within(stage, severe)
     ):
         return False
-    if all(after.reacted for _, after in _ways(stage)):
+    if all(after.reacted for _, after in _variants(stage)):
         return True
     covered = bool(meanwhile) and meanwhile[-1].end_minute >= stage.end_minute
     return covered and all(_stores_as_much(data, severe, stage) for severe in meanwhile)
@@ -237,14 +237,14 @@ def _most_spend_usd(data: ProblemData, stages: tuple[Stage, ...]) -> float:
 _Numbers = frozenset[int] | None
 
 
-def _ways(stage: Stage) -> tuple[tuple[_Numbers, Stage], ...]:
+def _variants(stage: Stage) -> tuple[tuple[_Numbers, Stage], ...]:
     return stage.variants or ((None, stage),)
 
 
 def _pairs(worse: Stage, stage: Stage) -> Iterator[tuple[Stage, Stage]]:
     """Both stages in each reaction variant."""
-    for numbers, severe in _ways(worse):
-        for others, mild in _ways(stage):
+    for numbers, severe in _variants(worse):
+        for others, mild in _variants(stage):
             if numbers is None or others is None or numbers & others:
                 yield severe, mild
 
@@ -356,10 +356,10 @@ def _plant_no_better(data: ProblemData, worse: Stage, stage: Stage, plant: str) 
         return False
     region = data.model.plants[plant].region
     now, then = stage.state, worse.state
-    units = worse.standing[plant]
+    units = worse.started_or_restarting[plant]
     return (
         worse.started[plant] <= stage.started[plant]
-        and units <= stage.standing[plant]
+        and units <= stage.started_or_restarting[plant]
         and now.lost_largest.get(plant, 0) <= then.lost_largest.get(plant, 0)
         and now.ambient_rise_c.get(region, 0.0) <= then.ambient_rise_c.get(region, 0.0)
         and all(
