@@ -91,10 +91,10 @@ def _read(
                 problems.append(Problem("--set", 0, 0, "", message))
             sides.append(side)
         except InputError as error:
-            problems += [_told(problem) for problem in error.problems]
+            problems += [_in_words_of_either(problem) for problem in error.problems]
     plans = [side for side in sides if isinstance(side, Plan)]
     for file in models:
-        wrong = _unfit(file, plans)
+        wrong = _reason_against(file, plans)
         if wrong:
             problems.append(Problem(f"--model {printable(file)}", 0, 0, "", wrong))
     if problems:
@@ -108,7 +108,7 @@ def _side(named: Side, overrides: tuple[str, ...]) -> Plan | LoadedModel:
     return parse_plan(Path(named)) if _is_plan(named) else load_model(named, overrides)
 
 
-def _told(problem: Problem) -> Problem:
+def _in_words_of_either(problem: Problem) -> Problem:
     """A problem of a model in the words of somebody who may have meant a plan."""
     message = problem.message.replace("no such file or shipped", "no such plan, file or shipped")
     return Problem(problem.file, problem.line, problem.column, problem.where, message)
@@ -128,7 +128,7 @@ def _is_plan(named: str | Path) -> bool:
         return False
 
 
-def _unfit(file: str, plans: Collection[Plan]) -> str:
+def _reason_against(file: str, plans: Collection[Plan]) -> str:
     """Why a file is the model of no plan; empty if it is."""
     if any(_is_model_of(file, plan) for plan in plans):
         return "" if is_file(Path(file)) else "is not a file"

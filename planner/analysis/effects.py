@@ -110,7 +110,7 @@ def effects(
     if whole is None:
         return Effects(problem="no plan meets the requirements of B, so none can be priced")
     progress("solving a")
-    other = solved(a.loaded.model, a)
+    baseline = solved(a.loaded.model, a)
     asked, unasked, found = list(_groups(comparison.values)), [], []
     asked, unasked = asked[:most], [".".join(parts) for parts, _ in asked[most:]]
     for number, (parts, changes) in enumerate(asked, 1):
@@ -123,7 +123,7 @@ def effects(
     found.sort(key=lambda effect: -abs(effect.usd_per_year or 0.0))
     return Effects(
         groups=tuple(found),
-        together_usd_per_year=None if other is None else whole.cost - other.cost,
+        together_usd_per_year=None if baseline is None else whole.cost - baseline.cost,
         unasked=tuple(unasked),
     )
 

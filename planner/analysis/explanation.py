@@ -352,7 +352,7 @@ def _smaller(study: Study, note: DecisionNote, removals: Iterable[Removal]) -> D
 # ---------------------------------------------------------------------------------- marginal values
 
 
-def _asked(
+def _worth_if_bought(
     study: Study, note: DecisionNote, question: Callable[[Study, Decision], Worth | None]
 ) -> Worth | None:
     """Worth of what is bought; what is retired has none."""
@@ -366,7 +366,7 @@ def _worths(
 ) -> dict[Decision, Worth | None]:
     """Worth of one more or less of every purchase; what costs most is asked about first."""
     dearest = sorted(notes, key=lambda note: -note.bought * note.price_usd)
-    return {note.decision: _asked(study, note, question) for note in dearest}
+    return {note.decision: _worth_if_bought(study, note, question) for note in dearest}
 
 
 def _unbought(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionNote]:

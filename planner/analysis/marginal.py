@@ -225,11 +225,11 @@ def one_by_one(
         else:
             removals.append(study.removal((name,), answer))
     rest = [name for name in study.data.stages_by_scenario if name not in suspects]
-    silent = _screen(study, rest, removals, unasked)
+    silent = _bisected(study, rest, removals, unasked)
     return removals, tuple(unasked), tuple(silent)
 
 
-def _screen(
+def _bisected(
     study: Study, names: list[str], removals: list[Removal], unasked: list[str]
 ) -> list[str]:
     """Scenarios that are not binding, found by removing many at once and halving."""
@@ -241,17 +241,17 @@ def _screen(
         return []
     removal = study.removal(tuple(names), answer)
     if not removal.forces.certain:
-        removals += [_silent_one(study, name, removal) for name in names if study.expected([name])]
+        removals += [_not_binding(study, name, removal) for name in names if study.expected([name])]
         return names
     if len(names) == 1:
         removals.append(removal)
         return []
     half = len(names) // 2
-    found = _screen(study, names[:half], removals, unasked)
-    return found + _screen(study, names[half:], removals, unasked)
+    found = _bisected(study, names[:half], removals, unasked)
+    return found + _bisected(study, names[half:], removals, unasked)
 
 
-def _silent_one(study: Study, name: str, group: Removal) -> Removal:
+def _not_binding(study: Study, name: str, group: Removal) -> Removal:
     """Saving without one scenario of a group that is not binding: its expected cost."""
     usd = study.expected([name])
     return Removal((name,), Difference(usd, usd, usd + group.forces.most), usd, {})

@@ -346,9 +346,9 @@ def _build(
     from planner.scenarios.selection import select
 
     if not _is_plan(reference):
-        other = load_model(reference, valuation.options.overrides)
-        scenarios = select(other.model, valuation.wanted).scenarios
-        return Build(name, other.model, Fleet.existing(other.model), scenarios), ()
+        given = load_model(reference, valuation.options.overrides)
+        scenarios = select(given.model, valuation.wanted).scenarios
+        return Build(name, given.model, Fleet.existing(given.model), scenarios), ()
     opened = reopen(reference, valuation.options.model, valuation.options.overrides, shown=name)
     say_notes(opened.notes, valuation.output)
     loaded, scenarios, notes = basis.loaded, basis.scenarios, opened.notes

@@ -50,8 +50,8 @@ class AxisOptions:
 
     def __post_init__(self) -> None:
         if self.points is not None and (self.values or self.by in ("failures", "classes")):
-            other = "--at" if self.values else f"--by {self.by}"
-            raise click.UsageError(f"--points has no effect with {other}, which sets the points.")
+            given = "--at" if self.values else f"--by {self.by}"
+            raise click.UsageError(f"--points has no effect with {given}, which sets the points.")
 
 
 @click.command(

@@ -329,10 +329,10 @@ def _check_services(model: Model, document: Document) -> None:
             message = f"depends on itself: {' → '.join((*cycle, cycle[0]))}"
             document.complain(("services", cycle[0]), message)
     for name, service in model.services.items():
-        for other, times in Counter(edges[name]).items():
+        for dependency, times in Counter(edges[name]).items():
             if times > 1:
                 message = (
-                    f"names `{other}` in more than one of depends_on, any_of, degrades_without"
+                    f"names `{dependency}` in more than one of depends_on, any_of, degrades_without"
                 )
                 document.complain(("services", name), message)
         if service.replicas and service.needs_replicas > sum(service.replicas.values()):

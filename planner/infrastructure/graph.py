@@ -116,12 +116,12 @@ def _add_services(graph: Graph, model: Model) -> None:
                 _add_replica(graph, model, name, region, f"{name}@{region}#{index + 1}")
         for cluster in service.runs_on:
             _link(graph, node("cluster", cluster), target, "supplies", "gpus")
-        for other in service.depends_on:
-            _link(graph, node("service", other), target, "depends_on", other)
-        for other in service.any_of:
-            _link(graph, node("service", other), target, "depends_on", "any_of")
-        for other in service.degrades_without:
-            _link(graph, node("service", other), target, "depends_on", f"soft {other}", 0)
+        for dependency in service.depends_on:
+            _link(graph, node("service", dependency), target, "depends_on", dependency)
+        for dependency in service.any_of:
+            _link(graph, node("service", dependency), target, "depends_on", "any_of")
+        for dependency in service.degrades_without:
+            _link(graph, node("service", dependency), target, "depends_on", f"soft {dependency}", 0)
     for name, tier in model.tiers.items():
         if tier.entry is not None:
             _link(graph, node("service", tier.entry), node("tier", name), "depends_on", "entry")
@@ -360,12 +360,12 @@ def single_points_by_zone(model: Model, graph: Graph) -> dict[str, dict[str, tup
     return found
 
 
-def shared_supports(graph: Graph, plant: str, other: str) -> tuple[str, ...]:
+def shared_supports(graph: Graph, plant: str, second: str) -> tuple[str, ...]:
     """Nodes other than the region whose loss alone takes down two plants.
 
     None means that the plants are independent of each other.
     """
-    pair = {node("plant", plant), node("plant", other)}
+    pair = {node("plant", plant), node("plant", second)}
     return tuple(
         name
         for name in sorted(graph)
@@ -380,5 +380,6 @@ def independent_plants(model: Model, graph: Graph, cluster: str) -> tuple[str, .
     return tuple(
         name
         for name in plants
-        if name not in primary and not any(shared_supports(graph, name, other) for other in primary)
+        if name not in primary
+        and not any(shared_supports(graph, name, primary_plant) for primary_plant in primary)
     )

@@ -168,7 +168,7 @@ def reopen(
     elif candidates:
         loaded = _made_with(plan, candidates)
     else:
-        raise UnknownModelError.single(place, f"{_lost(plan)}; {remedy}")
+        raise UnknownModelError.single(place, f"{_reason_not_found(plan)}; {remedy}")
     same = plan.model.sha256 == loaded.sha256
     notes = _notes(plan, loaded, shown, own)
     if own and loaded.file is not None:
@@ -213,7 +213,7 @@ def _candidates(plan: Plan, among: Iterable[str | Path]) -> list[str | Path]:
     return found
 
 
-def _lost(plan: Plan) -> str:
+def _reason_not_found(plan: Plan) -> str:
     """Why the model of a plan was not found."""
     name, path = printable(plan.model.name), plan.model.path
     if path is None or path in shipped_models():

@@ -40,7 +40,7 @@ def costed(
             audit(programme, solution)
             return programme, _unproven(solution, solution.objective), ()
     programme = build(data)
-    given = _give_way(programme)
+    given = _add_slacks(programme)
     with bounded(programme, settled(counts_of(programme, fleet))):
         solution = solve(programme, settings)
     if solution.status == "infeasible":
@@ -61,7 +61,7 @@ def costed(
     return programme, _unproven(solution, cost), tuple(notes)
 
 
-def _give_way(programme: Programme) -> dict[str, Row]:
+def _add_slacks(programme: Programme) -> dict[str, Row]:
     """Add slacks to requirements and limits; their rows by the name of the slack."""
     rows = {}
     for name, row in programme.rows.items():

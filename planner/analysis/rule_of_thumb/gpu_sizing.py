@@ -45,7 +45,7 @@ class GpuSizing:
 
     def next_block(self, sizing: Sizing) -> Sizing | None:
         """One block more, in the cluster furthest below its proportion; None at the limits."""
-        roomy = self._roomy(sizing.gpus, self.in_use(sizing.gpus))
+        roomy = self._extensible(sizing.gpus, self.in_use(sizing.gpus))
         clusters = self._helpful(sizing.gpus, roomy) or roomy
         if not clusters:
             return None
@@ -84,7 +84,7 @@ class GpuSizing:
         """GPUs with clusters raised in proportion until nothing is missing, or to their limits."""
         now = dict(gpus)
         while self.missing_rps(now) > NOTHING:
-            open_ones = self._helpful(now, self._roomy(now, clusters))
+            open_ones = self._helpful(now, self._extensible(now, clusters))
             if not open_ones:
                 break
             least = min(self._proportion(now, name) for name in open_ones)
@@ -94,7 +94,7 @@ class GpuSizing:
                     now[name] += self.model.clusters[name].block_gpus
         return now
 
-    def _roomy(self, gpus: Mapping[str, int], clusters: tuple[str, ...]) -> list[str]:
+    def _extensible(self, gpus: Mapping[str, int], clusters: tuple[str, ...]) -> list[str]:
         return [name for name in clusters if self._room(gpus, name)]
 
     def _helpful(self, gpus: Mapping[str, int], clusters: list[str]) -> list[str]:

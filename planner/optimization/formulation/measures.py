@@ -164,7 +164,7 @@ def _groups(programme: Programme, outage: Outage, name: str, powered: bool) -> l
             supporters.setdefault(edge["group"], []).append(supporter)
     groups = [(graph.nodes[name]["needs"][group], members) for group, members in supporters.items()]
     if name.startswith("cluster:") and powered:
-        groups += [(1, [_noticed_nothing(programme, name, dark)]) for dark in outage.sags]
+        groups += [(1, [_has_unaffected_source(programme, name, dark)]) for dark in outage.sags]
     found: list[Group] = []
     for needs, members in groups:
         certain = sum(supporter.certain for supporter in members)
@@ -178,7 +178,7 @@ def _groups(programme: Programme, outage: Outage, name: str, powered: bool) -> l
     return found
 
 
-def _noticed_nothing(programme: Programme, name: str, dark: frozenset[str]) -> Availability:
+def _has_unaffected_source(programme: Programme, name: str, dark: frozenset[str]) -> Availability:
     """Whether a cluster or plant has a source of power that a sag did not hit."""
     edges = programme.data.graph.in_edges(name, data=True)
     powers = [source for source, _, edge in edges if edge["relation"] == "powers"]
@@ -236,4 +236,4 @@ def bought_exactly(
 
 def ran_on(programme: Programme, plant: str, dark: frozenset[str]) -> Availability:
     """Whether a plant kept a source of power in a sag that hit some."""
-    return _noticed_nothing(programme, node("plant", plant), dark)
+    return _has_unaffected_source(programme, node("plant", plant), dark)

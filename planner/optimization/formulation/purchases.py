@@ -294,13 +294,13 @@ def _largest_excess(
     sizes: dict[str, float],
     bounds: dict[str, tuple[float, float]],
     lost: int,
-    other: float,
+    from_threshold: float,
     threshold: float,
 ) -> float:
     """Most by which the value at one threshold can exceed that at another within the bounds."""
-    excess = -lost * (other - threshold)
+    excess = -lost * (from_threshold - threshold)
     for unit, size in sizes.items():
-        slope = min(size, other) - min(size, threshold)
+        slope = min(size, from_threshold) - min(size, threshold)
         low, high = bounds[unit]
         excess += slope * (high if slope > 0 else low)
     return max(0.0, excess)
@@ -332,16 +332,18 @@ def _independent(
     with nothing bought; the row is named after x.
     """
     data = programme.data
-    for other in data.plants_of(cluster, "primary"):
-        for shared in shared_supports(data.graph, plant, other):
+    for primary in data.plants_of(cluster, "primary"):
+        for shared in shared_supports(data.graph, plant, primary):
             outage = Outage(failed=frozenset({shared}))
-            left = [measures.up(programme, outage, node("plant", name)) for name in (plant, other)]
+            left = [
+                measures.up(programme, outage, node("plant", name)) for name in (plant, primary)
+            ]
             if any(supporter.certain for supporter in left):
                 continue
             either = left[0].expression + left[1].expression
-            subject = f"{plant} / {other}: {shared}"
+            subject = f"{plant} / {primary}: {shared}"
             row = Row(Family.INDEPENDENT_COOLING, subject, "", most)
-            programme.require(carried <= most * either, row, cluster, plant, other, shared)
+            programme.require(carried <= most * either, row, cluster, plant, primary, shared)
 
 
 def _cover(programme: Programme, role: str, family: Family, firm_family: Family) -> None:

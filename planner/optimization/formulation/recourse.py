@@ -209,8 +209,8 @@ def _powered_if_up(
     if before is None:
         return
     reacted = programme.when(stage.when_reacted).expression
-    for index, other in enumerate(whole_power(programme, stage, cluster)):
-        left = before - most * (1 - is_up + reacted + other)
+    for index, shortage in enumerate(whole_power(programme, stage, cluster)):
+        left = before - most * (1 - is_up + reacted + shortage)
         name = (stage.label, cluster, str(index)) if index else (stage.label, cluster)
         programme.define(on >= left, Family.POWERED_BEFORE, *name)
 

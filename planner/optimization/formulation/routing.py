@@ -221,20 +221,20 @@ class _Places:
     def _elsewhere(self, group: Group, region: str) -> Iterable[tuple[str, str]]:
         """Clusters of other regions that may serve a group, with their regions."""
         for cluster in group.clusters:
-            other = self.data.model.clusters[cluster].region
-            if other != region and self.most[cluster]:
-                yield cluster, other
+            home = self.data.model.clusters[cluster].region
+            if home != region and self.most[cluster]:
+                yield cluster, home
 
     def nearer(self, group: Group, region: str) -> tuple[str, ...]:
         """Clusters that a group prefers to those of a region."""
         near = self._near(group, region)
         elsewhere = self._elsewhere(group, region)
-        return tuple(cluster for cluster, other in elsewhere if self._near(group, other) < near)
+        return tuple(cluster for cluster, home in elsewhere if self._near(group, home) < near)
 
     def _has_rival(self, group: Group, region: str) -> bool:
         near = self._near(group, region)
         elsewhere = self._elsewhere(group, region)
-        return any(self._near(group, other) == near for _, other in elsewhere)
+        return any(self._near(group, home) == near for _, home in elsewhere)
 
     def stands(self, cluster: str) -> LpAffineExpression:
         """Whether a cluster has GPUs: ``held[c] ≤ most·u[c]``, ``u[c] ≤ held[c]``."""

@@ -240,7 +240,7 @@ def _stage(
     """The stage in the first reaction variant, with groups of variants where they differ."""
     by_piece: list[tuple[_Piece, list[int]]] = []
     for variant, piece in zip(variants, time_slice.pieces, strict=True):
-        known = [numbers for other, numbers in by_piece if other == piece]
+        known = [numbers for seen, numbers in by_piece if seen == piece]
         if known:
             known[0].append(variant.number)
         else:

@@ -87,13 +87,15 @@ def _power(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Row
         failed |= sagging_clusters(data.dependency_index, events, row.from_minute)
     down = data.dependency_index.depends_at_best.down_with(failed)
     rows = [constraint]
-    for other in data.supply.every_limit(limit.region, down, unsettled=True):
-        if other.loads != limit.loads or (other != limit and (other.brought or limit.brought)):
+    for candidate in data.supply.every_limit(limit.region, down, unsettled=True):
+        if candidate.loads != limit.loads or (
+            candidate != limit and (candidate.brought or limit.brought)
+        ):
             continue
-        if other.sources != limit.sources:
-            rows.append(elastic.copy_of(constraint, other.mw - limit.mw))
-        target = constraint if other.sources == limit.sources else rows[-1]
-        for path in other.sources:
+        if candidate.sources != limit.sources:
+            rows.append(elastic.copy_of(constraint, candidate.mw - limit.mw))
+        target = constraint if candidate.sources == limit.sources else rows[-1]
+        for path in candidate.sources:
             subject = ".".join(path.split(".")[1:-1])
             if subject not in data.supply.owners:
                 elastic.relax(_megawatts(elastic, path, subject), row, target, 1.0)
@@ -152,10 +154,12 @@ def _lost_usd_per_share(elastic: ElasticProgramme, stage: Stage, subject: str) -
     """Expected value of all requests of a tier in the scenario of a stage, USD a year."""
     data, total = elastic.data, 0.0
     frequency = stage.timeline.scenario.frequency_per_year
-    for other in data.stages_by_scenario[stage.scenario]:
-        for (zone, tier), rps in other.demand_rps.items():
+    for same_scenario in data.stages_by_scenario[stage.scenario]:
+        for (zone, tier), rps in same_scenario.demand_rps.items():
             if counts_for(subject, zone, tier):
-                total += frequency * lost_usd(rps, other.hours, request_value(elastic.model, tier))
+                total += frequency * lost_usd(
+                    rps, same_scenario.hours, request_value(elastic.model, tier)
+                )
     return total
 
 

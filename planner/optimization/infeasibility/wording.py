@@ -196,11 +196,11 @@ def _words(data: ProblemData, row: Row, stage: Stage | None) -> dict[str, Any]:
     }.get(row.family, 0.0)
     margin = model.policies.cooling_margin
     pair, _, shared = row.subject.partition(": ")
-    plant, _, other = pair.partition(" / ")
+    plant, _, primary = pair.partition(" / ")
     return {
         "subject": row.subject,
         "plant": plant,
-        "other": other,
+        "other": primary,
         "shared": shared.replace(":", " "),
         "tier": in_words(row.subject),
         "verb": "get" if together else "gets",

@@ -242,7 +242,7 @@ def _check_cooling(
 ) -> Iterator[str]:
     """Plants stay within capacity; heat is carried, or stored before operators react."""
     for plant in data.model.plants:
-        carried = sum(mw for (_, other), mw in at_stage.carried_mw.items() if other == plant)
+        carried = sum(mw for (_, name), mw in at_stage.carried_mw.items() if name == plant)
         capacity = stage_capacity_mw(data, solution.fleet, stage, plant)
         if exceeds(carried, max(0.0, capacity), data.size_mw):
             yield f"{stage.label}: {plant} carries {carried:.3f} of {capacity:.3f} MW"

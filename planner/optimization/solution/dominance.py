@@ -189,11 +189,11 @@ def dominates(data: ProblemData, worse: tuple[Stage, ...], stages: tuple[Stage, 
     model = data.model
     if any(stage.label in data.resumed for stage in stages):
         return False
-    budget, other = (
+    budget, worse_budget = (
         emergency_budget_usd(model, compared[0].timeline.scenario) for compared in (stages, worse)
     )
     slack = _most_spend_usd(data, stages) <= budget
-    if not slack and budget < other:
+    if not slack and budget < worse_budget:
         return False
     return all(_has_recourse(data, worse, stage, slack) for stage in stages)
 
