@@ -48,7 +48,7 @@ def returns_of(
 class TestWorkedOutByHand:
     """1,000 now for 400 a year over five years, at 10 %."""
 
-    def test_returns(self) -> None:
+    def test_returns_agree_with_those_by_hand(self) -> None:
         found = returns_of(BUILD)
 
         # 400·(1/1.1 + … + 1/1.1^5) = 400·3.7907868
@@ -75,7 +75,7 @@ class TestWorkedOutByHand:
         assert found.present_costs_usd == pytest.approx(810.4607, abs=1e-4)
         assert found.npv_usd == pytest.approx(326.7754, abs=1e-4)
 
-    def test_ownership(self) -> None:
+    def test_cost_of_ownership_agrees_with_that_by_hand(self) -> None:
         build = Position(
             "build",
             (replace(UNIT, life_years=2.0),),
@@ -95,7 +95,7 @@ class TestWorkedOutByHand:
         # Five million requests a year: 676.19/5.
         assert found.usd_per_million_requests == pytest.approx(135.2381, abs=1e-4)
 
-    def test_ownership_less_what_is_left(self) -> None:
+    def test_cost_of_ownership_is_less_the_residual_value(self) -> None:
         build = replace(BUILD, purchases=(replace(UNIT, life_years=4.0),))
 
         found = ownership(build, replace(PLAIN, horizon_years=1))
@@ -140,7 +140,7 @@ class TestWithoutMeaning:
         assert found.ownership.usd_per_gpu is None
         assert found.ownership.usd_per_million_requests is None
 
-    def test_a_build_that_changes_nothing(self) -> None:
+    def test_a_build_that_changes_nothing_has_no_returns(self) -> None:
         found = returns_of(replace(BASE, name="same"))
 
         assert found.npv_usd == found.present_benefits_usd == found.present_costs_usd == 0
@@ -153,7 +153,7 @@ class TestWithoutMeaning:
 
     @PROPERTY
     @given(bases(), assumptions(discount_rate=0.1), st.integers(1, 9))
-    def test_gains_that_cost_nothing(
+    def test_gains_that_cost_nothing_have_no_rate_of_return(
         self, base: Position, assumed: Assumptions, tenth: int
     ) -> None:
         """Rounding does not pass for a cost."""
@@ -193,7 +193,7 @@ class TestWithoutMeaning:
         assert found.benefit_cost_ratio is None
         assert found.payback_years == 0
 
-    def test_nothing_comes_back(self) -> None:
+    def test_an_investment_without_gains_never_pays_back(self) -> None:
         found = returns_of(replace(BUILD, losses=Losses(value_usd=500.0)))
 
         assert found.npv_usd == pytest.approx(-1000 - 379.0787, abs=1e-4)
@@ -203,7 +203,7 @@ class TestWithoutMeaning:
         assert found.irr.rate is None
         assert found.irr.reason.startswith("all cash flows are negative")
 
-    def test_several_rates_are_none(self) -> None:
+    def test_several_rates_of_return_count_as_none(self) -> None:
         """−1,600, +10,000, −10,000: 25 % and 400 % (Lorie & Savage 1955)."""
         other = np.array([-1600.0, 10_000.0, -10_000.0])
 
@@ -224,7 +224,7 @@ class TestWithoutMeaning:
             ({"surge": float("inf")}, "surge inf is not a finite number"),
         ],
     )
-    def test_bad_assumptions(self, changed: dict[str, float], message: str) -> None:
+    def test_bad_assumptions_are_refused(self, changed: dict[str, float], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             replace(PLAIN, **changed)
 
@@ -239,7 +239,7 @@ class TestWithoutMeaning:
 class TestWhateverIsBought:
     @PROPERTY
     @given(bases(), positions(), assumptions(), st.booleans())
-    def test_worth_is_benefits_less_costs(
+    def test_net_present_value_is_benefits_less_costs(
         self, base: Position, build: Position, assumed: Assumptions, more: bool
     ) -> None:
         years = np.arange(assumed.horizon_years + 1)
@@ -263,7 +263,7 @@ class TestWhateverIsBought:
 
     @PROPERTY
     @given(bases(), positions(), assumptions())
-    def test_worth_at_a_rate_of_return_is_nothing(
+    def test_net_present_value_at_the_rate_of_return_is_zero(
         self, base: Position, build: Position, assumed: Assumptions
     ) -> None:
         flows = cash_flow(base, build, assumed)
@@ -299,7 +299,7 @@ class TestWhateverIsBought:
 
     @PROPERTY
     @given(bases(), positions(), assumptions(tax_rate=0.0))
-    def test_worth_is_what_is_owned_and_lost_less(
+    def test_net_present_value_is_the_saving_in_ownership_and_losses(
         self, base: Position, build: Position, assumed: Assumptions
     ) -> None:
         """Without tax: worth = losses avoided + cost of owning the base − cost of owning it."""

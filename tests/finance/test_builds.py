@@ -109,7 +109,7 @@ class TestOfAPlan:
             ),
         ],
     )
-    def test_money_is_that_of_the_plan(
+    def test_costs_of_a_build_are_those_of_the_plan(
         self, name: str, overrides: tuple[str, ...], scenarios: int
     ) -> None:
         loaded, plan = planned(name, overrides, scenarios)
@@ -217,7 +217,7 @@ class TestOfAnotherModel:
         assert bought["cooling"] == pytest.approx(8 * liquid + 23 * 4 * 900_000, abs=2_000)
         assert bought["regions"] == 2 * 30_000_000
 
-    def test_what_only_one_of_them_has(self) -> None:
+    def test_assets_that_only_one_model_has_are_bought_or_retired(self) -> None:
         base, build = self.builds()
         lines = {(one.asset, one.item): one.quantity for one in purchases(base, build)}
 
@@ -353,7 +353,7 @@ class TestUnpriced:
             frozenset({"tank", "alarm"}),
         )
 
-    def test_all_are_named_at_once(self, tmp_path: Path) -> None:
+    def test_unpriced_assets_are_named_all_at_once(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, BARE)
         build = Build("plan", model, self.fleet(model), ())
 

@@ -91,7 +91,7 @@ class TestWorkedOutByHand:
         return cash_flow(self.BASE, self.BUILD, assumed)
 
     @pytest.mark.parametrize("method", ["straight-line", "macrs"])
-    def test_before_tax(self, method: str) -> None:
+    def test_cash_flow_before_tax_agrees_with_that_by_hand(self, method: str) -> None:
         flows = self.flows(method)
 
         near(flows.capital, [-10_000, 0, 0, -13_310, 0, 0])
@@ -103,7 +103,7 @@ class TestWorkedOutByHand:
         near(flows.avoided["credits"], [0, 0, 0, 0, 0, 0])
         near(flows.before_tax, [-10_000, 4284, 5236.74, -5318.7746, 7799.2157, 15_229.8891])
 
-    def test_after_tax_in_equal_parts(self) -> None:
+    def test_cash_flow_after_straight_line_tax_agrees_with_that_by_hand(self) -> None:
         flows = self.flows("straight-line")
 
         # 10,000/3 for three years, 13,310/3 for two; a third of 13,310 is in the books at the end.
@@ -118,7 +118,7 @@ class TestWorkedOutByHand:
         # = −10,000 + 3,678.485 + 3,934.618 − 4,870.960 + 4,752.803 + 8,469.833.
         assert returns(flows, 0.1, 0.25).npv_usd == pytest.approx(5964.779, abs=1e-3)
 
-    def test_after_tax_accelerated(self) -> None:
+    def test_cash_flow_after_accelerated_tax_agrees_with_that_by_hand(self) -> None:
         flows = self.flows("macrs")
 
         # Class of 3 years, as printed: 33.33, 44.45, 14.81 and 7.41 %, the last not reached:
@@ -150,7 +150,7 @@ class TestLives:
         assert flows.depreciation.tolist() == pytest.approx([0, 500, 500, 500, 500, 500])
         assert flows.book_value.tolist() == pytest.approx([0, 0, 0, 0, 0, 7500])
 
-    def test_a_life_ends_at_the_horizon(self) -> None:
+    def test_a_life_that_ends_at_the_horizon_leaves_its_salvage(self) -> None:
         flows = asset_flows(replace(TEN_GPUS, life_years=5.0), PLAIN)
 
         assert flows.capital.tolist() == [10_000, 0, 0, 0, 0, 0]
@@ -252,7 +252,7 @@ OLD_GPUS = Purchase("servers", "west", "accelerator", "west", 10, 1000.0, 5.0, 1
 
 
 class TestWhatExists:
-    def test_is_bought_again_at_the_end_of_its_life(self) -> None:
+    def test_an_existing_asset_is_bought_again_at_the_end_of_its_life(self) -> None:
         flows = asset_flows(OLD_GPUS, replace(PLAIN, horizon_years=9, inflation_per_year=0.1))
 
         # In three years and in eight, at the prices of then; the last is a fifth over in year 9.
@@ -283,20 +283,20 @@ class TestWhatExists:
             == 0
         )
 
-    def test_older_than_its_life_is_bought_again_today(self) -> None:
+    def test_an_asset_older_than_its_life_is_bought_again_today(self) -> None:
         flows = asset_flows(replace(OLD_GPUS, age_years=7.0), PLAIN)
 
         assert flows.capital.tolist() == [10_000, 0, 0, 0, 0, 0]
         assert flows.book_value.tolist() == pytest.approx([0] * 6)
 
-    def test_kept_by_both_changes_nothing(self) -> None:
+    def test_an_asset_kept_by_both_changes_nothing(self) -> None:
         base = replace(NOTHING, held=(OLD_GPUS,))
 
         flows = cash_flow(base, replace(base, name="build"), replace(PLAIN, tax_rate=0.25))
 
         assert not flows.net.any()
 
-    def test_retired_writes_off_what_is_left_in_the_books(self) -> None:
+    def test_a_retired_asset_writes_off_its_book_value(self) -> None:
         """Four of ten go: 3/5 of 800 each are still in the books, and no others are bought."""
         base = replace(NOTHING, held=(OLD_GPUS,))
         gone = replace(OLD_GPUS, quantity=-4, usd_each=100.0, salvage_usd_each=0.0)
@@ -321,7 +321,7 @@ class TestWhatExists:
         assert flows.depreciation.tolist() == pytest.approx(off)
         assert flows.book_value[3] == pytest.approx(460.8)
 
-    def test_owning_is_that_of_the_programme(self) -> None:
+    def test_cost_of_owning_is_that_of_the_programme(self) -> None:
         build = replace(NOTHING, held=(OLD_GPUS,))
 
         # 900 each over five years at 10 %, from the third year on.
@@ -345,7 +345,7 @@ class TestFactors:
         assert flows.capital[0] == -10_000 * (2 + 3)
         assert flows.running["upkeep"][1] == -(10 * 2 + 100 + 1000 * 3)
 
-    def test_losses_follow_theirs(self) -> None:
+    def test_losses_follow_their_factor(self) -> None:
         base = replace(NOTHING, losses=Losses(100.0, 10.0, 1.0))
 
         flows = cash_flow(
@@ -392,7 +392,7 @@ class TestWhateverIsBought:
 
     @PROPERTY
     @given(bases(), positions(), assumptions(tax_rate=0.0))
-    def test_without_tax_all_is_kept(
+    def test_without_tax_nothing_is_deducted(
         self, base: Position, build: Position, assumed: Assumptions
     ) -> None:
         flows = cash_flow(base, build, assumed)
@@ -402,7 +402,7 @@ class TestWhateverIsBought:
 
     @PROPERTY
     @given(bases(), assumptions())
-    def test_what_changes_nothing_moves_no_money(
+    def test_a_build_that_changes_nothing_moves_no_money(
         self, base: Position, assumed: Assumptions
     ) -> None:
         flows = cash_flow(base, replace(base, name="same"), assumed)
@@ -413,7 +413,7 @@ class TestWhateverIsBought:
 
     @PROPERTY
     @given(bases(), positions(), assumptions(), st.sampled_from([0.5, 3.0, 1e-3]))
-    def test_other_money_is_another_scale(
+    def test_another_currency_only_scales_the_flows(
         self, base: Position, build: Position, assumed: Assumptions, factor: float
     ) -> None:
         net = cash_flow(base, build, assumed).net
@@ -462,7 +462,7 @@ def times(position: Position, factor: float) -> Position:
 
 @PROPERTY
 @given(bases(), positions(), assumptions())
-def test_the_rate_of_return_knows_no_currency(
+def test_the_rate_of_return_does_not_depend_on_currency(
     base: Position, build: Position, assumed: Assumptions
 ) -> None:
     small = appraise(base, build, assumed).returns

@@ -83,7 +83,7 @@ class TestOf2023:
             ("operations", "users affected", 100 * M, 86 * M, False),
         ],
     )
-    def test_printed_and_by_formula(
+    def test_figures_are_kept_as_printed_and_by_formula(
         self,
         lines: dict[tuple[str, str], LedgerLine],
         group: str,
@@ -103,7 +103,9 @@ class TestOf2023:
         if not line.formula:
             assert "no inputs given" in line.note
 
-    def test_money_is_kept_apart(self, lines: dict[tuple[str, str], LedgerLine]) -> None:
+    def test_money_is_kept_apart_from_other_units(
+        self, lines: dict[tuple[str, str], LedgerLine]
+    ) -> None:
         for (group, _), line in lines.items():
             money = group in {"revenue", "productivity", "incident", "prevention"}
             assert line.is_money is money
@@ -131,7 +133,9 @@ class TestOf2023:
             else:
                 assert line.inputs == ()
 
-    def test_break_even(self, lines: dict[tuple[str, str], LedgerLine]) -> None:
+    def test_break_even_makes_the_net_present_value_zero(
+        self, lines: dict[tuple[str, str], LedgerLine]
+    ) -> None:
         printed, computed = break_even(tuple(lines.values()), 0.09)
         assert printed.incidents == pytest.approx((1150 + 250) / 1580)
         assert computed.incidents == pytest.approx((1150 + 250) / 8327.083333)
@@ -141,11 +145,11 @@ class TestOf2023:
             assert worth == pytest.approx(0.0, abs=1.0)
             assert case.incidents_discounted > case.incidents
 
-    def test_incident_without_ledger(self) -> None:
+    def test_an_incident_without_ledger_has_no_lines(self) -> None:
         assert read_ledger("azure-australia-east-2023") == ()
         assert break_even((), 0.09) == ()
 
-    def test_unknown_incident(self) -> None:
+    def test_an_unknown_incident_is_refused(self) -> None:
         with pytest.raises(InputError, match="no-such"):
             read_ledger("no-such")
 
@@ -163,7 +167,7 @@ class TestTables:
 
         return read
 
-    def test_ledger_of_ones_own(self, read) -> None:
+    def test_a_ledger_of_ones_own_is_read(self, read) -> None:
         (line,) = read(HEADER + "x,g,a + b,a * b,USD,,why\n")
         assert (line.printed, line.by_formula, line.note) == (5.0, 6.0, "why")
         assert line.inputs == (("a", 2.0), ("b", 3.0))
@@ -211,18 +215,18 @@ class TestTables:
             read(HEADER + "x,g,a,a,USD,,\n", figures)
         assert message in str(caught.value)
 
-    def test_all_problems_at_once(self, read) -> None:
+    def test_all_problems_of_a_ledger_are_reported_at_once(self, read) -> None:
         with pytest.raises(InputError) as caught:
             read(HEADER + "x,g,c,a,USD,,\ny,g,a,d,,,\n")
         assert len(caught.value.problems) == 3
 
-    def test_missing_figures(self, tmp_path: Path) -> None:
+    def test_missing_figures_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "incident.yaml").write_text("title: one\n", encoding="utf-8")
         (tmp_path / "ledger.csv").write_text(HEADER, encoding="utf-8")
         with pytest.raises(InputError, match=r"figures\.csv: cannot be read"):
             read_ledger(tmp_path / "incident.yaml")
 
-    def test_not_text(self, tmp_path: Path) -> None:
+    def test_a_ledger_that_is_no_text_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "incident.yaml").write_text("title: one\n", encoding="utf-8")
         (tmp_path / "figures.csv").write_text("name,printed\n", encoding="utf-8")
         (tmp_path / "ledger.csv").write_bytes(b"\xff\xfe\x00")
@@ -233,7 +237,7 @@ class TestTables:
 class TestFormula:
     @PROPERTY
     @given(st.data())
-    def test_agrees_with_arithmetic(self, data: st.DataObject) -> None:
+    def test_formulas_agree_with_arithmetic(self, data: st.DataObject) -> None:
         figures = {"a": 2.5, "b": -3.0, "c_d": 7.0}
         leaf = st.sampled_from(["a", "b", "c_d", "2", "0.5", "1e3"])
         tree = st.recursive(
@@ -305,7 +309,7 @@ class TestFormula:
             ("1 / 0", "divides by zero"),
         ],
     )
-    def test_numbers_out_of_range(self, text: str, message: str) -> None:
+    def test_numbers_out_of_range_are_refused(self, text: str, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             evaluate(text, {})
 
@@ -314,12 +318,12 @@ class TestFormula:
         with pytest.raises(ValueError, match=r"is not a formula|longer"):
             evaluate("-" * 5_000 + "1", {})
 
-    def test_names_in_order(self) -> None:
+    def test_names_of_a_formula_come_in_order(self) -> None:
         assert names("b * (a + b) - c") == ("b", "a", "c")
 
     @pytest.mark.parametrize(
         ("value", "digits"),
         [(1_700_000.0, 2), (425_000.0, 3), (83.3, 3), (0.17, 2), (0.0, 1), (-1.15, 3), (1 / 3, 12)],
     )
-    def test_digits(self, value: float, digits: int) -> None:
+    def test_significant_digits_are_counted(self, value: float, digits: int) -> None:
         assert significant_digits(value) == digits

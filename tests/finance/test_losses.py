@@ -91,7 +91,7 @@ def test_availability_of_one_and_of_two_in_parallel(services: tuple[Model, Occur
     assert "lose-lone" in occurrences.strata
 
 
-def test_money_follows_from_minutes(services: tuple[Model, Occurrences]) -> None:
+def test_lost_money_follows_from_downtime(services: tuple[Model, Occurrences]) -> None:
     model, occurrences = services
     profile = loss_profile(model, occurrences)
     # Flat demand of 400 and 600 requests a second.
@@ -107,7 +107,7 @@ def test_money_follows_from_minutes(services: tuple[Model, Occurrences]) -> None
     assert profile.var_usd.low <= profile.var_usd.value <= profile.cvar_usd.value
 
 
-def test_credits_by_schedule_or_by_request(services: tuple[Model, Occurrences]) -> None:
+def test_sla_credits_follow_a_schedule_or_requests(services: tuple[Model, Occurrences]) -> None:
     model, occurrences = services
     steps = [{"below": 0.9999, "credit": 0.1}, {"below": 0.99, "credit": 0.25}]
     low = model.tiers["low"].replace(sla_credits=steps, revenue_usd_per_month=1e6)
@@ -125,7 +125,7 @@ def test_credits_by_schedule_or_by_request(services: tuple[Model, Occurrences]) 
     assert 0 < 12 * profile.credits_by_month["low"].expected_usd_per_month < expected
 
 
-def test_agrees_with_a_long_history_drawn_naively(tmp_path: Path) -> None:
+def test_losses_agree_with_a_long_history_drawn_naively(tmp_path: Path) -> None:
     text = (
         TWO
         + """
@@ -191,7 +191,7 @@ def naive_periods(rates: list[SourceRate], years: float, seed: int) -> list[Peri
     return found
 
 
-def test_what_is_screened_out_loses_nothing(tiny: LoadedModel) -> None:
+def test_failures_screened_out_lose_nothing(tiny: LoadedModel) -> None:
     model = tiny.model
     units = {("west-chillers", "chiller-3"): 2, ("east-chillers", "chiller-1"): 2}
     fleet = Fleet.after(model, units, {}, {}, frozenset())
@@ -221,7 +221,7 @@ def test_what_is_screened_out_loses_nothing(tiny: LoadedModel) -> None:
     assert cascade.may_lose(((places["region-west"], 1),))
 
 
-def test_long_stretches_are_shortened_without_loss(
+def test_long_constant_periods_are_shortened_without_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = model_of(tmp_path, ONE)
@@ -250,7 +250,7 @@ def test_long_stretches_are_shortened_without_loss(
     assert counted == pytest.approx(1200)
 
 
-def test_normal_operation_that_falls_short(tmp_path: Path) -> None:
+def test_normal_operation_that_falls_short_is_a_loss_of_its_own(tmp_path: Path) -> None:
     text = ONE.replace("demand_rps: 1000.0", "demand_rps: 1250.0")
     model = hasty(model_of(tmp_path, text))
     profile = losses(model, 50)
@@ -261,7 +261,7 @@ def test_normal_operation_that_falls_short(tmp_path: Path) -> None:
     assert total == pytest.approx(250 * 60 * MINUTES_PER_YEAR, rel=0.03)
 
 
-def test_nothing_fails(tmp_path: Path) -> None:
+def test_a_platform_without_failures_loses_nothing(tmp_path: Path) -> None:
     profile = losses(model_of(tmp_path, ONE), 50)
     assert [one.value for one in profile.availability.values()] == [1.0, 1.0]
     assert profile.expected_annual_loss_usd.value == profile.cvar_usd.value == 0
@@ -279,7 +279,7 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return model_of(tmp_path_factory.mktemp("users"), text)
 
 
-def test_differences_are_sharper_than_both_alone(users: Model) -> None:
+def test_paired_differences_have_narrower_intervals(users: Model) -> None:
     rates = [SourceRate(name, 1, 4.0, 600.0) for name in "abc"]
     worse = sampled(rates, Rule(lambda down: sum(down.values()) >= 1), 400)
     better = replace(worse, lost_requests=0.9 * worse.lost_requests)
@@ -304,7 +304,7 @@ def test_a_bad_alpha_and_other_tiers_are_named(users: Model, tiny: LoadedModel) 
         loss_profile(tiny.model, found)
 
 
-def test_overlaps_take_the_place_of_what_is_worked_out(tiny: LoadedModel) -> None:
+def test_failure_sources_are_single_failures_whatever_the_scenarios(tiny: LoadedModel) -> None:
     model = tiny.model
     usual = {one.rate.name: one.rate for one in sources_of(model, all_scenarios(model))}
     assert not any(name.startswith("2-units") for name in usual)

@@ -99,7 +99,7 @@ def test_availability_is_that_of_the_rates(platform: Model) -> None:
     assert minutes.value == pytest.approx(everything, rel=0.1)
 
 
-def test_nothing_stated_changes_nothing(tmp_path: Path) -> None:
+def test_services_without_rates_change_nothing(tmp_path: Path) -> None:
     silent = PLATFORM.split("  changes:")[0].replace(", failures_per_year: 0.5", "")
     model = model_of(tmp_path, silent)
 
@@ -107,7 +107,7 @@ def test_nothing_stated_changes_nothing(tmp_path: Path) -> None:
     assert coverage(model, ()).left_out == ("software services", "deployments and operators")
 
 
-def test_families_for_planning(tmp_path: Path) -> None:
+def test_services_with_rates_are_families_for_planning(tmp_path: Path) -> None:
     text = "generators: {change: {severity: single}, service: {severity: extreme}}\n" + PLATFORM
     model = model_of(tmp_path, text)
 
@@ -124,12 +124,12 @@ def test_families_for_planning(tmp_path: Path) -> None:
     assert select(model, None).scenarios
 
 
-def test_unknown_service_is_named(tmp_path: Path) -> None:
+def test_an_unknown_service_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"operations.changes.login.services.*acounts"):
         model_of(tmp_path, PLATFORM.replace("services: [accounts]", "services: [acounts]"))
 
 
-def test_coverage_is_told(platform: Model, tmp_path: Path) -> None:
+def test_coverage_of_failure_kinds_is_printed(platform: Model, tmp_path: Path) -> None:
     told = coverage(platform, ()).sentence
 
     assert told == (
@@ -144,7 +144,7 @@ def test_coverage_is_told(platform: Model, tmp_path: Path) -> None:
     )
 
 
-def test_a_plan_that_serves_less_is_told(platform: Model) -> None:
+def test_a_plan_that_serves_less_is_noted(platform: Model) -> None:
     """Without the second region's GPUs every change in the first is an outage."""
     before = Fleet.existing(platform)
     lost = platform.replace(
@@ -171,7 +171,7 @@ shares = st.floats(0.0, 1.0)
 
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(st.lists(shares, min_size=3, max_size=3).map(sorted))
-def test_digits_never_claim_more_than_the_interval(ends: list[float]) -> None:
+def test_digits_of_availability_never_claim_more_than_the_interval(ends: list[float]) -> None:
     low, value, high = (1 - (1 - one) ** 3 for one in ends)
 
     shown, interval = percent(Estimate(value, low, high))

@@ -232,7 +232,7 @@ def test_scenarios_are_those_of_the_plan(by_money: LoadedModel, money_plan: Plan
 # ------------------------------------------------------------------------------------------- ends
 
 
-def test_no_plan_for_far_too_much(tiny: LoadedModel, tiny_plan: Plan) -> None:
+def test_an_infeasible_change_has_no_plan(tiny: LoadedModel, tiny_plan: Plan) -> None:
     (one,) = replan(tiny, tiny_plan, [only(DEMAND, 10.0)], EXACT)
 
     assert one.note == "no plan meets every requirement"
@@ -241,7 +241,9 @@ def test_no_plan_for_far_too_much(tiny: LoadedModel, tiny_plan: Plan) -> None:
     assert one.regret_usd_per_year is None
 
 
-def test_told_to_stop_it_returns_what_it_has(by_money: LoadedModel, money_plan: Plan) -> None:
+def test_replanning_returns_what_it_has_when_stopped(
+    by_money: LoadedModel, money_plan: Plan
+) -> None:
     stop, said = threading.Event(), []
 
     def report(text: str) -> None:
@@ -290,7 +292,7 @@ def test_a_plan_that_the_simulation_refuses_is_not_kept(
     assert one.regret_usd_per_year is None
 
 
-def test_time_that_ends_before_there_is_a_plan(
+def test_a_time_limit_before_the_first_plan_gives_none(
     by_money: LoadedModel, money_plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def late(*_: object, **__: object) -> LoopResult:
@@ -322,7 +324,7 @@ def test_changes_are_those_of_a_model_loaded_with_them(name: str) -> None:
             assert changed(model, changes) == load_model(name, settings).model
 
 
-def test_today_changes_nothing(tiny: LoadedModel) -> None:
+def test_todays_values_change_nothing(tiny: LoadedModel) -> None:
     without = tiny.model.replace(offers={})
 
     for one in PLAN_INPUTS:
@@ -341,7 +343,7 @@ def frequencies(model: Model) -> dict[str, float]:
     return {one.name: one.frequency_per_year for one in all_scenarios(model)}
 
 
-def test_everything_fails_more_often(tiny: LoadedModel) -> None:
+def test_a_failure_factor_raises_every_rate(tiny: LoadedModel) -> None:
     """Also families that keep to their own frequency; two units at once the more."""
     region = FamilyTerms(severity="region")
     model = tiny.model.replace(generators=tiny.model.generators.replace(region=region))

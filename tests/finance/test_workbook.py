@@ -171,7 +171,7 @@ def formulas(book: openpyxl.Workbook) -> Iterator[tuple[str, str, str]]:
 
 
 class TestSafety:
-    def test_names_stay_texts(self, book: openpyxl.Workbook) -> None:
+    def test_names_with_formulas_stay_texts(self, book: openpyxl.Workbook) -> None:
         texts = [
             cell.value
             for sheet in book
@@ -240,7 +240,7 @@ class TestSafety:
 
 
 class TestBook:
-    def test_same_study_same_bytes(self, study: FinanceStudy, content: bytes) -> None:
+    def test_the_same_study_gives_the_same_bytes(self, study: FinanceStudy, content: bytes) -> None:
         assert workbook_bytes(study) == content
 
     def test_formulas_can_be_read_and_need_no_new_functions(self, book: openpyxl.Workbook) -> None:
@@ -274,7 +274,7 @@ class TestBook:
         assert not [shown for shown in formats if ",," in shown or shown.endswith(",")]
         assert not [name for name in book.sheetnames if book[name].max_row < 5]
 
-    def test_every_value_is_one(self, cached: openpyxl.Workbook) -> None:
+    def test_no_value_is_an_error_or_infinite(self, cached: openpyxl.Workbook) -> None:
         for sheet in cached:
             for row in sheet.iter_rows():
                 for cell in row:
@@ -324,7 +324,7 @@ class TestBook:
         for name in book.defined_names:
             assert cells_of(book, name)[0] in book.sheetnames, name
 
-    def test_charts(self, content: bytes) -> None:
+    def test_the_workbook_has_line_bar_and_scatter_charts(self, content: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(content)) as parts:
             charts = [parts.read(one) for one in parts.namelist() if "charts/chart" in one]
 
@@ -332,7 +332,7 @@ class TestBook:
         kinds = (b"<c:lineChart>", b"<c:barChart>", b"<c:scatterChart>")
         assert all(any(kind in chart for chart in charts) for kind in kinds)
 
-    def test_looks(self, book: openpyxl.Workbook) -> None:
+    def test_sheets_have_print_layout_and_input_checks(self, book: openpyxl.Workbook) -> None:
         for sheet in book:
             assert sheet.page_setup.orientation == "landscape"
             assert sheet.page_setup.fitToHeight == (None if sheet.title == "Tax tables" else 0)
@@ -379,7 +379,9 @@ class TestBook:
 
 
 class TestWriting:
-    def test_file(self, study: FinanceStudy, content: bytes, tmp_path: Path) -> None:
+    def test_the_workbook_is_written_to_a_file(
+        self, study: FinanceStudy, content: bytes, tmp_path: Path
+    ) -> None:
         path = tmp_path / "book.xlsx"
         path.write_text("old", encoding="utf-8")
 
@@ -396,7 +398,9 @@ class TestWriting:
             ("folder.xlsx", "is a folder"),
         ],
     )
-    def test_bad_place(self, study: FinanceStudy, tmp_path: Path, name: str, problem: str) -> None:
+    def test_an_unwritable_path_is_refused(
+        self, study: FinanceStudy, tmp_path: Path, name: str, problem: str
+    ) -> None:
         (tmp_path / "folder.xlsx").mkdir()
 
         with pytest.raises(InputError, match=problem):

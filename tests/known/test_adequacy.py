@@ -118,7 +118,7 @@ def expected_unserved(table: OutageTable, load: Floats) -> float:
     return float(mean_shortage(table, load).sum())
 
 
-def test_two_units_of_3_mw_and_one_of_5() -> None:
+def test_outage_table_of_two_units_of_3_mw_and_one_of_5_is_as_published() -> None:
     """Billinton & Allan, table 2.3 and following: forced outage rate 0.02."""
     table = table_of(((2, 3.0, 0.02), (1, 5.0, 0.02)))
     assert table.out.tolist() == [0.0, 3.0, 5.0, 6.0, 8.0, 11.0]
@@ -126,7 +126,7 @@ def test_two_units_of_3_mw_and_one_of_5() -> None:
     assert table.probability == pytest.approx(exact, abs=1e-12)
 
 
-def test_two_units_of_25_mw_and_one_of_50() -> None:
+def test_outage_table_of_two_units_of_25_mw_and_one_of_50_is_as_published() -> None:
     """Billinton & Allan, section 2.2.4; λ = 0.01 and μ = 0.49 a day."""
     rate = forced_outage_rate(0.01 * 365, 24 / 0.49)
     table = table_of(((2, 25.0, rate), (1, 50.0, rate)))
@@ -142,23 +142,23 @@ def test_loss_of_load_of_that_system_in_days() -> None:
 
 
 class TestReliabilityTestSystem:
-    def test_has_the_load_of_the_system(self) -> None:
+    def test_reliability_test_system_has_the_published_load(self) -> None:
         load = load_of(2850.0)
         assert load.size == 8736
         assert load.max() == 2850.0
 
-    def test_units(self) -> None:
+    def test_reliability_test_system_has_the_published_units(self) -> None:
         table = table_of(RTS)
         assert table.installed == 3405.0
         # No unit out, and the cumulative probability of the first outage.
         assert table.at_least[:2] == pytest.approx([1.0, 0.763604], abs=1e-6)
 
-    def test_hourly_indices(self) -> None:
+    def test_hourly_indices_are_those_published(self) -> None:
         table, load = table_of(RTS), load_of(2850.0)
         assert loss_of_load_hours(table, load) == pytest.approx(9.39418, abs=5e-6)
         assert expected_unserved(table, load) == pytest.approx(1176.0, abs=0.5)
 
-    def test_daily_index(self) -> None:
+    def test_daily_index_is_that_published(self) -> None:
         peaks = load_of(2850.0).max(axis=1)
         assert loss_of_load_hours(table_of(RTS), peaks) == pytest.approx(1.36886, abs=5e-6)
 
@@ -171,13 +171,15 @@ class TestReliabilityTestSystem:
 
 
 class TestRoyBillintonTestSystem:
-    def test_indices(self) -> None:
+    def test_roy_billinton_indices_are_those_published(self) -> None:
         table, load = table_of(RBTS), load_of(185.0)
         assert table.installed == 240.0
         assert loss_of_load_hours(table, load) == pytest.approx(1.0916, abs=5e-5)
         assert expected_unserved(table, load) == pytest.approx(9.8613, abs=1e-4)
 
     @pytest.mark.parametrize(("unit", "rates"), RBTS_RATES.items())
-    def test_rates(self, unit: tuple[float, float], rates: tuple[float, float]) -> None:
+    def test_roy_billinton_rates_are_those_published(
+        self, unit: tuple[float, float], rates: tuple[float, float]
+    ) -> None:
         """Published to three decimals, from hours up of 8,760 less repairs."""
         assert forced_outage_rate(*rates) == pytest.approx(unit[1], abs=3e-4)

@@ -40,7 +40,7 @@ def test_losses_of_one_are_the_tabulated_poisson_law(mean, count, cumulative) ->
 BOWERS = (0.449329, 0.089866, 0.143785, 0.162358, 0.049905, 0.047360, 0.030923)
 
 
-def test_example_of_actuarial_mathematics() -> None:
+def test_annual_loss_agrees_with_the_example_of_actuarial_mathematics() -> None:
     law = annual_loss([1.0, 2.0, 3.0], [0.2, 0.3, 0.3])
 
     got = [law.exceedance(one - 0.5) - law.exceedance(one + 0.5) for one in range(7)]
@@ -66,7 +66,7 @@ def panjer(weights: list[float], totals: int) -> np.ndarray:
         [40.0] + [0.0] * 28 + [0.01],  # two parts: no large loss, or at least one
     ],
 )
-def test_panjer_recursion(weights: list[float]) -> None:
+def test_annual_loss_agrees_with_the_panjer_recursion(weights: list[float]) -> None:
     """To a relative error, down to totals of one year in a thousand million."""
     totals = 120
     law = annual_loss(np.arange(1.0, len(weights) + 1), weights)
@@ -78,7 +78,7 @@ def test_panjer_recursion(weights: list[float]) -> None:
 
 
 @pytest.mark.parametrize("rate", [0.05, 1.0, 30.0])
-def test_exponential_losses(rate: float) -> None:
+def test_exponential_losses_agree_with_theory(rate: float) -> None:
     """n exponential losses add up to a gamma law: ``P(L > u) = Σ_n Poisson(n)·Q(n, u)``. The losses
     are cut into cells of equal probability, each with its mean.
     """
@@ -149,7 +149,7 @@ def test_rare_scenarios_agree_with_the_costliest_of_a_year(alpha: float) -> None
     assert law.conditional_value_at_risk(alpha) == pytest.approx(costliest, rel=5e-3)
 
 
-def test_chance_agrees() -> None:
+def test_annual_loss_agrees_with_years_drawn_at_random() -> None:
     """A hundred thousand years drawn with a seed, against four standard errors."""
     losses, rates, years = np.array([3.7e4, 1.1e6, 2.9e7]), np.array([6.0, 0.7, 0.05]), 100_000
     draws = np.random.default_rng(7).poisson(rates, (years, 3)) @ losses

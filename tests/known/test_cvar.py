@@ -49,7 +49,7 @@ def test_minimum_variance_portfolio_of_rockafellar_and_uryasev(
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 0.9, 0.99])
-def test_exponential_losses(alpha: float) -> None:
+def test_cvar_of_exponential_losses_agrees_with_theory(alpha: float) -> None:
     """Mean 1: the tail beyond the quantile −ln(1 − α) has mean 1 − ln(1 − α), since it has no
     memory.
     """
@@ -119,7 +119,7 @@ def test_the_mean_is_the_expected_yearly_cost(frequencies: list[float], costs: l
 
 
 @pytest.mark.parametrize("alpha", [1.0, -0.1, math.nan])
-def test_wrong_alpha(alpha: float) -> None:
+def test_a_wrong_alpha_is_refused(alpha: float) -> None:
     with pytest.raises(ValueError, match="alpha"):
         conditional_value_at_risk([1.0], [1.0], alpha)
     with pytest.raises(ValueError, match="alpha"):

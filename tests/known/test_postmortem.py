@@ -143,7 +143,7 @@ class TestRegionalResilience:
 class TestEconomics:
     """Printed sums against their own inputs."""
 
-    def test_subscriptions(self, printed) -> None:
+    def test_subscription_revenue_is_that_of_the_postmortem(self, printed) -> None:
         daily = printed["plus_subscribers_count"] * printed["plus_price_usd_per_month"] / 30
         assert daily == pytest.approx(printed["subscription_revenue_usd_per_day"], rel=0.01)
         assert daily / 4 == pytest.approx(printed["subscription_loss_usd"], rel=0.02)

@@ -40,7 +40,7 @@ def mean_wait_seconds(servers: float, load: float, service: float) -> float:
 
 class TestOneServer:
     @pytest.mark.parametrize("load", [0.1, 0.5, 0.8, 0.95, 0.999])
-    def test_closed_forms(self, load: float) -> None:
+    def test_one_server_agrees_with_closed_forms(self, load: float) -> None:
         """M/M/1: P(wait) = ρ, Wq = ρ/(μ − λ), P(W > t) = ρ·exp(−(μ − λ)·t)."""
         service = 0.25
         rate = 1 / service
@@ -77,7 +77,7 @@ class TestPublished:
         wait = mean_wait_seconds(agents, load, seconds)
         assert wait == pytest.approx(mean, abs=0.05)
 
-    def test_service_level(self) -> None:
+    def test_service_level_agrees_with_the_printed_one(self) -> None:
         agents, load, seconds = 14, 10 / 14, 180.0
         late = erlang_c(agents, load) * math.exp(-agents * (1 - load) * 20 / seconds)
         assert 1 - late == pytest.approx(0.888, abs=0.0005)
@@ -99,7 +99,7 @@ def simulated_waits(servers: int, load: float, requests: int, seed: int) -> np.n
 
 class TestManyServers:
     @pytest.mark.parametrize(("servers", "load"), [(1, 0.7), (4, 0.8), (30, 0.9)])
-    def test_waits_of_a_simulation(self, servers: int, load: float) -> None:
+    def test_waits_agree_with_a_simulation_of_many_servers(self, servers: int, load: float) -> None:
         waits = simulated_waits(servers, load, 400_000, seed=11)
         arrays = one(servers), one(load)
         share = (waits > 0).mean()
@@ -242,7 +242,7 @@ class TestWastedWork:
     """The law against a discrete-event pool of one fast server."""
 
     @pytest.mark.parametrize("name", POOLS)
-    def test_good_and_wasted_work(self, name: str) -> None:
+    def test_good_and_wasted_work_agree_with_simulated_clients(self, name: str) -> None:
         pool = POOLS[name]
         events, law = by_events(pool, seed=3), by_law(pool)
         total = events.sum(axis=0)

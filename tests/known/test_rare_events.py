@@ -28,7 +28,7 @@ def both(down: dict[int, int]) -> bool:
     return bool(down.get(0) and down.get(1))
 
 
-def test_two_components_in_parallel() -> None:
+def test_two_components_in_parallel_agree_with_theory() -> None:
     """Unavailability λ1·λ2/((λ1 + μ1)(λ2 + μ2)), frequency that times (μ1 + μ2).
 
     R. Billinton and R. N. Allan, Reliability Evaluation of Engineering Systems, 2nd edition, the
@@ -71,7 +71,7 @@ def test_many_machines_under_repair_are_poisson(needed: int, printed: float) -> 
     assert error < 0.2 * tail
 
 
-def test_two_out_of_three_with_one_common_cause() -> None:
+def test_two_out_of_three_with_a_common_cause_agree_with_theory() -> None:
     """2-out-of-3 system with a common cause: unavailability near 3·q² + q_c for small q.
 
     The beta-factor model of K. N. Fleming (1975), IEC 61508-6, annex D: independent failures of

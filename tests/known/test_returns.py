@@ -49,7 +49,9 @@ CFA = "practice questions for the CFA examination, level 1, answers printed with
         (0.10, [1_000, -3_000, 2_500], 339, 0, BMA),
     ],
 )
-def test_net_present_value(rate, flows, published: float, digits: int, source: str) -> None:
+def test_net_present_value_agrees_with_published_examples(
+    rate, flows, published: float, digits: int, source: str
+) -> None:
     assert round(net_present_value(rate, flows), digits) == published, source
 
 
@@ -64,7 +66,9 @@ def test_net_present_value(rate, flows, published: float, digits: int, source: s
         ([-4_000, 2_000, 4_000], 0.2808, 4, BMA),
     ],
 )
-def test_internal_rate(flows, published: float, digits: int, source: str) -> None:
+def test_internal_rate_of_return_agrees_with_published_examples(
+    flows, published: float, digits: int, source: str
+) -> None:
     result = internal_rate_of_return(flows)
     assert result.rate is not None, source
     assert round(result.rate, digits) == published, source
@@ -86,7 +90,7 @@ def test_internal_rate(flows, published: float, digits: int, source: str) -> Non
         ([1_000, -3_000, 2_500], (), 9, BMA),
     ],
 )
-def test_several_rates_or_none(flows, published, digits: int, source: str) -> None:
+def test_several_rates_of_return_count_as_none(flows, published, digits: int, source: str) -> None:
     assert tuple(round(rate, digits) for rate in rates_of_return(flows)) == published, source
     assert internal_rate_of_return(flows).rate is None
 
@@ -114,7 +118,7 @@ def test_the_rate_that_the_library_picks_is_one_of_several(flows, published: flo
         ([-120_000, 39_000, 30_000, 21_000, 37_000, 46_000], 0.10, 0.14, 0.1348, 4, EXCEL),
     ],
 )
-def test_modified_internal_rate(
+def test_modified_internal_rate_agrees_with_published_examples(
     flows, finance: float, reinvest: float, published: float, digits: int, source: str
 ) -> None:
     rate = modified_internal_rate(flows, finance, reinvest)
@@ -130,7 +134,7 @@ def test_modified_internal_rate(
         ([-2_000, 1_800, 500, 0], 2, 2),
     ],
 )
-def test_payback(flows, simple: int, discounted: int | None) -> None:
+def test_payback_agrees_with_published_examples(flows, simple: int, discounted: int | None) -> None:
     """BMA, chapter 5: three projects at 10 %, in whole years."""
     years = payback_years(flows)
     assert years is not None, BMA
@@ -159,7 +163,7 @@ def test_later_flows_over_the_investment(
     assert index == pytest.approx(published, abs=0.51 * 10**-digits), source
 
 
-def test_benefit_cost_ratio() -> None:
+def test_benefit_cost_ratio_agrees_with_published_examples() -> None:
     """Sullivan, Wicks & Koelling, *Engineering Economy*, chapter on the benefit-cost ratio,
     extension of an airport, recalled: 1.448, and 2.075 with the running cost set against the
     benefits.
@@ -178,7 +182,9 @@ def test_benefit_cost_ratio() -> None:
     ("costs", "worth", "published"),
     [([15, 5, 5, 5], 28.37, 10.61), ([10, 6, 6], 21.00, 11.45)],
 )
-def test_equivalent_annual_cost(costs, worth: float, published: float) -> None:
+def test_equivalent_annual_cost_agrees_with_published_examples(
+    costs, worth: float, published: float
+) -> None:
     """BMA, chapter 6: machines A and B at 6 %."""
     assert round(net_present_value(0.06, costs), 2) == worth, BMA
     assert round(equivalent_annual_cost(costs, 0.06), 2) == published, BMA
@@ -200,7 +206,7 @@ TABLE_A_1 = {
 
 
 @pytest.mark.parametrize("years", sorted(TABLE_A_1))
-def test_tax_tables(years: int) -> None:
+def test_tax_tables_are_those_published(years: int) -> None:
     printed = [float(share) for share in TABLE_A_1[years].split()]
     assert macrs(100.0, years) == pytest.approx(printed, abs=1e-9)
 
@@ -220,7 +226,7 @@ def test_tax_tables_follow_their_own_rule(years: int) -> None:
     assert macrs(100.0, years) == pytest.approx(100 * np.array(shares), abs=2 * rounding)
 
 
-def test_straight_line() -> None:
+def test_straight_line_depreciation_agrees_with_the_table() -> None:
     """Excel's SLN: 22,500 over ten years."""
     bought = Purchase("cooling", "plant", "unit", "", 1, 22_500.0, 10.0)
     terms = Assumptions(discount_rate=0.1, horizon_years=12, tax_rate=0.25)

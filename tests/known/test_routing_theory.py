@@ -74,7 +74,7 @@ def nested(seed: int) -> Reach:
 @pytest.mark.parametrize("by_priority", [True, False])
 class TestAgainstTheOptimum:
     @pytest.mark.parametrize("seed", range(20))
-    def test_serves_at_most_the_optimum_and_at_least_half(
+    def test_routing_serves_at_most_the_optimum_and_at_least_half(
         self, seed: int, by_priority: bool
     ) -> None:
         """Half: a request turned away finds all its targets full, of what the optimum also has."""
@@ -84,7 +84,7 @@ class TestAgainstTheOptimum:
         assert best / 2 - TOLERANCE <= greedy <= best + TOLERANCE
 
     @pytest.mark.parametrize("seed", range(10))
-    def test_equals_it_where_every_zone_reaches_every_target(
+    def test_routing_is_optimal_where_every_zone_reaches_every_target(
         self, seed: int, by_priority: bool
     ) -> None:
         demand, capacity, _ = instance(seed)
@@ -96,7 +96,7 @@ class TestAgainstTheOptimum:
         assert greedy == pytest.approx(best, abs=TOLERANCE)
 
     @pytest.mark.parametrize("seed", range(10))
-    def test_equals_it_where_zones_fill_first_what_fewer_can_reach(
+    def test_routing_is_optimal_where_zones_first_fill_what_fewer_can_reach(
         self, seed: int, by_priority: bool
     ) -> None:
         """Nested reach, nearest being what the zones before do not reach.

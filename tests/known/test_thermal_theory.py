@@ -85,7 +85,9 @@ class Cluster:
 
 class TestConstantHeat:
     @pytest.mark.parametrize("step_seconds", [60.0, 15.0])
-    def test_is_a_line_whatever_the_step(self, step_seconds: float) -> None:
+    def test_temperature_under_constant_heat_is_linear_whatever_the_step(
+        self, step_seconds: float
+    ) -> None:
         """Below the throttle point: 26 MW over 1.58 GJ/K is 0.987 K in a minute."""
         timeline = Cluster(start_c=60.0).simulated_c(15, step_seconds)
         rate = 26.0 / 1580.0
@@ -93,7 +95,7 @@ class TestConstantHeat:
             [60.0 + rate * step_seconds * i for i in range(len(timeline))]
         )
 
-    def test_falls_at_the_rate_of_spare_cooling_to_the_set_point(self) -> None:
+    def test_temperature_falls_to_the_set_point_at_the_rate_of_spare_cooling(self) -> None:
         timeline = Cluster(cooling_mw=60.0, start_c=30.0).simulated_c(40, 60.0)
         rate = -10.0 / 1580.0
         assert timeline == pytest.approx(
@@ -140,7 +142,7 @@ class TestThrottling:
         assert cluster.error_c(120, seconds) == pytest.approx(allowed, rel=0.15)
 
     @pytest.mark.parametrize(("start_c", "cooling_mw"), [(75.0, 36.0), (94.0, 36.0), (75.0, 48.0)])
-    def test_settles_where_throttled_heat_equals_the_cooling(
+    def test_temperature_settles_where_throttled_heat_equals_the_cooling(
         self, start_c: float, cooling_mw: float
     ) -> None:
         """At any step, from below and from above: the equilibrium has no error of its own."""

@@ -17,7 +17,7 @@ def model() -> Model:
     return large_model()
 
 
-def test_serves_what_the_simulator_serves(model: Model) -> None:
+def test_the_minute_model_serves_what_the_simulator_serves(model: Model) -> None:
     """To a thousandth in all; within 5 % in minutes of failover, where requests may wait."""
     _, history = simulate(model, Fleet.existing(model), (two_failures(model),))
     platform = platform_of(model, reaction_minute=25.0)

@@ -195,7 +195,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 class TestMinuteByMinute:
-    def test_requests(self, pair: Pair) -> None:
+    def test_requests_agree_minute_by_minute(self, pair: Pair) -> None:
         gaps = {quantity: pair.gap(quantity) for quantity in TOLERANCES}
         beyond = {
             quantity: f"mean {gap.mean():.3f}, {gap.max():.3f} in minute {gap.argmax()}"
@@ -204,12 +204,12 @@ class TestMinuteByMinute:
         }
         assert beyond == {}
 
-    def test_requests_in_vain_in_the_queue(self, pair: Pair) -> None:
+    def test_requests_waiting_in_vain_agree_minute_by_minute(self, pair: Pair) -> None:
         """They add up over the whole run, and so do the gaps in what times out."""
         expected, found = pair.expected.stale, pair.found.stale
         assert np.abs(found - expected).max() <= 0.1 * expected.max() + 0.1 * PER_MINUTE
 
-    def test_temperature(self, pair: Pair) -> None:
+    def test_temperatures_agree_minute_by_minute(self, pair: Pair) -> None:
         """Within what a step of a minute is late by where it changes by a few degrees a minute."""
         assert np.abs(pair.found.temperature_c - pair.expected.temperature_c).max() <= 1.0
 
@@ -232,13 +232,13 @@ class TestOutcome:
             assert record.live[-1] < 0.1 * PER_MINUTE
             assert record.good[-1] >= PER_MINUTE
 
-    def test_retries_that_recover(self, tmp_path: Path) -> None:
+    def test_retries_below_the_threshold_recover(self, tmp_path: Path) -> None:
         for record in self.both(RECOVERING, tmp_path):
             assert record.attempts[9:20].mean() > 1.1 * PER_MINUTE
             assert record.good[-5:].mean() == pytest.approx(PER_MINUTE, rel=0.01)
 
     @pytest.mark.parametrize("case", [STORM, POWER_LOSS])
-    def test_storm_outlasts_its_cause(self, case: Case, tmp_path: Path) -> None:
+    def test_a_storm_outlasts_its_cause(self, case: Case, tmp_path: Path) -> None:
         for record in self.both(case, tmp_path):
             assert record.good[-5:].mean() < 0.15 * PER_MINUTE
             assert record.attempts[-5:].mean() > 3.5 * PER_MINUTE
@@ -262,7 +262,7 @@ def test_random_arrivals_and_services_change_little(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", [RECOVERING, FULL_QUEUE, HOT])
-def test_reference_loses_nobody(case: Case) -> None:
+def test_the_reference_model_conserves_requests(case: Case) -> None:
     """Clients have their answer, have given up, wait, back off, or are in service."""
     record = simulate_requests(case.setting(), seed=3)
     known = record.good.sum() + record.gave_up.sum() + record.live[-1] + record.backing_off[-1]
@@ -272,7 +272,7 @@ def test_reference_loses_nobody(case: Case) -> None:
     assert record.timed_out.sum() - record.wasted.sum() - record.stale[-1] <= CAPACITY_RPS
 
 
-def test_reference_is_reproducible() -> None:
+def test_the_reference_model_is_reproducible() -> None:
     first, second = (simulate_requests(RECOVERING.setting(), seed=4) for _ in range(2))
     assert all(
         np.array_equal(a, b)

@@ -29,7 +29,7 @@ def at(text: str, part: str) -> str:
 
 
 class TestPlaces:
-    def test_all_at_once_with_lines(self, write):
+    def test_all_problems_are_reported_at_once_with_lines(self, write):
         text = changed("quantity: temperature_c", "quantity: temprature_c")
         text = text.replace("unit: chiller,", "unit: chillr,")
         text = text.replace(
@@ -53,7 +53,7 @@ class TestPlaces:
         assert found.startswith(f"{path}:5:7: set.0: ")
         assert "did you mean `site`?" in found
 
-    def test_a_setting_that_breaks_the_model(self, write):
+    def test_a_setting_that_breaks_the_model_is_refused(self, write):
         path = write(changed("clock:", "set: [clusters.site.existing_gpus=-1]\nclock:"))
         (found,) = problems(path)
         assert found.startswith(f"{path}:5:7: set.0: clusters.site.existing_gpus: ")
@@ -131,7 +131,7 @@ class TestPlaces:
         ("title: Half", 'title: "\\e[2J Half', None),
     ],
 )
-def test_one_mistake(write, old, new, expected):
+def test_a_single_mistake_is_reported(write, old, new, expected):
     text = changed(old, new)
     if "\\e[2J" in new:
         text = text.replace("stop\n", 'stop"\n', 1)
@@ -144,14 +144,14 @@ def test_one_mistake(write, old, new, expected):
     assert all(":" in one for one in found)
 
 
-def test_five_calibrated_parameters(write):
+def test_five_calibrated_parameters_are_refused(write):
     entry = OWN[OWN.index("  - {parameter") : OWN.index("milestones:")]
     (found,) = problems(write(changed(entry, entry * 5)))
     assert "calibrated: has 5 entries; at most 4 are accepted" in found
     load_incident(write(changed(entry, entry * 4)))
 
 
-def test_no_milestones(write):
+def test_an_incident_without_milestones_is_refused(write):
     text = OWN[: OWN.index("calibrated:")] + "milestones: []\n"
     (found,) = problems(write(text))
     assert "milestones: is empty" in found
@@ -168,7 +168,7 @@ def test_a_wrong_milestone_does_not_hide_others(write):
     "content",
     [b"", b"\x00\xff", b"a: [", b"- a\n", b"a: &a [*a]\n", b"just words", b"milestones: 3"],
 )
-def test_not_an_incident(tmp_path, content):
+def test_a_file_of_another_kind_is_refused(tmp_path, content):
     path = tmp_path / "bad.yaml"
     path.write_bytes(content)
     found = problems(path)
@@ -176,7 +176,7 @@ def test_not_an_incident(tmp_path, content):
     assert not any("regions" in one for one in found)
 
 
-def test_neither_file_nor_shipped():
+def test_a_name_neither_file_nor_shipped_is_refused():
     (found,) = problems("chatgpt-2032")
     assert "no such file or shipped incident" in found
     assert "did you mean `chatgpt-2023`?" in found

@@ -15,7 +15,7 @@ from planner.replay.loading import load_incident
 
 
 class TestReplay:
-    def test_by_hand(self, own):
+    def test_replay_agrees_with_values_by_hand(self, own):
         """5 MW of 10 are missing: 5 °C a minute over 65 °C; after midnight it is repaired."""
         outcome = replay(own)
         assert [one.simulated for one in outcome.readings] == [0.0, 75.0, 5.0, 10.0]
@@ -23,7 +23,7 @@ class TestReplay:
         assert [one.within for one in outcome.readings] == [None, True, None, False]
         assert [one.difference for one in outcome.readings] == [0.0, 0.0, 0.0, 1.0]
 
-    def test_counts(self, own):
+    def test_milestones_are_counted_by_kind(self, own):
         assert replay(own).counts() == {
             "milestones": 4,
             "forced": 1,
@@ -44,11 +44,11 @@ class TestReplay:
         assert outcome.readings[1].within is False
         assert [fit.value for fit in outcome.fits] == [12.0]
 
-    def test_settings_of_the_incident_hold(self, write):
+    def test_settings_of_the_incident_are_applied(self, write):
         text = OWN.replace("clock:", "set: [clusters.site.setpoint_c=66]\nclock:")
         assert replay(load_incident(write(text))).readings[1].simulated == 76.0
 
-    def test_an_event_that_never_happens(self, write):
+    def test_an_event_that_never_happens_is_not_within_tolerance(self, write):
         line = '  - {time: "00:15", what: off, event: shutdown, subject: site, after: "00:40"}\n'
         (reading,) = replay(load_incident(write(OWN + line))).readings[4:]
         assert (reading.simulated, reading.difference, reading.within) == (None, None, False)
@@ -58,7 +58,7 @@ class TestReplay:
         assert load_incident(write(name="incident.yaml")).name == tmp_path.name
         assert load_incident(write(name="my log (2).yaml")).incident.scenario.name == "my-log--2-"
 
-    def test_a_shipped_model_by_name(self, tmp_path):
+    def test_an_incident_may_name_a_shipped_model(self, tmp_path):
         text = OWN[: OWN.index("calibrated:")].replace("site.yaml", "tiny")
         text = text.replace("plant: chillers, unit: chiller, count: 5",
                             "plant: west-chillers, unit: chiller-3, count: 1")  # fmt: skip
@@ -73,7 +73,7 @@ class TestReplay:
 
 class TestScore:
     @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.booleans())
-    def test_within_is_symmetric(self, observed, simulated, tolerance, forced):
+    def test_tolerance_holds_on_both_sides(self, observed, simulated, tolerance, forced):
         milestone = Milestone(
             time="12:00",
             what="x",
@@ -94,7 +94,7 @@ class TestScore:
         ("quantity", "tolerance"),
         [("temperature_c", 2.0), ("success_rate", 0.15), ("waiting_requests", None)],
     )
-    def test_tolerance_of_the_quantity(self, quantity, tolerance):
+    def test_default_tolerance_is_that_of_the_quantity(self, quantity, tolerance):
         milestone = Milestone(time="12:00", what="x", quantity=quantity, observed=1.0)
         assert milestone.agreement == tolerance
         assert milestone.replace(forced=True).agreement is None
@@ -104,7 +104,7 @@ class TestScore:
 
 class TestClock:
     @given(st.integers(0, 1439), st.integers(0, 1439))
-    def test_there_and_back(self, start, minute):
+    def test_time_of_day_converts_there_and_back(self, start, minute):
         clock = f"{start // 60:02d}:{start % 60:02d}"
         assert minutes_between(clock, clock_at(clock, minute)) == minute
 
@@ -113,7 +113,7 @@ class TestClock:
         [("16:05", "16:05", 0), ("16:05", "16:04", 1439), ("16:05", "16:05 +1", 1440),
          ("23:50", "00:10 +1", 20), ("16:05", "01:00 +3", 3 * 1440 - 905)],
     )  # fmt: skip
-    def test_days(self, start, time, minute):
+    def test_times_of_later_days_count_from_the_start(self, start, time, minute):
         assert minutes_between(start, time) == minute
 
 
@@ -127,7 +127,7 @@ class TestModelValues:
          ("steps.0", [1.0]), ("steps.1.0", [2.0]), ("steps.*.*", [2.0]), ("tiers", []),
          ("tiers.a.on", []), ("tiers.c.share", []), ("tiers.a.share.x", []), ("", [])],
     )  # fmt: skip
-    def test_paths(self, path, values):
+    def test_paths_lead_to_values_of_the_model(self, path, values):
         assert model_values(DATA, path) == values
 
 

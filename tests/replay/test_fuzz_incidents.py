@@ -60,7 +60,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(PATHS), value=VALUES)
-def test_a_changed_value(folder: Path, path: tuple[Any, ...], value: Any) -> None:
+def test_a_changed_value_is_replayed_or_refused(
+    folder: Path, path: tuple[Any, ...], value: Any
+) -> None:
     file = folder / "own.yaml"
     file.write_text(written(changed(DATA, path, value)), encoding="utf-8")
     try:
@@ -76,7 +78,7 @@ def test_a_changed_value(folder: Path, path: tuple[Any, ...], value: Any) -> Non
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(value=VALUES, key=st.sampled_from([*DATA, "set", "colour", "time_zone"]))
-def test_a_changed_or_new_field(folder: Path, key: str, value: Any) -> None:
+def test_a_changed_or_new_field_is_replayed_or_refused(folder: Path, key: str, value: Any) -> None:
     file = folder / "own.yaml"
     file.write_text(written(DATA | {key: value}), encoding="utf-8")
     try:

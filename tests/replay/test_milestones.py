@@ -56,7 +56,7 @@ def history(world: World) -> History:
     return history
 
 
-def test_all_names_can_be_read():
+def test_every_quantity_and_event_can_be_read():
     assert set(SERIES) | {"minute"} == set(QUANTITIES) == set(get_args(QuantityName))
     assert set(FLAGS) == set(EVENTS) == set(get_args(EventName))
 
@@ -74,13 +74,13 @@ def never(world: World, history: History) -> set[str]:
     return found
 
 
-def test_nothing_happens_without_cause(world, history):
+def test_no_event_happens_without_cause(world, history):
     # People act after 15 minutes, alarms come after 5, whatever the record says.
     assert set(EVENTS) - never(world, history) == {"alarm", "first_action"}
 
 
 class TestValues:
-    def test_of_clusters(self, world, history):
+    def test_values_of_clusters_are_read_at_their_minute(self, world, history):
         history.temperature_c[:, 0, 1] = 65 + RAMP
         history.heat_mw[:, 0, 1] = RAMP / 10
         history.cooling_mw[:, 0, 1] = RAMP / 20
@@ -89,7 +89,7 @@ class TestValues:
         assert value_at(world, history, "heat_mw", ("second",), 20) == 2.0
         assert value_at(world, history, "cooling_mw", ("second",), 20) == 1.0
 
-    def test_of_plants(self, world, history):
+    def test_values_of_plants_are_read_at_their_minute(self, world, history):
         history.cooling_capacity_mw[:, 0, 1] = RAMP
         assert value_at(world, history, "cooling_capacity_mw", ("second-plant",), 7) == 7.0
 
@@ -109,7 +109,7 @@ class TestValues:
         history.load_rps[:, 0, 1] = 0.0
         assert value_at(world, history, "traffic_ratio", ("second",), 30) is None
 
-    def test_of_the_platform(self, world, history):
+    def test_values_of_the_platform_count_waiting_and_retrying_requests(self, world, history):
         history.waiting[:, 0] = RAMP
         history.retrying[:, 0] = 2 * RAMP
         assert value_at(world, history, "waiting_requests", (), 9) == 9.0
@@ -126,7 +126,7 @@ class TestEvents:
     def minute(self, world, history, event, subject=(), threshold=0.0, after=0, last=False):
         return event_minute(world, history, event, subject, threshold, after, last)
 
-    def test_temperature(self, world, history):
+    def test_temperature_events_are_found_up_and_down(self, world, history):
         history.temperature_c[:60, 0, 0] = 65 + RAMP[:60]
         history.temperature_c[60:, 0, 0] = 125 - RAMP[:60]
         assert self.minute(world, history, "temperature_above", ("first",), 85.0) == 20
@@ -134,7 +134,7 @@ class TestEvents:
         assert self.minute(world, history, "temperature_below", ("first",), 85.0) == 0
         assert self.minute(world, history, "temperature_below", ("first",), 85.0, after=21) == 100
 
-    def test_shutdown_and_return(self, world, history):
+    def test_shutdown_and_restoration_are_found(self, world, history):
         history.off[10:50, 0, 0] = True
         history.capacity_rps[11:70, 0, 0] = 0.0
         assert self.minute(world, history, "shutdown", ("first",)) == 10
@@ -143,7 +143,7 @@ class TestEvents:
         assert self.minute(world, history, "restored", ("first",)) == 70
         assert self.minute(world, history, "restored", ("second",)) is None
 
-    def test_cooling_short(self, world, history):
+    def test_the_first_shortage_of_cooling_is_found(self, world, history):
         history.heat_mw[:, 0, 0] = 5.0
         history.cooling_mw[:, 0, 0] = np.where(RAMP < 8, 5.0, 4.0)
         assert self.minute(world, history, "cooling_short", ("first-plant",)) == 8
@@ -159,7 +159,7 @@ class TestEvents:
         history.standby_since[0, running] = 5.0
         assert self.minute(world, history, "standby_cooling", ("second-plant",)) is None
 
-    def test_load(self, world, history):
+    def test_utilisation_and_traffic_above_a_level_are_found(self, world, history):
         history.load_rps[40:, 0, 1] = 590.0
         history.wanted_rps[30:, 0, 1] = 590.0
         assert self.minute(world, history, "utilisation_above", ("second",), 0.9) == 40
@@ -167,19 +167,19 @@ class TestEvents:
         history.capacity_rps[20:, 0, 1] = 0.0
         assert self.minute(world, history, "utilisation_above", ("second",), 0.9) == 20
 
-    def test_reroute(self, world, history):
+    def test_reroute_is_found_when_known_capacity_falls(self, world, history):
         history.known_capacity_rps[:, 0, 0] = np.where(RAMP < 35, 600.0, 300.0)
         assert self.minute(world, history, "reroute", ("first",)) == 35
         assert self.minute(world, history, "reroute", ("second",)) is None
 
-    def test_success(self, world, history):
+    def test_success_below_and_above_a_share_is_found(self, world, history):
         history.served_rps[10:50, 0, 1] = 30.0
         assert self.minute(world, history, "success_below", ("low",), 0.1) == 10
         assert self.minute(world, history, "success_below", ("high",), 0.1) is None
         assert self.minute(world, history, "success_above", ("low",), 0.9) == 0
         assert self.minute(world, history, "success_above", ("low",), 0.9, after=20) == 50
 
-    def test_services(self, world, history):
+    def test_exhausted_pools_and_overloaded_services_are_found(self, world, history):
         names = world.services.names
         history.pool_use[12:, 0, names.index("database")] = 1.0
         history.service_use[14:, 0, names.index("sign-in")] = 1.5
@@ -187,7 +187,7 @@ class TestEvents:
         assert self.minute(world, history, "pool_exhausted", ("sign-in",)) is None
         assert self.minute(world, history, "service_overloaded", ("sign-in",)) == 14
 
-    def test_queue(self, world, history):
+    def test_full_queues_and_timeouts_are_found(self, world, history):
         limit = world.reaction.queue_limit[0]
         history.waiting[30:60, 0] = limit
         history.timed_out[31:, 0] = 5.0
@@ -196,7 +196,7 @@ class TestEvents:
         assert self.minute(world, history, "queue_below", (), 100.0) == 0
         assert self.minute(world, history, "queue_below", (), 100.0, after=30) == 60
 
-    def test_people(self, world, history):
+    def test_alarms_actions_and_orders_of_people_are_found(self, world, history):
         history.order_minute[:] = 44.0
         history.capacity_rps[64:, 0, 2] = 400.0
         assert self.minute(world, history, "alarm") == 8  # the loss is at 3, detection takes 5

@@ -40,7 +40,7 @@ def each_replay_once(monkeypatch):
 
 class TestJson:
     @pytest.mark.parametrize("name", ["chatgpt-2023", "azure-australia-east-2023"])
-    def test_contract(self, plan, name):
+    def test_json_has_the_documented_keys(self, plan, name):
         ran = plan("replay", name, "--json", "--quiet")
         assert (ran.code, ran.err) == (0, "")
         data = ran.json
@@ -73,7 +73,7 @@ class TestJson:
         assert (warm["16:30"]["observed"], warm["17:00"]["observed"]) == (85.0, 95.0)
         assert warm["16:30"]["calibrated"] is warm["17:00"]["calibrated"] is True
 
-    def test_a_folder_with_an_incident(self, plan, write, tmp_path, monkeypatch):
+    def test_a_folder_with_an_incident_is_replayed(self, plan, write, tmp_path, monkeypatch):
         write(name="incident.yaml")
         data = plan("replay", tmp_path, "--json", "-q").json
         assert data["incident"] == tmp_path.name
@@ -83,7 +83,7 @@ class TestJson:
         (tmp_path / "chatgpt-2023").mkdir()
         assert plan("replay", "chatgpt-2023", "--json", "-q").json["incident"] == "chatgpt-2023"
 
-    def test_own_incident(self, plan, write):
+    def test_an_incident_of_ones_own_is_replayed(self, plan, write):
         data = plan("replay", write(), "--json").json
         assert data["incident"] == "own"
         first, warm, *_ = data["milestones"]
@@ -92,7 +92,7 @@ class TestJson:
         assert warm["subject"] == "site"
         assert data["calibrated"][0]["value"] == 6.0
 
-    def test_same_twice(self, plan, write):
+    def test_the_same_incident_gives_the_same_output(self, plan, write):
         path = write()
         assert plan("replay", path, "--json").out == plan("replay", path, "--json").out
 
@@ -100,7 +100,7 @@ class TestJson:
 class TestTable:
     @pytest.mark.parametrize("columns", [80, 120])
     @pytest.mark.parametrize("name", ["chatgpt-2023", "azure-australia-east-2023"])
-    def test_fits(self, plan, monkeypatch, name, columns):
+    def test_the_table_fits_the_terminal(self, plan, monkeypatch, name, columns):
         monkeypatch.setenv("COLUMNS", str(columns))
         ran = plan("replay", name, "--quiet")
         assert ran.code == 0
@@ -111,7 +111,7 @@ class TestTable:
         (header,) = (line for line in lines if line.startswith("time "))
         assert header.split() == ["time", "what", "observed", "simulated", "difference", "agrees"]
 
-    def test_rows(self, plan, write):
+    def test_rows_show_observed_and_simulated_values(self, plan, write):
         out = plan("replay", write(), "--quiet").out
         lines = [" ".join(line.split()) for line in out.splitlines()]
         assert "23:50 chillers stop 23:50 23:50 0 min given" in lines
@@ -128,7 +128,7 @@ class TestTable:
         assert out.count("23:50") >= 3
         assert "●" in out.split("site, °C")[1].split("requests that")[0]
 
-    def test_text_of_an_incident_is_text(self, plan, write):
+    def test_markup_in_texts_of_an_incident_stays_text(self, plan, write):
         text = OWN.replace("what: warm", 'what: "[red]warm[/] :fire: $x^$"')
         path = write(text)
         out = plan("replay", path, "-o", path.with_suffix(".png")).out
@@ -152,22 +152,22 @@ class TestTable:
     [(0.0, "0"), (999.0, "999"), (1_000.0, "1,000"), (999_949.0, "999,900"),
      (999_990.0, "1.0 M"), (5e6, "5.0 M")],
 )  # fmt: skip
-def test_numbers_of_requests(requests, text):
+def test_numbers_of_requests_are_short(requests, text):
     assert WORDS["waiting_requests"](requests) == text
 
 
 class TestProgress:
-    def test_says_what_it_does(self, plan, write):
+    def test_progress_says_what_is_replayed(self, plan, write):
         err = plan("replay", write()).err
         assert "own: 4 milestones on site" in err
 
-    def test_quiet(self, plan, write, tmp_path):
+    def test_quiet_prints_no_progress(self, plan, write, tmp_path):
         assert plan("replay", write(), "--quiet", "-o", tmp_path / "x.png").err == ""
 
 
 class TestPicture:
     @pytest.mark.parametrize(("kind", "start"), [("png", PNG), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-    def test_is_written(self, plan, write, tmp_path, kind, start):
+    def test_the_picture_is_written_in_its_format(self, plan, write, tmp_path, kind, start):
         path = tmp_path / f"chart.{kind}"
         ran = plan("replay", write(), "-o", path)
         assert ran.code == 0
@@ -175,14 +175,14 @@ class TestPicture:
         assert path.read_bytes().startswith(start)
         assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
 
-    def test_same_incident_same_bytes(self, plan, write, tmp_path):
+    def test_the_same_incident_gives_the_same_picture(self, plan, write, tmp_path):
         for kind in ("png", "svg", "pdf"):
             first, second = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"
             plan("replay", write(), "-o", first)
             plan("replay", write(), "-o", second)
             assert first.read_bytes() == second.read_bytes()
 
-    def test_replaces_an_older_one(self, plan, write, tmp_path):
+    def test_the_picture_replaces_an_older_one(self, plan, write, tmp_path):
         path = tmp_path / "chart.png"
         path.write_text("old")
         plan("replay", write(), "-o", path)
@@ -194,14 +194,18 @@ class TestPicture:
          ("chart", "not a name without an ending"), ("chart.pgf", "not `.pgf`"),
          ("folder.png", "is a folder; expected a file to write")],
     )  # fmt: skip
-    def test_where_none_can_be_written(self, plan, write, tmp_path, name, message):
+    def test_an_unwritable_path_of_the_picture_is_refused(
+        self, plan, write, tmp_path, name, message
+    ):
         (tmp_path / "folder.png").mkdir()
         ran = plan("replay", write(), "-o", tmp_path / name)
         assert (ran.code, ran.out) == (2, "")
         assert message in ran.err
         assert not (tmp_path / "missing").exists()
 
-    def test_without_matplotlib(self, plan, write, tmp_path, monkeypatch):
+    def test_a_picture_without_matplotlib_names_what_to_install(
+        self, plan, write, tmp_path, monkeypatch
+    ):
         monkeypatch.setitem(sys.modules, "matplotlib.backend_bases", None)
         ran = plan("replay", write(), "-o", tmp_path / "chart.png")
         assert (ran.code, ran.out) == (2, "")
@@ -225,17 +229,17 @@ def _full(handle, *_, **__):
 
 
 class TestBadInput:
-    def test_exit_code_and_no_output(self, plan, write):
+    def test_bad_input_exits_with_2_and_no_output(self, plan, write):
         ran = plan("replay", write(OWN.replace("confidence: quoted", "confidence: sure")), "--json")
         assert (ran.code, ran.out) == (2, "")
         assert "1 problem in the input" in ran.err
 
-    def test_unknown_name(self, plan):
+    def test_an_unknown_incident_is_refused(self, plan):
         ran = plan("replay", "chatgpt")
         assert ran.code == 2
         assert "did you mean `chatgpt-2023`?" in ran.err
 
-    def test_nothing_is_written(self, plan, write, tmp_path):
+    def test_bad_input_writes_no_picture(self, plan, write, tmp_path):
         path = tmp_path / "chart.png"
         ran = plan("replay", write(OWN.replace("unit: chiller,", "unit: x,")), "-o", path)
         assert ran.code == 2
@@ -243,18 +247,18 @@ class TestBadInput:
 
 
 class TestSparkline:
-    def test_it_is_as_wide_as_asked(self):
+    def test_a_sparkline_is_as_wide_as_asked(self):
         assert len(sparkline(np.zeros(61), 40, 0.0, 1.0)) == 40
 
-    def test_a_constant_is_one_level(self):
+    def test_a_constant_sparkline_has_one_level(self):
         assert set(sparkline(np.ones(61), 40, 0.0, 1.0)) == {"█"}
         assert set(sparkline(np.ones(61), 40, 1.0, 1.0)) == {"▁"}
 
-    def test_it_rises_with_its_values(self):
+    def test_a_sparkline_rises_with_its_values(self):
         line = sparkline(np.linspace(0.0, 1.0, 61), 40, 0.0, 1.0)
         assert list(line) == sorted(line)
         assert (line[0], line[-1]) == ("▁", "█")
 
-    def test_values_outside_stay_inside(self):
+    def test_values_outside_its_range_stay_inside_a_sparkline(self):
         line = sparkline(np.array([-5.0] * 30 + [7.0] * 31), 40, 0.0, 1.0)
         assert (line[0], line[-1]) == ("▁", "█")

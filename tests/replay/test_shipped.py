@@ -27,7 +27,7 @@ def recorded(name: str) -> set[str]:
         return {row["time"] for row in csv.DictReader(stream)}
 
 
-def test_all_are_tested():
+def test_every_shipped_incident_is_tested():
     assert tuple(shipped_incidents()) == INCIDENTS
 
 
@@ -63,7 +63,7 @@ def test_the_incident_of_2023_has_twenty_milestones(replays):
     assert len({one.milestone.time for one in outcome.readings}) >= 20
 
 
-def test_the_evening_in_sydney(replays):
+def test_the_evening_in_sydney_goes_as_recorded(replays):
     outcome = replays["azure-australia-east-2023"]
     assert [one.milestone.what for one in outcome.readings if one.within is False] == []
     hall = outcome.world.clusters.names.index("data-hall-1")

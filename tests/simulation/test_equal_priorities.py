@@ -29,7 +29,7 @@ def _served(
 
 @pytest.mark.parametrize("order", list(permutations(("alpha", "first", "omega", "last")))[::5])
 @pytest.mark.parametrize("rationing", ["priority", "allocation"])
-def test_in_any_order_they_are_served_alike(
+def test_tiers_of_equal_priority_are_served_alike_in_any_order(
     one: Model, order: tuple[str, ...], rationing: str
 ) -> None:
     # 1,000 requests/s of 2,000: 400 for the first, 600 of 1,200 for the equal two, none left.

@@ -521,7 +521,7 @@ class TestDemand:
         demand = run(model, surge(2.0, 10, 20), surge(1.5, 20, 20)).demand()
         assert demand[[10, 20, 30, 40]] == pytest.approx([200, 300, 150, 100])
 
-    def test_follows_the_hours_of_the_week_from_the_start_hour(self, one: Model) -> None:
+    def test_demand_follows_the_hours_of_the_week_from_the_start_hour(self, one: Model) -> None:
         shapes = {"two-hours": (1.0, 0.5) * 12}
         model = changed(one, "zones", "users", shape="two-hours").replace(shapes=shapes)
         demand = run(model, surge(1.0, 0, 1), start_hour=0.5).demand()

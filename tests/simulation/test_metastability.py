@@ -50,7 +50,7 @@ def recovered_at(case: Run) -> float:
 
 
 class TestStorm:
-    def test_outlasts_the_surge_that_set_it_off(self, one: Model) -> None:
+    def test_a_retry_storm_outlasts_the_surge_that_caused_it(self, one: Model) -> None:
         """Five minutes of surge; five hours later a fifth of the work is of use."""
         case = run(with_retries(platform(one), attempts=5), TRIGGER)
         assert case.served()[:10].tolist() == [700] * 10
@@ -63,7 +63,7 @@ class TestStorm:
         assert case.total("wasted")[after] == pytest.approx(CAPACITY * (1 - USEFUL), rel=0.01)
         assert case.total("waiting")[after] == pytest.approx(LIMIT)
 
-    def test_without_retries_is_over_once_the_queue_has_drained(self, one: Model) -> None:
+    def test_overload_without_retries_ends_once_the_queue_has_drained(self, one: Model) -> None:
         case = run(platform(one), TRIGGER)
         # From 15 on 18,000 a minute more are served than come: 120,000 take 6.7 minutes.
         drained = 15 + np.ceil(LIMIT / (CAPACITY - 42e3))
@@ -71,7 +71,7 @@ class TestStorm:
         # In the last of these minutes it makes up for more than it still answers too late.
         assert drained - 1 <= recovered_at(case) <= drained
 
-    def test_with_a_long_backoff_the_queue_drains_between_the_attempts(self, one: Model) -> None:
+    def test_a_long_backoff_lets_the_queue_drain_between_attempts(self, one: Model) -> None:
         hasty, patient = (
             run(with_retries(platform(one), attempts=5, backoff_minutes=minutes), TRIGGER)
             for minutes in (1.0, 60.0)
@@ -82,21 +82,21 @@ class TestStorm:
         assert 1.2 * back_off / 60.0 < CAPACITY - 42e3 < back_off
         assert recovered_at(patient) < 40
 
-    def test_needs_enough_clients_who_come_back(self, one: Model) -> None:
+    def test_a_retry_storm_needs_enough_clients_who_retry(self, one: Model) -> None:
         for gives_up, alive in ((0.0, True), (0.3, True), (0.75, False), (0.9, False)):
             law = 700 * amplification(USEFUL, 5, gives_up)
             assert (law > 1000) == alive
             case = run(with_retries(platform(one), attempts=5, gives_up=gives_up), TRIGGER)
             assert (recovered_at(case) == float("inf")) == alive, gives_up
 
-    def test_needs_demand_close_enough_to_capacity(self, one: Model) -> None:
+    def test_a_retry_storm_needs_demand_close_to_capacity(self, one: Model) -> None:
         least = 1000 / amplification(USEFUL, 5, 0.0)
         for demand, alive in ((1.1 * least, True), (0.9 * least, False)):
             model = with_retries(platform(one, demand), attempts=5)
             event = surge(3000 / demand, 10, 10)
             assert (recovered_at(run(model, event)) == float("inf")) == alive, demand
 
-    def test_short_queues_that_hold_no_work_in_vain_recover(self, one: Model) -> None:
+    def test_short_queues_without_wasted_work_recover(self, one: Model) -> None:
         """What a short queue drops at once costs no work: goodput stays at capacity."""
         model = with_retries(platform(one, queue_limit_requests=1000.0), attempts=5)
         case = run(model, TRIGGER)
@@ -105,7 +105,7 @@ class TestStorm:
 
 
 class TestShedding:
-    def test_by_operators_ends_the_storm_when_they_come(self, one: Model) -> None:
+    def test_shedding_by_operators_ends_the_storm(self, one: Model) -> None:
         model = platform(one, priority_shedding="operator", detection_minutes=80)
         case = run(with_retries(model, attempts=5), TRIGGER)
         # Surge at 10, operators at 10 + 80 + 10.
@@ -116,7 +116,7 @@ class TestShedding:
         assert recovered_at(case) == 100
         assert case.total("retrying")[-1] == pytest.approx(0.0, abs=1.0)
 
-    def test_from_the_start_lets_none_arise(self, one: Model) -> None:
+    def test_shedding_from_the_start_prevents_the_storm(self, one: Model) -> None:
         model = with_retries(platform(one, priority_shedding="automatic"), attempts=5)
         case = run(model, TRIGGER)
         assert not case.total("wasted").any()
@@ -182,7 +182,7 @@ class TestAmplification:
     @pytest.mark.parametrize("attempts", [0, 1, 4])
     @pytest.mark.parametrize("gives_up", [0.0, 0.4])
     @pytest.mark.parametrize("capacity_rps", [100.0, 400.0])
-    def test_holds_behind_a_service_that_lets_a_share_through(
+    def test_amplification_holds_behind_a_service_that_passes_a_share(
         self, one: Model, attempts: int, gives_up: float, capacity_rps: float
     ) -> None:
         auth = Service(name="auth", plane="service", capacity_rps=capacity_rps)
@@ -201,7 +201,9 @@ class TestAmplification:
         assert case.total("rejected")[-1] == pytest.approx(60 * rejected)
 
     @pytest.mark.parametrize("backoff", [0.5, 3.0])
-    def test_holds_at_full_gpus_whatever_the_backoff(self, one: Model, backoff: float) -> None:
+    def test_amplification_holds_at_full_gpus_whatever_the_backoff(
+        self, one: Model, backoff: float
+    ) -> None:
         model = changed(lasting(one, 200), "zones", "users", demand_rps=1500.0)
         model = with_retries(model, attempts=2, backoff_minutes=backoff, gives_up=0.1)
         model = operating(model, priority_shedding="none", queue_limit_requests=0)
@@ -209,7 +211,7 @@ class TestAmplification:
         success = 1000 / case.attempts()[-1]
         assert case.attempts()[-1] / 1500 == pytest.approx(amplification(success, 2, 0.1))
 
-    def test_needs_at_least_as_many_attempts_as_there_are_failures(self, one: Model) -> None:
+    def test_all_attempts_are_made_where_nothing_is_served(self, one: Model) -> None:
         """With nothing served every client makes all the attempts it is allowed."""
         model = with_retries(lasting(one, 60), attempts=3, backoff_minutes=0.5)
         auth = Service(name="auth", plane="service")

@@ -29,20 +29,20 @@ from planner.laws.traffic import IMPACTS, impact, ration
 
 class TestEscalation:
     @pytest.mark.parametrize("minutes", [0.0, 6.0, 12.5])
-    def test_comes_between_alert_and_response(self, one: Model, minutes: float) -> None:
+    def test_escalation_comes_between_alert_and_response(self, one: Model, minutes: float) -> None:
         model = operating(hasty(one), priority_shedding="operator", escalation_minutes=minutes)
         case = run(model, surge(2.0, 5, 1000))
         # Alert at 10, response of ten minutes.
         acts = int(np.ceil(20 + minutes))
         assert case.served("high")[[acts - 1, acts]].tolist() == pytest.approx([400, 800])
 
-    def test_delays_every_action(self, one: Model) -> None:
+    def test_escalation_delays_every_action(self, one: Model) -> None:
         model = operating(one, escalation_minutes=20)
         case = run(model, lose_chillers(3, at=10))
         # Alert at 15, people who may act at 35, action at 45.
         assert case.cluster("powered_gpus", "site")[[44, 45]] == pytest.approx([1000, 700])
 
-    def test_of_a_scenario_takes_the_place_of_the_model(self, one: Model) -> None:
+    def test_escalation_of_a_scenario_overrides_that_of_the_model(self, one: Model) -> None:
         model = operating(one, escalation_minutes=50)
         case = run(model, lose_chillers(3, at=10), operations={"escalation_minutes": 2.0})
         assert case.cluster("powered_gpus", "site")[[26, 27]] == pytest.approx([1000, 700])
@@ -83,27 +83,27 @@ class TestRationing:
         assert case.served()[:5].tolist() == [1000] * 5
         return [float(case.served(tier)[40]) for tier in ("high", "low")]
 
-    def test_sets_aside_for_each_tier_what_the_model_says(self, one: Model) -> None:
+    def test_rationing_sets_aside_for_each_tier_what_the_model_says(self, one: Model) -> None:
         # 800 and 1,200 wanted of 1,000: a fifth of 2,000 for the upper tier, the rest to the lower.
         assert self.served(self.rationed(one, 0.2, 0.5), 2.0) == pytest.approx([400, 600])
         # By priority the upper tier would have had its 800.
         assert self.served(hasty(one), 2.0) == pytest.approx([800, 200])
 
-    def test_gives_what_is_not_set_aside_by_priority(self, one: Model) -> None:
+    def test_rationing_gives_what_is_not_set_aside_by_priority(self, one: Model) -> None:
         # 200 and 400 are set aside; the other 400 go to the upper tier, which wants 600 more.
         assert self.served(self.rationed(one, 0.1, 0.2), 2.0) == pytest.approx([600, 400])
 
-    def test_gives_what_a_tier_does_not_want_to_others(self, one: Model) -> None:
+    def test_rationing_gives_what_a_tier_does_not_need_to_others(self, one: Model) -> None:
         model = changed(self.rationed(one, 0.4, 0.1), "tiers", "high", share=0.1)
         model = changed(model, "tiers", "low", share=0.9)
         # 200 of the 800 set aside are wanted.
         assert self.served(model, 2.0) == pytest.approx([200, 800])
 
-    def test_counts_shares_of_all_that_is_wanted(self, one: Model) -> None:
+    def test_rationing_shares_are_of_the_offered_load(self, one: Model) -> None:
         # Four times as much: 1,600 and 2,400 wanted, a quarter there is: 0.2 and 0.05 of 4,000.
         assert self.served(self.rationed(one, 0.2, 0.5), 4.0) == pytest.approx([800, 200])
 
-    def test_waits_for_operators_like_any_shedding(self, one: Model) -> None:
+    def test_rationing_waits_for_operators_like_any_shedding(self, one: Model) -> None:
         model = self.rationed(one, 0.2, 0.5, priority_shedding="operator")
         case = run(model, surge(2.0, 5, 1000))
         assert case.served("high")[[19, 20]].tolist() == pytest.approx([400, 400])
@@ -111,13 +111,13 @@ class TestRationing:
         case = run(model, surge(2.0, 5, 1000))
         assert case.served("high")[[19, 20]].tolist() == pytest.approx([400, 200])
 
-    def test_is_of_no_account_while_there_is_enough(self, one: Model) -> None:
+    def test_rationing_has_no_effect_while_capacity_suffices(self, one: Model) -> None:
         model = changed(self.rationed(one, 0.1, 0.1), "zones", "users", demand_rps=990.0)
         case = run(model, surge(1.0, 0, 1))
         assert case.served() == pytest.approx(990)
 
     @pytest.mark.parametrize("available", np.linspace(0, 1.2, 25))
-    def test_law_is_the_rule_of_the_postmortem(self, available: float) -> None:
+    def test_rationing_is_the_rule_of_the_postmortem(self, available: float) -> None:
         law = ration(np.array(available), np.array(list(ALLOCATION.values())))
         rule = granted_in_turn(available, ALLOCATION)
         assert law == pytest.approx(list(rule.values()), abs=1e-12)
@@ -150,7 +150,7 @@ class TestProcurement:
     LEADS = (45.0, 60.0, 90.0)
 
     @pytest.mark.parametrize("approval", [0.0, 15.0])
-    def test_adds_each_offer_after_approval_and_its_lead_time(
+    def test_procurement_adds_each_offer_after_approval_and_its_lead_time(
         self, two: Model, approval: float
     ) -> None:
         offers = {
@@ -222,7 +222,7 @@ class TestGates:
             gates=RestorationGates.model_validate(loose | gates),
         )
 
-    def test_that_hold_leave_the_phases_their_time(self, one: Model) -> None:
+    def test_gates_that_hold_leave_the_phases_their_time(self, one: Model) -> None:
         case = run(self.gated(one), self.LOSS)
         assert phases_of(case) == self.NORMAL
         capacity = case.target("capacity_rps", "site")
@@ -232,7 +232,7 @@ class TestGates:
         free = operating(self.gated(one), gates=None)
         assert phases_of(run(free, self.LOSS)) == self.NORMAL
 
-    def test_of_temperature_hold_back(self, one: Model) -> None:
+    def test_a_temperature_gate_holds_restoration_back(self, one: Model) -> None:
         """Four of twelve chillers are lost at 0 and the region, 20 K warmer, at 10.
 
         Once operators act they leave on no more than is cooled, so nothing gets hotter and this
@@ -248,14 +248,14 @@ class TestGates:
         assert hot[[0, 10, 30, 35, 40]] == pytest.approx([65, 85, 85, 85, 75])
         assert phases_of(case) == [(20, 0), (40, 1), (50, 2), (60, 3)]
 
-    def test_of_errors_hold_back_until_demand_fits(self, one: Model) -> None:
+    def test_an_error_gate_holds_restoration_back_until_demand_fits(self, one: Model) -> None:
         """Capacity for 250 and demand of 400 until 45: three in eight are dropped."""
         model = self.gated(hasty(one), error_share=0.05)
         case = run(model, self.LOSS, surge(2.0, 0, 45))
         # At 30 and 40 the first phase is extended, at 50 it passes.
         assert phases_of(case) == [(20, 0), (50, 1), (60, 2), (70, 3)]
 
-    def test_of_errors_roll_back_when_demand_outgrows_a_phase(self, one: Model) -> None:
+    def test_an_error_gate_rolls_back_when_demand_outgrows_a_phase(self, one: Model) -> None:
         model = self.gated(hasty(one), error_share=0.05)
         # 600 requests/s on 500 at the end of the second phase (40), and on 250 at 50.
         case = run(model, self.LOSS, surge(3.0, 35, 20))
@@ -272,7 +272,7 @@ class TestGates:
         (70, 3),
     ]
 
-    def test_of_the_queue_roll_back(self, one: Model) -> None:
+    def test_a_queue_gate_rolls_restoration_back(self, one: Model) -> None:
         case = run(self.gated(one, queue_requests=17_000.0), self.LOSS, *self.PEAK)
         # Capacity for 500: 6,000 a minute too many wait; at 250 they are gone in six minutes.
         assert case.total("waiting")[[36, 39, 45]] == pytest.approx([0, 18e3, 0], abs=0.1)
@@ -280,33 +280,31 @@ class TestGates:
         longer = run(self.gated(one, queue_requests=19_000.0), self.LOSS, *self.PEAK)
         assert phases_of(longer) == self.NORMAL
 
-    def test_of_the_queue_hold_back_until_the_backlog_of_the_outage_is_gone(
-        self, one: Model
-    ) -> None:
+    def test_a_queue_gate_holds_back_until_the_backlog_is_gone(self, one: Model) -> None:
         case = run(self.gated(one, queue_requests=1000.0), self.LOSS)
         # Ten minutes of 200 requests/s wait, and 50 a second more are served than come.
         waiting = case.total("waiting")
         assert waiting[[19, 29, 58, 59]] == pytest.approx([120e3, 90e3, 3e3, 0], abs=0.1)
         assert phases_of(case) == [(20, 0), (60, 1), (70, 2), (80, 3)]
 
-    def test_of_response_times_roll_back(self, one: Model) -> None:
+    def test_a_response_gate_rolls_restoration_back(self, one: Model) -> None:
         # A queue of 18,000 requests at 500 a second takes 36 seconds, on top of two of work.
         for seconds, expected in ((37.0, self.ROLLED_BACK), (39.0, self.NORMAL)):
             case = run(self.gated(one, p99_seconds=seconds), self.LOSS, *self.PEAK)
             assert phases_of(case) == expected
 
-    def test_of_response_times_below_the_time_of_the_work_never_open(self, one: Model) -> None:
+    def test_a_response_gate_below_the_service_time_never_opens(self, one: Model) -> None:
         model = self.gated(one, p99_seconds=1.9)
         assert phases_of(run(model, self.LOSS)) == [(20, 0)]
 
-    def test_are_asked_at_the_end_of_a_phase_alone(self, one: Model) -> None:
+    def test_gates_are_checked_only_at_the_end_of_a_phase(self, one: Model) -> None:
         model = self.gated(hasty(one), error_share=0.05)
         # A surge within the second phase that is over before its end.
         case = run(model, self.LOSS, surge(4.0, 32, 5))
         assert case.total("dropped")[33] > 0
         assert phases_of(case) == self.NORMAL
 
-    def test_do_not_count_what_operators_shed(self, one: Model) -> None:
+    def test_gates_do_not_count_requests_that_operators_shed(self, one: Model) -> None:
         """Requests turned away by priority are not admitted, and so no errors."""
         model = operating(
             self.gated(one, demand_rps=900.0, error_share=0.0), priority_shedding="automatic"
@@ -315,7 +313,7 @@ class TestGates:
         assert case.total("shed")[25] > 0
         assert phases_of(case) == self.NORMAL
 
-    def test_can_keep_a_platform_down_that_has_room_for_all(self, one: Model) -> None:
+    def test_gates_can_keep_a_platform_down_that_has_capacity_for_all(self, one: Model) -> None:
         """At 900 requests/s the first phase is overloaded for ever, so none other is tried."""
         case = run(self.gated(hasty(one), demand_rps=900.0, error_share=0.05), self.LOSS)
         assert phases_of(case) == [(20, 0)]
@@ -350,7 +348,7 @@ class TestPlatformScope:
             restoration_scope=scope,
         )
 
-    def test_admits_only_the_tiers_of_the_phase(self, two: Model) -> None:
+    def test_platform_scope_admits_only_the_tiers_of_the_phase(self, two: Model) -> None:
         case = run(self.phased(two, "platform", ("high",), ("high",)), self.LOSS)
         assert case.cluster("off", "first")[[3, 4]].tolist() == [False, True]
         assert phases_of(case, "first") == [(45, 0), (55, 1), (65, 2)]
@@ -361,7 +359,7 @@ class TestPlatformScope:
         assert case.served("high")[minutes].tolist() == pytest.approx([200] * 8)
         assert case.total("shed")[[19, 20, 64, 65]] == pytest.approx([0, 18e3, 18e3, 0])
 
-    def test_admits_more_in_later_phases(self, two: Model) -> None:
+    def test_platform_scope_admits_more_in_later_phases(self, two: Model) -> None:
         case = run(self.phased(two, "platform", ("high",), ("high", "low")), self.LOSS)
         assert case.served("low")[[44, 54, 55, 64]].tolist() == pytest.approx([0, 0, 300, 300])
 
@@ -369,11 +367,11 @@ class TestPlatformScope:
         case = run(self.phased(two, "platform", (), ()), self.LOSS)
         assert case.served("low")[20:].tolist() == pytest.approx([300] * 100)
 
-    def test_of_a_cluster_turns_no_tier_away(self, two: Model) -> None:
+    def test_cluster_scope_turns_no_tier_away(self, two: Model) -> None:
         case = run(self.phased(two, "cluster", ("high",), ("high",)), self.LOSS)
         assert case.served("low")[20:].tolist() == pytest.approx([300] * 100)
 
-    def test_does_not_concern_regions_that_were_lost(self, two: Model) -> None:
+    def test_platform_scope_does_not_apply_to_lost_regions(self, two: Model) -> None:
         """Only a cluster that switched itself off has the platform restored as a whole."""
         model = self.phased(two, "platform", ("high",), ("high",))
         case = run(model, lose("region", "near", 5, 10))

@@ -58,7 +58,7 @@ class TestReplicas:
             (3, 0, 1, 0),
         ],
     )
-    def test_those_left_handle_what_they_can(
+    def test_replicas_left_handle_what_their_capacity_allows(
         self, two: Model, near: int, far: int, needs: int, served: float
     ) -> None:
         store = service(
@@ -73,7 +73,7 @@ class TestReplicas:
         # The other site has room for all of them.
         assert case.target("capacity_rps", "second")[40] == 600
 
-    def test_needed_behind_another_service_count_as_well(self, two: Model) -> None:
+    def test_replicas_behind_another_service_limit_it_as_well(self, two: Model) -> None:
         store = service("store", replicas={"near": 1, "far": 1}, capacity_rps=300.0)
         case = run(
             behind(self.agile(two), service("front", depends_on=("store",)), store), self.LOSS
@@ -98,18 +98,18 @@ class TestAlternatives:
             service("b", capacity_rps=300.0),
         )
 
-    def test_share_the_traffic(self, two: Model) -> None:
+    def test_alternatives_share_the_traffic(self, two: Model) -> None:
         case = run(self.balanced(two), lose("service", "b", 10, 30))
         assert case.service("service_use", "a")[[9, 10, 40]] == pytest.approx(
             [250 / 300, 500 / 300, 250 / 300]
         )
         assert case.served()[[9, 10, 39, 40]].tolist() == pytest.approx([500, 300, 300, 500])
 
-    def test_all_lost_take_down_what_needs_them(self, two: Model) -> None:
+    def test_losing_all_alternatives_takes_down_what_needs_them(self, two: Model) -> None:
         case = run(self.balanced(two), lose("service", "a", 10, 30), lose("service", "b", 20, 10))
         assert case.served()[[9, 10, 20, 30, 40]].tolist() == pytest.approx([500, 300, 0, 300, 500])
 
-    def test_pass_half_of_a_tier_each_where_one_is_too_small(self, two: Model) -> None:
+    def test_alternatives_pass_half_of_a_tier_each_where_one_is_too_small(self, two: Model) -> None:
         model = behind(
             two,
             service("front", any_of=("a", "b")),
@@ -120,7 +120,7 @@ class TestAlternatives:
         case = run(model, surge(1.0, 0, 1))
         assert case.served()[-1] == pytest.approx(350)
 
-    def test_pass_on_all_their_traffic_to_what_both_need(self, two: Model) -> None:
+    def test_alternatives_pass_all_traffic_to_what_both_need(self, two: Model) -> None:
         """Half of the requests come by each door, so all of them reach the store."""
         model = behind(
             two,
@@ -132,7 +132,7 @@ class TestAlternatives:
         case = run(model, lose("service", "b", 10, 30))
         assert case.served()[[9, 10, 40]].tolist() == pytest.approx([300, 300, 300])
 
-    def test_are_passed_once_where_they_are_also_needed_directly(self, two: Model) -> None:
+    def test_alternatives_needed_directly_are_passed_once(self, two: Model) -> None:
         model = behind(
             two,
             service("front", any_of=("a", "b"), depends_on=("a",)),
@@ -146,7 +146,9 @@ class TestAlternatives:
 
 class TestDegradation:
     @pytest.mark.parametrize(("lost", "left"), [(1, 0.6), (2, 0.36)])
-    def test_takes_a_share_for_each_that_is_lost(self, two: Model, lost: int, left: float) -> None:
+    def test_degradation_takes_a_share_for_each_lost_dependency(
+        self, two: Model, lost: int, left: float
+    ) -> None:
         auth = service(
             "auth",
             degrades_without=("cache", "search"),
@@ -160,14 +162,16 @@ class TestDegradation:
         assert served == pytest.approx([500, 500 * left, 500 * left, 500])
         assert case.service("service_use", "auth")[10] == pytest.approx(1 / left)
 
-    def test_takes_nothing_from_services_without_a_limit(self, two: Model) -> None:
+    def test_degradation_takes_nothing_from_services_without_a_limit(self, two: Model) -> None:
         auth = service("auth", degrades_without=("cache",), degraded_share=0.1)
         case = run(behind(two, auth, service("cache")), lose("service", "cache"))
         assert (case.served() == 500).all()
 
 
 class TestOverload:
-    def test_of_authentication_turns_requests_away_while_gpus_idle(self, one: Model) -> None:
+    def test_overloaded_authentication_turns_requests_away_while_gpus_idle(
+        self, one: Model
+    ) -> None:
         model = changed(one, "zones", "users", demand_rps=400.0)
         case = run(behind(model, service("auth", capacity_rps=500.0)), surge(2.0, 10, 20))
         assert case.served()[[9, 10, 29, 30]].tolist() == pytest.approx([400, 500, 500, 400])
@@ -178,7 +182,7 @@ class TestOverload:
         # In proportion to what they ask for, since services do not know priorities.
         assert case.served("high")[20] / case.served("low")[20] == pytest.approx(400 / 600)
 
-    def test_leaves_tiers_alone_that_do_not_pass_it(self, one: Model) -> None:
+    def test_an_overloaded_service_leaves_tiers_alone_that_do_not_pass_it(self, one: Model) -> None:
         model = changed(one, "zones", "users", demand_rps=400.0)
         model = behind(model, service("auth", capacity_rps=120.0), tiers=("low",))
         case = run(model, surge(2.0, 10, 20))
@@ -201,19 +205,19 @@ class TestPools:
             model, priority_shedding="none", failover_minutes=0, restart_check_minutes=0
         )
 
-    def test_is_full_when_work_alone_fills_it(self, two: Model) -> None:
+    def test_a_pool_is_full_when_work_alone_fills_it(self, two: Model) -> None:
         model = changed(two, "zones", "users", demand_rps=1000.0)
         case = run(self.pooled(hasty(model)), surge(1.0, 0, 1))
         # 750 requests/s of two seconds; before the first minute nothing was in use.
         assert case.served()[5:] == pytest.approx(750, rel=1e-3)
         assert case.total("rejected")[5:] == pytest.approx(250 * 60, rel=1e-2)
 
-    def test_without_it_the_tier_with_room_elsewhere_is_served(self, two: Model) -> None:
+    def test_without_a_pool_the_tier_with_capacity_elsewhere_is_served(self, two: Model) -> None:
         case = run(self.stranded(two), lose("region", "near", 10, 30))
         assert case.served("low")[10:].tolist() == pytest.approx([300.0] * 110)
         assert case.served("high")[20] == 0
 
-    def test_is_exhausted_by_requests_that_wait_for_a_lost_region(self, two: Model) -> None:
+    def test_a_pool_is_exhausted_by_requests_that_wait_for_a_lost_region(self, two: Model) -> None:
         """The lower tier fails although the site that serves it stands idle."""
         case = run(self.pooled(self.stranded(two)), lose("region", "near", 10, 30))
         assert case.served("low")[9] == 300
@@ -229,7 +233,7 @@ class TestPools:
         assert (idle[outage] > 570).all()
 
     @pytest.mark.parametrize("patience_minutes", [1.0, 30.0])
-    def test_work_in_vain_and_waiting_requests_hold_connections(
+    def test_wasted_work_and_waiting_requests_hold_connections(
         self, one: Model, patience_minutes: float
     ) -> None:
         """Of 1,500 requests/s a site works on 1,000; the others hold connections as they wait."""
@@ -243,12 +247,14 @@ class TestPools:
         held = 1000 * 2 + case.total("waiting")
         assert case.service("pool_use", "store")[20:] == pytest.approx(held[20:] / 1e7)
 
-    def test_is_not_where_waiting_requests_hold_no_connection(self, two: Model) -> None:
+    def test_a_pool_is_not_exhausted_where_waiting_requests_hold_no_connection(
+        self, two: Model
+    ) -> None:
         model = self.pooled(self.stranded(two), holds_while_waiting=False)
         case = run(model, lose("region", "near", 10, 30))
         assert case.served("low")[10:].tolist() == pytest.approx([300.0] * 110)
 
-    def test_recovers_with_the_region(self, two: Model) -> None:
+    def test_a_pool_recovers_with_the_region(self, two: Model) -> None:
         model = self.pooled(operating(self.stranded(two), patience_minutes=1.0))
         case = run(model, lose("region", "near", 10, 30))
         # Back at 40; what waits is worked off, and its connections with it.
@@ -256,7 +262,7 @@ class TestPools:
         assert case.service("pool_use", "store")[60:] == pytest.approx(1000 / 1500, rel=1e-3)
         assert case.total("waiting")[60:] == pytest.approx(0, abs=1)
 
-    def test_settles_at_the_connections_there_are(self, one: Model) -> None:
+    def test_a_pool_settles_at_its_connections(self, one: Model) -> None:
         """Demand of 1,500 on GPUs for 1,000: the queue and the work share the pool."""
         model = lasting(changed(one, "zones", "users", demand_rps=1500.0), 240)
         model = operating(model, priority_shedding="none", patience_minutes=1.0)
@@ -285,7 +291,7 @@ class TestServicesOnGpus:
         model = operating(unattended(model), thermal_migration="none", restart_check_minutes=10)
         return behind(model, service("model-host", runs_on=clusters), tiers=("low",))
 
-    def test_go_down_with_a_cluster_that_overheats(self, two: Model) -> None:
+    def test_services_on_gpus_go_down_with_a_cluster_that_overheats(self, two: Model) -> None:
         case = run(self.hosted(two, "first"), self.LOSS)
         # 65 °C and 6 degrees a minute: 95 °C at the end of minute 4.
         off = np.flatnonzero(case.cluster("off", "first"))
@@ -295,7 +301,7 @@ class TestServicesOnGpus:
         assert case.total("shed")[5] == pytest.approx(300 * 60)
         assert case.served("high")[6:].tolist() == pytest.approx([200.0] * 114)
 
-    def test_come_back_with_it(self, two: Model) -> None:
+    def test_services_on_gpus_come_back_with_their_cluster(self, two: Model) -> None:
         model = operating(self.hosted(two, "first"), detection_minutes=20, response_minutes=0)
         case = run(model, self.LOSS)
         # Repaired at 90, 6 MW carry all heat away, checks of ten minutes.
