@@ -110,7 +110,7 @@ def explained(tiny: LoadedModel, tiny_planned: Plan) -> Explanation:
 
 def optimum(loaded: LoadedModel, without: tuple[str, ...] = (), *overrides: str) -> float:
     model = load_model(loaded.name, overrides).model
-    kept = tuple(one for one in all_scenarios(model) if one.name not in without)
+    kept = tuple(scenario for scenario in all_scenarios(model) if scenario.name not in without)
     return solve(build(ProblemData(model, kept, {})), EXACT).objective
 
 
@@ -131,9 +131,9 @@ def test_the_base_case_is_the_plan(explained: Explanation, tiny_planned: Plan) -
 
 
 def test_every_scenario_is_accounted_for_once(explained: Explanation, tiny: LoadedModel) -> None:
-    names = {one.names[0] for one in explained.scenarios}
+    names = {scenario.names[0] for scenario in explained.scenarios}
     assert names | set(explained.silent) | set(explained.covered) == {
-        one.name for one in all_scenarios(tiny.model)
+        scenario.name for scenario in all_scenarios(tiny.model)
     }
     assert not set(explained.covered) & (names | set(explained.silent))
     assert explained.unasked == ()
@@ -145,7 +145,7 @@ def test_what_a_scenario_costs_is_the_difference_of_two_optima(
     whole = optimum(tiny)
     for one in explained.scenarios:
         assert one.saves.usd == pytest.approx(whole - optimum(tiny, one.names), abs=USD)
-    found = {one.names[0]: one.saves.usd for one in explained.scenarios}
+    found = {scenario.names[0]: scenario.saves.usd for scenario in explained.scenarios}
     for name in explained.silent:
         assert found.get(name, 0.0) == pytest.approx(whole - optimum(tiny, (name,)), abs=USD)
     for name in explained.covered:
@@ -153,7 +153,7 @@ def test_what_a_scenario_costs_is_the_difference_of_two_optima(
     every = explained.all_together
     assert every is not None
     assert every.saves.usd == pytest.approx(whole - optimum(tiny, every.names), abs=USD)
-    assert max(one.forces.usd for one in explained.scenarios) > 1e6
+    assert max(scenario.forces.usd for scenario in explained.scenarios) > 1e6
 
 
 def test_a_free_unit_saves_what_the_next_one_is_worth(
@@ -189,7 +189,7 @@ def test_a_binding_power_limit_has_a_price(tmp_path: Path) -> None:
     assert gains["b"] == pytest.approx(costs[0.3] - costs[1.3], abs=USD)
     assert gains["b"] > 1e4
     assert gains["a"] == gains["c"] == pytest.approx(0.0, abs=USD)
-    assert ("power_limit", "b") in {(one.row.family, one.row.subject) for one in found.binding}
+    assert ("power_limit", "b") in {(row.row.family, row.row.subject) for row in found.binding}
 
 
 def test_last_is_worth_its_price_and_next_no_more(explained: Explanation) -> None:
@@ -253,13 +253,13 @@ def test_scenario_costs_are_those_of_enumeration(seed: int) -> None:
     study = Study(data, programme, bought, solution, solution.bound, Questions(EXACT, 1000))
     removals, unasked, silent = one_by_one(study, list(data.stages_by_scenario)[:1])
     assert not unasked
-    saved = {one.names[0]: one.saves.usd for one in removals}
+    saved = {removal.names[0]: removal.saves.usd for removal in removals}
     for scenario in scenarios:
         rest = tuple(one for one in scenarios if one is not scenario)
         cost, _ = cheapest(model, rest, {})
         found = saved.get(scenario.name, 0.0)
         assert found == pytest.approx(study.cost - cost, rel=1e-5, abs=USD), scenario.name
-    assert set(silent) <= {one.name for one in scenarios}
+    assert set(silent) <= {scenario.name for scenario in scenarios}
 
 
 def test_scenarios_that_substitute_for_each_other_are_found_together(tmp_path: Path) -> None:
@@ -267,12 +267,12 @@ def test_scenarios_that_substitute_for_each_other_are_found_together(tmp_path: P
     loaded = load_model(tmp_path / "two.yaml")
     scenarios = all_scenarios(loaded.model)
     found = explain(planned(loaded), loaded, scenarios, Questions(EXACT, 1000))
-    assert all(not one.forces.certain for one in found.scenarios)
+    assert all(not scenario.forces.certain for scenario in found.scenarios)
     assert found.all_together is not None
     assert found.all_together.forces.usd > 1e5
-    note = next(one for one in found.decisions if one.decision == Decision("gpus", "cb"))
+    note = next(note for note in found.decisions if note.decision == Decision("gpus", "cb"))
     assert note.fails is not None
-    assert {one.scenario for one in note.fails} == {"lose-a", "lose-a-again"}
+    assert {failure.scenario for failure in note.fails} == {"lose-a", "lose-a-again"}
 
 
 def test_one_less_names_the_requirement_that_fails(tmp_path: Path) -> None:
@@ -284,8 +284,8 @@ def test_one_less_names_the_requirement_that_fails(tmp_path: Path) -> None:
     assert elastic.missed(bought) == ()
     short = elastic.missed({**bought, Decision("gpus", "cb"): 8})
     assert short is not None
-    assert {(one.family, one.subject) for one in short} == {("served_floor", "t")}
-    assert all(one.amount == pytest.approx(20.0) for one in short)
+    assert {(failure.family, failure.subject) for failure in short} == {("served_floor", "t")}
+    assert all(failure.amount == pytest.approx(20.0) for failure in short)
     cool = elastic.missed({**bought, Decision("cooling", "pb/u"): 4})
     assert cool is not None
     assert [(one.family, one.amount) for one in cool] == [("design_heat", pytest.approx(0.1))]
@@ -301,7 +301,7 @@ def test_solves_and_what_was_not_asked_are_counted(tiny: LoadedModel, tiny_plann
     none = explain(tiny_planned, tiny, all_scenarios(tiny.model), Questions(EXACT, 0))
     assert none.scenarios == ()
     assert set(none.unasked) == {
-        one.name for one in all_scenarios(tiny.model) if one.name not in none.covered
+        scenario.name for scenario in all_scenarios(tiny.model) if scenario.name not in none.covered
     }
     assert [note.fails for note in none.decisions] == [
         replace(note, last=None, next=None).fails for note in found.decisions

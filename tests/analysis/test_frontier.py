@@ -98,11 +98,11 @@ class TestAxes:
     ) -> None:
         points = frontiers(axis).points
         assert len(points) >= 3
-        assert all(one.status == "survives" for one in points)
+        assert all(point.status == "survives" for point in points)
         for weaker, stricter in pairwise(points):
             assert weaker.cost_usd <= stricter.cost_usd + 1e-6 * stricter.cost_usd
         assert points[0].cost_usd < points[-1].cost_usd
-        assert not any(one.cheaper_at for one in points)
+        assert not any(point.cheaper_at for point in points)
 
     @pytest.mark.parametrize("axis", ["standard", "classes", "failures"])
     def test_the_strictest_point_is_the_plan(
@@ -126,9 +126,9 @@ class TestAxes:
         for setting, point in zip(settings, points, strict=True):
             assert point.fleet is not None
             verdicts = judge(setting.model, point.fleet, setting.scenarios, stories=False)
-            assert all(one.survives for one in verdicts)
+            assert all(verdict.survives for verdict in verdicts)
             full = judge(small, point.fleet, scenarios, stories=False)
-            assert point.survived == sum(one.survives for one in full)
+            assert point.survived == sum(line.survives for line in full)
         assert points[0].survived < points[-1].survived
 
     def test_the_share_axis_scales_every_floor(self, small: Model) -> None:
@@ -242,7 +242,7 @@ class TestAlternatives:
     def test_an_alternative_has_less_in_its_direction(
         self, optimum: CheapestPlan, found: tuple[Alternative, ...]
     ) -> None:
-        ways = {one.name: one for one in directions(optimum)}
+        ways = {direction.name: direction for direction in directions(optimum)}
         for one in found:
             weights = ways[one.name].weights
             if weights:
@@ -274,7 +274,7 @@ def test_an_interrupt_keeps_the_points_so_far(small: Model) -> None:
     settings = settings_of("classes", small, scenarios, 0)
     solver = replace(EXACT, stop=stop)
     found = trace("classes", settings, small, scenarios, solver, lambda _: stop.set())
-    assert [one.label for one in found.points] == ["none"]
+    assert [point.label for point in found.points] == ["none"]
     with pytest.raises(KeyboardInterrupt):
         trace("classes", settings, small, scenarios, solver)
 
@@ -285,7 +285,7 @@ def test_recovery_points_are_labelled_by_the_simulated_time(small: Model) -> Non
     (point,) = trace("recovery", asked, small, scenarios, EXACT).points
     assert point.value == 90.0
     verdicts = judge(small, point.fleet, scenarios, stories=False)
-    longest = max(one.recovery_minutes for one in verdicts if one.survives)
+    longest = max(verdict.recovery_minutes for verdict in verdicts if verdict.survives)
     assert point.recovery_minutes == longest < 90
     assert point.label == f"{longest:.0f} min"
     assert point.survived == point.judged <= len(scenarios)

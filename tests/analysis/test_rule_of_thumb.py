@@ -188,7 +188,9 @@ class TestRepair:
         assert fleet_of(before).units["east-air"]["air-1"] == 0
         assert fleet_of(found).units["east-air"]["air-1"] == 1
         assert found.repairs[0] == "plant-east-chillers took 1 × 1 unit in east-air"
-        lost = tuple(one for one in all_scenarios(model) if one.name == "plant-east-chillers")
+        lost = tuple(
+            scenario for scenario in all_scenarios(model) if scenario.name == "plant-east-chillers"
+        )
         (verdict,) = judge(model, fleet_of(before), lost, stories=False)
         assert not verdict.survives
 
@@ -218,9 +220,9 @@ class TestRepair:
         assert found.repairs[0].endswith(f"took 1 × measure {bought}")
         assert fleet_of(found).gpus == fleet_of(thumb(model_of(tmp_path, SHORT))).gpus
         items = found.outcome.rounds[0].items
-        assert [(one.asset, one.usd_per_year) for one in items if one.category == "measures"] == [
-            (bought, model.measures[bought].usd_per_year)
-        ]
+        assert [
+            (item.asset, item.usd_per_year) for item in items if item.category == "measures"
+        ] == [(bought, model.measures[bought].usd_per_year)]
 
     def test_measures_that_are_forbidden_stay_out_and_settled_ones_are_in(
         self, tmp_path: Path
@@ -292,7 +294,7 @@ class TestCommand:
         assert "leads to no plan" in ran.out
         again = plan(*arguments, "--json")
         assert again.json["status"] == "infeasible"
-        assert any("primary cooling of west-gpus" in one for one in again.json["lacks"])
+        assert any("primary cooling of west-gpus" in text for text in again.json["lacks"])
 
     def test_a_failing_plan_of_the_rule_reports_its_failures(self, plan: Runs) -> None:  # noqa: F811
         ran = plan(

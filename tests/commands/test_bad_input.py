@@ -86,7 +86,7 @@ class TestNothingIsWritten:
     )
     def test_bad_input_makes_no_folder(self, plan, broken, tmp_path, arguments):
         target = tmp_path / "out"
-        chosen = [broken if one == "BROKEN" else one for one in arguments]
+        chosen = [broken if argument == "BROKEN" else argument for argument in arguments]
         ran = plan("optimize", *chosen, "-o", target)
         assert ran.code == 2
         assert ran.out == ""

@@ -49,7 +49,10 @@ def test_parts_are_held_as_in_the_plan(plan: Runs, tiny_plan: Path, part: str) -
     assert numbers(ran.json, part) == numbers(before, part)
     assert numbers(free, part) != numbers(before, part)
     assert ran.json["objective_usd_per_year"] > free["objective_usd_per_year"]
-    assert any(one.startswith(f"policies.fixed.{part}=") for one in ran.json["model"]["overrides"])
+    assert any(
+        override.startswith(f"policies.fixed.{part}=")
+        for override in ran.json["model"]["overrides"]
+    )
 
 
 def test_without_a_plan_parts_are_held_as_they_are(plan: Runs) -> None:

@@ -61,7 +61,7 @@ def test_check_plan_succeeds_where_no_rule_fails(plan, small):
 
 def test_every_rule_that_fails_is_shown_first(plan, small):
     rules = ["survives < 1", "capital > 20M", "served[free] < 50%"]
-    ran = plan("check-plan", small, *(part for one in rules for part in ("--fail-on", one)))
+    ran = plan("check-plan", small, *(part for rule in rules for part in ("--fail-on", rule)))
     assert ran.code == 4
     assert [line[:4].strip() for line in ran.out.splitlines()[:3]] == ["FAIL", "FAIL", "ok"]
     assert "capital is 24.65 M USD; fails if > 20 M USD" in ran.out
@@ -93,7 +93,7 @@ def test_a_policy_is_judged_and_written_as_json_and_junit(plan, small, tmp_path)
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
     failures = suite.findall("testcase/failure")
-    assert [one.text for one in failures] == ["Regions <are> back within half an hour."]
+    assert [failure.text for failure in failures] == ["Regions <are> back within half an hour."]
     assert "49 min" in (failures[0].get("message") or "")
 
 
@@ -110,9 +110,9 @@ def test_a_falsified_plan_is_detected_by_simulation(plan, small, tmp_path):
     scenarios = [line | {"survives": True, "first_breach": None} for line in scenarios_of(small)]
     data = json.loads((small / "plan.json").read_bytes())
     # Half the cloud and all the cooling that was bought are gone, and so is their price.
-    cooling = [one | {"added": 0, "total": one["existing"]} for one in data["cooling"]]
+    cooling = [line | {"added": 0, "total": line["existing"]} for line in data["cooling"]]
     cost = data["cost"]
-    items = [one for one in cost["items"] if one["category"] == "servers"]
+    items = [item for item in cost["items"] if item["category"] == "servers"]
     cheap = {
         "capital_usd": 1.0,
         "usd_per_year": items[0]["usd_per_year"],
@@ -184,8 +184,8 @@ def test_help_describes_every_metric(plan):
     lines = METRIC_HELP.splitlines()
     for name, metric in METRICS.items():
         assert name in text
-        line = next(one for one in lines if name in re.split(r"[ ,]+", one))
+        line = next(line for line in lines if name in re.split(r"[ ,]+", line))
         # What may stand in brackets is said where there is any, and nowhere else.
         assert ("[" in line) == bool(metric.keys)
-    assert all(one in METRIC_HELP for one in CATEGORIES)
+    assert all(category in METRIC_HELP for category in CATEGORIES)
     assert max(map(len, text.splitlines())) <= 80

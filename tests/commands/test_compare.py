@@ -91,8 +91,8 @@ def test_json_holds_both_sides_and_their_differences(plan, small, larger):
     ]
     assert data["cost"]["capital_usd"] == 5_600_000
     categories = data["cost"]["categories"]
-    assert sum(one["capital_usd"] for one in categories) == pytest.approx(5_600_000)
-    assert {one["category"] for one in categories} >= {
+    assert sum(category["capital_usd"] for category in categories) == pytest.approx(5_600_000)
+    assert {category["category"] for category in categories} >= {
         "servers",
         "building",
         "cooling",
@@ -102,7 +102,10 @@ def test_json_holds_both_sides_and_their_differences(plan, small, larger):
         {"path": "zones.west-users.demand_rps", "a": 700.0, "b": 900.0, "only_in": None}
     ]
     assert data["scenarios"]["lost"] == []
-    assert [one["name"] for one in data["scenarios"]["differing"]] == ["region-west", "region-east"]
+    assert [scenario["name"] for scenario in data["scenarios"]["differing"]] == [
+        "region-west",
+        "region-east",
+    ]
     assert data["effects"] is None
 
 
@@ -143,7 +146,7 @@ def test_a_plan_is_compared_with_what_exists(plan, small, model):
     assert "business 63.3 % served at minute 5, 95.0 % required" in worse.out
     # What exists has the verdicts of `plan simulate`.
     simulated = plan("simulate", model, "--json", "-q").json["scenarios"]
-    failing = [one["name"] for one in simulated if one["status"] == "fails"]
+    failing = [scenario["name"] for scenario in simulated if scenario["status"] == "fails"]
     assert names == failing
 
 
@@ -151,13 +154,13 @@ def test_two_models_are_compared_by_their_values(plan, model):
     ran = plan("compare", model, model, "--set", "regions.west.power_limit_mw=13", "--json")
     assert ran.code == 0
     assert ran.json["same"]
-    paths = [one["path"] for one in ran.json["values"]]
+    paths = [change["path"] for change in ran.json["values"]]
     assert paths == ["regions.west.power_limit_mw"]
 
 
 def test_explain_prices_each_group_of_differences(plan, model):
     changes = ["offers.cloud=null", "tiers.free.share=0.3", "tiers.business.share=0.7"]
-    settings = [part for one in changes for part in ("--set", one)]
+    settings = [part for change in changes for part in ("--set", change)]
     effects = plan("compare", model, model, *settings, "--explain", "--json", "-q").json["effects"]
     groups = {one["title"]: one for one in effects["groups"]}
     # Shares of tiers add up to one, so tiers are taken back together.
@@ -181,7 +184,9 @@ def test_explain_prices_nothing_where_one_side_has_no_plan(plan, model):
 
 def test_a_scenario_no_longer_judged_is_lost(plan, small, tmp_path):
     def drop(data: Any) -> None:
-        data["scenarios"] = [one for one in data["scenarios"] if one["name"] != "surge"]
+        data["scenarios"] = [
+            scenario for scenario in data["scenarios"] if scenario["name"] != "surge"
+        ]
 
     fewer = changed(small, tmp_path / "fewer", drop)
     ran = plan("compare", small, fewer, "--json", "--fail-if-worse")
@@ -200,7 +205,9 @@ def test_a_model_is_judged_on_the_scenarios_of_the_plan(plan, small, tmp_path):
             "least_per_year": 0,
         }
         data["model"]["scenarios"] = wanted
-        data["scenarios"] = [one for one in data["scenarios"] if one["severity"] == "single"]
+        data["scenarios"] = [
+            scenario for scenario in data["scenarios"] if scenario["severity"] == "single"
+        ]
 
     few = changed(small, tmp_path / "few", single_only)
     data = plan("compare", few, "tiny", "--set", SHORT, "--json").json
@@ -234,7 +241,7 @@ def test_a_plan_is_compared_with_the_given_file_of_its_model(plan, small, tmp_pa
     # Two files of one name, as of two branches: each plan gets its own.
     known = plan("compare", before, after, "--model", mine, "--model", theirs, "--json")
     assert known.err == ""
-    assert [(one["a"], one["b"]) for one in known.json["values"]] == [(700.0, 710.0)]
+    assert [(change["a"], change["b"]) for change in known.json["values"]] == [(700.0, 710.0)]
 
 
 def spoil(data: Any) -> None:
@@ -263,16 +270,16 @@ def test_hostile_names_do_not_disturb_the_output(plan, small, tmp_path):
 
     text = plan("compare", small, hostile, "--markdown", "-q").out
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
-    raw = [one.content.strip() for one in tokens if one.type == "html_block"]
-    inside = [part for one in tokens for part in one.children or ()]
+    raw = [token.content.strip() for token in tokens if token.type == "html_block"]
+    inside = [part for token in tokens for part in token.children or ()]
     raw += [part.content for part in inside if part.type == "html_inline"]
     assert raw
-    assert all(one.startswith(("<details><summary>", "</details>")) for one in raw)
+    assert all(block.startswith(("<details><summary>", "</details>")) for block in raw)
     assert not [part for part in inside if part.type in ("link_open", "image")]
     spoken = "".join(part.content for part in inside if part.type == "text")
     assert "@octocat" not in spoken
     assert "#12" not in spoken
-    headings = [one for one in tokens if one.type == "heading_open"]
+    headings = [token for token in tokens if token.type == "heading_open"]
     assert len(headings) == 1
     # Every row of a table has as many cells as its head.
     width = 0
@@ -280,7 +287,7 @@ def test_hostile_names_do_not_disturb_the_output(plan, small, tmp_path):
         if token.type != "tr_open":
             continue
         end = next(n for n in range(number, len(tokens)) if tokens[n].type == "tr_close")
-        kinds = [one.type for one in tokens[number:end]]
+        kinds = [token.type for token in tokens[number:end]]
         if "th_open" in kinds:
             width = kinds.count("th_open")
         else:
@@ -348,7 +355,7 @@ def test_differing_values_are_listed_by_path():
             "policies.capital_budget_usd=5e6",
         ),
     ).model
-    found = {one.path: one for one in model_changes(a, b)}
+    found = {change.path: change for change in model_changes(a, b)}
     assert list(found) == [
         "standard.region[1].least_served",
         "policies.capital_budget_usd",

@@ -10,7 +10,9 @@ import pytest
 
 def scenario_names(folder):
     """Names of the scenarios of a plan."""
-    return [one["name"] for one in json.loads((folder / "plan.json").read_text())["scenarios"]]
+    return [
+        scenario["name"] for scenario in json.loads((folder / "plan.json").read_text())["scenarios"]
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def test_json_has_the_documented_keys(explained):
     }  # fmt: skip
     assert data["agrees"] is True
     assert data["cost_usd"] == pytest.approx(data["stated_usd"], abs=1)
-    (gpus,) = (one for one in data["decisions"] if one["asset"] == "east-gpus")
+    (gpus,) = (note for note in data["decisions"] if note["asset"] == "east-gpus")
     assert gpus["bought"] == 4
     assert gpus["last"] == {"value": None, "reason": "indispensable"}
     assert {"scenario", "family", "text"} <= set(gpus["fails"][0])
@@ -63,7 +65,7 @@ def test_quick_solves_fewer_questions(plan, tiny_plan):
     ran = plan("explain", tiny_plan, "--solves", "1", "--json", "-q")
     assert ran.code == 0
     assert ran.json["solves"] == 1
-    told = [name for one in ran.json["scenarios"] for name in one["names"]]
+    told = [name for scenario in ran.json["scenarios"] for name in scenario["names"]]
     told += ran.json["silent"] + ran.json["covered"]
     assert ran.json["unasked"]
     assert sorted(told + ran.json["unasked"]) == sorted(scenario_names(tiny_plan))

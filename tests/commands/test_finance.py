@@ -92,18 +92,18 @@ def test_todays_build_is_valued_in_the_world_of_the_plan(place: Path, tmp_path: 
     # Static power alone, which no routing moves: half of 5 MW at 400 USD/MWh.
     assert energy["as it was"]["west-gpus"] >= 0.5 * 5.0 * 400 * 8760
     assert {line["source"] for line in base["losses"]} <= {"region-west"}
-    assert {one["scenario"] for one in found["scenarios"]} == {"region-west"}
+    assert {scenario["scenario"] for scenario in found["scenarios"]} == {"region-west"}
 
 
 def _plan(study: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(one for one in study["plans"] if one["name"] == name)
+    return next(build for build in study["plans"] if build["name"] == name)
 
 
 # ---------------------------------------------------------------------------------------- contract
 
 
 def test_json_has_the_documented_keys(study: dict[str, Any]) -> None:
-    assert [one["name"] for one in study["plans"]] == ["as it was", "best", "kept"]
+    assert [build["name"] for build in study["plans"]] == ["as it was", "best", "kept"]
     numbers = ("capital_usd", "usd_per_year", "npv_usd", "expected_annual_loss_usd", "cvar95_usd")
     returns = ("irr", "payback_years", "benefit_cost_ratio", "roi")
     for one in study["plans"]:
@@ -115,10 +115,10 @@ def test_json_has_the_documented_keys(study: dict[str, Any]) -> None:
     assert study["ledger"] == []
     for one in study["sensitivity"]:
         assert {"input", "low", "high", "npv_low_usd", "npv_high_usd"} <= one.keys()
-    assert {one["plan"] for one in study["sensitivity"]} == {"best", "kept"}
+    assert {line["plan"] for line in study["sensitivity"]} == {"best", "kept"}
     assert study["sampling"]["samples"] == 10
     # A few of each kind are drawn whatever is asked for.
-    assert all(one["samples"] >= one["simulated"] > 10 for one in study["plans"])
+    assert all(build["samples"] >= build["simulated"] > 10 for build in study["plans"])
 
 
 def test_costs_are_those_of_the_plan_file(study: dict[str, Any], place: Path) -> None:
@@ -215,7 +215,7 @@ def test_optimizing_first_with_the_same_seed_gives_the_same_values(
     assert left_out and f"not of {left_out}" in " ".join(ran.out.split())
     loss = best["expected_annual_loss_usd"] / 1e6
     assert any(f"{loss:.{places}f}" in ran.out for places in (2, 3))
-    sampled = " / ".join(str(one["samples"]) for one in study["plans"][:2])
+    sampled = " / ".join(str(build["samples"]) for build in study["plans"][:2])
     assert sampled in ran.out
     assert max(map(len, ran.out.splitlines())) <= 80
     assert "…" not in ran.out
@@ -278,7 +278,7 @@ def test_without_a_plan_what_exists_is_valued(plan: Runs, place: Path) -> None:
     little = ("--set", "regions.east.power_limit_mw=1", "--json")
     ran = plan("finance", place / "quick.yaml", *NEVER[:2], *FEW, *little)
     assert ran.code == 3
-    assert [one["name"] for one in ran.json["plans"]] == ["as it was"]
+    assert [build["name"] for build in ran.json["plans"]] == ["as it was"]
     assert "no plan" in ran.err
 
 
@@ -335,7 +335,10 @@ def test_bad_input_is_named(
     monkeypatch.chdir(tmp_path)
     names = {"PLAN": str(place / "plan"), "MODEL": str(place / "quick.yaml")}
     for word, path in names.items():
-        arguments = [one.replace(word, path) if one.endswith(word) else one for one in arguments]
+        arguments = [
+            argument.replace(word, path) if argument.endswith(word) else argument
+            for argument in arguments
+        ]
     ran = plan("finance", place / "quick.yaml", *arguments)
     assert ran.code == 2
     assert ran.out == ""
@@ -361,7 +364,7 @@ def test_every_missing_price_is_named(plan: Runs, place: Path, tmp_path: Path) -
     for named in ((), ("--plan", place / "plan")):
         ran = plan("finance", tmp_path / "quick.yaml", *named)
         assert ran.code == 2
-        assert [one for one in missing if one not in ran.err] == []
+        assert [text for text in missing if text not in ran.err] == []
         assert "chiller-1" not in ran.err
 
 
@@ -390,7 +393,7 @@ def test_bad_cash_flows_are_named(
     named = ("--plan", place / "plan", "--cash-flows", tmp_path / "flows.csv")
     ran = plan("finance", place / "quick.yaml", *named)
     assert ran.code == 2
-    assert [one for one in told if one not in ran.err] == []
+    assert [text for text in told if text not in ran.err] == []
 
 
 def test_an_unwritable_file_does_not_lose_the_result(

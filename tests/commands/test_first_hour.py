@@ -178,7 +178,7 @@ def seen(monkeypatch, each_simulation_once):  # noqa: ARG001
             patch.setattr("sys.stdout", out)
             patch.setattr("sys.stderr", err)
             with pytest.raises(SystemExit) as caught:
-                main([str(one) for one in arguments])
+                main([str(argument) for argument in arguments])
         return Seen(caught.value.code, out.text, err.text)
 
     return run
@@ -273,7 +273,7 @@ def test_simulation_reports_its_progress(monkeypatch):
         stories=False,
         on_part=lambda done, of: told.append((done, of)),
     )
-    assert [one.name for one in verdicts] == [one.name for one in scenarios]
+    assert [verdict.name for verdict in verdicts] == [scenario.name for scenario in scenarios]
     assert told == [(0, 3), (2, 3), (3, 3)]
     assert judge(tiny.model, fleet, (), on_part=lambda *_: None) == ()
 
@@ -342,7 +342,7 @@ def test_output_suits_terminals_without_unicode_or_colour(seen, name, encoding, 
     # Without colours there may be bold, but no more.
     colours = re.findall(r"\x1b\[([\d;]*)m", result.out)
     if "NO_COLOR" in environment:
-        assert not [one for one in colours if re.search(r"\b[349]\d\b", one)]
+        assert not [colour for colour in colours if re.search(r"\b[349]\d\b", colour)]
 
 
 @pytest.mark.usefixtures("folder")

@@ -35,7 +35,7 @@ def test_graph_json_holds_nodes_and_edges(plan):
     assert data["blast"]["gpus"] == 10_000
     assert data["blast"]["tiers_down"] == []
     assert "cluster:us-west-primary" in data["blast"]["falls"]
-    points = {one["node"]: one for one in data["single_points_of_failure"]}
+    points = {point["node"]: point for point in data["single_points_of_failure"]}
     assert len(points["service:api"]["tiers"]) == 5
     assert points["service:api"]["software_only"]
     assert not points["service:firewall"]["software_only"]

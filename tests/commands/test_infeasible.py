@@ -119,10 +119,12 @@ def test_json_holds_the_whole_diagnosis(
     assert found["round"] == 1
     assert found["margins"] == []
     assert {"kind", "family", "subject", "scenario", "text"} <= set(found["conflict"][0])
-    names = [one["name"] for one in found["relaxations"]]
+    names = [relaxation["name"] for relaxation in found["relaxations"]]
     assert names[:3] == ["mixture", "limits", "requirements"]
-    assert [one["cheapest"] for one in found["relaxations"]].count(True) == 1
-    assert all(one["verified"] and one["minimal"] for one in found["relaxations"])
+    assert [relaxation["cheapest"] for relaxation in found["relaxations"]].count(True) == 1
+    assert all(
+        relaxation["verified"] and relaxation["minimal"] for relaxation in found["relaxations"]
+    )
     limits = found["relaxations"][1]
     assert limits["set"] == ["clusters.east-gpus.max_gpus=900"]
     assert limits["plan_usd_per_year"] > 0
@@ -146,11 +148,12 @@ def test_json_holds_the_whole_diagnosis(
 def test_earlier_keys_of_the_json_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     diagnosis = answer(capsys)["diagnosis"]
     shortfalls = {
-        (one["family"], one["subject"], one["scenario"]) for one in diagnosis["shortfalls"]
+        (shortfall["family"], shortfall["subject"], shortfall["scenario"])
+        for shortfall in diagnosis["shortfalls"]
     }
     assert ("surviving_capacity_share", "west", "") in shortfalls
     assert ("served_floor", "business", "region-west") in shortfalls
-    assert [one["subject"] for one in diagnosis["limits"]] == ["east-gpus"]
+    assert [limit["subject"] for limit in diagnosis["limits"]] == ["east-gpus"]
     assert diagnosis["hopeless"] == []
 
 

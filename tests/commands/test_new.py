@@ -41,7 +41,7 @@ def test_new_writes_a_valid_model_file(plan, tmp_path):
     assert (ran.code, ran.out) == (0, "")
     assert "four.yaml: 4 regions, 8 clusters" in ran.err
     assert path.read_text(encoding="utf-8") == model_text(4, 2)
-    assert [one.name for one in tmp_path.iterdir()] == ["four.yaml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["four.yaml"]
     assert plan("check", path).code == 0
 
 
@@ -89,7 +89,7 @@ def test_wrong_input_is_refused(plan, tmp_path, monkeypatch, arguments, message)
     ran = plan("new", *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
-    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 # ----------------------------------------------------------------------------------------- starter
@@ -104,7 +104,7 @@ def starter(plan, tmp_path):
 
 
 def test_starter_model_is_valid_and_commented(plan, starter):
-    assert sorted(one.name for one in starter.iterdir()) == FILES
+    assert sorted(path.name for path in starter.iterdir()) == FILES
     assert plan("check", starter / "platform.yaml").code == 0
     lines = (starter / "platform.yaml").read_text(encoding="utf-8").splitlines()
     assert lines[0] == f"# yaml-language-server: $schema=./{SCHEMA}"
@@ -145,7 +145,7 @@ def test_starter_keeps_existing_files_unless_forced(plan, starter):
     assert not (starter / "README.md").exists()
     assert plan("new", starter, "--force", "-q").err == ""
     assert plan("check", mine).code == 0
-    assert sorted(one.name for one in starter.iterdir()) == sorted([*FILES, "other.txt"])
+    assert sorted(path.name for path in starter.iterdir()) == sorted([*FILES, "other.txt"])
 
 
 def test_starter_is_written_whole_or_not_at_all(plan, tmp_path):
@@ -154,7 +154,7 @@ def test_starter_is_written_whole_or_not_at_all(plan, tmp_path):
     ran = plan("new", folder, "--force")
     assert ran.code == 2
     assert "README.md: cannot be written: is a directory" in ran.err
-    assert [one.name for one in folder.iterdir()] == ["README.md"]
+    assert [path.name for path in folder.iterdir()] == ["README.md"]
 
 
 def test_starter_reports_the_written_files_as_json(plan, tmp_path):

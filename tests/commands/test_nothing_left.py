@@ -47,7 +47,7 @@ EDITS = [
 
 
 #: All with one solver, some with the other.
-CASES = [(*one, "highs") for one in EDITS] + [(*one, "cbc") for one in EDITS[2:11:4]]
+CASES = [(*edit, "highs") for edit in EDITS] + [(*edit, "cbc") for edit in EDITS[2:11:4]]
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,10 @@ def test_diagnosis_names_the_requirement_and_the_limit(
     output = capsys.readouterr()
     assert end.value.code == EXIT_INFEASIBLE, output.err
     found = json.loads(output.out)
-    assert conflict in " ".join(one["text"] for one in found["conflict"])
-    assert any(path in option for one in found["relaxations"] for option in one["set"])
+    assert conflict in " ".join(group["text"] for group in found["conflict"])
+    assert any(
+        path in option for relaxation in found["relaxations"] for option in relaxation["set"]
+    )
     assert found["relaxations"][0]["survives"]
     for one in found["relaxations"]:
         load_model(model, (*edits, *one["set"]))  # refuses what makes no sense

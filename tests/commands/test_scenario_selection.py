@@ -47,7 +47,7 @@ def test_a_plan_records_its_scenario_selection(selected):
     }
     assert len(data["scenarios"]) == 12
     assert {"cluster-west-gpus", "heat-wave-unit-east-chillers"} <= {
-        one["name"] for one in data["scenarios"]
+        scenario["name"] for scenario in data["scenarios"]
     }
 
 
@@ -65,13 +65,16 @@ def test_simulate_uses_the_scenarios_of_the_plan(plan, selected):
 
 def test_simulate_uses_given_scenarios_instead_of_those_of_the_plan(plan, selected):
     ran = plan("simulate", "tiny", "--plan", selected, "--json", "-q", "--scenarios", "surge")
-    assert [one["name"] for one in ran.json["scenarios"]] == ["surge"]
+    assert [scenario["name"] for scenario in ran.json["scenarios"]] == ["surge"]
 
 
 def test_simulate_takes_a_scenario_set(plan):
     ran = plan("simulate", "tiny", "--scenarios", "regions,n-1", "--severity", "region", "--json")
     assert ran.code == 4
-    assert [one["name"] for one in ran.json["scenarios"]] == ["region-west", "region-east"]
+    assert [scenario["name"] for scenario in ran.json["scenarios"]] == [
+        "region-west",
+        "region-east",
+    ]
     assert "tiny: 2 scenarios: 2 region" in ran.err
 
 

@@ -33,7 +33,7 @@ def test_simulate_json_holds_every_scenario(plan, tiny):
     assert ran.err == ""
     names = [scenario["name"] for scenario in ran.json["scenarios"]]
     assert names == [scenario.name for scenario in all_scenarios(tiny.model)]
-    lost = next(one for one in ran.json["scenarios"] if one["name"] == "region-west")
+    lost = next(scenario for scenario in ran.json["scenarios"] if scenario["name"] == "region-west")
     assert lost["survives"] is False
     assert lost["first_breach"]["subject"] in {"business", "free", "all"}
     assert ran.json["model"]["sha256"] == tiny.sha256
@@ -42,14 +42,14 @@ def test_simulate_json_holds_every_scenario(plan, tiny):
 def test_simulate_takes_a_single_scenario(plan):
     ran = plan("simulate", "tiny", "--scenario", "provider-cloudy", "--json", "-q")
     assert ran.code == 0
-    assert [one["name"] for one in ran.json["scenarios"]] == ["provider-cloudy"]
+    assert [scenario["name"] for scenario in ran.json["scenarios"]] == ["provider-cloudy"]
 
 
 def test_scenarios_in_the_order_of_the_model_whatever_is_asked_for(plan):
     ran = plan(
         "simulate", "tiny", "--scenario", "surge", "--scenario", "region-west", "--json", "-q"
     )
-    assert [one["name"] for one in ran.json["scenarios"]] == ["region-west", "surge"]
+    assert [scenario["name"] for scenario in ran.json["scenarios"]] == ["region-west", "surge"]
 
 
 @pytest.mark.parametrize(

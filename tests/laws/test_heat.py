@@ -286,7 +286,7 @@ class TestShareCooling:
         need = np.array([needs])
         cooled = share_cooling(need, np.array([[capacity]]), np.ones((1, len(needs)), bool))
         share = min(1.0, capacity / sum(needs))
-        assert cooled[0].tolist() == pytest.approx([share * one for one in needs])
+        assert cooled[0].tolist() == pytest.approx([share * need for need in needs])
 
     def test_second_plant_carries_what_the_first_leaves(self) -> None:
         need = np.array([[6.0, 2.0]])

@@ -27,7 +27,9 @@ patience = st.one_of(st.floats(0.01, 1e4), st.just(math.inf))
 
 def step(*amounts: float | Floats) -> QueueOutcome:
     """One step of the queue from plain numbers or arrays."""
-    return competing_queue(*np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in amounts)))
+    return competing_queue(
+        *np.broadcast_arrays(*(np.asarray(amount, dtype=float) for amount in amounts))
+    )
 
 
 def several(

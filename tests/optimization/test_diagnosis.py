@@ -376,7 +376,7 @@ def test_a_planted_cause_of_infeasibility_is_named_and_relaxed(
 
     diagnosis = diagnosed(model)
 
-    keys = {(one.family, one.subject, one.scenario) for one in diagnosis.conflict}
+    keys = {(group.family, group.subject, group.scenario) for group in diagnosis.conflict}
     assert planted.conflict <= keys, diagnosis.lines()
     assert diagnosis.complete
     assert diagnosis.irreducible
@@ -385,7 +385,7 @@ def test_a_planted_cause_of_infeasibility_is_named_and_relaxed(
     assert diagnosis.sets
     assert bool(diagnosis.hopeless) == planted.hopeless
     assert bool(diagnosis.limits) != planted.hopeless
-    paths = {one.path for way in diagnosis.sets for one in way.relaxations}
+    paths = {relaxation.path for way in diagnosis.sets for relaxation in way.relaxations}
     assert planted.mends <= paths, diagnosis.lines()
     for way in diagnosis.sets:
         assert_mends(path, way)
@@ -410,7 +410,10 @@ def assert_irreducible(model: Model, keys: set[Key]) -> None:
     data = ProblemData(model, all_scenarios(model), {})
     programme = build(ProblemData(with_wide_limits(model), data.scenarios, {}))
     gone = removable(programme)
-    roomy = {one.name: (one.lowBound, one.upBound) for one in programme.problem.variables()}
+    roomy = {
+        variable.name: (variable.lowBound, variable.upBound)
+        for variable in programme.problem.variables()
+    }
     assert not can_hold(programme, gone, model, keys)
     for key in keys:
         for one in programme.problem.variables():
@@ -508,7 +511,7 @@ def test_gpus_are_priced_and_come_in_whole_blocks(tmp_path: Path) -> None:
 
 def test_lost_service_is_priced_by_its_requests(tmp_path: Path) -> None:
     """A tier that is down for an hour, once a year: 600 requests/s of 1 USD for a thousand."""
-    (lost,) = (one for one in MODELS if one.name.startswith("service lost"))
+    (lost,) = (planted for planted in MODELS if planted.name.startswith("service lost"))
     text = lost.text.replace("entry: login", "entry: login, value_usd_per_1000_requests: 1.0")
     text = text.replace("entry: login", "entry: login, sla_credit_usd_per_1000_requests: 0.0")
     text = text.replace("repair_minutes: 60.0", "repair_minutes: 65.0")
@@ -555,7 +558,7 @@ def test_scenario_that_is_not_in_the_model_is_left_out_by_name() -> None:
     pair = Scenario(name="pair", severity="common", frequency_per_year=0.1, events=(lost,))
     data = ProblemData(model, (*all_scenarios(model), pair), {})
     diagnosis = diagnose(build(data), EXACT)
-    assert [one.scenario for one in diagnosis.conflict] == ["pair"]
+    assert [group.scenario for group in diagnosis.conflict] == ["pair"]
     (way,) = diagnosis.sets
     assert way.verified
     assert way.overrides == ()
@@ -579,9 +582,9 @@ def test_one_scenario_of_a_family_is_left_out_and_no_other(tmp_path: Path) -> No
     assert (one.family, one.subject) == ("scenario", "plant-east-chillers")
     assert way.options == ("--set generators.plant.without=[plant-east-chillers]",)
     changed = load_model(path, way.overrides).model
-    kept = [one for one in all_scenarios(model) if one.name != "plant-east-chillers"]
+    kept = [scenario for scenario in all_scenarios(model) if scenario.name != "plant-east-chillers"]
     assert list(all_scenarios(changed)) == kept
-    json.dumps([vars(one) for one in way.relaxations])
+    json.dumps([vars(relaxation) for relaxation in way.relaxations])
 
 
 def test_an_entry_that_a_family_has_too_is_left_out_by_name(tmp_path: Path) -> None:
@@ -610,7 +613,7 @@ def test_margins_of_the_conflict_are_named(tmp_path: Path) -> None:
 
     diagnosis = diagnose(programme, EXACT, round_number=3)
 
-    assert [one.scenario for one in diagnosis.margins] == ["region-west"]
+    assert [line.scenario for line in diagnosis.margins] == ["region-west"]
     text = "\n".join(diagnosis.lines())
     assert "region-west: 20.0% more demand" in text
     assert "the first 2 rounds" in text

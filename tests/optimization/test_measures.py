@@ -75,9 +75,9 @@ def _second_feed(rng: Random, data: Data, name: str) -> Data:
     region = rng.choice(list(data["regions"]))
     feeds = data.setdefault("feeds", {})
     most = sum(
-        one["max_gpus"] * data["gpus"][one["gpu"]]["power_mw"]
-        for one in data["clusters"].values()
-        if one["region"] == region
+        cluster["max_gpus"] * data["gpus"][cluster["gpu"]]["power_mw"]
+        for cluster in data["clusters"].values()
+        if cluster["region"] == region
     )
     first = f"grid-{region}"
     if not any(feed["region"] == region for feed in feeds.values()):
@@ -324,6 +324,6 @@ def test_each_kind_of_measure_removes_the_failure_it_is_for(kind: str, tmp_path:
     assert solution.objective == pytest.approx(cost, rel=1e-6)
     audit(programme, solution)
     verdicts = judge(model, solution.fleet, data.scenarios)
-    assert [one.name for one in verdicts if one.survives] == ["trouble"]
+    assert [verdict.name for verdict in verdicts if verdict.survives] == ["trouble"]
     without = replace(solution.fleet, measures=frozenset())
     assert not judge(model, without, data.scenarios)[0].survives

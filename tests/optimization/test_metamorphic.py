@@ -109,7 +109,7 @@ def without_option(plant: str, unit: str) -> Change:
     """One unit type less to choose from."""
 
     def change(model: Model) -> Model:
-        options = tuple(one for one in model.plants[plant].options if one != unit)
+        options = tuple(option for option in model.plants[plant].options if option != unit)
         return model.replace(
             plants={**model.plants, plant: model.plants[plant].replace(options=options)}
         )
@@ -226,7 +226,7 @@ def translated(data: Any, names: Mapping[str, str], *, reverse: bool) -> Any:
         items = [(names.get(k, k), translated(v, names, reverse=reverse)) for k, v in data.items()]
         return dict(reversed(items) if reverse else items)
     if isinstance(data, list | tuple):
-        return [translated(one, names, reverse=reverse) for one in data]
+        return [translated(entry, names, reverse=reverse) for entry in data]
     return names.get(data, data) if isinstance(data, str) else data
 
 
@@ -284,7 +284,7 @@ def scaled(data: Any, factor: float, *, money: bool = False) -> Any:
             for key, value in data.items()
         }
     if isinstance(data, list | tuple):
-        return [scaled(one, factor, money=money) for one in data]
+        return [scaled(entry, factor, money=money) for entry in data]
     return data * factor if money and isinstance(data, float) else data
 
 
@@ -529,8 +529,8 @@ def in_any_order(rng: Random, data: Any) -> Any:
         rng.shuffle(items)
         return dict(items)
     if isinstance(data, list):
-        entries = [in_any_order(rng, one) for one in data]
-        if not any(isinstance(one, float) for one in entries):
+        entries = [in_any_order(rng, entry) for entry in data]
+        if not any(isinstance(entry, float) for entry in entries):
             rng.shuffle(entries)
         return entries
     return data

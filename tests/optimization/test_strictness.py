@@ -146,7 +146,7 @@ def test_full_service_forbids_throttling(tmp_path: Path) -> None:
     outcome = looped(tmp_path, SOONER)
     assert outcome.best is None
     assert outcome.diagnosis is not None
-    assert {one.family for one in outcome.diagnosis.conflict} == {"ride_through"}
+    assert {group.family for group in outcome.diagnosis.conflict} == {"ride_through"}
     cheapest, *others = outcome.diagnosis.sets
     assert cheapest.options == (
         "--set generators.plant.without=[plant-first, plant-second, plant-third]",
@@ -161,7 +161,7 @@ def test_ride_through_is_kept_where_a_plan_meets_it(tmp_path: Path) -> None:
     """With operators at once nothing throttles, and nothing is waived."""
     outcome = looped(tmp_path, ROOMS, "operations.response_minutes=0.0")
     assert outcome.survives
-    assert all(not one.programme.data.waived for one in outcome.rounds)
+    assert all(not round_.programme.data.waived for round_ in outcome.rounds)
 
 
 def test_a_waived_budget_is_judged_by_simulated_spend(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_failing_waived_row_is_violated_as_little_as_possible(tmp_path: Path) 
     assert waived(data, EXACT) == {key: math.inf}
     free = ProblemData(data.model, scenarios, {}, waived={key: math.inf})
     first = solve(build(free), EXACT)
-    assert [one.survives for one in judge(data.model, first.fleet, scenarios)] == [False]
+    assert [verdict.survives for verdict in judge(data.model, first.fleet, scenarios)] == [False]
 
     least = waived_less(free, ["bus"], EXACT)
     assert 0 < least[key] < math.inf

@@ -66,8 +66,8 @@ def test_baseline_bill_agrees_with_a_calculation_by_hand(tmp_path: Path) -> None
 def test_baseline_is_the_bill_of_what_exists(model: str) -> None:
     loaded = load_model(model).model
     found = baseline_of(loaded)
-    bill = [one for one in found.items if one.category in ("energy", "transport")]
-    of_today = [one for one in operation_of(loaded, Fleet.existing(loaded)) if one.usd_per_year]
+    bill = [item for item in found.items if item.category in ("energy", "transport")]
+    of_today = [item for item in operation_of(loaded, Fleet.existing(loaded)) if item.usd_per_year]
     assert bill == of_today
 
 
@@ -75,7 +75,7 @@ def test_a_plan_states_its_own_cost_and_that_of_the_baseline(tiny: LoadedModel) 
     plan = planned(tiny)
     cost = plan.cost
     assert cost.existing_usd_per_year == pytest.approx(
-        sum(one.usd_per_year for one in cost.existing), abs=0.01 * len(cost.existing)
+        sum(item.usd_per_year for item in cost.existing), abs=0.01 * len(cost.existing)
     )
     assert cost.existing == existing(tiny).cost.items
     assert cost.existing_usd_per_year < cost.usd_per_year

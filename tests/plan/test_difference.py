@@ -64,11 +64,13 @@ def test_more_demand_buys_more(plan: Plan, larger: Plan) -> None:
 def test_lines_of_cost_add_up(plan: Plan, larger: Plan) -> None:
     found = difference(plan, larger)
 
-    assert sum(one.capital_usd for one in found.cost) == pytest.approx(found.capital_usd)
-    assert sum(one.usd_per_year for one in found.cost) == pytest.approx(
+    assert sum(line.capital_usd for line in found.cost) == pytest.approx(found.capital_usd)
+    assert sum(line.usd_per_year for line in found.cost) == pytest.approx(
         found.usd_per_year, abs=0.005 * len(plan.cost.items)
     )
-    gpus = next(one for one in found.cost if (one.category, one.asset) == ("servers", "east-gpus"))
+    gpus = next(
+        line for line in found.cost if (line.category, line.asset) == ("servers", "east-gpus")
+    )
     assert gpus.capital_usd == 100 * 20_000
     assert gpus.capital_after_usd == 500 * 20_000
 
@@ -76,10 +78,10 @@ def test_lines_of_cost_add_up(plan: Plan, larger: Plan) -> None:
 def test_swapping_the_plans_turns_every_sign(plan: Plan, larger: Plan) -> None:
     there, back = difference(plan, larger), difference(larger, plan)
 
-    assert [one.more for one in back.changes] == [-one.more for one in there.changes]
+    assert [change.more for change in back.changes] == [-change.more for change in there.changes]
     assert back.usd_per_year == -there.usd_per_year
-    assert {(one.category, one.asset, one.usd_per_year) for one in back.cost} == {
-        (one.category, one.asset, -one.usd_per_year) for one in there.cost
+    assert {(line.category, line.asset, line.usd_per_year) for line in back.cost} == {
+        (line.category, line.asset, -line.usd_per_year) for line in there.cost
     }
 
 
@@ -99,9 +101,9 @@ def test_measures_bought_and_regions_left_are_changes(plan: Plan) -> None:
 
     found = difference(plan, moved)
 
-    assert [str(one) for one in found.measures] == ["tank: bought"]
-    assert [str(one) for one in found.regions] == ["region west: not in use"]
-    assert [str(one) for one in difference(moved, plan).changes] == [
+    assert [str(change) for change in found.measures] == ["tank: bought"]
+    assert [str(change) for change in found.regions] == ["region west: not in use"]
+    assert [str(change) for change in difference(moved, plan).changes] == [
         "region west: in use",
         "west-gpus: 0 → 1,000 GPUs",
         "tank: not bought",
@@ -113,7 +115,7 @@ def test_an_asset_missing_in_one_plan_counts_as_zero(plan: Plan) -> None:
 
     found = difference(plan, plan.model_copy(update={"emergency": renamed}))
 
-    assert [str(one) for one in found.emergency] == [
+    assert [str(change) for change in found.emergency] == [
         "cloud: 30 → 0 instances",
         "other: 0 → 30 instances",
     ]

@@ -48,7 +48,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     (home / "models").mkdir()
     (home / "models" / "own.yaml").write_text(OWN, encoding="utf-8")
-    words = [word for one in SETTINGS for word in ("--set", one)]
+    words = [word for setting in SETTINGS for word in ("--set", setting)]
     with pytest.raises(SystemExit) as caught:
         out = str(home / "plans" / "first")
         main(["optimize", str(home / "models" / "own.yaml"), *words, "-q", "--json", "-o", out])
@@ -279,7 +279,7 @@ def test_compare_and_explain_price_in_the_same_programme(
     asked: list[tuple[str, ...]] = []
 
     def noted(data: Any) -> Any:
-        asked.append(tuple(one.name for one in data.scenarios))
+        asked.append(tuple(scenario.name for scenario in data.scenarios))
         return build(data)
 
     monkeypatch.setattr("planner.analysis.effects.build", noted)
@@ -290,7 +290,7 @@ def test_compare_and_explain_price_in_the_same_programme(
 
     scenarios, notes = planned_scenarios(opened.plan, opened.loaded.model)
     assert notes == ("1 scenario is new and left out: flood",)
-    assert asked == [tuple(one.name for one in scenarios)] * 3
+    assert asked == [tuple(scenario.name for scenario in scenarios)] * 3
 
 
 def test_functions_of_the_python_api_reopen_plans(home: Path) -> None:

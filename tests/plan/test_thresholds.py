@@ -316,7 +316,8 @@ def test_keys_missing_in_the_plan_are_reported() -> None:
     messages = [problem.message for problem in caught.value.problems]
     assert len(messages) == 3
     assert any(
-        "did you mean `west`?\n      gpus[wst] > 3\n           ^^^" in one for one in messages
+        "did you mean `west`?\n      gpus[wst] > 3\n           ^^^" in message
+        for message in messages
     )
     assert any(
         "`busines` is not a tier of this plan; did you mean `business`?" in m for m in messages
@@ -364,7 +365,7 @@ def test_a_policy_file_is_read_as_rules(tmp_path) -> None:
     assert (second.name, second.limit, second.line) == ("business first", 0.99, 4)
     assert second.message == "The contract promises 99 %."
     assert second.origin == str(path)
-    assert not any(one.failed for one in judge_rules(PLAN, (first, second)))
+    assert not any(result.failed for result in judge_rules(PLAN, (first, second)))
 
 
 def test_every_problem_of_a_policy_is_reported_at_once(tmp_path) -> None:
