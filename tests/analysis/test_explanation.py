@@ -143,8 +143,8 @@ def test_what_a_scenario_costs_is_the_difference_of_two_optima(
     explained: Explanation, tiny: LoadedModel
 ) -> None:
     whole = optimum(tiny)
-    for one in explained.scenarios:
-        assert one.saves.usd == pytest.approx(whole - optimum(tiny, one.names), abs=USD)
+    for scenario in explained.scenarios:
+        assert scenario.saves.usd == pytest.approx(whole - optimum(tiny, scenario.names), abs=USD)
     found = {scenario.names[0]: scenario.saves.usd for scenario in explained.scenarios}
     for name in explained.silent:
         assert found.get(name, 0.0) == pytest.approx(whole - optimum(tiny, (name,)), abs=USD)
@@ -185,7 +185,7 @@ def test_a_binding_power_limit_has_a_price(tmp_path: Path) -> None:
     loaded = load_model(tmp_path / "three0.3.yaml")
     scenarios = all_scenarios(loaded.model)
     found = explain(planned(loaded), loaded, scenarios, Questions(EXACT, 1000))
-    gains = {region: one.usd for region, one in found.power.items() if one is not None}
+    gains = {region: gain.usd for region, gain in found.power.items() if gain is not None}
     assert gains["b"] == pytest.approx(costs[0.3] - costs[1.3], abs=USD)
     assert gains["b"] > 1e4
     assert gains["a"] == gains["c"] == pytest.approx(0.0, abs=USD)
@@ -255,7 +255,7 @@ def test_scenario_costs_are_those_of_enumeration(seed: int) -> None:
     assert not unasked
     saved = {removal.names[0]: removal.saves.usd for removal in removals}
     for scenario in scenarios:
-        rest = tuple(one for one in scenarios if one is not scenario)
+        rest = tuple(kept for kept in scenarios if kept is not scenario)
         cost, _ = cheapest(model, rest, {})
         found = saved.get(scenario.name, 0.0)
         assert found == pytest.approx(study.cost - cost, rel=1e-5, abs=USD), scenario.name
@@ -288,7 +288,9 @@ def test_one_less_names_the_requirement_that_fails(tmp_path: Path) -> None:
     assert all(failure.amount == pytest.approx(20.0) for failure in short)
     cool = elastic.missed({**bought, Decision("cooling", "pb/u"): 4})
     assert cool is not None
-    assert [(one.family, one.amount) for one in cool] == [("design_heat", pytest.approx(0.1))]
+    assert [(failure.family, failure.amount) for failure in cool] == [
+        ("design_heat", pytest.approx(0.1))
+    ]
 
 
 def test_solves_and_what_was_not_asked_are_counted(tiny: LoadedModel, tiny_planned: Plan) -> None:

@@ -139,7 +139,7 @@ class TestAxes:
     def test_the_recovery_axis_moves_the_start_of_full_service(self, small: Model) -> None:
         assert recovery_minutes(small) == 90
         found = settings_of("recovery", small, (), 4)
-        assert [one.value for one in found] == [180, 90, 45, 22.5]
+        assert [setting.value for setting in found] == [180, 90, 45, 22.5]
         assert [rule.from_minute for rule in found[0].model.standard["region"]] == [5, 180]
         assert [rule.from_minute for rule in found[0].model.standard["single"]] == [5]
         (at_once,) = settings_of("recovery", small, (), 1, (2.0,))
@@ -148,9 +148,10 @@ class TestAxes:
 
     def test_the_failure_axis_counts_units_and_caps_redundancy(self, small: Model) -> None:
         found = settings_of("failures", small, all_scenarios(small), 0)
-        assert [one.label for one in found] == ["0", "1", "2"]
-        assert [max(map(failures_of, one.scenarios), default=0) for one in found] == [0, 1, 2]
-        reserve = [{p: e.redundancy for p, e in one.model.plants.items()} for one in found]
+        assert [setting.label for setting in found] == ["0", "1", "2"]
+        worst = [max(map(failures_of, setting.scenarios), default=0) for setting in found]
+        assert worst == [0, 1, 2]
+        reserve = [{p: e.redundancy for p, e in setting.model.plants.items()} for setting in found]
         assert reserve == [{"pa": 0, "pb": 0}, {"pa": 1, "pb": 1}, {"pa": 2, "pb": 1}]
 
     def test_values_off_the_axis_are_refused(self, small: Model) -> None:
@@ -208,36 +209,36 @@ class TestAlternatives:
     def test_alternatives_cost_between_the_optimum_and_their_slack(
         self, optimum: CheapestPlan, found: tuple[Alternative, ...]
     ) -> None:
-        assert {one.slack for one in found} == {0.05, 0.3}
-        for one in found:
-            assert one.cost_usd <= optimum.cost_usd * (1 + one.slack) * (1 + 1e-6)
-            assert one.cost_usd >= optimum.cost_usd * (1 - 1e-9)
+        assert {plan.slack for plan in found} == {0.05, 0.3}
+        for plan in found:
+            assert plan.cost_usd <= optimum.cost_usd * (1 + plan.slack) * (1 + 1e-6)
+            assert plan.cost_usd >= optimum.cost_usd * (1 - 1e-9)
 
     def test_alternatives_differ_from_the_optimum_and_each_other(
         self, optimum: CheapestPlan, found: tuple[Alternative, ...]
     ) -> None:
         for slack in (0.05, 0.3):
-            some = [one.changes for one in found if one.slack == slack]
+            some = [plan.changes for plan in found if plan.slack == slack]
             assert all(some)
-            for index, one in enumerate(some):
-                assert all(optimum.distance(one, other) > 1e-3 for other in some[:index])
-        wide = max(one.difference for one in found if one.slack == 0.3)
-        assert wide > max(one.difference for one in found if one.slack == 0.05)
+            for index, changes in enumerate(some):
+                assert all(optimum.distance(changes, other) > 1e-3 for other in some[:index])
+        wide = max(plan.difference for plan in found if plan.slack == 0.3)
+        assert wide > max(plan.difference for plan in found if plan.slack == 0.05)
 
     def test_alternatives_survive(self, small: Model, found: tuple[Alternative, ...]) -> None:
-        for one in found:
-            verdicts = judge(small, one.fleet, all_scenarios(small), stories=False)
+        for plan in found:
+            verdicts = judge(small, plan.fleet, all_scenarios(small), stories=False)
             assert all(verdict.survives for verdict in verdicts)
-            assert one.failed == ()
+            assert plan.failed == ()
 
     def test_the_cost_of_an_alternative_is_that_of_its_fleet(
         self, optimum: CheapestPlan, found: tuple[Alternative, ...]
     ) -> None:
         """No cheaper use of the same purchases: nothing is wasted on the way."""
-        for one in found:
+        for plan in found:
             programme = build(optimum.data)
-            solution = settle(programme, counts_of(programme, one.fleet), EXACT)
-            assert solution.objective == pytest.approx(one.cost_usd, rel=1e-6)
+            solution = settle(programme, counts_of(programme, plan.fleet), EXACT)
+            assert solution.objective == pytest.approx(plan.cost_usd, rel=1e-6)
 
     def test_an_alternative_has_less_in_its_direction(
         self, optimum: CheapestPlan, found: tuple[Alternative, ...]

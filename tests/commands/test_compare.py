@@ -25,7 +25,7 @@ SHORT = "simulation.horizon_minutes=130"
 
 def optimised(folder: Path, *settings: str) -> Path:
     """Folder with a plan for the two-region model, not simulated for longer than it takes."""
-    changes = [part for one in (SHORT, *settings) for part in ("--set", one)]
+    changes = [part for setting in (SHORT, *settings) for part in ("--set", setting)]
     with pytest.raises(SystemExit) as caught:
         main(["optimize", "tiny", *changes, "--quiet", "--json", "-o", str(folder)])
     assert caught.value.code == 0
@@ -65,7 +65,9 @@ def test_more_demand_is_shown_with_its_purchases_and_cost(plan, small, larger):
     ran = plan("compare", small, larger, "--explain")
     assert ran.code == 0
     text = " ".join(ran.out.split())
-    was, now = (json.loads((one / "plan.json").read_bytes())["cost"] for one in (small, larger))
+    was, now = (
+        json.loads((folder / "plan.json").read_bytes())["cost"] for folder in (small, larger)
+    )
     more = money(now["usd_per_year"] - was["usd_per_year"])
     assert f"B costs 5.60 M USD more capital and {more} a year more than A." in text
     assert "Both survive the same scenarios: all 10." in text
@@ -162,7 +164,7 @@ def test_explain_prices_each_group_of_differences(plan, model):
     changes = ["offers.cloud=null", "tiers.free.share=0.3", "tiers.business.share=0.7"]
     settings = [part for change in changes for part in ("--set", change)]
     effects = plan("compare", model, model, *settings, "--explain", "--json", "-q").json["effects"]
-    groups = {one["title"]: one for one in effects["groups"]}
+    groups = {group["title"]: group for group in effects["groups"]}
     # Shares of tiers add up to one, so tiers are taken back together.
     assert set(groups) == {"offers.cloud", "tiers"}
     assert groups["tiers"]["paths"] == ["tiers.business.share", "tiers.free.share"]
@@ -364,10 +366,10 @@ def test_differing_values_are_listed_by_path():
     ]
     assert found["offers.cloud"].only_in == "a"
     assert found["policies.capital_budget_usd"].only_in == ""
-    assert [one.asked for one in found.values()] == [True, True, True, False]
+    assert [change.asked for change in found.values()] == [True, True, True, False]
     back = model_changes(b, a)
-    assert [(one.path, one.before, one.after) for one in back] == [
-        (one.path, one.after, one.before) for one in found.values()
+    assert [(change.path, change.before, change.after) for change in back] == [
+        (change.path, change.after, change.before) for change in found.values()
     ]
     assert model_changes(a, a) == ()
 

@@ -106,15 +106,15 @@ def test_json_has_the_documented_keys(study: dict[str, Any]) -> None:
     assert [build["name"] for build in study["plans"]] == ["as it was", "best", "kept"]
     numbers = ("capital_usd", "usd_per_year", "npv_usd", "expected_annual_loss_usd", "cvar95_usd")
     returns = ("irr", "payback_years", "benefit_cost_ratio", "roi")
-    for one in study["plans"]:
-        assert all(math.isfinite(one[name]) for name in numbers)
-        assert all(one[name] is None or math.isfinite(one[name]) for name in returns)
-        assert set(one["availability"]) == {"business", "free"}
-        for share in one["availability"].values():
+    for build in study["plans"]:
+        assert all(math.isfinite(build[name]) for name in numbers)
+        assert all(build[name] is None or math.isfinite(build[name]) for name in returns)
+        assert set(build["availability"]) == {"business", "free"}
+        for share in build["availability"].values():
             assert 0 <= share["low"] <= share["estimate"] <= share["high"] <= 1
     assert study["ledger"] == []
-    for one in study["sensitivity"]:
-        assert {"input", "low", "high", "npv_low_usd", "npv_high_usd"} <= one.keys()
+    for line in study["sensitivity"]:
+        assert {"input", "low", "high", "npv_low_usd", "npv_high_usd"} <= line.keys()
     assert {line["plan"] for line in study["sensitivity"]} == {"best", "kept"}
     assert study["sampling"]["samples"] == 10
     # A few of each kind are drawn whatever is asked for.
@@ -132,12 +132,12 @@ def test_costs_are_those_of_the_plan_file(study: dict[str, Any], place: Path) ->
 
 
 def test_losses_add_up_by_cause(study: dict[str, Any]) -> None:
-    for one in study["plans"]:
-        by_cause = sum(line["usd_per_year"] for line in one["losses"])
-        assert by_cause == pytest.approx(one["expected_annual_loss_usd"], abs=0.1)
-        total = one["owning_usd_per_year"] + one["expected_annual_loss_usd"]
-        assert one["total_usd_per_year"] == pytest.approx(total, abs=0.02)
-        for share in one["availability"].values():
+    for build in study["plans"]:
+        by_cause = sum(line["usd_per_year"] for line in build["losses"])
+        assert by_cause == pytest.approx(build["expected_annual_loss_usd"], abs=0.1)
+        total = build["owning_usd_per_year"] + build["expected_annual_loss_usd"]
+        assert build["total_usd_per_year"] == pytest.approx(total, abs=0.02)
+        for share in build["availability"].values():
             minutes = 525_600 * (1 - share["estimate"])
             assert share["downtime_minutes_per_year"] == pytest.approx(minutes, abs=1e-3)
     base, best = _plan(study, "as it was"), _plan(study, "best")
@@ -183,12 +183,12 @@ def test_tables_say_the_same_as_json(study: dict[str, Any], place: Path) -> None
     }
     assert {"assumptions", "returns", "capital", "running", "cash_flow", "losses"} <= tables.keys()
     returns = {row["plan"]: row for row in tables["returns"]}
-    for one in study["plans"]:
-        row = returns[one["name"]]
+    for build in study["plans"]:
+        row = returns[build["name"]]
         for key in ("capital_usd", "npv_usd", "expected_annual_loss_usd", "usd_per_year"):
-            assert float(row[key]) == one[key]
-        assert row["irr"] == ("" if one["irr"] is None else str(one["irr"]))
-        assert float(row["cvar_usd"]) == one["cvar95_usd"]
+            assert float(row[key]) == build[key]
+        assert row["irr"] == ("" if build["irr"] is None else str(build["irr"]))
+        assert float(row["cvar_usd"]) == build["cvar95_usd"]
     flows = [float(row["net_usd"]) for row in tables["cash_flow"] if row["plan"] == "best"]
     assert flows == [year["net_usd"] for year in _plan(study, "best")["cash_flow"]]
     assumed = {row["input"]: row["value"] for row in tables["assumptions"]}
@@ -224,16 +224,16 @@ def test_optimizing_first_with_the_same_seed_gives_the_same_values(
 def test_another_seed_gives_other_samples(plan: Runs, study: dict[str, Any], place: Path) -> None:
     narrow = ("--only", "region-west", "--json", "-q", *FEW)
     command = ("finance", place / "quick.yaml", "--plan", place / "plan", *narrow)
-    one, again, other = (plan(*command, "--seed", seed).json for seed in ("1", "1", "2"))
-    for found in (one, again, other):
+    first, again, other = (plan(*command, "--seed", seed).json for seed in ("1", "1", "2"))
+    for found in (first, again, other):
         del found["created"]
-    assert one == again
-    assert one["plans"][0]["name"] == "as it was"
-    assert one["plans"][1]["name"] == "plan"
-    assert one["plans"][0]["losses"] != other["plans"][0]["losses"]
+    assert first == again
+    assert first["plans"][0]["name"] == "as it was"
+    assert first["plans"][1]["name"] == "plan"
+    assert first["plans"][0]["losses"] != other["plans"][0]["losses"]
     # Fewer sources of failure, less to lose.
     whole = _plan(study, "as it was")["expected_annual_loss_usd"]
-    assert one["plans"][0]["expected_annual_loss_usd"] < whole
+    assert first["plans"][0]["expected_annual_loss_usd"] < whole
 
 
 def test_replan_says_which_inputs_change_the_plan(
@@ -249,7 +249,7 @@ def test_replan_says_which_inputs_change_the_plan(
     less, more = ran.json["replanned"]
     assert (less["input"], less["value"], more["value"]) == ("demand", 0.9, 1.1)
     assert less["capital_usd"] < ran.json["plans"][1]["capital_usd"] < more["capital_usd"]
-    assert all(any("east-gpus" in text for text in one["changed"]) for one in (less, more))
+    assert all(any("east-gpus" in text for text in change["changed"]) for change in (less, more))
     # What was bought for more demand does for less; it only costs more.
     assert less["regret_usd_per_year"] > 0
 

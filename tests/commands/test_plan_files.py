@@ -206,10 +206,15 @@ class TestReading:
         message = "model.name: the plan is for model `tiny`, not `chatgpt-2023`; "
         assert f"{message}give that model, or one that extends it" in found
         assert any(
-            one.startswith("cooling.0.plant: the model has no plant `west-ch") for one in found
+            problem.startswith("cooling.0.plant: the model has no plant `west-ch")
+            for problem in found
         )
-        assert any(one.startswith("gpus.0.cluster: the model has no cluster") for one in found)
-        assert any(one.startswith("emergency.0.offer: the model has no offer") for one in found)
+        assert any(
+            problem.startswith("gpus.0.cluster: the model has no cluster") for problem in found
+        )
+        assert any(
+            problem.startswith("emergency.0.offer: the model has no offer") for problem in found
+        )
 
     @pytest.mark.parametrize(
         ("change", "message"),

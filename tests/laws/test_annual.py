@@ -19,7 +19,7 @@ KINDS = st.lists(st.tuples(LOSSES, RATES), max_size=8)
 
 
 def law_of(kinds: list[tuple[float, float]], years: float = 1.0) -> AnnualLoss:
-    return annual_loss([one for one, _ in kinds], [rate for _, rate in kinds], years, 2048)
+    return annual_loss([usd for usd, _ in kinds], [rate for _, rate in kinds], years, 2048)
 
 
 class TestLaw:

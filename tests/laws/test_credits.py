@@ -211,7 +211,7 @@ class TestMonth:
         self, kinds, steps, more
     ) -> None:
         def month(all_of):
-            minutes, rates = [one for one, _ in all_of], [rate for _, rate in all_of]
+            minutes, rates = [minute for minute, _ in all_of], [rate for _, rate in all_of]
             return monthly_credit(np.array(minutes), np.array(rates), steps, 100.0)
 
         one, other = month(kinds), month([*kinds, more])

@@ -401,7 +401,7 @@ def assert_mends(path: Path, way: RelaxationSet) -> None:
     assert way.minimal
     assert solved(load_model(path, way.overrides).model)[1].status == "optimal"
     for override in way.overrides if len(way.overrides) > 1 else ():
-        others = tuple(one for one in way.overrides if one != override)
+        others = tuple(kept for kept in way.overrides if kept != override)
         assert solved(load_model(path, others).model)[1].status == "infeasible", override
 
 
@@ -416,8 +416,8 @@ def assert_irreducible(model: Model, keys: set[Key]) -> None:
     }
     assert not can_hold(programme, gone, model, keys)
     for key in keys:
-        for one in programme.problem.variables():
-            one.lowBound, one.upBound = roomy[one.name]
+        for variable in programme.problem.variables():
+            variable.lowBound, variable.upBound = roomy[variable.name]
         assert can_hold(programme, gone, model, keys - {key}), key
 
 
@@ -542,10 +542,10 @@ def test_rows_without_a_model_value_get_a_plain_slack(
     text = "policies: {least_regions: 3}"
     diagnosis = diagnosed(load_model(written(tmp_path, planted("", text, [], []))).model)
     (way,) = diagnosis.sets
-    (one,) = way.relaxations
+    (relaxation,) = way.relaxations
     assert way.verified
-    assert (one.family, one.path, one.override) == ("least_regions", "", "")
-    assert one.amount == pytest.approx(1)
+    assert (relaxation.family, relaxation.path, relaxation.override) == ("least_regions", "", "")
+    assert relaxation.amount == pytest.approx(1)
     assert way.overrides == ()
     assert "loosen" not in diagnosis.lines()[0]
     assert "by 1 region" in "\n".join(diagnosis.lines())
@@ -578,8 +578,8 @@ def test_one_scenario_of_a_family_is_left_out_and_no_other(tmp_path: Path) -> No
     model = load_model(path).model
     diagnosis = diagnosed(model)
     (way,) = diagnosis.sets
-    (one,) = way.relaxations
-    assert (one.family, one.subject) == ("scenario", "plant-east-chillers")
+    (relaxation,) = way.relaxations
+    assert (relaxation.family, relaxation.subject) == ("scenario", "plant-east-chillers")
     assert way.options == ("--set generators.plant.without=[plant-east-chillers]",)
     changed = load_model(path, way.overrides).model
     kept = [scenario for scenario in all_scenarios(model) if scenario.name != "plant-east-chillers"]

@@ -503,11 +503,11 @@ class TestRandomModels:
         found = [solved(model, SolverSettings(name, gap=gap))[1] for name in ("highs", "cbc")]
 
         assert same(found[0].objective, found[1].objective) or gap
-        for one in found:
-            assert isfinite(one.objective) == isfinite(drawn_cost(seed))
-            assert at_most(drawn_cost(seed), one.objective)
-            assert at_most(one.bound, drawn_cost(seed))
-            assert at_most(one.objective * (1 - gap - PRINTED), one.bound)
+        for solution in found:
+            assert isfinite(solution.objective) == isfinite(drawn_cost(seed))
+            assert at_most(drawn_cost(seed), solution.objective)
+            assert at_most(solution.bound, drawn_cost(seed))
+            assert at_most(solution.objective * (1 - gap - PRINTED), solution.bound)
 
     @PROPERTY
     @given(SEEDS)

@@ -153,7 +153,9 @@ def test_full_service_forbids_throttling(tmp_path: Path) -> None:
     )
     assert cheapest.survives
     assert cheapest.failed == ()
-    left = [one for one in others if one.overrides == ("policies.throttling_simulated=true",)]
+    left = [
+        option for option in others if option.overrides == ("policies.throttling_simulated=true",)
+    ]
     assert bool(left) == looped(tmp_path, SOONER, "policies.throttling_simulated=true").survives
 
 
