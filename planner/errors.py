@@ -62,6 +62,18 @@ class InputError(PlannerError):
         return cls([Problem(file, line, column, "", message)])
 
 
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raise the problems of an input, if there are any.
+
+    Raises
+    ------
+    InputError
+        With all of them.
+    """
+    if found := tuple(problems):
+        raise InputError(found)
+
+
 class SolverError(PlannerError):
     """The solver failed, or returned something that is not what it claimed."""
 

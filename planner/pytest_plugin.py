@@ -78,7 +78,9 @@ def pytest_configure(config: pytest.Config) -> None:
     elif any(_given(config)):
         from planner.pytest_support.options import options_of
 
-        config.stash[_options_key] = options_of(config, _encoding())
+        # What the terminal can show; standard output is not captured yet.
+        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+        config.stash[_options_key] = options_of(config, encoding)
     if config.stash[_options_key] is not None:
         for name, meaning in MARKERS.items():
             config.addinivalue_line("markers", f"{name}: {meaning}")
@@ -90,11 +92,6 @@ def _given(config: pytest.Config) -> tuple[bool, ...]:
     options = (config.getoption(name, None) is not None for name in names)
     inis = (bool(config.getini(n)) for n in ("plan_model", "plan_file", "plan_scenarios"))
     return (*options, *inis)
-
-
-def _encoding() -> str:
-    """What the terminal can show; standard output is not captured yet."""
-    return getattr(sys.stdout, "encoding", None) or "ascii"
 
 
 def _survivability(config: pytest.Config) -> Survivability | None:

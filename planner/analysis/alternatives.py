@@ -200,13 +200,10 @@ def _all_of(optimum: CheapestPlan, keys: Sequence[Decision], name: str) -> list[
     """All decisions of a group, also those of which the optimum buys none."""
     model, region = optimum.data.model, region_of(optimum.data.model, keys[0])
     if name.startswith("least in "):
-        return [key for key in optimum.prices if _bought_in(model, key) == region]
+        bought = (key for key in optimum.prices if key.kind != "retired")
+        return [key for key in bought if region_of(model, key) == region]
     kind = _kind(model, keys[0])
     return [key for key in optimum.prices if _kind(model, key) == kind]
-
-
-def _bought_in(model: Model, key: Decision) -> str | None:
-    return None if key.kind == "retired" else region_of(model, key)
 
 
 def _alternative(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from planner.analysis.comparison import ComparedPlan
 from planner.analysis.reassessment import existing
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, refuse
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.source import is_file, printable
@@ -97,8 +97,7 @@ def _read(
         wrong = _reason_against(file, plans)
         if wrong:
             problems.append(Problem(f"--model {printable(file)}", 0, 0, "", wrong))
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     return sides[0], sides[1]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from planner.api.models import ModelReference, as_planner_model, selection
 from planner.api.notebook import Shown, table
 from planner.api.references import PlanReference, reopened
-from planner.errors import InputError
+from planner.errors import refuse
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Build
 from planner.finance.study import FinanceStudy, Sampling, missing_prices, study_of
@@ -140,7 +140,6 @@ def appraise(
         builds.append(Build(name, opened.loaded.model, opened.fleet, scenarios, made))
         notes += [f"{name}: {note}" for note in opened.notes]
     problems = missing_prices(builds)
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     assumptions = Assumptions.of(loaded.model.finance)
     return Appraisal(study_of(loaded, builds, assumptions, sampling, None, progress), tuple(notes))

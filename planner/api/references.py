@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from planner.api.models import ModelReference, PlannerModel, as_planner_model
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, refuse
 from planner.plan import files as plan_files
 from planner.plan.records import Plan
 from planner.plan.reopening import Reopened, reopen
@@ -97,5 +97,4 @@ def check_least(**values: int) -> None:
         for name, value in values.items()
         if value < 1
     ]
-    if problems:
-        raise InputError(problems)
+    refuse(problems)

@@ -27,7 +27,7 @@ from planner.commands.options import (
 from planner.commands.parameter_types import SHARE
 from planner.commands.plan_options import say_notes
 from planner.commands.scenario_options import selection_options
-from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, InputError, Problem
+from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, InputError, Problem, refuse
 
 if TYPE_CHECKING:
     from planner.finance.builds import Build
@@ -182,8 +182,7 @@ def command(
             written = write_tables(study, files.tables)
             output.say(f"wrote {len(written)} tables to {files.tables}")
     show_finance(study, output.as_json, notes)
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     if files.workbook is None:
         output.suggest("the same with -o book.xlsx writes a workbook with formulas")
     return EXIT_INFEASIBLE if planless else EXIT_DONE
@@ -228,8 +227,7 @@ def _study(valuation: Valuation, sampling: Sampling) -> tuple[FinanceStudy, bool
     if options.replan and options.plans and _plan_of(others, loaded) is None:
         message = f"needs a plan made for {loaded.name} as it is, with the same --set"
         problems.append(Problem("--replan", 0, 0, "", message))
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     planless = False
     if not options.plans:
         others = _optimized(loaded, base, valuation)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, refuse
 from planner.finance.formula import evaluate, names
 from planner.infrastructure.source import printable, read_bytes
 from planner.laws.returns import incidents_to_justify
@@ -151,8 +151,7 @@ def read_ledger(incident: str | Path) -> tuple[LedgerLine, ...]:
     problems: list[Problem] = []
     figures = _figures(folder / FIGURES, problems)
     lines = list(_lines(folder / LEDGER, figures, problems))
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     return tuple(lines)
 
 

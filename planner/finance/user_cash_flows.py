@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, refuse
 from planner.finance.cashflow import Floats
 from planner.infrastructure.source import printable, read_bytes
 
@@ -61,8 +61,7 @@ def _read(path: Path, rows: csv.DictReader[str], horizon_years: int) -> Floats:
             flows[year] += usd
     if not lines:
         problems.append(Problem(str(path), 0, 0, "", "contains no cash flow"))
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     return flows
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import networkx as nx
 
 from planner.infrastructure.catalogue import demand_shape_names, hot_week_names, shipped_incidents
-from planner.infrastructure.entities import Cluster, Model
+from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Event, NodeLoss, Scenario, UnitLoss
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.measure_checks import check_measures
@@ -220,14 +220,14 @@ def _check_clusters(model: Model, document: Document) -> None:
             document.complain(path, f"expected setpoint_c ≤ restart_c < shutdown_c, got {found}")
         if model.regions[cluster.region].candidate and cluster.existing_gpus:
             document.complain(path, "has GPUs in a region that is only a candidate")
-        if _needs_cooling(model, cluster) and not any(
-            plant.role == "primary" and name in plant.cools for plant in model.plants.values()
+        if (
+            model.gpus[cluster.gpu].power_mw > 0
+            and cluster.max_gpus > 0
+            and not any(
+                plant.role == "primary" and name in plant.cools for plant in model.plants.values()
+            )
         ):
             document.complain(path, "no primary plant cools it")
-
-
-def _needs_cooling(model: Model, cluster: Cluster) -> bool:
-    return model.gpus[cluster.gpu].power_mw > 0 and cluster.max_gpus > 0
 
 
 def _check_plants(model: Model, document: Document) -> None:

@@ -13,7 +13,7 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from planner.errors import InputError
+from planner.errors import InputError, refuse
 from planner.infrastructure import checks
 from planner.infrastructure.catalogue import CATALOGUES, catalogue, shipped_models
 from planner.infrastructure.complaints import complain, shown_value
@@ -253,8 +253,7 @@ def _read_tables(document: Document, model_path: Path) -> None:
         document.data[section] = table.data
         document.places |= table.places
         document.texts += table.texts
-    if document.problems:
-        raise InputError(document.problems)
+    refuse(document.problems)
 
 
 def _columns(entity: type[BaseModel]) -> TableColumns:

@@ -27,7 +27,9 @@ def check_measures(model: Model, document: Document) -> None:
     if count > MOST_REACTIONS:
         message = f"{count} change response times or automatic starts; at most {MOST_REACTIONS} can"
         document.complain(("measures",), message)
-    _check_settled(model, document)
+    for name, bought in model.policies.fixed.measures.items():
+        if bought and name in model.policies.forbidden.measures:
+            document.complain(("policies", "fixed", "measures", name), "is also forbidden")
 
 
 def _idle(model: Model, measure: Measure) -> Iterator[tuple[Path_, str]]:
@@ -62,9 +64,3 @@ def _idle(model: Model, measure: Measure) -> Iterator[tuple[Path_, str]]:
         ]
         if minutes is not None and minutes >= max([now, *slower]):
             yield ("operations", name), f"{minutes:g} minutes are not less than {now:g} without it"
-
-
-def _check_settled(model: Model, document: Document) -> None:
-    for name, bought in model.policies.fixed.measures.items():
-        if bought and name in model.policies.forbidden.measures:
-            document.complain(("policies", "fixed", "measures", name), "is also forbidden")

@@ -19,7 +19,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scanner import Scanner, ScannerError
 
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, refuse
 
 #: Limits far above any real model, against alias bombs and files given by mistake.
 MOST_BYTES = 5_000_000
@@ -201,8 +201,7 @@ def _parsed(content: bytes, file: str, expected: str) -> Document:
         raise InputError.single(file, f"{what}; expected {expected}", 1, 1)
     document = Document({}, {(): SourcePosition(file, 1, 1)}, texts=[content])
     document.data = _Builder(file, document, yaml).build(node, (), 0)
-    if document.problems:
-        raise InputError(document.problems)
+    refuse(document.problems)
     return document
 
 
@@ -244,7 +243,8 @@ class _Builder:
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
             mark = key_node.start_mark
-            if isinstance(key_node, ScalarNode) and _merges(key_node):
+            plain_key = isinstance(key_node, ScalarNode) and key_node.style is None
+            if plain_key and key_node.value == "<<":
                 merged = self._merged(value_node, path, depth) | merged
                 continue
             key = str(key_node.value) if isinstance(key_node, ScalarNode) else "?"
@@ -283,10 +283,6 @@ class _Builder:
             # The constructors of explicit tags (`!!int ""`, `!!bool maybe`) fail in many ways.
             self.document.complain(path, f"cannot be read as {kind}: {_first_line(error)}")
             return None
-
-
-def _merges(key: ScalarNode) -> bool:
-    return bool(key.value == "<<" and key.style is None)
 
 
 def parse_value(text: str) -> Any:
@@ -361,8 +357,7 @@ def parse_table(content: bytes, file: str, path: Path_, columns: TableColumns) -
     for line, row in rows[1:] if not fields else []:
         cells = _with_decimal_points(row, delimiter)
         _table_row(document, header, cells, SourcePosition(file, line, 1), path, columns)
-    if document.problems:
-        raise InputError(document.problems)
+    refuse(document.problems)
     return document
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from planner.errors import InputError, Problem
+from planner.errors import Problem, refuse
 from planner.infrastructure.source import printable
 from planner.plan.records import CoolingLine, GpuLine, Plan
 
@@ -27,12 +27,10 @@ def refuse_contradictions(plan: Plan, shown: str) -> None:
     InputError
         With every contradiction.
     """
-    problems = [
+    refuse(
         Problem(shown, 0, 0, "", f"contradicts itself: {printable(text)}")
         for text in contradictions(plan)
-    ]
-    if problems:
-        raise InputError(problems)
+    )
 
 
 def contradictions(plan: Plan) -> list[str]:

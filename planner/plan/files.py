@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, refuse
 from planner.files import replace_files
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.complaints import complain
@@ -119,11 +119,9 @@ def check_fit(plan: Plan, loaded: LoadedModel, shown: str) -> None:
     InputError
         With everything that does not fit.
     """
-    problems = [
+    refuse(
         Problem(shown, 0, 0, where, printable(message)) for where, message in _misfits(plan, loaded)
-    ]
-    if problems:
-        raise InputError(problems)
+    )
 
 
 def is_for(plan: Plan, loaded: LoadedModel) -> bool:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, refuse
 from planner.infrastructure.source import Document, nearest, parse_yaml, printable, read_bytes
 from planner.plan.metrics import Values, distinct_texts
 from planner.plan.records import Plan
@@ -75,8 +75,7 @@ def read_rules(texts: Iterable[str], policies: Iterable[Path] = ()) -> tuple[Rul
             rules += read()
         except InputError as error:
             problems += error.problems
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     return tuple(rules)
 
 
@@ -94,8 +93,7 @@ def parse_rules(texts: Iterable[str], origin: str = "--fail-on") -> tuple[Rule, 
             rules.append(parsed(text, origin))
         except WrongRuleError as error:
             problems.append(rule_problem(text, error, origin))
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     return tuple(rules)
 
 
@@ -123,8 +121,7 @@ def read_policy(path: Path) -> tuple[Rule, ...]:
         found = [_entry(document, number, entry) for number, entry in enumerate(entries)]
         rules = [rule for rule in found if rule is not None]
         _complain_of_repeated_names(document, entries)
-    if document.problems:
-        raise InputError(document.problems)
+    refuse(document.problems)
     return tuple(rules)
 
 
@@ -191,8 +188,7 @@ def judge_rules(plan: Plan, rules: Iterable[Rule]) -> tuple[RuleResult, ...]:
             outcomes.append(_outcome(rule, values[rule.key]))
         else:
             problems.append(_unknown_key(rule, values))
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     return tuple(outcomes)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, refuse
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
@@ -340,8 +340,7 @@ def _named(
         hint = close.replace(f"`{model.name}::", f"`{ROOT}::{model.name}::")
         message = f"no scenario has this node id{hint}"
         problems.append(Problem(f"{ROOT}::{printable(wanted_id)}", 0, 0, "", message))
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     return tuple(scenario for scenario in scenarios if scenario.name in wanted)
 
 
@@ -372,7 +371,7 @@ def _opened(
 ) -> tuple[LoadedModel, Reopened | None] | None:
     """The model, with the plan if one is asked for; None where something is wrong with them."""
     if asked.model is None and asked.plan is None:
-        problems.append(_problem(SETS_OPTION, f"needs {MODEL_OPTION} or {PLAN_OPTION}"))
+        problems.append(Problem(SETS_OPTION, 0, 0, "", f"needs {MODEL_OPTION} or {PLAN_OPTION}"))
         return None
     try:
         if asked.plan is None:
@@ -391,10 +390,6 @@ def _with_option(problem: Problem, asked: TestOptions) -> Problem:
     """A problem of the model as a whole, with the option that named it."""
     whole = asked.model is not None and problem.file == printable(asked.model)
     return replace(problem, file=f"{MODEL_OPTION} {problem.file}") if whole else problem
-
-
-def _problem(file: str, message: str) -> Problem:
-    return Problem(file, 0, 0, "", message)
 
 
 def _wanted(asked: TestOptions, problems: list[Problem]) -> Wanted | None:

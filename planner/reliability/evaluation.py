@@ -128,16 +128,12 @@ def simulate_all(
     outcome = PeriodLosses.nothing(len(cases), len(model.tiers))
     left = np.arange(len(cases))
     for more in (0.0, *longer):
-        extended = [_with_more(cases[i], more) for i in left]
+        extended = [replace(cases[i], minutes=cases[i].minutes + more) for i in left]
         outcome.put(left, _simulate(model, fleet, extended, jobs, progress))
         left = left[~outcome.settled[left]]
         if not len(left):
             break
     return outcome
-
-
-def _with_more(case: PreparedPeriod, minutes: float) -> PreparedPeriod:
-    return replace(case, minutes=case.minutes + minutes) if minutes else case
 
 
 def _simulate(

@@ -120,7 +120,8 @@ class Cascade:
         self._sources, self._progress = sources, progress
         self._model = with_measures(model, fleet.measures)
         self._normal: PeriodLosses | None = None
-        whole = self._glance()
+        unserved_minutes = self._hours(GLANCE).unserved_minutes.max(initial=0.0)
+        whole = bool(unserved_minutes <= 1e-9 * GLANCE)
         if not whole:
             self._normal = self._hours(HOUR)
         graph = build_graph(self._model)
@@ -131,10 +132,6 @@ class Cascade:
         hours = range(HOURS_PER_WEEK)
         calm = tuple(calm_scenario(float(hour), minutes) for hour in hours)
         return simulate_all(self._model, self._fleet, calm, self._jobs, recovers=False)
-
-    def _glance(self) -> bool:
-        """Whether normal operation serves everything."""
-        return bool(self._hours(GLANCE).unserved_minutes.max(initial=0.0) <= 1e-9 * GLANCE)
 
     def normal(self) -> PeriodLosses | None:
         """Loss in each hour of a week of normal operation; None if there is none."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, refuse
 from planner.infrastructure.catalogue import INCIDENT, shipped_incidents, shipped_models
 from planner.infrastructure.complaints import complain, shown_value
 from planner.infrastructure.fields import NAME_LENGTH
@@ -79,8 +79,7 @@ def load_incident(reference: str | Path, overrides: tuple[str, ...] = ()) -> Loa
     if overrides:
         loaded = load_model(_model_file(path, incident.model), (*incident.set, *overrides))
         check_incident(document, loaded.model, calibration=False)
-        if document.problems:
-            raise InputError(document.problems)
+        refuse(document.problems)
     return LoadedIncident(incident, name, loaded)
 
 

@@ -276,10 +276,7 @@ def describe_row(tightness: Tightness) -> str:
     """A requirement or limit in words."""
     from planner.optimization.infeasibility.shortfalls import Shortfall
 
-    row = tightness.row
-    return describe(
-        Shortfall(row.family, row.subject, row.scenario, tightness.room, row.unit, row.from_minute)
-    )
+    return describe(Shortfall.of(tightness.row, tightness.room))
 
 
 # -------------------------------------------------------------------------------------------- JSON

@@ -12,7 +12,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.laws.traffic import served_fraction
-from planner.plan.records import EmergencyLine, Plan, ScenarioLine
+from planner.plan.records import CoolingLine, EmergencyLine, GpuLine, Plan, ScenarioLine
 from planner.simulation.cascade import simulate
 from planner.simulation.verdict import Verdict
 
@@ -27,31 +27,12 @@ def purchases(plan: Plan, model: Model) -> pd.DataFrame:
 
     Counted in units, GPUs, reserved instances, and 1 or 0 for a measure.
     """
+    counted: list[tuple[str, str, str, CoolingLine | GpuLine]]
+    counted = [("cooling", line.plant, line.unit, line) for line in plan.cooling]
+    counted += [("gpus", line.cluster, line.gpu, line) for line in plan.gpus]
     rows: list[tuple[Any, ...]] = [
-        (
-            "cooling",
-            line.plant,
-            line.unit,
-            line.region,
-            line.existing,
-            line.added,
-            line.retired,
-            line.total,
-        )
-        for line in plan.cooling
-    ]
-    rows += [
-        (
-            "gpus",
-            line.cluster,
-            line.gpu,
-            line.region,
-            line.existing,
-            line.added,
-            line.retired,
-            line.total,
-        )
-        for line in plan.gpus
+        (kind, asset, item, line.region, line.existing, line.added, line.retired, line.total)
+        for kind, asset, item, line in counted
     ]
     rows += [
         _reserved(line, model.offers[line.offer].existing_instances) for line in plan.emergency

@@ -71,32 +71,19 @@ def diagnosis_data(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _set_data(found: RelaxationSet) -> dict[str, Any]:
-    return {
-        "name": found.name,
-        "cheapest": found.cheapest,
-        "verified": found.verified,
-        "survives": found.survives,
-        "failed": list(found.failed),
-        "minimal": found.minimal,
-        "set": list(found.overrides),
-        "options": list(found.options),
+    data = vars(found) | {
+        "set": found.overrides,
+        "options": found.options,
         "plan_usd_per_year": _rounded(found.plan_usd_per_year),
         "plan_capital_usd": _rounded(found.plan_capital_usd),
         "changes": [_relaxation_data(relaxation) for relaxation in found.relaxations],
     }
+    del data["relaxations"]
+    return data
 
 
 def _relaxation_data(relaxation: Relaxation) -> dict[str, Any]:
-    return {
-        "kind": relaxation.kind,
-        "family": relaxation.family,
-        "subject": relaxation.subject,
-        "scenario": relaxation.scenario,
-        "path": relaxation.path,
-        "before": relaxation.before,
-        "value": relaxation.value,
-        "amount": relaxation.amount,
-        "unit": relaxation.unit,
+    return vars(relaxation) | {
         "usd": _rounded(relaxation.usd),
         "usd_per_year": _rounded(relaxation.usd_per_year),
         "text": relaxation_line(relaxation),

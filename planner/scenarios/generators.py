@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, refuse
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Event as EventUnion
 from planner.infrastructure.failures import (
@@ -110,8 +110,7 @@ def _left_out(model: Model) -> frozenset[str]:
                 message = f"`{unwanted}` is not a scenario of the family{hint}"
                 problems.append(Problem(model.name, 0, 0, f"generators.{name}.without", message))
         found.update(terms.without)
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     return frozenset(found)
 
 

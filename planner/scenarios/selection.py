@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, refuse
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario, Severity
 from planner.infrastructure.source import nearest
@@ -179,8 +179,7 @@ def _check_sets(names: Iterable[str]) -> None:
         if sample and 1 <= int(sample["years"]) <= MOST_YEARS:
             continue
         problems.append(Problem(OPTION, 0, 0, "", _refusal(name)))
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
 
 
 def _refusal(name: str) -> str:
@@ -240,8 +239,7 @@ def _check_patterns(wanted: Wanted, scenarios: Iterable[Scenario]) -> None:
                 hint = nearest(pattern, names)
                 message = f"`{pattern}` matches none of {len(names):,} scenarios{hint}"
                 problems.append(Problem(option, 0, 0, "", message))
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
 
 
 def _passes(wanted: Wanted, scenario: Scenario) -> bool:

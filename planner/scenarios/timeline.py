@@ -200,7 +200,8 @@ def state_with(
     now = normal_state(model, graph) if ended else timeline.intervals[place].state
     if not lost_clusters:
         return now
-    failed = _failed(index, timeline.events, minute)
+    events = timeline.events
+    failed = node_losses(index.model, events, minute) | sagging_clusters(index, events, minute)
     failed |= {node("cluster", name) for name in lost_clusters}
     return replace(
         index.state(failed),
@@ -226,10 +227,6 @@ def _cuts(model: Model, events: tuple[Timed, ...], waits: tuple[Restart, ...]) -
     for wait in waits:
         cuts |= {wait.from_minute, wait.to_minute}
     return cuts
-
-
-def _failed(index: DependencyIndex, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
-    return node_losses(index.model, events, minute) | sagging_clusters(index, events, minute)
 
 
 def _interval(

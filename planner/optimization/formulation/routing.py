@@ -204,7 +204,7 @@ class _Places:
             name=region,
             clusters=clusters,
             witnesses=tuple(sure[:1] or [cluster for cluster in clusters if self.most[cluster]]),
-            first_rps=self._peak(first),
+            first_rps=float(self._week(first).max()),
             alone=tuple(group for group in first if not self._has_rival(group, region)),
             least_rps=sum(self.rps(cluster, self.least[cluster]) for cluster in clusters),
             most_rps=sum(self.rps(cluster, self.most[cluster]) for cluster in clusters),
@@ -257,9 +257,6 @@ class _Places:
         columns = [self.column[group.label] for group in groups]
         week: Floats = self.data.week_rps[:, columns].sum(axis=1)
         return week
-
-    def _peak(self, groups: Iterable[Group]) -> float:
-        return float(self._week(groups).max())
 
     def sure_rps(self, place: CandidateRegion) -> Floats:
         """Demand by hour of those who prefer a region whatever is bought."""

@@ -26,6 +26,7 @@ from planner.optimization.infeasibility.elastic import (
 )
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.infeasibility.relaxation import Relaxation, RelaxationSet
+from planner.optimization.infeasibility.shortfalls import Shortfall
 from planner.optimization.infeasibility.single_changes import (
     find_alternatives,
     find_single,
@@ -47,30 +48,10 @@ SETS: dict[str, tuple[Kind, ...]] = {
 
 
 @dataclass(frozen=True)
-class MissedRequirement:
-    """A requirement that is missed.
+class MissedRequirement(Shortfall):
+    """A requirement that is missed, with its size and the same as a sentence."""
 
-    Parameters
-    ----------
-    family, subject, scenario
-        What it is about; no scenario for normal operation and purchases.
-    amount, unit
-        By how much it is missed.
-    limit
-        Size of the requirement.
-    from_minute
-        Start of the stage in which it is missed most.
-    text
-        The same as a sentence.
-    """
-
-    family: str
-    subject: str
-    scenario: str
-    amount: float
-    unit: str
     limit: float
-    from_minute: float
     text: str
 
 
@@ -344,16 +325,8 @@ class _Diagnosing:
 
 def _shortfall(group: ConstraintGroup) -> MissedRequirement:
     row, amount = group.worst()
-    return MissedRequirement(
-        family=row.family,
-        subject=row.subject,
-        scenario=row.scenario,
-        amount=amount,
-        unit=row.unit,
-        limit=row.amount,
-        from_minute=row.from_minute,
-        text=f"{amount_text(amount, row.unit)}: {noun(row)}",
-    )
+    text = f"{amount_text(amount, row.unit)}: {noun(row)}"
+    return MissedRequirement(**vars(Shortfall.of(row, amount)), limit=row.amount, text=text)
 
 
 def _distinct(sets: Iterable[RelaxationSet]) -> tuple[RelaxationSet, ...]:

@@ -43,6 +43,11 @@ class Shortfall:
     unit: str
     from_minute: float
 
+    @classmethod
+    def of(cls, row: Row, amount: float) -> Shortfall:
+        """What a row is missed by."""
+        return Shortfall(row.family, row.subject, row.scenario, amount, row.unit, row.from_minute)
+
 
 def add_slack(
     programme: Programme, row: str, name: str, most: float | None = None, usd: float = 0.0
@@ -101,7 +106,5 @@ class ShortfallProgramme:
             if amount <= NEGLIGIBLE * size(row):
                 continue
             if key not in found or amount > found[key].amount:
-                found[key] = Shortfall(
-                    row.family, row.subject, row.scenario, amount, row.unit, row.from_minute
-                )
+                found[key] = Shortfall.of(row, amount)
         return tuple(found[key] for key in sorted(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from planner.amounts import counted, megawatts, rate
 from planner.infrastructure.graph import node
@@ -98,16 +99,12 @@ def _grid(cards: Sequence[Part], count: int) -> Part:
             moved = card.moved(index * (card.width + CARD_GAP), y)
             outer = moved.boxes[0]
             tall = Rect(outer.rect.x, outer.rect.y, outer.rect.width, height)
-            boxes += [_with_rect(outer, tall), *moved.boxes[1:]]
+            boxes += [replace(outer, rect=tall), *moved.boxes[1:]]
             lines += moved.lines
         y += height + CARD_GAP
     width = min(count, len(cards)) * (cards[0].width + CARD_GAP) - CARD_GAP
     heading = _heading("regions: feeds, plants, clusters, and the software they host", width)
     return Part(width, y - CARD_GAP, (heading, *boxes), tuple(lines))
-
-
-def _with_rect(box: Box, rect: Rect) -> Box:
-    return Box(rect, box.kind, box.labels, box.node, box.plane, box.states)
 
 
 def _heading(text: str, width: float) -> Box:
