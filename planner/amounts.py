@@ -40,9 +40,6 @@ def number(value: float, digits: int = 3, sign: str = "-") -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-# ------------------------------------------------------------------------------------------- money
-
-
 def millions(amount: float, places: int | None = None, sign: str = "-") -> str:
     """An amount in millions, for columns that say so.
 
@@ -111,9 +108,6 @@ def _some(amount: float, places: int | None = None) -> str:
     return f"{rounded:,.0f}"
 
 
-# ------------------------------------------------------------------------------------------ shares
-
-
 def percent(share: float, places: int = 1, sign: str = "-") -> str:
     """A share in percent, for what may be more or less than all of it.
 
@@ -159,9 +153,6 @@ def served_apart(share: float, required: float) -> tuple[str, str]:
         if texts[0] != texts[1]:
             break
     return texts
-
-
-# ----------------------------------------------------------------------------- times and quantities
 
 
 def minutes(value: float | None, never: str = "never") -> str:

@@ -95,13 +95,7 @@ def _given(config: pytest.Config) -> tuple[bool, ...]:
 
 
 def _survivability(config: pytest.Config) -> Survivability | None:
-    """What is tested, loaded once; None where nothing is asked for.
-
-    Raises
-    ------
-    pytest.UsageError
-        With all problems of model, plan and scenario sets.
-    """
+    """What is tested, loaded once; None where nothing is asked for."""
     asked = config.stash.get(_options_key, None)
     if asked is None:
         return None

@@ -236,9 +236,6 @@ def compare(a: ComparedPlan, b: ComparedPlan) -> Comparison:
     )
 
 
-# ------------------------------------------------------------------------------------------ figures
-
-
 def _scenarios(a: Plan, b: Plan) -> tuple[ScenarioChange, ...]:
     was, now = ({line.name: line for line in plan.scenarios} for plan in (a, b))
     return tuple(
@@ -325,9 +322,6 @@ def _longest_recovery(plan: Plan) -> float | None:
     times = [line.recovery_minutes for line in plan.scenarios]
     known = [time for time in times if time is not None]
     return None if len(known) < len(times) else max(known, default=0.0)
-
-
-# ------------------------------------------------------------------------------------------- causes
 
 
 def _values(a: ComparedPlan, b: ComparedPlan) -> tuple[ValueChange, ...] | None:

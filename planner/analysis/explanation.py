@@ -223,9 +223,6 @@ def explain(
     )
 
 
-# ------------------------------------------------------------------------------------ the base case
-
-
 def _study(
     plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], questions: Questions
 ) -> tuple[Study, bool]:
@@ -273,9 +270,6 @@ def describe(shortfall: Shortfall) -> str:
     known = PHRASES.get(shortfall.family, f"{shortfall.family.replace('_', ' ')} of {{subject}}")
     text = known.format(subject=shortfall.subject, minute=shortfall.from_minute)
     return f"{shortfall.scenario}: {text}" if shortfall.scenario else text
-
-
-# ---------------------------------------------------------------------- one less, all else as it is
 
 
 def _local_notes(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionNote]:
@@ -347,9 +341,6 @@ def _smaller(study: Study, note: DecisionNote, removals: Iterable[Removal]) -> D
         if less > 0 and spent < 0:
             cuts.append((removal.names[0], less))
     return replace(note, smaller_without=tuple(sorted(cuts, key=lambda cut: (-cut[1], cut[0]))))
-
-
-# ---------------------------------------------------------------------------------- marginal values
 
 
 def _worth_if_bought(

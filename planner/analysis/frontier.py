@@ -282,9 +282,6 @@ def _compared(points: Sequence[FrontierPoint]) -> tuple[FrontierPoint, ...]:
     return tuple(found)
 
 
-# ------------------------------------------------------------------------------------------- axes
-
-
 def settings_of(
     axis: Axis,
     model: Model,

@@ -206,9 +206,6 @@ class Study:
         return Removal(names, saves, expected, changes)
 
 
-# ------------------------------------------------------------------------------- scenarios left out
-
-
 def one_by_one(
     study: Study, suspects: list[str]
 ) -> tuple[list[Removal], tuple[str, ...], tuple[str, ...]]:
@@ -281,9 +278,6 @@ def together(
     rest = tuple(name for name in every if name in idle | set(silent))
     first = leave_out(every)
     return first, first if rest == every else leave_out(rest)
-
-
-# --------------------------------------------------------------------------------- one more or less
 
 
 def last_worth(study: Study, key: Decision) -> Worth | None:

@@ -140,9 +140,6 @@ def with_room(data: ProblemData, key: Decision) -> ProblemData | None:
     return None
 
 
-# ------------------------------------------------------------------------------------ a given fleet
-
-
 def settle(
     programme: Programme, bought: Mapping[Decision, int], settings: SolverSettings
 ) -> Solution:

@@ -106,9 +106,6 @@ def command(folder: Path | None, synthetic: SyntheticOptions, force: bool, outpu
     return EXIT_DONE
 
 
-# ----------------------------------------------------------------------------------------- starter
-
-
 def starter_texts() -> dict[str, str]:
     """Files of a starter: name and content."""
     import planner
@@ -120,13 +117,7 @@ def starter_texts() -> dict[str, str]:
 
 
 def _start(folder: Path, force: bool) -> list[str]:
-    """Write a starter, all of it or nothing; names of its files.
-
-    Raises
-    ------
-    InputError
-        If one of the files exists and may not be overwritten, or cannot be written.
-    """
+    """Write a starter, all of it or nothing; names of its files."""
     texts = {folder / name: text for name, text in starter_texts().items()}
     if folder.exists() and not folder.is_dir():
         raise InputError.single(str(folder), "is a file; name a folder for the starter model")
@@ -137,9 +128,6 @@ def _start(folder: Path, force: bool) -> list[str]:
         )
     _write(texts)
     return [path.name for path in texts]
-
-
-# --------------------------------------------------------------------------------------- synthetic
 
 
 def _synthetic(options: SyntheticOptions, force: bool, output: Output) -> int:
@@ -184,13 +172,7 @@ def _loaded(text: str) -> Model:
 
 
 def _write(texts: Mapping[Path, str]) -> None:
-    """Write files of one folder, all of them or none; the starter's folder is made if missing.
-
-    Raises
-    ------
-    InputError
-        If one cannot be written.
-    """
+    """Write files of one folder, all of them or none; the starter's folder is made if missing."""
     folder = next(iter(texts)).parent
     made = not folder.exists() and len(texts) > 1
     try:

@@ -56,9 +56,6 @@ def examples(*commands: str) -> str:
     return f"\b\nExamples:\n{lines}"
 
 
-# ------------------------------------------------------------------------------------------ models
-
-
 def complete_models(
     context: click.Context,  # noqa: ARG001
     parameter: click.Parameter,  # noqa: ARG001
@@ -113,9 +110,6 @@ optional_model = click.argument("model", required=False, shell_complete=complete
 defaulted_model = click.argument("model", default=DEFAULT_MODEL, shell_complete=complete_models)
 #: MODEL and --set.
 model_argument = bundle("model", ModelArgument, defaulted_model, setting_option())
-
-
-# --------------------------------------------------------------------------------- output, progress
 
 
 @dataclass(frozen=True)
@@ -180,9 +174,6 @@ def accepts(*names: str) -> Decorator:
         return function
 
     return decorate
-
-
-# ------------------------------------------------------------------------------- solver, simulation
 
 
 def _settings(
@@ -276,9 +267,6 @@ seed_option = click.option(
     show_default=True,
     help="Seed of the sampling: the same seed gives the same figures.",
 )
-
-
-# -------------------------------------------------------------------------------- risk and budgets
 
 
 def _policy_settings(

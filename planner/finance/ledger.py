@@ -202,9 +202,6 @@ def _break_even(basis: str, usd: Mapping[str, float], rate: float, years: int) -
     )
 
 
-# --------------------------------------------------------------------------------------- reading
-
-
 def _figures(path: Path, problems: list[Problem]) -> dict[str, float]:
     """Printed figures by name."""
     figures: dict[str, float] = {}

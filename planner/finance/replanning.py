@@ -267,9 +267,6 @@ def _progress(variation: _Variation, number: int, of: int, seconds: float) -> st
     return f"replanning {number} of {of}: {variation}{left}"
 
 
-# ----------------------------------------------------------------------------------- one variation
-
-
 def _replanned(
     loaded: LoadedModel, plan: Plan, variation: _Variation, settings: SolverSettings
 ) -> Replanned:

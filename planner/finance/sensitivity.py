@@ -206,9 +206,6 @@ def _with(assumptions: Assumptions, varied: Input, value: float) -> Assumptions:
     return replace(assumptions, **changes)
 
 
-# -------------------------------------------------------------------------------------- break-even
-
-
 @dataclass(frozen=True)
 class BreakEven:
     """Value of an input at which the net present value is zero.

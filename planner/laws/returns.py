@@ -354,9 +354,6 @@ def incidents_to_justify(
     return _finite(years * (yearly / usd_per_incident), "number of incidents")
 
 
-# ------------------------------------------------------------------------------------------- input
-
-
 def _checked(series: Mapping[str, Flows], rates: Mapping[str, float]) -> list[Array]:
     values, problems = _problems(series, rates)
     _raise(problems)
@@ -411,9 +408,6 @@ def _finite(value: float, name: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{name} is too large for a number: amounts or rates are out of range")
     return value
-
-
-# ------------------------------------------------------------------------------------------- worth
 
 
 def _worth(rate: float, values: Array) -> float:

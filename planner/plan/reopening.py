@@ -286,9 +286,6 @@ def settings_text(overrides: Iterable[str]) -> str:
     )
 
 
-# --------------------------------------------------------------------------------------- scenarios
-
-
 def recorded(plan: Plan, wanted: Wanted) -> Plan:
     """Record in a plan which scenarios it is for, where these are not those of the model."""
     if wanted.usual:

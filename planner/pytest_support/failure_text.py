@@ -132,9 +132,6 @@ def _folded(text: str, indent: str, hanging: str = "") -> list[str]:
     )
 
 
-# ------------------------------------------------------------------------------------------ curves
-
-
 def sparkline(values: Floats, bottom: float, top: float, bars: str = BARS) -> str:
     """Values as bars; the highest bar is for the top alone.
 
@@ -186,9 +183,6 @@ def _minutes(timelines: list[Floats], total: int) -> int:
     changes = [np.flatnonzero(np.abs(np.diff(timeline)) > VISIBLE) for timeline in timelines]
     last = max((int(found[-1]) + 1 for found in changes if len(found)), default=0)
     return min(total, max(LEAST_MINUTES, math.ceil(last * (1 + AFTERWARDS))) + 1)
-
-
-# ------------------------------------------------------------------------------------------- words
 
 
 def _breaches(outcome: ScenarioResult) -> Iterator[str]:

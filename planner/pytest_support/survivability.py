@@ -39,15 +39,7 @@ MOST_TOLD = 10
 
 @dataclass(frozen=True)
 class _Subject:
-    """Everything that is loaded.
-
-    Parameters
-    ----------
-    loaded, opened
-        The model, and the plan with it; None where what exists is tested.
-    selection
-        Scenarios.
-    """
+    """Everything that is loaded."""
 
     loaded: LoadedModel
     opened: Reopened | None
@@ -86,8 +78,6 @@ class Survivability:
     def __repr__(self) -> str:
         count = len(self.scenarios)
         return f"<Survivability of {self._what()}: {count} scenario{'' if count == 1 else 's'}>"
-
-    # ----------------------------------------------------------------------------------- verdicts
 
     @property
     def survives(self) -> bool:
@@ -167,8 +157,6 @@ class Survivability:
         verdict = self.verdict(scenario)
         return self._shown(headline(self._scenarios[scenario], verdict))
 
-    # --------------------------------------------------------------------------------- assertions
-
     def assert_survives(self, *patterns: str) -> None:
         """Fail unless the scenarios that match a pattern are survived; none given means all.
 
@@ -235,8 +223,6 @@ class Survivability:
         served = f"all demand {when} served again, needed by minute {within_minutes:g}"
         text = f"{self._happening(scenario)}: {served}"
         raise AssertionError(self._shown(text))
-
-    # ------------------------------------------------------------------------------ for the plugin
 
     def expect(self, names: Iterable[str]) -> None:
         """Say which verdicts will be wanted, in which order."""
@@ -319,13 +305,7 @@ def _unknown(scenario: str, scenarios: tuple[str, ...]) -> str:
 def _named(
     model: Model, scenarios: tuple[Scenario, ...], named: tuple[str, ...]
 ) -> tuple[Scenario, ...]:
-    """Scenarios whose node ids were given as arguments, in the order of all; none given means all.
-
-    Raises
-    ------
-    InputError
-        With every node id that there is not.
-    """
+    """Scenarios whose node ids were given as arguments, in the order of all; without any, all."""
     if not named:
         return scenarios
     wanted: set[str] = set()
@@ -342,9 +322,6 @@ def _named(
         problems.append(Problem(f"{ROOT}::{printable(wanted_id)}", 0, 0, "", message))
     refuse(problems)
     return tuple(scenario for scenario in scenarios if scenario.name in wanted)
-
-
-# ----------------------------------------------------------------------------------------- loading
 
 
 def survivability_of(asked: TestOptions) -> Survivability:

@@ -105,9 +105,6 @@ def _name_scenario(document: Document, name: str) -> None:
         scenario.setdefault("name", fitting or "incident")
 
 
-# --------------------------------------------------------------------------------------- structure
-
-
 def _structure(document: Document) -> Incident | None:
     """The incident if its structure is right; complaints otherwise."""
     try:
@@ -115,9 +112,6 @@ def _structure(document: Document) -> Incident | None:
     except ValidationError as error:
         complain(document, error, Incident, TIMES)
         return None
-
-
-# ------------------------------------------------------------------------------------------- model
 
 
 def _model_file(incident_path: Path, wanted: str) -> Path | str:

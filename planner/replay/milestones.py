@@ -119,9 +119,6 @@ def value_at(
     return value if np.isfinite(value) else None
 
 
-# ------------------------------------------------------------------------------------------ events
-
-
 def _since(world: World, minute: float) -> Bools:
     """True from a minute on."""
     return np.arange(world.minutes) >= minute

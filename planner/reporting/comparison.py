@@ -36,9 +36,6 @@ SAME_POINTS = 1e-4
 INTEREST = ("lost", "gained", "dropped", "new", "failed", "survived", "not judged")
 
 
-# ----------------------------------------------------------------------------------------- wording
-
-
 def headline(comparison: Comparison) -> list[str]:
     """What there is to say in a few sentences."""
     purchases = comparison.purchases
@@ -105,9 +102,6 @@ def notes(comparison: Comparison) -> list[str]:
     if any(change.outcome == "dropped" for change in comparison.lost):
         found.append("Scenarios that A survives and B is not judged on count as lost.")
     return found
-
-
-# ------------------------------------------------------------------------------------------ tables
 
 
 def figure_table(compared: Iterable[ComparedFigure]) -> Table:
@@ -302,9 +296,6 @@ def _effect_row(effect: Effect) -> Row:
     least, most = millions(effect.least), millions(effect.most)
     known = "" if least == most else f"{least} to {most}"
     return (effect.title, _more(effect.usd_per_year) or "0", known)
-
-
-# ---------------------------------------------------------------------------------------- terminal
 
 
 def show_comparison(comparison: Comparison, effects: Effects | None = None) -> None:

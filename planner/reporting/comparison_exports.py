@@ -30,9 +30,6 @@ MOST_LISTED, MOST_ROWS = 20, 50
 MOST_CHARACTERS = 60_000
 
 
-# ---------------------------------------------------------------------------------------- Markdown
-
-
 def comparison_markdown(comparison: Comparison, effects: Effects | None = None) -> str:
     """A comparison for a pull-request comment: short, with the rest in parts that open."""
     mark = ":x:" if comparison.lost else ":white_check_mark:"
@@ -107,9 +104,6 @@ def _folded(table: Table) -> str:
     body = table.first(MOST_ROWS).markdown() + note
     # The empty line lets GitHub read what follows as Markdown.
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
-
-
-# -------------------------------------------------------------------------------------------- JSON
 
 
 def comparison_data(comparison: Comparison, effects: Effects | None = None) -> dict[str, Any]:

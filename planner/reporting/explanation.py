@@ -94,9 +94,6 @@ def _show_base(console: Console, explanation: Explanation, plan: Plan) -> None:
     say(console, f"No plan can be cheaper by more than {money(worse)} a year.")
 
 
-# --------------------------------------------------------------------------------------- decisions
-
-
 def _show_decisions(console: Console, explanation: Explanation) -> None:
     heading(console, "Why each purchase is needed")
     say(
@@ -166,9 +163,6 @@ def _worth(worth: Worth | None) -> str:
     if worth is None:
         return "?"
     return REASONS[worth.reason] if worth.value is None else _told(worth.value)
-
-
-# --------------------------------------------------------------------------------------- scenarios
 
 
 def _show_scenarios(console: Console, explanation: Explanation) -> None:
@@ -254,9 +248,6 @@ def margin_text(margin: MarginRecord) -> str:
     return ", ".join(parts)
 
 
-# ----------------------------------------------------------------------------------------- binding
-
-
 def _binding_table(rows: Iterable[Tightness]) -> Table:
     cells = [
         (
@@ -277,9 +268,6 @@ def describe_row(tightness: Tightness) -> str:
     from planner.optimization.infeasibility.shortfalls import Shortfall
 
     return describe(Shortfall.of(tightness.row, tightness.room))
-
-
-# -------------------------------------------------------------------------------------------- JSON
 
 
 def explanation_data(explanation: Explanation, plan: Plan) -> dict[str, Any]:

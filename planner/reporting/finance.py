@@ -88,8 +88,6 @@ def _names(study: FinanceStudy) -> list[str]:
     return [valued.build.name for valued in study.valued]
 
 
-# ------------------------------------------------------------------------------------ side by side
-
 #: What a row says of a build.
 CellOf = Callable[[Valued], Cell]
 
@@ -169,9 +167,6 @@ def _returned(told: Callable[..., str]) -> CellOf:
         return None if found is None else told(found)
 
     return cell
-
-
-# ----------------------------------------------------------------------------------- behind figures
 
 
 def _capital(valued: Valued) -> Table:
@@ -317,9 +312,6 @@ def _hours(hours: float) -> str:
     return "0" if hours < LEAST_HOURS else number(hours, 2)
 
 
-# ------------------------------------------------------------------------------------- sensitivity
-
-
 def _sensitivity(study: FinanceStudy, name: str) -> Table:
     swings = study.swings.get(name, ())
     zero = {found.input.name: found.value for found in study.break_evens.get(name, ())}
@@ -360,9 +352,6 @@ def _show_replanned(console: Console, study: FinanceStudy) -> None:
         say(console, f"{value}: {'; '.join(told)}", lead="  ")
 
 
-# ------------------------------------------------------------------------------------------ ledger
-
-
 def _ledger(study: FinanceStudy) -> Table:
     rows = [
         (
@@ -396,9 +385,6 @@ def _incidents(study: FinanceStudy) -> Table:
     heads = ("capex", "opex", "incident", "needed", "discounted")
     columns = texts("investment") + figures(*heads, show=_millions)
     return Table("Break-even in incidents", columns, rows, note)
-
-
-# ------------------------------------------------------------------------------------------- cells
 
 
 def _millions(usd: float) -> str:

@@ -119,9 +119,6 @@ def _remarks(point: FrontierPoint) -> list[str]:
     return found
 
 
-# ---------------------------------------------------------------------------------- files and JSON
-
-
 def frontier_data(frontier: Frontier, loaded: LoadedModel) -> dict[str, Any]:
     """The frontier for machines; money in USD."""
     return {

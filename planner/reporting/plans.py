@@ -66,9 +66,6 @@ def _override_note(plan: Plan) -> str:
     return f"with {escape(', '.join(shown))}" if shown else ""
 
 
-# --------------------------------------------------------------------------------------- purchases
-
-
 def _cooling_table(lines: Iterable[CoolingLine]) -> Table:
     rows: list[Row] = []
     last = ""
@@ -148,9 +145,6 @@ def _measure_table(plan: Plan) -> Table:
     return Table("Measures, M USD", columns, rows)
 
 
-# -------------------------------------------------------------------------------------------- cost
-
-
 def cost_table(plan: Plan, model: Model) -> Table:
     """Capital of purchases; cost of a year today, with the plan, and what that is more."""
     cost, known = plan.cost, plan.cost.existing_usd_per_year is not None
@@ -198,9 +192,6 @@ def _one_budget(model: Model) -> bool:
     return all(
         emergency_budget_usd(model, scenario) == general for scenario in all_scenarios(model)
     )
-
-
-# ------------------------------------------------------------------------------------------- proof
 
 
 def _show_risk(console: Console, plan: Plan) -> None:

@@ -20,9 +20,6 @@ CONFIDENCE = {
 }
 
 
-# ------------------------------------------------------------------------------------------- words
-
-
 def _value(replay: Replay, reading: Reading, value: float | None) -> str:
     quantity = reading.milestone.quantity
     if quantity == "minute":
@@ -54,9 +51,6 @@ def _mark(reading: Reading) -> Cell:
         return "given"
     marks: dict[bool | None, Cell] = {True: Toned("yes", "good"), False: Toned("NO", "bad")}
     return marks.get(reading.within)
-
-
-# ------------------------------------------------------------------------------------------- table
 
 
 def show_replay(replay: Replay, as_json: bool) -> None:
@@ -133,9 +127,6 @@ def _show_summary(console: Console, replay: Replay) -> None:
         f"{(terms['success_rate'].tolerance or 0) * 100:g} points of success, "
         "unless the incident says otherwise.",
     )
-
-
-# ------------------------------------------------------------------------------------------- JSON
 
 
 def replay_data(replay: Replay) -> dict[str, Any]:

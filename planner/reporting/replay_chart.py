@@ -171,9 +171,6 @@ def sparkline(values: Floats, width: int, low: float, high: float) -> str:
     return "".join(BLOCKS[round(share * (len(BLOCKS) - 1))] for share in shares.clip(0.0, 1.0))
 
 
-# ----------------------------------------------------------------------------------------- picture
-
-
 def write_picture(replay: Replay, path: Path) -> None:
     """Write the chart as a picture, whole or not at all.
 

@@ -128,8 +128,6 @@ class Table:
             for row in (*self.rows, *self.foot)
         ]
 
-    # ------------------------------------------------------------------------------------ terminal
-
     def print(self, console: Console) -> None:
         """Print with a line before; nothing where there are no rows."""
         if not self.rows:
@@ -183,8 +181,6 @@ class Table:
             widths[at] = min(widths[at], max(LEAST_WIDTH, room // left))
             room -= widths[at]
         return widths
-
-    # ------------------------------------------------------------------------- Markdown, HTML, CSV
 
     def markdown(self) -> str:
         """As a table of Markdown, without title and note."""

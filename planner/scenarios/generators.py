@@ -90,13 +90,7 @@ def _generated(model: Model) -> Iterator[Scenario]:
 
 
 def _left_out(model: Model) -> frozenset[str]:
-    """Members excluded from families.
-
-    Raises
-    ------
-    InputError
-        With every name that no member of its family has.
-    """
+    """Members excluded from families."""
     found: set[str] = set()
     problems = []
     for name in FAMILIES:

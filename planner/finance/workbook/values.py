@@ -26,9 +26,6 @@ GREY_LINES = {"visible": True, "line": {"color": "#D9D9D9"}}
 type Cells = list[float | str | None]
 
 
-# -------------------------------------------------------------------------------------------- risk
-
-
 def write_risk(book: Book, valued: Sequence[Valued]) -> None:
     """Write losses of a year, availability, service credits, cooling and the exceedance curve."""
     sheet = book.sheet(RISK, (50, 19, *[15] * max(4, 3 * len(valued))))
@@ -213,9 +210,6 @@ def _curves(book: Book, sheet: Sheet, row: int, valued: Sequence[Valued]) -> Non
     sheet.worksheet.insert_chart(row, 0, chart, {"y_offset": 6})
 
 
-# --------------------------------------------------------------------------------------- scenarios
-
-
 def write_scenarios(book: Book, valued: Sequence[Valued]) -> None:
     """Write every scenario with its outcome on every build."""
     heads = (
@@ -262,9 +256,6 @@ def _outcomes(valued: Sequence[Valued]) -> Iterator[Cells]:
         yield line
     totals = [sum(loss.usd_per_year.value for loss in found.values()) for found in losses]
     yield ["All", None, None, *(cell for usd in totals for cell in [None] * 4 + [usd])]
-
-
-# ------------------------------------------------------------------------------------- sensitivity
 
 
 def write_sensitivity(book: Book, study: FinanceStudy) -> None:
@@ -402,9 +393,6 @@ def _replanned(sheet: Sheet, row: int, study: FinanceStudy) -> None:
 
 def _yes(value: bool | None) -> str:
     return "" if value is None else "yes" if value else "no"
-
-
-# ---------------------------------------------------------------------------------------- incident
 
 
 def write_incident(book: Book, study: FinanceStudy) -> None:

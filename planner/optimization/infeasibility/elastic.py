@@ -310,8 +310,6 @@ class ElasticProgramme:
         """Add a row for what is a bound of a variable in the programme itself."""
         return self.programme.problem.addConstraint(expression, label("bound", *name))
 
-    # -------------------------------------------------------------------------------------- solves
-
     def minimize(
         self,
         columns: Iterable[ValueColumn],

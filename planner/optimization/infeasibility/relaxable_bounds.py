@@ -178,17 +178,7 @@ def _opposite(path: str, model: Model, _: float) -> bool:
 def _fixed(
     elastic: ElasticProgramme, count: LpAffineExpression, row: Row, path: str, block: int = 1
 ) -> None:
-    """A fixed purchase, which may become larger or smaller.
-
-    Parameters
-    ----------
-    count
-        Net purchase in blocks.
-    row
-        What is fixed, at how many.
-    path
-        The value that fixes it.
-    """
+    """A fixed purchase, which may become larger or smaller."""
     number = -(-int(row.amount) // block)
     for side, sign in (("more", 1.0), ("less", -1.0)):
         bound = elastic.bound(

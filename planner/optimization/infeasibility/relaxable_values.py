@@ -70,9 +70,6 @@ def _plain_slack(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) 
     return [constraint]
 
 
-# -------------------------------------------------------------------------------------------- power
-
-
 def _power(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
     """Power limit of a region or capacity of feeds.
 
@@ -106,9 +103,6 @@ def _megawatts(elastic: ElasticProgramme, path: str, subject: str) -> ValueColum
     field = path.rsplit(".", 1)[-1]
     value = RelaxableValue(path, "limit", field, subject, "MW", changed_number(path, 1.0))
     return elastic.column(value, max(value_at(elastic.model, path), 1.0))
-
-
-# ------------------------------------------------------------------------------------------ service
 
 
 def _served_floor(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
@@ -247,9 +241,6 @@ def _latencies(elastic: ElasticProgramme, zone: str, tier: str) -> Iterator[Valu
         yield elastic.column(value, most=1.0, whole=True)
 
 
-# ----------------------------------------------------------------------------- cooling and services
-
-
 def _searched(
     elastic: ElasticProgramme, row: Row, constraint: LpConstraint, value: RelaxableValue
 ) -> None:
@@ -340,9 +331,6 @@ def _ride_through(elastic: ElasticProgramme, row: Row, constraint: LpConstraint)
 def _removed(path: str, scenario: str, model: Model, _: float) -> tuple[str, ...] | None:
     """What removes a scenario: its name in the list of those left out, or no entry."""
     return (*value_at(model, path), scenario) if path.startswith("generators.") else None
-
-
-# ----------------------------------------------------------------------------------------- policies
 
 
 def _least_regions(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:

@@ -136,9 +136,6 @@ def _loosen(programme: Programme, amounts: Mapping[Key, float]) -> None:
             add_slack(programme, name, f"loose.{name}", amount)
 
 
-# --------------------------------------------------------------------------------------------- sets
-
-
 def find_set(
     name: str,
     kinds: tuple[Kind, ...],

@@ -280,9 +280,6 @@ def _events(stage: Stage) -> str:
     return " and ".join(f"{event.kind} {getattr(event, 'name', '')}".strip() for event in events)
 
 
-# -------------------------------------------------------------------------------------- relaxations
-
-
 def change(relaxation: Relaxation) -> str:
     """A change with its amount, the values before and after, and the scenario that needs it."""
     verb, what = CHANGES.get(

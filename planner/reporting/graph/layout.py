@@ -114,9 +114,6 @@ def _heading(text: str, width: float) -> Box:
     return Box(Rect(0, 0, width, HEADING - 4), "text", labels)
 
 
-# ------------------------------------------------------------------------------------------- sides
-
-
 def _users(scene: Scene) -> Part:
     """Origins of demand, and the tiers where no services stand between them and the GPUs."""
     tiers = [] if scene.model.services else [node("tier", name) for name in scene.model.tiers]
@@ -187,9 +184,6 @@ def _provider(
         inside.append(node_box(scene, name, rect))
         top = rect.bottom + PAD
     return [node_box(scene, provider, Rect(0, y, width, top - y)), *inside]
-
-
-# ------------------------------------------------------------------------------------ title and key
 
 
 def _title(scene: Scene, width: float) -> tuple[list[Box], float]:

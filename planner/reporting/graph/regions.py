@@ -206,9 +206,6 @@ def region_card(scene: Scene, region: str, columns: CardWidths) -> Part:
     return Part(width, height, boxes, hardware.lines)
 
 
-# ---------------------------------------------------------------------------------------- hardware
-
-
 def _hardware(scene: Scene, region: str, columns: CardWidths) -> Part:
     held = members(scene, region)
     lefts = {"feed": 0.0, "plant": columns.feed + columns.first_gap}
@@ -331,8 +328,6 @@ def _without_repeats(points: Sequence[tuple[float, float]]) -> tuple[tuple[float
 def _falls(scene: Scene, source: str) -> frozenset[str]:
     return states_of(scene, source) & {"fallen", "failed", "spared", "absent"}
 
-
-# ---------------------------------------------------------------------------------------- software
 
 #: Width of an item, its title or service, and its replicas.
 type Item = tuple[float, str, list[str]]

@@ -69,9 +69,6 @@ def service_layers(scene: Scene, width: float) -> Part:
     return Part(whole, bottom + 8, (*bands, *boxes), tuple(lines))
 
 
-# ----------------------------------------------------------------------------------------- columns
-
-
 def _columns(scene: Scene) -> list[list[str]]:
     """Tiers, then the services of each plane by how far below others they lie."""
     columns = [[node("tier", name) for name in scene.model.tiers]]
@@ -190,9 +187,6 @@ def _crossings(rows: Sequence[Sequence[str]], chains: Mapping[Link, Sequence[str
     )
 
 
-# ----------------------------------------------------------------------------------------- heights
-
-
 def _heights(
     rows: Sequence[Sequence[str]], chains: Mapping[Link, Sequence[str]], sizes: Mapping[str, float]
 ) -> dict[str, float]:
@@ -240,9 +234,6 @@ def _rising(wanted: Sequence[float]) -> list[float]:
             (low, many), (high, more) = pools.pop(), pools.pop()
             pools.append(((low * many + high * more) / (many + more), many + more))
     return [value for value, count in pools for _ in range(count)]
-
-
-# ------------------------------------------------------------------------------------ lines, bands
 
 
 def _drawn(

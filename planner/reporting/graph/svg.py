@@ -198,9 +198,6 @@ def _n(value: float) -> str:
     return f"{round(value, 1) + 0.0:g}"
 
 
-# --------------------------------------------------------------------------------------------- PNG
-
-
 def png_bytes(drawing: Drawing) -> bytes:
     """A drawing as PNG, twice as fine as on a screen; needs matplotlib."""
     import matplotlib as mpl

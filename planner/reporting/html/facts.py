@@ -17,9 +17,6 @@ from planner.reporting.tables import Row, Table, figures, texts
 NO_GAP = 5e-6
 
 
-# ---------------------------------------------------------------------------------------- decision
-
-
 def decision(plan: Plan, model: Model, simulated: Simulated) -> list[str]:
     """The decision in sentences, to be read as one paragraph."""
     changes = purchased(plan, model)
@@ -104,9 +101,6 @@ def tiles(plan: Plan, simulated: Simulated) -> list[dict[str, str]]:
     ]
 
 
-# ----------------------------------------------------------------------------------------- to buy
-
-
 def purchase_table(plan: Plan, model: Model) -> Table:
     """Everything that changes, line by line."""
     costs = {(item.category, item.asset): item for item in plan.cost.items}
@@ -168,9 +162,6 @@ def _together(costs: Mapping[tuple[str, str], CostLine], cluster: str) -> CostLi
         sum(getattr(item, name) for item in items) for name in ("capital_usd", "usd_per_year")
     )
     return items[0].model_copy(update={"capital_usd": capital, "usd_per_year": yearly})
-
-
-# ------------------------------------------------------------------------------------------- proof
 
 
 def recheck(plan: Plan, simulated: Simulated) -> dict[str, Any]:

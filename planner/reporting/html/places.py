@@ -155,9 +155,6 @@ def _signed(value: float) -> str:
     return f"{'+' if value > 0 else '−'}{_amount(abs(value))}"
 
 
-# ------------------------------------------------------------------------------------------- map
-
-
 def world_map(rows: Sequence[Row]) -> Row | None:
     """The map, or None unless the place of every region is known.
 

@@ -58,9 +58,6 @@ def _recovery(verdict: Verdict) -> float:
     return math.inf if verdict.recovery_minutes is None else verdict.recovery_minutes
 
 
-# ---------------------------------------------------------------------------------------- the table
-
-
 def grouped(simulated: Simulated, listed: Collection[int]) -> list[Row]:
     """Rows of the table, failures first; scenarios of a class that end alike share a row."""
     groups: dict[tuple[Any, ...], list[int]] = {}
@@ -128,9 +125,6 @@ def _after(verdict: Verdict) -> str:
     if verdict.recovery_minutes is not None and verdict.recovery_minutes <= 0:
         return "at once"
     return minutes(verdict.recovery_minutes, "not within the simulation")
-
-
-# ------------------------------------------------------------------------------------- one scenario
 
 
 def told(model: Model, simulated: Simulated, indices: Sequence[int]) -> list[Row]:
