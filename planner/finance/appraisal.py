@@ -125,16 +125,16 @@ def appraise(
     base: Position,
     build: Position,
     assumptions: Assumptions,
-    other: Floats | None = None,
+    other_usd: Floats | None = None,
 ) -> BuildAppraisal:
     """Value a build against the base that would be kept without it.
 
     Parameters
     ----------
-    other
+    other_usd
         Other flows by year, shape (N + 1,).
     """
-    flows = None if build is base else cash_flow(base, build, assumptions, other)
+    flows = None if build is base else cash_flow(base, build, assumptions, other_usd)
     return BuildAppraisal(
         build,
         capital_usd(build, assumptions),
@@ -186,7 +186,7 @@ def returns(flows: CashFlow, rate: float, tax_rate: float) -> Returns:
     """
     net = flows.net
     benefits = (1 - tax_rate) * np.sum(
-        [*flows.avoided.values(), np.maximum(flows.other, 0.0)], axis=0
+        [*flows.avoided.values(), np.maximum(flows.other_usd, 0.0)], axis=0
     )
     costs = costs_after_tax(flows, tax_rate)
     any_flow = bool(net.any())
@@ -209,7 +209,7 @@ def costs_after_tax(flows: CashFlow, tax_rate: float) -> Floats:
 
     Added up on their own: benefits less the net flow would leave rounding where nothing is spent.
     """
-    yearly_costs = np.sum([*flows.running.values(), np.minimum(flows.other, 0.0)], axis=0)
+    yearly_costs = np.sum([*flows.running.values(), np.minimum(flows.other_usd, 0.0)], axis=0)
     deductible = flows.salvage - flows.book_value - flows.depreciation + yearly_costs
     costs: Floats = tax_rate * deductible - (flows.capital + flows.salvage + yearly_costs)
     return costs

@@ -221,7 +221,7 @@ class CashFlow:
         Change of the running cost, by category.
     avoided
         Losses avoided: ``value``, ``credits``, ``emergency``.
-    other
+    other_usd
         Other flows that the user states.
     depreciation
         Depreciation for tax; not a cash flow.
@@ -235,7 +235,7 @@ class CashFlow:
     salvage: Floats
     running: Mapping[str, Floats]
     avoided: Mapping[str, Floats]
-    other: Floats
+    other_usd: Floats
     depreciation: Floats
     book_value: Floats
     tax: Floats
@@ -244,7 +244,7 @@ class CashFlow:
     def before_tax(self) -> Floats:
         """Net flow before tax."""
         parts = (*self.running.values(), *self.avoided.values())
-        return np.sum([self.capital, self.salvage, self.other, *parts], axis=0)
+        return np.sum([self.capital, self.salvage, self.other_usd, *parts], axis=0)
 
     @property
     def net(self) -> Floats:
@@ -256,7 +256,7 @@ def cash_flow(
     base: Position,
     build: Position,
     assumptions: Assumptions,
-    other: Floats | None = None,
+    other_usd: Floats | None = None,
 ) -> CashFlow:
     """Cash flows of a build compared with the base.
 
@@ -264,7 +264,7 @@ def cash_flow(
     ----------
     base
         What would be kept without the build; buys nothing.
-    other
+    other_usd
         Other flows by year, shape (N + 1,), taxed like the rest.
     """
     years = assumptions.horizon_years
@@ -291,7 +291,7 @@ def cash_flow(
         "credits": (was.credits_usd - now.credits_usd) * index,
         "emergency": (was.emergency_usd - now.emergency_usd) * index,
     }
-    extra = none if other is None else other
+    extra = none if other_usd is None else other_usd
     taxable = np.sum([*change.values(), *avoided.values(), extra], axis=0)
     gain = total["proceeds"] - total["book_value"]
     return CashFlow(
@@ -299,7 +299,7 @@ def cash_flow(
         salvage=total["proceeds"],
         running=change,
         avoided=avoided,
-        other=extra,
+        other_usd=extra,
         depreciation=total["depreciation"],
         book_value=total["book_value"],
         tax=0.0 - assumptions.tax_rate * (taxable + gain - total["depreciation"]),

@@ -168,10 +168,10 @@ class Swing:
 
 
 def npv_usd(
-    base: Position, build: Position, assumptions: Assumptions, other: Floats | None = None
+    base: Position, build: Position, assumptions: Assumptions, other_usd: Floats | None = None
 ) -> float:
     """Net present value of a build against the base, USD."""
-    net = cash_flow(base, build, assumptions, other).net
+    net = cash_flow(base, build, assumptions, other_usd).net
     return net_present_value(assumptions.discount_rate, net)
 
 
@@ -179,20 +179,20 @@ def tornado(
     base: Position,
     build: Position,
     assumptions: Assumptions,
-    other: Floats | None = None,
+    other_usd: Floats | None = None,
     inputs: Sequence[Input] = INPUTS,
 ) -> tuple[Swing, ...]:
     """Net present value over the range of each input, the largest swing first.
 
     Parameters
     ----------
-    other
+    other_usd
         Other flows by year, shape (N + 1,), which no input changes.
     """
-    now = npv_usd(base, build, assumptions, other)
+    now = npv_usd(base, build, assumptions, other_usd)
 
     def at(varied: Input, value: float) -> float:
-        return npv_usd(base, build, _with(assumptions, varied, value), other)
+        return npv_usd(base, build, _with(assumptions, varied, value), other_usd)
 
     swings = []
     for varied in inputs:
@@ -236,11 +236,11 @@ def break_evens(
     base: Position,
     build: Position,
     assumptions: Assumptions,
-    other: Floats | None = None,
+    other_usd: Floats | None = None,
     inputs: Sequence[Input] = INPUTS,
 ) -> tuple[BreakEven, ...]:
     """Break-even of each input by itself."""
-    return tuple(break_even(base, build, assumptions, varied, other) for varied in inputs)
+    return tuple(break_even(base, build, assumptions, varied, other_usd) for varied in inputs)
 
 
 def break_even(
@@ -248,7 +248,7 @@ def break_even(
     build: Position,
     assumptions: Assumptions,
     input: Input,  # noqa: A002
-    other: Floats | None = None,
+    other_usd: Floats | None = None,
 ) -> BreakEven:
     """Value of an input at which the net present value is zero, all else as assumed.
 
@@ -260,15 +260,15 @@ def break_even(
 
     Parameters
     ----------
-    other
+    other_usd
         Other flows by year, shape (N + 1,), which no input changes.
     """
     today = getattr(assumptions, input.attribute)
 
     def at(value: float) -> float:
-        return npv_usd(base, build, _with(assumptions, input, value), other)
+        return npv_usd(base, build, _with(assumptions, input, value), other_usd)
 
-    net = cash_flow(base, build, assumptions, other).net
+    net = cash_flow(base, build, assumptions, other_usd).net
     rounding = ROUNDING * float(np.abs(net).sum())
     if input.attribute == "discount_rate":
         lowest, most = -1.0, float("inf")

@@ -138,7 +138,7 @@ def value_builds(
     builds: Sequence[Build],
     assumptions: Assumptions,
     sampling: Sampling,
-    other: Floats | None = None,
+    other_usd: Floats | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Valued, ...]:
     """Value builds against the first of them.
@@ -147,7 +147,7 @@ def value_builds(
     ----------
     builds
         What exists first, then what could be there instead.
-    other
+    other_usd
         Other cash flows by year that each of those brings.
     progress
         Told what is worked on.
@@ -191,7 +191,7 @@ def value_builds(
                 None if first is None else difference(first.profile, profile),
                 cooling_adequacy(build.model, build.fleet),
                 appraise(
-                    position if first is None else first.position, position, assumptions, other
+                    position if first is None else first.position, position, assumptions, other_usd
                 ),
                 coverage(build.model, build.scenarios),
                 {} if first is None else _worse(first.profile, profile),
@@ -221,7 +221,7 @@ class FinanceStudy:
         What it assumes, and how failures were sampled.
     valued
         Builds, what exists first.
-    other
+    other_usd
         Other cash flows that each build but the first brings, by year.
     ledger
         Costs of the recorded incident that the model names; empty without one.
@@ -240,7 +240,7 @@ class FinanceStudy:
     assumptions: Assumptions
     sampling: Sampling
     valued: tuple[Valued, ...]
-    other: Floats | None = None
+    other_usd: Floats | None = None
     ledger: tuple[LedgerLine, ...] = ()
     swings: Mapping[str, tuple[Swing, ...]] = field(default_factory=dict)
     break_evens: Mapping[str, tuple[BreakEven, ...]] = field(default_factory=dict)
@@ -277,7 +277,7 @@ def study_of(
     builds: Sequence[Build],
     assumptions: Assumptions,
     sampling: Sampling,
-    other: Floats | None = None,
+    other_usd: Floats | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> FinanceStudy:
     """Value builds of a model against the first of them, with sensitivity and ledger.
@@ -287,7 +287,7 @@ def study_of(
     InputError
         If the model names an incident that is not recorded.
     """
-    valued = value_builds(builds, assumptions, sampling, other, progress)
+    valued = value_builds(builds, assumptions, sampling, other_usd, progress)
     incident = loaded.model.finance.incident
     base, *others = [valued_build.position for valued_build in valued]
     inputs = inputs_for(loaded.model)
@@ -299,10 +299,10 @@ def study_of(
         assumptions,
         sampling,
         valued,
-        other,
+        other_usd,
         () if incident is None else read_ledger(incident),
-        {build.name: tornado(base, build, assumptions, other, inputs) for build in others},
-        {build.name: break_evens(base, build, assumptions, other, inputs) for build in others},
+        {build.name: tornado(base, build, assumptions, other_usd, inputs) for build in others},
+        {build.name: break_evens(base, build, assumptions, other_usd, inputs) for build in others},
     )
 
 
@@ -368,7 +368,7 @@ def without_return(valued: Sequence[Valued]) -> list[Problem]:
 
 def _earns(flows: CashFlow) -> bool:
     """Whether anything comes in but tax saved and what purchases are sold for in the end."""
-    earned = [*flows.avoided.values(), *flows.running.values(), flows.other, flows.salvage[:1]]
+    earned = [*flows.avoided.values(), *flows.running.values(), flows.other_usd, flows.salvage[:1]]
     return any((part > 0).any() for part in earned)
 
 

@@ -134,7 +134,7 @@ def cash_flow_columns(flows: CashFlow) -> dict[str, Any]:
         "salvage_usd": flows.salvage,
         **{f"{name}_usd": values for name, values in flows.running.items()},
         **{f"avoided_{name}_usd": values for name, values in flows.avoided.items()},
-        "other_usd": flows.other,
+        "other_usd": flows.other_usd,
         "tax_usd": flows.tax,
         "net_usd": flows.net,
         "cumulative_usd": np.cumsum(flows.net),

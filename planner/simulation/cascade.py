@@ -163,16 +163,16 @@ def _supplied(world: World, state: State, now: Minute) -> tuple[Floats, Floats]:
             continue
         if supplied is gpus:
             supplied, capacity = gpus.copy(), capacity.copy()
-        some = places == place
-        drawing = np.where(reacted, gpus, np.minimum(gpus, state.left_on))[some]
+        here = places == place
+        drawing = np.where(reacted, gpus, np.minimum(gpus, state.left_on))[here]
         full = heat_at_utilisation_mw(
             clusters.power_mw, clusters.static_share, drawing, clusters.utilisation
         )
-        early, carried = ~reacted[some, 0], capacity[some]
+        early, carried = ~reacted[here, 0], capacity[here]
         if early.any():
             carried[early] = supply.cooling_mw(full[early], carried[early])
-        supplied[some] = drawing * supply.shares(full, carried)
-        capacity[some] = carried
+        supplied[here] = drawing * supply.shares(full, carried)
+        capacity[here] = carried
     return supplied, capacity
 
 

@@ -46,14 +46,16 @@ def dispatch(world: World, now: Minute, requests: Requests) -> tuple[Requests, F
     sent, granted, load = _send(world, requests, known_capacity, capacity, allowed)
     drained = np.zeros_like(granted)
     late = np.where(requests.shedding, requests.waiting, 0.0) / SECONDS
-    some = late.reshape(len(late), -1).max(axis=1, initial=0.0) > 0
+    waits = late.reshape(len(late), -1).max(axis=1, initial=0.0) > 0
     room = np.minimum(capacity, known_capacity)
-    if some.any():
-        free = np.maximum(room[some] - load[some], 0.0)
-        may = None if allowed is None else allowed[:, some]
-        second = deliver(late[some], free, free, world.routes, shedding[some], may, world.compiled)
-        drained[some] = second[1] * SECONDS
-        load[some] += second[2]
+    if waits.any():
+        free = np.maximum(room[waits] - load[waits], 0.0)
+        may = None if allowed is None else allowed[:, waits]
+        second = deliver(
+            late[waits], free, free, world.routes, shedding[waits], may, world.compiled
+        )
+        drained[waits] = second[1] * SECONDS
+        load[waits] += second[2]
     spare = np.maximum(1.0, room.sum(axis=1) / np.maximum(load.sum(axis=1), NEGLIGIBLE_RPS))
     went = replace(
         requests,

@@ -78,7 +78,7 @@ def study_of_positions(
     model: Model,
     positions: Sequence[Position],
     assumptions: Assumptions,
-    other: Floats | None = None,
+    other_usd: Floats | None = None,
     ledger: tuple[LedgerLine, ...] = (),
     fleets: Sequence[Fleet] = (),
 ) -> FinanceStudy:
@@ -101,7 +101,7 @@ def study_of_positions(
                 profile,
                 difference(valued[0].profile, profile) if valued else None,
                 (cooling,),
-                appraise(base, one, assumptions, other),
+                appraise(base, one, assumptions, other_usd),
                 Coverage(("cooling units",), ("software services",)),
                 {"business": Estimate(1.5, 0.5, 2.5)} if valued else {},
             )
@@ -114,8 +114,8 @@ def study_of_positions(
         assumptions=assumptions,
         sampling=Sampling(4),
         valued=tuple(valued),
-        other=other,
+        other_usd=other_usd,
         ledger=ledger,
-        swings={one.name: tornado(base, one, assumptions, other) for one in others},
-        break_evens={one.name: break_evens(base, one, assumptions, other) for one in others},
+        swings={one.name: tornado(base, one, assumptions, other_usd) for one in others},
+        break_evens={one.name: break_evens(base, one, assumptions, other_usd) for one in others},
     )

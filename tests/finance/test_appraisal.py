@@ -37,10 +37,10 @@ def returns_of(
     build: Position,
     assumed: Assumptions = PLAIN,
     base: Position = BASE,
-    other: Floats | None = None,
+    other_usd: Floats | None = None,
 ) -> Returns:
     """Returns of a build against another."""
-    found = appraise(base, build, assumed, other).returns
+    found = appraise(base, build, assumed, other_usd).returns
     assert found is not None
     return found
 
@@ -205,9 +205,11 @@ class TestWithoutMeaning:
 
     def test_several_rates_of_return_count_as_none(self) -> None:
         """−1,600, +10,000, −10,000: 25 % and 400 % (Lorie & Savage 1955)."""
-        other = np.array([-1600.0, 10_000.0, -10_000.0])
+        other_usd = np.array([-1600.0, 10_000.0, -10_000.0])
 
-        found = returns_of(replace(BASE, name="same"), replace(PLAIN, horizon_years=2), other=other)
+        found = returns_of(
+            replace(BASE, name="same"), replace(PLAIN, horizon_years=2), other_usd=other_usd
+        )
 
         assert found.irr.rate is None
         assert found.irr.rates == pytest.approx((0.25, 4.0))
@@ -243,15 +245,15 @@ class TestWhateverIsBought:
         self, base: Position, build: Position, assumed: Assumptions, more: bool
     ) -> None:
         years = np.arange(assumed.horizon_years + 1)
-        other = np.where(years % 3, 1e5, -2e5) if more else None
-        flows = cash_flow(base, build, assumed, other)
+        other_usd = np.where(years % 3, 1e5, -2e5) if more else None
+        flows = cash_flow(base, build, assumed, other_usd)
         found = returns(flows, assumed.discount_rate, assumed.tax_rate)
 
         size = abs(found.present_benefits_usd) + abs(found.present_costs_usd)
         worth = found.present_benefits_usd - found.present_costs_usd
         assert found.npv_usd == pytest.approx(worth, abs=1e-9 * size + 1e-6)
         kept = 1 - assumed.tax_rate
-        gains = sum(flows.avoided.values()) + np.maximum(flows.other, 0.0)
+        gains = sum(flows.avoided.values()) + np.maximum(flows.other_usd, 0.0)
         costs = costs_after_tax(flows, assumed.tax_rate)
         assert kept * gains - costs == pytest.approx(flows.net, rel=1e-9, abs=1e-3)
         if found.benefit_cost_ratio is None:

@@ -358,9 +358,9 @@ class TestFactors:
         assert base.losses.usd == 111
 
     def test_other_flows_are_taxed_like_the_rest(self) -> None:
-        other = np.array([50.0, 0.0, -40.0, 0.0, 0.0, 100.0])
+        other_usd = np.array([50.0, 0.0, -40.0, 0.0, 0.0, 100.0])
 
-        flows = cash_flow(NOTHING, NOTHING, replace(PLAIN, tax_rate=0.25), other)
+        flows = cash_flow(NOTHING, NOTHING, replace(PLAIN, tax_rate=0.25), other_usd)
 
         assert flows.net.tolist() == [37.5, 0, -30, 0, 0, 75]
 

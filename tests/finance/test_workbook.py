@@ -119,8 +119,8 @@ def study_of(loaded: LoadedModel, assumptions: Assumptions) -> FinanceStudy:
     model = tiny_with_upkeep(loaded)
     positions = (base_position(), build_position())
     ledger = read_ledger("chatgpt-2023")
-    other = other_flows(OTHER, assumptions)
-    return study_of_positions(model, positions, assumptions, other, ledger, fleets(model))
+    other_usd = other_flows(OTHER, assumptions)
+    return study_of_positions(model, positions, assumptions, other_usd, ledger, fleets(model))
 
 
 def other_flows(known: Any, assumptions: Assumptions) -> Any:
@@ -290,7 +290,7 @@ class TestBook:
             if sheet == "Assumptions"
         }
         ranges = [place.split(":") for place in named if ":" in place]
-        (other,) = ranges
+        (ends,) = ranges
         inputs = [
             cell
             for row in book["Assumptions"].iter_rows(min_row=4)
@@ -300,8 +300,8 @@ class TestBook:
 
         assert len(inputs) > 60
         for cell in inputs:
-            inside = other[0][0] == cell.column_letter and (
-                int(other[0][1:]) <= cell.row <= int(other[1][1:])
+            inside = ends[0][0] == cell.column_letter and (
+                int(ends[0][1:]) <= cell.row <= int(ends[1][1:])
             )
             assert cell.coordinate in named or inside
             assert cell.data_type in "ns"
@@ -418,13 +418,13 @@ class Case:
     assumptions: Assumptions = MONEY
     build: Position = field(default_factory=build_position)
     base: Position = field(default_factory=base_position)
-    other: Any = field(default_factory=lambda: OTHER)
+    other_usd: Any = field(default_factory=lambda: OTHER)
 
     def appraisals(self) -> dict[str, BuildAppraisal]:
         """What Python makes of it."""
-        other = other_flows(self.other, self.assumptions)
+        other_usd = other_flows(self.other_usd, self.assumptions)
         found = (
-            appraise(self.base, one, self.assumptions, other) for one in (self.base, self.build)
+            appraise(self.base, one, self.assumptions, other_usd) for one in (self.base, self.build)
         )
         return dict(zip(("as it was", "evil"), found, strict=True))
 
@@ -476,8 +476,8 @@ def repriced(**changes: Any) -> Case:
             transport,
         ),
     )
-    other = OTHER.copy()
-    other[3] = 1_000_000.0
+    other_usd = OTHER.copy()
+    other_usd[3] = 1_000_000.0
     inputs = changes | {
         "price_servers_accelerator": price,
         "life_servers_accelerator": life,
@@ -486,7 +486,7 @@ def repriced(**changes: Any) -> Case:
         "loss_value_hyperlink_x_1": 77_777.77,
         "other_flows": [(3, 1_000_000.0)],
     }
-    return Case(inputs, replace(MONEY, **changes), build, base, other)
+    return Case(inputs, replace(MONEY, **changes), build, base, other_usd)
 
 
 CASES = {
@@ -614,7 +614,7 @@ class TestRecalculated:
             "Lost-request value avoided": flow.avoided["value"],
             "Service credits avoided": flow.avoided["credits"],
             "Emergency spend avoided": flow.avoided["emergency"],
-            "Other cash flows": flow.other,
+            "Other cash flows": flow.other_usd,
             "Net cash flow before tax": flow.before_tax,
             "Depreciation": flow.depreciation,
             "Book value of what is sold": flow.book_value,

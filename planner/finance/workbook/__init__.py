@@ -69,7 +69,7 @@ def workbook_bytes(study: FinanceStudy) -> bytes:
     terms = all_terms(study.valued)
     book = Book(f"Finance of {study.model}", study.created, _widest_usd(study))
     front = summary_sheet(book, len(terms))
-    inputs = write_inputs(book, terms, study.assumptions, study.other)
+    inputs = write_inputs(book, terms, study.assumptions, study.other_usd)
     known = categories(terms)
     sides = _builds(book, study, terms, inputs, known)
     write_summary(book, front, study, sides, known)

@@ -168,7 +168,7 @@ class Formulas:
     """
 
     cells: AssetCells
-    one: Purchase
+    purchase: Purchase
 
     @property
     def times(self) -> str:
@@ -201,7 +201,7 @@ class Formulas:
         worn = f"({self.ends}-{self.times})/{self.cells.life}"
         sold = f"({self.costs}-({self.costs}-{left})*{worn})"
         found = f"SUMPRODUCT({_share(self.ends, year)}*{sold})"
-        return f"{found}+{_share(self.end, year)}*{self.sold}" if self.one.exists else found
+        return f"{found}+{_share(self.end, year)}*{self.sold}" if self.purchase.exists else found
 
     def depreciation(self, year: Year) -> str:
         """Written off in a year."""
@@ -210,7 +210,7 @@ class Formulas:
         now, before = year.itself, f"({year.itself}-1)"
         straight = f"({self._straight(now)}-{self._straight(before)})"
         found = self._written(f"({now}<={_ceiling(self.ends)})", "=", now, straight)
-        if self.one.exists:
+        if self.purchase.exists:
             gone = f"({self._original(now)}-{self._original(before)})"
             found += f"+({now}<={_ceiling(self.end)})*{self.cells.paid}*{gone}"
         return f"IF({now}<=horizon_years,{found},0)"
@@ -221,7 +221,7 @@ class Formulas:
         sold = f"({_ceiling(self.ends)}={now})"
         written = self._written(sold, "<=", now, self._straight(now))
         found = f"SUMPRODUCT({self.costs}*{sold})-{written}"
-        if self.one.exists:
+        if self.purchase.exists:
             left = f"(1-{self._original(now)})"
             found += f"+({_ceiling(self.end)}={now})*{self.cells.paid}*{left}"
         return found

@@ -200,7 +200,7 @@ class CashFlowSheet:
         last = self._money(
             "Other cash flows",
             lambda y: f"INDEX(other_flows,{y.itself}+1)*{y.at(self.years.counts)}",
-            flow.other,
+            flow.other_usd,
         )
         before = self._money(
             "Net cash flow before tax",
@@ -216,7 +216,7 @@ class CashFlowSheet:
         benefits = self._money(
             "Benefits after tax",
             lambda y: f"(1-tax_rate)*(SUM({y.at(last - 3)}:{y.at(last - 1)})+MAX(0,{y.at(last)}))",
-            (1 - rate) * np.sum([*flow.avoided.values(), np.maximum(flow.other, 0)], axis=0),
+            (1 - rate) * np.sum([*flow.avoided.values(), np.maximum(flow.other_usd, 0)], axis=0),
         )
 
         def spent(year: Year) -> str:
@@ -272,7 +272,7 @@ class CashFlowSheet:
         book_value = self._money(
             "Book value of what is sold", lambda y: build.over(base, BOOK, y), flow.book_value
         )
-        taxable = np.sum([*flow.running.values(), *flow.avoided.values(), flow.other], axis=0)
+        taxable = np.sum([*flow.running.values(), *flow.avoided.values(), flow.other_usd], axis=0)
         profit = self._money(
             "Taxable profit",
             lambda y: (

@@ -113,7 +113,7 @@ class Inputs:
 
 
 def write_inputs(
-    book: Book, terms: Sequence[Terms], assumptions: Assumptions, other: Floats | None
+    book: Book, terms: Sequence[Terms], assumptions: Assumptions, other_usd: Floats | None
 ) -> Inputs:
     """Write the sheet of inputs."""
     sheet = book.sheet(NAME, WIDTHS)
@@ -131,7 +131,7 @@ def write_inputs(
     items = _items(writer, items_of(terms))
     rates = _rates(writer, rates_of(terms))
     builds = {build.position.name: _build(writer, build) for build in terms}
-    _other(writer, other, years)
+    _other(writer, other_usd, years)
     sheet.worksheet.print_area(0, 0, writer.row, MEANING)
     return Inputs(items, rates, builds, years)
 
@@ -268,11 +268,11 @@ def _build(writer: _Writer, terms: Terms) -> BuildNames:
     return BuildNames(*names)
 
 
-def _other(writer: _Writer, other: Floats | None, years: int) -> None:
+def _other(writer: _Writer, other_usd: Floats | None, years: int) -> None:
     writer.part("Other cash flows that each build but the first brings, before tax")
     first = writer.row
     for year in range(years + 1):
-        usd = 0.0 if other is None or year >= len(other) else float(other[year])
+        usd = 0.0 if other_usd is None or year >= len(other_usd) else float(other_usd[year])
         writer.sheet.text(writer.row, 0, f"Year {year}")
         writer.sheet.number(writer.row, VALUE, usd, "usd", "input")
         writer.sheet.text(writer.row, UNIT, "USD of that year")
