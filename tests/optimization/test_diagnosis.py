@@ -655,7 +655,7 @@ def test_a_diagnosis_out_of_time_reports_what_it_found(
     diagnosis = diagnose(programme, SolverSettings(gap=0.0, time_limit_seconds=seconds))
 
     assert not diagnosis.complete
-    assert ticks.now <= seconds + 3
+    assert ticks.now <= seconds + 5, "it went on after its time"
     for way in diagnosis.sets:
         assert way.verified
         assert solved(load_model(path, way.overrides).model)[1].status == "optimal"
