@@ -75,9 +75,9 @@ def _proven(plan: Plan) -> str:
     if plan.status == "feasible":
         return f"It is the best plan found so far: none is more than {gap} cheaper."
     if plan.gap < NO_GAP:
-        return "It is proven that no plan that the model allows is cheaper."
+        return "No plan of the programme is cheaper, which is proven."
     return (
-        f"It is proven that no plan that the model allows is more than {gap} cheaper "
+        f"No plan of the programme is more than {gap} cheaper, which is proven "
         "(the optimality gap)."
     )
 
