@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+
 import pytest
-from support import judged_once, sampled_once
+from support import MEMORY, judged_once, sampled_once
 
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.simulation import verdict
@@ -52,16 +56,39 @@ def reference() -> LoadedModel:
     return load_model("chatgpt-2023")
 
 
-@pytest.fixture
-def each_simulation_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulate the same plan of the same model once, for tests of what is made of verdicts."""
-    monkeypatch.setattr(verdict, "_judge_part", judged_once)
+#: Tests of the simulation itself; all others are about what is made of its verdicts.
+OF_SIMULATION = {"simulation", "scenarios", "reference", "replay", "known", "reliability"}
+OF_THE_LOOP = {
+    "test_verification",
+    "test_equivalence",
+    "test_power_equivalence",
+    "test_hyperscaler",
+}
+
+
+@pytest.fixture(autouse=True)
+def each_simulation_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulate the same scenario on the same plan once in a run, where that is not the question."""
+    if request.path.parent.name not in OF_SIMULATION and request.path.stem not in OF_THE_LOOP:
+        monkeypatch.setattr(verdict, "_judge_part", judged_once)
 
 
 @pytest.fixture
 def each_sampling_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sample the failures of the same fleet once, for tests of what is made of them."""
     monkeypatch.setattr("planner.finance.study.sample_occurrences", sampled_once)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that the processes of this run share."""
+    if not hasattr(config, "workerinput"):
+        os.environ[MEMORY] = tempfile.mkdtemp(prefix="planner-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing of it."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(MEMORY), ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
