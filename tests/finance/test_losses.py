@@ -323,6 +323,17 @@ def test_failure_sources_are_single_failures_whatever_the_scenarios(tiny: Loaded
     assert {"2-units-west-chillers", "2-units-east-chillers"} < names
 
 
+def test_two_units_with_a_stated_frequency_are_one_source_and_not_one_for_each_unit(
+    tiny: LoadedModel,
+) -> None:
+    terms = tiny.model.generators.units.replace(frequency_per_year=0.01)
+    generators = tiny.model.generators.replace(units=terms)
+    model = tiny.model.replace(generators=generators)
+    sources = {source.rate.name: source.rate for source in sources_of(model, all_scenarios(model))}
+    assert sources["2-units-east-chillers"].copies == 1
+    assert sources["unit-east-chillers"].copies == 3
+
+
 def test_two_heat_waves_are_no_hotter_than_one() -> None:
     def wave(at: float, minutes: float, rise: float) -> Heat:
         return Heat(kind="heat", region="west", rise_c=rise, at_minute=at, repair_minutes=minutes)

@@ -327,3 +327,16 @@ def test_each_kind_of_measure_removes_the_failure_it_is_for(kind: str, tmp_path:
     assert [verdict.name for verdict in verdicts if verdict.survives] == ["trouble"]
     without = replace(solution.fleet, measures=frozenset())
     assert not judge(model, without, data.scenarios)[0].survives
+
+
+def test_each_of_two_extensions_of_a_service_is_counted_as_what_it_adds(tmp_path: Path) -> None:
+    """The store lets 120 requests/s through, 170 are wanted; a adds 200, b only 10 and is cheaper."""
+    ample = "measures.a={connections: {store: 200.0}, capital_usd: 5000.0}"
+    small = "measures.b={connections: {store: 10.0}, capital_usd: 1000.0}"
+    store = ("services.store.connections=120.0", "services.store.connection_seconds=1.0")
+    model = model_of(tmp_path, BASE, *store, "tiers.t.entry=store", ample, small)
+    data = ProblemData(model, all_scenarios(model), {})
+    cost, bought = cheapest_subset(data)
+    solution = solve(build(data), EXACT)
+    assert solution.fleet.measures == bought == {"a"}
+    assert solution.objective == pytest.approx(cost, rel=1e-6)
