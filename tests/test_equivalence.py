@@ -150,9 +150,9 @@ def settled(model: Model) -> tuple[Programme, Solution]:
     """The optimum, with recourse exact for its purchases."""
     programme = build(ProblemData(model, all_scenarios(model), {}))
     solution = solve(programme, SolverSettings())
-    for variable in programme.problem.variables():
-        if variable.cat == "Integer":
-            variable.lowBound = variable.upBound = solution.values[variable.name]
+    for variable in programme.problem.variables:
+        if variable.integer:
+            variable.low = variable.high = solution.values[variable.name]
     return programme, solve(programme, EXACT)
 
 

@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pulp import LpAffineExpression, lpSum
-
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.margins import tighten
+from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -253,26 +252,24 @@ def _furthest(
     """Of the plans within a cost limit that go furthest in a direction the cheapest."""
     programme = build(data)
     cost = programme.problem.objective
-    if cost is None:
-        return None
     objective = _expression(programme, direction)
-    programme.problem.addConstraint((1 / MILLION) * cost <= most_usd / MILLION, "most_cost")
-    programme.problem.setObjective(objective)
+    programme.problem.add((1 / MILLION) * cost <= most_usd / MILLION, "most_cost")
+    programme.problem.objective = objective
     first = solve(programme, replace(settings, gap=max(settings.gap, DIRECTION_GAP)))
     if first.status == "infeasible":
         return None
     allowed = first.objective + SLACK * max(abs(first.objective), SLACK)
-    programme.problem.addConstraint(objective <= allowed, "direction")
-    programme.problem.setObjective(cost)
+    programme.problem.add(objective <= allowed, "direction")
+    programme.problem.objective = cost
     second = solve(programme, settings)
     return None if second.status == "infeasible" else (programme, second)
 
 
-def _expression(programme: Programme, direction: Direction) -> LpAffineExpression:
+def _expression(programme: Programme, direction: Direction) -> Expression:
     if not direction.weights:
         return (1 / MILLION) * capital_usd(programme)
     chosen = variables(programme)
-    return lpSum(weight * chosen[key] for key, weight in direction.weights.items())
+    return sum_of(weight * chosen[key] for key, weight in direction.weights.items())
 
 
 def _most_different(

@@ -366,7 +366,7 @@ def _unbought(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionN
     for key, variable in variables(study.programme).items():
         region = region_of(study.data.model, key)
         closed = key.kind != "region" and region in study.closed
-        if study.bought[key] or not variable.upBound or closed or key.kind == "retired":
+        if study.bought[key] or not variable.high or closed or key.kind == "retired":
             continue
         worth = next_worth(study, key)
         price, linear = study.prices[key], study.prices[key] - reduced[key]

@@ -283,7 +283,7 @@ def together(
 def last_worth(study: Study, key: Decision) -> Worth | None:
     """Marginal value of the last one bought: its price plus what one less costs elsewhere."""
     chosen, count = variables(study.programme)[key], study.bought[key]
-    low = chosen.lowBound or 0.0
+    low = chosen.low or 0.0
     if count - 1 < low:
         return Worth(None, "settled")
     with bounded(study.programme, {key: (low, float(count - 1))}):
@@ -305,14 +305,14 @@ def next_worth(study: Study, key: Decision) -> Worth | None:
     """
     chosen, more = variables(study.programme)[key], float(study.bought[key] + 1)
     programme = study.programme
-    if chosen.upBound is not None and more > chosen.upBound:
-        if chosen.upBound == chosen.lowBound:
+    if chosen.high is not None and more > chosen.high:
+        if chosen.high == chosen.low:
             return Worth(None, "settled")
         roomier = with_room(study.data, key)
         if roomier is None:
             return Worth(None, "all")
         programme = build(roomier)
-    high = variables(programme)[key].upBound
+    high = variables(programme)[key].high
     with bounded(programme, {key: (more, high)}):
         answer = study.questions.ask(f"one {key.noun} more of {key}", lambda: programme)
     if answer is None:

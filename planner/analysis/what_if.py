@@ -6,9 +6,8 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from pulp import LpConstraint, LpInteger, const
-
 from planner.infrastructure.fleet import Fleet
+from planner.optimization.formulation.algebra import AT_LEAST, EQUAL, Constraint
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
@@ -173,10 +172,10 @@ def tightness(
     cost is what one more of a decision adds to the cost there, USD per year.
     """
     programme = build(data)
-    for variable in programme.problem.variables():
-        if variable.cat == LpInteger:
-            variable.lowBound = variable.upBound = solution.values[variable.name]
-            variable.cat = "Continuous"
+    for variable in programme.problem.variables:
+        if variable.integer:
+            variable.low = variable.high = solution.values[variable.name]
+            variable.integer = False
     linear = solve(programme, settings)
     found = []
     for name, row in programme.rows.items():
@@ -185,19 +184,19 @@ def tightness(
         constraint = programme.constraints[name]
         terms = [factor * linear.values[variable.name] for variable, factor in constraint.items()]
         total = sum(terms) + constraint.constant
-        room = abs(total) if constraint.sense == const.LpConstraintEQ else constraint.sense * total
-        price = abs(float(constraint.pi or 0.0))
+        room = abs(total) if constraint.sense == EQUAL else constraint.sense * total
+        price = abs(float(constraint.dual or 0.0))
         free = _can_exceed(constraint) and any(terms)
         found.append(Tightness(row, max(0.0, float(room)), price, free))
     chosen = variables(programme)
-    return tuple(found), {key: float(chosen[key].dj or 0.0) for key in bought}
+    return tuple(found), {key: float(chosen[key].reduced_cost or 0.0) for key in bought}
 
 
-def _can_exceed(constraint: LpConstraint) -> bool:
+def _can_exceed(constraint: Constraint) -> bool:
     """Whether the bounds of its variables allow a row ``≥`` to have slack."""
-    if constraint.sense != const.LpConstraintGE:
+    if constraint.sense != AT_LEAST:
         return True
-    ends = [(variable.upBound if factor > 0 else variable.lowBound, factor)
+    ends = [(variable.high if factor > 0 else variable.low, factor)
             for variable, factor in constraint.items()]  # fmt: skip
     if any(end is None for end, _ in ends):
         return True

@@ -343,7 +343,7 @@ def _cost_of(programme: Programme, fleet: Fleet, settings: SolverSettings) -> fl
     except ValueError:
         return None
     for key, variable in variables(programme).items():
-        low, high = variable.lowBound, variable.upBound
+        low, high = variable.low, variable.high
         if not (low or 0.0) <= counts[key] <= (math.inf if high is None else high):
             return None
     with bounded(programme, settled(counts)):

@@ -239,7 +239,7 @@ def test_marginal_values_are_those_of_trying_every_fleet(seed: int) -> None:
 
 
 def programme_most(study: Study, key: Decision) -> float:
-    return variables(study.programme)[key].upBound or 0.0
+    return variables(study.programme)[key].high or 0.0
 
 
 @pytest.mark.parametrize("seed", SEEDS)

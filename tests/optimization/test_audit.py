@@ -347,7 +347,7 @@ class TestMoney:
 class TestPolicies:
     def audited(self, model: Model, plan: Plan, policies: Policies) -> str:
         programme = build(ProblemData(model.replace(policies=policies), plan[0].data.scenarios, {}))
-        values = dict.fromkeys((v.name for v in programme.problem.variables()), 0.0)
+        values = dict.fromkeys((v.name for v in programme.problem.variables), 0.0)
         solution = replace(plan[1], values={**values, **plan[1].values})
         return complaints(programme, solution)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pulp import LpProblem
-
+from planner.optimization.formulation.algebra import Problem
 from planner.optimization.formulation.availability import Availability, When
 
 
@@ -14,7 +13,7 @@ def test_a_constant_is_certain_or_impossible() -> None:
 
 
 def test_an_expression_of_measures_is_neither() -> None:
-    problem = LpProblem("measures")
+    problem = Problem()
     bought = problem.add_variable("bought", 0, 1)
     for expression in (1 * bought, 1 - bought):
         open_one = Availability(expression)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pulp import LpVariable
 from support import EXACT, solved
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.infrastructure.loading import load_model
+from planner.optimization.formulation.algebra import Variable
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -411,37 +412,35 @@ def assert_irreducible(model: Model, keys: set[Key]) -> None:
     programme = build(ProblemData(with_wide_limits(model), data.scenarios, {}))
     gone = removable(programme)
     roomy = {
-        variable.name: (variable.lowBound, variable.upBound)
-        for variable in programme.problem.variables()
+        variable.name: (variable.low, variable.high) for variable in programme.problem.variables
     }
     assert not can_hold(programme, gone, model, keys)
     for key in keys:
-        for variable in programme.problem.variables():
-            variable.lowBound, variable.upBound = roomy[variable.name]
+        for variable in programme.problem.variables:
+            variable.low, variable.high = roomy[variable.name]
         assert can_hold(programme, gone, model, keys - {key}), key
 
 
-def removable(programme: Programme) -> list[tuple[Key, LpVariable]]:
+def removable(programme: Programme) -> list[tuple[Key, Variable]]:
     """A column for each requirement and limit that takes its row out of the programme."""
     found = []
     for name, row in list(programme.rows.items()):
         if row.kind != "definition":
             constraint = programme.constraints[name]
             side = -1.0 if constraint.sense == -1 else 1.0
-            column = programme.problem.add_column(
-                f"gone.{name}", 0.0, None, coefficients={constraint: side * size(row)}
-            )
+            column = programme.problem.add_variable(f"gone.{name}")
+            constraint.set_coefficient(column, side * size(row))
             found.append((row.key, column))
-    programme.problem.setObjective(programme.problem.variables()[0] * 0)
+    programme.problem.objective = programme.problem.variables[0] * 0
     return found
 
 
 def can_hold(
-    programme: Programme, gone: list[tuple[Key, LpVariable]], model: Model, keys: set[Key]
+    programme: Programme, gone: list[tuple[Key, Variable]], model: Model, keys: set[Key]
 ) -> bool:
     """Whether some requirements and limits can hold with all others gone."""
     for key, column in gone:
-        column.upBound = 0.0 if key in keys else None
+        column.high = 0.0 if key in keys else math.inf
     bound_purchases(programme, model, keys)
     return bool(run_solver(programme.problem, EXACT).stats.has_solution)
 
@@ -451,34 +450,34 @@ def bound_purchases(programme: Programme, model: Model, keys: set[Key]) -> None:
     for family, subject, _ in keys:
         if family == "most_units":
             plant, unit = subject.split("/")
-            programme.purchases.units[plant, unit].upBound = model.plants[plant].max_added
+            programme.purchases.units[plant, unit].high = model.plants[plant].max_added
         elif family == "no_option":
             plant, unit = subject.split("/")
-            programme.purchases.units[plant, unit].upBound = 0
+            programme.purchases.units[plant, unit].high = 0
         elif family == "most_gpus":
             one = model.clusters[subject]
             blocks = (one.max_gpus - one.existing_gpus) // one.block_gpus
-            programme.purchases.blocks[subject].upBound = blocks
+            programme.purchases.blocks[subject].high = blocks
         elif family == "most_instances":
             offer = model.offers[subject]
             count = offer.available_gpus // offer.gpus_per_instance
-            programme.purchases.instances[subject].upBound = count
+            programme.purchases.instances[subject].high = count
         elif family == "fixed":
             count = fixed.gpus[subject] // model.clusters[subject].block_gpus
             blocks = programme.purchases.blocks[subject]
-            blocks.lowBound = blocks.upBound = count
+            blocks.low = blocks.high = count
         elif family == "forbidden":
             for names, variables in (
                 (forbidden.gpus, programme.purchases.blocks),
                 (forbidden.emergency, programme.purchases.instances),
             ):
                 if subject in names:
-                    variables[subject].upBound = 0
+                    variables[subject].high = 0
             if subject in forbidden.measures:
-                programme.purchases.measures[subject].upBound = 0
+                programme.purchases.measures[subject].high = 0
             for key, variable in programme.purchases.units.items():
                 if subject in forbidden.cooling and subject in key:
-                    variable.upBound = 0
+                    variable.high = 0
 
 
 # ------------------------------------------------------------------------------- amounts and prices

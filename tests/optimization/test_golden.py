@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pulp import LpAffineExpression, LpConstraint
 from support import model_of
 
 from planner.infrastructure.loading import LoadedModel
+from planner.optimization.formulation.algebra import Constraint, Expression
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
@@ -250,7 +250,7 @@ def number(value: float) -> str:
     return f"{value + 0.0:.10g}"
 
 
-def terms(expression: LpAffineExpression | LpConstraint) -> str:
+def terms(expression: Expression | Constraint) -> str:
     """Terms sorted by the name of their variable, each with its sign."""
     pairs = sorted((variable.name, factor) for variable, factor in expression.items() if factor)
     return " ".join(f"{factor:+.10g} {name}" for name, factor in pairs) or "0"
@@ -313,27 +313,27 @@ def test_the_text_stands_for_all_that_is_solved(programme_of: Programmes) -> Non
     for variant in VARIANTS:
         programme = programme_of(variant)
         assert set(programme.rows) == set(programme.constraints)
-        assert len(programme.rows) == programme.problem.numConstraints()
+        assert len(programme.rows) == len(programme.problem.constraints)
 
 
 def test_settled_and_barred_purchases_are_bounds(programme_of: Programmes) -> None:
     programme = programme_of("policies")
     purchases = programme.purchases
     bounds = {
-        variable.name: (variable.lowBound, variable.upBound, variable.cat)
+        variable.name: (variable.low, variable.high, variable.integer)
         for table in (purchases.units, purchases.blocks, purchases.instances)
         for variable in table.values()
     }
     assert bounds == {
-        "units.west_chillers.chiller_3": (0, 0, "Integer"),
-        "units.west_chillers.chiller_1": (0, 12, "Integer"),
-        "units.east_chillers.chiller_3": (0, 0, "Integer"),
-        "units.east_chillers.chiller_1": (0, 12, "Integer"),
-        "units.west_air.air_1": (0, 12, "Integer"),
-        "units.east_air.air_1": (0, 9, "Integer"),
-        "units.west_water.chiller_1": (0, 0, "Integer"),
-        "units.west_water.air_1": (0, 3, "Integer"),
-        "blocks.west_gpus": (0, 10, "Integer"),
-        "blocks.east_gpus": (3, 3, "Integer"),
-        "instances.cloud": (0, 60, "Integer"),
+        "units.west_chillers.chiller_3": (0, 0, True),
+        "units.west_chillers.chiller_1": (0, 12, True),
+        "units.east_chillers.chiller_3": (0, 0, True),
+        "units.east_chillers.chiller_1": (0, 12, True),
+        "units.west_air.air_1": (0, 12, True),
+        "units.east_air.air_1": (0, 9, True),
+        "units.west_water.chiller_1": (0, 0, True),
+        "units.west_water.air_1": (0, 3, True),
+        "blocks.west_gpus": (0, 10, True),
+        "blocks.east_gpus": (3, 3, True),
+        "instances.cloud": (0, 60, True),
     }

@@ -97,8 +97,8 @@ def test_the_plan_does_not_depend_on_names(tmp_path, ordinary_cost, name, names)
 
     programme, solution = solved(model, SolverSettings(name, gap=0.0))
 
-    variables = [one.name for one in programme.problem.variables()]
-    rows = [one.name for one in programme.problem.constraints()]
+    variables = [one.name for one in programme.problem.variables]
+    rows = [one.name for one in programme.problem.constraints]
     assert len(set(variables)) == len(variables)
     assert len(set(rows)) == len(rows) == len(programme.constraints)
     assert rows == list(programme.constraints)

@@ -218,9 +218,9 @@ class TestCapitalBudget:
         self, model: Model, free: Solution
     ) -> None:
         programme = build(ProblemData(model, all_scenarios(model), {}))
-        programme.problem.setObjective(capital_usd(programme))
+        programme.problem.objective = capital_usd(programme)
         run_solver(programme.problem, EXACT)
-        least = round(programme.problem.objective.value())
+        least = round(programme.problem.objective.evaluated())
         assert least > 0
 
         enough = audited(with_policies(model, capital_budget_usd=float(least)))

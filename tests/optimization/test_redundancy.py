@@ -13,7 +13,6 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pulp import LpConstraint
 from support import solved
 
 from planner.infrastructure.entities import CoolingUnit, Model
@@ -21,6 +20,7 @@ from planner.infrastructure.failures import Generators
 from planner.infrastructure.policies import FixedPurchases, Policies
 from planner.laws.heat import capacity_after_losses_mw, threshold_capacity_mw
 from planner.laws.money import annuity
+from planner.optimization.formulation.algebra import Constraint
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -224,7 +224,7 @@ class TestCheapestMixture:
         assert solved(one)[1].fleet.units[PLANT] == {"unit-0": 2, "unit-1": 1}
 
 
-def threshold_rows(programme: Programme) -> list[LpConstraint]:
+def threshold_rows(programme: Programme) -> list[Constraint]:
     """Rows of the thresholds of the plant."""
     return [
         row
@@ -239,13 +239,13 @@ def points(
     """Values of the unit variables at every whole point of their bounds, and the counts."""
     existing = programme.data.model.plants[PLANT].existing
     variables = [programme.purchases.units[PLANT, f"unit-{i}"] for i in range(len(sizes))]
-    ranges = [range(int(v.lowBound or 0), int(v.upBound or 0) + 1) for v in variables]
+    ranges = [range(int(v.low or 0), int(v.high or 0) + 1) for v in variables]
     for added in product(*ranges):
         values = {v.name: float(n) for v, n in zip(variables, added, strict=True)}
         yield values, [n + existing.get(f"unit-{i}", 0) for i, n in enumerate(added)]
 
 
-def most_left(row: LpConstraint, values: dict[str, float], chosen: float) -> float:
+def most_left(row: Constraint, values: dict[str, float], chosen: float) -> float:
     """Largest capacity that a row allows at a point, its threshold chosen or not."""
     total, slope = row.constant, 0.0
     for variable, coefficient in row.items():

@@ -190,7 +190,7 @@ class TestWhatGoes:
             programme.purchases.units["pb", "chiller"],
             programme.purchases.retired["pb", "chiller"],
         )
-        bought.lowBound, gone.lowBound = 1.0, 1.0
+        bought.low, gone.low = 1.0, 1.0
         solution = solve(programme, EXACT)
 
         assert min(solution.values[bought.name], solution.values[gone.name]) == 0.0

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pulp import LpInteger, LpProblem
+from pulp import LpInteger
 from support import often, solved
 
 from planner.infrastructure.loading import LoadedModel
+from planner.optimization.formulation.algebra import Problem
 from planner.optimization.solution.audit import AuditError, audit
 from planner.optimization.solution.scaling import Scaled, Tolerances, most, numbers_of, sizes
 from planner.optimization.solution.settings import SolverSettings
@@ -76,22 +77,32 @@ class TestUnits:
     def test_every_solver_is_given_the_same_numbers(self, tiny) -> None:
         """HiGHS takes them as arrays, other solvers as a problem of PuLP's."""
         scaled = Scaled(solved(tiny.model)[0].problem)
+        numbers, written = scaled.numbers, scaled.problem
 
-        arrays, written = vars(scaled.numbers), vars(numbers_of(scaled.problem))
-
-        for name, values in arrays.items():
-            assert np.array_equal(values, written[name]), name
+        columns, rows = written.variables(), written.constraints()
+        entries = [(i, x.id, factor) for i, row in enumerate(rows) for x, factor in row.items()]
+        assert entries == list(zip(numbers.row, numbers.column, numbers.entry, strict=True))
+        assert [(row.sense, -row.constant) for row in rows] == list(
+            zip(numbers.sense, numbers.side, strict=True)
+        )
+        assert [(x.lowBound, x.upBound, x.cat == LpInteger) for x in columns] == list(
+            zip(numbers.low, numbers.high, numbers.whole, strict=True)
+        )
+        assert written.objective is not None
+        assert {x.id: factor for x, factor in written.objective.items()} == {
+            j: cost for j, cost in enumerate(numbers.cost) if cost
+        }
 
     def test_columns_that_no_row_and_no_price_has_are_zero(self) -> None:
-        problem = LpProblem("unused")
+        problem = Problem()
         unused, used = problem.add_variable("unused", 2.0, 3.0), problem.add_variable("used", 0)
-        unused.varValue = 2.5
-        problem.setObjective(3 * used)
-        problem.addConstraint(used >= 4.0, "need")
+        unused.value = 2.5
+        problem.objective = 3 * used
+        problem.add(used >= 4.0, "need")
 
         run_solver(problem, EXACT["highs"])
 
-        assert (unused.varValue, used.varValue) == (0.0, 4.0)
+        assert (unused.value, used.value) == (0.0, 4.0)
 
     def test_numbers_are_near_one(self, tiny) -> None:
         programme, _ = solved(in_units(tiny.model, 1e-4, 1e6, 1e-6))
@@ -104,15 +115,15 @@ class TestUnits:
         assert 2.0**8 < price.max() <= 2.0**10
 
 
-def linear(unit: float) -> LpProblem:
+def linear(unit: float) -> Problem:
     """Two sources with limits for a demand, dear and cheap; one may be missed for a price."""
-    problem = LpProblem("linear")
+    problem = Problem()
     cheap = problem.add_variable("cheap", 0, 3 * unit)
     dear = problem.add_variable("dear", 0)
     missed = problem.add_variable("missed", 0)
-    problem.setObjective(2 * cheap + 5 * dear + 100 * missed)
-    problem.addConstraint(cheap + dear + missed >= 4 * unit, "demand")
-    problem.addConstraint(dear <= 0.5 * unit, "limit")
+    problem.objective = 2 * cheap + 5 * dear + 100 * missed
+    problem.add(cheap + dear + missed >= 4 * unit, "demand")
+    problem.add(dear <= 0.5 * unit, "limit")
     return problem
 
 
@@ -124,38 +135,37 @@ class TestTheWayBack:
 
         outcome = run_solver(problem, SolverSettings(name, gap=0.0))
 
-        cheap, dear, missed = problem.variables()
-        assert [cheap.varValue, dear.varValue, missed.varValue] == pytest.approx(
+        cheap, dear, missed = problem.variables
+        assert [cheap.value, dear.value, missed.value] == pytest.approx(
             [3 * unit, 0.5 * unit, 0.5 * unit]
         )
-        demand, limit = problem.constraints()
-        assert (demand.pi, limit.pi) == pytest.approx((100.0, -95.0))
-        assert cheap.dj == pytest.approx(-98.0)
-        assert problem.objective is not None
-        assert problem.objective.value() == pytest.approx(58.5 * unit)
+        demand, limit = problem.constraints
+        assert (demand.dual, limit.dual) == pytest.approx((100.0, -95.0))
+        assert cheap.reduced_cost == pytest.approx(-98.0)
+        assert problem.objective.evaluated() == pytest.approx(58.5 * unit)
         assert outcome.hidden <= 1e-5 * 58.5 * unit
 
     def test_integer_columns_are_not_scaled(self) -> None:
-        problem = LpProblem("whole")
-        count = problem.add_variable("count", 0, 900, "Integer")
+        problem = Problem()
+        count = problem.add_variable("count", 0, 900, integer=True)
         room = problem.add_variable("room", 0)
-        problem.setObjective(3e7 * count)
-        problem.addConstraint(room <= 1e9 * count, "room")
-        problem.addConstraint(room >= 4.2e11, "need")
+        problem.objective = 3e7 * count
+        problem.add(room <= 1e9 * count, "room")
+        problem.add(room >= 4.2e11, "need")
 
         scaled = Scaled(problem)
 
         one, other = scaled.problem.variables()
         assert (one.upBound, one.cat, other.cat) == (900, "Integer", "Continuous")
         run_solver(problem, EXACT["highs"])
-        assert count.varValue == 420
+        assert count.value == 420
         assert scaled.start({"count": 7.0, "room": 4.2e11})["x0"] == 7.0
 
     @pytest.mark.parametrize("bound", [-2e9, 0.0, 3e-9])
     def test_a_bound_of_a_solver_is_in_the_unit_of_the_problem(self, bound) -> None:
-        problem = LpProblem("bound")
-        count = problem.add_variable("count", 1, 3, "Integer")
-        problem.setObjective(bound * count)
+        problem = Problem()
+        count = problem.add_variable("count", 1, 3, integer=True)
+        problem.objective = bound * count
 
         found = run_solver(problem, EXACT["highs"]).bound
 
@@ -164,20 +174,20 @@ class TestTheWayBack:
 
 class TestSizes:
     def test_bounds_are_passed_on_through_rows(self) -> None:
-        problem = LpProblem("chain")
+        problem = Problem()
         first = problem.add_variable("first", 0, 8.0)
         second, third = (problem.add_variable(name, 0) for name in ("second", "third"))
-        problem.addConstraint(second <= 4 * first, "one")
-        problem.addConstraint(2 * third == second, "two")
+        problem.add(second <= 4 * first, "one")
+        problem.add(2 * third == second, "two")
 
         assert most(numbers_of(problem)).tolist() == [8.0, 32.0, 16.0]
 
     def test_a_column_without_a_bound_is_scaled_like_its_neighbours(self) -> None:
-        problem = LpProblem("slack")
+        problem = Problem()
         limited = problem.add_variable("limited", 0, 2.0**30)
         slack = problem.add_variable("slack", 0)
-        problem.setObjective(1 * slack)
-        problem.addConstraint(limited + slack >= 2.0**30, "need")
+        problem.objective = 1 * slack
+        problem.add(limited + slack >= 2.0**30, "need")
 
         _, columns, _ = sizes(numbers_of(problem))
 
@@ -185,10 +195,10 @@ class TestSizes:
 
     def test_a_row_is_no_larger_than_a_step_of_a_purchase(self) -> None:
         """A tolerance relative to a thousand blocks would hide some of them."""
-        problem = LpProblem("step")
+        problem = Problem()
         served = problem.add_variable("served", 0, 2.0**20)
-        blocks = problem.add_variable("blocks", 0, 5000, "Integer")
-        problem.addConstraint(served <= 2.0**12 * blocks, "room")
+        blocks = problem.add_variable("blocks", 0, 5000, integer=True)
+        problem.add(served <= 2.0**12 * blocks, "room")
 
         rows, _, _ = sizes(numbers_of(problem))
 
@@ -196,11 +206,11 @@ class TestSizes:
 
     @pytest.mark.parametrize("value", [1e-150, 1e150])
     def test_extreme_numbers_raise_no_error(self, value) -> None:
-        problem = LpProblem("extreme")
+        problem = Problem()
         one, other = problem.add_variable("one", 0, value), problem.add_variable("other", 0)
-        problem.setObjective(value * one + other)
-        problem.addConstraint(one + value * other >= 1.0, "row")
-        problem.addConstraint(0 * one >= 0.0, "empty")
+        problem.objective = value * one + other
+        problem.add(one + value * other >= 1.0, "row")
+        problem.add(0 * one >= 0.0, "empty")
 
         scaled = Scaled(problem)
 
@@ -210,7 +220,7 @@ class TestSizes:
         assert not math.isnan(scaled.hidden(Tolerances()))
 
     def test_a_problem_without_anything_is_scaled(self) -> None:
-        assert Scaled(LpProblem("empty")).hidden(Tolerances()) == 0.0
+        assert Scaled(Problem()).hidden(Tolerances()) == 0.0
 
 
 @pytest.mark.parametrize("requests", [1.0, 1e-6])
@@ -227,13 +237,13 @@ def test_the_audit_finds_what_is_off_in_any_unit(tiny, requests) -> None:
 
 def test_rounding_left_of_a_sum_is_not_a_scale() -> None:
     """A side of 1e-16 once made a row 1e16 times larger, and HiGHS took none of the rows."""
-    problem = LpProblem("residue")
-    held = problem.add_variable("held", 0, 0, cat=LpInteger)
-    choice = problem.add_variable("choice", 0, 1, cat=LpInteger)
+    problem = Problem()
+    held = problem.add_variable("held", 0, 0, integer=True)
+    choice = problem.add_variable("choice", 0, 1, integer=True)
     left = problem.add_variable("left", 0)
-    problem += -1 * left + 1 * choice
-    problem += left + 0.4 * choice - 0.8 * held <= 1.1e-16
-    problem += left + 2 * choice >= -1e-17
+    problem.objective = -1 * left + 1 * choice
+    problem.add(left + 0.4 * choice - 0.8 * held <= 1.1e-16, "most")
+    problem.add(left + 2 * choice >= -1e-17, "least")
 
     scaled = Scaled(problem).problem
 

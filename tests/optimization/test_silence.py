@@ -14,6 +14,7 @@ import pytest
 from support import EXACT
 
 from planner.errors import SolverError
+from planner.optimization.formulation.algebra import Problem
 from planner.optimization.solution import solving
 from planner.optimization.solution.silence import silent
 from planner.optimization.solution.solvers import Highs
@@ -23,12 +24,12 @@ C = ctypes.CDLL(None) if os.name == "posix" else None
 needs_c = pytest.mark.skipif(C is None, reason="needs the C library of the process")
 
 
-def problem() -> pulp.LpProblem:
+def problem() -> Problem:
     """The least whole number of two and a half and more."""
-    found = pulp.LpProblem("one", pulp.LpMinimize)
-    count = found.add_variable("count", 0, 9, "Integer")
-    found.setObjective(5 * count)
-    found.addConstraint(2 * count >= 5, "enough")
+    found = Problem()
+    count = found.add_variable("count", 0, 9, integer=True)
+    found.objective = 5 * count
+    found.add(2 * count >= 5, "enough")
     return found
 
 
@@ -186,7 +187,7 @@ def test_solvers_print_nothing(name, monkeypatch, capfd) -> None:
 
     run_solver(stated, solving.SolverSettings(name))
 
-    assert stated.variables()[0].varValue == 3
+    assert stated.variables[0].value == 3
     assert printed(capfd) == ""
 
 

@@ -14,6 +14,7 @@ from support import EXACT, solved
 
 from planner.errors import InputError, SolverError
 from planner.infrastructure.entities import Model
+from planner.optimization.formulation.algebra import Problem
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -211,13 +212,11 @@ class Faker:
         self.gap_of: float | None = None
         monkeypatch.setattr(solving, "run_solver", self._run)
 
-    def _run(
-        self, problem: pulp.LpProblem, settings: SolverSettings, *_: object
-    ) -> solving.SolverOutcome:
+    def _run(self, problem: Problem, settings: SolverSettings, *_: object) -> solving.SolverOutcome:
         outcome = run_solver(problem, replace(settings, time_limit_seconds=None))
-        for variable in problem.variables():
+        for variable in problem.variables:
             if variable.name in self.shift:
-                variable.varValue = (variable.varValue or 0.0) + self.shift[variable.name]
+                variable.value = (variable.value or 0.0) + self.shift[variable.name]
         outcome.stats.status, outcome.stats.has_solution = self.status, self.has_solution
         return outcome if self.bound is None else replace(outcome, bound=self.bound)
 
@@ -259,8 +258,8 @@ class TestWhatASolverReturns:
         assert solution.values[bought].is_integer()
         assert all(
             solution.values[variable.name].is_integer()
-            for variable in faker.programme.problem.variables()
-            if variable.cat == pulp.LpInteger
+            for variable in faker.programme.problem.variables
+            if variable.integer
         )
 
     def test_the_objective_is_that_of_the_rounded_plan(self, faker) -> None:
@@ -346,9 +345,9 @@ class TestWhatASolverReturns:
             solve(programme_of(tiny.model), EXACT)
 
     def test_a_logged_bound_of_zero_counts(self, monkeypatch) -> None:
-        problem = pulp.LpProblem("one", pulp.LpMinimize)
-        count = problem.add_variable("count", 1, 3, "Integer")
-        problem.setObjective(5 * count)
+        problem = Problem()
+        count = problem.add_variable("count", 1, 3, integer=True)
+        problem.objective = 5 * count
         monkeypatch.setattr(solving, "_logged_bound", lambda _: 0.0)
 
         assert run_solver(problem, SolverSettings("cbc")).bound == 0.0

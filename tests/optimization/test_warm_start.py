@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from support import EXACT
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
+from planner.optimization.formulation.algebra import Problem
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -100,11 +102,11 @@ class TestStart:
         self, tiny: LoadedModel
     ) -> None:
         programme = programme_of(tiny.model)
-        before = {v.name: (v.lowBound, v.upBound) for v in programme.problem.variables()}
+        before = {v.name: (v.low, v.high) for v in programme.problem.variables}
 
         assert completed(programme, Fleet.existing(tiny.model), EXACT) is None
 
-        after = {v.name: (v.lowBound, v.upBound) for v in programme.problem.variables()}
+        after = {v.name: (v.low, v.high) for v in programme.problem.variables}
         assert after == before
         fresh = solve(programme_of(tiny.model), EXACT)
         assert solve(programme, EXACT).objective == pytest.approx(fresh.objective)
@@ -116,7 +118,7 @@ class TestStart:
         values = {one.name: value for one, value in purchases_for(programme, solution.fleet)}
 
         assert values == {name: solution.values[name] for name in values}
-        whole = {v.name for v in programme.problem.variables() if v.cat == pulp.LpInteger}
+        whole = {v.name for v in programme.problem.variables if v.integer}
         assert set(values) == {name for name in whole if not name.startswith("threshold")}
 
     def test_the_loop_starts_from_it_and_says_whether_it_could(self, tiny: LoadedModel) -> None:
@@ -180,14 +182,14 @@ class TestSolvers:
             problem.solve(made)
 
     @pytest.mark.parametrize(
-        ("low", "high", "expected"), [(1.0, 3.0, 5 - 6.0), (0.0, 1.0, -2.0), (1.0, None, None)]
+        ("low", "high", "expected"), [(1.0, 3.0, 5 - 6.0), (0.0, 1.0, -2.0), (1.0, math.inf, None)]
     )
     def test_without_any_bound_the_box_of_the_variables_is_one(
-        self, low: float, high: float | None, expected: float | None
+        self, low: float, high: float, expected: float | None
     ) -> None:
-        problem = pulp.LpProblem("box", pulp.LpMinimize)
+        problem = Problem()
         costs, earns = problem.add_variable("costs", low, 9), problem.add_variable("earns", 0, high)
-        problem.setObjective(5 * costs - 2 * earns)
+        problem.objective = 5 * costs - 2 * earns
 
         bound = solving._least_objective(problem)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pulp import LpAffineExpression
+from planner.optimization.formulation.algebra import Expression
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Availability:
         1 where it is, 0 where it is not: a constant, or an expression in binaries.
     """
 
-    expression: LpAffineExpression
+    expression: Expression
 
     @classmethod
     def known(cls, value: bool) -> Availability:
         """One that no purchase changes."""
-        return cls(LpAffineExpression.from_constant(float(value)))
+        return cls(Expression(constant=float(value)))
 
     @property
     def certain(self) -> bool:

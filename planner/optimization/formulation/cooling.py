@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import combinations
 
-from pulp import LpAffineExpression, lpSum
-
 from planner.infrastructure.graph import node
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
+from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.availability import Availability, When
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import ran_on, up
@@ -50,9 +49,9 @@ def cooling_balance(programme: Programme) -> None:
             programme.define(margin * heat <= carried, Family.COOLING_BALANCE, stage.label, cluster)
 
 
-def _carried(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
+def _carried(programme: Programme, stage: Stage, cluster: str) -> Expression:
     carried = programme.by_stage[stage.label].carried
-    return lpSum(carried[cluster, plant] for plant in programme.data.plants_of(cluster))
+    return sum_of(carried[cluster, plant] for plant in programme.data.plants_of(cluster))
 
 
 def ride_through(programme: Programme) -> None:
@@ -65,7 +64,7 @@ def ride_through(programme: Programme) -> None:
     data = programme.data
     for scenario, stages in data.stages_by_scenario.items():
         for cluster in data.model.clusters:
-            allowed: LpAffineExpression | None = None
+            allowed: Expression | None = None
             for index, early in enumerate(unanswered(stages)):
                 short = [stage for stage in early if cooling_matters(data, stage, cluster)]
                 if short:
@@ -73,13 +72,13 @@ def ride_through(programme: Programme) -> None:
                     _ride_through(programme, short, cluster, allowed, index)
 
 
-def _storable_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpression:
+def _storable_mj(programme: Programme, scenario: str, cluster: str) -> Expression:
     """Heat that a cluster and its tanks store before it throttles, MJ."""
     entry, gpu = programme.data.model.clusters[cluster], programme.data.gpu(cluster)
     per_k = capacitance_mj_per_k(
         entry.capacitance_mj_per_k_per_mw, gpu.power_mw, programme.gpus(cluster)
     )
-    rooms: LpAffineExpression = (entry.throttle_c - entry.setpoint_c) * per_k
+    rooms: Expression = (entry.throttle_c - entry.setpoint_c) * per_k
     return rooms + tank_mj(programme, scenario, cluster)
 
 
@@ -87,13 +86,13 @@ def _ride_through(
     programme: Programme,
     stages: list[Stage],
     cluster: str,
-    allowed: LpAffineExpression,
+    allowed: Expression,
     index: int,
 ) -> None:
     data, scenario = programme.data, stages[0].scenario
     entry, gpu = data.model.clusters[cluster], data.gpu(cluster)
     margin = 1 + data.margin(scenario).heat
-    stored: list[LpAffineExpression] = []
+    stored: list[Expression] = []
     for stage in stages:
         on = powered(programme, stage, cluster)
         full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, on, entry.max_utilisation)
@@ -108,10 +107,10 @@ def _ride_through(
     begins = stages[0].start_minute if index else 0.0
     row_of = Row(Family.RIDE_THROUGH, cluster, scenario, amount, begins)
     name = (scenario, cluster, str(index)) if index else (scenario, cluster)
-    programme.require(lpSum(stored) <= allowed, row_of, *name)
+    programme.require(sum_of(stored) <= allowed, row_of, *name)
 
 
-def tank_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpression:
+def tank_mj(programme: Programme, scenario: str, cluster: str) -> Expression:
     """Heat that tanks store for a cluster before operators react, MJ.
 
     A tank does not count if its plant is lost by then other than for lack of power:
@@ -119,7 +118,7 @@ def tank_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpres
     reacted[s,t])`` for every stage t in which the loss depends on measures.
     """
     data, model = programme.data, programme.data.model
-    total = LpAffineExpression.empty()
+    total = Expression()
     for plant in data.plants_of(cluster):
         added = {
             name: measure.buffer_mwh[plant]
@@ -127,7 +126,7 @@ def tank_mj(programme: Programme, scenario: str, cluster: str) -> LpAffineExpres
             if plant in measure.buffer_mwh
         }
         share = 3600 * data.tank_share(plant, cluster)
-        buffer = lpSum(mwh * programme.purchases.measures[name] for name, mwh in added.items())
+        buffer = sum_of(mwh * programme.purchases.measures[name] for name, mwh in added.items())
         buffer = share * (buffer + model.plants[plant].buffer_mwh)
         most = share * (sum(added.values()) + model.plants[plant].buffer_mwh)
         if not most:
@@ -173,15 +172,15 @@ def plant_capacity(programme: Programme) -> None:
             heats = [carried[c, plant] for c in entry.cools if (c, plant) in carried]
             for index, capacity in enumerate(capacities(programme, stage, plant) if heats else ()):
                 name = (stage.label, plant, str(index)) if index else (stage.label, plant)
-                programme.define(lpSum(heats) <= capacity, Family.PLANT_CAPACITY, *name)
+                programme.define(sum_of(heats) <= capacity, Family.PLANT_CAPACITY, *name)
 
 
-def capacities(programme: Programme, stage: Stage, plant: str) -> list[LpAffineExpression]:
+def capacities(programme: Programme, stage: Stage, plant: str) -> list[Expression]:
     """Upper bounds on the heat that a plant carries in a stage, MW."""
     state = stage.state
     if plant in stage.at_best.plants_down:
-        return [LpAffineExpression.empty()]
-    found: list[LpAffineExpression] = []
+        return [Expression()]
+    found: list[Expression] = []
     most = _most_mw(programme, stage, plant)
     if plant in state.plants_down:
         found.append(most * up(programme, stage.outage, node("plant", plant)).expression)
@@ -206,7 +205,7 @@ def _stands(plant: str, units: frozenset[str], stage: Stage) -> bool:
 
 def _restarting(
     programme: Programme, stage: Stage, plant: str, units: frozenset[str]
-) -> Iterator[tuple[frozenset[str], LpAffineExpression]]:
+) -> Iterator[tuple[frozenset[str], Expression]]:
     """Units left while others restart after a sag; an expression that is ≥ 1 if those ran on."""
     stopped: dict[frozenset[str], set[str]] = {}
     for restart in stage.outage.restarts:
@@ -217,12 +216,10 @@ def _restarting(
         for restarted in combinations(stopped, size):
             left = units.difference(*(stopped[dark] for dark in restarted))
             if left != units:
-                yield left, lpSum(ran[dark] for dark in restarted)
+                yield left, sum_of(ran[dark] for dark in restarted)
 
 
-def _capacity(
-    programme: Programme, stage: Stage, plant: str, units: frozenset[str]
-) -> LpAffineExpression:
+def _capacity(programme: Programme, stage: Stage, plant: str, units: frozenset[str]) -> Expression:
     rise = stage.state.ambient_rise_c.get(programme.data.model.plants[plant].region, 0.0)
     lost = stage.state.lost_largest.get(plant, 0)
     named = stage.named_losses(plant, units)
@@ -239,6 +236,6 @@ def _most_mw(programme: Programme, stage: Stage, plant: str) -> float:
     spare = lost * (stage.state.lost_largest.get(plant, 0) + named)
     return spare + sum(
         data.unit_mw(plant, unit, rise)
-        * (entry.existing.get(unit, 0) + (programme.purchases.units[plant, unit].upBound or 0.0))
+        * (entry.existing.get(unit, 0) + (programme.purchases.units[plant, unit].high or 0.0))
         for unit in data.units(plant)
     )

@@ -18,9 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import combinations
 
-from pulp import LpAffineExpression, lpSum
-
 from planner.infrastructure.graph import Dependencies, node
+from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.availability import Availability
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.programme import Programme
@@ -52,13 +51,13 @@ def one_way_of_reacting(programme: Programme) -> None:
     reacting = programme.availability.reacting
     if not reacting:
         return
-    programme.define(lpSum(reacting.values()) == 1, Family.ONE_WAY_OF_REACTING)
+    programme.define(sum_of(reacting.values()) == 1, Family.ONE_WAY_OF_REACTING)
     for name, bought in programme.purchases.measures.items():
         combinations_with_it = [
             n for n, combination in enumerate(programme.data.reactions) if name in combination
         ]
         if combinations_with_it:
-            chosen = lpSum(reacting[n] for n in combinations_with_it)
+            chosen = sum_of(reacting[n] for n in combinations_with_it)
             programme.define(chosen == bought, Family.ONE_WAY_OF_REACTING, name)
 
 
@@ -200,7 +199,7 @@ def _any_of(programme: Programme, supporters: Iterable[Availability]) -> Availab
     if key not in known:
         known[key] = _variable(programme, "any")
         result, name = known[key].expression, _number(known[key])
-        supported = lpSum(supporter.expression for supporter in undecided.values())
+        supported = sum_of(supporter.expression for supporter in undecided.values())
         programme.define(result <= supported, Family.AVAILABILITY, name)
         for index, supporter in enumerate(undecided.values()):
             row = result >= supporter.expression
@@ -211,25 +210,25 @@ def _any_of(programme: Programme, supporters: Iterable[Availability]) -> Availab
 def _propagate(programme: Programme, name: str, result: Availability, groups: list[Group]) -> None:
     tag, is_up = _number(result), result.expression
     for index, (needs, members) in enumerate(groups):
-        row = needs * is_up <= lpSum(supporter.expression for supporter in members)
+        row = needs * is_up <= sum_of(supporter.expression for supporter in members)
         programme.define(row, Family.AVAILABILITY, tag, str(index))
     if not name.startswith("cluster:"):
         return
     enough = [_any_of(programme, members).expression for _, members in groups]
-    row = is_up >= lpSum(enough) - (len(enough) - 1)
+    row = is_up >= sum_of(enough) - (len(enough) - 1)
     programme.define(row, Family.AVAILABILITY, tag, "least")
 
 
 def bought_exactly(
     programme: Programme, names: Iterable[str]
-) -> list[tuple[frozenset[str], LpAffineExpression]]:
+) -> list[tuple[frozenset[str], Expression]]:
     """All subsets of measures, each with an expression: 0 if just these are bought, else ≥ 1."""
     bought = {name: programme.purchases.measures[name] for name in sorted(set(names))}
-    found: list[tuple[frozenset[str], LpAffineExpression]] = []
+    found: list[tuple[frozenset[str], Expression]] = []
     for size in range(len(bought) + 1):
         for combination in combinations(bought, size):
-            missing = lpSum(1 - bought[name] for name in combination)
-            extra = lpSum(binary for name, binary in bought.items() if name not in combination)
+            missing = sum_of(1 - bought[name] for name in combination)
+            extra = sum_of(binary for name, binary in bought.items() if name not in combination)
             found.append((frozenset(combination), missing + extra))
     return found
 

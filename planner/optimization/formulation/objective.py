@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pulp import LpAffineExpression, lpSum
-
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.assets import Asset
 from planner.laws.heat import heat_mw
 from planner.laws.money import HOURS_PER_YEAR, annuity, energy_usd, lost_usd, transport_usd
+from planner.optimization.formulation.algebra import Expression, Variable, sum_of
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import NORMAL, emergency_spend
@@ -34,23 +33,21 @@ def normal_cooling(programme: Programme) -> None:
         for plant in plants:
             carried[cluster, plant] = programme.variable("carried", NORMAL, cluster, plant)
         if data.gpu(cluster).power_mw:
-            total = lpSum(carried[cluster, plant] for plant in plants)
+            total = sum_of(carried[cluster, plant] for plant in plants)
             row = total == mean_heat(programme, cluster)
             programme.define(row, Family.MEAN_HEAT, cluster)
     for plant, entry in data.model.plants.items():
         if entry.role == "primary":
             units = [programme.normal.load[plant, unit] for unit in data.running_units(plant)]
             heats = [carried[cluster, plant] for cluster in entry.cools]
-            programme.define(lpSum(heats) == lpSum(units), Family.MEAN_LOAD, plant)
+            programme.define(sum_of(heats) == sum_of(units), Family.MEAN_LOAD, plant)
 
 
-def mean_heat(programme: Programme, cluster: str) -> LpAffineExpression:
+def mean_heat(programme: Programme, cluster: str) -> Expression:
     """Heat of a cluster in normal operation at the mean demand of the week, MW."""
     gpu = programme.data.gpu(cluster)
     busy = (1.0 / gpu.rps) * programme.cluster_load(NORMAL, cluster)
-    heat: LpAffineExpression = heat_mw(
-        gpu.power_mw, gpu.static_share, programme.gpus(cluster), busy
-    )
+    heat: Expression = heat_mw(gpu.power_mw, gpu.static_share, programme.gpus(cluster), busy)
     return heat
 
 
@@ -63,19 +60,19 @@ def set_objective(programme: Programme) -> None:
     relative to what is left would prove nothing about the plan.
     """
     yearly = [equipment(programme), openings(programme), normal_operation(programme)]
-    once: dict[str, LpAffineExpression] = {}
+    once: dict[str, Expression] = {}
     expected = []
     for scenario, stages in programme.data.stages_by_scenario.items():
-        once[scenario] = lpSum(recourse_cost(programme, stage) for stage in stages)
+        once[scenario] = sum_of(recourse_cost(programme, stage) for stage in stages)
         expected.append(stages[0].timeline.scenario.frequency_per_year * once[scenario])
-    cost = lpSum([*yearly, *expected, premium(programme, once)])
+    cost = sum_of([*yearly, *expected, premium(programme, once)])
     if cost.constant:
         unity = programme.variable("one", low=1.0, high=1.0)
         cost = cost - cost.constant + cost.constant * unity
-    programme.problem.setObjective(cost)
+    programme.problem.objective = cost
 
 
-def equipment(programme: Programme) -> LpAffineExpression:
+def equipment(programme: Programme) -> Expression:
     """Annualised cost of what is bought, kept and retired, USD per year (`laws.assets.Asset`).
 
     ``Σ bought·(price·a + upkeep) + kept·(own upkeep + replacement) − retired·salvage·a``
@@ -83,7 +80,7 @@ def equipment(programme: Programme) -> LpAffineExpression:
     model, rate = programme.data.model, programme.data.model.finance.discount_rate
     terms = []
 
-    def own(asset: Asset, bought: LpAffineExpression, there: int, gone: LpAffineExpression) -> None:
+    def own(asset: Asset, bought: Expression, there: int, gone: Expression) -> None:
         terms.append(asset.bought_usd_per_year(rate) * bought)
         terms.append(asset.kept_usd_per_year(rate) * (there - gone))
         terms.append(asset.retired_usd_per_year(rate) * gone)
@@ -96,10 +93,10 @@ def equipment(programme: Programme) -> LpAffineExpression:
         entry, gone = model.clusters[cluster], programme.retired_gpus(cluster)
         for asset in gpu_assets(model, cluster).values():
             own(asset, entry.block_gpus * blocks, entry.existing_gpus, gone)
-    return lpSum(terms)
+    return sum_of(terms)
 
 
-def openings(programme: Programme) -> LpAffineExpression:
+def openings(programme: Programme) -> Expression:
     """Opened regions, measures and retainers of emergency instances, USD per year."""
     model, rate = programme.data.model, programme.data.model.finance.discount_rate
     terms = []
@@ -114,10 +111,10 @@ def openings(programme: Programme) -> LpAffineExpression:
     for offer, terms_of in model.offers.items():
         yearly = terms_of.retainer_usd_per_instance_year
         terms.append(yearly * programme.instance_count(offer))
-    return lpSum(terms)
+    return sum_of(terms)
 
 
-def normal_operation(programme: Programme) -> LpAffineExpression:
+def normal_operation(programme: Programme) -> Expression:
     """Energy and transport of a year without failures, USD per year."""
     data = programme.data
     regions, kinds = data.model.regions, data.model.cooling_units
@@ -131,30 +128,28 @@ def normal_operation(programme: Programme) -> LpAffineExpression:
         power = kinds[unit].drawn_mw_per_mw
         terms.append(energy_usd(power * load, HOURS_PER_YEAR, price))
     terms.append(_transport(programme, NORMAL, HOURS_PER_YEAR))
-    return lpSum(terms)
+    return sum_of(terms)
 
 
-def _transport(programme: Programme, stage: str, hours: float) -> LpAffineExpression:
+def _transport(programme: Programme, stage: str, hours: float) -> Expression:
     prices = programme.data.transport_usd
     flows = programme.by_stage[stage].flow.items()
     priced = ((flow, prices[source, target]) for (source, target), flow in flows)
-    return LpAffineExpression.from_list(
-        [(flow, transport_usd(1.0, hours, price)) for flow, price in priced if price]
-    )
+    return Expression({flow: transport_usd(1.0, hours, price) for flow, price in priced if price})
 
 
-def recourse_cost(programme: Programme, stage: Stage) -> LpAffineExpression:
+def recourse_cost(programme: Programme, stage: Stage) -> Expression:
     """Cost of one occurrence of a stage: emergency spend, lost requests, transport, USD."""
     terms = [emergency_spend(programme, stage), _transport(programme, stage.label, stage.hours)]
     # A demand margin asks for more capacity; the demand that it adds is never lost.
     real = 1 / (1 + programme.data.margin(stage.scenario).demand)
-    total, coefficients = 0.0, []
+    total, coefficients = 0.0, dict[Variable, float]()
     for (zone, tier), demand in stage.demand_rps.items():
         entry = programme.data.model.tiers[tier]
         price = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
         if price:
             served = programme.by_stage[stage.label].served[zone, tier]
-            coefficients.append((served, -lost_usd(real, stage.hours, price)))
+            coefficients[served] = -lost_usd(real, stage.hours, price)
             total += lost_usd(real * demand, stage.hours, price)
             total += lost_usd(stage.down_rps.get((zone, tier), 0.0), stage.hours, price)
-    return lpSum([*terms, LpAffineExpression.from_list(coefficients, total)])
+    return sum_of([*terms, Expression(coefficients, total)])

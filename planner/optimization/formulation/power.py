@@ -14,11 +14,10 @@ w_p         ``ProblemData.draw_per_heat``       MW drawn per MW of heat
 
 from __future__ import annotations
 
-from pulp import LpAffineExpression, lpSum
-
 from planner.infrastructure.graph import node
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw, heat_mw
+from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.availability import Availability
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import bought_exactly, up
@@ -36,28 +35,28 @@ def cluster_up(programme: Programme, stage: Stage, cluster: str) -> Availability
     return up(programme, stage.outage, node("cluster", cluster))
 
 
-def powered(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
+def powered(programme: Programme, stage: Stage, cluster: str) -> Expression:
     """GPUs powered in a stage: all of them, or those that operators leave on."""
     active = programme.by_stage[stage.label].active.get(cluster)
     return programme.gpus(cluster) if active is None else 1 * active
 
 
-def stage_heat(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
+def stage_heat(programme: Programme, stage: Stage, cluster: str) -> Expression:
     """Heat of the powered GPUs of a cluster in a stage, MW."""
     gpu = programme.data.gpu(cluster)
     busy = (1 / gpu.rps) * programme.cluster_load(stage.label, cluster)
     on = powered(programme, stage, cluster)
-    heat: LpAffineExpression = heat_mw(gpu.power_mw, gpu.static_share, on, busy)
+    heat: Expression = heat_mw(gpu.power_mw, gpu.static_share, on, busy)
     return heat
 
 
-def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[LpAffineExpression]:
+def whole_power(programme: Programme, stage: Stage, cluster: str) -> list[Expression]:
     """Expressions of measures: one is 0 exactly where a cluster has its full power."""
     data = programme.data
     limits = stage_limits(data, stage, data.model.clusters[cluster].region)
     sets = list(bought_exactly(programme, {name for limit in limits for name, _ in limit.brought}))
     whole = [excess for bought, excess in sets if power_as_usual(data, stage, cluster, bought)]
-    return [LpAffineExpression.empty()] if len(whole) == len(sets) else whole
+    return [Expression()] if len(whole) == len(sets) else whole
 
 
 def may_lack_power(programme: Programme, stage: Stage, cluster: str) -> bool:
@@ -89,23 +88,21 @@ def stage_power(programme: Programme) -> None:
                     for (_, plant), heat in programme.by_stage[stage.label].carried.items()
                     if node("plant", plant) in limit.loads
                 ]
-                require_power(programme, limit, lpSum(drawn), stage)
+                require_power(programme, limit, sum_of(drawn), stage)
 
 
-def _drawn(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression:
+def _drawn(programme: Programme, stage: Stage, cluster: str) -> Expression:
     """Power of GPUs, MW: before operators react at their utilisation limit (`ride_through`)."""
     if not stage.when_reacted.impossible:
         return stage_heat(programme, stage, cluster)
     gpu, on = programme.data.gpu(cluster), powered(programme, stage, cluster)
     utilisation = programme.data.model.clusters[cluster].max_utilisation
-    heat: LpAffineExpression = heat_at_utilisation_mw(
-        gpu.power_mw, gpu.static_share, on, utilisation
-    )
+    heat: Expression = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, on, utilisation)
     return heat
 
 
 def require_power(
-    programme: Programme, limit: PowerLimit, drawn: LpAffineExpression, stage: Stage | None = None
+    programme: Programme, limit: PowerLimit, drawn: Expression, stage: Stage | None = None
 ) -> None:
     """Add the row of a limit, in normal operation or in a stage."""
     if not drawn.items():
@@ -118,7 +115,7 @@ def require_power(
         names = (stage.label, *names)
     subject = ", ".join(limit.feeds) or limit.region
     row = Row(family, subject, scenario, limit.most_mw, minute)
-    more = lpSum(mw * programme.purchases.measures[name] for name, mw in limit.brought)
+    more = sum_of(mw * programme.purchases.measures[name] for name, mw in limit.brought)
     name = programme.require(drawn <= limit.mw + more, row, *names)
     if name in programme.rows:
         programme.limits[name] = limit

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
-
-from pulp import LpAffineExpression, LpConstraint, LpMinimize, LpProblem, LpVariable, const, lpSum
 
 from planner.infrastructure.supply import PowerLimit
+from planner.optimization.formulation.algebra import (
+    AT_MOST,
+    Constraint,
+    Expression,
+    Problem,
+    Variable,
+    sum_of,
+)
 from planner.optimization.formulation.availability import Availability, When
 from planner.optimization.formulation.families import Family, RowKind
 from planner.optimization.formulation.labels import joined, label, part
@@ -93,35 +98,34 @@ class Programme:
     """
 
     data: ProblemData
-    problem: LpProblem = field(default_factory=lambda: LpProblem("resilience", LpMinimize))
+    problem: Problem = field(default_factory=Problem)
     rows: dict[str, Row] = field(default_factory=dict)
-    constraints: dict[str, LpConstraint] = field(default_factory=dict)
+    constraints: dict[str, Constraint] = field(default_factory=dict)
     limits: dict[str, PowerLimit] = field(default_factory=dict)
     purchases: Purchases = field(default_factory=Purchases)
     normal: NormalVariables = field(default_factory=NormalVariables)
     by_stage: dict[str, StageVariables] = field(default_factory=dict)
     availability: AvailabilityVariables = field(default_factory=AvailabilityVariables)
     risk: RiskVariables = field(default_factory=RiskVariables)
-    surviving: dict[SurvivorKey, LpAffineExpression] = field(default_factory=dict)
+    surviving: dict[SurvivorKey, Expression] = field(default_factory=dict)
 
     def variable(
         self,
         family: str,
         *name: str,
         low: float = 0.0,
-        high: float | None = None,
+        high: float = math.inf,
         integer: bool = False,
-    ) -> LpVariable:
+    ) -> Variable:
         """Create a variable with a readable name."""
-        category: Literal["Integer", "Continuous"] = "Integer" if integer else "Continuous"
-        return self.problem.add_variable(label(family, *name), low, high, category)
+        return self.problem.add_variable(label(family, *name), low, high, integer)
 
-    def variables(self, family: str, *name: str, last: Iterable[str]) -> list[LpVariable]:
+    def variables(self, family: str, *name: str, last: Iterable[str]) -> list[Variable]:
         """Create variables from 0 upwards whose names differ in their last part only."""
-        names = [part(text) for text in last]
-        return self.problem.add_variable_matrix(f"{label(family, *name)}.%s", names, 0.0)
+        beginning = label(family, *name)
+        return [self.problem.add_variable(f"{beginning}.{part(text)}") for text in last]
 
-    def require(self, expression: LpAffineExpression, row: Row, *name: str) -> str:
+    def require(self, relation: Constraint, row: Row, *name: str) -> str:
         """Add a row with its meaning, relaxed as far as it is waived (`ProblemData.waived`).
 
         Returns
@@ -132,19 +136,18 @@ class Programme:
         full, allowed = label(row.family, *name), self.data.waived.get(row.key, 0.0)
         if math.isinf(allowed):
             return full
-        constraint = self.problem.addConstraint(expression, full)
+        constraint = self.problem.add(relation, full)
         if allowed:
-            side = 1.0 if constraint.sense == const.LpConstraintLE else -1.0
-            constraint.changeRHS(side * allowed - float(constraint.constant))
+            constraint.constant -= allowed if constraint.sense == AT_MOST else -allowed
         self.constraints[full] = constraint
         self.rows[full] = row
         return full
 
-    def define(self, expression: LpAffineExpression, family: Family, *name: str) -> None:
+    def define(self, relation: Constraint, family: Family, *name: str) -> None:
         """Add a row that defines something and is never relaxed."""
-        self.require(expression, Row(family, joined(*name), "", 0.0), *name)
+        self.require(relation, Row(family, joined(*name), "", 0.0), *name)
 
-    def gpus(self, cluster: str) -> LpAffineExpression:
+    def gpus(self, cluster: str) -> Expression:
         """GPUs of a cluster after purchases and retirements."""
         entry = self.data.model.clusters[cluster]
         count = entry.block_gpus * self.purchases.blocks[cluster] + entry.existing_gpus
@@ -152,7 +155,7 @@ class Programme:
             count = count - self.retired_gpus(cluster)
         return count
 
-    def unit_count(self, plant: str, unit: str) -> LpAffineExpression:
+    def unit_count(self, plant: str, unit: str) -> Expression:
         """Units of a type in a plant after purchases and retirements."""
         existing = self.data.model.plants[plant].existing.get(unit, 0)
         count = 1 * self.purchases.units[plant, unit] + existing
@@ -160,43 +163,43 @@ class Programme:
             count = count - self.retired_units(plant, unit)
         return count
 
-    def retired_gpus(self, cluster: str) -> LpAffineExpression:
+    def retired_gpus(self, cluster: str) -> Expression:
         """Existing GPUs of a cluster that are retired."""
         blocks = self.purchases.retired_blocks.get(cluster)
         size = self.data.model.clusters[cluster].block_gpus
-        return lpSum([]) if blocks is None else size * blocks
+        return Expression() if blocks is None else size * blocks
 
-    def retired_units(self, plant: str, unit: str) -> LpAffineExpression:
+    def retired_units(self, plant: str, unit: str) -> Expression:
         """Existing units of a type that are retired from a plant."""
         units = self.purchases.retired.get((plant, unit))
-        return lpSum([]) if units is None else 1 * units
+        return Expression() if units is None else 1 * units
 
-    def instance_count(self, offer: str) -> LpAffineExpression:
+    def instance_count(self, offer: str) -> Expression:
         """Reserved instances of an offer after purchases."""
         return (
             1 * self.purchases.instances[offer] + self.data.model.offers[offer].existing_instances
         )
 
-    def in_use(self, region: str) -> LpAffineExpression:
+    def in_use(self, region: str) -> Expression:
         """Whether a region holds GPUs after purchases."""
         for binary in (self.purchases.opened.get(region), self.normal.holding.get(region)):
             if binary is not None:
                 return 1 * binary
         clusters = [self.data.model.clusters[name] for name in self.data.clusters_in(region)]
         held = any(cluster.existing_gpus for cluster in clusters)
-        return LpAffineExpression.from_constant(float(held))
+        return Expression(constant=float(held))
 
     def when(self, when: When) -> Availability:
         """Whether one of some reaction variants is in force."""
         if when.certain or when.impossible:
             return Availability.known(when.certain)
         reacting = self.availability.reacting
-        return Availability(lpSum(reacting[number] for number in sorted(when.numbers)))
+        return Availability(sum_of(reacting[number] for number in sorted(when.numbers)))
 
-    def cluster_load(self, stage: str, cluster: str) -> LpAffineExpression:
+    def cluster_load(self, stage: str, cluster: str) -> Expression:
         """Requests per second served by a cluster in a stage."""
-        return lpSum(self.by_stage[stage].flows_to.get(cluster, ()))
+        return sum_of(self.by_stage[stage].flows_to.get(cluster, ()))
 
-    def offer_load(self, stage: str, offer: str) -> LpAffineExpression:
+    def offer_load(self, stage: str, offer: str) -> Expression:
         """Requests per second served by an offer in a stage."""
-        return lpSum(self.by_stage[stage].flows_to.get(offer_target(offer), ()))
+        return sum_of(self.by_stage[stage].flows_to.get(offer_target(offer), ()))

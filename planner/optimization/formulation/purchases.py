@@ -20,13 +20,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pulp import LpAffineExpression, lpSum
-
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.graph import node, shared_supports
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.heat import heat_at_utilisation_mw, threshold_capacity_mw
 from planner.optimization.formulation import measures
+from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.power import require_power
@@ -119,9 +118,9 @@ def bought_or_retired(programme: Programme) -> None:
         if sum(asset.swapped_usd_per_year(rate) for asset in assets) >= 0:
             continue
         which = programme.variable("bought_or_retired", *name, high=1.0, integer=True)
-        row = 1 * bought <= (bought.upBound or 0.0) * which
+        row = 1 * bought <= (bought.high or 0.0) * which
         programme.define(row, Family.BOUGHT_OR_RETIRED, *name, "bought")
-        row = 1 * gone <= (gone.upBound or 0.0) * (1 - which)
+        row = 1 * gone <= (gone.high or 0.0) * (1 - which)
         programme.define(row, Family.BOUGHT_OR_RETIRED, *name, "retired")
 
 
@@ -134,14 +133,14 @@ def open_regions(programme: Programme) -> None:
     for region, opened in programme.purchases.opened.items():
         clusters = programme.data.clusters_in(region)
         for cluster in clusters:
-            most = programme.purchases.blocks[cluster].upBound or 0.0
+            most = programme.purchases.blocks[cluster].high or 0.0
             row = programme.purchases.blocks[cluster] <= most * opened
             programme.define(row, Family.OPEN_REGION, region, cluster)
         for (plant, unit), count in programme.purchases.units.items():
             if model.plants[plant].region == region:
-                row = count <= (count.upBound or 0.0) * opened
+                row = count <= (count.high or 0.0) * opened
                 programme.define(row, Family.OPEN_REGION, region, plant, unit)
-        used = lpSum(programme.purchases.blocks[cluster] for cluster in clusters)
+        used = sum_of(programme.purchases.blocks[cluster] for cluster in clusters)
         programme.define(opened <= used, Family.OPEN_REGION, region)
 
 
@@ -163,14 +162,14 @@ def regions_in_use(programme: Programme) -> None:
         for cluster in clusters:
             entry = data.model.clusters[cluster]
             existing = entry.existing_gpus // entry.block_gpus
-            most = existing + (programme.purchases.blocks[cluster].upBound or 0.0)
+            most = existing + (programme.purchases.blocks[cluster].high or 0.0)
             row = blocks_held(programme, cluster) <= most * used
             programme.define(row, Family.HOLDS_GPUS, region, cluster)
-        held = lpSum(blocks_held(programme, cluster) for cluster in clusters)
+        held = sum_of(blocks_held(programme, cluster) for cluster in clusters)
         programme.define(used <= held, Family.HOLDS_GPUS, region)
 
 
-def blocks_held(programme: Programme, cluster: str) -> LpAffineExpression:
+def blocks_held(programme: Programme, cluster: str) -> Expression:
     """GPU blocks of a cluster after purchases and retirements."""
     entry = programme.data.model.clusters[cluster]
     held = 1 * programme.purchases.blocks[cluster] + entry.existing_gpus // entry.block_gpus
@@ -182,7 +181,7 @@ def blocks_held(programme: Programme, cluster: str) -> LpAffineExpression:
 def most_gpus(programme: Programme, cluster: str) -> float:
     """Most GPUs that a cluster can end up with."""
     entry = programme.data.model.clusters[cluster]
-    blocks = programme.purchases.blocks[cluster].upBound or 0.0
+    blocks = programme.purchases.blocks[cluster].high or 0.0
     return entry.existing_gpus + entry.block_gpus * blocks
 
 
@@ -190,7 +189,7 @@ def least_gpus(programme: Programme, cluster: str) -> float:
     """Fewest GPUs that a cluster can end up with, fixed purchases not counted."""
     entry = programme.data.model.clusters[cluster]
     retired = programme.purchases.retired_blocks.get(cluster)
-    gone = 0.0 if retired is None else entry.block_gpus * (retired.upBound or 0.0)
+    gone = 0.0 if retired is None else entry.block_gpus * (retired.high or 0.0)
     return entry.existing_gpus - gone
 
 
@@ -201,7 +200,7 @@ def surviving_capacity(
     lost: int,
     rise_c: float,
     named: Mapping[str, int] = MappingProxyType({}),
-) -> LpAffineExpression:
+) -> Expression:
     """Capacity of some unit types of a plant without their ``lost`` largest units, MW.
 
     Units lost by name (``named``, number by type) are taken away before the largest.
@@ -234,14 +233,14 @@ def _surviving_capacity(
     lost: int,
     rise_c: float,
     named: Mapping[str, int],
-) -> LpAffineExpression:
+) -> Expression:
     sizes = {unit: programme.data.unit_mw(plant, unit, rise_c) for unit in units}
     counts = {unit: programme.unit_count(plant, unit) - named.get(unit, 0) for unit in units}
     bounds = {unit: _count_bounds(programme, plant, unit, named.get(unit, 0)) for unit in units}
     thresholds = _thresholds(sizes, bounds, lost)
     lines = [_line(sizes, counts, lost, threshold) for threshold in thresholds]
     if len(lines) <= 1:
-        return lines[0] if lines else LpAffineExpression.empty()
+        return lines[0] if lines else Expression()
     # No unit is named with a space; a point would part the number.
     gone = [f"{unit} less {count}" for unit, count in named.items()]
     name = (plant, joined(*units), *gone, str(lost), f"{rise_c:.17g}".replace(".", "p"))
@@ -250,7 +249,7 @@ def _surviving_capacity(
         programme.variable("threshold", *name, str(i), high=1, integer=True)
         for i in range(len(lines))
     ]
-    programme.define(lpSum(chosen) == 1, Family.ONE_THRESHOLD, *name)
+    programme.define(sum_of(chosen) == 1, Family.ONE_THRESHOLD, *name)
     for index, (threshold, line) in enumerate(zip(thresholds, lines, strict=True)):
         big = max(
             _largest_excess(sizes, bounds, lost, another, threshold)
@@ -276,18 +275,18 @@ def _thresholds(
 def _count_bounds(programme: Programme, plant: str, unit: str, gone: int) -> tuple[float, float]:
     existing = programme.data.model.plants[plant].existing.get(unit, 0) - gone
     variable = programme.purchases.units[plant, unit]
-    least, most = existing + (variable.lowBound or 0.0), existing + (variable.upBound or 0.0)
+    least, most = existing + (variable.low or 0.0), existing + (variable.high or 0.0)
     retired = programme.purchases.retired.get((plant, unit))
     if retired is None:
         return least, most
-    return least - (retired.upBound or 0.0), most - (retired.lowBound or 0.0)
+    return least - (retired.high or 0.0), most - (retired.low or 0.0)
 
 
 def _line(
-    sizes: dict[str, float], counts: dict[str, LpAffineExpression], lost: int, threshold: float
-) -> LpAffineExpression:
+    sizes: dict[str, float], counts: dict[str, Expression], lost: int, threshold: float
+) -> Expression:
     terms = threshold_capacity_mw(sizes, counts, lost, threshold)
-    return lpSum([coefficient * count for coefficient, count in terms])
+    return sum_of([coefficient * count for coefficient, count in terms])
 
 
 def _largest_excess(
@@ -324,7 +323,7 @@ def emergency_cover(programme: Programme) -> None:
 
 
 def _independent(
-    programme: Programme, cluster: str, plant: str, carried: LpAffineExpression, most: float
+    programme: Programme, cluster: str, plant: str, carried: Expression, most: float
 ) -> None:
     """An emergency plant counts only if no single failure takes the primary plant down with it.
 
@@ -348,7 +347,7 @@ def _independent(
 
 def _cover(programme: Programme, role: str, family: Family, firm_family: Family) -> None:
     data, share = programme.data, programme.data.model.cooled_share(role)
-    carried: dict[tuple[str, str], LpAffineExpression] = {}
+    carried: dict[tuple[str, str], Expression] = {}
     for cluster in data.model.clusters:
         gpu = data.gpu(cluster)
         if not gpu.power_mw:
@@ -363,7 +362,7 @@ def _cover(programme: Programme, role: str, family: Family, firm_family: Family)
                 most = gpu.power_mw * data.model.clusters[cluster].max_gpus
                 _independent(programme, cluster, plant, carried[cluster, plant], most)
         heat = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, programme.gpus(cluster), 1.0)
-        total = lpSum(carried[cluster, plant] for plant in plants)
+        total = sum_of(carried[cluster, plant] for plant in plants)
         most = gpu.power_mw * data.model.clusters[cluster].max_gpus * share
         row = Row(family, cluster, "", most)
         programme.require(total >= share * heat, row, cluster)
@@ -372,7 +371,7 @@ def _cover(programme: Programme, role: str, family: Family, firm_family: Family)
             continue
         units = frozenset(data.units(plant))
         firm = surviving_capacity(programme, plant, units, entry.redundancy, 0.0)
-        used = lpSum(carried[c, plant] for c in entry.cools if (c, plant) in carried)
+        used = sum_of(carried[c, plant] for c in entry.cools if (c, plant) in carried)
         programme.define(used <= firm, firm_family, plant)
 
 
@@ -400,7 +399,7 @@ def power_limit(programme: Programme) -> None:
                 for (_, plant), heat in programme.normal.design.items()
                 if node("plant", plant) in limit.loads
             ]
-            require_power(programme, limit, lpSum(drawn))
+            require_power(programme, limit, sum_of(drawn))
 
 
 def surviving_capacity_share(programme: Programme) -> None:
@@ -412,9 +411,9 @@ def surviving_capacity_share(programme: Programme) -> None:
     share = data.model.policies.surviving_capacity_share
     if not share:
         return
-    total = lpSum(programme.gpus(c) for c in data.model.clusters)
+    total = sum_of(programme.gpus(c) for c in data.model.clusters)
     for region in data.model.regions:
-        lost = lpSum(programme.gpus(c) for c in data.clusters_in(region))
+        lost = sum_of(programme.gpus(c) for c in data.clusters_in(region))
         amount = float(sum(c.max_gpus for c in data.model.clusters.values()))
         row = Row(Family.SURVIVING_CAPACITY_SHARE, region, "", amount)
         programme.require(total - lost >= share * total, row, region)
@@ -424,7 +423,7 @@ def least_regions(programme: Programme) -> None:
     """At least so many regions hold GPUs: ``Σ_r u[r] ≥ least``, u = o for candidates."""
     least = programme.data.model.policies.least_regions
     if least:
-        used = lpSum(programme.in_use(region) for region in programme.data.model.regions)
+        used = sum_of(programme.in_use(region) for region in programme.data.model.regions)
         row = Row(Family.LEAST_REGIONS, "regions", "", float(least))
         programme.require(used >= least, row)
 
@@ -437,7 +436,7 @@ def capital_budget(programme: Programme) -> None:
         programme.require(capital_usd(programme) <= budget, row)
 
 
-def capital_usd(programme: Programme) -> LpAffineExpression:
+def capital_usd(programme: Programme) -> Expression:
     """Capital of all purchases less the salvage value of what is retired, USD."""
     model, purchases = programme.data.model, programme.purchases
     terms = []
@@ -454,4 +453,4 @@ def capital_usd(programme: Programme) -> LpAffineExpression:
     terms += [
         model.measures[name].capital_usd * bought for name, bought in purchases.measures.items()
     ]
-    return lpSum(terms)
+    return sum_of(terms)

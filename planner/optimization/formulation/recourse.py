@@ -16,11 +16,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from pulp import LpAffineExpression, LpVariable, const, lpSum
-
 from planner.infrastructure.graph import node
 from planner.laws.money import emergency_usd
 from planner.laws.traffic import serving_rps
+from planner.optimization.formulation.algebra import AT_MOST, Expression, Variable, sum_of
 from planner.optimization.formulation.availability import Availability
 from planner.optimization.formulation.crowds import Group
 from planner.optimization.formulation.families import Family
@@ -99,7 +98,7 @@ def normal_demand(programme: Programme) -> None:
     """
     data = programme.data
     for number, crowd in enumerate(data.crowds):
-        room = lpSum(room_rps(programme, cluster) for cluster in crowd.clusters)
+        room = sum_of(room_rps(programme, cluster) for cluster in crowd.clusters)
         name = crowd.name
         row = Row(Family.NORMAL_DEMAND, name, "", crowd.peak_rps)
         programme.require(room >= crowd.peak_rps, row, str(number))
@@ -119,17 +118,17 @@ def crowds_apart(programme: Programme) -> None:
         for region, flow in zip(regions, flows, strict=True):
             programme.normal.apart.setdefault(region, []).append(flow)
         row = Row(Family.NORMAL_DEMAND, crowd.name, "", crowd.peak_rps)
-        programme.require(lpSum(flows) >= crowd.peak_rps, row, str(number), "apart")
+        programme.require(sum_of(flows) >= crowd.peak_rps, row, str(number), "apart")
     for region, load in programme.normal.apart.items():
-        room = lpSum(room_rps(programme, cluster) for cluster in data.clusters_in(region))
-        programme.define(lpSum(load) <= room, Family.CLUSTER_CAPACITY, "apart", region)
+        room = sum_of(room_rps(programme, cluster) for cluster in data.clusters_in(region))
+        programme.define(sum_of(load) <= room, Family.CLUSTER_CAPACITY, "apart", region)
 
 
-def room_rps(programme: Programme, cluster: str) -> LpAffineExpression:
+def room_rps(programme: Programme, cluster: str) -> Expression:
     """Requests per second that all GPUs of a cluster serve."""
     utilisation = programme.data.model.clusters[cluster].max_utilisation
     rps = programme.data.gpu(cluster).rps
-    room: LpAffineExpression = serving_rps(programme.gpus(cluster), rps, utilisation)
+    room: Expression = serving_rps(programme.gpus(cluster), rps, utilisation)
     return room
 
 
@@ -142,14 +141,14 @@ def demand_balance(programme: Programme) -> None:
     for group in data.groups:
         # `normal_demand` already forbids groups that reach nothing.
         if group.clusters:
-            flows = lpSum(programme.by_stage[NORMAL].flows_from[group.label])
+            flows = sum_of(programme.by_stage[NORMAL].flows_from[group.label])
             mean = data.mean_rps[group.label]
             programme.define(flows == mean, Family.MEAN_DEMAND, group.label)
     for stage in data.stages:
         here = programme.by_stage[stage.label]
         for group in data.groups:
-            flows = lpSum(here.flows_from[group.label])
-            served = lpSum(here.served[group.zone, tier] for tier in group.tiers)
+            flows = sum_of(here.flows_from[group.label])
+            served = sum_of(here.served[group.zone, tier] for tier in group.tiers)
             programme.define(flows == served, Family.DEMAND_BALANCE, stage.label, group.label)
 
 
@@ -161,7 +160,7 @@ def may_turn_away(programme: Programme) -> None:
     """
     for name, row in programme.rows.items():
         if row.family == Family.MEAN_DEMAND:
-            programme.constraints[name].sense = const.LpConstraintLE
+            programme.constraints[name].sense = AT_MOST
 
 
 def cluster_capacity(programme: Programme) -> None:
@@ -189,9 +188,7 @@ def cluster_capacity(programme: Programme) -> None:
                 _powered_if_up(programme, stage, cluster, on)
 
 
-def _powered_if_up(
-    programme: Programme, stage: Stage, cluster: str, on: LpAffineExpression
-) -> None:
+def _powered_if_up(programme: Programme, stage: Stage, cluster: str, on: Expression) -> None:
     """GPUs of a cluster that is down are off, and those of others on until operators react.
 
     ``a[s,t,c] ≤ max_c·up[s,t,c]``, ``a[s,t,c] ≥ G[c] − max_c·(1 − up[s,t,c] + reacted[s,t])``, the
@@ -215,7 +212,7 @@ def _powered_if_up(
         programme.define(on >= left, Family.POWERED_BEFORE, *name)
 
 
-def _powered_before(programme: Programme, stage: Stage, cluster: str) -> LpAffineExpression | None:
+def _powered_before(programme: Programme, stage: Stage, cluster: str) -> Expression | None:
     """GPUs powered when what a stage reacts to happened; None if the cluster was down."""
     data = programme.data
     if stage.label not in data.resumed:
@@ -234,16 +231,16 @@ def spare_block(programme: Programme) -> None:
     data = programme.data
     if not data.model.policies.spare_block_per_region:
         return
-    left: dict[str, LpAffineExpression] = {}
+    left: dict[str, Expression] = {}
     blocks: dict[str, float] = {}
     for region in data.model.regions:
         clusters = data.clusters_in(region)
         if not clusters:
             continue
         blocks[region] = max(data.block_rps(cluster) for cluster in clusters)
-        room = lpSum(room_rps(programme, cluster) for cluster in clusters)
+        room = sum_of(room_rps(programme, cluster) for cluster in clusters)
         left[region] = room - blocks[region] * programme.in_use(region)
-        load = lpSum(programme.normal.apart.get(region, ()))
+        load = sum_of(programme.normal.apart.get(region, ()))
         row = Row(Family.SPARE_BLOCK, region, "", blocks[region])
         programme.require(left[region] >= load, row, region)
     for number, crowd in enumerate(data.crowds):
@@ -251,7 +248,7 @@ def spare_block(programme: Programme) -> None:
         block = sum(blocks[region] for region in regions)
         if block:
             row = Row(Family.SPARE_BLOCK, crowd.name, "", block)
-            total = lpSum(left[region] for region in sorted(regions))
+            total = sum_of(left[region] for region in sorted(regions))
             programme.require(total >= crowd.peak_rps, row, "crowd", str(number))
 
 
@@ -315,14 +312,14 @@ def served_floors(programme: Programme) -> None:
             )
             whose, where = tier_and_zone(name)
             names = (whose,) if where is None else (whose, where)
-            programme.require(lpSum(served) >= needed, row, stage.label, *names)
+            programme.require(sum_of(served) >= needed, row, stage.label, *names)
 
 
-def _counted(programme: Programme, stage: Stage, name: str, amount: float) -> LpAffineExpression:
+def _counted(programme: Programme, stage: Stage, name: str, amount: float) -> Expression:
     """Demand that a floor is a share of; a demand margin counts only for tiers that are up."""
     margin = programme.data.margin(stage.scenario).demand
     maybe = stage.state.tiers_down - stage.at_best.tiers_down
-    total = LpAffineExpression.from_constant(amount)
+    total = Expression(constant=amount)
     for (zone, tier), rps in stage.demand_rps.items() if margin else ():
         if tier in maybe and counts_for(name, zone, tier):
             is_up = up(programme, stage.outage, node("tier", tier)).expression
@@ -339,7 +336,7 @@ def _in_force(programme: Programme, stage: Stage) -> Availability:
     if settled.certain or not stage.floors_if_up:
         return programme.when(settled)
     names = sorted(stage.state.clusters_down)
-    all_up = lpSum(cluster_up(programme, stage, name).expression for name in names)
+    all_up = sum_of(cluster_up(programme, stage, name).expression for name in names)
     force = programme.variable("in_force", stage.label, high=1)
     row = force >= programme.when(settled).expression
     programme.define(row, Family.IN_FORCE, stage.label)
@@ -348,7 +345,7 @@ def _in_force(programme: Programme, stage: Stage) -> Availability:
     return Availability(1 * force)
 
 
-def _of_tier(programme: Programme, stage: Stage, name: str) -> tuple[list[LpVariable], list[float]]:
+def _of_tier(programme: Programme, stage: Stage, name: str) -> tuple[list[Variable], list[float]]:
     keys = [key for key in stage.demand_rps if counts_for(name, *key)]
     served = [programme.by_stage[stage.label].served[key] for key in keys]
     return served, [stage.demand_rps[key] for key in keys]
@@ -362,17 +359,17 @@ def emergency_budget(programme: Programme) -> None:
     data = programme.data
     for scenario, stages in data.stages_by_scenario.items():
         budget = emergency_budget_usd(data.model, stages[0].timeline.scenario)
-        spend = lpSum(emergency_spend(programme, stage) for stage in stages)
+        spend = sum_of(emergency_spend(programme, stage) for stage in stages)
         if spend.items():
             row = Row(Family.EMERGENCY_BUDGET, "budget", scenario, budget)
             factor = 1 + data.margin(scenario).spend
             programme.require(factor * spend <= budget, row, scenario)
 
 
-def emergency_spend(programme: Programme, stage: Stage) -> LpAffineExpression:
+def emergency_spend(programme: Programme, stage: Stage) -> Expression:
     """Emergency spend in a stage, USD."""
     offers = programme.data.model.offers
-    return lpSum(
+    return sum_of(
         emergency_usd(
             programme.by_stage[stage.label].used[offer],
             stage.hours,

@@ -23,8 +23,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pulp import LpAffineExpression, lpSum
-
 from planner.infrastructure.entities import Model
 from planner.infrastructure.policies import RiskPolicy
 from planner.laws.risk import (
@@ -33,6 +31,7 @@ from planner.laws.risk import (
     value_at_risk,
     yearly_probability,
 )
+from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.labels import label
 from planner.optimization.formulation.programme import Programme
@@ -100,7 +99,7 @@ def risk_figures(
     )
 
 
-def premium(programme: Programme, once: Mapping[str, LpAffineExpression]) -> LpAffineExpression:
+def premium(programme: Programme, once: Mapping[str, Expression]) -> Expression:
     """Risk premium in the objective, USD per year; adds the rows that it needs.
 
     ``R[s] = cost of one occurrence of s``, in millions.
@@ -112,14 +111,14 @@ def premium(programme: Programme, once: Mapping[str, LpAffineExpression]) -> LpA
     """
     policy = programme.data.model.policies.risk
     if policy.kind == "expected" or not policy.beta or not once:
-        return LpAffineExpression.empty()
+        return Expression()
     for scenario, cost in once.items():
         variable = programme.variable("once", scenario)
         programme.risk.once[scenario] = variable
         row = variable == (1 / MILLION) * cost
         programme.define(row, Family.SCENARIO_COST, scenario)
     measure = _tail_cost(programme) if policy.kind == "cvar" else _worst_cost(programme)
-    expected = lpSum(
+    expected = sum_of(
         frequency * programme.risk.once[name] for name, frequency in _frequencies(programme)
     )
     return policy.beta * MILLION * (measure - expected)
@@ -132,7 +131,7 @@ def _frequencies(programme: Programme) -> list[tuple[str, float]]:
     ]
 
 
-def _tail_cost(programme: Programme) -> LpAffineExpression:
+def _tail_cost(programme: Programme) -> Expression:
     """Conditional value at risk: ``min η + 1/(1 − α)·Σ_s p[s]·z[s]``, ``z[s] ≥ m[s]·R[s] − η``.
 
     References
@@ -151,10 +150,10 @@ def _tail_cost(programme: Programme) -> LpAffineExpression:
             row = beyond >= times_if_any(frequency) * programme.risk.once[name] - quantile
             programme.define(row, Family.TAIL_COST, name)
             terms.append(yearly_probability(frequency) / (1 - alpha) * beyond)
-    return lpSum(terms)
+    return sum_of(terms)
 
 
-def _worst_cost(programme: Programme) -> LpAffineExpression:
+def _worst_cost(programme: Programme) -> Expression:
     """Costliest scenario: ``w ≥ m[s]·R[s]`` for every s, with or without a known frequency."""
     worst = programme.variable("worst")
     programme.risk.worst = worst
@@ -177,17 +176,16 @@ def settle(programme: Programme) -> None:
     for name, frequency in _frequencies(programme):
         once, row = risk.once[name], programme.constraints[label(Family.SCENARIO_COST, name)]
         off = (
-            sum(factor * (variable.varValue or 0.0) for variable, factor in row.items())
-            + row.constant
+            sum(factor * (variable.value or 0.0) for variable, factor in row.items()) + row.constant
         )
-        once.varValue = max(0.0, (once.varValue or 0.0) - off)
-        cost[name] = times_if_any(frequency) * once.varValue
+        once.value = max(0.0, (once.value or 0.0) - off)
+        cost[name] = times_if_any(frequency) * once.value
         chance[name] = yearly_probability(frequency)
     alpha = programme.data.model.policies.risk.alpha
     level = value_at_risk(list(cost.values()), list(chance.values()), alpha)
     if risk.quantile is not None:
-        risk.quantile.varValue = level
+        risk.quantile.value = level
     for name, beyond in risk.beyond.items():
-        beyond.varValue = max(0.0, cost[name] - level)
+        beyond.value = max(0.0, cost[name] - level)
     if risk.worst is not None:
-        risk.worst.varValue = max(cost.values())
+        risk.worst.value = max(cost.values())

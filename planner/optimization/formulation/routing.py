@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from pulp import LpAffineExpression, LpVariable, lpSum
 
 from planner.laws.traffic import serving_rps
+from planner.optimization.formulation.algebra import Expression, Variable, sum_of
 from planner.optimization.formulation.crowds import Group
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.programme import Programme
@@ -53,19 +53,19 @@ def nearest_first(programme: Programme) -> None:
         _no_more_room(places, place, binary)
         if not place.least_rps:
             # Nobody is sent to a region without GPUs.
-            there = lpSum(places.stands(cluster) for cluster in place.witnesses)
+            there = sum_of(places.stands(cluster) for cluster in place.witnesses)
             programme.define(binary <= there, Family.RUNS_FULL, binary.name, "stands")
     for name, place in places.all.items():
         _load_at_least(places, place, short.get(name, 0.0))
         _load_beside(places, place)
         if name in full:
             beside = [region for region in places.may_be_short if region != name]
-            others = lpSum(places.all[region].excess_rps * short[region] for region in beside)
+            others = sum_of(places.all[region].excess_rps * short[region] for region in beside)
             _no_more_room(places, place, full[name], others)
         for group in place.alone:
-            flows = lpSum(normal.flow[group.label, cluster] for cluster in place.clusters)
+            flows = sum_of(normal.flow[group.label, cluster] for cluster in place.clusters)
             mean = programme.data.mean_rps[group.label]
-            before = lpSum(places.stands(cluster) for cluster in places.nearer(group, place.name))
+            before = sum_of(places.stands(cluster) for cluster in places.nearer(group, place.name))
             for witness in place.witnesses:
                 sure = places.stands(witness) - before - full.get(name, 0.0)
                 programme.define(
@@ -76,8 +76,8 @@ def nearest_first(programme: Programme) -> None:
 def _no_more_room(
     places: _Places,
     place: CandidateRegion,
-    binary: LpVariable,
-    others: LpAffineExpression | float = 0.0,
+    binary: Variable,
+    others: Expression | float = 0.0,
 ) -> None:
     """A region is short, or full, only if its capacity is at most the demand that may come to it.
 
@@ -86,12 +86,12 @@ def _no_more_room(
     """
     more = place.most_rps - place.first_rps
     if more > 0:
-        room = lpSum(room_rps(places.programme, cluster) for cluster in place.clusters)
+        room = sum_of(room_rps(places.programme, cluster) for cluster in place.clusters)
         row = room <= place.first_rps + others + more * (1 - binary)
         places.programme.define(row, Family.RUNS_FULL, binary.name)
 
 
-def _load_at_least(places: _Places, place: CandidateRegion, short: LpVariable | float) -> None:
+def _load_at_least(places: _Places, place: CandidateRegion, short: Variable | float) -> None:
     """A region serves those who surely prefer it, in every hour up to its capacity.
 
     With ``φ(room) = mean over h of min(demand[h], room)``, which is concave, and its chord from the
@@ -104,13 +104,13 @@ def _load_at_least(places: _Places, place: CandidateRegion, short: LpVariable | 
     if not mean:
         return
     programme = places.programme
-    load = lpSum(programme.cluster_load(NORMAL, cluster) for cluster in place.clusters)
+    load = sum_of(programme.cluster_load(NORMAL, cluster) for cluster in place.clusters)
     for witness in place.witnesses:
         row = load >= mean * places.stands(witness) - (mean - low) * short
         programme.define(row, Family.FIRST_SERVED, place.name, witness)
-    if isinstance(short, LpVariable) and low < mean:
+    if isinstance(short, Variable) and low < mean:
         slope = (mean - low) / place.excess_rps
-        room = lpSum(room_rps(programme, cluster) for cluster in place.clusters)
+        room = sum_of(room_rps(programme, cluster) for cluster in place.clusters)
         beyond = slope * max(0.0, place.most_rps - place.first_rps) * (1 - short)
         row = load >= low + slope * (room - place.least_rps) - beyond
         programme.define(row, Family.FIRST_SERVED, place.name, "short")
@@ -129,7 +129,7 @@ def _load_beside(places: _Places, place: CandidateRegion) -> None:
     for cluster in place.clusters:
         room = room_rps(programme, cluster)
         rest = [sibling for sibling in place.clusters if sibling != cluster]
-        load = lpSum(programme.cluster_load(NORMAL, sibling) for sibling in rest)
+        load = sum_of(programme.cluster_load(NORMAL, sibling) for sibling in rest)
         counts = {int(share * len(week)) for share in BUSY_SHARES}
         least = places.rps(cluster, places.least[cluster])
         counts.add(int((week > least).sum()))
@@ -236,11 +236,11 @@ class _Places:
         elsewhere = self._elsewhere(group, region)
         return any(self._near(group, home) == near for _, home in elsewhere)
 
-    def stands(self, cluster: str) -> LpAffineExpression:
+    def stands(self, cluster: str) -> Expression:
         """Whether a cluster has GPUs: ``held[c] ≤ most·u[c]``, ``u[c] ≤ held[c]``."""
         programme = self.programme
         if self.least[cluster]:
-            return LpAffineExpression.from_constant(1.0)
+            return Expression(constant=1.0)
         region = self.data.model.clusters[cluster].region
         if region in programme.purchases.opened and self.data.clusters_in(region) == (cluster,):
             return 1 * programme.purchases.opened[region]

@@ -10,9 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pulp import LpAffineExpression, lpSum
-
 from planner.infrastructure.graph import node
+from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import bought_exactly, up
 from planner.optimization.formulation.programme import Programme, Row
@@ -35,7 +34,7 @@ class Moment:
     state: SystemState
     outage: Outage
     asked_rps: Mapping[str, float]
-    served_rps: Mapping[str, LpAffineExpression]
+    served_rps: Mapping[str, Expression]
 
 
 def service_capacity(programme: Programme) -> None:
@@ -57,12 +56,12 @@ def service_capacity(programme: Programme) -> None:
 def _moments(programme: Programme) -> Iterator[Moment]:
     data = programme.data
     peaks = {tier: data.peak_rps * entry.share for tier, entry in data.model.tiers.items()}
-    all_of_it = {tier: LpAffineExpression.from_constant(rps) for tier, rps in peaks.items()}
+    all_of_it = {tier: Expression(constant=rps) for tier, rps in peaks.items()}
     yield Moment("normal", "", 0.0, data.normal, Outage(), peaks, all_of_it)
     for stage in data.stages:
         requests = programme.by_stage[stage.label].served
         served = {
-            tier: lpSum(requests[zone, tier] for zone in data.model.zones)
+            tier: sum_of(requests[zone, tier] for zone in data.model.zones)
             for tier in data.model.tiers
         }
         yield Moment(
@@ -92,7 +91,7 @@ def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str
     if not asked:
         return
     asked *= factor
-    through = factor * lpSum(
+    through = factor * sum_of(
         weight * moment.served_rps[tier] for tier, weight in weights.items() if weight
     )
     replicas = _replicas(programme, moment.outage, name)
@@ -115,11 +114,11 @@ def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str
         programme.require(through <= rate * replicas + asked * excess, row, *tag)
 
 
-def _replicas(programme: Programme, outage: Outage, name: str) -> LpAffineExpression:
+def _replicas(programme: Programme, outage: Outage, name: str) -> Expression:
     """Replicas that are up; 1 for a service that is not tied to regions."""
     graph = programme.data.graph
     sources = graph.predecessors(node("service", name))
     replicas = [source for source in sources if graph.nodes[source]["kind"] == "replica"]
     if not replicas:
-        return LpAffineExpression.from_constant(1.0)
-    return lpSum(up(programme, outage, replica).expression for replica in replicas)
+        return Expression(constant=1.0)
+    return sum_of(up(programme, outage, replica).expression for replica in replicas)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pulp import LpVariable
-
+from planner.optimization.formulation.algebra import Variable
 from planner.optimization.formulation.availability import Availability
 
 #: Zone and tier; cluster and plant; plant and unit type; group label and target.
@@ -32,13 +31,13 @@ class Purchases:
         Binary by measure.
     """
 
-    units: dict[Pair, LpVariable] = field(default_factory=dict)
-    blocks: dict[str, LpVariable] = field(default_factory=dict)
-    instances: dict[str, LpVariable] = field(default_factory=dict)
-    retired: dict[Pair, LpVariable] = field(default_factory=dict)
-    retired_blocks: dict[str, LpVariable] = field(default_factory=dict)
-    opened: dict[str, LpVariable] = field(default_factory=dict)
-    measures: dict[str, LpVariable] = field(default_factory=dict)
+    units: dict[Pair, Variable] = field(default_factory=dict)
+    blocks: dict[str, Variable] = field(default_factory=dict)
+    instances: dict[str, Variable] = field(default_factory=dict)
+    retired: dict[Pair, Variable] = field(default_factory=dict)
+    retired_blocks: dict[str, Variable] = field(default_factory=dict)
+    opened: dict[str, Variable] = field(default_factory=dict)
+    measures: dict[str, Variable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,11 @@ class NormalVariables:
         by the objective and by `solution.costs`.
     """
 
-    holding: dict[str, LpVariable] = field(default_factory=dict)
-    stands: dict[str, LpVariable] = field(default_factory=dict)
-    design: dict[Pair, LpVariable] = field(default_factory=dict)
-    apart: dict[str, list[LpVariable]] = field(default_factory=dict)
-    load: dict[Pair, LpVariable] = field(default_factory=dict)
+    holding: dict[str, Variable] = field(default_factory=dict)
+    stands: dict[str, Variable] = field(default_factory=dict)
+    design: dict[Pair, Variable] = field(default_factory=dict)
+    apart: dict[str, list[Variable]] = field(default_factory=dict)
+    load: dict[Pair, Variable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,13 +92,13 @@ class StageVariables:
         Emergency GPUs in use by offer.
     """
 
-    flow: dict[Pair, LpVariable] = field(default_factory=dict)
-    flows_to: dict[str, list[LpVariable]] = field(default_factory=dict)
-    flows_from: dict[str, list[LpVariable]] = field(default_factory=dict)
-    served: dict[Pair, LpVariable] = field(default_factory=dict)
-    active: dict[str, LpVariable] = field(default_factory=dict)
-    carried: dict[Pair, LpVariable] = field(default_factory=dict)
-    used: dict[str, LpVariable] = field(default_factory=dict)
+    flow: dict[Pair, Variable] = field(default_factory=dict)
+    flows_to: dict[str, list[Variable]] = field(default_factory=dict)
+    flows_from: dict[str, list[Variable]] = field(default_factory=dict)
+    served: dict[Pair, Variable] = field(default_factory=dict)
+    active: dict[str, Variable] = field(default_factory=dict)
+    carried: dict[Pair, Variable] = field(default_factory=dict)
+    used: dict[str, Variable] = field(default_factory=dict)
 
 
 #: Nodes that have failed, sags, a node, and whether want of power counts.
@@ -123,7 +122,7 @@ class AvailabilityVariables:
         Nodes that are down, by the dependencies (their id) and what has failed.
     """
 
-    reacting: dict[int, LpVariable] = field(default_factory=dict)
+    reacting: dict[int, Variable] = field(default_factory=dict)
     nodes: dict[NodeKey, Availability | None] = field(default_factory=dict)
     any_of: dict[tuple[str, ...], Availability] = field(default_factory=dict)
     down: dict[tuple[int, frozenset[str]], frozenset[str]] = field(default_factory=dict)
@@ -143,7 +142,7 @@ class RiskVariables:
         Cost of the costliest scenario; for the worst case only.
     """
 
-    once: dict[str, LpVariable] = field(default_factory=dict)
-    quantile: LpVariable | None = None
-    beyond: dict[str, LpVariable] = field(default_factory=dict)
-    worst: LpVariable | None = None
+    once: dict[str, Variable] = field(default_factory=dict)
+    quantile: Variable | None = None
+    beyond: dict[str, Variable] = field(default_factory=dict)
+    worst: Variable | None = None

@@ -65,7 +65,7 @@ def _certificate(elastic: ElasticProgramme) -> list[ConstraintGroup]:
     return [
         group
         for group in elastic.groups.values()
-        if any(abs(row.pi or 0.0) * abs(slack) > NO_DUAL for row, slack in group.constraints)
+        if any(abs(row.dual or 0.0) * abs(slack) > NO_DUAL for row, slack in group.constraints)
     ]
 
 

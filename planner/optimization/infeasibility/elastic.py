@@ -19,15 +19,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from pulp import (
-    LpAffineExpression,
-    LpConstraint,
-    LpProblem,
-    LpSolveStats,
-    LpVariable,
-    const,
-    lpSum,
-)
+from pulp import LpSolveStats
 from pulp.constants import LpSolveStatus
 
 from planner.infrastructure.changes import value_at
@@ -35,6 +27,15 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.prices import gpu_assets
 from planner.laws.money import annuity
+from planner.optimization.formulation.algebra import (
+    AT_MOST,
+    EQUAL,
+    Constraint,
+    Expression,
+    Problem,
+    Variable,
+    sum_of,
+)
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import label
 from planner.optimization.formulation.problem import Key, ProblemData
@@ -106,19 +107,19 @@ class ValueColumn:
 
     value: RelaxableValue
     scale: float
-    column: LpVariable
+    column: Variable
     weight: float = 1.0
-    uses: dict[str, tuple[Row, LpConstraint, float]] = field(default_factory=dict)
+    uses: dict[str, tuple[Row, Constraint, float]] = field(default_factory=dict)
 
     @property
     def amount(self) -> float:
         """How far the last solve relaxed the value, in its unit."""
-        return float(self.column.varValue or 0.0) * self.scale
+        return float(self.column.value or 0.0) * self.scale
 
     @property
     def used(self) -> bool:
         """Whether the last solve relaxed the value."""
-        return float(self.column.varValue or 0.0) > NEGLIGIBLE
+        return float(self.column.value or 0.0) > NEGLIGIBLE
 
     def at_price(self, usd: float | None, usd_per_year: float | None) -> None:
         """Set the price of one unit of the value."""
@@ -141,18 +142,18 @@ class ConstraintGroup:
 
     key: Key
     kind: Kind
-    column: LpVariable
+    column: Variable
     rows: list[Row] = field(default_factory=list)
-    constraints: list[tuple[LpConstraint, float]] = field(default_factory=list)
+    constraints: list[tuple[Constraint, float]] = field(default_factory=list)
 
     @property
     def used(self) -> bool:
         """Whether the last solve violated the group."""
-        return float(self.column.varValue or 0.0) > NEGLIGIBLE
+        return float(self.column.value or 0.0) > NEGLIGIBLE
 
     def worst(self) -> tuple[Row, float]:
         """The row that the last solve violated most, and the violation in its unit."""
-        slack = float(self.column.varValue or 0.0)
+        slack = float(self.column.value or 0.0)
         violations = [
             (_violation(constraint, coefficient, slack), row)
             for row, (constraint, coefficient) in zip(self.rows, self.constraints, strict=True)
@@ -161,13 +162,13 @@ class ConstraintGroup:
         return row, largest
 
 
-def _violation(constraint: LpConstraint, coefficient: float, slack: float) -> float:
+def _violation(constraint: Constraint, coefficient: float, slack: float) -> float:
     """By how much the last solve would violate a row without its slack."""
     spare = float(constraint.constant)
-    spare += sum(factor * float(x.varValue or 0.0) for x, factor in constraint.items())
-    if constraint.sense == const.LpConstraintLE:
+    spare += sum(factor * float(x.value or 0.0) for x, factor in constraint.items())
+    if constraint.sense == AT_MOST:
         spare = -spare
-    elif constraint.sense == const.LpConstraintEQ:
+    elif constraint.sense == EQUAL:
         spare = 0.0
     return abs(coefficient) * slack - max(spare, 0.0)
 
@@ -196,11 +197,11 @@ class ElasticProgramme:
             column.weight = _weight(column, self.reference_usd)
 
     @cached_property
-    def _upper_bounds(self) -> dict[str, tuple[LpVariable, float | None]]:
+    def _upper_bounds(self) -> dict[str, tuple[Variable, float]]:
         """Columns and slacks with their upper bounds, by name."""
         variables = [column.column for column in self.columns.values()]
         variables += [group.column for group in self.groups.values()]
-        return {variable.name: (variable, variable.upBound) for variable in variables}
+        return {variable.name: (variable, variable.high) for variable in variables}
 
     @cached_property
     def reference_usd(self) -> float:
@@ -248,7 +249,7 @@ class ElasticProgramme:
         scale: float = 1.0,
         *,
         side: str = "",
-        most: float | None = None,
+        most: float = math.inf,
         whole: bool = False,
         weight: float = 1.0,
     ) -> ValueColumn:
@@ -276,16 +277,14 @@ class ElasticProgramme:
             self.columns[key] = ValueColumn(value, scale, variable, weight)
         return self.columns[key]
 
-    def relax(
-        self, column: ValueColumn, row: Row, constraint: LpConstraint, per_unit: float
-    ) -> None:
+    def relax(self, column: ValueColumn, row: Row, constraint: Constraint, per_unit: float) -> None:
         """Let a value relax a row by ``per_unit`` for each unit of the value."""
         before = column.uses.get(constraint.name, (row, constraint, 0.0))[2]
         coefficient = before + relaxing_sign(constraint) * per_unit * column.scale
         constraint.set_coefficient(column.column, coefficient)
         column.uses[constraint.name] = (row, constraint, coefficient)
 
-    def group(self, row: Row, constraints: Iterable[LpConstraint]) -> ConstraintGroup:
+    def group(self, row: Row, constraints: Iterable[Constraint]) -> ConstraintGroup:
         """Add rows to the group of their family, subject and scenario."""
         if row.key not in self.groups:
             slack = self.programme.variable("slack", *row.key, str(len(self.groups)))
@@ -298,17 +297,17 @@ class ElasticProgramme:
             group.constraints.append((constraint, coefficient))
         return group
 
-    def copy_of(self, constraint: LpConstraint, more: float) -> LpConstraint:
+    def copy_of(self, constraint: Constraint, more: float) -> Constraint:
         """Add a copy of a row with a right-hand side that is larger by ``more``."""
-        left = lpSum(factor * variable for variable, factor in constraint.items())
+        left = sum_of(factor * variable for variable, factor in constraint.items())
         right = more - float(constraint.constant)
-        name = f"{constraint.name}.copy{self.programme.problem.numConstraints()}"
-        row = left <= right if constraint.sense == const.LpConstraintLE else left >= right
-        return self.programme.problem.addConstraint(row, name)
+        name = f"{constraint.name}.copy{len(self.programme.problem.constraints)}"
+        row = left <= right if constraint.sense == AT_MOST else left >= right
+        return self.programme.problem.add(row, name)
 
-    def bound(self, expression: LpAffineExpression, *name: str) -> LpConstraint:
+    def bound(self, relation: Constraint, *name: str) -> Constraint:
         """Add a row for what is a bound of a variable in the programme itself."""
-        return self.programme.problem.addConstraint(expression, label("bound", *name))
+        return self.programme.problem.add(relation, label("bound", *name))
 
     def minimize(
         self,
@@ -347,12 +346,10 @@ class ElasticProgramme:
         free = {column.column.name for column in (*free_columns, *unpriced)}
         free |= {group.column.name for group in free_groups}
         for name, (variable, most) in self._upper_bounds.items():
-            variable.upBound = most if name in free else 0.0
+            variable.high = most if name in free else 0.0
         terms = [column.weight * column.column for column in free_columns]
         terms += [1.0 * group.column for group in free_groups]
-        self.programme.problem.setObjective(
-            lpSum(terms) if priced and terms else LpAffineExpression.empty()
-        )
+        self.programme.problem.objective = sum_of(terms) if priced else Expression()
         if linear:
             return solve_linear(self.programme, settings)
         deadline = Deadline(settings)
@@ -380,7 +377,7 @@ class ElasticProgramme:
         found: dict[ValueColumn, str] = {}
         for column in columns:
             needed = [
-                (float(group.column.varValue or 0.0), group.key[2])
+                (float(group.column.value or 0.0), group.key[2])
                 for group in touched
                 if any(constraint.name in column.uses for constraint, _ in group.constraints)
             ]
@@ -407,13 +404,12 @@ def solve_linear(programme: Programme, settings: SolverSettings) -> float | None
     return _optimum(programme.problem, outcome.stats)
 
 
-def _optimum(problem: LpProblem, stats: LpSolveStats) -> float | None:
+def _optimum(problem: Problem, stats: LpSolveStats) -> float | None:
     if stats.status in (LpSolveStatus.Infeasible, LpSolveStatus.Undefined):
         return None  # every price is positive, so no programme here is unbounded
     if not stats.has_solution:
         raise OutOfTime
-    objective = problem.objective
-    return float(objective.value() or 0.0) if objective is not None else 0.0
+    return problem.objective.evaluated()
 
 
 def kind_of(row: Row) -> Kind:
@@ -426,9 +422,9 @@ def size(row: Row) -> float:
     return max(row.amount, 1e6 if row.unit == "USD" else 1.0)
 
 
-def relaxing_sign(constraint: LpConstraint) -> float:
+def relaxing_sign(constraint: Constraint) -> float:
     """Sign of the coefficient with which a column relaxes a row."""
-    return -1.0 if constraint.sense == const.LpConstraintLE else 1.0
+    return -1.0 if constraint.sense == AT_MOST else 1.0
 
 
 def _weight(column: ValueColumn, reference_usd: float) -> float:

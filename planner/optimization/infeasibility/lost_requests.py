@@ -49,9 +49,7 @@ def _lost_usd(change: Relaxation, stage: Stage, programme: Programme) -> float:
             for key, rps in stage.demand_rps.items()
             if counts_for(subject, *key)
         }
-        served = sum(
-            programme.by_stage[stage.label].served[key].varValue or 0.0 for key in demand_rps
-        )
+        served = sum(programme.by_stage[stage.label].served[key].value or 0.0 for key in demand_rps)
         demand = sum(demand_rps.values())
         short = max(0.0, change.before * demand - served)
         value = sum(rps * request_value(model, tier) for (_, tier), rps in demand_rps.items())

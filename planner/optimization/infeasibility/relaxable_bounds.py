@@ -8,11 +8,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from pulp import LpAffineExpression, LpConstraint
-
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
 from planner.infrastructure.prices import gpu_assets, unit_asset
+from planner.optimization.formulation.algebra import Constraint, Expression
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.programme import Row
 from planner.optimization.infeasibility.elastic import (
@@ -32,7 +31,7 @@ def add_bounds(elastic: ElasticProgramme) -> None:
 
 
 def _relax(
-    elastic: ElasticProgramme, column: ValueColumn, row: Row, bound: LpConstraint, per_unit: float
+    elastic: ElasticProgramme, column: ValueColumn, row: Row, bound: Constraint, per_unit: float
 ) -> None:
     """Let a value relax a bound, which is a group of its own."""
     elastic.relax(column, row, bound, per_unit)
@@ -76,7 +75,7 @@ def _units(elastic: ElasticProgramme) -> None:
 
 def _not_on_offer(elastic: ElasticProgramme, count: Any, plant: str, unit: str) -> None:
     """Units of a type that the plant has, but that is not among its options."""
-    path, most, subject = f"plants.{plant}.options", count.upBound or 0.0, f"{plant}/{unit}"
+    path, most, subject = f"plants.{plant}.options", count.high or 0.0, f"{plant}/{unit}"
     bound = elastic.bound(1 * count <= 0, "option", plant, unit)
     value = RelaxableValue(path, "limit", "options", subject, "", partial(_with_option, path, unit))
     column = elastic.column(value, most=1.0, whole=True)
@@ -176,7 +175,7 @@ def _opposite(path: str, model: Model, _: float) -> bool:
 
 
 def _fixed(
-    elastic: ElasticProgramme, count: LpAffineExpression, row: Row, path: str, block: int = 1
+    elastic: ElasticProgramme, count: Expression, row: Row, path: str, block: int = 1
 ) -> None:
     """A fixed purchase, which may become larger or smaller."""
     number = -(-int(row.amount) // block)
@@ -197,7 +196,7 @@ def _forbidden(
     elastic: ElasticProgramme, count: Any, section: str, name: str, bought: tuple[str, ...]
 ) -> None:
     """A purchase that a policy forbids, by one of its names."""
-    path, most = f"policies.forbidden.{section}", count.upBound or 0.0
+    path, most = f"policies.forbidden.{section}", count.high or 0.0
     bound = elastic.bound(1 * count <= 0, "forbidden", *bought, name)
     value = RelaxableValue(path, "limit", "forbidden", name, "", partial(_allowed, path, name))
     column = elastic.column(value, most=1.0, whole=True)

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from pulp import LpConstraint
-
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
 from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
+from planner.optimization.formulation.algebra import Constraint
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Row
@@ -41,7 +40,7 @@ LAST_RESORT = 10.0
 #: Step in which a share is searched.
 SHARE_STEP = 0.001
 
-Rows = list[LpConstraint]
+Rows = list[Constraint]
 
 
 def elastic_programme(data: ProblemData) -> ElasticProgramme:
@@ -60,7 +59,7 @@ def elastic_programme(data: ProblemData) -> ElasticProgramme:
     return elastic
 
 
-def _plain_slack(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _plain_slack(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     """Relax a row by an amount, where no value of the model does."""
     value = RelaxableValue(
         "", kind_of(row), row.family, row.subject, row.unit, lambda _, amount: amount
@@ -70,7 +69,7 @@ def _plain_slack(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) 
     return [constraint]
 
 
-def _power(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _power(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     """Power limit of a region or capacity of feeds.
 
     Where the same loads have a wider limit too, that one binds next: it is added as a row of its
@@ -105,7 +104,7 @@ def _megawatts(elastic: ElasticProgramme, path: str, subject: str) -> ValueColum
     return elastic.column(value, max(value_at(elastic.model, path), 1.0))
 
 
-def _served_floor(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _served_floor(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     """Every entry of the standard that is in force for a tier, each as a row of its own."""
     model = elastic.model
     stage = elastic.stages.get((row.scenario, row.from_minute))
@@ -176,7 +175,7 @@ def _demand(elastic: ElasticProgramme, zone: str) -> ValueColumn:
 
 
 def _less_demand(
-    elastic: ElasticProgramme, row: Row, target: LpConstraint, stage: Stage, least: float
+    elastic: ElasticProgramme, row: Row, target: Constraint, stage: Stage, least: float
 ) -> None:
     for zone, entry in elastic.model.zones.items():
         rps = sum(
@@ -189,7 +188,7 @@ def _less_demand(
             elastic.relax(_demand(elastic, zone), row, target, per_rps)
 
 
-def _normal_demand(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _normal_demand(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     """Demand in each hour that can be the busiest, and latency limits that exclude regions."""
     crowd = elastic.data.crowd(row.subject)
     if crowd is None:
@@ -211,9 +210,7 @@ def _normal_demand(elastic: ElasticProgramme, row: Row, constraint: LpConstraint
     return rows
 
 
-def _shorter_latency(
-    elastic: ElasticProgramme, row: Row, target: LpConstraint, stage: Stage
-) -> None:
+def _shorter_latency(elastic: ElasticProgramme, row: Row, target: Constraint, stage: Stage) -> None:
     """Latencies that keep the demand of a tier from regions that could serve it."""
     for (zone, tier), rps in stage.demand_rps.items():
         if rps and counts_for(row.subject, zone, tier):
@@ -242,13 +239,13 @@ def _latencies(elastic: ElasticProgramme, zone: str, tier: str) -> Iterator[Valu
 
 
 def _searched(
-    elastic: ElasticProgramme, row: Row, constraint: LpConstraint, value: RelaxableValue
+    elastic: ElasticProgramme, row: Row, constraint: Constraint, value: RelaxableValue
 ) -> None:
     """Relax a row by a value that is searched."""
     elastic.relax(elastic.column(value, size(row)), row, constraint, 1.0)
 
 
-def _design_heat(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _design_heat(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     """The cooling margin, and the redundancy (k of N+k) of the plants of a cluster."""
     if elastic.model.policies.cooling_margin:
         _share("policies.cooling_margin", elastic, row, constraint)
@@ -263,7 +260,7 @@ def _design_heat(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) 
     return [constraint]
 
 
-def _share(path: str, elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _share(path: str, elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     """A share that multiplies a variable."""
     now = value_at(elastic.model, path)
     shares = [round(SHARE_STEP * step, 6) for step in range(int(now / SHARE_STEP), -1, -1)]
@@ -273,7 +270,7 @@ def _share(path: str, elastic: ElasticProgramme, row: Row, constraint: LpConstra
     return [constraint]
 
 
-def _emergency_cover(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _emergency_cover(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     """The share of the design heat, and the critical tiers, which may require more."""
     policies = elastic.model.policies
     if policies.emergency_cooling_share:
@@ -285,7 +282,7 @@ def _emergency_cover(elastic: ElasticProgramme, row: Row, constraint: LpConstrai
     return [constraint]
 
 
-def _independent_cooling(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _independent_cooling(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     """The policy that emergency plants share no dependencies with the primary plants."""
     path, family = "policies.independent_emergency_cooling", "independent_cooling"
     value = RelaxableValue.searched(path, "requirement", family, "", "", [False])
@@ -293,7 +290,7 @@ def _independent_cooling(elastic: ElasticProgramme, row: Row, constraint: LpCons
     return [constraint]
 
 
-def _service_capacity(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _service_capacity(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     """Capacity or connections of a replica, whichever is the bottleneck."""
     name = row.subject
     service = elastic.model.services[name]
@@ -307,7 +304,7 @@ def _service_capacity(elastic: ElasticProgramme, row: Row, constraint: LpConstra
     return [constraint]
 
 
-def _ride_through(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _ride_through(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     """Tanks of plants that still run; as a last resort the scenario itself."""
     data, model = elastic.data, elastic.model
     stages = data.stages_by_scenario.get(row.scenario, ())
@@ -333,7 +330,7 @@ def _removed(path: str, scenario: str, model: Model, _: float) -> tuple[str, ...
     return (*value_at(model, path), scenario) if path.startswith("generators.") else None
 
 
-def _least_regions(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _least_regions(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     path = "policies.least_regions"
     value = RelaxableValue(
         path, "requirement", "least_regions", "", "regions", changed_number(path, -1.0)
@@ -344,7 +341,7 @@ def _least_regions(elastic: ElasticProgramme, row: Row, constraint: LpConstraint
     return [constraint]
 
 
-def _spare_block(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _spare_block(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     path = "policies.spare_block_per_region"
     value = RelaxableValue(path, "requirement", "spare_block", "", "", lambda *_: False)
     column = elastic.column(value, most=1.0, whole=True)
@@ -354,7 +351,7 @@ def _spare_block(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) 
     return rows
 
 
-def _emergency_budget(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _emergency_budget(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     """The emergency budget of the scenario, of its class, or of all scenarios."""
     model = elastic.model
     scenario = elastic.scenarios[row.scenario]
@@ -375,7 +372,7 @@ def _emergency_budget(elastic: ElasticProgramme, row: Row, constraint: LpConstra
     return [constraint]
 
 
-def _capital_budget(elastic: ElasticProgramme, row: Row, constraint: LpConstraint) -> Rows:
+def _capital_budget(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     path = "policies.capital_budget_usd"
     rate = elastic.model.finance.discount_rate
     value = RelaxableValue(
@@ -387,7 +384,7 @@ def _capital_budget(elastic: ElasticProgramme, row: Row, constraint: LpConstrain
 
 
 #: Relaxes a row of each family; returns the rows of its group, none where no value is found.
-FAMILIES: dict[str, Callable[[ElasticProgramme, Row, LpConstraint], Rows]] = {
+FAMILIES: dict[str, Callable[[ElasticProgramme, Row, Constraint], Rows]] = {
     Family.POWER_LIMIT: _power,
     Family.FEED_LIMIT: _power,
     Family.STAGE_POWER: _power,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pulp import LpVariable, lpSum
 from pulp.constants import LpSolveStatus
 
+from planner.optimization.formulation.algebra import Variable, sum_of
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
@@ -50,8 +51,8 @@ class Shortfall:
 
 
 def add_slack(
-    programme: Programme, row: str, name: str, most: float | None = None, usd: float = 0.0
-) -> LpVariable:
+    programme: Programme, row: str, name: str, most: float = math.inf, usd: float = 0.0
+) -> Variable:
     """Add a variable by which a row may be missed.
 
     Parameters
@@ -59,13 +60,16 @@ def add_slack(
     row, name
         Names of the row and of the new variable.
     most
-        Largest slack, in the unit of the row; None for any.
+        Largest slack, in the unit of the row.
     usd
         Price of one unit of slack in the objective.
     """
+    slack = programme.problem.add_variable(name, 0.0, most)
     constraint = programme.constraints[row]
-    coefficients = {constraint: relaxing_sign(constraint)}
-    return programme.problem.add_column(name, 0.0, most, obj=usd, coefficients=coefficients)
+    constraint.set_coefficient(slack, relaxing_sign(constraint))
+    if usd:
+        programme.problem.objective.add(slack, usd)
+    return slack
 
 
 class ShortfallProgramme:
@@ -83,12 +87,12 @@ class ShortfallProgramme:
         self.programme = build(data)
         may_turn_away(self.programme)
         self.settings = replace(settings, gap=0.01)
-        self.slacks: list[tuple[LpVariable, Row]] = []
+        self.slacks: list[tuple[Variable, Row]] = []
         for name, row in list(self.programme.rows.items()):
             if row.kind != "definition":
                 slack = add_slack(self.programme, name, f"slack.{name}")
                 self.slacks.append((slack, row))
-        self.programme.problem.setObjective(lpSum(slack / size(row) for slack, row in self.slacks))
+        self.programme.problem.objective = sum_of(slack / size(row) for slack, row in self.slacks)
 
     def missed(self, bought: Mapping[Decision, int]) -> tuple[Shortfall, ...] | None:
         """What given purchases miss, the largest of each requirement in each scenario.
@@ -101,7 +105,7 @@ class ShortfallProgramme:
             return None
         found: dict[tuple[str, str, str], Shortfall] = {}
         for slack, row in self.slacks:
-            amount = float(slack.varValue or 0.0)
+            amount = float(slack.value or 0.0)
             key = (row.scenario, row.family, row.subject)
             if amount <= NEGLIGIBLE * size(row):
                 continue

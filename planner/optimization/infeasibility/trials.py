@@ -221,7 +221,7 @@ def _finished(
                 priced(change, trials.data, programme) for change in relaxations.relaxations
             ),
             plan_usd_per_year=solution.objective,
-            plan_capital_usd=float(capital_usd(programme).value() or 0.0),
+            plan_capital_usd=capital_usd(programme).evaluated(),
         )
     return (relaxations if simulated is None else with_verified(relaxations, simulated)), simulated
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pulp import LpInteger, const
-
 from planner.errors import AuditError
 from planner.laws.flows import largest_flow
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
+from planner.optimization.formulation.algebra import AT_LEAST, AT_MOST, EQUAL
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData, offer_target
 from planner.optimization.formulation.programme import Programme
@@ -82,14 +81,14 @@ def _check_rows(programme: Programme, solution: Solution) -> Iterator[str]:
     """Rows hold to a tolerance relative to their largest term or to their scale."""
     values = solution.values
     rows, _, _ = sizes(numbers_of(programme.problem))
-    for constraint, power in zip(programme.problem.constraints(), rows.tolist(), strict=True):
+    for constraint, power in zip(programme.problem.constraints, rows.tolist(), strict=True):
         terms = [c * values[v.name] for v, c in constraint.items()]
         total, right = sum(terms), -constraint.constant
         scale = max(2.0**power, abs(right), *map(abs, terms))
         excess = {
-            const.LpConstraintLE: total - right,
-            const.LpConstraintGE: right - total,
-            const.LpConstraintEQ: abs(total - right),
+            AT_MOST: total - right,
+            AT_LEAST: right - total,
+            EQUAL: abs(total - right),
         }[constraint.sense]
         if excess > RELATIVE * scale:
             yield f"row {constraint.name} is off by {excess:g}"
@@ -98,15 +97,15 @@ def _check_rows(programme: Programme, solution: Solution) -> Iterator[str]:
 def _check_bounds(programme: Programme, solution: Solution) -> Iterator[str]:
     """Variables are within their bounds, purchases whole, and the fleet matches them."""
     _, columns, _ = sizes(numbers_of(programme.problem))
-    for variable, power in zip(programme.problem.variables(), columns.tolist(), strict=True):
-        name, low, high = variable.name, variable.lowBound, variable.upBound
+    for variable, power in zip(programme.problem.variables, columns.tolist(), strict=True):
+        name, low, high = variable.name, variable.low, variable.high
         value = solution.values[name]
         room = RELATIVE * max(2.0**power, abs(value))
         if low is not None and low - value > room:
             yield f"{name} is {value:g}, at least {low:g} is allowed"
         if high is not None and value - high > room:
             yield f"{name} is {value:g}, at most {high:g} is allowed"
-        if variable.cat == LpInteger and value != round(value):
+        if variable.integer and value != round(value):
             yield f"{name} is {value:g}, not whole"
     if fleet_of(programme, solution.values) != solution.fleet:
         yield "the fleet is not what the purchases lead to"

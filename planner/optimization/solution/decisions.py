@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
-from pulp import LpVariable
-
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
+from planner.optimization.formulation.algebra import Variable
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -51,7 +50,7 @@ class Decision(NamedTuple):
         return words.get(self.kind, "") + self.asset
 
 
-def variables(programme: Programme) -> dict[Decision, LpVariable]:
+def variables(programme: Programme) -> dict[Decision, Variable]:
     """Integer variable of every decision."""
     purchases = programme.purchases
     found = {Decision("cooling", joined(*key)): units for key, units in purchases.units.items()}
@@ -68,8 +67,7 @@ def variables(programme: Programme) -> dict[Decision, LpVariable]:
 
 def prices(programme: Programme) -> dict[Decision, float]:
     """Fixed yearly cost of one of each, USD: annualised capital, upkeep, retainer."""
-    objective = programme.problem.objective
-    costs = dict(objective.items()) if objective is not None else {}
+    costs = programme.problem.objective.terms
     return {key: float(costs.get(variable, 0.0)) for key, variable in variables(programme).items()}
 
 
@@ -148,21 +146,19 @@ def one_less(
 
 
 @contextmanager
-def bounded(
-    programme: Programme, limits: Mapping[Decision, tuple[float | None, float | None]]
-) -> Iterator[None]:
+def bounded(programme: Programme, limits: Mapping[Decision, tuple[float, float]]) -> Iterator[None]:
     """Temporarily set other bounds on some decisions."""
     chosen = variables(programme)
-    before = {key: (chosen[key].lowBound, chosen[key].upBound) for key in limits}
+    before = {key: (chosen[key].low, chosen[key].high) for key in limits}
     try:
         for key, (low, high) in limits.items():
-            chosen[key].lowBound, chosen[key].upBound = low, high
+            chosen[key].low, chosen[key].high = low, high
         yield
     finally:
         for key, (low, high) in before.items():
-            chosen[key].lowBound, chosen[key].upBound = low, high
+            chosen[key].low, chosen[key].high = low, high
 
 
-def settled(bought: Mapping[Decision, int]) -> dict[Decision, tuple[float | None, float | None]]:
+def settled(bought: Mapping[Decision, int]) -> dict[Decision, tuple[float, float]]:
     """Bounds that fix given purchases."""
     return {key: (float(count), float(count)) for key, count in bought.items()}

@@ -126,7 +126,7 @@ def _solve_without(
     first = solve(small, deadline.settings(GAP_SHARE * gap, late=True), start)
     names, size = dict(left_out), (first.rows, first.columns)
     if first.status == "infeasible":
-        rows, columns = whole.problem.numConstraints(), whole.problem.numVariables()
+        rows, columns = len(whole.problem.constraints), len(whole.problem.variables)
         return Reduced(whole, replace(first, rows=rows, columns=columns), names, (), *size)
     with bounded(whole, settled(counts(small, first.values))):
         second = solve(whole, replace(deadline.endless, gap=0.0))
@@ -152,7 +152,7 @@ def _costliest(
     costs = dict.fromkeys(left_out, 0.0)
     for stage in whole.data.stages:
         if stage.scenario in costs:
-            cost = float(recourse_cost(whole, stage).value() or 0.0)
+            cost = recourse_cost(whole, stage).evaluated()
             costs[stage.scenario] += stage.timeline.scenario.frequency_per_year * cost
     rest, room = sum(costs.values()), (1 - GAP_SHARE) * gap * abs(solution.objective)
     chosen: list[str] = []

@@ -20,13 +20,23 @@ c'[j]                     ``money`` (log2 of m)                  ``c[j]·s[j]/m`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from pulp import LpAffineExpression, LpInteger, LpMinimize, LpProblem, LpVariable, const
+from pulp import (
+    LpAffineExpression,
+    LpContinuous,
+    LpInteger,
+    LpMinimize,
+    LpProblem,
+    lpSum_vars_coefs,
+)
+
+from planner.optimization.formulation.algebra import AT_MOST, EQUAL, Problem
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -91,36 +101,29 @@ class Coefficients:
     offset: float = 0.0
 
 
-def numbers_of(problem: LpProblem) -> Coefficients:
+def numbers_of(problem: Problem) -> Coefficients:
     """Read the numbers of a problem."""
-    variables, rows = problem.variables(), problem.constraints()
-    entries = [
-        (index, variable.id, factor)
-        for index, constraint in enumerate(rows)
-        for variable, factor in constraint.items()
-        if factor
-    ]
-    row, column, entry = zip(*entries, strict=True) if entries else ((), (), ())
+    variables, rows = problem.variables, problem.constraints
+    terms = [row.items() for row in rows]
+    row = np.repeat(np.arange(len(rows)), np.array([len(row) for row in terms], dtype=np.int64))
+    column = np.array([variable.id for row in terms for variable, _ in row], dtype=np.int64)
+    entry = np.array([factor for row in terms for _, factor in row], dtype=np.float64)
+    given = entry != 0
     cost = np.zeros(len(variables))
-    objective = problem.objective
-    for variable, factor in objective.items() if objective is not None else ():
+    for variable, factor in problem.objective.items():
         cost[variable.id] = factor
     return Coefficients(
-        np.array(row, dtype=np.int64),
-        np.array(column, dtype=np.int64),
-        np.array(entry, dtype=np.float64),
+        row[given],
+        column[given],
+        entry[given],
         np.array([row.sense for row in rows], dtype=np.int64),
         np.array([-row.constant for row in rows], dtype=np.float64),
-        np.array([_bound(variable.lowBound, -math.inf) for variable in variables]),
-        np.array([_bound(variable.upBound, math.inf) for variable in variables]),
-        np.array([variable.cat == LpInteger for variable in variables], dtype=np.bool_),
+        np.array([variable.low for variable in variables], dtype=np.float64),
+        np.array([variable.high for variable in variables], dtype=np.float64),
+        np.array([variable.integer for variable in variables], dtype=np.bool_),
         cost,
-        0.0 if objective is None else float(objective.constant),
+        float(problem.objective.constant),
     )
-
-
-def _bound(value: float | None, none: float) -> float:
-    return none if value is None else float(value)
 
 
 def most(numbers: Coefficients) -> Floats:
@@ -214,7 +217,7 @@ class Scaled:
         Problem in the units of the model.
     """
 
-    def __init__(self, original: LpProblem) -> None:
+    def __init__(self, original: Problem) -> None:
         self._original, self._numbers = original, numbers_of(original)
         rows, columns, money = sizes(self._numbers)
         self._rows, self._columns, self._money = rows.tolist(), columns.tolist(), money
@@ -237,43 +240,27 @@ class Scaled:
     @cached_property
     def problem(self) -> LpProblem:
         """The scaled problem for PuLP; its columns and rows have numbers for names."""
-        original, problem = self._original, LpProblem("scaled", LpMinimize)
+        numbers, problem = self.numbers, LpProblem("scaled", LpMinimize)
+        kinds = np.where(numbers.whole, LpInteger, LpContinuous).tolist()
+        bounds = zip(numbers.low.tolist(), numbers.high.tolist(), kinds, strict=True)
         variables = [
-            self._variable(problem, variable, index)
-            for index, variable in enumerate(original.variables())
+            problem.add_variable(f"x{index}", _finite(low), _finite(high), kind)
+            for index, (low, high, kind) in enumerate(bounds)
         ]
-        for index, row in enumerate(original.constraints()):
-            left = self._expression(variables, row.items(), row.constant, -self._rows[index])
-            problem.addConstraint(_compared(left, row.sense), f"c{index}")
-        if original.objective is not None:
-            terms, constant = original.objective.items(), original.objective.constant
-            problem.setObjective(self._expression(variables, terms, constant, -self._money))
+        ends = np.searchsorted(numbers.row, np.arange(len(numbers.side) + 1)).tolist()
+        columns, entries = numbers.column.tolist(), numbers.entry.tolist()
+        rows = zip(pairwise(ends), numbers.sense.tolist(), numbers.side.tolist(), strict=True)
+        for index, ((start, end), sense, side) in enumerate(rows):
+            terms = ((variables[columns[k]], entries[k]) for k in range(start, end))
+            problem.addConstraint(_compared(lpSum_vars_coefs(terms), sense, side), f"c{index}")
+        cost = enumerate(numbers.cost.tolist())
+        objective = LpAffineExpression.from_list([(variables[j], c) for j, c in cost if c])
+        problem.setObjective(objective + numbers.offset)
         return problem
-
-    def _variable(self, problem: LpProblem, variable: LpVariable, index: int) -> LpVariable:
-        size = self._columns[index]
-        low, high = (
-            None if bound is None or math.isinf(bound) else math.ldexp(bound, -size)
-            for bound in (variable.lowBound, variable.upBound)
-        )
-        return problem.add_variable(f"x{index}", low, high, variable.cat)
-
-    def _expression(
-        self,
-        variables: list[LpVariable],
-        items: Iterable[tuple[LpVariable, float]],
-        constant: float,
-        power: int,
-    ) -> LpAffineExpression:
-        terms = [
-            (variables[column.id], math.ldexp(factor, power + self._columns[column.id]))
-            for column, factor in items
-        ]
-        return LpAffineExpression.from_list(terms, math.ldexp(constant, power))
 
     def start(self, values: Mapping[str, float]) -> dict[str, float]:
         """A known solution in scaled units, from values by name."""
-        known = zip(self._original.variables(), self._columns, strict=True)
+        known = zip(self._original.variables, self._columns, strict=True)
         return {
             f"x{variable.id}": math.ldexp(values[variable.name], -size)
             for variable, size in known
@@ -300,22 +287,26 @@ class Scaled:
         Parameters
         ----------
         solved
-            Where the solver wrote its values: `problem`, or the original itself.
+            `problem`, where the solver wrote its values.
         """
         # PuLP leaves a column of its own behind the others where nothing has a price.
         given = solved.variables()[: len(self._columns)]
         for variable, found, size in zip(
-            self._original.variables(), given, self._columns, strict=True
+            self._original.variables, given, self._columns, strict=True
         ):
-            variable.varValue = math.ldexp(found.varValue or 0.0, size)
-            variable.dj = math.ldexp(found.dj or 0.0, self._money - size)
-        rows = zip(self._original.constraints(), solved.constraints(), self._rows, strict=True)
+            variable.value = math.ldexp(found.varValue or 0.0, size)
+            variable.reduced_cost = math.ldexp(found.dj or 0.0, self._money - size)
+        rows = zip(self._original.constraints, solved.constraints(), self._rows, strict=True)
         for row, found_row, size in rows:
-            row.pi = math.ldexp(found_row.pi or 0.0, self._money - size)
+            row.dual = math.ldexp(found_row.pi or 0.0, self._money - size)
 
 
-def _compared(left: LpAffineExpression, sense: int) -> LpAffineExpression:
-    """An expression at most zero, at least zero or zero."""
-    if sense == const.LpConstraintEQ:
-        return left == 0
-    return left <= 0 if sense == const.LpConstraintLE else left >= 0
+def _finite(bound: float) -> float | None:
+    return None if math.isinf(bound) else bound
+
+
+def _compared(left: LpAffineExpression, sense: int, side: float) -> LpAffineExpression:
+    """An expression at most, at least or equal to its side."""
+    if sense == EQUAL:
+        return left == side
+    return left <= side if sense == AT_MOST else left >= side

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pulp
-from pulp import LpProblem, LpSolveStats, LpVariable
+from pulp import LpSolveStats
 from pulp.constants import LpSolveStatus
 
 from planner.errors import InputError, SolverError
 from planner.infrastructure.fleet import Fleet
+from planner.optimization.formulation.algebra import Problem, Variable
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import settle
 from planner.optimization.solution.deadline import Deadline
@@ -159,7 +160,7 @@ def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = 
     if status == "infeasible" and early:
         # CBC calls a programme infeasible when its time ends in preprocessing.
         raise _unfinished(stats)
-    size = (programme.problem.numConstraints(), programme.problem.numVariables())
+    size = (len(programme.problem.constraints), len(programme.problem.variables))
     model = programme.data.model
     if status == "infeasible":
         fleet = Fleet.existing(model)
@@ -167,8 +168,7 @@ def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = 
     settle(programme)
     values = _values(programme.problem, _unfinished(stats) if early else None)
     _cancel(programme, values)
-    objective = programme.problem.objective
-    cost = float(objective.value() or 0.0) if objective is not None else 0.0
+    cost = programme.problem.objective.evaluated()
     bound = _proven(outcome, cost, programme.problem, settings)
     if status == "optimal" and cost - bound > (settings.gap + NOISE) * abs(cost):
         status = "feasible"
@@ -184,7 +184,7 @@ def _unfinished(stats: LpSolveStats) -> SolverError:
 
 
 def _proven(
-    outcome: SolverOutcome, cost: float, problem: LpProblem, settings: SolverSettings
+    outcome: SolverOutcome, cost: float, problem: Problem, settings: SolverSettings
 ) -> float:
     """Bound on the cost of every plan, at most that of the plan that was found.
 
@@ -214,7 +214,7 @@ def _cancel(programme: Programme, values: dict[str, float]) -> None:
         both = min(values[bought.name], values[gone.name])
         for variable in (bought, gone):
             values[variable.name] -= both
-            variable.varValue = values[variable.name]
+            variable.value = values[variable.name]
 
 
 def completed(
@@ -222,18 +222,18 @@ def completed(
 ) -> dict[str, float] | None:
     """Values of all variables with the purchases of a fleet; None if that is infeasible."""
     wanted = purchases_for(programme, fleet)
-    bounds = [(variable, variable.lowBound, variable.upBound) for variable, _ in wanted]
+    bounds = [(variable, variable.low, variable.high) for variable, _ in wanted]
     values = [value for _, value in wanted]
     within = zip(bounds, values, strict=True)
-    if not all((low or 0.0) <= value <= (high or 0.0) for (_, low, high), value in within):
+    if not all(low <= value <= high for (_, low, high), value in within):
         return None
     try:
         for variable, value in wanted:
-            variable.lowBound = variable.upBound = value
+            variable.low = variable.high = value
         stats = run_solver(programme.problem, settings).stats
     finally:
         for variable, low, high in bounds:
-            variable.lowBound, variable.upBound = low, high
+            variable.low, variable.high = low, high
     if not stats.has_solution or stats.status == LpSolveStatus.Infeasible:
         return None
     return _values(programme.problem)
@@ -260,7 +260,7 @@ class SolverOutcome:
 
 @silent()
 def run_solver(
-    problem: LpProblem,
+    problem: Problem,
     settings: SolverSettings,
     start: Mapping[str, float] | None = None,
     linear: bool = False,
@@ -284,12 +284,11 @@ def run_solver(
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "solver.log"
             solver = make_solver(settings, log, scaled.start(start or {}), linear)
+            solved = scaled.problem
             if isinstance(solver, Highs):
-                # The arrays, without a second problem of PuLP's.
-                solver.numbers, solved = scaled.numbers, problem
-                stats = solver.actualSolve(problem)
+                solver.numbers = scaled.numbers
+                stats = solver.actualSolve(solved)
             else:
-                solved = scaled.problem
                 stats = solved.solve(solver)
             logged = _logged_bound(log)
         scaled.bring_back(solved)
@@ -347,18 +346,16 @@ def _bound_from_gap(cost: float, stats: LpSolveStats, settings: SolverSettings) 
     raise SolverError(f"{stats.solver} reports neither bound nor gap; the plan is unproven")
 
 
-def _least_objective(problem: LpProblem) -> float:
+def _least_objective(problem: Problem) -> float:
     """Least value of the objective within the bounds of the variables alone."""
-    if problem.objective is None:
-        return 0.0
     total = problem.objective.constant
     for variable, coefficient in problem.objective.items():
         if coefficient:
-            total += coefficient * (variable.lowBound if coefficient > 0 else variable.upBound)
+            total += coefficient * (variable.low if coefficient > 0 else variable.high)
     return total
 
 
-def _values(problem: LpProblem, unfinished: SolverError | None = None) -> dict[str, float]:
+def _values(problem: Problem, unfinished: SolverError | None = None) -> dict[str, float]:
     """Values by name, purchases whole.
 
     Parameters
@@ -370,14 +367,14 @@ def _values(problem: LpProblem, unfinished: SolverError | None = None) -> dict[s
         as a plan.
     """
     values: dict[str, float] = {}
-    for variable in problem.variables():
-        value = variable.varValue or 0.0
-        if variable.cat == pulp.LpInteger:
+    for variable in problem.variables:
+        value = variable.value or 0.0
+        if variable.integer:
             if abs(value - round(value)) > INTEGRALITY * max(1.0, abs(value)):
                 wrong = SolverError(f"the solver returned {variable.name} = {value}, not whole")
                 raise unfinished or wrong
             value = float(round(value))
-            variable.varValue = value
+            variable.value = value
         values[variable.name] = value
     return values
 
@@ -389,7 +386,7 @@ def fleet_of(programme: Programme, values: Mapping[str, float]) -> Fleet:
     def count(name: str) -> int:
         return int(values[name])
 
-    def change(bought: LpVariable, gone: LpVariable | None) -> int:
+    def change(bought: Variable, gone: Variable | None) -> int:
         return count(bought.name) - (0 if gone is None else count(gone.name))
 
     return Fleet.after(
@@ -411,12 +408,12 @@ def fleet_of(programme: Programme, values: Mapping[str, float]) -> Fleet:
     )
 
 
-def purchases_for(programme: Programme, fleet: Fleet) -> list[tuple[LpVariable, float]]:
+def purchases_for(programme: Programme, fleet: Fleet) -> list[tuple[Variable, float]]:
     """Variables of the purchases with the values that lead to a fleet."""
     model = programme.data.model
-    found: list[tuple[LpVariable, float]] = []
+    found: list[tuple[Variable, float]] = []
 
-    def changed(bought: LpVariable, gone: LpVariable | None, change: float) -> None:
+    def changed(bought: Variable, gone: Variable | None, change: float) -> None:
         found.append((bought, change if gone is None else max(0.0, change)))
         if gone is not None:
             found.append((gone, max(0.0, -change)))
