@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import threading
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -129,6 +128,18 @@ def cli(context: click.Context) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code of its outcome."""
+    try:
+        _run(arguments)
+    except SystemExit as end:
+        if _is_solver_at_work():
+            # It may go on for minutes, and stumble over the end of Python beside it.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else 0)
+        raise
+
+
+def _run(arguments: list[str] | None) -> None:
     fit_streams()
     try:
         code = cli.main(args=arguments, prog_name="plan", standalone_mode=False)
@@ -144,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _say("Interrupted; nothing was written.")
-        _leave(130)
+        sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (`plan … | head`); keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -163,14 +174,10 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(EXIT_ERROR)
 
 
-def _leave(code: int) -> None:
-    """Exit at once, also while a solver still works in its thread."""
-    # Python waits for nobody at its end, but a solver in a thread may then stumble over it.
-    if threading.active_count() > 1 and "planner.commands.interruption" in sys.modules:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+def _is_solver_at_work() -> bool:
+    """Whether a solver works that nobody waits for any longer."""
+    watching = sys.modules.get("planner.optimization.solution.watching")
+    return watching is not None and watching.left_behind()
 
 
 def _report_input(error: InputError) -> None:

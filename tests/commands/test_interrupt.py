@@ -26,8 +26,8 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.settings import SolverSettings
-from planner.optimization.solution.solvers import Highs
 from planner.optimization.solution.solving import solve
+from planner.optimization.solution.watching import THREAD, Watch
 from planner.plan.files import read_plan
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimize_and_verify
@@ -39,21 +39,21 @@ import os, re, signal, sys, threading, time
 sys.path.insert(0, {checkout!r})
 import planner.verification
 from planner.commands import main
-from planner.optimization.solution import solvers
+from planner.optimization.solution import solvers, watching
 
 def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 def at_first_plan(act):
-    real, plans = solvers.Highs.callSolver, []
-    def call(self, lp):
+    real, plans = watching.Watch._work, []
+    def work(self):
         def found(event):
             plans.append(event)
             if len(plans) == 1:
                 act(self.stop)
-        lp.solverModel.cbMipImprovingSolution.subscribe(found)
-        real(self, lp)
-    solvers.Highs.callSolver = call
+        self.highs.cbMipImprovingSolution.subscribe(found)
+        real(self)
+    watching.Watch._work = work
 
 {hook}
 main(sys.argv[1:])
@@ -72,8 +72,14 @@ def act(stop):
     time.sleep(600)
 at_first_plan(act)
 """
-SLOW = """
-at_first_plan(lambda stop: time.sleep(4.5))
+DEAF = """
+at_first_plan(lambda stop: time.sleep(600))
+"""
+DEAF_AND_INTERRUPTED = """
+def act(stop):
+    interrupt()
+    time.sleep(600)
+at_first_plan(act)
 """
 CBC = """
 real = solvers.Cbc._wait
@@ -153,14 +159,21 @@ def test_an_interrupt_returns_the_best_plan_so_far_with_its_gap(
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv"}
 
 
-def test_the_time_limit_returns_the_best_plan_so_far(tmp_path: Path, shorter: LoadedModel) -> None:
-    ran = optimize(SLOW, tmp_path, "--time-limit", "4", "--json")
+@pytest.mark.parametrize(
+    ("hook", "limit", "stopped"),
+    [(DEAF, 4.0, "time limit"), (DEAF_AND_INTERRUPTED, 600.0, "interrupted")],
+)
+def test_a_solver_that_does_not_listen_is_left_behind_and_its_best_plan_returned(
+    tmp_path: Path, shorter: LoadedModel, hook: str, limit: float, stopped: str
+) -> None:
+    ran = optimize(hook, tmp_path, "--time-limit", str(limit), "--json")
 
     assert ran.returncode == 5, ran.stderr
     data = json.loads(ran.stdout)
     assert data["status"] == "feasible"
     assert data["gap"] > 0
-    assert data["verification"]["stopped"] == "time limit"
+    assert data["verification"]["stopped"] == stopped
+    assert data["solver"]["seconds"] < 60
     assert read_plan(tmp_path / "plan.json", shorter).gap == data["gap"]
 
 
@@ -288,11 +301,11 @@ def test_a_signal_ends_the_solver_outside_interruptible_commands(
 ) -> None:
     left: list[bool] = []
 
-    def interrupted(self: Highs, _: object) -> None:
+    def interrupted(self: Watch) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        left.append(self.left.wait(30))
+        left.append(self._left.wait(30))
 
-    monkeypatch.setattr(Highs, "_run", interrupted)
+    monkeypatch.setattr(Watch, "_work", interrupted)
     programme = build(ProblemData(tiny.model, all_scenarios(tiny.model), {}))
     # Shells start background jobs with the signal ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -302,6 +315,6 @@ def test_a_signal_ends_the_solver_outside_interruptible_commands(
     finally:
         signal.signal(signal.SIGINT, before)
     for thread in threading.enumerate():
-        if thread.name == "solver":
+        if thread.name == THREAD:
             thread.join(30)
     assert left == [True]

@@ -77,11 +77,11 @@ class Chatty(Highs):
         by_python()
         super().buildSolverModel(lp)
 
-    def _run(self, highs) -> None:
+    def callSolver(self, lp) -> None:  # noqa: N802
         by_descriptor()
         if C is not None:
             by_c()
-        super()._run(highs)
+        super().callSolver(lp)
 
     def findSolutionValues(self, lp):  # noqa: N802
         by_child()

@@ -2,18 +2,22 @@
 
 PuLP waits for a solver until it ends. Here the solver works beside the main thread (HiGHS in a
 thread, CBC in its process), which regularly checks whether to stop it. A solver that is told to
-stop ends as at a time limit: with its best solution and its bound.
+stop ends as at a time limit: with its best solution and its bound. One that does not listen is
+given up a moment after the limit or the word to stop: HiGHS is left behind with what it has
+reported so far, CBC is ended with the solution that it started from, as it reports none before.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +27,34 @@ import pulp
 from pulp.constants import LpSolveStatus
 
 from planner.optimization.solution.scaling import Coefficients
+from planner.optimization.solution.watching import (
+    GRACE_SECONDS,
+    LOOK_SECONDS,
+    Cause,
+    Patience,
+    Watch,
+)
 
-#: Seconds between two checks whether to stop.
-LOOK_SECONDS = 0.1
 #: Seconds after which CBC is told again: it does not listen while it reads and presolves.
-AGAIN_SECONDS = 2.0
+AGAIN_SECONDS = 0.3
+#: Seconds that CBC has to end with a plan, and to write it once it says that it is done.
+PLAN_SECONDS, WRITING_SECONDS = 3.0, 10.0
+#: What CBC prints when it has a plan, and when it is done.
+PLAN = re.compile("Integer solution of|MIPStart provided solution")
+DONE = "Result - "
+#: Why a solver ended, by why it was given up.
+STATUS = {"stopped": LpSolveStatus.Interrupted, "time limit": LpSolveStatus.TimeLimit}
 
 
 class Highs(pulp.HiGHS):
-    """HiGHS in a thread of its own, which may be told to stop.
+    """HiGHS, which may be told to stop and is left behind where it does not (`watching`).
 
     Attributes
     ----------
     numbers
         Numbers to solve with in place of those of the problem, which has the same rows and columns.
+    watch
+        The last run; None before it.
     """
 
     def __init__(
@@ -48,8 +66,7 @@ class Highs(pulp.HiGHS):
         super().__init__(**options)
         self.stop, self.start = stop, dict(start or {})
         self.numbers: Coefficients | None = None
-        self.left = threading.Event()
-        self.failed: list[BaseException] = []
+        self.watch: Watch | None = None
 
     def buildSolverModel(self, lp: pulp.LpProblem) -> None:  # noqa: N802
         """Hand over the problem and the values known of a first solution."""
@@ -62,7 +79,7 @@ class Highs(pulp.HiGHS):
         columns = [
             (column, self.start[name])
             for column, variable in enumerate(lp.exported_variables())
-            if (name := f"x{variable.id}" if self.numbers else variable.name) in self.start
+            if (name := self._name(variable)) in self.start
         ]
         if columns:
             indices, values = zip(*columns, strict=True)
@@ -75,38 +92,51 @@ class Highs(pulp.HiGHS):
         for variable in lp.variables():
             if variable.id not in given:
                 variable.varValue = variable.dj = 0.0
+        if self.watch is not None and self.watch.left_for is not None:
+            return self._reported(lp, self.watch, self.watch.left_for)
         found: tuple[LpSolveStatus, bool] = super().findSolutionValues(lp)  # type: ignore[no-untyped-call]
         return found
 
+    def _reported(
+        self, lp: pulp.LpProblem, watch: Watch, cause: Cause
+    ) -> tuple[LpSolveStatus, bool]:
+        """The best solution known of a run that was left behind."""
+        columns = lp.exported_variables()
+        if watch.values is not None:
+            values: Sequence[float] | None = watch.values.tolist()
+        else:
+            values = self._known(columns)
+        if values is not None:
+            for variable, value in zip(columns, values, strict=True):
+                variable.varValue, variable.dj = value, 0.0
+        return STATUS[cause], values is not None
+
+    def _known(self, columns: Sequence[pulp.LpVariable]) -> list[float] | None:
+        """Values of all columns where the start has them all."""
+        found = [self.start.get(self._name(variable)) for variable in columns]
+        whole = [value for value in found if value is not None]
+        return whole if len(whole) == len(found) else None
+
+    def _name(self, variable: pulp.LpVariable) -> str:
+        return f"x{variable.id}" if self.numbers else variable.name
+
+    def findBestBound(self, lp: pulp.LpProblem) -> float | None:  # noqa: N802
+        """Bound that HiGHS has proved on a programme with integers; None without one."""
+        if self.watch is not None and self.watch.left_for is not None:
+            return self.watch.bound if math.isfinite(self.watch.bound) else None
+        return super().findBestBound(lp)
+
     def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
-        """Run HiGHS to its end, or until told to stop."""
+        """Run HiGHS to its end, or until it is left behind."""
         highs: Any = lp.solverModel
         if highs.getNumRow() != len(lp.constraints()):
             # All rows are refused together where one has a number that is too large.
             raise pulp.PulpSolverError("HiGHS does not take the rows of the programme")
-        for moment in (highs.cbMipInterrupt, highs.cbSimplexInterrupt, highs.cbIpmInterrupt):
-            moment.subscribe(self._look)
-        work = threading.Thread(target=self._run, args=(highs,), name="solver", daemon=True)
+        self.watch = Watch(highs, self.stop, self.timeLimit)
         try:
-            work.start()
-            while work.is_alive():
-                # Signals reach Python between two waits only.
-                work.join(LOOK_SECONDS)
-        except BaseException:
-            self.left.set()
-            raise
-        if self.failed:
-            raise pulp.PulpSolverError(str(self.failed[0])) from self.failed[0]
-
-    def _run(self, highs: Any) -> None:
-        try:
-            highs.run()
-        except BaseException as error:
-            self.failed.append(error)
-
-    def _look(self, event: Any) -> None:
-        if self.left.is_set() or (self.stop is not None and self.stop.is_set()):
-            event.interrupt()
+            self.watch.run()
+        except Exception as error:
+            raise pulp.PulpSolverError(str(error)) from error
 
 
 def _hand_over(lp: pulp.LpProblem, numbers: Coefficients, mip: bool) -> None:
@@ -164,12 +194,14 @@ class Cbc(pulp.COIN_CMD):
                 first.write_text(_first_solution(known), encoding="utf-8")
                 command += ["-mips", str(first)]
             if self.timeLimit is not None:
-                command += ["-sec", str(self.timeLimit)]
+                command += ["-sec", str(self.timeLimit - min(1.0, self.timeLimit / 10))]
             for option in [*self.options, *self.getOptions()]:  # type: ignore[no-untyped-call]
                 command += f"-{option}".split()
             command += ["-solve", "-printingOptions", "all", "-solution", str(solution)]
             log = Path(self.optionsDict.get("logPath") or folder / "log.txt")
-            self._run(command, log)
+            given_up = self._run(command, log)
+            if given_up is not None:
+                return self._only_start(lp, given_up)
             if not solution.exists():
                 raise pulp.PulpSolverError(f"{self.path} wrote no solution file")
             status, values, costs, prices, slacks, found = self.readsol_MPS(
@@ -181,39 +213,58 @@ class Cbc(pulp.COIN_CMD):
         lp.assignConsSlack(slacks, activity=True)
         return status, found
 
-    def _run(self, command: list[str], log: Path) -> None:
+    def _only_start(self, lp: pulp.LpProblem, cause: Cause) -> tuple[LpSolveStatus, bool]:
+        """The solution of the start, where CBC was ended before it wrote one."""
+        values = [(variable, self.start.get(variable.name)) for variable in lp.variables()]
+        known = all(value is not None for _, value in values)
+        for variable, value in values if known else ():
+            variable.varValue = value
+        return STATUS[cause], known
+
+    def _run(self, command: list[str], log: Path) -> Cause | None:
         with log.open("w", encoding="utf-8") as text:
             process = subprocess.Popen(  # noqa: S603
                 command, stdin=subprocess.DEVNULL, stdout=text, stderr=subprocess.STDOUT
             )
             try:
-                self._wait(process, log)
+                given_up = self._wait(process, log)
             finally:
                 if process.poll() is None:
                     process.kill()
                     process.wait()
-        if process.returncode:
+        if process.returncode and given_up is None:
             raise pulp.PulpSolverError(f"{self.path} ended with code {process.returncode}")
+        return given_up
 
-    def _wait(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def _wait(self, process: subprocess.Popen[bytes], log: Path) -> Cause | None:
+        """Wait until CBC ends, or for as long as it may take; why it is given up, if it is."""
         told = -AGAIN_SECONDS
+        patience = Patience(self.stop, self.timeLimit)
         while True:
             try:
                 process.wait(LOOK_SECONDS)
             except subprocess.TimeoutExpired:
-                now = time.monotonic()
-                if self.stop is not None and self.stop.is_set() and now - told >= AGAIN_SECONDS:
-                    _tell(process, log)
-                    told = now
+                cause = patience.cause()
+                if cause is None:
+                    continue
+                text = log.read_text(encoding="utf-8", errors="replace")
+                if patience.over(_grace(text)):
+                    return cause
+                if time.monotonic() - told >= AGAIN_SECONDS and DONE not in text:
+                    process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
+                    told = time.monotonic()
             else:
-                return
+                return None
 
 
-def _tell(process: subprocess.Popen[bytes], log: Path) -> None:
-    """Tell CBC to stop, unless it is done and only writes its solution."""
-    if "Result - " in log.read_text(encoding="utf-8", errors="replace"):
-        return
-    process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
+def _grace(log: str) -> float:
+    """Seconds that CBC has to end once it should, by what it has printed.
+
+    It tells nobody the plan that it has before it ends, so this is worth some waiting.
+    """
+    if DONE in log:
+        return WRITING_SECONDS
+    return PLAN_SECONDS if PLAN.search(log) else GRACE_SECONDS
 
 
 def _first_solution(values: Mapping[str, float]) -> str:
