@@ -143,13 +143,11 @@ class TestHighs:
 
         assert outcome.stats.has_solution
         assert outcome.bound is None
-        objective = programme.problem.objective
-        assert objective is not None
-        assert objective.value() == pytest.approx(CAP41, rel=1e-6)
+        assert programme.problem.objective.evaluated() == pytest.approx(CAP41, rel=1e-6)
 
     def test_part_of_a_start_is_no_plan(self, deaf: Deaf, monkeypatch: pytest.MonkeyPatch) -> None:
         programme = facilities()
-        some = {programme.problem.variables()[0].name: 0.0}
+        some = {programme.problem.variables[0].name: 0.0}
         at_start(monkeypatch, deaf)
 
         outcome = run_solver(programme.problem, SolverSettings(time_limit_seconds=0.2), some)
@@ -211,6 +209,4 @@ class TestCbc:
         outcome = run_solver(programme.problem, settings, known)
 
         assert outcome.stats.has_solution
-        objective = programme.problem.objective
-        assert objective is not None
-        assert objective.value() == pytest.approx(CAP41, rel=1e-6)
+        assert programme.problem.objective.evaluated() == pytest.approx(CAP41, rel=1e-6)
