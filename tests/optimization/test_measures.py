@@ -330,7 +330,7 @@ def test_each_kind_of_measure_removes_the_failure_it_is_for(kind: str, tmp_path:
 
 
 def test_each_of_two_extensions_of_a_service_is_counted_as_what_it_adds(tmp_path: Path) -> None:
-    """The store lets 120 requests/s through, 170 are wanted; a adds 200, b only 10 and is cheaper."""
+    """Of 170 requests/s the store lets 120 through; a adds 200, b, which is cheaper, only 10."""
     ample = "measures.a={connections: {store: 200.0}, capital_usd: 5000.0}"
     small = "measures.b={connections: {store: 10.0}, capital_usd: 1000.0}"
     store = ("services.store.connections=120.0", "services.store.connection_seconds=1.0")
