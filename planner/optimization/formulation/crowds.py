@@ -41,7 +41,7 @@ class Group:
     tiers: tuple[str, ...]
     clusters: tuple[str, ...]
     offers: tuple[str, ...]
-    alone: bool = False
+    alone: bool
 
     @cached_property
     def customers(self) -> str:
