@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import openpyxl
 import pytest
-from finance.books import study_of_positions
+from finance.books import occurrences_of, study_of_positions
 from finance.formulas import Calculator
 from finance.recalculation import Values, cells_of, changed, office, recalculated
 from hypothesis import given, settings
@@ -27,6 +27,7 @@ from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Purchase, Running
 from planner.finance.cashflow import Losses, Position, asset_flows
 from planner.finance.ledger import read_ledger
+from planner.finance.losses import loss_profile
 from planner.finance.study import FinanceStudy
 from planner.finance.workbook import workbook_bytes, write_workbook
 from planner.finance.workbook.book import FORBIDDEN, range_name, sheet_name
@@ -273,6 +274,29 @@ class TestBook:
 
         assert not [shown for shown in formats if ",," in shown or shown.endswith(",")]
         assert not [name for name in book.sheetnames if book[name].max_row < 5]
+
+    def test_losses_of_builds_look_like_money_and_counts_do_not(
+        self, book: openpyxl.Workbook
+    ) -> None:
+        for name, place in book.defined_names.items():
+            of_build = re.match(
+                r"(loss_(?:value|credits|emergency)_usd|gpus|requests_per_year)_", name
+            )
+            if of_build:
+                ((sheet, at),) = place.destinations
+                decimals = ".00" in book[sheet][at.replace("$", "")].number_format
+                assert decimals == of_build[1].startswith("loss"), name
+
+    def test_a_build_without_losses_has_no_curve_and_the_others_keep_theirs(
+        self, tiny: LoadedModel, study: FinanceStudy
+    ) -> None:
+        calm = loss_profile(tiny.model, occurrences_of(tiny.model, 0.0), resamples=2)
+        first, *others = study.valued
+        content = workbook_bytes(replace(study, valued=(replace(first, profile=calm), *others)))
+        risk = openpyxl.load_workbook(io.BytesIO(content))["Risk"]
+        heads = [cell.value for row in risk.iter_rows() for cell in row if cell.value]
+        curves = [text for text in heads if str(text).endswith(": loss, USD")]
+        assert curves == [f"{build.build.name}: loss, USD" for build in others]
 
     def test_no_value_is_an_error_or_infinite(self, cached: openpyxl.Workbook) -> None:
         for sheet in cached:
