@@ -377,22 +377,25 @@ class TestBook:
         assert [cell.value for cell in found["Summary"][6]][:3] == ["Measure", "Unit", "as it was"]
         assert "Sensitivity" not in found.sheetnames
 
-    def test_several_rates_are_said(self, tiny: LoadedModel) -> None:
-        """The oil pump of Lorie and Savage (1955): 25 % and 400 %."""
+    @pytest.mark.parametrize(
+        ("flows", "others"),
+        [((-1_600.0, 10_000.0, -10_000.0), True), ((-1_600.0, 900.0, 900.0), False)],
+    )
+    def test_several_rates_are_said_where_there_may_be_several(
+        self, tiny: LoadedModel, flows: tuple[float, ...], others: bool
+    ) -> None:
+        """The oil pump of Lorie and Savage (1955), 25 % and 400 %, and a flow with one rate."""
         terms = Assumptions(discount_rate=0.1, horizon_years=2, tax_rate=0.0)
         nothing = Position("as it was", (), (), Losses(), 0, 0.0)
-        pump = np.array([-1_600.0, 10_000.0, -10_000.0])
-        study = study_of_positions(
-            tiny.model, (nothing, replace(nothing, name="pump")), terms, pump
-        )
+        builds = (nothing, replace(nothing, name="pump"))
+        study = study_of_positions(tiny.model, builds, terms, np.array(flows))
 
-        sheet = openpyxl.load_workbook(io.BytesIO(workbook_bytes(study)), data_only=True)[
-            "Cash flow"
-        ]
+        book = openpyxl.load_workbook(io.BytesIO(workbook_bytes(study)), data_only=True)
 
-        said = " ".join(str(cell.value) for row in sheet.iter_rows() for cell in row if cell.value)
-        assert "2 rates make the net present value zero (25.00%, 400.00%)" in said
-        assert "there may be other rates" in said
+        rows = book["Cash flow"].iter_rows()
+        said = " ".join(str(cell.value) for row in rows for cell in row if cell.value)
+        two = "2 rates make the net present value zero (25.00%, 400.00%)"
+        assert (two in said) == ("there may be other rates" in said) == others
 
     def test_upkeep_follows_prices(self, book: openpyxl.Workbook) -> None:
         rows = [row for row in book["Running costs"].iter_rows() if row[1].value == "upkeep"]
