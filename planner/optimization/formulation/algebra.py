@@ -75,7 +75,7 @@ class Variable(_Linear):
     Attributes
     ----------
     id
-        Position among the columns of its problem.
+        Position among the columns of its problem, from `Problem.first_id` on.
     low, high
         Bounds; infinite where there is none.
     value, reduced_cost
@@ -186,11 +186,14 @@ class Problem:
 
     Attributes
     ----------
+    first_id
+        Id of the first column: tells the columns of two problems apart that share some.
     variables, constraints
         Columns and rows in the order in which they were added.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first_id: int = 0) -> None:
+        self.first_id = first_id
         self.variables: list[Variable] = []
         self.constraints: list[Constraint] = []
         self.objective = Expression()
@@ -199,7 +202,7 @@ class Problem:
         self, name: str, low: float = 0.0, high: float = math.inf, integer: bool = False
     ) -> Variable:
         """Add a column."""
-        variable = Variable(len(self.variables), name, low, high, integer)
+        variable = Variable(self.first_id + len(self.variables), name, low, high, integer)
         self.variables.append(variable)
         return variable
 

@@ -16,8 +16,12 @@ from planner.optimization.formulation import (
     routing,
     services,
 )
+from planner.optimization.formulation.algebra import Problem
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
+
+#: Ids of columns of recourse begin here, where they are apart from purchases (`build_part`).
+RECOURSE_ID = 1 << 40
 
 
 @contextmanager
@@ -57,6 +61,45 @@ def build(data: ProblemData) -> Programme:
     routing.nearest_first(programme)
     recourse.cluster_capacity(programme)
     recourse.spare_block(programme)
+    _add_failures(programme)
+
+    objective.normal_cooling(programme)
+    objective.set_objective(programme)
+    return programme
+
+
+def build_part(whole: Programme, data: ProblemData) -> Programme:
+    """The recourse of scenarios: columns and rows of their own, without normal operation.
+
+    Rows that define something by purchases alone are added to the programme of these.
+
+    Parameters
+    ----------
+    whole
+        Programme of purchases and normal operation.
+    data
+        The scenarios (`ProblemData.part`).
+    """
+    programme = Programme(
+        data,
+        Problem(first_id=RECOURSE_ID),
+        purchases=whole.purchases,
+        normal=whole.normal,
+        availability=whole.availability,
+        surviving=whole.surviving,
+        here_and_now=whole,
+    )
+    recourse.add_variables(programme)
+    recourse.tiers_up(programme)
+    services.service_capacity(programme)
+    recourse.demand_balance(programme)
+    recourse.cluster_capacity(programme)
+    _add_failures(programme)
+    return programme
+
+
+def _add_failures(programme: Programme) -> None:
+    """Rows that only stages have."""
     recourse.offer_capacity(programme)
     cooling.cooling_balance(programme)
     cooling.ride_through(programme)
@@ -64,7 +107,3 @@ def build(data: ProblemData) -> Programme:
     power.stage_power(programme)
     recourse.served_floors(programme)
     recourse.emergency_budget(programme)
-
-    objective.normal_cooling(programme)
-    objective.set_objective(programme)
-    return programme

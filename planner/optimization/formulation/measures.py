@@ -137,7 +137,7 @@ def _node_variable(programme: Programme, key: NodeKey) -> Availability:
 
 def _variable(programme: Programme, name: str) -> Availability:
     number = len(programme.availability.nodes) + len(programme.availability.any_of)
-    return Availability(1 * programme.variable("up", str(number), name, high=1, integer=True))
+    return Availability(1 * programme.first.variable("up", str(number), name, high=1, integer=True))
 
 
 def _number(availability: Availability) -> str:
@@ -198,7 +198,7 @@ def _any_of(programme: Programme, supporters: Iterable[Availability]) -> Availab
     key, known = tuple(sorted(undecided)), programme.availability.any_of
     if key not in known:
         known[key] = _variable(programme, "any")
-        result, name = known[key].expression, _number(known[key])
+        programme, result, name = programme.first, known[key].expression, _number(known[key])
         supported = sum_of(supporter.expression for supporter in undecided.values())
         programme.define(result <= supported, Family.AVAILABILITY, name)
         for index, supporter in enumerate(undecided.values()):
@@ -208,7 +208,7 @@ def _any_of(programme: Programme, supporters: Iterable[Availability]) -> Availab
 
 
 def _propagate(programme: Programme, name: str, result: Availability, groups: list[Group]) -> None:
-    tag, is_up = _number(result), result.expression
+    programme, tag, is_up = programme.first, _number(result), result.expression
     for index, (needs, members) in enumerate(groups):
         row = needs * is_up <= sum_of(supporter.expression for supporter in members)
         programme.define(row, Family.AVAILABILITY, tag, str(index))

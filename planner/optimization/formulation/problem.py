@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 
@@ -209,6 +210,16 @@ class ProblemData:
             scenarios=scenarios_with(self.model, self.scenarios, bought),
             cuts={name: tuple(stages) for name, stages in self.stages_by_scenario.items()},
         )
+
+    def part(self, scenarios: tuple[Scenario, ...]) -> ProblemData:
+        """The data with some of its scenarios only; what is known of the model is shared."""
+        part = copy(self)
+        kept = [self.stages_by_scenario.get(scenario.name, []) for scenario in scenarios]
+        known = part.__dict__
+        for name in ("stages_by_scenario", "resumed", "_after"):
+            known.pop(name, None)
+        known |= {"scenarios": scenarios, "stages": tuple(chain.from_iterable(kept))}
+        return part
 
     @cached_property
     def stages_by_scenario(self) -> dict[str, list[Stage]]:

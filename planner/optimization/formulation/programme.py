@@ -92,6 +92,9 @@ class Programme:
         Variables by what they describe; each group says who creates them.
     by_stage
         Recourse by stage label; that of normal operation under ``normal``.
+    here_and_now
+        The programme that has purchases and normal operation, where this one has the recourse of
+        some scenarios alone (`build.build_part`); it gets rows on purchases alone.
     surviving
         Capacity of plants without their largest units, as far as `purchases.surviving_capacity`
         has worked it out: by plant, unit types, number lost, rise in °C and units lost by name.
@@ -108,6 +111,12 @@ class Programme:
     availability: AvailabilityVariables = field(default_factory=AvailabilityVariables)
     risk: RiskVariables = field(default_factory=RiskVariables)
     surviving: dict[SurvivorKey, Expression] = field(default_factory=dict)
+    here_and_now: Programme | None = None
+
+    @property
+    def first(self) -> Programme:
+        """Where variables and rows go that are decided here and now."""
+        return self.here_and_now or self
 
     def variable(
         self,

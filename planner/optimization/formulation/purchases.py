@@ -241,6 +241,7 @@ def _surviving_capacity(
     lines = [_line(sizes, counts, lost, threshold) for threshold in thresholds]
     if len(lines) <= 1:
         return lines[0] if lines else Expression()
+    programme = programme.first
     # No unit is named with a space; a point would part the number.
     gone = [f"{unit} less {count}" for unit, count in named.items()]
     name = (plant, joined(*units), *gone, str(lost), f"{rise_c:.17g}".replace(".", "p"))

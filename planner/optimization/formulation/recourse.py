@@ -38,7 +38,7 @@ NORMAL = "normal"
 def add_variables(programme: Programme) -> None:
     """Create flows, served requests, emergency use, powered GPUs and heat carried."""
     data = programme.data
-    for group in data.groups:
+    for group in data.groups if programme.here_and_now is None else ():
         _add_flows(programme, NORMAL, group, group.clusters)
     for stage in data.stages:
         here = _add_traffic(programme, stage)
@@ -138,7 +138,7 @@ def demand_balance(programme: Programme) -> None:
     ``Σ_target f[s,t,g,·] = Σ_{k in g} x[s,t,z,k]``, normal: ``Σ_c f[g,c] = mean[g]``
     """
     data = programme.data
-    for group in data.groups:
+    for group in data.groups if programme.here_and_now is None else ():
         # `normal_demand` already forbids groups that reach nothing.
         if group.clusters:
             flows = sum_of(programme.by_stage[NORMAL].flows_from[group.label])
@@ -171,10 +171,9 @@ def cluster_capacity(programme: Programme) -> None:
     data = programme.data
     for cluster, entry in data.model.clusters.items():
         rps = data.gpu(cluster).rps
-        load = programme.cluster_load(NORMAL, cluster)
-        programme.define(
-            load <= room_rps(programme, cluster), Family.CLUSTER_CAPACITY, NORMAL, cluster
-        )
+        if programme.here_and_now is None:
+            load, room = programme.cluster_load(NORMAL, cluster), room_rps(programme, cluster)
+            programme.define(load <= room, Family.CLUSTER_CAPACITY, NORMAL, cluster)
         for stage in data.stages:
             if cluster in stage.at_best.clusters_down:
                 continue

@@ -95,6 +95,7 @@ def _that_matter(data: ProblemData, stage: Stage, region: str) -> list[PowerLimi
         for cluster in data.clusters_in(region)
         if cluster not in stage.at_best.clusters_down and data.gpu(cluster).power_mw
     ]
+    margin = 1 + data.margin(stage.scenario).heat
     less = [limit for limit in limits if not any(known.implies(limit) for known in usual)]
     touched = [cluster for cluster in clusters if _touched(data, stage, cluster)]
     hungry = [(cluster, plant) for cluster in touched for plant in _carrying(data, stage, cluster)]
@@ -103,7 +104,7 @@ def _that_matter(data: ProblemData, stage: Stage, region: str) -> list[PowerLimi
         for limit in limits
         if (limit in less or any(_hungrier(data, limit, *pair) for pair in hungry))
         and limit.sources
-        and _most_mw(data, limit, clusters) > limit.mw
+        and _most_mw(data, limit, clusters, margin) > limit.mw
     ]
 
 
@@ -124,12 +125,13 @@ def _hungrier(data: ProblemData, limit: PowerLimit, cluster: str, plant: str) ->
     return data.draw_per_heat(limit, plant) > min(usual, default=0.0)
 
 
-def _most_mw(data: ProblemData, limit: PowerLimit, clusters: list[str]) -> float:
+def _most_mw(
+    data: ProblemData, limit: PowerLimit, clusters: list[str], margin: float
+) -> float:
     """Upper bound on what clusters and their cooling draw under a limit, MW."""
     total = 0.0
     for cluster in clusters:
         plants = (data.draw_per_heat(limit, plant) for plant in data.plants_of(cluster))
         own = data.draw_per_power(limit, cluster)
-        margin = 1 + max((margin.heat for margin in data.margins.values()), default=0.0)
         total += data.largest_heat_mw(cluster) * (own + margin * max(plants, default=0.0))
     return total

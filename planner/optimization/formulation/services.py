@@ -57,7 +57,8 @@ def _moments(programme: Programme) -> Iterator[Moment]:
     data = programme.data
     peaks = {tier: data.peak_rps * entry.share for tier, entry in data.model.tiers.items()}
     all_of_it = {tier: Expression(constant=rps) for tier, rps in peaks.items()}
-    yield Moment("normal", "", 0.0, data.normal, Outage(), peaks, all_of_it)
+    if programme.here_and_now is None:
+        yield Moment("normal", "", 0.0, data.normal, Outage(), peaks, all_of_it)
     for stage in data.stages:
         requests = programme.by_stage[stage.label].served
         served = {

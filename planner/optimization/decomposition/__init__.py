@@ -1,0 +1,1 @@
+"""The programme solved by decomposition: purchases in a master, recourse in small programmes."""

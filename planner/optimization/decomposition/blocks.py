@@ -1,0 +1,276 @@
+"""Blocks: the small linear programmes into which recourse falls apart once purchases are fixed.
+
+A block is a connected component of columns of recourse. In units in which every number is near one
+(`solution.scaling.sizes`) it is
+
+``v(x) = min cost·y   with   A·y (≤, =, ≥) side − T·x,  0 ≤ y ≤ high``
+
+for purchases x. Cost is divided by its largest entry, the ``factor``. Blocks with the same numbers
+are one block: only their factors, and the scenarios that they belong to, differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.optimization.formulation.algebra import Constraint, Problem, Variable
+from planner.optimization.solution.scaling import Coefficients, most, sizes
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """What blocks share that differ in right-hand sides, bounds and costs only.
+
+    Parameters
+    ----------
+    row, column, entry
+        Coefficients of the matrix A, row by row.
+    sense
+        Sense of each row (`formulation.algebra`).
+    short
+        Rows that no recourse at all breaks for some purchases: recourse may miss them at a price.
+    row_size, column_size
+        Scale factors of rows and columns, as powers of two.
+    number
+        Position among the structures.
+    """
+
+    row: Whole
+    column: Whole
+    entry: Floats
+    sense: Whole
+    short: Whole
+    row_size: Whole
+    column_size: Whole
+    number: int
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A block; its numbers are scaled.
+
+    Parameters
+    ----------
+    side, high, cost
+        Right-hand sides, upper bounds and costs.
+    link_row, link_column, link_entry
+        Coefficients of the matrix T; columns are ids of variables of the master.
+    """
+
+    structure: Structure
+    side: Floats
+    high: Floats
+    cost: Floats
+    link_row: Whole
+    link_column: Whole
+    link_entry: Floats
+
+    def side_at(self, purchases: Floats) -> Floats:
+        """Right-hand sides at given values of the master's variables."""
+        given = self.link_entry * purchases[self.link_column]
+        found: Floats = self.side - np.bincount(self.link_row, given, minlength=len(self.side))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A block as part of one scenario.
+
+    Parameters
+    ----------
+    factor
+        USD of one occurrence for each unit of the block's cost.
+    columns
+        Positions of its columns in the programme of the scenario.
+    """
+
+    block: Block
+    factor: float
+    columns: Whole
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """The numbers of a part: its own columns first, then those of the master in its rows.
+
+    Parameters
+    ----------
+    own
+        How many columns are its own.
+    linked
+        Ids of the others.
+    """
+
+    all: Coefficients
+    own: int
+    linked: Whole
+
+    @cached_property
+    def sizes(self) -> tuple[Whole, Whole]:
+        """Scale factors of rows and columns, as powers of two."""
+        rows, columns, _ = sizes(self.all)
+        return rows, columns
+
+    @cached_property
+    def most(self) -> Floats:
+        """Upper bounds on its own columns that rows imply."""
+        return most(self.all)[: self.own]
+
+    @cached_property
+    def components(self) -> tuple[Whole, Whole]:
+        """Component of each column of its own and of each row; -1 where a row has no such column.
+
+        A component is named after the first of its columns.
+        """
+        inside = self.all.column < self.own
+        row, column = self.all.row[inside], self.all.column[inside]
+        of_column = np.arange(self.own)
+        of_row = np.full(len(self.all.side), self.own)
+        while True:
+            before = of_column.copy()
+            np.minimum.at(of_row, row, of_column[column])
+            np.minimum.at(of_column, column, of_row[row])
+            if np.array_equal(before, of_column):
+                break
+        return of_column, np.where(of_row == self.own, -1, of_row)
+
+    @cached_property
+    def may_be_broken(self) -> Flags:
+        """Rows that no recourse at all breaks for some purchases."""
+        numbers, others = self.all, self.all.column >= self.own
+        row, column, entry = numbers.row[others], numbers.column[others], numbers.entry[others]
+        ends = entry * numbers.low[column], entry * numbers.high[column]
+        count = len(numbers.side)
+        least = np.bincount(row, np.minimum(*ends), minlength=count) - numbers.side
+        largest = np.bincount(row, np.maximum(*ends), minlength=count) - numbers.side
+        found: Flags = ((numbers.sense <= 0) & (largest > 0)) | ((numbers.sense >= 0) & (least < 0))
+        return found
+
+
+def _numbers(
+    problem: Problem, cost: Mapping[Variable, float], low: Floats, high: Floats
+) -> _Numbers:
+    rows = problem.constraints
+    terms = [row.items() for row in rows]
+    lengths = np.array([len(row) for row in terms], dtype=np.int64)
+    ids = np.array([variable.id for row in terms for variable, _ in row], dtype=np.int64)
+    entry = np.array([factor for row in terms for _, factor in row], dtype=np.float64)
+    row = np.repeat(np.arange(len(rows)), lengths)
+    given = entry != 0
+    ids, entry, row = ids[given], entry[given], row[given]
+    own = len(problem.variables)
+    linked = np.unique(ids[ids < problem.first_id])
+    column = np.where(ids < problem.first_id, own + np.searchsorted(linked, ids), ids)
+    column[ids >= problem.first_id] -= problem.first_id
+    prices = np.zeros(own + len(linked))
+    for variable, usd in cost.items():
+        prices[variable.id - problem.first_id] = usd
+    most_of = np.array([variable.high for variable in problem.variables])
+    numbers = Coefficients(
+        row,
+        column,
+        entry,
+        np.array([row.sense for row in rows], dtype=np.int64),
+        np.array([-row.constant for row in rows], dtype=np.float64),
+        np.concatenate([np.zeros(own), low[linked]]),
+        np.concatenate([most_of, high[linked]]),
+        np.zeros(own + len(linked), dtype=np.bool_),
+        prices,
+    )
+    return _Numbers(numbers, own, linked)
+
+
+@dataclass
+class Library:
+    """All structures and blocks met so far, each of them once."""
+
+    structures: dict[bytes, Structure] = field(default_factory=dict)
+    blocks: dict[bytes, Block] = field(default_factory=dict)
+
+    def pieces(
+        self, problem: Problem, cost: Mapping[Variable, float], low: Floats, high: Floats
+    ) -> tuple[list[Piece], list[Constraint]]:
+        """The blocks of a scenario, and its rows on purchases alone.
+
+        Parameters
+        ----------
+        problem
+            Recourse of the scenario (`build_part`).
+        cost
+            Cost of one occurrence by column, USD.
+        low, high
+            Bounds on the variables of the master, by id.
+        """
+        numbers = _numbers(problem, cost, low, high)
+        of_column, of_row = numbers.components
+        columns, rows = _by_component(of_column), _by_component(of_row)
+        entries = _by_component(of_row[numbers.all.row])
+        nothing = np.zeros(0, dtype=np.int64)
+        alone = [problem.constraints[i] for i in rows.pop(-1, nothing).tolist()]
+        found = [
+            self._piece(numbers, mine, rows.get(name, nothing), entries.get(name, nothing))
+            for name, mine in columns.items()
+            if name in rows or numbers.all.cost[mine].any()
+        ]
+        return found, alone
+
+    def _piece(self, numbers: _Numbers, columns: Whole, rows: Whole, entries: Whole) -> Piece:
+        every = numbers.all
+        row = np.searchsorted(rows, every.row[entries])
+        column, entry = every.column[entries], every.entry[entries]
+        own = column < numbers.own
+        local, linked = np.searchsorted(columns, column[own]), ~own
+        structure = self._structure(numbers, columns, rows, (row[own], local, entry[own]))
+        row_size, column_size = structure.row_size, structure.column_size
+        cost = np.ldexp(every.cost[columns], column_size)
+        factor = float(np.abs(cost).max(initial=0.0))
+        block = Block(
+            structure,
+            np.ldexp(every.side[rows], -row_size),
+            np.ldexp(numbers.most[columns], -column_size),
+            cost / factor if factor else cost,
+            row[linked],
+            numbers.linked[column[linked] - numbers.own],
+            np.ldexp(entry[linked], -row_size[row[linked]]),
+        )
+        return Piece(self._once(block), factor, columns)
+
+    def _structure(
+        self, numbers: _Numbers, columns: Whole, rows: Whole, matrix: tuple[Whole, Whole, Floats]
+    ) -> Structure:
+        sense, short = numbers.all.sense[rows], np.flatnonzero(numbers.may_be_broken[rows])
+        parts = (*matrix, sense, short, np.array([len(columns)]))
+        key = b"|".join(part.tobytes() for part in parts)
+        if key not in self.structures:
+            row_size, column_size = (size[of] for size, of in zip(numbers.sizes, (rows, columns)))
+            row, column, entry = matrix
+            scaled = np.ldexp(entry, column_size[column] - row_size[row])
+            self.structures[key] = Structure(
+                row, column, scaled, sense, short, row_size, column_size, len(self.structures)
+            )
+        return self.structures[key]
+
+    def _once(self, block: Block) -> Block:
+        # Costs divided by their largest entry differ in their last digits.
+        parts = (block.side, block.high, np.round(block.cost, 12), block.link_entry)
+        links = (block.link_row, block.link_column, np.array([block.structure.number]))
+        digest = b"|".join(part.tobytes() for part in (*parts, *links))
+        return self.blocks.setdefault(digest, block)
+
+
+def _by_component(labels: Whole) -> dict[int, Whole]:
+    """Positions of each label, in order."""
+    order = np.argsort(labels, kind="stable")
+    names, starts = np.unique(labels[order], return_index=True)
+    ends = np.append(starts, len(order))
+    return {name: order[i:j] for name, (i, j) in zip(names.tolist(), pairwise(ends), strict=True)}

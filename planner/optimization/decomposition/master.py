@@ -1,0 +1,227 @@
+"""The master: purchases and normal operation, some blocks whole, and bounds on the cost of the rest.
+
+Blocks belong to groups: to a few of them, or to one for each scenario where a risk policy needs the
+cost of each. The cost of a group beyond what its blocks cost at least is a column θ ≥ 0, bounded by
+the sum of the cuts of its blocks that are not in the master themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from planner.optimization.decomposition.blocks import Block, Floats, Piece
+from planner.optimization.decomposition.evaluation import Cut, Evaluation
+from planner.optimization.formulation.algebra import (
+    AT_LEAST,
+    AT_MOST,
+    Constraint,
+    Expression,
+    Problem,
+    Variable,
+    sum_of,
+)
+from planner.optimization.formulation.labels import label
+from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.risk import MILLION, premium, risk_figures
+from planner.optimization.formulation.variables import RiskVariables
+
+#: Groups of blocks where no risk policy needs the cost of each scenario.
+GROUPS = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Failure:
+    """A scenario as the decomposition sees it.
+
+    Parameters
+    ----------
+    pieces
+        Its blocks.
+    constant_usd
+        Cost of one occurrence with no recourse at all.
+    """
+
+    name: str
+    frequency_per_year: float
+    pieces: tuple[Piece, ...]
+    constant_usd: float
+
+
+def least_value(block: Block) -> float:
+    """What a block costs at least, whatever is bought."""
+    cheap = block.cost < 0
+    return float(block.cost[cheap] @ block.high[cheap])
+
+
+@dataclass
+class Master:
+    """The master problem, rebuilt for every solve.
+
+    Attributes
+    ----------
+    base
+        Programme of purchases and normal operation.
+    data
+        All scenarios.
+    groups
+        Weight of each block in each group, USD a year, or of one occurrence under a risk policy.
+    whole
+        Blocks that are in it with all their columns and rows.
+    cuts
+        For each evaluation the cut of every block.
+    impossible
+        Bounds on what blocks miss, which have to be at most zero.
+    """
+
+    base: Programme
+    data: ProblemData
+    failures: tuple[Failure, ...]
+    groups: dict[str, dict[Block, float]] = field(default_factory=dict)
+    whole: dict[Block, None] = field(default_factory=dict)
+    cuts: list[Mapping[Block, Cut]] = field(default_factory=list)
+    impossible: list[tuple[Block, Cut]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        step = max(1, -(-len(self.failures) // GROUPS))
+        for index, failure in enumerate(self.failures):
+            name = failure.name if self.by_scenario else str(index // step)
+            weight = 1.0 if self.by_scenario else failure.frequency_per_year
+            group = self.groups.setdefault(name, {})
+            for piece in failure.pieces:
+                group[piece.block] = group.get(piece.block, 0.0) + weight * piece.factor
+
+    @property
+    def by_scenario(self) -> bool:
+        """Whether a risk policy needs the cost of each scenario."""
+        policy = self.data.model.policies.risk
+        return policy.kind != "expected" and bool(policy.beta)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All blocks, each once."""
+        return list({block: None for group in self.groups.values() for block in group})
+
+    def weights(self) -> dict[Block, float]:
+        """Expected USD a year by block, for each unit of its value."""
+        found: dict[Block, float] = {}
+        for failure in self.failures:
+            for piece in failure.pieces:
+                more = failure.frequency_per_year * piece.factor
+                found[piece.block] = found.get(piece.block, 0.0) + more
+        return found
+
+    def learn(self, found: Mapping[Block, Evaluation]) -> None:
+        """Add the cuts of an evaluation."""
+        self.cuts.append({block: made.cut for block, made in found.items()})
+        self.impossible += [
+            (block, made.impossible) for block, made in found.items() if made.impossible
+        ]
+
+    def programme(self) -> Programme:
+        """The master as it is now."""
+        base = self.base
+        problem = Problem()
+        problem.variables = list(base.problem.variables)
+        problem.constraints = list(base.problem.constraints)
+        made = replace(
+            base, data=self.data, problem=problem, risk=RiskVariables(),
+            rows=dict(base.rows), constraints=dict(base.constraints),
+        )  # fmt: skip
+        costs = {block: self._add_block(problem, i, block) for i, block in enumerate(self.whole)}
+        for index, (block, cut) in enumerate(self.impossible):
+            if block not in self.whole:
+                row = Constraint(self._expression(cut), AT_MOST)
+                problem.add(row, label("possible", str(index)))
+        once = {name: self._cost(problem, name, costs) for name in self.groups if self.cuts}
+        self._set_objective(made, once)
+        return made
+
+    def _set_objective(self, made: Programme, groups: Mapping[str, Expression]) -> None:
+        problem, base = made.problem, self.base.problem.objective
+        if self.by_scenario:
+            constants = {one.name: one.constant_usd for one in self.failures}
+            once = {name: cost + constants[name] for name, cost in groups.items()}
+            yearly = [
+                one.frequency_per_year * once[one.name] for one in self.failures if once
+            ]
+            cost = sum_of([base, *yearly, premium(made, once)])
+        else:
+            constant = sum(one.frequency_per_year * one.constant_usd for one in self.failures)
+            cost = sum_of([base, *groups.values(), constant if groups else 0.0])
+        if cost.constant:
+            unity = problem.add_variable(label("one", "failures"), 1.0, 1.0)
+            cost = cost - cost.constant + cost.constant * unity
+        problem.objective = cost
+
+    def _cost(
+        self, problem: Problem, name: str, whole: Mapping[Block, Expression]
+    ) -> Expression:
+        """Cost of a group: θ, blocks in the master, and what the others cost at least."""
+        group = self.groups[name]
+        others = {block: weight for block, weight in group.items() if block not in whole}
+        least = sum(weight * least_value(block) for block, weight in others.items())
+        cost = sum_of(weight * whole[block] for block, weight in group.items() if block in whole)
+        if not any(others.values()):
+            return cost + least
+        theta = problem.add_variable(label("recourse", name))
+        for index, cuts in enumerate(self.cuts):
+            slopes, constant = np.zeros(len(self.base.problem.variables)), -least
+            for block, weight in others.items():
+                if block in cuts:
+                    constant += weight * cuts[block].constant
+                    np.add.at(slopes, cuts[block].columns, weight * cuts[block].slopes)
+                else:
+                    constant += weight * least_value(block)
+            columns = np.flatnonzero(slopes)
+            summed = Cut(constant / MILLION, columns, slopes[columns] / MILLION)
+            row = Constraint(theta - self._expression(summed), AT_LEAST)
+            problem.add(row, label("recourse_cost", name, str(index)))
+        return cost + MILLION * theta + least
+
+    def _expression(self, cut: Cut) -> Expression:
+        variables = self.base.problem.variables
+        pairs = zip(cut.columns.tolist(), cut.slopes.tolist(), strict=True)
+        return Expression({variables[j]: slope for j, slope in pairs}, cut.constant)
+
+    def _add_block(self, problem: Problem, index: int, block: Block) -> Expression:
+        """Add columns and rows of a block; its cost."""
+        structure, shared = block.structure, self.base.problem.variables
+        columns = [
+            problem.add_variable(label("block", str(index), str(j)), 0.0, high)
+            for j, high in enumerate(block.high.tolist())
+        ]
+        rows = [Expression(constant=-side) for side in block.side.tolist()]
+        entries = zip(structure.row.tolist(), structure.column.tolist(), structure.entry.tolist())
+        for i, j, entry in entries:
+            rows[i].terms[columns[j]] = entry
+        links = zip(block.link_row.tolist(), block.link_column.tolist(), block.link_entry.tolist())
+        for i, j, entry in links:
+            rows[i].add(shared[j], entry)
+        for i, (row, sense) in enumerate(zip(rows, structure.sense.tolist(), strict=True)):
+            problem.add(Constraint(row, sense), label("row", str(index), str(i)))
+        pairs = zip(columns, block.cost.tolist(), strict=True)
+        return Expression({column: cost for column, cost in pairs if cost})
+
+    def once_usd(self, values: Mapping[Block, float]) -> dict[str, float]:
+        """Cost of one occurrence of each scenario, from the values of blocks, USD."""
+        return {
+            one.name: max(
+                0.0,
+                one.constant_usd
+                + sum(piece.factor * values[piece.block] for piece in one.pieces),
+            )
+            for one in self.failures
+        }
+
+    def recourse_usd(self, values: Mapping[Block, float]) -> float:
+        """Expected cost of recourse with the premium of the risk policy, USD a year."""
+        if not all(np.isfinite(list(values.values()))):
+            return float("inf")
+        once = self.once_usd(values)
+        frequencies = {one.name: one.frequency_per_year for one in self.failures}
+        figures = risk_figures(self.data.model, frequencies, once)
+        return figures.expected_usd_per_year + figures.premium_usd_per_year
