@@ -8,16 +8,14 @@ and normal operation in its solution plus the least cost of recourse of every sc
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from planner.errors import SolverError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.decomposition.blocks import Block, Floats, Library, Piece
+from planner.optimization.decomposition.blocks import Block, Floats, Library
 from planner.optimization.decomposition.evaluation import Evaluation, Evaluator
 from planner.optimization.decomposition.master import Failure, Master
 from planner.optimization.formulation.algebra import Constraint, sum_of
@@ -25,7 +23,7 @@ from planner.optimization.formulation.build import build, build_part
 from planner.optimization.formulation.objective import recourse_cost
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solution.deadline import Deadline, OutOfTime
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.scaling import most, numbers_of
 from planner.optimization.solution.settings import NOISE, SolverSettings
 from planner.optimization.solution.solving import Solution, run_solver, solve
@@ -78,9 +76,7 @@ class Decomposition:
         part = build_part(self.base, self.data.part((scenario,)))
         cost = sum_of(recourse_cost(part, stage) for stage in part.data.stages)
         pieces, alone = self.library.pieces(part.problem, cost.terms, *self.bounds())
-        failure = Failure(
-            scenario.name, scenario.frequency_per_year, tuple(pieces), cost.constant
-        )
+        failure = Failure(scenario.name, scenario.frequency_per_year, tuple(pieces), cost.constant)
         for row in alone:
             self._on_purchases(row)
         return part, failure
@@ -90,21 +86,6 @@ class Decomposition:
         if row.name not in known:
             known[row.name] = row
             self.base.problem.add(row, row.name)
-
-
-@dataclass
-class _State:
-    """Bounds and the best purchases so far, USD a year."""
-
-    lower: float = -math.inf
-    upper: float = math.inf
-    best: Solution | None = None
-    solved: Solution | None = None
-
-    def gap(self) -> float:
-        if math.isinf(self.upper) or math.isinf(self.lower):
-            return math.inf
-        return (self.upper - self.lower) / abs(self.upper) if self.upper else 0.0
 
 
 class Loop:
@@ -125,51 +106,61 @@ class Loop:
         """Solve; the solution has values of purchases and normal operation."""
         relaxed = max(RELAXED_LEAST, RELAXED_SHARE * self.settings.gap)
         while True:
-            programme = self.master.programme()
+            programme, before = self.master.programme(), self.lower
             run = run_solver(programme.problem, self.deadline.settings(), linear=True)
             if not run.stats.has_solution:
                 return solve(programme, self.deadline.settings(late=True))
             self.lower = max(self.lower, programme.problem.objective.evaluated())
-            upper, found = self._evaluated(programme)
+            upper, found = self._evaluated()
             if math.isfinite(upper) and upper - self.lower <= relaxed * abs(upper):
                 break
-            self._enlarge(programme, found)
+            if not self._enlarge(found) and not self._rose(before):
+                break
         return self._whole_numbers()
 
+    def _rose(self, before: float) -> bool:
+        """Whether the lower bound has risen."""
+        return math.isinf(before) or self.lower - before > TIGHT * abs(self.lower)
+
     def _whole_numbers(self) -> Solution:
-        best: Solution | None = None
+        best, share = None, GAP_SHARE
         while True:
-            programme = self.master.programme()
+            programme, before = self.master.programme(), (self.lower, self.upper)
             start = best.fleet if best else self.start
-            left = self.deadline.settings(GAP_SHARE * self.settings.gap)
-            solution = solve(programme, left, start)
+            solution = solve(programme, self.deadline.settings(share * self.settings.gap), start)
             if solution.status == "infeasible":
                 return solution
             self.lower = max(self.lower, solution.bound)
-            upper, found = self._evaluated(programme)
+            upper, found = self._evaluated()
             if upper < self.upper:
-                self.upper = upper
-                best = replace(solution, objective=upper)
-            if best and self.upper - self.lower <= (self.settings.gap + NOISE) * abs(self.upper):
-                return replace(best, bound=min(self.lower, self.upper), status="optimal")
-            self._enlarge(programme, found)
+                self.upper, best = upper, replace(solution, objective=upper)
+            proven = self.upper - self.lower <= (self.settings.gap + NOISE) * abs(self.upper)
+            if best and (proven or not share):
+                return replace(
+                    best,
+                    bound=min(self.lower, self.upper),
+                    status="optimal" if proven else "feasible",
+                )
+            enlarged = self._enlarge(found)
+            if not enlarged and before == (self.lower, self.upper):
+                share = 0.0  # cuts say all there is to say: only the master's own gap is left
 
-    def _evaluated(self, programme: Programme) -> tuple[float, dict[Block, Evaluation]]:
+    def _evaluated(self) -> tuple[float, dict[Block, Evaluation]]:
         """Cost of the master's purchases with all recourse; teaches the master its cuts."""
-        purchases = self.purchases_of(programme)
+        purchases = self._purchases()
         found = {block: self.parts.evaluator.evaluate(block, purchases) for block in self.blocks}
         self.master.learn(found)
         fixed = self.parts.base.problem.objective.evaluated()
         recourse = self.master.recourse_usd({block: made.value for block, made in found.items()})
         return fixed + recourse, found
 
-    def purchases_of(self, programme: Programme) -> Floats:
+    def _purchases(self) -> Floats:
         """Values of the variables of the master."""
         return np.array([variable.value or 0.0 for variable in self.parts.base.problem.variables])
 
-    def _enlarge(self, programme: Programme, found: Mapping[Block, Evaluation]) -> None:
-        """Take the blocks into the master whose cuts were worst."""
-        purchases = self.purchases_of(programme)
+    def _enlarge(self, found: Mapping[Block, Evaluation]) -> int:
+        """Take the blocks into the master whose cuts were worst; how many."""
+        purchases = self._purchases()
         missing: list[tuple[float, float, int]] = []
         for index, block in enumerate(self.blocks):
             if block in self.master.whole:
@@ -182,5 +173,6 @@ class Loop:
             short = self.weights[block] * (made.value - known)
             if short > TIGHT * abs(self.upper if math.isfinite(self.upper) else 1.0):
                 missing.append((0.0, short, index))
-        for _, _, index in sorted(missing, reverse=True)[:WHOLE_BLOCKS]:
-            self.master.whole[self.blocks[index]] = None
+        chosen = sorted(missing, reverse=True)[:WHOLE_BLOCKS]
+        self.master.whole |= {self.blocks[index]: None for _, _, index in chosen}
+        return len(chosen)

@@ -7,12 +7,12 @@ the sum of the cuts of its blocks that are not in the master themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from planner.optimization.decomposition.blocks import Block, Floats, Piece
+from planner.optimization.decomposition.blocks import Block, Piece
 from planner.optimization.decomposition.evaluation import Cut, Evaluation
 from planner.optimization.formulation.algebra import (
     AT_LEAST,
@@ -20,7 +20,6 @@ from planner.optimization.formulation.algebra import (
     Constraint,
     Expression,
     Problem,
-    Variable,
     sum_of,
 )
 from planner.optimization.formulation.labels import label
@@ -31,6 +30,8 @@ from planner.optimization.formulation.variables import RiskVariables
 
 #: Groups of blocks where no risk policy needs the cost of each scenario.
 GROUPS = 24
+#: Share of a constant up to which what is left of it is rounding.
+RESIDUE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,22 +145,23 @@ class Master:
         problem, base = made.problem, self.base.problem.objective
         if self.by_scenario:
             constants = {one.name: one.constant_usd for one in self.failures}
-            once = {name: cost + constants[name] for name, cost in groups.items()}
-            yearly = [
-                one.frequency_per_year * once[one.name] for one in self.failures if once
-            ]
+            once = {
+                name: _settled(cost + constants[name], constants[name])
+                for name, cost in groups.items()
+            }
+            yearly = [one.frequency_per_year * once[one.name] for one in self.failures if once]
             cost = sum_of([base, *yearly, premium(made, once)])
         else:
             constant = sum(one.frequency_per_year * one.constant_usd for one in self.failures)
-            cost = sum_of([base, *groups.values(), constant if groups else 0.0])
+            cost = (
+                _settled(sum_of([*groups.values(), constant if groups else 0.0]), constant) + base
+            )
         if cost.constant:
             unity = problem.add_variable(label("one", "failures"), 1.0, 1.0)
             cost = cost - cost.constant + cost.constant * unity
         problem.objective = cost
 
-    def _cost(
-        self, problem: Problem, name: str, whole: Mapping[Block, Expression]
-    ) -> Expression:
+    def _cost(self, problem: Problem, name: str, whole: Mapping[Block, Expression]) -> Expression:
         """Cost of a group: θ, blocks in the master, and what the others cost at least."""
         group = self.groups[name]
         others = {block: weight for block, weight in group.items() if block not in whole}
@@ -211,8 +213,7 @@ class Master:
         return {
             one.name: max(
                 0.0,
-                one.constant_usd
-                + sum(piece.factor * values[piece.block] for piece in one.pieces),
+                one.constant_usd + sum(piece.factor * values[piece.block] for piece in one.pieces),
             )
             for one in self.failures
         }
@@ -225,3 +226,10 @@ class Master:
         frequencies = {one.name: one.frequency_per_year for one in self.failures}
         figures = risk_figures(self.data.model, frequencies, once)
         return figures.expected_usd_per_year + figures.premium_usd_per_year
+
+
+def _settled(cost: Expression, of_size: float) -> Expression:
+    """A cost whose constant is what differences of large numbers leave, without it."""
+    if abs(cost.constant) <= RESIDUE * abs(of_size):
+        cost.constant = 0.0
+    return cost

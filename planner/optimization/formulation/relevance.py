@@ -125,9 +125,7 @@ def _hungrier(data: ProblemData, limit: PowerLimit, cluster: str, plant: str) ->
     return data.draw_per_heat(limit, plant) > min(usual, default=0.0)
 
 
-def _most_mw(
-    data: ProblemData, limit: PowerLimit, clusters: list[str], margin: float
-) -> float:
+def _most_mw(data: ProblemData, limit: PowerLimit, clusters: list[str], margin: float) -> float:
     """Upper bound on what clusters and their cooling draw under a limit, MW."""
     total = 0.0
     for cluster in clusters:
