@@ -13,6 +13,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.margins import next_margins
+from planner.optimization.decomposition.loop import decomposes, solve_in_parts
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -265,13 +266,17 @@ class _Loop:
     def _solved(
         self, data: ProblemData, number: int, start: Fleet | None
     ) -> tuple[Programme, Solution]:
-        programme = build(data)
-        left_out = dominated(data)
+        start = None if self.rounds else start
+        in_parts = decomposes(data, self.settings)
+        left_out = {} if in_parts else dominated(data)
         if not self.rounds and not data.waived:
             self.progress(counted(data, left_out))
         without = " without requirements stricter than the standard" if data.waived else ""
         self.progress(f"round {number}: solving{without}")
-        return programme, _solve(programme, self.left, None if self.rounds else start, left_out)
+        if in_parts:
+            return solve_in_parts(data, self.left, start, self.progress)
+        programme = build(data)
+        return programme, _solve(programme, self.left, start, left_out)
 
     def simulate(self, number: int, programme: Programme, solution: Solution) -> Round:
         """Audit and price a plan, simulate every scenario on it, and record the round."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from planner.infrastructure.loading import LoadedModel
-    from planner.optimization.solution.settings import SolverSettings
+    from planner.optimization.solution.settings import Method, SolverSettings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_MODEL = "chatgpt-2023"
@@ -177,13 +177,13 @@ def accepts(*names: str) -> Decorator:
 
 
 def _settings(
-    solver: str, gap: float, time_limit: float | None, threads: int | None
+    solver: str, gap: float, time_limit: float | None, threads: int | None, method: Method
 ) -> SolverSettings:
     """Settings of a solver that is installed."""
-    from planner.optimization.solution.settings import SolverSettings
+    from planner.optimization.solution.settings import Method, SolverSettings
     from planner.optimization.solution.solving import make_solver
 
-    settings = SolverSettings(solver, gap, time_limit, threads)
+    settings = SolverSettings(solver, gap, time_limit, threads, method)
     make_solver(settings)
     return settings
 
@@ -194,7 +194,7 @@ def gap_option(text: str) -> Decorator:
 
 
 def solver_options(gap: str, time_limit: str) -> Decorator:
-    """--solver, --gap, --time-limit and --threads as `settings`.
+    """--solver, --gap, --time-limit, --threads and --method as `settings`.
 
     Parameters
     ----------
@@ -218,6 +218,13 @@ def solver_options(gap: str, time_limit: str) -> Decorator:
             help=time_limit,
         ),
         click.option("--threads", type=click.IntRange(1), help="Threads of the solver."),
+        click.option(
+            "--method",
+            type=click.Choice(["auto", "extensive", "decomposed"]),
+            default="auto",
+            show_default=True,
+            help="All failures in one programme, or purchases in one and each failure in its own.",
+        ),
     )
 
 

@@ -11,7 +11,6 @@ are one block: only their factors, and the scenarios that they belong to, differ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -19,8 +18,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.optimization.formulation.algebra import Constraint, Problem, Variable
-from planner.optimization.solution.scaling import Coefficients, most, sizes
+from planner.optimization.formulation.algebra import Constraint, Problem
+from planner.optimization.solution.scaling import Coefficients, most, numbers_of, sizes
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -105,15 +104,21 @@ class _Numbers:
 
     Parameters
     ----------
-    own
-        How many columns are its own.
-    linked
-        Ids of the others.
+    all
+        Columns of the master are the last.
     """
 
     all: Coefficients
-    own: int
-    linked: Whole
+
+    @property
+    def linked(self) -> Whole:
+        """Ids of columns of the master."""
+        return self.all.linked
+
+    @property
+    def own(self) -> int:
+        """How many columns are its own."""
+        return len(self.all.cost) - len(self.all.linked)
 
     @cached_property
     def sizes(self) -> tuple[Whole, Whole]:
@@ -157,39 +162,6 @@ class _Numbers:
         return found
 
 
-def _numbers(
-    problem: Problem, cost: Mapping[Variable, float], low: Floats, high: Floats
-) -> _Numbers:
-    rows = problem.constraints
-    terms = [row.items() for row in rows]
-    lengths = np.array([len(row) for row in terms], dtype=np.int64)
-    ids = np.array([variable.id for row in terms for variable, _ in row], dtype=np.int64)
-    entry = np.array([factor for row in terms for _, factor in row], dtype=np.float64)
-    row = np.repeat(np.arange(len(rows)), lengths)
-    given = entry != 0
-    ids, entry, row = ids[given], entry[given], row[given]
-    own = len(problem.variables)
-    linked = np.unique(ids[ids < problem.first_id])
-    column = np.where(ids < problem.first_id, own + np.searchsorted(linked, ids), ids)
-    column[ids >= problem.first_id] -= problem.first_id
-    prices = np.zeros(own + len(linked))
-    for variable, usd in cost.items():
-        prices[variable.id - problem.first_id] = usd
-    most_of = np.array([variable.high for variable in problem.variables])
-    numbers = Coefficients(
-        row,
-        column,
-        entry,
-        np.array([row.sense for row in rows], dtype=np.int64),
-        np.array([-row.constant for row in rows], dtype=np.float64),
-        np.concatenate([np.zeros(own), low[linked]]),
-        np.concatenate([most_of, high[linked]]),
-        np.zeros(own + len(linked), dtype=np.bool_),
-        prices,
-    )
-    return _Numbers(numbers, own, linked)
-
-
 @dataclass
 class Library:
     """All structures and blocks met so far, each of them once."""
@@ -198,20 +170,22 @@ class Library:
     blocks: dict[bytes, Block] = field(default_factory=dict)
 
     def pieces(
-        self, problem: Problem, cost: Mapping[Variable, float], low: Floats, high: Floats
+        self, problem: Problem, low: Floats, high: Floats
     ) -> tuple[list[Piece], list[Constraint]]:
         """The blocks of a scenario, and its rows on purchases alone.
 
         Parameters
         ----------
         problem
-            Recourse of the scenario (`build_part`).
-        cost
-            Cost of one occurrence by column, USD.
+            Recourse of the scenario (`build_part`); its objective is the cost of one occurrence.
         low, high
             Bounds on the variables of the master, by id.
         """
-        numbers = _numbers(problem, cost, low, high)
+        every = numbers_of(problem)
+        own = len(problem.variables)
+        every.low[own:], every.high[own:] = low[every.linked], high[every.linked]
+        every.whole[own:] = False
+        numbers = _Numbers(every)
         of_column, of_row = numbers.components
         columns, rows = _by_component(of_column), _by_component(of_row)
         entries = _by_component(of_row[numbers.all.row])
@@ -252,7 +226,7 @@ class Library:
         parts = (*matrix, sense, short, np.array([len(columns)]))
         key = b"|".join(part.tobytes() for part in parts)
         if key not in self.structures:
-            row_size, column_size = (size[of] for size, of in zip(numbers.sizes, (rows, columns)))
+            row_size, column_size = numbers.sizes[0][rows], numbers.sizes[1][columns]
             row, column, entry = matrix
             scaled = np.ldexp(entry, column_size[column] - row_size[row])
             self.structures[key] = Structure(

@@ -8,25 +8,28 @@ and normal operation in its solution plus the least cost of recourse of every sc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 
+from planner.errors import SolverError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.decomposition.blocks import Block, Floats, Library
 from planner.optimization.decomposition.evaluation import Evaluation, Evaluator
 from planner.optimization.decomposition.master import Failure, Master
-from planner.optimization.formulation.algebra import Constraint, sum_of
+from planner.optimization.formulation.algebra import Constraint
 from planner.optimization.formulation.build import build, build_part
-from planner.optimization.formulation.objective import recourse_cost
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.solution.deadline import Deadline
+from planner.optimization.formulation.risk import MILLION
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.scaling import most, numbers_of
 from planner.optimization.solution.settings import NOISE, SolverSettings
-from planner.optimization.solution.solving import Solution, run_solver, solve
+from planner.optimization.solution.solving import Part, Solution, Status, run_solver, solve
 
 #: Relative gap at which the relaxation ends, as a share of the gap asked for, and at least.
 RELAXED_SHARE, RELAXED_LEAST = 0.25, 1e-6
@@ -36,6 +39,11 @@ GAP_SHARE = 0.5
 WHOLE_BLOCKS = 8
 #: Relative distance of a cut from the value of its block that counts as none.
 TIGHT = 1e-7
+#: Flows in all stages from which on the decomposition is the faster way.
+MANY_FLOWS = 4000
+UNFINISHED = (
+    "the decomposition ran out of time without a plan or a proof; allow more with --time-limit"
+)
 
 
 @dataclass
@@ -71,12 +79,42 @@ class Decomposition:
         known = self.data.stages_by_scenario
         return [scenario for scenario in self.data.scenarios if scenario.name in known]
 
+    @cached_property
+    def failures(self) -> tuple[Failure, ...]:
+        """All scenarios that can bind, as blocks."""
+        return tuple(self.part(scenario)[1] for scenario in self.present())
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the whole programme."""
+        pieces = [piece for failure in self.failures for piece in failure.pieces]
+        rows = sum(len(piece.block.side) for piece in pieces)
+        columns = sum(len(piece.columns) for piece in pieces)
+        problem = self.base.problem
+        return rows + len(problem.constraints), columns + len(problem.variables)
+
+    def recourse(self, solution: Solution) -> Iterator[Part]:
+        """The programme of each scenario with its least costly recourse for a plan."""
+        shared = self.base.problem.variables
+        purchases = np.array([solution.values[variable.name] for variable in shared])
+        for scenario in self.present():
+            part, failure = self.part(scenario)
+            values = dict(solution.values)
+            for piece in failure.pieces:
+                found = self.evaluator.evaluate(piece.block, purchases).solution
+                amounts = np.ldexp(found, piece.block.structure.column_size)
+                for place, amount in zip(piece.columns.tolist(), amounts.tolist(), strict=True):
+                    values[part.problem.variables[place].name] = amount
+            for variable in part.problem.variables:
+                values.setdefault(variable.name, 0.0)
+            yield part, replace(solution, values=values, recourse=None, once_usd=None)
+
     def part(self, scenario: Scenario) -> tuple[Programme, Failure]:
         """Recourse of a scenario as a programme and as blocks."""
-        part = build_part(self.base, self.data.part((scenario,)))
-        cost = sum_of(recourse_cost(part, stage) for stage in part.data.stages)
-        pieces, alone = self.library.pieces(part.problem, cost.terms, *self.bounds())
-        failure = Failure(scenario.name, scenario.frequency_per_year, tuple(pieces), cost.constant)
+        part = build_part(self.base, self.data.part((scenario.name,)))
+        pieces, alone = self.library.pieces(part.problem, *self.bounds())
+        constant = part.problem.objective.constant
+        failure = Failure(scenario.name, scenario.frequency_per_year, tuple(pieces), constant)
         for row in alone:
             self._on_purchases(row)
         return part, failure
@@ -89,66 +127,138 @@ class Decomposition:
 
 
 class Loop:
-    """One solve by decomposition."""
+    """One solve by decomposition.
+
+    Parameters
+    ----------
+    parts
+        The programme.
+    start
+        Fleet of an earlier plan, from which the search for whole numbers starts.
+    """
 
     def __init__(
         self, parts: Decomposition, settings: SolverSettings, start: Fleet | None = None
     ) -> None:
         self.parts, self.settings, self.start = parts, settings, start
-        self.deadline = Deadline(settings)
-        failures = tuple(parts.part(scenario)[1] for scenario in parts.present())
-        self.master = Master(parts.base, parts.data, failures)
+        self.started, self.deadline = time.perf_counter(), Deadline(settings)
+        self.master = Master(parts.base, parts.data, parts.failures)
         self.weights = self.master.weights()
         self.blocks = self.master.blocks
         self.lower, self.upper = -math.inf, math.inf
+        self.best: Solution | None = None
+        self.once_usd: Mapping[str, float] = {}
 
     def run(self) -> Solution:
-        """Solve; the solution has values of purchases and normal operation."""
+        """Solve; values are those of purchases and normal operation, recourse is worked out anew.
+
+        Raises
+        ------
+        SolverError
+            If time ends before there is a plan, or the solver fails.
+        """
+        try:
+            solution = self._relaxed() or self._whole()
+        except (OutOfTime, SolverError) as error:
+            if self.best is None or not self.deadline.over:
+                raise SolverError(UNFINISHED if isinstance(error, OutOfTime) else error) from None
+            solution = self._ended("feasible")
+        rows, columns = self.parts.size
+        seconds = time.perf_counter() - self.started
+        return replace(solution, seconds=seconds, rows=rows, columns=columns)
+
+    def _relaxed(self) -> Solution | None:
+        """Solve the relaxation; a solution only if it is infeasible."""
         relaxed = max(RELAXED_LEAST, RELAXED_SHARE * self.settings.gap)
         while True:
             programme, before = self.master.programme(), self.lower
             run = run_solver(programme.problem, self.deadline.settings(), linear=True)
             if not run.stats.has_solution:
-                return solve(programme, self.deadline.settings(late=True))
-            self.lower = max(self.lower, programme.problem.objective.evaluated())
+                return solve(programme, self.deadline.settings())
+            self.lower = max(self.lower, programme.problem.objective.evaluated() - run.hidden)
             upper, found = self._evaluated()
+            self._say("relaxation", upper)
             if math.isfinite(upper) and upper - self.lower <= relaxed * abs(upper):
-                break
+                return None
             if not self._enlarge(found) and not self._rose(before):
-                break
-        return self._whole_numbers()
+                return None
 
     def _rose(self, before: float) -> bool:
         """Whether the lower bound has risen."""
         return math.isinf(before) or self.lower - before > TIGHT * abs(self.lower)
 
-    def _whole_numbers(self) -> Solution:
-        best, share = None, GAP_SHARE
+    def _whole(self) -> Solution:
+        """Solve for whole numbers of purchases."""
+        share = GAP_SHARE
         while True:
             programme, before = self.master.programme(), (self.lower, self.upper)
-            start = best.fleet if best else self.start
-            solution = solve(programme, self.deadline.settings(share * self.settings.gap), start)
+            start = self.best.fleet if self.best else self.start
+            gap = share * self.settings.gap
+            solution = solve(programme, self.deadline.settings(gap), start)
             if solution.status == "infeasible":
                 return solution
             self.lower = max(self.lower, solution.bound)
             upper, found = self._evaluated()
             if upper < self.upper:
-                self.upper, best = upper, replace(solution, objective=upper)
-            proven = self.upper - self.lower <= (self.settings.gap + NOISE) * abs(self.upper)
-            if best and (proven or not share):
-                return replace(
-                    best,
-                    bound=min(self.lower, self.upper),
-                    status="optimal" if proven else "feasible",
-                )
-            enlarged = self._enlarge(found)
-            if not enlarged and before == (self.lower, self.upper):
-                share = 0.0  # cuts say all there is to say: only the master's own gap is left
+                self._improve(solution, upper, found)
+            self._say("whole numbers", self.upper)
+            if self.best and self._proven():
+                return self._ended("optimal")
+            if self.best and not share:
+                return self._ended("feasible")
+            if not self._enlarge(found) and before == (self.lower, self.upper):
+                share = 0.0  # cuts say all that there is: only the gap of the master is left
+
+    def _proven(self) -> bool:
+        return self.upper - self.lower <= (self.settings.gap + NOISE) * abs(self.upper)
+
+    def _improve(self, solution: Solution, upper: float, found: Mapping[Block, Evaluation]) -> None:
+        """Keep the purchases of the master as the best so far."""
+        values = {x.name: solution.values[x.name] for x in self.parts.base.problem.variables}
+        self.upper, self.best = upper, replace(solution, objective=upper, values=values)
+        self.once_usd = self.master.once_usd({block: made.value for block, made in found.items()})
+
+    def _ended(self, status: Status) -> Solution:
+        """The best plan with its bound, recourse worked out when it is asked for."""
+        if self.best is None:
+            raise ValueError("There is no plan.")
+        return replace(
+            self.best,
+            status=status,
+            bound=min(self.lower, self.upper),
+            start_used=self.best.start_used if self.start else None,
+            recourse=partial(self.parts.recourse, self.best),
+            once_usd=self.once_usd,
+        )
+
+    def _say(self, what: str, upper: float) -> None:
+        left = self.deadline.left_seconds
+        ends = "" if math.isinf(left) else f", {max(0.0, left):.0f} s left"
+        between = f"at least {self.lower / MILLION:,.2f} M USD a year"
+        if math.isfinite(upper):
+            gap = (upper - self.lower) / abs(upper) if upper else 0.0
+            between += f", at most {upper / MILLION:,.2f} M, gap {gap:.3%}"
+        active = {one.name for one in self.master.failures if self._is_active(one)}
+        count = f"{len(active):,} of {len(self.master.failures):,} scenarios in the master"
+        self.parts.progress(f"{what}: {between}; {count}{ends}")
+
+    def _is_active(self, failure: Failure) -> bool:
+        return any(piece.block in self.master.whole for piece in failure.pieces)
 
     def _evaluated(self) -> tuple[float, dict[Block, Evaluation]]:
-        """Cost of the master's purchases with all recourse; teaches the master its cuts."""
+        """Cost of the master's purchases with all recourse; teaches the master its cuts.
+
+        Raises
+        ------
+        OutOfTime
+            If time ends before all blocks are evaluated.
+        """
         purchases = self._purchases()
-        found = {block: self.parts.evaluator.evaluate(block, purchases) for block in self.blocks}
+        found: dict[Block, Evaluation] = {}
+        for block in self.blocks:
+            if self.deadline.over and self.best:
+                raise OutOfTime
+            found[block] = self.parts.evaluator.evaluate(block, purchases)
         self.master.learn(found)
         fixed = self.parts.base.problem.objective.evaluated()
         recourse = self.master.recourse_usd({block: made.value for block, made in found.items()})
@@ -176,3 +286,30 @@ class Loop:
         chosen = sorted(missing, reverse=True)[:WHOLE_BLOCKS]
         self.master.whole |= {self.blocks[index]: None for _, _, index in chosen}
         return len(chosen)
+
+
+def decomposes(data: ProblemData, settings: SolverSettings) -> bool:
+    """Whether a programme is solved by decomposition: as asked for, or by its size."""
+    if settings.method != "auto":
+        return settings.method == "decomposed"
+    flows = sum(len(group.clusters) + len(group.offers) for group in data.groups)
+    return settings.name == "highs" and len(data.stages) * flows >= MANY_FLOWS
+
+
+def solve_in_parts(
+    data: ProblemData,
+    settings: SolverSettings,
+    start: Fleet | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Programme, Solution]:
+    """Solve a programme by decomposition.
+
+    Returns
+    -------
+    Programme, Solution
+        Purchases and normal operation, with the data of all scenarios; the solution works the
+        recourse of each scenario out when it is asked for (`solving.parts_of`).
+    """
+    parts = Decomposition(data, settings, progress)
+    solution = Loop(parts, settings, start).run()
+    return replace(parts.base, data=data), solution

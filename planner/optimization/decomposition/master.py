@@ -1,4 +1,4 @@
-"""The master: purchases and normal operation, some blocks whole, and bounds on the cost of the rest.
+"""The master: purchases and normal operation, some blocks whole, bounds on the cost of the rest.
 
 Blocks belong to groups: to a few of them, or to one for each scenario where a risk policy needs the
 cost of each. The cost of a group beyond what its blocks cost at least is a column θ ≥ 0, bounded by
@@ -7,12 +7,12 @@ the sum of the cuts of its blocks that are not in the master themselves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from planner.optimization.decomposition.blocks import Block, Piece
+from planner.optimization.decomposition.blocks import Block, Floats, Piece, Whole
 from planner.optimization.decomposition.evaluation import Cut, Evaluation
 from planner.optimization.formulation.algebra import (
     AT_LEAST,
@@ -142,24 +142,21 @@ class Master:
         return made
 
     def _set_objective(self, made: Programme, groups: Mapping[str, Expression]) -> None:
-        problem, base = made.problem, self.base.problem.objective
-        if self.by_scenario:
-            constants = {one.name: one.constant_usd for one in self.failures}
+        base = self.base.problem.objective
+        if self.by_scenario and groups:
             once = {
-                name: _settled(cost + constants[name], constants[name])
-                for name, cost in groups.items()
+                one.name: _settled(groups[one.name] + one.constant_usd, one.constant_usd)
+                for one in self.failures
             }
-            yearly = [one.frequency_per_year * once[one.name] for one in self.failures if once]
+            yearly = [one.frequency_per_year * once[one.name] for one in self.failures]
             cost = sum_of([base, *yearly, premium(made, once)])
         else:
-            constant = sum(one.frequency_per_year * one.constant_usd for one in self.failures)
-            cost = (
-                _settled(sum_of([*groups.values(), constant if groups else 0.0]), constant) + base
-            )
+            usd = sum(one.frequency_per_year * one.constant_usd for one in self.failures)
+            cost = base + _settled(sum_of([*groups.values(), usd if groups else 0.0]), usd)
         if cost.constant:
-            unity = problem.add_variable(label("one", "failures"), 1.0, 1.0)
+            unity = made.problem.add_variable(label("one", "failures"), 1.0, 1.0)
             cost = cost - cost.constant + cost.constant * unity
-        problem.objective = cost
+        made.problem.objective = cost
 
     def _cost(self, problem: Problem, name: str, whole: Mapping[Block, Expression]) -> Expression:
         """Cost of a group: θ, blocks in the master, and what the others cost at least."""
@@ -197,12 +194,10 @@ class Master:
             for j, high in enumerate(block.high.tolist())
         ]
         rows = [Expression(constant=-side) for side in block.side.tolist()]
-        entries = zip(structure.row.tolist(), structure.column.tolist(), structure.entry.tolist())
-        for i, j, entry in entries:
+        for i, j, entry in _triples(structure.row, structure.column, structure.entry):
             rows[i].terms[columns[j]] = entry
-        links = zip(block.link_row.tolist(), block.link_column.tolist(), block.link_entry.tolist())
-        for i, j, entry in links:
-            rows[i].add(shared[j], entry)
+        for i, j, entry in _triples(block.link_row, block.link_column, block.link_entry):
+            rows[i].terms[shared[j]] = entry
         for i, (row, sense) in enumerate(zip(rows, structure.sense.tolist(), strict=True)):
             problem.add(Constraint(row, sense), label("row", str(index), str(i)))
         pairs = zip(columns, block.cost.tolist(), strict=True)
@@ -226,6 +221,10 @@ class Master:
         frequencies = {one.name: one.frequency_per_year for one in self.failures}
         figures = risk_figures(self.data.model, frequencies, once)
         return figures.expected_usd_per_year + figures.premium_usd_per_year
+
+
+def _triples(row: Whole, column: Whole, entry: Floats) -> Iterator[tuple[int, int, float]]:
+    return zip(row.tolist(), column.tolist(), entry.tolist(), strict=True)
 
 
 def _settled(cost: Expression, of_size: float) -> Expression:

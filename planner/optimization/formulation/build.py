@@ -16,7 +16,7 @@ from planner.optimization.formulation import (
     routing,
     services,
 )
-from planner.optimization.formulation.algebra import Problem
+from planner.optimization.formulation.algebra import Problem, sum_of
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 
@@ -71,6 +71,8 @@ def build(data: ProblemData) -> Programme:
 def build_part(whole: Programme, data: ProblemData) -> Programme:
     """The recourse of scenarios: columns and rows of their own, without normal operation.
 
+    Its objective is the cost of one occurrence of each.
+
     Rows that define something by purchases alone are added to the programme of these.
 
     Parameters
@@ -95,6 +97,9 @@ def build_part(whole: Programme, data: ProblemData) -> Programme:
     recourse.demand_balance(programme)
     recourse.cluster_capacity(programme)
     _add_failures(programme)
+    programme.problem.objective = sum_of(
+        objective.recourse_cost(programme, stage) for stage in data.stages
+    )
     return programme
 
 

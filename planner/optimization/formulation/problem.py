@@ -211,15 +211,20 @@ class ProblemData:
             cuts={name: tuple(stages) for name, stages in self.stages_by_scenario.items()},
         )
 
-    def part(self, scenarios: tuple[Scenario, ...]) -> ProblemData:
+    def part(self, names: tuple[str, ...]) -> ProblemData:
         """The data with some of its scenarios only; what is known of the model is shared."""
+        stages = [self.stages_by_scenario.get(name, []) for name in names]
         part = copy(self)
-        kept = [self.stages_by_scenario.get(scenario.name, []) for scenario in scenarios]
         known = part.__dict__
         for name in ("stages_by_scenario", "resumed", "_after"):
             known.pop(name, None)
-        known |= {"scenarios": scenarios, "stages": tuple(chain.from_iterable(kept))}
+        known["scenarios"] = tuple(self._by_name[name] for name in names)
+        known["stages"] = tuple(chain.from_iterable(stages))
         return part
+
+    @cached_property
+    def _by_name(self) -> dict[str, Scenario]:
+        return {scenario.name: scenario for scenario in self.scenarios}
 
     @cached_property
     def stages_by_scenario(self) -> dict[str, list[Stage]]:

@@ -25,9 +25,14 @@ from planner.optimization.solution.audit_purchases import (
     check_purchases,
     exceeds,
 )
-from planner.optimization.solution.costs import CostItem, cost_items, emergency_spend_usd
-from planner.optimization.solution.scaling import numbers_of, sizes
-from planner.optimization.solution.solving import Solution, fleet_of
+from planner.optimization.solution.costs import (
+    CostItem,
+    cost_items,
+    emergency_spend_usd,
+    occurrence_usd,
+)
+from planner.optimization.solution.scaling import Whole, numbers_of, sizes
+from planner.optimization.solution.solving import Solution, fleet_of, parts_of
 from planner.optimization.solution.stage_values import StageValues, stage_capacity_mw, stage_values
 from planner.scenarios.demand import undominated
 from planner.scenarios.services import (
@@ -56,16 +61,25 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
     """
     if solution.status == "infeasible":
         raise AuditError("there is no plan to audit")
-    items = cost_items(programme, solution)
     data = programme.data.with_bought(solution.fleet.measures)
-    found = [
-        *_check_rows(programme, solution),
-        *_check_bounds(programme, solution),
+    once: dict[str, float] = {}
+    found: list[str] = []
+    for part, here in parts_of(programme, solution):
+        stages = part.data.stages_by_scenario
+        after = data if part.data is programme.data else data.part(tuple(stages))
+        if here.recourse is None:
+            once |= occurrence_usd(part, here, after)
+            found += _check_stages(part, here, after)
+        rows, columns, _ = sizes(numbers_of(part.problem))
+        found += [*_check_rows(part, here, rows), *_check_bounds(part, here, columns)]
+    items = cost_items(programme, solution, once)
+    found += [
         *check_purchases(data, solution.fleet),
         *check_money(data, items),
         *_check_normal(programme, solution),
-        *_check_stages(programme, solution, data),
     ]
+    if fleet_of(programme, solution.values) != solution.fleet:
+        found.append("the fleet is not what the purchases lead to")
     recomputed = sum(item.usd_per_year for item in items)
     _, _, power = sizes(numbers_of(programme.problem))
     natural = max(2.0**power, abs(solution.objective))
@@ -77,10 +91,9 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
     return items
 
 
-def _check_rows(programme: Programme, solution: Solution) -> Iterator[str]:
+def _check_rows(programme: Programme, solution: Solution, rows: Whole) -> Iterator[str]:
     """Rows hold to a tolerance relative to their largest term or to their scale."""
     values = solution.values
-    rows, _, _ = sizes(numbers_of(programme.problem))
     for constraint, power in zip(programme.problem.constraints, rows.tolist(), strict=True):
         terms = [c * values[v.name] for v, c in constraint.items()]
         total, right = sum(terms), -constraint.constant
@@ -94,10 +107,9 @@ def _check_rows(programme: Programme, solution: Solution) -> Iterator[str]:
             yield f"row {constraint.name} is off by {excess:g}"
 
 
-def _check_bounds(programme: Programme, solution: Solution) -> Iterator[str]:
-    """Variables are within their bounds, purchases whole, and the fleet matches them."""
-    _, columns, _ = sizes(numbers_of(programme.problem))
-    for variable, power in zip(programme.problem.variables, columns.tolist(), strict=True):
+def _check_bounds(programme: Programme, solution: Solution, columns: Whole) -> Iterator[str]:
+    """Variables are within their bounds, purchases whole."""
+    for variable, power in zip(programme.problem.variables, columns.tolist(), strict=False):
         name, low, high = variable.name, variable.low, variable.high
         value = solution.values[name]
         room = RELATIVE * max(2.0**power, abs(value))
@@ -107,8 +119,6 @@ def _check_bounds(programme: Programme, solution: Solution) -> Iterator[str]:
             yield f"{name} is {value:g}, at most {high:g} is allowed"
         if variable.integer and value != round(value):
             yield f"{name} is {value:g}, not whole"
-    if fleet_of(programme, solution.values) != solution.fleet:
-        yield "the fleet is not what the purchases lead to"
 
 
 def _check_normal(programme: Programme, solution: Solution) -> Iterator[str]:

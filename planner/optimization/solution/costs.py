@@ -55,9 +55,17 @@ class CostItem:
     usd_per_year: float
 
 
-def cost_items(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
-    """All cost items of a solution; their yearly costs add up to its objective."""
-    once = recourse_usd(programme, solution)
+def cost_items(
+    programme: Programme, solution: Solution, once: Mapping[str, float] | None = None
+) -> tuple[CostItem, ...]:
+    """All cost items of a solution; their yearly costs add up to its objective.
+
+    Parameters
+    ----------
+    once
+        Cost of one occurrence of each scenario, USD, if it is known already.
+    """
+    once = recourse_usd(programme, solution) if once is None else once
     items = [
         *purchase_items(programme.data, solution.fleet),
         *operation_items(programme, solution),
@@ -187,8 +195,21 @@ def _transport_items(programme: Programme, solution: Solution) -> list[CostItem]
 
 def recourse_usd(programme: Programme, solution: Solution) -> dict[str, float]:
     """Cost of one occurrence of each scenario in the programme, USD; others cost nothing."""
-    costs: dict[str, float] = {}
+    if solution.once_usd is not None:
+        return dict(solution.once_usd)
     data = programme.data.with_bought(solution.fleet.measures)
+    return occurrence_usd(programme, solution, data)
+
+
+def occurrence_usd(programme: Programme, solution: Solution, data: ProblemData) -> dict[str, float]:
+    """Cost of one occurrence of each scenario of some data, USD.
+
+    Parameters
+    ----------
+    data
+        The data of the programme with the measures of the plan in place.
+    """
+    costs: dict[str, float] = {}
     for scenario, stages in data.stages_by_scenario.items():
         cost = 0.0
         for stage in stages:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -87,6 +87,8 @@ class Coefficients:
         Bounds, whether it is an integer, and cost by column.
     offset
         Constant term of the objective.
+    linked
+        Ids of the last columns, where these are of another problem.
     """
 
     row: Whole
@@ -99,30 +101,37 @@ class Coefficients:
     whole: Flags
     cost: Floats
     offset: float = 0.0
+    linked: Whole = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def numbers_of(problem: Problem) -> Coefficients:
-    """Read the numbers of a problem."""
-    variables, rows = problem.variables, problem.constraints
+    """Read the numbers of a problem; columns of another one in its rows come behind its own."""
+    rows = problem.constraints
     terms = [row.items() for row in rows]
     row = np.repeat(np.arange(len(rows)), np.array([len(row) for row in terms], dtype=np.int64))
-    column = np.array([variable.id for row in terms for variable, _ in row], dtype=np.int64)
+    variables = [variable for row in terms for variable, _ in row]
     entry = np.array([factor for row in terms for _, factor in row], dtype=np.float64)
-    given = entry != 0
-    cost = np.zeros(len(variables))
+    ids = np.array([variable.id for variable in variables], dtype=np.int64) - problem.first_id
+    given, own = entry != 0, len(problem.variables)
+    others = {variables[k].id: variables[k] for k in np.flatnonzero((ids < 0) & given).tolist()}
+    linked = np.array(sorted(others), dtype=np.int64)
+    place = np.searchsorted(linked, ids + problem.first_id)
+    columns = [*problem.variables, *(others[number] for number in linked.tolist())]
+    cost = np.zeros(len(columns))
     for variable, factor in problem.objective.items():
-        cost[variable.id] = factor
+        cost[variable.id - problem.first_id] = factor
     return Coefficients(
         row[given],
-        column[given],
+        np.where(ids < 0, own + place, ids)[given],
         entry[given],
         np.array([row.sense for row in rows], dtype=np.int64),
         np.array([-row.constant for row in rows], dtype=np.float64),
-        np.array([variable.low for variable in variables], dtype=np.float64),
-        np.array([variable.high for variable in variables], dtype=np.float64),
-        np.array([variable.integer for variable in variables], dtype=np.bool_),
+        np.array([variable.low for variable in columns], dtype=np.float64),
+        np.array([variable.high for variable in columns], dtype=np.float64),
+        np.array([variable.integer for variable in columns], dtype=np.bool_),
         cost,
         float(problem.objective.constant),
+        linked,
     )
 
 

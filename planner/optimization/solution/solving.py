@@ -6,8 +6,8 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +66,11 @@ class Solution:
         without one.
     hidden
         Cost that the tolerances of the solver can hide, USD per year.
+    recourse
+        Where it is not among the values: the programme of each scenario with its solution, worked
+        out anew (`parts_of`).
+    once_usd
+        Cost of one occurrence of each scenario, where recourse is not among the values.
     """
 
     status: Status
@@ -79,6 +84,8 @@ class Solution:
     start_used: bool | None = None
     routing_usd_per_year: float = 0.0
     hidden: float = 0.0
+    recourse: Callable[[], Iterator[Part]] | None = field(default=None, repr=False, compare=False)
+    once_usd: Mapping[str, float] | None = field(default=None, repr=False, compare=False)
 
     @property
     def gap(self) -> float:
@@ -87,6 +94,17 @@ class Solution:
         if math.isnan(distance) or not distance:  # there is no plan, or nothing costs anything
             return 0.0
         return distance / abs(self.objective) if self.objective else 1.0
+
+
+#: A programme, or the recourse of a scenario as one, with its solution.
+Part = tuple[Programme, Solution]
+
+
+def parts_of(programme: Programme, solution: Solution) -> Iterator[Part]:
+    """A solved programme: in one piece, or purchases and normal operation, then each scenario."""
+    yield programme, solution
+    if solution.recourse is not None:
+        yield from solution.recourse()
 
 
 @silent()
