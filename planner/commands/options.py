@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from planner.infrastructure.loading import LoadedModel
-    from planner.optimization.solution.settings import Method, SolverSettings
+    from planner.optimization.solution.settings import Form, SolverSettings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_MODEL = "chatgpt-2023"
@@ -177,13 +177,13 @@ def accepts(*names: str) -> Decorator:
 
 
 def _settings(
-    solver: str, gap: float, time_limit: float | None, threads: int | None, method: Method
+    solver: str, gap: float, time_limit: float | None, threads: int | None, form: Form
 ) -> SolverSettings:
     """Settings of a solver that is installed."""
-    from planner.optimization.solution.settings import Method, SolverSettings
+    from planner.optimization.solution.settings import SolverSettings
     from planner.optimization.solution.solving import make_solver
 
-    settings = SolverSettings(solver, gap, time_limit, threads, method)
+    settings = SolverSettings(solver, gap, time_limit, threads, form)
     make_solver(settings)
     return settings
 
@@ -194,7 +194,7 @@ def gap_option(text: str) -> Decorator:
 
 
 def solver_options(gap: str, time_limit: str) -> Decorator:
-    """--solver, --gap, --time-limit, --threads and --method as `settings`.
+    """--solver, --gap, --time-limit, --threads and --form as `settings`.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def solver_options(gap: str, time_limit: str) -> Decorator:
         ),
         click.option("--threads", type=click.IntRange(1), help="Threads of the solver."),
         click.option(
-            "--method",
+            "--form",
             type=click.Choice(["auto", "extensive", "decomposed"]),
             default="auto",
             show_default=True,

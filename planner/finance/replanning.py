@@ -7,7 +7,6 @@ the new plan, both in the same programme.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +20,10 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import FamilyTerms
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.formulation.build import build
+from planner.optimization.decomposition.loop import least_cost
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.costs import purchase_items
-from planner.optimization.solution.decisions import bounded, counts_of, settled, variables
 from planner.optimization.solution.settings import SolverSettings
-from planner.optimization.solution.solving import solve
 from planner.plan.difference import difference
 from planner.plan.records import Plan
 from planner.scenarios.generators import FAMILIES, family
@@ -326,26 +322,11 @@ def _costs(best: Round, kept: Fleet, settings: SolverSettings) -> tuple[float | 
     are costed without margins.
     """
     new = best.solution.objective - best.solution.routing_usd_per_year
-    old = _cost_of(best.programme, kept, settings)
     data = best.programme.data
+    old = least_cost(data, kept, settings)
     if old is not None or not data.margins:
         return old, new
-    bare = build(ProblemData(data.model, data.scenarios, {}))
-    old = _cost_of(bare, kept, settings)
-    same = None if old is None else _cost_of(bare, best.solution.fleet, settings)
+    bare = ProblemData(data.model, data.scenarios, {})
+    old = least_cost(bare, kept, settings)
+    same = None if old is None else least_cost(bare, best.solution.fleet, settings)
     return old, new if same is None else same
-
-
-def _cost_of(programme: Programme, fleet: Fleet, settings: SolverSettings) -> float | None:
-    """Least yearly cost with a fleet, USD; None where it violates a requirement."""
-    try:
-        counts = counts_of(programme, fleet)
-    except ValueError:
-        return None
-    for key, variable in variables(programme).items():
-        low, high = variable.low, variable.high
-        if not (low or 0.0) <= counts[key] <= (math.inf if high is None else high):
-            return None
-    with bounded(programme, settled(counts)):
-        solution = solve(programme, settings)
-    return None if solution.status == "infeasible" else solution.objective

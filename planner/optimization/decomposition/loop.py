@@ -27,6 +27,7 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import MILLION
 from planner.optimization.solution.deadline import Deadline, OutOfTime
+from planner.optimization.solution.decisions import bounded, counts_of, settled, variables
 from planner.optimization.solution.scaling import most, numbers_of
 from planner.optimization.solution.settings import NOISE, SolverSettings
 from planner.optimization.solution.solving import Part, Solution, Status, run_solver, solve
@@ -290,8 +291,8 @@ class Loop:
 
 def decomposes(data: ProblemData, settings: SolverSettings) -> bool:
     """Whether a programme is solved by decomposition: as asked for, or by its size."""
-    if settings.method != "auto":
-        return settings.method == "decomposed"
+    if settings.form != "auto":
+        return settings.form == "decomposed"
     flows = sum(len(group.clusters) + len(group.offers) for group in data.groups)
     return settings.name == "highs" and len(data.stages) * flows >= MANY_FLOWS
 
@@ -313,3 +314,19 @@ def solve_in_parts(
     parts = Decomposition(data, settings, progress)
     solution = Loop(parts, settings, start).run()
     return replace(parts.base, data=data), solution
+
+
+def least_cost(data: ProblemData, fleet: Fleet, settings: SolverSettings) -> float | None:
+    """Least yearly cost with a fleet, USD; None where it violates a requirement."""
+    parts = Decomposition(data, settings) if decomposes(data, settings) else None
+    programme = build(data) if parts is None else parts.base
+    try:
+        counts = counts_of(programme, fleet)
+    except ValueError:
+        return None
+    for key, variable in variables(programme).items():
+        if not variable.low <= counts[key] <= variable.high:
+            return None
+    with bounded(programme, settled(counts)):
+        solution = Loop(parts, settings).run() if parts else solve(programme, settings)
+    return None if solution.status == "infeasible" else solution.objective
