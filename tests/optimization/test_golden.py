@@ -184,6 +184,7 @@ FAMILIES = {
     "capital_budget": "candidate",
     "normal_demand": "daily",
     "mean_demand": "daily",
+    "served_if_open": "candidate",
     "nearest_first": "routed",
     "first_served": "routed",
     "served_beside": "routed",

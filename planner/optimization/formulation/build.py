@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from planner.optimization.formulation import (
+    candidates,
     cooling,
     measures,
     objective,
@@ -58,6 +59,7 @@ def build(data: ProblemData) -> Programme:
     services.service_capacity(programme)
     recourse.normal_demand(programme)
     recourse.demand_balance(programme)
+    candidates.served_if_open(programme)
     routing.nearest_first(programme)
     recourse.cluster_capacity(programme)
     recourse.spare_block(programme)

@@ -53,6 +53,7 @@ class Family(StrEnum):
     NORMAL_DEMAND = "normal_demand", "requirement", "requests/s"
     SPARE_BLOCK = "spare_block", "requirement", "requests/s"
     MEAN_DEMAND = "mean_demand"
+    SERVED_IF_OPEN = "served_if_open"
     NEAREST_FIRST = "nearest_first"
     FIRST_SERVED = "first_served"
     SERVED_BESIDE = "served_beside"

@@ -13,6 +13,7 @@ clusters of one region, share requests as it costs least.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +45,8 @@ def nearest_first(programme: Programme) -> None:
     if programme.data.model.operations.routing != "nearest":
         return
     places, normal = _Places(programme), programme.by_stage[NORMAL]
+    if not any(place.alone for place in places.all.values()):
+        return  # everybody has regions that are equally near
     short, full = (
         {name: programme.variable(what, name, high=1, integer=True) for name in names}
         for what, names in (("short", places.may_be_short), ("full", places.may_be_full))
@@ -178,6 +181,10 @@ class _Places:
         self.programme = programme
         self.data = programme.data
         self.column = {group.label: g for g, group in enumerate(self.data.groups)}
+        self._reach = {group.label: frozenset(group.clusters) for group in self.data.groups}
+        self._nearness: dict[tuple[str, str], tuple[int, float]] = {}
+        self._nearest_sure: dict[str, tuple[float, float]] = {}
+        self._regions_by_nearness: dict[str, dict[tuple[int, float], set[str]]] = {}
         self.least, self.most = (
             {name: count(programme, name) for name in self.data.model.clusters}
             for count in (least_gpus, most_gpus)
@@ -192,13 +199,9 @@ class _Places:
         within = [
             group
             for group in self.data.groups
-            if set(group.clusters) & set(clusters) and self.data.mean_rps[group.label]
+            if not self._reach[group.label].isdisjoint(clusters) and self.data.mean_rps[group.label]
         ]
-        first = [
-            group
-            for group in within
-            if not any(self.least[cluster] for cluster in self.nearer(group, region))
-        ]
+        first = [group for group in within if self._may_prefer(group, region)]
         sure = [cluster for cluster in clusters if self.least[cluster]]
         return CandidateRegion(
             name=region,
@@ -215,26 +218,39 @@ class _Places:
         utilisation = self.data.model.clusters[cluster].max_utilisation
         return float(serving_rps(gpus, self.data.gpu(cluster).rps, utilisation))
 
-    def _near(self, group: Group, region: str) -> tuple[int, float]:
-        return nearness(self.data.model, group.zone, region)
+    def _near(self, zone: str, region: str) -> tuple[int, float]:
+        if (zone, region) not in self._nearness:
+            self._nearness[zone, region] = nearness(self.data.model, zone, region)
+        return self._nearness[zone, region]
 
-    def _elsewhere(self, group: Group, region: str) -> Iterable[tuple[str, str]]:
-        """Clusters of other regions that may serve a group, with their regions."""
+    def _homes(self, group: Group) -> Iterable[tuple[str, str]]:
+        """Clusters that may hold GPUs and serve a group, with their regions."""
         for cluster in group.clusters:
-            home = self.data.model.clusters[cluster].region
-            if home != region and self.most[cluster]:
-                yield cluster, home
+            if self.most[cluster]:
+                yield cluster, self.data.model.clusters[cluster].region
 
     def nearer(self, group: Group, region: str) -> tuple[str, ...]:
         """Clusters that a group prefers to those of a region."""
-        near = self._near(group, region)
-        elsewhere = self._elsewhere(group, region)
-        return tuple(cluster for cluster, home in elsewhere if self._near(group, home) < near)
+        near = self._near(group.zone, region)
+        homes = self._homes(group)
+        return tuple(cluster for cluster, home in homes if self._near(group.zone, home) < near)
+
+    def _may_prefer(self, group: Group, region: str) -> bool:
+        """Whether a group has no cluster that surely holds GPUs nearer than a region."""
+        if group.label not in self._nearest_sure:
+            homes = (home for cluster, home in self._homes(group) if self.least[cluster])
+            near = (self._near(group.zone, home) for home in homes)
+            self._nearest_sure[group.label] = min(near, default=(math.inf, math.inf))
+        return self._nearest_sure[group.label] >= self._near(group.zone, region)
 
     def _has_rival(self, group: Group, region: str) -> bool:
-        near = self._near(group, region)
-        elsewhere = self._elsewhere(group, region)
-        return any(self._near(group, home) == near for _, home in elsewhere)
+        """Whether another region may be as near to a group."""
+        if group.label not in self._regions_by_nearness:
+            found = self._regions_by_nearness.setdefault(group.label, {})
+            for _, home in self._homes(group):
+                found.setdefault(self._near(group.zone, home), set()).add(home)
+        as_near = self._regions_by_nearness[group.label].get(self._near(group.zone, region), set())
+        return not as_near <= {region}
 
     def stands(self, cluster: str) -> Expression:
         """Whether a cluster has GPUs: ``held[c] ≤ most·u[c]``, ``u[c] ≤ held[c]``."""

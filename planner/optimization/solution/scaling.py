@@ -231,6 +231,11 @@ class Scaled:
         rows, columns, money = sizes(self._numbers)
         self._rows, self._columns, self._money = rows.tolist(), columns.tolist(), money
 
+    @property
+    def column_sizes(self) -> Whole:
+        """Scale of every column, as a power of two."""
+        return np.array(self._columns, dtype=np.int64)
+
     @cached_property
     def numbers(self) -> Coefficients:
         """The numbers that a solver is given."""

@@ -24,6 +24,7 @@ from typing import Any
 import highspy
 import numpy as np
 import pulp
+from numpy.typing import NDArray
 from pulp.constants import LpSolveStatus
 
 from planner.optimization.solution.scaling import Coefficients
@@ -73,7 +74,8 @@ class Highs(pulp.HiGHS):
         if self.numbers is None:
             super().buildSolverModel(lp)
         else:
-            _hand_over(lp, self.numbers, self.mip)
+            used = np.array([variable.id for variable in lp.exported_variables()], dtype=np.int32)
+            load(lp.solverModel, self.numbers, self.mip, used)
         if not self.start:
             return
         columns = [
@@ -139,20 +141,31 @@ class Highs(pulp.HiGHS):
             raise pulp.PulpSolverError(str(error)) from error
 
 
-def _hand_over(lp: pulp.LpProblem, numbers: Coefficients, mip: bool) -> None:
-    """Give HiGHS columns and rows as arrays; of columns only those that are used."""
-    highs: Any = lp.solverModel
-    used = np.array([variable.id for variable in lp.exported_variables()], dtype=np.int32)
+def load(
+    highs: Any, numbers: Coefficients, whole: bool, used: NDArray[np.int32] | None = None
+) -> None:
+    """Give HiGHS columns and rows as arrays.
+
+    Parameters
+    ----------
+    highs
+        A ``highspy.Highs`` without columns and rows.
+    whole
+        Whether integer columns are integers to it; without, it gets the linear relaxation.
+    used
+        Columns that it gets, in their order; None for all. Rows must not need others.
+    """
+    used = np.arange(len(numbers.cost), dtype=np.int32) if used is None else used
     place = np.zeros(len(numbers.cost), dtype=np.int32)
     place[used] = np.arange(len(used))
     nothing = np.zeros(0, dtype=np.int32)
     low, high = numbers.low[used], numbers.high[used]
     highs.addCols(len(used), numbers.cost[used], low, high, 0, nothing, nothing, np.zeros(0))
     highs.changeObjectiveOffset(numbers.offset)
-    whole = np.flatnonzero(numbers.whole[used]).astype(np.int32)
-    if mip and len(whole):
-        kinds = np.full(len(whole), highspy.HighsVarType.kInteger)
-        highs.changeColsIntegrality(len(whole), whole, kinds)
+    integers = np.flatnonzero(numbers.whole[used]).astype(np.int32)
+    if whole and len(integers):
+        kinds = np.full(len(integers), highspy.HighsVarType.kInteger)
+        highs.changeColsIntegrality(len(integers), integers, kinds)
     count = len(numbers.side)
     starts = np.searchsorted(numbers.row, np.arange(count)).astype(np.int32)
     lower = np.where(numbers.sense >= 0, numbers.side, -np.inf)

@@ -25,6 +25,7 @@ from planner.optimization.solution.scaling import Scaled, Tolerances
 from planner.optimization.solution.settings import NOISE, SolverSettings
 from planner.optimization.solution.silence import silent
 from planner.optimization.solution.solvers import Cbc, Highs
+from planner.optimization.solution.strengthening import strengthen
 
 #: Short names beside those that PuLP knows.
 SOLVERS = {"highs": "HiGHS", "cbc": "COIN_CMD"}
@@ -169,7 +170,8 @@ def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = 
     """
     started, deadline = time.perf_counter(), Deadline(settings)
     first = completed(programme, start, settings) if start else None
-    left = settings if first is None else deadline.settings(late=True)
+    added = strengthen(programme, deadline)
+    left = deadline.settings(late=True) if added or first is not None else settings
     outcome = run_solver(programme.problem, left, first)
     stats = outcome.stats
     seconds = time.perf_counter() - started
