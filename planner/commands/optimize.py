@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import click
 from planner.commands.baseline_options import StartOptions, start_options
 from planner.commands.options import (
     Output,
-    bundle,
+    chosen_method,
     examples,
     file_option,
     output_options,
@@ -36,22 +36,6 @@ if TYPE_CHECKING:
     from planner.verification import LoopResult, Round
 
 
-@dataclass(frozen=True)
-class SearchOptions:
-    """How a plan is searched for.
-
-    Parameters
-    ----------
-    rounds
-        Most rounds of the loop.
-    method
-        ``optimum`` or ``rule-of-thumb``.
-    """
-
-    rounds: int
-    method: str
-
-
 @click.command(
     "optimize",
     epilog=examples(
@@ -65,24 +49,14 @@ class SearchOptions:
 @solver_options(
     gap="Relative optimality gap at which a plan counts as proven.",
     time_limit="Time for all rounds together.",
+    rule_of_thumb="rule-of-thumb: the plan of a spreadsheet, to compare with",
 )
-@bundle(
-    "search",
-    SearchOptions,
-    click.option(
-        "--rounds",
-        default=12,
-        show_default=True,
-        type=click.IntRange(1, 100),
-        help="Most rounds of optimising and simulating.",
-    ),
-    click.option(
-        "--method",
-        default="optimum",
-        show_default=True,
-        type=click.Choice(["optimum", "rule-of-thumb"]),
-        help="Prove the cheapest plan, or make the one of a spreadsheet to compare it with.",
-    ),
+@click.option(
+    "--rounds",
+    default=12,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Most rounds of optimising and simulating.",
 )
 @output_options
 @selection_options
@@ -91,7 +65,7 @@ def command(
     start: StartOptions,
     folder: Path | None,
     settings: SolverSettings,
-    search: SearchOptions,
+    rounds: int,
     output: Output,
     wanted: Wanted | None,
     policies: tuple[str, ...],
@@ -106,7 +80,7 @@ def command(
     from planner.plan.reopening import recorded
     from planner.reporting import infeasible, plans
 
-    by_rule = search.method == "rule-of-thumb"
+    by_rule = chosen_method() == "rule-of-thumb"
     if by_rule and (start.earlier or start.fix):
         raise click.UsageError("a rule of thumb starts from the model: no --from and no --fix.")
     loaded, fleet = start.load(policies, output)
@@ -115,7 +89,7 @@ def command(
     selection = choose(loaded, wanted, output)
     if by_rule:
         return _by_rule_of_thumb(loaded, selection, settings, folder, output)
-    outcome = _searched(loaded, selection, settings, search.rounds, fleet, output)
+    outcome = _searched(loaded, selection, settings, rounds, fleet, output)
     if outcome.best is None:
         infeasible.show_infeasible(outcome, output.as_json)
         if start.fix:

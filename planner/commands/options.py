@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from planner.infrastructure.loading import LoadedModel
-    from planner.optimization.solution.settings import Form, SolverSettings
+    from planner.optimization.solution.settings import Method, SolverSettings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_MODEL = "chatgpt-2023"
+#: How programmes are solved (`SolverSettings.method`).
+METHODS: tuple[Method, ...] = ("auto", "extensive", "decomposed")
+METHOD_HELP = "extensive: all failures in one programme; decomposed: each in its own; auto: by size"
 
 
 def bundle(name: str, make: Callable[..., Any], *options: Decorator) -> Decorator:
@@ -177,13 +180,14 @@ def accepts(*names: str) -> Decorator:
 
 
 def _settings(
-    solver: str, gap: float, time_limit: float | None, threads: int | None, form: Form
+    solver: str, gap: float, time_limit: float | None, threads: int | None, method: str
 ) -> SolverSettings:
     """Settings of a solver that is installed."""
     from planner.optimization.solution.settings import SolverSettings
     from planner.optimization.solution.solving import make_solver
 
-    settings = SolverSettings(solver, gap, time_limit, threads, form)
+    by_solver: Method = method if method in METHODS else "auto"
+    settings = SolverSettings(solver, gap, time_limit, threads, by_solver)
     make_solver(settings)
     return settings
 
@@ -193,13 +197,15 @@ def gap_option(text: str) -> Decorator:
     return click.option("--gap", default=1e-4, show_default=True, type=SHARE, help=text)
 
 
-def solver_options(gap: str, time_limit: str) -> Decorator:
-    """--solver, --gap, --time-limit, --threads and --form as `settings`.
+def solver_options(gap: str, time_limit: str, **others: str) -> Decorator:
+    """--solver, --gap, --time-limit, --threads and --method as `settings`.
 
     Parameters
     ----------
     gap, time_limit
         Help: what gap and time mean to the command.
+    others
+        Methods besides those of the solver (`chosen_method`), with their help.
     """
     return bundle(
         "settings",
@@ -219,13 +225,18 @@ def solver_options(gap: str, time_limit: str) -> Decorator:
         ),
         click.option("--threads", type=click.IntRange(1), help="Threads of the solver."),
         click.option(
-            "--form",
-            type=click.Choice(["auto", "extensive", "decomposed"]),
+            "--method",
+            type=click.Choice([*METHODS, *(name.replace("_", "-") for name in others)]),
             default="auto",
             show_default=True,
-            help="All failures in one programme, or purchases in one and each failure in its own.",
+            help="; ".join([METHOD_HELP, *others.values()]) + ".",
         ),
     )
+
+
+def chosen_method() -> str:
+    """--method as it was given to the running command."""
+    return str(click.get_current_context().params["method"])
 
 
 def solves_option(default: int, least: int, text: str) -> Decorator:

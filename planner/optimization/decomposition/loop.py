@@ -291,8 +291,8 @@ class Loop:
 
 def decomposes(data: ProblemData, settings: SolverSettings) -> bool:
     """Whether a programme is solved by decomposition: as asked for, or by its size."""
-    if settings.form != "auto":
-        return settings.form == "decomposed"
+    if settings.method != "auto":
+        return settings.method == "decomposed"
     flows = sum(len(group.clusters) + len(group.offers) for group in data.groups)
     return settings.name == "highs" and len(data.stages) * flows >= MANY_FLOWS
 

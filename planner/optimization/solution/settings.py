@@ -9,7 +9,7 @@ from typing import Literal, get_args
 #: Relative gap that the tolerances of a solver and the digits that it prints leave.
 NOISE = 1e-5
 
-Form = Literal["extensive", "decomposed", "auto"]
+Method = Literal["extensive", "decomposed", "auto"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class SolverSettings:
         Wall time for one solve; None for no limit.
     threads
         Threads of the solver; None for its own choice.
-    form
+    method
         ``extensive``: all scenarios in one programme; ``decomposed``: purchases in one, the
         recourse of each scenario in small ones; ``auto``: what is faster for the size.
     stop
@@ -42,7 +42,7 @@ class SolverSettings:
     gap: float = 1e-4
     time_limit_seconds: float | None = None
     threads: int | None = None
-    form: Form = "auto"
+    method: Method = "auto"
     stop: threading.Event | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -59,8 +59,8 @@ class SolverSettings:
             raise ValueError(f"Expected gap in [0, 1), got {self.gap}.")
         if self.time_limit_seconds is not None and not self.time_limit_seconds > 0:
             raise ValueError(f"Expected time limit > 0, got {self.time_limit_seconds}.")
-        if self.form not in get_args(Form):
-            accepted = ", ".join(get_args(Form))
-            raise ValueError(f"Expected form in {accepted}, got {self.form}.")
+        if self.method not in get_args(Method):
+            accepted = ", ".join(get_args(Method))
+            raise ValueError(f"Expected method in {accepted}, got {self.method}.")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"Expected threads ≥ 1, got {self.threads}.")
