@@ -94,11 +94,12 @@ def wait(self, process, log):
 solvers.Cbc._wait = wait
 """
 BUILDING = """
+import planner.optimization.decomposition.loop
 real = planner.verification.build
 def build(case):
     interrupt()
     return real(case)
-planner.verification.build = build
+planner.verification.build = planner.optimization.decomposition.loop.build = build
 """
 KILLED = """
 import pathlib
