@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scanner import Scanner, ScannerError
 
 from planner.errors import InputError, Problem, refuse
+from planner.infrastructure import quick_yaml
 
 #: Limits far above any real model, against alias bombs and files given by mistake.
-MOST_BYTES = 5_000_000
-MOST_NODES = 100_000
+MOST_BYTES = 50_000_000
+MOST_VALUES = 1_000_000
+MOST_REPEATED = 100_000
 MOST_DEPTH = 40
 #: Parsed texts that are cached: models that extend the same one read it again and again.
 MOST_KEPT = 16
@@ -169,18 +171,34 @@ def _copied(data: Any) -> Any:
 @lru_cache(maxsize=MOST_KEPT)
 def _parsed(content: bytes, file: str, expected: str) -> Document:
     """A document as it was parsed, shared by all who read the same text."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Scanner = _BoundedScanner
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError.single(file, f"is not UTF-8 text: {error.reason}", line, 1) from error
+    found = quick_yaml.read(text, partial(SourcePosition, file), MOST_VALUES, MOST_DEPTH)
+    if found is not None:
+        return Document(*found, texts=[content])
+    yaml, node = YAML(typ="safe", pure=True), _composed(text, file)
+    if not isinstance(node, MappingNode):
+        what = "is empty" if node is None else "has no mapping at its top"
+        raise InputError.single(file, f"{what}; expected {expected}", 1, 1)
+    document = Document({}, {(): SourcePosition(file, 1, 1)}, texts=[content])
+    document.data = _Builder(file, document, yaml).build(node, (), 0)
+    refuse(document.problems)
+    return document
+
+
+def _composed(text: str, file: str) -> Node | None:
+    """The tree of a text, read in Python."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = _BoundedScanner
     try:
         with warnings.catch_warnings():
             # YAML lets an anchor be used again; the later one holds.
             warnings.simplefilter("ignore", ReusedAnchorWarning)
-            node = yaml.compose(io.StringIO(text))
+            node: Node | None = yaml.compose(io.StringIO(text))
+            return node
     except ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
@@ -196,13 +214,6 @@ def _parsed(content: bytes, file: str, expected: str) -> Document:
         raise InputError.single(file, message) from error
     except (YAMLError, ValueError) as error:
         raise InputError.single(file, f"is not valid YAML: {_first_line(error)}") from error
-    if not isinstance(node, MappingNode):
-        what = "is empty" if node is None else "has no mapping at its top"
-        raise InputError.single(file, f"{what}; expected {expected}", 1, 1)
-    document = Document({}, {(): SourcePosition(file, 1, 1)}, texts=[content])
-    document.data = _Builder(file, document, yaml).build(node, (), 0)
-    refuse(document.problems)
-    return document
 
 
 def _first_line(error: Exception) -> str:
@@ -211,22 +222,24 @@ def _first_line(error: Exception) -> str:
 
 
 class _Builder:
-    """Plain data from YAML nodes; counts nodes as a limit on the expansion of aliases."""
+    """Plain data from YAML nodes; counts them as a limit on the expansion of aliases."""
 
     def __init__(self, file: str, document: Document, yaml: YAML) -> None:
         self.file = file
         self.document = document
         self.constructor = yaml.constructor
-        self.nodes = 0
+        self.values = self.repeated = 0
+        self.seen: set[int] = set()
 
     def build(self, node: Node, path: Path_, depth: int) -> Any:
         mark = node.start_mark
         self.document.places.setdefault(
             path, SourcePosition(self.file, mark.line + 1, mark.column + 1)
         )
-        self.nodes += 1
-        if self.nodes > MOST_NODES or depth > MOST_DEPTH:
-            message = f"more than {MOST_NODES:,} values or {MOST_DEPTH} levels"
+        self._count(node)
+        if self.values > MOST_VALUES or self.repeated > MOST_REPEATED or depth > MOST_DEPTH:
+            limits = f"{MOST_VALUES:,} values, {MOST_REPEATED:,} by aliases, or {MOST_DEPTH} levels"
+            message = f"more than {limits}"
             raise InputError.single(self.file, message, mark.line + 1, mark.column + 1)
         kind = str(node.tag).rsplit(":", 1)[-1]
         if not isinstance(node, ScalarNode) and kind not in {"map", "seq"}:
@@ -237,6 +250,11 @@ class _Builder:
         if isinstance(node, SequenceNode):
             return [self.build(item, (*path, i), depth + 1) for i, item in enumerate(node.value)]
         return self._scalar(node, path)
+
+    def _count(self, node: Node) -> None:
+        self.values += 1
+        self.repeated += id(node) in self.seen
+        self.seen.add(id(node))
 
     def _mapping(self, node: MappingNode, path: Path_, depth: int) -> dict[str, Any]:
         built: dict[str, Any] = {}

@@ -267,7 +267,7 @@ class TestFiles:
             f"{now}: &{now} [{', '.join([f'*{last}'] * 9)}]\n" for last, now in pairwise(levels)
         )
         (problem,) = complaints(text)
-        assert "more than 100,000 values" in problem.message
+        assert "100,000 by aliases" in problem.message
 
     def test_anchors_may_be_used_and_used_again(self, load):
         text = MINIMAL.replace("10.0", "&limit 10.0").replace("20.0", "*limit")
