@@ -15,7 +15,7 @@ from planner.infrastructure.model_difference import ValueChange
 from planner.optimization.formulation.build import build
 from planner.optimization.solution.settings import SolverSettings
 from planner.plan.reopening import new_scenarios, problem_data_of, wanted_by
-from planner.scenarios.selection import select
+from planner.selection import select
 
 
 @dataclass(frozen=True)

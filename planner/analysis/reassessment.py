@@ -14,7 +14,7 @@ from planner.optimization.solution.solving import Solution
 from planner.plan.assembly import Origin, cost_lines, make_plan, scenario_line
 from planner.plan.baseline import baseline_of
 from planner.plan.records import Cost, Plan, Verification
-from planner.scenarios.selection import Wanted, select
+from planner.selection import Wanted, select
 from planner.simulation.verdict import judge
 
 #: Categories of cost that follow from the purchases alone.

@@ -18,7 +18,7 @@ from planner.finance.builds import Build
 from planner.finance.study import FinanceStudy, Sampling, missing_prices, study_of
 from planner.infrastructure.fleet import Fleet
 from planner.reporting.finance_tables import finance_data
-from planner.scenarios.selection import select
+from planner.selection import select
 
 
 @dataclass(frozen=True, repr=False)

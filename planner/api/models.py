@@ -34,7 +34,7 @@ from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.operations import Operations
 from planner.infrastructure.policies import Finance, Policies
 from planner.infrastructure.source import nearest
-from planner.scenarios.selection import Selection, Wanted, parse_sets, select
+from planner.selection import Selection, Wanted, parse_sets, select
 
 Text = str | Iterable[str]
 ModelReference = str | Path | LoadedModel

@@ -24,7 +24,7 @@ from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED, InputE
 
 if TYPE_CHECKING:
     from planner.optimization.solution.settings import SolverSettings
-    from planner.scenarios.selection import Wanted
+    from planner.selection import Wanted
 
 
 @click.command(

@@ -145,7 +145,7 @@ def _reassessed(plan: Plan, loaded: LoadedModel, output: Output) -> Plan:
     """The plan with verdicts of its model's scenarios and prices of its purchases as of today."""
     from planner.analysis.reassessment import reassessed
     from planner.plan.reopening import wanted_by
-    from planner.scenarios.selection import select
+    from planner.selection import select
 
     selection = select(loaded.model, wanted_by(plan))
     announce(loaded, selection, output)

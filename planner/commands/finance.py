@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
     from planner.optimization.solution.settings import SolverSettings
     from planner.plan.records import Plan
-    from planner.scenarios.selection import Wanted
+    from planner.selection import Wanted
 
 AS_IT_WAS = "as it was"
 
@@ -281,7 +281,7 @@ def _basis(named: Sequence[tuple[str, str]], valuation: Valuation) -> ValuationB
     """
     from planner.infrastructure.loading import load_model
     from planner.plan.reopening import reopen
-    from planner.scenarios.selection import select
+    from planner.selection import select
 
     first = next((reference for _, reference in named if _is_plan(reference)), None)
     if first is not None:
@@ -341,7 +341,7 @@ def _build(
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import load_model
     from planner.plan.reopening import reopen
-    from planner.scenarios.selection import select
+    from planner.selection import select
 
     if not _is_plan(reference):
         given = load_model(reference, valuation.options.overrides)

@@ -26,7 +26,7 @@ from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED
 if TYPE_CHECKING:
     from planner.analysis.frontier import Axis, FrontierPoint
     from planner.optimization.solution.settings import SolverSettings
-    from planner.scenarios.selection import Wanted
+    from planner.selection import Wanted
 
 #: Points of an axis that has none of its own.
 POINTS = 4

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
     from planner.optimization.solution.settings import SolverSettings
     from planner.plan.records import Plan
-    from planner.scenarios.selection import Selection, Wanted
+    from planner.selection import Selection, Wanted
     from planner.verification import LoopResult, Round
 
 

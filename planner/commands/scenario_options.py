@@ -11,7 +11,7 @@ from planner.commands.parameter_types import FiniteRange
 
 if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
-    from planner.scenarios.selection import Selection, Wanted
+    from planner.selection import Selection, Wanted
 
 CLASSES = ("single", "double", "common", "region", "extreme")
 
@@ -26,7 +26,7 @@ def _wanted(
     """Scenarios asked for; None where no option is given."""
     if not (sets or only or excluded or severities or least_per_year):
         return None
-    from planner.scenarios.selection import Wanted, parse_sets
+    from planner.selection import Wanted, parse_sets
 
     classes: Any = tuple(name for name in CLASSES if name in severities)
     return Wanted(parse_sets(sets), only, excluded, classes, least_per_year)
@@ -76,7 +76,7 @@ selection_options = bundle(
 
 def choose(loaded: LoadedModel, wanted: Wanted | None, output: Output) -> Selection:
     """Select the scenarios and say how many there are."""
-    from planner.scenarios.selection import select
+    from planner.selection import select
 
     selection = select(loaded.model, wanted)
     announce(loaded, selection, output)

@@ -14,7 +14,7 @@ from planner.commands.scenario_options import announce, selection_options
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError
 
 if TYPE_CHECKING:
-    from planner.scenarios.selection import Selection, Wanted
+    from planner.selection import Selection, Wanted
 
 
 @click.command(
@@ -51,7 +51,7 @@ def command(
     Exits with 4 if a scenario falls short of the survival standard.
     """
     from planner.reporting.scenarios import show_simulation
-    from planner.scenarios.selection import select
+    from planner.selection import select
     from planner.simulation.verdict import judge
 
     found = subject.open(output)

@@ -27,7 +27,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.plan.difference import difference
 from planner.plan.records import Plan
 from planner.scenarios.generators import FAMILIES, family
-from planner.scenarios.selection import Wanted, select
+from planner.selection import Wanted, select
 from planner.simulation.verdict import judge
 from planner.verification import LoopResult, Round, optimize_and_verify
 

@@ -265,6 +265,9 @@ def _check_plants(model: Model, document: Document) -> None:
 
 def _check_scenarios(model: Model, document: Document) -> None:
     for name, scenario in model.scenarios.items():
+        if scenario.start_hour is not None and scenario.hours != "peak":
+            message = "`start_hour` says the hour already; leave one of them out"
+            document.complain(("scenarios", name, "hours"), message)
         for index, event in enumerate(scenario.events):
             path = ("scenarios", name, "events", index)
             if event.kind == "units":

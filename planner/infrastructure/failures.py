@@ -26,6 +26,8 @@ from planner.infrastructure.fields import (
 )
 
 Severity = Literal["single", "double", "common", "region", "extreme"]
+#: Hours of the week at which a failure is planned for: those that matter, that of peak demand, all.
+HourChoice = Literal["worst", "peak", "all"]
 
 
 class ServedRule(Entity):
@@ -193,7 +195,10 @@ class Scenario(NamedEntity):
     frequency_per_year: PerYear
     """Expected occurrences in a year."""
     start_hour: Annotated[Hours, Field(lt=168)] | None = None
-    """Hour of the week at minute 0; none means the hour of peak demand."""
+    """Hour of the week at minute 0; none means the hours that `hours` says."""
+    hours: HourChoice = "peak"
+    """Hours of the week at which it is planned for: `worst` (those that matter), `peak` (that of
+    peak demand) or `all`."""
     operations: OperationsOverride = OperationsOverride()
     """Changes to the reaction of operators and automation."""
     emergency_budget_usd: Amount | None = None
@@ -213,6 +218,8 @@ class FamilyTerms(Entity):
     """Repair time; none means that of the component."""
     emergency_budget_usd: Amount | None = None
     """Emergency budget of each scenario; none means that of its class."""
+    hours: HourChoice | None = None
+    """Hours of the week at which each failure is planned for; none means those of all families."""
     without: tuple[LongName, ...] = ()
     """Scenarios of the family that are excluded, by name."""
 
@@ -220,6 +227,9 @@ class FamilyTerms(Entity):
 class Generators(Entity):
     """Scenario families generated from the graph; a family left out is not generated."""
 
+    hours: HourChoice = "worst"
+    """Hours of the week at which generated failures are planned for: `worst` (those that matter,
+    by proof), `peak` (that of peak demand) or `all`."""
     unit: FamilyTerms | None = None
     """Loss of the largest unit of each primary plant."""
     units: FamilyTerms | None = None

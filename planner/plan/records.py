@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Severity
+from planner.infrastructure.failures import HourChoice, Severity
 from planner.infrastructure.fleet import Fleet
 from planner.json_text import json_text
 from planner.optimization.formulation.problem import Key
@@ -31,13 +31,23 @@ class Record(BaseModel):
 
 
 class SelectionRecord(Record):
-    """Which scenarios a plan is for, where these are not those of the model."""
+    """Which scenarios a plan is for, where these are not those of the model.
+
+    Parameters
+    ----------
+    hours
+        Hours of the week of failures that do not state theirs; None for what the model says.
+    also
+        Failures at hours that the simulation added to those that matter to the programme.
+    """
 
     sets: tuple[str, ...]
     only: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     severities: tuple[Severity, ...] = ()
     least_per_year: float = 0.0
+    hours: HourChoice | None = None
+    also: tuple[str, ...] = ()
 
 
 class ModelReference(Record):

@@ -20,7 +20,7 @@ from planner.infrastructure.source import is_file, printable
 from planner.optimization.formulation.problem import ProblemData
 from planner.plan.files import check_fit, file_of, is_for, parse_plan
 from planner.plan.records import Plan, RoundRecord, SelectionRecord
-from planner.scenarios.selection import Wanted, select
+from planner.selection import Wanted, select
 
 #: Settings longer than this are named without their value.
 LONGEST_SETTING = 60
@@ -288,7 +288,7 @@ def settings_text(overrides: Iterable[str]) -> str:
 
 def recorded(plan: Plan, wanted: Wanted) -> Plan:
     """Record in a plan which scenarios it is for, where these are not those of the model."""
-    if wanted.usual:
+    if wanted == Wanted():
         return plan
     record = SelectionRecord(**vars(wanted))
     return plan.model_copy(update={"model": plan.model.model_copy(update={"scenarios": record})})

@@ -18,7 +18,7 @@ from planner.infrastructure.source import nearest, printable
 from planner.pytest_support.failure_text import as_plain, fractions, happening, headline, tell
 from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, TestOptions
 from planner.pytest_support.verdicts import Floats, Judge
-from planner.scenarios.selection import (
+from planner.selection import (
     OPTION,
     Selection,
     Wanted,

@@ -128,5 +128,6 @@ def _equal_units(model: Model, plant: str) -> Iterator[Scenario]:
             name=f"common-{unit}-{plant}",
             severity="common",
             frequency_per_year=BETA * kind.failures_per_year,
+            hours=model.generators.hours,
             events=(event,),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import NodeLoss, Scenario, Severity
+from planner.infrastructure.failures import HourChoice, NodeLoss, Scenario, Severity
 from planner.infrastructure.fields import NAME_LENGTH
 from planner.infrastructure.graph import build_graph, node
 from planner.scenarios.event_grid import events_on_grid
@@ -25,6 +25,8 @@ from planner.scenarios.system_state import DependencyIndex, dependency_index
 NODE_FAMILIES = ("feed", "feed_no_generator", "provider", "region", "cluster")
 #: Severity classes from the strictest to the most lenient.
 SEVERITY_ORDER: tuple[Severity, ...] = ("single", "double", "common", "region", "extreme")
+#: Choices of hours from the fewest to all of them.
+HOUR_CHOICES: tuple[HourChoice, ...] = ("peak", "worst", "all")
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ def joint_severity(severities: Sequence[Severity]) -> Severity:
 def together(scenarios: Sequence[Scenario], frequency_per_year: float) -> Scenario:
     """Some failures at the same time, all from minute 0, each repaired after its own time.
 
+    They are planned for at the hours of the one that is planned for at most of them.
     That is the worst overlap: with exponential repairs two components are down together for
     r1·r2/(r1+r2) on average, here for the smaller of the two.
     """
@@ -172,6 +175,7 @@ def together(scenarios: Sequence[Scenario], frequency_per_year: float) -> Scenar
         name=_joint_name([scenario.name for scenario in scenarios]),
         severity=joint_severity([scenario.severity for scenario in scenarios]),
         frequency_per_year=frequency_per_year,
+        hours=max((scenario.hours for scenario in scenarios), key=HOUR_CHOICES.index),
         events=tuple(event for scenario in scenarios for event in scenario.events),
     )
 

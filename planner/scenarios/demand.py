@@ -82,6 +82,21 @@ def largest_demand(model: Model, start_hour: float, from_minute: float, to_minut
     return demand_at(model, start_hour, inside).max(axis=1)
 
 
+def largest_demand_by_hour(model: Model, from_minute: float, to_minute: float) -> Floats:
+    """Largest demand of each zone between two minutes after each hour, shape (168, zones)."""
+    first, last = from_minute / 60, to_minute / 60
+    week = weekly_demand(model)
+    longest = np.ceil(first) + HOURS_PER_WEEK - 1
+    inside = np.arange(np.ceil(first), min(np.floor(last), longest) + 1)
+    largest = np.zeros(week.shape)
+    for ahead in (first, last, *inside.tolist()):
+        whole = int(ahead)
+        part = ahead - whole
+        now, then = np.roll(week, -whole, axis=1), np.roll(week, -whole - 1, axis=1)
+        largest = np.maximum(largest, now * (1 - part) + then * part if part else now)
+    return largest.T
+
+
 def undominated(demands: Floats) -> NDArray[np.int64]:
     """Demands that no other dominates in every part, the largest first, equal ones once.
 

@@ -78,14 +78,14 @@ def check_names(model: Model, scenarios: Iterable[Scenario]) -> None:
 
 def _generated(model: Model) -> Iterator[Scenario]:
     """Families that the model asks for; heat waves come region by region."""
-    wanted, left_out = model.generators, _left_out(model)
+    left_out = _left_out(model)
+    asked = {name: terms_of(model, name) for name in FAMILIES if getattr(model.generators, name)}
     for name in FAMILIES:
-        terms: FamilyTerms | None = getattr(wanted, name)
         members: Iterable[Scenario] = ()
         if name == "heat_wave":
-            members = _heat_waves(model, wanted.heat_wave, wanted.heat_wave_unit)
-        elif terms and name != "heat_wave_unit":
-            members = FAMILIES[name](model, terms)
+            members = _heat_waves(model, asked.get(name), asked.get("heat_wave_unit"))
+        elif name in asked and name != "heat_wave_unit":
+            members = FAMILIES[name](model, asked[name])
         yield from (scenario for scenario in members if scenario.name not in left_out)
 
 
@@ -109,9 +109,13 @@ def _left_out(model: Model) -> frozenset[str]:
 
 
 def terms_of(model: Model, name: str) -> FamilyTerms:
-    """Terms of a family: those of the model, or the usual severity where it states none."""
-    terms: FamilyTerms | None = getattr(model.generators, name)
-    return terms or FamilyTerms(severity=SEVERITIES[name])
+    """Terms of a family: those of the model, or the usual severity where it states none.
+
+    Where they do not say at which hours, these are the hours of all families.
+    """
+    stated: FamilyTerms | None = getattr(model.generators, name)
+    terms = stated or FamilyTerms(severity=SEVERITIES[name])
+    return terms if terms.hours else terms.replace(hours=model.generators.hours)
 
 
 def family(model: Model, name: str) -> tuple[Scenario, ...]:
@@ -139,6 +143,7 @@ def _make(
         severity=terms.severity,
         frequency_per_year=frequency,
         emergency_budget_usd=terms.emergency_budget_usd,
+        hours=terms.hours or "worst",
         events=tuple(event(repair_minutes=max(hours, 1 / 60) * 60) for event in events),
     )
 

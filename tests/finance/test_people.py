@@ -18,7 +18,7 @@ from planner.reliability.estimates import Estimate, percent
 from planner.reliability.failure_sources import sources_of
 from planner.reliability.monte_carlo import sample_occurrences
 from planner.scenarios.generators import all_scenarios
-from planner.scenarios.selection import select
+from planner.selection import select
 
 #: Two regions, each able to serve everything; one of three services may fail by itself.
 PLATFORM = """

@@ -31,7 +31,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.plan.records import Plan, SelectionRecord
 from planner.scenarios.generators import all_scenarios
-from planner.scenarios.selection import select
+from planner.selection import select
 from planner.simulation.verdict import Breach, Verdict, judge
 from planner.verification import LoopResult, Round, optimize_and_verify
 

@@ -26,7 +26,7 @@ from planner.optimization.solution.reduction import counted, solve_reduced
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.scenarios.generators import all_scenarios
-from planner.scenarios.selection import Wanted, select
+from planner.selection import Wanted, select
 
 AT_ONCE = 12
 #: Fleets on which every claim about a model is checked.

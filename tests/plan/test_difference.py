@@ -8,7 +8,7 @@ from support import EXACT
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.plan.difference import DecisionChange, difference
 from planner.plan.records import MeasureLine, Plan
-from planner.scenarios.selection import select
+from planner.selection import select
 from planner.verification import optimize_and_verify
 
 

@@ -9,7 +9,7 @@ from planner.infrastructure.loading import load_model
 from planner.scenarios.combinations import common_causes, pairs, singles
 from planner.scenarios.generators import FAMILIES, all_scenarios, family
 from planner.scenarios.sampling import monte_carlo
-from planner.scenarios.selection import SETS, Wanted, parse_sets, select
+from planner.selection import SETS, Wanted, parse_sets, select
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def find_crowds(groups: Sequence[Group], week_rps: Floats) -> tuple[tuple[Crowd,
         reaches.setdefault(frozenset(groups[g].clusters), []).append(g)
     # Whoever reaches nothing lacks everything alone.
     members = [[g] for g in reaches.pop(frozenset(), ())]
-    unions = _unions(tuple(reaches))
+    unions = unions_of(tuple(reaches))
     if unions is None:
         members += list(reaches.values())
     else:
@@ -111,8 +111,8 @@ def find_crowds(groups: Sequence[Group], week_rps: Floats) -> tuple[tuple[Crowd,
     return tuple(found), unions is not None
 
 
-def _unions(reaches: Sequence[frozenset[str]]) -> tuple[frozenset[str], ...] | None:
-    """All unions of the sets of clusters; None where there are too many."""
+def unions_of(reaches: Sequence[frozenset[str]]) -> tuple[frozenset[str], ...] | None:
+    """All unions of sets of targets; None where there are too many."""
     found: dict[frozenset[str], None] = {}
     for reach in reaches:
         found |= dict.fromkeys([reach, *(reach | union for union in found)])

@@ -192,7 +192,7 @@ def dominates(data: ProblemData, worse: tuple[Stage, ...], stages: tuple[Stage, 
     budget, worse_budget = (
         emergency_budget_usd(model, compared[0].timeline.scenario) for compared in (stages, worse)
     )
-    slack = _most_spend_usd(data, stages) <= budget
+    slack = most_spend_usd(data, stages) <= budget
     if not slack and budget < worse_budget:
         return False
     return all(_has_recourse(data, worse, stage, slack) for stage in stages)
@@ -221,7 +221,7 @@ def _within(stage: Stage, other: Stage) -> bool:
     return other.start_minute <= stage.start_minute and stage.end_minute <= other.end_minute
 
 
-def _most_spend_usd(data: ProblemData, stages: tuple[Stage, ...]) -> float:
+def most_spend_usd(data: ProblemData, stages: tuple[Stage, ...]) -> float:
     """Emergency spend with all that could be reserved in use from its arrival on, USD."""
     total = 0.0
     for stage in stages:
@@ -241,7 +241,7 @@ def _variants(stage: Stage) -> tuple[tuple[_Numbers, Stage], ...]:
     return stage.variants or ((None, stage),)
 
 
-def _pairs(worse: Stage, stage: Stage) -> Iterator[tuple[Stage, Stage]]:
+def variant_pairs(worse: Stage, stage: Stage) -> Iterator[tuple[Stage, Stage]]:
     """Both stages in each reaction variant."""
     for numbers, severe in _variants(worse):
         for others, mild in _variants(stage):
@@ -263,7 +263,7 @@ def _covers(data: ProblemData, worse: Stage, stage: Stage) -> bool:
             and _floors_as_high(data, severe, mild)
             and (not mild.reacted or _cools_no_better(data, severe, mild))
             and _no_more_power(data, severe, mild)
-            for severe, mild in _pairs(worse, stage)
+            for severe, mild in variant_pairs(worse, stage)
         )
     )
 
@@ -386,7 +386,7 @@ def _no_more_power(data: ProblemData, worse: Stage, stage: Stage) -> bool:
 
 def _stores_as_much(data: ProblemData, worse: Stage, stage: Stage) -> bool:
     """Whether, before operators act, every cluster that stores heat stores no less of it."""
-    for severe, mild in _pairs(worse, stage):
+    for severe, mild in variant_pairs(worse, stage):
         if mild.reacted:
             continue
         if severe.reacted:

@@ -1,22 +1,36 @@
-"""Which scenarios to plan for: named sets, filters, and their number."""
+"""Which scenarios to plan for: named sets, filters, hours of the week, and their number.
+
+Sets hold failures. Each is planned for at hours of the week: the one that it states, that of peak
+demand, all of them, or those that matter (`planner.optimization.solution.hours`). At an hour its
+name ends in it, ``region-us-west@Mon-06``, and it has a share of its frequency. Where the programme
+asks for the same whenever it begins, one scenario at the hour of peak demand stands for all hours
+under the name of the failure alone.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+from planner.amounts import counted
 from planner.errors import InputError, Problem, refuse
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Scenario, Severity
+from planner.infrastructure.failures import HourChoice, Scenario, Severity
 from planner.infrastructure.source import nearest
 from planner.scenarios.combinations import common_causes, pairs, singles
 from planner.scenarios.components import SEVERITY_ORDER
+from planner.scenarios.demand import HOURS_PER_WEEK, peak_hour
 from planner.scenarios.generators import FAMILIES, all_scenarios, check_names, family
+from planner.scenarios.hours import AT, HOURS, at_hour, failure_and_hour, first_alike, hour_name
 from planner.scenarios.sampling import monte_carlo
+
+if TYPE_CHECKING:
+    from planner.optimization.solution.hours import PlannedHours
 
 #: The scenarios of the model: families that it asks for and those written by hand.
 MODEL = "model"
@@ -54,11 +68,17 @@ class Wanted:
     sets
         Names of sets (`SETS`) and samples ``mc:YEARS[:SEED]``.
     only, excluded
-        Patterns of names with ``*`` and ``?``: keep only what matches one, leave out what does.
+        Patterns of names with ``*`` and ``?``: keep only what matches one, leave out what does. A
+        pattern without an hour means all hours of a failure; one hour by name is planned for
+        whether or not it matters.
     severities
         Classes to keep; none means all.
     least_per_year
-        Leave out what is rarer.
+        Leave out failures that are rarer.
+    hours
+        Hours of all failures that do not state theirs; None for what families and scenarios say.
+    also
+        Failures at hours, by name, that are planned for besides, whether or not these matter.
     """
 
     sets: tuple[str, ...] = (MODEL,)
@@ -66,11 +86,31 @@ class Wanted:
     excluded: tuple[str, ...] = ()
     severities: tuple[Severity, ...] = ()
     least_per_year: float = 0.0
+    hours: HourChoice | None = None
+    also: tuple[str, ...] = ()
 
     @property
     def usual(self) -> bool:
-        """Whether exactly the scenarios of the model are asked for."""
-        return self == Wanted()
+        """Whether exactly the failures of the model are asked for, at whatever hours."""
+        return replace(self, hours=None, also=()) == Wanted()
+
+
+@dataclass(frozen=True)
+class FailureHours:
+    """A failure and the hours of the week at which it is planned for.
+
+    Parameters
+    ----------
+    planned
+        Hours that scenarios are named after; none where one at its own hour, or at that of peak
+        demand, stands for all.
+    matter
+        Whether other hours are left out because they do not matter.
+    """
+
+    failure: Scenario
+    planned: tuple[int, ...]
+    matter: bool
 
 
 @dataclass(frozen=True)
@@ -91,6 +131,8 @@ class Selection:
         Scenarios left out by filters.
     unbound
         Classes for which the standard has no rules.
+    failures
+        Failures behind the scenarios, with their hours.
     """
 
     wanted: Wanted
@@ -99,6 +141,19 @@ class Selection:
     repeated: int
     filtered: int
     unbound: frozenset[Severity]
+    failures: tuple[FailureHours, ...] = ()
+
+    def left_out(self, model: Model) -> Iterator[Scenario]:
+        """Failures at the hours that are not planned for, in the order of the failures.
+
+        Of hours from which demand and ambient run alike the first stands for the others.
+        """
+        alike = first_alike(model, model.simulation.horizon_minutes)
+        peak = peak_hour(model)
+        for hours in self.failures:
+            planned = {alike[hour] for hour in hours.planned or (peak,)}
+            for hour in sorted(set(alike.tolist()) - planned) if hours.matter else ():
+                yield at_hour(hours.failure, hour)
 
     def lines(self) -> list[str]:
         """How many scenarios there are, by severity, by set, and what was left out."""
@@ -108,6 +163,12 @@ class Selection:
             f"{counts[severity]} {severity}" for severity in SEVERITY_ORDER if counts[severity]
         )
         lines = [f"{total:,} scenario{'' if total == 1 else 's'}" + (classes and f": {classes}")]
+        if any(hours.matter for hours in self.failures):
+            possible = sum(HOURS_PER_WEEK if hours.matter else 1 for hours in self.failures)
+            lines.append(
+                f"{counted(len(self.failures), 'failure')} at {HOURS_PER_WEEK} hours = "
+                f"{possible:,} scenarios; {total:,} kept"
+            )
         if not self.wanted.usual:
             sets = ", ".join(f"{name} {count:,}" for name, count in self.found.items())
             gone = [(self.repeated, "the same as another"), (self.filtered, "filtered out")]
@@ -149,8 +210,16 @@ def select(model: Model, wanted: Wanted | None = None) -> Selection:
     _check_sets(wanted.sets)
     found = {name: _set_of(model, name) for name in dict.fromkeys(wanted.sets)}
     merged, repeated = _merged(model, found)
-    _check_patterns(wanted, merged)
-    kept = tuple(scenario for scenario in merged if _passes(wanted, scenario))
+    _check_patterns(wanted, [scenario.name for scenario in merged])
+    passing = tuple(scenario for scenario in merged if _passes(wanted, scenario))
+    at_hours = tuple(_at_hours(model, passing, wanted))
+    kept = tuple(
+        scenario
+        for _, scenarios in at_hours
+        for scenario in scenarios
+        if _matches(wanted.only, scenario.name, True)
+        and not _matches(wanted.excluded, scenario.name)
+    )
     if not kept and not wanted.usual:
         raise InputError.single(OPTION, f"no scenario is left of {len(merged):,}")
     check_names(model, kept)
@@ -159,9 +228,48 @@ def select(model: Model, wanted: Wanted | None = None) -> Selection:
         scenarios=kept,
         found={name: len(scenarios) for name, scenarios in found.items()},
         repeated=repeated,
-        filtered=len(merged) - len(kept),
+        filtered=len(merged) - len(passing),
         unbound=_unbound(model, wanted),
+        failures=tuple(hours for hours, _ in at_hours),
     )
+
+
+def _at_hours(
+    model: Model, failures: Sequence[Scenario], wanted: Wanted
+) -> Iterator[tuple[FailureHours, tuple[Scenario, ...]]]:
+    """Failures at the hours asked for."""
+    choices = {
+        failure.name: "peak" if failure.start_hour is not None else wanted.hours or failure.hours
+        for failure in failures
+    }
+    worst = [failure for failure in failures if choices[failure.name] == "worst"]
+    stand_ins = {hours.failure.name: hours.stand_in for hours in _planned_hours(model, worst)}
+    asked: dict[str, set[int]] = {}
+    for name in (*wanted.only, *wanted.also):
+        failure_name, hour = failure_and_hour(name)
+        if hour is not None:
+            asked.setdefault(failure_name, set()).add(hour)
+    for failure in failures:
+        choice, also = choices[failure.name], asked.get(failure.name, set())
+        stand_in: Sequence[int | None] = stand_ins.get(failure.name) or [None] * HOURS_PER_WEEK
+        if choice == "all":
+            also = set(range(HOURS_PER_WEEK))
+        counts = Counter(hour if hour in also else stand_in[hour] for hour in range(HOURS_PER_WEEK))
+        planned = sorted(hour for hour in counts if hour is not None)
+        scenarios = [at_hour(failure, hour, counts[hour]) for hour in planned]
+        if None in counts:
+            often = failure.frequency_per_year * counts[None] / HOURS_PER_WEEK
+            scenarios.insert(0, failure.replace(frequency_per_year=often) if also else failure)
+        yield FailureHours(failure, tuple(planned), choice == "worst"), tuple(scenarios)
+
+
+def _planned_hours(model: Model, failures: Sequence[Scenario]) -> Iterable[PlannedHours]:
+    if not failures:
+        return ()
+    # It takes the programme, which whoever states the hours himself need not import.
+    from planner.optimization.solution.hours import planned_hours
+
+    return planned_hours(model, failures)
 
 
 def parse_sets(texts: Iterable[str]) -> tuple[str, ...]:
@@ -223,34 +331,68 @@ def _merged(
 def _course(scenario: Scenario) -> object:
     """What happens in a scenario, without its name and frequency."""
     events = tuple(event.model_dump_json() for event in scenario.events)
-    return scenario.start_hour, scenario.operations.model_dump_json(), tuple(sorted(events))
+    when = scenario.start_hour, scenario.hours
+    return when, scenario.operations.model_dump_json(), tuple(sorted(events))
 
 
 def _rank(scenario: Scenario) -> int:
     return SEVERITY_ORDER.index(scenario.severity)
 
 
-def _check_patterns(wanted: Wanted, scenarios: Iterable[Scenario]) -> None:
-    names = [scenario.name for scenario in scenarios]
+def _check_patterns(wanted: Wanted, names: Sequence[str]) -> None:
     problems = []
     for option, patterns in (("--only", wanted.only), ("--except", wanted.excluded)):
         for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                hint = nearest(pattern, names)
-                message = f"`{pattern}` matches none of {len(names):,} scenarios{hint}"
+            failure, _ = _parts(pattern)
+            if not any(fnmatchcase(name, failure) for name in names):
+                hint = nearest(failure, names)
+                message = f"`{pattern}` matches none of {len(names):,} failures{hint}"
                 problems.append(Problem(option, 0, 0, "", message))
     refuse(problems)
 
 
-def _passes(wanted: Wanted, scenario: Scenario) -> bool:
-    def matches(patterns: Iterable[str]) -> bool:
-        return any(fnmatchcase(scenario.name, pattern) for pattern in patterns)
+def _parts(pattern: str) -> tuple[str, str | None]:
+    """Patterns of a failure and of its hours; None for all of them, and for no hour.
 
+    >>> _parts("region-*"), _parts("region-us-west@*-06")
+    (('region-*', None), ('region-us-west', '*-06'))
+    """
+    failure, _, hours = pattern.rpartition(AT)
+    if failure and any(fnmatchcase(hour, hours) for hour in HOURS):
+        return failure, hours
+    return pattern, None
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a scenario has a name of a pattern; without an hour it means a failure at any.
+
+    >>> matches("region-*", "region-us-west@Mon-06"), matches("surge@Mon-*", "surge@Tue-06")
+    (True, False)
+    """
+    wanted_failure, wanted_hours = _parts(pattern)
+    failure, hour = failure_and_hour(name)
+    if wanted_hours is None:
+        return fnmatchcase(failure, wanted_failure) or fnmatchcase(name, pattern)
+    at = hour is not None and fnmatchcase(hour_name(hour), wanted_hours)
+    return at and fnmatchcase(failure, wanted_failure)
+
+
+def _matches(patterns: Iterable[str], name: str, empty: bool = False) -> bool:
+    """Whether a scenario matches any of some patterns, or what is said of none."""
+    found = [matches(pattern, name) for pattern in patterns]
+    return any(found) if found else empty
+
+
+def _passes(wanted: Wanted, failure: Scenario) -> bool:
+    """Whether a failure is asked for, at some hour at least."""
+    only = [_parts(pattern)[0] for pattern in wanted.only]
+    parts = map(_parts, wanted.excluded)
+    excluded = [pattern for pattern, hours in parts if hours is None]
     return (
-        (not wanted.only or matches(wanted.only))
-        and not matches(wanted.excluded)
-        and (not wanted.severities or scenario.severity in wanted.severities)
-        and scenario.frequency_per_year >= wanted.least_per_year
+        _matches(only, failure.name, empty=True)
+        and not _matches(excluded, failure.name)
+        and (not wanted.severities or failure.severity in wanted.severities)
+        and failure.frequency_per_year >= wanted.least_per_year
     )
 
 
