@@ -155,6 +155,47 @@ class Selection:
             for hour in sorted(set(alike.tolist()) - planned) if hours.matter else ():
                 yield at_hour(hours.failure, hour)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the scenarios."""
+        return tuple(scenario.name for scenario in self.scenarios)
+
+    def named(self, model: Model, patterns: Sequence[str], option: str) -> Selection:
+        """The scenarios of some names; a failure means all its hours, an hour itself.
+
+        Raises
+        ------
+        InputError
+            If nothing has one of the names; it speaks of the option.
+        """
+        asked = [failure_and_hour(pattern) for pattern in patterns]
+        failures = {hours.failure.name for hours in self.failures}
+        hours = [
+            name
+            for name, (failure, hour) in zip(patterns, asked, strict=True)
+            if hour is not None and failure in failures
+        ]
+        whole = self.besides(model, hours) if set(hours) - set(self.names) else self
+        unknown = [
+            pattern
+            for pattern in patterns
+            if not any(matches(pattern, name) for name in whole.names)
+        ]
+        if unknown:
+            hints = ", ".join(f"`{name}`{nearest(name, whole.names)}" for name in unknown)
+            raise InputError.single(option, f"{model.name} has no {hints}")
+        kept = tuple(
+            scenario
+            for scenario in whole.scenarios
+            if any(matches(pattern, scenario.name) for pattern in patterns)
+        )
+        return replace(whole, scenarios=kept)
+
+    def besides(self, model: Model, names: Iterable[str]) -> Selection:
+        """The same failures, planned for at some more hours whether or not these matter."""
+        also = tuple(sorted({*self.wanted.also, *names}))
+        return self if also == self.wanted.also else select(model, replace(self.wanted, also=also))
+
     def lines(self) -> list[str]:
         """How many scenarios there are, by severity, by set, and what was left out."""
         total = len(self.scenarios)

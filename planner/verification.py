@@ -1,10 +1,11 @@
-"""The loop: optimise, simulate, tighten, repeat, until a plan survives."""
+"""The loop: optimise, simulate, tighten, repeat, until a plan survives at every hour."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
 from planner.errors import SolverError
@@ -31,6 +32,8 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.plan.assembly import Origin, make_plan, margin_records, waived_records
 from planner.plan.records import Method, Plan, RoundRecord, Stopped, best_round
+from planner.scenarios.hours import failure_and_hour
+from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
 
 #: What is found out where there is no plan: why and what would help, only why, or nothing.
@@ -40,6 +43,8 @@ Explain = Literal["all", "conflict", "nothing"]
 PATIENCE = 3
 #: Most rounds in which a suggested change is verified.
 VERIFIED_ROUNDS = 8
+#: Most failures at hours left out that are simulated on a plan; with more of them none is.
+MOST_LEFT_OUT = 10_000
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,11 @@ class Round:
         What was solved, and the result.
     verdicts
         Simulated outcome of every scenario on it.
+    left_out
+        Number of failures simulated at hours that are not planned for, after everything else was
+        survived; None where there are too many.
+    beyond
+        Outcomes of those among them that are not survived.
     """
 
     number: int
@@ -64,6 +74,8 @@ class Round:
     solution: Solution
     items: tuple[CostItem, ...]
     verdicts: tuple[Verdict, ...]
+    left_out: int | None = 0
+    beyond: tuple[Verdict, ...] = ()
 
     @property
     def limited(self) -> bool:
@@ -73,7 +85,8 @@ class Round:
     @property
     def failed(self) -> tuple[str, ...]:
         """Scenarios that do not survive."""
-        return tuple(verdict.name for verdict in self.verdicts if verdict.fails)
+        outcomes = (*self.verdicts, *self.beyond)
+        return tuple(verdict.name for verdict in outcomes if verdict.fails)
 
     def record(self) -> RoundRecord:
         """The round as a line of a plan."""
@@ -102,6 +115,8 @@ class LoopResult:
         Whether somebody interrupted it.
     margins
         Margins with which there is no plan, where that ended it.
+    selection
+        Where the scenarios come from, where hours left out were simulated too.
     """
 
     rounds: tuple[Round, ...]
@@ -109,6 +124,7 @@ class LoopResult:
     timed_out: bool = False
     interrupted: bool = False
     margins: Mapping[str, Margin] = field(default_factory=dict)
+    selection: Selection | None = None
 
     @property
     def stopped(self) -> Stopped | None:
@@ -152,9 +168,20 @@ class LoopResult:
             method=method,
             repairs=repairs,
             stopped=self.stopped,
+            left_out=best.left_out,
         )
         risk = risk_of(best.programme, best.solution)
-        return make_plan(loaded, best.solution, best.items, best.verdicts, origin, risk)
+        verdicts = self._with_shares((*best.verdicts, *best.beyond))
+        return make_plan(loaded, best.solution, best.items, verdicts, origin, risk)
+
+    def _with_shares(self, verdicts: tuple[Verdict, ...]) -> list[Verdict]:
+        """Verdicts with the frequencies of the selection, in which hours share a failure."""
+        chosen = () if self.selection is None else self.selection.scenarios
+        often = {scenario.name: scenario.frequency_per_year for scenario in chosen}
+        return [
+            replace(verdict, frequency_per_year=often.get(verdict.name, verdict.frequency_per_year))
+            for verdict in verdicts
+        ]
 
 
 def optimize_and_verify(
@@ -166,6 +193,7 @@ def optimize_and_verify(
     start: Fleet | None = None,
     progress: Callable[[str], None] = lambda _: None,
     explain: Explain = "all",
+    selection: Selection | None = None,
 ) -> LoopResult:
     """Find the cheapest plan that meets the programme and survives the simulation.
 
@@ -174,6 +202,10 @@ def optimize_and_verify(
     rounds end: with a plan that survives, a programme without a plan, breaches that no margin
     answers, or out of rounds or time. Where only requirements stricter than the survival standard
     leave no plan, these are waived (`planner.optimization.infeasibility.strictness`).
+
+    A plan that survives all scenarios is simulated at the hours of the week that these leave out.
+    Of each failure that it does not survive there, the hour that loses most requests joins the
+    scenarios, with the margin that its breach asks for.
 
     Parameters
     ----------
@@ -187,6 +219,8 @@ def optimize_and_verify(
         Told before the first solve how many scenarios cannot bind, and what is solved.
     explain
         What to find out where there is no plan.
+    selection
+        Where the scenarios come from; None to simulate nothing else.
 
     Raises
     ------
@@ -195,7 +229,7 @@ def optimize_and_verify(
     SolverError
         If time ends before there is a plan or a proof that there is none.
     """
-    loop = _Loop(model, scenarios, settings, Deadline(settings), progress, explain)
+    loop = _Loop(model, scenarios, settings, Deadline(settings), progress, explain, selection)
     for number in range(1, rounds + 1):
         try:
             programme, solution = loop.optimize(number, start)
@@ -231,6 +265,8 @@ class _Loop:
         Requirements stricter than the survival standard that are left to the simulation.
     stuck
         The first problem without a plan with all such requirements, and its round.
+    at_hours
+        The selection with the hours that have joined.
     """
 
     model: Model
@@ -239,11 +275,16 @@ class _Loop:
     deadline: Deadline
     progress: Callable[[str], None]
     explain: Explain
+    selection: Selection | None = None
     rounds: list[Round] = field(default_factory=list)
     margins: dict[str, Margin] = field(default_factory=dict)
     fallback: dict[str, Margin] | None = None
     waived: Mapping[Key, float] = field(default_factory=dict)
     stuck: tuple[ProblemData, int] | None = None
+    at_hours: Selection | None = None
+
+    def __post_init__(self) -> None:
+        self.at_hours = self.selection
 
     @property
     def left(self) -> SolverSettings:
@@ -281,7 +322,12 @@ class _Loop:
     def simulate(self, number: int, programme: Programme, solution: Solution) -> Round:
         """Audit and price a plan, simulate every scenario on it, and record the round."""
         solution, items = billed(self.model, solution, audit(programme, solution))
-        known = (made for made in reversed(self.rounds) if made.solution.fleet == solution.fleet)
+        known = (
+            made
+            for made in reversed(self.rounds)
+            if made.solution.fleet == solution.fleet
+            and made.programme.data.scenarios == self.scenarios
+        )
         same = next(known, None)
         verdicts = (
             judge(self.model, solution.fleet, self.scenarios, stories=False)
@@ -289,15 +335,46 @@ class _Loop:
             else same.verdicts
         )
         made = Round(number, self.margins, programme, solution, items, verdicts)
+        if same is not None:
+            made = replace(made, left_out=same.left_out, beyond=same.beyond)
+        elif not made.failed:
+            made = self._at_hours_left_out(made)
         self.rounds.append(made)
         return made
+
+    def _at_hours_left_out(self, made: Round) -> Round:
+        """Simulate a plan that survives its scenarios at the hours that these leave out."""
+        if self.at_hours is None or self.deadline.over:
+            return made
+        scenarios = tuple(islice(self.at_hours.left_out(self.model), MOST_LEFT_OUT + 1))
+        if not scenarios:
+            return made
+        if len(scenarios) > MOST_LEFT_OUT:
+            return replace(made, left_out=None)
+        self.progress(f"round {made.number}: simulating {len(scenarios):,} failures at other hours")
+        verdicts = judge(self.model, made.solution.fleet, scenarios, stories=False)
+        beyond = tuple(verdict for verdict in verdicts if verdict.fails)
+        return replace(made, left_out=len(scenarios), beyond=beyond)
+
+    def _join(self, beyond: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+        """Add failures at the hours at which most requests are lost; their outcomes."""
+        worst: dict[str, Verdict] = {}
+        for verdict in sorted(beyond, key=lambda verdict: -verdict.lost_requests):
+            worst.setdefault(failure_and_hour(verdict.name)[0], verdict)
+        if self.at_hours is None or not worst:
+            return ()
+        joining = tuple(worst.values())
+        self.at_hours = self.at_hours.besides(self.model, [verdict.name for verdict in joining])
+        self.scenarios = self.at_hours.scenarios
+        return joining
 
     def tighten(self) -> bool:
         """Tighten by what failed in the last round; False if no purchase can help."""
         last = self.rounds[-1]
         before = (self.margins, self.waived)
+        outcomes = (*last.verdicts, *self._join(last.beyond))
         self.margins, self.fallback = next_margins(
-            self.model, last.solution.fleet, last.margins, last.verdicts
+            self.model, last.solution.fleet, last.margins, outcomes
         )
         if self.waived:
             self.waived = waived_less(last.programme.data, last.failed, self.left)
@@ -316,11 +393,20 @@ class _Loop:
     def cut_short(self) -> LoopResult:
         """The rounds so far, where time ended or somebody asked to stop."""
         stopped = self.settings.stopped
-        return LoopResult(tuple(self.rounds), timed_out=not stopped, interrupted=stopped)
+        return replace(self._result(self.rounds), timed_out=not stopped, interrupted=stopped)
+
+    def _result(self, rounds: Iterable[Round]) -> LoopResult:
+        """Rounds, with the selection that the best of them was made and simulated for."""
+        outcome = LoopResult(tuple(rounds))
+        if self.selection is None or outcome.best is None:
+            return outcome
+        names = {verdict.name for verdict in (*outcome.best.verdicts, *outcome.best.beyond)}
+        more = names - {scenario.name for scenario in self.selection.scenarios}
+        return replace(outcome, selection=self.selection.besides(self.model, more))
 
     def end(self) -> LoopResult:
         """The rounds, and why there is no plan where that is so."""
-        outcome = LoopResult(tuple(self.rounds))
+        outcome = self._result(self.rounds)
         if outcome.survives or self.stuck is None:
             return outcome
         data, number = self.stuck
@@ -328,12 +414,12 @@ class _Loop:
         tried = self.rounds[-1] if len(strict) < len(self.rounds) else None
         if self.explain == "nothing":
             nothing = Diagnosis(round=number, complete=False)
-            return LoopResult(strict, nothing, margins=data.margins)
+            return replace(self._result(strict), diagnosis=nothing, margins=data.margins)
         if tried is not None:
             data = _still_stuck(data, tried, self.left)
         diagnosis = diagnose(build(data), self.left, number, _verify, self.explain == "conflict")
         failed = () if tried is None else tried.failed
-        return LoopResult(strict, replace(diagnosis, tried=failed))
+        return replace(self._result(strict), diagnosis=replace(diagnosis, tried=failed))
 
 
 def _still_stuck(data: ProblemData, tried: Round, settings: SolverSettings) -> ProblemData:

@@ -215,10 +215,12 @@ def optimize(
         lambda made: progress(f"round {made.number}: {len(made.failed)} scenarios fail"),
         fleet,
         progress,
+        selection=chosen,
     )
     if outcome.best is None:
         raise InfeasibleError(outcome.diagnosis or Diagnosis())
-    return Optimum(loaded, recorded(outcome.plan(loaded, settings), chosen.wanted), outcome)
+    planned = outcome.selection or chosen
+    return Optimum(loaded, recorded(outcome.plan(loaded, settings), planned.wanted), outcome)
 
 
 def _start_of(plan: PlanReference | None, loaded: LoadedModel) -> Fleet | None:

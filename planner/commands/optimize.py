@@ -95,7 +95,8 @@ def command(
         if start.fix:
             output.say(f"held by --fix: {', '.join(start.fix)}; without it there may be a plan")
         return EXIT_INFEASIBLE
-    plan = _written(recorded(outcome.plan(loaded, settings), selection.wanted), folder, output)
+    planned = outcome.selection or selection
+    plan = _written(recorded(outcome.plan(loaded, settings), planned.wanted), folder, output)
     plans.show_plan(plan, loaded.model, outcome, output.as_json)
     _suggest(output, folder)
     return _exit_code(outcome, settings)
@@ -123,6 +124,7 @@ def _searched(
             lambda made: output.say(_round_line(made)),
             start,
             lambda text: output.say(f"  {text}"),
+            selection=selection,
         )
     if outcome.rounds and outcome.rounds[0].solution.start_used is False:
         output.say("the earlier plan is not feasible for this model; the search began without it")

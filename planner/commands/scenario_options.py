@@ -10,6 +10,7 @@ from planner.commands.options import Output, bundle
 from planner.commands.parameter_types import FiniteRange
 
 if TYPE_CHECKING:
+    from planner.infrastructure.failures import HourChoice
     from planner.infrastructure.loading import LoadedModel
     from planner.selection import Selection, Wanted
 
@@ -22,14 +23,15 @@ def _wanted(
     excluded: tuple[str, ...],
     severities: tuple[str, ...],
     least_per_year: float,
+    hours: HourChoice | None,
 ) -> Wanted | None:
     """Scenarios asked for; None where no option is given."""
-    if not (sets or only or excluded or severities or least_per_year):
+    if not (sets or only or excluded or severities or least_per_year or hours):
         return None
     from planner.selection import Wanted, parse_sets
 
     classes: Any = tuple(name for name in CLASSES if name in severities)
-    return Wanted(parse_sets(sets), only, excluded, classes, least_per_year)
+    return Wanted(parse_sets(sets), only, excluded, classes, least_per_year, hours)
 
 
 #: --scenarios and the filters as `wanted`; None where none is given.
@@ -48,7 +50,7 @@ selection_options = bundle(
         "--only",
         multiple=True,
         metavar="PATTERN",
-        help="Only scenarios whose name matches, e.g. 'unit-*' (repeatable).",
+        help="Only scenarios whose name matches, e.g. 'unit-*' or 'unit-*@Mon-06' (repeatable).",
     ),
     click.option(
         "--except",
@@ -69,7 +71,13 @@ selection_options = bundle(
         type=FiniteRange(0),
         default=0.0,
         metavar="N",
-        help="No scenarios rarer than this, e.g. 1e-6.",
+        help="No failures rarer than this, e.g. 1e-6.",
+    ),
+    click.option(
+        "--hours",
+        type=click.Choice(("worst", "peak", "all")),
+        help="Hours of the week of every failure that does not state its own: those that matter, "
+        "that of peak demand, or all 168; none means what the model says.",
     ),
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +13,7 @@ from planner.commands.scenario_options import announce, selection_options
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError
 
 if TYPE_CHECKING:
-    from planner.selection import Selection, Wanted
+    from planner.selection import Wanted
 
 
 @click.command(
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
     "names",
     multiple=True,
     metavar="NAME",
-    help="Simulate only this scenario and tell its story (repeatable).",
+    help="Simulate only this scenario and tell its story; a failure means all its hours "
+    "(repeatable).",
 )
 @jobs_option("Processes to share the scenarios among; worth while from some hundreds on.")
 @output_options
@@ -58,7 +58,7 @@ def command(
     loaded, fleet = found.loaded, found.fleet
     selection = select(loaded.model, wanted or found.wanted)
     if names:
-        selection = _named(selection, names, loaded.name)
+        selection = selection.named(loaded.model, names, "--scenario")
     if not selection.scenarios:
         raise InputError.single(loaded.name, "the model has no scenarios to simulate")
     announce(loaded, selection, output)
@@ -67,7 +67,7 @@ def command(
         verdicts = judge(
             loaded.model, fleet, selection.scenarios, jobs, on_part=progress.reporter()
         )
-    told = names or tuple(loaded.model.scenarios)
+    told = selection.names if names else tuple(loaded.model.scenarios)
     show_simulation(loaded, fleet, verdicts, told, output.as_json, found.notes)
     failed = [verdict.name for verdict in verdicts if verdict.fails]
     suggestions = []
@@ -78,16 +78,3 @@ def command(
         suggestions.append(plan_line("optimize", subject.name, *settings, "-o", "out"))
     output.suggest(*suggestions)
     return EXIT_NOT_SURVIVED if failed else EXIT_DONE
-
-
-def _named(selection: Selection, names: tuple[str, ...], model: str) -> Selection:
-    """Some of the scenarios selected, by name."""
-    from planner.infrastructure.source import nearest
-
-    known = [scenario.name for scenario in selection.scenarios]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        hints = ", ".join(f"`{name}`{nearest(name, known)}" for name in unknown)
-        raise InputError.single("--scenario", f"{model} has no {hints}")
-    named = tuple(scenario for scenario in selection.scenarios if scenario.name in names)
-    return replace(selection, scenarios=named)

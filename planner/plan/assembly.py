@@ -62,6 +62,8 @@ class Origin:
         Whether the plan is an optimum, and how a rule of thumb repaired it.
     stopped
         What ended the loop early; None if nothing did.
+    left_out
+        Failures simulated at hours left out; None where they are too many.
     """
 
     solver: str = "none"
@@ -71,6 +73,7 @@ class Origin:
     method: Method = "optimum"
     repairs: tuple[str, ...] = ()
     stopped: Stopped | None = None
+    left_out: int | None = 0
 
 
 def make_plan(
@@ -122,7 +125,7 @@ def make_plan(
         cost=cost,
         risk=None if risk is None else risk_record(risk),
         scenarios=scenarios,
-        verification=Verification.of(scenarios, origin.rounds, origin.stopped),
+        verification=Verification.of(scenarios, origin.rounds, origin.stopped, origin.left_out),
         round=origin.made_in,
     )
 

@@ -15,6 +15,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.json_text import json_text
 from planner.optimization.formulation.problem import Key
 from planner.optimization.formulation.stages import Margin
+from planner.scenarios.hours import failure_and_hour
 from planner.simulation.verdict import Status
 
 Method = Literal["optimum", "rule-of-thumb"]
@@ -289,12 +290,19 @@ class Verification(Record):
 
     The plan survives if no scenario fails. The survival standard asks nothing of scenarios that are
     not judged; those not applicable hit nothing that the plan has.
+
+    Parameters
+    ----------
+    left_out
+        Number of failures simulated at hours of the week that no scenario stands for; None where
+        they are too many to simulate.
     """
 
     survives: bool
     judged: int = 0
     not_judged: int = 0
     not_applicable: int = 0
+    left_out: int | None = 0
     rounds: tuple[RoundRecord, ...]
     stopped: Stopped | None = None
 
@@ -304,10 +312,11 @@ class Verification(Record):
         lines: Sequence[ScenarioLine],
         rounds: tuple[RoundRecord, ...],
         stopped: Stopped | None = None,
+        left_out: int | None = 0,
     ) -> Verification:
         """Outcome of the loop, given the scenarios of the plan and how the loop ended."""
-        survives = not any(line.fails for line in lines)
-        return cls(survives=survives, **counts(lines), rounds=rounds, stopped=stopped)
+        survives, numbers = not any(line.fails for line in lines), counts(lines)
+        return cls(survives=survives, **numbers, left_out=left_out, rounds=rounds, stopped=stopped)
 
 
 def counts(lines: Iterable[ScenarioLine]) -> dict[str, int]:
@@ -438,5 +447,10 @@ class _Judged(Protocol):
 
 
 def best_round[R: _Judged](rounds: Sequence[R]) -> R | None:
-    """The round whose plan fails in the fewest scenarios, the last of several; None of none."""
-    return min(reversed(rounds), key=lambda record: len(record.failed), default=None)
+    """The round whose plan fails in the fewest failures, the last of several; None of none."""
+    return min(reversed(rounds), key=_failures, default=None)
+
+
+def _failures(judged: _Judged) -> int:
+    """Failures that are not survived, at whatever hours."""
+    return len({failure_and_hour(name)[0] for name in judged.failed})

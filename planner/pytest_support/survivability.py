@@ -18,6 +18,7 @@ from planner.infrastructure.source import nearest, printable
 from planner.pytest_support.failure_text import as_plain, fractions, happening, headline, tell
 from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, TestOptions
 from planner.pytest_support.verdicts import Floats, Judge
+from planner.scenarios.standard import ALL, in_words
 from planner.selection import (
     OPTION,
     Selection,
@@ -26,7 +27,6 @@ from planner.selection import (
     parse_sets,
     select,
 )
-from planner.scenarios.standard import ALL, in_words
 from planner.simulation.verdict import TOLERANCE, Verdict
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from planner.reporting.scenarios import show_scenarios
 from planner.reporting.tables import Row, Table, Toned, figures, texts
 from planner.reporting.terminal import bullets, heading, new_console, print_json, say
 from planner.scenarios.generators import all_scenarios
+from planner.scenarios.hours import failure_and_hour
 from planner.scenarios.standard import emergency_budget_usd
 from planner.verification import LoopResult
 
@@ -244,7 +245,7 @@ def _show_verification(console: Console, plan: Plan) -> None:
     rounds = plan.verification.rounds
     colour = "green" if plan.verification.survives else "red"
     after = "" if plan.method == "rule-of-thumb" else f" after {counted(len(rounds), 'round')}"
-    tried = f" in simulation{after}, each from one start hour" if plan.scenarios else ""
+    tried = f" in simulation{after}{_at_hours(plan)}" if plan.scenarios else ""
     console.print(f"[bold {colour}]{survived(plan.scenarios)}[/]{tried}.")
     for line in not_counted(plan.scenarios):
         console.print(f"{line}.")
@@ -257,6 +258,17 @@ def _show_verification(console: Console, plan: Plan) -> None:
             f"margins added since cost {money(extra)} a year. A cheaper plan, with smaller "
             "margins, may survive too.",
         )
+
+
+def _at_hours(plan: Plan) -> str:
+    """At which hours of the week a plan was simulated."""
+    count = plan.verification.left_out
+    if count is None:
+        return "; the hours left out are too many to simulate"
+    if count:
+        return f", and {counted(count, 'failure')} at the hours left out"
+    named = any(failure_and_hour(line.name)[1] is not None for line in plan.scenarios)
+    return "" if named else ", each from one start hour"
 
 
 def _show_waived(console: Console, waived: Sequence[WaivedRecord]) -> None:

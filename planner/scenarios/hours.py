@@ -89,7 +89,8 @@ def first_alike(model: Model, minutes: float) -> NDArray[np.int64]:
         Time from the start during which they have to be the same.
     """
     week = np.arange(HOURS_PER_WEEK)
-    ambient = [ambient_at(model, region, 0.0, week * 60.0) for region in model.regions]
+    on_the_hour = 60.0 * np.arange(HOURS_PER_WEEK, dtype=np.float64)
+    ambient = [ambient_at(model, region, 0.0, on_the_hour) for region in model.regions]
     values = np.concatenate([weekly_demand(model), np.array(ambient)])
     length = min(ceil(minutes / 60) + 1, HOURS_PER_WEEK)
     courses = values[:, (week[:, None] + np.arange(length)) % HOURS_PER_WEEK]

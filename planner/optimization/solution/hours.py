@@ -15,8 +15,8 @@ which each crowd of each stage needs most has recourse at all of them. A crowd d
 its need is met by what normal operation asks for, or by GPUs that surely exist, whatever is bought.
 
 That holds as long as nothing but floors and the capacity of places couples customers, and nothing
-couples stages through demand. Elsewhere (`_needs` says where) an hour is left out only if at another
-one demand is in every stage a multiple of it by one factor of at least 1: flows then scale.
+couples stages through demand (`_separate`). Else an hour is left out only if in every stage demand
+is that of another hour times one factor of at most 1: flows then scale.
 
 The proof covers the programme, at its design ambient. What the simulator adds (queues, retries,
 heat that builds up, the ambient of the hour) is not monotone in demand: `planner.verification`
@@ -25,7 +25,7 @@ simulates the hours left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -371,5 +371,7 @@ def _in_proportion(demand: Floats, larger: Floats) -> bool:
     """Whether demand in every stage is that of another hour times one factor of at most 1."""
     if (demand > larger * (1 + SAME)).any():
         return False
-    share = np.divide(demand, larger, out=np.full(demand.shape, np.nan), where=larger > 0)
-    return bool(all(np.ptp(row[~np.isnan(row)], initial=0.0) <= SAME for row in share))
+    there = larger > 0
+    share = np.divide(demand, larger, out=np.zeros(demand.shape), where=there)
+    most, least = share.max(axis=1), np.where(there, share, np.inf).min(axis=1)
+    return bool((most - np.minimum(least, most) <= SAME).all())
