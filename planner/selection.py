@@ -204,17 +204,17 @@ class Selection:
             f"{counts[severity]} {severity}" for severity in SEVERITY_ORDER if counts[severity]
         )
         lines = [f"{total:,} scenario{'' if total == 1 else 's'}" + (classes and f": {classes}")]
+        if not self.wanted.usual:
+            sets = ", ".join(f"{name} {count:,}" for name, count in self.found.items())
+            gone = [(self.repeated, "the same as another"), (self.filtered, "filtered out")]
+            left_out = [f"{count:,} {why}" for count, why in gone if count]
+            lines.append("; ".join([f"from {sets}", *left_out]))
         if any(hours.matter for hours in self.failures):
             possible = sum(HOURS_PER_WEEK if hours.matter else 1 for hours in self.failures)
             lines.append(
                 f"{counted(len(self.failures), 'failure')} at {HOURS_PER_WEEK} hours = "
                 f"{possible:,} scenarios; {total:,} kept"
             )
-        if not self.wanted.usual:
-            sets = ", ".join(f"{name} {count:,}" for name, count in self.found.items())
-            gone = [(self.repeated, "the same as another"), (self.filtered, "filtered out")]
-            left_out = [f"{count:,} {why}" for count, why in gone if count]
-            lines.append("; ".join([f"from {sets}", *left_out]))
         return lines
 
     def warnings(self) -> list[str]:
@@ -387,7 +387,7 @@ def _check_patterns(wanted: Wanted, names: Sequence[str]) -> None:
             failure, _ = _parts(pattern)
             if not any(fnmatchcase(name, failure) for name in names):
                 hint = nearest(failure, names)
-                message = f"`{pattern}` matches none of {len(names):,} failures{hint}"
+                message = f"`{pattern}` matches none of {len(names):,} scenarios{hint}"
                 problems.append(Problem(option, 0, 0, "", message))
     refuse(problems)
 

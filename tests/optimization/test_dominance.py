@@ -58,7 +58,7 @@ def drawn_case(seed: int, most: int, *, answerable: bool = False) -> ProblemData
         more.append(one.replace(name=f"like-{index}", events=events, severity=severity))
         events = (*one.events, *rng.choice(own).events)
         more.append(one.replace(name=f"joint-{index}", events=events))
-    found = select(model, Wanted(("n-1", "n-2", "common", "heat"))).scenarios
+    found = select(model, Wanted(("n-1", "n-2", "common", "heat"), hours="peak")).scenarios
     names = {one.name for one in own}
     more += rng.sample([one for one in found if one.name not in names], min(most, len(found) // 2))
     if answerable:
@@ -123,7 +123,9 @@ def tiny_case(
     *sets: str, margins: dict[str, Margin] | None = None, **filters: object
 ) -> ProblemData:
     model = load_model("tiny", ()).model
-    return ProblemData(model, select(model, Wanted(sets, **filters)).scenarios, margins or {})
+    return ProblemData(
+        model, select(model, Wanted(sets, hours="peak", **filters)).scenarios, margins or {}
+    )
 
 
 class TestTiny:
@@ -343,7 +345,7 @@ def test_few_pairs_of_scenarios_are_compared(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(dominance, "dominates", counted)
     model = load_model("chatgpt-2023", ()).model
-    data = ProblemData(model, select(model, Wanted(("n-1", "n-2"))).scenarios, {})
+    data = ProblemData(model, select(model, Wanted(("n-1", "n-2"), hours="peak")).scenarios, {})
     found = dominance.dominated(data)
     count = len(data.stages_by_scenario)
     assert count > 300

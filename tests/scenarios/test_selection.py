@@ -28,7 +28,7 @@ def wanted(sets, **filters):
 class TestSets:
     def test_default_scenarios_are_those_of_the_model(self, model, reference):
         for one in (model, reference.model):
-            assert select(one).scenarios == all_scenarios(one)
+            assert select(one, Wanted(hours="peak")).scenarios == all_scenarios(one)
             assert select(one).warnings() == []
         assert select(model).wanted.usual
 
@@ -154,11 +154,15 @@ class TestFilters:
 
 class TestCounts:
     def test_scenarios_are_counted_by_severity_and_set(self, model):
-        assert select(model).lines() == ["10 scenarios: 3 single, 2 double, 3 common, 2 region"]
+        assert select(model).lines() == [
+            "10 scenarios: 3 single, 2 double, 3 common, 2 region",
+            "10 failures at 168 hours = 1,680 scenarios; 10 kept",
+        ]
         lines = select(model, wanted("n-1,regions", excluded=("cluster-*",))).lines()
         assert lines == [
             "8 scenarios: 3 single, 3 common, 2 region",
             "from n-1 10, regions 2; 2 the same as another; 2 filtered out",
+            "8 failures at 168 hours = 1,344 scenarios; 8 kept",
         ]
 
     def test_a_single_scenario_is_counted_in_the_singular(self, model):

@@ -18,7 +18,7 @@ recourse too, which `planner.optimization.solution.reduction` takes into account
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,7 +44,7 @@ def dominated(data: ProblemData) -> dict[str, str]:
     other the one stays that takes more hours of a year.
     """
     witness = {
-        name: NORMAL for name, stages in data.stages_by_scenario.items() if _is_normal(data, stages)
+        name: NORMAL for name, stages in data.stages_by_scenario.items() if is_normal(data, stages)
     }
     candidates = [
         _candidate(data, stages)
@@ -68,7 +68,7 @@ def dominated(data: ProblemData) -> dict[str, str]:
     return {name: _last(witness, name) for name in witness}
 
 
-def _is_normal(data: ProblemData, stages: list[Stage]) -> bool:
+def is_normal(data: ProblemData, stages: Sequence[Stage]) -> bool:
     """Whether nothing is lost but redundant units, offers and idle emergency plants.
 
     Emergency plants carry nothing as long as primary ones carry the design heat.

@@ -40,7 +40,7 @@ from planner.optimization.formulation.crowds import unions_of
 from planner.optimization.formulation.problem import ProblemData, offer_target
 from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.formulation.stages import Stage
-from planner.optimization.solution.dominance import most_spend_usd, variant_pairs
+from planner.optimization.solution.dominance import is_normal, most_spend_usd, variant_pairs
 from planner.scenarios.demand import (
     HOURS_PER_WEEK,
     SAME,
@@ -82,8 +82,10 @@ def planned_hours(model: Model, failures: Sequence[Scenario]) -> Iterator[Planne
     places = _Places.of(data)
     for failure in failures:
         stages = data.stages_by_scenario.get(failure.name)
-        stand_in = () if stages is None else _stand_in(data, places, stages)
-        yield PlannedHours(failure, stand_in)
+        if stages is None or is_normal(data, stages):
+            yield PlannedHours(failure)
+        else:
+            yield PlannedHours(failure, _stand_in(data, places, stages))
 
 
 def _stand_in(

@@ -1,0 +1,85 @@
+"""Hours of the week that matter to a failure: what is planned for implies what is left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+from optimization.drawing import draw, model_from
+from support import often
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.loading import load_model
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.solution.decisions import bounded, counts, settled
+from planner.optimization.solution.hours import PlannedHours, planned_hours
+from planner.optimization.solution.solving import solve
+from planner.scenarios.demand import largest_demand, largest_demand_by_hour, peak_hour
+from planner.scenarios.generators import all_scenarios
+from planner.scenarios.hours import at_hour
+
+
+def through_the_day(seed: int) -> Model:
+    """A random model of small blocks, with zones that are busy at different hours."""
+    rng, data = Random(f"hours {seed}"), draw(seed)
+    data["shapes"] = {
+        name: [rng.choice([0.2, 0.5, 0.8, 1.0]) for _ in range(24)] for name in ("early", "late")
+    }
+    zone = data["zones"]["z0"]
+    near = {region: rng.choice([10.0, 10.0, 80.0]) for region in data["regions"]}
+    data["zones"]["z2"] = zone | {"latency_ms": near}
+    for index, entry in enumerate(data["zones"].values()):
+        entry |= {"shape": ("early", "late")[index % 2], "utc_offset_hours": rng.choice([0, 6])}
+        entry["demand_rps"] *= rng.choice([0.3, 0.6, 0.9])
+    for cluster in data["clusters"].values():
+        cluster |= {"block_gpus": 5, "max_gpus": cluster["existing_gpus"] + rng.choice([200, 600])}
+    for plant in data["plants"].values():
+        plant["max_added"] = 20
+    if rng.random() < 0.5:
+        rule = {"tier": rng.choice(["each", "all", *data["tiers"]]), "from_minute": 5.0}
+        rule |= {"zone": "each"} if rng.random() < 0.3 else {}
+        least, late = rng.choice([0.5, 0.8, 1.0]), rng.choice([0.7, 1.0])
+        rules = [rule | {"least_served": least}]
+        rules.append({"tier": "each", "from_minute": 120.0, "least_served": late})
+        data["standard"] = dict.fromkeys(data["standard"], rules)
+    if len(data["regions"]) > 1:
+        lost = rng.choice(list(data["regions"]))
+        event = {"kind": "region", "name": lost, "repair_minutes": rng.choice([90.0, 600.0])}
+        loss = {"severity": "region", "frequency_per_year": 0.5, "events": [event]}
+        data["scenarios"]["lost"] = loss
+    return model_from(data)
+
+
+def failures_of(model: Model) -> tuple[Scenario, ...]:
+    return tuple(scenario.replace(start_hour=None) for scenario in all_scenarios(model))
+
+
+def at_hours(hours: PlannedHours, chosen: set[int]) -> tuple[Scenario, ...]:
+    return tuple(at_hour(hours.failure, hour) for hour in sorted(chosen))
+
+
+def test_whatever_has_recourse_at_the_hours_planned_for_has_it_at_all_hours() -> None:
+    """The cheapest plan for the hours that matter, which has nothing to spare, is held to all."""
+    seen = Counter[str]()
+    for seed in range(often(40, 600)):
+        model = through_the_day(seed)
+        planned = list(planned_hours(model, failures_of(model)))
+        kept = [at_hours(one, set(one.stand_in) or {peak_hour(model)}) for one in planned]
+        programme = build(ProblemData(model, tuple(sum(kept, ())), {}))
+        solution = solve(programme, EXACT)
+        seen[solution.status] += 1
+        if solution.status == "infeasible":
+            continue
+        # Shapes repeat every day: the hours of one are all that there are.
+        others = [at_hours(one, set(range(24)) - set(one.stand_in)) for one in planned]
+        seen["left out"] += sum(map(len, others))
+        whole = build(ProblemData(model, tuple(sum(others, ())), {}))
+        with bounded(whole, settled(counts(programme, solution.values))):
+            assert solve(whole, EXACT).status != "infeasible", f"seed {seed}"
+    assert min(seen["optimal"], seen["infeasible"]) >= 2
+    assert seen["left out"] > 100
