@@ -11,6 +11,7 @@ from planner.infrastructure.failures import Event, Scenario
 from planner.reliability.occurrences import SourceRate
 from planner.scenarios.combinations import common_causes
 from planner.scenarios.generators import FAMILIES, family, unit_counts
+from planner.scenarios.hours import failures_behind
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ def sources_of(model: Model, scenarios: Sequence[Scenario]) -> tuple[Source, ...
     Services and changes with rates of their own (`beside`) are sources also where no scenario has
     them: nobody may plan for them, and yet they happen.
     Frequencies that a model or a family states (``heat_wave_unit``, common causes) belong to causes
-    of their own and come on top of chance.
+    of their own and come on top of chance. A failure at several hours of the week is one source:
+    when it happens is sampled.
 
     The loss of the largest unit of a plant has as many copies as units whose rates it counts.
     """
+    scenarios = failures_behind(scenarios)
     scenarios = (*scenarios, *beside(model, scenarios))
     stated = _stated(model)
     parts = {

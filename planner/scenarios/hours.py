@@ -66,6 +66,24 @@ def at_hour(failure: Scenario, hour: int, hours: int = 1) -> Scenario:
     )
 
 
+def as_before(scenario: Scenario, before: Scenario, after: Scenario) -> Scenario:
+    """A failure that has changed, at the hour and with the share of a scenario.
+
+    Parameters
+    ----------
+    scenario
+        One of the failure before it changed.
+    """
+    if scenario.name == before.name and scenario.frequency_per_year == before.frequency_per_year:
+        return after
+    share = 1.0
+    if before.frequency_per_year:
+        share = scenario.frequency_per_year / before.frequency_per_year
+    often = after.frequency_per_year * share
+    kept = {"name": scenario.name, "start_hour": scenario.start_hour, "hours": scenario.hours}
+    return after.model_copy(update={**kept, "frequency_per_year": often})
+
+
 def failures_behind(scenarios: Iterable[Scenario]) -> tuple[Scenario, ...]:
     """Failures whose hours are among some scenarios, each once, with the frequency of them all."""
     found: dict[str, Scenario] = {}

@@ -138,7 +138,7 @@ def shorter() -> LoadedModel:
 
 def optimize(hook: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Optimise the platform of 2023 without a gap, which takes longer than a first plan does."""
-    model = ("chatgpt-2023", "--set", SHORT)
+    model = ("chatgpt-2023", "--set", SHORT, "--hours", "peak")
     return run(hook, "optimize", *model, "--gap", "0", "-o", folder, *arguments)
 
 

@@ -26,14 +26,15 @@ def selected(tmp_path_factory) -> Path:
 def test_the_number_of_scenarios_is_reported_before_solving(plan):
     ran = plan("optimize", "tiny", *ANSWERABLE)
     assert ran.code == 0
-    first, second, third, fourth, *_ = ran.err.splitlines()
+    first, second, third, fourth, fifth, *_ = ran.err.splitlines()
     assert first.endswith("tiny: 12 scenarios: 3 single, 2 double, 5 common, 2 region")
     assert second.endswith("  from n-1 10, heat 4; 2 filtered out")
-    assert third.endswith(
+    assert third.endswith("  12 failures at 168 hours = 2,016 scenarios; 12 kept")
+    assert fourth.endswith(
         "  6 of 12 scenarios cannot bind: 4 implied by normal operation and N+k, "
         "2 dominated by another"
     )
-    assert "round 1" in fourth
+    assert "round 1" in fifth
 
 
 def test_a_plan_records_its_scenario_selection(selected):
@@ -44,6 +45,8 @@ def test_a_plan_records_its_scenario_selection(selected):
         "excluded": ["plant-east-*", "plant-west-c*"],
         "severities": [],
         "least_per_year": 0.0,
+        "hours": None,
+        "also": [],
     }
     assert len(data["scenarios"]) == 12
     assert {"cluster-west-gpus", "heat-wave-unit-east-chillers"} <= {

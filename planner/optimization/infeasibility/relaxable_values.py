@@ -29,6 +29,7 @@ from planner.optimization.infeasibility.elastic import (
 from planner.optimization.infeasibility.relaxable_bounds import add_bounds
 from planner.scenarios.demand import zone_shape
 from planner.scenarios.event_grid import events_on_grid
+from planner.scenarios.hours import failure_and_hour
 from planner.scenarios.power import node_losses, sagging_clusters
 from planner.scenarios.services import service_rps
 from planner.scenarios.standard import ALL, counts_for, subject_of, tier_and_zone
@@ -305,7 +306,7 @@ def _service_capacity(elastic: ElasticProgramme, row: Row, constraint: Constrain
 
 
 def _ride_through(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
-    """Tanks of plants that still run; as a last resort the scenario itself."""
+    """Tanks of plants that still run; as a last resort the failure itself, at all its hours."""
     data, model = elastic.data, elastic.model
     stages = data.stages_by_scenario.get(row.scenario, ())
     lost = {plant for stage in stages if not stage.reacted for plant in stage.state.plants_lost}
@@ -316,18 +317,19 @@ def _ride_through(elastic: ElasticProgramme, row: Row, constraint: Constraint) -
         value = RelaxableValue(path, "limit", "buffer_mwh", plant, "MWh", changed_number(path, 1.0))
         column = elastic.column(value, max(entry.buffer_mwh, size(row) / 3600))
         elastic.relax(column, row, constraint, 3600 * data.tank_share(plant, row.subject))
-    path = elastic.scenario_paths.get(row.scenario, "")
+    failure, _ = failure_and_hour(row.scenario)
+    path = elastic.scenario_paths.get(failure, "")
     value = RelaxableValue(
-        path, "requirement", "scenario", row.scenario, "", partial(_removed, path, row.scenario)
+        path, "requirement", "scenario", failure, "", partial(_removed, path, failure)
     )
     column = elastic.column(value, size(row), weight=LAST_RESORT)
     elastic.relax(column, row, constraint, 1.0)
     return [constraint]
 
 
-def _removed(path: str, scenario: str, model: Model, _: float) -> tuple[str, ...] | None:
-    """What removes a scenario: its name in the list of those left out, or no entry."""
-    return (*value_at(model, path), scenario) if path.startswith("generators.") else None
+def _removed(path: str, failure: str, model: Model, _: float) -> tuple[str, ...] | None:
+    """What removes a failure: its name in the list of those left out, or no entry."""
+    return (*value_at(model, path), failure) if path.startswith("generators.") else None
 
 
 def _least_regions(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
@@ -357,8 +359,9 @@ def _emergency_budget(elastic: ElasticProgramme, row: Row, constraint: Constrain
     scenario = elastic.scenarios[row.scenario]
     path, frequency = "finance.emergency_budget_usd", scenario.frequency_per_year
     if scenario.emergency_budget_usd is not None:
-        path = f"scenarios.{row.scenario}.emergency_budget_usd"
-        if row.scenario not in model.scenarios:
+        failure, _ = failure_and_hour(row.scenario)
+        path = f"scenarios.{failure}.emergency_budget_usd"
+        if failure not in model.scenarios:
             return []
     elif scenario.severity in model.finance.emergency_budget_by_class_usd:
         path = f"finance.emergency_budget_by_class_usd.{scenario.severity}"

@@ -179,7 +179,7 @@ class ChangedModel:
         }
 
     def dropped(self) -> frozenset[str]:
-        """Scenarios that are removed without a value of the model."""
+        """Failures that are removed without a value of the model."""
         return frozenset(
             step.value.subject
             for step in self.steps

@@ -24,6 +24,7 @@ from planner.optimization.infeasibility.elastic import (
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.infeasibility.relaxation import ChangedModel, RelaxationSet, Step
 from planner.optimization.infeasibility.trials import Trials, find_set, finish, with_verified
+from planner.scenarios.hours import failure_and_hour
 
 #: Most alternatives of each sort that are reported.
 MOST_ALTERNATIVES = 4
@@ -221,11 +222,11 @@ def _standby_cooling(trials: Trials, scenario: Scenario, cluster: str) -> Iterat
 
 def _reaction(trials: Trials, scenario: Scenario) -> Iterator[RelaxableValue]:
     """Response time of operators: that of the scenario where it has its own."""
-    path = "operations.response_minutes"
+    path, (failure, _) = "operations.response_minutes", failure_and_hour(scenario.name)
     if scenario.operations.response_minutes is not None:
-        path = f"scenarios.{scenario.name}.{path}"
+        path = f"scenarios.{failure}.{path}"
     model = trials.data.model
-    if scenario.name not in model.scenarios and path.startswith("scenarios."):
+    if failure not in model.scenarios and path.startswith("scenarios."):
         return
     shorter = _shorter(value_at(model, path))
     yield from _value("response_minutes", "", "min", path, shorter)

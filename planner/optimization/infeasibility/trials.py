@@ -32,6 +32,7 @@ from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.generators import all_scenarios
+from planner.scenarios.hours import as_before, failure_and_hour
 
 #: Most elastic solves of one set, each on the model changed by the one before.
 MOST_PASSES = 4
@@ -86,15 +87,16 @@ class Trials:
     def changed_data(self, draft: ChangedModel) -> ProblemData:
         """The problem of a changed model, with the scenarios of that model."""
         model, dropped = draft.model(), draft.dropped()
-        before = {scenario.name for scenario in all_scenarios(self.data.model)}
-        after = {scenario.name: scenario for scenario in all_scenarios(model)}
-        kept = (
-            after.get(scenario.name) if scenario.name in before else scenario
-            for scenario in self.data.scenarios
-            if scenario.name not in dropped
-        )
-        scenarios = tuple(scenario for scenario in kept if scenario is not None)
-        return replace(self.data, model=model, scenarios=scenarios)
+        before = {failure.name: failure for failure in all_scenarios(self.data.model)}
+        after = {failure.name: failure for failure in all_scenarios(model)}
+        kept = []
+        for scenario in self.data.scenarios:
+            name, _ = failure_and_hour(scenario.name)
+            if name in dropped or (name in before and name not in after):
+                continue
+            known = name in before
+            kept.append(as_before(scenario, before[name], after[name]) if known else scenario)
+        return replace(self.data, model=model, scenarios=tuple(kept))
 
     def plan(self, draft: ChangedModel, gap: float = ANY_GAP) -> tuple[Programme, Solution] | None:
         """A plan of a changed model; None if there is none."""
