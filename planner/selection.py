@@ -169,11 +169,11 @@ class Selection:
             If nothing has one of the names; it speaks of the option.
         """
         asked = [failure_and_hour(pattern) for pattern in patterns]
-        failures = {hours.failure.name for hours in self.failures}
+        known = {hours.failure.name for hours in self.failures}
         hours = [
             name
             for name, (failure, hour) in zip(patterns, asked, strict=True)
-            if hour is not None and failure in failures
+            if hour is not None and failure in known
         ]
         whole = self.besides(model, hours) if set(hours) - set(self.names) else self
         unknown = [
@@ -189,7 +189,9 @@ class Selection:
             for scenario in whole.scenarios
             if any(matches(pattern, scenario.name) for pattern in patterns)
         )
-        return replace(whole, scenarios=kept)
+        behind = {failure_and_hour(scenario.name)[0] for scenario in kept}
+        failures = tuple(hours for hours in whole.failures if hours.failure.name in behind)
+        return replace(whole, scenarios=kept, failures=failures)
 
     def besides(self, model: Model, names: Iterable[str]) -> Selection:
         """The same failures, planned for at some more hours whether or not these matter."""

@@ -18,7 +18,8 @@ from planner.infrastructure.source import nearest
 from planner.plan.assembly import scenario_line
 from planner.plan.reopening import subject
 from planner.reporting import frames
-from planner.simulation.verdict import Verdict, judge
+from planner.selection import matches
+from planner.simulation.verdict import Verdict, judge, worst_of
 
 #: Columns of verdicts that a notebook shows.
 SHOWN = ["severity", "status", "recovery_minutes", "peak_temperature_c", "emergency_usd"]
@@ -56,7 +57,7 @@ class Simulation(Shown):
         return tuple(verdict.name for verdict in self.verdicts if verdict.fails)
 
     def __getitem__(self, name: str) -> Verdict:
-        """Verdict of a scenario."""
+        """Verdict of a scenario; of a failure that at its worst hour."""
         return self.verdicts[self._index(name)]
 
     @cached_property
@@ -98,6 +99,9 @@ class Simulation(Shown):
 
     def _index(self, name: str) -> int:
         names = [verdict.name for verdict in self.verdicts]
+        at_hours = [verdict for verdict in self.verdicts if matches(name, verdict.name)]
+        if name not in names and at_hours:
+            return names.index(worst_of(at_hours).name)
         if name not in names:
             raise InputError.single(
                 self.model.name, f"no scenario `{name}` was simulated{nearest(name, names)}"

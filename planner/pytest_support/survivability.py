@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -18,16 +17,18 @@ from planner.infrastructure.source import nearest, printable
 from planner.pytest_support.failure_text import as_plain, fractions, happening, headline, tell
 from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, TestOptions
 from planner.pytest_support.verdicts import Floats, Judge
+from planner.scenarios.hours import failure_and_hour
 from planner.scenarios.standard import ALL, in_words
 from planner.selection import (
     OPTION,
     Selection,
     Wanted,
     _check_sets,
+    matches,
     parse_sets,
     select,
 )
-from planner.simulation.verdict import TOLERANCE, Verdict
+from planner.simulation.verdict import TOLERANCE, Verdict, worst_of
 
 if TYPE_CHECKING:
     from planner.plan.records import Plan
@@ -98,7 +99,7 @@ class Survivability:
         return tuple(name for name, verdict in self.verdicts.items() if verdict.fails)
 
     def verdict(self, scenario: str) -> Verdict:
-        """Verdict of one scenario.
+        """Verdict of one scenario; of a failure at several hours that at the worst.
 
         Raises
         ------
@@ -148,14 +149,14 @@ class Survivability:
     def explain(self, scenario: str) -> str:
         """What happens in a scenario: curves, what falls short, and the story."""
         __tracebackhide__ = True
-        outcome = self._judge.outcome(self._known(scenario))
-        found = self._scenarios[scenario]
+        name = self._known(scenario)
+        found, outcome = self._scenarios[name], self._judge.outcome(name)
         return tell(found, outcome, self._what(), self._asked.plain)
 
     def headline(self, scenario: str) -> str:
         """What falls short first in a scenario, as one line."""
-        verdict = self.verdict(scenario)
-        return self._shown(headline(self._scenarios[scenario], verdict))
+        name = self._known(scenario)
+        return self._shown(headline(self._scenarios[name], self.verdict(name)))
 
     def assert_survives(self, *patterns: str) -> None:
         """Fail unless the scenarios that match a pattern are survived; none given means all.
@@ -189,11 +190,20 @@ class Survivability:
     ) -> None:
         """Fail unless a tier is served enough in every minute from one to another.
 
+        A failure means all its hours, here and in `assert_recovers`.
+
         Raises
         ------
         AssertionError
             With the first minute in which less is served.
         """
+        __tracebackhide__ = True
+        for name in self._matching((scenario,)):
+            self._assert_served(tier, name, at_least, from_minute, until_minute)
+
+    def _assert_served(
+        self, tier: str, scenario: str, at_least: float, from_minute: int, until_minute: int | None
+    ) -> None:
         __tracebackhide__ = True
         timeline = self.timeline(tier, scenario)
         last = len(timeline) - 1 if until_minute is None else until_minute
@@ -216,13 +226,13 @@ class Survivability:
             With the minute in which that is.
         """
         __tracebackhide__ = True
-        recovery = self.verdict(scenario).recovery_minutes
-        if recovery is not None and recovery <= within_minutes:
-            return
-        when = "is never" if recovery is None else f"is only from minute {recovery:.0f} on"
-        served = f"all demand {when} served again, needed by minute {within_minutes:g}"
-        text = f"{self._happening(scenario)}: {served}"
-        raise AssertionError(self._shown(text))
+        for name in self._matching((scenario,)):
+            recovery = self.verdict(name).recovery_minutes
+            if recovery is not None and recovery <= within_minutes:
+                continue
+            when = "is never" if recovery is None else f"is only from minute {recovery:.0f} on"
+            served = f"all demand {when} served again, needed by minute {within_minutes:g}"
+            raise AssertionError(self._shown(f"{self._happening(name)}: {served}"))
 
     def expect(self, names: Iterable[str]) -> None:
         """Say which verdicts will be wanted, in which order."""
@@ -270,22 +280,22 @@ class Survivability:
         return line if line.startswith(f"{scenario}:") else f"{scenario}: {line}"
 
     def _known(self, scenario: str) -> str:
+        """The scenario of a name; of a failure that at its worst hour."""
         __tracebackhide__ = True
-        if scenario not in self._scenarios:
-            raise InputError.single(self.model.name, _unknown(scenario, self.scenarios))
-        return scenario
+        if scenario in self._scenarios:
+            return scenario
+        names = self._matching((scenario,))
+        return worst_of(outcome.verdict for outcome in self._judge.outcomes(names).values()).name
 
     def _matching(self, patterns: tuple[str, ...]) -> tuple[str, ...]:
         __tracebackhide__ = True
         if not patterns:
             return self.scenarios
         for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in self.scenarios):
+            if not any(matches(pattern, name) for name in self.scenarios):
                 raise InputError.single(self.model.name, _unknown(pattern, self.scenarios))
         return tuple(
-            name
-            for name in self.scenarios
-            if any(fnmatchcase(name, pattern) for pattern in patterns)
+            name for name in self.scenarios if any(matches(pattern, name) for pattern in patterns)
         )
 
 
@@ -313,8 +323,9 @@ def _named(
     names = tuple(scenario.name for scenario in scenarios)
     for wanted_id in named:
         stem, _, scenario = wanted_id.partition("::")
-        if stem == model.name and (not scenario or scenario in names):
-            wanted.update([scenario] if scenario else names)
+        at_hours = [name for name in names if failure_and_hour(name)[0] == scenario]
+        if stem == model.name and (not scenario or scenario in names or at_hours):
+            wanted.update(([scenario] if scenario in names else at_hours) if scenario else names)
             continue
         close = nearest(wanted_id, [f"{model.name}::{name}" for name in names])
         hint = close.replace(f"`{model.name}::", f"`{ROOT}::{model.name}::")

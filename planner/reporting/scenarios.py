@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from planner.amounts import millions, minutes, requests, served
+from planner.amounts import counted, millions, minutes, requests, served
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.traffic import IMPACTS
@@ -17,6 +17,7 @@ from planner.plan.assembly import scenario_line
 from planner.plan.records import ScenarioLine, counts, not_counted, survived
 from planner.reporting.tables import Cell, Table, Toned, figures, texts
 from planner.reporting.terminal import bullets, heading, new_console, print_json, say
+from planner.scenarios.hours import failure_and_hour
 from planner.simulation.verdict import Verdict
 
 #: Most rows, most reasons for failures, and most names in a row of scenarios that survive.
@@ -37,29 +38,44 @@ SHOWN_RETRIES = 1.05
 def show_scenarios(console: Console, lines: Sequence[ScenarioLine]) -> None:
     """Print the table of scenarios, and what breaks first in those that fail."""
     ordered = sorted(lines, key=_urgency)
-    _table(ordered, console.width >= WIDE).first(MOST_ROWS).print(console)
+    by_failure: dict[str, list[ScenarioLine]] = {}
+    for line in ordered:
+        by_failure.setdefault(failure_and_hour(line.name)[0], []).append(line)
+    worst = {_at_worst(hours): hours[0] for hours in by_failure.values()}
+    _table(worst, console.width >= WIDE).first(MOST_ROWS).print(console)
     reasons = [
-        f"{line.name}: {line.first_breach.text}"
-        for line in ordered
-        if line.first_breach is not None
+        f"{hours[0].name}: {hours[0].first_breach.text}{_more(hours)}"
+        for hours in by_failure.values()
+        if hours[0].first_breach is not None
     ]
     if reasons:
         heading(console, "What breaks first")
         bullets(console, reasons, MOST_REASONS)
 
 
-def _table(lines: Sequence[ScenarioLine], wide: bool) -> Table:
-    """Scenarios with the same figures in one row."""
+def _at_worst(hours: Sequence[ScenarioLine]) -> str:
+    """Name of a failure at its worst hour, which is the first, and how many there are."""
+    return hours[0].name + (f" (worst of {len(hours)} hours)" if len(hours) > 1 else "")
+
+
+def _more(hours: Sequence[ScenarioLine]) -> str:
+    """How many other hours of a failure fall short."""
+    others = sum(line.first_breach is not None for line in hours) - 1
+    return f" (and at {counted(others, 'more hour')})" if others else ""
+
+
+def _table(lines: Mapping[str, ScenarioLine], wide: bool) -> Table:
+    """Scenarios, by what they are called, with the same figures in one row."""
     groups: dict[tuple[Cell, ...], list[str]] = {}
-    for line in lines:
+    for name, line in lines.items():
         cells: tuple[Cell, ...] = ("", MARKS[line.status])
         if line.status != "not applicable":
             cells = _cells(line) if wide else _cells(line)[:5]
-        groups.setdefault(cells, []).append(line.name)
+        groups.setdefault(cells, []).append(name)
     columns = texts("scenario") + texts("class", "ok", folds=False)
     columns += figures("full after", "°C", "M USD")
     note = "full after: all demand served again; °C: hottest cluster"
-    if any(line.emergency_usd for line in lines):
+    if any(line.emergency_usd for line in lines.values()):
         note += "; M USD: emergency spend"
     if wide:
         columns += figures("least served", "requests lost")

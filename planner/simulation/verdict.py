@@ -204,6 +204,17 @@ class Verdict:
         return self.breaches[0] if self.breaches else None
 
 
+def worst_of(verdicts: Iterable[Verdict]) -> Verdict:
+    """Outcome that fails, or else that loses most requests: of the hours of a failure the worst.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    return max(verdicts, key=lambda verdict: (verdict.fails, verdict.lost_requests))
+
+
 def judge(
     model: Model,
     fleet: Fleet,
