@@ -102,8 +102,8 @@ class FailureHours:
     Parameters
     ----------
     planned
-        Hours that scenarios are named after; none where one at its own hour, or at that of peak
-        demand, stands for all.
+        Hours of scenarios named after them, and that of peak demand where one scenario without an
+        hour in its name stands for all others.
     matter
         Whether other hours are left out because they do not matter.
     """
@@ -149,9 +149,8 @@ class Selection:
         Of hours from which demand and ambient run alike the first stands for the others.
         """
         alike = first_alike(model, model.simulation.horizon_minutes)
-        peak = peak_hour(model)
         for hours in self.failures:
-            planned = {alike[hour] for hour in hours.planned or (peak,)}
+            planned = {alike[hour] for hour in hours.planned}
             for hour in sorted(set(alike.tolist()) - planned) if hours.matter else ():
                 yield at_hour(hours.failure, hour)
 
@@ -303,6 +302,7 @@ def _at_hours(
         if None in counts:
             often = failure.frequency_per_year * counts[None] / HOURS_PER_WEEK
             scenarios.insert(0, failure.replace(frequency_per_year=often) if also else failure)
+            planned.append(peak_hour(model))
         yield FailureHours(failure, tuple(planned), choice == "worst"), tuple(scenarios)
 
 
