@@ -252,9 +252,10 @@ def _check_plants(model: Model, document: Document) -> None:
             if all(load_entry is None or load_entry.region != feed.region for load_entry in loads):
                 message = f"`{load}` is not in region {feed.region}"
                 document.complain(("feeds", name, "powers", index), message)
+    supply = PowerSupply(model)
     for region in sorted({feed.region for feed in model.feeds.values()}):
         try:
-            PowerSupply(model).every_limit(region, frozenset())
+            supply.every_limit(region, frozenset())
         except ValueError:
             message = (
                 f"those of region {region} are shared in more than {MOST_SETS:,} ways; put clusters"

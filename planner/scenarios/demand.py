@@ -60,9 +60,10 @@ def demand_at(model: Model, start_hour: float, minutes: Floats) -> Floats:
     """
     hours = (start_hour + np.asarray(minutes, dtype=float) / 60) % HOURS_PER_WEEK
     week = weekly_demand(model)
-    wrapped = np.concatenate([week, week[:, :1]], axis=1)
-    grid = np.arange(HOURS_PER_WEEK + 1)
-    return np.array([np.interp(hours, grid, row) for row in wrapped])
+    before = np.floor(hours).astype(int) % HOURS_PER_WEEK
+    earlier, later = week[:, before], week[:, (before + 1) % HOURS_PER_WEEK]
+    found: Floats = (later - earlier) * (hours - before) + earlier
+    return found
 
 
 def largest_demand(model: Model, start_hour: float, from_minute: float, to_minute: float) -> Floats:

@@ -71,6 +71,29 @@ class ReactionVariant:
         """Unit types that a plant has or may get, by plant."""
         return {plant: plant_units(self.model, plant) for plant in self.model.plants}
 
+    @cached_property
+    def running(self) -> dict[str, frozenset[str]]:
+        """Unit types that run at any time, by plant."""
+        kinds = self.model.cooling_units
+        return {
+            plant: frozenset(
+                unit
+                for unit in units
+                if self.model.plants[plant].role == "primary" and kinds[unit].mode == "running"
+            )
+            for plant, units in self.units.items()
+        }
+
+    @cached_property
+    def starting(self) -> tuple[tuple[str, str], ...]:
+        """Plants and unit types that start only when they are needed."""
+        return tuple(
+            (plant, unit)
+            for plant, units in self.units.items()
+            for unit in units
+            if unit not in self.running[plant]
+        )
+
 
 @dataclass(frozen=True)
 class Stage:

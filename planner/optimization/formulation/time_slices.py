@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, inf, isinf
@@ -131,10 +132,9 @@ def _cuts(
     cuts |= {reroute_minute(timeline, lost) for lost in _losses_of_clusters(timeline)}
     cuts |= {start + rule.from_minute for start in timeline.clock.starts for rule in rules}
     cuts |= {arrival_minute(model, timeline, offer, margin) for offer in model.offers}
-    for plant, units in variant.units.items():
-        for unit in units:
-            for hit in (interval.start_minute, *_cooling_events(timeline)):
-                cuts.add(start_minute(model, timeline, plant, unit, hit, margin))
+    events = (interval.start_minute, *_cooling_events(timeline))
+    for plant, unit in variant.starting:
+        cuts |= {start_minute(model, timeline, plant, unit, hit, margin) for hit in events}
     return {cut for cut in cuts if interval.start_minute <= cut <= interval.end_minute}
 
 
@@ -183,10 +183,8 @@ def arrival_minute(model: Model, timeline: Timeline, offer: str, margin: Margin)
 def start_minute(
     model: Model, timeline: Timeline, plant: str, unit: str, minute: float, margin: Margin
 ) -> float:
-    """Minute from which a unit type carries load, given the events up to a minute; 0 if it runs."""
+    """Minute from which a unit type that is started carries load, by the events up to a minute."""
     entry, kind = model.plants[plant], model.cooling_units[unit]
-    if entry.role == "primary" and kind.mode == "running":
-        return 0.0
     trigger = max((hit for hit in _cooling_events(timeline) if hit <= minute), default=0.0)
     if not entry.automatic:
         trigger = max(trigger, timeline.failure_at(minute) + timeline.reaction_minutes)
@@ -210,19 +208,12 @@ def _piece(
         if arrival_minute(model, timeline, offer, margin) <= start
         and offer not in state.offers_down
     )
-    started_or_restarting = {
-        plant: frozenset(
-            unit
-            for unit in units
-            if start_minute(model, timeline, plant, unit, start, margin) <= start
-            and (plant, unit) not in interval.at_best.restarting
-        )
-        for plant, units in variant.units.items()
-    }
-    started = {
-        plant: frozenset(unit for unit in units if (plant, unit) not in state.restarting)
-        for plant, units in started_or_restarting.items()
-    }
+    carrying = dict(variant.running)
+    for plant, unit in variant.starting:
+        if start_minute(model, timeline, plant, unit, start, margin) <= start:
+            carrying[plant] |= {unit}
+    started_or_restarting = _without(carrying, interval.at_best.restarting)
+    started = _without(started_or_restarting, state.restarting)
     now = floors_at(rules, timeline.clock.since(start))
     return _Piece(
         floors=now if settled else {},
@@ -232,6 +223,16 @@ def _piece(
         started_or_restarting=started_or_restarting,
         reacted=start >= timeline.failure_at(start) + timeline.reaction_minutes,
     )
+
+
+def _without(
+    units: dict[str, frozenset[str]], restarting: Collection[tuple[str, str]]
+) -> dict[str, frozenset[str]]:
+    """Unit types by plant that are not restarting."""
+    left = dict(units)
+    for plant, unit in restarting:
+        left[plant] -= {unit}
+    return left
 
 
 def _stage(
