@@ -66,6 +66,15 @@ def offer_target(offer: str) -> str:
     return joined("offer", offer)
 
 
+def region_target(region: str) -> str:
+    """A region as a target of requests, where its clusters are not told apart.
+
+    >>> region_target("us-west")
+    'region/us-west'
+    """
+    return joined("region", region)
+
+
 @dataclass(frozen=True)
 class ProblemData:
     """A model with its scenarios and margins.
@@ -273,6 +282,7 @@ class ProblemData:
         for group in self.groups:
             prices = self.model.zones[group.zone].transport_usd_per_million_requests
             places = {name: self.model.clusters[name].region for name in group.clusters}
+            places |= {region_target(region): region for region in places.values()}
             places |= {offer_target(n): self.model.offers[n].region or "" for n in group.offers}
             for target, region in places.items():
                 found[group.label, target] = prices.get(region, 0.0)

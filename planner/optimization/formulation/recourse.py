@@ -13,6 +13,7 @@ h[s,t,v]    ``StageVariables.used``           emergency GPUs in use
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
@@ -25,7 +26,7 @@ from planner.optimization.formulation.crowds import Group
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import up
 from planner.optimization.formulation.power import cluster_up, may_lack_power, powered, whole_power
-from planner.optimization.formulation.problem import offer_target
+from planner.optimization.formulation.problem import offer_target, region_target
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.relevance import cooling_matters, may_be_down
 from planner.optimization.formulation.stages import Stage
@@ -65,13 +66,35 @@ def _add_traffic(programme: Programme, stage: Stage) -> StageVariables:
     here = programme.by_stage[stage.label] = StageVariables()
     for offer in stage.offers_at_best:
         here.used[offer] = programme.variable("used", stage.label, offer)
+    halls = _halls(programme, stage)
     for group in programme.data.groups:
-        _add_flows(programme, stage.label, group, _targets(group, stage))
+        targets = _targets(group, stage)
+        if halls:
+            targets = list(dict.fromkeys(halls.get(target, target) for target in targets))
+        _add_flows(programme, stage.label, group, targets)
         for tier in group.tiers:
             whose = (group.zone, tier)
             most = stage.demand_rps[whose]
             here.served[whose] = programme.variable("served", stage.label, *whose, high=most)
+    for region in dict.fromkeys(halls.values()):
+        here.pooled[region] = here.flows_to.pop(region, [])
+    for cluster in halls:
+        here.flows_to[cluster] = [programme.variable("hall", stage.label, cluster)]
     return here
+
+
+def _halls(programme: Programme, stage: Stage) -> dict[str, str]:
+    """Region as a target for clusters that share theirs, where recourse is apart from purchases.
+
+    Clusters of a region have the same reach and the same price of transport, so that who is served
+    by which does not matter.
+    """
+    if programme.here_and_now is None:
+        return {}
+    clusters = programme.data.model.clusters
+    up = [cluster for cluster in clusters if cluster not in stage.at_best.clusters_down]
+    count = Counter(clusters[cluster].region for cluster in up)
+    return {c: region_target(r) for c in up if count[r := clusters[c].region] > 1}
 
 
 def _targets(group: Group, stage: Stage) -> list[str]:
@@ -136,6 +159,8 @@ def demand_balance(programme: Programme) -> None:
     """Flows add up to the requests served; in normal operation to the mean demand of the week.
 
     ``Σ_target f[s,t,g,·] = Σ_{k in g} x[s,t,z,k]``, normal: ``Σ_c f[g,c] = mean[g]``
+
+    Where flows to a region are not told apart by cluster, they add up to the loads of these.
     """
     data = programme.data
     for group in data.groups if programme.here_and_now is None else ():
@@ -150,6 +175,11 @@ def demand_balance(programme: Programme) -> None:
             flows = sum_of(here.flows_from[group.label])
             served = sum_of(here.served[group.zone, tier] for tier in group.tiers)
             programme.define(flows == served, Family.DEMAND_BALANCE, stage.label, group.label)
+        for region, flows_there in here.pooled.items():
+            halls = [c for c, target in _halls(programme, stage).items() if target == region]
+            load = sum_of(programme.cluster_load(stage.label, cluster) for cluster in halls)
+            row = sum_of(flows_there) == load
+            programme.define(row, Family.DEMAND_BALANCE, stage.label, region, "halls")
 
 
 def may_turn_away(programme: Programme) -> None:

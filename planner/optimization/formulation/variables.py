@@ -90,6 +90,9 @@ class StageVariables:
         Heat in MW by (cluster, plant), where it has to be followed.
     used
         Emergency GPUs in use by offer.
+    pooled
+        Requests per second by region, where its clusters are not told apart (`recourse._halls`);
+        ``flows_to`` of these clusters is then their load.
     """
 
     flow: dict[Pair, Variable] = field(default_factory=dict)
@@ -99,6 +102,7 @@ class StageVariables:
     active: dict[str, Variable] = field(default_factory=dict)
     carried: dict[Pair, Variable] = field(default_factory=dict)
     used: dict[str, Variable] = field(default_factory=dict)
+    pooled: dict[str, list[Variable]] = field(default_factory=dict)
 
 
 #: Nodes that have failed, sags, a node, and whether want of power counts.
