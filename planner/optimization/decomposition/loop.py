@@ -22,7 +22,7 @@ from planner.optimization.decomposition.blocks import Block, Floats, Library
 from planner.optimization.decomposition.evaluation import Evaluation, Evaluator
 from planner.optimization.decomposition.master import Failure, Master
 from planner.optimization.formulation.algebra import Constraint
-from planner.optimization.formulation.build import build, build_part
+from planner.optimization.formulation.build import build, build_part, without_collection
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import MILLION
@@ -40,6 +40,10 @@ GAP_SHARE = 0.5
 WHOLE_BLOCKS = 8
 #: Relative distance of a cut from the value of its block that counts as none.
 TIGHT = 1e-7
+#: What counts as much of a variable that has no bound.
+FAR = 1e12
+#: How many scenarios are named in one line.
+FEW_NAMES = 8
 #: Flows in all stages from which on the decomposition is the faster way.
 MANY_FLOWS = 4000
 UNFINISHED = (
@@ -83,7 +87,16 @@ class Decomposition:
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
         """All scenarios that can bind, as blocks."""
-        return tuple(self.part(scenario)[1] for scenario in self.present())
+        with without_collection():
+            return tuple(self.part(scenario)[1] for scenario in self.present())
+
+    def largest_purchases(self) -> Floats:
+        """Values of the variables of the master with as much as may be had of everything."""
+        _, high = self.bounds()
+        purchases = np.where(np.isfinite(high), high, FAR)
+        for gone in (self.base.purchases.retired, self.base.purchases.retired_blocks):
+            purchases[[variable.id for variable in gone.values()]] = 0.0
+        return purchases
 
     @property
     def size(self) -> tuple[int, int]:
@@ -175,7 +188,8 @@ class Loop:
             programme, before = self.master.programme(), self.lower
             run = run_solver(programme.problem, self.deadline.settings(), linear=True)
             if not run.stats.has_solution:
-                return solve(programme, self.deadline.settings())
+                solution = solve(programme, self.deadline.settings())
+                return replace(solution, conflict=self._conflict())
             self.lower = max(self.lower, programme.problem.objective.evaluated() - run.hidden)
             upper, found = self._evaluated()
             self._say("relaxation", upper)
@@ -197,7 +211,7 @@ class Loop:
             gap = share * self.settings.gap
             solution = solve(programme, self.deadline.settings(gap), start)
             if solution.status == "infeasible":
-                return solution
+                return replace(solution, conflict=self._conflict())
             self.lower = max(self.lower, solution.bound)
             upper, found = self._evaluated()
             if upper < self.upper:
@@ -209,6 +223,26 @@ class Loop:
                 return self._ended("feasible")
             if not self._enlarge(found) and before == (self.lower, self.upper):
                 share = 0.0  # cuts say all that there is: only the gap of the master is left
+
+    def _conflict(self) -> tuple[str, ...]:
+        """Scenarios without recourse whatever is bought, or all that leave no plan together."""
+        asked = {*self.master.whole, *(block for block, _ in self.master.impossible)}
+        together = [one for one in self.master.failures if asked & {p.block for p in one.pieces}]
+        alone = [one.name for one in together if self._is_impossible(one)]
+        if alone:
+            few = ", ".join(alone[:FEW_NAMES]) + (" …" if len(alone) > FEW_NAMES else "")
+            self.parts.progress(f"{len(alone):,} scenarios leave no plan even alone: {few}")
+        return tuple(alone or (one.name for one in together))
+
+    def _is_impossible(self, failure: Failure) -> bool:
+        """Whether a scenario leaves no plan, without any other."""
+        most = self.parts.largest_purchases()
+        blocks = {piece.block: None for piece in failure.pieces}
+        if all(self.parts.evaluator.evaluate(block, most).impossible is None for block in blocks):
+            return False
+        alone = Master(self.parts.base, self.parts.data, (failure,), whole=blocks)
+        run = run_solver(alone.programme().problem, self.deadline.settings(), linear=True)
+        return not run.stats.has_solution
 
     def _proven(self) -> bool:
         return self.upper - self.lower <= (self.settings.gap + NOISE) * abs(self.upper)

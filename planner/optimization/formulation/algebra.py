@@ -213,6 +213,11 @@ class Problem:
         return constraint
 
 
+def each(variables: Iterable[Variable]) -> Expression:
+    """Sum of variables that are all different."""
+    return Expression(dict.fromkeys(variables, 1.0))
+
+
 def sum_of(terms: Iterable[Term]) -> Expression:
     """Sum of variables, expressions and numbers.
 

@@ -26,7 +26,7 @@ RECOURSE_ID = 1 << 40
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Suspend garbage collection: millions of objects are created, none of which is garbage."""
     collecting = gc.isenabled()
     gc.disable()
@@ -37,7 +37,7 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-@_without_collection()
+@without_collection()
 def build(data: ProblemData) -> Programme:
     """Build the programme: purchases, normal operation, every stage, the objective."""
     programme = Programme(data)

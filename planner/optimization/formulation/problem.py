@@ -133,6 +133,11 @@ class ProblemData:
         return {}
 
     @cached_property
+    def followed(self) -> dict[tuple[int, str], tuple[Stage, bool]]:
+        """Whether heat is followed, by stage and cluster: what `relevance` has found so far."""
+        return {}
+
+    @cached_property
     def normal(self) -> SystemState:
         """System state with nothing failed and no measure bought."""
         return normal_state(self.model, self.graph)
@@ -223,9 +228,10 @@ class ProblemData:
     def part(self, names: tuple[str, ...]) -> ProblemData:
         """The data with some of its scenarios only; what is known of the model is shared."""
         stages = [self.stages_by_scenario.get(name, []) for name in names]
+        _ = self.transport_usd, self._plants_of, self.normal, self.size_rps
         part = copy(self)
         known = part.__dict__
-        for name in ("stages_by_scenario", "resumed", "_after"):
+        for name in ("stages_by_scenario", "resumed", "_after", "power_rows", "followed"):
             known.pop(name, None)
         known["scenarios"] = tuple(self._by_name[name] for name in names)
         known["stages"] = tuple(chain.from_iterable(stages))

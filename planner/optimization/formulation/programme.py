@@ -13,6 +13,7 @@ from planner.optimization.formulation.algebra import (
     Expression,
     Problem,
     Variable,
+    each,
     sum_of,
 )
 from planner.optimization.formulation.availability import Availability, When
@@ -207,8 +208,8 @@ class Programme:
 
     def cluster_load(self, stage: str, cluster: str) -> Expression:
         """Requests per second served by a cluster in a stage."""
-        return sum_of(self.by_stage[stage].flows_to.get(cluster, ()))
+        return each(self.by_stage[stage].flows_to.get(cluster, ()))
 
     def offer_load(self, stage: str, offer: str) -> Expression:
         """Requests per second served by an offer in a stage."""
-        return sum_of(self.by_stage[stage].flows_to.get(offer_target(offer), ()))
+        return each(self.by_stage[stage].flows_to.get(offer_target(offer), ()))

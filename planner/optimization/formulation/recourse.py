@@ -20,7 +20,7 @@ from functools import partial
 from planner.infrastructure.graph import node
 from planner.laws.money import emergency_usd
 from planner.laws.traffic import serving_rps
-from planner.optimization.formulation.algebra import AT_MOST, Expression, Variable, sum_of
+from planner.optimization.formulation.algebra import AT_MOST, Expression, Variable, each, sum_of
 from planner.optimization.formulation.availability import Availability
 from planner.optimization.formulation.crowds import Group
 from planner.optimization.formulation.families import Family
@@ -67,19 +67,23 @@ def _add_traffic(programme: Programme, stage: Stage) -> StageVariables:
     for offer in stage.offers_at_best:
         here.used[offer] = programme.variable("used", stage.label, offer)
     halls = _halls(programme, stage)
+    known: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for group in programme.data.groups:
-        targets = _targets(group, stage)
-        if halls:
-            targets = list(dict.fromkeys(halls.get(target, target) for target in targets))
-        _add_flows(programme, stage.label, group, targets)
+        reach = (group.clusters, group.offers)
+        if reach not in known:
+            targets = (halls.get(target, target) for target in _targets(group, stage))
+            known[reach] = list(dict.fromkeys(targets))
+        _add_flows(programme, stage.label, group, known[reach])
         for tier in group.tiers:
             whose = (group.zone, tier)
             most = stage.demand_rps[whose]
             here.served[whose] = programme.variable("served", stage.label, *whose, high=most)
-    for region in dict.fromkeys(halls.values()):
-        here.pooled[region] = here.flows_to.pop(region, [])
-    for cluster in halls:
-        here.flows_to[cluster] = [programme.variable("hall", stage.label, cluster)]
+    for cluster, region in halls.items():
+        if region in here.flows_to:
+            here.pooled[region] = here.flows_to.pop(region), []
+        if region in here.pooled:
+            here.flows_to[cluster] = [programme.variable("hall", stage.label, cluster)]
+            here.pooled[region][1].extend(here.flows_to[cluster])
     return here
 
 
@@ -172,13 +176,11 @@ def demand_balance(programme: Programme) -> None:
     for stage in data.stages:
         here = programme.by_stage[stage.label]
         for group in data.groups:
-            flows = sum_of(here.flows_from[group.label])
-            served = sum_of(here.served[group.zone, tier] for tier in group.tiers)
+            flows = each(here.flows_from[group.label])
+            served = each(here.served[group.zone, tier] for tier in group.tiers)
             programme.define(flows == served, Family.DEMAND_BALANCE, stage.label, group.label)
-        for region, flows_there in here.pooled.items():
-            halls = [c for c, target in _halls(programme, stage).items() if target == region]
-            load = sum_of(programme.cluster_load(stage.label, cluster) for cluster in halls)
-            row = sum_of(flows_there) == load
+        for region, (flows_there, loads) in here.pooled.items():
+            row = each(flows_there) == each(loads)
             programme.define(row, Family.DEMAND_BALANCE, stage.label, region, "halls")
 
 

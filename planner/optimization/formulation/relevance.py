@@ -23,6 +23,13 @@ def cooling_matters(data: ProblemData, stage: Stage, cluster: str) -> bool:
 
     True if it can differ for some choice of measures; redundant rows are harmless.
     """
+    key = (id(stage), cluster)
+    if key not in data.followed:
+        data.followed[key] = stage, _cooling_matters(data, stage, cluster)
+    return data.followed[key][1]
+
+
+def _cooling_matters(data: ProblemData, stage: Stage, cluster: str) -> bool:
     if cluster in stage.at_best.clusters_down or not data.gpu(cluster).power_mw:
         return False
     if _touched(data, stage, cluster):

@@ -91,8 +91,8 @@ class StageVariables:
     used
         Emergency GPUs in use by offer.
     pooled
-        Requests per second by region, where its clusters are not told apart (`recourse._halls`);
-        ``flows_to`` of these clusters is then their load.
+        Flows by region where its clusters are not told apart (`recourse._halls`), and the loads of
+        these, which are then their ``flows_to``.
     """
 
     flow: dict[Pair, Variable] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class StageVariables:
     active: dict[str, Variable] = field(default_factory=dict)
     carried: dict[Pair, Variable] = field(default_factory=dict)
     used: dict[str, Variable] = field(default_factory=dict)
-    pooled: dict[str, list[Variable]] = field(default_factory=dict)
+    pooled: dict[str, tuple[list[Variable], list[Variable]]] = field(default_factory=dict)
 
 
 #: Nodes that have failed, sags, a node, and whether want of power counts.

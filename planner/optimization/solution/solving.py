@@ -72,6 +72,9 @@ class Solution:
         out anew (`parts_of`).
     once_usd
         Cost of one occurrence of each scenario, where recourse is not among the values.
+    conflict
+        Where there is no plan: scenarios that leave none, each of them alone or all together;
+        empty where that is not known.
     """
 
     status: Status
@@ -87,6 +90,7 @@ class Solution:
     hidden: float = 0.0
     recourse: Callable[[], Iterator[Part]] | None = field(default=None, repr=False, compare=False)
     once_usd: Mapping[str, float] | None = field(default=None, repr=False, compare=False)
+    conflict: tuple[str, ...] = ()
 
     @property
     def gap(self) -> float:
