@@ -37,7 +37,7 @@ RELAXED_SHARE, RELAXED_LEAST = 0.25, 1e-6
 #: Share of the gap for the solver of the master; the rest is for what cuts leave open.
 GAP_SHARE = 0.5
 #: Blocks that a round adds to the master whole.
-WHOLE_BLOCKS = 8
+WHOLE_BLOCKS = 2
 #: Relative distance of a cut from the value of its block that counts as none.
 TIGHT = 1e-7
 #: What counts as much of a variable that has no bound.
