@@ -14,7 +14,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.margins import next_margins
-from planner.optimization.decomposition.loop import decomposes, solve_in_parts
+from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -265,6 +265,8 @@ class _Loop:
         Requirements stricter than the survival standard that are left to the simulation.
     stuck
         The first problem without a plan with all such requirements, and its round.
+    parts
+        The programme in parts, with what earlier rounds have learned, where it is solved so.
     at_hours
         The selection with the hours that have joined.
     """
@@ -282,6 +284,7 @@ class _Loop:
     waived: Mapping[Key, float] = field(default_factory=dict)
     stuck: tuple[ProblemData, int] | None = None
     at_hours: Selection | None = None
+    parts: Decomposition | None = None
 
     def __post_init__(self) -> None:
         self.at_hours = self.selection
@@ -293,7 +296,11 @@ class _Loop:
 
     def optimize(self, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
         """Solve the programme of a round, with stricter requirements waived if none is feasible."""
-        data = ProblemData(self.model, self.scenarios, dict(self.margins), waived=self.waived)
+        margins = dict(self.margins)
+        data = ProblemData(self.model, self.scenarios, margins, waived=self.waived)
+        if self.rounds:
+            earlier = self.rounds[-1].programme.data
+            data = earlier.changed(self.scenarios, margins, self.waived)
         programme, solution = self._solved(data, number, start)
         if solution.status != "infeasible" or self.fallback is not None:
             return programme, solution
@@ -307,15 +314,20 @@ class _Loop:
     def _solved(
         self, data: ProblemData, number: int, start: Fleet | None
     ) -> tuple[Programme, Solution]:
-        start = None if self.rounds else start
         in_parts = decomposes(data, self.settings)
+        if self.rounds:
+            start = self.rounds[-1].solution.fleet if in_parts else None
         left_out = {} if in_parts else dominated(data)
         if not self.rounds and not data.waived:
             self.progress(counted(data, left_out))
         without = " without requirements stricter than the standard" if data.waived else ""
         self.progress(f"round {number}: solving{without}")
         if in_parts:
-            return solve_in_parts(data, self.left, start, self.progress)
+            if self.parts is None:
+                self.parts = Decomposition(data, self.settings, self.progress)
+            else:
+                self.parts.change(data)
+            return solve_in_parts(self.parts, self.left, start)
         programme = build(data)
         return programme, _solve(programme, self.left, start, left_out)
 

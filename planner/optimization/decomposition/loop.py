@@ -16,11 +16,10 @@ from functools import cached_property, partial
 import numpy as np
 
 from planner.errors import SolverError
-from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.decomposition.blocks import Block, Floats, Library
 from planner.optimization.decomposition.evaluation import Evaluation, Evaluator
-from planner.optimization.decomposition.master import Failure, Master
+from planner.optimization.decomposition.master import Failure, Learned, Master, least_value
 from planner.optimization.formulation.algebra import Constraint
 from planner.optimization.formulation.build import build, build_part, without_collection
 from planner.optimization.formulation.problem import ProblemData
@@ -40,6 +39,8 @@ GAP_SHARE = 0.5
 WHOLE_BLOCKS = 2
 #: Relative distance of a cut from the value of its block that counts as none.
 TIGHT = 1e-7
+#: How far from the last plan a later round looks first: so many of a kind, and a share of them.
+NEAR, NEAR_SHARE, NEAR_ROUNDS = 2, 0.05, 3
 #: What counts as much of a variable that has no bound.
 FAR = 1e12
 #: How many scenarios are named in one line.
@@ -66,6 +67,9 @@ class Decomposition:
     progress: Callable[[str], None] = lambda _: None
     library: Library = field(default_factory=Library)
 
+    learned: Learned = field(default_factory=Learned)
+    bound: float = -math.inf
+
     def __post_init__(self) -> None:
         self.base: Programme = build(self.data.part(()))
         self.evaluator = Evaluator(self.settings.threads)
@@ -79,16 +83,40 @@ class Decomposition:
             self._bounds = size, numbers.low, most(numbers)
         return self._bounds[1:]
 
-    def present(self) -> list[Scenario]:
-        """Scenarios that can bind."""
-        known = self.data.stages_by_scenario
-        return [scenario for scenario in self.data.scenarios if scenario.name in known]
+    def _part(self, data: ProblemData, name: str) -> tuple[Programme, Failure]:
+        """Recourse of a scenario as a programme and as blocks."""
+        part = build_part(self.base, data.part((name,)))
+        pieces, alone = self.library.pieces(part.problem, *self.bounds())
+        constant = part.problem.objective.constant
+        frequency = data.by_name[name].frequency_per_year
+        for row in alone:
+            self._on_purchases(row)
+        return part, Failure(name, frequency, tuple(pieces), constant)
 
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
         """All scenarios that can bind, as blocks."""
         with without_collection():
-            return tuple(self.part(scenario)[1] for scenario in self.present())
+            return tuple(self._part(self.data, name)[1] for name in self.data.stages_by_scenario)
+
+    def change(self, data: ProblemData) -> None:
+        """Go on with other scenarios, margins or waived rows: blocks that stay are kept.
+
+        The lower bound is kept only where requirements have but grown. Capacity that arrives later
+        is paid for a shorter time, so it may make recourse cheaper.
+        """
+        before, old = self.data, {failure.name: failure for failure in self.failures}
+        same = _unchanged(before, data)
+        if not _stricter(before, data):
+            self.bound = -math.inf
+        self.data = data
+        with without_collection():
+            self.failures = tuple(
+                old[name] if name in same else self._part(data, name)[1]
+                for name in data.stages_by_scenario
+            )
+        blocks = {piece.block for failure in self.failures for piece in failure.pieces}
+        self.learned = self.learned.about(blocks)
 
     def largest_purchases(self) -> Floats:
         """Values of the variables of the master with as much as may be had of everything."""
@@ -107,12 +135,12 @@ class Decomposition:
         problem = self.base.problem
         return rows + len(problem.constraints), columns + len(problem.variables)
 
-    def recourse(self, solution: Solution) -> Iterator[Part]:
+    def recourse(self, data: ProblemData, solution: Solution) -> Iterator[Part]:
         """The programme of each scenario with its least costly recourse for a plan."""
         shared = self.base.problem.variables
         purchases = np.array([solution.values[variable.name] for variable in shared])
-        for scenario in self.present():
-            part, failure = self.part(scenario)
+        for name in data.stages_by_scenario:
+            part, failure = self._part(data, name)
             values = dict(solution.values)
             for piece in failure.pieces:
                 found = self.evaluator.evaluate(piece.block, purchases).solution
@@ -122,16 +150,6 @@ class Decomposition:
             for variable in part.problem.variables:
                 values.setdefault(variable.name, 0.0)
             yield part, replace(solution, values=values, recourse=None, once_usd=None)
-
-    def part(self, scenario: Scenario) -> tuple[Programme, Failure]:
-        """Recourse of a scenario as a programme and as blocks."""
-        part = build_part(self.base, self.data.part((scenario.name,)))
-        pieces, alone = self.library.pieces(part.problem, *self.bounds())
-        constant = part.problem.objective.constant
-        failure = Failure(scenario.name, scenario.frequency_per_year, tuple(pieces), constant)
-        for row in alone:
-            self._on_purchases(row)
-        return part, failure
 
     def _on_purchases(self, row: Constraint) -> None:
         known = self.base.constraints
@@ -156,10 +174,10 @@ class Loop:
     ) -> None:
         self.parts, self.settings, self.start = parts, settings, start
         self.started, self.deadline = time.perf_counter(), Deadline(settings)
-        self.master = Master(parts.base, parts.data, parts.failures)
+        self.master = Master(parts.base, parts.data, parts.failures, parts.learned)
         self.weights = self.master.weights()
         self.blocks = self.master.blocks
-        self.lower, self.upper = -math.inf, math.inf
+        self.lower, self.upper = parts.bound, math.inf
         self.best: Solution | None = None
         self.once_usd: Mapping[str, float] = {}
 
@@ -177,6 +195,7 @@ class Loop:
             if self.best is None or not self.deadline.over:
                 raise SolverError(UNFINISHED if isinstance(error, OutOfTime) else error) from None
             solution = self._ended("feasible")
+        self.parts.bound = self.lower
         rows, columns = self.parts.size
         seconds = time.perf_counter() - self.started
         return replace(solution, seconds=seconds, rows=rows, columns=columns)
@@ -205,6 +224,8 @@ class Loop:
     def _whole(self) -> Solution:
         """Solve for whole numbers of purchases."""
         share = GAP_SHARE
+        if self.start and math.isfinite(self.parts.bound) and self._nearby(self.start):
+            return self._ended("optimal")
         while True:
             programme, before = self.master.programme(), (self.lower, self.upper)
             start = self.best.fleet if self.best else self.start
@@ -224,9 +245,31 @@ class Loop:
             if not self._enlarge(found) and before == (self.lower, self.upper):
                 share = 0.0  # cuts say all that there is: only the gap of the master is left
 
+    def _nearby(self, start: Fleet) -> bool:
+        """Whether a plan near that of the last round is proven by the bound of the last round."""
+        base, limits = self.parts.base, {}
+        for key, count in counts_of(base, start).items():
+            variable, step = variables(base)[key], max(NEAR, round(NEAR_SHARE * count))
+            limits[key] = (max(variable.low, count - step), min(variable.high, count + step))
+        for _ in range(NEAR_ROUNDS):
+            programme = self.master.programme()
+            with bounded(base, limits):
+                solution = solve(programme, self.deadline.settings(GAP_SHARE * self.settings.gap))
+            if solution.status == "infeasible":
+                return False
+            upper, found = self._evaluated()
+            if upper < self.upper:
+                self._improve(solution, upper, found)
+            self._say("near the last plan", self.upper)
+            if self.best and self._proven():
+                return True
+            self._enlarge(found)
+        return False
+
     def _conflict(self) -> tuple[str, ...]:
         """Scenarios without recourse whatever is bought, or all that leave no plan together."""
-        asked = {*self.master.whole, *(block for block, _ in self.master.impossible)}
+        learned = self.master.learned
+        asked = {*learned.whole, *(block for block, _ in learned.impossible)}
         together = [one for one in self.master.failures if asked & {p.block for p in one.pieces}]
         alone = [one.name for one in together if self._is_impossible(one)]
         if alone:
@@ -240,7 +283,7 @@ class Loop:
         blocks = {piece.block: None for piece in failure.pieces}
         if all(self.parts.evaluator.evaluate(block, most).impossible is None for block in blocks):
             return False
-        alone = Master(self.parts.base, self.parts.data, (failure,), whole=blocks)
+        alone = Master(self.parts.base, self.parts.data, (failure,), Learned(whole=blocks))
         run = run_solver(alone.programme().problem, self.deadline.settings(), linear=True)
         return not run.stats.has_solution
 
@@ -262,7 +305,7 @@ class Loop:
             status=status,
             bound=min(self.lower, self.upper),
             start_used=self.best.start_used if self.start else None,
-            recourse=partial(self.parts.recourse, self.best),
+            recourse=partial(self.parts.recourse, self.parts.data, self.best),
             once_usd=self.once_usd,
         )
 
@@ -278,7 +321,7 @@ class Loop:
         self.parts.progress(f"{what}: {between}; {count}{ends}")
 
     def _is_active(self, failure: Failure) -> bool:
-        return any(piece.block in self.master.whole for piece in failure.pieces)
+        return any(piece.block in self.master.learned.whole for piece in failure.pieces)
 
     def _evaluated(self) -> tuple[float, dict[Block, Evaluation]]:
         """Cost of the master's purchases with all recourse; teaches the master its cuts.
@@ -305,22 +348,55 @@ class Loop:
 
     def _enlarge(self, found: Mapping[Block, Evaluation]) -> int:
         """Take the blocks into the master whose cuts were worst; how many."""
-        purchases = self._purchases()
+        purchases, learned = self._purchases(), self.master.learned
         missing: list[tuple[float, float, int]] = []
         for index, block in enumerate(self.blocks):
-            if block in self.master.whole:
+            if block in learned.whole:
                 continue
             made = found[block]
             if made.impossible is not None:
                 missing.append((made.impossible.at(purchases), math.inf, index))
                 continue
-            known = max((cuts[block].at(purchases) for cuts in self.master.cuts[:-1]), default=0.0)
+            earlier = (cuts[block] for cuts in learned.cuts[:-1] if block in cuts)
+            known = max((cut.at(purchases) for cut in earlier), default=least_value(block))
             short = self.weights[block] * (made.value - known)
             if short > TIGHT * abs(self.upper if math.isfinite(self.upper) else 1.0):
                 missing.append((0.0, short, index))
         chosen = sorted(missing, reverse=True)[:WHOLE_BLOCKS]
-        self.master.whole |= {self.blocks[index]: None for _, _, index in chosen}
+        learned.whole |= {self.blocks[index]: None for _, _, index in chosen}
         return len(chosen)
+
+
+def _unchanged(before: ProblemData, after: ProblemData) -> frozenset[str]:
+    """Scenarios whose rows are the same in both."""
+    known = before.stages_by_scenario
+    waived = before.waived.items() ^ after.waived.items()
+    touched = {scenario for (_, _, scenario), _ in waived}
+    return frozenset(
+        name
+        for name, stages in after.stages_by_scenario.items()
+        if name not in touched
+        and len(stages) == len(known.get(name, ()))
+        and all(now is then for now, then in zip(stages, known[name], strict=True))
+        and before.margin(name) == after.margin(name)
+    )
+
+
+def _stricter(before: ProblemData, after: ProblemData) -> bool:
+    """Whether every plan of a later problem is one of an earlier one that costs no more."""
+    if any(after.by_name.get(name) != scenario for name, scenario in before.by_name.items()):
+        return False
+    if not after.waived.items() <= before.waived.items():
+        return False
+    grown = {name: (before.margin(name), margin) for name, margin in after.margins.items()}
+    return set(before.margins) <= set(after.margins) and all(
+        new.late_minutes == old.late_minutes
+        and new.demand >= old.demand
+        and new.heat >= old.heat
+        and new.services >= old.services
+        and new.spend >= old.spend
+        for old, new in grown.values()
+    )
 
 
 def decomposes(data: ProblemData, settings: SolverSettings) -> bool:
@@ -332,12 +408,14 @@ def decomposes(data: ProblemData, settings: SolverSettings) -> bool:
 
 
 def solve_in_parts(
-    data: ProblemData,
-    settings: SolverSettings,
-    start: Fleet | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    parts: Decomposition, settings: SolverSettings, start: Fleet | None = None
 ) -> tuple[Programme, Solution]:
     """Solve a programme by decomposition.
+
+    Parameters
+    ----------
+    start
+        Fleet of an earlier plan to start from.
 
     Returns
     -------
@@ -345,9 +423,8 @@ def solve_in_parts(
         Purchases and normal operation, with the data of all scenarios; the solution works the
         recourse of each scenario out when it is asked for (`solving.parts_of`).
     """
-    parts = Decomposition(data, settings, progress)
     solution = Loop(parts, settings, start).run()
-    return replace(parts.base, data=data), solution
+    return replace(parts.base, data=parts.data), solution
 
 
 def least_cost(data: ProblemData, fleet: Fleet, settings: SolverSettings) -> float | None:

@@ -7,7 +7,7 @@ the sum of the cuts of its blocks that are not in the master themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -59,6 +59,33 @@ def least_value(block: Block) -> float:
 
 
 @dataclass
+class Learned:
+    """What is known of blocks.
+
+    Attributes
+    ----------
+    whole
+        Blocks that are in the master with all their columns and rows.
+    cuts
+        For each evaluation the cut of every block.
+    impossible
+        Bounds on what blocks miss, which have to be at most zero.
+    """
+
+    whole: dict[Block, None] = field(default_factory=dict)
+    cuts: list[dict[Block, Cut]] = field(default_factory=list)
+    impossible: list[tuple[Block, Cut]] = field(default_factory=list)
+
+    def about(self, blocks: Collection[Block]) -> Learned:
+        """What is known of some blocks."""
+        return Learned(
+            {block: None for block in self.whole if block in blocks},
+            [{block: cut for block, cut in cuts.items() if block in blocks} for cuts in self.cuts],
+            [(block, cut) for block, cut in self.impossible if block in blocks],
+        )
+
+
+@dataclass
 class Master:
     """The master problem, rebuilt for every solve.
 
@@ -70,21 +97,15 @@ class Master:
         All scenarios.
     groups
         Weight of each block in each group, USD a year, or of one occurrence under a risk policy.
-    whole
-        Blocks that are in it with all their columns and rows.
-    cuts
-        For each evaluation the cut of every block.
-    impossible
-        Bounds on what blocks miss, which have to be at most zero.
+    learned
+        What is known of blocks.
     """
 
     base: Programme
     data: ProblemData
     failures: tuple[Failure, ...]
+    learned: Learned = field(default_factory=Learned)
     groups: dict[str, dict[Block, float]] = field(default_factory=dict)
-    whole: dict[Block, None] = field(default_factory=dict)
-    cuts: list[Mapping[Block, Cut]] = field(default_factory=list)
-    impossible: list[tuple[Block, Cut]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         step = max(1, -(-len(self.failures) // GROUPS))
@@ -117,8 +138,8 @@ class Master:
 
     def learn(self, found: Mapping[Block, Evaluation]) -> None:
         """Add the cuts of an evaluation."""
-        self.cuts.append({block: made.cut for block, made in found.items()})
-        self.impossible += [
+        self.learned.cuts.append({block: made.cut for block, made in found.items()})
+        self.learned.impossible += [
             (block, made.impossible) for block, made in found.items() if made.impossible
         ]
 
@@ -132,12 +153,13 @@ class Master:
             base, data=self.data, problem=problem, risk=RiskVariables(),
             rows=dict(base.rows), constraints=dict(base.constraints),
         )  # fmt: skip
-        costs = {block: self._add_block(problem, i, block) for i, block in enumerate(self.whole)}
-        for index, (block, cut) in enumerate(self.impossible):
-            if block not in self.whole:
+        whole = enumerate(self.learned.whole)
+        costs = {block: self._add_block(problem, index, block) for index, block in whole}
+        for index, (block, cut) in enumerate(self.learned.impossible):
+            if block not in self.learned.whole:
                 row = Constraint(self._expression(cut), AT_MOST)
                 problem.add(row, label("possible", str(index)))
-        once = {name: self._cost(problem, name, costs) for name in self.groups if self.cuts}
+        once = {name: self._cost(problem, name, costs) for name in self.groups if self.learned.cuts}
         self._set_objective(made, once)
         return made
 
@@ -167,7 +189,7 @@ class Master:
         if not any(others.values()):
             return cost + least
         theta = problem.add_variable(label("recourse", name))
-        for index, cuts in enumerate(self.cuts):
+        for index, cuts in enumerate(self.learned.cuts):
             slopes, constant = np.zeros(len(self.base.problem.variables)), -least
             for block, weight in others.items():
                 if block in cuts:

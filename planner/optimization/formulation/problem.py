@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
@@ -183,21 +183,18 @@ class ProblemData:
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """Stages of all scenarios that can bind."""
-        result: list[Stage] = []
-        for scenario in self.scenarios:
-            timeline = timeline_of(self.model, self.graph, scenario)
-            if self.cuts is not None:
-                cuts = self.cuts.get(scenario.name, ())
-                margin = self.margin(scenario.name)
-                result += cut_like(self.model, timeline, margin, cuts, self.normal)
-                continue
-            margin = self.margin(scenario.name)
-            best = self.normal_at_best if self.model.measures else self.normal
-            if not cannot_bind(self.model, timeline, self.normal, margin, best):
-                result += cut_stages(
-                    self.model, timeline, margin, self._reaction_variants(timeline)
-                )
-        return tuple(result)
+        return tuple(chain.from_iterable(map(self._stages, self.scenarios)))
+
+    def _stages(self, scenario: Scenario) -> Sequence[Stage]:
+        timeline = timeline_of(self.model, self.graph, scenario)
+        margin = self.margin(scenario.name)
+        if self.cuts is not None:
+            cuts = self.cuts.get(scenario.name, ())
+            return cut_like(self.model, timeline, margin, cuts, self.normal)
+        best = self.normal_at_best if self.model.measures else self.normal
+        if cannot_bind(self.model, timeline, self.normal, margin, best):
+            return ()
+        return cut_stages(self.model, timeline, margin, self._reaction_variants(timeline))
 
     def with_bought(self, bought: frozenset[str]) -> ProblemData:
         """The data with some measures in place, its scenarios cut into the same stages.
@@ -228,17 +225,41 @@ class ProblemData:
     def part(self, names: tuple[str, ...]) -> ProblemData:
         """The data with some of its scenarios only; what is known of the model is shared."""
         stages = [self.stages_by_scenario.get(name, []) for name in names]
-        _ = self.transport_usd, self._plants_of, self.normal, self.size_rps
-        part = copy(self)
-        known = part.__dict__
-        for name in ("stages_by_scenario", "resumed", "_after", "power_rows", "followed"):
-            known.pop(name, None)
-        known["scenarios"] = tuple(self._by_name[name] for name in names)
-        known["stages"] = tuple(chain.from_iterable(stages))
-        return part
+        scenarios = tuple(self.by_name[name] for name in names)
+        return self._sharing(scenarios=scenarios, stages=tuple(chain.from_iterable(stages)))
+
+    def changed(
+        self,
+        scenarios: tuple[Scenario, ...],
+        margins: Mapping[str, Margin],
+        waived: Mapping[Key, float],
+    ) -> ProblemData:
+        """The data of a later round; what is known of the model, and stages that stay, are kept."""
+        later = self._sharing(scenarios=scenarios, margins=margins, waived=waived)
+        kept = {name for name in self.by_name if self.margin(name) == later.margin(name)}
+        known, before = self.stages_by_scenario, self.by_name
+        stages = [
+            known.get(one.name, ())
+            if one.name in kept and one == before[one.name]
+            else later._stages(one)
+            for one in scenarios
+        ]
+        vars(later)["stages"] = tuple(chain.from_iterable(stages))
+        return later
+
+    def _sharing(self, **other: object) -> ProblemData:
+        """The data with other scenarios, margins or waived rows, and all else that is known."""
+        _ = self.transport_usd, self._plants_of, self.normal, self.normal_at_best, self.size_rps
+        made = copy(self)
+        of_scenarios = ("stages", "stages_by_scenario", "resumed", "by_name", "_after")
+        for name in (*of_scenarios, "power_rows", "followed"):
+            vars(made).pop(name, None)
+        vars(made).update(other)
+        return made
 
     @cached_property
-    def _by_name(self) -> dict[str, Scenario]:
+    def by_name(self) -> dict[str, Scenario]:
+        """Scenarios by name."""
         return {scenario.name: scenario for scenario in self.scenarios}
 
     @cached_property
