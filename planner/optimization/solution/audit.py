@@ -64,12 +64,13 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
     data = programme.data.with_bought(solution.fleet.measures)
     once: dict[str, float] = {}
     found: list[str] = []
+    of_stages: list[str] = []
     for part, here in parts_of(programme, solution):
         stages = part.data.stages_by_scenario
         after = data if part.data is programme.data else data.part(tuple(stages))
         if here.recourse is None:
             once |= occurrence_usd(part, here, after)
-            found += _check_stages(part, here, after)
+            of_stages += _check_stages(part, here, after)
         rows, columns, _ = sizes(numbers_of(part.problem))
         found += [*_check_rows(part, here, rows), *_check_bounds(part, here, columns)]
     items = cost_items(programme, solution, once)
@@ -77,6 +78,7 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
         *check_purchases(data, solution.fleet),
         *check_money(data, items),
         *_check_normal(programme, solution),
+        *of_stages,
     ]
     if fleet_of(programme, solution.values) != solution.fleet:
         found.append("the fleet is not what the purchases lead to")
