@@ -6,19 +6,19 @@ Symbols: φ ``power_mw`` of a GPU, σ ``static_share``, q capacity of a unit, k 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.laws.compiling import chosen, compilable, compiled
 from planner.laws.ratios import ratio
 
 Floats = NDArray[np.float64]
-#: Divisor in place of 0 where nothing is divided.
-SMALLEST = float(np.finfo(float).tiny)
+Ints = NDArray[np.int64]
 
 
+@compilable
 def heat_mw(power_mw: Any, static_share: Any, powered_gpus: Any, busy_gpus: Any) -> Any:
     """Heat of a cluster, MW: ``φ·(σ·powered + (1 − σ)·busy)``.
 
@@ -32,6 +32,7 @@ def heat_mw(power_mw: Any, static_share: Any, powered_gpus: Any, busy_gpus: Any)
     return (power_mw * static_share) * powered_gpus + (power_mw * (1 - static_share)) * busy_gpus
 
 
+@compilable
 def heat_at_utilisation_mw(power_mw: Any, static_share: Any, gpus: Any, utilisation: Any) -> Any:
     """Heat of GPUs that are all powered and busy to a given utilisation, MW.
 
@@ -59,6 +60,7 @@ def derated_mw(
     return capacity_mw * float(share)
 
 
+@compilable
 def derated_share(
     ambient_c: Any, reference_ambient_c: Any, derating_per_c: Any, cutout_ambient_c: Any
 ) -> Any:
@@ -70,9 +72,10 @@ def derated_share(
     return np.maximum(0.0, 1.0 - loss) * (ambient_c <= cutout_ambient_c)
 
 
+@compilable
 def buffer_step(
-    cold_mj: Floats, short_mw: Floats, spare_mw: Floats, size_mj: Floats, seconds: float
-) -> tuple[Floats, Floats]:
+    cold_mj: Any, short_mw: Any, spare_mw: Any, size_mj: Any, seconds: float
+) -> tuple[Any, Any]:
     """One step of a tank of chilled water: it covers what units lack; spare units cool it again.
 
     Returns
@@ -119,47 +122,86 @@ def capacitance_mj_per_k(per_mw: Any, power_mw: Any, gpus: Any) -> Any:
     return per_mw * power_mw * gpus
 
 
+@compilable
 def temperature_after(
-    temperature_c: Floats,
-    heat_mw_: Floats,
-    cooling_mw: Floats,
-    capacitance: Floats,
-    setpoint_c: Floats,
+    temperature_c: Any,
+    heat_mw_: Any,
+    cooling_mw: Any,
+    capacitance: Any,
+    setpoint_c: Any,
     seconds: float,
-) -> Floats:
+) -> Any:
     """Temperature one step later: ``dT/dt = (heat − cooling)/capacitance``, not below set point.
 
     MW over MJ/K is K/s. Where there is no capacitance (nothing installed) it stays as it was.
     """
-    rate = np.divide(
-        heat_mw_ - cooling_mw, capacitance, out=np.zeros_like(heat_mw_), where=capacitance > 0
-    )
-    warmed: Floats = np.maximum(setpoint_c, temperature_c + rate * seconds)
-    return warmed
+    there = capacitance > 0
+    rate = chosen(there, (heat_mw_ - cooling_mw) / chosen(there, capacitance, 1.0), 0.0)
+    return np.maximum(setpoint_c, temperature_c + rate * seconds)
 
 
-def clock_share(temperature_c: Floats, throttle_c: Floats, shutdown_c: Floats) -> Floats:
+@compilable
+def clock_share(temperature_c: Any, throttle_c: Any, shutdown_c: Any) -> Any:
     """Clock over full clock: 1 up to the throttle temperature, falling to 0 at shutdown.
 
     >>> clock_share(np.array([70.0, 85.0, 95.0]), np.array(75.0), np.array(95.0)).tolist()
     [1.0, 0.5, 0.0]
     """
     share = (shutdown_c - temperature_c) / (shutdown_c - throttle_c)
-    clipped: Floats = np.clip(share, 0.0, 1.0)
-    return clipped
+    return np.minimum(1.0, np.maximum(0.0, share))
 
 
+@compilable
 def coolable_gpus(
-    gpus: Floats, power_mw: Floats, static_share: Floats, utilisation: Floats, cooling_mw: Floats
-) -> Floats:
+    gpus: Any, power_mw: Any, static_share: Any, utilisation: Any, cooling_mw: Any
+) -> Any:
     """GPUs that may stay powered so that, busy to a utilisation, their heat meets the cooling.
 
     The inverse of `heat_at_utilisation_mw`; never more than there are.
     """
     heat_per_gpu = heat_mw(power_mw, static_share, 1.0, utilisation)
-    limit = ratio(cooling_mw, heat_per_gpu, none=np.inf)
-    powered: Floats = np.minimum(gpus, limit)
-    return powered
+    return np.minimum(gpus, ratio(cooling_mw, heat_per_gpu, none=np.inf))
+
+
+@compilable
+def carry_heat(
+    rest_mw: Floats, capacity_mw: Floats, first: Ints, cooled: Ints, carried_mw: Floats
+) -> None:
+    """Plants in order carry heat away, each in proportion to what its clusters have left of it.
+
+    Parameters
+    ----------
+    rest_mw
+        Heat of each cluster, shape (clusters,); what nobody carries is left in it.
+    capacity_mw
+        Capacity of each plant, shape (plants,).
+    first, cooled
+        Clusters that plants cool, one plant after the other, and where each begins
+        (`cooled_clusters`).
+    carried_mw
+        What each plant carries from each of those clusters is written here, shape as ``cooled``.
+    """
+    for plant in range(len(capacity_mw)):
+        wanted = 0.0
+        for place in range(first[plant], first[plant + 1]):
+            wanted += rest_mw[cooled[place]]
+        # Without heat and capacity the share is 0.
+        met = ratio(capacity_mw[plant], np.maximum(capacity_mw[plant], wanted), most=1.0)
+        for place in range(first[plant], first[plant + 1]):
+            part = rest_mw[cooled[place]] * met
+            carried_mw[place] = part
+            rest_mw[cooled[place]] -= part
+
+
+def cooled_clusters(serves: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Where the clusters of each plant begin, shape (plants + 1,), and these one after the other.
+
+    >>> [part.tolist() for part in cooled_clusters(np.array([[True, True], [False, True]]))]
+    [[0, 2, 3], [0, 1, 1]]
+    """
+    plants, clusters = np.nonzero(serves)
+    first = np.searchsorted(plants, np.arange(len(serves) + 1))
+    return first.astype(np.int64), clusters.astype(np.int64)
 
 
 def share_cooling(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_]) -> Floats:
@@ -179,50 +221,24 @@ def share_cooling(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_
     numpy.ndarray
         Cooling by cluster, at most its need, shape (scenarios, clusters).
     """
-    rest = need_mw.copy()
-    for plants, cools in _layers(serves.tobytes(), *serves.shape):
-        if not rest.any():
-            break
-        rest -= rest * (_met(rest, capacity_mw[:, plants], cools) @ cools)
-    cooled: Floats = need_mw - rest
-    return cooled
+    cooled: Floats = carried_by_plant(need_mw, capacity_mw, serves).sum(axis=1)
+    return np.minimum(cooled, need_mw)
 
 
 def carried_by_plant(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_]) -> Floats:
     """The cooling of `share_cooling` by plant, shape (scenarios, plants, clusters)."""
-    rest = need_mw.copy()
-    carried = np.zeros((*capacity_mw.shape, need_mw.shape[1]))
-    for plants, cools in _layers(serves.tobytes(), *serves.shape):
-        met = _met(rest, capacity_mw[:, plants], cools)
-        carried[:, plants] = rest[:, None, :] * met[:, :, None] * cools
-        rest -= carried[:, plants].sum(axis=1)
-    return carried
+    first, cooled = cooled_clusters(serves)
+    carried = np.zeros((len(need_mw), len(cooled)))
+    rest = np.array(need_mw, dtype=np.float64)
+    capacity = np.ascontiguousarray(capacity_mw, dtype=np.float64)
+    compiled(_carry_each)(rest, capacity, first, cooled, carried)
+    by_plant = np.zeros((len(need_mw), *serves.shape))
+    by_plant[:, serves] = carried
+    return by_plant
 
 
-def _met(rest_mw: Floats, capacity_mw: Floats, cools: Floats) -> Floats:
-    """Share of the heat before plants that they carry, shape (scenarios, plants)."""
-    wanted = rest_mw @ cools.T
-    # Without heat and capacity the share is 0; `divide` with a mask takes several times as long.
-    met: Floats = capacity_mw / np.maximum(np.maximum(capacity_mw, wanted), SMALLEST)
-    return met
-
-
-@lru_cache(maxsize=256)
-def _layers(
-    serves: bytes, plants: int, clusters: int
-) -> tuple[tuple[NDArray[np.int64], Floats], ...]:
-    """Plants in layers: those of one layer share no cluster and come after those they share with.
-
-    Working through layers gives what working through plants one by one does, in a few operations.
-    """
-    matrix = np.frombuffer(serves, dtype=bool).reshape(plants, clusters)
-    layer = np.zeros(plants, dtype=np.int64)
-    for plant in range(plants):
-        before = [
-            layer[earlier] for earlier in range(plant) if (matrix[earlier] & matrix[plant]).any()
-        ]
-        layer[plant] = 1 + max(before, default=-1)
-    return tuple(
-        (np.flatnonzero(layer == number), matrix[layer == number].astype(float))
-        for number in range(int(layer.max(initial=-1)) + 1)
-    )
+def _carry_each(
+    rest_mw: Floats, capacity_mw: Floats, first: Ints, cooled: Ints, carried_mw: Floats
+) -> None:
+    for scenario in range(len(rest_mw)):
+        carry_heat(rest_mw[scenario], capacity_mw[scenario], first, cooled, carried_mw[scenario])

@@ -9,14 +9,17 @@ Symbols: c servers, ρ load (utilisation), s mean service time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.laws.compiling import chosen, compilable
 from planner.laws.ratios import ratio
 
-Floats = NDArray[np.float64]
+#: Least number that divides like any other.
+SMALLEST = float(np.finfo(np.float64).tiny)
+#: Requests per second below this are rounding, not traffic.
+NEGLIGIBLE_RPS = 1e-9
 #: Requests waiting longer than the 99th percentile.
 SLOWEST = 0.01
 #: Backlog, as a share of the requests there were in a step, that counts as none.
@@ -25,7 +28,8 @@ NEGLIGIBLE_SHARE = 1e-9
 NEGLIGIBLE_BACKLOG = 1e-100
 
 
-def waiting_probability(servers: Floats, load: Floats) -> Floats:
+@compilable
+def waiting_probability(servers: Any, load: Any) -> Any:
     """Probability that a request waits in M/M/c, in closed form.
 
     Erlang C with the share lost, B, from an asymptotic series that holds for all loads::
@@ -58,31 +62,30 @@ def waiting_probability(servers: Floats, load: Floats) -> Floats:
     array([0.333, 0.239, 1.   ])
     """
     count = np.maximum(servers, 1.0)
-    below_one = np.clip(load, np.finfo(float).tiny, 1.0)
+    below_one = np.minimum(1.0, np.maximum(load, SMALLEST))
     alpha = np.sqrt(2.0 * count * np.maximum(0.0, below_one - 1.0 - np.log(below_one)))
     density = np.exp(-0.5 * alpha**2) / np.sqrt(2.0 * np.pi)
     series = density * (1.0 / 3.0 + alpha / (12.0 * np.sqrt(count)))
     fits = (1.0 + 1.0 / (12.0 * count)) * (np.sqrt(count) * _normal(alpha, density) - series)
     lost = density / (density + fits)
-    waits: Floats = np.where(load < 1.0, lost / (1.0 - below_one * (1.0 - lost)), 1.0)
-    return waits
+    return chosen(load < 1.0, lost / (1.0 - below_one * (1.0 - lost)), 1.0)
 
 
-def _normal(deviation: Floats, density: Floats) -> Floats:
+@compilable
+def _normal(deviation: Any, density: Any) -> Any:
     """Normal distribution function of a deviation of 0 or more, to within 7.5e-8.
 
     Source: M. Abramowitz, I. A. Stegun, "Handbook of Mathematical Functions", formula 26.2.17.
     """
     t = 1.0 / (1.0 + 0.2316419 * deviation)
-    terms = (1.330274429, -1.821255978, 1.781477937, -0.356563782, 0.319381530)
-    tail = np.zeros_like(t)
-    for term in terms:
+    tail = t * 0.0
+    for term in (1.330274429, -1.821255978, 1.781477937, -0.356563782, 0.319381530):
         tail = (tail + term) * t
-    distribution: Floats = 1.0 - density * tail
-    return distribution
+    return 1.0 - density * tail
 
 
-def p99_wait_seconds(servers: Floats, load: Floats, service_seconds: Floats) -> Floats:
+@compilable
+def p99_wait_seconds(servers: Any, load: Any, service_seconds: Any) -> Any:
     """Wait that 99 % of the requests stay below in M/M/c.
 
     From ``P(W > t) = P(wait)·exp(−c·(1 − ρ)·t/s)``: ``ln(P(wait)/0.01)·s/(c·(1 − ρ))``, 0 where
@@ -105,13 +108,39 @@ def p99_wait_seconds(servers: Floats, load: Floats, service_seconds: Floats) -> 
     spare = servers * (1.0 - load)
     possible = spare > 0
     # Without load and without servers nobody waits; with load and without servers, for ever.
-    endless = np.where(load > 0, np.inf, 0.0)
-    seconds: Floats = np.where(possible, longest / np.where(possible, spare, 1.0), endless)
-    return seconds
+    endless = chosen(load > 0, np.inf, 0.0)
+    return chosen(possible, longest / chosen(possible, spare, 1.0), endless)
 
 
-@dataclass(frozen=True)
-class QueueOutcome:
+@compilable
+def busy_seconds(
+    load_rps: Any, powered_gpus: Any, clock: Any, rps_per_gpu: Any, service_seconds: Any
+) -> Any:
+    """Time that 99 % of the requests of a cluster stay below, 0 without load.
+
+    Service time over clock, plus the wait of an M/M/c queue of as many servers as the cluster works
+    on requests at once.
+    """
+    speed = np.maximum(clock, 1e-3)
+    at_once = powered_gpus * rps_per_gpu * service_seconds
+    use = ratio(load_rps, powered_gpus * rps_per_gpu * speed)
+    seconds = service_seconds / speed
+    waits = p99_wait_seconds(np.maximum(at_once, 1.0), np.minimum(use, 0.9999), seconds)
+    return chosen(load_rps > NEGLIGIBLE_RPS, seconds + waits, 0.0)
+
+
+@compilable
+def response_seconds(busiest_seconds: Any, waiting: Any, load_rps: Any) -> Any:
+    """Time that 99 % of requests stay below, queue included.
+
+    That of the busiest cluster, plus the time that the requests waiting take at the present rate;
+    one hour at most.
+    """
+    queue = chosen(waiting > 0, waiting / np.maximum(load_rps, NEGLIGIBLE_RPS), 0.0)
+    return np.minimum(busiest_seconds + queue, 3600.0)
+
+
+class QueueOutcome(NamedTuple):
     """What one step made of a backlog whose clients time out; requests, all of one shape.
 
     Parameters
@@ -126,15 +155,16 @@ class QueueOutcome:
         Served in vain, the client having gone.
     """
 
-    live: Floats
-    stale: Floats
-    good: Floats
-    timed_out: Floats
-    wasted: Floats
+    live: Any
+    stale: Any
+    good: Any
+    timed_out: Any
+    wasted: Any
 
 
+@compilable
 def competing_queue(
-    live: Floats, stale: Floats, arriving: Floats, capacity: Floats, patience_steps: Floats
+    live: Any, stale: Any, arriving: Any, capacity: Any, patience_steps: Any
 ) -> QueueOutcome:
     """One step of a backlog in which service and time-outs compete for each request.
 
@@ -182,7 +212,7 @@ def competing_queue(
     there = before + arriving
     served = np.minimum(capacity, there)
     left = there - served
-    after = np.where(left > NEGLIGIBLE_SHARE * there, left, 0.0)
+    after = chosen(left > NEGLIGIBLE_SHARE * there, left, 0.0)
     share = _live_share(live, before, after, arriving, leaving)
     still = np.minimum(after * share, live + arriving)
     exits = live + arriving - still
@@ -193,26 +223,24 @@ def competing_queue(
     return QueueOutcome(still, np.maximum(0.0, left - still), good, exits - good, served - good)
 
 
-def _live_share(
-    live: Floats, before: Floats, after: Floats, arriving: Floats, leaving: Floats
-) -> Floats:
+@compilable
+def _live_share(live: Any, before: Any, after: Any, arriving: Any, leaving: Any) -> Any:
     """Live share of the backlog after a step; of no account where nothing is left."""
     both = np.minimum(before, after) > NEGLIGIBLE_BACKLOG
-    first, last = np.where(both, before, 1.0), np.where(both, after, 1.0)
+    first, last = chosen(both, before, 1.0), chosen(both, after, 1.0)
     growth = np.log(last / first)
     change = last - first
     # Where the backlog hardly changes, the quotient would lose digits.
     level = np.abs(growth) < 1e-4
-    turns = np.where(level, 2.0 / (first + last), growth / np.where(level, 1.0, change))
-    memory = np.where(both, np.exp(-arriving * turns - leaving), 0.0)
+    turns = chosen(level, 2.0 / (first + last), growth / chosen(level, 1.0, change))
+    memory = chosen(both, np.exp(-arriving * turns - leaving), 0.0)
     joining = arriving + leaving * 0.5 * (before + after)
     settled = ratio(arriving, joining, none=1.0, most=1.0)
-    share: Floats = settled + (live / np.where(before > 0, before, 1.0) - settled) * memory
-    return share
+    return settled + (live / chosen(before > 0, before, 1.0) - settled) * memory
 
 
-def _backlogged_share(before: Floats, after: Floats, arriving: Floats, capacity: Floats) -> Floats:
+@compilable
+def _backlogged_share(before: Any, after: Any, arriving: Any, capacity: Any) -> Any:
     """Share of a step for which there is a backlog, service outrunning arrivals."""
     gone = (after <= 0) & (capacity - arriving > before)
-    share: Floats = np.divide(before, capacity - arriving, out=np.ones_like(before), where=gone)
-    return share
+    return chosen(gone, before / chosen(gone, capacity - arriving, 1.0), 1.0)

@@ -5,15 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from planner.laws.compiling import chosen, compilable
 
 #: The largest number there is.
 LARGEST = float(np.finfo(np.float64).max)
 
 
-def ratio(part: Any, whole: Any, none: float = 0.0, most: float = LARGEST) -> Floats:
+@compilable
+def total(values: Any) -> float:
+    """Sum of numbers, one after the other."""
+    added = 0.0
+    for n in range(len(values)):
+        added += values[n]
+    return added
+
+
+@compilable
+def ratio(part: Any, whole: Any, none: float = 0.0, most: float = LARGEST) -> Any:
     """A part over its whole, not negative; a fixed value where there is no whole.
 
     What lies above zero may be too little to divide by: four over 2e-308 is no number any more.
@@ -22,7 +31,7 @@ def ratio(part: Any, whole: Any, none: float = 0.0, most: float = LARGEST) -> Fl
     Parameters
     ----------
     part, whole
-        Numbers that broadcast together, not negative.
+        Numbers or arrays that broadcast together, not negative.
     none
         Value where the whole is 0.
     most
@@ -31,8 +40,5 @@ def ratio(part: Any, whole: Any, none: float = 0.0, most: float = LARGEST) -> Fl
     >>> ratio(np.array([1.0, 4.0, 3.0]), np.array([2.0, 2.0e-308, 0.0]), most=1.0).tolist()
     [0.5, 1.0, 0.0]
     """
-    parts, wholes = np.broadcast_arrays(part, whole)
-    found: Floats = np.full(parts.shape, none, dtype=np.float64)
-    with np.errstate(over="ignore"):
-        np.divide(parts, wholes, out=found, where=wholes > 0)
-    return np.where(wholes > 0, np.minimum(found, most), found)
+    enough = whole > part / most
+    return chosen(enough, part / chosen(enough, whole, 1.0), chosen(whole > 0, most, none))

@@ -6,9 +6,12 @@ The last axis of arrays of requests counts attempts: index 0 the first, index a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from planner.laws.compiling import chosen, compilable
 
 Floats = NDArray[np.float64]
 
@@ -53,33 +56,30 @@ class RetryTerms:
         return int(self.repeats.shape[1])
 
 
-def repeat(failed: Floats, terms: RetryTerms) -> tuple[Floats, Floats]:
-    """Split failed requests into those sent again later and those given up.
+@compilable
+def repeat(failed: Any, repeats: Any) -> tuple[Any, Any]:
+    """Split failed requests into those sent again later and those given up for good.
 
     Parameters
     ----------
     failed
-        Requests by attempt, shape (..., tiers, attempts).
-
-    Returns
-    -------
-    numpy.ndarray
-        Clients that back off, by the attempt they will make, shape (..., tiers, attempts − 1).
-    numpy.ndarray
-        Requests given up for good, shape (..., tiers).
+        Requests that failed in an attempt.
+    repeats
+        Share of them that is sent again (`RetryTerms`).
     """
-    again = failed * terms.repeats
-    return again[..., :-1], (failed - again).sum(axis=-1)
+    again = failed * repeats
+    return again, failed - again
 
 
+@compilable
 def pool_rate(
-    entered_rps: Floats,
-    held: Floats,
-    held_before: Floats,
-    connections: Floats,
-    seconds: Floats,
+    entered_rps: Any,
+    held: Any,
+    held_before: Any,
+    connections: Any,
+    seconds: Any,
     step_seconds: float,
-) -> Floats:
+) -> Any:
     """Requests per second that a connection pool lets through in the next step.
 
     A request holds a connection for the time of its work, by Little's law ``rate·seconds`` in all,
@@ -98,26 +98,21 @@ def pool_rate(
     """
     released = np.maximum(entered_rps - (held - held_before) / step_seconds, 0.0)
     free = connections - held - released * seconds
-    room = np.where(held > 0, released + free / step_seconds, np.inf)
-    rate: Floats = np.maximum(np.minimum(room, connections / seconds), 0.0)
-    return rate
+    room = chosen(held > 0, released + free / step_seconds, np.inf)
+    return np.maximum(np.minimum(room, connections / seconds), 0.0)
 
 
-def admitted_share(use: Floats, weights: Floats) -> Floats:
-    """Share of a tier's requests that gets past the services on its way.
+@compilable
+def admitted_share(use: Any, weight: Any) -> Any:
+    """Share of a tier's requests that gets past a service on its way.
+
+    Services lie one after the other, so that of all on the way the tightest counts.
 
     Parameters
     ----------
     use
-        Requests over what each service lets through, shape (..., services).
-    weights
-        Share of a tier's requests that pass a service, shape (..., tiers, services).
-
-    Returns
-    -------
-    numpy.ndarray
-        Share by tier, shape (..., tiers): services lie one after the other, so the tightest counts.
+        Requests over what the service lets through.
+    weight
+        Share of the tier's requests that pass it.
     """
-    passed = np.minimum(1.0, 1.0 / np.maximum(use, 1e-12))
-    share: Floats = (1.0 - weights * (1.0 - passed[..., None, :])).min(axis=-1, initial=1.0)
-    return share
+    return 1.0 - weight * (1.0 - np.minimum(1.0, 1.0 / np.maximum(use, 1e-12)))

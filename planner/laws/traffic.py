@@ -1,27 +1,23 @@
-"""Requests: capacity of clusters, routing, shedding, the queue.
-
-Arrays have scenarios along their first axis.
-"""
+"""Requests: capacity of clusters, routing, shedding, the queue."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import import_module
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.laws.ratios import ratio
+from planner.laws.compiling import compilable, compiled
+from planner.laws.queues import NEGLIGIBLE_RPS
+from planner.laws.ratios import ratio, total
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-#: Requests per second below this are rounding, not traffic.
-NEGLIGIBLE_RPS = 1e-9
+Bools = NDArray[np.bool_]
 
 
+@compilable
 def serving_rps(gpus: Any, rps_per_gpu: Any, utilisation: Any) -> Any:
     """Requests per second that GPUs serve when loaded to a utilisation: ``μ·ρ·gpus``.
 
@@ -39,63 +35,44 @@ class Routes:
     ----------
     order
         Target of each rank, −1 where there is none, shape (tiers, ranks, zones); tiers by priority.
-    incidence
-        1 where a zone's rank leads to a target, shape (tiers, ranks, zones, targets).
+    targets
+        Number of targets.
     level
         Priority of each tier as a count from 0, shape (tiers,): equal ones share alike.
     """
 
     order: Ints
-    incidence: Floats
+    targets: int
     level: Ints
 
     @classmethod
     def from_order(cls, order: Ints, targets: int, level: Ints | None = None) -> Routes:
-        """Routes with their incidence worked out; every tier has its own level by default."""
-        incidence = np.zeros((*order.shape, targets))
-        np.put_along_axis(incidence, np.maximum(order, 0)[..., None], 1.0, axis=3)
-        incidence *= (order >= 0)[..., None]
-        return cls(order, incidence, np.arange(len(order)) if level is None else level)
+        """Routes in which every tier has its own level by default."""
+        return cls(order, targets, np.arange(len(order)) if level is None else level)
 
-    def levels(self) -> list[slice]:
-        """Tiers of each level."""
-        cuts = [0, *(np.flatnonzero(np.diff(self.level)) + 1).tolist(), len(self.level)]
-        return [slice(first, last) for first, last in pairwise(cuts)]
+    @property
+    def reach(self) -> Bools:
+        """Whether a tier of a zone may use a target at all, shape (tiers, zones, targets)."""
+        reach = np.zeros((len(self.order), self.order.shape[2], self.targets), dtype=np.bool_)
+        tiers, ranks, zones = np.nonzero(self.order >= 0)
+        reach[tiers, zones, self.order[tiers, ranks, zones]] = True
+        return reach
 
+    def by_target(self, by_rank: Floats) -> Floats:
+        """What belongs to ranks by target instead, shape (..., tiers, zones, targets).
 
-@dataclass(frozen=True)
-class Piece:
-    """Flows of some tiers in some scenarios, one target for each zone and tier.
-
-    Parameters
-    ----------
-    scenarios, tiers
-        Those of the piece.
-    rank
-        Rank of the targets, or the targets themselves (−1 for none), shape as `flow`.
-    flow
-        Requests per second, shape (tiers of the piece, scenarios of the piece, zones).
-    """
-
-    scenarios: Ints
-    tiers: slice
-    rank: int | Ints
-    flow: Floats
-
-    def of(self, mask: NDArray[np.bool_]) -> Piece:
-        """The flows of some of its scenarios."""
-        rank = self.rank if isinstance(self.rank, int) else self.rank[:, mask]
-        return Piece(self.scenarios[mask], self.tiers, rank, self.flow[:, mask])
-
-    def at_targets(self, values: Floats, routes: Routes) -> Floats:
-        """Values of targets, shape (scenarios, targets), at the target of each flow."""
-        own = values[self.scenarios]
-        if isinstance(self.rank, int):
-            leads = routes.incidence[self.tiers, self.rank]
-            picked: Floats = own @ leads.transpose(0, 2, 1)
-            return picked
-        rows = np.arange(len(own))[None, :, None]
-        return np.where(self.rank >= 0, own[rows, np.maximum(self.rank, 0)], 0.0)
+        Parameters
+        ----------
+        by_rank
+            Shape (..., tiers, ranks, zones).
+        """
+        tiers, ranks, zones = self.order.shape
+        total = np.zeros((*by_rank.shape[:-3], tiers, zones, self.targets))
+        for tier, rank, zone in np.ndindex(tiers, ranks, zones):
+            target = self.order[tier, rank, zone]
+            if target >= 0:
+                total[..., tier, zone, target] += by_rank[..., tier, rank, zone]
+        return total
 
 
 @dataclass(frozen=True)
@@ -104,33 +81,30 @@ class Routing:
 
     Parameters
     ----------
-    pieces
-        Flows; each request is in one piece.
-    sent
-        Requests per second that found a target, shape (scenarios, zones, tiers).
-    load
-        Requests per second by target, shape (scenarios, targets).
+    flows
+        Requests per second by tier, zone and target, shape (scenarios, tiers, zones, targets).
     """
 
-    pieces: tuple[Piece, ...]
-    sent: Floats
-    load: Floats
+    flows: Floats
 
-    def by_target(self, routes: Routes) -> Floats:
+    @property
+    def sent(self) -> Floats:
+        """Requests per second that found a target, shape (scenarios, zones, tiers)."""
+        return self.served_at(np.ones((len(self.flows), self.flows.shape[3])))
+
+    @property
+    def load(self) -> Floats:
+        """Requests per second by target, shape (scenarios, targets)."""
+        load: Floats = self.flows.sum(axis=(1, 2))
+        return load
+
+    @property
+    def by_zone(self) -> Floats:
         """Requests per second from zones to targets, shape (scenarios, zones, targets)."""
-        total = np.zeros((*self.sent.shape[:2], routes.incidence.shape[3]))
-        zones = np.arange(total.shape[1])[None, :]
-        for piece in self.pieces:
-            if isinstance(piece.rank, int):
-                leads = routes.incidence[piece.tiers, piece.rank]
-                total[piece.scenarios] += np.einsum("ksz,kzn->szn", piece.flow, leads)
-                continue
-            for target, flow in zip(piece.rank, piece.flow, strict=True):
-                sent = np.where(target >= 0, flow, 0.0)
-                total[piece.scenarios[:, None], zones, np.maximum(target, 0)] += sent
+        total: Floats = self.flows.sum(axis=1)
         return total
 
-    def served_at(self, fits: Floats, routes: Routes) -> Floats:
+    def served_at(self, fits: Floats) -> Floats:
         """Requests served when only a share of what each target was sent fits.
 
         Parameters
@@ -143,17 +117,7 @@ class Routing:
         numpy.ndarray
             Requests per second, shape (scenarios, zones, tiers).
         """
-        short = (fits < 1).any(axis=1)
-        if not short.any():
-            return self.sent
-        served = self.sent.copy()
-        served[short] = 0.0
-        for piece in self.pieces:
-            affected = short[piece.scenarios]
-            if affected.any():
-                cut = piece.of(affected)
-                part = cut.flow * cut.at_targets(fits, routes)
-                served[cut.scenarios, :, cut.tiers] += part.transpose(1, 2, 0)
+        served: Floats = np.einsum("skzn,sn->szk", self.flows, fits)
         return served
 
 
@@ -161,15 +125,10 @@ def route(
     demand: Floats,
     capacity: Floats,
     routes: Routes,
-    by_priority: NDArray[np.bool_],
-    allowed: NDArray[np.bool_] | None = None,
+    by_priority: Bools,
+    allowed: Bools | None = None,
 ) -> Routing:
-    """Send demand to the nearest targets with room.
-
-    Tiers come in order of priority, those of equal priority alike, or where priorities are not in
-    force, all alike. Zones (and tiers that come alike) that want the last room of a target share it
-    in proportion. Where all come alike they pass over targets known to be gone, so that nobody is
-    first in line at the next one.
+    """Send demand to the nearest targets with room (`send`), in several scenarios.
 
     Parameters
     ----------
@@ -185,208 +144,258 @@ def route(
         Whether a tier may run on a target, shape (tiers, scenarios, targets); None means that all
         may.
     """
-    by_tier = np.ascontiguousarray(demand.transpose(2, 0, 1))
-    everyone = np.arange(len(demand))
-    room, pieces, contended = _fill(
-        by_tier, capacity, routes, slice(None), everyone, allowed, until_short=True
+    if allowed is None:
+        allowed = np.ones((len(routes.order), *capacity.shape), dtype=np.bool_)
+    rest, room = (np.array(amount, dtype=np.float64) for amount in (demand, capacity))
+    flows = np.zeros((len(rest), *routes.order.shape))
+    compiled(_send_each)(
+        rest,
+        room,
+        np.ascontiguousarray(routes.order),
+        np.ascontiguousarray(routes.level),
+        np.ascontiguousarray(by_priority),
+        np.ascontiguousarray(allowed.transpose(1, 0, 2)),
+        flows,
     )
-    # The order matters only where something ran short; all other scenarios are done.
-    for short, fill in (
-        (contended & by_priority, _fill_by_priority),
-        (contended & ~by_priority, _fill_alike),
-    ):
-        if short.any():
-            for piece in pieces:
-                piece.flow[:, short[piece.scenarios]] = 0.0
-            rows = np.flatnonzero(short)
-            may = None if allowed is None else allowed[:, rows]
-            room[rows], more = fill(by_tier[:, rows], capacity[rows], routes, rows, may)
-            pieces = pieces + more
-            contended &= ~short
-    sent = np.zeros_like(demand)
-    for piece in pieces:
-        sent[piece.scenarios, :, piece.tiers] += piece.flow.transpose(1, 2, 0)
-    return Routing(tuple(pieces), sent, capacity - room)
+    return Routing(routes.by_target(flows))
 
 
+def _send_each(
+    rest: Floats,
+    room: Floats,
+    order: Ints,
+    level: Ints,
+    by_priority: Bools,
+    allowed: Bools,
+    flows: Floats,
+) -> None:
+    for s in range(len(rest)):
+        send(rest[s], room[s], order, level, by_priority[s], allowed[s], flows[s])
+
+
+@compilable
+def send(
+    rest: Floats,
+    room: Floats,
+    order: Ints,
+    level: Ints,
+    by_priority: bool,
+    allowed: Bools,
+    flows: Floats,
+) -> None:
+    """Send demand to the nearest targets with room.
+
+    Tiers come in order of priority, those of equal priority alike, or where priorities are not in
+    force, all alike. Zones (and tiers that come alike) that want the last room of a target share it
+    in proportion. Where all come alike they pass over targets known to be gone, so that nobody is
+    first in line at the next one.
+
+    Parameters
+    ----------
+    rest
+        Requests per second, of which those are left that find no target, shape (zones, tiers).
+    room
+        Requests per second that each target takes, of which the room left stays, shape (targets,).
+    order, level
+        Those of `Routes`.
+    by_priority
+        Whether priorities are in force.
+    allowed
+        Whether a tier may run on a target, shape (tiers, targets).
+    flows
+        Written to: requests per second, shape (tiers, ranks, zones).
+    """
+    tiers, ranks, zones = flows.shape
+    for tier in range(tiers):
+        for rank in range(ranks):
+            for zone in range(zones):
+                flows[tier, rank, zone] = 0.0
+    wanted, share = np.empty(len(room)), np.empty(len(room))
+    if not by_priority:
+        _send_alike(rest, room, wanted, share, order, allowed, flows)
+        return
+    first = 0
+    for last in range(1, len(level) + 1):
+        if last == len(level) or level[last] != level[first]:
+            _send_level(rest, room, wanted, share, order, allowed, flows, first, last)
+            first = last
+
+
+@compilable
+def _share_room(room: Floats, wanted: Floats, share: Floats) -> None:
+    """Share of what is wanted of each target that fits, and the room left."""
+    for n in range(len(room)):
+        if wanted[n] > 0:
+            share[n] = min(1.0, room[n] / max(wanted[n], NEGLIGIBLE_RPS))
+            room[n] = max(0.0, room[n] - wanted[n] * share[n])
+
+
+@compilable
+def _send_level(
+    rest: Floats,
+    room: Floats,
+    wanted: Floats,
+    share: Floats,
+    order: Ints,
+    allowed: Bools,
+    flows: Floats,
+    first: int,
+    last: int,
+) -> None:
+    """Tiers of equal priority, from the first until before the last, rank by rank."""
+    zones = len(rest)
+    for rank in range(order.shape[1]):
+        for n in range(len(room)):
+            wanted[n] = 0.0
+        any_left, any_room = False, False
+        for zone in range(zones):
+            for tier in range(first, last):
+                n = order[tier, rank, zone]
+                if rest[zone, tier] > 0:
+                    any_left = True
+                    if n >= 0 and allowed[tier, n]:
+                        wanted[n] += rest[zone, tier]
+                        any_room = any_room or room[n] > NEGLIGIBLE_RPS
+        if not any_left:
+            break
+        if not any_room:
+            continue
+        _share_room(room, wanted, share)
+        for zone in range(zones):
+            for tier in range(first, last):
+                n = order[tier, rank, zone]
+                if n >= 0 and rest[zone, tier] > 0 and allowed[tier, n]:
+                    flows[tier, rank, zone] = rest[zone, tier] * share[n]
+                    rest[zone, tier] -= flows[tier, rank, zone]
+
+
+@compilable
+def _send_alike(
+    rest: Floats,
+    room: Floats,
+    wanted: Floats,
+    share: Floats,
+    order: Ints,
+    allowed: Bools,
+    flows: Floats,
+) -> None:
+    """All tiers at once, each zone at the nearest of the targets that are not gone."""
+    tiers, ranks, zones = order.shape
+    there, rank_of = np.empty(len(room), dtype=np.bool_), np.empty((zones, tiers), dtype=np.int64)
+    for n in range(len(room)):
+        there[n] = room[n] > NEGLIGIBLE_RPS
+    for turn in range(ranks):
+        any_wanted = False
+        for n in range(len(room)):
+            wanted[n] = 0.0
+        for zone in range(zones):
+            for tier in range(tiers):
+                rank = rank_of[zone, tier] + 1 if turn else 0
+                while rank < ranks:
+                    n = order[tier, rank, zone]
+                    if n >= 0 and there[n] and allowed[tier, n]:
+                        break
+                    rank += 1
+                rank_of[zone, tier] = rank
+                if rank < ranks and rest[zone, tier] > 0:
+                    wanted[order[tier, rank, zone]] += rest[zone, tier]
+                    any_wanted = True
+        if not any_wanted:
+            break
+        _share_room(room, wanted, share)
+        for zone in range(zones):
+            for tier in range(tiers):
+                rank = rank_of[zone, tier]
+                if rank < ranks and rest[zone, tier] > 0:
+                    flow = rest[zone, tier] * share[order[tier, rank, zone]]
+                    flows[tier, rank, zone] = flow
+                    rest[zone, tier] -= flow
+
+
+@compilable
 def deliver(
     demand: Floats,
-    known_capacity: Floats,
-    capacity: Floats,
-    routes: Routes,
-    by_priority: NDArray[np.bool_],
-    allowed: NDArray[np.bool_] | None = None,
-    compiled: bool = False,
-) -> tuple[Floats, Floats, Floats]:
+    known_rps: Floats,
+    capacity_rps: Floats,
+    order: Ints,
+    level: Ints,
+    by_priority: bool,
+    allowed: Bools,
+    flows: Floats,
+    sent: Floats,
+    granted: Floats,
+    load_rps: Floats,
+) -> None:
     """Route by what load balancers believe, and see what fits what is there.
 
     Parameters
     ----------
-    known_capacity, capacity
-        Requests per second that each target is thought to take, and takes, (scenarios, targets).
-    compiled
-        Whether to use the compiled form of this law (`planner.laws.kernel`, needs Numba).
-
-    Returns
-    -------
-    numpy.ndarray
-        Requests sent to a target, shape (scenarios, zones, tiers).
-    numpy.ndarray
-        Those of them that fit it, same shape.
-    numpy.ndarray
-        What each target was sent, shape (scenarios, targets).
+    demand
+        Requests per second, shape (zones, tiers).
+    known_rps, capacity_rps
+        Requests per second that each target is thought to take, and takes, shape (targets,).
+    order, level, by_priority, allowed, flows
+        Those of `send`.
+    sent, granted
+        Written to: requests sent to a target, and those of them that fit it, shape (zones, tiers).
+    load_rps
+        Written to: what each target was sent, shape (targets,).
     """
-    if compiled:
-        from planner.laws import kernel
-
-        sent, granted, load = kernel.deliver(
-            demand, known_capacity, capacity, routes.order, routes.level, by_priority, allowed
-        )
-        return sent, granted, load
-    routing = route(demand, known_capacity, routes, by_priority, allowed)
-    fits = np.minimum(1.0, capacity / np.maximum(routing.load, NEGLIGIBLE_RPS))
-    return routing.sent, routing.served_at(fits, routes), routing.load
-
-
-@lru_cache(maxsize=1)
-def can_compile() -> bool:
-    """Whether the compiled form of `deliver` can be used: Numba installed, fit, able to cache."""
-    try:
-        import_module("planner.laws.kernel")
-    except (ImportError, RuntimeError, OSError):
-        # Missing, made for another NumPy, or without a folder to keep what it compiled.
-        return False
-    return True
-
-
-def _fill(
-    demand: Floats,
-    capacity: Floats,
-    routes: Routes,
-    tiers: slice,
-    scenarios: Ints,
-    allowed: NDArray[np.bool_] | None,
-    until_short: bool = False,
-) -> tuple[Floats, list[Piece], NDArray[np.bool_]]:
-    """Flows of tiers that come alike, rank by rank; room left, flows, whether a target ran full.
-
-    With ``until_short`` scenarios are left as they are as soon as a target runs full.
-    """
-    room, pieces = capacity.copy(), []
-    contended = np.zeros(len(room), dtype=bool)
-    rest = demand.copy()
-    # A scenario takes part in a rank where a zone with requests left finds room at that rank.
-    open_to, wants = room > NEGLIGIBLE_RPS, rest > NEGLIGIBLE_RPS
-    for rank in range(routes.order.shape[1]):
-        targets = routes.order[tiers, rank]
-        here = (open_to[:, targets] & (targets >= 0)).transpose(1, 0, 2) & wants
-        rows = np.flatnonzero(here.any(axis=(0, 2)))
-        if not len(rows):
-            continue
-        leads = routes.incidence[tiers, rank]
-        left, asking = room[rows], rest[:, rows]
-        wanting = asking @ leads
-        if allowed is not None:
-            wanting = wanting * allowed[:, rows]
-        wanted = wanting.sum(axis=0) if len(wanting) > 1 else wanting[0]
-        share = np.minimum(1.0, left / np.maximum(wanted, NEGLIGIBLE_RPS))
-        granted = share if allowed is None else share * allowed[:, rows]
-        flow = asking * (granted @ leads.transpose(0, 2, 1))
-        pieces.append(Piece(scenarios[rows], tiers, rank, flow))
-        left = np.maximum(0.0, left - wanted * share)
-        still_open = left > NEGLIGIBLE_RPS
-        short = (open_to[rows] & ~still_open).any(axis=1)
-        room[rows], open_to[rows] = left, still_open
-        asking = asking - flow
-        rest[:, rows], wants[:, rows] = asking, asking > NEGLIGIBLE_RPS
-        contended[rows] |= short
-        if until_short:
-            wants[:, rows[short]] = False
-    return room, pieces, contended
+    tiers, ranks, zones = order.shape
+    rest, room, share = np.empty((zones, tiers)), np.empty(len(known_rps)), np.empty(len(known_rps))
+    for n in range(len(room)):
+        room[n] = known_rps[n]
+    for zone in range(zones):
+        for tier in range(tiers):
+            rest[zone, tier] = demand[zone, tier]
+    send(rest, room, order, level, by_priority, allowed, flows)
+    fits = True
+    for n in range(len(room)):
+        load_rps[n] = known_rps[n] - room[n]
+        share[n] = min(1.0, capacity_rps[n] / max(load_rps[n], NEGLIGIBLE_RPS))
+        fits = fits and share[n] >= 1.0
+    for zone in range(zones):
+        for tier in range(tiers):
+            # What is not left was sent.
+            sent[zone, tier] = demand[zone, tier] - rest[zone, tier]
+            granted[zone, tier] = sent[zone, tier]
+            if not fits:
+                granted[zone, tier] = 0.0
+                for rank in range(ranks):
+                    if flows[tier, rank, zone] > 0:
+                        part = flows[tier, rank, zone] * share[order[tier, rank, zone]]
+                        granted[zone, tier] += part
 
 
-def _fill_by_priority(
-    demand: Floats,
-    capacity: Floats,
-    routes: Routes,
-    scenarios: Ints,
-    allowed: NDArray[np.bool_] | None,
-) -> tuple[Floats, list[Piece]]:
-    """One level of priority after the other, tiers of the same level alike."""
-    room, pieces = capacity, []
-    for level in routes.levels():
-        may = None if allowed is None else allowed[level]
-        room, more, _ = _fill(demand[level], room, routes, level, scenarios, may)
-        pieces += more
-    return room, pieces
-
-
-def _fill_alike(
-    demand: Floats,
-    capacity: Floats,
-    routes: Routes,
-    scenarios: Ints,
-    allowed: NDArray[np.bool_] | None,
-) -> tuple[Floats, list[Piece]]:
-    """All tiers at once, each zone at the nearest of the targets that are not gone."""
-    order = routes.order
-    # Shape (tiers, ranks, scenarios, zones): whether the target of a rank is there at all.
-    here = (capacity > NEGLIGIBLE_RPS).T[np.maximum(order, 0)].transpose(0, 1, 3, 2)
-    here = here & (order >= 0)[:, :, None, :]
-    if allowed is not None:
-        tiers = np.arange(len(order))[:, None, None]
-        may = allowed.transpose(0, 2, 1)[tiers, np.maximum(order, 0)].transpose(0, 1, 3, 2)
-        here &= may
-    position = np.cumsum(here, axis=1) * here
-    rest, room = demand.copy(), capacity.copy()
-    pieces: list[Piece] = []
-    width = capacity.shape[1]
-    start = np.arange(len(capacity))[None, :, None] * width
-    for place in range(1, int(position.max(initial=0)) + 1):
-        chosen = position == place
-        found = chosen.any(axis=1)
-        ranks = chosen.argmax(axis=1)
-        picked = np.take_along_axis(
-            np.broadcast_to(order[:, :, None, :], position.shape), ranks[:, None], axis=1
-        )[:, 0]
-        target = np.where(found, picked, -1)
-        cells = start + np.maximum(target, 0)
-        asked = np.where(found, rest, 0.0)
-        sums = np.bincount(cells.ravel(), asked.ravel(), minlength=capacity.size)
-        wanted: Floats = sums.reshape(capacity.shape)
-        share = np.minimum(1.0, room / np.maximum(wanted, NEGLIGIBLE_RPS))
-        flow = asked * share.reshape(-1)[cells]
-        pieces.append(Piece(scenarios, slice(None), target, flow))
-        rest -= flow
-        room = np.maximum(0.0, room - wanted * share)
-    return room, pieces
-
-
-def beyond_limit(unserved: Floats, arriving: Floats, limit: Floats) -> Floats:
+@compilable
+def drop_beyond_limit(unserved: Floats, arriving: Floats, limit: float, dropped: Floats) -> None:
     """Arrivals that a full queue drops, taken from zones and tiers alike.
 
     Parameters
     ----------
     unserved
-        Requests left over after a step, shape (scenarios, zones, tiers).
+        Requests left over after a step, shape (zones, tiers).
     arriving
         Those that joined in this step, same shape.
     limit
-        Most requests waiting, shape (scenarios,).
-
-    Returns
-    -------
-    numpy.ndarray
-        Requests dropped, at most those arriving and left over, same shape as these.
+        Most requests waiting.
+    dropped
+        Written to: requests dropped, at most those arriving and left over, same shape.
     """
-    excess = np.maximum(0.0, unserved.sum(axis=(1, 2)) - limit)
-    droppable = np.minimum(unserved, arriving)
-    total = droppable.sum(axis=(1, 2))
-    dropped: Floats = droppable * ratio(excess, total, most=1.0)[:, None, None]
-    return dropped
+    left, droppable = 0.0, 0.0
+    for zone in range(len(unserved)):
+        for tier in range(unserved.shape[1]):
+            dropped[zone, tier] = min(unserved[zone, tier], arriving[zone, tier])
+            left += unserved[zone, tier]
+            droppable += dropped[zone, tier]
+    share = ratio(max(0.0, left - limit), droppable, most=1.0)
+    for zone in range(len(unserved)):
+        for tier in range(unserved.shape[1]):
+            dropped[zone, tier] *= share
 
 
-def ration(available: Any, allocation: Floats, level: Ints | None = None) -> Floats:
+@compilable
+def ration(available: float, allocation: Floats, level: Ints) -> Floats:
     """Shares of capacity granted to tiers, in order, each at most what is set aside for it.
 
     The emergency rule of the postmortem: tiers take their allocation in turn until the capacity
@@ -396,22 +405,30 @@ def ration(available: Any, allocation: Floats, level: Ints | None = None) -> Flo
     Parameters
     ----------
     available
-        Capacity over demand, shape (...).
+        Capacity over demand.
     allocation
         Share set aside by tier in order of priority, shape (tiers,).
     level
-        Priority of each tier as a count from 0, shape (tiers,); each its own by default.
+        Priority of each tier as a count from 0, shape (tiers,).
 
-    >>> ration(np.array(0.5), np.array([0.4, 0.3, 0.2, 0.1])).round(12).tolist()
-    [0.4, 0.1, 0.0, 0.0]
-    >>> ration(np.array(0.6), np.array([0.4, 0.3, 0.1]), np.array([0, 1, 1])).round(12).tolist()
+    Returns
+    -------
+    numpy.ndarray
+        Share by tier, shape (tiers,).
+
+    >>> ration(0.6, np.array([0.4, 0.3, 0.1]), np.array([0, 1, 1])).round(12).tolist()
     [0.4, 0.15, 0.05]
     """
-    level = np.arange(len(allocation)) if level is None else level
-    together = np.bincount(level, allocation)
-    before = np.cumsum(together) - together
-    granted = np.clip(np.asarray(available)[..., None] - before, 0.0, together)
-    shares: Floats = ratio(granted, together, most=1.0)[..., level] * allocation
+    shares = np.zeros(len(level))
+    left, first = available, 0
+    for last in range(1, len(level) + 1):
+        if last == len(level) or level[last] != level[first]:
+            together = total(allocation[first:last])
+            granted = ratio(min(max(left, 0.0), together), together, most=1.0)
+            for tier in range(first, last):
+                shares[tier] = allocation[tier] * granted
+            left -= together
+            first = last
     return shares
 
 

@@ -69,7 +69,7 @@ def normal_hours(model: Model, fleet: Fleet) -> NormalHours:
     world, history = simulate(once, fleet, _calm_hours(), KEPT)
     names = world.clusters.names
     regions = tuple(model.regions)
-    ambient = np.broadcast_to(world.ambient_c[0], (HOURS_PER_WEEK, len(regions)))
+    ambient = np.broadcast_to(world.usual_c[world.hour, 0], (HOURS_PER_WEEK, len(regions)))
     return NormalHours(
         clusters=names,
         tiers=world.tiers.names,
@@ -89,8 +89,8 @@ def requests_per_year(hours: NormalHours) -> float:
 
 def _within_reach(world: World) -> Floats:
     """Demand of zones that reach a target within the limit of the tier, shape (168, K)."""
-    reached = world.reach.any(axis=2) * world.tiers.share[:, None]
-    within: Floats = world.zone_rps[0] @ reached.T
+    reached = world.routes.reach.any(axis=2) * world.tiers.share[:, None]
+    within: Floats = world.usual_rps[world.hour, 0] @ reached.T
     return within
 
 

@@ -133,6 +133,6 @@ class Screen:
         heat = heat_at_utilisation_mw(
             clusters.power_mw, clusters.static_share, clusters.gpus, clusters.utilisation
         )
-        capacity = (each_mw @ self._world.plants.holds)[None, :]
+        capacity = np.bincount(units.plant, each_mw, len(self._world.plants.names))[None, :]
         cooled = share_cooling(heat[None, :], capacity, self._world.plants.serves)[0]
         return bool((cooled >= heat * (1 - 1e-12)).all())

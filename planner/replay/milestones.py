@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from planner.simulation.dispatch import response_seconds
+from planner.laws.queues import busy_seconds, response_seconds
 from planner.simulation.history import History
 from planner.simulation.system_states import Bools, Floats
 from planner.simulation.world import World
@@ -87,12 +87,16 @@ def _pending(world: World, history: History, subject: Subject) -> Floats:  # noq
 
 def _response(world: World, history: History, subject: Subject) -> Floats:  # noqa: ARG001
     """Time that 99 of 100 requests stay below, queue and work, seconds."""
-    values: Floats = response_seconds(
-        world,
-        history.load_rps[:, 0],
+    clusters, load = world.clusters, history.load_rps[:, 0]
+    busy = busy_seconds(
+        load[:, : len(clusters.names)],
         history.powered_gpus[:, 0],
         history.clock[:, 0],
-        history.waiting[:, 0],
+        clusters.rps,
+        clusters.service_seconds,
+    )
+    values: Floats = response_seconds(
+        busy.max(axis=1, initial=0.0), history.waiting[:, 0], load.sum(axis=1)
     )
     return values
 

@@ -127,11 +127,11 @@ def normal_week(model: Model, fleet: Fleet) -> NormalWeek:
         serving_rps(fleet.gpus[name], model.gpus[cluster.gpu].rps, cluster.max_utilisation)
         for name, cluster in model.clusters.items()
     ]
-    capacity = np.zeros((len(demand), routes.incidence.shape[3]))
+    capacity = np.zeros((len(demand), routes.targets))
     capacity[:, : len(room)] = room
     first = model.operations.priority_shedding == "automatic"
     routing = route(demand, capacity, routes, np.full(len(demand), first))
-    flows = routing.by_target(routes)[..., : len(room)]
+    flows = routing.by_zone[..., : len(room)]
     return NormalWeek(
         load_rps=routing.load[:, : len(room)],
         mean_rps=flows.mean(axis=0),

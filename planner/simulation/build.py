@@ -13,7 +13,6 @@ from planner.infrastructure.graph import Graph, build_graph
 from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.heat import capacitance_mj_per_k
 from planner.laws.retries import RetryTerms
-from planner.laws.traffic import can_compile
 from planner.scenarios.climate import ambient_at
 from planner.scenarios.demand import demand_at
 from planner.scenarios.routing import routes_of
@@ -31,9 +30,6 @@ from planner.simulation.world import (
     Units,
     World,
 )
-
-#: Scenario-minutes from which loading compiled code (about a second) pays.
-WORTH_COMPILING = 10_000
 
 
 def prepare(
@@ -62,6 +58,8 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, timelines: tuple[Timel
     states, interval = _system_states(normal, timelines, horizon)
     routes = routes_of(model, fleet, names)
     services = [model.services[name] for name in stacker.services]
+    hours = sorted({timeline.start_hour for timeline in timelines})
+    minutes = np.arange(horizon, dtype=float)
     return World(
         model=model,
         graph=graph,
@@ -69,7 +67,7 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, timelines: tuple[Timel
         stacker=stacker,
         tiers=_tiers(model, names),
         clusters=_clusters(model, fleet),
-        plants=_plants(model, stacker.units),
+        plants=_plants(model),
         units=_units(model, stacker.units),
         offers=_offers(model, fleet),
         services=Services(
@@ -78,18 +76,15 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, timelines: tuple[Timel
             np.array([service.holds_while_waiting for service in services], dtype=bool),
         ),
         routes=routes,
-        # Summed over ranks: whether a zone and tier may use a target at all, (K, Z, N).
-        reach=routes.incidence.max(axis=1),
-        first_choice=np.einsum(
-            "kzn,k->zn", routes.incidence[:, 0], [model.tiers[name].share for name in names]
-        ),
         restoration=_restoration(model, names),
-        reaction=_reaction(timelines, horizon),
+        reaction=_reaction(timelines),
         system_states=stacker.stack(states),
         interval=interval,
-        zone_rps=_zone_rps(model, timelines, states, interval),
-        ambient_c=_ambient(model, timelines, horizon),
-        compiled=len(timelines) * horizon >= WORTH_COMPILING and can_compile(),
+        hour=np.array([hours.index(timeline.start_hour) for timeline in timelines], dtype=np.int64),
+        usual_rps=np.array([demand_at(model, hour, minutes).T for hour in hours]).reshape(
+            len(hours), horizon, len(model.zones)
+        ),
+        usual_c=_ambient(model, hours, minutes),
     )
 
 
@@ -145,16 +140,14 @@ def _units(model: Model, names: tuple[tuple[str, str], ...]) -> Units:
     )
 
 
-def _plants(model: Model, units: tuple[tuple[str, str], ...]) -> Plants:
+def _plants(model: Model) -> Plants:
     names, plants = tuple(model.plants), list(model.plants.values())
     return Plants(
         names=names,
         serves=np.array(
             [[c in plant.cools for c in model.clusters] for plant in plants], dtype=bool
         ).reshape(len(plants), len(model.clusters)),
-        holds=np.array(
-            [[plant == name for name in names] for plant, _ in units], dtype=float
-        ).reshape(len(units), len(names)),
+        emergency=np.array([plant.role == "emergency" for plant in plants], dtype=bool),
         buffer_mj=_column([plant.buffer_mwh * 3600 for plant in plants]),
     )
 
@@ -203,7 +196,7 @@ def _system_states(
 ) -> tuple[list[SystemState], Ints]:
     """System states of all intervals, and the row of each scenario at each minute."""
     states = [normal]
-    interval = np.zeros((horizon, len(timelines)), dtype=np.int64)
+    interval = np.zeros((len(timelines), horizon), dtype=np.int64).T
     for s, timeline in enumerate(timelines):
         for span in timeline.intervals:
             start, end = (int(min(at, horizon)) for at in (span.start_minute, span.end_minute))
@@ -213,18 +206,18 @@ def _system_states(
     return states, interval
 
 
-def _reaction(timelines: tuple[Timeline, ...], horizon: int) -> ScenarioReaction:
+def _reaction(timelines: tuple[Timeline, ...]) -> ScenarioReaction:
     operations = [timeline.operations for timeline in timelines]
-    failure = np.full((horizon, len(timelines)), np.inf)
+    most = max((len(timeline.failures) for timeline in timelines), default=0)
+    failures = np.full((len(timelines), most), np.inf)
     for s, timeline in enumerate(timelines):
-        for minute in timeline.failures:
-            failure[int(minute) :, s] = minute
+        failures[s, : len(timeline.failures)] = timeline.failures
 
     def whether(name: str, value: str) -> Bools:
         return np.array([getattr(operation, name) == value for operation in operations], dtype=bool)
 
     return ScenarioReaction(
-        failure=failure,
+        failures=failures,
         reaction=_column([timeline.reaction_minutes for timeline in timelines]),
         order=_column([timeline.order_minutes for timeline in timelines]),
         reroute=_column([operation.earliest_reroute_minutes for operation in operations]),
@@ -243,27 +236,8 @@ def _reaction(timelines: tuple[Timeline, ...], horizon: int) -> ScenarioReaction
     )
 
 
-def _zone_rps(
-    model: Model, timelines: tuple[Timeline, ...], states: list[SystemState], interval: Ints
-) -> Floats:
-    minutes, zones = np.arange(len(interval), dtype=float), list(model.zones)
-    hours = sorted({timeline.start_hour for timeline in timelines})
-    usual = np.array([demand_at(model, hour, minutes).T for hour in hours])
-    which = [hours.index(timeline.start_hour) for timeline in timelines]
-    factor = np.array([[state.demand_factor.get(z, 1.0) for z in zones] for state in states])
-    if not timelines:
-        return np.zeros((len(interval), 0, len(zones)))
-    rps: Floats = usual[which].transpose(1, 0, 2) * factor[interval]
-    return rps
-
-
-def _ambient(model: Model, timelines: tuple[Timeline, ...], horizon: int) -> Floats:
-    regions = model.regions
-    if all(region.climate is None for region in regions.values()):
-        return np.array([[[region.design_ambient_c for region in regions.values()]]])
-    minutes = np.arange(horizon, dtype=float)
-    hours = sorted({timeline.start_hour for timeline in timelines})
-    usual = np.array([[ambient_at(model, r, hour, minutes) for r in regions] for hour in hours])
-    which = [hours.index(timeline.start_hour) for timeline in timelines]
-    ambient: Floats = usual[which].transpose(2, 0, 1)
-    return ambient
+def _ambient(model: Model, hours: list[float], minutes: Floats) -> Floats:
+    """Usual ambient temperature by start hour and minute, shape (hours, T, R)."""
+    usual = [[ambient_at(model, r, hour, minutes) for r in model.regions] for hour in hours]
+    ambient: Floats = np.array(usual).reshape(len(hours), len(model.regions), len(minutes))
+    return np.ascontiguousarray(ambient.transpose(0, 2, 1))

@@ -1,133 +1,233 @@
-"""Where load balancers send requests, and what they find there."""
+"""Capacity of targets, where load balancers send requests, and what they find there."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from planner.laws.queues import p99_wait_seconds
-from planner.laws.ratios import ratio
-from planner.laws.traffic import NEGLIGIBLE_RPS, deliver, ration
-from planner.simulation.minute import Minute, Requests
-from planner.simulation.state import State
+from planner.laws.compiling import compilable
+from planner.laws.heat import heat_at_utilisation_mw
+from planner.laws.queues import busy_seconds, response_seconds
+from planner.laws.ratios import total
+from planner.laws.traffic import NEGLIGIBLE_RPS, deliver, ration, serving_rps
+from planner.simulation.arrays import Network, Records
+from planner.simulation.state import freeze
 from planner.simulation.system_states import Bools, Floats
-from planner.simulation.world import SECONDS, World
+from planner.simulation.world import SECONDS
 
 
-def cool_enough(world: World, state: State, now: Minute) -> Bools | None:
-    """Whether targets are cool enough for a tier, shape (K, S, N); None where all are."""
-    limits, reaction = world.tiers.thermal_limit_c, world.reaction
-    if state.temperature_c.max(initial=-np.inf) <= limits.min(initial=np.inf):
-        state.left = None
-        return None
-    cool = state.temperature_c <= limits[:, None, None]
-    acts = (reaction.migrates | reaction.operators_migrate & now.reacted)[:, None]
-    # Work that operators have moved stays away from what is still too hot.
-    cool |= ~acts if state.left is None else ~(acts | state.left)
-    state.left = ~cool
-    rented = np.ones((*cool.shape[:2], len(world.offers.names)), dtype=bool)
-    return np.concatenate([cool, rented], axis=2)
+@compilable
+def provide_capacity(
+    clusters: Records, offers: Records, targets: Records, platform: Records, minute: int
+) -> None:
+    """Requests per second that each target takes."""
+    for c in range(len(clusters)):
+        cluster = clusters[c]
+        most = serving_rps(cluster.powered_gpus, cluster.rps, cluster.utilisation)
+        there = most * cluster.clock * cluster.restored
+        targets[c].capacity_rps = 0.0 if cluster.off else there
+    _order(platform, minute)
+    for v in range(len(offers)):
+        arrived = minute - platform[0].order_minute >= offers[v].lead_minutes
+        there = offers[v].rps if arrived and offers[v].up else 0.0
+        targets[len(clusters) + v].capacity_rps = there
 
 
-def dispatch(world: World, now: Minute, requests: Requests) -> tuple[Requests, Floats]:
+@compilable
+def _order(platform: Records, minute: int) -> None:
+    """Operators order emergency capacity when they react to the failure that left too little."""
+    now = platform[0]
+    due = min(now.order_due, now.failure_before + now.order)
+    now.order_due = due if now.short else np.inf
+    if np.isinf(now.order_minute) and minute >= now.order_due:
+        now.order_minute = minute
+
+
+@compilable
+def learn_capacity(
+    clusters: Records, targets: Records, platform: Records, recent_rps: Floats, minute: int
+) -> None:
+    """Capacity of targets that load balancers act on: that of some minutes ago.
+
+    GPUs that operators switch off for want of cooling are drained first, so those are known.
+    """
+    now = platform[0]
+    early = now.failure <= minute and minute < now.failure + now.reroute
+    if early and now.failure == minute and minute > 0:
+        freeze(targets, platform)
+    behind = now.failover + 1
+    for n in range(len(targets)):
+        target = targets[n]
+        recent_rps[minute % behind, n] = target.capacity_rps
+        target.known_rps = target.frozen_rps if early else recent_rps[(minute + 1) % behind, n]
+    for c in range(0 if early else len(clusters)):
+        cluster = clusters[c]
+        left_on = heat_at_utilisation_mw(
+            cluster.power_mw, cluster.static_share, cluster.powered_gpus, cluster.utilisation
+        )
+        if left_on < cluster.full_mw * (1 - 1e-9):
+            most = serving_rps(cluster.powered_gpus, cluster.rps, cluster.utilisation)
+            targets[c].known_rps = min(targets[c].known_rps, most)
+
+
+@compilable
+def look_for_heat(
+    clusters: Records, tiers: Records, platform: Records, left: Bools, allowed: Bools
+) -> bool:
+    """Find out which targets are cool enough for a tier; whether all are."""
+    now, everywhere = platform[0], True
+    acts = now.migrates or (now.operators_migrate and now.reacted)
+    for k in range(len(tiers)):
+        for c in range(len(clusters)):
+            cool = clusters[c].temperature_c <= tiers[k].thermal_limit_c
+            # Work that operators have moved stays away from what is still too hot.
+            cool = cool or not (acts or left[k, c])
+            left[k, c] = not cool
+            allowed[k, c] = cool
+            everywhere = everywhere and cool
+    return everywhere
+
+
+@compilable
+def dispatch(
+    tiers: Records, targets: Records, requests: Records, platform: Records, network: Network
+) -> None:
     """Send requests to targets and, under shedding, the queue to the room left.
 
-    Returns
-    -------
-    Requests
-        With what was sent, granted and drained.
-    ndarray
-        Load of targets, shape (B, N).
+    Sets what was sent, granted and drained, and the load of targets.
     """
-    rows, shedding = requests.scenarios, requests.shedding[:, 0, 0]
-    allowed = None if now.allowed is None else now.allowed[:, rows]
-    capacity, known_capacity = now.capacity_rps[rows], now.known_capacity_rps[rows]
-    sent, granted, load = _send(world, requests, known_capacity, capacity, allowed)
-    drained = np.zeros_like(granted)
-    late = np.where(requests.shedding, requests.waiting, 0.0) / SECONDS
-    waits = late.reshape(len(late), -1).max(axis=1, initial=0.0) > 0
-    room = np.minimum(capacity, known_capacity)
-    if waits.any():
-        free = np.maximum(room[waits] - load[waits], 0.0)
-        may = None if allowed is None else allowed[:, waits]
-        second = deliver(
-            late[waits], free, free, world.routes, shedding[waits], may, world.compiled
-        )
-        drained[waits] = second[1] * SECONDS
-        load[waits] += second[2]
-    spare = np.maximum(1.0, room.sum(axis=1) / np.maximum(load.sum(axis=1), NEGLIGIBLE_RPS))
-    went = replace(
-        requests,
-        sent=sent * SECONDS,
-        granted=granted * SECONDS,
-        drained=drained,
-        spare=spare[:, None, None],
-    )
-    return went, load
+    now = platform[0]
+    for z in range(requests.shape[0]):
+        for k in range(requests.shape[1]):
+            offered = requests[z, k].entering
+            if not now.shedding and tiers[k].admitted:
+                offered += requests[z, k].backlog
+            network.demand[z, k] = offered / SECONDS
+    capacity_rps, known_rps = np.empty(len(targets)), np.empty(len(targets))
+    for n in range(len(targets)):
+        capacity_rps[n], known_rps[n] = targets[n].capacity_rps, targets[n].known_rps
+    _send(tiers, platform, network, known_rps, capacity_rps)
+    for z in range(requests.shape[0]):
+        for k in range(requests.shape[1]):
+            request = requests[z, k]
+            request.sent = network.sent[z, k] * SECONDS
+            request.granted, request.drained = network.granted[z, k] * SECONDS, 0.0
+    room, load = 0.0, 0.0
+    for n in range(len(targets)):
+        target = targets[n]
+        target.load_rps = network.load_rps[n]
+        fits = min(target.capacity_rps, target.known_rps)
+        room += fits
+        known_rps[n] = max(fits - target.load_rps, 0.0)
+    if now.shedding and now.busy:
+        _drain(tiers, requests, network, known_rps)
+        for n in range(len(targets)):
+            targets[n].load_rps += network.load_rps[n]
+    for n in range(len(targets)):
+        load += targets[n].load_rps
+    now.spare = max(1.0, room / max(load, NEGLIGIBLE_RPS))
 
 
+@compilable
 def _send(
-    world: World,
-    requests: Requests,
-    known_capacity: Floats,
-    capacity: Floats,
-    allowed: Bools | None,
-) -> tuple[Floats, Floats, Floats]:
-    """Requests sent and granted per second, and the load that targets take.
+    tiers: Records, platform: Records, network: Network, known_rps: Floats, capacity_rps: Floats
+) -> None:
+    """Send requests; where operators ration, first what is set aside for each tier."""
+    demand, shedding, wanted = network.demand, platform[0].shedding, 0.0
+    for k in range(len(tiers)):
+        wanted += total(demand[:, k])
+    room = total(known_rps)
+    if shedding and platform[0].rationing and wanted > room:
+        _ration(tiers, network, known_rps, capacity_rps, room, wanted)
+    else:
+        _deliver(network, known_rps, capacity_rps, shedding)
+    for n in range(len(capacity_rps)):
+        network.load_rps[n] = min(network.load_rps[n], capacity_rps[n])
 
-    Where operators ration, first what is set aside for each tier, then the rest.
-    """
-    rows, by_priority = requests.scenarios, requests.shedding[:, 0, 0]
-    offered = requests.entering + np.where(requests.shedding, 0.0, requests.waiting)
-    demand = offered / SECONDS
-    how = (world.routes, by_priority, allowed, world.compiled)
-    wanted, room = demand.sum(axis=(1, 2)), known_capacity.sum(axis=1)
-    rationed = by_priority & world.reaction.rationing[rows] & (wanted > room)
-    if not rationed.any():
-        sent, granted, load = deliver(demand, known_capacity, capacity, *how)
-        return sent, granted, np.minimum(load, capacity)
-    share = ration(
-        room / np.maximum(wanted, NEGLIGIBLE_RPS), world.tiers.allocation, world.routes.level
+
+@compilable
+def _ration(
+    tiers: Records,
+    network: Network,
+    known_rps: Floats,
+    capacity_rps: Floats,
+    room: float,
+    wanted: float,
+) -> None:
+    """Send first what is set aside for each tier, then the rest."""
+    demand, allocation = network.demand, np.empty(len(tiers))
+    for k in range(len(tiers)):
+        allocation[k] = tiers[k].allocation
+    shares = ration(room / max(wanted, NEGLIGIBLE_RPS), allocation, network.level)
+    rest, load = np.empty(demand.shape), np.empty(len(known_rps))
+    sent, granted = np.empty(demand.shape), np.empty(demand.shape)
+    for k in range(len(tiers)):
+        by_tier = max(total(demand[:, k]), NEGLIGIBLE_RPS)
+        for z in range(len(demand)):
+            aside = demand[z, k] * min(1.0, shares[k] * wanted / by_tier)
+            rest[z, k], demand[z, k] = demand[z, k] - aside, aside
+    _deliver(network, known_rps, capacity_rps, True)
+    for z in range(len(demand)):
+        for k in range(len(tiers)):
+            sent[z, k], granted[z, k] = network.sent[z, k], network.granted[z, k]
+            demand[z, k] = rest[z, k]
+    for n in range(len(load)):
+        load[n] = network.load_rps[n]
+        known_rps[n] = max(known_rps[n] - load[n], 0.0)
+        capacity_rps[n] = max(capacity_rps[n] - load[n], 0.0)
+    _deliver(network, known_rps, capacity_rps, True)
+    for z in range(len(demand)):
+        for k in range(len(tiers)):
+            network.sent[z, k] += sent[z, k]
+            network.granted[z, k] += granted[z, k]
+    for n in range(len(load)):
+        network.load_rps[n] += load[n]
+        capacity_rps[n] += load[n]
+
+
+@compilable
+def _deliver(network: Network, known_rps: Floats, capacity_rps: Floats, shedding: bool) -> None:
+    deliver(
+        network.demand,
+        known_rps,
+        capacity_rps,
+        network.order,
+        network.level,
+        shedding,
+        network.allowed,
+        network.flows,
+        network.sent,
+        network.granted,
+        network.load_rps,
     )
-    by_tier = np.maximum(demand.sum(axis=1), NEGLIGIBLE_RPS)
-    share = np.where(rationed[:, None], share * wanted[:, None] / by_tier, 1.0)
-    aside = demand * np.minimum(1.0, share)[:, None, :]
-    first = deliver(aside, known_capacity, capacity, *how)
-    known_left, left = (np.maximum(had - first[2], 0.0) for had in (known_capacity, capacity))
-    second = deliver(demand - aside, known_left, left, *how)
-    sent, granted, load = (part + rest for part, rest in zip(first, second, strict=True))
-    return sent, granted, np.minimum(load, capacity)
 
 
-def response_seconds(
-    world: World, load: Floats, powered: Floats, clock: Floats, waiting: Floats
-) -> Floats:
-    """Time that 99 % of requests stay below at the busiest cluster, queue included.
+@compilable
+def _drain(tiers: Records, requests: Records, network: Network, free_rps: Floats) -> None:
+    """Serve the queue with the room that is left."""
+    for z in range(requests.shape[0]):
+        for k in range(requests.shape[1]):
+            late = requests[z, k].backlog / SECONDS if tiers[k].admitted else 0.0
+            network.demand[z, k] = late
+    _deliver(network, free_rps, free_rps, True)
+    for z in range(requests.shape[0]):
+        for k in range(requests.shape[1]):
+            requests[z, k].drained = network.granted[z, k] * SECONDS
 
-    Service time over clock, plus the wait of an M/M/c queue of as many servers as the cluster works
-    on requests at once, plus the time that the requests waiting take at the present rate (one hour
-    at most).
 
-    Parameters
-    ----------
-    load
-        Requests per second by target, shape (..., N).
-    powered, clock
-        GPUs and their clock, shape (..., C).
-    waiting
-        Requests in the queue, shape (...).
-    """
-    clusters = world.clusters
-    speed = np.maximum(clock, 1e-3)
-    at_once = powered * clusters.rps * clusters.service_seconds
-    own = load[..., : len(clusters.names)]
-    full = powered * clusters.rps * speed
-    use = ratio(own, full)
-    seconds = clusters.service_seconds / speed
-    waits = p99_wait_seconds(np.maximum(at_once, 1.0), np.minimum(use, 0.9999), seconds)
-    busiest = np.where(own > NEGLIGIBLE_RPS, seconds + waits, 0.0).max(axis=-1, initial=0.0)
-    total = load.sum(axis=-1)
-    queue = np.where(waiting > 0, waiting / np.maximum(total, NEGLIGIBLE_RPS), 0.0)
-    response: Floats = np.minimum(busiest + queue, 3600.0)
-    return response
+@compilable
+def last_response_seconds(clusters: Records, targets: Records, waiting: float) -> float:
+    """Response time (`planner.laws.queues.response_seconds`) in the minute before."""
+    busiest, load = 0.0, 0.0
+    for n in range(len(targets)):
+        load += targets[n].load_rps
+    for c in range(len(clusters)):
+        cluster = clusters[c]
+        seconds = busy_seconds(
+            targets[c].load_rps,
+            cluster.powered_gpus,
+            cluster.clock,
+            cluster.rps,
+            cluster.service_seconds,
+        )
+        busiest = max(busiest, seconds)
+    return response_seconds(busiest, waiting, load)

@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from planner.infrastructure.entities import Model
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import asks_by_zone
-from planner.simulation.minute import Minute
 from planner.simulation.system_states import Bools, Floats, Ints
 from planner.simulation.world import World
+
+
+class Places(NamedTuple):
+    """Column of `History.rows` from which a record stands, −1 where it is not kept."""
+
+    demand_rps: int
+    attempts_rps: int
+    served_rps: int
+    zone_served_rps: int
+    temperature_c: int
+    clock: int
+    heat_mw: int
+    cooling_mw: int
+    powered_gpus: int
+    load_rps: int
+    capacity_rps: int
+    known_capacity_rps: int
+    wanted_rps: int
+    cooling_capacity_mw: int
+    cold_mj: int
+    service_use: int
+    pool_use: int
+    waiting: int
+    stale: int
+    retrying: int
+    shed: int
+    rejected: int
+    dropped: int
+    timed_out: int
+    wasted: int
+    purged: int
+    gave_up: int
+    emergency_usd: int
 
 
 @dataclass
@@ -50,7 +83,12 @@ class History:
     phase
         Phase of restoration, the number of phases in normal operation, shape (T, S, C).
     order_minute, standby_since
-        Final values of the state.
+        Final values of the state, shapes (S,) and (S, U).
+    rows
+        Most of these in one place, as the cascade writes them: all of a minute beside each other,
+        shape (S, T, columns).
+    places
+        Column from which each of them stands there.
     """
 
     demand_rps: Floats
@@ -85,18 +123,8 @@ class History:
     phase: Ints
     order_minute: Floats
     standby_since: Floats
-
-    def keeps(self, name: str) -> bool:
-        """Whether a record is kept."""
-        return len(getattr(self, name)) > 0
-
-    def record(self, now: Minute) -> None:
-        """Record a minute that is over."""
-        for names in AXES.values():
-            for name in names:
-                record = getattr(self, name)
-                if len(record):
-                    record[now.number] = getattr(now, name)
+    rows: Floats
+    places: Places
 
     @classmethod
     def empty(
@@ -105,17 +133,36 @@ class History:
         """Room for the records of all minutes; names left out of `only` have room for none."""
         minutes, scenarios = world.minutes, len(world.timelines)
         widths = _widths(world.model)
-        records = {}
+        columns = {
+            name: widths[axis]
+            for axis, names in AXES.items()
+            for name in names
+            if (only is None or name in only) and name not in APART
+        }
+        shape = (scenarios, minutes, sum(columns.values()))
+        rows = np.zeros(shape) if reuse is None or reuse.rows.shape != shape else reuse.rows
+        by_minute = rows.transpose(1, 0, 2)
+        ends = dict(zip(columns, np.cumsum([*columns.values()]).tolist(), strict=True))
+        records: dict[str, Any] = {}
         for axis, names in AXES.items():
-            shape = (scenarios, widths[axis]) if axis else (scenarios,)
             for name in names:
-                kept = minutes if only is None or name in only else 0
-                old = None if reuse is None else getattr(reuse, name)
-                if old is not None and old.shape == (kept, *shape):
-                    records[name] = old
+                width = widths[axis]
+                if name in columns:
+                    record = by_minute[:, :, ends[name] - width : ends[name]]
                 else:
-                    records[name] = np.zeros((kept, *shape), dtype=TYPES.get(name, float))
-        return cls(**records, order_minute=np.empty(0), standby_since=np.empty(0))
+                    kept = minutes if only is None or name in only else 0
+                    made = np.zeros((scenarios, kept, width), dtype=APART.get(name, float))
+                    record = made.transpose(1, 0, 2)
+                records[name] = record if axis else record[:, :, 0]
+        starts = {name: end - columns[name] for name, end in ends.items() if columns[name]}
+        places = Places(*(starts.get(name, -1) for name in Places._fields))
+        return cls(
+            **records,
+            order_minute=np.empty(scenarios),
+            standby_since=np.empty((scenarios, len(world.units.names))),
+            rows=rows,
+            places=places,
+        )
 
 
 def _widths(model: Model) -> dict[str, int]:
@@ -165,4 +212,5 @@ AXES: dict[str, tuple[str, ...]] = {
         "emergency_usd",
     ),
 }
-TYPES: dict[str, type] = {"off": bool, "phase": int}
+#: Records that are no numbers with a fraction, kept by themselves.
+APART: dict[str, type] = {"off": np.bool_, "phase": np.int64}

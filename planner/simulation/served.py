@@ -27,8 +27,9 @@ def served_fractions(world: World, history: History, index: int) -> dict[str, Fl
         for k, tier in enumerate(world.tiers.names)
     }
     fractions[ALL] = served_fraction(served.sum(axis=1), demand.sum(axis=1))
+    zone_rps = world.zone_rps(index)
     for z, zone in enumerate(world.model.zones if world.by_zone else ()):
-        wanted = world.zone_rps[:, index, z, None] * world.tiers.share
+        wanted = zone_rps[:, z, None] * world.tiers.share
         here = history.zone_served_rps[:, index].reshape(len(wanted), -1, len(world.tiers.names))
         got = np.minimum(here[:, z], wanted)
         for k, tier in enumerate(world.tiers.names):
@@ -47,8 +48,9 @@ def short_of_full(history: History, index: int) -> Bools:
 
 def wanted_rps(world: World, index: int, minute: int, subject: str) -> float:
     """Demand of a subject of the standard in a minute."""
+    zone_rps = world.zone_rps(index)[minute]
     return sum(
-        float(world.zone_rps[minute, index, z] * world.tiers.share[k])
+        float(zone_rps[z] * world.tiers.share[k])
         for z, zone in enumerate(world.model.zones)
         for k, tier in enumerate(world.tiers.names)
         if counts_for(subject, zone, tier)

@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from planner.laws.compiling import compilable
 from planner.laws.retries import admitted_share, pool_rate
 from planner.laws.traffic import NEGLIGIBLE_RPS
-from planner.simulation.minute import Minute
-from planner.simulation.state import State
+from planner.simulation.arrays import Records
 from planner.simulation.system_states import Floats
-from planner.simulation.world import SECONDS, World
+from planner.simulation.world import SECONDS
 
 
-def past_services(world: World, state: State, now: Minute) -> Floats:
-    """Share of each tier's requests that services and connection pools let through, (S, K)."""
-    if not world.services.names:
-        return np.ones(now.admitted_rps.shape)
-    weights, capacity = now.system.weights, now.system.service_rps
-    passing: Floats = np.matmul(now.admitted_rps[:, None, :], weights)[:, 0]
-    now.service_use = passing / np.maximum(capacity, NEGLIGIBLE_RPS)
-    lets = np.minimum(capacity, state.pool_rps)
-    passed: Floats = admitted_share(passing / np.maximum(lets, NEGLIGIBLE_RPS), weights)
-    return passed
+@compilable
+def pass_services(tiers: Records, services: Records, weights: Floats) -> None:
+    """Share of each tier's requests that is admitted, and that services and pools let through."""
+    for k in range(len(tiers)):
+        tiers[k].entering_share = 1.0
+    for x in range(len(services)):
+        service = services[x]
+        passing = 0.0
+        for k in range(len(tiers)):
+            passing += tiers[k].admitted_rps * weights[k, x]
+        service.service_use = passing / max(service.service_rps, NEGLIGIBLE_RPS)
+        use = passing / max(min(service.service_rps, service.pool_rps), NEGLIGIBLE_RPS)
+        if use > 1.0:
+            for k in range(len(tiers)):
+                share = admitted_share(use, weights[k, x])
+                tiers[k].entering_share = min(tiers[k].entering_share, share)
+    for k in range(len(tiers)):
+        if not tiers[k].admitted:
+            tiers[k].entering_share = 0.0
+        tiers[k].entering_rps = tiers[k].attempts_rps * tiers[k].entering_share
 
 
-def run_pools(world: World, state: State, now: Minute) -> None:
+@compilable
+def run_pools(tiers: Records, services: Records, weights: Floats) -> None:
     """Connections in use, and what the pools let through in the next minute."""
-    services = world.services
-    if not services.names:
-        return
-    connections = now.system.connections
-    # Work for clients that are gone holds a connection as well.
-    worked_rps = now.served_rps + now.wasted_by_tier / SECONDS
-    by_tier = np.stack(
-        [now.entering_rps, now.admitted_rps, worked_rps, now.waiting_by_tier], axis=1
-    )
-    entered, wanted, worked, waiting = np.matmul(by_tier, now.system.weights).transpose(1, 0, 2)
-    working = np.where(services.holds_while_waiting, worked, entered)
-    held = waiting * services.holds_while_waiting
-    state.pool_rps = pool_rate(entered, held, state.held, connections, services.seconds, SECONDS)
-    state.held = held
-    # Those turned away would hold connections too.
-    asked = (working + np.maximum(0.0, wanted - entered)) * services.seconds + held
-    now.pool_use = asked / np.maximum(connections, NEGLIGIBLE_RPS)
+    for x in range(len(services)):
+        service = services[x]
+        entered, wanted, worked, waiting = 0.0, 0.0, 0.0, 0.0
+        for k in range(len(tiers)):
+            tier, weight = tiers[k], weights[k, x]
+            entered += tier.entering_rps * weight
+            wanted += tier.admitted_rps * weight
+            # Work for clients that are gone holds a connection as well.
+            worked += (tier.served_rps + tier.wasted / SECONDS) * weight
+            waiting += tier.waiting * weight
+        held = waiting if service.holds_while_waiting else 0.0
+        working = worked if service.holds_while_waiting else entered
+        connections, seconds = service.connections, service.seconds
+        service.pool_rps = pool_rate(entered, held, service.held, connections, seconds, SECONDS)
+        service.held = held
+        # Those turned away would hold connections too.
+        asked = (working + max(0.0, wanted - entered)) * seconds + held
+        service.pool_use = asked / max(connections, NEGLIGIBLE_RPS)

@@ -1,198 +1,191 @@
-"""What a simulation carries over from minute to minute.
-
-Axes as in `planner.simulation.world`; A attempts of a request, the first included.
-"""
+"""A scenario before its failure, and what its system state says in a minute."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from planner.laws.traffic import route, serving_rps
-from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
-from planner.simulation.world import World
+from planner.laws.compiling import compilable
+from planner.laws.traffic import send, serving_rps
+from planner.simulation.arrays import Course, Network, Phases, Records, State
+from planner.simulation.system_states import Bools, Floats, SystemStates
 
 #: Capacity over all demand that no retry storm fills, yet small enough to keep the digits of loads.
 BOUNDLESS = 1e3
 
 
-@dataclass
-class State:
-    """State at the start of a minute; the first axis is scenarios unless said otherwise.
-
-    Attributes
-    ----------
-    system_states
-        Those of the world, and those added where clusters have shut themselves down.
-    extra
-        Row of `system_states` by (row of the world, clusters that have shut themselves down).
-    temperature_c
-        GPU temperature, shape (S, C).
-    off, tripped
-        Clusters that are off, by a failure or by thermal shutdown; clusters after a thermal
-        shutdown, until they have gone through all phases of restoration, shape (S, C).
-    phase, phase_minutes
-        Phase of restoration (past the last one in normal operation) and minutes in it, (S, C).
-    checking
-        Minutes of checks passed by clusters being brought back, NaN otherwise, shape (S, C).
-    cold_mj
-        Cold left in chilled-water tanks, shape (S, P).
-    up
-        Whether region and power of a cluster were there in the minute before, shape (S, C).
-    back_from
-        Minute from which operators may bring a cluster back that is off, shape (S, C).
-    left_on
-        GPUs that operators have left powered, infinite before they act, shape (S, C).
-    restoring
-        Whether operators hold back tiers while clusters come back, shape (S,).
-    cooling_short
-        Whether running units have ever fallen short of the heat a plant serves, shape (S, P).
-    standby_since
-        Minute at which the start signal was given, infinite before it, shape (S, U).
-    start_due
-        Minute from which operators start the standby units of a plant, shape (S, P).
-    order_due
-        Minute at which operators order emergency capacity if it is still short, shape (S,).
-    order_minute
-        Minute at which emergency capacity was ordered, infinite before it, shape (S,).
-    live
-        Waiting requests whose clients still wait, by attempt, shape (S, Z, K, A).
-    stale
-        Waiting requests whose clients have timed out, shape (S, Z, K).
-    retrying
-        Clients that back off, by their next attempt, shape (S, Z, K, A − 1).
-    pool_rps, held
-        Requests per second that connection pools let through, and connections that waiting requests
-        hold, shape (S, X).
-    busy
-        Whether any client waits or backs off, shape (S,).
-    error_share
-        Share of admitted requests that failed in the minute before, shape (S,).
-    load_rps, powered_gpus, clock
-        Load of targets, shape (S, N), GPUs powered and their clock, (S, C), in the minute before.
-    shedding
-        Whether priorities were in force in the minute before, shape (S,).
-    left
-        Whether work has left a cluster too hot for its tier, shape (K, S, C); None for nowhere.
-    short
-        Whether requests found no room in the minute before, shape (S,).
-    known_capacity
-        Capacity of targets in recent minutes, shape (delay + 1, S, N), a minute at its remainder.
-    known
-        Capacity that load balancers went by in the minute before, shape (S, N).
-    frozen
-        Capacity that load balancers go by from a failure until they first reroute, shape (S, N).
-    """
-
-    system_states: SystemStates
-    extra: dict[tuple[int, frozenset[str]], int]
-    temperature_c: Floats
-    off: Bools
-    tripped: Bools
-    phase: Ints
-    phase_minutes: Floats
-    checking: Floats
-    cold_mj: Floats
-    up: Bools
-    back_from: Floats
-    left_on: Floats
-    restoring: Bools
-    cooling_short: Bools
-    start_due: Floats
-    order_due: Floats
-    standby_since: Floats
-    order_minute: Floats
-    live: Floats
-    stale: Floats
-    retrying: Floats
-    pool_rps: Floats
-    held: Floats
-    busy: Bools
-    error_share: Floats
-    load_rps: Floats
-    powered_gpus: Floats
-    clock: Floats
-    shedding: Bools
-    left: Bools | None
-    short: Bools
-    known_capacity: Floats
-    known: Floats
-    frozen: Floats
-
-    def waiting(self) -> Floats:
-        """Requests in the queue, shape (S,)."""
-        waiting: Floats = self.live.sum(axis=(1, 2, 3)) + self.stale.sum(axis=(1, 2))
-        return waiting
-
-
-def initial_state(world: World) -> State:
+@compilable
+def start(state: State, course: Course, states: SystemStates, s: int) -> None:
     """State before the failure: everything up at its set point, no request waits."""
-    scenarios, clusters = len(world.timelines), len(world.clusters.names)
-    shape = (scenarios, clusters)
-    queue = (scenarios, len(world.model.zones), len(world.tiers.names))
-    attempts = world.tiers.retries.attempts
-    delay = int(world.reaction.failover.max(initial=0))
-    normal = serving_rps(world.clusters.gpus, world.clusters.rps, world.clusters.utilisation)
-    everything = np.concatenate([normal, np.zeros(len(world.offers.names))])
-    targets = (scenarios, len(everything))
-    return State(
-        system_states=world.system_states,
-        extra={},
-        temperature_c=np.broadcast_to(world.clusters.setpoint_c, shape).copy(),
-        off=np.zeros(shape, dtype=bool),
-        tripped=np.zeros(shape, dtype=bool),
-        phase=np.full(shape, len(world.restoration.minutes)),
-        phase_minutes=np.zeros(shape),
-        checking=np.full(shape, np.nan),
-        cold_mj=np.broadcast_to(
-            world.plants.buffer_mj, (scenarios, len(world.plants.names))
-        ).copy(),
-        up=np.ones(shape, dtype=bool),
-        back_from=np.zeros(shape),
-        left_on=np.full(shape, np.inf),
-        restoring=np.zeros(scenarios, dtype=bool),
-        cooling_short=np.zeros((scenarios, len(world.plants.names)), dtype=bool),
-        start_due=np.full((scenarios, len(world.plants.names)), np.inf),
-        order_due=np.full(scenarios, np.inf),
-        standby_since=np.full((scenarios, len(world.units.names)), np.inf),
-        order_minute=np.full(scenarios, np.inf),
-        live=np.zeros((*queue, attempts)),
-        stale=np.zeros(queue),
-        retrying=np.zeros((*queue, attempts - 1)),
-        pool_rps=np.full((scenarios, len(world.services.names)), np.inf),
-        busy=np.zeros(scenarios, dtype=bool),
-        held=np.zeros((scenarios, len(world.services.names))),
-        error_share=np.zeros(scenarios),
-        load_rps=np.zeros(targets),
-        powered_gpus=np.broadcast_to(world.clusters.gpus, shape).copy(),
-        clock=np.ones(shape),
-        shedding=world.reaction.sheds,
-        left=None,
-        short=np.zeros(scenarios, dtype=bool),
-        known_capacity=np.broadcast_to(everything, (delay + 1, *targets)).copy(),
-        known=np.broadcast_to(everything, targets).copy(),
-        frozen=_before_rerouting(world, everything),
-    )
+    _reset_platform(state.platform, course.scenarios[s])
+    _reset_machines(state.clusters, state.plants, state.units, state.phases)
+    _reset_targets(state.clusters, state.targets, state.recent_rps)
+    for x in range(len(state.services)):
+        state.services[x].pool_rps, state.services[x].held = np.inf, 0.0
+    for z in range(state.attempts.shape[0]):
+        for k in range(state.attempts.shape[1]):
+            state.requests[z, k].stale = 0.0
+            for a in range(state.attempts.shape[2]):
+                state.attempts[z, k, a].live = 0.0
+                state.attempts[z, k, a].retrying = 0.0
+    for k in range(len(state.tiers)):
+        for c in range(len(state.clusters)):
+            state.left[k, c] = False
+    if course.scenarios[s].reroute > 0 and course.interval.shape[1]:
+        state.platform[0].most_rps = _most_rps(course, states.demand_factor, s)
+        usual, row = course.usual_rps[course.hour[s], 0], course.interval[s, 0]
+        set_demand(state.zones, usual, states.demand_factor[row])
+        _freeze_usual(state.zones, state.tiers, state.targets, state.network, state.platform)
 
 
-def _before_rerouting(world: World, normal: Floats) -> Floats:
-    """Capacity that load balancers assume from the failure until they first reroute, shape (S, N).
+@compilable
+def _reset_platform(platform: Records, scenario: Records) -> None:
+    now = platform[0]
+    now.reaction, now.order, now.reroute = scenario.reaction, scenario.order, scenario.reroute
+    now.sheds, now.operators_shed = scenario.sheds, scenario.operators_shed
+    now.migrates, now.operators_migrate = scenario.migrates, scenario.operators_migrate
+    now.failover, now.restart_check = scenario.failover, scenario.restart_check
+    now.queue_limit, now.patience = scenario.queue_limit, scenario.patience
+    now.rationing, now.by_platform = scenario.rationing, scenario.by_platform
+    now.shedding = scenario.sheds
+    now.short, now.busy, now.restoring = False, False, False
+    now.order_due, now.order_minute = np.inf, np.inf
+    now.error_share, now.most_rps = 0.0, 1.0
+
+
+@compilable
+def _reset_machines(clusters: Records, plants: Records, units: Records, phases: Phases) -> None:
+    for c in range(len(clusters)):
+        cluster = clusters[c]
+        cluster.temperature_c = cluster.setpoint_c
+        cluster.off, cluster.tripped, cluster.was_up = False, False, True
+        cluster.phase, cluster.phase_minutes = len(phases.minutes), 0.0
+        cluster.checking, cluster.back_from, cluster.left_on = np.nan, 0.0, np.inf
+        cluster.powered_gpus, cluster.clock, cluster.restored = cluster.gpus, 1.0, 1.0
+    for p in range(len(plants)):
+        plant = plants[p]
+        plant.cold_mj, plant.cooling_short, plant.start_due = plant.buffer_mj, False, np.inf
+    for u in range(len(units)):
+        units[u].standby_since = np.inf
+
+
+@compilable
+def _reset_targets(clusters: Records, targets: Records, recent_rps: Floats) -> None:
+    for n in range(len(targets)):
+        target = targets[n]
+        target.capacity_rps, target.load_rps = 0.0, 0.0
+        if n < len(clusters):
+            cluster = clusters[n]
+            target.capacity_rps = serving_rps(cluster.gpus, cluster.rps, cluster.utilisation)
+        target.known_rps = target.capacity_rps
+        target.frozen_rps = target.capacity_rps
+        for minute in range(len(recent_rps)):
+            recent_rps[minute, n] = target.capacity_rps
+
+
+@compilable
+def _most_rps(course: Course, demand_factor: Floats, s: int) -> float:
+    """Most requests per second of all zones together in any minute of a scenario, at least 1."""
+    most = 1.0
+    for minute in range(course.interval.shape[1]):
+        row, wanted = course.interval[s, minute], 0.0
+        for z in range(course.usual_rps.shape[2]):
+            wanted += course.usual_rps[course.hour[s], minute, z] * demand_factor[row, z]
+        most = max(most, wanted)
+    return most
+
+
+@compilable
+def set_demand(zones: Records, usual_rps: Floats, factor: Floats) -> None:
+    """New requests of zones."""
+    for z in range(len(zones)):
+        zones[z].rps = usual_rps[z] * factor[z]
+
+
+@compilable
+def _freeze_usual(
+    zones: Records, tiers: Records, targets: Records, network: Network, platform: Records
+) -> None:
+    """What load balancers assume at a failure in the first minute: that of a usual one."""
+    room = np.empty(len(targets))
+    for n in range(len(targets)):
+        room[n] = targets[n].capacity_rps
+    for z in range(len(zones)):
+        for k in range(len(tiers)):
+            network.demand[z, k] = zones[z].rps * tiers[k].share
+    for k in range(len(tiers)):
+        for n in range(len(targets)):
+            network.allowed[k, n] = True
+    send(network.demand, room, network.order, network.level, False, network.allowed, network.flows)
+    for n in range(len(targets)):
+        targets[n].load_rps = targets[n].capacity_rps - room[n]
+    freeze(targets, platform)
+    for n in range(len(targets)):
+        targets[n].load_rps = 0.0
+
+
+@compilable
+def freeze(targets: Records, platform: Records) -> None:
+    """Capacity that load balancers assume from a failure until they first reroute.
 
     Until then the traffic of a target stays with it, whatever becomes of the target: one that is
     not full before the failure counts as boundless, one that gets nothing keeps its capacity.
     """
-    scenarios = len(world.timelines)
-    room = np.broadcast_to(normal, (scenarios, len(normal))).copy()
-    if not world.reaction.reroute.any() or not world.minutes:
-        return room
-    demand = world.zone_rps[0][:, :, None] * world.tiers.share
-    usual = route(demand, room, world.routes, np.zeros(scenarios, dtype=bool)).load
-    return frozen_room(world, usual, room)
+    for n in range(len(targets)):
+        target = targets[n]
+        target.frozen_rps = target.known_rps
+        if target.load_rps < target.known_rps * (1 - 1e-9) and target.load_rps > 0:
+            target.frozen_rps = BOUNDLESS * platform[0].most_rps
 
 
-def frozen_room(world: World, usual: Floats, room: Floats) -> Floats:
-    """Capacity that sends to targets what they had, given their load and capacity, (S, N)."""
-    boundless = BOUNDLESS * max(1.0, float(world.zone_rps.sum(axis=2).max()))
-    frozen: Floats = np.where((usual < room * (1 - 1e-9)) & (usual > 0), boundless, room)
-    return frozen
+@compilable
+def enter(state: State, states: SystemStates, row: int) -> None:
+    """What a system state says of every entity."""
+    for c in range(len(state.clusters)):
+        state.clusters[c].up = states.cluster_up[row, c]
+    for u in range(len(state.units)):
+        state.units[u].count = states.units[row, u]
+    for p in range(len(state.plants)):
+        state.plants[p].buffer_up = states.buffer_up[row, p]
+    for v in range(len(state.offers)):
+        state.offers[v].up = states.offer_up[row, v]
+    for z in range(len(state.zones)):
+        state.zones[z].factor = states.demand_factor[row, z]
+    for k in range(len(state.tiers)):
+        state.tiers[k].up = states.tier_up[row, k]
+        for x in range(len(state.services)):
+            state.weights[k, x] = states.weights[row, k, x]
+    for x in range(len(state.services)):
+        state.services[x].service_rps = states.service_rps[row, x]
+        state.services[x].connections = states.connections[row, x]
+    for r in range(len(state.rise_c)):
+        state.rise_c[r] = states.rise_c[row, r]
+
+
+@compilable
+def row_of(course: Course, clusters: Records, s: int, minute: int, lost: Bools) -> int:
+    """Row of the system states in a minute, −1 where none is known for the clusters lost."""
+    row, any_lost = course.interval[s, minute], False
+    if not course.depended_on:
+        return row
+    for c in range(len(clusters)):
+        lost[c] = clusters[c].tripped and clusters[c].off
+        any_lost = any_lost or lost[c]
+    if not any_lost:
+        return row
+    for known in range(len(course.lost_row)):
+        alike = course.lost_row[known] == row
+        for c in range(len(clusters)):
+            alike = alike and course.lost_clusters[known, c] == lost[c]
+        if alike:
+            return course.lost_state[known]
+    return -1
+
+
+@compilable
+def last_failure(failures: Floats, minute: int) -> float:
+    """Minute of the latest of some failures, infinite before the first."""
+    last = np.inf
+    for n in range(len(failures)):
+        if failures[n] <= minute:
+            last = failures[n]
+    return last

@@ -1,14 +1,15 @@
 """System states of all intervals of the scenarios as arrays.
 
 Axes: I system states, C clusters, P plants, U unit types of plants, X services with a limit,
-K tiers, V offers, R regions.
+K tiers, V offers, R regions, Z zones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class SystemStates:
+class SystemStates(NamedTuple):
     """System states as arrays, a row each.
 
     Parameters
@@ -55,6 +55,8 @@ class SystemStates:
         Limits of services, infinite where there is none, shape (I, X).
     weights
         Share of the requests of a tier that pass a service, shape (I, K, X).
+    demand_factor
+        Demand over the usual one, shape (I, Z).
     """
 
     cluster_up: Bools
@@ -67,19 +69,11 @@ class SystemStates:
     service_rps: Floats
     connections: Floats
     weights: Floats
-
-    def at(self, rows: Ints) -> SystemStates:
-        """The states at some rows."""
-        return SystemStates(**{name: values[rows] for name, values in vars(self).items()})
+    demand_factor: Floats
 
     def and_also(self, other: SystemStates) -> SystemStates:
         """These states and others after them."""
-        return SystemStates(
-            *(
-                np.concatenate([getattr(self, field.name), getattr(other, field.name)])
-                for field in fields(self)
-            )
-        )
+        return SystemStates(*map(np.concatenate, zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -131,6 +125,9 @@ class Stacker:
             weights=np.array([weights for _, _, weights in limits]).reshape(
                 rows, len(self.tiers), width
             ),
+            demand_factor=np.array(
+                [[state.demand_factor.get(zone, 1.0) for zone in model.zones] for state in states]
+            ).reshape(rows, len(model.zones)),
         )
 
     @cached_property

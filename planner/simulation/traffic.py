@@ -1,226 +1,294 @@
 """The requests of one minute: retries, services and pools, routing, shedding, the queue.
 
-Requests are counted per minute; rates are per second. Axes as in `planner.simulation.world`, and B
-the scenarios that are not calm: those in which something is short, waits or comes back. In calm
-ones every request fits the nearest target, quick to see; only the others take the long way.
+Requests are counted per minute; rates are per second. Where every request fits the nearest target
+and nobody waits, that is quick to see; all else takes the long way.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from planner.laws.queues import QueueOutcome, competing_queue
+from planner.laws.compiling import compilable
+from planner.laws.queues import competing_queue
 from planner.laws.retries import repeat
-from planner.laws.traffic import NEGLIGIBLE_RPS, beyond_limit
-from planner.simulation.dispatch import cool_enough, dispatch
-from planner.simulation.minute import Minute, Requests
-from planner.simulation.restoration import admitted_tiers
-from planner.simulation.services import past_services, run_pools
-from planner.simulation.state import State
+from planner.laws.traffic import NEGLIGIBLE_RPS, drop_beyond_limit
+from planner.simulation.arrays import Network, Records
+from planner.simulation.dispatch import dispatch, look_for_heat
+from planner.simulation.services import pass_services, run_pools
 from planner.simulation.system_states import Bools, Floats, Ints
-from planner.simulation.world import SECONDS, World
+from planner.simulation.world import SECONDS
 
 #: Requests waiting or backing off below this are rounding; their clients are counted as given up.
 NEGLIGIBLE_REQUESTS = 1e-2
 
 
-def serve(world: World, state: State, now: Minute) -> None:
+@compilable
+def serve(
+    clusters: Records,
+    tiers: Records,
+    services: Records,
+    zones: Records,
+    targets: Records,
+    requests: Records,
+    attempts: Records,
+    platform: Records,
+    network: Network,
+    weights: Floats,
+    repeats: Floats,
+    left: Bools,
+) -> None:
     """Requests of one minute: what is served, waits, fails and comes back, and the load of targets.
 
     Where priorities are in force, what finds no room is turned away at once, and the queue (of
     requests sent to targets that were gone) is served with the room left and holds no request in
     vain. Otherwise everything waits its turn in random order, also requests whose clients are gone.
     """
-    zone_rps = world.zone_rps[now.number]
-    state.shedding = _shedding(world, state, now)
-    fresh = zone_rps.sum(axis=1)[:, None] * world.tiers.share
-    now.returning = state.retrying[state.busy] * world.tiers.retries.returning[:, None]
-    attempts = fresh.copy()
-    attempts[state.busy] += over_attempts(now.returning).sum(axis=1) / SECONDS
-    now.admitted = now.system.tier_up & admitted_tiers(world, state, now)
-    now.admitted_rps = attempts * now.admitted
-    now.entering_share = now.admitted * past_services(world, state, now)
-    now.entering_rps = attempts * now.entering_share
-    now.allowed = cool_enough(world, state, now)
-    # What is served where nothing is short; the others follow.
-    now.demand_rps, now.attempts_rps, now.served_rps = fresh, attempts, fresh.copy()
-    now.waiting_by_tier, now.wasted_by_tier = np.zeros_like(fresh), np.zeros_like(fresh)
-    by_zone = zone_rps[:, :, None] * world.tiers.share if world.by_zone else zone_rps[:, :0]
-    now.zone_served_rps = by_zone.reshape(len(by_zone), -1)
-    now.load_rps = zone_rps @ world.first_choice
-    calm = _calm(state, now)
-    state.error_share, state.short = np.zeros(len(calm)), np.zeros(len(calm), dtype=bool)
-    if not calm.all():
-        _serve_stressed(world, state, now, np.flatnonzero(~calm))
-    run_pools(world, state, now)
+    now = platform[0]
+    # Operators see to it from their reaction to what failed last, and for as long as requests find
+    # no room where they did already.
+    goes_on = now.reacted or (now.shedding and now.short)
+    now.shedding = now.sheds or (now.operators_shed and goes_on)
+    _arrive(tiers, zones, attempts, platform)
+    pass_services(tiers, services, weights)
+    cool = look_for_heat(clusters, tiers, platform, left, network.allowed)
+    _go_to_nearest(tiers, zones, targets, requests, platform, network.order)
+    fits = not now.busy and cool and _fit(tiers, targets)
+    now.error_share, now.short, now.failing = 0.0, False, False
+    if not fits:
+        _gather(tiers, zones, requests, attempts, platform)
+        dispatch(tiers, targets, requests, platform, network)
+        if _fails(requests, platform):
+            _settle(tiers, requests, attempts, platform, network, repeats)
+    run_pools(tiers, services, weights)
 
 
-def offered_load(world: World, now: Minute) -> Floats:
-    """Offered load: that of targets and all requests without room that could come there, (S, N)."""
-    offered = now.load_rps.copy()
-    offered[now.failing] += np.einsum("bzk,kzn->bn", now.unmet_rps, world.reach)
-    return offered
+@compilable
+def _arrive(tiers: Records, zones: Records, attempts: Records, platform: Records) -> None:
+    """New requests of tiers, and with them those that come back."""
+    total = 0.0
+    for z in range(len(zones)):
+        total += zones[z].rps
+    for k in range(len(tiers)):
+        tier, returning = tiers[k], 0.0
+        tier.demand_rps = total * tier.share
+        if platform[0].busy:
+            for z in range(len(zones)):
+                for a in range(1, attempts.shape[2]):
+                    attempt = attempts[z, k, a]
+                    attempt.coming = attempt.retrying * tier.returning
+                    returning += attempt.coming
+        tier.attempts_rps = tier.demand_rps + returning / SECONDS
+        tier.admitted_rps = tier.attempts_rps if tier.admitted else 0.0
 
 
-def _shedding(world: World, state: State, now: Minute) -> Bools:
-    """Whether priorities are in force, shape (S,).
+@compilable
+def _go_to_nearest(
+    tiers: Records,
+    zones: Records,
+    targets: Records,
+    requests: Records,
+    platform: Records,
+    order: Ints,
+) -> None:
+    """What is served where nothing is short, and the load of targets then."""
+    for n in range(len(targets)):
+        targets[n].load_rps = 0.0
+    for k in range(len(tiers)):
+        tier = tiers[k]
+        tier.served_rps, tier.waiting, tier.wasted = tier.demand_rps, 0.0, 0.0
+        for z in range(len(zones)):
+            fresh, nearest = zones[z].rps * tier.share, order[k, 0, z]
+            requests[z, k].served = fresh
+            if nearest >= 0:
+                targets[nearest].load_rps += fresh
+    now = platform[0]
+    now.waiting, now.stale, now.retrying = 0.0, 0.0, 0.0
+    now.shed, now.rejected, now.dropped = 0.0, 0.0, 0.0
+    now.timed_out, now.wasted, now.purged, now.gave_up = 0.0, 0.0, 0.0, 0.0
 
-    Where operators see to it, from their reaction to what failed last, and for as long as requests
-    find no room where they did already.
-    """
-    reaction = world.reaction
-    goes_on = state.shedding & state.short
-    return reaction.sheds | reaction.operators_shed & (now.reacted | goes_on)
 
-
-def _calm(state: State, now: Minute) -> Bools:
-    """Scenarios in which nobody waits and every request fits the nearest target, shape (S,)."""
-    load, room = now.load_rps, np.minimum(now.capacity_rps, now.known_capacity_rps)
-    calm = ~state.busy & (now.entering_share >= 1).all(axis=1)
-    calm &= (load <= room).all(axis=1)
+@compilable
+def _fit(tiers: Records, targets: Records) -> bool:
+    """Whether every request fits the nearest target."""
+    wanted, load = 0.0, 0.0
+    for k in range(len(tiers)):
+        if tiers[k].entering_share < 1:
+            return False
+        wanted += tiers[k].demand_rps
+    for n in range(len(targets)):
+        target = targets[n]
+        if target.load_rps > min(target.capacity_rps, target.known_rps):
+            return False
+        load += target.load_rps
     # Demand that reaches no target at all is no load of any.
-    calm &= load.sum(axis=1) >= now.demand_rps.sum(axis=1) * (1 - 1e-9)
-    if now.allowed is not None:
-        calm &= now.allowed.all(axis=(0, 2))
-    return calm
+    return load >= wanted * (1 - 1e-9)
 
 
-def _serve_stressed(world: World, state: State, now: Minute, scenarios: Ints) -> None:
-    """Serve scenarios that are not calm."""
-    requests, load = dispatch(world, now, _requests(world, state, now, scenarios))
-    now.load_rps[scenarios] = load
-    failing = state.busy[scenarios].copy()
-    failing |= (requests.total - requests.granted).max(axis=(1, 2)) > NEGLIGIBLE_RPS
-    if failing.any():
-        requests = requests.of(failing)
-        unmet = np.maximum(requests.entering - requests.granted, 0.0)
-        wanted = np.maximum(in_all(requests.total), SECONDS)
-        state.short[requests.scenarios] = in_all(unmet) > 1e-6 * wanted
-        now.failing, now.unmet_rps = requests.scenarios, unmet / SECONDS
-        _settle(world, state, now, requests)
+@compilable
+def _gather(
+    tiers: Records, zones: Records, requests: Records, attempts: Records, platform: Records
+) -> None:
+    """New requests and those that come back or wait."""
+    for z in range(len(zones)):
+        for k in range(len(tiers)):
+            request = requests[z, k]
+            request.fresh = zones[z].rps * (tiers[k].share * SECONDS)
+            request.total, request.backlog = request.fresh, 0.0
+            attempts[z, k, 0].coming = request.fresh
+            if platform[0].busy:
+                request.backlog = request.stale + attempts[z, k, 0].live
+            for a in range(1, attempts.shape[2]):
+                attempt = attempts[z, k, a]
+                if platform[0].busy:
+                    request.backlog += attempt.live
+                    attempt.retrying -= attempt.coming
+                    request.total += attempt.coming
+                else:
+                    attempt.coming = 0.0
+            request.entering = request.total * tiers[k].entering_share
 
 
-def _requests(world: World, state: State, now: Minute, scenarios: Ints) -> Requests:
-    """New requests and those that come back or wait, in scenarios that are not calm."""
-    zone_rps = world.zone_rps[now.number][scenarios]
-    fresh = zone_rps[:, :, None] * (world.tiers.share * SECONDS)
-    nothing = np.zeros_like(fresh)
-    total, backlog = fresh, nothing
-    busy = state.busy[scenarios]
-    if busy.any():
-        waiting = scenarios[busy]
-        state.retrying[waiting] -= now.returning
-        total, backlog = fresh.copy(), nothing.copy()
-        total[busy] += over_attempts(now.returning)
-        backlog[busy] = over_attempts(state.live[waiting]) + state.stale[waiting]
-    return Requests(
-        scenarios=scenarios,
-        shedding=state.shedding[scenarios, None, None],
-        fresh=fresh,
-        total=total,
-        entering=total * now.entering_share[scenarios][:, None, :],
-        backlog=backlog,
-        waiting=backlog * now.admitted[scenarios][:, None, :],
-        sent=nothing,
-        granted=nothing,
-        drained=nothing,
-        spare=np.ones((len(scenarios), 1, 1)),
-    )
+@compilable
+def _fails(requests: Records, platform: Records) -> bool:
+    """Whether anybody waits or any request is not granted at once; whether anything is short."""
+    now = platform[0]
+    unmet, wanted, failing = 0.0, 0.0, now.busy
+    for z in range(requests.shape[0]):
+        for k in range(requests.shape[1]):
+            request = requests[z, k]
+            failing = failing or request.total - request.granted > NEGLIGIBLE_RPS
+            unmet += max(request.entering - request.granted, 0.0)
+            wanted += request.total
+    now.failing = failing
+    now.short = failing and unmet > 1e-6 * max(wanted, SECONDS)
+    return failing
 
 
-def _settle(world: World, state: State, now: Minute, requests: Requests) -> None:
+@compilable
+def offer_load(targets: Records, requests: Records, platform: Records, order: Ints) -> None:
+    """Offered load: that of targets and all requests without room that could come there."""
+    for n in range(len(targets)):
+        targets[n].wanted_rps = targets[n].load_rps
+    if not platform[0].failing:
+        return
+    for z in range(requests.shape[0]):
+        for k in range(requests.shape[1]):
+            request = requests[z, k]
+            unmet = max(request.entering - request.granted, 0.0) / SECONDS
+            for rank in range(order.shape[1]):
+                if order[k, rank, z] >= 0:
+                    targets[order[k, rank, z]].wanted_rps += unmet
+
+
+@compilable
+def _settle(
+    tiers: Records,
+    requests: Records,
+    attempts: Records,
+    platform: Records,
+    network: Network,
+    repeats: Floats,
+) -> None:
     """What was not granted at once waits, times out, comes back later or is given up."""
-    rows, shedding = requests.scenarios, requests.shedding
-    entering, sent, granted = requests.entering, requests.sent, requests.granted
-    refused = np.where(shedding, np.maximum(entering - sent, 0.0), 0.0)
-    joining = np.where(shedding, np.maximum(sent - granted, 0.0), entering)
-    taken = np.where(shedding, requests.drained, granted)
-    unserved = np.maximum(requests.backlog + joining - taken, 0.0)
-    dropped = beyond_limit(unserved, joining, world.reaction.queue_limit[rows])
-    queue = competing_queue(
-        over_attempts(state.live[rows]),
-        state.stale[rows],
-        joining - dropped,
-        # What was served in full could have been served faster.
-        np.where(unserved > NEGLIGIBLE_RPS, taken, taken * requests.spare),
-        world.reaction.patience[rows, None, None],
-    )
-    at_once = requests.total - entering + refused + dropped
-    gave_up = _come_back(world, state, now, requests, at_once, joining - dropped, queue)
+    now, entering = platform[0], 0.0
+    _join_queue(requests, platform, network)
+    for k in range(len(tiers)):
+        tiers[k].served_rps = 0.0
+    for z in range(requests.shape[0]):
+        for k in range(len(tiers)):
+            entering += requests[z, k].entering
+            _queue(tiers[k], requests[z, k], attempts[z, k], now, repeats[k], network, z, k)
+    _forget(requests, attempts, platform)
+    for z in range(requests.shape[0]):
+        for k in range(len(tiers)):
+            waiting = requests[z, k].stale
+            now.stale += requests[z, k].stale
+            for a in range(attempts.shape[2]):
+                waiting += attempts[z, k, a].live
+                now.retrying += attempts[z, k, a].retrying
+            tiers[k].waiting += waiting
+            now.waiting += waiting
+    for k in range(len(tiers)):
+        now.shed += (tiers[k].attempts_rps - tiers[k].admitted_rps) * SECONDS
+        now.rejected += (tiers[k].admitted_rps - tiers[k].entering_rps) * SECONDS
+        now.wasted += tiers[k].wasted
+    now.error_share = min(1.0, (now.timed_out + now.dropped) / max(entering, NEGLIGIBLE_RPS))
+
+
+@compilable
+def _join_queue(requests: Records, platform: Records, network: Network) -> None:
+    """Requests that join the queue, those served from it, those left over, and those dropped."""
+    unserved, arriving = network.demand, network.sent
+    for z in range(requests.shape[0]):
+        for k in range(requests.shape[1]):
+            request = requests[z, k]
+            request.joining, request.taken = request.entering, request.granted
+            if platform[0].shedding:
+                request.joining = max(request.sent - request.granted, 0.0)
+                request.taken = request.drained
+            unserved[z, k] = max(request.backlog + request.joining - request.taken, 0.0)
+            arriving[z, k] = request.joining
+    drop_beyond_limit(unserved, arriving, platform[0].queue_limit, network.granted)
+
+
+@compilable
+def _queue(
+    tier: Records,
+    request: Records,
+    attempts: Records,
+    now: Records,
+    repeats: Floats,
+    network: Network,
+    z: int,
+    k: int,
+) -> None:
+    """One step of the queue of a zone and tier, and what becomes of those who fail in it."""
+    unserved, dropped = network.demand[z, k], network.granted[z, k]
+    joined, live = request.joining - dropped, 0.0
+    for a in range(len(attempts)):
+        live += attempts[a].live
+    # What was served in full could have been served faster.
+    taken = request.taken if unserved > NEGLIGIBLE_RPS else request.taken * now.spare
+    queue = competing_queue(live, request.stale, joined, taken, now.patience)
+    refused = max(request.entering - request.sent, 0.0) if now.shedding else 0.0
+    at_once = request.total - request.entering + refused + dropped
+    per_arrival = 1.0 / max(request.total, NEGLIGIBLE_RPS)
+    per_waiting = 1.0 / max(live + joined, NEGLIGIBLE_RPS)
+    for a in range(len(attempts)):
+        attempt = attempts[a]
+        waiting = attempt.live + attempt.coming * (joined * per_arrival)
+        failed = attempt.coming * (at_once * per_arrival)
+        failed += waiting * (queue.timed_out * per_waiting)
+        attempt.live = waiting * (queue.live * per_waiting)
+        again, gave_up = repeat(failed, repeats[a])
+        now.gave_up += gave_up
+        if a + 1 < len(attempts):
+            attempts[a + 1].retrying += again
     # Under shedding no request is kept in vain.
-    state.stale[rows] = np.where(shedding, 0.0, queue.stale)
-    purged = queue.stale - state.stale[rows]
-    now.gave_up[rows] = gave_up + _forget(state, rows)
-    good = np.where(shedding, granted, 0.0) + queue.good
-    now.served_rps[rows] = good.sum(axis=1) / SECONDS
-    if world.by_zone:
-        now.zone_served_rps[rows] = good.reshape(len(good), -1) / SECONDS
-    waiting = (over_attempts(state.live[rows]) + state.stale[rows]).sum(axis=1)
-    now.waiting_by_tier[rows] = waiting
-    not_admitted = (now.attempts_rps[rows] - now.admitted_rps[rows]) * SECONDS
-    now.waiting[rows] = in_all(waiting)
-    now.stale[rows] = in_all(state.stale[rows])
-    now.retrying[rows] = in_all(state.retrying[rows])
-    now.shed[rows] = in_all(not_admitted + refused.sum(axis=1))
-    now.rejected[rows] = in_all((now.admitted_rps[rows] - now.entering_rps[rows]) * SECONDS)
-    now.dropped[rows] = in_all(dropped)
-    now.timed_out[rows] = in_all(queue.timed_out)
-    now.wasted_by_tier[rows] = queue.wasted.sum(axis=1)
-    now.wasted[rows] = in_all(queue.wasted)
-    now.purged[rows] = in_all(purged)
-    failed = in_all(queue.timed_out + dropped)
-    state.error_share[rows] = np.minimum(1.0, failed / np.maximum(in_all(entering), NEGLIGIBLE_RPS))
+    request.stale = 0.0 if now.shedding else queue.stale
+    now.purged += queue.stale - request.stale
+    good = queue.good + (request.granted if now.shedding else 0.0)
+    request.served = good / SECONDS
+    tier.served_rps += request.served
+    tier.wasted += queue.wasted
+    now.shed += refused
+    now.dropped += dropped
+    now.timed_out += queue.timed_out
 
 
-def _come_back(
-    world: World,
-    state: State,
-    now: Minute,
-    requests: Requests,
-    at_once: Floats,
-    joined: Floats,
-    queue: QueueOutcome,
-) -> Floats:
-    """What failed backs off or is given up (returned, shape (B,)); what waits stays what it is."""
-    rows = requests.scenarios
-    if world.tiers.retries.attempts == 1:
-        failed = (at_once + queue.timed_out)[..., None]
-        state.live[rows] = queue.live[..., None]
-    else:
-        attempts = np.zeros((*requests.fresh.shape, world.tiers.retries.attempts))
-        attempts[..., 0] = requests.fresh
-        # Wherever clients back off something fails, so all of those are here.
-        attempts[state.busy[rows], :, :, 1:] = now.returning
-        per_arrival = 1.0 / np.maximum(requests.total, NEGLIGIBLE_RPS)
-        waiting = state.live[rows] + attempts * (joined * per_arrival)[..., None]
-        per_waiting = 1.0 / np.maximum(over_attempts(waiting), NEGLIGIBLE_RPS)
-        failed = attempts * (at_once * per_arrival)[..., None]
-        failed += waiting * (queue.timed_out * per_waiting)[..., None]
-        state.live[rows] = waiting * (queue.live * per_waiting)[..., None]
-    again, gave_up = repeat(failed, world.tiers.retries)
-    state.retrying[rows] += again
-    return in_all(gave_up)
-
-
-def _forget(state: State, rows: Ints) -> Floats:
-    """Clients forgotten where next to nobody waits or backs off any more, shape (B,)."""
-    left = in_all(state.live[rows]) + in_all(state.retrying[rows])
-    over = left + in_all(state.stale[rows]) < NEGLIGIBLE_REQUESTS
-    state.busy[rows] = ~over
-    for record in (state.live, state.retrying, state.stale):
-        record[rows[over]] = 0.0
-    return np.where(over, left, 0.0)
-
-
-def over_attempts(requests: Floats) -> Floats:
-    """Sum over the last, short axis, one slice after the other: several times as fast as a sum."""
-    total = np.zeros(requests.shape[:-1])
-    for attempt in range(requests.shape[-1]):
-        total += requests[..., attempt]
-    return total
-
-
-def in_all(requests: Floats) -> Floats:
-    """Sum over all axes but the first."""
-    total: Floats = requests.sum(axis=tuple(range(1, requests.ndim)))
-    return total
+@compilable
+def _forget(requests: Records, attempts: Records, platform: Records) -> None:
+    """Clients are forgotten where next to nobody waits or backs off any more."""
+    left, stale = 0.0, 0.0
+    for z in range(attempts.shape[0]):
+        for k in range(attempts.shape[1]):
+            stale += requests[z, k].stale
+            for a in range(attempts.shape[2]):
+                left += attempts[z, k, a].live + attempts[z, k, a].retrying
+    platform[0].busy = left + stale >= NEGLIGIBLE_REQUESTS
+    if platform[0].busy:
+        return
+    platform[0].gave_up += left
+    for z in range(attempts.shape[0]):
+        for k in range(attempts.shape[1]):
+            requests[z, k].stale = 0.0
+            for a in range(attempts.shape[2]):
+                attempts[z, k, a].live, attempts[z, k, a].retrying = 0.0, 0.0

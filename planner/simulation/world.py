@@ -73,15 +73,15 @@ class Plants:
     ----------
     serves
         Whether a plant cools a cluster, shape (P, C).
-    holds
-        1 where a unit type belongs to a plant, shape (U, P).
+    emergency
+        Plants that run in an emergency alone, shape (P,).
     buffer_mj
         Heat that the chilled-water tank takes up, shape (P,).
     """
 
     names: tuple[str, ...]
     serves: Bools
-    holds: Floats
+    emergency: Bools
     buffer_mj: Floats
 
 
@@ -151,8 +151,8 @@ class ScenarioReaction:
 
     Parameters
     ----------
-    failure
-        Minute of the latest failure to react to at each minute, infinite before the first, (T, S).
+    failures
+        Minutes of the failures to react to, infinite where there are no more, (S, failures).
     reaction, order
         From a failure to the first action of operators, and to the order of emergency capacity.
     reroute
@@ -173,7 +173,7 @@ class ScenarioReaction:
         Whether the platform restores as a whole, not each cluster on its own.
     """
 
-    failure: Floats
+    failures: Floats
     reaction: Floats
     order: Floats
     reroute: Floats
@@ -195,18 +195,16 @@ class World:
 
     Parameters
     ----------
-    reach
-        1 where a zone and tier may use a target, shape (K, Z, N).
-    first_choice
-        Share of a zone's requests that go to a target while there is room, shape (Z, N).
+    routes
+        Targets of each zone and tier, nearest first.
     interval
         Row of `system_states` in force in each scenario and minute, shape (T, S).
-    zone_rps
-        Requests per second of zones, shape (T, S, Z).
-    ambient_c
-        Usual ambient temperature, shape (T, S, R), or (1, 1, R) where it does not change.
-    compiled
-        Whether requests are routed by compiled code.
+    hour
+        Place of the start hour of each scenario among the hours of the next two, shape (S,).
+    usual_rps
+        Requests per second of zones without surges, by start hour, shape (hours, T, Z).
+    usual_c
+        Usual ambient temperature, shape (hours, T, R).
     """
 
     model: Model
@@ -220,15 +218,13 @@ class World:
     offers: Offers
     services: Services
     routes: Routes
-    reach: Floats
-    first_choice: Floats
     restoration: Restoration
     reaction: ScenarioReaction
     system_states: SystemStates
     interval: Ints
-    zone_rps: Floats
-    ambient_c: Floats
-    compiled: bool
+    hour: Ints
+    usual_rps: Floats
+    usual_c: Floats
 
     @cached_property
     def by_zone(self) -> bool:
@@ -239,3 +235,9 @@ class World:
     def minutes(self) -> int:
         """Length of the simulation."""
         return len(self.interval)
+
+    def zone_rps(self, index: int) -> Floats:
+        """Requests per second of zones in a scenario, shape (T, Z)."""
+        factor = self.system_states.demand_factor[self.interval[:, index]]
+        rps: Floats = self.usual_rps[self.hour[index]] * factor
+        return rps

@@ -1,0 +1,147 @@
+"""Laws as machine code: functions of plain Python that Numba compiles where speed counts.
+
+A law is written once, for single numbers or for the loops of one scenario. What is elementwise
+takes arrays (and variables of a programme) as well; `compiled` makes machine code of the rest, kept
+on disk, so that a fresh environment compiles once. Numba is imported when something is compiled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+#: Functions that compiled code may call.
+_compilable: list[Callable[..., Any]] = []
+#: Of these, how many Numba has been told of.
+_told = 0
+
+
+def compilable[F: Callable[..., Any]](function: F) -> F:
+    """Mark a function that compiled code calls; it stays what it is in Python."""
+    _compilable.append(function)
+    return function
+
+
+def chosen(condition: Any, one: Any, other: Any) -> Any:
+    """One where a condition holds, the other elsewhere: numbers or arrays.
+
+    >>> chosen(np.array([True, False]), 1.0, 2.0).tolist()
+    [1.0, 2.0]
+    """
+    return np.where(condition, one, other)
+
+
+def _either(condition: Any, one: Any, other: Any) -> Any:
+    return one if condition else other
+
+
+@cache
+def compiled[F: Callable[..., Any]](function: F) -> F:
+    """Machine code of a function whose arguments are arrays, numbers and what it calls compilable.
+
+    Compiled at the first call with arguments of new types and kept on disk: beside the package,
+    below ``NUMBA_CACHE_DIR`` where that is set, or in the user's cache folder where the package's
+    cannot be written. Processes that want the same at once wait for the one that compiles it.
+    Compiled code releases the interpreter's lock, divides by zero as NumPy does and keeps the order
+    of sums, so that results do not depend on the machine or the number of threads.
+    """
+    from numba import njit, typeof
+
+    _tell_numba()
+    folder = _cache_folder(function)
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    with _kept_in(folder):
+        try:
+            dispatcher = njit(function, cache=folder is not None, **options)
+        except RuntimeError:
+            # Numba finds no folder to keep it in: compiled for this process alone.
+            dispatcher = njit(function, **options)
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        types = tuple(typeof(argument) for argument in arguments)
+        if types not in dispatcher.overloads:
+            with _one_process_at_a_time(folder):
+                dispatcher.compile(types)
+        return dispatcher(*arguments)
+
+    return call  # type: ignore[return-value]
+
+
+def _tell_numba() -> None:
+    """Let compiled code call what is compilable, and choose between numbers."""
+    global _told
+    from numba.extending import overload, register_jitable
+
+    if not _told:
+
+        @overload(chosen)
+        def _chosen(condition: Any, one: Any, other: Any) -> Any:  # noqa: ARG001
+            return _either
+
+    new = _compilable[_told:]
+    _told = len(_compilable)
+    for function in new:
+        register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)(function)
+
+
+def _cache_folder(function: Callable[..., Any]) -> Path | None:
+    """Folder of compiled code, named after all source that it may depend on; None for none.
+
+    Numba looks at the file of the compiled function alone, not at those of the laws it calls.
+    """
+    from numba import config
+    from numba.misc.appdirs import AppDirs
+
+    source = Path(inspect.getfile(function)).resolve()
+    parts = sorted({*Path(__file__).parent.glob("*.py"), *source.parent.glob("*.py")})
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.read_bytes())
+    name = f"planner-{digest.hexdigest()[:16]}"
+    beside = source.parents[1] / "__pycache__"
+    users = Path(AppDirs(appname="resilience-planner", appauthor=False).user_cache_dir)
+    for base in [Path(config.CACHE_DIR)] if config.CACHE_DIR else [beside, users]:
+        folder = base / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            continue
+    return None
+
+
+@contextmanager
+def _kept_in(folder: Path | None) -> Iterator[None]:
+    """Meanwhile Numba keeps what is compiled in a folder."""
+    from numba import config
+
+    before = config.CACHE_DIR
+    config.CACHE_DIR = before if folder is None else str(folder)
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before
+
+
+@contextmanager
+def _one_process_at_a_time(folder: Path | None) -> Iterator[None]:
+    """Hold a lock that other processes wait for, where the system has such locks."""
+    if folder is None or os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

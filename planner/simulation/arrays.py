@@ -1,0 +1,409 @@
+"""A world as the compiled cascade reads it, and room for the state of one scenario.
+
+What belongs to an entity stands beside each other in a record: ``clusters[c].gpus``,
+``clusters[c].temperature_c``. Axes as in `planner.simulation.world`; L power limits of all system
+states, D minutes that load balancers are behind, A attempts of a request, the first included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from planner.laws.heat import cooled_clusters
+from planner.simulation.supply import SharedPower
+from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
+from planner.simulation.world import World
+
+#: An array of records, one for each entity.
+Records = Any
+
+#: What a scenario knows of a cluster beside `planner.simulation.world.Clusters`. Carried over from
+#: minute to minute: GPU temperature; whether it is off, and after a thermal shutdown, until it has
+#: gone through all phases of restoration; its phase (past the last in normal operation) and minutes
+#: in it; minutes of checks passed, NaN unless it is being brought back; whether region and power
+#: were there; the minute from which operators may bring it back; GPUs that they have left powered,
+#: infinite before they act. Of the minute: whether region and power are there, temperature at its
+#: start, GPUs that there is power for, their heat at the utilisation limit, GPUs powered and their
+#: clock, the share that takes requests, heat and what is carried away.
+CLUSTER = {
+    "temperature_c": float,
+    "off": bool,
+    "tripped": bool,
+    "phase": int,
+    "phase_minutes": float,
+    "checking": float,
+    "was_up": bool,
+    "back_from": float,
+    "left_on": float,
+    "up": bool,
+    "start_c": float,
+    "supplied_gpus": float,
+    "full_mw": float,
+    "powered_gpus": float,
+    "clock": float,
+    "restored": float,
+    "heat_mw": float,
+    "cooling_mw": float,
+}
+#: Of a plant: cold left in its tank; whether running units have ever fallen short of the heat that
+#: it serves; the minute from which operators start its standby units; whether its tank can be used.
+PLANT = {"cold_mj": float, "cooling_short": bool, "start_due": float, "buffer_up": bool}
+#: Of a type of units: minute of the start signal, infinite before it; units that survive, and their
+#: capacity at the moment's ambient, started or not.
+UNIT = {"standby_since": float, "count": float, "there_mw": float}
+#: Of a tier: whether it is up, and admitted; new requests per second, all with those that come back,
+#: those admitted, those past services and pools and their share, those that succeed; requests
+#: waiting and served in vain.
+TIER = {
+    "up": bool,
+    "admitted": bool,
+    "demand_rps": float,
+    "attempts_rps": float,
+    "admitted_rps": float,
+    "entering_share": float,
+    "entering_rps": float,
+    "served_rps": float,
+    "waiting": float,
+    "wasted": float,
+}
+#: Of a service: its limits; requests per second that its pool lets through and connections that
+#: waiting requests hold; requests over capacity, and connections wanted over those there are.
+SERVICE = {
+    "service_rps": float,
+    "connections": float,
+    "pool_rps": float,
+    "held": float,
+    "service_use": float,
+    "pool_use": float,
+}
+#: Of a zone: demand over the usual one, new requests per second.
+ZONE = {"factor": float, "rps": float}
+#: Of a target: capacity as it is and as load balancers know it, and what they go by from a failure
+#: until they first reroute; its load, and with requests that found no room and could have come.
+TARGET = {
+    "capacity_rps": float,
+    "known_rps": float,
+    "frozen_rps": float,
+    "load_rps": float,
+    "wanted_rps": float,
+}
+#: Requests of a zone and tier in a minute: new ones, all with those that come back, those past
+#: services and pools; those that waited before; those sent to a target, those that found room there,
+#: and those of the queue served with the room left; those that join the queue, are served from it,
+#: are left over in it and dropped by it; those that succeed; and, carried over, those that wait
+#: although their clients have gone.
+REQUEST = {
+    "fresh": float,
+    "total": float,
+    "entering": float,
+    "backlog": float,
+    "sent": float,
+    "granted": float,
+    "drained": float,
+    "joining": float,
+    "taken": float,
+    "served": float,
+    "stale": float,
+}
+#: Requests of a zone and tier by attempt. Carried over: waiting ones whose clients still wait, and
+#: clients that back off before it (never the first). Of the minute: those that come.
+ATTEMPT = {"live": float, "retrying": float, "coming": float}
+#: The platform, beside `planner.simulation.world.ScenarioReaction`. Carried over: whether priorities
+#: are in force, requests found no room, any client waits or backs off, operators hold back tiers;
+#: the minutes at which emergency capacity is ordered if still short and was ordered; share of
+#: admitted requests that failed; most requests of all zones together in any minute. Of the minute:
+#: the last failure to react to and the one a minute ago, when operators react to it and whether
+#: they have, whether any request fails, how much faster the queue could have been served; sums of
+#: requests and spend as in `planner.simulation.history`.
+PLATFORM = {
+    "shedding": bool,
+    "short": bool,
+    "busy": bool,
+    "restoring": bool,
+    "order_due": float,
+    "order_minute": float,
+    "error_share": float,
+    "most_rps": float,
+    "failure": float,
+    "failure_before": float,
+    "reaction_due": float,
+    "reacted": bool,
+    "failing": bool,
+    "spare": float,
+    "waiting": float,
+    "stale": float,
+    "retrying": float,
+    "shed": float,
+    "rejected": float,
+    "dropped": float,
+    "timed_out": float,
+    "wasted": float,
+    "purged": float,
+    "gave_up": float,
+    "emergency_usd": float,
+}
+
+
+class Cooling(NamedTuple):
+    """Plants and the heat that they carry.
+
+    Parameters
+    ----------
+    heat_mw, capacity_mw
+        Heat of clusters that is left to carry, shape (C,), and capacity of plants, shape (P,).
+    first, cooled, carried_mw
+        Those of `planner.laws.heat.carry_heat`.
+    """
+
+    heat_mw: Floats
+    capacity_mw: Floats
+    first: Ints
+    cooled: Ints
+    carried_mw: Floats
+
+
+class Limits(NamedTuple):
+    """Limits of power of all system states (`planner.simulation.supply.SharedPower`).
+
+    Parameters
+    ----------
+    first
+        Where those of each place of `SystemStates.power` begin, shape (places + 1,).
+    limits_mw, usual, clusters, plants
+        Shapes (L,), (L,), (L, C), (L, P).
+    """
+
+    first: Ints
+    limits_mw: Floats
+    usual: Bools
+    clusters: Floats
+    plants: Floats
+
+
+class Network(NamedTuple):
+    """Where requests go, and what `planner.laws.traffic.deliver` works on.
+
+    Parameters
+    ----------
+    order, level
+        Those of `planner.laws.traffic.Routes`.
+    allowed
+        Whether targets are cool enough for a tier, shape (K, N).
+    demand, sent, granted, load_rps, flows
+        Those of the law.
+    """
+
+    order: Ints
+    level: Ints
+    allowed: Bools
+    demand: Floats
+    sent: Floats
+    granted: Floats
+    load_rps: Floats
+    flows: Floats
+
+
+class Phases(NamedTuple):
+    """Phases of restoration (`planner.simulation.world.Restoration`) and what must hold between.
+
+    Parameters
+    ----------
+    gates
+        A record of `planner.infrastructure.operations.RestorationGates`, or none.
+    """
+
+    minutes: Floats
+    shares: Floats
+    admits: Bools
+    gates: Records
+
+
+class State(NamedTuple):
+    """State of one scenario, with what never changes of each entity beside it.
+
+    Parameters
+    ----------
+    clusters, plants, units, offers, tiers, services, zones, targets, requests, attempts, platform
+        Records, shapes (C,), (P,), (U,), (V,), (K,), (X,), (Z,), (N,), (Z, K), (Z, K, A), (1,).
+    left
+        Whether work has left a cluster too hot for its tier, shape (K, C).
+    recent_rps
+        Capacity of targets in recent minutes, a minute at its remainder, shape (D + 1, N).
+    weights
+        Share of the requests of a tier that pass a service, shape (K, X).
+    repeats
+        Share of failed requests that is sent again, shape (K, A).
+    rise_c
+        Degrees above the usual ambient, shape (R,).
+    """
+
+    clusters: Records
+    plants: Records
+    units: Records
+    offers: Records
+    tiers: Records
+    services: Records
+    zones: Records
+    targets: Records
+    requests: Records
+    attempts: Records
+    platform: Records
+    cooling: Cooling
+    network: Network
+    phases: Phases
+    left: Bools
+    recent_rps: Floats
+    weights: Floats
+    repeats: Floats
+    rise_c: Floats
+
+
+class Course(NamedTuple):
+    """What happens in all scenarios.
+
+    Parameters
+    ----------
+    scenarios
+        Records of `planner.simulation.world.ScenarioReaction`, shape (S,).
+    failures
+        Minutes of the failures of each scenario, infinite where there are no more, (S, failures).
+    interval, hour
+        Row of the system states, shape (S, T), and of the next two, shape (S,).
+    usual_rps, usual_c
+        Those of the world.
+    lost_row, lost_clusters, lost_state
+        What is known of clusters that have shut themselves down: for a row of the system states,
+        shape (E,), and the clusters lost, shape (E, C), the row to go by instead, shape (E,).
+    depended_on
+        Whether anything depends on clusters, so that such rows differ.
+    """
+
+    scenarios: Records
+    failures: Floats
+    interval: Ints
+    hour: Ints
+    usual_rps: Floats
+    usual_c: Floats
+    lost_row: Ints
+    lost_clusters: Bools
+    lost_state: Ints
+    depended_on: bool
+
+
+def records(shape: int | tuple[int, ...], of: Any = None, **kinds: type) -> Records:
+    """Records of an entity: its one-dimensional arrays, by name or of a dataclass, and room."""
+    columns: Mapping[str, Any] = {}
+    if of is not None:
+        columns = of if isinstance(of, dict) else {f.name: getattr(of, f.name) for f in fields(of)}
+        columns = {k: v for k, v in columns.items() if isinstance(v, np.ndarray) and v.ndim == 1}
+    types = [(name, values.dtype) for name, values in columns.items()]
+    made = np.zeros(shape, np.dtype([*types, *((n, np.dtype(k)) for n, k in kinds.items())], True))
+    for name, values in columns.items():
+        made[name] = values
+    return made.view(np.recarray)
+
+
+def state_of(world: World) -> State:
+    """Room for the state of one scenario."""
+    tiers, ranks, zones = world.routes.order.shape
+    clusters, plants = len(world.clusters.names), len(world.plants.names)
+    offers, services, targets = world.offers, world.services, world.routes.targets
+    repeats = world.tiers.retries.repeats
+    first, cooled = cooled_clusters(world.plants.serves)
+    behind = int(world.reaction.failover.max(initial=0))
+    known = {
+        "share": world.tiers.share,
+        "thermal_limit_c": world.tiers.thermal_limit_c,
+        "allocation": world.tiers.allocation,
+        "returning": world.tiers.retries.returning,
+    }
+    reaction = {n: v.dtype.type for n, v in vars(world.reaction).items() if v.ndim == 1}
+    return State(
+        clusters=records(clusters, world.clusters, **CLUSTER),
+        plants=records(plants, world.plants, **PLANT),
+        units=records(len(world.units.names), world.units, **UNIT),
+        offers=records(len(offers.names), offers, up=bool),
+        tiers=records(tiers, known, **TIER),
+        services=records(len(services.names), services, **SERVICE),
+        zones=records(zones, **ZONE),
+        targets=records(targets, **TARGET),
+        requests=records((zones, tiers), **REQUEST),
+        attempts=records((zones, tiers, repeats.shape[1]), **ATTEMPT),
+        platform=records(1, **reaction, **PLATFORM),
+        cooling=Cooling(np.zeros(clusters), np.zeros(plants), first, cooled, np.zeros(len(cooled))),
+        network=Network(
+            np.ascontiguousarray(world.routes.order),
+            np.ascontiguousarray(world.routes.level),
+            np.ones((tiers, targets), dtype=np.bool_),
+            *(np.zeros((zones, tiers)) for _ in range(3)),
+            np.zeros(targets),
+            np.zeros((tiers, ranks, zones)),
+        ),
+        phases=_phases(world),
+        left=np.zeros((tiers, clusters), dtype=np.bool_),
+        recent_rps=np.zeros((behind + 1, targets)),
+        weights=np.zeros((tiers, len(services.names))),
+        repeats=repeats,
+        rise_c=np.zeros(len(world.model.regions)),
+    )
+
+
+def _phases(world: World) -> Phases:
+    gates, phases = world.model.operations.gates, world.restoration
+    names = ("p99_seconds", "error_share", "temperature_c", "queue_requests")
+    kept = [] if gates is None else [gates]
+    values = {name: np.array([float(getattr(gate, name)) for gate in kept]) for name in names}
+    return Phases(phases.minutes, phases.shares, phases.admits, records(len(kept), values))
+
+
+def course_of(world: World) -> Course:
+    """What happens in a world in which no cluster has shut itself down."""
+    none = np.zeros(0, dtype=np.int64)
+    return Course(
+        scenarios=records(len(world.timelines), world.reaction),
+        failures=world.reaction.failures,
+        interval=np.ascontiguousarray(world.interval.T),
+        hour=world.hour,
+        usual_rps=world.usual_rps,
+        usual_c=world.usual_c,
+        lost_row=none,
+        lost_clusters=np.zeros((0, len(world.clusters.names)), dtype=np.bool_),
+        lost_state=none,
+        depended_on=any(service.runs_on for service in world.model.services.values()),
+    )
+
+
+def limits_of(world: World, supplies: list[SharedPower]) -> Limits:
+    """Limits of power of all places, one after the other."""
+    clusters, plants = len(world.clusters.names), len(world.plants.names)
+    return Limits(
+        np.cumsum([0, *(len(supply.limits_mw) for supply in supplies)]).astype(np.int64),
+        np.concatenate([np.zeros(0), *(supply.limits_mw for supply in supplies)]),
+        np.concatenate([np.zeros(0, dtype=np.bool_), *(supply.usual for supply in supplies)]),
+        np.concatenate([np.zeros((0, clusters)), *(supply.clusters for supply in supplies)]),
+        np.concatenate([np.zeros((0, plants)), *(supply.plants for supply in supplies)]),
+    )
+
+
+def with_lost_clusters(
+    course: Course, states: SystemStates, lost_row: Ints, lost_clusters: Bools
+) -> Course:
+    """The course with system states to come of clusters that have shut themselves down.
+
+    Parameters
+    ----------
+    states
+        States so far; those to come stand after them.
+    lost_row, lost_clusters
+        Row that each comes in place of, shape (states,), and the clusters lost, (states, C).
+    """
+    rows = len(states.tier_up) + np.arange(len(lost_row), dtype=np.int64)
+    return course._replace(
+        lost_row=np.concatenate([course.lost_row, lost_row]),
+        lost_clusters=np.concatenate([course.lost_clusters, lost_clusters]),
+        lost_state=np.concatenate([course.lost_state, rows]),
+    )

@@ -1,0 +1,273 @@
+"""Power, cooling, heat and temperature in one minute of one scenario."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.laws.compiling import compilable
+from planner.laws.heat import (
+    buffer_step,
+    carry_heat,
+    clock_share,
+    coolable_gpus,
+    derated_share,
+    heat_at_utilisation_mw,
+    heat_mw,
+    temperature_after,
+)
+from planner.laws.power import Supply, fair_shares
+from planner.laws.ratios import ratio
+from planner.simulation.arrays import Cooling, Limits, Records
+from planner.simulation.system_states import Floats
+from planner.simulation.world import SECONDS
+
+#: Heat short of cooling by less than this is rounding.
+NEGLIGIBLE_MW = 1e-9
+
+
+@compilable
+def cool(units: Records, capacity_mw: Floats, rise_c: Floats, usual_c: Floats, minute: int) -> None:
+    """Capacity of each plant: running units, and standby units that have started."""
+    for p in range(len(capacity_mw)):
+        capacity_mw[p] = 0.0
+    for u in range(len(units)):
+        unit = units[u]
+        share = derated_share(
+            usual_c[unit.region] + rise_c[unit.region],
+            unit.reference_c,
+            unit.derating_per_c,
+            unit.cutout_c,
+        )
+        unit.there_mw = unit.count * (unit.capacity_mw * share)
+        if not unit.standby or minute - unit.standby_since >= unit.start_minutes:
+            capacity_mw[unit.plant] += unit.there_mw
+
+
+@compilable
+def supply(
+    clusters: Records,
+    plants: Records,
+    platform: Records,
+    cooling: Cooling,
+    limits: Limits,
+    place: int,
+) -> None:
+    """GPUs that there is power for, and what plants then carry at most.
+
+    Clusters under checks draw power. Where power is less than usual, loads that it does not carry
+    go off at once. Where it is as usual, emergency cooling gets what is left of it until operators
+    switch off GPUs in its favour.
+    """
+    first, last = limits.first[place], limits.first[place + 1]
+    reacted = platform[0].reacted
+    for c in range(len(clusters)):
+        cluster = clusters[c]
+        drawing = cluster.gpus if not cluster.off or cluster.checking > 0 else 0.0
+        if last > first and not reacted:
+            drawing = min(drawing, cluster.left_on)
+        cluster.supplied_gpus = drawing
+        cooling.heat_mw[c] = heat_at_utilisation_mw(
+            cluster.power_mw, cluster.static_share, drawing, cluster.utilisation
+        )
+    if last == first:
+        return
+    if not reacted:
+        _leave_emergency_cooling(plants, cooling, limits, first, last)
+    loads = _loads(False, cooling, limits, first, last)
+    every = np.empty(len(clusters), dtype=np.bool_)
+    for c in range(len(clusters)):
+        every[c] = True
+    shares = fair_shares(limits.limits_mw[first:last], every, loads)
+    for c in range(len(clusters)):
+        clusters[c].supplied_gpus *= shares[c]
+
+
+@compilable
+def _loads(of_plants: bool, cooling: Cooling, limits: Limits, first: int, last: int) -> Supply:
+    return Supply(
+        of_plants,
+        cooling.heat_mw,
+        cooling.capacity_mw,
+        limits.clusters[first:last],
+        limits.plants[first:last],
+        cooling.first,
+        cooling.cooled,
+    )
+
+
+@compilable
+def _leave_emergency_cooling(
+    plants: Records, cooling: Cooling, limits: Limits, first: int, last: int
+) -> None:
+    """Emergency plants get what clusters and other plants leave of the usual power."""
+    emergency, there = np.empty(len(plants), dtype=np.bool_), False
+    for p in range(len(plants)):
+        emergency[p] = plants[p].emergency
+        there = there or plants[p].emergency
+    if not there:
+        return
+    left = np.empty(last - first)
+    for limit in range(first, last):
+        left[limit - first] = limits.limits_mw[limit] if limits.usual[limit] else np.inf
+        for c in range(len(cooling.heat_mw)):
+            left[limit - first] -= cooling.heat_mw[c] * limits.clusters[limit, c]
+    shares = fair_shares(left, emergency, _loads(True, cooling, limits, first, last))
+    for p in range(len(plants)):
+        cooling.capacity_mw[p] *= shares[p]
+
+
+@compilable
+def power(clusters: Records, platform: Records, cooling: Cooling) -> None:
+    """Full heat of GPUs that are supplied, those powered of them, and their clock.
+
+    Cooling limits them once operators have reacted. Clusters under checks are powered but take no
+    requests.
+    """
+    for c in range(len(clusters)):
+        cluster = clusters[c]
+        cluster.full_mw = heat_at_utilisation_mw(
+            cluster.power_mw, cluster.static_share, cluster.supplied_gpus, cluster.utilisation
+        )
+        cooling.heat_mw[c] = cluster.full_mw
+    _carry(cooling)
+    for c in range(len(clusters)):
+        cluster = clusters[c]
+        carried = cluster.full_mw - cooling.heat_mw[c]
+        # Cooling equal to the heat within rounding must not switch anything off.
+        coolable = coolable_gpus(
+            cluster.supplied_gpus,
+            cluster.power_mw,
+            cluster.static_share,
+            cluster.utilisation,
+            carried if carried < cluster.full_mw * (1 - 1e-12) else np.inf,
+        )
+        if platform[0].reacted:
+            cluster.powered_gpus, cluster.left_on = coolable, coolable
+        else:
+            # What operators have switched off stays off until they react to what fails next.
+            most = max(coolable, cluster.left_on)
+            cluster.powered_gpus = min(cluster.supplied_gpus, most)
+            cluster.left_on = max(cluster.powered_gpus, cluster.left_on)
+        cluster.clock = clock_share(cluster.temperature_c, cluster.throttle_c, cluster.shutdown_c)
+
+
+@compilable
+def _carry(cooling: Cooling) -> None:
+    """Plants carry heat away; what nobody carries is left."""
+    carry_heat(
+        cooling.heat_mw, cooling.capacity_mw, cooling.first, cooling.cooled, cooling.carried_mw
+    )
+
+
+@compilable
+def heat_up(clusters: Records, plants: Records, targets: Records, cooling: Cooling) -> None:
+    """Heat of the work done, what is carried of it, and the temperature one minute later."""
+    for c in range(len(clusters)):
+        cluster = clusters[c]
+        busy = targets[c].load_rps / cluster.rps
+        cluster.heat_mw = heat_mw(
+            cluster.power_mw, cluster.static_share, cluster.powered_gpus, busy
+        )
+        above = cluster.temperature_c - cluster.setpoint_c
+        cluster.cooling_mw = cluster.heat_mw + above * cluster.capacitance / SECONDS
+        cooling.heat_mw[c] = cluster.cooling_mw
+    _carry(cooling)
+    for c in range(len(clusters)):
+        clusters[c].cooling_mw -= cooling.heat_mw[c]
+    _use_tanks(clusters, plants, cooling)
+    for c in range(len(clusters)):
+        cluster = clusters[c]
+        cluster.start_c = cluster.temperature_c
+        cluster.temperature_c = temperature_after(
+            cluster.temperature_c,
+            cluster.heat_mw,
+            cluster.cooling_mw,
+            cluster.capacitance,
+            cluster.setpoint_c,
+            SECONDS,
+        )
+
+
+@compilable
+def _use_tanks(clusters: Records, plants: Records, cooling: Cooling) -> None:
+    """Tanks take up heat beyond what units carry; spare units cool them again."""
+    there = False
+    for p in range(len(plants)):
+        there = there or plants[p].buffer_mj > 0
+    if not there:
+        return
+    first, spare, cold_mw = cooling.first, np.empty(len(plants)), np.empty(len(plants))
+    for p in range(len(plants)):
+        spare[p] = cooling.capacity_mw[p]
+        for place in range(first[p], first[p + 1]):
+            spare[p] -= cooling.carried_mw[place]
+        cold_mw[p] = plants[p].cold_mj / SECONDS if plants[p].buffer_up else 0.0
+    for c in range(len(clusters)):
+        cooling.heat_mw[c] = max(clusters[c].heat_mw - clusters[c].cooling_mw, 0.0)
+    carry_heat(cooling.heat_mw, cold_mw, first, cooling.cooled, cooling.carried_mw)
+    for p in range(len(plants)):
+        wanted = 0.0
+        for place in range(first[p], first[p + 1]):
+            wanted += cooling.carried_mw[place]
+        cold, size = cold_mw[p] * SECONDS, plants[p].buffer_mj
+        covered, left = buffer_step(cold, wanted, max(spare[p], 0.0), size, SECONDS)
+        if plants[p].buffer_up:
+            plants[p].cold_mj = left
+        part = ratio(covered, wanted, most=1.0)
+        for place in range(first[p], first[p + 1]):
+            clusters[cooling.cooled[place]].cooling_mw += cooling.carried_mw[place] * part
+
+
+@compilable
+def signal_standby(
+    clusters: Records,
+    plants: Records,
+    units: Records,
+    platform: Records,
+    cooling: Cooling,
+    minute: int,
+) -> None:
+    """Standby units get their start signal once running units have fallen short of the heat.
+
+    They start by themselves or, where they need operators, when those react to the failure after
+    which cooling fell short. Operators look at the full heat: they do not leave GPUs off that
+    standby units could cool.
+    """
+    running, waiting = np.zeros(len(plants)), False
+    for u in range(len(units)):
+        if units[u].standby:
+            waiting = waiting or np.isinf(units[u].standby_since)
+        else:
+            running[units[u].plant] += units[u].there_mw
+    if not waiting:
+        return
+    for c in range(len(clusters)):
+        full = clusters[c].full_mw if platform[0].reacted else 0.0
+        cooling.heat_mw[c] = max(clusters[c].heat_mw, full)
+    carry_heat(cooling.heat_mw, running, cooling.first, cooling.cooled, cooling.carried_mw)
+    for p in range(len(plants)):
+        plant = plants[p]
+        for place in range(cooling.first[p], cooling.first[p + 1]):
+            if cooling.heat_mw[cooling.cooled[place]] > NEGLIGIBLE_MW:
+                plant.cooling_short = True
+        if plant.cooling_short:
+            plant.start_due = min(plant.start_due, platform[0].reaction_due)
+    for u in range(len(units)):
+        unit, plant = units[u], plants[units[u].plant]
+        told = unit.automatic or minute >= plant.start_due
+        if unit.standby and plant.cooling_short and told and np.isinf(unit.standby_since):
+            unit.standby_since = minute
+
+
+@compilable
+def protect(clusters: Records, platform: Records) -> None:
+    """Clusters at their shutdown temperature shut themselves down."""
+    for c in range(len(clusters)):
+        cluster = clusters[c]
+        # The clock reaches 0 only in the limit; within a thousandth of a degree counts as there.
+        if cluster.temperature_c >= cluster.shutdown_c - 1e-3 and cluster.gpus > 0:
+            cluster.checking = np.nan
+            if not cluster.off:
+                # It stays off until operators have reacted to the latest failure.
+                cluster.back_from = platform[0].reaction_due
+            cluster.off, cluster.tripped = True, True
