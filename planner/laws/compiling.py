@@ -58,7 +58,7 @@ def compiled[F: Callable[..., Any]](function: F) -> F:
 
     _tell_numba()
     folder = _cache_folder(function)
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
     with _kept_in(folder):
         try:
             dispatcher = njit(function, cache=folder is not None, **options)
@@ -91,7 +91,7 @@ def _tell_numba() -> None:
     new = _compilable[_told:]
     _told = len(_compilable)
     for function in new:
-        register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)(function)
+        register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False)(function)
 
 
 def _cache_folder(function: Callable[..., Any]) -> Path | None:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from planner.laws.compiling import compilable
 from planner.laws.heat import carry_heat
-from planner.laws.ratios import total
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -86,41 +85,89 @@ class Supply(NamedTuple):
     cooled: Ints
 
 
-@compilable
-def draw(shares: Floats, supply: Supply, drawn_mw: Floats) -> None:
-    """Work out what loads draw at some shares of their full load.
+class Sharing(NamedTuple):
+    """The shares of loads, and what working them out needs room for.
 
     Parameters
     ----------
-    shares
-        Shares of the loads, shape (loads,).
+    shares, tried, rising
+        Shares found and tried, and whether they rise yet, shape (loads,) or more.
+    most
+        What may be drawn, shape (limits,) or more.
     drawn_mw
-        Written to: what each load draws under each limit, shape (limits, loads).
+        What each load draws under each limit, shape (limits, loads) or more.
+    heat_mw, capacity_mw, carried_mw
+        Heat, capacity and what is carried of it at the shares tried, as in `Supply`.
     """
-    heat, capacity = np.empty(len(supply.full_mw)), np.empty(len(supply.capacity_mw))
-    for c in range(len(heat)):
-        heat[c] = supply.full_mw[c] * (1.0 if supply.of_plants else shares[c])
-    for p in range(len(capacity)):
-        capacity[p] = supply.capacity_mw[p] * (shares[p] if supply.of_plants else 1.0)
-    for limit in range(len(drawn_mw)):
-        for load in range(len(shares)):
-            drawn_mw[limit, load] = (
-                0.0 if supply.of_plants else supply.clusters[limit, load] * heat[load]
-            )
-    carried = np.empty(len(supply.cooled))
-    carry_heat(heat, capacity, supply.first, supply.cooled, carried)
-    for limit in range(len(drawn_mw)):
-        for plant in range(len(capacity)):
+
+    shares: Floats
+    tried: Floats
+    rising: Bools
+    most: Floats
+    drawn_mw: Floats
+    heat_mw: Floats
+    capacity_mw: Floats
+    carried_mw: Floats
+
+    @classmethod
+    def room(cls, limits: int, clusters: int, plants: int, cooled: int) -> Sharing:
+        """Room for as many limits and loads."""
+        loads = max(clusters, plants)
+        return cls(
+            np.zeros(loads),
+            np.zeros(loads),
+            np.zeros(loads, dtype=np.bool_),
+            np.zeros(limits),
+            np.zeros((limits, loads)),
+            np.zeros(clusters),
+            np.zeros(plants),
+            np.zeros(cooled),
+        )
+
+
+@compilable
+def _draw(shares: Floats, loads: int, supply: Supply, room: Sharing) -> None:
+    """Work out what loads draw under each limit at some shares of their full load."""
+    for c in range(len(supply.full_mw)):
+        room.heat_mw[c] = supply.full_mw[c] * (1.0 if supply.of_plants else shares[c])
+    for p in range(len(supply.capacity_mw)):
+        room.capacity_mw[p] = supply.capacity_mw[p] * (shares[p] if supply.of_plants else 1.0)
+    for limit in range(len(supply.clusters)):
+        for load in range(loads):
+            room.drawn_mw[limit, load] = 0.0
+            if not supply.of_plants:
+                room.drawn_mw[limit, load] = supply.clusters[limit, load] * room.heat_mw[load]
+    carry_heat(room.heat_mw, room.capacity_mw, supply.first, supply.cooled, room.carried_mw)
+    for limit in range(len(supply.plants)):
+        for plant in range(len(supply.capacity_mw)):
             each = supply.plants[limit, plant]
             if each > 0:
                 for place in range(supply.first[plant], supply.first[plant + 1]):
                     load = plant if supply.of_plants else supply.cooled[place]
-                    drawn_mw[limit, load] += each * carried[place]
+                    room.drawn_mw[limit, load] += each * room.carried_mw[place]
 
 
 @compilable
-def fair_shares(limits_mw: Floats, may_shed: Bools, supply: Supply) -> Floats:
-    """Share of its full load that supply allows every load, shape (loads,).
+def _full(limit: int, loads: int, room: Sharing) -> bool:
+    """Whether more is drawn under a limit than it allows."""
+    drawn = 0.0
+    for load in range(loads):
+        drawn += room.drawn_mw[limit, load]
+    return drawn > room.most[limit]
+
+
+@compilable
+def _any_full(limits: int, loads: int, room: Sharing) -> bool:
+    """Whether more is drawn under any limit than it allows."""
+    full = False
+    for limit in range(limits):
+        full = full or _full(limit, loads, room)
+    return full
+
+
+@compilable
+def fair_shares(limits_mw: Floats, may_shed: Bools, supply: Supply, room: Sharing) -> None:
+    """Share of its full load that supply allows every load: ``room.shares``.
 
     All shares rise alike until something is full; loads that draw on that stay where they are, the
     others go on. So those under one limit shed in proportion, and the same every time.
@@ -132,66 +179,63 @@ def fair_shares(limits_mw: Floats, may_shed: Bools, supply: Supply) -> Floats:
     may_shed
         Loads that may be shed; the others stay at all of it. Shape (loads,).
     """
-    drawn = np.empty((len(limits_mw), len(may_shed)))
-    shares, rising = np.empty(len(may_shed)), np.empty(len(may_shed), dtype=np.bool_)
-    most, left = np.empty(len(limits_mw)), 0
-    for load in range(len(shares)):
-        shares[load], rising[load] = 0.0 if may_shed[load] else 1.0, may_shed[load]
+    limits, loads, left = len(limits_mw), len(may_shed), 0
+    for load in range(loads):
+        room.shares[load] = 0.0 if may_shed[load] else 1.0
+        room.rising[load] = may_shed[load]
         left += may_shed[load]
-    draw(shares, supply, drawn)
-    for limit in range(len(most)):
-        most[limit] = limits_mw[limit] + ROUNDING * abs(limits_mw[limit])
+    _draw(room.shares, loads, supply, room)
+    for limit in range(limits):
+        room.most[limit] = limits_mw[limit] + ROUNDING * abs(limits_mw[limit])
         # What the others draw beyond a limit is not for those to shed that draw nothing under it.
-        most[limit] = max(most[limit], total(drawn[limit]) if left < len(shares) else 0.0)
-    for load in range(len(shares)):
-        shares[load] = 1.0
-    draw(shares, supply, drawn)
-    while left and _exceeds(drawn, most):
-        low = _level(most, shares, rising, supply, drawn)
-        any_full = False
-        for load in range(len(shares)):
-            any_full = any_full or (rising[load] and _full(drawn, most, load))
-        for load in range(len(shares)):
-            if rising[load] and (_full(drawn, most, load) or not any_full):
-                shares[load], rising[load] = low, False
-                left -= 1
-        draw(shares, supply, drawn)
-    return shares
+        drawn = 0.0
+        for load in range(loads):
+            drawn += room.drawn_mw[limit, load]
+        if left < loads:
+            room.most[limit] = max(room.most[limit], drawn)
+    for load in range(loads):
+        room.shares[load] = 1.0
+    _draw(room.shares, loads, supply, room)
+    while left and _any_full(limits, loads, room):
+        low = _level(limits, loads, supply, room)
+        left -= _hold(limits, loads, low, room)
+        _draw(room.shares, loads, supply, room)
 
 
 @compilable
-def _exceeds(drawn: Floats, most: Floats) -> bool:
-    """Whether loads together draw more than any limit allows."""
-    exceeds = False
-    for limit in range(len(most)):
-        exceeds = exceeds or total(drawn[limit]) > most[limit]
-    return exceeds
-
-
-@compilable
-def _full(drawn: Floats, most: Floats, load: int) -> bool:
-    """Whether a load draws on anything of which more is drawn than there is."""
-    full = False
-    for limit in range(len(most)):
-        full = full or (drawn[limit, load] > 0 and total(drawn[limit]) > most[limit])
-    return full
-
-
-@compilable
-def _level(most: Floats, shares: Floats, rising: Bools, supply: Supply, drawn: Floats) -> float:
+def _level(limits: int, loads: int, supply: Supply, room: Sharing) -> float:
     """Largest share of all that still rise with which everything fits.
 
-    By halving: cooling goes to plants in order, so draws bend. Writes to ``drawn`` what is drawn at
-    the next share, at which something is full.
+    By halving: cooling goes to plants in order, so draws bend. Works out what is drawn at the next
+    share, at which something is full.
     """
-    low, high, tried = 0.0, 1.0, np.empty(len(shares))
+    low, high = 0.0, 1.0
     for halving in range(HALVINGS + 1):
         middle = (low + high) / 2 if halving < HALVINGS else high
-        for load in range(len(shares)):
-            tried[load] = middle if rising[load] else shares[load]
-        draw(tried, supply, drawn)
-        if _exceeds(drawn, most):
+        for load in range(loads):
+            room.tried[load] = middle if room.rising[load] else room.shares[load]
+        _draw(room.tried, loads, supply, room)
+        if _any_full(limits, loads, room):
             high = middle
         else:
             low = middle
     return low
+
+
+@compilable
+def _hold(limits: int, loads: int, low: float, room: Sharing) -> int:
+    """Hold the loads that draw on what is full, all if none does; how many."""
+    held = 0
+    for load in range(loads):
+        for limit in range(limits):
+            draws = room.rising[load] and room.drawn_mw[limit, load] > 0
+            if draws and _full(limit, loads, room):
+                room.shares[load], room.rising[load] = low, False
+                held += 1
+    if held:
+        return held
+    for load in range(loads):
+        if room.rising[load]:
+            room.shares[load], room.rising[load] = low, False
+            held += 1
+    return held

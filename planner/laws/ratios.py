@@ -13,15 +13,6 @@ LARGEST = float(np.finfo(np.float64).max)
 
 
 @compilable
-def total(values: Any) -> float:
-    """Sum of numbers, one after the other."""
-    added = 0.0
-    for n in range(len(values)):
-        added += values[n]
-    return added
-
-
-@compilable
 def ratio(part: Any, whole: Any, none: float = 0.0, most: float = LARGEST) -> Any:
     """A part over its whole, not negative; a fixed value where there is no whole.
 

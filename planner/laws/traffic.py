@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.laws.compiling import compilable, compiled
 from planner.laws.queues import NEGLIGIBLE_RPS
-from planner.laws.ratios import ratio, total
+from planner.laws.ratios import ratio
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -121,6 +121,66 @@ class Routing:
         return served
 
 
+class Network(NamedTuple):
+    """Routes of one scenario's requests, and what sending them works on.
+
+    Parameters
+    ----------
+    order, level
+        Those of `Routes`.
+    allowed
+        Whether a tier may run on a target, shape (tiers, targets).
+    demand
+        Requests per second, shape (zones, tiers).
+    rest, room_rps
+        Those left that find no target, shape (zones, tiers), and the room left, shape (targets,).
+    flows
+        Requests per second, shape (tiers, ranks, zones).
+    sent, granted
+        Requests sent to a target, and those of them that fit it, shape (zones, tiers).
+    load_rps
+        What each target was sent, shape (targets,).
+    wanted_rps, share, there, rank
+        Room for what zones want of a target and the share of it that fits, whether it is there at
+        all, shape (targets,), and the rank that a zone and tier has come to, (zones, tiers).
+    """
+
+    order: Ints
+    level: Ints
+    allowed: Bools
+    demand: Floats
+    rest: Floats
+    room_rps: Floats
+    flows: Floats
+    sent: Floats
+    granted: Floats
+    load_rps: Floats
+    wanted_rps: Floats
+    share: Floats
+    there: Bools
+    rank: Ints
+
+    @classmethod
+    def of(cls, routes: Routes) -> Network:
+        """A network without requests in which every tier may run everywhere it reaches."""
+        tiers, _, zones = routes.order.shape
+        targets = routes.targets
+        return cls(
+            np.ascontiguousarray(routes.order),
+            np.ascontiguousarray(routes.level),
+            np.ones((tiers, targets), dtype=np.bool_),
+            np.zeros((zones, tiers)),
+            np.zeros((zones, tiers)),
+            np.zeros(targets),
+            np.zeros(routes.order.shape),
+            np.zeros((zones, tiers)),
+            np.zeros((zones, tiers)),
+            *(np.zeros(targets) for _ in range(3)),
+            np.zeros(targets, dtype=np.bool_),
+            np.zeros((zones, tiers), dtype=np.int64),
+        )
+
+
 def route(
     demand: Floats,
     capacity: Floats,
@@ -144,46 +204,20 @@ def route(
         Whether a tier may run on a target, shape (tiers, scenarios, targets); None means that all
         may.
     """
-    if allowed is None:
-        allowed = np.ones((len(routes.order), *capacity.shape), dtype=np.bool_)
-    rest, room = (np.array(amount, dtype=np.float64) for amount in (demand, capacity))
-    flows = np.zeros((len(rest), *routes.order.shape))
-    compiled(_send_each)(
-        rest,
-        room,
-        np.ascontiguousarray(routes.order),
-        np.ascontiguousarray(routes.level),
-        np.ascontiguousarray(by_priority),
-        np.ascontiguousarray(allowed.transpose(1, 0, 2)),
-        flows,
-    )
-    return Routing(routes.by_target(flows))
-
-
-def _send_each(
-    rest: Floats,
-    room: Floats,
-    order: Ints,
-    level: Ints,
-    by_priority: Bools,
-    allowed: Bools,
-    flows: Floats,
-) -> None:
-    for s in range(len(rest)):
-        send(rest[s], room[s], order, level, by_priority[s], allowed[s], flows[s])
+    network, flows = Network.of(routes), []
+    for s in range(len(demand)):
+        network.demand[:], network.room_rps[:] = demand[s], capacity[s]
+        if allowed is not None:
+            network.allowed[:] = allowed[:, s]
+        compiled(send)(network, bool(by_priority[s]))
+        flows.append(network.flows.copy())
+    shape = (len(flows), *routes.order.shape)
+    return Routing(routes.by_target(np.array(flows).reshape(shape)))
 
 
 @compilable
-def send(
-    rest: Floats,
-    room: Floats,
-    order: Ints,
-    level: Ints,
-    by_priority: bool,
-    allowed: Bools,
-    flows: Floats,
-) -> None:
-    """Send demand to the nearest targets with room.
+def send(network: Network, by_priority: bool) -> None:
+    """Send the demand of a network to the nearest targets with room.
 
     Tiers come in order of priority, those of equal priority alike, or where priorities are not in
     force, all alike. Zones (and tiers that come alike) that want the last room of a target share it
@@ -192,179 +226,135 @@ def send(
 
     Parameters
     ----------
-    rest
-        Requests per second, of which those are left that find no target, shape (zones, tiers).
-    room
-        Requests per second that each target takes, of which the room left stays, shape (targets,).
-    order, level
-        Those of `Routes`.
+    network
+        With its demand and the room of targets, of which the room left stays.
     by_priority
         Whether priorities are in force.
-    allowed
-        Whether a tier may run on a target, shape (tiers, targets).
-    flows
-        Written to: requests per second, shape (tiers, ranks, zones).
     """
-    tiers, ranks, zones = flows.shape
-    for tier in range(tiers):
-        for rank in range(ranks):
-            for zone in range(zones):
-                flows[tier, rank, zone] = 0.0
-    wanted, share = np.empty(len(room)), np.empty(len(room))
+    tiers, ranks, zones = network.flows.shape
+    for zone in range(zones):
+        for tier in range(tiers):
+            network.rest[zone, tier] = network.demand[zone, tier]
+            for rank in range(ranks):
+                network.flows[tier, rank, zone] = 0.0
     if not by_priority:
-        _send_alike(rest, room, wanted, share, order, allowed, flows)
+        _send_alike(network)
         return
     first = 0
-    for last in range(1, len(level) + 1):
-        if last == len(level) or level[last] != level[first]:
-            _send_level(rest, room, wanted, share, order, allowed, flows, first, last)
+    for last in range(1, tiers + 1):
+        if last == tiers or network.level[last] != network.level[first]:
+            _send_level(network, first, last)
             first = last
 
 
 @compilable
-def _share_room(room: Floats, wanted: Floats, share: Floats) -> None:
+def _share_room(network: Network) -> None:
     """Share of what is wanted of each target that fits, and the room left."""
-    for n in range(len(room)):
-        if wanted[n] > 0:
-            share[n] = min(1.0, room[n] / max(wanted[n], NEGLIGIBLE_RPS))
-            room[n] = max(0.0, room[n] - wanted[n] * share[n])
+    for n in range(len(network.room_rps)):
+        wanted, room = network.wanted_rps[n], network.room_rps[n]
+        if wanted > 0:
+            network.share[n] = min(1.0, room / max(wanted, NEGLIGIBLE_RPS))
+            network.room_rps[n] = max(0.0, room - wanted * network.share[n])
+        network.wanted_rps[n] = 0.0
 
 
 @compilable
-def _send_level(
-    rest: Floats,
-    room: Floats,
-    wanted: Floats,
-    share: Floats,
-    order: Ints,
-    allowed: Bools,
-    flows: Floats,
-    first: int,
-    last: int,
-) -> None:
+def _send_level(network: Network, first: int, last: int) -> None:
     """Tiers of equal priority, from the first until before the last, rank by rank."""
-    zones = len(rest)
+    rest, order, allowed = network.rest, network.order, network.allowed
+    for n in range(len(network.wanted_rps)):
+        network.wanted_rps[n] = 0.0
     for rank in range(order.shape[1]):
-        for n in range(len(room)):
-            wanted[n] = 0.0
-        any_left, any_room = False, False
-        for zone in range(zones):
+        any_left = False
+        for zone in range(len(rest)):
             for tier in range(first, last):
                 n = order[tier, rank, zone]
                 if rest[zone, tier] > 0:
                     any_left = True
-                    if n >= 0 and allowed[tier, n]:
-                        wanted[n] += rest[zone, tier]
-                        any_room = any_room or room[n] > NEGLIGIBLE_RPS
+                    if n >= 0 and allowed[tier, n] and network.room_rps[n] > NEGLIGIBLE_RPS:
+                        network.wanted_rps[n] += rest[zone, tier]
         if not any_left:
             break
-        if not any_room:
-            continue
-        _share_room(room, wanted, share)
-        for zone in range(zones):
+        for n in range(len(network.share)):
+            network.share[n] = 0.0
+        _share_room(network)
+        for zone in range(len(rest)):
             for tier in range(first, last):
                 n = order[tier, rank, zone]
                 if n >= 0 and rest[zone, tier] > 0 and allowed[tier, n]:
-                    flows[tier, rank, zone] = rest[zone, tier] * share[n]
-                    rest[zone, tier] -= flows[tier, rank, zone]
-
-
-@compilable
-def _send_alike(
-    rest: Floats,
-    room: Floats,
-    wanted: Floats,
-    share: Floats,
-    order: Ints,
-    allowed: Bools,
-    flows: Floats,
-) -> None:
-    """All tiers at once, each zone at the nearest of the targets that are not gone."""
-    tiers, ranks, zones = order.shape
-    there, rank_of = np.empty(len(room), dtype=np.bool_), np.empty((zones, tiers), dtype=np.int64)
-    for n in range(len(room)):
-        there[n] = room[n] > NEGLIGIBLE_RPS
-    for turn in range(ranks):
-        any_wanted = False
-        for n in range(len(room)):
-            wanted[n] = 0.0
-        for zone in range(zones):
-            for tier in range(tiers):
-                rank = rank_of[zone, tier] + 1 if turn else 0
-                while rank < ranks:
-                    n = order[tier, rank, zone]
-                    if n >= 0 and there[n] and allowed[tier, n]:
-                        break
-                    rank += 1
-                rank_of[zone, tier] = rank
-                if rank < ranks and rest[zone, tier] > 0:
-                    wanted[order[tier, rank, zone]] += rest[zone, tier]
-                    any_wanted = True
-        if not any_wanted:
-            break
-        _share_room(room, wanted, share)
-        for zone in range(zones):
-            for tier in range(tiers):
-                rank = rank_of[zone, tier]
-                if rank < ranks and rest[zone, tier] > 0:
-                    flow = rest[zone, tier] * share[order[tier, rank, zone]]
-                    flows[tier, rank, zone] = flow
+                    flow = rest[zone, tier] * network.share[n]
+                    network.flows[tier, rank, zone] = flow
                     rest[zone, tier] -= flow
 
 
 @compilable
-def deliver(
-    demand: Floats,
-    known_rps: Floats,
-    capacity_rps: Floats,
-    order: Ints,
-    level: Ints,
-    by_priority: bool,
-    allowed: Bools,
-    flows: Floats,
-    sent: Floats,
-    granted: Floats,
-    load_rps: Floats,
-) -> None:
+def _send_alike(network: Network) -> None:
+    """All tiers at once, each zone at the nearest of the targets that are not gone."""
+    rest, order = network.rest, network.order
+    tiers, ranks, zones = order.shape
+    for n in range(len(network.there)):
+        network.there[n] = network.room_rps[n] > NEGLIGIBLE_RPS
+        network.wanted_rps[n] = 0.0
+    for turn in range(ranks):
+        any_wanted = False
+        for zone in range(zones):
+            for tier in range(tiers):
+                rank = network.rank[zone, tier] + 1 if turn else 0
+                while rank < ranks:
+                    n = order[tier, rank, zone]
+                    if n >= 0 and network.there[n] and network.allowed[tier, n]:
+                        break
+                    rank += 1
+                network.rank[zone, tier] = rank
+                if rank < ranks and rest[zone, tier] > 0:
+                    network.wanted_rps[order[tier, rank, zone]] += rest[zone, tier]
+                    any_wanted = True
+        if not any_wanted:
+            break
+        _share_room(network)
+        for zone in range(zones):
+            for tier in range(tiers):
+                rank = network.rank[zone, tier]
+                if rank < ranks and rest[zone, tier] > 0:
+                    flow = rest[zone, tier] * network.share[order[tier, rank, zone]]
+                    network.flows[tier, rank, zone] = flow
+                    rest[zone, tier] -= flow
+
+
+@compilable
+def deliver(network: Network, known_rps: Floats, capacity_rps: Floats, by_priority: bool) -> None:
     """Route by what load balancers believe, and see what fits what is there.
 
     Parameters
     ----------
-    demand
-        Requests per second, shape (zones, tiers).
+    network
+        With its demand; gets what is sent and granted, and the load of targets.
     known_rps, capacity_rps
         Requests per second that each target is thought to take, and takes, shape (targets,).
-    order, level, by_priority, allowed, flows
-        Those of `send`.
-    sent, granted
-        Written to: requests sent to a target, and those of them that fit it, shape (zones, tiers).
-    load_rps
-        Written to: what each target was sent, shape (targets,).
+    by_priority
+        Whether priorities are in force.
     """
-    tiers, ranks, zones = order.shape
-    rest, room, share = np.empty((zones, tiers)), np.empty(len(known_rps)), np.empty(len(known_rps))
-    for n in range(len(room)):
-        room[n] = known_rps[n]
-    for zone in range(zones):
-        for tier in range(tiers):
-            rest[zone, tier] = demand[zone, tier]
-    send(rest, room, order, level, by_priority, allowed, flows)
+    for n in range(len(known_rps)):
+        network.room_rps[n] = known_rps[n]
+    send(network, by_priority)
     fits = True
-    for n in range(len(room)):
-        load_rps[n] = known_rps[n] - room[n]
-        share[n] = min(1.0, capacity_rps[n] / max(load_rps[n], NEGLIGIBLE_RPS))
-        fits = fits and share[n] >= 1.0
+    for n in range(len(known_rps)):
+        load = known_rps[n] - network.room_rps[n]
+        network.load_rps[n] = load
+        network.share[n] = min(1.0, capacity_rps[n] / max(load, NEGLIGIBLE_RPS))
+        fits = fits and network.share[n] >= 1.0
+    tiers, ranks, zones = network.order.shape
     for zone in range(zones):
         for tier in range(tiers):
             # What is not left was sent.
-            sent[zone, tier] = demand[zone, tier] - rest[zone, tier]
-            granted[zone, tier] = sent[zone, tier]
-            if not fits:
-                granted[zone, tier] = 0.0
-                for rank in range(ranks):
-                    if flows[tier, rank, zone] > 0:
-                        part = flows[tier, rank, zone] * share[order[tier, rank, zone]]
-                        granted[zone, tier] += part
+            sent = network.demand[zone, tier] - network.rest[zone, tier]
+            network.sent[zone, tier] = sent
+            network.granted[zone, tier] = sent if fits else 0.0
+            for rank in range(0 if fits else ranks):
+                flow = network.flows[tier, rank, zone]
+                if flow > 0:
+                    part = flow * network.share[network.order[tier, rank, zone]]
+                    network.granted[zone, tier] += part
 
 
 @compilable
@@ -395,7 +385,7 @@ def drop_beyond_limit(unserved: Floats, arriving: Floats, limit: float, dropped:
 
 
 @compilable
-def ration(available: float, allocation: Floats, level: Ints) -> Floats:
+def ration(available: float, allocation: Floats, level: Ints, shares: Floats) -> None:
     """Shares of capacity granted to tiers, in order, each at most what is set aside for it.
 
     The emergency rule of the postmortem: tiers take their allocation in turn until the capacity
@@ -410,26 +400,25 @@ def ration(available: float, allocation: Floats, level: Ints) -> Floats:
         Share set aside by tier in order of priority, shape (tiers,).
     level
         Priority of each tier as a count from 0, shape (tiers,).
+    shares
+        Written to: share by tier, shape (tiers,).
 
-    Returns
-    -------
-    numpy.ndarray
-        Share by tier, shape (tiers,).
-
-    >>> ration(0.6, np.array([0.4, 0.3, 0.1]), np.array([0, 1, 1])).round(12).tolist()
+    >>> shares = np.zeros(3)
+    >>> ration(0.6, np.array([0.4, 0.3, 0.1]), np.array([0, 1, 1]), shares)
+    >>> shares.round(12).tolist()
     [0.4, 0.15, 0.05]
     """
-    shares = np.zeros(len(level))
     left, first = available, 0
     for last in range(1, len(level) + 1):
         if last == len(level) or level[last] != level[first]:
-            together = total(allocation[first:last])
+            together = 0.0
+            for tier in range(first, last):
+                together += allocation[tier]
             granted = ratio(min(max(left, 0.0), together), together, most=1.0)
             for tier in range(first, last):
                 shares[tier] = allocation[tier] * granted
             left -= together
             first = last
-    return shares
 
 
 #: Impact on the customers of a tier, by the share of their requests that is served.

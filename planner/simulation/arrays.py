@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from planner.laws.heat import cooled_clusters
-from planner.simulation.supply import SharedPower
+from planner.laws.power import Sharing
+from planner.laws.traffic import Network
 from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
 from planner.simulation.world import World
 
@@ -157,6 +158,8 @@ class Cooling(NamedTuple):
         Heat of clusters that is left to carry, shape (C,), and capacity of plants, shape (P,).
     first, cooled, carried_mw
         Those of `planner.laws.heat.carry_heat`.
+    part_mw, cold_mw
+        Room for a part of the capacity of plants, and for that of their tanks, shape (P,).
     """
 
     heat_mw: Floats
@@ -164,6 +167,8 @@ class Cooling(NamedTuple):
     first: Ints
     cooled: Ints
     carried_mw: Floats
+    part_mw: Floats
+    cold_mw: Floats
 
 
 class Limits(NamedTuple):
@@ -175,6 +180,12 @@ class Limits(NamedTuple):
         Where those of each place of `SystemStates.power` begin, shape (places + 1,).
     limits_mw, usual, clusters, plants
         Shapes (L,), (L,), (L, C), (L, P).
+    left_mw
+        Room for what is left of the limits, shape (L,).
+    every, emergency
+        True for every cluster, shape (C,); whether plants run in an emergency alone, shape (P,).
+    sharing
+        What working out shares needs room for.
     """
 
     first: Ints
@@ -182,29 +193,34 @@ class Limits(NamedTuple):
     usual: Bools
     clusters: Floats
     plants: Floats
+    left_mw: Floats
+    every: Bools
+    emergency: Bools
+    sharing: Sharing
 
 
-class Network(NamedTuple):
-    """Where requests go, and what `planner.laws.traffic.deliver` works on.
+class Aside(NamedTuple):
+    """Capacity that is set aside for tiers, and room for requests meanwhile.
 
     Parameters
     ----------
-    order, level
-        Those of `planner.laws.traffic.Routes`.
-    allowed
-        Whether targets are cool enough for a tier, shape (K, N).
-    demand, sent, granted, load_rps, flows
-        Those of the law.
+    allocation, shares
+        Share of scarce capacity reserved for tiers, and granted to them, shape (K,).
+    rest, sent, granted
+        Requests to send later, and what became of the others, shape (Z, K).
+    known_rps, capacity_rps, left_rps, load_rps
+        Capacity of targets as known, as it is, what is left of it, and load, shape (N,).
     """
 
-    order: Ints
-    level: Ints
-    allowed: Bools
-    demand: Floats
+    allocation: Floats
+    shares: Floats
+    rest: Floats
     sent: Floats
     granted: Floats
+    known_rps: Floats
+    capacity_rps: Floats
+    left_rps: Floats
     load_rps: Floats
-    flows: Floats
 
 
 class Phases(NamedTuple):
@@ -255,6 +271,7 @@ class State(NamedTuple):
     cooling: Cooling
     network: Network
     phases: Phases
+    aside: Aside
     left: Bools
     recent_rps: Floats
     weights: Floats
@@ -309,7 +326,7 @@ def records(shape: int | tuple[int, ...], of: Any = None, **kinds: type) -> Reco
 
 def state_of(world: World) -> State:
     """Room for the state of one scenario."""
-    tiers, ranks, zones = world.routes.order.shape
+    tiers, _, zones = world.routes.order.shape
     clusters, plants = len(world.clusters.names), len(world.plants.names)
     offers, services, targets = world.offers, world.services, world.routes.targets
     repeats = world.tiers.retries.repeats
@@ -318,7 +335,6 @@ def state_of(world: World) -> State:
     known = {
         "share": world.tiers.share,
         "thermal_limit_c": world.tiers.thermal_limit_c,
-        "allocation": world.tiers.allocation,
         "returning": world.tiers.retries.returning,
     }
     reaction = {n: v.dtype.type for n, v in vars(world.reaction).items() if v.ndim == 1}
@@ -334,16 +350,23 @@ def state_of(world: World) -> State:
         requests=records((zones, tiers), **REQUEST),
         attempts=records((zones, tiers, repeats.shape[1]), **ATTEMPT),
         platform=records(1, **reaction, **PLATFORM),
-        cooling=Cooling(np.zeros(clusters), np.zeros(plants), first, cooled, np.zeros(len(cooled))),
-        network=Network(
-            np.ascontiguousarray(world.routes.order),
-            np.ascontiguousarray(world.routes.level),
-            np.ones((tiers, targets), dtype=np.bool_),
-            *(np.zeros((zones, tiers)) for _ in range(3)),
-            np.zeros(targets),
-            np.zeros((tiers, ranks, zones)),
+        cooling=Cooling(
+            np.zeros(clusters),
+            np.zeros(plants),
+            first,
+            cooled,
+            np.zeros(len(cooled)),
+            np.zeros(plants),
+            np.zeros(plants),
         ),
+        network=Network.of(world.routes),
         phases=_phases(world),
+        aside=Aside(
+            world.tiers.allocation,
+            np.zeros(tiers),
+            *(np.zeros((zones, tiers)) for _ in range(3)),
+            *(np.zeros(targets) for _ in range(4)),
+        ),
         left=np.zeros((tiers, clusters), dtype=np.bool_),
         recent_rps=np.zeros((behind + 1, targets)),
         weights=np.zeros((tiers, len(services.names))),
@@ -377,15 +400,22 @@ def course_of(world: World) -> Course:
     )
 
 
-def limits_of(world: World, supplies: list[SharedPower]) -> Limits:
+def limits_of(world: World) -> Limits:
     """Limits of power of all places, one after the other."""
     clusters, plants = len(world.clusters.names), len(world.plants.names)
+    supplies = world.stacker.supplies
+    limits = np.concatenate([np.zeros(0), *(supply.limits_mw for supply in supplies)])
+    most = max((len(supply.limits_mw) for supply in supplies), default=0)
     return Limits(
         np.cumsum([0, *(len(supply.limits_mw) for supply in supplies)]).astype(np.int64),
-        np.concatenate([np.zeros(0), *(supply.limits_mw for supply in supplies)]),
+        limits,
         np.concatenate([np.zeros(0, dtype=np.bool_), *(supply.usual for supply in supplies)]),
         np.concatenate([np.zeros((0, clusters)), *(supply.clusters for supply in supplies)]),
         np.concatenate([np.zeros((0, plants)), *(supply.plants for supply in supplies)]),
+        np.zeros(len(limits)),
+        np.ones(clusters, dtype=np.bool_),
+        world.plants.emergency,
+        Sharing.room(most, clusters, plants, int(world.plants.serves.sum())),
     )
 
 

@@ -84,7 +84,7 @@ def run(world: World, only: frozenset[str] | None = None, reuse: History | None 
         np.zeros((len(left), len(world.clusters.names)), dtype=np.bool_),
     )
     while len(left):
-        limits = limits_of(world, world.stacker.supplies)
+        limits = limits_of(world)
         compiled(simulate_scenarios)(state, course, states, limits, left, outcome, history.places)
         left = left[outcome.stopped[left] >= 0]
         if len(left):
@@ -177,24 +177,11 @@ def _step(state: State, limits: Limits, usual_c: Floats, place: int, minute: int
     restore(clusters, targets, state.requests, state.attempts, platform, phases)
     admit(clusters, state.tiers, platform, phases)
     cool(units, cooling.capacity_mw, state.rise_c, usual_c, minute)
-    supply(clusters, plants, platform, cooling, limits, place)
+    supply(clusters, platform, cooling, limits, place)
     power(clusters, platform, cooling)
     provide_capacity(clusters, state.offers, targets, platform, minute)
     learn_capacity(clusters, targets, platform, state.recent_rps, minute)
-    serve(
-        clusters,
-        state.tiers,
-        state.services,
-        state.zones,
-        targets,
-        state.requests,
-        state.attempts,
-        platform,
-        state.network,
-        state.weights,
-        state.repeats,
-        state.left,
-    )
+    serve(state)
     heat_up(clusters, plants, targets, cooling)
     signal_standby(clusters, plants, units, platform, cooling, minute)
     protect(clusters, platform)

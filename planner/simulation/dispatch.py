@@ -7,9 +7,8 @@ import numpy as np
 from planner.laws.compiling import compilable
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.laws.queues import busy_seconds, response_seconds
-from planner.laws.ratios import total
-from planner.laws.traffic import NEGLIGIBLE_RPS, deliver, ration, serving_rps
-from planner.simulation.arrays import Network, Records
+from planner.laws.traffic import NEGLIGIBLE_RPS, Network, deliver, ration, serving_rps
+from planner.simulation.arrays import Aside, Records
 from planner.simulation.state import freeze
 from planner.simulation.system_states import Bools, Floats
 from planner.simulation.world import SECONDS
@@ -89,7 +88,12 @@ def look_for_heat(
 
 @compilable
 def dispatch(
-    tiers: Records, targets: Records, requests: Records, platform: Records, network: Network
+    tiers: Records,
+    targets: Records,
+    requests: Records,
+    platform: Records,
+    network: Network,
+    aside: Aside,
 ) -> None:
     """Send requests to targets and, under shedding, the queue to the room left.
 
@@ -102,10 +106,10 @@ def dispatch(
             if not now.shedding and tiers[k].admitted:
                 offered += requests[z, k].backlog
             network.demand[z, k] = offered / SECONDS
-    capacity_rps, known_rps = np.empty(len(targets)), np.empty(len(targets))
+    capacity_rps, known_rps = aside.capacity_rps, aside.known_rps
     for n in range(len(targets)):
         capacity_rps[n], known_rps[n] = targets[n].capacity_rps, targets[n].known_rps
-    _send(tiers, platform, network, known_rps, capacity_rps)
+    _send(platform, network, aside)
     for z in range(requests.shape[0]):
         for k in range(requests.shape[1]):
             request = requests[z, k]
@@ -128,77 +132,52 @@ def dispatch(
 
 
 @compilable
-def _send(
-    tiers: Records, platform: Records, network: Network, known_rps: Floats, capacity_rps: Floats
-) -> None:
+def _send(platform: Records, network: Network, aside: Aside) -> None:
     """Send requests; where operators ration, first what is set aside for each tier."""
-    demand, shedding, wanted = network.demand, platform[0].shedding, 0.0
-    for k in range(len(tiers)):
-        wanted += total(demand[:, k])
-    room = total(known_rps)
+    wanted, room, shedding = 0.0, 0.0, platform[0].shedding
+    for z in range(network.demand.shape[0]):
+        for k in range(network.demand.shape[1]):
+            wanted += network.demand[z, k]
+    for n in range(len(aside.known_rps)):
+        room += aside.known_rps[n]
     if shedding and platform[0].rationing and wanted > room:
-        _ration(tiers, network, known_rps, capacity_rps, room, wanted)
+        _ration(network, aside, room, wanted)
     else:
-        _deliver(network, known_rps, capacity_rps, shedding)
-    for n in range(len(capacity_rps)):
-        network.load_rps[n] = min(network.load_rps[n], capacity_rps[n])
+        deliver(network, aside.known_rps, aside.capacity_rps, shedding)
+    for n in range(len(aside.capacity_rps)):
+        network.load_rps[n] = min(network.load_rps[n], aside.capacity_rps[n])
 
 
 @compilable
-def _ration(
-    tiers: Records,
-    network: Network,
-    known_rps: Floats,
-    capacity_rps: Floats,
-    room: float,
-    wanted: float,
-) -> None:
+def _ration(network: Network, aside: Aside, room: float, wanted: float) -> None:
     """Send first what is set aside for each tier, then the rest."""
-    demand, allocation = network.demand, np.empty(len(tiers))
-    for k in range(len(tiers)):
-        allocation[k] = tiers[k].allocation
-    shares = ration(room / max(wanted, NEGLIGIBLE_RPS), allocation, network.level)
-    rest, load = np.empty(demand.shape), np.empty(len(known_rps))
-    sent, granted = np.empty(demand.shape), np.empty(demand.shape)
-    for k in range(len(tiers)):
-        by_tier = max(total(demand[:, k]), NEGLIGIBLE_RPS)
+    demand, known_rps, capacity_rps = network.demand, aside.known_rps, aside.capacity_rps
+    available = room / max(wanted, NEGLIGIBLE_RPS)
+    ration(available, aside.allocation, network.level, aside.shares)
+    for k in range(demand.shape[1]):
+        by_tier = 0.0
         for z in range(len(demand)):
-            aside = demand[z, k] * min(1.0, shares[k] * wanted / by_tier)
-            rest[z, k], demand[z, k] = demand[z, k] - aside, aside
-    _deliver(network, known_rps, capacity_rps, True)
-    for z in range(len(demand)):
-        for k in range(len(tiers)):
-            sent[z, k], granted[z, k] = network.sent[z, k], network.granted[z, k]
-            demand[z, k] = rest[z, k]
-    for n in range(len(load)):
-        load[n] = network.load_rps[n]
-        known_rps[n] = max(known_rps[n] - load[n], 0.0)
-        capacity_rps[n] = max(capacity_rps[n] - load[n], 0.0)
-    _deliver(network, known_rps, capacity_rps, True)
-    for z in range(len(demand)):
-        for k in range(len(tiers)):
-            network.sent[z, k] += sent[z, k]
-            network.granted[z, k] += granted[z, k]
-    for n in range(len(load)):
-        network.load_rps[n] += load[n]
-        capacity_rps[n] += load[n]
-
-
-@compilable
-def _deliver(network: Network, known_rps: Floats, capacity_rps: Floats, shedding: bool) -> None:
-    deliver(
-        network.demand,
-        known_rps,
-        capacity_rps,
-        network.order,
-        network.level,
-        shedding,
-        network.allowed,
-        network.flows,
-        network.sent,
-        network.granted,
-        network.load_rps,
-    )
+            by_tier += demand[z, k]
+        share = min(1.0, aside.shares[k] * wanted / max(by_tier, NEGLIGIBLE_RPS))
+        for z in range(len(demand)):
+            aside.rest[z, k] = demand[z, k] * (1.0 - share)
+            demand[z, k] *= share
+    deliver(network, known_rps, capacity_rps, True)
+    for z in range(demand.shape[0]):
+        for k in range(demand.shape[1]):
+            aside.sent[z, k], aside.granted[z, k] = network.sent[z, k], network.granted[z, k]
+            demand[z, k] = aside.rest[z, k]
+    for n in range(len(known_rps)):
+        aside.load_rps[n] = network.load_rps[n]
+        known_rps[n] = max(known_rps[n] - aside.load_rps[n], 0.0)
+        aside.left_rps[n] = max(capacity_rps[n] - aside.load_rps[n], 0.0)
+    deliver(network, known_rps, aside.left_rps, True)
+    for z in range(demand.shape[0]):
+        for k in range(demand.shape[1]):
+            network.sent[z, k] += aside.sent[z, k]
+            network.granted[z, k] += aside.granted[z, k]
+    for n in range(len(known_rps)):
+        network.load_rps[n] += aside.load_rps[n]
 
 
 @compilable
@@ -208,7 +187,7 @@ def _drain(tiers: Records, requests: Records, network: Network, free_rps: Floats
         for k in range(requests.shape[1]):
             late = requests[z, k].backlog / SECONDS if tiers[k].admitted else 0.0
             network.demand[z, k] = late
-    _deliver(network, free_rps, free_rps, True)
+    deliver(network, free_rps, free_rps, True)
     for z in range(requests.shape[0]):
         for k in range(requests.shape[1]):
             requests[z, k].drained = network.granted[z, k] * SECONDS

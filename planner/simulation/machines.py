@@ -46,7 +46,6 @@ def cool(units: Records, capacity_mw: Floats, rise_c: Floats, usual_c: Floats, m
 @compilable
 def supply(
     clusters: Records,
-    plants: Records,
     platform: Records,
     cooling: Cooling,
     limits: Limits,
@@ -72,19 +71,18 @@ def supply(
     if last == first:
         return
     if not reacted:
-        _leave_emergency_cooling(plants, cooling, limits, first, last)
-    loads = _loads(False, cooling, limits, first, last)
-    every = np.empty(len(clusters), dtype=np.bool_)
+        _leave_emergency_cooling(cooling, limits, first, last)
+    for limit in range(first, last):
+        limits.left_mw[limit] = limits.limits_mw[limit]
+    _share(False, cooling, limits, first, last)
     for c in range(len(clusters)):
-        every[c] = True
-    shares = fair_shares(limits.limits_mw[first:last], every, loads)
-    for c in range(len(clusters)):
-        clusters[c].supplied_gpus *= shares[c]
+        clusters[c].supplied_gpus *= limits.sharing.shares[c]
 
 
 @compilable
-def _loads(of_plants: bool, cooling: Cooling, limits: Limits, first: int, last: int) -> Supply:
-    return Supply(
+def _share(of_plants: bool, cooling: Cooling, limits: Limits, first: int, last: int) -> None:
+    """Shares of clusters, or of emergency plants, that some limits allow."""
+    loads = Supply(
         of_plants,
         cooling.heat_mw,
         cooling.capacity_mw,
@@ -93,27 +91,25 @@ def _loads(of_plants: bool, cooling: Cooling, limits: Limits, first: int, last: 
         cooling.first,
         cooling.cooled,
     )
+    may_shed = limits.emergency if of_plants else limits.every
+    fair_shares(limits.left_mw[first:last], may_shed, loads, limits.sharing)
 
 
 @compilable
-def _leave_emergency_cooling(
-    plants: Records, cooling: Cooling, limits: Limits, first: int, last: int
-) -> None:
+def _leave_emergency_cooling(cooling: Cooling, limits: Limits, first: int, last: int) -> None:
     """Emergency plants get what clusters and other plants leave of the usual power."""
-    emergency, there = np.empty(len(plants), dtype=np.bool_), False
-    for p in range(len(plants)):
-        emergency[p] = plants[p].emergency
-        there = there or plants[p].emergency
+    there = False
+    for p in range(len(limits.emergency)):
+        there = there or limits.emergency[p]
     if not there:
         return
-    left = np.empty(last - first)
     for limit in range(first, last):
-        left[limit - first] = limits.limits_mw[limit] if limits.usual[limit] else np.inf
+        limits.left_mw[limit] = limits.limits_mw[limit] if limits.usual[limit] else np.inf
         for c in range(len(cooling.heat_mw)):
-            left[limit - first] -= cooling.heat_mw[c] * limits.clusters[limit, c]
-    shares = fair_shares(left, emergency, _loads(True, cooling, limits, first, last))
-    for p in range(len(plants)):
-        cooling.capacity_mw[p] *= shares[p]
+            limits.left_mw[limit] -= cooling.heat_mw[c] * limits.clusters[limit, c]
+    _share(True, cooling, limits, first, last)
+    for p in range(len(cooling.capacity_mw)):
+        cooling.capacity_mw[p] *= limits.sharing.shares[p]
 
 
 @compilable
@@ -196,7 +192,7 @@ def _use_tanks(clusters: Records, plants: Records, cooling: Cooling) -> None:
         there = there or plants[p].buffer_mj > 0
     if not there:
         return
-    first, spare, cold_mw = cooling.first, np.empty(len(plants)), np.empty(len(plants))
+    first, spare, cold_mw = cooling.first, cooling.part_mw, cooling.cold_mw
     for p in range(len(plants)):
         spare[p] = cooling.capacity_mw[p]
         for place in range(first[p], first[p + 1]):
@@ -233,7 +229,9 @@ def signal_standby(
     which cooling fell short. Operators look at the full heat: they do not leave GPUs off that
     standby units could cool.
     """
-    running, waiting = np.zeros(len(plants)), False
+    running, waiting = cooling.part_mw, False
+    for p in range(len(plants)):
+        running[p] = 0.0
     for u in range(len(units)):
         if units[u].standby:
             waiting = waiting or np.isinf(units[u].standby_since)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from planner.laws.compiling import compilable
-from planner.laws.traffic import send, serving_rps
-from planner.simulation.arrays import Course, Network, Phases, Records, State
+from planner.laws.traffic import Network, send, serving_rps
+from planner.simulation.arrays import Course, Phases, Records, State
 from planner.simulation.system_states import Bools, Floats, SystemStates
 
 #: Capacity over all demand that no retry storm fills, yet small enough to keep the digits of loads.
@@ -106,18 +106,17 @@ def _freeze_usual(
     zones: Records, tiers: Records, targets: Records, network: Network, platform: Records
 ) -> None:
     """What load balancers assume at a failure in the first minute: that of a usual one."""
-    room = np.empty(len(targets))
     for n in range(len(targets)):
-        room[n] = targets[n].capacity_rps
+        network.room_rps[n] = targets[n].capacity_rps
     for z in range(len(zones)):
         for k in range(len(tiers)):
             network.demand[z, k] = zones[z].rps * tiers[k].share
     for k in range(len(tiers)):
         for n in range(len(targets)):
             network.allowed[k, n] = True
-    send(network.demand, room, network.order, network.level, False, network.allowed, network.flows)
+    send(network, False)
     for n in range(len(targets)):
-        targets[n].load_rps = targets[n].capacity_rps - room[n]
+        targets[n].load_rps = targets[n].capacity_rps - network.room_rps[n]
     freeze(targets, platform)
     for n in range(len(targets)):
         targets[n].load_rps = 0.0

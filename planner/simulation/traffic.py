@@ -9,11 +9,11 @@ from __future__ import annotations
 from planner.laws.compiling import compilable
 from planner.laws.queues import competing_queue
 from planner.laws.retries import repeat
-from planner.laws.traffic import NEGLIGIBLE_RPS, drop_beyond_limit
-from planner.simulation.arrays import Network, Records
+from planner.laws.traffic import NEGLIGIBLE_RPS, Network, drop_beyond_limit
+from planner.simulation.arrays import Records, State
 from planner.simulation.dispatch import dispatch, look_for_heat
 from planner.simulation.services import pass_services, run_pools
-from planner.simulation.system_states import Bools, Floats, Ints
+from planner.simulation.system_states import Floats, Ints
 from planner.simulation.world import SECONDS
 
 #: Requests waiting or backing off below this are rounding; their clients are counted as given up.
@@ -21,43 +21,32 @@ NEGLIGIBLE_REQUESTS = 1e-2
 
 
 @compilable
-def serve(
-    clusters: Records,
-    tiers: Records,
-    services: Records,
-    zones: Records,
-    targets: Records,
-    requests: Records,
-    attempts: Records,
-    platform: Records,
-    network: Network,
-    weights: Floats,
-    repeats: Floats,
-    left: Bools,
-) -> None:
+def serve(state: State) -> None:
     """Requests of one minute: what is served, waits, fails and comes back, and the load of targets.
 
     Where priorities are in force, what finds no room is turned away at once, and the queue (of
     requests sent to targets that were gone) is served with the room left and holds no request in
     vain. Otherwise everything waits its turn in random order, also requests whose clients are gone.
     """
+    tiers, zones, targets, platform = state.tiers, state.zones, state.targets, state.platform
+    requests, attempts, network = state.requests, state.attempts, state.network
     now = platform[0]
     # Operators see to it from their reaction to what failed last, and for as long as requests find
     # no room where they did already.
     goes_on = now.reacted or (now.shedding and now.short)
     now.shedding = now.sheds or (now.operators_shed and goes_on)
     _arrive(tiers, zones, attempts, platform)
-    pass_services(tiers, services, weights)
-    cool = look_for_heat(clusters, tiers, platform, left, network.allowed)
+    pass_services(tiers, state.services, state.weights)
+    cool = look_for_heat(state.clusters, tiers, platform, state.left, network.allowed)
     _go_to_nearest(tiers, zones, targets, requests, platform, network.order)
     fits = not now.busy and cool and _fit(tiers, targets)
     now.error_share, now.short, now.failing = 0.0, False, False
     if not fits:
         _gather(tiers, zones, requests, attempts, platform)
-        dispatch(tiers, targets, requests, platform, network)
+        dispatch(tiers, targets, requests, platform, network, state.aside)
         if _fails(requests, platform):
-            _settle(tiers, requests, attempts, platform, network, repeats)
-    run_pools(tiers, services, weights)
+            _settle(tiers, requests, attempts, platform, network, state.repeats)
+    run_pools(tiers, state.services, state.weights)
 
 
 @compilable
