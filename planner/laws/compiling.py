@@ -50,16 +50,18 @@ def compiled[F: Callable[..., Any]](function: F) -> F:
 
     Compiled at the first call with arguments of new types and kept on disk: beside the package,
     below ``NUMBA_CACHE_DIR`` where that is set, or in the user's cache folder where the package's
-    cannot be written. Processes that want the same at once wait for the one that compiles it.
-    Compiled code releases the interpreter's lock, divides by zero as NumPy does and keeps the order
-    of sums, so that results do not depend on the machine or the number of threads.
+    cannot be written. Processes that want the same at once wait for the one that compiles it, at a
+    low level of optimisation: a higher one takes half as long again and gains nothing here.
+    Compiled code releases the interpreter's lock, counts no references (so it allocates nothing),
+    divides by zero as NumPy does and keeps the order of sums, so that results do not depend on the
+    machine or the number of threads.
     """
     from numba import njit, typeof
 
     _tell_numba()
     folder = _cache_folder(function)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
-    with _kept_in(folder):
+    with _settings(CACHE_DIR="" if folder is None else str(folder)):
         try:
             dispatcher = njit(function, cache=folder is not None, **options)
         except RuntimeError:
@@ -68,10 +70,9 @@ def compiled[F: Callable[..., Any]](function: F) -> F:
 
     @wraps(function)
     def call(*arguments: Any) -> Any:
-        types = tuple(typeof(argument) for argument in arguments)
-        if types not in dispatcher.overloads:
-            with _one_process_at_a_time(folder):
-                dispatcher.compile(types)
+        if not dispatcher.overloads:
+            with _one_process_at_a_time(folder), _settings(OPT=1):
+                dispatcher.compile(tuple(map(typeof, arguments)))
         return dispatcher(*arguments)
 
     return call  # type: ignore[return-value]
@@ -102,6 +103,7 @@ def _cache_folder(function: Callable[..., Any]) -> Path | None:
     from numba import config
     from numba.misc.appdirs import AppDirs
 
+    set_by_user = vars(config)["CACHE_DIR"]
     source = Path(inspect.getfile(function)).resolve()
     parts = sorted({*Path(__file__).parent.glob("*.py"), *source.parent.glob("*.py")})
     digest = hashlib.sha256()
@@ -109,8 +111,8 @@ def _cache_folder(function: Callable[..., Any]) -> Path | None:
         digest.update(part.read_bytes())
     name = f"planner-{digest.hexdigest()[:16]}"
     beside = source.parents[1] / "__pycache__"
-    users = Path(AppDirs(appname="resilience-planner", appauthor=False).user_cache_dir)
-    for base in [Path(config.CACHE_DIR)] if config.CACHE_DIR else [beside, users]:
+    users = Path(AppDirs("resilience-planner", appauthor=False).user_cache_dir)  # type: ignore[no-untyped-call]
+    for base in [Path(set_by_user)] if set_by_user else [beside, users]:
         folder = base / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -122,16 +124,17 @@ def _cache_folder(function: Callable[..., Any]) -> Path | None:
 
 
 @contextmanager
-def _kept_in(folder: Path | None) -> Iterator[None]:
-    """Meanwhile Numba keeps what is compiled in a folder."""
+def _settings(**values: Any) -> Iterator[None]:
+    """Settings of Numba meanwhile."""
     from numba import config
 
-    before = config.CACHE_DIR
-    config.CACHE_DIR = before if folder is None else str(folder)
+    before = {name: vars(config)[name] for name in values}
+    # Of the same type: some levels of optimisation know more than their number.
+    vars(config).update({name: type(before[name])(value) for name, value in values.items()})
     try:
         yield
     finally:
-        config.CACHE_DIR = before
+        vars(config).update(before)
 
 
 @contextmanager

@@ -153,7 +153,7 @@ def _full(limit: int, loads: int, room: Sharing) -> bool:
     drawn = 0.0
     for load in range(loads):
         drawn += room.drawn_mw[limit, load]
-    return drawn > room.most[limit]
+    return bool(drawn > room.most[limit])
 
 
 @compilable

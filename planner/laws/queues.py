@@ -15,11 +15,10 @@ import numpy as np
 
 from planner.laws.compiling import chosen, compilable
 from planner.laws.ratios import ratio
+from planner.laws.traffic import NEGLIGIBLE_RPS
 
 #: Least number that divides like any other.
 SMALLEST = float(np.finfo(np.float64).tiny)
-#: Requests per second below this are rounding, not traffic.
-NEGLIGIBLE_RPS = 1e-9
 #: Requests waiting longer than the 99th percentile.
 SLOWEST = 0.01
 #: Backlog, as a share of the requests there were in a step, that counts as none.

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.laws.compiling import compilable, compiled
-from planner.laws.queues import NEGLIGIBLE_RPS
 from planner.laws.ratios import ratio
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+#: Requests per second below this are rounding, not traffic.
+NEGLIGIBLE_RPS = 1e-9
 
 
 @compilable
@@ -175,7 +176,9 @@ class Network(NamedTuple):
             np.zeros(routes.order.shape),
             np.zeros((zones, tiers)),
             np.zeros((zones, tiers)),
-            *(np.zeros(targets) for _ in range(3)),
+            np.zeros(targets),
+            np.zeros(targets),
+            np.zeros(targets),
             np.zeros(targets, dtype=np.bool_),
             np.zeros((zones, tiers), dtype=np.int64),
         )

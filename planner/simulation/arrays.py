@@ -56,8 +56,8 @@ PLANT = {"cold_mj": float, "cooling_short": bool, "start_due": float, "buffer_up
 #: Of a type of units: minute of the start signal, infinite before it; units that survive, and their
 #: capacity at the moment's ambient, started or not.
 UNIT = {"standby_since": float, "count": float, "there_mw": float}
-#: Of a tier: whether it is up, and admitted; new requests per second, all with those that come back,
-#: those admitted, those past services and pools and their share, those that succeed; requests
+#: Of a tier: whether it is up, and admitted; new requests per second, all with those that come
+#: back, those admitted, those past services and pools and their share, those that succeed; requests
 #: waiting and served in vain.
 TIER = {
     "up": bool,
@@ -93,10 +93,10 @@ TARGET = {
     "wanted_rps": float,
 }
 #: Requests of a zone and tier in a minute: new ones, all with those that come back, those past
-#: services and pools; those that waited before; those sent to a target, those that found room there,
-#: and those of the queue served with the room left; those that join the queue, are served from it,
-#: are left over in it and dropped by it; those that succeed; and, carried over, those that wait
-#: although their clients have gone.
+#: services and pools; those that waited before; those sent to a target, those that found room
+#: there, and those of the queue served with the room left; those that join the queue and that are
+#: served from it; those that succeed; and, carried over, those that wait although their clients
+#: have gone.
 REQUEST = {
     "fresh": float,
     "total": float,
@@ -113,13 +113,13 @@ REQUEST = {
 #: Requests of a zone and tier by attempt. Carried over: waiting ones whose clients still wait, and
 #: clients that back off before it (never the first). Of the minute: those that come.
 ATTEMPT = {"live": float, "retrying": float, "coming": float}
-#: The platform, beside `planner.simulation.world.ScenarioReaction`. Carried over: whether priorities
-#: are in force, requests found no room, any client waits or backs off, operators hold back tiers;
-#: the minutes at which emergency capacity is ordered if still short and was ordered; share of
-#: admitted requests that failed; most requests of all zones together in any minute. Of the minute:
-#: the last failure to react to and the one a minute ago, when operators react to it and whether
-#: they have, whether any request fails, how much faster the queue could have been served; sums of
-#: requests and spend as in `planner.simulation.history`.
+#: The platform, beside `planner.simulation.world.ScenarioReaction`. Carried over: whether
+#: priorities are in force, requests found no room, any client waits or backs off, operators hold
+#: back tiers; the minutes at which emergency capacity is ordered if still short and was ordered;
+#: share of admitted requests that failed; most requests of all zones together in any minute. Of
+#: the minute: the last failure to react to and the one a minute ago, when operators react to it and
+#: whether they have, whether any request fails, how much faster the queue could have been
+#: served; sums of requests and spend as in `planner.simulation.history`.
 PLATFORM = {
     "shedding": bool,
     "short": bool,

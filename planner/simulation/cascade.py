@@ -2,7 +2,8 @@
 
 A step follows the causal chain of a postmortem: what is up, what cools, what is powered, which
 capacity load balancers know of, where requests go, what queues, what heats up, what shuts itself
-down, what comes back. `World` never changes, `State` is that of one scenario, `History` records every minute.
+down, what comes back. `World` never changes, `State` is that of one scenario, `History` records
+every minute.
 """
 
 from __future__ import annotations

@@ -209,4 +209,4 @@ def last_response_seconds(clusters: Records, targets: Records, waiting: float) -
             cluster.service_seconds,
         )
         busiest = max(busiest, seconds)
-    return response_seconds(busiest, waiting, load)
+    return float(response_seconds(busiest, waiting, load))

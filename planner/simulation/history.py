@@ -151,7 +151,7 @@ class History:
                     record = by_minute[:, :, ends[name] - width : ends[name]]
                 else:
                     kept = minutes if only is None or name in only else 0
-                    made = np.zeros((scenarios, kept, width), dtype=APART.get(name, float))
+                    made: Any = np.zeros((scenarios, kept, width), dtype=APART.get(name, float))
                     record = made.transpose(1, 0, 2)
                 records[name] = record if axis else record[:, :, 0]
         starts = {name: end - columns[name] for name, end in ends.items() if columns[name]}

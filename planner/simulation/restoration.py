@@ -85,7 +85,7 @@ def _platform_holds(
             for a in range(attempts.shape[2]):
                 waiting += attempts[z, k, a].live
     response = last_response_seconds(clusters, targets, waiting)
-    return (
+    return bool(
         response <= gates[0].p99_seconds
         and platform[0].error_share <= gates[0].error_share
         and waiting <= gates[0].queue_requests

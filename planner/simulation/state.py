@@ -163,7 +163,7 @@ def enter(state: State, states: SystemStates, row: int) -> None:
 @compilable
 def row_of(course: Course, clusters: Records, s: int, minute: int, lost: Bools) -> int:
     """Row of the system states in a minute, −1 where none is known for the clusters lost."""
-    row, any_lost = course.interval[s, minute], False
+    row, any_lost = int(course.interval[s, minute]), False
     if not course.depended_on:
         return row
     for c in range(len(clusters)):
@@ -176,7 +176,7 @@ def row_of(course: Course, clusters: Records, s: int, minute: int, lost: Bools) 
         for c in range(len(clusters)):
             alike = alike and course.lost_clusters[known, c] == lost[c]
         if alike:
-            return course.lost_state[known]
+            return int(course.lost_state[known])
     return -1
 
 

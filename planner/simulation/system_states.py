@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,8 @@ class SystemStates(NamedTuple):
 
     def and_also(self, other: SystemStates) -> SystemStates:
         """These states and others after them."""
-        return SystemStates(*map(np.concatenate, zip(self, other, strict=True)))
+        joined: list[Any] = [np.concatenate(pair) for pair in zip(self, other, strict=True)]
+        return SystemStates(*joined)
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def _fails(requests: Records, platform: Records) -> bool:
             wanted += request.total
     now.failing = failing
     now.short = failing and unmet > 1e-6 * max(wanted, SECONDS)
-    return failing
+    return bool(failing)
 
 
 @compilable

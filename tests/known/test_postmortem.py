@@ -11,13 +11,13 @@ import csv
 
 import numpy as np
 import pytest
+from laws.written import dropped_of
 from support import CHECKOUT
 
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
 from planner.laws.heat import clock_share, coolable_gpus, heat_at_utilisation_mw
 from planner.laws.queues import competing_queue
-from planner.laws.traffic import beyond_limit
 from planner.simulation.verdict import surviving_share
 
 FIGURES = CHECKOUT / "datasets" / "incidents" / "chatgpt-2023" / "figures.csv"
@@ -65,11 +65,11 @@ class TestQueueOverflow:
     def test_queue_law_drops_what_it_prints(self, printed) -> None:
         rate = printed["normal_processing_requests_per_second"]
         excess = rate * (1 - printed["calculated_reduced_capacity_percent"] / 100)
-        limit = np.array([printed["queue_limit_requests"]])
-        none, arriving = np.zeros((1, 1, 1)), np.full((1, 1, 1), excess * 60)
+        limit = printed["queue_limit_requests"]
+        none, arriving = np.zeros((1, 1)), np.full((1, 1), excess * 60)
         waiting, dropped = none, 0.0
         for _ in range(int(printed["calculated_outage_hours"]) * 60):
-            away = beyond_limit(waiting + arriving, arriving, limit)
+            away = dropped_of(waiting + arriving, arriving, limit)
             waiting = competing_queue(waiting, none, arriving - away, none, none + np.inf).live
             dropped += float(away.sum())
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from laws.exact import erlang_c
+from laws.written import dropped_of
 
 from planner.laws.queues import (
     QueueOutcome,
@@ -24,7 +25,6 @@ from planner.laws.queues import (
     p99_wait_seconds,
     waiting_probability,
 )
-from planner.laws.traffic import beyond_limit
 
 
 def one(value: float) -> np.ndarray:
@@ -120,9 +120,7 @@ def full_pool_step(
 ) -> tuple[QueueOutcome, float]:
     """One step of a pool that turns away what finds it full, and what it turned away."""
     unserved = np.maximum(live + stale + arriving - capacity, 0.0)
-    dropped = beyond_limit(
-        unserved[:, None, None], np.array([[[arriving]]]), np.array([limit])
-    ).sum()
+    dropped = dropped_of(unserved[:, None], np.array([[arriving]]), limit).sum()
     joined = one(arriving - dropped)
     return competing_queue(live, stale, joined, one(capacity), one(patience)), dropped
 

@@ -49,7 +49,7 @@ def served(demand: np.ndarray, capacity: np.ndarray, reach: Reach, by_priority: 
     order = np.array([[*targets, *([-1] * (ranks - len(targets)))] for targets in reach]).T
     routes = Routes.from_order(np.repeat(order[None], demand.shape[1], axis=0), len(capacity))
     routing = route(demand[None], capacity[None], routes, np.array([by_priority]))
-    return routing.served_at(np.ones((1, len(capacity))), routes)[0]
+    return routing.sent[0]
 
 
 def instance(seed: int, zones: int = 4, tiers: int = 3, targets: int = 4):

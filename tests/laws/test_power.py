@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.laws.power import MOST_SETS, fair_shares, source_sets
+from planner.laws.power import MOST_SETS, Sharing, Supply, fair_shares, source_sets
 
 NAMES = "abcd"
 #: Every set of sources that a load may have.
@@ -64,14 +64,17 @@ def test_too_many_source_sets_are_refused() -> None:
         source_sets(halls)
 
 
-def shares(draws: list[list[float]], limits: list[float]) -> list[float]:
-    """Shares where draws are in proportion to shares."""
-    each = np.array(draws, dtype=float)
-    return fair_shares(
-        lambda share: each * share[:, None, :],
-        np.array([limits], dtype=float),
-        np.ones((1, each.shape[1]), dtype=bool),
-    )[0].tolist()
+def shares(
+    draws: list[list[float]], limits: list[float], may_shed: list[bool] | None = None
+) -> list[float]:
+    """Shares of clusters whose draws under limits are in proportion to their shares."""
+    each, nothing = np.array(draws, dtype=float), np.zeros((len(draws), 0))
+    loads, none = each.shape[1], np.zeros(0, dtype=np.int64)
+    supply = Supply(False, np.ones(loads), np.zeros(0), each, nothing, np.zeros(1, int), none)
+    room = Sharing.room(len(limits), loads, 0, 0)
+    may = np.array([True] * loads if may_shed is None else may_shed)
+    fair_shares(np.array(limits, dtype=float), may, supply, room)
+    return room.shares.tolist()
 
 
 def test_loads_under_one_limit_shed_in_equal_shares() -> None:
@@ -127,12 +130,9 @@ def test_shares_of_loads_are_max_min_fair(draws: list[list[int]], limits: list[i
         )
 
 
-def test_an_exceeded_limit_sheds_no_load_outside_it():
+def test_an_exceeded_limit_sheds_no_load_outside_it() -> None:
     """The first load draws 2 MW of 1 MW and may not be shed; the last two are asked for theirs."""
-    loads = np.array([[2.0, 0.0, 1.0], [0.0, 4.0, 0.0]])
-    shares = fair_shares(
-        lambda share: loads * share[:, None, :],
-        np.array([[1.0, 3.0]]),
-        np.array([[False, True, True]]),
+    loads = [[2.0, 0.0, 1.0], [0.0, 4.0, 0.0]]
+    assert shares(loads, [1.0, 3.0], [False, True, True]) == pytest.approx(
+        [1.0, 0.75, 0.0], abs=1e-9
     )
-    np.testing.assert_allclose(shares, [[1.0, 0.75, 0.0]], atol=1e-9)

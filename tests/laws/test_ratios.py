@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
+from laws.written import dropped_of
 
 from planner.laws.ratios import LARGEST, ratio
-from planner.laws.traffic import beyond_limit
 
 AMOUNT = st.floats(0.0, 1e12)
 
@@ -35,9 +35,7 @@ def test_a_ratio_broadcasts_its_shapes() -> None:
 @example(unserved=4.0, arriving=2.2e-308, limit=0.0)
 @example(unserved=1e12, arriving=5e-324, limit=0.0)
 def test_a_full_queue_drops_at_most_its_arrivals(unserved, arriving, limit) -> None:
-    dropped = beyond_limit(
-        np.array([[[unserved]]]), np.array([[[arriving]]]), np.array([limit])
-    ).item()
+    dropped = dropped_of(np.array([[unserved]]), np.array([[arriving]]), limit).item()
 
     excess = max(0.0, unserved - limit)
     assert 0 <= dropped <= min(unserved, arriving)

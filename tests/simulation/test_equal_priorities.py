@@ -6,10 +6,10 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from laws.written import rationed
 from simulation.worlds import judged, operating, surge
 
 from planner.infrastructure.entities import Model, Tier
-from planner.laws.traffic import ration
 
 TIERS = {
     "first": Tier(name="first", priority=1, share=0.2, scarcity_allocation=0.2),
@@ -53,8 +53,8 @@ def test_unequal_demand_is_served_in_proportion(one: Model) -> None:
 def test_rationing_of_equals_does_not_depend_on_their_order(available: float) -> None:
     level, allocation = np.array([0, 1, 1, 2]), np.array([0.2, 0.4, 0.2, 0.2])
     swapped = [0, 2, 1, 3]
-    granted = ration(np.array(available), allocation, level)
-    other = ration(np.array(available), allocation[swapped], level)
+    granted = rationed(available, allocation, level)
+    other = rationed(available, allocation[swapped], level)
     assert other[swapped] == pytest.approx(granted)
     assert granted.sum() == pytest.approx(min(available, 1.0))
     assert granted[1] == pytest.approx(2 * granted[2])

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from laws.written import rationed
 from simulation.worlds import (
     Run,
     changed,
@@ -24,7 +25,7 @@ from simulation.worlds import (
 from planner.infrastructure.entities import Model, Offer, Tier
 from planner.infrastructure.failures import UnitLoss
 from planner.infrastructure.operations import RestorationGates, RestorationPhase
-from planner.laws.traffic import IMPACTS, impact, ration
+from planner.laws.traffic import IMPACTS, impact
 
 
 class TestEscalation:
@@ -118,7 +119,7 @@ class TestRationing:
 
     @pytest.mark.parametrize("available", np.linspace(0, 1.2, 25))
     def test_rationing_is_the_rule_of_the_postmortem(self, available: float) -> None:
-        law = ration(np.array(available), np.array(list(ALLOCATION.values())))
+        law = rationed(available, np.array(list(ALLOCATION.values())))
         rule = granted_in_turn(available, ALLOCATION)
         assert law == pytest.approx(list(rule.values()), abs=1e-12)
         for (tier, granted), share in zip(rule.items(), law, strict=True):
