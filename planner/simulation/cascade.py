@@ -152,7 +152,7 @@ def simulate_scenarios(
             hour = course.hour[s]
             set_demand(state.zones, course.usual_rps[hour, minute], states.demand_factor[row])
             _react(state.platform, course.failures[s], minute)
-            _step(state, limits, course.usual_c[hour, minute], states.power[row], minute)
+            step(state, limits, course.usual_c[hour, minute], states.power[row], minute)
             _record(state, outcome, places, s, minute)
         outcome.order_minute[s] = state.platform[0].order_minute
         for u in range(len(state.units)):
@@ -170,7 +170,7 @@ def _react(platform: Records, failures: Floats, minute: int) -> None:
 
 
 @compilable
-def _step(state: State, limits: Limits, usual_c: Floats, place: int, minute: int) -> None:
+def step(state: State, limits: Limits, usual_c: Floats, place: int, minute: int) -> None:
     """Advance a scenario by one minute."""
     clusters, plants, units, platform = state.clusters, state.plants, state.units, state.platform
     targets, cooling, phases = state.targets, state.cooling, state.phases
