@@ -15,6 +15,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.margins import next_margins
 from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
+from planner.optimization.decomposition.size import check_fits
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -314,6 +315,10 @@ class _Loop:
     def _solved(
         self, data: ProblemData, number: int, start: Fleet | None
     ) -> tuple[Programme, Solution]:
+        if not self.rounds and not data.waived:
+            size = check_fits(data, self.settings)
+            if size is not None:
+                self.progress(str(size))
         in_parts = decomposes(data, self.settings)
         if self.rounds:
             start = self.rounds[-1].solution.fleet if in_parts else None

@@ -183,9 +183,10 @@ class ProblemData:
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """Stages of all scenarios that can bind."""
-        return tuple(chain.from_iterable(map(self._stages, self.scenarios)))
+        return tuple(chain.from_iterable(map(self.stages_of, self.scenarios)))
 
-    def _stages(self, scenario: Scenario) -> Sequence[Stage]:
+    def stages_of(self, scenario: Scenario) -> Sequence[Stage]:
+        """Stages of a scenario; none if it cannot bind."""
         timeline = timeline_of(self.model, self.graph, scenario)
         margin = self.margin(scenario.name)
         if self.cuts is not None:
