@@ -86,7 +86,7 @@ def command(
             raise InputError.single(str(file), "expected a name that ends in .csv")
         check_file(file)
     loaded = model.load()
-    scenarios = choose(loaded, wanted, output).scenarios
+    scenarios = choose(loaded, wanted, output, settings).scenarios
     with output.progress.working(), interruptible(output.quiet) as stop:
         settings = replace(settings, stop=stop)
         outcome = optimize_and_verify(loaded.model, scenarios, settings)

@@ -114,7 +114,7 @@ def command(
     loaded = model.load()
     if file is not None:
         check_output(file)
-    scenarios = choose(loaded, wanted, output).scenarios
+    scenarios = choose(loaded, wanted, output, settings).scenarios
     points = settings_of(axis.by, loaded.model, scenarios, axis.points or POINTS, axis.values or ())
     progress = output.progress
     progress.part(0, len(points))

@@ -86,7 +86,7 @@ def command(
     loaded, fleet = start.load(policies, output)
     if folder is not None:
         check_writable(folder)
-    selection = choose(loaded, wanted, output)
+    selection = choose(loaded, wanted, output, None if by_rule else settings)
     if by_rule:
         return _by_rule_of_thumb(loaded, selection, settings, folder, output)
     outcome = _searched(loaded, selection, settings, rounds, fleet, output)

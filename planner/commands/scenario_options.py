@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from planner.commands.parameter_types import FiniteRange
 if TYPE_CHECKING:
     from planner.infrastructure.failures import HourChoice
     from planner.infrastructure.loading import LoadedModel
+    from planner.optimization.solution.settings import SolverSettings
     from planner.selection import Selection, Wanted
 
 CLASSES = ("single", "double", "common", "region", "extreme")
@@ -82,10 +84,28 @@ selection_options = bundle(
 )
 
 
-def choose(loaded: LoadedModel, wanted: Wanted | None, output: Output) -> Selection:
-    """Select the scenarios and say how many there are."""
-    from planner.selection import select
+def choose(
+    loaded: LoadedModel,
+    wanted: Wanted | None,
+    output: Output,
+    settings: SolverSettings | None = None,
+) -> Selection:
+    """Select the scenarios and say how many there are.
 
+    Parameters
+    ----------
+    settings
+        Where the scenarios are planned for: how. They have to fit into memory, each failure at one
+        hour at least, before it is worked out which hours matter.
+    """
+    from planner.selection import Wanted, select
+
+    if settings is not None:
+        from planner.optimization.decomposition.size import check_fits
+        from planner.optimization.formulation.problem import ProblemData
+
+        least = select(loaded.model, replace(wanted or Wanted(), hours="peak"))
+        check_fits(ProblemData(loaded.model, least.scenarios, {}), settings)
     selection = select(loaded.model, wanted)
     announce(loaded, selection, output)
     return selection

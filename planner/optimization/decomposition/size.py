@@ -8,12 +8,13 @@ takes was measured on synthetic models of 30 and 60 regions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from planner.errors import PlannerError
 from planner.memory import available_bytes
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.settings import SolverSettings
+from planner.scenarios.hours import AT
 
 #: Scenarios that are laid out, evenly spread over all.
 SAMPLE = 24
@@ -101,13 +102,14 @@ def check_fits(data: ProblemData, settings: SolverSettings) -> Size | None:
     available = available_bytes()
     if size is None or size.memory_bytes <= available:
         return size
-    parts = replace(size, in_parts=True)
-    if can_be_in_parts and parts.memory_bytes <= available:
+    parts = estimated(data, in_parts=True)
+    if can_be_in_parts and parts is not None and parts.memory_bytes <= available:
         advice = f"`--method decomposed` needs some {parts.memory_bytes / GIB:,.1f} GiB"
     else:
         fit = int(size.scenarios * available / size.memory_bytes)
+        hours = "`--hours peak`, " if any(AT in one.name for one in data.scenarios) else ""
         advice = (
-            f"about {fit:,} of these scenarios would fit: ask for fewer with `--hours peak`, "
-            "`--only`, `--severity`, `--least-per-year` or fewer generators in the model"
+            f"about {fit:,} of these scenarios would fit: ask for fewer with {hours}`--only`, "
+            "`--severity`, `--least-per-year` or fewer generators in the model"
         )
     raise TooLarge(f"this will not fit into {available / GIB:,.1f} GiB of memory: {size}; {advice}")

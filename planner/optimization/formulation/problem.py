@@ -242,7 +242,7 @@ class ProblemData:
         stages = [
             known.get(one.name, ())
             if one.name in kept and one == before[one.name]
-            else later._stages(one)
+            else later.stages_of(one)
             for one in scenarios
         ]
         vars(later)["stages"] = tuple(chain.from_iterable(stages))
