@@ -26,7 +26,7 @@ simulates the hours left out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
@@ -148,15 +148,21 @@ class _Places:
         Whether a zone and tier belong to a crowd, shape (crowds, zones, tiers).
     usual_rps
         Largest demand of each crowd in an hour of the week, which normal operation serves.
+    reached
+        Whether a crowd reaches a cluster, shape (crowds, clusters).
     least_rps, most_rps
-        What the GPUs of a cluster serve, the fewest and the most that a plan may have.
+        What clusters serve with the fewest and the most GPUs that a plan may have.
+    known
+        Needs worked out before: stages of different failures often ask for the same.
     """
 
     crowds: tuple[frozenset[str], ...]
     inside: Bools
     usual_rps: Floats
-    least_rps: Mapping[str, float]
-    most_rps: Mapping[str, float]
+    reached: Bools
+    least_rps: Floats
+    most_rps: Floats
+    known: dict[object, Floats] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: ProblemData) -> _Places | None:
@@ -178,8 +184,9 @@ class _Places:
         for (zone, tier), places in reach.items():
             inside[:, zone, tier] = [places <= crowd for crowd in crowds]
         usual = np.einsum("zh,nzk,k->nh", weekly_demand(model), inside, _shares(model))
-        least, most = _served_at_least_and_most(data)
-        return cls(crowds, inside, usual.max(axis=1), least, most)
+        homes = [cluster.region for cluster in model.clusters.values()]
+        reached = np.array([[home in crowd for home in homes] for crowd in crowds], dtype=bool)
+        return cls(crowds, inside, usual.max(axis=1), reached, *_served_at_least_and_most(data))
 
     def sure_rps(self, data: ProblemData, stage: Stage) -> Floats:
         """What the places of each crowd serve in a stage with any plan, shape (crowds,).
@@ -187,26 +194,25 @@ class _Places:
         Clusters that a stage spares serve at least what surely exists, and those of a crowd all
         together what normal operation asks for less the most that the others may have had.
         """
-        hit = {
-            name
-            for name in data.model.clusters
-            if name in stage.state.clusters_down or cooling_matters(data, stage, name)
-        }
-        there, lost = (
-            np.array(
-                [sum(rps[c] for c in rps if _region(data, c) in crowd) for crowd in self.crowds]
-            )
-            for rps in (
-                {c: self.least_rps[c] for c in data.model.clusters if c not in hit},
-                {c: self.most_rps[c] for c in hit},
-            )
+        down = stage.state.clusters_down
+        hit = np.array(
+            [name in down or cooling_matters(data, stage, name) for name in data.model.clusters],
+            dtype=bool,
         )
+        there, lost = self.reached @ (self.least_rps * ~hit), self.reached @ (self.most_rps * hit)
         sure: Floats = np.maximum(there, self.usual_rps - lost)
         return sure
 
-
-def _region(data: ProblemData, cluster: str) -> str:
-    return data.model.clusters[cluster].region
+    def need_rps(
+        self, model: Model, stage: Stage, floors: Mapping[str, float], up: Bools, demand: Floats
+    ) -> Floats:
+        """What the places of each crowd have to serve by hour, requests/s, shape (168, crowds)."""
+        times = stage.start_minute, stage.end_minute
+        factors = tuple(sorted(stage.state.demand_factor.items()))
+        key = times, factors, tuple(sorted(floors.items())), up.tobytes()
+        if key not in self.known:
+            self.known[key] = _need_rps(model, self, floors, up, demand)
+        return self.known[key]
 
 
 def _shares(model: Model) -> Floats:
@@ -214,15 +220,14 @@ def _shares(model: Model) -> Floats:
     return np.array([tier.share for tier in model.tiers.values()])
 
 
-def _served_at_least_and_most(data: ProblemData) -> tuple[dict[str, float], dict[str, float]]:
+def _served_at_least_and_most(data: ProblemData) -> tuple[Floats, Floats]:
     """What clusters serve with the fewest and with the most GPUs that a plan may have."""
-    least, most = {}, {}
-    for name, entry in data.model.clusters.items():
-        retirable = retirable_blocks(data.model, name) * entry.block_gpus
-        rate = data.block_rps(name) / entry.block_gpus
-        least[name] = rate * (entry.existing_gpus - retirable)
-        most[name] = rate * max(entry.existing_gpus, entry.max_gpus)
-    return least, most
+    clusters = data.model.clusters.items()
+    rate = np.array([data.block_rps(name) / entry.block_gpus for name, entry in clusters])
+    gone = [retirable_blocks(data.model, name) * entry.block_gpus for name, entry in clusters]
+    existing = np.array([entry.existing_gpus for _, entry in clusters])
+    most = np.array([entry.max_gpus for _, entry in clusters])
+    return rate * (existing - np.array(gone)), rate * np.maximum(existing, most)
 
 
 @dataclass(frozen=True)
@@ -278,7 +283,7 @@ def _needs(
     found: list[_Need] = []
     for stage, demand in zip(stages, demands, strict=True):
         asked = [
-            _need_rps(data.model, places, floors, up, demand)
+            places.need_rps(data.model, stage, floors, up, demand)
             for floors in _floors(stage)
             if any(floors.values())
             for up in _tiers_up(data.model, stage)
