@@ -83,19 +83,26 @@ def largest_demand(model: Model, start_hour: float, from_minute: float, to_minut
     return demand_at(model, start_hour, inside).max(axis=1)
 
 
+def demand_by_hour(model: Model, minute: float) -> Floats:
+    """Demand of each zone at a minute after each hour of the week, shape (168, zones)."""
+    week, whole = weekly_demand(model), int(minute // 60)
+    part = minute / 60 - whole
+    now, then = np.roll(week, -whole, axis=1), np.roll(week, -whole - 1, axis=1)
+    return np.asarray(now * (1 - part) + then * part, dtype=float).T
+
+
+def hours_between(from_minute: float, to_minute: float) -> list[float]:
+    """Whole hours between two minutes, in minutes, at which demand has its corners; one week."""
+    first = int(np.ceil(from_minute / 60))
+    last = min(int(to_minute // 60), first + HOURS_PER_WEEK - 1)
+    return [60.0 * hour for hour in range(first, last + 1)]
+
+
 def largest_demand_by_hour(model: Model, from_minute: float, to_minute: float) -> Floats:
     """Largest demand of each zone between two minutes after each hour, shape (168, zones)."""
-    first, last = from_minute / 60, to_minute / 60
-    week = weekly_demand(model)
-    longest = np.ceil(first) + HOURS_PER_WEEK - 1
-    inside = np.arange(np.ceil(first), min(np.floor(last), longest) + 1)
-    largest = np.zeros(week.shape)
-    for ahead in (first, last, *inside.tolist()):
-        whole = int(ahead)
-        part = ahead - whole
-        now, then = np.roll(week, -whole, axis=1), np.roll(week, -whole - 1, axis=1)
-        largest = np.maximum(largest, now * (1 - part) + then * part if part else now)
-    return largest.T
+    moments = (from_minute, to_minute, *hours_between(from_minute, to_minute))
+    largest: Floats = np.max([demand_by_hour(model, minute) for minute in moments], axis=0)
+    return largest
 
 
 def undominated(demands: Floats) -> NDArray[np.int64]:

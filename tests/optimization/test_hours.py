@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from random import Random
 
 import numpy as np
@@ -14,13 +15,21 @@ from support import often
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.formulation import time_slices
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.solution.decisions import bounded, counts, settled
+from planner.optimization.solution.decisions import Decision, bounded, counts, settled
 from planner.optimization.solution.hours import PlannedHours, planned_hours
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
-from planner.scenarios.demand import largest_demand, largest_demand_by_hour, peak_hour
+from planner.scenarios.demand import (
+    Floats,
+    demand_at,
+    hours_between,
+    largest_demand,
+    largest_demand_by_hour,
+    peak_hour,
+)
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.hours import at_hour
 
@@ -67,8 +76,18 @@ def at_hours(hours: PlannedHours, chosen: set[int]) -> tuple[Scenario, ...]:
     return tuple(at_hour(hours.failure, hour) for hour in sorted(chosen))
 
 
-def test_whatever_has_recourse_at_the_hours_planned_for_has_it_at_all_hours() -> None:
-    """The cheapest plan for the hours that matter, which has nothing to spare, is held to all."""
+def has_recourse(data: ProblemData, bought: Mapping[Decision, float]) -> bool:
+    """Whether purchases leave recourse in all scenarios of a problem."""
+    programme = build(data)
+    with bounded(programme, settled(bought)):
+        return solve(programme, ROUGH).status != "infeasible"
+
+
+def test_whatever_has_recourse_at_the_hours_planned_for_has_it_at_all_hours(monkeypatch) -> None:
+    """The cheapest plan for the hours that matter, which has nothing to spare, is held to all.
+
+    It has recourse at moments of every stage, or else in the programme of the hour.
+    """
     seen = Counter[str]()
     for seed in range(often(24, 600)):
         model = through_the_day(seed)
@@ -80,13 +99,30 @@ def test_whatever_has_recourse_at_the_hours_planned_for_has_it_at_all_hours() ->
         if solution.status == "infeasible":
             continue
         # Shapes repeat every day: the hours of one are all that there are.
-        others = [at_hours(one, set(range(24)) - set(one.stand_in)) for one in planned]
-        seen["left out"] += sum(map(len, others))
-        whole = build(ProblemData(model, tuple(sum(others, ())), {}))
-        with bounded(whole, settled(counts(programme, solution.values))):
-            assert solve(whole, ROUGH).status != "infeasible", f"seed {seed}"
+        bought = counts(programme, solution.values)
+        for one in planned:
+            others = at_hours(one, set(range(24)) - set(one.stand_in))
+            seen["left out"] += len(others)
+            with monkeypatch.context() as patch:
+                patch.setattr(time_slices, "largest_demand", at_a_moment(Random(seed)))
+                at_moments = has_recourse(ProblemData(model, others, {}), bought)
+            seen["at moments"] += at_moments
+            whole = at_moments or has_recourse(ProblemData(model, others, {}), bought)
+            assert whole, f"seed {seed}: {one.failure.name}"
     assert min(seen["optimal"], seen["infeasible"]) >= 2
     assert seen["left out"] > 100
+    assert seen["at moments"] > 20
+
+
+def at_a_moment(rng: Random) -> Callable[[Model, float, float, float], Floats]:
+    """Demand at some minute of a stage, most of which are corners of it."""
+
+    def demand(model: Model, start_hour: float, begins: float, ends: float) -> Floats:
+        minute = rng.choice([begins, ends, *hours_between(begins, ends), rng.uniform(begins, ends)])
+        found: Floats = demand_at(model, start_hour, np.array([minute]))[:, 0]
+        return found
+
+    return demand
 
 
 @given(st.floats(0, 500), st.floats(0, 20_000))

@@ -8,26 +8,30 @@ places have to serve at least
     need = max(Σ_k (f[k]·d[k] − d[k] elsewhere)⁺, F·d − d elsewhere)
 
 where *elsewhere* is the demand of those who reach something more. Serving everybody's floors is a
-flow with lower bounds, so by the theorem on circulations (Hoffman, 1960) a stage has recourse if
-and only if what the places of every crowd can serve is at least its need. What they can serve
-depends on the plan and the stage, not on the hour. So a plan that has recourse at the hours at
-which each crowd of each stage needs most has recourse at all of them. A crowd does not count where
-its need is met by what normal operation asks for, or by GPUs that surely exist, whatever is bought.
+flow with lower bounds, so by the theorem on circulations (Hoffman, 1960) there is recourse if and
+only if what the places of every crowd can serve is at least its need. What they can serve depends
+on the plan and the stage, not on the hour. So a plan has recourse at every minute of every hour as
+soon as the programme asks, in each stage, for as much as each crowd ever needs. Hours are planned
+for until it does. In a stage it asks for the largest demand of each zone at once, which is no less
+than what is ever asked for together. A crowd does not count where its need is met by what normal
+operation asks for, or by GPUs that surely exist, whatever is bought.
 
 That holds as long as nothing but floors and the capacity of places couples customers, and nothing
 couples stages through demand (`_separate`). Else an hour is left out only if in every stage demand
 is that of another hour times one factor of at most 1: flows then scale.
 
-The proof covers the programme, at its design ambient. What the simulator adds (queues, retries,
-heat that builds up, the ambient of the hour) is not monotone in demand: `planner.verification`
-simulates the hours left out.
+Where floors are shares of demand and zones are busy at different minutes of a stage, the programme
+may ask for less than one of the minutes does; then hours are planned for until it asks for as much
+as at any hour. The proof is about the recourse of the programme, at its design ambient. What the
+simulator adds (queues, retries, heat that builds up, the ambient of the hour) is not monotone in
+demand: `planner.verification` simulates the hours left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -45,6 +49,8 @@ from planner.scenarios.demand import (
     HOURS_PER_WEEK,
     SAME,
     Floats,
+    demand_by_hour,
+    hours_between,
     largest_demand_by_hour,
     peak_hour,
     weekly_demand,
@@ -92,16 +98,14 @@ def _stand_in(
     data: ProblemData, places: _Places | None, stages: Sequence[Stage]
 ) -> tuple[int, ...]:
     demands = [_demand_by_hour(data.model, stage) for stage in stages]
+    asked = zip(stages, demands, strict=True)
+    total: Floats = np.sum([stage.hours * demand.sum(axis=1) for stage, demand in asked], axis=0)
     if places is None or not _separate(data, stages):
         kept = _out_of_proportion(data.model, np.stack(demands, axis=1))
     else:
-        kept = _most_needed(data.model, _needs(data, places, stages, demands))
+        kept = _enough(data.model, _needs(data, places, stages, demands), total)
     if not kept:
         return ()
-    asked = [
-        stage.hours * demand.sum(axis=1) for stage, demand in zip(stages, demands, strict=True)
-    ]
-    total = np.sum(asked, axis=0)
     order = np.array(sorted(kept, key=lambda hour: (total[hour], hour)))
     position = np.searchsorted(total[order], total * (1 - SAME))
     found = order[np.minimum(position, len(order) - 1)]
@@ -111,9 +115,14 @@ def _stand_in(
 
 def _demand_by_hour(model: Model, stage: Stage) -> Floats:
     """Largest demand of each zone in a stage by the hour of the failure, shape (168, zones)."""
-    factors = [stage.state.demand_factor.get(zone, 1.0) for zone in model.zones]
-    demand: Floats = largest_demand_by_hour(model, stage.start_minute, stage.end_minute) * factors
+    largest = largest_demand_by_hour(model, stage.start_minute, stage.end_minute)
+    demand: Floats = largest * _factors(model, stage)
     return demand
+
+
+def _factors(model: Model, stage: Stage) -> Floats:
+    """Demand over normal demand by zone."""
+    return np.array([stage.state.demand_factor.get(zone, 1.0) for zone in model.zones])
 
 
 def _separate(data: ProblemData, stages: Sequence[Stage]) -> bool:
@@ -162,7 +171,7 @@ class _Places:
     reached: Bools
     least_rps: Floats
     most_rps: Floats
-    known: dict[object, Floats] = field(default_factory=dict)
+    known: dict[object, tuple[Floats, Floats]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: ProblemData) -> _Places | None:
@@ -205,14 +214,31 @@ class _Places:
 
     def need_rps(
         self, model: Model, stage: Stage, floors: Mapping[str, float], up: Bools, demand: Floats
-    ) -> Floats:
-        """What the places of each crowd have to serve by hour, requests/s, shape (168, crowds)."""
+    ) -> tuple[Floats, Floats]:
+        """What the places of each crowd have to serve, requests per second.
+
+        By the programme at each hour, shape (168, crowds); ever, shape (crowds,).
+        """
         times = stage.start_minute, stage.end_minute
         factors = tuple(sorted(stage.state.demand_factor.items()))
         key = times, factors, tuple(sorted(floors.items())), up.tobytes()
         if key not in self.known:
-            self.known[key] = _need_rps(model, self, floors, up, demand)
+            need = partial(_need_rps, model, self, floors, up)
+            self.known[key] = need(demand), _most_at_once(model, stage, need)
         return self.known[key]
+
+
+def _most_at_once(model: Model, stage: Stage, need: Callable[[Floats], Floats]) -> Floats:
+    """Largest need of each crowd at a minute of a stage, whenever the failure begins.
+
+    Needs are convex in demand, and demand is linear between whole hours.
+    """
+    factors = _factors(model, stage)
+    start, end = stage.start_minute, stage.end_minute
+    corners = [0.0] if hours_between(start, end) else []
+    moments = [need(demand_by_hour(model, at) * factors) for at in (start, end, *corners)]
+    most: Floats = np.max(moments, axis=(0, 1))
+    return most
 
 
 def _shares(model: Model) -> Floats:
@@ -239,18 +265,16 @@ class _Need:
     reach
         Regions and offers that may serve it there.
     rps
-        What they have to serve by the hour of the failure, shape (168,).
+        What the programme asks of these by the hour of the failure, shape (168,).
+    most_rps
+        Most that the crowd ever needs, which the programme has to ask for at some hour.
     """
 
     stage: Stage
     crowd: frozenset[str]
     reach: frozenset[str]
     rps: Floats
-
-    @cached_property
-    def most_rps(self) -> float:
-        """Most that they have to serve at any hour."""
-        return float(self.rps.max())
+    most_rps: float
 
     def implies(self, other: _Need) -> bool:
         """Whether places that meet this need at all hours meet another one too.
@@ -291,12 +315,13 @@ def _needs(
         up = _may_serve(data.model, stage)
         # What is less than the rounding of all demand together is nothing.
         enough = places.sure_rps(data, stage) + SAME * data.size_rps
-        for rps in asked:
-            short = np.flatnonzero(rps.max(axis=0) > enough)
+        for rps, most in asked:
+            # Where floors are shares, the programme may ask for less than a minute does.
+            most = np.minimum(most, rps.max(axis=0))
             found += [
-                _Need(stage, crowd, crowd & up, rps[:, n])
+                _Need(stage, crowd, crowd & up, rps[:, n], float(most[n]))
                 for n, crowd in enumerate(places.crowds)
-                if n in short
+                if most[n] > enough[n]
             ]
     kept: list[_Need] = []
     for need in sorted(found, key=lambda need: (-need.most_rps, len(need.reach))):
@@ -341,18 +366,29 @@ def _need_rps(
     return need
 
 
-def _most_needed(model: Model, needs: Sequence[_Need]) -> list[int]:
-    """Few hours among which every need is largest; none where that is so at every hour."""
-    most = np.array([need.rps >= need.most_rps * (1 - SAME) for need in needs], dtype=bool)
-    if most.all():
+def _enough(model: Model, needs: Sequence[_Need], total: Floats) -> list[int]:
+    """Few hours at which the programme asks for all needs; none where it does at every hour.
+
+    Parameters
+    ----------
+    total
+        Demand over the course of the failure by hour: of hours that do as well that of peak demand
+        is taken, or else the one with the least.
+    """
+    asked = np.array([need.rps >= need.most_rps * (1 - SAME) for need in needs], dtype=bool)
+    if asked.all():
         return []
-    first = peak_hour(model)
-    order = np.array([first, *(hour for hour in range(HOURS_PER_WEEK) if hour != first)])
+    peak = peak_hour(model)
+    order = np.array(sorted(range(HOURS_PER_WEEK), key=lambda h: (h != peak, total[h], h)))
     kept: list[int] = []
-    while len(most):
-        hour = int(order[most[:, order].sum(axis=0).argmax()])
-        kept.append(hour)
-        most = most[~most[:, hour]]
+    left = asked
+    while len(left):
+        kept.append(int(order[left[:, order].sum(axis=0).argmax()]))
+        left = left[~left[:, kept[-1]]]
+    for hour in kept[:]:
+        others = [other for other in kept if other != hour]
+        if others and asked[:, others].any(axis=1).all():
+            kept = others
     return kept
 
 
