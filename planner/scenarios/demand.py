@@ -88,7 +88,8 @@ def demand_by_hour(model: Model, minute: float) -> Floats:
     week, whole = weekly_demand(model), int(minute // 60)
     part = minute / 60 - whole
     now, then = np.roll(week, -whole, axis=1), np.roll(week, -whole - 1, axis=1)
-    return np.asarray(now * (1 - part) + then * part, dtype=float).T
+    demand: Floats = np.asarray(now * (1 - part) + then * part, dtype=float).T
+    return demand
 
 
 def hours_between(from_minute: float, to_minute: float) -> list[float]:
@@ -101,7 +102,7 @@ def hours_between(from_minute: float, to_minute: float) -> list[float]:
 def largest_demand_by_hour(model: Model, from_minute: float, to_minute: float) -> Floats:
     """Largest demand of each zone between two minutes after each hour, shape (168, zones)."""
     moments = (from_minute, to_minute, *hours_between(from_minute, to_minute))
-    largest: Floats = np.max([demand_by_hour(model, minute) for minute in moments], axis=0)
+    largest: Floats = np.array([demand_by_hour(model, at) for at in moments]).max(axis=0)
     return largest
 
 

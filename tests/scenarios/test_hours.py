@@ -88,9 +88,8 @@ def test_a_scenario_states_an_hour_or_a_choice_of_hours() -> None:
 @pytest.mark.parametrize(
     ("only", "expected"),
     [
-        (("region-west",), {"region-west@Mon-05", "region-west@Mon-06"}),
-        (("region-west@Mon-*",), {"region-west@Mon-05", "region-west@Mon-06"}),
-        (("region-west@*-06",), {"region-west@Mon-06"}),
+        (("region-west",), {"region-west@Mon-06"}),
+        (("region-west@Mon-*",), {"region-west@Mon-06"}),
         (("region-west@Thu-11", "surge"), {"region-west@Thu-11", "surge"}),
     ],
 )
@@ -99,14 +98,16 @@ def test_patterns_name_failures_or_hours(model, only, expected) -> None:
     assert set(names(select(model).named(model, only, "--scenario"))) == expected
 
 
-def test_an_hour_may_be_excluded(model) -> None:
-    found = names(select(model, Wanted(excluded=("region-west@Mon-05", "surge"))))
-    assert "region-west@Mon-06" in found
-    assert not {"region-west@Mon-05", "surge"} & set(found)
+def test_an_hour_may_be_excluded() -> None:
+    reference = load_model("chatgpt-2023").model
+    kept = names(select(reference, Wanted(only=("region-us-west",))))
+    found = names(select(reference, Wanted(excluded=(kept[0], "surge"))))
+    assert set(kept[1:]) <= set(found)
+    assert not {kept[0], "surge"} & set(found)
 
 
 def test_the_number_of_hours_is_told(model) -> None:
-    assert select(model).lines()[1] == "10 failures at 168 hours = 1,680 scenarios; 12 kept"
+    assert select(model).lines()[1] == "10 failures at 168 hours = 1,680 scenarios; 10 kept"
     assert len(select(model, Wanted(hours="peak")).lines()) == 1
 
 
