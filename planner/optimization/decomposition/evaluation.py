@@ -22,6 +22,8 @@ from planner.optimization.formulation.algebra import AT_LEAST, AT_MOST
 PRICE = 1e3
 #: What is missed of a row, in its scaled unit, counts as zero up to here.
 MISSED = 1e-7
+#: Share of the largest slope of a cut below which a slope is rounding.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,5 +205,5 @@ def _cut(block: Block, duals: Floats, cost: Floats) -> Cut:
     slope = -block.link_entry * duals[block.link_row]
     columns, place = np.unique(block.link_column, return_inverse=True)
     slopes = np.bincount(place, slope, minlength=len(columns))
-    kept = slopes != 0
+    kept = np.abs(slopes) > ROUNDING * np.abs(slopes).max(initial=0.0)
     return Cut(constant, columns[kept], slopes[kept])

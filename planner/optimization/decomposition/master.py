@@ -42,6 +42,8 @@ class Failure:
     ----------
     pieces
         Its blocks.
+    alone
+        Its rows on purchases alone.
     constant_usd
         Cost of one occurrence with no recourse at all.
     """
@@ -49,6 +51,7 @@ class Failure:
     name: str
     frequency_per_year: float
     pieces: tuple[Piece, ...]
+    alone: tuple[Constraint, ...]
     constant_usd: float
 
 
@@ -56,6 +59,12 @@ def least_value(block: Block) -> float:
     """What a block costs at least, whatever is bought."""
     cheap = block.cost < 0
     return float(block.cost[cheap] @ block.high[cheap])
+
+
+def span_of_value(block: Block) -> float:
+    """Most by which the cost of a block can exceed what it costs at least."""
+    priced = block.cost != 0
+    return float(np.abs(block.cost[priced]) @ block.high[priced])
 
 
 @dataclass
@@ -97,6 +106,8 @@ class Master:
         All scenarios.
     groups
         Weight of each block in each group, USD a year, or of one occurrence under a risk policy.
+    low, high
+        Bounds on the variables of the base.
     learned
         What is known of blocks.
     """
@@ -104,6 +115,8 @@ class Master:
     base: Programme
     data: ProblemData
     failures: tuple[Failure, ...]
+    low: Floats
+    high: Floats
     learned: Learned = field(default_factory=Learned)
     groups: dict[str, dict[Block, float]] = field(default_factory=dict)
 
@@ -153,6 +166,12 @@ class Master:
             base, data=self.data, problem=problem, risk=RiskVariables(),
             rows=dict(base.rows), constraints=dict(base.constraints),
         )  # fmt: skip
+        alone = {
+            (frozenset(row.items()), row.constant, row.sense): row
+            for failure in self.failures
+            for row in failure.alone
+        }
+        problem.constraints += alone.values()
         whole = enumerate(self.learned.whole)
         costs = {block: self._add_block(problem, index, block) for index, block in whole}
         for index, (block, cut) in enumerate(self.learned.impossible):
@@ -188,20 +207,40 @@ class Master:
         cost = sum_of(weight * whole[block] for block, weight in group.items() if block in whole)
         if not any(others.values()):
             return cost + least
-        theta = problem.add_variable(label("recourse", name))
+        # Solvers want every number near one, and a column without a bound has no size.
+        most = sum(weight * span_of_value(block) for block, weight in others.items())
+        theta = problem.add_variable(label("recourse", name), 0.0, most / MILLION)
         for index, cuts in enumerate(self.learned.cuts):
-            slopes, constant = np.zeros(len(self.base.problem.variables)), -least
-            for block, weight in others.items():
-                if block in cuts:
-                    constant += weight * cuts[block].constant
-                    np.add.at(slopes, cuts[block].columns, weight * cuts[block].slopes)
-                else:
-                    constant += weight * least_value(block)
-            columns = np.flatnonzero(slopes)
-            summed = Cut(constant / MILLION, columns, slopes[columns] / MILLION)
-            row = Constraint(theta - self._expression(summed), AT_LEAST)
-            problem.add(row, label("recourse_cost", name, str(index)))
+            summed = self._summed(others, cuts, least, most)
+            if len(summed.columns) or summed.constant > 0:
+                row = Constraint(theta - self._expression(summed), AT_LEAST)
+                problem.add(row, label("recourse_cost", name, str(index)))
         return cost + MILLION * theta + least
+
+    def _summed(
+        self, others: Mapping[Block, float], cuts: Mapping[Block, Cut], least: float, most: float
+    ) -> Cut:
+        """Sum of the cuts of some blocks above what these cost at least, in millions.
+
+        What is left of differences of large numbers, and slopes that change nothing, are dropped;
+        the cut is lowered by as much as they could raise it.
+        """
+        slopes, constant = np.zeros(len(self.base.problem.variables)), -least
+        for block, weight in others.items():
+            if block in cuts:
+                constant += weight * cuts[block].constant
+                np.add.at(slopes, cuts[block].columns, weight * cuts[block].slopes)
+            else:
+                constant += weight * least_value(block)
+        columns = np.flatnonzero(slopes)
+        low, high = self.low[columns], self.high[columns]
+        tiny = np.abs(slopes[columns]) * (high - low) <= RESIDUE * most
+        ends = slopes[columns] * low, slopes[columns] * high
+        constant += float(np.minimum(*ends)[tiny].sum())
+        if abs(constant) <= RESIDUE * most:
+            constant = min(0.0, constant)
+        kept = columns[~tiny]
+        return Cut(constant / MILLION, kept, slopes[kept] / MILLION)
 
     def _expression(self, cut: Cut) -> Expression:
         variables = self.base.problem.variables

@@ -1,0 +1,230 @@
+"""Decomposition: the same optimum as of the whole programme, and cuts that hold everywhere."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import replace
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optimization.drawing import drawn_model
+from optimization.test_measures import margins_of, measured_model
+
+from planner.errors import AuditError, SolverError
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import NodeLoss, Scenario
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.loading import load_model
+from planner.optimization.decomposition.blocks import Floats
+from planner.optimization.decomposition.loop import (
+    Decomposition,
+    Loop,
+    decomposes,
+    least_cost,
+    solve_in_parts,
+)
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.stages import Margin
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, run_solver, solve
+from planner.scenarios.generators import all_scenarios
+
+EXACT = SolverSettings(gap=1e-6, method="decomposed")
+SEEDS = range(24)
+
+
+def data_of(model: Model, margins: dict[str, Margin] | None = None) -> ProblemData:
+    return ProblemData(model, all_scenarios(model), margins or {})
+
+
+def random_data(seed: int) -> ProblemData:
+    """A small random model: every other one with measures, some with a risk policy or margins."""
+    model = measured_model(seed) if seed % 2 else drawn_model(seed)
+    if seed % 3 == 0:
+        kind = "cvar" if seed % 6 else "worst"
+        risk = model.policies.risk.replace(kind=kind, alpha=0.9, beta=0.5)
+        model = model.replace(policies=model.policies.replace(risk=risk))
+    data = data_of(model)
+    return data_of(model, margins_of(seed, data))
+
+
+def in_parts(data: ProblemData, settings: SolverSettings = EXACT) -> Solution:
+    """The audited optimum."""
+    programme, solution = solve_in_parts(Decomposition(data, settings), settings)
+    if solution.status != "infeasible":
+        audit(programme, solution)
+    return solution
+
+
+def agree(whole: Solution, parts: Solution) -> None:
+    assert (whole.status == "infeasible") == (parts.status == "infeasible")
+    if whole.status != "infeasible":
+        assert parts.objective == pytest.approx(whole.objective, rel=3e-6, abs=1.0)
+        assert parts.bound <= whole.objective * (1 + 1e-6) + 1.0
+
+
+class TestSameOptimum:
+    def test_of_random_models(self) -> None:
+        found = 0
+        for seed in SEEDS:
+            data = random_data(seed)
+            whole = solve(build(data), EXACT)
+            agree(whole, in_parts(data))
+            found += whole.status == "optimal"
+        assert found > len(SEEDS) / 4
+
+    @pytest.mark.parametrize("name", ["tiny", "azure-australia-east-2023"])
+    def test_of_shipped_models(self, name: str) -> None:
+        data = data_of(load_model(name).model)
+        agree(solve(build(data), EXACT), in_parts(data))
+
+    def test_of_the_relaxation(self) -> None:
+        compared = 0
+        for seed in SEEDS:
+            data = random_data(seed)
+            programme = build(data)
+            if not run_solver(programme.problem, EXACT, linear=True).stats.has_solution:
+                continue
+            loop = Loop(Decomposition(data, EXACT), EXACT)
+            if loop._relaxed() is None:
+                least = programme.problem.objective.evaluated()
+                assert loop.lower == pytest.approx(least, rel=2e-6, abs=1.0), seed
+                compared += 1
+        assert compared > len(SEEDS) / 4
+
+    def test_with_a_fleet(self, tiny) -> None:
+        data, plan = data_of(tiny.model), in_parts(data_of(tiny.model))
+        whole = replace(EXACT, method="extensive")
+        for fleet in (plan.fleet, Fleet.existing(tiny.model)):
+            cost = least_cost(data, fleet, whole)
+            assert least_cost(data, fleet, EXACT) == (cost and pytest.approx(cost, rel=1e-6))
+
+
+class TestCuts:
+    @given(seed=st.integers(0, 400), first=st.randoms(), second=st.randoms())
+    def test_are_never_above_the_cost_of_recourse(
+        self, seed: int, first: Random, second: Random
+    ) -> None:
+        parts = Decomposition(random_data(seed), EXACT)
+        blocks = {piece.block: None for one in parts.failures for piece in one.pieces}
+        one, other = purchases(parts, first), purchases(parts, second)
+        for block in blocks:
+            here, there = (parts.evaluator.evaluate(block, place) for place in (one, other))
+            assert here.cut.at(other) <= there.value + 1e-6 * max(1.0, abs(there.value))
+            if here.impossible is None:
+                assert here.cut.at(one) == pytest.approx(here.value, rel=1e-5, abs=1e-5)
+            else:
+                assert here.impossible.at(one) > 0
+                assert here.impossible.at(other) <= 1e-6 or math.isinf(there.value)
+
+    def test_bounds_close_in_on_the_optimum(self, tiny) -> None:
+        data = data_of(tiny.model)
+        loop, lower, upper = Loop(Decomposition(data, EXACT), EXACT), [], []
+        say = loop._say
+
+        def listen(what: str, cost: float) -> None:
+            lower.append(loop.lower)
+            upper.append(loop.upper)
+            say(what, cost)
+
+        loop._say = listen  # type: ignore[method-assign]
+        best = loop.run().objective
+        assert all(one <= other + 1e-6 for one, other in pairwise(lower))
+        assert all(one >= other for one, other in pairwise(upper))
+        assert lower[-1] <= best * (1 + 1e-9) == upper[-1] * (1 + 1e-9)
+
+
+def purchases(parts: Decomposition, rng: Random) -> Floats:
+    """Random values within the bounds of the variables of the master."""
+    low, high = parts.bounds()
+    ends = zip(low.tolist(), np.where(np.isfinite(high), high, low + 100.0).tolist(), strict=True)
+    return np.array([rng.uniform(low, max(low, high)) for low, high in ends])
+
+
+class TestAudit:
+    def test_finds_what_a_scenario_is_short_of(self, tiny) -> None:
+        programme, solution = solve_in_parts(Decomposition(data_of(tiny.model), EXACT), EXACT)
+        assert solution.recourse is not None
+        spoilt = [
+            (part, replace(here, values={**here.values, name: 0.0}))
+            for part, here in solution.recourse()
+            for name in list(here.values)
+            if name.startswith("served.region_west.2.")
+        ]
+        with pytest.raises(AuditError, match="row demand_balance"):
+            audit(programme, replace(solution, recourse=lambda: iter(spoilt)))
+
+    def test_finds_a_cost_that_is_too_low(self, tiny) -> None:
+        programme, solution = solve_in_parts(Decomposition(data_of(tiny.model), EXACT), EXACT)
+        with pytest.raises(AuditError, match="recomputed"):
+            audit(programme, replace(solution, objective=solution.objective - 1e5))
+
+
+class TestLaterRounds:
+    def test_find_the_optimum_of_other_margins(self, tiny) -> None:
+        data = data_of(tiny.model)
+        parts = Decomposition(data, EXACT)
+        solve_in_parts(parts, EXACT)
+        for share in (0.02, 0.1, 0.05):
+            margins = {"region-west": Margin(demand=share)}
+            before = {failure.name: failure for failure in parts.failures}
+            parts.change(parts.data.changed(data.scenarios, margins, {}))
+            programme, solution = solve_in_parts(parts, EXACT)
+            audit(programme, solution)
+            agree(solve(build(data_of(tiny.model, margins)), EXACT), solution)
+            kept = {one.name for one in parts.failures if before.get(one.name) is one}
+            assert kept == before.keys() - {"region-west"}
+
+    def test_stages_are_those_of_new_data(self, tiny) -> None:
+        margins = {"region-west": Margin(demand=0.03, late_minutes=2.0)}
+        fresh, data = data_of(tiny.model, margins), data_of(tiny.model)
+        later = data.changed(data.scenarios[1:], margins, {})
+        assert later.stages == fresh.part(tuple(s.name for s in data.scenarios[1:])).stages
+
+
+class TestWithoutAPlan:
+    def test_scenarios_that_leave_none_are_named(self, tiny) -> None:
+        events = [
+            NodeLoss(kind="region", name=name, repair_minutes=600.0) for name in tiny.model.regions
+        ]
+        gone = Scenario(
+            name="all-gone", severity="region", frequency_per_year=0.01, events=tuple(events)
+        )
+        data = ProblemData(tiny.model, (*all_scenarios(tiny.model), gone), {})
+        said: list[str] = []
+        _, solution = solve_in_parts(Decomposition(data, EXACT, said.append), EXACT)
+        assert solution.status == "infeasible"
+        assert solution.conflict == ("all-gone",)
+        assert any("all-gone" in line for line in said)
+
+    def test_time_that_ends_first_is_an_error(self, tiny) -> None:
+        hurry = replace(EXACT, time_limit_seconds=1e-6)
+        with pytest.raises(SolverError, match="--time-limit"):
+            solve_in_parts(Decomposition(data_of(tiny.model), hurry), hurry)
+
+    def test_who_asks_to_stop_is_heard(self, tiny) -> None:
+        stop = threading.Event()
+        stop.set()
+        told = replace(EXACT, stop=stop)
+        with pytest.raises(SolverError):
+            solve_in_parts(Decomposition(data_of(tiny.model), told), told)
+
+
+class TestChoice:
+    def test_is_by_size_unless_asked_for(self, tiny) -> None:
+        small, large = data_of(tiny.model), data_of(load_model("chatgpt-2023").model)
+        auto = SolverSettings()
+        assert [decomposes(data, auto) for data in (small, large)] == [False, True]
+        assert decomposes(small, EXACT)
+        assert not decomposes(large, replace(auto, method="extensive"))
+
+    def test_of_something_else_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="Expected method in extensive, decomposed, auto"):
+            SolverSettings(method="magic")  # type: ignore[arg-type]
