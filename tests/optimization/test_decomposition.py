@@ -10,10 +10,11 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from optimization.drawing import drawn_model
 from optimization.test_measures import margins_of, measured_model
+from support import often
 
 from planner.errors import AuditError, SolverError
 from planner.infrastructure.entities import Model
@@ -37,7 +38,7 @@ from planner.optimization.solution.solving import Solution, run_solver, solve
 from planner.scenarios.generators import all_scenarios
 
 EXACT = SolverSettings(gap=1e-6, method="decomposed")
-SEEDS = range(24)
+SEEDS = range(often(24, 400))
 
 
 def data_of(model: Model, margins: dict[str, Margin] | None = None) -> ProblemData:
@@ -108,6 +109,7 @@ class TestSameOptimum:
 
 
 class TestCuts:
+    @settings(deadline=None, max_examples=often(40, 1000))
     @given(seed=st.integers(0, 400), first=st.randoms(), second=st.randoms())
     def test_are_never_above_the_cost_of_recourse(
         self, seed: int, first: Random, second: Random

@@ -1,0 +1,111 @@
+"""Many scenarios: the whole programme against the decomposition, by their number.
+
+Run ``python tests/benchmarks/scale.py [--gap G] [--extensive K] [--limit S] COUNT...``.
+
+The scenarios of hyperscaler-12 come first, then pairs of failures spread over all there are; those
+that leave no plan even alone are taken out. Each number is solved in a process of its own, so that
+its memory is its own; the whole programme (PuLP and HiGHS) up to K scenarios. Seconds are of the
+processor and count everything from scenarios to a proven plan, without simulation; the audit, which
+works the recourse of every scenario out again, is stated apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# Run as a script: the checkout is not on the path.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from planner.infrastructure.loading import load_model
+from planner.optimization.decomposition.loop import Decomposition, solve_in_parts
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, solve
+from planner.scenarios.combinations import pairs
+from planner.scenarios.generators import all_scenarios
+
+
+def scenarios(count: int) -> ProblemData:
+    """So many scenarios of the model, singles before pairs."""
+    model = load_model("hyperscaler-12").model
+    chosen = list(all_scenarios(model))[:count]
+    names = {scenario.name for scenario in chosen}
+    others = [scenario for scenario in pairs(model) if scenario.name not in names]
+    wanted = min(count - len(chosen), len(others))
+    chosen += [others[i * len(others) // wanted] for i in range(wanted)]
+    return ProblemData(model, tuple(chosen), {})
+
+
+def decomposed(data: ProblemData, settings: SolverSettings) -> tuple[Programme, Solution]:
+    """The plan by decomposition, without scenarios that leave none."""
+    parts = Decomposition(data, settings)
+    while True:
+        programme, solution = solve_in_parts(parts, settings)
+        if solution.status != "infeasible":
+            return programme, solution
+        gone = set(solution.conflict)
+        kept = tuple(one for one in parts.data.scenarios if one.name not in gone)
+        parts.change(parts.data.changed(kept, {}, {}))
+
+
+def extensive(data: ProblemData, settings: SolverSettings) -> tuple[Programme, Solution]:
+    """The plan of the whole programme; scenarios that leave none are known from the other way."""
+    possible = decomposed(data, SolverSettings(gap=0.05))[0].data.scenarios
+    whole = ProblemData(data.model, possible, {})
+    started = time.process_time()
+    programme = build(whole)
+    solution = solve(programme, settings)
+    print(f"{time.process_time() - started:.1f}", end=" ")
+    return programme, solution
+
+
+def measure(count: int, method: str, settings: SolverSettings) -> None:
+    """Solve one number of scenarios one way, and print a line."""
+    started = time.process_time()
+    data = scenarios(count)
+    made = (decomposed if method == "decomposed" else extensive)(data, settings)
+    if method == "decomposed":
+        print(f"{time.process_time() - started:.1f}", end=" ")
+    before = time.process_time()
+    audit(*made)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    programme, solution = made
+    print(
+        f"s solved, {time.process_time() - before:.1f} s audited, gap {solution.gap:.3%}, "
+        f"{solution.objective / 1e6:,.2f} M USD a year, {peak:,.0f} MiB, "
+        f"{len(programme.data.scenarios):,} scenarios possible"
+    )
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("counts", type=int, nargs="+", metavar="COUNT")
+    parser.add_argument("--gap", type=float, default=0.0025)
+    parser.add_argument("--extensive", type=int, default=0, metavar="K")
+    parser.add_argument("--limit", type=float, metavar="S", help="Seconds for each solve.")
+    parser.add_argument("--method", choices=["decomposed", "extensive"], help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.method:
+        settings = SolverSettings(gap=asked.gap, time_limit_seconds=asked.limit)
+        measure(asked.counts[0], asked.method, settings)
+        return
+    for count in asked.counts:
+        for method in ["decomposed"] + ["extensive"] * (count <= asked.extensive):
+            print(f"{count:6,} {method:11}", end=" ", flush=True)
+            command = [sys.executable, __file__, str(count), "--method", method]
+            command += ["--gap", str(asked.gap)]
+            command += ["--limit", str(asked.limit)] if asked.limit else []
+            subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
