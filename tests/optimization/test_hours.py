@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from optimization.drawing import draw, model_from
 from support import often
@@ -89,7 +89,7 @@ def test_whatever_has_recourse_at_the_hours_planned_for_has_it_at_all_hours(monk
     It has recourse at moments of every stage, or else in the programme of the hour.
     """
     seen = Counter[str]()
-    for seed in range(often(24, 600)):
+    for seed in range(often(20, 600)):
         model = through_the_day(seed)
         planned = list(planned_hours(model, failures_of(model)))
         kept = [at_hours(one, set(one.stand_in) or {peak_hour(model)}) for one in planned]
@@ -125,6 +125,7 @@ def at_a_moment(rng: Random) -> Callable[[Model, float, float, float], Floats]:
     return demand
 
 
+@settings(max_examples=often(20, 200))
 @given(st.floats(0, 500), st.floats(0, 20_000))
 def test_largest_demand_by_hour_is_that_of_each_hour(start: float, length: float) -> None:
     model = load_model("hyperscaler-12").model

@@ -58,6 +58,8 @@ from planner.scenarios.demand import (
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import ALL, emergency_budget_usd, tier_and_zone
 
+#: Digits of the share of needs beyond which hours do not differ.
+BEYOND_DIGITS = 9
 Bools = NDArray[np.bool_]
 
 
@@ -103,7 +105,7 @@ def _stand_in(
     if places is None or not _separate(data, stages):
         kept = _out_of_proportion(data.model, np.stack(demands, axis=1))
     else:
-        kept = _enough(data.model, _needs(data, places, stages, demands), total)
+        kept = _enough(data.model, _needs(data, places, stages, demands))
     if not kept:
         return ()
     order = np.array(sorted(kept, key=lambda hour: (total[hour], hour)))
@@ -366,28 +368,26 @@ def _need_rps(
     return need
 
 
-def _enough(model: Model, needs: Sequence[_Need], total: Floats) -> list[int]:
-    """Few hours at which the programme asks for all needs; none where it does at every hour.
+def _enough(model: Model, needs: Sequence[_Need]) -> list[int]:
+    """Hours at which the programme asks for all needs; none where it does at every hour.
 
-    Parameters
-    ----------
-    total
-        Demand over the course of the failure by hour: of hours that do as well that of peak demand
-        is taken, or else the one with the least.
+    Of hours that ask for a need that with the least beyond all needs is taken: what the programme
+    asks for beyond them makes plans dearer for nothing.
     """
-    asked = np.array([need.rps >= need.most_rps * (1 - SAME) for need in needs], dtype=bool)
+    share = np.array([need.rps / need.most_rps for need in needs]).reshape(-1, HOURS_PER_WEEK)
+    asked = share >= 1 - SAME
     if asked.all():
         return []
+    beyond = np.maximum(share - 1, 0.0).sum(axis=0).round(BEYOND_DIGITS)
     peak = peak_hour(model)
-    order = np.array(sorted(range(HOURS_PER_WEEK), key=lambda h: (h != peak, total[h], h)))
+    order = sorted(range(HOURS_PER_WEEK), key=lambda h: (beyond[h], h != peak, h))
     kept: list[int] = []
-    left = asked
-    while len(left):
-        kept.append(int(order[left[:, order].sum(axis=0).argmax()]))
-        left = left[~left[:, kept[-1]]]
-    for hour in kept[:]:
+    for hour in order:
+        if (asked[:, hour] & ~asked[:, kept].any(axis=1)).any():
+            kept.append(hour)
+    for hour in kept[::-1]:
         others = [other for other in kept if other != hour]
-        if others and asked[:, others].any(axis=1).all():
+        if asked[:, others].any(axis=1).all():
             kept = others
     return kept
 
