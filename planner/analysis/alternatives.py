@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from planner.amounts import percent
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
@@ -156,7 +157,7 @@ def alternatives(
     for slack in slacks:
         candidates = []
         for direction in directions(optimum):
-            progress(f"within {slack:.1%}: {direction.name}")
+            progress(f"within {percent(slack)}: {direction.name}")
             candidate = _alternative(optimum, direction, slack, settings)
             if candidate is not None:
                 candidates.append(candidate)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from planner.amounts import money
+from planner.amounts import money, percent
 from planner.api.models import ModelReference, PlannerModel, Text, as_planner_model, selection
 from planner.api.notebook import Shown, table
 from planner.api.references import PlanReference, check_least, plan_source
@@ -132,7 +132,7 @@ class Optimum(Shown):
         return [
             f"{money(self.usd_per_year)} a year",
             f"capital {money(self.capital_usd, 1)}",
-            f"optimality gap {self.plan.gap:.3%}",
+            f"optimality gap {percent(self.plan.gap, 3)}",
             survived(self.plan.scenarios),
         ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from planner.amounts import percent
 from planner.commands.baseline_options import StartOptions, start_options
 from planner.commands.options import (
     Output,
@@ -185,7 +186,7 @@ def _round_line(made: Round) -> str:
     survived = f"{len(failed)} fail: {', '.join(failed[:3])}" if failed else "all survive"
     return (
         f"round {made.number}: {solution.rows:,} rows, {solution.columns:,} columns, "
-        f"solved in {solution.seconds:.1f} s, optimality gap {solution.gap:.3%}; {survived}"
+        f"solved in {solution.seconds:.1f} s, optimality gap {percent(solution.gap, 3)}; {survived}"
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import numpy_financial as npf
 
+from planner.amounts import percent
 from planner.laws.money import annuity
 from planner.laws.roots import Array, forces_of_interest
 
@@ -129,7 +130,7 @@ def internal_rate_of_return(flows: Flows) -> ReturnRate:
     if len(rates) == 1:
         return ReturnRate(rates[0], rates, _reservation(values))
     if rates:
-        found = ", ".join(f"{rate:.2%}" for rate in rates)
+        found = ", ".join(percent(rate, 2) for rate in rates)
         reason = f"{len(rates)} rates make the net present value zero ({found}); none is the rate"
         return ReturnRate(None, rates, reason)
     return ReturnRate(

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from planner.infrastructure.failures import Event, Scenario
+from planner.infrastructure.failures import Scenario
 from planner.pytest_support.verdicts import ScenarioResult
 from planner.scenarios.standard import in_words
+from planner.simulation.story import describe
 from planner.simulation.verdict import TOLERANCE, Breach, Verdict
 
 Floats = npt.NDArray[np.float64]
@@ -43,23 +44,7 @@ def happening(scenario: Scenario) -> str:
     """What fails, in a few words."""
     if len(scenario.events) > MOST_NAMED:
         return scenario.name
-    return " and ".join(dict.fromkeys(_happens(event) for event in scenario.events))
-
-
-def _happens(event: Event) -> str:
-    if event.kind == "units":
-        return f"{event.plant} without {event.count} × {event.unit}"
-    if event.kind == "largest-units":
-        units = "its largest unit" if event.count == 1 else f"its {event.count} largest units"
-        return f"{event.plant} without {units}"
-    if event.kind == "sag":
-        return f"sag on {event.feed}"
-    if event.kind == "heat":
-        return f"{event.region} {event.rise_c:g} °C hotter"
-    if event.kind == "surge":
-        return f"demand {event.factor:g} times as high"
-    generators = event.kind == "feed" and not event.generators_start
-    return f"{event.name} lost" + (", generators failing" if generators else "")
+    return " and ".join(dict.fromkeys(describe(event) for event in scenario.events))
 
 
 def fractions(value: float, required: float) -> tuple[str, str]:

@@ -26,6 +26,7 @@ class Places(NamedTuple):
     heat_mw: int
     cooling_mw: int
     powered_gpus: int
+    supplied_gpus: int
     load_rps: int
     capacity_rps: int
     known_capacity_rps: int
@@ -58,8 +59,8 @@ class History:
     zone_served_rps
         The last by zone and tier, one after the other, shape (T, S, Z·K); where the standard speaks
         of zones.
-    temperature_c, clock, off, heat_mw, cooling_mw, powered_gpus
-        By cluster, shape (T, S, C).
+    temperature_c, clock, off, heat_mw, cooling_mw, powered_gpus, supplied_gpus
+        By cluster, shape (T, S, C). Supplied are the GPUs that there is power for.
     load_rps, capacity_rps, known_capacity_rps, wanted_rps
         By target, shape (T, S, N). Load balancers act on the known capacity. Wanted is the offered
         load: what is served, and requests that found no room anywhere and could have come here.
@@ -101,6 +102,7 @@ class History:
     heat_mw: Floats
     cooling_mw: Floats
     powered_gpus: Floats
+    supplied_gpus: Floats
     load_rps: Floats
     capacity_rps: Floats
     known_capacity_rps: Floats
@@ -194,7 +196,16 @@ def bytes_per_scenario(model: Model, only: frozenset[str] | None) -> float:
 AXES: dict[str, tuple[str, ...]] = {
     "K": ("demand_rps", "attempts_rps", "served_rps"),
     "ZK": ("zone_served_rps",),
-    "C": ("temperature_c", "clock", "off", "heat_mw", "cooling_mw", "powered_gpus", "phase"),
+    "C": (
+        "temperature_c",
+        "clock",
+        "off",
+        "heat_mw",
+        "cooling_mw",
+        "powered_gpus",
+        "supplied_gpus",
+        "phase",
+    ),
     "N": ("load_rps", "capacity_rps", "known_capacity_rps", "wanted_rps"),
     "P": ("cooling_capacity_mw", "cold_mj"),
     "X": ("service_use", "pool_use"),

@@ -25,6 +25,8 @@ def record_machines(
             row[places.cooling_mw + c] = cluster.cooling_mw
         if places.powered_gpus >= 0:
             row[places.powered_gpus + c] = cluster.powered_gpus
+        if places.supplied_gpus >= 0:
+            row[places.supplied_gpus + c] = cluster.supplied_gpus
     for p in range(len(plants)):
         if places.cooling_capacity_mw >= 0:
             row[places.cooling_capacity_mw + p] = capacity_mw[p]

@@ -20,6 +20,8 @@ from planner.simulation.world import SECONDS, World
 MOMENT = 5
 #: Shortages told before the last one.
 MOST_DIPS = 5
+#: Share of GPUs from which on rounding makes the difference to all.
+ALL = 0.999
 #: Requests per new request from which one speaks of a retry storm.
 STORM = 1.5
 
@@ -76,7 +78,8 @@ def describe(event: Event) -> str:
     if event.kind == "surge":
         zones = ", ".join(event.zones) or "all zones"
         return f"demand of {zones} rises to {event.factor:g} times normal"
-    return f"{event.kind} {event.name} is lost"
+    generators = event.kind == "feed" and not event.generators_start
+    return f"{event.kind} {event.name} is lost" + (" and its generators fail" if generators else "")
 
 
 def _failures(scenario: Scenario) -> Iterator[tuple[float, str]]:
@@ -126,12 +129,25 @@ def _clusters(world: World, history: History, index: int) -> Iterator[tuple[floa
         if back is not None:
             yield back + 1, f"{name} has cooled down, passed its checks and restarts in phases"
         parked = _first(
-            (history.powered_gpus[:, index, c] < clusters.gpus[c] * 0.999) & ~off & up[:, c]
+            (history.powered_gpus[:, index, c] < clusters.gpus[c] * ALL) & ~off & up[:, c]
         )
         if parked is not None:
             left = history.powered_gpus[parked, index, c]
+            supplied = history.supplied_gpus[parked, index, c]
             running = f"{left:,.0f} of {clusters.gpus[c]:,.0f} GPUs"
-            yield parked, f"{name} runs only {running}: cooling or power is limited"
+            limited = _limits(left, supplied, clusters.gpus[c])
+            yield parked, f"{name} runs only {running}: {limited} limited"
+
+
+def _limits(powered: float, supplied: float, gpus: float) -> str:
+    """What keeps GPUs off.
+
+    >>> _limits(70.0, 70.0, 100.0), _limits(70.0, 100.0, 100.0), _limits(70.0, 80.0, 100.0)
+    ('power is', 'cooling is', 'power and cooling are')
+    """
+    if supplied >= gpus * ALL:
+        return "cooling is"
+    return "power is" if powered >= supplied * ALL else "power and cooling are"
 
 
 def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:

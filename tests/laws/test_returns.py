@@ -140,7 +140,7 @@ class TestRates:
         assert result.rate is None
         assert result.rates == pytest.approx((0.1, 0.2))
         assert "2 rates" in result.reason
-        assert "10.00%, 20.00%" in result.reason
+        assert "10.00 %, 20.00 %" in result.reason
 
     def test_flows_of_a_loan_are_reported_as_borrowing(self) -> None:
         assert internal_rate_of_return([-100.0, 150.0]).reason == ""

@@ -44,17 +44,21 @@ def test_sparkline_rises_and_falls_with_its_values(values: list[float], bars: st
 
 
 EVENTS = {
-    "us-west lost": {"kind": "region", "name": "us-west"},
-    "feed-1 lost, generators failing": {
+    "region us-west is lost": {"kind": "region", "name": "us-west"},
+    "feed feed-1 is lost and its generators fail": {
         "kind": "feed",
         "name": "feed-1",
         "generators_start": False,
     },
-    "hall without 2 × loop": {"kind": "units", "plant": "hall", "unit": "loop", "count": 2},
-    "hall without its largest unit": {"kind": "largest-units", "plant": "hall"},
-    "sag on feed-1": {"kind": "sag", "feed": "feed-1"},
-    "us-west 5 °C hotter": {"kind": "heat", "region": "us-west", "rise_c": 5.0},
-    "demand 1.5 times as high": {"kind": "surge", "factor": 1.5},
+    "hall loses 2 × loop": {"kind": "units", "plant": "hall", "unit": "loop", "count": 2},
+    "hall loses its largest unit": {"kind": "largest-units", "plant": "hall"},
+    "the voltage of feed-1 sags and cooling units trip": {"kind": "sag", "feed": "feed-1"},
+    "us-west is 5 °C above its design ambient": {
+        "kind": "heat",
+        "region": "us-west",
+        "rise_c": 5.0,
+    },
+    "demand of all zones rises to 1.5 times normal": {"kind": "surge", "factor": 1.5},
 }
 
 
@@ -74,5 +78,8 @@ def test_events_are_named_shortly(words: str, event: dict[str, object]) -> None:
 def test_many_events_go_by_the_name_of_their_scenario() -> None:
     two, three = list(EVENTS.values())[:2], list(EVENTS.values())[:3]
 
-    assert happening(_scenario(*two)) == "us-west lost and feed-1 lost, generators failing"
+    assert (
+        happening(_scenario(*two))
+        == "region us-west is lost and feed feed-1 is lost and its generators fail"
+    )
     assert happening(_scenario(*three)) == "storm"

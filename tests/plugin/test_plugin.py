@@ -161,7 +161,7 @@ def test_tests_fail_as_the_simulator_judges_and_tell_the_story(run, verdicts, si
         [
             "plan: prod as it is: 10 scenarios: 3 single, 2 double, 3 common, 2 region",
             "*_ plan::prod::region-west _*",
-            "west lost: business served 0.63 at minute 5, needs 0.95",
+            "region west is lost: business served 0.63 at minute 5, needs 0.95",
             "  region-west (region, 0.05 per year), prod as it is",
             "  business * ▃▅▅▅* 0 to 1",
             "* ^^^^*",
@@ -171,7 +171,7 @@ def test_tests_fail_as_the_simulator_judges_and_tell_the_story(run, verdicts, si
             "      too little capacity is left",
             "  What happened",
             "    00:00     +0 min  region west is lost",
-            "FAILED plan::prod::region-west - west lost: business served 0.63 at minute 5,*",
+            "FAILED plan::prod::region-west - region west is lost: business served 0.63 at*",
         ]
     )
     first = next(i for i, line in enumerate(result.outlines) if "= FAILURES =" in line)
@@ -190,7 +190,10 @@ def test_junit_xml_names_scenarios_and_gives_figures(run) -> None:
     assert figures["recovery_minutes"] == "never"
     assert float(figures["served_business"]) == pytest.approx(0.633333)
     failure = lost.find("failure")
-    assert failure.get("message") == "west lost: business served 0.63 at minute 5, needs 0.95"
+    assert (
+        failure.get("message")
+        == "region west is lost: business served 0.63 at minute 5, needs 0.95"
+    )
     assert "region west is lost" in failure.text
     assert surge.find("failure") is None
 
@@ -295,11 +298,11 @@ def test_fixtures_judge_and_their_assertions_help(run, pytester: pytest.Pytester
     result.assert_outcomes(passed=1, failed=7, errors=1)
     result.stdout.fnmatch_lines_random(
         [
-            "E  *west lost: business served 0.63 at minute 12, needs 0.99",
+            "E  *region west is lost: business served 0.63 at minute 12, needs 0.99",
             "E  *5 of 10 scenarios are not survived:",
-            "E  *region-west: west lost: business served 0.63 at minute 5, needs 0.95",
+            "E  *region-west: region west is lost: business served 0.63 at minute 5, needs 0.95",
             "E  *00:00     +0 min  region west is lost",
-            "E  *west lost: all demand is never served again, needed by minute 60",
+            "E  *region west is lost: all demand is never served again, needed by minute 60",
             "E  *no tier is `busines`; did you mean `business`?*",
             "E  *no scenario is `region-wst`, of 10; did you mean `region-west`?",
             "E  *KeyError: *no scenario is `region-est`, of 10; did you mean `region-west`?*",
@@ -480,7 +483,7 @@ def test_a_stranger_runs_scenarios_in_several_processes(stranger: Path) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"{len(FAILING)} failed, 5 passed, 1 skipped" in done.stdout
     assert done.stdout.isascii() and "\\u" not in done.stdout and "?" not in done.stdout
-    assert "west lost: business served 0.63 at minute 5, needs 0.95" in done.stdout
+    assert "region west is lost: business served 0.63 at minute 5, needs 0.95" in done.stdout
     assert ":====" in done.stdout
     summary = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
     assert sum("plan::prod::" in line and " - " in line for line in summary) == len(FAILING)

@@ -79,7 +79,7 @@ def test_story_ends_with_a_shortage_that_lasts(two: Model) -> None:
 def test_story_tells_gpus_left_off_to_fit_their_cooling(one: Model) -> None:
     loss = UnitLoss(kind="units", plant="chillers", unit="chiller", count=3, **MINUTES)
     texts = [text for _, text in told(one, loss)]
-    assert "site runs only 700 of 1,000 GPUs: cooling or power is limited" in texts
+    assert "site runs only 700 of 1,000 GPUs: cooling is limited" in texts
     assert "site throttles at 77 °C" in texts
 
 

@@ -15,6 +15,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from planner.amounts import percent
 from planner.errors import SolverError
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.decomposition.blocks import Block, Floats, Library
@@ -313,7 +314,7 @@ class Loop:
         between = f"at least {self.lower / MILLION:,.2f} M USD a year"
         if math.isfinite(upper):
             gap = max(0.0, upper - self.lower) / abs(upper) if upper else 0.0
-            between += f", at most {upper / MILLION:,.2f} M, gap {gap:.3%}"
+            between += f", at most {upper / MILLION:,.2f} M, gap {percent(gap, 3)}"
         active = {one.name for one in self.master.failures if self._is_active(one)}
         count = f"{len(active):,} of {len(self.master.failures):,} scenarios in the master"
         self.parts.progress(f"{what}: {between}; {count}{ends}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 
-from planner.amounts import listed
+from planner.amounts import listed, percent
 from planner.errors import SolverError
 from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.problem import ProblemData
@@ -93,15 +93,15 @@ class TightenedScenario:
     def __str__(self) -> str:
         parts = []
         if self.demand:
-            parts.append(f"{self.demand:.1%} more demand")
+            parts.append(f"{percent(self.demand)} more demand")
         if self.heat:
-            parts.append(f"{self.heat:.1%} more heat")
+            parts.append(f"{percent(self.heat)} more heat")
         if self.late_minutes:
             parts.append(f"supply {self.late_minutes:g} min later")
         if self.services:
-            parts.append(f"{self.services:.1%} more through services")
+            parts.append(f"{percent(self.services)} more through services")
         if self.spend:
-            parts.append(f"{self.spend:.1%} more emergency spend")
+            parts.append(f"{percent(self.spend)} more emergency spend")
         return f"{self.scenario}: {', '.join(parts)}"
 
 
