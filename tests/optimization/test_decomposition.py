@@ -33,6 +33,7 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.audit import audit
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, run_solver, solve
 from planner.scenarios.generators import all_scenarios
@@ -94,6 +95,7 @@ class TestSameOptimum:
             if not run_solver(programme.problem, EXACT, linear=True).stats.has_solution:
                 continue
             loop = Loop(Decomposition(data, EXACT), EXACT)
+            loop._prepare()
             if loop._relaxed() is None:
                 least = programme.problem.objective.evaluated()
                 assert loop.lower == pytest.approx(least, rel=2e-6, abs=1.0), seed
@@ -115,6 +117,7 @@ class TestCuts:
         self, seed: int, first: Random, second: Random
     ) -> None:
         parts = Decomposition(random_data(seed), EXACT)
+        parts.lay_out(Deadline(EXACT))
         blocks = {piece.block: None for one in parts.failures for piece in one.pieces}
         one, other = purchases(parts, first), purchases(parts, second)
         for block in blocks:

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 
@@ -69,6 +69,7 @@ class Decomposition:
     library: Library = field(default_factory=Library)
 
     learned: Learned = field(default_factory=Learned)
+    failures: tuple[Failure, ...] = ()
     bound: float = -math.inf
 
     def __post_init__(self) -> None:
@@ -92,11 +93,22 @@ class Decomposition:
         frequency = data.by_name[name].frequency_per_year
         return part, Failure(name, frequency, tuple(pieces), tuple(alone), constant)
 
-    @cached_property
-    def failures(self) -> tuple[Failure, ...]:
-        """All scenarios that can bind, as blocks."""
+    def lay_out(self, deadline: Deadline) -> None:
+        """Turn all scenarios that can bind into blocks, as far as they are not yet.
+
+        Raises
+        ------
+        OutOfTime
+            If time ends before.
+        """
+        known = {failure.name: failure for failure in self.failures}
         with without_collection():
-            return tuple(self._part(self.data, name)[1] for name in self.data.stages_by_scenario)
+            for name in self.data.stages_by_scenario:
+                if deadline.over:
+                    raise OutOfTime
+                if name not in known:
+                    known[name] = self._part(self.data, name)[1]
+        self.failures = tuple(known[name] for name in self.data.stages_by_scenario)
 
     def change(self, data: ProblemData) -> None:
         """Go on with other scenarios, margins or waived rows: blocks that stay are kept.
@@ -104,16 +116,11 @@ class Decomposition:
         The lower bound is kept only where requirements have but grown. Capacity that arrives later
         is paid for a shorter time, so it may make recourse cheaper.
         """
-        before, old = self.data, {failure.name: failure for failure in self.failures}
-        same = _unchanged(before, data)
-        if not _stricter(before, data):
+        same = _unchanged(self.data, data)
+        if not _stricter(self.data, data):
             self.bound = -math.inf
         self.data = data
-        with without_collection():
-            self.failures = tuple(
-                old[name] if name in same else self._part(data, name)[1]
-                for name in data.stages_by_scenario
-            )
+        self.failures = tuple(failure for failure in self.failures if failure.name in same)
         blocks = {piece.block for failure in self.failures for piece in failure.pieces}
         self.learned = self.learned.about(blocks)
 
@@ -167,12 +174,16 @@ class Loop:
     ) -> None:
         self.parts, self.settings, self.start = parts, settings, start
         self.started, self.deadline = time.perf_counter(), Deadline(settings)
-        self.master = Master(parts.base, parts.data, parts.failures, *parts.bounds(), parts.learned)
-        self.weights = self.master.weights()
-        self.blocks = self.master.blocks
         self.lower, self.upper = parts.bound, math.inf
         self.best: Solution | None = None
         self.once_usd: Mapping[str, float] = {}
+
+    def _prepare(self) -> None:
+        parts = self.parts
+        parts.lay_out(self.deadline)
+        self.master = Master(parts.base, parts.data, parts.failures, *parts.bounds(), parts.learned)
+        self.weights = self.master.weights()
+        self.blocks = self.master.blocks
 
     def run(self) -> Solution:
         """Solve; values are those of purchases and normal operation, recourse is worked out anew.
@@ -183,6 +194,7 @@ class Loop:
             If time ends before there is a plan, or the solver fails.
         """
         try:
+            self._prepare()
             solution = self._relaxed() or self._whole()
         except (OutOfTime, SolverError) as error:
             if self.best is None or not self.deadline.over:
@@ -202,6 +214,8 @@ class Loop:
             run = run_solver(programme.problem, self.deadline.settings(), linear=True)
             if not run.stats.has_solution:
                 solution = solve(programme, self.deadline.settings())
+                if solution.status != "infeasible":
+                    return None
                 return replace(solution, conflict=self._conflict())
             least = programme.problem.objective.evaluated() - run.hidden
             self.lower = max(self.lower, least)
@@ -226,7 +240,7 @@ class Loop:
             if solution.status == "infeasible":
                 return replace(solution, conflict=self._conflict())
             self.lower = max(self.lower, solution.bound)
-            upper, found = self._evaluated()
+            upper, found = self._evaluated(needed=self.best is None)
             if upper < self.upper:
                 self._improve(solution, upper, found)
             self._say("whole numbers", self.upper)
@@ -322,8 +336,13 @@ class Loop:
     def _is_active(self, failure: Failure) -> bool:
         return any(piece.block in self.master.learned.whole for piece in failure.pieces)
 
-    def _evaluated(self) -> tuple[float, dict[Block, Evaluation]]:
+    def _evaluated(self, needed: bool = False) -> tuple[float, dict[Block, Evaluation]]:
         """Cost of the master's purchases with all recourse; teaches the master its cuts.
+
+        Parameters
+        ----------
+        needed
+            Whether there is no plan without it: then time does not end it.
 
         Raises
         ------
@@ -333,7 +352,7 @@ class Loop:
         purchases = self._purchases()
         found: dict[Block, Evaluation] = {}
         for block in self.blocks:
-            if self.deadline.over and self.best:
+            if self.deadline.over and not needed:
                 raise OutOfTime
             found[block] = self.parts.evaluator.evaluate(block, purchases)
         self.master.learn(found)
