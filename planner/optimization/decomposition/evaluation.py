@@ -24,6 +24,8 @@ PRICE = 1e3
 MISSED = 1e-7
 #: Share of the largest slope of a cut below which a slope is rounding.
 ROUNDING = 1e-12
+#: Instances of HiGHS that are kept: each takes some hundred KiB, and a millisecond to make anew.
+MOST_INSTANCES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,7 @@ class _Instance:
 
 @dataclass
 class Evaluator:
-    """Solves blocks; keeps one instance of HiGHS for each structure and a basis for each block.
+    """Solves blocks; keeps an instance of HiGHS for a structure and a basis for each block.
 
     Parameters
     ----------
@@ -160,6 +162,8 @@ class Evaluator:
 
     def _instance(self, structure: Structure) -> _Instance:
         if structure.number not in self._instances:
+            if len(self._instances) >= MOST_INSTANCES:
+                del self._instances[next(iter(self._instances))]
             self._instances[structure.number] = _Instance(structure, self._made(structure))
         return self._instances[structure.number]
 

@@ -183,7 +183,8 @@ class Loop:
         parts.lay_out(self.deadline)
         self.master = Master(parts.base, parts.data, parts.failures, *parts.bounds(), parts.learned)
         self.weights = self.master.weights()
-        self.blocks = self.master.blocks
+        # Blocks of a structure one after another: few instances of HiGHS have to be kept.
+        self.blocks = sorted(self.master.blocks, key=lambda block: block.structure.number)
 
     def run(self) -> Solution:
         """Solve; values are those of purchases and normal operation, recourse is worked out anew.

@@ -14,7 +14,7 @@ h[s,t,v]    ``StageVariables.used``           emergency GPUs in use
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from planner.infrastructure.graph import node
@@ -394,7 +394,24 @@ def emergency_budget(programme: Programme) -> None:
         if spend.items():
             row = Row(Family.EMERGENCY_BUDGET, "budget", scenario, budget)
             factor = 1 + data.margin(scenario).spend
+            if programme.here_and_now and factor * _most_spend_usd(programme, stages) <= budget:
+                continue  # it would tie stages together that have nothing to do with each other
             programme.require(factor * spend <= budget, row, scenario)
+
+
+def _most_spend_usd(programme: Programme, stages: Iterable[Stage]) -> float:
+    """Emergency spend with all in use that may be reserved, USD."""
+    model, total = programme.data.model, 0.0
+    for stage in stages:
+        for offer in stage.offers_at_best:
+            terms = model.offers[offer]
+            instances = terms.existing_instances + programme.purchases.instances[offer].high
+            gpus = instances * terms.gpus_per_instance
+            total += emergency_usd(
+                gpus, stage.hours, terms.usd_per_instance_hour, terms.gpus_per_instance,
+                terms.price_factor,
+            )  # fmt: skip
+    return total
 
 
 def emergency_spend(programme: Programme, stage: Stage) -> Expression:
