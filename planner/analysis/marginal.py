@@ -26,6 +26,7 @@ from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import Decision, bounded, prices, variables
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
+from planner.scenarios.hours import failure_and_hour
 
 #: Families that define the problem; without them there is no sensible plan to compare with.
 ESSENTIAL = frozenset(
@@ -211,51 +212,61 @@ def one_by_one(
 ) -> tuple[list[Removal], tuple[str, ...], tuple[str, ...]]:
     """Removals of suspect scenarios, scenarios that were not solved without, and those not binding.
 
-    Suspects come first, in their order: if solves run out, the costliest have been examined.
+    A failure is removed at all its hours. Suspects come first, in their order: if solves run out,
+    the costliest have been examined.
     """
+    by_failure: dict[str, list[str]] = {}
+    for name in study.data.stages_by_scenario:
+        by_failure.setdefault(failure_and_hour(name)[0], []).append(name)
+    hours = {failure: tuple(names) for failure, names in by_failure.items()}
+    asked = dict.fromkeys(failure_and_hour(name)[0] for name in suspects)
     removals: list[Removal] = []
     unasked: list[str] = []
-    for name in suspects:
-        answer = _without(study, (name,))
+    for failure in asked:
+        answer = _without(study, hours[failure])
         if answer is None:
-            unasked.append(name)
+            unasked += hours[failure]
         else:
-            removals.append(study.removal((name,), answer))
-    rest = [name for name in study.data.stages_by_scenario if name not in suspects]
+            removals.append(study.removal(hours[failure], answer))
+    rest = [names for failure, names in hours.items() if failure not in asked]
     silent = _bisected(study, rest, removals, unasked)
     return removals, tuple(unasked), tuple(silent)
 
 
 def _bisected(
-    study: Study, names: list[str], removals: list[Removal], unasked: list[str]
+    study: Study, failures: list[tuple[str, ...]], removals: list[Removal], unasked: list[str]
 ) -> list[str]:
-    """Scenarios that are not binding, found by removing many at once and halving."""
-    if not names:
+    """Scenarios of failures that are not binding, found by removing many at once and halving."""
+    if not failures:
         return []
+    names = [name for hours in failures for name in hours]
     answer = _without(study, tuple(names))
     if answer is None:
         unasked += names
         return []
     removal = study.removal(tuple(names), answer)
     if not removal.forces.certain:
-        removals += [_not_binding(study, name, removal) for name in names if study.expected([name])]
+        removals += [
+            _not_binding(study, hours, removal) for hours in failures if study.expected(hours)
+        ]
         return names
-    if len(names) == 1:
+    if len(failures) == 1:
         removals.append(removal)
         return []
-    half = len(names) // 2
-    found = _bisected(study, names[:half], removals, unasked)
-    return found + _bisected(study, names[half:], removals, unasked)
+    half = len(failures) // 2
+    found = _bisected(study, failures[:half], removals, unasked)
+    return found + _bisected(study, failures[half:], removals, unasked)
 
 
-def _not_binding(study: Study, name: str, group: Removal) -> Removal:
-    """Saving without one scenario of a group that is not binding: its expected cost."""
-    usd = study.expected([name])
-    return Removal((name,), Difference(usd, usd, usd + group.forces.most), usd, {})
+def _not_binding(study: Study, hours: tuple[str, ...], group: Removal) -> Removal:
+    """Saving without one failure of a group that is not binding: its expected cost."""
+    usd = study.expected(hours)
+    return Removal(hours, Difference(usd, usd, usd + group.forces.most), usd, {})
 
 
 def _without(study: Study, names: tuple[str, ...]) -> Answer | None:
-    text = f"without {names[0]}" if len(names) == 1 else f"without {len(names)} scenarios together"
+    failures = {failure_and_hour(name)[0] for name in names}
+    text = f"without {min(failures)}" if len(failures) == 1 else f"without {len(names)} scenarios"
     return study.questions.ask(text, lambda: build(without_scenarios(study.data, names)))
 
 
@@ -272,7 +283,8 @@ def together(
         return None if answer is None else study.removal(names, answer)
 
     every = tuple(study.data.stages_by_scenario)
-    idle = {removal.names[0] for removal in removals if not removal.forces.certain}
+    spare = (removal.names for removal in removals if not removal.forces.certain)
+    idle = {name for names in spare for name in names}
     if not idle - set(silent):
         return leave_out(every), None
     rest = tuple(name for name in every if name in idle | set(silent))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from planner.plan.files import placed
 from planner.plan.records import MarginRecord, Plan
 from planner.reporting.tables import Row, Table, figures, texts
 from planner.reporting.terminal import heading, new_console, print_json, say
+from planner.scenarios.hours import failure_and_hour
 
 #: Least yearly cost of a scenario that gets a line.
 SHOWN_USD = 500.0
@@ -167,9 +168,9 @@ def _worth(worth: Worth | None) -> str:
 
 def _show_scenarios(console: Console, explanation: Explanation) -> None:
     rows = [
-        (removal.names[0], *_removal_cells(removal))
+        (_at_all_hours(removal.names), *_removal_cells(removal))
         for removal in explanation.scenarios
-        if removal.forces.certain or (len(removal.names) == 1 and removal.saves.usd >= SHOWN_USD)
+        if removal.forces.certain or removal.saves.usd >= SHOWN_USD
     ]
     idle = explanation.idle_together
     if idle is not None and idle.forces.certain:
@@ -192,6 +193,12 @@ def _show_scenarios(console: Console, explanation: Explanation) -> None:
     for text, names in lists:
         if names:
             say(console, f"{text}: {', '.join(names)}")
+
+
+def _at_all_hours(names: Sequence[str]) -> str:
+    """Name of a failure that was removed at all its hours."""
+    hours = f" (all {len(names)} hours)" if len(names) > 1 else ""
+    return (failure_and_hour(names[0])[0] if hours else names[0]) + hours
 
 
 def _removal_cells(removal: Removal) -> tuple[str, str, str]:
