@@ -92,7 +92,9 @@ def _tell_numba() -> None:
     new = _compilable[_told:]
     _told = len(_compilable)
     for function in new:
-        register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False)(function)
+        register_jitable(
+            no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False, forceinline=True
+        )(function)
 
 
 def _cache_folder(function: Callable[..., Any]) -> Path | None:

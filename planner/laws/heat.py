@@ -185,8 +185,7 @@ def carry_heat(
         wanted = 0.0
         for place in range(first[plant], first[plant + 1]):
             wanted += rest_mw[cooled[place]]
-        # Without heat and capacity the share is 0.
-        met = ratio(capacity_mw[plant], np.maximum(capacity_mw[plant], wanted), most=1.0)
+        met = 1.0 if wanted <= capacity_mw[plant] else capacity_mw[plant] / wanted
         for place in range(first[plant], first[plant + 1]):
             part = rest_mw[cooled[place]] * met
             carried_mw[place] = part

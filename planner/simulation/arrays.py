@@ -72,14 +72,14 @@ TIER = {
     "wasted": float,
 }
 #: Of a service: its limits; requests per second that its pool lets through and connections that
-#: waiting requests hold; requests over capacity, and connections wanted over those there are.
+#: waiting requests hold; requests that want to pass, and connections that are asked for.
 SERVICE = {
     "service_rps": float,
     "connections": float,
     "pool_rps": float,
     "held": float,
-    "service_use": float,
-    "pool_use": float,
+    "passing_rps": float,
+    "asked": float,
 }
 #: Of a zone: demand over the usual one, new requests per second.
 ZONE = {"factor": float, "rps": float}

@@ -15,12 +15,11 @@ import numpy as np
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.laws.compiling import compilable, compiled
+from planner.laws.compiling import compiled
 from planner.scenarios.timeline import state_with
 from planner.simulation.arrays import (
     Course,
     Limits,
-    Records,
     State,
     course_of,
     limits_of,
@@ -28,14 +27,20 @@ from planner.simulation.arrays import (
     with_lost_clusters,
 )
 from planner.simulation.build import prepare
-from planner.simulation.dispatch import learn_capacity, provide_capacity
+from planner.simulation.dispatch import dispatch, learn_capacity, look_for_heat, provide_capacity
 from planner.simulation.history import History, Places
-from planner.simulation.machines import cool, heat_up, power, protect, signal_standby, supply
-from planner.simulation.recording import record_machines, record_platform, record_requests
+from planner.simulation.machines import cool, heat_up, power, protect, shed, signal_standby, supply
+from planner.simulation.recording import (
+    record_apart,
+    record_machines,
+    record_platform,
+    record_requests,
+)
 from planner.simulation.restoration import admit, fail_and_return, restore
-from planner.simulation.state import enter, last_failure, row_of, set_demand, start
+from planner.simulation.services import pass_services, run_pools
+from planner.simulation.state import enter, react, row_of, set_demand, start
 from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
-from planner.simulation.traffic import offer_load, serve
+from planner.simulation.traffic import arrive, fits, gather, go_to_nearest, offer_load, settle
 from planner.simulation.world import World
 
 
@@ -138,72 +143,51 @@ def simulate_scenarios(
     places: Places,
 ) -> None:
     """Simulate scenarios one after the other (compiled)."""
+    clusters, plants, units, offers = state.clusters, state.plants, state.units, state.offers
+    tiers, services, zones, targets = state.tiers, state.services, state.zones, state.targets
+    requests, attempts, platform = state.requests, state.attempts, state.platform
+    cooling, network, phases = state.cooling, state.network, state.phases
     for s in scenarios:
         start(state, course, states, s)
-        outcome.stopped[s], entered = -1, -1
+        outcome.stopped[s], entered, hour = -1, -1, course.hour[s]
         for minute in range(course.interval.shape[1]):
-            row = row_of(course, state.clusters, s, minute, outcome.lost[s])
+            row = row_of(course, clusters, s, minute, outcome.lost[s])
             if row < 0:
                 outcome.stopped[s] = minute
                 break
             if row != entered:
                 enter(state, states, row)
                 entered = row
-            hour = course.hour[s]
-            set_demand(state.zones, course.usual_rps[hour, minute], states.demand_factor[row])
-            _react(state.platform, course.failures[s], minute)
-            step(state, limits, course.usual_c[hour, minute], states.power[row], minute)
-            _record(state, outcome, places, s, minute)
-        outcome.order_minute[s] = state.platform[0].order_minute
-        for u in range(len(state.units)):
-            outcome.standby_since[s, u] = state.units[u].standby_since
-
-
-@compilable
-def _react(platform: Records, failures: Floats, minute: int) -> None:
-    """Which failure there is to react to, and whether operators have."""
-    now = platform[0]
-    now.failure = last_failure(failures, minute)
-    now.failure_before = last_failure(failures, max(minute - 1, 0))
-    now.reaction_due = now.failure + now.reaction
-    now.reacted = minute >= now.reaction_due
-
-
-@compilable
-def step(state: State, limits: Limits, usual_c: Floats, place: int, minute: int) -> None:
-    """Advance a scenario by one minute."""
-    clusters, plants, units, platform = state.clusters, state.plants, state.units, state.platform
-    targets, cooling, phases = state.targets, state.cooling, state.phases
-    fail_and_return(clusters, platform, minute)
-    restore(clusters, targets, state.requests, state.attempts, platform, phases)
-    admit(clusters, state.tiers, platform, phases)
-    cool(units, cooling.capacity_mw, state.rise_c, usual_c, minute)
-    supply(clusters, platform, cooling, limits, place)
-    power(clusters, platform, cooling)
-    provide_capacity(clusters, state.offers, targets, platform, minute)
-    learn_capacity(clusters, targets, platform, state.recent_rps, minute)
-    serve(state)
-    heat_up(clusters, plants, targets, cooling)
-    signal_standby(clusters, plants, units, platform, cooling, minute)
-    protect(clusters, platform)
-
-
-@compilable
-def _record(state: State, outcome: Outcome, places: Places, s: int, minute: int) -> None:
-    """Record a minute that is over."""
-    row, clusters, offers = outcome.rows[s, minute], state.clusters, state.offers
-    spend = 0.0
-    for v in range(len(offers)):
-        rented = state.targets[len(clusters) + v].load_rps / offers[v].rps_per_gpu
-        spend += rented * offers[v].usd_per_gpu_minute
-    state.platform[0].emergency_usd = spend
-    if places.wanted_rps >= 0:
-        offer_load(state.targets, state.requests, state.platform, state.network.order)
-    record_machines(clusters, state.plants, state.cooling.capacity_mw, row, places)
-    record_requests(state.tiers, state.services, state.targets, state.requests, row, places)
-    record_platform(state.platform, row, places)
-    for c in range(len(clusters)):
-        if outcome.off.shape[1]:
-            outcome.off[s, minute, c] = clusters[c].off
-        if outcome.phase.shape[1]:
-            outcome.phase[s, minute, c] = clusters[c].phase
+            set_demand(zones, course.usual_rps[hour, minute], states.demand_factor[row])
+            react(platform, course.failures[s], minute)
+            fail_and_return(clusters, platform, minute)
+            restore(clusters, targets, requests, attempts, platform, phases)
+            admit(clusters, tiers, platform, phases)
+            cool(units, cooling.capacity_mw, state.rise_c, course.usual_c[hour, minute], minute)
+            if supply(clusters, platform, cooling.heat_mw, limits.first, states.power[row]):
+                shed(clusters, platform, cooling, limits, states.power[row])
+            power(clusters, platform, cooling)
+            provide_capacity(clusters, offers, targets, platform, minute)
+            learn_capacity(clusters, targets, platform, state.recent_rps, minute)
+            arrive(tiers, zones, attempts, platform)
+            pass_services(tiers, services, state.weights)
+            cool_enough = look_for_heat(clusters, tiers, platform, state.left, network.allowed)
+            go_to_nearest(tiers, zones, targets, requests, platform, network.order)
+            if not (cool_enough and fits(tiers, targets, platform)):
+                gather(tiers, zones, requests, attempts, platform)
+                dispatch(tiers, targets, requests, platform, network, state.aside)
+                settle(tiers, requests, attempts, platform, network, state.repeats)
+            run_pools(tiers, services, state.weights)
+            heat_up(clusters, plants, targets, cooling)
+            signal_standby(clusters, plants, units, platform, cooling, minute)
+            protect(clusters, platform)
+            if places.wanted_rps >= 0:
+                offer_load(targets, requests, platform, network.order)
+            line = outcome.rows[s, minute]
+            record_machines(clusters, plants, cooling.capacity_mw, line, places)
+            record_requests(tiers, services, targets, requests, line, places)
+            record_platform(platform, offers, targets, line, places)
+            record_apart(clusters, outcome.off, outcome.phase, s, minute)
+        outcome.order_minute[s] = platform[0].order_minute
+        for u in range(len(units)):
+            outcome.standby_since[s, u] = units[u].standby_since

@@ -54,10 +54,11 @@ def learn_capacity(
     if early and now.failure == minute and minute > 0:
         freeze(targets, platform)
     behind = now.failover + 1
+    last, then = minute % behind, (minute + 1) % behind
     for n in range(len(targets)):
         target = targets[n]
-        recent_rps[minute % behind, n] = target.capacity_rps
-        target.known_rps = target.frozen_rps if early else recent_rps[(minute + 1) % behind, n]
+        recent_rps[last, n] = target.capacity_rps
+        target.known_rps = target.frozen_rps if early else recent_rps[then, n]
     for c in range(0 if early else len(clusters)):
         cluster = clusters[c]
         left_on = heat_at_utilisation_mw(

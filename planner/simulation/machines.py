@@ -18,7 +18,7 @@ from planner.laws.heat import (
 from planner.laws.power import Supply, fair_shares
 from planner.laws.ratios import ratio
 from planner.simulation.arrays import Cooling, Limits, Records
-from planner.simulation.system_states import Floats
+from planner.simulation.system_states import Floats, Ints
 from planner.simulation.world import SECONDS
 
 #: Heat short of cooling by less than this is rounding.
@@ -45,32 +45,36 @@ def cool(units: Records, capacity_mw: Floats, rise_c: Floats, usual_c: Floats, m
 
 @compilable
 def supply(
-    clusters: Records,
-    platform: Records,
-    cooling: Cooling,
-    limits: Limits,
-    place: int,
-) -> None:
-    """GPUs that there is power for, and what plants then carry at most.
+    clusters: Records, platform: Records, heat_mw: Floats, limits_first: Ints, place: int
+) -> bool:
+    """GPUs that draw power, clusters under checks among them, and their heat at the limit.
 
-    Clusters under checks draw power. Where power is less than usual, loads that it does not carry
-    go off at once. Where it is as usual, emergency cooling gets what is left of it until operators
-    switch off GPUs in its favour.
+    Returns whether there are limits that they may exceed.
     """
-    first, last = limits.first[place], limits.first[place + 1]
-    reacted = platform[0].reacted
+    limited = limits_first[place + 1] > limits_first[place]
     for c in range(len(clusters)):
         cluster = clusters[c]
         drawing = cluster.gpus if not cluster.off or cluster.checking > 0 else 0.0
-        if last > first and not reacted:
+        if limited and not platform[0].reacted:
             drawing = min(drawing, cluster.left_on)
         cluster.supplied_gpus = drawing
-        cooling.heat_mw[c] = heat_at_utilisation_mw(
+        heat_mw[c] = heat_at_utilisation_mw(
             cluster.power_mw, cluster.static_share, drawing, cluster.utilisation
         )
-    if last == first:
-        return
-    if not reacted:
+    return bool(limited)
+
+
+@compilable
+def shed(
+    clusters: Records, platform: Records, cooling: Cooling, limits: Limits, place: int
+) -> None:
+    """GPUs that there is power for, and what plants then carry at most.
+
+    Where power is less than usual, loads that it does not carry go off at once. Where it is as
+    usual, emergency cooling gets what is left of it until operators switch off GPUs in its favour.
+    """
+    first, last = limits.first[place], limits.first[place + 1]
+    if not platform[0].reacted:
         _leave_emergency_cooling(cooling, limits, first, last)
     for limit in range(first, last):
         limits.left_mw[limit] = limits.limits_mw[limit]
@@ -130,13 +134,15 @@ def power(clusters: Records, platform: Records, cooling: Cooling) -> None:
         cluster = clusters[c]
         carried = cluster.full_mw - cooling.heat_mw[c]
         # Cooling equal to the heat within rounding must not switch anything off.
-        coolable = coolable_gpus(
-            cluster.supplied_gpus,
-            cluster.power_mw,
-            cluster.static_share,
-            cluster.utilisation,
-            carried if carried < cluster.full_mw * (1 - 1e-12) else np.inf,
-        )
+        coolable = cluster.supplied_gpus
+        if carried < cluster.full_mw * (1 - 1e-12):
+            coolable = coolable_gpus(
+                cluster.supplied_gpus,
+                cluster.power_mw,
+                cluster.static_share,
+                cluster.utilisation,
+                carried,
+            )
         if platform[0].reacted:
             cluster.powered_gpus, cluster.left_on = coolable, coolable
         else:
@@ -144,7 +150,11 @@ def power(clusters: Records, platform: Records, cooling: Cooling) -> None:
             most = max(coolable, cluster.left_on)
             cluster.powered_gpus = min(cluster.supplied_gpus, most)
             cluster.left_on = max(cluster.powered_gpus, cluster.left_on)
-        cluster.clock = clock_share(cluster.temperature_c, cluster.throttle_c, cluster.shutdown_c)
+        cluster.clock = 1.0
+        if cluster.temperature_c > cluster.throttle_c:
+            cluster.clock = clock_share(
+                cluster.temperature_c, cluster.throttle_c, cluster.shutdown_c
+            )
 
 
 @compilable

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from planner.laws.compiling import compilable
+from planner.laws.traffic import NEGLIGIBLE_RPS
 from planner.simulation.arrays import Records
 from planner.simulation.history import Places
-from planner.simulation.system_states import Floats
+from planner.simulation.system_states import Bools, Floats, Ints
 
 
 @compilable
@@ -57,9 +58,11 @@ def record_requests(
                 row[places.zone_served_rps + z * len(tiers) + k] = requests[z, k].served
     for x in range(len(services)):
         if places.service_use >= 0:
-            row[places.service_use + x] = services[x].service_use
+            most = max(services[x].service_rps, NEGLIGIBLE_RPS)
+            row[places.service_use + x] = services[x].passing_rps / most
         if places.pool_use >= 0:
-            row[places.pool_use + x] = services[x].pool_use
+            most = max(services[x].connections, NEGLIGIBLE_RPS)
+            row[places.pool_use + x] = services[x].asked / most
     for n in range(len(targets)):
         target = targets[n]
         if places.load_rps >= 0:
@@ -73,9 +76,15 @@ def record_requests(
 
 
 @compilable
-def record_platform(platform: Records, row: Floats, places: Places) -> None:
-    """Write the sums of a minute to its row."""
-    now = platform[0]
+def record_platform(
+    platform: Records, offers: Records, targets: Records, row: Floats, places: Places
+) -> None:
+    """Write the sums of a minute to its row, with the spend on emergency capacity."""
+    now, own = platform[0], len(targets) - len(offers)
+    now.emergency_usd = 0.0
+    for v in range(len(offers)):
+        rented = targets[own + v].load_rps / offers[v].rps_per_gpu
+        now.emergency_usd += rented * offers[v].usd_per_gpu_minute
     if places.waiting >= 0:
         row[places.waiting] = now.waiting
     if places.stale >= 0:
@@ -98,3 +107,13 @@ def record_platform(platform: Records, row: Floats, places: Places) -> None:
         row[places.gave_up] = now.gave_up
     if places.emergency_usd >= 0:
         row[places.emergency_usd] = now.emergency_usd
+
+
+@compilable
+def record_apart(clusters: Records, off: Bools, phase: Ints, s: int, minute: int) -> None:
+    """Write which clusters are off, and their phase of restoration, where that is kept."""
+    for c in range(len(clusters)):
+        if off.shape[1]:
+            off[s, minute, c] = clusters[c].off
+        if phase.shape[1]:
+            phase[s, minute, c] = clusters[c].phase

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from planner.laws.compiling import compilable
 from planner.laws.retries import admitted_share, pool_rate
 from planner.laws.traffic import NEGLIGIBLE_RPS
@@ -17,12 +19,12 @@ def pass_services(tiers: Records, services: Records, weights: Floats) -> None:
         tiers[k].entering_share = 1.0
     for x in range(len(services)):
         service = services[x]
-        passing = 0.0
+        service.passing_rps = 0.0
         for k in range(len(tiers)):
-            passing += tiers[k].admitted_rps * weights[k, x]
-        service.service_use = passing / max(service.service_rps, NEGLIGIBLE_RPS)
-        use = passing / max(min(service.service_rps, service.pool_rps), NEGLIGIBLE_RPS)
-        if use > 1.0:
+            service.passing_rps += tiers[k].admitted_rps * weights[k, x]
+        lets_through = max(min(service.service_rps, service.pool_rps), NEGLIGIBLE_RPS)
+        if service.passing_rps > lets_through:
+            use = service.passing_rps / lets_through
             for k in range(len(tiers)):
                 share = admitted_share(use, weights[k, x])
                 tiers[k].entering_share = min(tiers[k].entering_share, share)
@@ -37,6 +39,8 @@ def run_pools(tiers: Records, services: Records, weights: Floats) -> None:
     """Connections in use, and what the pools let through in the next minute."""
     for x in range(len(services)):
         service = services[x]
+        if np.isinf(service.connections):
+            continue
         entered, wanted, worked, waiting = 0.0, 0.0, 0.0, 0.0
         for k in range(len(tiers)):
             tier, weight = tiers[k], weights[k, x]
@@ -51,5 +55,4 @@ def run_pools(tiers: Records, services: Records, weights: Floats) -> None:
         service.pool_rps = pool_rate(entered, held, service.held, connections, seconds, SECONDS)
         service.held = held
         # Those turned away would hold connections too.
-        asked = (working + max(0.0, wanted - entered)) * seconds + held
-        service.pool_use = asked / max(connections, NEGLIGIBLE_RPS)
+        service.asked = (working + max(0.0, wanted - entered)) * seconds + held

@@ -21,6 +21,7 @@ def start(state: State, course: Course, states: SystemStates, s: int) -> None:
     _reset_targets(state.clusters, state.targets, state.recent_rps)
     for x in range(len(state.services)):
         state.services[x].pool_rps, state.services[x].held = np.inf, 0.0
+        state.services[x].asked = 0.0
     for z in range(state.attempts.shape[0]):
         for k in range(state.attempts.shape[1]):
             state.requests[z, k].stale = 0.0
@@ -181,10 +182,20 @@ def row_of(course: Course, clusters: Records, s: int, minute: int, lost: Bools) 
 
 
 @compilable
-def last_failure(failures: Floats, minute: int) -> float:
-    """Minute of the latest of some failures, infinite before the first."""
-    last = np.inf
+def react(platform: Records, failures: Floats, minute: int) -> None:
+    """Which failure there is to react to, and whether operators and priorities are at work.
+
+    Where operators see to priorities, those are in force from their reaction to what failed last,
+    and for as long as requests find no room where they did already.
+    """
+    now = platform[0]
+    now.failure_before, now.failure = np.inf, np.inf
     for n in range(len(failures)):
         if failures[n] <= minute:
-            last = failures[n]
-    return last
+            now.failure = failures[n]
+        if failures[n] <= max(minute - 1, 0):
+            now.failure_before = failures[n]
+    now.reaction_due = now.failure + now.reaction
+    now.reacted = minute >= now.reaction_due
+    goes_on = now.reacted or (now.shedding and now.short)
+    now.shedding = now.sheds or (now.operators_shed and goes_on)

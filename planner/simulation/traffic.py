@@ -1,4 +1,4 @@
-"""The requests of one minute: retries, services and pools, routing, shedding, the queue.
+"""The requests of one minute: new ones and retries, the nearest targets, the queue.
 
 Requests are counted per minute; rates are per second. Where every request fits the nearest target
 and nobody waits, that is quick to see; all else takes the long way.
@@ -10,9 +10,7 @@ from planner.laws.compiling import compilable
 from planner.laws.queues import competing_queue
 from planner.laws.retries import repeat
 from planner.laws.traffic import NEGLIGIBLE_RPS, Network, drop_beyond_limit
-from planner.simulation.arrays import Records, State
-from planner.simulation.dispatch import dispatch, look_for_heat
-from planner.simulation.services import pass_services, run_pools
+from planner.simulation.arrays import Records
 from planner.simulation.system_states import Floats, Ints
 from planner.simulation.world import SECONDS
 
@@ -21,36 +19,7 @@ NEGLIGIBLE_REQUESTS = 1e-2
 
 
 @compilable
-def serve(state: State) -> None:
-    """Requests of one minute: what is served, waits, fails and comes back, and the load of targets.
-
-    Where priorities are in force, what finds no room is turned away at once, and the queue (of
-    requests sent to targets that were gone) is served with the room left and holds no request in
-    vain. Otherwise everything waits its turn in random order, also requests whose clients are gone.
-    """
-    tiers, zones, targets, platform = state.tiers, state.zones, state.targets, state.platform
-    requests, attempts, network = state.requests, state.attempts, state.network
-    now = platform[0]
-    # Operators see to it from their reaction to what failed last, and for as long as requests find
-    # no room where they did already.
-    goes_on = now.reacted or (now.shedding and now.short)
-    now.shedding = now.sheds or (now.operators_shed and goes_on)
-    _arrive(tiers, zones, attempts, platform)
-    pass_services(tiers, state.services, state.weights)
-    cool = look_for_heat(state.clusters, tiers, platform, state.left, network.allowed)
-    _go_to_nearest(tiers, zones, targets, requests, platform, network.order)
-    fits = not now.busy and cool and _fit(tiers, targets)
-    now.error_share, now.short, now.failing = 0.0, False, False
-    if not fits:
-        _gather(tiers, zones, requests, attempts, platform)
-        dispatch(tiers, targets, requests, platform, network, state.aside)
-        if _fails(requests, platform):
-            _settle(tiers, requests, attempts, platform, network, state.repeats)
-    run_pools(tiers, state.services, state.weights)
-
-
-@compilable
-def _arrive(tiers: Records, zones: Records, attempts: Records, platform: Records) -> None:
+def arrive(tiers: Records, zones: Records, attempts: Records, platform: Records) -> None:
     """New requests of tiers, and with them those that come back."""
     total = 0.0
     for z in range(len(zones)):
@@ -69,7 +38,7 @@ def _arrive(tiers: Records, zones: Records, attempts: Records, platform: Records
 
 
 @compilable
-def _go_to_nearest(
+def go_to_nearest(
     tiers: Records,
     zones: Records,
     targets: Records,
@@ -89,15 +58,18 @@ def _go_to_nearest(
             if nearest >= 0:
                 targets[nearest].load_rps += fresh
     now = platform[0]
+    now.error_share, now.short, now.failing = 0.0, False, False
     now.waiting, now.stale, now.retrying = 0.0, 0.0, 0.0
     now.shed, now.rejected, now.dropped = 0.0, 0.0, 0.0
     now.timed_out, now.wasted, now.purged, now.gave_up = 0.0, 0.0, 0.0, 0.0
 
 
 @compilable
-def _fit(tiers: Records, targets: Records) -> bool:
-    """Whether every request fits the nearest target."""
+def fits(tiers: Records, targets: Records, platform: Records) -> bool:
+    """Whether nobody waits and every request fits the nearest target."""
     wanted, load = 0.0, 0.0
+    if platform[0].busy:
+        return False
     for k in range(len(tiers)):
         if tiers[k].entering_share < 1:
             return False
@@ -108,11 +80,11 @@ def _fit(tiers: Records, targets: Records) -> bool:
             return False
         load += target.load_rps
     # Demand that reaches no target at all is no load of any.
-    return load >= wanted * (1 - 1e-9)
+    return bool(load >= wanted * (1 - 1e-9))
 
 
 @compilable
-def _gather(
+def gather(
     tiers: Records, zones: Records, requests: Records, attempts: Records, platform: Records
 ) -> None:
     """New requests and those that come back or wait."""
@@ -168,7 +140,7 @@ def offer_load(targets: Records, requests: Records, platform: Records, order: In
 
 
 @compilable
-def _settle(
+def settle(
     tiers: Records,
     requests: Records,
     attempts: Records,
@@ -176,7 +148,14 @@ def _settle(
     network: Network,
     repeats: Floats,
 ) -> None:
-    """What was not granted at once waits, times out, comes back later or is given up."""
+    """What was not granted at once waits, times out, comes back later or is given up.
+
+    Where priorities are in force, what finds no room is turned away at once, and the queue (of
+    requests sent to targets that were gone) is served with the room left and holds no request in
+    vain. Otherwise everything waits its turn in random order, also requests whose clients are gone.
+    """
+    if not _fails(requests, platform):
+        return
     now, entering = platform[0], 0.0
     _join_queue(requests, platform, network)
     for k in range(len(tiers)):
