@@ -150,10 +150,16 @@ def _draw(shares: Floats, loads: int, supply: Supply, room: Sharing) -> None:
 @compilable
 def _full(limit: int, loads: int, room: Sharing) -> bool:
     """Whether more is drawn under a limit than it allows."""
+    return bool(_drawn(limit, loads, room) > room.most[limit])
+
+
+@compilable
+def _drawn(limit: int, loads: int, room: Sharing) -> float:
+    """What all loads together draw under a limit."""
     drawn = 0.0
     for load in range(loads):
         drawn += room.drawn_mw[limit, load]
-    return bool(drawn > room.most[limit])
+    return drawn
 
 
 @compilable
@@ -184,15 +190,13 @@ def fair_shares(limits_mw: Floats, may_shed: Bools, supply: Supply, room: Sharin
         room.shares[load] = 0.0 if may_shed[load] else 1.0
         room.rising[load] = may_shed[load]
         left += may_shed[load]
-    _draw(room.shares, loads, supply, room)
+    if left < loads:
+        _draw(room.shares, loads, supply, room)
     for limit in range(limits):
         room.most[limit] = limits_mw[limit] + ROUNDING * abs(limits_mw[limit])
-        # What the others draw beyond a limit is not for those to shed that draw nothing under it.
-        drawn = 0.0
-        for load in range(loads):
-            drawn += room.drawn_mw[limit, load]
-        if left < loads:
-            room.most[limit] = max(room.most[limit], drawn)
+        if left < loads and _full(limit, loads, room):
+            # What others draw beyond a limit is not for those to shed that draw nothing under it.
+            room.most[limit] = _drawn(limit, loads, room)
     for load in range(loads):
         room.shares[load] = 1.0
     _draw(room.shares, loads, supply, room)

@@ -104,7 +104,7 @@ def _leave_emergency_cooling(cooling: Cooling, limits: Limits, first: int, last:
     """Emergency plants get what clusters and other plants leave of the usual power."""
     there = False
     for p in range(len(limits.emergency)):
-        there = there or limits.emergency[p]
+        there = there or (limits.emergency[p] and cooling.capacity_mw[p] > 0)
     if not there:
         return
     for limit in range(first, last):
