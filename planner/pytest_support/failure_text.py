@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from planner.infrastructure.failures import Scenario
 from planner.pytest_support.verdicts import ScenarioResult
-from planner.scenarios.standard import in_words
+from planner.scenarios.standard import TOLERANCE, in_words
 from planner.simulation.story import describe
-from planner.simulation.verdict import TOLERANCE, Breach, Verdict
+from planner.simulation.verdict import Breach, Verdict
 
 Floats = npt.NDArray[np.float64]
 BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"

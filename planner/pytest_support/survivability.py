@@ -18,7 +18,7 @@ from planner.pytest_support.failure_text import as_plain, fractions, happening, 
 from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, TestOptions
 from planner.pytest_support.verdicts import Floats, Judge
 from planner.scenarios.hours import failure_and_hour
-from planner.scenarios.standard import ALL, in_words
+from planner.scenarios.standard import ALL, TOLERANCE, in_words
 from planner.selection import (
     OPTION,
     Selection,
@@ -28,7 +28,7 @@ from planner.selection import (
     parse_sets,
     select,
 )
-from planner.simulation.verdict import TOLERANCE, Verdict, worst_of
+from planner.simulation.verdict import Verdict, worst_of
 
 if TYPE_CHECKING:
     from planner.plan.records import Plan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -13,6 +15,8 @@ from planner.infrastructure.entities import Model
 HOURS_PER_WEEK = 168
 #: Relative difference up to which two demands are the same.
 SAME = 1e-12
+#: Minutes after which demand has been through all its values: after a week it repeats itself.
+LONGEST = 60.0 * (HOURS_PER_WEEK + 1)
 Floats = NDArray[np.float64]
 
 
@@ -66,21 +70,40 @@ def demand_at(model: Model, start_hour: float, minutes: Floats) -> Floats:
     return found
 
 
-def largest_demand(model: Model, start_hour: float, from_minute: float, to_minute: float) -> Floats:
-    """Largest demand of each zone between two minutes, shape (zones,)."""
-    step = 60.0
-    minutes = np.unique(
-        np.concatenate(
-            [
-                [from_minute, to_minute],
-                np.arange(0, HOURS_PER_WEEK + 2) * step
-                + np.ceil((start_hour * 60 + from_minute) / step) * step
-                - start_hour * 60,
-            ]
-        )
-    )
-    inside = minutes[(minutes >= from_minute) & (minutes <= to_minute)]
-    return demand_at(model, start_hour, inside).max(axis=1)
+def demand_windows(
+    model: Model, start_hour: float, from_minute: float, to_minute: float, tolerance: float
+) -> list[tuple[float, ...]]:
+    """Minutes between which demand is a straight line, in groups in which peaks nearly coincide.
+
+    These are whole hours and both ends. Demand of any other minute is a mix of that of the two next
+    to it, and who can serve these can serve it. In one minute of each group every zone has its
+    largest demand of the group, but for a tolerance over all zones together.
+
+    Parameters
+    ----------
+    tolerance
+        Demand that may be missing, as a share of the largest of all zones together.
+
+    Returns
+    -------
+    list of tuple of float
+        Minutes in order, by group.
+    """
+    first = math.floor(start_hour + from_minute / 60) + 1
+    last = math.ceil(start_hour + min(to_minute, from_minute + LONGEST) / 60)
+    hours = (60 * (hour - start_hour) for hour in range(first, last))
+    minutes = np.array([from_minute, *hours, to_minute])
+    demand = demand_at(model, start_hour, minutes).T
+    totals = demand.sum(axis=1)
+    allowed = tolerance * totals.max()
+    groups: list[tuple[float, ...]] = []
+    begin, largest = 0, demand[0]
+    for end in range(1, len(minutes)):
+        largest = np.maximum(largest, demand[end])
+        if largest.sum() - totals[begin : end + 1].max() > allowed:
+            groups.append(tuple(minutes[begin:end].tolist()))
+            begin, largest = end, demand[end]
+    return [*groups, tuple(minutes[begin:].tolist())]
 
 
 def demand_by_hour(model: Model, minute: float) -> Floats:
@@ -99,10 +122,9 @@ def hours_between(from_minute: float, to_minute: float) -> list[float]:
     return [60.0 * hour for hour in range(first, last + 1)]
 
 
-def largest_demand_by_hour(model: Model, from_minute: float, to_minute: float) -> Floats:
-    """Largest demand of each zone between two minutes after each hour, shape (168, zones)."""
-    moments = (from_minute, to_minute, *hours_between(from_minute, to_minute))
-    largest: Floats = np.array([demand_by_hour(model, at) for at in moments]).max(axis=0)
+def largest_demand_by_hour(model: Model, minutes: Sequence[float]) -> Floats:
+    """Largest demand of each zone in some minutes after each hour, shape (168, zones)."""
+    largest: Floats = np.array([demand_by_hour(model, at) for at in minutes]).max(axis=0)
     return largest
 
 

@@ -22,6 +22,8 @@ from planner.infrastructure.failures import Scenario, Severity
 
 #: Name of the rule that binds all tiers together.
 ALL = "all"
+#: Fractions are compared up to this.
+TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)

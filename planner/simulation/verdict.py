@@ -23,6 +23,7 @@ from planner.laws.traffic import impact
 from planner.scenarios.event_grid import minute_before
 from planner.scenarios.onset import happens_to
 from planner.scenarios.standard import (
+    TOLERANCE,
     Floor,
     emergency_budget_usd,
     floors,
@@ -46,8 +47,6 @@ from planner.simulation.story import StoryLine, tell
 from planner.simulation.system_states import Floats
 from planner.simulation.world import World
 
-#: Fractions are compared up to this.
-TOLERANCE = 1e-6
 #: Memory for the records of the scenarios simulated at once.
 BATCH_BYTES = 250e6
 #: Records that a verdict without its story looks at.

@@ -248,6 +248,10 @@ class ProblemData:
         vars(later)["stages"] = tuple(chain.from_iterable(stages))
         return later
 
+    def with_stages(self, stages: tuple[Stage, ...]) -> ProblemData:
+        """The data with other stages of its scenarios; what is known of the model is shared."""
+        return self._sharing(stages=stages)
+
     def _sharing(self, **other: object) -> ProblemData:
         """The data with other scenarios, margins or waived rows, and all else that is known."""
         _ = self.transport_usd, self._plants_of, self.normal, self.normal_at_best, self.size_rps

@@ -106,9 +106,12 @@ class Stage:
     start_minute, end_minute
         Slice of time since the failure.
     demand_rps
-        Largest demand within the slice by (zone, tier), margin included; 0 for tiers that are down.
+        Largest demand of some minutes by (zone, tier), margin included; 0 for tiers that are down.
     down_rps
         Demand of tiers that are down, by (zone, tier): lost whatever is bought.
+    demand_minutes
+        Minutes that ``demand_rps`` is the largest demand of. That of all others is a mix of theirs
+        and of those of the stages before and after.
     floors
         Least served fraction by tier or `all`.
     offers
@@ -142,6 +145,7 @@ class Stage:
     state: SystemState
     demand_rps: Mapping[tuple[str, str], float]
     down_rps: Mapping[tuple[str, str], float]
+    demand_minutes: tuple[float, ...]
     floors: Mapping[str, float]
     offers: tuple[str, ...]
     started: Mapping[str, frozenset[str]]

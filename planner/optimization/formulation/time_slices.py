@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, inf, isinf
 
+import numpy as np
+
 from planner.infrastructure.entities import Model
 from planner.optimization.formulation.stages import Margin, ReactionVariant, Stage
-from planner.scenarios.demand import largest_demand
+from planner.scenarios.demand import demand_at, demand_windows
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import Floor, floors, floors_at
 from planner.scenarios.system_state import SystemState
@@ -21,12 +23,17 @@ COOLING_EVENTS = frozenset(
 )
 
 
+#: Demand by which what a stage asks for may exceed what is asked for in any hour of it, as a share.
+SAME_PEAK = 0.005
+
+
 def cut_stages(
     model: Model, timeline: Timeline, margin: Margin, variants: tuple[ReactionVariant, ...] = ()
 ) -> tuple[Stage, ...]:
     """Cut a scenario into stages at lead times, start-up times, floors, reactions and repairs.
 
-    Equal neighbours are merged into one stage. Minutes before load balancers act on the failure
+    Equal neighbours are merged into one stage, and cut again where the peaks of zones lie hours
+    apart: nobody asks for all of them at once. Minutes before load balancers act on the failure
     have no floors: no purchase changes what is served in them.
 
     Parameters
@@ -47,7 +54,17 @@ def cut_stages(
             if slices and slices[-1].same_as(time_slice):
                 time_slice = replace(time_slice, start=slices.pop().start)
             slices.append(time_slice)
-    return tuple(_stage(variants, i, piece, margin) for i, piece in enumerate(slices))
+    windows = (window for piece in slices for window in _windows(model, timeline, piece))
+    return tuple(_stage(variants, i, piece, margin) for i, piece in enumerate(windows))
+
+
+def _windows(model: Model, timeline: Timeline, piece: _Slice) -> Iterator[_Slice]:
+    """A slice in parts in which no two zones have their peaks at hours apart."""
+    groups = demand_windows(model, timeline.start_hour, piece.start, piece.end, SAME_PEAK)
+    between = [(one[-1] + other[0]) / 2 for one, other in pairwise(groups)]
+    ends = pairwise([piece.start, *between, piece.end])
+    for minutes, (start, end) in zip(groups, ends, strict=True):
+        yield replace(piece, start=start, end=end, minutes=minutes)
 
 
 def cut_like(
@@ -79,7 +96,7 @@ def cut_like(
             raise ValueError(f"{stage.label} is cut too coarsely.")
         span = (stage.start_minute, stage.end_minute)
         piece = _piece(variant, inside[0], span, rules, margin)
-        time_slice = _Slice(*span, inside[0], states[0], (piece,))
+        time_slice = _Slice(*span, inside[0], states[0], (piece,), stage.demand_minutes)
         result.append(_stage((variant,), stage.index, time_slice, margin))
     return tuple(result)
 
@@ -105,6 +122,7 @@ class _Slice:
     interval: Interval
     state: SystemState
     pieces: tuple[_Piece, ...]
+    minutes: tuple[float, ...] = ()
 
     def same_as(self, other: _Slice) -> bool:
         return self._content() == other._content()
@@ -259,6 +277,7 @@ def _stage(
             outage=time_slice.interval.outage,
             demand_rps=demand,
             down_rps=down,
+            demand_minutes=time_slice.minutes,
             floors=piece.floors,
             floors_if_up=piece.floors_if_up,
             offers=piece.offers,
@@ -279,7 +298,8 @@ def _demand(
 ) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
     """Demand by (zone, tier): of tiers that can be up, and of those down whatever is bought."""
     model, interval = variant.model, time_slice.interval
-    largest = largest_demand(model, variant.timeline.start_hour, time_slice.start, time_slice.end)
+    minutes = np.array(time_slice.minutes)
+    largest = demand_at(model, variant.timeline.start_hour, minutes).max(axis=1)
     demand: dict[tuple[str, str], float] = {}
     down: dict[tuple[str, str], float] = {}
     for zone, peak in zip(model.zones, largest.tolist(), strict=True):

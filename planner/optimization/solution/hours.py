@@ -12,9 +12,9 @@ flow with lower bounds, so by the theorem on circulations (Hoffman, 1960) there 
 only if what the places of every crowd can serve is at least its need. What they can serve depends
 on the plan and the stage, not on the hour. So a plan has recourse at every minute of every hour as
 soon as the programme asks, in each stage, for as much as each crowd ever needs. Hours are planned
-for until it does. In a stage it asks for the largest demand of each zone at once, which is no less
-than what is ever asked for together. A crowd does not count where its need is met by what normal
-operation asks for, or by GPUs that surely exist, whatever is bought.
+for until it does. In a stage it asks for the demand of minutes between which demand is a straight
+line: needs are convex in it, so those of no minute between are larger. A crowd does not count where
+its need is met by what normal operation asks for, or by GPUs that surely exist, whatever is bought.
 
 That holds as long as nothing but floors and the capacity of places couples customers, and nothing
 couples stages through demand (`_separate`). Else an hour is left out only if in every stage demand
@@ -30,7 +30,7 @@ demand: `planner.verification` simulates the hours left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations
 
@@ -105,7 +105,7 @@ def _stand_in(
     if places is None or not _separate(data, stages):
         kept = _out_of_proportion(data.model, np.stack(demands, axis=1))
     else:
-        kept = _enough(data.model, _needs(data, places, stages, demands))
+        kept = _enough(data.model, _needs(data, places, _joined(stages)))
     if not kept:
         return ()
     order = np.array(sorted(kept, key=lambda hour: (total[hour], hour)))
@@ -115,9 +115,36 @@ def _stand_in(
     return tuple(found.tolist())
 
 
+def _joined(stages: Sequence[Stage]) -> list[Stage]:
+    """Stages without the cuts that demand makes, which lie elsewhere at other hours."""
+    found: list[Stage] = []
+    for stage in stages:
+        pairs = [(found[-1], stage), *variant_pairs(found[-1], stage)] if found else []
+        if pairs and all(_from(before, after) == before for before, after in pairs):
+            minutes = (*found[-1].demand_minutes, *stage.demand_minutes)
+            found[-1] = replace(found[-1], end_minute=stage.end_minute, demand_minutes=minutes)
+        else:
+            found.append(stage)
+    return found
+
+
+def _from(before: Stage, after: Stage) -> Stage:
+    """A stage at the time and with the demand of the one before it."""
+    return replace(
+        after,
+        index=before.index,
+        start_minute=before.start_minute,
+        end_minute=before.end_minute,
+        demand_rps=before.demand_rps,
+        down_rps=before.down_rps,
+        demand_minutes=before.demand_minutes,
+        variants=before.variants,
+    )
+
+
 def _demand_by_hour(model: Model, stage: Stage) -> Floats:
     """Largest demand of each zone in a stage by the hour of the failure, shape (168, zones)."""
-    largest = largest_demand_by_hour(model, stage.start_minute, stage.end_minute)
+    largest = largest_demand_by_hour(model, stage.demand_minutes)
     demand: Floats = largest * _factors(model, stage)
     return demand
 
@@ -215,18 +242,22 @@ class _Places:
         return sure
 
     def need_rps(
-        self, model: Model, stage: Stage, floors: Mapping[str, float], up: Bools, demand: Floats
+        self, model: Model, stage: Stage, floors: Mapping[str, float], up: Bools
     ) -> tuple[Floats, Floats]:
         """What the places of each crowd have to serve, requests per second.
 
         By the programme at each hour, shape (168, crowds); ever, shape (crowds,).
         """
-        times = stage.start_minute, stage.end_minute
+        times = stage.start_minute, stage.end_minute, stage.demand_minutes
         factors = tuple(sorted(stage.state.demand_factor.items()))
         key = times, factors, tuple(sorted(floors.items())), up.tobytes()
         if key not in self.known:
             need = partial(_need_rps, model, self, floors, up)
-            self.known[key] = need(demand), _most_at_once(model, stage, need)
+            rps = [
+                need(demand_by_hour(model, at) * _factors(model, stage))
+                for at in stage.demand_minutes
+            ]
+            self.known[key] = np.max(rps, axis=0), _most_at_once(model, stage, need)
         return self.known[key]
 
 
@@ -302,14 +333,12 @@ def _no_better(stage: Stage, later: Stage) -> bool:
     )
 
 
-def _needs(
-    data: ProblemData, places: _Places, stages: Sequence[Stage], demands: Sequence[Floats]
-) -> list[_Need]:
+def _needs(data: ProblemData, places: _Places, stages: Sequence[Stage]) -> list[_Need]:
     """Needs that a plan might not meet, but for those that others imply."""
     found: list[_Need] = []
-    for stage, demand in zip(stages, demands, strict=True):
+    for stage in stages:
         asked = [
-            places.need_rps(data.model, stage, floors, up, demand)
+            places.need_rps(data.model, stage, floors, up)
             for floors in _floors(stage)
             if any(floors.values())
             for up in _tiers_up(data.model, stage)

@@ -1,0 +1,121 @@
+"""The programme loosened until every plan that survives its simulation meets it.
+
+Rows of the programme are stricter than simulation and standard in places. Loosened, it bounds the
+cost of every plan that survives from below. Purchases, normal operation and prices stay as they
+are. In stages,
+
+- rows that are stricter than the standard (`families.STRICTER`) are left out;
+- floors are asked for in one minute of the stage that is simulated, that of the largest demand in
+  all, at the demand and the ambient of that minute, and up to the tolerance of the verdict;
+- standby units carry load as early as they could after the first event of the scenario;
+- margins are none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import plant_units
+from planner.optimization.formulation.families import Family
+from planner.optimization.formulation.problem import Key, ProblemData
+from planner.optimization.formulation.stages import Stage
+from planner.scenarios.climate import ambient_at
+from planner.scenarios.demand import Floats, demand_at
+from planner.scenarios.standard import TOLERANCE
+
+
+def loosened(data: ProblemData) -> ProblemData:
+    """A problem that no plan violates that survives, and in which none costs more."""
+    clusters = [(Family.RIDE_THROUGH, name) for name in data.model.clusters]
+    stricter = [*clusters, (Family.EMERGENCY_BUDGET, "budget")]
+    waived: dict[Key, float] = {
+        (family, subject, scenario.name): math.inf
+        for scenario in data.scenarios
+        for family, subject in stricter
+    }
+    loose = replace(data, margins={}, cuts=None, waived=waived)
+    return loose.with_stages(tuple(_loosened(data.model, stage) for stage in loose.stages))
+
+
+def _loosened(model: Model, stage: Stage) -> Stage:
+    """A stage with what is asked in its minute of the largest demand."""
+    variants = tuple((numbers, _loosened(model, one)) for numbers, one in stage.variants)
+    timeline, minutes = stage.timeline, _simulated(model, stage)
+    if not len(minutes):
+        return replace(stage, variants=variants, floors={}, floors_if_up={})
+    factors = np.array([stage.state.demand_factor.get(zone, 1.0) for zone in model.zones])
+    demand = demand_at(model, timeline.start_hour, minutes) * factors[:, None]
+    busiest = int(demand.sum(axis=0).argmax())
+    started, either = _started(model, stage, float(minutes[busiest]))
+    rps = {
+        (zone, tier): float(amount) * entry.share
+        for zone, amount in zip(model.zones, demand[:, busiest], strict=True)
+        for tier, entry in model.tiers.items()
+    }
+    rises = {
+        region: stage.state.ambient_rise_c.get(region, 0.0)
+        + min(0.0, _above_design_c(model, region, timeline.start_hour, minutes[busiest]))
+        for region, entry in model.regions.items()
+        if region in stage.state.ambient_rise_c or entry.climate is not None
+    }
+    return replace(
+        stage,
+        variants=variants,
+        state=replace(stage.state, ambient_rise_c=rises),
+        at_best=replace(stage.at_best, ambient_rise_c=rises),
+        demand_rps={key: min(now, rps[key]) for key, now in stage.demand_rps.items()},
+        down_rps={key: min(now, rps[key]) for key, now in stage.down_rps.items()},
+        floors=_less(stage.floors),
+        floors_if_up=_less(stage.floors_if_up),
+        started=started,
+        started_or_restarting=either,
+    )
+
+
+def _simulated(model: Model, stage: Stage) -> Floats:
+    """Minutes of the simulation in a stage whose demand it speaks of, as near as can be."""
+    end = min(math.ceil(stage.end_minute), round(model.simulation.horizon_minutes))
+    inside = np.arange(math.ceil(stage.start_minute), end, dtype=float)
+    if not len(inside):
+        return inside
+    wanted = np.array(stage.demand_minutes)
+    return np.unique(inside[np.abs(inside[:, None] - wanted).argmin(axis=0)])
+
+
+def _less(floors: Mapping[str, float]) -> dict[str, float]:
+    return {name: max(0.0, least - TOLERANCE) for name, least in floors.items()}
+
+
+def _above_design_c(model: Model, region: str, start_hour: float, minute: float) -> float:
+    ambient = ambient_at(model, region, start_hour, np.array([minute]))
+    return float(ambient[0]) - model.regions[region].design_ambient_c
+
+
+def _started(
+    model: Model, stage: Stage, minute: float
+) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    """Units that may carry load by a minute after the first event; with those restarting."""
+    timeline = stage.timeline
+    first = min((timed.begins for timed in timeline.events), default=0.0)
+    reaction = timeline.failure_at(first) + timeline.reaction_minutes
+    either: dict[str, frozenset[str]] = {}
+    for name, known in stage.started_or_restarting.items():
+        plant = model.plants[name]
+        begins = first if plant.automatic else max(first, reaction)
+        early = [
+            unit
+            for unit in plant_units(model, name)
+            if begins + model.cooling_units[unit].start_minutes <= minute
+            and (name, unit) not in stage.at_best.restarting
+        ]
+        either[name] = known.union(early)
+    started = {
+        name: frozenset(unit for unit in units if (name, unit) not in stage.state.restarting)
+        for name, units in either.items()
+    }
+    return started, either
