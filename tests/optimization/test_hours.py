@@ -122,7 +122,7 @@ def at_a_moment(rng: Random) -> Callable[[Model, float, Floats], Floats]:
     return demand
 
 
-@settings(max_examples=often(20, 200))
+@settings(max_examples=often(20, 200), deadline=None)
 @given(st.lists(st.floats(0, 20_000), min_size=1, max_size=5))
 def test_largest_demand_by_hour_is_that_of_each_hour(minutes: list[float]) -> None:
     model = load_model("hyperscaler-12").model
