@@ -23,16 +23,63 @@ from planner.optimization.solution.solving import Solution, solve
 from planner.reliability.monte_carlo import sample_occurrences
 from planner.reliability.occurrences import Occurrences
 from planner.scenarios.generators import all_scenarios
-from planner.simulation.verdict import Verdict, _judge_part
+from planner.simulation.verdict import Breach, Status, Verdict, _judge_part
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EXACT = SolverSettings(gap=0.0)
+#: Six of ten requests are left with GPUs. The programme gives them to the upper tier at once;
+#: operators only do so at minute 15, and until then everyone gets an equal share (nobody waits).
+SHED_LATE = """
+regions: {near: {power_limit_mw: 100}, far: {power_limit_mw: 100}}
+gpus: {gpu: {power_mw: 0.0, static_share: 0.5, rps: 1.0, capital_usd: 30000.0}}
+clusters:
+  first: {region: near, gpu: gpu, existing_gpus: 600, max_gpus: 600, max_utilisation: 1.0}
+  second: {region: far, gpu: gpu, existing_gpus: 600, block_gpus: 50, max_gpus: 2000,
+           max_utilisation: 1.0}
+tiers:
+  high: {priority: 1, share: 0.6, value_usd_per_1000_requests: 100.0}
+  low: {priority: 2, share: 0.4}
+zones: {users: {demand_rps: 1000.0, latency_ms: {near: 1.0, far: 50.0}}}
+operations: {detection_minutes: 5, response_minutes: 10, failover_minutes: 4,
+             priority_shedding: operator, queue_limit_requests: 0}
+standard: {region: [{tier: high, from_minute: 5, least_served: 0.9}]}
+scenarios:
+  loss: {severity: region, frequency_per_year: 0.01,
+         events: [{kind: region, name: near, repair_minutes: 300}]}
+simulation: {horizon_minutes: 200}
+"""
 #: Whether random models and examples are many, as before a release, or a few, as in every run.
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 #: Where the processes of a run keep what they worked out; made anew for every run.
 MEMORY = "PLANNER_TESTS_MEMORY"
 #: What was worked out, by what it was worked out from: pickled, which tells any two apart.
 KNOWN: dict[bytes, object] = {}
+
+
+def verdict_of(
+    name: str, status: Status = "survives", breaches: tuple[Breach, ...] = ()
+) -> Verdict:
+    """Outcome of a scenario that never recovers, told by hand."""
+    return Verdict(
+        name=name,
+        severity="single",
+        frequency_per_year=0.5,
+        status=status,
+        breaches=breaches,
+        recovery_minutes=None,
+        lost_requests=1234.5,
+        peak_temperature_c=60.0,
+        shutdowns=(),
+        throttled=False,
+        peak_queue_requests=10.0,
+        emergency_usd=99.0,
+        served={},
+        served_by_zone={},
+        impact={},
+        retry_ratio=1.0,
+        alerts=(),
+        story=(),
+    )
 
 
 def often[T](few: T, many: T) -> T:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support import model_of
+from support import SHED_LATE, model_of, verdict_of
 
 import planner.margins
 import planner.verification
@@ -93,28 +93,6 @@ scenarios:
 simulation: {horizon_minutes: 200}
 """
 
-#: Six of ten requests are left with GPUs. The programme gives them to the upper tier at once;
-#: operators only do so at minute 15, and until then everyone gets an equal share (nobody waits).
-DEMAND = """
-regions: {near: {power_limit_mw: 100}, far: {power_limit_mw: 100}}
-gpus: {gpu: {power_mw: 0.0, static_share: 0.5, rps: 1.0, capital_usd: 30000.0}}
-clusters:
-  first: {region: near, gpu: gpu, existing_gpus: 600, max_gpus: 600, max_utilisation: 1.0}
-  second: {region: far, gpu: gpu, existing_gpus: 600, block_gpus: 50, max_gpus: 2000,
-           max_utilisation: 1.0}
-tiers:
-  high: {priority: 1, share: 0.6, value_usd_per_1000_requests: 100.0}
-  low: {priority: 2, share: 0.4}
-zones: {users: {demand_rps: 1000.0, latency_ms: {near: 1.0, far: 50.0}}}
-operations: {detection_minutes: 5, response_minutes: 10, failover_minutes: 4,
-             priority_shedding: operator, queue_limit_requests: 0}
-standard: {region: [{tier: high, from_minute: 5, least_served: 0.9}]}
-scenarios:
-  loss: {severity: region, frequency_per_year: 0.01,
-         events: [{kind: region, name: near, repair_minutes: 300}]}
-simulation: {horizon_minutes: 200}
-"""
-
 #: Two of ten chillers are lost and fans need ten minutes. The programme lets the room that warms
 #: slowly take up what is missing; the plant shares its cooling in proportion, so both warm.
 HEAT = """
@@ -153,26 +131,8 @@ def breach(kind: BreachKind, **fields: object) -> Breach:
 
 
 def verdict(*breaches: Breach) -> Verdict:
-    return Verdict(
-        name="loss",
-        severity="single",
-        frequency_per_year=0.1,
-        status="fails" if breaches else "survives",
-        breaches=breaches,
-        recovery_minutes=None,
-        lost_requests=0,
-        peak_temperature_c=65,
-        shutdowns=(),
-        throttled=False,
-        peak_queue_requests=0,
-        emergency_usd=0,
-        served={},
-        served_by_zone={},
-        impact={},
-        retry_ratio=1.0,
-        alerts=(),
-        story=(),
-    )
+    """Outcome of a loss with these breaches."""
+    return verdict_of("loss", "fails" if breaches else "survives", breaches)
 
 
 class TestFirstPlanFailsAndLastSurvives:
@@ -181,7 +141,7 @@ class TestFirstPlanFailsAndLastSurvives:
     def outcome(
         request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     ) -> LoopResult:
-        text = {"late": LATE, "demand": DEMAND, "heat": HEAT}[request.param]
+        text = {"late": LATE, "demand": SHED_LATE, "heat": HEAT}[request.param]
         return loop(model_of(tmp_path_factory.mktemp("loop"), text))
 
     def test_first_fails_and_last_survives(self, outcome: LoopResult) -> None:
@@ -244,7 +204,7 @@ class TestCauses:
         assert (fleet.gpus["second"], fleet.instances["cloud"]) == (gpus, instances)
 
     def test_scarcity_grows_demand(self, tmp_path: Path) -> None:
-        outcome = loop(model_of(tmp_path, DEMAND))
+        outcome = loop(model_of(tmp_path, SHED_LATE))
         margin = outcome.rounds[-1].margins["loss"]
         assert margin.demand > 0
         assert (margin.heat, margin.late_minutes) == (0, 0)
@@ -415,7 +375,7 @@ class TestEnds:
             outcome.plan(LoadedModel(model, "model", "", ()), EXACT)
 
     def test_out_of_rounds(self, tmp_path: Path) -> None:
-        outcome = loop(model_of(tmp_path, DEMAND), rounds=2)
+        outcome = loop(model_of(tmp_path, SHED_LATE), rounds=2)
         assert len(outcome.rounds) == 2
         assert not outcome.survives
         assert outcome.diagnosis is None
@@ -440,7 +400,7 @@ class TestEnds:
         assert len(seen) < len(fleets)
 
     def test_best_is_the_last_of_those_that_fail_least(self, tmp_path: Path) -> None:
-        outcome = loop(model_of(tmp_path, DEMAND), rounds=3)
+        outcome = loop(model_of(tmp_path, SHED_LATE), rounds=3)
         assert outcome.best is outcome.rounds[-1]
 
     def test_nothing_to_survive(self, tmp_path: Path) -> None:
@@ -477,7 +437,7 @@ class TestTimeLimit:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clock = Clock(monkeypatch)
-        model = model_of(tmp_path, DEMAND)
+        model = model_of(tmp_path, SHED_LATE)
         outcome = optimize_and_verify(
             model, all_scenarios(model), self.SETTINGS, on_round=lambda _: clock.forward(35)
         )
@@ -498,7 +458,7 @@ class TestTimeLimit:
             return real(programme, settings)
 
         monkeypatch.setattr(planner.verification, "solve", spy)
-        outcome = loop(model_of(tmp_path, DEMAND), self.SETTINGS)
+        outcome = loop(model_of(tmp_path, SHED_LATE), self.SETTINGS)
         assert outcome.survives
         assert limits == [60, 50, 40, 30][: len(outcome.rounds)]
 
@@ -525,7 +485,7 @@ class TestTimeLimit:
             return real(programme, settings)
 
         monkeypatch.setattr(planner.verification, "solve", late)
-        outcome = loop(model_of(tmp_path, DEMAND), self.SETTINGS)
+        outcome = loop(model_of(tmp_path, SHED_LATE), self.SETTINGS)
         assert len(outcome.rounds) == 1
         assert outcome.timed_out
 
@@ -537,7 +497,7 @@ class TestTimeLimit:
 
         monkeypatch.setattr(planner.verification, "solve", broken)
         with pytest.raises(SolverError, match="broken"):
-            loop(model_of(tmp_path, DEMAND))
+            loop(model_of(tmp_path, SHED_LATE))
 
 
 def test_same_input_same_plan_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -558,7 +518,7 @@ def test_same_input_same_plan_same_bytes(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_plan_of_a_failed_loop_says_that_it_does_not_survive(tmp_path: Path) -> None:
     path = tmp_path / "model.yaml"
-    path.write_text(DEMAND, encoding="utf-8")
+    path.write_text(SHED_LATE, encoding="utf-8")
     loaded = load_model(path)
     plan = loop(loaded.model, rounds=2).plan(loaded, EXACT)
     assert not plan.verification.survives

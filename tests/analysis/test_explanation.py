@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from optimization.drawing import drawn_model
 from optimization.enumeration import World, cheapest, fleets
-from support import EXACT, model_of
+from support import EXACT, SHED_LATE, model_of
 
 from planner.analysis.explanation import Explanation, UnmetPlanError, explain
 from planner.analysis.marginal import (
@@ -69,28 +69,6 @@ THREE = (
     .replace("tiers:", "  pc: {region: c, cools: [cc], options: [u]}\ntiers:")
     .replace("latency_ms: {a: 1.0, b: 1.0}", "latency_ms: {a: 1.0, b: 1.0, c: 1.0}")
 )  # fmt: skip
-
-#: Six of ten requests are left with GPUs. The programme gives them to the upper tier at once;
-#: operators only do so at minute 15, and until then everyone gets an equal share (nobody waits).
-SHED_LATE = """
-regions: {near: {power_limit_mw: 100}, far: {power_limit_mw: 100}}
-gpus: {gpu: {power_mw: 0.0, static_share: 0.5, rps: 1.0, capital_usd: 30000.0}}
-clusters:
-  first: {region: near, gpu: gpu, existing_gpus: 600, max_gpus: 600, max_utilisation: 1.0}
-  second: {region: far, gpu: gpu, existing_gpus: 600, block_gpus: 50, max_gpus: 2000,
-           max_utilisation: 1.0}
-tiers:
-  high: {priority: 1, share: 0.6, value_usd_per_1000_requests: 100.0}
-  low: {priority: 2, share: 0.4}
-zones: {users: {demand_rps: 1000.0, latency_ms: {near: 1.0, far: 50.0}}}
-operations: {detection_minutes: 5, response_minutes: 10, failover_minutes: 4,
-             priority_shedding: operator, queue_limit_requests: 0}
-standard: {region: [{tier: high, from_minute: 5, least_served: 0.9}]}
-scenarios:
-  loss: {severity: region, frequency_per_year: 0.01,
-         events: [{kind: region, name: near, repair_minutes: 300}]}
-simulation: {horizon_minutes: 400}
-"""
 
 
 def planned(loaded: LoadedModel) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from support import verdict_of
 
 from planner.finance.appraisal import appraise
 from planner.finance.assumptions import Assumptions
@@ -20,7 +21,6 @@ from planner.infrastructure.fleet import Fleet
 from planner.reliability.cooling_adequacy import CoolingAdequacy
 from planner.reliability.estimates import Estimate
 from planner.reliability.occurrences import Occurrences, SourceRate
-from planner.simulation.verdict import Verdict
 
 #: No cascade behind it: two failures a year, told by hand.
 RATES = (SourceRate("unit-west", 1, 1.5, 600.0), SourceRate("=region()", 1, 0.05, 3000.0))
@@ -47,30 +47,6 @@ def occurrences_of(model: Model, worse: float) -> Occurrences:
         samples=4,
         simulated=4,
         seed=0,
-    )
-
-
-def verdict_of(name: str) -> Verdict:
-    """A scenario that never recovers."""
-    return Verdict(
-        name=name,
-        severity="single",
-        frequency_per_year=0.5,
-        status="survives",
-        breaches=(),
-        recovery_minutes=None,
-        lost_requests=1234.5,
-        peak_temperature_c=60.0,
-        shutdowns=(),
-        throttled=False,
-        peak_queue_requests=10.0,
-        emergency_usd=99.0,
-        served={},
-        served_by_zone={},
-        impact={},
-        retry_ratio=1.0,
-        alerts=(),
-        story=(),
     )
 
 

@@ -394,7 +394,7 @@ class TestBook:
 
         rows = book["Cash flow"].iter_rows()
         said = " ".join(str(cell.value) for row in rows for cell in row if cell.value)
-        two = "2 rates make the net present value zero (25.00%, 400.00%)"
+        two = "2 rates make the net present value zero (25.00 %, 400.00 %)"
         assert (two in said) == ("there may be other rates" in said) == others
 
     def test_upkeep_follows_prices(self, book: openpyxl.Workbook) -> None:

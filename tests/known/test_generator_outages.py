@@ -82,17 +82,9 @@ def scenario(available: tuple[float, float], demands: tuple[float, float, float]
     return [event | {"repair_minutes": 60.0} for event in events]
 
 
-def stated() -> Model:
-    """The planner model that says the same as APL1P."""
-    names = list(AVAILABLE)
-    regions = {name: {"power_limit_mw": 1e9} for name in (*names, "free")}
-    generators = {
-        name: {"region": name, "gpu": "gpu", "max_gpus": 5000 * PARTS, "max_utilisation": 1.0}
-        for name in names
-    }
-    free = {"region": "free", "gpu": "free", "existing_gpus": 300, "max_gpus": 300}
-    gpu = {"power_mw": 1.0 / PARTS, "static_share": 0.0, "rps": 1.0 / PARTS}
-    units = {
+def units() -> dict[str, dict[str, float]]:
+    """Capacity by the part, as units of cooling."""
+    return {
         name: {
             "capacity_mw": 1.0 / PARTS,
             "derating_per_c": DERATING,
@@ -103,27 +95,41 @@ def stated() -> Model:
         }
         for name, cost in CAPACITY_COST.items()
     }
-    plants = {
-        name: {
-            "region": name,
-            "cools": [name],
-            "existing": {name: LEAST_CAPACITY * PARTS},
-            "options": [name],
-            "max_added": 4000 * PARTS,
-        }
+
+
+def plant(name: str) -> dict[str, object]:
+    """The capacity of a generator."""
+    return {
+        "region": name,
+        "cools": [name],
+        "existing": {name: LEAST_CAPACITY * PARTS},
+        "options": [name],
+        "max_added": 4000 * PARTS,
+    }
+
+
+def zone(number: int) -> dict[str, object]:
+    """One of the three demands."""
+    return {
+        "demand_rps": NORMAL_RPS,
+        "latency_ms": dict.fromkeys((*AVAILABLE, "free"), 1.0),
+        "transport_usd_per_million_requests": {
+            name: costs[number - 1] * 1e6 / REQUESTS_PER_HOUR
+            for name, costs in OPERATING_COST.items()
+        },
+    }
+
+
+def stated() -> Model:
+    """The planner model that says the same as APL1P."""
+    names = list(AVAILABLE)
+    regions = {name: {"power_limit_mw": 1e9} for name in (*names, "free")}
+    generators = {
+        name: {"region": name, "gpu": "gpu", "max_gpus": 5000 * PARTS, "max_utilisation": 1.0}
         for name in names
     }
-    zones = {
-        f"demand-{number}": {
-            "demand_rps": NORMAL_RPS,
-            "latency_ms": dict.fromkeys((*names, "free"), 1.0),
-            "transport_usd_per_million_requests": {
-                name: costs[number - 1] * 1e6 / REQUESTS_PER_HOUR
-                for name, costs in OPERATING_COST.items()
-            },
-        }
-        for number in (1, 2, 3)
-    }
+    free = {"region": "free", "gpu": "free", "existing_gpus": 300, "max_gpus": 300}
+    gpu = {"power_mw": 1.0 / PARTS, "static_share": 0.0, "rps": 1.0 / PARTS}
     scenarios = {
         f"state-{number}": {
             "name": f"state-{number}",
@@ -139,8 +145,8 @@ def stated() -> Model:
             "regions": regions,
             "gpus": {"gpu": gpu, "free": {"power_mw": 0.0, "static_share": 0.0, "rps": 1.0}},
             "clusters": generators | {"free": free | {"max_utilisation": 1.0}},
-            "cooling_units": units,
-            "plants": plants,
+            "cooling_units": units(),
+            "plants": {name: plant(name) for name in names},
             "tiers": {
                 "power": {
                     "priority": 1,
@@ -148,7 +154,7 @@ def stated() -> Model:
                     "value_usd_per_1000_requests": PENALTY * 1000 / REQUESTS_PER_HOUR,
                 }
             },
-            "zones": zones,
+            "zones": {f"demand-{number}": zone(number) for number in (1, 2, 3)},
             "operations": dict.fromkeys(at_once, 0.0),
             "finance": {"discount_rate": 0.0},
             "scenarios": scenarios,

@@ -614,7 +614,7 @@ def test_margins_of_the_conflict_are_named(tmp_path: Path) -> None:
 
     assert [line.scenario for line in diagnosis.margins] == ["region-west"]
     text = "\n".join(diagnosis.lines())
-    assert "region-west: 20.0% more demand" in text
+    assert "region-west: 20.0 % more demand" in text
     assert "the first 2 rounds" in text
     assert diagnosis.sets
     for way in diagnosis.sets:
