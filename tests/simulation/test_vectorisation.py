@@ -120,3 +120,14 @@ def test_verdicts_without_stories_are_the_same_but_for_them(
     untold = judge(model, Fleet.existing(model), all_scenarios(model), stories=False)
     assert all(one.story for one in told)
     assert [replace(one, story=()) for one in told] == list(untold)
+
+
+def test_any_two_records_are_kept_alone_as_they_are_with_all_others(tiny: LoadedModel) -> None:
+    model = tiny.model.replace(simulation=SimulationSettings(horizon_minutes=90))
+    fleet, scenarios = Fleet.existing(model), all_scenarios(model)
+    every = simulate(model, fleet, scenarios)[1]
+    names = [field.name for field in fields(History) if field.name not in (*ROOM, *FINAL)]
+    for pair in zip(names, (*names[1:], names[0]), strict=True):
+        kept = simulate(model, fleet, scenarios, frozenset(pair))[1]
+        for name in pair:
+            assert np.array_equal(getattr(kept, name), getattr(every, name)), (pair, name)
