@@ -21,7 +21,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model
 from planner.plan.files import read_plan
-from planner.scenarios.generators import all_scenarios
+from planner.selection import select
 from planner.simulation.verdict import judge, surviving_share
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -68,7 +68,7 @@ def comparison(plan_file: Path) -> str:
 
 
 def _column(model: Model, fleet: Fleet, capital: str) -> dict[str, str]:
-    verdicts = judge(model, fleet, all_scenarios(model))
+    verdicts = judge(model, fleet, select(model).scenarios)
     survived = sum(verdict.survives for verdict in verdicts)
     judged = survived + sum(verdict.fails for verdict in verdicts)
     instances = {o: n * model.offers[o].gpus_per_instance for o, n in fleet.instances.items()}

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from planner.finance.study import Sampling as Sampling
     from planner.optimization.solution.settings import SolverSettings as SolverSettings
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 #: Modules of the API and the names that each has.
 _MODULES = {
