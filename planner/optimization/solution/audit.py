@@ -14,6 +14,7 @@ from planner.laws.flows import largest_flow
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.algebra import AT_LEAST, AT_MOST, EQUAL
+from planner.optimization.formulation.build import without_collection
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData, offer_target
 from planner.optimization.formulation.programme import Programme
@@ -46,6 +47,7 @@ from planner.scenarios.standard import counts_for, emergency_budget_usd
 MONEY = 1e-6
 
 
+@without_collection()
 def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
     """Check a solution against its constraints and its objective.
 
