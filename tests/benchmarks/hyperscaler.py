@@ -30,7 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import planner.verification
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.synthesis import model_text
-from planner.optimization.solution import reduction, solving
+from planner.optimization.decomposition import loop
+from planner.optimization.decomposition.loop import Decomposition, Loop
+from planner.optimization.solution import solving
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solvers import Highs
 from planner.scenarios.generators import all_scenarios
@@ -39,9 +41,9 @@ from planner.verification import LoopResult, optimize_and_verify
 #: What the loop spends its time in, each with where its function is looked up. The solver runs
 #: within "to the solver", which is what it takes to hand the programme over and to read the result.
 PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
-    "dominance": ((planner.verification, "dominated"),),
-    "build": ((planner.verification, "build"), (reduction, "build")),
-    "to the solver": ((solving, "run_solver"),),
+    "layout": ((Decomposition, "lay_out"),),
+    "recourse": ((Loop, "_evaluated"),),
+    "to the solver": ((solving, "run_solver"), (loop, "run_solver")),
     "solver": ((Highs, "callSolver"),),
     "audit": ((planner.verification, "audit"),),
     "simulation": ((planner.verification, "judge"),),
@@ -151,7 +153,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--scenarios", type=int, metavar="K")
     options = parser.parse_args()
-    settings = SolverSettings(gap=options.gap, threads=options.threads)
+    settings = SolverSettings(gap=options.gap, threads=options.threads, method="decomposed")
     show(*run(loaded_model(options.model), settings, options.scenarios))
 
 
