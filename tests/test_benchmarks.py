@@ -42,7 +42,7 @@ def test_the_parts_of_the_loop_take_time(capsys: pytest.CaptureFixture[str]) -> 
     benchmark = loaded("hyperscaler")
     short = load_model("tiny", ("simulation.horizon_minutes=60",))
 
-    benchmark.show(*benchmark.run(short, SolverSettings(), None))
+    benchmark.show(*benchmark.run(short, SolverSettings(method="decomposed"), None))
 
     for line in capsys.readouterr().out.splitlines():
         if line.startswith("outside the solver"):
@@ -56,4 +56,4 @@ def test_a_part_that_the_loop_never_enters_is_an_error(monkeypatch: pytest.Monke
     short = load_model("tiny", ("simulation.horizon_minutes=60",))
 
     with pytest.raises(SystemExit, match="never entered unused"):
-        benchmark.run(short, SolverSettings(), 1)
+        benchmark.run(short, SolverSettings(method="decomposed"), 1)
