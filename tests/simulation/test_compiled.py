@@ -1,0 +1,49 @@
+"""Compiled code does what the same functions do in plain Python, and is kept on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.loading import LoadedModel
+from planner.laws import compiling
+from planner.laws.queues import p99_wait_seconds
+from planner.scenarios.generators import all_scenarios
+from planner.simulation import cascade
+
+
+def test_plain_python_and_compiled_code_agree(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = tiny.model.simulation.replace(horizon_minutes=45.0)
+    model = tiny.model.replace(simulation=short)
+    fleet, scenarios = Fleet.existing(model), all_scenarios(model)
+
+    _, compiled = cascade.simulate(model, fleet, scenarios)
+    monkeypatch.setattr(cascade, "compiled", lambda function: function)
+    _, plain = cascade.simulate(model, fleet, scenarios)
+
+    assert compiled.served_rps.min() < compiled.demand_rps.max()
+    np.testing.assert_allclose(compiled.rows, plain.rows, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(compiled.off, plain.off)
+
+
+def waits(count: Any) -> float:
+    """A function of its own to compile."""
+    return float(p99_wait_seconds(count, 0.9, 1.0))
+
+
+def test_compiled_code_is_kept_where_numba_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    compiled = compiling.compiled.__wrapped__(waits)
+
+    assert compiled(2.0) == pytest.approx(waits(2.0))
+    assert list(tmp_path.glob("planner-*/**/*.nbc"))
+    assert str(tmp_path) == numba.config.CACHE_DIR
