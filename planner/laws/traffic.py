@@ -135,8 +135,9 @@ class Network(NamedTuple):
         Requests per second, shape (zones, tiers).
     rest, room_rps
         Those left that find no target, shape (zones, tiers), and the room left, shape (targets,).
-    flows
-        Requests per second, shape (tiers, ranks, zones).
+    flows, ranks
+        Requests per second, shape (tiers, ranks, zones), and the ranks of each tier up to which
+        they are those of the last demand, shape (tiers,).
     sent, granted
         Requests sent to a target, and those of them that fit it, shape (zones, tiers).
     load_rps
@@ -153,6 +154,7 @@ class Network(NamedTuple):
     rest: Floats
     room_rps: Floats
     flows: Floats
+    ranks: Ints
     sent: Floats
     granted: Floats
     load_rps: Floats
@@ -174,6 +176,7 @@ class Network(NamedTuple):
             np.zeros((zones, tiers)),
             np.zeros(targets),
             np.zeros(routes.order.shape),
+            np.zeros(tiers, dtype=np.int64),
             np.zeros((zones, tiers)),
             np.zeros((zones, tiers)),
             np.zeros(targets),
@@ -213,6 +216,8 @@ def route(
         if allowed is not None:
             network.allowed[:] = allowed[:, s]
         compiled(send)(network, bool(by_priority[s]))
+        for tier, ranks in enumerate(network.ranks):
+            network.flows[tier, ranks:] = 0.0
         flows.append(network.flows.copy())
     shape = (len(flows), *routes.order.shape)
     return Routing(routes.by_target(np.array(flows).reshape(shape)))
@@ -238,7 +243,8 @@ def send(network: Network, by_priority: bool) -> None:
     for zone in range(zones):
         for tier in range(tiers):
             network.rest[zone, tier] = network.demand[zone, tier]
-            for rank in range(ranks):
+            network.ranks[tier] = 0 if by_priority else ranks
+            for rank in range(0 if by_priority else ranks):
                 network.flows[tier, rank, zone] = 0.0
     if not by_priority:
         _send_alike(network)
@@ -284,6 +290,8 @@ def _send_level(network: Network, first: int, last: int) -> None:
         for zone in range(len(rest)):
             for tier in range(first, last):
                 n = order[tier, rank, zone]
+                network.ranks[tier] = rank + 1
+                network.flows[tier, rank, zone] = 0.0
                 if n >= 0 and rest[zone, tier] > 0 and allowed[tier, n]:
                     flow = rest[zone, tier] * network.share[n]
                     network.flows[tier, rank, zone] = flow
@@ -346,14 +354,14 @@ def deliver(network: Network, known_rps: Floats, capacity_rps: Floats, by_priori
         network.load_rps[n] = load
         network.share[n] = min(1.0, capacity_rps[n] / max(load, NEGLIGIBLE_RPS))
         fits = fits and network.share[n] >= 1.0
-    tiers, ranks, zones = network.order.shape
+    tiers, _, zones = network.order.shape
     for zone in range(zones):
         for tier in range(tiers):
             # What is not left was sent.
             sent = network.demand[zone, tier] - network.rest[zone, tier]
             network.sent[zone, tier] = sent
             network.granted[zone, tier] = sent if fits else 0.0
-            for rank in range(0 if fits else ranks):
+            for rank in range(0 if fits else network.ranks[tier]):
                 flow = network.flows[tier, rank, zone]
                 if flow > 0:
                     part = flow * network.share[network.order[tier, rank, zone]]
