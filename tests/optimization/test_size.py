@@ -19,6 +19,7 @@ from planner.optimization.decomposition.loop import Decomposition
 from planner.optimization.decomposition.size import GIB, TooLarge, check_fits, estimated
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.settings import SolverSettings
 from planner.scenarios.generators import all_scenarios
 
@@ -55,7 +56,9 @@ def test_estimates_are_within_a_quarter_of_what_is_built(
     assert found is not None
 
     if in_parts:
-        rows, columns = Decomposition(data, SolverSettings()).size
+        parts = Decomposition(data, SolverSettings())
+        parts.lay_out(Deadline(parts.settings))
+        rows, columns = parts.size
     else:
         problem = build(data).problem
         rows, columns = len(problem.constraints), len(problem.variables)

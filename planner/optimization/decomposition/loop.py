@@ -327,7 +327,7 @@ class Loop:
         left = self.deadline.left_seconds
         ends = "" if math.isinf(left) else f", {max(0.0, left):.0f} s left"
         between = f"at least {self.lower / MILLION:,.2f} M USD a year"
-        if math.isfinite(upper):
+        if math.isfinite(upper) and upper >= self.lower:  # else only the relaxation costs so little
             gap = max(0.0, upper - self.lower) / abs(upper) if upper else 0.0
             between += f", at most {upper / MILLION:,.2f} M, gap {percent(gap, 3)}"
         active = {one.name for one in self.master.failures if self._is_active(one)}
