@@ -14,9 +14,11 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.margins import next_margins
+from planner.optimization.decomposition.fixed import with_purchases
 from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
 from planner.optimization.decomposition.size import check_fits
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import Margin
@@ -36,6 +38,7 @@ from planner.plan.records import Method, Plan, RoundRecord, Stopped, best_round
 from planner.scenarios.hours import failure_and_hour
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
+from planner.survivors import Judged, cheaper_fleets
 
 #: What is found out where there is no plan: why and what would help, only why, or nothing.
 Explain = Literal["all", "conflict", "nothing"]
@@ -44,6 +47,10 @@ Explain = Literal["all", "conflict", "nothing"]
 PATIENCE = 3
 #: Most rounds in which a suggested change is verified.
 VERIFIED_ROUNDS = 8
+#: Distance of a plan from the bound, as a share, below which no cheaper one is looked for.
+CLOSE_ENOUGH = 1e-3
+#: Most fleets found that are priced by the programme.
+MOST_PRICED = 2
 #: Most failures at hours left out that are simulated on a plan; with more of them none is.
 MOST_LEFT_OUT = 10_000
 
@@ -67,6 +74,8 @@ class Round:
         survived; None where there are too many.
     beyond
         Outcomes of those among them that are not survived.
+    searched
+        Fleets simulated to find this one below the plans of the programme; 0 for one of these.
     """
 
     number: int
@@ -77,6 +86,7 @@ class Round:
     verdicts: tuple[Verdict, ...]
     left_out: int | None = 0
     beyond: tuple[Verdict, ...] = ()
+    searched: int = 0
 
     @property
     def limited(self) -> bool:
@@ -97,6 +107,7 @@ class Round:
             failed=self.failed,
             margins=margin_records(self.margins),
             waived=waived_records(self.programme.data),
+            searched=self.searched,
         )
 
 
@@ -118,6 +129,8 @@ class LoopResult:
         Margins with which there is no plan, where that ended it.
     selection
         Where the scenarios come from, where hours left out were simulated too.
+    survivor_bound_usd
+        What a plan that survives costs a year at least; None where that is not worked out.
     """
 
     rounds: tuple[Round, ...]
@@ -126,6 +139,7 @@ class LoopResult:
     interrupted: bool = False
     margins: Mapping[str, Margin] = field(default_factory=dict)
     selection: Selection | None = None
+    survivor_bound_usd: float | None = None
 
     @property
     def stopped(self) -> Stopped | None:
@@ -170,6 +184,7 @@ class LoopResult:
             repairs=repairs,
             stopped=self.stopped,
             left_out=best.left_out,
+            survivor_bound_usd=self.survivor_bound_usd,
         )
         risk = risk_of(best.programme, best.solution)
         verdicts = self._with_shares((*best.verdicts, *best.beyond))
@@ -251,6 +266,7 @@ def optimize_and_verify(
             return loop.cut_short()
         if done:
             break
+    loop.look_below(on_round)
     return loop.end()
 
 
@@ -270,6 +286,8 @@ class _Loop:
         The programme in parts, with what earlier rounds have learned, where it is solved so.
     at_hours
         The selection with the hours that have joined.
+    survivor_bound_usd
+        What a plan that survives costs a year at least, once it is worked out.
     """
 
     model: Model
@@ -285,6 +303,7 @@ class _Loop:
     waived: Mapping[Key, float] = field(default_factory=dict)
     stuck: tuple[ProblemData, int] | None = None
     at_hours: Selection | None = None
+    survivor_bound_usd: float | None = None
     parts: Decomposition | None = None
 
     def __post_init__(self) -> None:
@@ -400,6 +419,54 @@ class _Loop:
                 return False  # what is waived grows with the margins, and nothing else changes
         return (self.margins, self.waived) != before
 
+    def look_below(self, on_round: Callable[[Round], None]) -> None:
+        """Bound the cost of all plans that survive, and look for one below the best so far."""
+        best = best_round(self.rounds)
+        if best is None or best.failed or self.explain == "nothing":
+            return
+        try:
+            self._look_below(best, on_round)
+        except (OutOfTime, SolverError):
+            if not self.deadline.over:
+                raise
+
+    def _look_below(self, best: Round, on_round: Callable[[Round], None]) -> None:
+        data = ProblemData(self.model, self.scenarios, {})
+        self.progress("bounding what plans that survive cost")
+        loose = loosened(data)
+        if decomposes(loose, self.settings):
+            parts = Decomposition(loose, self.settings)
+            _, below = solve_in_parts(parts, self.deadline.settings(), best.solution.fleet)
+        else:
+            below = solve(build(loose), self.deadline.settings())
+        cost = best.solution.objective
+        self.survivor_bound_usd = min(below.bound, cost)
+        if cost - below.bound <= CLOSE_ENOUGH * abs(cost):
+            return
+        self.progress("looking for cheaper plans that survive")
+        judged = Judged(
+            self.model,
+            self.scenarios,
+            build(data.part(())),
+            self.settings,
+            lambda: self.deadline.over,
+        )
+        starts = (below.fleet, best.solution.fleet)
+        for counts in cheaper_fleets(judged, starts)[:MOST_PRICED]:
+            found = with_purchases(data, counts, self.deadline.settings())
+            if found is None:
+                continue
+            programme, solution = found
+            solution = replace(solution, bound=self.survivor_bound_usd)
+            self.margins, number = {}, self.rounds[-1].number + 1
+            made = replace(self.simulate(number, programme, solution), searched=judged.fleets)
+            self.rounds.pop()
+            if not made.failed and made.solution.objective < cost - CLOSE_ENOUGH * abs(cost):
+                self.rounds.append(made)
+                cost = made.solution.objective
+        if self.rounds[-1].searched:
+            on_round(self.rounds[-1])
+
     def fall_back(self) -> bool:
         """Take the smaller margins, if there are any."""
         if self.fallback is None:
@@ -414,7 +481,7 @@ class _Loop:
 
     def _result(self, rounds: Iterable[Round]) -> LoopResult:
         """Rounds, with the selection that the best of them was made and simulated for."""
-        outcome = LoopResult(tuple(rounds))
+        outcome = LoopResult(tuple(rounds), survivor_bound_usd=self.survivor_bound_usd)
         if self.selection is None or outcome.best is None:
             return outcome
         names = {verdict.name for verdict in (*outcome.best.verdicts, *outcome.best.beyond)}

@@ -155,7 +155,8 @@ def simulate(
     only
         Patterns of names: ``"region-*"``.
     jobs
-        Threads that share the scenarios.
+        Processes; worth while from some hundreds of scenarios on, and only in a script that is
+        safe to import.
 
     Raises
     ------

@@ -64,6 +64,8 @@ class Origin:
         What ended the loop early; None if nothing did.
     left_out
         Failures simulated at hours left out; None where they are too many.
+    survivor_bound_usd
+        What a plan that survives costs a year at least; None where that is not worked out.
     """
 
     solver: str = "none"
@@ -74,6 +76,7 @@ class Origin:
     repairs: tuple[str, ...] = ()
     stopped: Stopped | None = None
     left_out: int | None = 0
+    survivor_bound_usd: float | None = None
 
 
 def make_plan(
@@ -125,7 +128,13 @@ def make_plan(
         cost=cost,
         risk=None if risk is None else risk_record(risk),
         scenarios=scenarios,
-        verification=Verification.of(scenarios, origin.rounds, origin.stopped, origin.left_out),
+        verification=Verification.of(
+            scenarios,
+            origin.rounds,
+            origin.stopped,
+            origin.left_out,
+            None if origin.survivor_bound_usd is None else to_cents(origin.survivor_bound_usd),
+        ),
         round=origin.made_in,
     )
 

@@ -261,13 +261,20 @@ class RiskRecord(Record):
 
 
 class RoundRecord(Record):
-    """One round of the loop."""
+    """One round of the loop.
+
+    Parameters
+    ----------
+    searched
+        Fleets simulated to find this one below the plans of the programme; 0 for one of these.
+    """
 
     round: int
     objective_usd_per_year: float
     failed: tuple[str, ...]
     margins: tuple[MarginRecord, ...] = ()
     waived: tuple[WaivedRecord, ...] = ()
+    searched: int = 0
 
     @property
     def margin_by_scenario(self) -> dict[str, Margin]:
@@ -296,6 +303,8 @@ class Verification(Record):
     left_out
         Number of failures simulated at hours of the week that no scenario stands for; None where
         they are too many to simulate.
+    survivor_bound_usd_per_year
+        What a plan that survives costs at least; None where that is not worked out.
     """
 
     survives: bool
@@ -303,6 +312,7 @@ class Verification(Record):
     not_judged: int = 0
     not_applicable: int = 0
     left_out: int | None = 0
+    survivor_bound_usd_per_year: float | None = None
     rounds: tuple[RoundRecord, ...]
     stopped: Stopped | None = None
 
@@ -313,10 +323,18 @@ class Verification(Record):
         rounds: tuple[RoundRecord, ...],
         stopped: Stopped | None = None,
         left_out: int | None = 0,
+        survivor_bound_usd_per_year: float | None = None,
     ) -> Verification:
         """Outcome of the loop, given the scenarios of the plan and how the loop ended."""
         survives, numbers = not any(line.fails for line in lines), counts(lines)
-        return cls(survives=survives, **numbers, left_out=left_out, rounds=rounds, stopped=stopped)
+        return cls(
+            survives=survives,
+            **numbers,
+            left_out=left_out,
+            survivor_bound_usd_per_year=survivor_bound_usd_per_year,
+            rounds=rounds,
+            stopped=stopped,
+        )
 
 
 def counts(lines: Iterable[ScenarioLine]) -> dict[str, int]:

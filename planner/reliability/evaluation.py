@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def simulate_all(
     model
         Model with the fleet's measures in place; so are the scenarios.
     jobs
-        Threads to share the batches among; minutes are stepped through at the same time.
+        Processes to share the batches among.
     recovers
         Whether to simulate until everything is served again, not only until the last event is over.
     longer
@@ -149,7 +150,8 @@ def _simulate(
     parts = [[cases[i] for i in order[first:last]] for first, last in batches]
     task = partial(_batch, model, fleet)
     if jobs > 1 and len(parts) > 1:
-        with ThreadPoolExecutor(jobs) as pool:
+        # Fresh processes: forking one with threads of a solver may hang.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             found = list(_told(pool.map(task, parts), parts, progress))
     else:
         found = list(_told(map(task, parts), parts, progress))

@@ -217,6 +217,13 @@ def _show_proof(console: Console, plan: Plan) -> None:
         for repair in plan.repairs:
             say(console, f"{repair}.", lead="  ")
         return
+    made = plan.made_in
+    if made is not None and made.searched:
+        console.print(
+            f"[bold]Cheapest plan found that survives[/bold]: {cost} a year, below the plans of "
+            f"the programme by a search among {counted(made.searched, 'fleet')}, audited."
+        )
+        return
     gap = percent(plan.gap, 3)
     proof = "[bold]Cheapest plan of the programme[/bold]"
     if plan.status == "feasible":
@@ -228,6 +235,18 @@ def _show_proof(console: Console, plan: Plan) -> None:
     )
     if note := routing_note(plan):
         console.print(note)
+
+
+def survivor_note(plan: Plan) -> str:
+    """How far a plan may be from the cheapest that survives; empty where that is not known."""
+    bound, cost = plan.verification.survivor_bound_usd_per_year, plan.objective_usd_per_year
+    if bound is None or not plan.verification.survives:
+        return ""
+    distance = (cost - bound) / abs(cost) if cost else 0.0
+    return (
+        f"No plan that survives these scenarios can cost less than {money(bound)} a year: this one "
+        f"is at most {percent(distance, 2)} above the cheapest."
+    )
 
 
 def routing_note(plan: Plan) -> str:
@@ -250,13 +269,14 @@ def _show_verification(console: Console, plan: Plan) -> None:
     for line in not_counted(plan.scenarios):
         console.print(f"{line}.")
     _show_waived(console, () if plan.made_in is None else plan.made_in.waived)
+    if note := survivor_note(plan):
+        say(console, note)
     extra = plan.margins_usd_per_year
     if extra is not None:
         say(
             console,
-            f"The plan of the first round failed {', '.join(rounds[0].failed)} in simulation; the "
-            f"margins added since cost {money(extra)} a year. A cheaper plan, with smaller "
-            "margins, may survive too.",
+            f"The plan of the first round failed {', '.join(rounds[0].failed)} in simulation; what "
+            f"this one has beyond it costs {money(extra)} a year.",
         )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from typing import Literal
 
 import numpy as np
@@ -228,7 +229,7 @@ def judge(
     Parameters
     ----------
     jobs
-        Threads to share the batches among; minutes are stepped through at the same time.
+        Processes to share the batches among.
     stories
         Whether to tell the story of each scenario.
     on_part
@@ -246,7 +247,8 @@ def judge(
     parts = [scenarios[first : first + part] for first in range(0, len(scenarios), max(1, part))]
     if alone:
         return _gathered(map(task, parts), len(scenarios), on_part)
-    with ThreadPoolExecutor(jobs) as pool:
+    # Fresh processes: forking one with threads of a solver may hang.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         return _gathered(pool.map(task, parts), len(scenarios), on_part)
 
 
@@ -266,7 +268,7 @@ def _gathered(
 
 
 def batch_size(model: Model, count: int, jobs: int, stories: bool) -> int:
-    """Scenarios to simulate at once: as many as memory allows, in equal parts for the threads."""
+    """Scenarios to simulate at once: as many as memory allows, in equal parts for the processes."""
     most = max(1, int(BATCH_BYTES / bytes_per_scenario(model, None if stories else JUDGED)))
     rounds = max(1, math.ceil(count / (most * jobs)))
     return max(1, math.ceil(count / (rounds * jobs)))

@@ -23,7 +23,7 @@ from planner.optimization.decomposition.evaluation import Evaluation, Evaluator
 from planner.optimization.decomposition.master import Failure, Learned, Master, least_value
 from planner.optimization.formulation.build import build, build_part, without_collection
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.risk import MILLION
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import bounded, counts_of, settled, variables
@@ -109,6 +109,10 @@ class Decomposition:
                 if name not in known:
                     known[name] = self._part(self.data, name)[1]
         self.failures = tuple(known[name] for name in self.data.stages_by_scenario)
+
+    def rows_of(self, name: str) -> list[Row]:
+        """What the rows of a scenario mean."""
+        return list(self._part(self.data, name)[0].rows.values())
 
     def change(self, data: ProblemData) -> None:
         """Go on with other scenarios, margins or waived rows: blocks that stay are kept.

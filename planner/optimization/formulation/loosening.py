@@ -31,15 +31,19 @@ from planner.scenarios.standard import TOLERANCE
 
 def loosened(data: ProblemData) -> ProblemData:
     """A problem that no plan violates that survives, and in which none costs more."""
-    clusters = [(Family.RIDE_THROUGH, name) for name in data.model.clusters]
-    stricter = [*clusters, (Family.EMERGENCY_BUDGET, "budget")]
-    waived: dict[Key, float] = {
-        (family, subject, scenario.name): math.inf
-        for scenario in data.scenarios
-        for family, subject in stricter
-    }
+    waived = stricter_rows(data)
     loose = replace(data, margins={}, cuts=None, waived=waived)
     return loose.with_stages(tuple(_loosened(data.model, stage) for stage in loose.stages))
+
+
+def stricter_rows(data: ProblemData) -> dict[Key, float]:
+    """All rows that are stricter than the standard, waived."""
+    clusters = [(Family.RIDE_THROUGH, name) for name in data.model.clusters]
+    return {
+        (family, subject, scenario.name): math.inf
+        for scenario in data.scenarios
+        for family, subject in (*clusters, (Family.EMERGENCY_BUDGET, "budget"))
+    }
 
 
 def _loosened(model: Model, stage: Stage) -> Stage:

@@ -1,0 +1,251 @@
+"""Below a plan that survives: fleets near it that cost less, judged by the simulation.
+
+The programme asks for more than simulation and standard in places, and margins ask for more than
+fell short. So a cheaper fleet may survive. From a fleet that survives, as much as possible is left
+out of each purchase, the dearest first; then one of a purchase is exchanged for fewer dollars of
+another. A fleet that fails first gets what makes it survive at the least price. Fleets are judged
+by the scenarios that failed last before all others, so most that fail are found out at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.fleet import Fleet
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.solution.decisions import (
+    Decision,
+    bounded,
+    counts_of,
+    prices,
+    region_of,
+    settled,
+    variables,
+)
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import fleet_of, run_solver
+from planner.simulation.verdict import judge
+
+#: Simulated scenarios after which a search ends.
+MOST_SIMULATED = 2000
+#: Scenarios that failed last, which fleets are judged by first.
+FEW = 4
+
+Counts = tuple[int, ...]
+
+
+class OutOfTurns(Exception):  # noqa: N818
+    """As many scenarios are simulated as a search may: the best so far has to do."""
+
+
+@dataclass
+class Judged:
+    """Fleets of a programme, and whether they survive.
+
+    Attributes
+    ----------
+    base
+        Programme of purchases and normal operation, which every fleet has to meet.
+    over
+        Whether to stop.
+    left
+        Scenarios that may still be simulated.
+    """
+
+    model: Model
+    scenarios: tuple[Scenario, ...]
+    base: Programme
+    settings: SolverSettings
+    over: Callable[[], bool]
+    left: int = MOST_SIMULATED
+    fleets: int = 0
+    _known: dict[Counts, bool] = field(default_factory=dict)
+    _first: list[Scenario] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.keys = list(variables(self.base))
+
+    def failing(self, counts: Counts, among: Sequence[Scenario]) -> list[Scenario]:
+        """Scenarios among some that a fleet does not survive.
+
+        Raises
+        ------
+        OutOfTurns
+            If enough is simulated.
+        """
+        if self.left <= 0 or self.over():
+            raise OutOfTurns
+        self.left -= len(among)
+        names = (variable.name for variable in variables(self.base).values())
+        fleet = fleet_of(self.base, dict(zip(names, counts, strict=True)))
+        verdicts = judge(self.model, fleet, tuple(among), stories=False)
+        return [one for one, verdict in zip(among, verdicts, strict=True) if verdict.fails]
+
+    def survives(self, counts: Counts) -> bool:
+        """Whether a fleet meets purchases and normal operation, and survives every scenario."""
+        if counts not in self._known:
+            self.fleets += 1
+            rest = [one for one in self.scenarios if one not in self._first]
+            found = self.failing(counts, self._first) or self.failing(counts, rest)
+            self._first = [*found, *(one for one in self._first if one not in found)][:FEW]
+            self._known[counts] = not found and self._possible(counts)
+        return self._known[counts]
+
+    def _possible(self, counts: Counts) -> bool:
+        with bounded(self.base, settled(dict(zip(self.keys, counts, strict=True)))):
+            return bool(run_solver(self.base.problem, self.settings).stats.has_solution)
+
+    def completed(self, counts: Counts) -> Counts | None:
+        """A fleet with what purchases and normal operation ask for beside it; None if nothing does.
+
+        More GPUs need more cooling, for example.
+        """
+        chosen = variables(self.base)
+        limits = {
+            key: (float(count), chosen[key].high)
+            for key, count in zip(self.keys, counts, strict=True)
+        }
+        with bounded(self.base, limits):
+            if not run_solver(self.base.problem, self.settings).stats.has_solution:
+                return None
+            return tuple(round(variable.value or 0.0) for variable in chosen.values())
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search for cheaper fleets.
+
+    Parameters
+    ----------
+    judged
+        Judges fleets.
+    prices
+        Fixed yearly cost of one of each purchase, USD.
+    most
+        Most of each.
+    """
+
+    judged: Judged
+    prices: tuple[float, ...]
+    least: Counts
+    most: Counts
+
+    @classmethod
+    def of(cls, judged: Judged) -> Search:
+        """A search among the fleets of a programme."""
+        found, usd = variables(judged.base), prices(judged.base)
+        least = tuple(round(variable.low) for variable in found.values())
+        most = tuple(round(min(variable.high, 1e9)) for variable in found.values())
+        return cls(judged, tuple(usd[key] for key in judged.keys), least, most)
+
+    def usd(self, counts: Counts) -> float:
+        """Fixed yearly cost of a fleet, USD."""
+        return sum(price * count for price, count in zip(self.prices, counts, strict=True))
+
+    def below(self, start: Counts) -> Iterator[Counts]:
+        """Fleets that survive, each cheaper than the one before it."""
+        now = start if self.judged.survives(start) else self._mended(start)
+        while now is not None:
+            now = self._less(now)
+            yield now
+            now = self._exchanged(now)
+
+    def _places(self, counts: Counts) -> list[int]:
+        """Purchases whose number may change, the dearest first."""
+        keys, model = self.judged.keys, self.judged.model
+        closed = {
+            key.asset
+            for key, count in zip(keys, counts, strict=True)
+            if key.kind == "region" and not count
+        }
+        free = [
+            place
+            for place, key in enumerate(keys)
+            if key.kind in ("cooling", "gpus", "emergency")
+            and self.prices[place] > 0
+            and region_of(model, Decision(key.kind, key.asset)) not in closed
+        ]
+        return sorted(free, key=lambda place: -self.prices[place])
+
+    def _less(self, counts: Counts) -> Counts:
+        """As few of each purchase as survives."""
+        for place in self._places(counts):
+            step = 1
+            while step:
+                fewer = _with(counts, place, -step)
+                if fewer[place] >= self.least[place] and self.judged.survives(fewer):
+                    counts, step = fewer, 2 * step
+                else:
+                    step //= 2
+        return counts
+
+    def _exchanged(self, counts: Counts) -> Counts | None:
+        """A cheaper fleet with one less of something and more of something else; None if none."""
+        for gone in self._places(counts):
+            fewer = _with(counts, gone, -1)
+            if fewer[gone] < self.least[gone]:
+                continue
+            failing = self.judged.failing(fewer, self.judged.scenarios)
+            for place in self._places(counts)[::-1]:
+                most = int((self.prices[gone] - 1e-6) // self.prices[place])
+                if place == gone or not most:
+                    continue
+                more = self._enough(fewer, place, most, failing)
+                whole = None if more is None else self.judged.completed(more)
+                cheaper = whole is not None and self.usd(whole) < self.usd(counts)
+                if whole is not None and cheaper and self.judged.survives(whole):
+                    return whole
+        return None
+
+    def _enough(
+        self, counts: Counts, place: int, most: int, failing: Sequence[Scenario]
+    ) -> Counts | None:
+        """The fewest of a purchase, up to a number, with which scenarios are survived."""
+        most = min(most, self.most[place] - counts[place])
+        low, high = 0, 1
+        while high < most and self.judged.failing(_with(counts, place, high), failing):
+            low, high = high, 2 * high
+        high = min(high, most)
+        if most <= 0 or self.judged.failing(_with(counts, place, high), failing):
+            return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.judged.failing(_with(counts, place, middle), failing):
+                low = middle
+            else:
+                high = middle
+        return _with(counts, place, high)
+
+    def _mended(self, counts: Counts) -> Counts | None:
+        """A fleet with what makes it survive one scenario after the other; None if nothing does."""
+        while failing := self.judged.failing(counts, self.judged.scenarios):
+            more = (
+                self._enough(counts, place, self.most[place], failing[:1])
+                for place in self._places(counts)
+            )
+            whole = (self.judged.completed(one) for one in more if one is not None)
+            found = [one for one in whole if one is not None and one != counts]
+            if not found:
+                return None
+            counts = min(found, key=self.usd)
+        return counts if self.judged.survives(counts) else None
+
+
+def _with(counts: Counts, place: int, more: int) -> Counts:
+    return (*counts[:place], counts[place] + more, *counts[place + 1 :])
+
+
+def cheaper_fleets(judged: Judged, starts: Sequence[Fleet]) -> list[dict[Decision, int]]:
+    """Purchases that survive, found below or near some fleets, the least fixed cost first."""
+    search, found = Search.of(judged), dict[Counts, None]()
+    for fleet in starts:
+        counts = counts_of(judged.base, fleet)
+        try:
+            for better in search.below(tuple(counts.values())):
+                found[better] = None
+        except OutOfTurns:
+            continue
+    return [dict(zip(judged.keys, counts, strict=True)) for counts in sorted(found, key=search.usd)]
