@@ -7,7 +7,7 @@ gets them from PuLP in one pass (`solution.scaling.Scaled.problem`) or as arrays
 from __future__ import annotations
 
 import math
-from collections.abc import ItemsView, Iterable
+from collections.abc import ItemsView, Iterable, Mapping
 
 #: Senses of rows: left side at most, equal to, at least the right side.
 AT_MOST, EQUAL, AT_LEAST = -1, 0, 1
@@ -137,6 +137,10 @@ class Expression(_Linear):
         for variable, factor in self.terms.items():
             found += factor * (variable.value or 0.0)
         return found + self.constant
+
+    def at(self, values: Mapping[str, float]) -> float:
+        """Value at values of its variables by name."""
+        return sum((f * values[v.name] for v, f in self.terms.items()), self.constant)
 
     def __repr__(self) -> str:
         parts = [str(v) if f == 1 else f"{f:g}*{v}" for v, f in self.terms.items()]

@@ -5,6 +5,7 @@ optimum are a Farkas certificate, so groups without dual values are not part of 
 remaining group is removed in turn, and stays out if the rest is still infeasible (the deletion
 filter). Where only the integer programme is infeasible, groups that a solution has to violate are
 gathered until they are infeasible together (the elastic filter), and then filtered in the same way.
+Groups are removed in the programme of the scenarios that they belong to, if it has no plan.
 
 References
 ----------
@@ -14,10 +15,11 @@ filter.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from planner.optimization.infeasibility.elastic import ConstraintGroup, ElasticProgramme
+from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 
 #: Total slack, in sizes of rows, above which a programme is infeasible.
@@ -43,6 +45,7 @@ class Conflict:
 def find_conflict(elastic: ElasticProgramme, deadline: Deadline) -> Conflict:
     """Find an irreducible conflict; when time runs out, the smallest conflict known by then."""
     kept: list[ConstraintGroup] = []
+    whole = elastic
     try:
         slack = elastic.minimize((), elastic.groups.values(), deadline.settings(), linear=True)
         if slack is None:
@@ -51,13 +54,37 @@ def find_conflict(elastic: ElasticProgramme, deadline: Deadline) -> Conflict:
             kept = _certificate(elastic)
             if _feasible(elastic, kept, deadline, linear=True):
                 kept = list(elastic.groups.values())
+            elastic, kept = _of_their_scenarios(elastic, kept, deadline)
             kept = _filtered(kept, lambda rest: _feasible(elastic, rest, deadline, linear=True))
         else:
             kept = _gathered(elastic, deadline)
+            elastic, kept = _of_their_scenarios(elastic, kept, deadline)
         kept = _filtered(kept, lambda rest: _feasible(elastic, rest, deadline, linear=False))
     except OutOfTime:
-        return Conflict(tuple(kept))
-    return Conflict(tuple(kept), irreducible=bool(kept))
+        return Conflict(_groups_of(whole, kept))
+    return Conflict(_groups_of(whole, kept), irreducible=bool(kept))
+
+
+def _groups_of(
+    elastic: ElasticProgramme, groups: Iterable[ConstraintGroup]
+) -> tuple[ConstraintGroup, ...]:
+    """The same groups in another programme, which has them all."""
+    return tuple(elastic.groups[group.key] for group in groups)
+
+
+def _of_their_scenarios(
+    elastic: ElasticProgramme, kept: list[ConstraintGroup], deadline: Deadline
+) -> tuple[ElasticProgramme, list[ConstraintGroup]]:
+    """The programme of the scenarios of some groups alone, if these are infeasible in it too."""
+    names = {group.key[2] for group in kept}
+    every = elastic.data.stages_by_scenario
+    if names.issuperset(every):
+        return elastic, kept
+    alone = elastic_programme(elastic.data.part(tuple(name for name in every if name in names)))
+    groups = list(_groups_of(alone, kept))
+    if _feasible(alone, groups, deadline, linear=False):
+        return elastic, kept
+    return alone, groups
 
 
 def _certificate(elastic: ElasticProgramme) -> list[ConstraintGroup]:

@@ -13,10 +13,11 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import STRICTER, Family
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.stages import Stage
-from planner.optimization.infeasibility.elastic import ELASTIC_GAP
+from planner.optimization.infeasibility.elastic import ELASTIC_GAP, solve_linear
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
@@ -81,6 +82,11 @@ def _full_service(data: ProblemData, stage: Stage) -> bool:
 
 def _least(data: ProblemData, settings: SolverSettings) -> dict[Key, float]:
     """Stricter rows that have to be violated for a plan, and the least violation, in their unit."""
+    try:
+        if solve_linear(build(data.part(())), Deadline(settings).settings()) is None:
+            return {}  # no plan even without scenarios, to which all such rows belong
+    except OutOfTime:
+        return {}
     elastic = elastic_programme(data)
     groups = [group for group in elastic.groups.values() if may_be_waived(data, group.key)]
     if not groups:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from planner.errors import SolverError
 from planner.infrastructure.checks import implausibilities
+from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -106,12 +107,16 @@ class Trials:
             return None
         if implausibilities(data.model) - implausibilities(self.data.model):
             return None  # no model file may state it
-        programme = build(data)
-        _loosen(programme, draft.loosened())
-        if solve_linear(programme, self.deadline.settings()) is None:
-            return None
+        loosened, settings = draft.loosened(), self.deadline.settings(gap)
         try:
-            solution = solve(programme, self.deadline.settings(gap))
+            if not loosened and decomposes(data, settings):
+                programme, solution = solve_in_parts(Decomposition(data, settings), settings)
+            else:
+                programme = build(data)
+                _loosen(programme, loosened)
+                if solve_linear(programme, self.deadline.settings()) is None:
+                    return None
+                solution = solve(programme, self.deadline.settings(gap))
         except SolverError:
             if self.deadline.over:
                 raise OutOfTime from None
@@ -220,10 +225,11 @@ def _finished(
         relaxations = replace(
             relaxations,
             relaxations=tuple(
-                priced(change, trials.data, programme) for change in relaxations.relaxations
+                priced(change, trials.data, programme, solution)
+                for change in relaxations.relaxations
             ),
             plan_usd_per_year=solution.objective,
-            plan_capital_usd=capital_usd(programme).evaluated(),
+            plan_capital_usd=capital_usd(programme).at(solution.values),
         )
     return (relaxations if simulated is None else with_verified(relaxations, simulated)), simulated
 
