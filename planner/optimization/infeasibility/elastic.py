@@ -182,6 +182,8 @@ class ElasticProgramme:
         Relaxable values, by path and by what else tells two columns of one path apart.
     groups
         Constraint groups by family, subject and scenario.
+    lost_usd
+        Expected value of the requests of each zone and tier, USD a year, by scenario, where known.
     """
 
     def __init__(self, data: ProblemData) -> None:
@@ -190,6 +192,7 @@ class ElasticProgramme:
         self.programme: Programme = build(replace(data, model=with_wide_limits(data.model)))
         self.columns: dict[tuple[str, str], ValueColumn] = {}
         self.groups: dict[Key, ConstraintGroup] = {}
+        self.lost_usd: dict[str, dict[tuple[str, str], float]] = {}
 
     def set_weights(self) -> None:
         """Price the columns, once all of them exist."""

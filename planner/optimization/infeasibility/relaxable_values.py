@@ -146,15 +146,16 @@ def _served_floor(elastic: ElasticProgramme, row: Row, constraint: Constraint) -
 
 def _lost_usd_per_share(elastic: ElasticProgramme, stage: Stage, subject: str) -> float:
     """Expected value of all requests of a tier in the scenario of a stage, USD a year."""
-    data, total = elastic.data, 0.0
-    frequency = stage.timeline.scenario.frequency_per_year
-    for same_scenario in data.stages_by_scenario[stage.scenario]:
-        for (zone, tier), rps in same_scenario.demand_rps.items():
-            if counts_for(subject, zone, tier):
-                total += frequency * lost_usd(
-                    rps, same_scenario.hours, request_value(elastic.model, tier)
-                )
-    return total
+    model, frequency = elastic.model, stage.timeline.scenario.frequency_per_year
+    if stage.scenario not in elastic.lost_usd:
+        by_crowd: dict[tuple[str, str], float] = {}
+        for one in elastic.data.stages_by_scenario[stage.scenario]:
+            for (zone, tier), rps in one.demand_rps.items():
+                usd = frequency * lost_usd(rps, one.hours, request_value(model, tier))
+                by_crowd[zone, tier] = by_crowd.get((zone, tier), 0.0) + usd
+        elastic.lost_usd[stage.scenario] = by_crowd
+    known = elastic.lost_usd[stage.scenario].items()
+    return sum(usd for (zone, tier), usd in known if counts_for(subject, zone, tier))
 
 
 def request_value(model: Model, tier: str) -> float:
