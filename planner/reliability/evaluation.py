@@ -16,7 +16,7 @@ from planner.amounts import percent
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import build_graph
+from planner.infrastructure.graph import Graph, build_graph
 from planner.laws.traffic import served_fraction
 from planner.reliability.estimates import Floats, Ints
 from planner.reliability.periods import DAY, PreparedPeriod, case_of
@@ -29,8 +29,8 @@ from planner.simulation.system_states import Bools
 KEPT = frozenset({"demand_rps", "served_rps", "emergency_usd"})
 #: Memory for the records of a batch, and most scenarios in one: beyond, nothing is faster.
 BATCH_BYTES, BATCH = 150e6, 512
-#: Fixed cost of a step, as a number of scenarios whose minute takes as long (measured: 60 to 200).
-STEP = 120
+#: Fixed cost of a batch, as the minutes of a scenario that take as long (twelve regions: 1,670).
+BATCH_MINUTES = 1_700
 #: Fraction of every tier that counts as recovered.
 RECOVERED = 0.999
 #: Additional minutes to recover, tried in turn where the prescribed time is too short.
@@ -124,12 +124,12 @@ def simulate_all(
     cases = [case_of(model, graph, scenario) for scenario in scenarios]
     if not recovers:
         ended = (replace(case, minutes=case.timeline.end_minute) for case in cases)
-        return _simulate(model, fleet, list(ended), jobs)
+        return _simulate(model, graph, fleet, list(ended), jobs)
     outcome = PeriodLosses.nothing(len(cases), len(model.tiers))
     left = np.arange(len(cases))
     for more in (0.0, *longer):
         extended = [replace(cases[i], minutes=cases[i].minutes + more) for i in left]
-        outcome.put(left, _simulate(model, fleet, extended, jobs, progress))
+        outcome.put(left, _simulate(model, graph, fleet, extended, jobs, progress))
         left = left[~outcome.settled[left]]
         if not len(left):
             break
@@ -138,6 +138,7 @@ def simulate_all(
 
 def _simulate(
     model: Model,
+    graph: Graph,
     fleet: Fleet,
     cases: Sequence[PreparedPeriod],
     jobs: int,
@@ -148,7 +149,7 @@ def _simulate(
     order = np.argsort(minutes, kind="stable")
     batches = _batches(model, minutes[order], jobs)
     parts = [[cases[i] for i in order[first:last]] for first, last in batches]
-    task = partial(_batch, model, fleet)
+    task = partial(_batch, model, graph, fleet)
     if jobs > 1 and len(parts) > 1:
         # Fresh processes: forking one with threads of a solver may hang.
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
@@ -167,7 +168,7 @@ def _told(
     progress: Progress | None,
 ) -> Iterator[PeriodLosses]:
     """Outcomes of batches; says now and then how much of the work is done."""
-    work = np.cumsum([max(case.minutes for case in part) * (STEP + len(part)) for part in parts])
+    work = np.cumsum([max(case.minutes for case in part) * len(part) for part in parts])
     said = time.monotonic()
     for done, outcome in zip(work, outcomes, strict=True):
         if progress is not None and done < work[-1] and time.monotonic() - said >= SILENCE_SECONDS:
@@ -179,8 +180,8 @@ def _told(
 def _batches(model: Model, minutes: Floats, jobs: int) -> list[tuple[int, int]]:
     """First and last of each batch of periods in order of length, with the least total time.
 
-    A batch costs ``longest·(STEP + scenarios)``. The best last batch of the first j cases is found
-    for every j in turn.
+    A batch costs ``BATCH_MINUTES + longest·scenarios``. The best last batch of the first j cases is
+    found for every j in turn.
     """
     per_minute = bytes_per_scenario(model, KEPT) / model.simulation.horizon_minutes
     most = max(1, min(BATCH, math.ceil(len(minutes) / jobs)))
@@ -189,7 +190,7 @@ def _batches(model: Model, minutes: Floats, jobs: int) -> list[tuple[int, int]]:
         longest = minutes[j - 1]
         size = max(1, min(most, j, int(BATCH_BYTES / (per_minute * longest))))
         starts = np.arange(j - size, j)
-        costs = best[starts] + longest * (STEP + j - starts)
+        costs = best[starts] + BATCH_MINUTES + longest * (j - starts)
         first[j] = starts[int(costs.argmin())]
         best[j] = costs.min()
     batches = []
@@ -200,14 +201,14 @@ def _batches(model: Model, minutes: Floats, jobs: int) -> list[tuple[int, int]]:
     return batches[::-1]
 
 
-def _batch(model: Model, fleet: Fleet, cases: Sequence[PreparedPeriod]) -> PeriodLosses:
+def _batch(
+    model: Model, graph: Graph, fleet: Fleet, cases: Sequence[PreparedPeriod]
+) -> PeriodLosses:
     """What the cases of one batch lose."""
     horizon = max(1.0, float(math.ceil(max(case.minutes for case in cases))))
     settings = model.simulation.model_copy(update={"horizon_minutes": horizon})
     lasting = model.model_copy(update={"simulation": settings})
-    world = build_world(
-        lasting, build_graph(lasting), fleet, tuple(case.timeline for case in cases)
-    )
+    world = build_world(lasting, graph, fleet, tuple(case.timeline for case in cases))
     return _measured(run(world, KEPT), cases)
 
 
