@@ -407,6 +407,11 @@ class Plan(Record):
         return next((record for record in rounds if record.round == self.round), None)
 
     @property
+    def searched(self) -> int:
+        """Fleets simulated to find this one below the plans of the programme; 0 if it is one."""
+        return 0 if self.made_in is None else self.made_in.searched
+
+    @property
     def margins(self) -> dict[str, Margin]:
         """Margins of the programme whose optimum these purchases are, by scenario."""
         return {} if self.made_in is None else self.made_in.margin_by_scenario

@@ -217,11 +217,10 @@ def _show_proof(console: Console, plan: Plan) -> None:
         for repair in plan.repairs:
             say(console, f"{repair}.", lead="  ")
         return
-    made = plan.made_in
-    if made is not None and made.searched:
+    if plan.searched:
         console.print(
             f"[bold]Cheapest plan found that survives[/bold]: {cost} a year, below the plans of "
-            f"the programme by a search among {counted(made.searched, 'fleet')}, audited."
+            f"the programme by a search among {counted(plan.searched, 'fleet')}, audited."
         )
         return
     gap = percent(plan.gap, 3)
@@ -268,16 +267,15 @@ def _show_verification(console: Console, plan: Plan) -> None:
     console.print(f"[bold {colour}]{survived(plan.scenarios)}[/]{tried}.")
     for line in not_counted(plan.scenarios):
         console.print(f"{line}.")
-    _show_waived(console, () if plan.made_in is None else plan.made_in.waived)
+    if plan.made_in is not None:
+        _show_waived(console, plan.made_in.waived, plan.searched > 0)
     if note := survivor_note(plan):
         say(console, note)
     extra = plan.margins_usd_per_year
     if extra is not None:
-        say(
-            console,
-            f"The plan of the first round failed {', '.join(rounds[0].failed)} in simulation; what "
-            f"this one has beyond it costs {money(extra)} a year.",
-        )
+        more = f"costs {money(abs(extra))} a year {'less' if extra < 0 else 'more'}"
+        failed = ", ".join(rounds[0].failed)
+        say(console, f"The plan of the first round failed {failed} in simulation; this one {more}.")
 
 
 def _at_hours(plan: Plan) -> str:
@@ -291,14 +289,23 @@ def _at_hours(plan: Plan) -> str:
     return "" if named else ", each from one start hour"
 
 
-def _show_waived(console: Console, waived: Sequence[WaivedRecord]) -> None:
-    """What is stricter than the standard and left no plan, so that the simulation alone judged."""
+def _show_waived(console: Console, waived: Sequence[WaivedRecord], searched: bool) -> None:
+    """What is stricter than the standard and was given up, so that the simulation alone judged."""
     if not waived:
         return
+    why = "this plan does without it" if searched else "no plan meets it"
     console.print(
-        "[bold]Left to the simulation[/bold], as no plan meets it and the standard does not ask it:"
+        f"[bold]Left to the simulation[/bold], as {why} and the standard does not ask it:"
     )
-    bullets(console, (record.text for record in waived), MOST_WAIVED, " (see plan.json)")
+    scenarios: dict[str, list[str]] = {}
+    for record in waived:
+        place = f" in scenario {record.scenario}"
+        scenarios.setdefault(record.text.removesuffix(place), []).append(record.scenario)
+    lines = (
+        f"{text} in {f'scenario {names[0]}' if len(names) == 1 else f'{len(names):,} scenarios'}"
+        for text, names in scenarios.items()
+    )
+    bullets(console, lines, MOST_WAIVED, " (see plan.json)")
 
 
 def show_no_thumb_plan(lacks: Sequence[str], as_json: bool) -> None:

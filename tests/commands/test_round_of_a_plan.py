@@ -45,6 +45,6 @@ def test_output_names_the_round_that_made_the_plan(
     model = load_model("tiny").model
     show_plan(made_in_second_round, model, LoopResult(()), as_json=False)
     told = re.sub(r"\s+", " ", capsys.readouterr().out)
-    assert "what this one has beyond it costs 1.00 M USD a year" in told
+    assert "this one costs 1.00 M USD a year more" in told
     assert "waived in 2" in told
     assert "waived in 3" not in told

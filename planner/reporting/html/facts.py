@@ -11,6 +11,7 @@ from planner.infrastructure.prices import PARTS
 from planner.plan.assembly import scenario_line
 from planner.plan.records import CoolingLine, CostLine, EmergencyLine, GpuLine, Plan
 from planner.reporting.html.timelines import Simulated
+from planner.reporting.plans import survivor_note
 from planner.reporting.tables import Row, Table, figures, texts
 
 #: Optimality gap that is none.
@@ -71,15 +72,17 @@ def purchased(plan: Plan, model: Model) -> list[str]:
 def _proven(plan: Plan) -> str:
     if plan.method == "rule-of-thumb":
         return "It was made by rule of thumb; nothing proves that it is the cheapest."
-    gap = percent(plan.gap, 3)
+    gap, survivors = percent(plan.gap, 3), survivor_note(plan)
+    if plan.searched:
+        return survivors or "A search found it; nothing proves that no other is cheaper."
     if plan.status == "feasible":
         return f"It is the best plan found so far: none is more than {gap} cheaper."
     if plan.gap < NO_GAP:
-        return "No plan of the programme is cheaper, which is proven."
-    return (
-        f"No plan of the programme is more than {gap} cheaper, which is proven "
-        "(the optimality gap)."
-    )
+        proof = "No plan of the programme is cheaper, which is proven."
+    else:
+        proof = f"No plan of the programme is more than {gap} cheaper, which is proven "
+        proof += "(the optimality gap)."
+    return f"{proof} {survivors}".rstrip()
 
 
 def tiles(plan: Plan, simulated: Simulated) -> list[dict[str, str]]:

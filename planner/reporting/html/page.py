@@ -192,7 +192,7 @@ def _context(material: Material, listed: Sequence[int]) -> dict[str, Any]:
 def _margin_cost(plan: Plan) -> str:
     """What the margins of the simulation cost a year, once there are any."""
     extra = plan.margins_usd_per_year
-    return "" if extra is None else money(extra)
+    return "" if extra is None or plan.searched else money(extra)
 
 
 def _data(material: Material) -> dict[str, Any]:
