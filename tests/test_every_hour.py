@@ -10,10 +10,11 @@ from scenarios.test_hours import DAY
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.solution.settings import SolverSettings
 from planner.plan.reopening import planned_scenarios, recorded
+from planner.rounds import LoopResult
 from planner.scenarios.hours import at_hour, failure_and_hour, first_alike
 from planner.selection import Selection, Wanted, select
 from planner.simulation.verdict import judge
-from planner.verification import LoopResult, optimize_and_verify
+from planner.verification import optimize_and_verify
 
 #: Close enough for what is to be seen here.
 ROUGH = SolverSettings(gap=0.01)

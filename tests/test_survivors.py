@@ -14,9 +14,10 @@ from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.decisions import variables
 from planner.optimization.solution.solving import solve
+from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
 from planner.survivors import Judged
-from planner.verification import LoopResult, optimize_and_verify
+from planner.verification import optimize_and_verify
 
 #: Two sites and a cloud. Capacity is counted in small blocks, so that every fleet can be tried.
 SITES = """

@@ -28,9 +28,10 @@ from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
+from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Breach, BreachKind, Verdict
-from planner.verification import LoopResult, optimize_and_verify
+from planner.verification import optimize_and_verify
 
 EXACT = SolverSettings(gap=0.0)
 

@@ -15,9 +15,10 @@ from planner.infrastructure.failures import Scenario, ServedRule, Severity
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.optimization.solution.settings import SolverSettings
+from planner.rounds import LoopResult, Round
 from planner.scenarios.timeline import timeline_of
 from planner.simulation.verdict import Verdict, judge
-from planner.verification import LoopResult, Round, optimize_and_verify
+from planner.verification import optimize_and_verify
 
 Axis = Literal["standard", "failures", "classes", "recovery"]
 Status = Literal["survives", "fails", "unproven", "infeasible", "no plan in time"]

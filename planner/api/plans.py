@@ -24,7 +24,8 @@ from planner.plan import files as plan_files
 from planner.plan.records import Plan, Record, survived
 from planner.plan.reopening import recorded
 from planner.reporting import frames
-from planner.verification import LoopResult, optimize_and_verify
+from planner.rounds import LoopResult
+from planner.verification import optimize_and_verify
 
 
 class InfeasibleError(PlannerError):

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
     from planner.optimization.solution.settings import SolverSettings
     from planner.plan.records import Plan
+    from planner.rounds import LoopResult, Round
     from planner.selection import Selection, Wanted
-    from planner.verification import LoopResult, Round
 
 
 @click.command(

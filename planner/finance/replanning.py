@@ -26,10 +26,11 @@ from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.settings import SolverSettings
 from planner.plan.difference import difference
 from planner.plan.records import Plan
+from planner.rounds import LoopResult, Round
 from planner.scenarios.generators import FAMILIES, family
 from planner.selection import Wanted, select
 from planner.simulation.verdict import judge
-from planner.verification import LoopResult, Round, optimize_and_verify
+from planner.verification import optimize_and_verify
 
 Side = Literal["low", "high", "as planned"]
 

@@ -21,7 +21,7 @@ from planner.optimization.infeasibility.diagnosis import (
 from planner.optimization.infeasibility.relaxation import Relaxation, RelaxationSet
 from planner.optimization.infeasibility.wording import change, price
 from planner.reporting.terminal import new_console, print_json, say
-from planner.verification import LoopResult
+from planner.rounds import LoopResult
 
 #: Shortfalls that are listed.
 MOST_SHORTFALLS = 8

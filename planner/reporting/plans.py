@@ -13,10 +13,10 @@ from planner.plan.records import CoolingLine, Cost, Plan, WaivedRecord, not_coun
 from planner.reporting.scenarios import show_scenarios
 from planner.reporting.tables import Row, Table, Toned, figures, texts
 from planner.reporting.terminal import bullets, heading, new_console, print_json, say
+from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.hours import failure_and_hour
 from planner.scenarios.standard import emergency_budget_usd
-from planner.verification import LoopResult
 
 #: Changes of the model longer than this are named without their value.
 LONGEST_OVERRIDE = 60

@@ -29,9 +29,10 @@ from planner.infrastructure.entities import Model
 from planner.optimization.formulation.build import build
 from planner.optimization.solution.decisions import Decision, counts_of
 from planner.reporting.alternatives import write_table
+from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
-from planner.verification import LoopResult, optimize_and_verify
+from planner.verification import optimize_and_verify
 
 #: Two regions that can lose each other, chillers of two sizes, cloud after half an hour.
 SMALL = """

@@ -35,8 +35,9 @@ from planner.optimization.decomposition.loop import Decomposition, Loop
 from planner.optimization.solution import solving
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solvers import Highs
+from planner.rounds import LoopResult, Round
 from planner.scenarios.generators import all_scenarios
-from planner.verification import LoopResult, optimize_and_verify
+from planner.verification import optimize_and_verify
 
 #: What the loop spends its time in, each with where its function is looked up. The solver runs
 #: within "to the solver", which is what it takes to hand the programme over and to read the result.
@@ -116,7 +117,7 @@ def _timed_loop(
     return outcome
 
 
-def _report(one: planner.verification.Round) -> None:
+def _report(one: Round) -> None:
     solution, stages = one.solution, one.programme.data.stages
     print(
         f"round {one.number}: {solution.rows:,} rows, {solution.columns:,} columns, "

@@ -22,8 +22,9 @@ from planner.errors import PlannerError
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.loading import load_model
 from planner.optimization.solution.settings import SolverSettings
+from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
-from planner.verification import LoopResult, optimize_and_verify
+from planner.verification import optimize_and_verify
 
 #: Gap where the default of the command would take hours.
 GAPS = {"hyperscaler-12": 0.005}

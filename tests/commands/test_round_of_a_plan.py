@@ -11,7 +11,7 @@ from planner.infrastructure.loading import load_model
 from planner.plan.files import parse_plan
 from planner.plan.records import Plan, RoundRecord, WaivedRecord
 from planner.reporting.plans import show_plan
-from planner.verification import LoopResult
+from planner.rounds import LoopResult
 
 
 @pytest.fixture

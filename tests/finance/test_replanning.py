@@ -30,10 +30,11 @@ from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.plan.records import Plan, SelectionRecord
+from planner.rounds import LoopResult, Round
 from planner.scenarios.generators import all_scenarios
 from planner.selection import select
 from planner.simulation.verdict import Breach, Verdict, judge
-from planner.verification import LoopResult, Round, optimize_and_verify
+from planner.verification import optimize_and_verify
 
 EXACT = SolverSettings(gap=0.0)
 BY_NAME = {one.attribute: one for one in PLAN_INPUTS}

@@ -13,7 +13,8 @@ from support import EXACT, model_of
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
 from planner.optimization.solution.audit import audit
-from planner.verification import LoopResult, optimize_and_verify
+from planner.rounds import LoopResult
+from planner.verification import optimize_and_verify
 
 TINY = load_model("tiny").model
 LATE = load_model(

@@ -18,9 +18,10 @@ from planner.optimization.solution.audit import audit
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.plan.records import Plan
+from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
-from planner.verification import LoopResult, optimize_and_verify
+from planner.verification import optimize_and_verify
 
 EXACT = SolverSettings(gap=0.0)
 

@@ -16,7 +16,8 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.diagnosis import diagnose
 from planner.optimization.solution.dominance import dominates
-from planner.verification import LoopResult, optimize_and_verify
+from planner.rounds import LoopResult
+from planner.verification import optimize_and_verify
 
 #: Home is served from here or there; away from there or, at three times the price, from yonder.
 PLACES = """

@@ -29,10 +29,10 @@ from planner.optimization.solution.solving import solve
 from planner.plan.files import parse_plan, write_plan
 from planner.plan.records import Plan
 from planner.plan.reopening import UnknownModelError, planned_scenarios, problem_data_of, reopen
+from planner.rounds import LoopResult, Round
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import emergency_budget_usd
 from planner.simulation.verdict import Breach, judge
-from planner.verification import LoopResult, Round
 
 OWN = """extends: tiny
 description: A model of somebody's own.

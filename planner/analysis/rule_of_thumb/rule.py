@@ -45,7 +45,7 @@ from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.settings import SolverSettings
 from planner.plan.records import Plan
-from planner.verification import LoopResult, Round
+from planner.rounds import LoopResult, Round
 
 
 @dataclass(frozen=True)

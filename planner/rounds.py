@@ -1,0 +1,163 @@
+"""Rounds of the loop, and what comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from planner.infrastructure.loading import LoadedModel
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.stages import Margin
+from planner.optimization.infeasibility.diagnosis import Diagnosis
+from planner.optimization.solution.costs import CostItem, risk_of
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution
+from planner.plan.assembly import Origin, make_plan, margin_records, waived_records
+from planner.plan.records import Method, Plan, RoundRecord, Stopped, best_round
+from planner.selection import Selection
+from planner.simulation.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of the loop.
+
+    Parameters
+    ----------
+    number
+        From 1.
+    margins
+        Margins that the programme was built with.
+    programme, solution
+        What was solved, and the result.
+    verdicts
+        Simulated outcome of every scenario on it.
+    left_out
+        Number of failures simulated at hours that are not planned for, after everything else was
+        survived; None where there are too many.
+    beyond
+        Outcomes of those among them that are not survived.
+    searched
+        Fleets simulated to find this one below the plans of the programme; 0 for one of these.
+    """
+
+    number: int
+    margins: Mapping[str, Margin]
+    programme: Programme
+    solution: Solution
+    items: tuple[CostItem, ...]
+    verdicts: tuple[Verdict, ...]
+    left_out: int | None = 0
+    beyond: tuple[Verdict, ...] = ()
+    searched: int = 0
+
+    @property
+    def limited(self) -> bool:
+        """Whether time ended before the solver proved its gap."""
+        return self.solution.status == "feasible"
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Scenarios that do not survive."""
+        outcomes = (*self.verdicts, *self.beyond)
+        return tuple(verdict.name for verdict in outcomes if verdict.fails)
+
+    def record(self) -> RoundRecord:
+        """The round as a line of a plan."""
+        return RoundRecord(
+            round=self.number,
+            objective_usd_per_year=round(self.solution.objective, 2),
+            failed=self.failed,
+            margins=margin_records(self.margins),
+            waived=waived_records(self.programme.data),
+            searched=self.searched,
+        )
+
+
+@dataclass(frozen=True)
+class LoopResult:
+    """Result of the loop.
+
+    Parameters
+    ----------
+    rounds
+        All rounds that led to a plan.
+    diagnosis
+        Why the last programme had no plan, if that is how the loop ended.
+    timed_out
+        Whether the time limit ended it.
+    interrupted
+        Whether somebody interrupted it.
+    margins
+        Margins with which there is no plan, where that ended it.
+    selection
+        Where the scenarios come from, where hours left out were simulated too.
+    survivor_bound_usd
+        What a plan that survives costs a year at least; None where that is not worked out.
+    """
+
+    rounds: tuple[Round, ...]
+    diagnosis: Diagnosis | None = None
+    timed_out: bool = False
+    interrupted: bool = False
+    margins: Mapping[str, Margin] = field(default_factory=dict)
+    selection: Selection | None = None
+    survivor_bound_usd: float | None = None
+
+    @property
+    def stopped(self) -> Stopped | None:
+        """What ended the loop early; None if nothing did."""
+        if self.interrupted:
+            return "interrupted"
+        return "time limit" if self.timed_out else None
+
+    @property
+    def best(self) -> Round | None:
+        """The round whose plan fails in the fewest scenarios, the last of several."""
+        return best_round(self.rounds)
+
+    @property
+    def survives(self) -> bool:
+        """Whether the best plan survives everything."""
+        return self.best is not None and not self.best.failed
+
+    def plan(
+        self,
+        loaded: LoadedModel,
+        settings: SolverSettings,
+        method: Method = "optimum",
+        repairs: tuple[str, ...] = (),
+    ) -> Plan:
+        """The best plan with the record of all rounds.
+
+        Raises
+        ------
+        ValueError
+            If there is no plan.
+        """
+        best = self.best
+        if best is None:
+            raise ValueError("There is no plan.")
+        origin = Origin(
+            solver=settings.name,
+            seconds=sum(made.solution.seconds for made in self.rounds),
+            rounds=tuple(made.record() for made in self.rounds),
+            made_in=best.number,
+            method=method,
+            repairs=repairs,
+            stopped=self.stopped,
+            left_out=best.left_out,
+            survivor_bound_usd=self.survivor_bound_usd,
+        )
+        risk = risk_of(best.programme, best.solution)
+        verdicts = self._with_shares((*best.verdicts, *best.beyond))
+        return make_plan(loaded, best.solution, best.items, verdicts, origin, risk)
+
+    def _with_shares(self, verdicts: tuple[Verdict, ...]) -> list[Verdict]:
+        """Verdicts with the frequencies of the selection, in which hours share a failure."""
+        chosen = () if self.selection is None else self.selection.scenarios
+        often = {scenario.name: scenario.frequency_per_year for scenario in chosen}
+        return [
+            replace(verdict, frequency_per_year=often.get(verdict.name, verdict.frequency_per_year))
+            for verdict in verdicts
+        ]
