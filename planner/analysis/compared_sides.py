@@ -40,7 +40,7 @@ def named_sides(
     overrides
         Settings of B, which then has to be a model.
     jobs
-        Processes that share the simulation of a model.
+        Threads that share the simulation of a model.
     progress
         Told what is worked on, and what is odd about a side.
 

@@ -33,7 +33,7 @@ def existing(loaded: LoadedModel, wanted: Wanted | None = None, jobs: int = 1) -
     wanted
         Scenarios to judge it on; None for those of the model.
     jobs
-        Processes that share the simulation.
+        Threads that share the simulation.
 
     Raises
     ------

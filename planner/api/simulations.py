@@ -155,8 +155,7 @@ def simulate(
     only
         Patterns of names: ``"region-*"``.
     jobs
-        Processes; worth while from some hundreds of scenarios on, and only in a script that is
-        safe to import.
+        Threads that share the scenarios.
 
     Raises
     ------

@@ -97,7 +97,7 @@ class EffectOptions:
     gap_option("Relative gap of every solve of --explain."),
 )
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 4 if B loses a scenario.")
-@jobs_option("Processes that share the simulation of a model.")
+@jobs_option("Threads that share the simulation of a model.")
 @output_options
 def command(
     sides: SideOptions,

@@ -137,7 +137,7 @@ def _sampling(samples: int, seed: int, alpha: float, jobs: int) -> Sampling:
         show_default=True,
         help="Confidence of value at risk and conditional value at risk.",
     ),
-    jobs_option("Processes that share the simulation."),
+    jobs_option("Threads that share the simulation."),
 )
 @solver_options(
     gap="Relative gap of every optimisation.",

@@ -252,7 +252,7 @@ def solves_option(default: int, least: int, text: str) -> Decorator:
 
 
 def jobs_option(text: str) -> Decorator:
-    """-j/--jobs, with what the processes share."""
+    """-j/--jobs, with what the threads share."""
     return click.option(
         "-j",
         "--jobs",

@@ -94,7 +94,7 @@ class ReportOptions:
         is_flag=True,
         help="Work out shadow prices and why each purchase is needed (minutes of solving).",
     ),
-    jobs_option("Processes that share the sampling."),
+    jobs_option("Threads that share the sampling."),
 )
 @output_options
 def command(plan: PlanArgument, file: Path | None, options: ReportOptions, output: Output) -> int:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     help="Simulate only this scenario and tell its story; a failure means all its hours "
     "(repeatable).",
 )
-@jobs_option("Processes to share the scenarios among; worth while from some hundreds on.")
+@jobs_option("Threads to share the scenarios among.")
 @output_options
 @selection_options
 def command(

@@ -49,7 +49,7 @@ class Sampling:
     alpha
         Confidence of value at risk and conditional value at risk.
     jobs
-        Processes that share the simulation.
+        Threads that share the simulation.
 
     Raises
     ------

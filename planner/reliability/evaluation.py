@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from multiprocessing import get_context
 
 import numpy as np
 
@@ -112,7 +111,7 @@ def simulate_all(
     model
         Model with the fleet's measures in place; so are the scenarios.
     jobs
-        Processes to share the batches among.
+        Threads to share the batches among; minutes are stepped through at the same time.
     recovers
         Whether to simulate until everything is served again, not only until the last event is over.
     longer
@@ -151,8 +150,7 @@ def _simulate(
     parts = [[cases[i] for i in order[first:last]] for first, last in batches]
     task = partial(_batch, model, graph, fleet)
     if jobs > 1 and len(parts) > 1:
-        # Fresh processes: forking one with threads of a solver may hang.
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        with ThreadPoolExecutor(jobs) as pool:
             found = list(_told(pool.map(task, parts), parts, progress))
     else:
         found = list(_told(map(task, parts), parts, progress))

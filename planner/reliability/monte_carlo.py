@@ -73,7 +73,7 @@ def sample_occurrences(
     seed
         Seed: the same gives the same failures, for every fleet.
     jobs
-        Processes to share the simulation among.
+        Threads to share the simulation among.
     progress
         Told of the progress, in words.
 

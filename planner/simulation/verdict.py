@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from typing import Literal
 
 import numpy as np
@@ -229,7 +228,7 @@ def judge(
     Parameters
     ----------
     jobs
-        Processes to share the batches among.
+        Threads to share the batches among; minutes are stepped through at the same time.
     stories
         Whether to tell the story of each scenario.
     on_part
@@ -247,8 +246,7 @@ def judge(
     parts = [scenarios[first : first + part] for first in range(0, len(scenarios), max(1, part))]
     if alone:
         return _gathered(map(task, parts), len(scenarios), on_part)
-    # Fresh processes: forking one with threads of a solver may hang.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         return _gathered(pool.map(task, parts), len(scenarios), on_part)
 
 
@@ -268,7 +266,7 @@ def _gathered(
 
 
 def batch_size(model: Model, count: int, jobs: int, stories: bool) -> int:
-    """Scenarios to simulate at once: as many as memory allows, in equal parts for the processes."""
+    """Scenarios to simulate at once: as many as memory allows, in equal parts for the threads."""
     most = max(1, int(BATCH_BYTES / bytes_per_scenario(model, None if stories else JUDGED)))
     rounds = max(1, math.ceil(count / (most * jobs)))
     return max(1, math.ceil(count / (rounds * jobs)))

@@ -8,7 +8,7 @@ process
     The same clusters as SimPy processes, in steps of a minute and request by request, over the
     simulator.
 scaling
-    Seconds and peak memory by number of scenarios and processes, each in a fresh process.
+    Seconds and peak memory by number of scenarios and threads, each in a fresh process.
 first
     The first simulation of an environment, which compiles, and that of a later process.
 profile
@@ -71,9 +71,9 @@ def model() -> Model:
     return large_model()
 
 
-def judged(scenarios: tuple[Scenario, ...], processes: int = 1) -> tuple[Verdict, ...]:
+def judged(scenarios: tuple[Scenario, ...], threads: int = 1) -> tuple[Verdict, ...]:
     """Verdicts on what exists, without stories."""
-    return judge(model(), Fleet.existing(model()), scenarios, jobs=processes, stories=False)
+    return judge(model(), Fleet.existing(model()), scenarios, jobs=threads, stories=False)
 
 
 def best_of(times: int, act: Callable[[], object]) -> float:
@@ -127,43 +127,32 @@ def process(quick: bool) -> None:
 
 def scaling(quick: bool) -> None:
     """Print seconds and memory of every size."""
-    heads = ("scenarios", "processes", "seconds", "of processors", "ms each", "MiB in all")
+    heads = ("scenarios", "threads", "seconds", "of processors", "ms each", "MiB in all")
     print("".join(f"{head:>14}" for head in heads))
     for count in QUICK_SIZES if quick else SIZES:
-        for processes in (1, 2):
-            command = [sys.executable, __file__, "--child", str(count), str(processes)]
+        for threads in (1, 2):
+            command = [sys.executable, __file__, "--child", str(count), str(threads)]
             output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
             run = json.loads(output)
             seconds, mib = run["seconds"], run["mib"]
             each = seconds / count * 1e3
-            cells = [f"{count:,}", f"{processes}", f"{seconds:.2f}", f"{run['cpu']:.2f}"]
+            cells = [f"{count:,}", f"{threads}", f"{seconds:.2f}", f"{run['cpu']:.2f}"]
             cells += [f"{each:.2f}", f"{mib:.0f}"]
             print("".join(f"{cell:>14}" for cell in cells), flush=True)
     if not quick:
         kept = seconds < TARGET[0] and mib < TARGET[1]
         target = f"{count:,} scenarios in {TARGET[0]:.0f} s and {TARGET[1]:.0f} MiB"
-        print(f"{target}: {'kept' if kept else 'missed'} with two processes")
+        print(f"{target}: {'kept' if kept else 'missed'} with two threads")
 
 
-def child(count: int, processes: int) -> None:
+def child(count: int, threads: int) -> None:
     """Run one size; print seconds, seconds of processors and MiB as JSON."""
     scenarios = random_scenarios(model(), count)
-    before, started = _used()[0], time.perf_counter()
-    judged(scenarios, processes)
-    seconds = time.perf_counter() - started
-    after, own, workers = _used()
-    # The largest of the workers counts for each, so this is never too little.
-    mib = own + workers * (processes > 1) * processes
-    print(json.dumps({"seconds": seconds, "cpu": after - before, "mib": mib}))
-
-
-def _used() -> tuple[float, float, float]:
-    """Seconds of processors so far, children included; peak MiB, and that of the largest child."""
-    own, workers = (
-        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    cpu = sum(one.ru_utime + one.ru_stime for one in (own, workers))
-    return cpu, own.ru_maxrss / 1024, workers.ru_maxrss / 1024
+    before, started = time.process_time(), time.perf_counter()
+    judged(scenarios, threads)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - before
+    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "mib": mib}))
 
 
 def first(quick: bool) -> None:  # noqa: ARG001

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +50,35 @@ def test_compiled_code_is_kept_where_numba_is_told_to(
     assert compiled(2.0) == pytest.approx(waits(2.0))
     assert list(tmp_path.glob("planner-*/**/*.nbc"))
     assert str(tmp_path) == numba.config.CACHE_DIR
+
+
+def test_compiled_code_that_nobody_has_used_for_long_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unused, used, other = (
+        tmp_path / name for name in (f"planner-{'0' * 16}", f"planner-{'1' * 16}", "planner-notes")
+    )
+    long_ago = time.time() - 2 * compiling.UNUSED_SECONDS
+    for folder in (unused, used, other):
+        folder.mkdir()
+        (folder / "code").touch()
+        os.utime(folder, None if folder == used else (long_ago, long_ago))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    compiling.compiled.__wrapped__(waits)
+
+    assert (unused.exists(), used.exists(), other.exists()) == (False, True, True)
+
+
+def test_threads_that_compile_at_once_leave_the_settings_of_numba(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    before = numba.config.OPT
+
+    def act(count: float) -> float:
+        return float(compiling.compiled.__wrapped__(waits)(count))
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(act, [2.0, 3.0, 4.0, 5.0]))
+    assert found == pytest.approx([waits(count) for count in (2.0, 3.0, 4.0, 5.0)])
+    assert (str(tmp_path), before) == (numba.config.CACHE_DIR, numba.config.OPT)

@@ -102,16 +102,16 @@ def told(model: Model) -> tuple[Verdict, ...]:
     return judge(model, Fleet.existing(model), all_scenarios(model))
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_batches_and_processes_change_nothing(
-    processes: int, model: Model, told: tuple[Verdict, ...], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_batches_and_threads_change_nothing(
+    threads: int, model: Model, told: tuple[Verdict, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenarios = all_scenarios(model)
     # Room for the records of three scenarios.
     monkeypatch.setattr(verdict, "BATCH_BYTES", 3.5 * bytes_per_scenario(model, None))
-    assert batch_size(model, len(scenarios), processes, stories=True) <= 3
+    assert batch_size(model, len(scenarios), threads, stories=True) <= 3
     assert {one.survives for one in told} == {True, False}
-    assert judge(model, Fleet.existing(model), scenarios, processes) == told
+    assert judge(model, Fleet.existing(model), scenarios, threads) == told
 
 
 def test_verdicts_without_stories_are_the_same_but_for_them(
