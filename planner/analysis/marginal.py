@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from planner.analysis.what_if import (
@@ -17,6 +18,8 @@ from planner.analysis.what_if import (
     without_scenarios,
 )
 from planner.errors import SolverError
+from planner.infrastructure.fleet import Fleet
+from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
@@ -142,7 +145,12 @@ class Questions:
         """Whether no solve is left, or no time."""
         return self.made >= self.most or self._deadline.over
 
-    def ask(self, text: str, make: Callable[[], Programme]) -> Answer | None:
+    def ask(
+        self,
+        text: str,
+        make: Callable[[], Programme | Decomposition],
+        start: Fleet | None = None,
+    ) -> Answer | None:
         """Solve a programme; None if no solve is left, or no time."""
         self.wanted += 1
         if self.spent:
@@ -150,7 +158,7 @@ class Questions:
         self.made += 1
         self.progress(f"solve {self.made} of at most {self.most}: {text}")
         try:
-            return ask(make(), self._deadline.settings(late=True))
+            return ask(make(), self._deadline.settings(late=True), start)
         except SolverError:
             if self._deadline.over:
                 return None
@@ -159,7 +167,13 @@ class Questions:
 
 @dataclass
 class Study:
-    """A plan with the programme that it came from, while it is analysed."""
+    """A plan with the programme that it came from, while it is analysed.
+
+    Attributes
+    ----------
+    parts
+        The programme in parts, with what questions have learned, where it is solved so.
+    """
 
     data: ProblemData
     programme: Programme
@@ -169,15 +183,39 @@ class Study:
     questions: Questions
     prices: dict[Decision, float] = field(init=False)
     once_usd: dict[str, float] = field(init=False)
+    parts: Decomposition | None = None
 
     def __post_init__(self) -> None:
         self.prices = prices(self.programme)
+        settings = self.questions.settings
+        if decomposes(self.data, settings):
+            self.parts = Decomposition(self.data, settings)
+            solve_in_parts(self.parts, settings, self.solution.fleet)  # for its cuts
         self.once_usd = recourse_usd(self.programme, self.solution)
 
     @property
     def cost(self) -> float:
         """Cost of the plan, USD per year."""
         return self.solution.objective
+
+    def ask(self, text: str, make: Callable[[], Programme | Decomposition]) -> Answer | None:
+        """Solve a changed programme, from the plan where it is in parts."""
+        return self.questions.ask(text, make, self.solution.fleet)
+
+    def question(self, data: ProblemData | None = None) -> Programme | Decomposition:
+        """What to solve for other data, or for bounds on purchases of this programme."""
+        if data is None:
+            return self.programme if self.parts is None else self.parts.branch(self.data)
+        if self.parts is None:
+            return build(data)
+        if data.model is self.data.model:
+            return self.parts.branch(data)
+        return Decomposition(data, self.questions.settings)
+
+    def bounded(self, key: Decision, low: float, high: float) -> AbstractContextManager[None]:
+        """Bounds on a purchase for the questions asked meanwhile."""
+        programme = self.programme if self.parts is None else self.parts.base
+        return bounded(programme, {key: (low, high)})
 
     @property
     def closed(self) -> set[str]:
@@ -267,7 +305,7 @@ def _not_binding(study: Study, hours: tuple[str, ...], group: Removal) -> Remova
 def _without(study: Study, names: tuple[str, ...]) -> Answer | None:
     failures = {failure_and_hour(name)[0] for name in names}
     text = f"without {min(failures)}" if len(failures) == 1 else f"without {len(names)} scenarios"
-    return study.questions.ask(text, lambda: build(without_scenarios(study.data, names)))
+    return study.ask(text, lambda: study.question(without_scenarios(study.data, names)))
 
 
 def together(
@@ -298,8 +336,8 @@ def last_worth(study: Study, key: Decision) -> Worth | None:
     low = chosen.low or 0.0
     if count - 1 < low:
         return Worth(None, "settled")
-    with bounded(study.programme, {key: (low, float(count - 1))}):
-        answer = study.questions.ask(f"one {key.noun} less of {key}", lambda: study.programme)
+    with study.bounded(key, low, float(count - 1)):
+        answer = study.ask(f"one {key.noun} less of {key}", study.question)
     if answer is None:
         return None
     if not answer.found:
@@ -316,17 +354,20 @@ def next_worth(study: Study, key: Decision) -> Worth | None:
     At the limit of what can be bought, the limit is raised by one.
     """
     chosen, more = variables(study.programme)[key], float(study.bought[key] + 1)
-    programme = study.programme
-    if chosen.high is not None and more > chosen.high:
-        if chosen.high == chosen.low:
-            return Worth(None, "settled")
+    text = f"one {key.noun} more of {key}"
+    if chosen.high is None or more <= chosen.high:
+        with study.bounded(key, more, chosen.high):
+            answer = study.ask(text, study.question)
+    elif chosen.high == chosen.low:
+        return Worth(None, "settled")
+    else:
         roomier = with_room(study.data, key)
         if roomier is None:
             return Worth(None, "all")
-        programme = build(roomier)
-    high = variables(programme)[key].high
-    with bounded(programme, {key: (more, high)}):
-        answer = study.questions.ask(f"one {key.noun} more of {key}", lambda: programme)
+        question = study.question(roomier)
+        programme = question if isinstance(question, Programme) else question.base
+        with bounded(programme, {key: (more, variables(programme)[key].high)}):
+            answer = study.ask(text, lambda: question)
     if answer is None:
         return None
     if not answer.found:
@@ -345,7 +386,7 @@ def power_gains(study: Study) -> dict[str, Difference | None]:
 
     def gain(regions: Collection[str]) -> Difference | None:
         where = next(iter(regions)) if len(regions) == 1 else "every region"
-        answer = study.questions.ask(
+        answer = study.ask(
             f"a megawatt more in {where}", lambda: with_more_power(study.data, regions)
         )
         return None if answer is None else study.saving(answer, 0.0)
@@ -370,7 +411,7 @@ def requirement_removals(study: Study) -> tuple[Removal, ...]:
     }
     found = []
     for family in families:
-        answer = study.questions.ask(
+        answer = study.ask(
             f"without {family.replace('_', ' ')}",
             lambda family=family: without_family(study.data, family),  # type: ignore[misc]
         )
@@ -378,9 +419,9 @@ def requirement_removals(study: Study) -> tuple[Removal, ...]:
             found.append(study.removal((family,), answer))
     plants = [name for name, plant in study.data.model.plants.items() if plant.redundancy]
     if plants:
-        answer = study.questions.ask(
+        answer = study.ask(
             "one unit less of redundancy in every plant",
-            lambda: build(with_less_redundancy(study.data, plants)),
+            lambda: study.question(with_less_redundancy(study.data, plants)),
         )
         if answer is not None:
             found.append(study.removal(("redundancy",), answer))

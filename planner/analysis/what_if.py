@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from planner.infrastructure.fleet import Fleet
+from planner.optimization.decomposition.loop import Decomposition, solve_in_parts
 from planner.optimization.formulation.algebra import AT_LEAST, EQUAL, Constraint
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
@@ -70,9 +71,14 @@ class Tightness:
         return self.room <= NEGLIGIBLE * max(1.0, abs(self.row.amount))
 
 
-def ask(programme: Programme, settings: SolverSettings) -> Answer:
-    """Cheapest plan of a programme."""
-    solution = solve(programme, settings)
+def ask(
+    question: Programme | Decomposition, settings: SolverSettings, start: Fleet | None = None
+) -> Answer:
+    """Cheapest plan of a programme, searched from the fleet of another where it is in parts."""
+    if isinstance(question, Decomposition):
+        programme, solution = solve_in_parts(question, settings, start)
+    else:
+        programme, solution = question, solve(question, settings)
     bought = counts(programme, solution.values) if solution.values else {}
     proven = solution.bound - solution.hidden
     return Answer(solution.objective, proven, bought, solution.fleet)
@@ -80,9 +86,8 @@ def ask(programme: Programme, settings: SolverSettings) -> Answer:
 
 def without_scenarios(data: ProblemData, names: Collection[str]) -> ProblemData:
     """The data without some scenarios, hence without their requirements and costs."""
-    return replace(
-        data, scenarios=tuple(scenario for scenario in data.scenarios if scenario.name not in names)
-    )
+    kept = tuple(scenario for scenario in data.scenarios if scenario.name not in names)
+    return data.changed(kept, data.margins, data.waived)
 
 
 def without_family(data: ProblemData, family: Family) -> Programme:

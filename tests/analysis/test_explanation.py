@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from optimization.drawing import drawn_model
@@ -178,15 +179,25 @@ def test_last_is_worth_its_price_and_next_no_more(explained: Explanation) -> Non
             assert note.next.value.usd <= note.price_usd + USD
 
 
+@pytest.mark.parametrize("method", ["extensive", "decomposed"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_marginal_values_are_those_of_trying_every_fleet(seed: int) -> None:
+def test_marginal_values_are_those_of_trying_every_fleet(
+    seed: int, method: Literal["extensive", "decomposed"]
+) -> None:
     model = drawn_model(seed)
     data = ProblemData(model, all_scenarios(model), {})
     programme = build(data)
     solution = solve(programme, EXACT)
     assert solution.status == "optimal"
     bought = counts(programme, solution.values)
-    study = Study(data, programme, bought, solution, solution.bound, Questions(EXACT, 1000))
+    study = Study(
+        data,
+        programme,
+        bought,
+        solution,
+        solution.bound,
+        Questions(replace(EXACT, method=method), 1000),
+    )
     world = World(model, data.scenarios, {})
     tried = [
         (counts_of(programme, fleet), world.fixed_cost(fleet) + world.running_cost(fleet))
@@ -220,15 +231,25 @@ def programme_most(study: Study, key: Decision) -> float:
     return variables(study.programme)[key].high or 0.0
 
 
+@pytest.mark.parametrize("method", ["extensive", "decomposed"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_scenario_costs_are_those_of_enumeration(seed: int) -> None:
+def test_scenario_costs_are_those_of_enumeration(
+    seed: int, method: Literal["extensive", "decomposed"]
+) -> None:
     model = drawn_model(seed)
     scenarios = all_scenarios(model)
     data = ProblemData(model, scenarios, {})
     programme = build(data)
     solution = solve(programme, EXACT)
     bought = counts(programme, solution.values)
-    study = Study(data, programme, bought, solution, solution.bound, Questions(EXACT, 1000))
+    study = Study(
+        data,
+        programme,
+        bought,
+        solution,
+        solution.bound,
+        Questions(replace(EXACT, method=method), 1000),
+    )
     removals, unasked, silent = one_by_one(study, list(data.stages_by_scenario)[:1])
     assert not unasked
     saved = {removal.names[0]: removal.saves.usd for removal in removals}

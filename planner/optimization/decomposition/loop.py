@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -127,6 +128,17 @@ class Decomposition:
         self.failures = tuple(failure for failure in self.failures if failure.name in same)
         blocks = {piece.block for failure in self.failures for piece in failure.pieces}
         self.learned = self.learned.about(blocks)
+
+    def branch(self, data: ProblemData) -> Decomposition:
+        """The same programme with other scenarios or bounds, solved without a change to this one.
+
+        It begins with the blocks and cuts of this one, without its lower bound.
+        """
+        other = copy(self)
+        other.learned = self.learned.about({p.block for f in self.failures for p in f.pieces})
+        other.change(data)
+        other.bound = -math.inf
+        return other
 
     def largest_purchases(self) -> Floats:
         """Values of the variables of the master with as much as may be had of everything."""
