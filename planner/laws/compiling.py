@@ -27,7 +27,7 @@ _compilable: list[Callable[..., Any]] = []
 #: Of these, how many Numba has been told of.
 _told = 0
 #: Settings of Numba are those of the whole process.
-_one_thread_at_a_time = threading.Lock()
+_one_thread_at_a_time = threading.RLock()
 #: Folders of compiled code that nobody has used for so long are removed.
 UNUSED_SECONDS = 7 * 86_400.0
 
@@ -51,7 +51,6 @@ def _either(condition: Any, one: Any, other: Any) -> Any:
     return one if condition else other
 
 
-@cache
 def compiled[F: Callable[..., Any]](function: F) -> F:
     """Machine code of a function whose arguments are arrays, numbers and what it calls compilable.
 
@@ -64,6 +63,12 @@ def compiled[F: Callable[..., Any]](function: F) -> F:
     divides by zero as NumPy does and keeps the order of sums, so that results do not depend on the
     machine or the number of threads.
     """
+    with _one_thread_at_a_time:
+        return _compiled(function)  # type: ignore[no-any-return]
+
+
+@cache
+def _compiled[F: Callable[..., Any]](function: F) -> F:
     from numba import njit, typeof
 
     folder = _cache_folder(function)

@@ -45,7 +45,7 @@ def test_compiled_code_is_kept_where_numba_is_told_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    compiled = compiling.compiled.__wrapped__(waits)
+    compiled = compiling._compiled.__wrapped__(waits)
 
     assert compiled(2.0) == pytest.approx(waits(2.0))
     assert list(tmp_path.glob("planner-*/**/*.nbc"))
@@ -64,21 +64,25 @@ def test_compiled_code_that_nobody_has_used_for_long_goes(
         (folder / "code").touch()
         os.utime(folder, None if folder == used else (long_ago, long_ago))
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    compiling.compiled.__wrapped__(waits)
+    compiling._compiled.__wrapped__(waits)
 
     assert (unused.exists(), used.exists(), other.exists()) == (False, True, True)
 
 
-def test_threads_that_compile_at_once_leave_the_settings_of_numba(
+def test_threads_compile_once_and_leave_the_settings_of_numba(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     before = numba.config.OPT
+    compiling._compiled.cache_clear()
 
     def act(count: float) -> float:
-        return float(compiling.compiled.__wrapped__(waits)(count))
+        return float(compiling.compiled(waits)(count))
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(act, [2.0, 3.0, 4.0, 5.0]))
+    compiling._compiled.cache_clear()
     assert found == pytest.approx([waits(count) for count in (2.0, 3.0, 4.0, 5.0)])
+    assert len(list(tmp_path.glob("**/*.nbc"))) == 1
+    assert not list(tmp_path.glob("*/planner-*"))
     assert (str(tmp_path), before) == (numba.config.CACHE_DIR, numba.config.OPT)
