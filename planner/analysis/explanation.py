@@ -23,6 +23,7 @@ from planner.analysis.what_if import Tightness, settle, tightness
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
+from planner.optimization.decomposition.loop import may_miss
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
@@ -274,13 +275,12 @@ def describe(shortfall: Shortfall) -> str:
 
 def _local_notes(study: Study, reduced: Mapping[Decision, float]) -> list[DecisionNote]:
     """What fails, or costs more, with one less of each purchase and all others unchanged."""
-    elastic = ShortfallProgramme(study.data, study.questions.settings)
     notes = []
     for key, count in study.bought.items():
         if not count:
             continue
         less = one_less(study.data, study.bought, key)
-        fails = elastic.missed(less)
+        fails = _missed(study, less)
         earns, where = _earns(study, less) if fails == () else (None, ())
         notes.append(
             DecisionNote(
@@ -299,14 +299,24 @@ def _local_notes(study: Study, reduced: Mapping[Decision, float]) -> list[Decisi
     return notes
 
 
+def _missed(study: Study, bought: Mapping[Decision, int]) -> tuple[Shortfall, ...] | None:
+    """What given purchases miss; in parts, only scenarios that may miss something are solved."""
+    names = None if study.parts is None else may_miss(study.parts, bought)
+    if names == ():
+        return ()
+    if names is None:
+        return study.elastic.missed(bought)
+    return ShortfallProgramme(study.data.part(names), study.questions.settings).missed(bought)
+
+
 def _earns(study: Study, less: Mapping[Decision, int]) -> tuple[float | None, tuple[str, ...]]:
     """What fewer purchases add to the cost, and the scenarios that cost more, costliest first."""
-    solution = settle(study.programme, less, study.questions.settings)
+    programme, solution = study.settled(less)
     if solution.status == "infeasible":
         return None, ()
     dearer = {
         name: usd - study.once_usd.get(name, 0.0)
-        for name, usd in recourse_usd(study.programme, solution).items()
+        for name, usd in recourse_usd(programme, solution).items()
     }
     least = 1e-6 * max([1.0, *study.once_usd.values()])
     names = sorted((n for n, usd in dearer.items() if usd > least), key=lambda n: -dearer[n])

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from planner.analysis.what_if import (
     Answer,
     ask,
     expected_usd,
+    settle,
     with_less_redundancy,
     with_more_power,
     with_room,
@@ -24,9 +26,10 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.infeasibility.shortfalls import ShortfallProgramme
 from planner.optimization.solution.costs import recourse_usd
 from planner.optimization.solution.deadline import Deadline
-from planner.optimization.solution.decisions import Decision, bounded, prices, variables
+from planner.optimization.solution.decisions import Decision, bounded, prices, settled, variables
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
 from planner.scenarios.hours import failure_and_hour
@@ -202,6 +205,11 @@ class Study:
         """Solve a changed programme, from the plan where it is in parts."""
         return self.questions.ask(text, make, self.solution.fleet)
 
+    @cached_property
+    def elastic(self) -> ShortfallProgramme:
+        """The programme in which all may be missed."""
+        return ShortfallProgramme(self.data, self.questions.settings)
+
     def question(self, data: ProblemData | None = None) -> Programme | Decomposition:
         """What to solve for other data, or for bounds on purchases of this programme."""
         if data is None:
@@ -216,6 +224,14 @@ class Study:
         """Bounds on a purchase for the questions asked meanwhile."""
         programme = self.programme if self.parts is None else self.parts.base
         return bounded(programme, {key: (low, high)})
+
+    def settled(self, bought: Mapping[Decision, int]) -> tuple[Programme, Solution]:
+        """The programme solved with given purchases."""
+        settings = replace(self.questions.settings, gap=0.0)
+        if self.parts is None:
+            return self.programme, settle(self.programme, bought, settings)
+        with bounded(self.parts.base, settled(bought)):
+            return solve_in_parts(self.parts.branch(self.data), settings)
 
     @property
     def closed(self) -> set[str]:
