@@ -23,7 +23,6 @@ from planner.analysis.what_if import Tightness, settle, tightness
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.decomposition.loop import may_miss
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
@@ -301,11 +300,13 @@ def _local_notes(study: Study, reduced: Mapping[Decision, float]) -> list[Decisi
 
 def _missed(study: Study, bought: Mapping[Decision, int]) -> tuple[Shortfall, ...] | None:
     """What given purchases miss; in parts, only scenarios that may miss something are solved."""
-    names = None if study.parts is None else may_miss(study.parts, bought)
-    if names == ():
-        return ()
-    if names is None:
-        return study.elastic.missed(bought)
+    missed = study.elastic.missed(bought)
+    if study.parts is None or missed is None:
+        return missed
+    values = {x.name: x.value or 0.0 for x in study.elastic.programme.problem.variables}
+    names = study.parts.may_miss(values)
+    if not names:
+        return missed
     return ShortfallProgramme(study.data.part(names), study.questions.settings).missed(bought)
 
 

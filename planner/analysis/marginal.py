@@ -207,8 +207,9 @@ class Study:
 
     @cached_property
     def elastic(self) -> ShortfallProgramme:
-        """The programme in which all may be missed."""
-        return ShortfallProgramme(self.data, self.questions.settings)
+        """The programme in which all may be missed; in parts, without scenarios."""
+        data = self.data if self.parts is None else self.data.part(())
+        return ShortfallProgramme(data, self.questions.settings)
 
     def question(self, data: ProblemData | None = None) -> Programme | Decomposition:
         """What to solve for other data, or for bounds on purchases of this programme."""

@@ -274,6 +274,22 @@ def test_scenarios_that_substitute_for_each_other_are_found_together(tmp_path: P
     assert {failure.scenario for failure in note.fails} == {"lose-a", "lose-a-again"}
 
 
+@pytest.mark.parametrize("text", [TWO, THREE.replace("LIMIT", "0.3")])
+def test_in_parts_one_less_fails_where_it_does_in_one_piece(tmp_path: Path, text: str) -> None:
+    (tmp_path / "model.yaml").write_text(text, encoding="utf-8")
+    loaded = load_model(tmp_path / "model.yaml")
+    scenarios, plan = all_scenarios(loaded.model), planned(loaded)
+    whole, parts = (
+        explain(plan, loaded, scenarios, Questions(replace(EXACT, method=method), 0))
+        for method in ("extensive", "decomposed")
+    )
+    assert any(note.fails for note in whole.decisions)
+    for one, other in zip(whole.decisions, parts.decisions, strict=True):
+        assert one.decision == other.decision
+        assert str(one.fails) == str(other.fails)
+        assert other.earns_usd == pytest.approx(one.earns_usd, abs=USD)
+
+
 def test_one_less_names_the_requirement_that_fails(tmp_path: Path) -> None:
     model = model_of(tmp_path, TWO)
     data = ProblemData(model, all_scenarios(model), {})

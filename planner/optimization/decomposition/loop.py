@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
-from pulp.constants import LpSolveStatus
 
 from planner.amounts import percent
 from planner.errors import SolverError
@@ -28,7 +27,7 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.risk import MILLION
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.decisions import Decision, bounded, counts_of, settled, variables
+from planner.optimization.solution.decisions import bounded, counts_of, settled, variables
 from planner.optimization.solution.scaling import most, numbers_of
 from planner.optimization.solution.settings import NOISE, SolverSettings
 from planner.optimization.solution.solving import Part, Solution, Status, run_solver, solve
@@ -140,6 +139,17 @@ class Decomposition:
         other.change(data)
         other.bound = -math.inf
         return other
+
+    def may_miss(self, values: Mapping[str, float]) -> tuple[str, ...]:
+        """Scenarios that may miss a requirement at values of the base; others meet theirs."""
+        at = np.array([values[variable.name] for variable in self.base.problem.variables])
+        blocks = {piece.block: None for failure in self.failures for piece in failure.pieces}
+        missed = {b for b in blocks if self.evaluator.evaluate(b, at).impossible is not None}
+        return tuple(
+            failure.name
+            for failure in self.failures
+            if failure.alone or any(piece.block in missed for piece in failure.pieces)
+        )
 
     def largest_purchases(self) -> Floats:
         """Values of the variables of the master with as much as may be had of everything."""
@@ -461,26 +471,6 @@ def solve_in_parts(
     """
     solution = Loop(parts, settings, start).run()
     return replace(parts.base, data=parts.data), solution
-
-
-def may_miss(parts: Decomposition, bought: Mapping[Decision, int]) -> tuple[str, ...] | None:
-    """Scenarios that may miss a requirement with given purchases; all others meet theirs.
-
-    None where normal operation has no solution.
-    """
-    base = parts.base
-    with bounded(base, settled(bought)):
-        run = run_solver(base.problem, replace(parts.settings, gap=0.0))
-    if not run.stats.has_solution or run.stats.status == LpSolveStatus.Infeasible:
-        return None
-    purchases = np.array([variable.value or 0.0 for variable in base.problem.variables])
-    blocks = {piece.block: None for failure in parts.failures for piece in failure.pieces}
-    missed = {b for b in blocks if parts.evaluator.evaluate(b, purchases).impossible is not None}
-    return tuple(
-        failure.name
-        for failure in parts.failures
-        if failure.alone or any(piece.block in missed for piece in failure.pieces)
-    )
 
 
 def least_cost(data: ProblemData, fleet: Fleet, settings: SolverSettings) -> float | None:
