@@ -10,13 +10,13 @@ from functools import cached_property
 
 from planner.analysis.what_if import (
     Answer,
+    add_power,
     ask,
     expected_usd,
+    free_family,
     settle,
     with_less_redundancy,
-    with_more_power,
     with_room,
-    without_family,
     without_scenarios,
 )
 from planner.errors import SolverError
@@ -221,6 +221,19 @@ class Study:
             return self.parts.branch(data)
         return Decomposition(data, self.questions.settings)
 
+    def relaxed(
+        self, relax: Callable[[Programme], None], data: ProblemData | None = None
+    ) -> Programme | Decomposition:
+        """What to solve with rows of normal operation relaxed."""
+        data = self.data if data is None else data
+        if self.parts is None:
+            programme = build(data)
+            relax(programme)
+            return programme
+        parts = Decomposition(data, self.questions.settings)
+        relax(parts.base)
+        return parts
+
     def bounded(self, key: Decision, low: float, high: float) -> AbstractContextManager[None]:
         """Bounds on a purchase for the questions asked meanwhile."""
         programme = self.programme if self.parts is None else self.parts.base
@@ -404,7 +417,8 @@ def power_gains(study: Study) -> dict[str, Difference | None]:
     def gain(regions: Collection[str]) -> Difference | None:
         where = next(iter(regions)) if len(regions) == 1 else "every region"
         answer = study.ask(
-            f"a megawatt more in {where}", lambda: with_more_power(study.data, regions)
+            f"a megawatt more in {where}",
+            lambda: study.relaxed(lambda programme: add_power(programme, regions)),
         )
         return None if answer is None else study.saving(answer, 0.0)
 
@@ -414,6 +428,20 @@ def power_gains(study: Study) -> dict[str, Difference | None]:
     if together is None or not together.certain or len(regions) == 1:
         return dict.fromkeys(regions, together)
     return {region: gain([region]) for region in regions}
+
+
+def _without_family(study: Study, family: Family) -> Programme | Decomposition:
+    """What to solve for the cost without a family of rows."""
+    of_scenarios = {
+        row.key for row in study.programme.rows.values() if row.family == family and row.scenario
+    }
+    if of_scenarios and family != Family.EMERGENCY_BUDGET:
+        programme = build(study.data)
+        free_family(programme, family)
+        return programme
+    waived = {**study.data.waived, **dict.fromkeys(of_scenarios, math.inf)}
+    data = study.data.changed(study.data.scenarios, study.data.margins, waived)
+    return study.relaxed(lambda programme: free_family(programme, family), data)
 
 
 def requirement_removals(study: Study) -> tuple[Removal, ...]:
@@ -430,7 +458,7 @@ def requirement_removals(study: Study) -> tuple[Removal, ...]:
     for family in families:
         answer = study.ask(
             f"without {family.replace('_', ' ')}",
-            lambda family=family: without_family(study.data, family),  # type: ignore[misc]
+            lambda family=family: _without_family(study, family),  # type: ignore[misc]
         )
         if answer is not None:
             found.append(study.removal((family,), answer))

@@ -90,25 +90,21 @@ def without_scenarios(data: ProblemData, names: Collection[str]) -> ProblemData:
     return data.changed(kept, data.margins, data.waived)
 
 
-def without_family(data: ProblemData, family: Family) -> Programme:
-    """The programme in which the rows of a family may be violated at no cost."""
-    programme = build(data)
+def free_family(programme: Programme, family: Family) -> None:
+    """Let the rows of a family be violated at no cost."""
     for name, row in list(programme.rows.items()):
         if row.family == family:
             add_slack(programme, name, f"free.{name}")
-    return programme
 
 
-def with_more_power(data: ProblemData, regions: Collection[str]) -> Programme:
-    """The programme with a megawatt more in normal operation in some regions, at no cost.
+def add_power(programme: Programme, regions: Collection[str]) -> None:
+    """Add a megawatt in normal operation in some regions, at no cost.
 
     The limit of the region and the capacity of all its feeds are raised.
     """
-    programme = build(data)
     for name, limit in list(programme.limits.items()):
         if limit.region in regions and not programme.rows[name].scenario:
             add_slack(programme, name, f"more.{name}", 1.0)
-    return programme
 
 
 def with_less_redundancy(data: ProblemData, plants: Collection[str]) -> ProblemData:

@@ -275,12 +275,12 @@ def test_scenarios_that_substitute_for_each_other_are_found_together(tmp_path: P
 
 
 @pytest.mark.parametrize("text", [TWO, THREE.replace("LIMIT", "0.3")])
-def test_in_parts_one_less_fails_where_it_does_in_one_piece(tmp_path: Path, text: str) -> None:
+def test_explanation_in_parts_is_that_in_one_piece(tmp_path: Path, text: str) -> None:
     (tmp_path / "model.yaml").write_text(text, encoding="utf-8")
     loaded = load_model(tmp_path / "model.yaml")
     scenarios, plan = all_scenarios(loaded.model), planned(loaded)
     whole, parts = (
-        explain(plan, loaded, scenarios, Questions(replace(EXACT, method=method), 0))
+        explain(plan, loaded, scenarios, Questions(replace(EXACT, method=method), 1000))
         for method in ("extensive", "decomposed")
     )
     assert any(note.fails for note in whole.decisions)
@@ -288,6 +288,20 @@ def test_in_parts_one_less_fails_where_it_does_in_one_piece(tmp_path: Path, text
         assert one.decision == other.decision
         assert str(one.fails) == str(other.fails)
         assert other.earns_usd == pytest.approx(one.earns_usd, abs=USD)
+    assert parts.solves == whole.solves
+    assert parts.power.keys() == whole.power.keys()
+    gains = [
+        *((one, parts.power[region]) for region, one in whole.power.items()),
+        *(
+            (one.saves, other.saves)
+            for one, other in zip(whole.requirements, parts.requirements, strict=True)
+        ),
+    ]
+    assert gains
+    for one_gain, other_gain in gains:
+        assert one_gain is not None
+        assert other_gain is not None
+        assert other_gain.usd == pytest.approx(one_gain.usd, abs=USD)
 
 
 def test_one_less_names_the_requirement_that_fails(tmp_path: Path) -> None:
