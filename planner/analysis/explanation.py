@@ -245,7 +245,7 @@ def _study(
 
 
 def _unmet(data: ProblemData, bought: Mapping[Decision, int], settings: SolverSettings) -> str:
-    missed = ShortfallProgramme(data, settings).missed(bought)
+    missed = ShortfallProgramme(build(data), settings).missed(bought)
     if missed is None:
         return "the plan contradicts its model and cannot be used unchanged"
     lines = [
@@ -301,13 +301,14 @@ def _local_notes(study: Study, reduced: Mapping[Decision, float]) -> list[Decisi
 def _missed(study: Study, bought: Mapping[Decision, int]) -> tuple[Shortfall, ...] | None:
     """What given purchases miss; in parts, only scenarios that may miss something are solved."""
     missed = study.elastic.missed(bought)
-    if study.parts is None or missed is None:
+    if study.elastic_parts is None or missed is None:
         return missed
     values = {x.name: x.value or 0.0 for x in study.elastic.programme.problem.variables}
-    names = study.parts.may_miss(values)
+    names = study.elastic_parts.may_miss(values)
     if not names:
         return missed
-    return ShortfallProgramme(study.data.part(names), study.questions.settings).missed(bought)
+    elastic = ShortfallProgramme(build(study.data.part(names)), study.questions.settings)
+    return elastic.missed(bought)
 
 
 def _earns(study: Study, less: Mapping[Decision, int]) -> tuple[float | None, tuple[str, ...]]:

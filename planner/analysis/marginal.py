@@ -206,10 +206,21 @@ class Study:
         return self.questions.ask(text, make, self.solution.fleet)
 
     @cached_property
+    def elastic_parts(self) -> Decomposition | None:
+        """Parts for the programme in which normal operation may miss anything."""
+        if self.parts is None:
+            return None
+        return Decomposition(self.data, self.questions.settings)
+
+    @cached_property
     def elastic(self) -> ShortfallProgramme:
-        """The programme in which all may be missed; in parts, without scenarios."""
-        data = self.data if self.parts is None else self.data.part(())
-        return ShortfallProgramme(data, self.questions.settings)
+        """The programme in which all may be missed; in parts, that of normal operation."""
+        settings = self.questions.settings
+        if self.elastic_parts is None:
+            return ShortfallProgramme(build(self.data), settings)
+        elastic = ShortfallProgramme(self.elastic_parts.base, settings)
+        self.elastic_parts.lay_out(Deadline(replace(settings, time_limit_seconds=None)))
+        return elastic
 
     def question(self, data: ProblemData | None = None) -> Programme | Decomposition:
         """What to solve for other data, or for bounds on purchases of this programme."""

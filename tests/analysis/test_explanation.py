@@ -309,7 +309,7 @@ def test_one_less_names_the_requirement_that_fails(tmp_path: Path) -> None:
     data = ProblemData(model, all_scenarios(model), {})
     programme = build(data)
     bought = counts(programme, solve(programme, EXACT).values)
-    elastic = ShortfallProgramme(data, EXACT)
+    elastic = ShortfallProgramme(build(data), EXACT)
     assert elastic.missed(bought) == ()
     short = elastic.missed({**bought, Decision("gpus", "cb"): 8})
     assert short is not None

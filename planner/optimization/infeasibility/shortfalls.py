@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 from pulp.constants import LpSolveStatus
 
 from planner.optimization.formulation.algebra import Variable, sum_of
-from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
-from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.recourse import may_turn_away
 from planner.optimization.infeasibility.elastic import relaxing_sign, size
@@ -77,14 +75,14 @@ class ShortfallProgramme:
 
     Parameters
     ----------
-    data
-        Model, scenarios and margins.
+    programme
+        The programme; it is changed.
     settings
         How to solve.
     """
 
-    def __init__(self, data: ProblemData, settings: SolverSettings) -> None:
-        self.programme = build(data)
+    def __init__(self, programme: Programme, settings: SolverSettings) -> None:
+        self.programme = programme
         may_turn_away(self.programme)
         self.settings = replace(settings, gap=0.01)
         self.slacks: list[tuple[Variable, Row]] = []
