@@ -45,7 +45,7 @@ def finance_data(study: FinanceStudy) -> dict[str, Any]:
 
 
 def _sampling(study: FinanceStudy) -> dict[str, Any]:
-    """How failures were sampled; files have called threads processes since those shared the work."""
+    """How failures were sampled; in files the threads that shared the work are `processes`."""
     values = asdict(study.sampling)
     values["processes"] = values.pop("jobs")
     return values
