@@ -82,7 +82,9 @@ def test_the_shipped_plan_survives_every_region_at_every_hour_of_the_week(refere
     """Demand repeats every day and no ambient changes, so that 24 hours are all 168."""
     model = reference.model
     scenarios = select(model).scenarios
-    outcome = optimize_and_verify(model, scenarios, ROUGH, selection=select(model))
+    outcome = optimize_and_verify(
+        model, scenarios, ROUGH, explain="nothing", selection=select(model)
+    )
     solution = outcome.best.solution
     alike = sorted(set(first_alike(model, model.simulation.horizon_minutes).tolist()))
     regions = select(model, Wanted(("regions",), hours="peak")).scenarios

@@ -20,6 +20,8 @@ from planner.scenarios.standard import emergency_budget_usd
 
 #: Changes of the model longer than this are named without their value.
 LONGEST_OVERRIDE = 60
+#: Distance from the cheapest plan that would be shown as 0.00 %.
+SHOWN_DISTANCE = 5e-5
 #: Most requirements left to the simulation that are listed.
 MOST_WAIVED = 12
 #: Part of the cost of a plan from which on what the programme does not state is told.
@@ -242,9 +244,12 @@ def survivor_note(plan: Plan) -> str:
     if bound is None or not plan.verification.survives:
         return ""
     distance = (cost - bound) / abs(cost) if cost else 0.0
+    above = f"is at most {percent(distance, 2)} above the cheapest"
+    if distance < SHOWN_DISTANCE:
+        above = f"is the cheapest to {percent(2 * SHOWN_DISTANCE, 2)}"
     return (
         f"No plan that survives these scenarios can cost less than {money(bound)} a year: this one "
-        f"is at most {percent(distance, 2)} above the cheapest."
+        f"{above}."
     )
 
 
