@@ -16,7 +16,7 @@ import numpy as np
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
 from planner.optimization.solution.solving import SolverSettings
-from planner.scenarios.generators import all_scenarios
+from planner.selection import select
 from planner.simulation.cascade import simulate
 from planner.verification import optimize_and_verify
 
@@ -28,7 +28,8 @@ COLOURS = {"as it was": "#b3261e", "optimised": "#1b6e53"}
 def main() -> None:
     """Optimise the reference model, replay the incident on both fleets, draw."""
     model = load_model("chatgpt-2023").model
-    outcome = optimize_and_verify(model, all_scenarios(model), SolverSettings())
+    selection = select(model)
+    outcome = optimize_and_verify(model, selection.scenarios, SolverSettings(), selection=selection)
     if outcome.best is None:
         raise SystemExit("no plan")
     fleets = {"as it was": Fleet.existing(model), "optimised": outcome.best.solution.fleet}

@@ -26,7 +26,7 @@ def _without_seconds(text: str) -> str:
 
 
 def _objective(text: str) -> float:
-    words = r"Cheapest plan of the programme: (\S+) M USD a year"
+    words = r"Cheapest plan (?:of the programme|found that survives): (\S+) M USD a year"
     found = re.search(words, re.sub(r"\s+", " ", text))
     assert found is not None
     return float(found[1])
