@@ -285,6 +285,8 @@ class _Loop:
 
     def _look_below(self, best: Round, on_round: Callable[[Round], None]) -> None:
         data = ProblemData(self.model, self.scenarios, {})
+        if not data.exact_crowds:
+            return  # normal operation asks for more than demand: that would bound no survivor
         self.progress("bounding what plans that survive cost")
         loose = loosened(data)
         if decomposes(loose, self.settings):

@@ -8,6 +8,7 @@ import pytest
 from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
+from planner.infrastructure.loading import LoadedModel
 from planner.optimization.decomposition.fixed import with_purchases
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.loosening import loosened
@@ -100,3 +101,15 @@ def test_the_loosened_programme_costs_no_more_than_the_strict_one(solved) -> Non
     data = ProblemData(solved[0], all_scenarios(solved[0]), {})
     strict, loose = solve(build(data), EXACT), solve(build(loosened(data)), EXACT)
     assert loose.objective <= strict.objective * (1 + 1e-6)
+
+
+def test_no_bound_is_stated_where_normal_operation_asks_for_more_than_demand(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where customers are too many to have a row each, as on models of many zones."""
+    scenarios = all_scenarios(tiny.model)[:1]
+    stated = optimize_and_verify(tiny.model, scenarios, EXACT)
+    monkeypatch.setattr(ProblemData, "exact_crowds", False)
+    withheld = optimize_and_verify(tiny.model, scenarios, EXACT)
+    assert stated.survives and stated.survivor_bound_usd is not None
+    assert withheld.survives and withheld.survivor_bound_usd is None

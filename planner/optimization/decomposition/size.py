@@ -21,7 +21,7 @@ SAMPLE = 24
 #: Programmes are not estimated below so many flows of one stage for each scenario.
 SMALL = 100_000
 #: Bytes and seconds of processor time for a column of one programme, and of one in parts.
-WHOLE_BYTES, PARTS_BYTES = 3000.0, 600.0
+WHOLE_BYTES, PARTS_BYTES = 3000.0, 400.0
 WHOLE_SECONDS, PARTS_SECONDS = 3e-4, 3e-5
 GIB = 2.0**30
 
