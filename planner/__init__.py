@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from planner.errors import PlannerError as PlannerError
     from planner.finance.study import Sampling as Sampling
     from planner.optimization.solution.settings import SolverSettings as SolverSettings
+    from planner.workers import Threads as Threads
+    from planner.workers import shared_by as shared_by
 
 __version__ = "0.4.0"
 
@@ -52,6 +54,7 @@ _MODULES = {
     "planner.errors": ("InputError", "PlannerError"),
     "planner.finance.study": ("Sampling",),
     "planner.optimization.solution.settings": ("SolverSettings",),
+    "planner.workers": ("Threads", "shared_by"),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 

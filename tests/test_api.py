@@ -18,6 +18,7 @@ import planner
 from planner import (
     Sampling,
     SolverSettings,
+    Threads,
     alternatives,
     appraise,
     check,
@@ -134,7 +135,6 @@ def test_numbers_of_numpy_as_overrides():
 
 def test_wrong_arguments_are_input_errors_before_work(best, model):
     wrong = [
-        (lambda: simulate(model, jobs=0), "jobs: expected at least 1"),
         (lambda: simulate(model, 3), "expected a plan or its file, not 3"),
         (lambda: simulate(), "needs a model or a plan"),
         (lambda: simulate("chatgpt-2023", best), "the plan is for model `tiny`"),
@@ -162,7 +162,7 @@ def test_wrong_arguments_are_input_errors_before_work(best, model):
         (lambda: Sampling(0), "Expected samples ≥ 1, got 0"),
         (lambda: Sampling(alpha=2), "Expected alpha in"),
         (lambda: Sampling(seed=-1), "Expected seed ≥ 0"),
-        (lambda: Sampling(jobs=0), "Expected jobs ≥ 1"),
+        (lambda: Threads(0), "Expected count ≥ 1"),
     ],
 )
 def test_settings_state_what_they_accept(make, message):

@@ -25,7 +25,6 @@ def named_sides(
     b: Side,
     models: Collection[str] = (),
     overrides: tuple[str, ...] = (),
-    jobs: int = 1,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[ComparedPlan, ComparedPlan]:
     """Read both sides of a comparison.
@@ -39,8 +38,6 @@ def named_sides(
         Model files of plans that have moved, or that extend those of the plans.
     overrides
         Settings of B, which then has to be a model.
-    jobs
-        Threads that share the simulation of a model.
     progress
         Told what is worked on, and what is odd about a side.
 
@@ -59,7 +56,7 @@ def named_sides(
             continue
         progress(f"simulating what exists in {side.name}")
         wanted = wanted_by(other) if isinstance(other, Plan) else None
-        compared.append(ComparedPlan(label, "model", existing(side, wanted, jobs), side))
+        compared.append(ComparedPlan(label, "model", existing(side, wanted), side))
     for found in compared:
         if found.note:
             progress(f"note: {found.label}: {found.note}")

@@ -22,7 +22,7 @@ from planner.simulation.verdict import judge
 OWNED = frozenset({"cooling", *PARTS, "gpus", "regions", "emergency", "measures"})
 
 
-def existing(loaded: LoadedModel, wanted: Wanted | None = None, jobs: int = 1) -> Plan:
+def existing(loaded: LoadedModel, wanted: Wanted | None = None) -> Plan:
     """What exists in a model, written as a plan that buys nothing: simulated and priced.
 
     Its yearly cost is upkeep, retainers, energy and transport. What failures are expected to cost
@@ -32,8 +32,6 @@ def existing(loaded: LoadedModel, wanted: Wanted | None = None, jobs: int = 1) -
     ----------
     wanted
         Scenarios to judge it on; None for those of the model.
-    jobs
-        Threads that share the simulation.
 
     Raises
     ------
@@ -43,7 +41,7 @@ def existing(loaded: LoadedModel, wanted: Wanted | None = None, jobs: int = 1) -
     model, fleet = loaded.model, Fleet.existing(loaded.model)
     items = baseline_of(model).items
     scenarios = select(model, wanted).scenarios
-    verdicts = judge(model, fleet, scenarios, jobs, stories=False)
+    verdicts = judge(model, fleet, scenarios, stories=False)
     cost = sum(item.usd_per_year for item in items)
     nothing = Solution("feasible", cost, cost, {}, fleet, 0.0, 0, 0)
     return make_plan(loaded, nothing, items, verdicts, Origin())

@@ -15,7 +15,7 @@ from planner.analysis.comparison import compare as compare_sides
 from planner.analysis.effects import Effects, effects
 from planner.api.models import ModelReference, Text, texts
 from planner.api.notebook import Shown, table
-from planner.api.references import Planned, PlanReference, check_least
+from planner.api.references import Planned, PlanReference
 from planner.optimization.solution.settings import SolverSettings
 from planner.reporting.comparison_exports import comparison_data
 
@@ -98,7 +98,6 @@ def compare(
     models: Text = (),
     solves: int = 0,
     settings: SolverSettings = SolverSettings(),
-    jobs: int = 1,
     progress: Callable[[str], None] = lambda _: None,
 ) -> PlanComparison:
     """Compare two plans or models.
@@ -115,8 +114,8 @@ def compare(
     solves, settings
         How often at most to solve B again with one group of differing values at a time reset to
         those of A, and how; 0 for not at all.
-    jobs, progress
-        As for `simulate` and `optimize`.
+    progress
+        As for `optimize`.
 
     Raises
     ------
@@ -128,9 +127,8 @@ def compare(
     >>> compare("tiny", load_model("tiny", {"zones.west-users.demand_rps": 900})).lost
     ('surge',)
     """
-    check_least(jobs=jobs)
     sides = [side.plan if isinstance(side, Planned) else side for side in (a, b)]
-    first, second = named_sides(sides[0], sides[1], texts(models), jobs=jobs, progress=progress)
+    first, second = named_sides(sides[0], sides[1], texts(models), progress=progress)
     comparison = compare_sides(first, second)
     caused = effects(comparison, settings, solves, progress) if solves else None
     return PlanComparison(comparison, caused)

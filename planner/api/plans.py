@@ -112,9 +112,9 @@ class Optimum(Shown):
         """Verdicts of all scenarios."""
         return frames.scenarios(self.plan.scenarios)
 
-    def simulate(self, *, scenarios: Text = (), only: Text = (), jobs: int = 1) -> Simulation:
+    def simulate(self, *, scenarios: Text = (), only: Text = ()) -> Simulation:
         """Simulate scenarios on the plan, its own if none are named."""
-        return simulate(self.model, self, scenarios=scenarios, only=only, jobs=jobs)
+        return simulate(self.model, self, scenarios=scenarios, only=only)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``plan.json`` and its tables into a folder; returns the path of ``plan.json``.

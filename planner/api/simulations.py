@@ -10,7 +10,7 @@ import pandas as pd
 
 from planner.api.models import ModelReference, PlannerModel, Text, as_planner_model, selection
 from planner.api.notebook import Shown
-from planner.api.references import REMEDY, PlanReference, check_least, model_of, plan_source
+from planner.api.references import REMEDY, PlanReference, model_of, plan_source
 from planner.errors import InputError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
@@ -138,7 +138,6 @@ def simulate(
     *,
     scenarios: Text = (),
     only: Text = (),
-    jobs: int = 1,
 ) -> Simulation:
     """Simulate the cascade of every failure on what exists in a model, or on a plan.
 
@@ -154,8 +153,6 @@ def simulate(
         plan, or else of the model.
     only
         Patterns of names: ``"region-*"``.
-    jobs
-        Threads that share the scenarios.
 
     Raises
     ------
@@ -168,11 +165,10 @@ def simulate(
     <simulation of tiny: 0 of 1 scenarios survived; not region-west>
     >>> simulate("tiny", "out").scenarios  # doctest: +SKIP
     """
-    check_least(jobs=jobs)
     source = None if plan is None else plan_source(plan)
     given = model if plan is None else model_of(plan, model)
     found = subject(given, source, remedy=REMEDY)
     loaded = as_planner_model(found.loaded)
     failures = selection(loaded, scenarios, only, found.wanted).scenarios
-    verdicts = judge(loaded.model, found.fleet, failures, jobs)
+    verdicts = judge(loaded.model, found.fleet, failures)
     return Simulation(loaded, found.fleet, failures, verdicts, found.notes)

@@ -17,6 +17,7 @@ from planner.commands.options import (
     model_argument,
     output_options,
     solver_options,
+    workers_options,
 )
 from planner.commands.parameter_types import NumberList
 from planner.commands.scenario_options import choose, selection_options
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     time_limit="Time for one solve.",
 )
 @output_options
+@workers_options
 @selection_options
 def command(
     model: ModelArgument,

@@ -10,10 +10,10 @@ from planner.commands.options import (
     Output,
     bundle,
     gap_option,
-    jobs_option,
     output_options,
     setting_option,
     solves_option,
+    workers_options,
 )
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED
 
@@ -97,14 +97,13 @@ class EffectOptions:
     gap_option("Relative gap of every solve of --explain."),
 )
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 4 if B loses a scenario.")
-@jobs_option("Threads that share the simulation of a model.")
 @output_options
+@workers_options
 def command(
     sides: SideOptions,
     markdown: bool,
     effort: EffectOptions,
     fail_if_worse: bool,
-    jobs: int,
     output: Output,
 ) -> int:
     """Compare A and B: what B buys, costs and survives more or less than A.
@@ -124,7 +123,7 @@ def command(
 
     if markdown and output.as_json:
         raise click.UsageError("Give --markdown or --json, not both.")
-    a, b = named_sides(sides.a, sides.b, sides.models, sides.overrides, jobs, output.say)
+    a, b = named_sides(sides.a, sides.b, sides.models, sides.overrides, output.say)
     comparison = compare(a, b)
     causes: Effects | None = None
     if effort.explain:

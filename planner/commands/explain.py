@@ -13,6 +13,7 @@ from planner.commands.options import (
     output_options,
     solver_options,
     solves_option,
+    workers_options,
 )
 from planner.commands.plan_options import PlanArgument, plan_argument
 from planner.errors import EXIT_DONE
@@ -39,6 +40,7 @@ QUICK_SOLVES = 16
     time_limit="Time after which no more are solved.",
 )
 @output_options
+@workers_options
 def command(
     plan: PlanArgument, solves: int, quick: bool, settings: SolverSettings, output: Output
 ) -> int:

@@ -16,13 +16,13 @@ from planner.commands.options import (
     bundle,
     examples,
     file_option,
-    jobs_option,
     optional_model,
     output_options,
     samples_option,
     seed_option,
     setting_option,
     solver_options,
+    workers_options,
 )
 from planner.commands.parameter_types import SHARE
 from planner.commands.plan_options import say_notes
@@ -72,10 +72,10 @@ class FinanceFiles:
     tables: Path | None
 
 
-def _sampling(samples: int, seed: int, alpha: float, jobs: int) -> Sampling:
+def _sampling(samples: int, seed: int, alpha: float) -> Sampling:
     from planner.finance.study import Sampling
 
-    return Sampling(samples, seed, alpha, jobs)
+    return Sampling(samples, seed, alpha)
 
 
 @click.command(
@@ -137,13 +137,13 @@ def _sampling(samples: int, seed: int, alpha: float, jobs: int) -> Sampling:
         show_default=True,
         help="Confidence of value at risk and conditional value at risk.",
     ),
-    jobs_option("Threads that share the simulation."),
 )
 @solver_options(
     gap="Relative gap of every optimisation.",
     time_limit="Time for one optimisation.",
 )
 @output_options
+@workers_options
 @selection_options
 def command(
     valuation: ValuationOptions,

@@ -18,6 +18,7 @@ from planner.commands.options import (
     model_argument,
     output_options,
     solver_options,
+    workers_options,
 )
 from planner.commands.parameter_types import NumberList
 from planner.commands.scenario_options import choose, selection_options
@@ -93,6 +94,7 @@ class AxisOptions:
     time_limit="Time for one point.",
 )
 @output_options
+@workers_options
 @selection_options
 def command(
     model: ModelArgument,

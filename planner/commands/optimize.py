@@ -18,6 +18,7 @@ from planner.commands.options import (
     output_options,
     policy_options,
     solver_options,
+    workers_options,
 )
 from planner.commands.progress import plan_line
 from planner.commands.scenario_options import choose, selection_options
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     help="Most rounds of optimising and simulating.",
 )
 @output_options
+@workers_options
 @selection_options
 @policy_options
 def command(

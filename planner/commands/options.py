@@ -251,17 +251,24 @@ def solves_option(default: int, least: int, text: str) -> Decorator:
     )
 
 
-def jobs_option(text: str) -> Decorator:
-    """-j/--jobs, with what the threads share."""
-    return click.option(
+def workers_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """-j/--jobs: who shares the work of the command (`planner.workers`)."""
+
+    @click.option(
         "-j",
         "--jobs",
         type=click.IntRange(1, 256),
-        default=1,
-        show_default=True,
         metavar="N",
-        help=text,
+        help="Threads that share simulation and recourse; all cores if not given.",
     )
+    @functools.wraps(function)
+    def shared(*, jobs: int | None, **values: Any) -> Any:
+        from planner.workers import Threads, shared_by
+
+        with shared_by(Threads() if jobs is None else Threads(jobs)):
+            return function(**values)
+
+    return shared
 
 
 def samples_option(least: int, text: str) -> Decorator:

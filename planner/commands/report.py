@@ -13,10 +13,10 @@ from planner.commands.options import (
     bundle,
     examples,
     file_option,
-    jobs_option,
     output_options,
     samples_option,
     seed_option,
+    workers_options,
 )
 from planner.commands.plan_options import PlanArgument, plan_argument
 from planner.commands.progress import Progress
@@ -41,7 +41,7 @@ class ReportOptions:
 
     Parameters
     ----------
-    samples, seed, jobs
+    samples, seed
         Sampling of failures; 0 samples leave returns and risk out.
     explained
         Whether to solve for why each purchase is needed.
@@ -49,13 +49,10 @@ class ReportOptions:
 
     samples: int
     seed: int
-    jobs: int
     explained: bool
 
     @classmethod
-    def given(
-        cls, samples: int, no_finance: bool, seed: int, explained: bool, jobs: int
-    ) -> ReportOptions:
+    def given(cls, samples: int, no_finance: bool, seed: int, explained: bool) -> ReportOptions:
         """Options as given on the command line.
 
         Raises
@@ -66,7 +63,7 @@ class ReportOptions:
         if 0 < samples < FEWEST_SAMPLES:
             message = f"expected 0 or at least {FEWEST_SAMPLES}, not {samples}"
             raise InputError.single("--samples", message)
-        return cls(0 if no_finance else samples, seed, jobs, explained)
+        return cls(0 if no_finance else samples, seed, explained)
 
 
 @click.command(
@@ -94,9 +91,9 @@ class ReportOptions:
         is_flag=True,
         help="Work out shadow prices and why each purchase is needed (minutes of solving).",
     ),
-    jobs_option("Threads that share the sampling."),
 )
 @output_options
+@workers_options
 def command(plan: PlanArgument, file: Path | None, options: ReportOptions, output: Output) -> int:
     """Write PLAN (a plan.json or its folder) as one web page for a meeting.
 
@@ -227,7 +224,7 @@ def _finance(
         names = ", ".join(sorted({problem.where for problem in missing})[:6])
         progress.say(f"note: no returns, for want of prices: {names}")
         return None, f"There are no returns for want of prices in the model: {names}."
-    sampling = Sampling(options.samples, options.seed, jobs=options.jobs)
+    sampling = Sampling(options.samples, options.seed)
     assumptions = Assumptions.of(loaded.model.finance)
     return finance(study_of(loaded, builds, assumptions, sampling, progress=progress.say)), ""
 

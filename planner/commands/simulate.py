@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Output, examples, jobs_option, output_options
+from planner.commands.options import Output, examples, output_options, workers_options
 from planner.commands.plan_options import SubjectOptions, subject_options
 from planner.commands.progress import plan_line, settings_of
 from planner.commands.scenario_options import announce, selection_options
@@ -33,13 +33,12 @@ if TYPE_CHECKING:
     help="Simulate only this scenario and tell its story; a failure means all its hours "
     "(repeatable).",
 )
-@jobs_option("Threads to share the scenarios among.")
 @output_options
+@workers_options
 @selection_options
 def command(
     subject: SubjectOptions,
     names: tuple[str, ...],
-    jobs: int,
     output: Output,
     wanted: Wanted | None,
 ) -> int:
@@ -64,9 +63,7 @@ def command(
     announce(loaded, selection, output)
     progress = output.progress
     with progress.working():
-        verdicts = judge(
-            loaded.model, fleet, selection.scenarios, jobs, on_part=progress.reporter()
-        )
+        verdicts = judge(loaded.model, fleet, selection.scenarios, on_part=progress.reporter())
     told = selection.names if names else tuple(loaded.model.scenarios)
     show_simulation(loaded, fleet, verdicts, told, output.as_json, found.notes)
     failed = [verdict.name for verdict in verdicts if verdict.fails]

@@ -48,8 +48,6 @@ class Sampling:
         Seed: the same gives the same figures.
     alpha
         Confidence of value at risk and conditional value at risk.
-    jobs
-        Threads that share the simulation.
 
     Raises
     ------
@@ -60,10 +58,9 @@ class Sampling:
     samples: int = SAMPLES
     seed: int = 0
     alpha: float = 0.95
-    jobs: int = 1
 
     def __post_init__(self) -> None:
-        least = {"samples": 1, "seed": 0, "jobs": 1}
+        least = {"samples": 1, "seed": 0}
         for name, value in ((name, getattr(self, name)) for name in least):
             if value < least[name]:
                 raise ValueError(f"Expected {name} ≥ {least[name]}, got {value}.")
@@ -167,7 +164,6 @@ def value_builds(
             build.scenarios,
             samples=sampling.samples,
             seed=sampling.seed,
-            jobs=sampling.jobs,
             progress=progress,
         )
         profile = loss_profile(build.model, occurrences, alpha=sampling.alpha)
@@ -185,7 +181,7 @@ def value_builds(
             Valued(
                 build,
                 position,
-                judge(build.model, build.fleet, build.scenarios, sampling.jobs, stories=False),
+                judge(build.model, build.fleet, build.scenarios, stories=False),
                 occurrences,
                 profile,
                 None if first is None else difference(first.profile, profile),

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from functools import partial
 
 import numpy as np
 
@@ -15,7 +13,7 @@ from planner.amounts import percent
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import Graph, build_graph
+from planner.infrastructure.graph import build_graph
 from planner.laws.traffic import served_fraction
 from planner.reliability.estimates import Floats, Ints
 from planner.reliability.periods import DAY, PreparedPeriod, case_of
@@ -23,6 +21,7 @@ from planner.simulation.build import build_world
 from planner.simulation.cascade import run
 from planner.simulation.history import History, bytes_per_scenario
 from planner.simulation.system_states import Bools
+from planner.workers import workers
 
 #: Records needed.
 KEPT = frozenset({"demand_rps", "served_rps", "emergency_usd"})
@@ -99,7 +98,6 @@ def simulate_all(
     model: Model,
     fleet: Fleet,
     scenarios: Sequence[Scenario],
-    jobs: int = 1,
     recovers: bool = True,
     longer: Sequence[float] = LONGER,
     progress: Progress | None = None,
@@ -110,8 +108,6 @@ def simulate_all(
     ----------
     model
         Model with the fleet's measures in place; so are the scenarios.
-    jobs
-        Threads to share the batches among; minutes are stepped through at the same time.
     recovers
         Whether to simulate until everything is served again, not only until the last event is over.
     longer
@@ -123,12 +119,12 @@ def simulate_all(
     cases = [case_of(model, graph, scenario) for scenario in scenarios]
     if not recovers:
         ended = (replace(case, minutes=case.timeline.end_minute) for case in cases)
-        return _simulate(model, graph, fleet, list(ended), jobs)
+        return _simulate(model, fleet, list(ended))
     outcome = PeriodLosses.nothing(len(cases), len(model.tiers))
     left = np.arange(len(cases))
     for more in (0.0, *longer):
         extended = [replace(cases[i], minutes=cases[i].minutes + more) for i in left]
-        outcome.put(left, _simulate(model, graph, fleet, extended, jobs, progress))
+        outcome.put(left, _simulate(model, fleet, extended, progress))
         left = left[~outcome.settled[left]]
         if not len(left):
             break
@@ -137,23 +133,17 @@ def simulate_all(
 
 def _simulate(
     model: Model,
-    graph: Graph,
     fleet: Fleet,
     cases: Sequence[PreparedPeriod],
-    jobs: int,
     progress: Progress | None = None,
 ) -> PeriodLosses:
     """Losses of periods, simulated in batches of similar length."""
     minutes = np.array([case.minutes for case in cases])
     order = np.argsort(minutes, kind="stable")
-    batches = _batches(model, minutes[order], jobs)
-    parts = [[cases[i] for i in order[first:last]] for first, last in batches]
-    task = partial(_batch, model, graph, fleet)
-    if jobs > 1 and len(parts) > 1:
-        with ThreadPoolExecutor(jobs) as pool:
-            found = list(_told(pool.map(task, parts), parts, progress))
-    else:
-        found = list(_told(map(task, parts), parts, progress))
+    team = workers(len(cases))
+    batches = _batches(model, minutes[order], team.count)
+    parts = [(fleet, [cases[i] for i in order[first:last]]) for first, last in batches]
+    found = list(_told(team.map(_batch, model, parts), minutes[order], batches, progress))
     outcome = PeriodLosses.nothing(len(cases), len(model.tiers))
     for (first, last), losses in zip(batches, found, strict=True):
         outcome.put(order[first:last], losses)
@@ -162,11 +152,12 @@ def _simulate(
 
 def _told(
     outcomes: Iterable[PeriodLosses],
-    parts: Sequence[Sequence[PreparedPeriod]],
+    minutes: Floats,
+    batches: Sequence[tuple[int, int]],
     progress: Progress | None,
 ) -> Iterator[PeriodLosses]:
     """Outcomes of batches; says now and then how much of the work is done."""
-    work = np.cumsum([max(case.minutes for case in part) * len(part) for part in parts])
+    work = np.cumsum([minutes[last - 1] * (last - first) for first, last in batches])
     said = time.monotonic()
     for done, outcome in zip(work, outcomes, strict=True):
         if progress is not None and done < work[-1] and time.monotonic() - said >= SILENCE_SECONDS:
@@ -175,14 +166,14 @@ def _told(
         yield outcome
 
 
-def _batches(model: Model, minutes: Floats, jobs: int) -> list[tuple[int, int]]:
+def _batches(model: Model, minutes: Floats, workers: int) -> list[tuple[int, int]]:
     """First and last of each batch of periods in order of length, with the least total time.
 
     A batch costs ``BATCH_MINUTES + longest·scenarios``. The best last batch of the first j cases is
     found for every j in turn.
     """
     per_minute = bytes_per_scenario(model, KEPT) / model.simulation.horizon_minutes
-    most = max(1, min(BATCH, math.ceil(len(minutes) / jobs)))
+    most = max(1, min(BATCH, math.ceil(len(minutes) / workers)))
     best, first = np.zeros(len(minutes) + 1), np.zeros(len(minutes) + 1, dtype=np.int64)
     for j in range(1, len(minutes) + 1):
         longest = minutes[j - 1]
@@ -199,14 +190,13 @@ def _batches(model: Model, minutes: Floats, jobs: int) -> list[tuple[int, int]]:
     return batches[::-1]
 
 
-def _batch(
-    model: Model, graph: Graph, fleet: Fleet, cases: Sequence[PreparedPeriod]
-) -> PeriodLosses:
+def _batch(model: Model, batch: tuple[Fleet, Sequence[PreparedPeriod]]) -> PeriodLosses:
     """What the cases of one batch lose."""
+    fleet, cases = batch
     horizon = max(1.0, float(math.ceil(max(case.minutes for case in cases))))
     settings = model.simulation.model_copy(update={"horizon_minutes": horizon})
     lasting = model.model_copy(update={"simulation": settings})
-    world = build_world(lasting, graph, fleet, tuple(case.timeline for case in cases))
+    world = build_world(lasting, build_graph(model), fleet, tuple(case.timeline for case in cases))
     return _measured(run(world, KEPT), cases)
 
 

@@ -57,7 +57,6 @@ def sample_occurrences(
     scenarios: Sequence[Scenario],
     samples: int = SAMPLES,
     seed: int = 0,
-    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Occurrences:
     """Sample the failures of a year and what each of them costs a fleet.
@@ -72,8 +71,6 @@ def sample_occurrences(
         Periods to draw; at least a few of each kind are.
     seed
         Seed: the same gives the same failures, for every fleet.
-    jobs
-        Threads to share the simulation among.
     progress
         Told of the progress, in words.
 
@@ -88,7 +85,7 @@ def sample_occurrences(
         source for source in sources_of(model, scenarios) if source.rate.times_per_year > 0
     )
     process = Process.of([source.rate for source in sources])
-    cascade = Cascade(model, fleet, sources, jobs, progress)
+    cascade = Cascade(model, fleet, sources, progress)
     tiers = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
     mean_rps = float(weekly_demand(model).sum(axis=0).mean())
     shares = np.array([model.tiers[tier].share for tier in tiers])
@@ -113,10 +110,9 @@ class Cascade:
         model: Model,
         fleet: Fleet,
         sources: tuple[Source, ...],
-        jobs: int,
         progress: Progress | None = None,
     ) -> None:
-        self._original, self._fleet, self._jobs = model, fleet, jobs
+        self._original, self._fleet = model, fleet
         self._sources, self._progress = sources, progress
         self._model = with_measures(model, fleet.measures)
         self._normal: PeriodLosses | None = None
@@ -131,7 +127,7 @@ class Cascade:
         """Normal operation for some minutes from every hour of the week."""
         hours = range(HOURS_PER_WEEK)
         calm = tuple(calm_scenario(float(hour), minutes) for hour in hours)
-        return simulate_all(self._model, self._fleet, calm, self._jobs, recovers=False)
+        return simulate_all(self._model, self._fleet, calm, recovers=False)
 
     def normal(self) -> PeriodLosses | None:
         """Loss in each hour of a week of normal operation; None if there is none."""
@@ -156,7 +152,6 @@ class Cascade:
             self._model,
             self._fleet,
             scenarios,
-            self._jobs,
             longer=longer,
             progress=self._progress,
         )

@@ -32,7 +32,7 @@ def finance_data(study: FinanceStudy) -> dict[str, Any]:
         "created": study.created,
         "versions": dict(study.versions),
         "assumptions": _plain(asdict(study.assumptions) | {"tax_lives": _tax_lives(study)}),
-        "sampling": _plain(_sampling(study)),
+        "sampling": _plain(asdict(study.sampling)),
         "measures": dict(MEASURES),
         "plans": [_plan_data(valued) for valued in study.valued],
         "scenarios": list(scenario_rows(study)),
@@ -42,13 +42,6 @@ def finance_data(study: FinanceStudy) -> dict[str, Any]:
         "break_even": list(break_even_rows(study)),
         "replanned": list(replanned_rows(study)),
     }
-
-
-def _sampling(study: FinanceStudy) -> dict[str, Any]:
-    """How failures were sampled; in files the threads that shared the work are `processes`."""
-    values = asdict(study.sampling)
-    values["processes"] = values.pop("jobs")
-    return values
 
 
 def _tax_lives(study: FinanceStudy) -> dict[str, int]:
@@ -285,7 +278,7 @@ def assumption_rows(study: FinanceStudy) -> Iterator[Row]:
     """What everything rests on, an input a line."""
     terms = asdict(study.assumptions)
     lives = {f"tax_lives.{name}": years for name, years in _tax_lives(study).items()}
-    for name, value in (terms | lives | _sampling(study)).items():
+    for name, value in (terms | lives | asdict(study.sampling)).items():
         if name != "tax_lives":
             yield {"input": name, "value": digits(value) if isinstance(value, float) else value}
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -45,6 +43,7 @@ from planner.simulation.served import (
 from planner.simulation.story import StoryLine, tell
 from planner.simulation.system_states import Floats
 from planner.simulation.world import World
+from planner.workers import workers
 
 #: Memory for the records of the scenarios simulated at once.
 BATCH_BYTES = 250e6
@@ -217,37 +216,32 @@ def judge(
     model: Model,
     fleet: Fleet,
     scenarios: tuple[Scenario, ...],
-    jobs: int = 1,
     stories: bool = True,
     on_part: Callable[[int, int], None] | None = None,
 ) -> tuple[Verdict, ...]:
     """Simulate scenarios on a fleet and compare each with its standard.
 
-    Scenarios are simulated in batches, so memory does not grow with their number.
+    Scenarios are simulated in batches, so memory does not grow with their number; workers share
+    them (`planner.workers`).
 
     Parameters
     ----------
-    jobs
-        Threads to share the batches among; minutes are stepped through at the same time.
     stories
         Whether to tell the story of each scenario.
     on_part
         Called after every batch with the number of scenarios done and that of all.
     """
     scenarios = scenarios_with(model, scenarios, fleet.measures)
-    model = with_measures(model, fleet.measures)
-    size = batch_size(model, len(scenarios), jobs, stories)
-    task = partial(_judge_part, model, fleet, stories, size)
-    alone = jobs <= 1 or len(scenarios) <= size
-    part = len(scenarios) if alone else math.ceil(len(scenarios) / jobs)
-    if on_part is not None:
-        # Who wants to know how far it is gets smaller parts, which start their records anew.
-        part = size
-    parts = [scenarios[first : first + part] for first in range(0, len(scenarios), max(1, part))]
-    if alone:
-        return _gathered(map(task, parts), len(scenarios), on_part)
-    with ThreadPoolExecutor(jobs) as pool:
-        return _gathered(pool.map(task, parts), len(scenarios), on_part)
+    team = workers(len(scenarios))
+    size = batch_size(model, len(scenarios), team.count, stories)
+    # Who wants to know how far it is gets smaller parts, which start their records anew.
+    even = max(team.fewest, math.ceil(len(scenarios) / team.count))
+    part = size if on_part is not None else even
+    parts = (
+        (fleet, stories, size, scenarios[first : first + part])
+        for first in range(0, len(scenarios), max(1, part))
+    )
+    return _gathered(team.map(_judged, model, parts), len(scenarios), on_part)
 
 
 def _gathered(
@@ -270,6 +264,12 @@ def batch_size(model: Model, count: int, jobs: int, stories: bool) -> int:
     most = max(1, int(BATCH_BYTES / bytes_per_scenario(model, None if stories else JUDGED)))
     rounds = max(1, math.ceil(count / (most * jobs)))
     return max(1, math.ceil(count / (rounds * jobs)))
+
+
+def _judged(
+    model: Model, part: tuple[Fleet, bool, int, tuple[Scenario, ...]]
+) -> tuple[Verdict, ...]:
+    return _judge_part(with_measures(model, part[0].measures), *part)
 
 
 def _judge_part(

@@ -57,6 +57,7 @@ from planner.infrastructure.fleet import Fleet  # noqa: E402
 from planner.scenarios.demand import weekly_demand  # noqa: E402
 from planner.simulation.cascade import simulate  # noqa: E402
 from planner.simulation.verdict import Verdict, judge  # noqa: E402
+from planner.workers import Threads, shared_by  # noqa: E402
 
 HOURS = HORIZON_MINUTES / 60
 SIZES = (10, 100, 1_000, 10_000, 100_000)
@@ -73,7 +74,8 @@ def model() -> Model:
 
 def judged(scenarios: tuple[Scenario, ...], threads: int = 1) -> tuple[Verdict, ...]:
     """Verdicts on what exists, without stories."""
-    return judge(model(), Fleet.existing(model()), scenarios, jobs=threads, stories=False)
+    with shared_by(Threads(threads)):
+        return judge(model(), Fleet.existing(model()), scenarios, stories=False)
 
 
 def best_of(times: int, act: Callable[[], object]) -> float:

@@ -117,7 +117,7 @@ def test_json_has_the_documented_keys(study: dict[str, Any]) -> None:
         assert {"input", "low", "high", "npv_low_usd", "npv_high_usd"} <= line.keys()
     assert {line["plan"] for line in study["sensitivity"]} == {"best", "kept"}
     assert study["sampling"]["samples"] == 10
-    assert set(study["sampling"]) == {"samples", "seed", "alpha", "processes"}
+    assert set(study["sampling"]) == {"samples", "seed", "alpha"}
     # A few of each kind are drawn whatever is asked for.
     assert all(build["samples"] >= build["simulated"] > 10 for build in study["plans"])
 

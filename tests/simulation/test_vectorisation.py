@@ -20,6 +20,7 @@ from planner.simulation import verdict
 from planner.simulation.cascade import simulate
 from planner.simulation.history import History, bytes_per_scenario
 from planner.simulation.verdict import Verdict, batch_size, judge
+from planner.workers import Threads, shared_by
 
 #: Records that are final values of the state, without an axis of minutes.
 FINAL = ("order_minute", "standby_since")
@@ -111,7 +112,8 @@ def test_batches_and_threads_change_nothing(
     monkeypatch.setattr(verdict, "BATCH_BYTES", 3.5 * bytes_per_scenario(model, None))
     assert batch_size(model, len(scenarios), threads, stories=True) <= 3
     assert {one.survives for one in told} == {True, False}
-    assert judge(model, Fleet.existing(model), scenarios, threads) == told
+    with shared_by(Threads(threads, fewest=1)):
+        assert judge(model, Fleet.existing(model), scenarios) == told
 
 
 def test_verdicts_without_stories_are_the_same_but_for_them(
