@@ -13,6 +13,7 @@ from planner.infrastructure.catalogue import demand_shape_names, hot_week_names,
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Event, NodeLoss, Scenario, UnitLoss
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
+from planner.infrastructure.horizon_checks import check_horizon
 from planner.infrastructure.measure_checks import check_measures
 from planner.infrastructure.source import Document, Path_, nearest
 from planner.infrastructure.supply import PowerSupply
@@ -58,6 +59,23 @@ REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("policies", "forbidden", "emergency", "#"), "offers"),
     (("policies", "forbidden", "measures", "#"), "measures"),
     (("finance", "incident"), "incidents"),
+    (("horizon", "growth", "zones", "@"), "zones"),
+    (("horizon", "growth", "tiers", "@"), "tiers"),
+    (("horizon", "paths", "*", "follows"), "horizon.paths"),
+    (("horizon", "paths", "*", "growth", "zones", "@"), "zones"),
+    (("horizon", "paths", "*", "growth", "tiers", "@"), "tiers"),
+    (("horizon", "prices", "gpus", "@"), "gpus"),
+    (("horizon", "prices", "cooling_units", "@"), "cooling_units"),
+    (("horizon", "prices", "regions", "@"), "regions"),
+    (("horizon", "prices", "offers", "@"), "offers"),
+    (("horizon", "first_order", "@"), "gpus cooling_units offers"),
+    (("horizon", "order_months", "types", "@"), "gpus cooling_units"),
+    (("horizon", "order_months", "entities", "@"), "clusters plants regions measures offers"),
+    (("horizon", "reserved_months", "@"), "offers"),
+    (("horizon", "power", "#", "region"), "regions"),
+    (("horizon", "construction", "clusters", "@"), "clusters"),
+    (("horizon", "construction", "plants", "@"), "plants"),
+    (("horizon", "construction", "regions", "@"), "regions"),
     (("measures", "*", "feeds", "#"), "feeds"),
     (("measures", "*", "replicas", "@"), "services"),
     (("measures", "*", "replicas", "*", "@"), "regions"),
@@ -116,7 +134,10 @@ def _names(data: Mapping[str, Any], sections: str) -> list[str] | None:
         if section == "incidents":
             names += shipped_incidents()
             continue
-        entries = data.get(section, None if section in REQUIRED else {})
+        entries: Any = data
+        for part in section.split("."):
+            inside = isinstance(entries, dict)
+            entries = entries.get(part, None if part in REQUIRED else {}) if inside else None
         if not isinstance(entries, dict) or (section in REQUIRED and not entries):
             return None
         names += list(entries)
@@ -180,6 +201,7 @@ def check_plausibility(model: Model, document: Document) -> None:
     _check_purchases(model, document)
     _check_salvage(model, document)
     check_measures(model, document)
+    check_horizon(model, document)
     _check_names(model, document)
 
 

@@ -28,6 +28,7 @@ from planner.infrastructure.fields import (
     Text,
     ZoneOffset,
 )
+from planner.infrastructure.horizon import Horizon
 from planner.infrastructure.operations import Operations, Reaction
 from planner.infrastructure.policies import Finance, Policies
 from planner.laws.overhead import hall_power_mw, plant_power_mw
@@ -475,6 +476,8 @@ class Model(NamedEntity):
     """Scenarios written by hand."""
     simulation: SimulationSettings = SimulationSettings()
     """Settings of the simulated cascade."""
+    horizon: Horizon | None = None
+    """Periods of a roadmap; none means that the model speaks of one moment."""
 
     @property
     def emergency_share(self) -> float:

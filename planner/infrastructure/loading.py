@@ -20,6 +20,7 @@ from planner.infrastructure.complaints import complain, shown_value
 from planner.infrastructure.entities import Model
 from planner.infrastructure.field_types import SECTIONS, entity_of, field_of, plain_types, types_at
 from planner.infrastructure.fields import NAME_LENGTH
+from planner.infrastructure.horizon import MONTH_PATTERN
 from planner.infrastructure.overrides import apply_overrides, merged, multiplied
 from planner.infrastructure.quantities import QUANTITY_STARTS, factor, quantity
 from planner.infrastructure.source import (
@@ -35,6 +36,8 @@ from planner.infrastructure.source import (
 )
 
 MOST_ANCESTORS = 20
+#: What was expected, by regular expression of a text field.
+PATTERNS = {MONTH_PATTERN: "a month like 2026-01"}
 
 
 @dataclass(frozen=True)
@@ -350,7 +353,7 @@ def _validate(document: Document) -> Model:
     try:
         model = Model.model_validate(document.data)
     except ValidationError as error:
-        complain(document, error)
+        complain(document, error, patterns=PATTERNS)
     checks.check_references(document)
     if model is not None and not document.problems:
         checks.check_plausibility(model, document)

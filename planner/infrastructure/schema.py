@@ -11,7 +11,16 @@ from planner.infrastructure.quantities import PATTERN
 
 #: Entities that stand in lists.
 LISTED = frozenset(
-    {"Heat", "LargestUnitsLoss", "NodeLoss", "RestorationPhase", "ServedRule", "Surge", "UnitLoss"}
+    {
+        "Heat",
+        "LargestUnitsLoss",
+        "NodeLoss",
+        "PowerStep",
+        "RestorationPhase",
+        "ServedRule",
+        "Surge",
+        "UnitLoss",
+    }
 )
 
 

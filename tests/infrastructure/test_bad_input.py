@@ -66,6 +66,24 @@ policies:
           emergency: {cloud: 1}, regions: {north: false}, measures: {more: true}}
   critical_tiers: [business]
   forbidden: {measures: [other], cooling: [east-chillers], gpus: [east-gpus], emergency: [other]}
+horizon:
+  start: 2026-01
+  periods: 3
+  growth: {zones: {west-users: {per_year: 0.2}}, tiers: {free: {by_period: [1.0, 1.5]}}}
+  paths:
+    low: {probability: 0.4, growth: {zones: {east-users: {per_year: 0.1}}}}
+    high: {probability: 0.6, from_period: 3, follows: low,
+           growth: {tiers: {business: {per_year: 0.3}}}}
+  prices:
+    gpus: {accelerator: {per_year: -0.1}}
+    cooling_units: {chiller-3: {per_year: 0.02}}
+    regions: {west: {per_year: 0.03}}
+    offers: {cloud: {per_year: -0.05}}
+  first_order: {chiller-1: 2025-06}
+  order_months: {types: {chiller-3: 12}, entities: {west-gpus: 6}}
+  reserved_months: {cloud: 12}
+  power: [{region: west, from_period: 2, firm_mw: 10.0, flexible_mw: 2.0}]
+  construction: {clusters: {west-gpus: 500}, plants: {west-chillers: 3}, regions: {east: 500}}
 scenarios:
   many:
     severity: extreme

@@ -1,0 +1,126 @@
+"""The horizon of a model: times, courses, and what is refused, all at once."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.errors import InputError
+from planner.infrastructure.horizon import (
+    MONTH_PATTERN,
+    Course,
+    Horizon,
+    month_number,
+    month_text,
+)
+from planner.infrastructure.horizon_checks import least_capital_usd
+from planner.infrastructure.loading import load_model
+from planner.infrastructure.schema import model_schema
+
+WRONG = """
+extends: tiny
+horizon:
+  start: 2026-01
+  period: half-year
+  periods: 4
+  paths:
+    low: {probability: 0.5, growth: {demand: {per_year: 0.1, by_period: [1.0, 1.1]}}}
+    high: {probability: 0.6, from_period: 2, follows: low}
+    loop: {probability: 0.6, from_period: 7, follows: loop}
+  first_order: {accelerator: 2027-01, air-1: 2029-01}
+  order_months: {cooling: 36, entities: {cloud: 36}}
+  power: [{region: west, firm_mw: 10}, {region: west, firm_mw: 12}]
+  capital_budgets_usd: {2031: 3M}
+"""
+
+
+def problems(tmp_path, text: str) -> str:
+    file = tmp_path / "model.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_model(file)
+    return "\n".join(map(str, caught.value.problems))
+
+
+def test_all_that_cannot_be_is_said_at_once(tmp_path):
+    said = problems(tmp_path, WRONG)
+    for text in (
+        "probabilities add up to 1.7; expected 1",
+        "has both a rate and a table",
+        "period 2 is not after period 2, from which `low` itself differs",
+        "period 7 is beyond the 4 of the horizon",
+        "is circular: loop → loop",
+        "2027-01 is after the start 2026-01, and there are 1,000 in west-gpus, 400 in east-gpus",
+        "2029-01 is after the last period, which starts in 2027-07",
+        "order_months.cooling: 36 months",
+        "order_months.entities.cloud: 36 months",
+        "west has another limit from period 1 on",
+        "expected a year from 2026 to 2027",
+    ):
+        assert text in said
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("start: 2026-13, periods: 2", "expected a month like 2026-01, not '2026-13'"),
+        ("start: 2026-01, periods: 0", "greater than or equal to 1"),
+        ("start: 2026-01, periods: 2, growth: {demand: {per_year: -1.1}}", "equal to -1"),
+        ("start: 2026-01, periods: 2, growth: {zones: {moon: {}}}", "`moon` is not among zones"),
+    ],
+)
+def test_a_wrong_value_says_what_is_accepted(tmp_path, field, text):
+    assert text in problems(tmp_path, f"extends: tiny\nhorizon: {{{field}}}")
+
+
+def test_budgets_pay_for_what_todays_service_needs(tmp_path):
+    aged = """
+extends: tiny
+clusters: {west-gpus: {existing_age_years: 4.0}}
+horizon: {start: 2026-01, periods: 3, capital_budgets_usd: {2026: 0, 2027: 1M, 2028: 50M}}
+"""
+    said = problems(tmp_path, aged)
+    # 400 GPUs at 95 % serve 380 of 1,000 requests per second; 620 / 0.95 more at 20,000 USD.
+    assert "budgets up to 2027 are 1,000,000 USD, but 620 requests per second" in said
+    assert f"at least {620 / 0.95 * 20000:,.0f} USD" in said
+
+
+def test_nothing_is_needed_while_everything_lives():
+    model = load_model("tiny").model
+    horizon = Horizon(start="2026-01", periods=30)
+    assert least_capital_usd(model, horizon, 30) == (0.0, 0.0)
+
+
+@given(st.integers(12 * 1000, 12 * 2999))
+def test_months_are_told_and_read(number):
+    assert month_number(month_text(number)) == number
+
+
+@given(st.floats(-1, 3), st.integers(0, 20), st.integers(0, 20))
+def test_growth_compounds(rate, first, second):
+    course = Course(per_year=rate)
+    whole = course.factor(first + second, float(first + second))
+    parts = course.factor(first, float(first)) * course.factor(second, float(second))
+    assert whole == pytest.approx(parts)
+
+
+def test_lead_times_of_entities_come_before_those_of_types_and_kinds():
+    horizon = Horizon(
+        start="2026-01", period="quarter", periods=4, first_order={"new": "2026-05"},
+        order_months={"gpus": 3.0, "types": {"new": 4.0}, "entities": {"hall": 5.0}},
+    )  # fmt: skip
+    assert horizon.lead_months("gpus", "hall", "new") == 5
+    assert horizon.lead_months("gpus", "other", "new") == 4
+    assert horizon.lead_months("gpus", "other", "old") == 3
+    assert [horizon.periods_of(months) for months in (0, 3, 3.5)] == [0, 1, 2]
+    assert horizon.first_period("new") == 3
+
+
+def test_a_model_without_a_horizon_means_what_it_meant():
+    assert load_model("tiny").model.horizon is None
+
+
+def test_the_schema_states_the_form_of_a_month():
+    start = model_schema()["$defs"]["Horizon"]["properties"]["start"]
+    assert start["pattern"] == MONTH_PATTERN
