@@ -150,13 +150,23 @@ def _check_budgets(model: Model, horizon: Horizon, document: Document) -> None:
             return
 
 
+def lasts(horizon: Horizon, age_years: float | None, life_years: float, period: int) -> bool:
+    """Whether the life of what exists is not over at the start of a period."""
+    return age_years is None or age_years + (period - 1) * horizon.years < life_years - 1e-9
+
+
 def remaining_gpus(model: Model, horizon: Horizon, cluster: str, period: int) -> int:
     """Existing GPUs of a cluster whose life is not over by the start of a period."""
     entry = model.clusters[cluster]
-    age, life = entry.existing_age_years, model.gpus[entry.gpu].life_years
-    if age is None or age + (period - 1) * horizon.years < life - 1e-9:
-        return entry.existing_gpus
-    return 0
+    life = model.gpus[entry.gpu].life_years
+    return entry.existing_gpus if lasts(horizon, entry.existing_age_years, life, period) else 0
+
+
+def remaining_units(model: Model, horizon: Horizon, plant: str, unit: str, period: int) -> int:
+    """Existing units of a type in a plant whose life is not over by the start of a period."""
+    entry, life = model.plants[plant], model.cooling_units[unit].life_years
+    kept = lasts(horizon, entry.existing_age_years, life, period)
+    return entry.existing.get(unit, 0) if kept else 0
 
 
 def least_capital_usd(model: Model, horizon: Horizon, period: int) -> tuple[float, float]:

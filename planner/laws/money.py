@@ -35,6 +35,35 @@ def annuity(rate: float, years: float) -> float:
     return 1 / years if growth < NO_INTEREST else rate / -math.expm1(-growth)
 
 
+def annuity_years(rate: float, years: float) -> float:
+    """Present value of one unit a year for n years: ``(1 − (1 + r)^−n) / r``, or n.
+
+    Payments fall on the ends of years; a part of a year is what the formula says of it.
+
+    >>> round(annuity_years(0.1, 2), 6)
+    1.735537
+    >>> annuity_years(0.0, 2.5), annuity_years(0.1, 0.0)
+    (2.5, 0.0)
+    """
+    return 1 / annuity(rate, years) if years else 0.0
+
+
+def resale_usd(capital_usd: float, rate: float, life_years: float, held_years: float) -> float:
+    """Value of the remaining life: what the payments of its annuity have not paid off yet.
+
+    ``K·((1 + r)^n − (1 + r)^h) / ((1 + r)^n − 1)``: bought for K and sold for this after h years,
+    it has cost exactly its annuity over these years.
+
+    >>> resale_usd(100.0, 0.0, 4.0, 1.0)
+    75.0
+    >>> round(100 - resale_usd(100.0, 0.1, 5.0, 2.0) / 1.1**2, 9) == round(
+    ...     100 * annuity(0.1, 5.0) * annuity_years(0.1, 2.0), 9)
+    True
+    """
+    left = max(0.0, life_years - held_years)
+    return capital_usd * annuity(rate, life_years) * annuity_years(rate, left)
+
+
 def upkeep_usd_per_year(
     price_usd: float,
     maintenance_share: float,

@@ -30,7 +30,7 @@ from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import bounded, counts_of, settled, variables
 from planner.optimization.solution.scaling import most, numbers_of
 from planner.optimization.solution.settings import NOISE, SolverSettings
-from planner.optimization.solution.solving import Part, Solution, Status, run_solver, solve
+from planner.optimization.solution.solving import Part, Solution, Start, Status, run_solver, solve
 
 #: Relative gap at which the relaxation ends, as a share of the gap asked for, and at least.
 RELAXED_SHARE, RELAXED_LEAST = 0.25, 1e-6
@@ -68,15 +68,29 @@ class Decomposition:
     settings: SolverSettings
     progress: Callable[[str], None] = lambda _: None
     library: Library = field(default_factory=Library)
+    #: What costs are counted in, in messages.
+    unit: str = "M USD a year"
 
     learned: Learned = field(default_factory=Learned)
     failures: tuple[Failure, ...] = ()
     bound: float = -math.inf
 
     def __post_init__(self) -> None:
-        self.base: Programme = build(self.data.part(()))
+        self.base: Programme = self._first_stage()
         self.evaluator = Evaluator(self.settings.threads)
         self._bounds: tuple[int, Floats, Floats] = (-1, np.zeros(0), np.zeros(0))
+
+    def _first_stage(self) -> Programme:
+        return build(self.data.part(()))
+
+    def names(self) -> tuple[str, ...]:
+        """Scenarios that can bind."""
+        return tuple(self.data.stages_by_scenario)
+
+    def _recourse_of(self, data: ProblemData, name: str) -> tuple[Programme, float]:
+        """Recourse of a scenario as a programme, and how often it is needed a year."""
+        part = build_part(self.base, data.part((name,)))
+        return part, data.by_name[name].frequency_per_year
 
     def bounds(self) -> tuple[Floats, Floats]:
         """Bounds on the variables of the master, with those that its rows imply."""
@@ -88,10 +102,9 @@ class Decomposition:
 
     def _part(self, data: ProblemData, name: str) -> tuple[Programme, Failure]:
         """Recourse of a scenario as a programme and as blocks."""
-        part = build_part(self.base, data.part((name,)))
+        part, frequency = self._recourse_of(data, name)
         pieces, alone = self.library.pieces(part.problem, *self.bounds())
         constant = part.problem.objective.constant
-        frequency = data.by_name[name].frequency_per_year
         return part, Failure(name, frequency, tuple(pieces), tuple(alone), constant)
 
     def lay_out(self, deadline: Deadline) -> None:
@@ -104,12 +117,12 @@ class Decomposition:
         """
         known = {failure.name: failure for failure in self.failures}
         with without_collection():
-            for name in self.data.stages_by_scenario:
+            for name in self.names():
                 if deadline.over:
                     raise OutOfTime
                 if name not in known:
                     known[name] = self._part(self.data, name)[1]
-        self.failures = tuple(known[name] for name in self.data.stages_by_scenario)
+        self.failures = tuple(known[name] for name in self.names())
 
     def rows_of(self, name: str) -> list[Row]:
         """What the rows of a scenario mean."""
@@ -262,7 +275,7 @@ class Loop:
             return self._ended("optimal")
         while True:
             programme, before = self.master.programme(), (self.lower, self.upper)
-            start = self.best.fleet if self.best else self.start
+            start = self._begin()
             gap = min(share * self.settings.gap, WIDEST_GAP)
             solution = solve(programme, self.deadline.settings(gap), start)
             if solution.status == "infeasible":
@@ -278,6 +291,10 @@ class Loop:
                 return self._ended("feasible")
             if not self._enlarge(found) and before == (self.lower, self.upper):
                 share = 0.0  # cuts say all that there is: only the gap of the master is left
+
+    def _begin(self) -> Start | None:
+        """Where the search for whole numbers starts."""
+        return self.best.fleet if self.best else self.start
 
     def _nearby(self, start: Fleet) -> bool:
         """Whether a plan near that of the last round is proven by the bound of the last round."""
@@ -353,7 +370,7 @@ class Loop:
     def _say(self, what: str, upper: float) -> None:
         left = self.deadline.left_seconds
         ends = "" if math.isinf(left) else f", {max(0.0, left):.0f} s left"
-        between = f"at least {self.lower / MILLION:,.2f} M USD a year"
+        between = f"at least {self.lower / MILLION:,.2f} {self.parts.unit}"
         if math.isfinite(upper) and upper >= self.lower:  # else only the relaxation costs so little
             gap = max(0.0, upper - self.lower) / abs(upper) if upper else 0.0
             between += f", at most {upper / MILLION:,.2f} M, gap {percent(gap, 3)}"

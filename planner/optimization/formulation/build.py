@@ -38,9 +38,15 @@ def without_collection() -> Iterator[None]:
 
 
 @without_collection()
-def build(data: ProblemData) -> Programme:
-    """Build the programme: purchases, normal operation, every stage, the objective."""
-    programme = Programme(data)
+def build(data: ProblemData, problem: Problem | None = None) -> Programme:
+    """Build the programme: purchases, normal operation, every stage, the objective.
+
+    Parameters
+    ----------
+    problem
+        Where its columns and rows go; None for a problem of its own.
+    """
+    programme = Programme(data, Problem() if problem is None else problem)
     purchases.add_variables(programme)
     measures.add_variables(programme)
     measures.one_way_of_reacting(programme)

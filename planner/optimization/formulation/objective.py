@@ -78,21 +78,32 @@ def equipment(programme: Programme) -> Expression:
     ``Σ bought·(price·a + upkeep) + kept·(own upkeep + replacement) − retired·salvage·a``
     """
     model, rate = programme.data.model, programme.data.model.finance.discount_rate
+    terms: list[Expression] = []
+    for (plant, unit), count in programme.purchases.units.items():
+        terms.append(unit_asset(model, plant, unit).bought_usd_per_year(rate) * count)
+    for cluster, blocks in programme.purchases.blocks.items():
+        size = model.clusters[cluster].block_gpus
+        for asset in gpu_assets(model, cluster).values():
+            terms.append(asset.bought_usd_per_year(rate) * (size * blocks))
+    return sum_of([*terms, kept(programme)])
+
+
+def kept(programme: Programme) -> Expression:
+    """The part of what is kept and retired in the cost of `equipment`, USD per year."""
+    model, rate = programme.data.model, programme.data.model.finance.discount_rate
     terms = []
 
-    def own(asset: Asset, bought: Expression, there: int, gone: Expression) -> None:
-        terms.append(asset.bought_usd_per_year(rate) * bought)
+    def own(asset: Asset, there: int, gone: Expression) -> None:
         terms.append(asset.kept_usd_per_year(rate) * (there - gone))
         terms.append(asset.retired_usd_per_year(rate) * gone)
 
-    for (plant, unit), count in programme.purchases.units.items():
+    for plant, unit in programme.purchases.units:
         existing = model.plants[plant].existing.get(unit, 0)
-        asset, gone = unit_asset(model, plant, unit), programme.retired_units(plant, unit)
-        own(asset, 1 * count, existing, gone)
-    for cluster, blocks in programme.purchases.blocks.items():
-        entry, gone = model.clusters[cluster], programme.retired_gpus(cluster)
+        own(unit_asset(model, plant, unit), existing, programme.retired_units(plant, unit))
+    for cluster in programme.purchases.blocks:
+        gone = programme.retired_gpus(cluster)
         for asset in gpu_assets(model, cluster).values():
-            own(asset, entry.block_gpus * blocks, entry.existing_gpus, gone)
+            own(asset, model.clusters[cluster].existing_gpus, gone)
     return sum_of(terms)
 
 

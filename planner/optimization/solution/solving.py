@@ -164,7 +164,11 @@ def _is_installed(known: str) -> bool:
     return known in pulp.listSolvers() and known in pulp.listSolvers(onlyAvailable=True)
 
 
-def solve(programme: Programme, settings: SolverSettings, start: Fleet | None = None) -> Solution:
+#: Where a search starts: the fleet of an earlier plan, or values of whole variables by name.
+Start = Fleet | Mapping[str, float]
+
+
+def solve(programme: Programme, settings: SolverSettings, start: Start | None = None) -> Solution:
     """Solve a programme, from the purchases of an earlier plan if there is one.
 
     Raises
@@ -242,10 +246,14 @@ def _cancel(programme: Programme, values: dict[str, float]) -> None:
 
 
 def completed(
-    programme: Programme, fleet: Fleet, settings: SolverSettings
+    programme: Programme, start: Start, settings: SolverSettings
 ) -> dict[str, float] | None:
-    """Values of all variables with the purchases of a fleet; None if that is infeasible."""
-    wanted = purchases_for(programme, fleet)
+    """Values of all variables with the purchases of a start; None if that is infeasible."""
+    if isinstance(start, Fleet):
+        wanted = purchases_for(programme, start)
+    else:
+        whole = (x for x in programme.problem.variables if x.integer and x.name in start)
+        wanted = [(variable, start[variable.name]) for variable in whole]
     bounds = [(variable, variable.low, variable.high) for variable, _ in wanted]
     values = [value for _, value in wanted]
     within = zip(bounds, values, strict=True)

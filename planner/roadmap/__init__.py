@@ -1,0 +1,1 @@
+"""A roadmap: what to order when, over years of growth."""

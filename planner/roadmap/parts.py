@@ -1,0 +1,123 @@
+"""The programme of a roadmap solved in parts: every failure in every node is a block of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from planner.optimization.decomposition.loop import Decomposition, Loop
+from planner.optimization.decomposition.master import Learned, Master
+from planner.optimization.formulation.build import build_part
+from planner.optimization.formulation.labels import joined
+from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.stages import Margin
+from planner.optimization.solution.deadline import Deadline
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution, Start, solve
+from planner.roadmap.programme import RoadmapProgramme
+
+
+@dataclass
+class RoadmapParts(Decomposition):
+    """The programme of a roadmap in parts.
+
+    Attributes
+    ----------
+    roadmap
+        All nodes.
+    waived
+        Failures that are not planned for, by node: no order arrives in time to survive them.
+    """
+
+    roadmap: RoadmapProgramme = field(kw_only=True)
+    waived: dict[str, frozenset[str]] = field(default_factory=dict)
+    unit: str = "M USD"
+
+    def _first_stage(self) -> Programme:
+        return self.roadmap.base
+
+    def names(self) -> tuple[str, ...]:
+        """Failures that can bind, as ``node/scenario``."""
+        return tuple(
+            joined(name, scenario)
+            for name, each in self.roadmap.nodes.items()
+            for scenario in each.data.stages_by_scenario
+            if scenario not in self.waived.get(name, ())
+        )
+
+    def _recourse_of(self, data: ProblemData, name: str) -> tuple[Programme, float]:  # noqa: ARG002
+        """Recourse of a failure in a node, and its present value for each USD of an occurrence."""
+        node, _, scenario = name.partition("/")
+        each = self.roadmap.nodes[node]
+        part = build_part(each.programme, each.data.part((scenario,)))
+        frequency = each.data.by_name[scenario].frequency_per_year
+        return part, each.node.weight * frequency
+
+    def waive(self, names: frozenset[str]) -> None:
+        """Plan no longer for some failures, given as ``node/scenario``."""
+        for name in names:
+            node, _, scenario = name.partition("/")
+            self.waived[node] = self.waived.get(node, frozenset()) | {scenario}
+        self._keep(frozenset(self.names()))
+
+    def tighten(self, margins: Mapping[str, Mapping[str, Margin]]) -> None:
+        """Go on with other margins, by node and scenario: blocks that stay are kept."""
+        changed: set[str] = set()
+        for name, each in self.roadmap.nodes.items():
+            wanted, data = margins.get(name, {}), each.data
+            scenarios = {s for s in (*wanted, *data.margins) if wanted.get(s) != data.margin(s)}
+            if scenarios:
+                each.data = data.changed(data.scenarios, wanted, data.waived)
+                changed |= {joined(name, scenario) for scenario in scenarios}
+        self._keep(frozenset(self.names()) - changed)
+        if any(one.late_minutes for table in margins.values() for one in table.values()):
+            # Capacity that arrives later is paid for a shorter time.
+            self.bound = float("-inf")
+
+    def _keep(self, names: frozenset[str]) -> None:
+        self.failures = tuple(failure for failure in self.failures if failure.name in names)
+        blocks = {piece.block for failure in self.failures for piece in failure.pieces}
+        self.learned = self.learned.about(blocks)
+
+
+class RoadmapLoop(Loop):
+    """One solve of a roadmap by decomposition."""
+
+    parts: RoadmapParts
+
+    def __init__(
+        self, parts: RoadmapParts, settings: SolverSettings, first: Mapping[str, float] | None
+    ) -> None:
+        super().__init__(parts, settings)
+        self.first = first
+
+    def _begin(self) -> Start | None:
+        return self.best.values if self.best else self.first
+
+
+def solve_roadmap(
+    parts: RoadmapParts,
+    settings: SolverSettings,
+    start: Mapping[str, float] | None = None,
+) -> Solution:
+    """Solve the programme of a roadmap: in parts, or in one piece where that is asked for.
+
+    Parameters
+    ----------
+    start
+        Values of whole variables to start from.
+
+    Raises
+    ------
+    SolverError
+        If the solver fails, or time ends before there is a roadmap.
+    """
+    if settings.name == "highs" and settings.method != "extensive":
+        return RoadmapLoop(parts, settings, start).run()
+    parts.lay_out(Deadline(settings))
+    blocks = {piece.block: None for failure in parts.failures for piece in failure.pieces}
+    # A cut of nothing: with no cut at all the master leaves the cost of recourse out.
+    everything = Learned(whole=blocks, cuts=[{}])
+    whole = Master(parts.base, parts.data, parts.failures, *parts.bounds(), everything)
+    return solve(whole.programme(), settings, start)

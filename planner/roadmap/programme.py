@@ -1,0 +1,435 @@
+"""The programme of a roadmap: that of a plan in every node, coupled by what is ordered when.
+
+==========  ==========================  =====================================================
+symbol      attribute                   meaning
+==========  ==========================  =====================================================
+x[m,i]      ``RoadmapProgramme.orders``  ordered in node m: blocks, units, instances, 0 or 1
+b[n,i]      `decisions.variables`       in service in node n beyond what exists
+h[n,c]      existing halls              GPU places of cluster c whose life is not over
+L_i, T_i    ``Item.lead_periods``, ..   periods until it is in service, and in service
+w[n]        ``Node.weight``             probability times present value of 1 USD a year
+==========  ==========================  =====================================================
+
+Decisions are the same on all paths that are still the same because they are one variable of one
+node (non-anticipativity by the shape of the tree).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from planner.infrastructure.changes import changed
+from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.horizon import Horizon
+from planner.infrastructure.horizon_checks import lasts
+from planner.infrastructure.prices import gpu_assets
+from planner.optimization.formulation import objective
+from planner.optimization.formulation.algebra import (
+    Constraint,
+    Expression,
+    Problem,
+    Variable,
+    sum_of,
+)
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.labels import label
+from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.recourse import NORMAL
+from planner.optimization.formulation.stages import Margin
+from planner.optimization.formulation.variables import StageVariables
+from planner.optimization.solution.decisions import Decision, variables
+from planner.roadmap.items import Item, Kind, fixed_path, items_of
+from planner.roadmap.tree import (
+    Node,
+    changes_at,
+    leaves,
+    line_of,
+    power_at,
+    tree,
+    with_flexible,
+)
+
+
+class OrderKey(NamedTuple):
+    """What is ordered, and in which node."""
+
+    node: str
+    kind: Kind
+    asset: str
+
+
+class Section(Problem):
+    """The part of a problem that belongs to a node: its names begin with that of the node."""
+
+    def __init__(self, whole: Problem, name: str) -> None:
+        super().__init__()
+        self.variables, self.constraints, self.prefix = whole.variables, whole.constraints, name
+
+    def add_variable(
+        self, name: str, low: float = 0.0, high: float = float("inf"), integer: bool = False
+    ) -> Variable:
+        """Add a column."""
+        return super().add_variable(label(self.prefix, name), low, high, integer)
+
+    def add(self, constraint: Constraint, name: str) -> Constraint:
+        """Add a row and name it."""
+        return super().add(constraint, label(self.prefix, name))
+
+
+@dataclass
+class NodeProgramme:
+    """A node with its model, its scenarios and its part of the programme.
+
+    Attributes
+    ----------
+    settings
+        Values of the model that differ from the file, by path.
+    data
+        The model with all its scenarios.
+    programme
+        Purchases and normal operation: its purchases are what is in service.
+    """
+
+    node: Node
+    settings: Mapping[str, object]
+    data: ProblemData
+    programme: Programme
+
+
+@dataclass
+class RoadmapProgramme:
+    """All nodes in one problem, with the orders that couple them.
+
+    Attributes
+    ----------
+    base
+        The problem as a programme: purchases are in those of the nodes.
+    orders
+        Variable of everything that can be ordered, by node, kind and asset.
+    """
+
+    model: Model
+    horizon: Horizon
+    nodes: dict[str, NodeProgramme]
+    items: dict[tuple[Kind, str], Item]
+    base: Programme
+    orders: dict[OrderKey, Variable] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """Discount rate."""
+        return self.model.finance.discount_rate
+
+    @property
+    def tree(self) -> dict[str, Node]:
+        """Nodes by name."""
+        return {name: each.node for name, each in self.nodes.items()}
+
+    def arrivals(self, node: Node, item: Item) -> Iterator[tuple[Variable, OrderKey]]:
+        """Orders of an item that are in service in a node."""
+        for earlier in line_of(self.tree, node):
+            since = node.period - earlier.period - item.lead_periods
+            key = OrderKey(earlier.name, *item.key)
+            if 0 <= since < item.life_periods and key in self.orders:
+                yield self.orders[key], key
+
+    def starting(self, node: Node, item: Item) -> tuple[Variable, OrderKey] | None:
+        """The order of an item that comes into service in a node."""
+        for variable, key in self.arrivals(node, item):
+            if self.nodes[key.node].node.period + item.lead_periods == node.period:
+                return variable, key
+        return None
+
+
+def build_roadmap(
+    model: Model,
+    scenarios: tuple[Scenario, ...],
+    margins: Mapping[str, Mapping[str, Margin]],
+    horizon: Horizon | None = None,
+) -> RoadmapProgramme:
+    """Build the programme of a model with a horizon.
+
+    Parameters
+    ----------
+    margins
+        Margins by node and scenario.
+    horizon
+        Another horizon than that of the model.
+    """
+    horizon = horizon or model.horizon
+    if horizon is None:
+        raise ValueError("The model has no horizon.")
+    model = model.replace(horizon=horizon)
+    problem, items = Problem(), items_of(model, horizon)
+    nodes = {
+        node.name: _node(
+            model, horizon, node, items, scenarios, margins.get(node.name, {}), problem
+        )
+        for node in tree(horizon, model.finance.discount_rate).values()
+    }
+    first = next(iter(nodes.values()))
+    nothing = {NORMAL: StageVariables()}
+    base = Programme(first.data.part(()), problem, by_stage=nothing)
+    made = RoadmapProgramme(model, horizon, nodes, items, base)
+    _add_orders(made)
+    for each in nodes.values():
+        _in_service(made, each)
+        _halls(made, each)
+        _retired_stay_away(made, each)
+        _construction(made, each)
+    _capital_budgets(made)
+    problem.objective = _cost(made)
+    return made
+
+
+def _node(
+    model: Model,
+    horizon: Horizon,
+    node: Node,
+    items: Mapping[tuple[Kind, str], Item],
+    scenarios: tuple[Scenario, ...],
+    margins: Mapping[str, Margin],
+    problem: Problem,
+) -> NodeProgramme:
+    settings = changes_at(model, node)
+    for item in items.values():
+        late = node.period < item.first_period + item.lead_periods
+        if late and _is_fixed(model, item):
+            settings[fixed_path(item)] = None
+    there = changed(model, settings)
+    data = ProblemData(there, scenarios, margins)
+    normal = data
+    if any(flexible for _, flexible in power_at(horizon, node.period).values()):
+        normal = ProblemData(with_flexible(there, horizon, node.period), (), {})
+    return NodeProgramme(node, settings, data, build(normal.part(()), Section(problem, node.name)))
+
+
+def _is_fixed(model: Model, item: Item) -> bool:
+    fixed = model.policies.fixed
+    plant, _, unit = item.asset.partition("/")
+    tables = {
+        "gpus": fixed.gpus, "emergency": fixed.emergency, "region": fixed.regions,
+        "measure": fixed.measures, "cooling": fixed.cooling.get(plant, {}),
+    }  # fmt: skip
+    return (unit or plant) in tables.get(item.kind, {})
+
+
+def _add_orders(made: RoadmapProgramme) -> None:
+    """Create x: whatever can be ordered in a node and is in service within the horizon."""
+    for name, each in made.nodes.items():
+        known = variables(each.programme)
+        for item in made.items.values():
+            arrival = each.node.period + item.lead_periods
+            if each.node.period < item.first_period or arrival > made.horizon.periods:
+                continue
+            place = Decision("gpus" if item.kind == "halls" else item.kind, item.asset)
+            high = known[place].high
+            if item.kind == "halls":
+                cluster = made.model.clusters[item.asset]
+                high = float(cluster.max_gpus // cluster.block_gpus)
+            if high:
+                key = OrderKey(name, *item.key)
+                made.orders[key] = made.base.problem.add_variable(
+                    label("order", name, item.kind, item.asset), 0.0, high, integer=True
+                )
+
+
+def _in_service(made: RoadmapProgramme, each: NodeProgramme) -> None:
+    """What is in service is what was ordered in time and whose life is not over.
+
+    ``b[n,i] = Σ_m x[m,i]`` over the nodes m on the way to n with ``L ≤ t(n) − t(m) < L + T``
+    """
+    for decision, variable in variables(each.programme).items():
+        if decision.kind == "retired":
+            continue
+        item = made.items.get((decision.kind, decision.asset))
+        orders = [] if item is None else [x for x, _ in made.arrivals(each.node, item)]
+        if not orders:
+            variable.low = variable.high = 0.0
+            continue
+        row = label("in_service", each.node.name, decision.kind, decision.asset)
+        made.base.problem.add(1 * variable == sum_of(orders), row)
+
+
+def _halls(made: RoadmapProgramme, each: NodeProgramme) -> None:
+    """Every GPU has a place: ``G[n,c] ≤ h[n,c] + block·Σ_m x[m,halls]``."""
+    for (kind, cluster), item in made.items.items():
+        if kind != "halls":
+            continue
+        orders = [item.count_each * x for x, _ in made.arrivals(each.node, item)]
+        room = sum_of([*orders, float(existing_halls(made, cluster, each.node.period))])
+        row = label("halls", each.node.name, cluster)
+        made.base.problem.add(each.programme.gpus(cluster) <= room, row)
+
+
+def existing_halls(made: RoadmapProgramme, cluster: str, period: int) -> int:
+    """GPU places that exist and whose life is not over."""
+    entry = made.model.clusters[cluster]
+    life = made.model.gpus[entry.gpu].facility_life_years
+    kept = lasts(made.horizon, entry.existing_facility_age_years, life, period)
+    return entry.existing_gpus if kept else 0
+
+
+def _retired_stay_away(made: RoadmapProgramme, each: NodeProgramme) -> None:
+    """What is retired stays away: ``y[n] ≥ y[before n] − (what reaches the end of its life)``."""
+    if each.node.parent is None:
+        return
+    before = made.nodes[each.node.parent]
+    earlier = variables(before.programme)
+    for decision, variable in variables(each.programme).items():
+        if decision.kind == "retired" and decision in earlier:
+            ended = _existing(before.data.model, decision) - _existing(each.data.model, decision)
+            row = label("retired_stay", each.node.name, decision.asset)
+            made.base.problem.add(variable >= earlier[decision] - float(ended), row)
+
+
+def _existing(model: Model, decision: Decision) -> int:
+    plant, _, unit = decision.asset.partition("/")
+    if unit:
+        return model.plants[plant].existing.get(unit, 0)
+    cluster = model.clusters[plant]
+    return cluster.existing_gpus // cluster.block_gpus
+
+
+def _construction(made: RoadmapProgramme, each: NodeProgramme) -> None:
+    """What comes into service in a period stays within construction capacity."""
+    limits = made.horizon.construction
+    groups = [
+        *(("clusters", name, most) for name, most in limits.clusters.items()),
+        *(("plants", name, most) for name, most in limits.plants.items()),
+        *(("regions", name, most) for name, most in limits.regions.items()),
+    ]
+    for section, name, most in groups:
+        counts = []
+        for item in made.items.values():
+            concerned = {
+                "clusters": item.kind == "gpus" and item.asset == name,
+                "plants": item.kind == "cooling" and item.asset.startswith(f"{name}/"),
+                "regions": item.kind == "gpus" and item.region == name,
+            }[section]
+            found = made.starting(each.node, item) if concerned else None
+            if found is not None:
+                counts.append(item.count_each * found[0])
+        if counts:
+            row = label("construction", each.node.name, section, name)
+            made.base.problem.add(sum_of(counts) <= float(most), row)
+
+
+def capital_by_year(made: RoadmapProgramme, leaf: Node) -> dict[int, Expression]:
+    """Capital on the way to a leaf by calendar year, due when equipment comes into service."""
+    found: dict[int, Expression] = {}
+    for node in line_of(made.tree, leaf):
+        year = made.horizon.month_of(node.period) // 12
+        spent = found.setdefault(year, Expression())
+        for item in made.items.values():
+            order = made.starting(node, item)
+            if order is not None:
+                period = made.nodes[order[1].node].node.period
+                spent.add(order[0], item.capital_usd(made.horizon, period))
+    return found
+
+
+def _capital_budgets(made: RoadmapProgramme) -> None:
+    """Capital of a year stays within its budget on every path, and all of it within the policy's.
+
+    Salvage value of what is retired counts against the latter, as in a plan.
+    """
+    budgets, most = made.horizon.capital_budgets_usd, made.model.policies.capital_budget_usd
+    for leaf in leaves(made.tree):
+        by_year = capital_by_year(made, leaf)
+        for year, spent in by_year.items():
+            if str(year) in budgets and spent.terms:
+                row = label("capital_budget", leaf.name, str(year))
+                made.base.problem.add(spent <= budgets[str(year)], row)
+        if most is not None:
+            gone = _salvage(made.nodes[leaf.name].programme)
+            row = label("capital_budget", leaf.name)
+            made.base.problem.add(sum_of([*by_year.values(), -gone]) <= most, row)
+
+
+def _salvage(programme: Programme) -> Expression:
+    model = programme.data.model
+    terms = [
+        asset.salvage_usd * programme.retired_gpus(cluster)
+        for cluster in programme.purchases.retired_blocks
+        for asset in gpu_assets(model, cluster).values()
+    ]
+    terms += [
+        model.cooling_units[unit].salvage_usd * programme.retired_units(plant, unit)
+        for plant, unit in programme.purchases.retired
+    ]
+    return sum_of(terms)
+
+
+def _cost(made: RoadmapProgramme) -> Expression:
+    """Net present value of all costs but those of failures, USD.
+
+    ``Σ_n w[n]·(kept + retainers + operation) + Σ_m Σ_i x[m,i]·(price·a + upkeep)·Σ_n w[n]`` over
+    the nodes n in which the order is in service. Bought for its price and sold at the end for what
+    its annuity has not paid off (`money.resale_usd`), a piece costs exactly its annuity while it is
+    held, so that the end of the horizon changes nothing.
+    """
+    terms: list[Expression] = []
+    held: dict[OrderKey, float] = {}
+    for each in made.nodes.values():
+        terms.append(each.node.weight * running_usd(made, each))
+        for item in made.items.values():
+            for _, key in made.arrivals(each.node, item):
+                held[key] = held.get(key, 0.0) + each.node.weight
+    prices: dict[Variable, float] = {}
+    for key, weight in held.items():
+        period = made.nodes[key.node].node.period
+        yearly = made.items[key.kind, key.asset].usd_per_year(made.horizon, period, made.rate)
+        prices[made.orders[key]] = weight * yearly
+    return settled(made.base, sum_of([*terms, Expression(prices)]))
+
+
+def settled(programme: Programme, cost: Expression) -> Expression:
+    """A cost whose constant is carried by a variable fixed at 1, as `objective.set_objective`."""
+    if not cost.constant:
+        return cost
+    unity = programme.variable("one", low=1.0, high=1.0)
+    return cost - cost.constant + cost.constant * unity
+
+
+def running_usd(made: RoadmapProgramme, each: NodeProgramme) -> Expression:
+    """What a year in a node costs beside orders and failures, USD: owners, retainers, operation."""
+    model = each.data.model
+    retainers = sum(
+        o.retainer_usd_per_instance_year * o.existing_instances for o in model.offers.values()
+    )
+    return sum_of(
+        [
+            objective.kept(each.programme),
+            objective.normal_operation(each.programme),
+            retainers + empty_halls_usd(made, each),
+        ]
+    )
+
+
+def empty_halls_usd(made: RoadmapProgramme, each: NodeProgramme) -> float:
+    """Upkeep of halls that outlive the servers that were in them at the start, USD per year."""
+    total = 0.0
+    for name, cluster in each.data.model.clusters.items():
+        empty = existing_halls(made, name, each.node.period) - cluster.existing_gpus
+        parts = gpu_assets(made.model, name)
+        total += max(0, empty) * sum(
+            asset.paid_usd * asset.upkeep_share
+            for part, asset in parts.items()
+            if part != "servers"
+        )
+    return total
+
+
+def orders_in(
+    made: RoadmapProgramme, values: Mapping[str, float]
+) -> Iterable[tuple[OrderKey, int]]:
+    """Orders of a solution."""
+    for key, variable in made.orders.items():
+        count = round(values[variable.name])
+        if count:
+            yield key, count
