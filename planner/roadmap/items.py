@@ -76,7 +76,8 @@ class Item:
         """What tells it from others."""
         return self.kind, self.asset
 
-    def _priced(self, horizon: Horizon, period: int) -> list[Asset]:
+    def priced(self, horizon: Horizon, period: int) -> list[Asset]:
+        """Its assets at the prices of a period."""
         factor = price_factor(horizon, *self.price_of, period) if self.price_of[0] else 1.0
         first, *others = self.assets
         dearer = replace(first, price_usd=factor * first.price_usd)
@@ -86,18 +87,18 @@ class Item:
 
     def capital_usd(self, horizon: Horizon, period: int) -> float:
         """Price of one that is ordered in a period."""
-        return self.count_each * sum(a.price_usd for a in self._priced(horizon, period))
+        return self.count_each * sum(a.price_usd for a in self.priced(horizon, period))
 
     def usd_per_year(self, horizon: Horizon, period: int, rate: float) -> float:
         """Annualised price, upkeep and retainer of one that is ordered in a period."""
-        priced = self._priced(horizon, period)
+        priced = self.priced(horizon, period)
         return self.count_each * sum(asset.bought_usd_per_year(rate) for asset in priced)
 
     def upkeep_usd_per_year(self, horizon: Horizon, period: int) -> float:
         """The part of it that is paid as it goes."""
         return self.count_each * sum(
             asset.price_usd * asset.upkeep_share + asset.repairs_usd_per_year
-            for asset in self._priced(horizon, period)
+            for asset in self.priced(horizon, period)
         )
 
     def months_until_orderable(self, horizon: Horizon) -> float:

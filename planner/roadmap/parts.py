@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from planner.optimization.decomposition.loop import Decomposition, Loop
 from planner.optimization.decomposition.master import Learned, Master
@@ -27,11 +30,14 @@ class RoadmapParts(Decomposition):
     roadmap
         All nodes.
     waived
-        Failures that are not planned for, by node: no order arrives in time to survive them.
+        Failures of which nothing is asked, by node: no order arrives in time to survive them.
+    left_out
+        Those without recourse at all.
     """
 
     roadmap: RoadmapProgramme = field(kw_only=True)
     waived: dict[str, frozenset[str]] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
     unit: str = "M USD"
 
     def _first_stage(self) -> Programme:
@@ -43,7 +49,7 @@ class RoadmapParts(Decomposition):
             joined(name, scenario)
             for name, each in self.roadmap.nodes.items()
             for scenario in each.data.stages_by_scenario
-            if scenario not in self.waived.get(name, ())
+            if joined(name, scenario) not in self.left_out
         )
 
     def _recourse_of(self, data: ProblemData, name: str) -> tuple[Programme, float]:  # noqa: ARG002
@@ -54,12 +60,31 @@ class RoadmapParts(Decomposition):
         frequency = each.data.by_name[scenario].frequency_per_year
         return part, each.node.weight * frequency
 
+    def _retirements(self) -> list[int]:
+        found = []
+        for each in self.roadmap.nodes.values():
+            purchases = each.programme.purchases
+            gone = (*purchases.retired.values(), *purchases.retired_blocks.values())
+            found += [variable.id for variable in gone]
+        return found
+
     def waive(self, names: frozenset[str]) -> None:
-        """Plan no longer for some failures, given as ``node/scenario``."""
+        """Ask nothing of some failures, given as ``node/scenario``.
+
+        What they cost still counts, so that cloud bridges them as far as it is worth it; those
+        without recourse even then are left out.
+        """
         for name in names:
             node, _, scenario = name.partition("/")
+            each = self.roadmap.nodes[node]
+            asked = {row.key: math.inf for row in self.rows_of(name) if row.kind == "requirement"}
+            if asked and scenario not in self.waived.get(node, ()):
+                waived = {**each.data.waived, **asked}
+                each.data = each.data.changed(each.data.scenarios, each.data.margins, waived)
+            else:
+                self.left_out |= {name}
             self.waived[node] = self.waived.get(node, frozenset()) | {scenario}
-        self._keep(frozenset(self.names()))
+        self._keep(frozenset(self.names()) - names)
 
     def tighten(self, margins: Mapping[str, Mapping[str, Margin]]) -> None:
         """Go on with other margins, by node and scenario: blocks that stay are kept."""
@@ -120,4 +145,9 @@ def solve_roadmap(
     # A cut of nothing: with no cut at all the master leaves the cost of recourse out.
     everything = Learned(whole=blocks, cuts=[{}])
     whole = Master(parts.base, parts.data, parts.failures, *parts.bounds(), everything)
-    return solve(whole.programme(), settings, start)
+    solution = solve(whole.programme(), settings, start)
+    if solution.status == "infeasible":
+        return solution
+    at = np.array([solution.values[variable.name] for variable in parts.base.problem.variables])
+    found = {block: parts.evaluator.evaluate(block, at).value for block in blocks}
+    return replace(solution, once_usd=whole.once_usd(found))

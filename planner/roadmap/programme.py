@@ -16,8 +16,9 @@ node (non-anticipativity by the shape of the tree).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from planner.infrastructure.changes import changed
@@ -26,6 +27,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.horizon import Horizon
 from planner.infrastructure.horizon_checks import lasts
 from planner.infrastructure.prices import gpu_assets
+from planner.laws.money import HOURS_PER_YEAR, lost_usd
 from planner.optimization.formulation import objective
 from planner.optimization.formulation.algebra import (
     Constraint,
@@ -35,11 +37,11 @@ from planner.optimization.formulation.algebra import (
     sum_of,
 )
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.labels import label
-from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.formulation.recourse import NORMAL
-from planner.optimization.formulation.stages import Margin
+from planner.optimization.formulation.recourse import NORMAL, may_turn_away
 from planner.optimization.formulation.variables import StageVariables
 from planner.optimization.solution.decisions import Decision, variables
 from planner.roadmap.items import Item, Kind, fixed_path, items_of
@@ -52,6 +54,10 @@ from planner.roadmap.tree import (
     tree,
     with_flexible,
 )
+
+#: Scenarios to survive in a node, given its model.
+ScenariosAt = Callable[[Model], tuple[Scenario, ...]]
+NOTHING: Mapping[str, Mapping[Key, float]] = MappingProxyType({})
 
 
 class OrderKey(NamedTuple):
@@ -146,29 +152,29 @@ class RoadmapProgramme:
 
 
 def build_roadmap(
-    model: Model,
-    scenarios: tuple[Scenario, ...],
-    margins: Mapping[str, Mapping[str, Margin]],
-    horizon: Horizon | None = None,
+    model: Model, scenarios: ScenariosAt, waived: Mapping[str, Mapping[Key, float]] = NOTHING
 ) -> RoadmapProgramme:
     """Build the programme of a model with a horizon.
 
     Parameters
     ----------
-    margins
-        Margins by node and scenario.
-    horizon
-        Another horizon than that of the model.
+    scenarios
+        Scenarios to survive in a node, given its model.
+    waived
+        Rows of nodes that are not asked for, since nothing arrives in time to keep them, and by
+        how much each may be broken (`ProblemData.waived`).
+
+    Raises
+    ------
+    ValueError
+        If the model has no horizon.
     """
-    horizon = horizon or model.horizon
+    horizon = model.horizon
     if horizon is None:
         raise ValueError("The model has no horizon.")
-    model = model.replace(horizon=horizon)
     problem, items = Problem(), items_of(model, horizon)
     nodes = {
-        node.name: _node(
-            model, horizon, node, items, scenarios, margins.get(node.name, {}), problem
-        )
+        node.name: _node(model, node, items, scenarios, waived.get(node.name, {}), problem)
         for node in tree(horizon, model.finance.discount_rate).values()
     }
     first = next(iter(nodes.values()))
@@ -188,11 +194,10 @@ def build_roadmap(
 
 def _node(
     model: Model,
-    horizon: Horizon,
     node: Node,
     items: Mapping[tuple[Kind, str], Item],
-    scenarios: tuple[Scenario, ...],
-    margins: Mapping[str, Margin],
+    scenarios: ScenariosAt,
+    waived: Mapping[Key, float],
     problem: Problem,
 ) -> NodeProgramme:
     settings = changes_at(model, node)
@@ -201,11 +206,14 @@ def _node(
         if late and _is_fixed(model, item):
             settings[fixed_path(item)] = None
     there = changed(model, settings)
-    data = ProblemData(there, scenarios, margins)
-    normal = data
-    if any(flexible for _, flexible in power_at(horizon, node.period).values()):
-        normal = ProblemData(with_flexible(there, horizon, node.period), (), {})
-    return NodeProgramme(node, settings, data, build(normal.part(()), Section(problem, node.name)))
+    data = ProblemData(there, scenarios(there), {}, waived=waived)
+    normal, horizon = data, model.horizon
+    if horizon and any(flexible for _, flexible in power_at(horizon, node.period).values()):
+        normal = replace(data, model=with_flexible(there, horizon, node.period), scenarios=())
+    programme = build(normal.part(()), Section(problem, node.name))
+    if any(family == Family.NORMAL_DEMAND for family, _, _ in waived):
+        may_turn_away(programme)
+    return NodeProgramme(node, settings, data, programme)
 
 
 def _is_fixed(model: Model, item: Item) -> bool:
@@ -406,9 +414,23 @@ def running_usd(made: RoadmapProgramme, each: NodeProgramme) -> Expression:
         [
             objective.kept(each.programme),
             objective.normal_operation(each.programme),
+            turned_away_usd(each.programme),
             retainers + empty_halls_usd(made, each),
         ]
     )
+
+
+def turned_away_usd(programme: Programme) -> Expression:
+    """Value of requests that normal operation turns away where that is waived, USD per year."""
+    data, terms = programme.data, []
+    waived = any(family == Family.NORMAL_DEMAND for family, _, _ in data.waived)
+    for group in data.groups if waived else ():
+        tiers = [data.model.tiers[tier] for tier in group.tiers]
+        value = sum(t.share * t.value_usd_per_1000_requests for t in tiers)
+        price = value / (sum(tier.share for tier in tiers) or 1.0)
+        served = sum_of(programme.by_stage[NORMAL].flows_from[group.label])
+        terms.append(lost_usd(1.0, HOURS_PER_YEAR, price) * (data.mean_rps[group.label] - served))
+    return sum_of(terms)
 
 
 def empty_halls_usd(made: RoadmapProgramme, each: NodeProgramme) -> float:

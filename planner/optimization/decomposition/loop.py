@@ -168,9 +168,14 @@ class Decomposition:
         """Values of the variables of the master with as much as may be had of everything."""
         _, high = self.bounds()
         purchases = np.where(np.isfinite(high), high, FAR)
-        for gone in (self.base.purchases.retired, self.base.purchases.retired_blocks):
-            purchases[[variable.id for variable in gone.values()]] = 0.0
+        purchases[self._retirements()] = 0.0
         return purchases
+
+    def _retirements(self) -> list[int]:
+        """Ids of variables of the master of which more leaves less capacity."""
+        purchases = self.base.purchases
+        gone = (*purchases.retired.values(), *purchases.retired_blocks.values())
+        return [variable.id for variable in gone]
 
     @property
     def size(self) -> tuple[int, int]:

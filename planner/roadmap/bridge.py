@@ -1,0 +1,94 @@
+"""Periods before the first deliveries: what exists has to bridge them, with cloud.
+
+What no order can meet in time is not asked for in these periods; it is reported as the risk that it
+is, and judged by the simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.horizon import Horizon
+from planner.optimization.decomposition.blocks import Block
+from planner.optimization.formulation.algebra import sum_of
+from planner.optimization.formulation.problem import Key
+from planner.optimization.formulation.recourse import may_turn_away
+from planner.optimization.infeasibility.elastic import size
+from planner.optimization.infeasibility.shortfalls import NEGLIGIBLE, Shortfall, add_slack
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import run_solver
+from planner.roadmap.items import items_of
+from planner.roadmap.parts import RoadmapParts
+from planner.roadmap.programme import RoadmapProgramme, build_roadmap
+
+#: Gap at which the least shortfall of bridging periods counts as found.
+ROUGH_GAP = 0.01
+#: Rows that may be missed, by node.
+Waived = Mapping[str, Mapping[Key, float]]
+
+
+def last_bridging_period(model: Model, horizon: Horizon) -> int:
+    """Last period that begins before everything could be delivered; 0 if there is none."""
+    items = items_of(model, horizon).values()
+    return max((item.first_period + item.lead_periods - 1 for item in items), default=0)
+
+
+def bridging(roadmap: RoadmapProgramme) -> frozenset[str]:
+    """Nodes in which something that can be ordered cannot be in service yet."""
+    last = last_bridging_period(roadmap.model, roadmap.horizon)
+    return frozenset(name for name, each in roadmap.nodes.items() if each.node.period <= last)
+
+
+def normal_shortfalls(model: Model, settings: SolverSettings) -> dict[str, tuple[Shortfall, ...]]:
+    """What normal operation and the rules of design miss at least in bridging periods, by node."""
+    roadmap = build_roadmap(model, lambda _: ())
+    slacks = []
+    for name in sorted(bridging(roadmap)):
+        programme = roadmap.nodes[name].programme
+        may_turn_away(programme)
+        for full, row in list(programme.rows.items()):
+            if row.kind != "definition":
+                slacks.append((name, add_slack(programme, full, f"slack.{full}"), row))
+    if not slacks:
+        return {}
+    roadmap.base.problem.objective = sum_of(slack / size(row) for _, slack, row in slacks)
+    stats = run_solver(roadmap.base.problem, replace(settings, gap=ROUGH_GAP)).stats
+    found: dict[str, tuple[Shortfall, ...]] = {}
+    for name, slack, row in slacks if stats.has_solution else ():
+        amount = float(slack.value or 0.0)
+        if amount > NEGLIGIBLE * size(row):
+            found[name] = (*found.get(name, ()), Shortfall.of(row, amount))
+    return found
+
+
+def waivers(shortfalls: Mapping[str, Iterable[Shortfall]]) -> Waived:
+    """The rows of shortfalls, not asked for at all."""
+    return {
+        name: {(one.family, one.subject, one.scenario): math.inf for one in found}
+        for name, found in shortfalls.items()
+    }
+
+
+def impossible(parts: RoadmapParts) -> frozenset[str]:
+    """Failures of bridging nodes without recourse whatever is ordered, as ``node/scenario``."""
+    nodes, most = bridging(parts.roadmap), parts.largest_purchases()
+    verdicts: dict[Block, bool] = {}
+
+    def is_impossible(block: Block) -> bool:
+        if block not in verdicts:
+            verdicts[block] = (
+                parts.evaluator.evaluate(block, np.asarray(most)).impossible is not None
+            )
+        return verdicts[block]
+
+    return frozenset(
+        failure.name
+        for failure in parts.failures
+        if failure.name.partition("/")[0] in nodes
+        and any(is_impossible(piece.block) for piece in failure.pieces)
+    )
