@@ -23,6 +23,7 @@ from planner.analysis.what_if import Tightness, settle, tightness
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
+from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
@@ -187,7 +188,7 @@ def explain(
     questions.progress("building the programme and costing the plan in it")
     study, agrees = _study(plan, loaded, scenarios, questions)
     questions.progress("its linear relaxation, and one less of each purchase")
-    rows, reduced = tightness(study.data, study.solution, study.bought, questions.settings)
+    rows, reduced = tightness(study.programme, study.solution.values, questions.settings)
     notes = _local_notes(study, reduced)
     suspects = _suspects(study, notes)
     removals, unasked, silent = one_by_one(study, suspects)
@@ -226,22 +227,29 @@ def explain(
 def _study(
     plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], questions: Questions
 ) -> tuple[Study, bool]:
-    data = problem_data_of(plan, loaded.model, scenarios)
-    programme = build(data)
+    data, settings = problem_data_of(plan, loaded.model, scenarios), questions.settings
+    programme, fleet = build(data), plan.fleet(loaded.model)
     try:
-        bought = counts_of(programme, plan.fleet(loaded.model))
+        bought = counts_of(programme, fleet)
     except ValueError as error:
         raise InputError.single(loaded.name, str(error)) from error
-    solution = settle(programme, bought, questions.settings)
+    parts, low = None, plan.bound_usd_per_year
+    if decomposes(data, settings):
+        parts = Decomposition(data, settings)
+        _, cheapest = solve_in_parts(parts, settings, fleet)
+    _, solution = settle(parts or programme, bought, settings)
     if solution.status == "infeasible":
-        raise UnmetPlanError(_unmet(data, bought, questions.settings))
+        raise UnmetPlanError(_unmet(data, bought, settings))
     stated = plan.objective_usd_per_year - plan.cost.routing_usd_per_year
     agrees = math.isclose(solution.objective, stated, rel_tol=AGREEMENT, abs_tol=1.0)
-    low = plan.bound_usd_per_year
     if not agrees or plan.status != "optimal" or plan.method != "optimum":
-        fresh = questions.ask("the programme as it is now", lambda: build(data))
-        low = fresh.bound if fresh is not None else -math.inf
-    return Study(data, programme, bought, solution, min(low, solution.objective), questions), agrees
+        if parts is not None:
+            low = cheapest.bound
+        else:
+            fresh = questions.ask("the programme as it is now", lambda: programme)
+            low = fresh.bound if fresh is not None else -math.inf
+    low = min(low, solution.objective)
+    return Study(data, programme, bought, solution, low, questions, parts), agrees
 
 
 def _unmet(data: ProblemData, bought: Mapping[Decision, int], settings: SolverSettings) -> str:
@@ -301,10 +309,10 @@ def _local_notes(study: Study, reduced: Mapping[Decision, float]) -> list[Decisi
 def _missed(study: Study, bought: Mapping[Decision, int]) -> tuple[Shortfall, ...] | None:
     """What given purchases miss; in parts, only scenarios that may miss something are solved."""
     missed = study.elastic.missed(bought)
-    if study.elastic_parts is None or missed is None:
+    if study.parts is None or missed is None:
         return missed
     values = {x.name: x.value or 0.0 for x in study.elastic.programme.problem.variables}
-    names = study.elastic_parts.may_miss(values)
+    names = study.parts.may_miss(values)
     if not names:
         return missed
     elastic = ShortfallProgramme(build(study.data.part(names)), study.questions.settings)
@@ -423,8 +431,9 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
         return None
     model = study.data.model
     margins = plan.made_in.margins if plan.made_in is not None else ()
-    data = problem_data_of(plan, model, scenarios, rounds[0])
-    answer = study.questions.ask("the first round, without margins", lambda: build(data))
+    first = problem_data_of(plan, model, scenarios, rounds[0])
+    data = study.data.changed(first.scenarios, first.margins, first.waived)
+    answer = study.ask("the first round, without margins", lambda: study.question(data))
     if answer is None or not answer.found:
         return FirstRound(rounds[0].failed, {}, margins, None, {})
     verdicts = judge(model, answer.fleet, scenarios, stories=False)

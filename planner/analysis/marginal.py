@@ -29,7 +29,7 @@ from planner.optimization.formulation.programme import Programme
 from planner.optimization.infeasibility.shortfalls import ShortfallProgramme
 from planner.optimization.solution.costs import recourse_usd
 from planner.optimization.solution.deadline import Deadline
-from planner.optimization.solution.decisions import Decision, bounded, prices, settled, variables
+from planner.optimization.solution.decisions import Decision, bounded, prices, variables
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
 from planner.scenarios.hours import failure_and_hour
@@ -191,7 +191,7 @@ class Study:
     def __post_init__(self) -> None:
         self.prices = prices(self.programme)
         settings = self.questions.settings
-        if decomposes(self.data, settings):
+        if self.parts is None and decomposes(self.data, settings):
             self.parts = Decomposition(self.data, settings)
             solve_in_parts(self.parts, settings, self.solution.fleet)  # for its cuts
         self.once_usd = recourse_usd(self.programme, self.solution)
@@ -206,21 +206,10 @@ class Study:
         return self.questions.ask(text, make, self.solution.fleet)
 
     @cached_property
-    def elastic_parts(self) -> Decomposition | None:
-        """Parts for the programme in which normal operation may miss anything."""
-        if self.parts is None:
-            return None
-        return Decomposition(self.data, self.questions.settings)
-
-    @cached_property
     def elastic(self) -> ShortfallProgramme:
         """The programme in which all may be missed; in parts, that of normal operation."""
-        settings = self.questions.settings
-        if self.elastic_parts is None:
-            return ShortfallProgramme(build(self.data), settings)
-        elastic = ShortfallProgramme(self.elastic_parts.base, settings)
-        self.elastic_parts.lay_out(Deadline(replace(settings, time_limit_seconds=None)))
-        return elastic
+        whole = build(self.data) if self.parts is None else self.parts.base.copied()
+        return ShortfallProgramme(whole, self.questions.settings)
 
     def question(self, data: ProblemData | None = None) -> Programme | Decomposition:
         """What to solve for other data, or for bounds on purchases of this programme."""
@@ -241,8 +230,10 @@ class Study:
             programme = build(data)
             relax(programme)
             return programme
-        parts = Decomposition(data, self.questions.settings)
-        relax(parts.base)
+        parts = self.parts.branch(data)
+        if not parts.relax(relax):
+            parts = Decomposition(data, self.questions.settings)
+            relax(parts.base)
         return parts
 
     def bounded(self, key: Decision, low: float, high: float) -> AbstractContextManager[None]:
@@ -252,11 +243,7 @@ class Study:
 
     def settled(self, bought: Mapping[Decision, int]) -> tuple[Programme, Solution]:
         """The programme solved with given purchases."""
-        settings = replace(self.questions.settings, gap=0.0)
-        if self.parts is None:
-            return self.programme, settle(self.programme, bought, settings)
-        with bounded(self.parts.base, settled(bought)):
-            return solve_in_parts(self.parts.branch(self.data), settings)
+        return settle(self.parts or self.programme, bought, self.questions.settings)
 
     @property
     def closed(self) -> set[str]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.decomposition.loop import Decomposition, solve_in_parts
 from planner.optimization.formulation.algebra import AT_LEAST, EQUAL, Constraint
-from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
@@ -141,11 +140,15 @@ def with_room(data: ProblemData, key: Decision) -> ProblemData | None:
 
 
 def settle(
-    programme: Programme, bought: Mapping[Decision, int], settings: SolverSettings
-) -> Solution:
-    """The programme solved with given purchases; infeasible if they violate it."""
-    with bounded(programme, settled(bought)):
-        return solve(programme, replace(settings, gap=0.0))
+    question: Programme | Decomposition, bought: Mapping[Decision, int], settings: SolverSettings
+) -> tuple[Programme, Solution]:
+    """A programme solved with given purchases; infeasible if they violate it."""
+    settings = replace(settings, gap=0.0)
+    if isinstance(question, Programme):
+        with bounded(question, settled(bought)):
+            return question, solve(question, settings)
+    with bounded(question.base, settled(bought)):
+        return solve_in_parts(question.branch(question.data), settings)
 
 
 def expected_usd(
@@ -165,19 +168,28 @@ def expected_usd(
 
 
 def tightness(
-    data: ProblemData, solution: Solution, bought: Mapping[Decision, int], settings: SolverSettings
+    programme: Programme, values: Mapping[str, float], settings: SolverSettings
 ) -> tuple[tuple[Tightness, ...], dict[Decision, float]]:
     """Slack and price of every requirement and limit, and the reduced cost of every decision.
 
     The programme with all integer variables fixed is linear; its duals are the prices. The reduced
     cost is what one more of a decision adds to the cost there, USD per year.
+
+    Parameters
+    ----------
+    values
+        Values of at least the integer variables, by name.
     """
-    programme = build(data)
-    for variable in programme.problem.variables:
-        if variable.integer:
-            variable.low = variable.high = solution.values[variable.name]
+    whole = [variable for variable in programme.problem.variables if variable.integer]
+    before = [(variable.low, variable.high) for variable in whole]
+    try:
+        for variable in whole:
+            variable.low = variable.high = values[variable.name]
             variable.integer = False
-    linear = solve(programme, settings)
+        linear = solve(programme, settings)
+    finally:
+        for variable, (low, high) in zip(whole, before, strict=True):
+            variable.low, variable.high, variable.integer = low, high, True
     found = []
     for name, row in programme.rows.items():
         if row.kind == "definition":
@@ -190,7 +202,7 @@ def tightness(
         free = _can_exceed(constraint) and any(terms)
         found.append(Tightness(row, max(0.0, float(room)), price, free))
     chosen = variables(programme)
-    return tuple(found), {key: float(chosen[key].reduced_cost or 0.0) for key in bought}
+    return tuple(found), {key: float(x.reduced_cost or 0.0) for key, x in chosen.items()}
 
 
 def _can_exceed(constraint: Constraint) -> bool:

@@ -259,7 +259,7 @@ def test_purchases_of_a_plan_are_an_optimum_of_its_recorded_programme(
     opened = reopen(tmp_path)
     asked = problem_data_of(opened.plan, opened.loaded.model, scenarios)
     programme = build(asked)
-    settled = settle(programme, counts_of(programme, opened.fleet), settings)
+    _, settled = settle(programme, counts_of(programme, opened.fleet), settings)
 
     assert opened.plan.round == 2
     assert asked.margins == margins

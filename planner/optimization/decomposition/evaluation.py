@@ -27,6 +27,9 @@ ROUNDING = 1e-12
 #: Instances of HiGHS that are kept: each takes some hundred KiB, and a millisecond to make anew.
 MOST_INSTANCES = 1000
 
+#: Right-hand sides of a block whose evaluations are kept.
+MOST_KNOWN = 3
+
 
 @dataclass(frozen=True, eq=False)
 class Cut:
@@ -82,6 +85,9 @@ class _Instance:
 class Evaluator:
     """Solves blocks; keeps an instance of HiGHS for a structure and a basis for each block.
 
+    Purchases of one place change the right-hand sides of few blocks, so the last evaluations of
+    each are kept.
+
     Parameters
     ----------
     threads
@@ -91,6 +97,7 @@ class Evaluator:
     threads: int | None = None
     _instances: dict[int, _Instance] = field(default_factory=dict)
     _bases: dict[Block, Any] = field(default_factory=dict)
+    _known: dict[Block, dict[bytes, Evaluation]] = field(default_factory=dict)
 
     def evaluate(self, block: Block, purchases: Floats) -> Evaluation:
         """Least cost of recourse of a block, with cuts.
@@ -100,8 +107,17 @@ class Evaluator:
         SolverError
             If HiGHS fails.
         """
-        instance = self._instance(block.structure)
         side = block.side_at(purchases)
+        known = self._known.setdefault(block, {})
+        key = side.tobytes()
+        if key not in known:
+            if len(known) >= MOST_KNOWN:
+                del known[next(iter(known))]
+            known[key] = self._evaluated(block, side)
+        return known[key]
+
+    def _evaluated(self, block: Block, side: Floats) -> Evaluation:
+        instance = self._instance(block.structure)
         self._state(instance, block, side)
         value, duals, solution = self._run(instance.highs, block)
         count = len(block.high)

@@ -153,6 +153,17 @@ class Decomposition:
         other.bound = -math.inf
         return other
 
+    def relax(self, relax: Callable[[Programme], None]) -> bool:
+        """Relax rows of normal operation; whether what is known of blocks still holds.
+
+        It does where variables have no wider bounds for it: blocks rest on these.
+        """
+        low, high = self.bounds()
+        self.base, self._bounds = self.base.copied(), (-1, low, high)
+        relax(self.base)
+        wider_low, wider_high = (bound[: len(low)] for bound in self.bounds())
+        return bool((wider_low >= low).all() and (wider_high <= high).all())
+
     def may_miss(self, values: Mapping[str, float]) -> tuple[str, ...]:
         """Scenarios that may miss a requirement at values of the base; others meet theirs."""
         at = np.array([values[variable.name] for variable in self.base.problem.variables])

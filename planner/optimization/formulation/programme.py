@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from planner.infrastructure.supply import PowerLimit
 from planner.optimization.formulation.algebra import (
@@ -113,6 +113,23 @@ class Programme:
     risk: RiskVariables = field(default_factory=RiskVariables)
     surviving: dict[SurvivorKey, Expression] = field(default_factory=dict)
     here_and_now: Programme | None = None
+
+    def copied(self) -> Programme:
+        """The same programme with rows of its own, which may be relaxed; variables are shared."""
+        problem, copies = Problem(self.problem.first_id), dict[int, Constraint]()
+        problem.variables = list(self.problem.variables)
+        for row in self.problem.constraints:
+            copies[id(row)] = problem.add(Constraint(1 * row.expression, row.sense), row.name)
+        problem.objective = 1 * self.problem.objective
+        up = self.availability
+        return replace(
+            self,
+            problem=problem,
+            rows=dict(self.rows),
+            constraints={name: copies[id(row)] for name, row in self.constraints.items()},
+            availability=replace(up, nodes=dict(up.nodes), any_of=dict(up.any_of)),
+            surviving=dict(self.surviving),
+        )
 
     @property
     def first(self) -> Programme:
