@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +17,7 @@ from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, fleet_of
+from planner.plan.records import Stopped
 from planner.roadmap.bridge import bridging, impossible, normal_shortfalls, waivers
 from planner.roadmap.cash import cash_flows, present_value
 from planner.roadmap.parts import RoadmapParts, solve_roadmap
@@ -94,6 +94,13 @@ class RoadmapResult:
     def feasible(self) -> bool:
         """Whether there is a roadmap."""
         return bool(self.outcomes)
+
+    @property
+    def stopped(self) -> Stopped | None:
+        """What ended it early; None if nothing did."""
+        if self.interrupted:
+            return "interrupted"
+        return "time limit" if self.timed_out else None
 
     @property
     def survives(self) -> bool:
@@ -289,8 +296,9 @@ class _Planning:
         part = replace(solution, fleet=fleet, once_usd=once, recourse=None)
         items = cost_items(programme, part, once)
         cost = sum(item.usd_per_year for item in items)
-        part = replace(part, objective=cost, bound=-math.inf)
+        part = replace(part, objective=cost, bound=cost)
         part, items = billed(each.data.model, part, items)
+        part = replace(part, bound=part.objective * (1 - gap_of(solution)))
         before = self.outcomes.get(name)
         if before is not None and before.fleet == fleet:
             verdicts = before.verdicts
@@ -328,6 +336,11 @@ class _Planning:
             self.roadmap, self.parts, self.selection, solution, outcomes, rounds,
             cut_short and not stopped, stopped,
         )  # fmt: skip
+
+
+def gap_of(solution: Solution) -> float:
+    """Share of its cost by which a roadmap may be dearer than the cheapest."""
+    return max(0.0, solution.objective - solution.bound) / (abs(solution.objective) or 1.0)
 
 
 def _failures(outcomes: Mapping[str, NodeOutcome]) -> int:

@@ -1,0 +1,295 @@
+"""Writing roadmaps down: a result as the records of ``roadmap.json``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from planner.infrastructure.changes import setting
+from planner.infrastructure.entities import Model
+from planner.infrastructure.horizon import month_text
+from planner.infrastructure.loading import LoadedModel
+from planner.laws.money import HOURS_PER_YEAR
+from planner.laws.traffic import serving_rps
+from planner.optimization.infeasibility.wording import amount_text
+from planner.optimization.solution.settings import SolverSettings
+from planner.plan.assembly import Origin, make_plan, margin_records, now, to_cents, versions
+from planner.plan.records import ModelReference, Plan, RoundRecord, SolverRecord
+from planner.plan.reopening import recorded
+from planner.roadmap.cash import cash_flows
+from planner.roadmap.items import UNITS
+from planner.roadmap.planning import NodeOutcome, RoadmapResult, gap_of
+from planner.roadmap.programme import OrderKey, capital_by_year
+from planner.roadmap.records import (
+    BudgetRecord,
+    CapacityRecord,
+    CashFlowRecord,
+    HorizonRecord,
+    NodeRecord,
+    OrderRecord,
+    PathRecord,
+    RegionGrowth,
+    Roadmap,
+    ShortfallRecord,
+)
+from planner.roadmap.tree import leaves
+from planner.scenarios.demand import weekly_demand
+
+
+def make_roadmap(
+    loaded: LoadedModel, result: RoadmapResult, settings: SolverSettings, decided_periods: int = 0
+) -> Roadmap:
+    """Write a result down.
+
+    Parameters
+    ----------
+    decided_periods
+        Periods whose orders were fixed.
+
+    Raises
+    ------
+    ValueError
+        If there is no roadmap.
+    """
+    if not result.feasible:
+        raise ValueError("There is no roadmap.")
+    solution, made = result.solution, result.roadmap
+    plans = {name: _plan(loaded, result, name, settings) for name in made.nodes}
+    gap = gap_of(solution)
+    return Roadmap(
+        model=ModelReference(
+            name=loaded.name,
+            sha256=loaded.sha256,
+            path=next(iter(plans.values())).model.path,
+            overrides=loaded.overrides,
+        ),
+        created=now(),
+        versions=versions(),
+        status="optimal" if gap <= settings.gap and result.stopped is None else "feasible",
+        npv_usd=to_cents(solution.objective),
+        bound_usd=to_cents(solution.bound),
+        gap=round(gap, 9),
+        survives=result.survives,
+        rounds=result.rounds,
+        stopped=result.stopped,
+        solver=SolverRecord(
+            name=settings.name,
+            seconds=round(solution.seconds, 3),
+            rows=solution.rows,
+            columns=solution.columns,
+        ),
+        horizon=_horizon(result),
+        nodes=tuple(_node(result, name) for name in made.nodes),
+        orders=tuple(_orders(result)),
+        capacity=tuple(_capacity(result)),
+        budgets=tuple(_budgets(result)),
+        cash_flows=tuple(_cash(result)),
+        regions=tuple(_growth(result)),
+        decided_periods=decided_periods,
+        plans=plans,
+    )
+
+
+def _horizon(result: RoadmapResult) -> HorizonRecord:
+    made = result.roadmap
+    return HorizonRecord(
+        start=made.horizon.start,
+        months=made.horizon.months,
+        periods=made.horizon.periods,
+        discount_rate=made.rate,
+        paths=tuple(
+            PathRecord(name=name, probability=path.probability)
+            for name, path in made.horizon.paths.items()
+        ),
+    )
+
+
+def node_model(loaded: LoadedModel, result: RoadmapResult, name: str) -> LoadedModel:
+    """The model of a node as if it had been loaded with the settings that make it."""
+    each = result.roadmap.nodes[name]
+    settings = (*loaded.overrides, *(setting(path, v) for path, v in each.settings.items()))
+    digest = hashlib.sha256(loaded.sha256.encode())
+    for text in settings[len(loaded.overrides) :]:
+        digest.update(text.encode())
+    return LoadedModel(
+        each.data.model, loaded.name, digest.hexdigest(), settings, loaded.file, loaded.extends
+    )
+
+
+def _plan(loaded: LoadedModel, result: RoadmapResult, name: str, settings: SolverSettings) -> Plan:
+    outcome, each = result.outcomes[name], result.roadmap.nodes[name]
+    record = RoundRecord(
+        round=1,
+        objective_usd_per_year=to_cents(outcome.solution.objective),
+        failed=outcome.failed,
+        margins=margin_records(each.data.margins),
+    )
+    origin = Origin(settings.name, outcome.solution.seconds, (record,), 1)
+    plan = make_plan(
+        node_model(loaded, result, name),
+        outcome.solution,
+        outcome.items,
+        outcome.verdicts,
+        origin,
+    )
+    return recorded(plan, result.selection.wanted)
+
+
+def _node(result: RoadmapResult, name: str) -> NodeRecord:
+    made, outcome = result.roadmap, result.outcomes[name]
+    each = made.nodes[name]
+    survived = sum(verdict.survives for verdict in outcome.verdicts)
+    return NodeRecord(
+        name=name,
+        period=each.node.period,
+        start=month_text(made.horizon.month_of(each.node.period)),
+        parent=each.node.parent,
+        paths=each.node.paths,
+        probability=each.node.probability,
+        weight_years=each.node.weight,
+        demand_rps=each.data.peak_rps,
+        judged=survived + len(outcome.failed),
+        survived=survived,
+        failed=outcome.failed,
+        bridged=tuple(sorted(outcome.not_planned)),
+        shortfalls=tuple(_shortfalls(outcome)),
+        usd_per_year=to_cents(outcome.solution.objective),
+    )
+
+
+def _shortfalls(outcome: NodeOutcome) -> Iterator[ShortfallRecord]:
+    for one in outcome.shortfalls:
+        what = f"{one.family.replace('_', ' ')} of {one.subject}"
+        yield ShortfallRecord(
+            family=one.family,
+            subject=one.subject,
+            amount=one.amount,
+            unit=one.unit,
+            text=f"{what}: short of {amount_text(one.amount, one.unit)}",
+        )
+
+
+def _orders(result: RoadmapResult) -> Iterator[OrderRecord]:
+    """Orders by the month in which they have to be placed."""
+    made = result.roadmap
+    found = [order_record(result, key, count) for key, count in result.orders.items()]
+    order = list(made.nodes)
+    yield from sorted(found, key=lambda one: (one.order_by, order.index(one.node), one.in_service))
+
+
+def order_record(result: RoadmapResult, key: OrderKey, count: int) -> OrderRecord:
+    """An order, before its delay is priced."""
+    made = result.roadmap
+    item, node = made.items[key.kind, key.asset], made.nodes[key.node].node
+    horizon, arrival = made.horizon, node.period + item.lead_periods
+    service = horizon.month_of(arrival)
+    after = arrival + item.life_periods
+    return OrderRecord(
+        node=key.node,
+        kind=key.kind,
+        asset=key.asset,
+        type=item.type_name,
+        region=item.region,
+        count=count * item.count_each,
+        unit=UNITS[key.kind],
+        blocks=count,
+        order_by=month_text(service - item.lead_months),
+        in_service=month_text(service),
+        service_period=arrival,
+        until=month_text(horizon.month_of(after)) if after <= horizon.periods else None,
+        capital_usd=to_cents(count * item.capital_usd(horizon, node.period)),
+        usd_per_year=to_cents(count * item.upkeep_usd_per_year(horizon, node.period)),
+    )
+
+
+def _capacity(result: RoadmapResult) -> Iterator[CapacityRecord]:
+    for name, each in result.roadmap.nodes.items():
+        model, fleet = each.data.model, result.outcomes[name].fleet
+        nearest = _nearest_rps(model)
+        for region, place in model.regions.items():
+            inside = {c: entry for c, entry in model.clusters.items() if entry.region == region}
+            serving = sum(
+                float(serving_rps(fleet.gpus[c], model.gpus[e.gpu].rps, e.max_utilisation))
+                for c, e in inside.items()
+            )
+            yield CapacityRecord(
+                node=name,
+                region=region,
+                gpus=sum(fleet.gpus[cluster] for cluster in inside),
+                serving_rps=serving,
+                nearest_rps=nearest.get(region, 0.0),
+                power_limit_mw=place.power_limit_mw,
+            )
+
+
+def _nearest_rps(model: Model) -> dict[str, float]:
+    """Peak of the demand of the zones nearest to each region with clusters, requests per second."""
+    places = {cluster.region for cluster in model.clusters.values()}
+    weeks: dict[str, list[int]] = {}
+    for index, zone in enumerate(model.zones.values()):
+        reached = {region: ms for region, ms in zone.latency_ms.items() if region in places}
+        if reached:
+            weeks.setdefault(min(reached, key=lambda region: reached[region]), []).append(index)
+    demand = weekly_demand(model)
+    return {region: float(demand[zones].sum(axis=0).max()) for region, zones in weeks.items()}
+
+
+def _budgets(result: RoadmapResult) -> Iterator[BudgetRecord]:
+    made = result.roadmap
+    for leaf in leaves(made.tree):
+        for year, spent in capital_by_year(made, leaf).items():
+            yield BudgetRecord(
+                year=year,
+                path=", ".join(leaf.paths),
+                budget_usd=made.horizon.capital_budgets_usd.get(str(year)),
+                capital_usd=to_cents(spent.at(result.solution.values)),
+            )
+
+
+def _cash(result: RoadmapResult) -> Iterator[CashFlowRecord]:
+    outcomes = result.outcomes
+    flows = cash_flows(
+        result.roadmap,
+        result.orders,
+        {name: outcome.fleet for name, outcome in outcomes.items()},
+        {name: outcome.items for name, outcome in outcomes.items()},
+        result.solution.values,
+    )
+    for flow in flows:
+        yield CashFlowRecord(**{**vars(flow), "usd": to_cents(flow.usd)})
+
+
+def _growth(result: RoadmapResult) -> Iterator[RegionGrowth]:
+    """Regions in the order in which GPUs are added to them."""
+    made, horizon = result.roadmap, result.roadmap.horizon
+    by_region: dict[str, list[tuple[int, OrderKey, int]]] = {}
+    for key, count in result.orders.items():
+        item, node = made.items[key.kind, key.asset], made.nodes[key.node].node
+        if key.kind == "gpus":
+            arrival = node.period + item.lead_periods
+            by_region.setdefault(item.region, []).append((arrival, key, count))
+    ranked = sorted(by_region.items(), key=lambda pair: (min(pair[1])[0], pair[0]))
+    for region, found in ranked:
+        first, key, _ = min(found)
+        item = made.items[key.kind, key.asset]
+        gpus = sum(
+            made.nodes[key.node].node.probability * count * item.count_each
+            for _, key, count in found
+        )
+        place = made.nodes[key.node].data.model.regions[region]
+        yearly = item.usd_per_year(horizon, made.nodes[key.node].node.period, made.rate)
+        gpu = made.model.gpus[item.type_name]
+        energy = (
+            HOURS_PER_YEAR * gpu.power_mw * place.drawn_mw_per_mw * place.electricity_usd_per_mwh
+        )
+        usd = yearly / item.count_each + energy
+        yield RegionGrowth(
+            region=region,
+            in_service=month_text(horizon.month_of(first)),
+            gpus=gpus,
+            usd_per_gpu=to_cents(usd),
+            reason=(
+                f"{item.type_name} at {usd / gpu.rps:,.0f} USD a year for each request per second, "
+                f"with electricity at {place.electricity_usd_per_mwh:g} USD/MWh"
+            ),
+        )
