@@ -70,7 +70,7 @@ OF_THE_LOOP = {
 def each_simulation_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulate the same scenario on the same plan once in a run, where that is not the question."""
     if request.path.parent.name not in OF_SIMULATION and request.path.stem not in OF_THE_LOOP:
-        monkeypatch.setattr(verdict, "_judge_part", judged_once)
+        monkeypatch.setattr(verdict, "_judged", judged_once)
 
 
 @pytest.fixture

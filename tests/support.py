@@ -23,7 +23,7 @@ from planner.optimization.solution.solving import Solution, solve
 from planner.reliability.monte_carlo import sample_occurrences
 from planner.reliability.occurrences import Occurrences
 from planner.scenarios.generators import all_scenarios
-from planner.simulation.verdict import Breach, Status, Verdict, _judge_part
+from planner.simulation.verdict import Breach, Status, Verdict, _judged
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EXACT = SolverSettings(gap=0.0)
@@ -121,19 +121,20 @@ def _kept(key: bytes) -> Path:
 
 
 def judged_once(
-    model: Model, fleet: Fleet, stories: bool, size: int, scenarios: tuple[Scenario, ...]
+    model: Model, part: tuple[Fleet, bool, int, tuple[Scenario, ...]]
 ) -> tuple[Verdict, ...]:
     """Simulate as the simulator does, or recall what came of the same scenario before.
 
     Scenarios do not depend on those that are simulated with them
     (``tests/simulation/test_vectorisation.py``).
     """
+    fleet, stories, size, scenarios = part
     world = pickle.dumps((model, fleet, stories))
     keys = [world + pickle.dumps(scenario) for scenario in scenarios]
     found: list[Verdict | None] = [remembered(key) for key in keys]
     new = [index for index, verdict in enumerate(found) if verdict is None]
     some = tuple(scenarios[index] for index in new)
-    made = _judge_part(model, fleet, stories, size, some) if some else ()
+    made = _judged(model, (fleet, stories, size, some)) if some else ()
     for index, verdict in zip(new, made, strict=True):
         remember(keys[index], verdict)
         found[index] = verdict

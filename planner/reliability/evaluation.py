@@ -13,11 +13,10 @@ from planner.amounts import percent
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import build_graph
 from planner.laws.traffic import served_fraction
 from planner.reliability.estimates import Floats, Ints
 from planner.reliability.periods import DAY, PreparedPeriod, case_of
-from planner.simulation.build import build_world
+from planner.simulation.build import Layout, build_world
 from planner.simulation.cascade import run
 from planner.simulation.history import History, bytes_per_scenario
 from planner.simulation.system_states import Bools
@@ -115,7 +114,7 @@ def simulate_all(
     progress
         Called now and then with the share of the work that is done.
     """
-    graph = build_graph(model)
+    graph = Layout.of(model, frozenset()).graph
     cases = [case_of(model, graph, scenario) for scenario in scenarios]
     if not recovers:
         ended = (replace(case, minutes=case.timeline.end_minute) for case in cases)
@@ -194,9 +193,10 @@ def _batch(model: Model, batch: tuple[Fleet, Sequence[PreparedPeriod]]) -> Perio
     """What the cases of one batch lose."""
     fleet, cases = batch
     horizon = max(1.0, float(math.ceil(max(case.minutes for case in cases))))
+    layout = Layout.of(model, frozenset())
     settings = model.simulation.model_copy(update={"horizon_minutes": horizon})
-    lasting = model.model_copy(update={"simulation": settings})
-    world = build_world(lasting, build_graph(model), fleet, tuple(case.timeline for case in cases))
+    lasting = replace(layout, model=model.model_copy(update={"simulation": settings}))
+    world = build_world(lasting, fleet, tuple(case.timeline for case in cases))
     return _measured(run(world, KEPT), cases)
 
 

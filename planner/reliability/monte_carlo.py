@@ -25,6 +25,7 @@ from planner.reliability.periods import scenario_of
 from planner.reliability.sampling import Down, Period, Process, Stratum
 from planner.reliability.screening import Screen, calm_scenario
 from planner.scenarios.demand import HOURS_PER_WEEK, weekly_demand
+from planner.scenarios.routing import tiers_by_priority
 
 #: Samples of a stratum in the pilot, and of that with several failures; as many follow at least.
 PILOT, PILOT_OF_SEVERAL = BLOCK, 3 * BLOCK
@@ -86,7 +87,7 @@ def sample_occurrences(
     )
     process = Process.of([source.rate for source in sources])
     cascade = Cascade(model, fleet, sources, progress)
-    tiers = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
+    tiers = tiers_by_priority(model)
     mean_rps = float(weekly_demand(model).sum(axis=0).mean())
     shares = np.array([model.tiers[tier].share for tier in tiers])
     prices = np.array([_price(model, tier) for tier in tiers])

@@ -62,11 +62,16 @@ def _stands(index: DependencyIndex, hit: str, failed: frozenset[str]) -> bool:
     return not failed or hit not in index.depends_at_best.down_with(failed)
 
 
-def happens_to(index: DependencyIndex, fleet: Fleet, event: Event) -> bool:
-    """Whether an event hits anything that a fleet has; a surge always does."""
+def happens_to(index: DependencyIndex, fleet: Fleet, there: frozenset[str], event: Event) -> bool:
+    """Whether an event hits anything that a fleet has; a surge always does.
+
+    Parameters
+    ----------
+    there
+        Nodes that support anything in the fleet (`DependencyIndex.bearing_of`).
+    """
     if isinstance(event, Surge):
         return True
-    there = index.bearing_of(fleet)
     if isinstance(event, Heat):
         plants = index.model.plants.items()
         here = (name for name, plant in plants if plant.region == event.region)

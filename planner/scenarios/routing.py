@@ -15,7 +15,7 @@ from planner.infrastructure.fleet import Fleet, running_units
 from planner.infrastructure.graph import offer_in_reach, reachable_regions
 from planner.laws.heat import heat_mw
 from planner.laws.money import HOURS_PER_YEAR, energy_usd, transport_usd
-from planner.laws.traffic import Floats, Routes, route, serving_rps
+from planner.laws.traffic import Floats, Ints, Routes, route, serving_rps
 from planner.scenarios.demand import weekly_demand
 
 
@@ -61,34 +61,50 @@ def request_usd(model: Model, zone: Zone, cluster: str) -> float:
     return float(energy + transport_usd(1.0, HOURS_PER_YEAR, price))
 
 
-def routes_of(model: Model, fleet: Fleet, tiers: tuple[str, ...]) -> Routes:
-    """Targets of each zone and tier: clusters as preferred, then offers by price, all within reach.
+def target_order(model: Model) -> Ints:
+    """All targets of each tier and zone: clusters as preferred, then offers by price, within reach.
 
-    What the fleet has nothing of is no target.
-
-    Parameters
-    ----------
-    tiers
-        Tiers in the order of their axis.
+    Returns
+    -------
+    numpy.ndarray
+        Places among clusters and then offers, nearest first and -1 after the last, shape
+        (tiers, targets, zones), tiers by priority.
     """
     clusters, offers = list(model.clusters), list(model.offers)
-    ranks = len(clusters) + len(offers)
-    order = np.full((len(tiers), ranks, len(model.zones)), -1, dtype=np.int64)
+    tiers = tiers_by_priority(model)
+    order = np.full((len(tiers), len(clusters) + len(offers), len(model.zones)), -1, dtype=np.int64)
     by_price = sorted(offers, key=lambda name: _gpu_hour_usd(model.offers[name]))
     for k, tier in enumerate(tiers):
         for z, zone in enumerate(model.zones):
-            near = [c for c in preferred_clusters(model, zone, tier) if fleet.gpus[c]]
-            limits = model.tiers[tier]
-            rented = [
-                o for o in by_price if fleet.instances[o] and offer_in_reach(model, zone, o, limits)
-            ]
-            targets = [clusters.index(c) for c in near]
+            rented = [o for o in by_price if offer_in_reach(model, zone, o, model.tiers[tier])]
+            targets = [clusters.index(c) for c in preferred_clusters(model, zone, tier)]
             targets += [len(clusters) + offers.index(o) for o in rented]
             order[k, : len(targets), z] = targets
-    used = int((order >= 0).any(axis=(0, 2)).sum())
-    priorities = [model.tiers[tier].priority for tier in tiers]
+    return order
+
+
+def tiers_by_priority(model: Model) -> tuple[str, ...]:
+    """Tiers in the order in which they are served where capacity is scarce."""
+    return tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
+
+
+def routes_of(model: Model, fleet: Fleet, order: Ints) -> Routes:
+    """Targets of each zone and tier that a fleet has anything of.
+
+    Parameters
+    ----------
+    order
+        All targets (`target_order`).
+    """
+    counts = [*(fleet.gpus[name] for name in model.clusters)]
+    counts += [fleet.instances[name] for name in model.offers]
+    present = np.array([*counts, 0], dtype=np.int64)[order] > 0
+    first = np.argsort(~present, axis=1, kind="stable")
+    kept = np.take_along_axis(np.where(present, order, -1), first, axis=1)
+    used = int(present.sum(axis=1).max(initial=0))
+    priorities = [model.tiers[tier].priority for tier in tiers_by_priority(model)]
     level = np.unique(priorities, return_inverse=True)[1].astype(np.int64)
-    return Routes.from_order(order[:, : max(used, 1)], ranks, level)
+    return Routes.from_order(kept[:, : max(used, 1)], len(counts), level)
 
 
 def _gpu_hour_usd(offer: Offer) -> float:
@@ -119,8 +135,7 @@ def normal_week(model: Model, fleet: Fleet) -> NormalWeek:
 
     All GPUs are taken to be powered and cooled, and no service to turn requests away.
     """
-    tiers = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
-    routes = routes_of(model, fleet, tiers)
+    tiers, routes = tiers_by_priority(model), routes_of(model, fleet, target_order(model))
     shares = np.array([model.tiers[tier].share for tier in tiers])
     demand = weekly_demand(model).T[:, :, None] * shares
     room = [

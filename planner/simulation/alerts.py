@@ -8,8 +8,7 @@ from typing import Literal
 import numpy as np
 
 from planner.amounts import percent
-from planner.simulation.history import History
-from planner.simulation.system_states import Floats
+from planner.simulation.history import History, by_part
 from planner.simulation.world import World
 
 #: Names of the temperature levels; further ones of a model are emergencies too.
@@ -44,29 +43,22 @@ def alerts(world: World, history: History, index: int) -> tuple[Alert, ...]:
     Utilisation is the load over what the powered GPUs could serve at their present clock.
     """
     operations, clusters = world.model.operations, world.clusters
-    installed = np.flatnonzero(clusters.gpus > 0)
+    installed = clusters.gpus > 0
     found: list[Alert] = []
-    hot = history.temperature_c[:, index]
+    hot = by_part(history.temperature_c, index)
+    peak = hot.max(axis=1)
     for number, threshold in enumerate(operations.alert_temperatures_c):
         level = LEVELS[min(number, len(LEVELS) - 1)]
-        passed = hot[:, installed] > threshold
-        for column in np.flatnonzero(passed.any(axis=0)).tolist():
-            name = clusters.names[installed[column]]
-            minute = int(passed[:, column].argmax())
-            found.append(Alert(minute, name, "temperature", level, threshold))
-    use = utilisation(world, history, index)
+        for c in np.flatnonzero(installed & (peak > threshold)).tolist():
+            minute = int((hot[c] > threshold).argmax())
+            found.append(Alert(minute, clusters.names[c], "temperature", level, threshold))
+    limit = operations.alert_utilisation
+    load = by_part(history.load_rps, index)[: len(clusters.names)]
+    full = by_part(history.powered_gpus, index) * clusters.rps[:, None]
+    full *= by_part(history.clock, index)
     # Load balancers fill clusters up to a limit that is often the threshold itself.
-    busy = use[:, installed] >= operations.alert_utilisation - 1e-9
-    for column in np.flatnonzero(busy.any(axis=0)).tolist():
-        name = clusters.names[installed[column]]
-        minute = int(busy[:, column].argmax())
-        found.append(Alert(minute, name, "utilisation", "high", operations.alert_utilisation))
+    busy = (load >= (limit - 1e-9) * full) & (full > 1e-9)
+    for c in np.flatnonzero(installed & busy.any(axis=1)).tolist():
+        minute = int(busy[c].argmax())
+        found.append(Alert(minute, clusters.names[c], "utilisation", "high", limit))
     return tuple(sorted(found, key=lambda alert: alert.minute))
-
-
-def utilisation(world: World, history: History, index: int) -> Floats:
-    """Load over what powered GPUs could serve at their present clock, shape (T, C)."""
-    clusters = world.clusters
-    load = history.load_rps[:, index, : len(clusters.names)]
-    full = history.powered_gpus[:, index] * clusters.rps * history.clock[:, index]
-    return np.divide(load, full, out=np.zeros_like(load), where=full > 1e-9)

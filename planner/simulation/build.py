@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 
@@ -10,15 +14,17 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import Graph, build_graph
-from planner.infrastructure.measures import scenarios_with, with_measures
+from planner.infrastructure.measures import scenario_with, with_measures
+from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import capacitance_mj_per_k
 from planner.laws.retries import RetryTerms
 from planner.scenarios.climate import ambient_at
 from planner.scenarios.demand import demand_at
-from planner.scenarios.routing import routes_of
+from planner.scenarios.routing import routes_of, target_order, tiers_by_priority
 from planner.scenarios.system_state import SystemState, normal_state
 from planner.scenarios.timeline import Timeline, timeline_of
-from planner.simulation.system_states import Bools, Floats, Ints, Stacker
+from planner.simulation.supply import SharedPower
+from planner.simulation.system_states import Bools, Floats, Ints, Stacker, cooled_by
 from planner.simulation.world import (
     Clusters,
     Offers,
@@ -31,32 +37,80 @@ from planner.simulation.world import (
     World,
 )
 
+#: Models with measures that are kept laid out, and scenarios kept for each of them.
+MOST_LAYOUTS, MOST_SCENARIOS = 4, 4_000
 
-def prepare(
-    model: Model, fleet: Fleet, scenarios: tuple[Scenario, ...], graph: Graph | None = None
-) -> World:
-    """World in which scenarios happen to a fleet, with the fleet's measures in place.
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A model with some measures in place, and what all simulations of it share.
 
     Parameters
     ----------
-    graph
-        Dependency graph of the model with those measures; built where it is not given.
+    original, measures
+        The model before, and the measures.
+    order
+        All targets of each tier and zone (`planner.scenarios.routing.target_order`).
+    power
+        Power limits of system states met so far.
     """
-    scenarios = scenarios_with(model, scenarios, fleet.measures)
-    model = with_measures(model, fleet.measures)
-    graph = graph or build_graph(model)
-    timelines = tuple(timeline_of(model, graph, scenario) for scenario in scenarios)
-    return build_world(model, graph, fleet, timelines)
+
+    original: Model
+    measures: frozenset[str]
+    model: Model
+    graph: Graph
+    order: Ints
+    power: dict[tuple[PowerLimit, ...], SharedPower] = field(default_factory=dict)
+    _known: dict[int, tuple[Scenario, Timeline]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: Model, measures: frozenset[str]) -> Layout:
+        """Lay out a model; the last few are kept."""
+        with _ONE_AT_A_TIME:
+            for known in _LAYOUTS:
+                if known.original is model and known.measures == measures:
+                    return known
+            changed = with_measures(model, measures)
+            layout = cls(model, measures, changed, build_graph(changed), target_order(changed))
+            _LAYOUTS.append(layout)
+            return layout
+
+    def timeline(self, scenario: Scenario) -> Timeline:
+        """Timeline of a scenario of the original model, with the measures in place."""
+        known = self._known.get(id(scenario))
+        if known is None:
+            changed = scenario
+            if self.original.measures:
+                changed = scenario_with(self.original, scenario, self.measures)
+            # The scenario is kept as well, so that no other gets its identity.
+            known = scenario, timeline_of(self.model, self.graph, changed)
+            if len(self._known) >= MOST_SCENARIOS:
+                self._known.clear()
+            self._known[id(scenario)] = known
+        return known[1]
+
+    def world(self, fleet: Fleet, scenarios: Sequence[Scenario]) -> World:
+        """World in which scenarios of the original model happen to a fleet."""
+        return build_world(self, fleet, tuple(map(self.timeline, scenarios)))
 
 
-def build_world(model: Model, graph: Graph, fleet: Fleet, timelines: tuple[Timeline, ...]) -> World:
-    """World of timelines that are laid out already, on a model with the fleet's measures."""
-    names = tuple(sorted(model.tiers, key=lambda tier: model.tiers[tier].priority))
+_LAYOUTS: deque[Layout] = deque(maxlen=MOST_LAYOUTS)
+_ONE_AT_A_TIME = Lock()
+
+
+def prepare(model: Model, fleet: Fleet, scenarios: Sequence[Scenario]) -> World:
+    """World in which scenarios happen to a fleet, with the fleet's measures in place."""
+    return Layout.of(model, fleet.measures).world(fleet, scenarios)
+
+
+def build_world(layout: Layout, fleet: Fleet, timelines: tuple[Timeline, ...]) -> World:
+    """World of timelines that are laid out already."""
+    model, graph = layout.model, layout.graph
+    names = tiers_by_priority(model)
     normal = normal_state(model, graph)
-    stacker = Stacker(model, fleet, names, normal)
+    stacker = Stacker(model, fleet, names, normal, layout.power)
     horizon = round(model.simulation.horizon_minutes)
     states, interval = _system_states(normal, timelines, horizon)
-    routes = routes_of(model, fleet, names)
     services = [model.services[name] for name in stacker.services]
     hours = sorted({timeline.start_hour for timeline in timelines})
     minutes = np.arange(horizon, dtype=float)
@@ -75,7 +129,7 @@ def build_world(model: Model, graph: Graph, fleet: Fleet, timelines: tuple[Timel
             np.array([service.connection_seconds for service in services], dtype=float),
             np.array([service.holds_while_waiting for service in services], dtype=bool),
         ),
-        routes=routes,
+        routes=routes_of(model, fleet, layout.order),
         restoration=_restoration(model, names),
         reaction=_reaction(timelines),
         system_states=stacker.stack(states),
@@ -144,9 +198,7 @@ def _plants(model: Model) -> Plants:
     names, plants = tuple(model.plants), list(model.plants.values())
     return Plants(
         names=names,
-        serves=np.array(
-            [[c in plant.cools for c in model.clusters] for plant in plants], dtype=bool
-        ).reshape(len(plants), len(model.clusters)),
+        serves=cooled_by(model),
         emergency=np.array([plant.role == "emergency" for plant in plants], dtype=bool),
         buffer_mj=_column([plant.buffer_mwh * 3600 for plant in plants]),
     )

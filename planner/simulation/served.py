@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from planner.laws.traffic import served_fraction
 from planner.scenarios.standard import ALL, Floor, counts_for, subject_of
-from planner.simulation.history import History
+from planner.simulation.history import History, by_part
 from planner.simulation.system_states import Bools, Floats
 from planner.simulation.world import World
 
@@ -20,13 +22,10 @@ def served_fractions(world: World, history: History, index: int) -> dict[str, Fl
     Where the standard has rules for zones, that of each zone too (`planner.scenarios.standard`).
     Retries that succeed count in the minute in which they do; no minute serves more than is wanted.
     """
-    demand = history.demand_rps[:, index]
-    served = np.minimum(history.served_rps[:, index], demand)
-    fractions = {
-        tier: served_fraction(served[:, k], demand[:, k])
-        for k, tier in enumerate(world.tiers.names)
-    }
-    fractions[ALL] = served_fraction(served.sum(axis=1), demand.sum(axis=1))
+    demand = by_part(history.demand_rps, index)
+    served = np.minimum(by_part(history.served_rps, index), demand)
+    fractions = dict(zip(world.tiers.names, served_fraction(served, demand), strict=True))
+    fractions[ALL] = served_fraction(served.sum(axis=0), demand.sum(axis=0))
     zone_rps = world.zone_rps(index)
     for z, zone in enumerate(world.model.zones if world.by_zone else ()):
         wanted = zone_rps[:, z, None] * world.tiers.share
@@ -38,11 +37,10 @@ def served_fractions(world: World, history: History, index: int) -> dict[str, Fl
     return fractions
 
 
-def short_of_full(history: History, index: int) -> Bools:
+def short_of_full(world: World, fractions: Mapping[str, Floats]) -> Bools:
     """Minutes in which any tier is served less than `RECOVERED`, shape (T,)."""
-    demand = history.demand_rps[:, index]
-    served = np.minimum(history.served_rps[:, index], demand)
-    short: Bools = (served_fraction(served, demand) < RECOVERED).any(axis=1)
+    least = np.min([fractions[tier] for tier in world.tiers.names], axis=0)
+    short: Bools = least < RECOVERED
     return short
 
 

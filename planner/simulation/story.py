@@ -12,7 +12,7 @@ from planner.infrastructure.failures import Event, Scenario
 from planner.scenarios.event_grid import minute_before
 from planner.simulation.alerts import alerts
 from planner.simulation.history import History
-from planner.simulation.served import short_of_full
+from planner.simulation.served import served_fractions, short_of_full
 from planner.simulation.system_states import Bools, Floats
 from planner.simulation.world import SECONDS, World
 
@@ -153,7 +153,7 @@ def _limits(powered: float, supplied: float, gpus: float) -> str:
 def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
     demand = history.demand_rps[:, index].sum(axis=1)
     succeeding = np.minimum(history.served_rps[:, index], history.demand_rps[:, index]).sum(axis=1)
-    missing = short_of_full(history, index)
+    missing = short_of_full(world, served_fractions(world, history, index))
     if not missing.any():
         return
     share = succeeding / np.maximum(demand, 1e-9)

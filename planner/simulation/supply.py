@@ -42,50 +42,45 @@ class SharedPower:
 
     @classmethod
     def of(
-        cls,
-        model: Model,
-        limits: Iterable[PowerLimit],
-        normal: Collection[PowerLimit],
-        full_mw: Floats,
+        cls, model: Model, limits: Iterable[PowerLimit], normal: Collection[PowerLimit]
     ) -> SharedPower:
-        """The limits among some that full load, cooled by the plants that draw most, may exceed."""
+        """Some limits, whether or not a fleet may exceed them."""
         every = list(limits)
-        clusters = np.array(
-            [
-                [
-                    cluster_power_mw_per_mw(model, cluster)
-                    * (node("cluster", cluster) in limit.loads)
-                    for cluster in model.clusters
-                ]
-                for limit in every
-            ]
-        ).reshape(len(every), len(model.clusters))
-        plants = np.array(
-            [
-                [
-                    plant_power_mw_per_mw(model, plant) * (node("plant", plant) in limit.loads)
-                    for plant in model.plants
-                ]
-                for limit in every
-            ]
-        ).reshape(len(every), len(model.plants))
-        serves = np.array(
-            [
-                [cluster in plant.cools for cluster in model.clusters]
-                for plant in model.plants.values()
-            ],
-            dtype=bool,
-        ).reshape(len(model.plants), len(model.clusters))
-        hungriest = (plants[:, :, None] * serves).max(axis=1, initial=0.0)
-        mw = np.array([limit.mw for limit in every], dtype=float)
-        may_exceed = (clusters + hungriest) @ full_mw > mw * (1 + ROUNDING)
-        usual = np.array(
-            [any(usual_limit.implies(limit) for usual_limit in normal) for limit in every],
-            dtype=bool,
+        names = [(cluster, cluster_power_mw_per_mw(model, cluster)) for cluster in model.clusters]
+        plants = [(plant, plant_power_mw_per_mw(model, plant)) for plant in model.plants]
+        return cls(
+            np.array([limit.mw for limit in every], dtype=float),
+            _under(every, "cluster", names),
+            _under(every, "plant", plants),
+            np.array(
+                [any(usual_limit.implies(limit) for usual_limit in normal) for limit in every],
+                dtype=bool,
+            ),
         )
-        return cls(mw[may_exceed], clusters[may_exceed], plants[may_exceed], usual[may_exceed])
+
+    def that_may_bind(self, serves: NDArray[np.bool_], full_mw: Floats) -> SharedPower:
+        """The limits that full load, cooled by the plants that draw most, may exceed.
+
+        Parameters
+        ----------
+        serves
+            Whether a plant cools a cluster, shape (P, C).
+        full_mw
+            Heat of clusters at full load, shape (C,).
+        """
+        hungriest = (self.plants[:, :, None] * serves).max(axis=1, initial=0.0)
+        kept = (self.clusters + hungriest) @ full_mw > self.limits_mw * (1 + ROUNDING)
+        return SharedPower(
+            self.limits_mw[kept], self.clusters[kept], self.plants[kept], self.usual[kept]
+        )
 
     @property
     def ample(self) -> bool:
         """Whether there is power for everything at full load, however it is cooled."""
         return not len(self.limits_mw)
+
+
+def _under(limits: list[PowerLimit], kind: str, loads: list[tuple[str, float]]) -> Floats:
+    """Power of loads of a kind under each limit, shape (limits, loads)."""
+    power = [[each * (node(kind, name) in limit.loads) for name, each in loads] for limit in limits]
+    return np.array(power).reshape(len(limits), len(loads))

@@ -7,7 +7,7 @@ K tiers, V offers, R regions, Z zones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -79,12 +79,19 @@ class SystemStates(NamedTuple):
 
 @dataclass(frozen=True)
 class Stacker:
-    """Turns system states into arrays for one model and fleet."""
+    """Turns system states into arrays for one model and fleet.
+
+    Parameters
+    ----------
+    known
+        Power limits of system states met with any fleet.
+    """
 
     model: Model
     fleet: Fleet
     tiers: tuple[str, ...]
     normal: SystemState
+    known: dict[tuple[PowerLimit, ...], SharedPower] = field(default_factory=dict)
 
     @cached_property
     def units(self) -> tuple[tuple[str, str], ...]:
@@ -166,6 +173,10 @@ class Stacker:
         )
 
     @cached_property
+    def _serves(self) -> Bools:
+        return cooled_by(self.model)
+
+    @cached_property
     def supplies(self) -> list[SharedPower]:
         """Power limits of all system states stacked so far."""
         return []
@@ -179,8 +190,10 @@ class Stacker:
         key = tuple(limit for limits in state.power.values() for limit in limits)
         if key not in self._supplies:
             self._supplies[key] = len(self.supplies)
-            usual = [limit for limits in self.normal.power.values() for limit in limits]
-            self.supplies.append(SharedPower.of(self.model, key, usual, self._heat))
+            if key not in self.known:
+                usual = [limit for limits in self.normal.power.values() for limit in limits]
+                self.known[key] = SharedPower.of(self.model, key, usual)
+            self.supplies.append(self.known[key].that_may_bind(self._serves, self._heat))
         return self._supplies[key]
 
     def _limits(self, state: SystemState) -> tuple[list[float], list[float], list[Floats]]:
@@ -204,6 +217,12 @@ class Stacker:
     def _weights(self, tier: str, state: SystemState) -> Floats:
         shares = passing_share(self.model, tier, state.services_down)
         return np.array([shares.get(name, 0.0) for name in self.services])
+
+
+def cooled_by(model: Model) -> Bools:
+    """Whether each plant cools each cluster, shape (P, C)."""
+    serves = [[name in plant.cools for name in model.clusters] for plant in model.plants.values()]
+    return np.array(serves, dtype=bool).reshape(len(model.plants), len(model.clusters))
 
 
 def _up(names: list[str], down: list[frozenset[str]]) -> Bools:

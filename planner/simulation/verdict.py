@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +13,6 @@ from planner.amounts import served_apart
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import build_graph
-from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.ratios import ratio
 from planner.laws.traffic import impact
 from planner.scenarios.event_grid import minute_before
@@ -29,10 +27,10 @@ from planner.scenarios.standard import (
 )
 from planner.scenarios.system_state import dependency_index
 from planner.simulation.alerts import Alert, alerts
-from planner.simulation.build import prepare
+from planner.simulation.build import Layout
 from planner.simulation.cascade import run
 from planner.simulation.causes import Cause, explain
-from planner.simulation.history import History, bytes_per_scenario
+from planner.simulation.history import History, by_part, bytes_per_scenario
 from planner.simulation.served import (
     least_by_zone,
     least_served,
@@ -45,8 +43,8 @@ from planner.simulation.system_states import Floats
 from planner.simulation.world import World
 from planner.workers import workers
 
-#: Memory for the records of the scenarios simulated at once.
-BATCH_BYTES = 250e6
+#: Memory for the records of the scenarios simulated at once; with more, caches are of less use.
+BATCH_BYTES = 50e6
 #: Records that a verdict without its story looks at.
 JUDGED = frozenset(
     {
@@ -231,7 +229,6 @@ def judge(
     on_part
         Called after every batch with the number of scenarios done and that of all.
     """
-    scenarios = scenarios_with(model, scenarios, fleet.measures)
     team = workers(len(scenarios))
     size = batch_size(model, len(scenarios), team.count, stories)
     # Who wants to know how far it is gets smaller parts, which start their records anew.
@@ -269,19 +266,14 @@ def batch_size(model: Model, count: int, jobs: int, stories: bool) -> int:
 def _judged(
     model: Model, part: tuple[Fleet, bool, int, tuple[Scenario, ...]]
 ) -> tuple[Verdict, ...]:
-    return _judge_part(with_measures(model, part[0].measures), *part)
-
-
-def _judge_part(
-    model: Model, fleet: Fleet, stories: bool, size: int, scenarios: tuple[Scenario, ...]
-) -> tuple[Verdict, ...]:
     """Verdicts of scenarios, simulated in batches that write their records to the same memory."""
+    fleet, stories, size, scenarios = part
+    layout = Layout.of(model, fleet.measures)
     verdicts: list[Verdict] = []
     history: History | None = None
-    graph = build_graph(model)
     for first in range(0, len(scenarios), size):
         batch = scenarios[first : first + size]
-        world = prepare(model, fleet, batch, graph)
+        world = layout.world(fleet, batch)
         history = run(world, None if stories else JUDGED, history)
         verdicts += [judge_one(world, history, fleet, i, stories) for i in range(len(batch))]
     return tuple(verdicts)
@@ -306,7 +298,9 @@ def judge_one(
     shutdowns = tuple(b.subject for b in breaches if b.kind == "shutdown")
     ordered = tuple(sorted(breaches, key=lambda breach: breach.minute))
     dependencies = dependency_index(model, world.graph)
-    applies = any(happens_to(dependencies, fleet, event) for event in scenario.events)
+    applies = any(
+        happens_to(dependencies, fleet, world.bearing, event) for event in scenario.events
+    )
     served = least_served(world, rules, since, fractions)
     return Verdict(
         name=scenario.name,
@@ -314,11 +308,11 @@ def judge_one(
         frequency_per_year=scenario.frequency_per_year,
         status=_status(applies, bool(ordered), _asked(model, scenario, rules, since)),
         breaches=ordered if applies else (),
-        recovery_minutes=_recovery(history, index),
+        recovery_minutes=_recovery(world, fractions),
         lost_requests=_lost_requests(history, index),
         peak_temperature_c=_peak_temperature(world, history, index),
         shutdowns=shutdowns,
-        throttled=bool((history.clock[:, index][:, world.clusters.gpus > 0] < 1.0).any()),
+        throttled=_throttled(world, history, index),
         peak_queue_requests=float(history.waiting[:, index].max()),
         emergency_usd=spend,
         served=served,
@@ -384,14 +378,15 @@ def _served_breaches(
 def _shutdown_breaches(world: World, history: History, index: int) -> list[Breach]:
     """Thermal shutdowns: clusters that went off although their region and power were up."""
     breaches = []
-    up = world.system_states.cluster_up[world.interval[:, index]]
-    before = np.vstack([np.zeros_like(history.off[:1, index]), history.off[:-1, index]])
-    switched = history.off[:, index] & ~before & up
-    for c, name in enumerate(world.clusters.names):
-        minutes = np.flatnonzero(switched[:, c])
+    off = history.off[:, index]
+    for c in np.flatnonzero(off.any(axis=0)).tolist():
+        up = world.system_states.cluster_up[world.interval[:, index], c]
+        before = np.append(False, off[:-1, c])
+        minutes = np.flatnonzero(off[:, c] & ~before & up)
         if len(minutes):
+            name = world.clusters.names[c]
             limit = float(world.clusters.shutdown_c[c])
-            last = float(np.flatnonzero(history.off[:, index, c])[-1])
+            last = float(np.flatnonzero(off[:, c])[-1])
             first = float(minutes[0])
             breaches.append(Breach("shutdown", name, first, last, limit, limit, 0.0, "heat"))
     return breaches
@@ -427,17 +422,22 @@ def surviving_share(model: Model, fleet: Fleet, region: str) -> float:
     return (total - lost) / total if total else 0.0
 
 
-def _recovery(history: History, index: int) -> float | None:
-    missing = short_of_full(history, index)
+def _recovery(world: World, fractions: Mapping[str, Floats]) -> float | None:
+    missing = short_of_full(world, fractions)
     short = np.flatnonzero(missing)
     if not len(short):
         return 0.0
     return None if missing[-1] else float(short[-1] + 1)
 
 
+def _throttled(world: World, history: History, index: int) -> bool:
+    slowest = by_part(history.clock, index).min(axis=1)
+    return bool((slowest[world.clusters.gpus > 0] < 1.0).any())
+
+
 def _peak_temperature(world: World, history: History, index: int) -> float:
-    installed = world.clusters.gpus > 0
-    return float(history.temperature_c[:, index][:, installed].max(initial=0.0))
+    hottest = by_part(history.temperature_c, index).max(axis=1)
+    return float(hottest[world.clusters.gpus > 0].max(initial=0.0))
 
 
 def _lost_requests(history: History, index: int) -> float:
@@ -446,8 +446,8 @@ def _lost_requests(history: History, index: int) -> float:
 
 
 def _retry_ratio(history: History, index: int) -> float:
-    wanted = history.demand_rps[:, index].sum(axis=1)
-    attempts = history.attempts_rps[:, index].sum(axis=1)
+    wanted = by_part(history.demand_rps, index).sum(axis=0)
+    attempts = by_part(history.attempts_rps, index).sum(axis=0)
     return float(ratio(attempts, wanted, none=1.0).max(initial=1.0))
 
 

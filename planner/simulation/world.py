@@ -15,6 +15,7 @@ from planner.infrastructure.graph import Graph
 from planner.laws.retries import RetryTerms
 from planner.laws.traffic import Routes
 from planner.scenarios.standard import asks_by_zone
+from planner.scenarios.system_state import dependency_index
 from planner.scenarios.timeline import Timeline
 from planner.simulation.system_states import Bools, Floats, Ints, Stacker, SystemStates
 
@@ -230,6 +231,11 @@ class World:
     def by_zone(self) -> bool:
         """Whether what is served is recorded by zone: where the standard speaks of zones."""
         return asks_by_zone(self.model)
+
+    @cached_property
+    def bearing(self) -> frozenset[str]:
+        """Nodes that support anything in the fleet."""
+        return dependency_index(self.model, self.graph).bearing_of(self.stacker.fleet)
 
     @property
     def minutes(self) -> int:
