@@ -77,7 +77,7 @@ class Decomposition:
 
     def __post_init__(self) -> None:
         self.base: Programme = self._first_stage()
-        self.evaluator = Evaluator(self.settings.threads)
+        self.evaluator = Evaluator()
         self._bounds: tuple[int, Floats, Floats] = (-1, np.zeros(0), np.zeros(0))
 
     def _first_stage(self) -> Programme:
@@ -168,7 +168,8 @@ class Decomposition:
         """Scenarios that may miss a requirement at values of the base; others meet theirs."""
         at = np.array([values[variable.name] for variable in self.base.problem.variables])
         blocks = {piece.block: None for failure in self.failures for piece in failure.pieces}
-        missed = {b for b in blocks if self.evaluator.evaluate(b, at).impossible is not None}
+        found = self.evaluator.evaluate_all(list(blocks), at)
+        missed = {block for block, made in found.items() if made.impossible is not None}
         return tuple(
             failure.name
             for failure in self.failures
@@ -411,11 +412,9 @@ class Loop:
             If time ends before all blocks are evaluated.
         """
         purchases = self._purchases()
-        found: dict[Block, Evaluation] = {}
-        for block in self.blocks:
-            if self.deadline.over and not needed:
-                raise OutOfTime
-            found[block] = self.parts.evaluator.evaluate(block, purchases)
+        found = self.parts.evaluator.evaluate_all(
+            self.blocks, purchases, lambda: self.deadline.over and not needed
+        )
         self.master.learn(found)
         fixed = self.parts.base.problem.objective.evaluated()
         recourse = self.master.recourse_usd({block: made.value for block, made in found.items()})
