@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cache
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -22,11 +24,28 @@ from planner.errors import InputError, Problem, refuse
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import HourChoice, Scenario, Severity
 from planner.infrastructure.source import nearest
+from planner.laws.calendar import (
+    DATES,
+    DAYS_PER_YEAR,
+    HOTTEST,
+    HOURS,
+    HOURS_PER_WEEK,
+    hour_name,
+    on_day,
+)
+from planner.scenarios.climate import seasonal_regions
 from planner.scenarios.combinations import common_causes, pairs, singles
 from planner.scenarios.components import SEVERITY_ORDER
-from planner.scenarios.demand import HOURS_PER_WEEK, peak_hour
+from planner.scenarios.demand import peak_hour
 from planner.scenarios.generators import FAMILIES, all_scenarios, check_names, family
-from planner.scenarios.hours import AT, HOURS, at_hour, failure_and_hour, first_alike, hour_name
+from planner.scenarios.hours import (
+    AT,
+    at_hour,
+    failure_and_hour,
+    first_alike,
+    hottest_days,
+    hours_counted,
+)
 from planner.scenarios.sampling import monte_carlo
 
 if TYPE_CHECKING:
@@ -133,6 +152,8 @@ class Selection:
         Classes for which the standard has no rules.
     failures
         Failures behind the scenarios, with their hours.
+    days
+        Days of the year that differ: more than one where a climate has a year.
     """
 
     wanted: Wanted
@@ -142,17 +163,37 @@ class Selection:
     filtered: int
     unbound: frozenset[Severity]
     failures: tuple[FailureHours, ...] = ()
+    days: int = 1
 
     def left_out(self, model: Model) -> Iterator[Scenario]:
         """Failures at the hours that are not planned for, in the order of the failures.
 
-        Of hours from which demand and ambient run alike the first stands for the others.
+        Of hours from which demand and ambient run alike the first stands for the others. Where a
+        climate has a year, hours come on the hottest of all days alone (`on_days`).
         """
         alike = first_alike(model, model.simulation.horizon_minutes)
+        seasons = bool(seasonal_regions(model))
         for hours in self.failures:
+            if seasons and hours.matter:
+                for hour in sorted(set(alike.tolist())):
+                    yield at_hour(hours.failure, on_day(hour, HOTTEST))
+                continue
             planned = {alike[hour] for hour in hours.planned}
             for hour in sorted(set(alike.tolist()) - planned) if hours.matter else ():
                 yield at_hour(hours.failure, hour)
+
+    def on_days(self, model: Model, name: str) -> Iterator[Scenario]:
+        """A failure of `left_out` on the days that no other day is hotter than.
+
+        That at the hour of no day comes first: it stands for days no hotter than design ambient.
+        """
+        failure, hour = failure_and_hour(name)
+        assert hour is not None
+        found = next(hours.failure for hours in self.failures if hours.failure.name == failure)
+        of_week = hour % HOURS_PER_WEEK
+        yield at_hour(found, of_week)
+        for day in hottest_days(model, of_week, model.simulation.horizon_minutes):
+            yield at_hour(found, on_day(of_week, day))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -211,9 +252,11 @@ class Selection:
             left_out = [f"{count:,} {why}" for count, why in gone if count]
             lines.append("; ".join([f"from {sets}", *left_out]))
         if any(hours.matter for hours in self.failures):
-            possible = sum(HOURS_PER_WEEK if hours.matter else 1 for hours in self.failures)
+            each = HOURS_PER_WEEK * self.days
+            possible = sum(each if hours.matter else 1 for hours in self.failures)
+            on_days = f" on {self.days} days" if self.days > 1 else ""
             lines.append(
-                f"{counted(len(self.failures), 'failure')} at {HOURS_PER_WEEK} hours = "
+                f"{counted(len(self.failures), 'failure')} at {HOURS_PER_WEEK} hours{on_days} = "
                 f"{possible:,} scenarios; {total:,} kept"
             )
         return lines
@@ -273,6 +316,7 @@ def select(model: Model, wanted: Wanted | None = None) -> Selection:
         filtered=len(merged) - len(passing),
         unbound=_unbound(model, wanted),
         failures=tuple(hours for hours, _ in at_hours),
+        days=DAYS_PER_YEAR if seasonal_regions(model) else 1,
     )
 
 
@@ -280,12 +324,14 @@ def _at_hours(
     model: Model, failures: Sequence[Scenario], wanted: Wanted
 ) -> Iterator[tuple[FailureHours, tuple[Scenario, ...]]]:
     """Failures at the hours asked for."""
+    days = DAYS_PER_YEAR if seasonal_regions(model) else 1
     choices = {
         failure.name: "peak" if failure.start_hour is not None else wanted.hours or failure.hours
         for failure in failures
     }
-    worst = [failure for failure in failures if choices[failure.name] == "worst"]
-    stand_ins = {hours.failure.name: hours.stand_in for hours in _planned_hours(model, worst)}
+    by_proof = ("worst", "all") if days > 1 else ("worst",)
+    matter = [failure for failure in failures if choices[failure.name] in by_proof]
+    found = {hours.failure.name: hours for hours in _planned_hours(model, matter)}
     asked: dict[str, set[int]] = {}
     for name in (*wanted.only, *wanted.also):
         failure_name, hour = failure_and_hour(name)
@@ -293,17 +339,20 @@ def _at_hours(
             asked.setdefault(failure_name, set()).add(hour)
     for failure in failures:
         choice, also = choices[failure.name], asked.get(failure.name, set())
-        stand_in: Sequence[int | None] = stand_ins.get(failure.name) or [None] * HOURS_PER_WEEK
+        hours = found.get(failure.name)
         if choice == "all":
-            also = set(range(HOURS_PER_WEEK))
-        counts = Counter(hour if hour in also else stand_in[hour] for hour in range(HOURS_PER_WEEK))
+            also = also | set(range(HOURS_PER_WEEK))
+        usual, on_days = (hours.stand_in, hours.on_days) if hours else ((), {})
+        counts = hours_counted(usual, on_days, also, days)
         planned = sorted(hour for hour in counts if hour is not None)
-        scenarios = [at_hour(failure, hour, counts[hour]) for hour in planned]
+        of_hours = HOURS_PER_WEEK * days
+        scenarios = [at_hour(failure, hour, counts[hour], of_hours) for hour in planned]
         if None in counts:
-            often = failure.frequency_per_year * counts[None] / HOURS_PER_WEEK
-            scenarios.insert(0, failure.replace(frequency_per_year=often) if also else failure)
+            often = failure.frequency_per_year * counts[None] / of_hours
+            whole = counts[None] == of_hours
+            scenarios.insert(0, failure if whole else failure.replace(frequency_per_year=often))
             planned.append(peak_hour(model))
-        yield FailureHours(failure, tuple(planned), choice == "worst"), tuple(scenarios)
+        yield FailureHours(failure, tuple(planned), choice in by_proof), tuple(scenarios)
 
 
 def _planned_hours(model: Model, failures: Sequence[Scenario]) -> Iterable[PlannedHours]:
@@ -374,7 +423,7 @@ def _merged(
 def _course(scenario: Scenario) -> object:
     """What happens in a scenario, without its name and frequency."""
     events = tuple(event.model_dump_json() for event in scenario.events)
-    when = scenario.start_hour, scenario.hours
+    when = scenario.start_hour, scenario.start_date, scenario.hours
     return when, scenario.operations.model_dump_json(), tuple(sorted(events))
 
 
@@ -394,6 +443,7 @@ def _check_patterns(wanted: Wanted, names: Sequence[str]) -> None:
     refuse(problems)
 
 
+@cache
 def _parts(pattern: str) -> tuple[str, str | None]:
     """Patterns of a failure and of its hours; None for all of them, and for no hour.
 
@@ -401,7 +451,8 @@ def _parts(pattern: str) -> tuple[str, str | None]:
     (('region-*', None), ('region-us-west', '*-06'))
     """
     failure, _, hours = pattern.rpartition(AT)
-    if failure and any(fnmatchcase(hour, hours) for hour in HOURS):
+    on_days = (f"{hour}-{date}" for date in DATES for hour in HOURS)
+    if failure and any(fnmatchcase(hour, hours) for hour in chain(HOURS, on_days)):
         return failure, hours
     return pattern, None
 

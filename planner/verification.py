@@ -243,7 +243,32 @@ class _Loop:
         self.progress(f"round {made.number}: simulating {len(scenarios):,} failures at other hours")
         verdicts = judge(self.model, made.solution.fleet, scenarios, stories=False)
         beyond = tuple(verdict for verdict in verdicts if verdict.fails)
+        if self.at_hours.days > 1 and beyond:
+            self.progress(f"round {made.number}: simulating the hottest days")
+            beyond = self._on_days(self.at_hours, made.solution.fleet, beyond)
         return replace(made, left_out=len(scenarios), beyond=beyond)
+
+    def _on_days(
+        self, at_hours: Selection, fleet: Fleet, beyond: tuple[Verdict, ...]
+    ) -> tuple[Verdict, ...]:
+        """Failures on a day of the year, of those that fail on the hottest of all days.
+
+        Of each failure the hour that loses most is looked at first, and others until one fails.
+        """
+        by_failure: dict[str, list[Verdict]] = {}
+        for verdict in sorted(beyond, key=lambda verdict: verdict.lost_requests):
+            by_failure.setdefault(failure_and_hour(verdict.name)[0], []).append(verdict)
+        failed: list[Verdict] = []
+        while by_failure:
+            worst = [verdicts.pop() for verdicts in by_failure.values()]
+            days = [one for verdict in worst for one in at_hours.on_days(self.model, verdict.name)]
+            verdicts = judge(self.model, fleet, tuple(days), stories=False)
+            failed += [verdict for verdict in verdicts if verdict.fails]
+            done = {failure_and_hour(verdict.name)[0] for verdict in failed}
+            by_failure = {
+                name: left for name, left in by_failure.items() if left and name not in done
+            }
+        return tuple(failed)
 
     def _join(self, beyond: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
         """Add failures at the hours at which most requests are lost; their outcomes."""

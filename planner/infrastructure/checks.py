@@ -17,12 +17,13 @@ from planner.infrastructure.horizon_checks import check_horizon
 from planner.infrastructure.measure_checks import check_measures
 from planner.infrastructure.source import Document, Path_, nearest
 from planner.infrastructure.supply import PowerSupply
+from planner.laws.calendar import DATES, DAYS_PER_YEAR
 from planner.laws.power import MOST_SETS
 
 #: Path pattern (`*` any key, `#` any index, `@` the key itself is the reference) and the
 #: section that the value must name.
 REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("regions", "*", "climate"), "hot_weeks"),
+    (("regions", "*", "climate"), "climates hot_weeks"),
     (("clusters", "*", "region"), "regions"),
     (("clusters", "*", "gpu"), "gpus"),
     (("plants", "*", "region"), "regions"),
@@ -97,6 +98,9 @@ EVENT_SECTIONS = {
     "cluster": "clusters",
     "service": "services",
 }
+#: Numbers of values of a climate: the hours of a year, and the mean days of its months.
+CLIMATE_VALUES = (8760, 288)
+LEAP_YEAR_HOURS = 8784
 #: Sections that every model has: where one is missing, references to it are not the problem.
 REQUIRED = frozenset({"regions", "gpus", "clusters", "tiers", "zones"})
 #: Names accepted beside those of the section.
@@ -223,6 +227,11 @@ def _check_demand(model: Model, document: Document) -> None:
             document.complain(("shapes", name), f"{len(shape)} values; expected 24 or 168")
         elif max(shape) <= 0:
             document.complain(("shapes", name), "has no hour with demand")
+    for name, climate in model.climates.items():
+        if len(climate) not in CLIMATE_VALUES:
+            leap = "; leave out 29 February" if len(climate) == LEAP_YEAR_HOURS else ""
+            message = f"{len(climate):,} values; expected 8,760 or 288 (24 hours of 12 months)"
+            document.complain(("climates", name), message + leap)
     for name, zone in model.zones.items():
         if zone.demand_rps and not zone.latency_ms:
             document.complain(("zones", name, "latency_ms"), "no region can be reached")
@@ -291,6 +300,7 @@ def _check_scenarios(model: Model, document: Document) -> None:
         if scenario.start_hour is not None and scenario.hours != "peak":
             message = "`start_hour` says the hour already; leave one of them out"
             document.complain(("scenarios", name, "hours"), message)
+        _check_date(model, scenario, document)
         for index, event in enumerate(scenario.events):
             path = ("scenarios", name, "events", index)
             if event.kind == "units":
@@ -312,6 +322,19 @@ def _check_scenarios(model: Model, document: Document) -> None:
         used += [terms.severity] if hasattr(terms, "severity") else []
     for severity in sorted(set(used) - set(model.standard)):
         document.complain(("standard",), f"has no rules for severity `{severity}`")
+
+
+def _check_date(model: Model, scenario: Scenario, document: Document) -> None:
+    path = ("scenarios", scenario.name, "start_date")
+    if scenario.start_date is None:
+        return
+    if scenario.start_date not in DATES[:DAYS_PER_YEAR]:
+        message = f"`{scenario.start_date}` is no day of a year from Jan-01 to Dec-31"
+        document.complain(path, message + nearest(scenario.start_date, DATES))
+    if scenario.start_hour is None:
+        document.complain(path, "needs a `start_hour` too")
+    if not any(region.climate in model.climates for region in model.regions.values()):
+        document.complain(path, "no region has a climate of `climates`: nothing depends on the day")
 
 
 def _check_time_and_power(model: Model, event: Event, document: Document, path: Path_) -> None:

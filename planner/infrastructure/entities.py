@@ -56,8 +56,11 @@ class Region(NamedEntity):
     hall_mw_per_mw: Amount = 0.0
     """Electric power of the halls' fans and coolant pumps per power of the GPUs."""
     climate: Name | None = None
-    """Hourly temperatures of a hot week to simulate (a column of datasets/hot_weeks.csv); none
-    means the design ambient throughout."""
+    """Hourly temperatures: a year of `climates`, or a hot week to simulate (a column of
+    datasets/hot_weeks.csv); none means the design ambient throughout."""
+    climate_utc_offset_hours: ZoneOffset | None = None
+    """Hours that the times of its climate are ahead of UTC, 0 for times in UTC; none means a whole
+    hour for each 15 degrees east."""
     candidate: Flag = False
     """True if the region is not in use yet and has to be opened first."""
     fixed_usd: Amount = 0.0
@@ -458,6 +461,9 @@ class Model(NamedEntity):
     """Origins of demand."""
     shapes: Table[tuple[Amount, ...]] = Field(default_factory=dict)
     """Demand by hour of the week (24 or 168 values), any scale."""
+    climates: Table[tuple[Celsius, ...]] = Field(default_factory=dict)
+    """Temperatures of a year from 1 January, 0 h on, without 29 February: 8,760 hourly values, or
+    288, the hours of the mean day of each month."""
     offers: Table[Offer] = Field(default_factory=dict)
     """Offers of emergency capacity in the cloud."""
     measures: Table[Measure] = Field(default_factory=dict)

@@ -196,6 +196,9 @@ class Scenario(NamedEntity):
     """Expected occurrences in a year."""
     start_hour: Annotated[Hours, Field(lt=168)] | None = None
     """Hour of the week at minute 0; none means the hours that `hours` says."""
+    start_date: Name | None = None
+    """Day of the year at minute 0, `Jul-15`, whose air regions with a year of climate have; none
+    means any day that is no hotter than the design ambient."""
     hours: HourChoice = "peak"
     """Hours of the week at which it is planned for: `worst` (those that matter), `peak` (that of
     peak demand) or `all`."""

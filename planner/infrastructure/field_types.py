@@ -27,6 +27,8 @@ SECTIONS = (
     "measures",
     "scenarios",
 )
+#: Sections of lists of hourly numbers by name, columns where they are a table.
+SERIES = ("shapes", "climates")
 
 
 def plain_types(annotation: Any) -> set[Any]:

@@ -22,11 +22,11 @@ LARGEST = 1e12
 NAME_LENGTH = 64
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$"
 Name = Annotated[str, Strict(), StringConstraints(pattern=NAME_PATTERN, max_length=NAME_LENGTH)]
-#: Generated names put words before those of entities, and an hour of the week behind them.
+#: Generated names put words before those of entities, and an hour and a date behind them.
 LongName = Annotated[
     str,
     Strict(),
-    StringConstraints(pattern=NAME_PATTERN, max_length=2 * NAME_LENGTH + len("@Mon-06")),
+    StringConstraints(pattern=NAME_PATTERN, max_length=2 * NAME_LENGTH + len("@Mon-06-hottest")),
 ]
 #: Without control characters except line breaks and tabs.
 _TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"

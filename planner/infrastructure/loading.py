@@ -18,7 +18,14 @@ from planner.infrastructure import checks
 from planner.infrastructure.catalogue import CATALOGUES, catalogue, shipped_models
 from planner.infrastructure.complaints import complain, shown_value
 from planner.infrastructure.entities import Model
-from planner.infrastructure.field_types import SECTIONS, entity_of, field_of, plain_types, types_at
+from planner.infrastructure.field_types import (
+    SECTIONS,
+    SERIES,
+    entity_of,
+    field_of,
+    plain_types,
+    types_at,
+)
 from planner.infrastructure.fields import NAME_LENGTH
 from planner.infrastructure.horizon import MONTH_PATTERN
 from planner.infrastructure.overrides import apply_overrides, merged, multiplied
@@ -28,6 +35,7 @@ from planner.infrastructure.source import (
     TableColumns,
     is_file,
     nearest,
+    parse_series,
     parse_table,
     parse_yaml,
     printable,
@@ -230,7 +238,7 @@ def _read_tables(document: Document, model_path: Path) -> None:
     """Replace every section given as the name of a CSV file by the rows of that file."""
     folder = model_path.resolve().parent
     for section, value in list(document.data.items()):
-        if not (section in SECTIONS and isinstance(value, str)):
+        if not (section in (*SECTIONS, *SERIES) and isinstance(value, str)):
             continue
         if value != Path(value).name or not value.endswith(".csv"):
             document.complain(
@@ -247,9 +255,13 @@ def _read_tables(document: Document, model_path: Path) -> None:
                 (section,), f"{shown_value(value)} is a symbolic link to another folder"
             )
             continue
-        columns = _columns(entity_of(section))
         try:
-            table = parse_table(read_bytes(target, shown), shown, (section,), columns)
+            content = read_bytes(target, shown)
+            if section in SERIES:
+                table = parse_series(content, shown, section)
+            else:
+                columns = _columns(entity_of(section))
+                table = parse_table(content, shown, (section,), columns)
         except InputError as error:
             document.problems += error.problems
             continue

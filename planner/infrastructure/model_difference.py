@@ -18,6 +18,7 @@ ASKED = (
     "tiers",
     "zones",
     "shapes",
+    "climates",
     "operations",
     "simulation",
 )

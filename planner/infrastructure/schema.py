@@ -6,7 +6,7 @@ from typing import Any
 
 from planner.infrastructure.catalogue import CATALOGUES, catalogue
 from planner.infrastructure.entities import Model
-from planner.infrastructure.field_types import SECTIONS
+from planner.infrastructure.field_types import SECTIONS, SERIES
 from planner.infrastructure.quantities import PATTERN
 
 #: Entities that stand in lists.
@@ -40,7 +40,7 @@ def model_schema() -> dict[str, Any]:
         "type": "string",
         "description": "File or shipped model from which this one inherits what it does not state.",
     }
-    for section in SECTIONS:
+    for section in (*SECTIONS, *SERIES):
         table = properties[section]
         description = table.pop("description", "")
         properties[section] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -349,19 +350,7 @@ def parse_table(content: bytes, file: str, path: Path_, columns: TableColumns) -
     InputError
         If the table has no ``name`` column, a column or a name twice, or rows of the wrong width.
     """
-    rows: list[tuple[int, list[str]]] = []
-    try:
-        text = content.decode("utf-8-sig")
-        delimiter = _delimiter(text)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        line = 1
-        for row in reader:
-            rows.append((line, row))
-            line = reader.line_num + 1
-    except UnicodeDecodeError as error:
-        raise InputError.single(file, f"is not UTF-8 text: {error.reason}") from error
-    except csv.Error as error:
-        raise InputError.single(file, f"is not a CSV table: {error}", line, 1) from error
+    rows = _rows(content, file)
     document = Document({}, {path: SourcePosition(file, 1, 1)}, texts=[content])
     header = [column.strip() for column in rows[0][1]] if rows else []
     if "name" not in header:
@@ -373,10 +362,60 @@ def parse_table(content: bytes, file: str, path: Path_, columns: TableColumns) -
         message = f"column `{printable(column)}` is listed twice"
         document.problems.append(Problem(file, 1, 1, "", message))
     for line, row in rows[1:] if not fields else []:
-        cells = _with_decimal_points(row, delimiter)
-        _table_row(document, header, cells, SourcePosition(file, line, 1), path, columns)
+        _table_row(document, header, row, SourcePosition(file, line, 1), path, columns)
     refuse(document.problems)
     return document
+
+
+def parse_series(content: bytes, file: str, section: str) -> Document:
+    """Parse a CSV table of a list of numbers in each column, after a first one that counts hours.
+
+    Raises
+    ------
+    InputError
+        If a column is there twice or has no name, or with every cell that is no number.
+    """
+    (_, header), *rows = _rows(content, file) or [(1, [])]
+    names = [column.strip() for column in header[1:]]
+    document = Document({}, {(section,): SourcePosition(file, 1, 1)}, texts=[content])
+    if not names or not all(names) or len(set(names)) < len(names):
+        message = "the header needs a column of hours, then one of numbers for each name, once"
+        raise InputError.single(file, message, 1, 1)
+    for line, row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(header):
+            message = f"{len(row)} cells where the header has {len(header)}"
+            document.problems.append(Problem(file, line, 1, "", message))
+            continue
+        for name, cell in zip(names, row[1:], strict=True):
+            number, series = _cell(cell), document.data.setdefault(name, [])
+            document.places.setdefault((section, name), SourcePosition(file, 1, 1))
+            if isinstance(number, bool | str) or not math.isfinite(number):
+                problem = f"`{printable(cell.strip())}` is no number"
+                document.problems.append(Problem(file, line, 1, name, problem))
+            document.places[(section, name, len(series))] = SourcePosition(file, line, 1)
+            series.append(number)
+    refuse(document.problems)
+    return document
+
+
+def _rows(content: bytes, file: str) -> list[tuple[int, list[str]]]:
+    """Rows of a CSV table with their lines."""
+    rows: list[tuple[int, list[str]]] = []
+    line = 1
+    try:
+        text = content.decode("utf-8-sig")
+        delimiter = _delimiter(text)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        for row in reader:
+            rows.append((line, _with_decimal_points(row, delimiter) if rows else row))
+            line = reader.line_num + 1
+    except UnicodeDecodeError as error:
+        raise InputError.single(file, f"is not UTF-8 text: {error.reason}") from error
+    except csv.Error as error:
+        raise InputError.single(file, f"is not a CSV table: {error}", line, 1) from error
+    return rows
 
 
 def _delimiter(text: str) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario, Surge
 from planner.infrastructure.fleet import Fleet
+from planner.laws.calendar import HOURS_PER_WEEK
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import CostItem, purchase_items
 from planner.optimization.solution.operation import operation_of
-from planner.scenarios.demand import HOURS_PER_WEEK
 from planner.simulation.cascade import simulate
 
 #: Part of the demand that is rounding.

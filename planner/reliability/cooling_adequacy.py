@@ -30,9 +30,9 @@ from planner.laws.adequacy import (
     state_table,
     together,
 )
+from planner.laws.calendar import HOURS_PER_WEEK
 from planner.laws.heat import capacity_after_losses_mw, derated_share
 from planner.reliability.normal_week import WEEKS_PER_YEAR, NormalHours, normal_hours
-from planner.scenarios.demand import HOURS_PER_WEEK
 from planner.simulation.system_states import Floats
 
 #: Rows beyond which a table is put on a grid of as many.

@@ -14,6 +14,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.measures import scenario_with, with_measures
+from planner.laws.calendar import HOURS_PER_WEEK
 from planner.laws.money import lost_usd
 from planner.reliability import SAMPLES
 from planner.reliability.estimates import BLOCK, Floats, Ints
@@ -24,7 +25,7 @@ from planner.reliability.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrence
 from planner.reliability.periods import scenario_of
 from planner.reliability.sampling import Down, Period, Process, Stratum
 from planner.reliability.screening import Screen, calm_scenario
-from planner.scenarios.demand import HOURS_PER_WEEK, weekly_demand
+from planner.scenarios.demand import weekly_demand
 from planner.scenarios.routing import tiers_by_priority
 
 #: Samples of a stratum in the pilot, and of that with several failures; as many follow at least.

@@ -13,8 +13,8 @@ import numpy as np
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import OperationsOverride, Scenario, Surge
 from planner.infrastructure.fleet import Fleet
+from planner.laws.calendar import HOURS_PER_WEEK
 from planner.laws.money import HOURS_PER_YEAR
-from planner.scenarios.demand import HOURS_PER_WEEK
 from planner.simulation.cascade import simulate
 from planner.simulation.system_states import Floats
 from planner.simulation.world import World

@@ -36,9 +36,9 @@ from hashlib import sha256
 import numpy as np
 
 from planner.errors import InputError
+from planner.laws.calendar import HOURS_PER_WEEK
 from planner.reliability.estimates import BLOCK, Floats
 from planner.reliability.occurrences import MINUTES_PER_YEAR, SourceRate
-from planner.scenarios.demand import HOURS_PER_WEEK
 
 #: Numbers of a sample that are spread: hour and first time; of periods with several failures also
 #: choice and place of the first and of the second, time and kind of the next event.

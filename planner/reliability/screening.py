@@ -11,12 +11,12 @@ from planner.infrastructure.failures import Scenario, Surge
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import Graph
 from planner.infrastructure.measures import scenario_with
+from planner.laws.calendar import HOURS_PER_WEEK
 from planner.laws.heat import derated_share, heat_at_utilisation_mw, share_cooling
 from planner.reliability.failure_sources import Source
 from planner.reliability.periods import scenario_of
 from planner.reliability.sampling import Down, Failure, Period
 from planner.scenarios.climate import ambient_at
-from planner.scenarios.demand import HOURS_PER_WEEK
 from planner.scenarios.system_state import SystemState
 from planner.scenarios.timeline import timeline_of
 from planner.simulation.build import prepare

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from planner.infrastructure.catalogue import demand_shape
 from planner.infrastructure.entities import Model
+from planner.laws.calendar import HOURS_PER_WEEK
 
-HOURS_PER_WEEK = 168
 #: Relative difference up to which two demands are the same.
 SAME = 1e-12
 #: Minutes after which demand has been through all its values: after a week it repeats itself.

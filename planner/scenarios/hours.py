@@ -1,8 +1,9 @@
-"""Failures at hours of the week: their names, their share of a year, and hours that are alike."""
+"""Failures at hours: their names, their share of a year, and hours that are alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import ceil
 
 import numpy as np
@@ -10,30 +11,26 @@ from numpy.typing import NDArray
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
-from planner.scenarios.climate import ambient_at
-from planner.scenarios.demand import HOURS_PER_WEEK, weekly_demand
+from planner.laws.calendar import (
+    DATES,
+    DAYS_PER_YEAR,
+    HOTTEST,
+    HOURS_PER_WEEK,
+    day_of,
+    hour_name,
+    hour_named,
+)
+from planner.scenarios.climate import ambient_at, ambient_year, seasonal_regions
+from planner.scenarios.demand import undominated, weekly_demand
 
-#: Days of the week, which begins on Monday at 0 h UTC.
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 #: What stands between the name of a failure and its hour.
 AT = "@"
-
-
-def hour_name(hour: int) -> str:
-    """Day and hour in UTC of an hour of the week.
-
-    >>> hour_name(0), hour_name(167)
-    ('Mon-00', 'Sun-23')
-    """
-    return f"{DAYS[hour // 24]}-{hour % 24:02d}"
-
-
-#: Hours of the week by name.
-HOURS = {hour_name(hour): hour for hour in range(HOURS_PER_WEEK)}
+#: Fields of a scenario that say when it begins.
+WHEN = ("start_hour", "start_date")
 
 
 def name_at(failure: str, hour: int) -> str:
-    """Name of a failure at an hour of the week.
+    """Name of a failure at an hour (`planner.laws.calendar`).
 
     >>> name_at("region-us-west", 6)
     'region-us-west@Mon-06'
@@ -42,28 +39,64 @@ def name_at(failure: str, hour: int) -> str:
 
 
 def failure_and_hour(name: str) -> tuple[str, int | None]:
-    """Failure and hour of the week of a scenario; no hour where its name says none.
+    """Failure and hour of a scenario; no hour where its name says none.
 
     >>> failure_and_hour("region-us-west@Mon-06"), failure_and_hour("surge")
     (('region-us-west', 6), ('surge', None))
     """
-    failure, _, hour = name.rpartition(AT)
-    return (failure, HOURS[hour]) if failure and hour in HOURS else (name, None)
+    failure, _, named = name.rpartition(AT)
+    hour = hour_named(named) if failure else None
+    return (name, None) if hour is None else (failure, hour)
 
 
-def at_hour(failure: Scenario, hour: int, hours: int = 1) -> Scenario:
-    """A failure at an hour of the week, standing for so many of its hours.
+def at_hour(
+    failure: Scenario, hour: int, hours: int = 1, of_hours: int = HOURS_PER_WEEK
+) -> Scenario:
+    """A failure at an hour, standing for so many of all hours.
 
     Failures are as frequent at one hour as at another: it has their share of its frequency.
     """
+    day = day_of(hour)
     return failure.model_copy(
         update={
             "name": name_at(failure.name, hour),
-            "frequency_per_year": failure.frequency_per_year * hours / HOURS_PER_WEEK,
-            "start_hour": float(hour),
+            "frequency_per_year": failure.frequency_per_year * hours / of_hours,
+            "start_hour": float(hour % HOURS_PER_WEEK),
+            "start_date": None if day is None else DATES[day],
             "hours": "peak",
         }
     )
+
+
+def hours_counted(
+    stand_in: Sequence[int],
+    on_days: Mapping[int, Mapping[int, int]],
+    also: Collection[int],
+    days: int,
+) -> Counter[int | None]:
+    """How many hours of the week on so many days each hour planned for stands for; None for none.
+
+    Parameters
+    ----------
+    stand_in
+        Hour planned for that stands for each hour of the week, empty where none has to.
+    on_days
+        Hours on days of the year planned for, and on how many days each stands for which hours.
+    also
+        Hours planned for besides, each for itself.
+    """
+    asked: Sequence[int | None] = stand_in or [None] * HOURS_PER_WEEK
+    usual = [hour if hour in also else asked[hour] for hour in range(HOURS_PER_WEEK)]
+    counts = Counter({hour: days * times for hour, times in Counter(usual).items()})
+    taken: dict[int, Mapping[int, int]] = dict(on_days)
+    for hour in set(also) - set(on_days):
+        if (day := day_of(hour)) is not None:
+            taken[hour] = {} if day == HOTTEST else {hour % HOURS_PER_WEEK: 1}
+    for hour, hours in taken.items():
+        counts[hour] = sum(hours.values())
+        for of_week, times in hours.items():
+            counts[usual[of_week]] -= times
+    return counts
 
 
 def as_before(scenario: Scenario, before: Scenario, after: Scenario) -> Scenario:
@@ -80,7 +113,7 @@ def as_before(scenario: Scenario, before: Scenario, after: Scenario) -> Scenario
     if before.frequency_per_year:
         share = scenario.frequency_per_year / before.frequency_per_year
     often = after.frequency_per_year * share
-    kept = {"name": scenario.name, "start_hour": scenario.start_hour, "hours": scenario.hours}
+    kept = {name: getattr(scenario, name) for name in ("name", "hours", *WHEN)}
     return after.model_copy(update={**kept, "frequency_per_year": often})
 
 
@@ -91,11 +124,33 @@ def failures_behind(scenarios: Iterable[Scenario]) -> tuple[Scenario, ...]:
         failure, hour = failure_and_hour(scenario.name)
         known = found.get(failure)
         often = scenario.frequency_per_year + (known.frequency_per_year if known else 0.0)
-        start = scenario.start_hour if hour is None else None
+        when = {} if hour is None else dict.fromkeys(WHEN)
         found[failure] = scenario.model_copy(
-            update={"name": failure, "frequency_per_year": often, "start_hour": start}
+            update={"name": failure, "frequency_per_year": often, **when}
         )
     return tuple(found.values())
+
+
+def hottest_days(model: Model, hour: int, minutes: float) -> tuple[int, ...]:
+    """Days of the year on which it is hotter than the design ambient from an hour of the week on.
+
+    Days on which it is as hot or hotter on another one at every hour and in every region are left
+    out.
+
+    Parameters
+    ----------
+    minutes
+        Time from the start that counts.
+    """
+    regions = seasonal_regions(model)
+    if not regions:
+        return ()
+    hours = hour % 24 + np.arange(ceil(minutes / 60) + 1)
+    design = [model.regions[region].design_ambient_c for region in regions]
+    above = np.array([ambient_year(model, region) for region in regions]).T - design
+    at = (24 * np.arange(DAYS_PER_YEAR)[:, None] + hours) % len(above)
+    courses = np.maximum(above, 0.0)[at].reshape(DAYS_PER_YEAR, -1)
+    return tuple(day for day in sorted(undominated(courses).tolist()) if courses[day].any())
 
 
 def first_alike(model: Model, minutes: float) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import Graph, node
 from planner.infrastructure.operations import Operations
+from planner.laws.calendar import DATES, on_day
 from planner.scenarios.event_grid import Timed, events_on_grid
 from planner.scenarios.onset import clock_of, leaves_enough
 from planner.scenarios.power import (
@@ -88,7 +89,7 @@ class Timeline:
     operations
         Reaction of the platform, with what the scenario changes about it.
     start_hour
-        Hour of the week at minute 0.
+        Hour at minute 0, with its day of the year if any (`planner.laws.calendar`).
     intervals
         System states from minute 0 until everything is repaired and runs again.
     events
@@ -160,6 +161,8 @@ def timeline_of(model: Model, graph: Graph, scenario: Scenario, sampled: bool = 
             interval = replace(interval, start_minute=merged.pop().start_minute)
         merged.append(interval)
     hour = index.peak_hour if scenario.start_hour is None else scenario.start_hour
+    if scenario.start_date is not None:
+        hour = on_day(hour, DATES.index(scenario.start_date))
     operations, clock = _operations(model, scenario), clock_of(index, events)
     short = _short_from(index, merged, _failures(clock, events))
     return Timeline(scenario, operations, hour, tuple(merged), events, clock, short)

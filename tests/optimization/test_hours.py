@@ -15,6 +15,7 @@ from support import often
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel, load_model
+from planner.laws.calendar import on_day
 from planner.optimization.formulation import time_slices
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
@@ -29,7 +30,7 @@ from planner.scenarios.demand import (
     peak_hour,
 )
 from planner.scenarios.generators import all_scenarios
-from planner.scenarios.hours import at_hour
+from planner.scenarios.hours import at_hour, hottest_days
 
 #: A plan that is nearly cheapest has next to nothing to spare.
 ROUGH = SolverSettings(gap=0.01)
@@ -110,6 +111,59 @@ def test_whatever_has_recourse_at_the_hours_planned_for_has_it_at_all_hours(monk
     assert min(seen["optimal"], seen["infeasible"]) >= 2
     assert seen["left out"] > 100
     assert seen["at moments"] > 10
+
+
+def through_the_year(seed: int) -> Model:
+    """The same with climates, some days of which are hotter than design ambient."""
+    model, rng = through_the_day(seed), Random(f"year {seed}")
+    climates = {}
+    for region in model.regions:
+        year = 20 + 15 * np.sin(np.arange(8760) / 8760 * 2 * np.pi + rng.uniform(-0.1, 0.1))
+        year += 5 * np.sin(np.arange(8760) / 24 * 2 * np.pi + rng.uniform(0, 6))
+        year += np.repeat([rng.gauss(0, 2) for _ in range(365)], 24)
+        climates[region] = tuple(year.round(1).tolist())
+    places = {
+        name: place.replace(
+            climate=name,
+            design_ambient_c=round(
+                float(np.quantile(climates[name], rng.choice([0.99, 0.999]))), 1
+            ),
+        )
+        for name, place in model.regions.items()
+    }
+    plants = {name: plant.replace(redundancy=0) for name, plant in model.plants.items()}
+    units = {
+        name: kind.replace(derating_per_c=0.03, reference_ambient_c=25.0)
+        for name, kind in model.cooling_units.items()
+    }
+    return model.replace(climates=climates, regions=places, plants=plants, cooling_units=units)
+
+
+def test_whatever_has_recourse_on_the_days_planned_for_has_it_on_all_days() -> None:
+    seen = Counter[str]()
+    for seed in range(often(5, 300)):
+        model, rng = through_the_year(seed), Random(seed)
+        planned = list(planned_hours(model, failures_of(model)))
+        kept = [
+            at_hours(one, (set(one.stand_in) or {peak_hour(model)}) | set(one.on_days))
+            for one in planned
+        ]
+        programme = build(ProblemData(model, tuple(sum(kept, ())), {}))
+        solution = solve(programme, ROUGH)
+        seen[solution.status] += 1
+        if solution.status == "infeasible":
+            continue
+        bought = counts(programme, solution.values)
+        for one in planned:
+            seen["on days"] += len(one.on_days)
+            days = [day for hour in range(24) for day in hottest_days(model, hour, 60.0)]
+            wanted = {on_day(rng.randrange(168), rng.choice(days)) for _ in range(8)}
+            others = at_hours(one, wanted - set(one.on_days))
+            seen["left out"] += len(others)
+            whole = has_recourse(ProblemData(model, others, {}), bought)
+            assert whole, f"seed {seed}: {one.failure.name}"
+    assert seen["optimal"] >= 2
+    assert min(seen["left out"], seen["on days"]) > 30
 
 
 def at_a_moment(rng: Random) -> Callable[[Model, float, Floats], Floats]:

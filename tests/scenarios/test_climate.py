@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from planner.infrastructure.catalogue import hot_week, hot_week_longitude, hot_week_names
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
-from planner.scenarios.climate import ambient_at
+from planner.laws.calendar import on_day
+from planner.scenarios.climate import ambient_at, ambient_year, excess_by_hour, excess_c
 
 
 def with_climate(*settings: str) -> Model:
@@ -89,3 +90,43 @@ def test_hot_weeks_of_the_catalogue():
         assert -10 < min(week) < max(week) < 55
     with pytest.raises(KeyError):
         hot_week("moon")
+
+
+def year_of(hours: int, **fields: object) -> Model:
+    values = tuple(float(hour % 97) for hour in range(hours))
+    model = load_model("tiny").model
+    west = model.regions["west"].replace(climate="year", **fields)
+    return model.replace(climates={"year": values}, regions={**model.regions, "west": west})
+
+
+@pytest.mark.parametrize(
+    ("fields", "ahead"),
+    [({}, 0), ({"longitude": 150.0}, 10), ({"longitude": 150.0, "climate_utc_offset_hours": 0}, 0)],
+)
+def test_a_year_is_local_unless_the_region_says_otherwise(fields, ahead) -> None:
+    model, minutes = year_of(8760, **fields), np.array([0.0, 60.0, 24 * 60.0])
+    found = ambient_at(model, "west", on_day(100, 364), minutes)
+    first = 364 * 24 + 100 % 24 + ahead
+    assert found.tolist() == [(hour % 8760) % 97 for hour in (first, first + 1, first + 24)]
+    assert ambient_at(model, "west", 100.0, minutes).tolist() == [35.0] * 3
+
+
+def test_mean_days_of_months_are_repeated() -> None:
+    year = ambient_year(year_of(288), "west")
+    assert year.shape == (8760,)
+    assert year[:24].tolist() == year[30 * 24 : 31 * 24].tolist() == list(range(24))
+    assert year[31 * 24] == 24
+    assert year[-1] == 287 % 97
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(0, 167), st.integers(0, 364), st.floats(0, 9000), st.floats(0, 9000))
+def test_the_excess_of_an_interval_is_that_of_its_hottest_hour(hour, day, one, other) -> None:
+    model, (first, last) = year_of(8760, longitude=-50.0), sorted((one, other))
+    at = np.linspace(first, last, 30)
+    most = ambient_at(model, "west", on_day(hour, day), at).max() - 35.0
+    found = excess_c(model, "west", on_day(hour, day), first, last)
+    assert found >= max(0.0, most)
+    by_hour = excess_by_hour(model, first, last)
+    assert by_hour[24 * day + hour % 24].tolist() == [found]
+    assert excess_c(model, "west", float(hour), first, last) == 0.0

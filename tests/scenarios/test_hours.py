@@ -10,10 +10,11 @@ import pytest
 from planner.errors import InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
+from planner.laws.calendar import HOURS
 from planner.scenarios.climate import ambient_at
 from planner.scenarios.demand import demand_at, peak_hour
 from planner.scenarios.generators import all_scenarios
-from planner.scenarios.hours import HOURS, failure_and_hour, failures_behind, first_alike, name_at
+from planner.scenarios.hours import failure_and_hour, failures_behind, first_alike, name_at
 from planner.selection import Selection, Wanted, select
 
 #: The two zones of the small model are busy at different hours.

@@ -24,9 +24,10 @@ from planner.infrastructure.fleet import plant_units
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.stages import Stage
-from planner.scenarios.climate import ambient_at
+from planner.scenarios.climate import ambient_at, excess_c
 from planner.scenarios.demand import Floats, demand_at
 from planner.scenarios.standard import TOLERANCE
+from planner.scenarios.timeline import Timeline
 
 
 def loosened(data: ProblemData) -> ProblemData:
@@ -63,7 +64,7 @@ def _loosened(model: Model, stage: Stage) -> Stage:
     }
     rises = {
         region: stage.state.ambient_rise_c.get(region, 0.0)
-        + min(0.0, _above_design_c(model, region, timeline.start_hour, minutes[busiest]))
+        + _less_hot_c(model, region, timeline, float(minutes[busiest]))
         for region, entry in model.regions.items()
         if region in stage.state.ambient_rise_c or entry.climate is not None
     }
@@ -95,9 +96,16 @@ def _less(floors: Mapping[str, float]) -> dict[str, float]:
     return {name: max(0.0, least - TOLERANCE) for name, least in floors.items()}
 
 
-def _above_design_c(model: Model, region: str, start_hour: float, minute: float) -> float:
-    ambient = ambient_at(model, region, start_hour, np.array([minute]))
-    return float(ambient[0]) - model.regions[region].design_ambient_c
+def _less_hot_c(model: Model, region: str, timeline: Timeline, minute: float) -> float:
+    """Degrees, at most 0, from what a stage is planned for to the ambient of a minute of it."""
+    ambient = ambient_at(model, region, timeline.start_hour, np.array([minute]))
+    above = float(ambient[0]) - model.regions[region].design_ambient_c
+    planned = next(
+        excess_c(model, region, timeline.start_hour, one.start_minute, one.end_minute)
+        for one in timeline.intervals
+        if minute < one.end_minute or one is timeline.intervals[-1]
+    )
+    return min(0.0, above - planned)
 
 
 def _started(

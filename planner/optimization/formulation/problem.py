@@ -43,6 +43,7 @@ from planner.optimization.formulation.stages import (
     cannot_bind,
 )
 from planner.optimization.formulation.time_slices import cut_like, cut_stages
+from planner.scenarios.climate import in_season
 from planner.scenarios.demand import Floats, peak_hour, weekly_demand
 from planner.scenarios.services import passing_shares
 from planner.scenarios.system_state import (
@@ -187,7 +188,7 @@ class ProblemData:
 
     def stages_of(self, scenario: Scenario) -> Sequence[Stage]:
         """Stages of a scenario; none if it cannot bind."""
-        timeline = timeline_of(self.model, self.graph, scenario)
+        timeline = in_season(self.model, timeline_of(self.model, self.graph, scenario))
         margin = self.margin(scenario.name)
         if self.cuts is not None:
             cuts = self.cuts.get(scenario.name, ())

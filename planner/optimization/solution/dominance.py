@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from planner.laws.calendar import HOURS_PER_WEEK
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.relevance import cooling_matters, normal_limits, stage_limits
 from planner.optimization.formulation.stages import Stage, cannot_bind
@@ -125,7 +126,7 @@ def _candidate(data: ProblemData, stages: list[Stage]) -> _Candidate:
         timeline.failures,
         timeline.reaction_minutes,
         timeline.order_minute,
-        timeline.start_hour,
+        timeline.start_hour % HOURS_PER_WEEK,
     )
     key = (data.margin(timeline.scenario.name), times)
     losses = frozenset(loss for stage in stages for loss in _losses(data, stage))
