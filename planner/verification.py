@@ -134,7 +134,8 @@ class _Loop:
     waived
         Requirements stricter than the survival standard that are left to the simulation.
     stuck
-        The first problem without a plan with all such requirements, and its round.
+        The first problem without a plan with all such requirements, its round, and scenarios that
+        leave none.
     parts
         The programme in parts, with what earlier rounds have learned, where it is solved so.
     at_hours
@@ -154,7 +155,7 @@ class _Loop:
     margins: dict[str, Margin] = field(default_factory=dict)
     fallback: dict[str, Margin] | None = None
     waived: Mapping[Key, float] = field(default_factory=dict)
-    stuck: tuple[ProblemData, int] | None = None
+    stuck: tuple[ProblemData, int, tuple[str, ...]] | None = None
     at_hours: Selection | None = None
     survivor_bound_usd: float | None = None
     parts: Decomposition | None = None
@@ -177,7 +178,7 @@ class _Loop:
         programme, solution = self._solved(data, number, start)
         if solution.status != "infeasible" or self.fallback is not None:
             return programme, solution
-        self.stuck = self.stuck or (data, number)
+        self.stuck = self.stuck or (data, number, solution.conflict)
         found = waived(data, self.left)
         if not found:
             return programme, solution
@@ -373,7 +374,7 @@ class _Loop:
         outcome = self._result(self.rounds)
         if outcome.survives or self.stuck is None:
             return outcome
-        data, number = self.stuck
+        data, number, suspects = self.stuck
         strict = tuple(made for made in self.rounds if not made.programme.data.waived)
         tried = self.rounds[-1] if len(strict) < len(self.rounds) else None
         if self.explain == "nothing":
@@ -381,7 +382,7 @@ class _Loop:
             return replace(self._result(strict), diagnosis=nothing, margins=data.margins)
         if tried is not None:
             data = _still_stuck(data, tried, self.left)
-        diagnosis = diagnose(build(data), self.left, number, _verify, self.explain == "conflict")
+        diagnosis = diagnose(data, self.left, number, _verify, self.explain == "conflict", suspects)
         failed = () if tried is None else tried.failed
         return replace(self._result(strict), diagnosis=replace(diagnosis, tried=failed))
 
@@ -410,7 +411,8 @@ def _verify(data: ProblemData, settings: SolverSettings) -> Verified | None:
     if best is None:
         return None
     capital = sum(item.capital_usd for item in best.items)
-    return Verified(best.solution.objective, capital, best.failed, outcome.margins)
+    solved = best.programme, best.solution
+    return Verified(best.solution.objective, capital, best.failed, outcome.margins, solved)
 
 
 def _solve(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from support import solved
 from planner.commands import main
 from planner.errors import EXIT_INFEASIBLE
 from planner.infrastructure.loading import load_model
-from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
 from planner.optimization.infeasibility.trials import Verify
 from planner.optimization.solution.settings import SolverSettings
@@ -30,21 +31,21 @@ DIAGNOSED: dict[bytes, Diagnosis] = {}
 
 
 def diagnosed_once(
-    programme: Programme,
+    data: ProblemData,
     settings: SolverSettings,
     number: int,
     verify: Verify,
     conflict_only: bool,
+    suspects: Collection[str],
 ) -> Diagnosis:
     """Diagnose, or recall what came of just the same before; time limits count every time."""
     if settings.time_limit_seconds is not None:
-        return diagnose(programme, settings, number, verify, conflict_only)
-    data = programme.data
+        return diagnose(data, settings, number, verify, conflict_only, suspects)
     key = pickle.dumps(
         (data.model, data.scenarios, dict(data.margins), settings.gap, number, conflict_only)
     )
     if key not in DIAGNOSED:
-        DIAGNOSED[key] = diagnose(programme, settings, number, verify, conflict_only)
+        DIAGNOSED[key] = diagnose(data, settings, number, verify, conflict_only, suspects)
     return DIAGNOSED[key]
 
 

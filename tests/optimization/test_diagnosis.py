@@ -365,7 +365,7 @@ def written(folder: Path, planted: Planted) -> Path:
 def diagnosed(model: Model) -> Diagnosis:
     programme, solution = solved(model)
     assert solution.status == "infeasible"
-    return diagnose(programme, EXACT)
+    return diagnose(programme.data, EXACT)
 
 
 @pytest.mark.parametrize("planted", MODELS, ids=lambda planted: planted.name)
@@ -556,7 +556,7 @@ def test_scenario_that_is_not_in_the_model_is_left_out_by_name() -> None:
     lost = NodeLoss(kind="plant", name="east-chillers", repair_minutes=600.0)
     pair = Scenario(name="pair", severity="common", frequency_per_year=0.1, events=(lost,))
     data = ProblemData(model, (*all_scenarios(model), pair), {})
-    diagnosis = diagnose(build(data), EXACT)
+    diagnosis = diagnose(data, EXACT)
     assert [group.scenario for group in diagnosis.conflict] == ["pair"]
     (way,) = diagnosis.sets
     assert way.verified
@@ -610,7 +610,7 @@ def test_margins_of_the_conflict_are_named(tmp_path: Path) -> None:
     margins = {"region-west": Margin(demand=0.2), "surge": Margin(late_minutes=3.0)}
     programme = build(ProblemData(model, all_scenarios(model), margins))
 
-    diagnosis = diagnose(programme, EXACT, round_number=3)
+    diagnosis = diagnose(programme.data, EXACT, round_number=3)
 
     assert [line.scenario for line in diagnosis.margins] == ["region-west"]
     text = "\n".join(diagnosis.lines())
@@ -651,7 +651,7 @@ def test_a_diagnosis_out_of_time_reports_what_it_found(
     ticks = Ticks()
     monkeypatch.setattr("planner.optimization.solution.deadline.time", ticks)
 
-    diagnosis = diagnose(programme, SolverSettings(gap=0.0, time_limit_seconds=seconds))
+    diagnosis = diagnose(programme.data, SolverSettings(gap=0.0, time_limit_seconds=seconds))
 
     assert not diagnosis.complete
     assert ticks.now <= seconds + 5, "it went on after its time"
@@ -666,7 +666,7 @@ def test_a_diagnosis_out_of_time_reports_what_it_found(
 def test_a_diagnosis_without_time_is_not_an_error(tmp_path: Path) -> None:
     path = written(tmp_path, planted("", "clusters: {east-gpus: {max_gpus: 400}}", [], []))
     programme, _ = solved(load_model(path).model)
-    diagnosis = diagnose(programme, SolverSettings(time_limit_seconds=1e-6))
+    diagnosis = diagnose(programme.data, SolverSettings(time_limit_seconds=1e-6))
     assert not diagnosis.complete
     assert diagnosis.conflict == ()
     assert diagnosis.sets == ()

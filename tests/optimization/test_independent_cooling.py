@@ -45,7 +45,7 @@ def test_share_of_critical_tiers(tmp_path: Path) -> None:
 def test_the_shared_ancestor_is_named(tmp_path: Path) -> None:
     programme = build(problem_data_of(model_of(tmp_path, SHARED)))
     assert solve(programme, EXACT).status == "infeasible"
-    said = "\n".join(diagnose(programme, EXACT).lines())
+    said = "\n".join(diagnose(programme.data, EXACT).lines())
     assert "west-air does not count where it shares service control with west-chillers" in said
 
 

@@ -120,7 +120,7 @@ feeds:
   fat: {region: here, capacity_mw: 40.0, powers: [p]}
 """)
     assert solution.status == "infeasible"
-    found = diagnose(programme, SolverSettings())
+    found = diagnose(programme.data, SolverSettings())
     assert ("feed_limit", "thin") in {(one.family, one.subject) for one in found.conflict}
     assert any("feed thin" in one.text for one in found.conflict)
     limits = {one.path: one.value for one in found.limits}

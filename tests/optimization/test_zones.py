@@ -96,7 +96,7 @@ def test_no_plan_names_the_zone_and_the_rule(places: Model) -> None:
     )
     model = asking(far, {}, {"zone": "each", "least_served": 0.3})
     programme = build(ProblemData(model, (scenario(LOSS),), {}))
-    found = diagnose(programme, EXACT, 1)
+    found = diagnose(programme.data, EXACT, 1)
     assert any("all tiers together in away get at least 30 %" in line for line in found.lines())
     paths = {change.path for one in found.sets for change in one.relaxations}
     assert "standard.single[1].least_served" in paths

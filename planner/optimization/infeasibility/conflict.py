@@ -65,6 +65,11 @@ def find_conflict(elastic: ElasticProgramme, deadline: Deadline) -> Conflict:
     return Conflict(_groups_of(whole, kept), irreducible=bool(kept))
 
 
+def can_hold(elastic: ElasticProgramme, deadline: Deadline) -> bool:
+    """Whether all requirements and limits can hold."""
+    return _feasible(elastic, list(elastic.groups.values()), deadline, linear=False)
+
+
 def _groups_of(
     elastic: ElasticProgramme, groups: Iterable[ConstraintGroup]
 ) -> tuple[ConstraintGroup, ...]:

@@ -8,16 +8,17 @@ set is reported once the programme of the changed model has a plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 from planner.amounts import listed, percent
 from planner.errors import SolverError
+from planner.optimization.decomposition.loop import decomposes
 from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import NO_MARGIN
-from planner.optimization.infeasibility.conflict import Conflict, find_conflict
+from planner.optimization.infeasibility.conflict import Conflict, can_hold, find_conflict
 from planner.optimization.infeasibility.elastic import (
     ELASTIC_GAP,
     ConstraintGroup,
@@ -207,18 +208,19 @@ def relaxation_line(relaxation: Relaxation) -> str:
 
 
 def diagnose(
-    programme: Programme,
+    data: ProblemData,
     settings: SolverSettings,
     round_number: int = 1,
     verify: Verify | None = None,
     conflict_only: bool = False,
+    suspects: Collection[str] = (),
 ) -> Diagnosis:
     """Explain an infeasible programme, as far as the time limit allows.
 
     Parameters
     ----------
-    programme
-        The programme without a solution.
+    data
+        The problem without a plan.
     settings
         How to solve; the time limit holds for everything together.
     round_number
@@ -227,9 +229,13 @@ def diagnose(
         How to simulate the plans of changed models; None for not at all.
     conflict_only
         Whether what cannot all hold is enough, without what would help.
+    suspects
+        Scenarios that leave no plan, as far as that is known (`solving.Solution.conflict`).
     """
-    deadline = Deadline(settings)
-    return _Diagnosing(Trials(programme.data, deadline, verify), round_number, conflict_only).run()
+    every = {scenario.name for scenario in data.scenarios}
+    first = every & set(suspects) if decomposes(data, settings) else every
+    trials = Trials(data, Deadline(settings), verify, first)
+    return _Diagnosing(trials, round_number, conflict_only).run()
 
 
 @dataclass
@@ -265,7 +271,7 @@ class _Diagnosing:
         return self.found
 
     def _explain(self) -> None:
-        elastic, trials = elastic_programme(self.data), self.trials
+        trials, elastic = self.trials, self._contradictory()
         conflict = find_conflict(elastic, self.deadline)
         self._take_conflict(conflict)
         if self.conflict_only:
@@ -277,12 +283,21 @@ class _Diagnosing:
                 sets.append(replace(found, cheapest=name == "mixture"))
                 self.found = replace(self.found, sets=_distinct(sets))
             elif name == "limits":
-                hopeless = self._missed(elastic, ("limit",))
+                hopeless = self._missed(("limit",))
                 self.found = replace(self.found, hopeless=hopeless)
         for found in self._alternatives(conflict, elastic, sets):
             sets.append(found)
             self.found = replace(self.found, sets=_distinct(sets))
-        self.found = replace(self.found, shortfalls=self._missed(elastic, ()))
+        self.found = replace(self.found, shortfalls=self._missed(()))
+
+    def _contradictory(self) -> ElasticProgramme:
+        """The elastic programme of the suspects; of all scenarios, if these alone have a plan."""
+        elastic = self.trials.elastic()
+        every = {scenario.name for scenario in self.data.scenarios}
+        if self.trials.asked != every and can_hold(elastic, self.deadline):
+            self.trials.asked.update(every)
+            return self.trials.elastic()
+        return elastic
 
     def _alternatives(
         self, conflict: Conflict, elastic: ElasticProgramme, sets: Iterable[RelaxationSet]
@@ -312,10 +327,14 @@ class _Diagnosing:
             self.found, conflict=demands, irreducible=conflict.irreducible, margins=margins
         )
 
-    def _missed(
-        self, elastic: ElasticProgramme, kinds: tuple[Kind, ...]
-    ) -> tuple[MissedRequirement, ...]:
+    @cached_property
+    def _elastic(self) -> ElasticProgramme:
+        """The elastic programme of all scenarios."""
+        return elastic_programme(self.data)
+
+    def _missed(self, kinds: tuple[Kind, ...]) -> tuple[MissedRequirement, ...]:
         """Requirements missed, by as little as possible, with values of some kinds relaxed."""
+        elastic = self._elastic
         groups = [group for group in elastic.groups.values() if group.kind == "requirement"]
         settings = self.deadline.settings(ELASTIC_GAP)
         if elastic.minimize((), groups, settings, unpriced=elastic.of_kind(*kinds)) is None:

@@ -21,7 +21,6 @@ from planner.optimization.infeasibility.elastic import (
     ElasticProgramme,
     RelaxableValue,
 )
-from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.infeasibility.relaxation import ChangedModel, RelaxationSet, Step
 from planner.optimization.infeasibility.trials import Trials, find_set, finish, with_verified
 from planner.scenarios.hours import failure_and_hour
@@ -90,8 +89,7 @@ def find_alternatives(
         if trials.plan(draft) is not None:
             found = finish("alternative", draft, trials)
         elif with_limits:
-            elastic = elastic_programme(trials.changed_data(draft))
-            found = find_set("alternative", ("limit",), elastic, trials, draft)
+            found = find_set("alternative", ("limit",), trials.elastic(draft), trials, draft)
         if found is not None:
             count += 1
             yield found

@@ -2,11 +2,14 @@
 
 The elastic programme only suggests: a set is reported once the programme of the changed model has a
 plan, and a relaxation belongs to it only if there is no plan without it.
+
+Most of many scenarios have no part in it. Those that have left no plan so far are asked first: a
+change that does not suffice for them is refused at once, and only one that does is tried with all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
@@ -27,7 +30,7 @@ from planner.optimization.infeasibility.elastic import (
 )
 from planner.optimization.infeasibility.lost_requests import priced
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
-from planner.optimization.infeasibility.relaxation import ChangedModel, RelaxationSet
+from planner.optimization.infeasibility.relaxation import ChangedModel, RelaxationSet, Step
 from planner.optimization.infeasibility.shortfalls import add_slack
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
@@ -43,6 +46,9 @@ PLAN_GAP = 0.001
 ANY_GAP = 0.5
 
 
+Solved = tuple[Programme, Solution]
+
+
 @dataclass(frozen=True)
 class Verified:
     """A plan of a changed model after its simulation.
@@ -55,12 +61,15 @@ class Verified:
         Scenarios that it does not survive.
     margins
         Margins with which there was no plan any more, where that is the reason.
+    solved
+        Its programme and the solution.
     """
 
     usd_per_year: float
     capital_usd: float
     failed: tuple[str, ...] = ()
     margins: Mapping[str, Margin] = field(default_factory=dict)
+    solved: Solved | None = field(default=None, repr=False, compare=False)
 
 
 #: Optimises and simulates a plan; None if there is none.
@@ -79,11 +88,25 @@ class Trials:
         Time left.
     verify
         How to simulate plans; None for not at all.
+    asked
+        Scenarios that have left no plan so far; grows.
+    known
+        Answers so far, by what is changed.
     """
 
     data: ProblemData
     deadline: Deadline
     verify: Verify | None = None
+    asked: set[str] = field(default_factory=set)
+    known: dict[Hashable, Solved | Verified | None] = field(default_factory=dict)
+
+    def elastic(self, draft: ChangedModel | None = None) -> ElasticProgramme:
+        """The elastic programme of a changed model for the scenarios asked first."""
+        data = self.data if draft is None else self.changed_data(draft)
+        every = data.stages_by_scenario
+        if self.asked.issuperset(every):
+            return elastic_programme(data)
+        return elastic_programme(data.part(tuple(name for name in every if name in self.asked)))
 
     def changed_data(self, draft: ChangedModel) -> ProblemData:
         """The problem of a changed model, with the scenarios of that model."""
@@ -99,14 +122,61 @@ class Trials:
             kept.append(as_before(scenario, before[name], after[name]) if known else scenario)
         return replace(self.data, model=model, scenarios=tuple(kept))
 
-    def plan(self, draft: ChangedModel, gap: float = ANY_GAP) -> tuple[Programme, Solution] | None:
-        """A plan of a changed model; None if there is none."""
+    def may_have_plan(self, draft: ChangedModel) -> bool:
+        """Whether there is a plan of a changed model for the scenarios asked first."""
+        change = self._key(draft)
+        key = ("first", frozenset(self.asked), *change)
+        if ("all", ANY_GAP, *change) in self.known:
+            return self.plan(draft) is not None
+        if key not in self.known:
+            data = self._allowed(draft)
+            if data is not None:
+                asked = tuple(one for one in data.scenarios if one.name in self.asked)
+                data = replace(data, scenarios=asked)
+            self.known[key] = None if data is None else self._solved(data, draft, ANY_GAP)[0]
+        return self.known[key] is not None
+
+    def plan(self, draft: ChangedModel, gap: float = ANY_GAP) -> Solved | None:
+        """A plan of a changed model; None if there is none.
+
+        Scenarios that leave none are asked first from then on.
+        """
+        key = ("all", gap, *self._key(draft))
+        if key not in self.known:
+            self.known[key] = self._plan(draft, gap)
+        found = self.known[key]
+        return found if isinstance(found, tuple) else None
+
+    def _plan(self, draft: ChangedModel, gap: float) -> Solved | None:
+        data = self._allowed(draft)
+        if data is None:
+            return None
+        all_asked = self.asked.issuperset(scenario.name for scenario in data.scenarios)
+        if not (all_asked or self.may_have_plan(draft)):
+            return None
+        found, conflict = self._solved(data, draft, gap)
+        if found is None:
+            every = {scenario.name for scenario in self.data.scenarios}
+            self.asked.update((every & set(conflict)) - self.asked or every)
+        return found
+
+    def _key(self, draft: ChangedModel) -> tuple[Hashable, ...]:
+        changes = frozenset((change.path, repr(change.value)) for change in draft.relaxations())
+        margins = frozenset(self.data.margins.items())
+        return changes, frozenset(draft.loosened().items()), draft.dropped(), margins
+
+    def _allowed(self, draft: ChangedModel) -> ProblemData | None:
+        """The problem of a changed model; None if no model file may state it."""
         try:
             data = self.changed_data(draft)
         except ValidationError:
             return None
-        if implausibilities(data.model) - implausibilities(self.data.model):
-            return None  # no model file may state it
+        return None if implausibilities(data.model) - implausibilities(self.data.model) else data
+
+    def _solved(
+        self, data: ProblemData, draft: ChangedModel, gap: float
+    ) -> tuple[Solved | None, tuple[str, ...]]:
+        """A plan of some data; scenarios that leave none, as far as that is known."""
         loosened, settings = draft.loosened(), self.deadline.settings(gap)
         try:
             if not loosened and decomposes(data, settings):
@@ -115,24 +185,31 @@ class Trials:
                 programme = build(data)
                 _loosen(programme, loosened)
                 if solve_linear(programme, self.deadline.settings()) is None:
-                    return None
+                    return None, ()
                 solution = solve(programme, self.deadline.settings(gap))
         except SolverError:
             if self.deadline.over:
                 raise OutOfTime from None
             raise
-        return None if solution.status == "infeasible" else (programme, solution)
+        if solution.status == "infeasible":
+            return None, solution.conflict
+        return (programme, solution), ()
 
     def verified(self, draft: ChangedModel) -> Verified | None:
         """The plan of a changed model after its simulation; None if it is not simulated."""
         if self.verify is None or draft.loosened():
             return None
+        key = ("verified", *self._key(draft))
         try:
-            return self.verify(self.changed_data(draft), self.deadline.settings(PLAN_GAP))
+            if key not in self.known:
+                data = self.changed_data(draft)
+                self.known[key] = self.verify(data, self.deadline.settings(PLAN_GAP))
         except SolverError:
             if self.deadline.over:
                 raise OutOfTime from None
             raise
+        found = self.known[key]
+        return found if isinstance(found, Verified) else None
 
 
 def _loosen(programme: Programme, amounts: Mapping[Key, float]) -> None:
@@ -164,7 +241,8 @@ def find_set(
     """
     draft = ChangedModel(trials.data.model) if start is None else start
     found: RelaxationSet | None = None
-    for _ in range(MOST_PASSES):
+    passes = 0
+    while passes < MOST_PASSES:
         columns = [
             column
             for column in elastic.of_kind(*kinds)
@@ -174,6 +252,7 @@ def find_set(
             return found
         used = {column: column.amount for column in columns if column.used}
         scenarios = elastic.scenarios_of(list(used), trials.deadline.settings(ELASTIC_GAP))
+        before, asked = list(draft.steps), len(trials.asked)
         for column, amount in used.items():
             draft.take(column, amount, scenarios[column])
         if trials.plan(draft) is not None:
@@ -182,7 +261,11 @@ def find_set(
                 return found
             # The simulation needs more than the programme: so do the changes.
             trials = replace(trials, data=replace(trials.data, margins=plan.margins))
-        elastic = elastic_programme(trials.changed_data(draft))
+        elif len(trials.asked) > asked:
+            draft.steps = before  # more scenarios count: the cheapest changes for them all
+            elastic = trials.elastic(draft)
+            continue
+        elastic, passes = trials.elastic(draft), passes + 1
     return found
 
 
@@ -214,9 +297,9 @@ def _finished(
         _search(draft, trials)
         draft = _needed(draft, trials)
         minimal = True
-        found = trials.plan(draft, PLAN_GAP)
-        verified = found is not None
         simulated = trials.verified(draft)
+        found = simulated.solved if simulated is not None else trials.plan(draft, PLAN_GAP)
+        verified = found is not None
     except OutOfTime:
         pass
     relaxations = RelaxationSet(name, draft.relaxations(), verified, minimal)
@@ -250,16 +333,26 @@ def _search(draft: ChangedModel, trials: Trials) -> None:
     for step in draft.steps:
         if step.choice is None:
             continue
-        low, high = 0, step.choice
-        while low < high:
-            step.choice = (low + high) // 2
-            try:
-                possible = trials.plan(draft) is not None
-            except OutOfTime:
-                step.choice = high
-                raise
-            low, high = (low, step.choice) if possible else (step.choice + 1, high)
-        step.choice = high
+        low, most = 0, step.choice
+        try:
+            while (low := _least_choice(step, low, most, draft, trials)) < most:
+                step.choice = low
+                if trials.plan(draft) is not None:
+                    break
+                low += 1
+            else:
+                step.choice = most
+        except OutOfTime:
+            step.choice = most
+            raise
+
+
+def _least_choice(step: Step, low: int, most: int, draft: ChangedModel, trials: Trials) -> int:
+    """The smallest change that may have a plan, up to one that has."""
+    while low < most:
+        step.choice = (low + most) // 2
+        low, most = (low, step.choice) if trials.may_have_plan(draft) else (step.choice + 1, most)
+    return low
 
 
 def _needed(draft: ChangedModel, trials: Trials) -> ChangedModel:
