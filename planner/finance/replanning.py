@@ -20,7 +20,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import FamilyTerms
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.decomposition.loop import least_cost
+from planner.optimization.decomposition.fixed import least_cost
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.settings import SolverSettings

@@ -13,6 +13,7 @@ from planner.optimization.infeasibility.diagnosis import (
     MOST_NAMES,
     Diagnosis,
     MissedRequirement,
+    alone_title,
     conflict_title,
     margin_lines,
     relaxation_line,
@@ -63,6 +64,7 @@ def diagnosis_data(diagnosis: Diagnosis) -> dict[str, Any]:
         "tried": diagnosis.tried,
         "relaxations": [_set_data(found) for found in diagnosis.sets],
         "diagnosis": {
+            "alone": diagnosis.alone,
             "shortfalls": diagnosis.shortfalls,
             "limits": [_relaxation_data(relaxation) for relaxation in diagnosis.limits],
             "hopeless": diagnosis.hopeless,
@@ -100,6 +102,11 @@ def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
         say(console, conflict_title(diagnosis))
         for demand in diagnosis.conflict:
             say(console, demand.text, lead="  - ")
+    if diagnosis.alone:
+        console.print()
+        say(console, alone_title(diagnosis))
+        for missed in diagnosis.alone:
+            say(console, missed.text, lead="  - ")
     if diagnosis.tried:
         say(console, tried_line(diagnosis))
     margins = margin_lines(diagnosis)

@@ -22,16 +22,19 @@ from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
 from planner.optimization.decomposition.blocks import Floats
+from planner.optimization.decomposition.fixed import least_cost
 from planner.optimization.decomposition.loop import (
     Decomposition,
     Loop,
     decomposes,
-    least_cost,
     solve_in_parts,
 )
+from planner.optimization.decomposition.master import Master
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import Margin
+from planner.optimization.infeasibility.diagnosis import diagnose
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.settings import SolverSettings
@@ -194,20 +197,57 @@ class TestLaterRounds:
         assert later.stages == fresh.part(tuple(s.name for s in data.scenarios[1:])).stages
 
 
-class TestWithoutAPlan:
-    def test_scenarios_that_leave_none_are_named(self, tiny) -> None:
-        events = [
-            NodeLoss(kind="region", name=name, repair_minutes=600.0) for name in tiny.model.regions
-        ]
-        gone = Scenario(
-            name="all-gone", severity="region", frequency_per_year=0.01, events=tuple(events)
+def impossible_besides(model: Model) -> ProblemData:
+    """All scenarios, and two that nothing meets: both regions are lost, or their GPUs."""
+    kinds = {"all-gone": ("region", model.regions), "halls-gone": ("cluster", model.clusters)}
+    gone = (
+        Scenario(
+            name=name,
+            severity="region",
+            frequency_per_year=0.01,
+            events=tuple(NodeLoss(kind=kind, name=one, repair_minutes=600.0) for one in nodes),
         )
-        data = ProblemData(tiny.model, (*all_scenarios(tiny.model), gone), {})
+        for name, (kind, nodes) in kinds.items()
+    )
+    return ProblemData(model, (*all_scenarios(model), *gone), {})
+
+
+class TestWithoutAPlan:
+    def test_scenarios_that_leave_none_are_named_before_the_search(
+        self, tiny, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Only purchases and normal operation are solved before that, and their relaxation."""
+        data = impossible_besides(tiny.model)
+        blocks: list[int] = []
+        programme = Master.programme
+
+        def counted(master: Master) -> Programme:
+            if len(master.failures) > 1:
+                blocks.append(len(master.learned.whole) + len(master.learned.cuts))
+            return programme(master)
+
+        monkeypatch.setattr(Master, "programme", counted)
+        monkeypatch.setattr("planner.optimization.decomposition.loop.solve", None)
         said: list[str] = []
         _, solution = solve_in_parts(Decomposition(data, EXACT, said.append), EXACT)
         assert solution.status == "infeasible"
-        assert solution.conflict == ("all-gone",)
-        assert any("all-gone" in line for line in said)
+        assert solution.conflict == ("all-gone", "halls-gone")
+        assert blocks == [0]
+        assert any("all-gone, halls-gone" in line for line in said)
+
+    def test_what_each_of_them_lacks_is_said(self, tiny) -> None:
+        found = diagnose(
+            impossible_besides(tiny.model),
+            EXACT,
+            conflict_only=True,
+            suspects=("all-gone", "halls-gone"),
+        )
+        assert {(one.scenario, one.from_minute): one.amount for one in found.alone} == {
+            (name, minute): pytest.approx(rps)
+            for name in ("all-gone", "halls-gone")
+            for minute, rps in ((5.0, 570.0), (15.0, 700.0))
+        }
+        assert "2 scenarios leave no plan even alone" in "\n".join(found.lines())
 
     def test_time_that_ends_first_is_an_error(self, tiny) -> None:
         hurry = replace(EXACT, time_limit_seconds=1e-6)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.infrastructure.fleet import Fleet
 from planner.optimization.decomposition.loop import Decomposition, Loop, decomposes
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import STRICTER
@@ -15,7 +16,7 @@ from planner.optimization.formulation.loosening import stricter_rows
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.deadline import Deadline
-from planner.optimization.solution.decisions import Decision, bounded, settled
+from planner.optimization.solution.decisions import Decision, bounded, counts_of, settled, variables
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 
@@ -65,3 +66,19 @@ def _missed(data: ProblemData, solution: Solution, settings: SolverSettings) -> 
             rows = parts.rows_of(failure.name)
             found |= {row.key: math.inf for row in rows if row.family in STRICTER}
     return found
+
+
+def least_cost(data: ProblemData, fleet: Fleet, settings: SolverSettings) -> float | None:
+    """Least yearly cost with a fleet, USD; None where it violates a requirement."""
+    parts = Decomposition(data, settings) if decomposes(data, settings) else None
+    programme = build(data) if parts is None else parts.base
+    try:
+        counts = counts_of(programme, fleet)
+    except ValueError:
+        return None
+    for key, variable in variables(programme).items():
+        if not variable.low <= counts[key] <= variable.high:
+            return None
+    with bounded(programme, settled(counts)):
+        solution = Loop(parts, settings).run() if parts else solve(programme, settings)
+    return None if solution.status == "infeasible" else solution.objective

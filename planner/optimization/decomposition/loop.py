@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,14 +20,15 @@ from planner.amounts import percent
 from planner.errors import SolverError
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.decomposition.blocks import Block, Floats, Library
-from planner.optimization.decomposition.evaluation import Evaluation, Evaluator
+from planner.optimization.decomposition.changes import stricter, unchanged
+from planner.optimization.decomposition.evaluation import MISSED, Evaluation, Evaluator
 from planner.optimization.decomposition.master import Failure, Learned, Master, least_value
 from planner.optimization.formulation.build import build, build_part, without_collection
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.risk import MILLION
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.decisions import bounded, counts_of, settled, variables
+from planner.optimization.solution.decisions import bounded, counts_of, variables
 from planner.optimization.solution.scaling import most, numbers_of
 from planner.optimization.solution.settings import NOISE, SolverSettings
 from planner.optimization.solution.solving import Part, Solution, Start, Status, run_solver, solve
@@ -134,8 +135,8 @@ class Decomposition:
         The lower bound is kept only where requirements have but grown. Capacity that arrives later
         is paid for a shorter time, so it may make recourse cheaper.
         """
-        same = _unchanged(self.data, data)
-        if not _stricter(self.data, data):
+        same = unchanged(self.data, data)
+        if not stricter(self.data, data):
             self.bound = -math.inf
         self.data = data
         self.failures = tuple(failure for failure in self.failures if failure.name in same)
@@ -278,6 +279,9 @@ class Loop:
             least = programme.problem.objective.evaluated() - run.hidden
             self.lower = max(self.lower, least)
             upper, found = self._evaluated()
+            alone = self._impossible(found)
+            if alone:
+                return self._refused(programme, alone)
             self._say("relaxation", upper)
             if math.isfinite(upper) and upper - least <= relaxed * abs(upper):
                 return None
@@ -340,11 +344,29 @@ class Loop:
         learned = self.master.learned
         asked = {*learned.whole, *(block for block, _ in learned.impossible)}
         together = [one for one in self.master.failures if asked & {p.block for p in one.pieces}]
-        alone = [one.name for one in together if self._is_impossible(one)]
+        return self._alone(together) or tuple(one.name for one in together)
+
+    def _impossible(self, found: Mapping[Block, Evaluation]) -> tuple[str, ...]:
+        """Scenarios without recourse whatever is bought, as soon as a cut shows that of one."""
+        most = self.parts.largest_purchases()
+        missed = {block for block, made in found.items() if made.impossible is not None}
+        cuts = (found[block].impossible for block in missed)
+        if not any(cut is not None and cut.at(most) > MISSED for cut in cuts):
+            return ()
+        return self._alone(f for f in self.master.failures if missed & {p.block for p in f.pieces})
+
+    def _alone(self, failures: Iterable[Failure]) -> tuple[str, ...]:
+        """Those of some scenarios that leave no plan even without all others."""
+        alone = tuple(failure.name for failure in failures if self._is_impossible(failure))
         if alone:
             few = ", ".join(alone[:FEW_NAMES]) + (" …" if len(alone) > FEW_NAMES else "")
             self.parts.progress(f"{len(alone):,} scenarios leave no plan even alone: {few}")
-        return tuple(alone or (one.name for one in together))
+        return alone
+
+    def _refused(self, programme: Programme, conflict: tuple[str, ...]) -> Solution:
+        """No plan, for some scenarios."""
+        none, fleet = math.inf, Fleet.existing(programme.data.model)
+        return Solution("infeasible", none, none, {}, fleet, 0.0, 0, 0, conflict=conflict)
 
     def _is_impossible(self, failure: Failure) -> bool:
         """Whether a scenario leaves no plan, without any other."""
@@ -445,38 +467,6 @@ class Loop:
         return len(chosen)
 
 
-def _unchanged(before: ProblemData, after: ProblemData) -> frozenset[str]:
-    """Scenarios whose rows are the same in both."""
-    known = before.stages_by_scenario
-    waived = before.waived.items() ^ after.waived.items()
-    touched = {scenario for (_, _, scenario), _ in waived}
-    return frozenset(
-        name
-        for name, stages in after.stages_by_scenario.items()
-        if name not in touched
-        and len(stages) == len(known.get(name, ()))
-        and all(now is then for now, then in zip(stages, known[name], strict=True))
-        and before.margin(name) == after.margin(name)
-    )
-
-
-def _stricter(before: ProblemData, after: ProblemData) -> bool:
-    """Whether every plan of a later problem is one of an earlier one that costs no more."""
-    if any(after.by_name.get(name) != scenario for name, scenario in before.by_name.items()):
-        return False
-    if not after.waived.items() <= before.waived.items():
-        return False
-    grown = {name: (before.margin(name), margin) for name, margin in after.margins.items()}
-    return set(before.margins) <= set(after.margins) and all(
-        new.late_minutes == old.late_minutes
-        and new.demand >= old.demand
-        and new.heat >= old.heat
-        and new.services >= old.services
-        and new.spend >= old.spend
-        for old, new in grown.values()
-    )
-
-
 def decomposes(data: ProblemData, settings: SolverSettings) -> bool:
     """Whether a programme is solved by decomposition: as asked for, or by its size."""
     if settings.method != "auto":
@@ -503,19 +493,3 @@ def solve_in_parts(
     """
     solution = Loop(parts, settings, start).run()
     return replace(parts.base, data=parts.data), solution
-
-
-def least_cost(data: ProblemData, fleet: Fleet, settings: SolverSettings) -> float | None:
-    """Least yearly cost with a fleet, USD; None where it violates a requirement."""
-    parts = Decomposition(data, settings) if decomposes(data, settings) else None
-    programme = build(data) if parts is None else parts.base
-    try:
-        counts = counts_of(programme, fleet)
-    except ValueError:
-        return None
-    for key, variable in variables(programme).items():
-        if not variable.low <= counts[key] <= variable.high:
-            return None
-    with bounded(programme, settled(counts)):
-        solution = Loop(parts, settings).run() if parts else solve(programme, settings)
-    return None if solution.status == "infeasible" else solution.objective

@@ -40,6 +40,8 @@ from planner.optimization.solution.settings import SolverSettings
 
 #: Most names in a sentence.
 MOST_NAMES = 5
+#: Most scenarios of which is worked out what each of them alone leaves undone.
+MOST_ALONE = 20
 #: Sets by name: what may change in them.
 SETS: dict[str, tuple[Kind, ...]] = {
     "mixture": ("limit", "requirement"),
@@ -118,6 +120,9 @@ class Diagnosis:
         Whether the others can hold without any one of them.
     sets
         Complete sets of relaxations, the cheapest first.
+    alone
+        Requirements that are missed, by as little as possible, in scenarios that leave no plan even
+        without all others; empty where there are not several.
     shortfalls
         Requirements that are missed if nothing changes, by as little as possible.
     hopeless
@@ -134,6 +139,7 @@ class Diagnosis:
     conflict: tuple[Demand, ...] = ()
     irreducible: bool = False
     sets: tuple[RelaxationSet, ...] = ()
+    alone: tuple[MissedRequirement, ...] = ()
     shortfalls: tuple[MissedRequirement, ...] = ()
     hopeless: tuple[MissedRequirement, ...] = ()
     margins: tuple[TightenedScenario, ...] = ()
@@ -153,6 +159,8 @@ class Diagnosis:
             text.insert(0, conflict_title(self))
         if self.tried:
             text.append(tried_line(self))
+        if self.alone:
+            text += [alone_title(self), *(missed.text for missed in self.alone)]
         text += margin_lines(self)
         for number, found in enumerate(self.sets):
             text.append("this would make it feasible:" if not number else "or this:")
@@ -177,6 +185,13 @@ def conflict_title(diagnosis: Diagnosis) -> str:
         return f"These {count} cannot all hold (some may not be part of the conflict):"
     without = "either of them" if count == 2 else "any one of them"
     return f"These {count} cannot all hold; without {without} the others can:"
+
+
+def alone_title(diagnosis: Diagnosis) -> str:
+    """Title of what scenarios that leave no plan even alone miss."""
+    count = len({missed.scenario for missed in diagnosis.alone})
+    more = " or more" if count == MOST_ALONE else ""
+    return f"{count}{more} scenarios leave no plan even alone, whatever is bought; each misses:"
 
 
 def margin_lines(diagnosis: Diagnosis) -> list[str]:
@@ -235,7 +250,7 @@ def diagnose(
     every = {scenario.name for scenario in data.scenarios}
     first = every & set(suspects) if decomposes(data, settings) else every
     trials = Trials(data, Deadline(settings), verify, first)
-    return _Diagnosing(trials, round_number, conflict_only).run()
+    return _Diagnosing(trials, round_number, conflict_only, tuple(suspects)).run()
 
 
 @dataclass
@@ -245,6 +260,7 @@ class _Diagnosing:
     trials: Trials
     round_number: int
     conflict_only: bool = False
+    suspects: tuple[str, ...] = ()
     found: Diagnosis = field(default_factory=Diagnosis)
 
     @property
@@ -274,6 +290,7 @@ class _Diagnosing:
         trials, elastic = self.trials, self._contradictory()
         conflict = find_conflict(elastic, self.deadline)
         self._take_conflict(conflict)
+        self._take_alone()
         if self.conflict_only:
             return
         sets: list[RelaxationSet] = []
@@ -289,6 +306,17 @@ class _Diagnosing:
             sets.append(found)
             self.found = replace(self.found, sets=_distinct(sets))
         self.found = replace(self.found, shortfalls=self._missed(()))
+
+    def _take_alone(self) -> None:
+        """What is missed in each of several scenarios that leave no plan even alone."""
+        if len(self.suspects) < 2:
+            return
+        found: list[MissedRequirement] = []
+        for name in self.suspects[:MOST_ALONE]:
+            elastic = elastic_programme(self.data.part((name,)))
+            found += (missed for missed in self._missed((), elastic) if missed.scenario == name)
+        if len({missed.scenario for missed in found}) > 1:
+            self.found = replace(self.found, alone=tuple(found))
 
     def _contradictory(self) -> ElasticProgramme:
         """The elastic programme of the suspects; of all scenarios, if these alone have a plan."""
@@ -332,9 +360,11 @@ class _Diagnosing:
         """The elastic programme of all scenarios."""
         return elastic_programme(self.data)
 
-    def _missed(self, kinds: tuple[Kind, ...]) -> tuple[MissedRequirement, ...]:
+    def _missed(
+        self, kinds: tuple[Kind, ...], elastic: ElasticProgramme | None = None
+    ) -> tuple[MissedRequirement, ...]:
         """Requirements missed, by as little as possible, with values of some kinds relaxed."""
-        elastic = self._elastic
+        elastic = elastic or self._elastic
         groups = [group for group in elastic.groups.values() if group.kind == "requirement"]
         settings = self.deadline.settings(ELASTIC_GAP)
         if elastic.minimize((), groups, settings, unpriced=elastic.of_kind(*kinds)) is None:
