@@ -35,7 +35,7 @@ from planner.reporting.html import page as page_module
 from planner.reporting.html import timelines
 from planner.reporting.html.places import world_map
 from planner.reporting.html.reasons import reasons
-from planner.reporting.html.scenarios import grouped
+from planner.reporting.html.scenarios import grouped, worst_first, worst_hours
 from planner.reporting.html.timelines import Played, Simulated, thinned
 from planner.simulation.verdict import Breach, Verdict
 
@@ -392,6 +392,31 @@ def test_failures_stand_first_and_scenarios_that_end_alike_share_a_row() -> None
     assert [row["outcome"] for row in rows] == ["no", "yes", "none"]
     assert rows[1]["often"] == "3 a year together"
     assert rows[2]["cells"] == []
+
+
+def test_hours_of_a_failure_unfold_from_its_worst() -> None:
+    names = ("surge@Mon-06", "surge@Mon-07", "surge@Tue-06-Jul-04")
+    verdicts = (
+        _verdict(names[0], "survives", 1.0, 1.0),
+        _verdict(names[1], "survives", 0.9, 2.0),
+        _verdict(names[2], "fails", 0.2, 3.0),
+        _verdict("unit", "survives", 0.95),
+    )
+    today = (*verdicts[:2], _verdict(names[2], "survives", 1.0), verdicts[3])
+    played = tuple(_played(verdict) for verdict in verdicts)
+
+    rows = grouped(Simulated(played, today), range(len(verdicts)))
+
+    members = [member for row in rows for member in row["members"]]
+    assert [member["name"] for member in members] == [names[2], "unit"]
+    hours = [(hour["label"], hour["end"]) for hour in members[0]["hours"]]
+    assert hours == [("Mon-07", "✓"), ("Mon-06", "✓")]
+    assert rows[0]["told_today"] == "✓ 90.0 %"
+    assert rows[0]["often"] == "6 a year"
+    # What can be opened: the worst hour of each failure first.
+    assert worst_first(played) == [2, 3, 1, 0]
+    folded = [(verdict.name, hours) for verdict, hours in worst_hours(verdicts)]
+    assert folded == [(names[0], 3), ("unit", 1)]
 
 
 def _verdict(name: str, status: Any, served: float, times: float = 0.0) -> Verdict:

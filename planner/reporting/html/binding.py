@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from planner.amounts import listed, megawatts, millions, money, percent
@@ -12,6 +13,7 @@ from planner.infrastructure.failures import Scenario
 from planner.plan.assembly import full_heat_mw
 from planner.plan.records import Plan
 from planner.reporting.explanation import margin_text
+from planner.reporting.html.scenarios import worst_hours
 from planner.reporting.html.timelines import Simulated
 from planner.reporting.tables import Table, figures, texts
 from planner.scenarios.standard import emergency_budget_usd
@@ -110,8 +112,14 @@ def nearest_table(simulated: Simulated) -> Table:
         (played for played in simulated.played if math.isfinite(played.slack)),
         key=lambda played: played.slack,
     )
+    slack = {played.verdict.name: played.slack for played in found}
+    worst = worst_hours(played.verdict for played in found)
     rows = [
-        (played.verdict.name, f"{100 * played.slack:.1f} points") for played in found[:MOST_NEAR]
+        (
+            verdict.name + (f" (worst of {hours} hours)" if hours > 1 else ""),
+            f"{100 * slack[verdict.name]:.1f} points",
+        )
+        for verdict, hours in islice(worst, MOST_NEAR)
     ]
     return Table(
         "Scenarios that serve less than all demand, by headroom above their SLO",

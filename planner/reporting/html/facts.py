@@ -10,6 +10,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.prices import PARTS
 from planner.plan.assembly import scenario_line
 from planner.plan.records import CoolingLine, CostLine, EmergencyLine, GpuLine, Plan
+from planner.reporting.html.scenarios import worst_hours
 from planner.reporting.html.timelines import Simulated
 from planner.reporting.plans import survivor_note
 from planner.reporting.tables import Row, Table, figures, texts
@@ -21,7 +22,12 @@ NO_GAP = 5e-6
 def decision(plan: Plan, model: Model, simulated: Simulated) -> list[str]:
     """The decision in sentences, to be read as one paragraph."""
     changes = purchased(plan, model)
-    failing = [played.verdict.name for played in simulated.played if played.verdict.fails]
+    fails = [played.verdict for played in simulated.played if played.verdict.fails]
+    fails.sort(key=lambda verdict: min(verdict.served.values(), default=1.0))
+    failing = [
+        verdict.name + (f" (and at {counted(hours - 1, 'more hour')})" if hours > 1 else "")
+        for verdict, hours in worst_hours(fails)
+    ]
     scenarios = counted(simulated.judged, "failure scenario")
     if failing:
         end = f"It survives {simulated.survived:,} of {scenarios}; it fails {listed(failing)}."

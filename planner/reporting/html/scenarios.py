@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from planner.amounts import counted, millions, minutes, money, number, per_year, requests, served
 from planner.infrastructure.entities import Model
 from planner.reporting.html.timelines import FULL, KINDS, Played, Simulated
 from planner.reporting.tables import Table, figures, texts
+from planner.scenarios.hours import AT, failure_and_hour
 from planner.scenarios.standard import (
     ALL,
     emergency_budget_usd,
@@ -42,8 +43,30 @@ def share(fraction: float) -> str:
 
 
 def worst_first(played: Sequence[Played]) -> list[int]:
-    """Positions of scenarios, failures first, then what serves least, then the slowest recovery."""
-    return sorted(range(len(played)), key=lambda index: (_badness(played[index].verdict), index))
+    """Positions of scenarios, failures first, then what serves least, then the slowest recovery.
+
+    Hours of a failure that are not its worst come after those of all failures, unless they fail.
+    """
+    order = sorted(range(len(played)), key=lambda index: (_badness(played[index].verdict), index))
+    worst = {hours[0] for hours in _by_failure(played, order)}
+    return sorted(order, key=lambda index: index not in worst and not played[index].verdict.fails)
+
+
+def worst_hours(verdicts: Iterable[Verdict]) -> Iterator[tuple[Verdict, int]]:
+    """The first of the hours of each failure, and how many of them there are."""
+    hours: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        hours.setdefault(failure_and_hour(verdict.name)[0], []).append(verdict)
+    for of_one in hours.values():
+        yield of_one[0], len(of_one)
+
+
+def _by_failure(played: Sequence[Played], order: Iterable[int]) -> list[list[int]]:
+    """Positions in an order, those of one failure together."""
+    hours: dict[str, list[int]] = {}
+    for index in order:
+        hours.setdefault(failure_and_hour(played[index].verdict.name)[0], []).append(index)
+    return list(hours.values())
 
 
 def _badness(verdict: Verdict) -> tuple[int, float, float]:
@@ -59,14 +82,23 @@ def _recovery(verdict: Verdict) -> float:
 
 
 def grouped(simulated: Simulated, listed: Collection[int]) -> list[Row]:
-    """Rows of the table, failures first; scenarios of a class that end alike share a row."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for index in sorted(listed):
-        verdict, today = simulated.played[index].verdict, simulated.today[index]
-        groups.setdefault((verdict.severity, *_end(verdict), *_end(today)[:2]), []).append(index)
-    rows = [_group(simulated, indices) for indices in groups.values()]
+    """Rows of the table, failures first: a failure at its worst hour, which the others unfold from.
+
+    Failures of a class that end alike share a row.
+    """
+    order = sorted(listed, key=lambda index: (_badness(simulated.played[index].verdict), index))
+    groups: dict[tuple[Any, ...], list[list[int]]] = {}
+    for hours in sorted(_by_failure(simulated.played, order), key=min):
+        verdict, today = simulated.played[hours[0]].verdict, _worst_today(simulated, hours)
+        key = verdict.severity, *_end(verdict), *_end(today)[:2]
+        groups.setdefault(key, []).append(hours)
+    rows = [_group(simulated, failures) for failures in groups.values()]
     rows.sort(key=lambda row: row.pop("badness"))
     return [row | {"order": order} for order, row in enumerate(rows)]
+
+
+def _worst_today(simulated: Simulated, hours: Sequence[int]) -> Verdict:
+    return min((simulated.today[index] for index in hours), key=_badness)
 
 
 def _end(verdict: Verdict) -> tuple[Any, ...]:
@@ -78,18 +110,15 @@ def _end(verdict: Verdict) -> tuple[Any, ...]:
     return verdict.status, share(_least(verdict)), cells, _after(verdict), spend
 
 
-def _group(simulated: Simulated, indices: Sequence[int]) -> Row:
-    verdicts = [simulated.played[index].verdict for index in indices]
-    first, today = verdicts[0], simulated.today[indices[0]]
+def _group(simulated: Simulated, failures: Sequence[Sequence[int]]) -> Row:
+    verdicts = [simulated.played[index].verdict for hours in failures for index in hours]
+    first, today = verdicts[0], _worst_today(simulated, failures[0])
     absent = first.status == "not applicable"
     often = sum(verdict.frequency_per_year for verdict in verdicts)
     heat = sorted({f"{verdict.peak_temperature_c:.0f}" for verdict in verdicts}, key=float)
     return {
-        "badness": (_badness(first), RANKS[today.status], indices[0]),
-        "members": [
-            {"index": index, "name": verdict.name}
-            for index, verdict in zip(indices, verdicts, strict=True)
-        ],
+        "badness": (_badness(first), RANKS[today.status], failures[0][0]),
+        "members": [_member(simulated, hours) for hours in failures],
         "severity": first.severity,
         "outcome": OUTCOMES[first.status],
         "told": TOLD[first.status],
@@ -99,10 +128,29 @@ def _group(simulated: Simulated, indices: Sequence[int]) -> Row:
         "after": "" if absent else _after(first),
         "heat": "" if absent else " to ".join(dict.fromkeys((heat[0], heat[-1]))),
         "spend": millions(first.emergency_usd) if first.emergency_usd else "",
-        "often": "" if absent else per_year(often) + (" together" if len(indices) > 1 else ""),
+        "often": "" if absent else per_year(often) + (" together" if len(failures) > 1 else ""),
         "least": _least(first),
         "recovery": _recovery(first),
         "frequency": often,
+    }
+
+
+def _member(simulated: Simulated, hours: Sequence[int]) -> Row:
+    """A failure at its worst hour, with what comes of it at the others."""
+    worst, *others = (simulated.played[index].verdict for index in hours)
+    return {
+        "index": hours[0],
+        "name": worst.name,
+        "label": worst.name,
+        "hours": [
+            {
+                "index": index,
+                "name": verdict.name,
+                "label": verdict.name.rpartition(AT)[2],
+                "end": TOLD[verdict.status][0],
+            }
+            for index, verdict in zip(hours[1:], others, strict=True)
+        ],
     }
 
 

@@ -231,11 +231,13 @@
     for (const row of rows) {
       const fits = classes.has(row.dataset.severity) && (!outcome || (outcome === "today" ? row.dataset.today === "no" : row.dataset.survives === outcome));
       let named = 0;
-      for (const scenario of row.querySelectorAll("[data-name]")) {
-        scenario.hidden = !scenario.dataset.name.includes(text);
-        named += !scenario.hidden;
+      // Hours come after the failure that they unfold from, and show it: they are looked at first.
+      for (const scenario of [...row.querySelectorAll("[data-name]")].reverse()) {
+        const found = scenario.dataset.name.includes(text), hours = scenario.querySelector("li:not([hidden])");
+        scenario.hidden = !found && !hours;
+        named += found;
       }
-      for (const more of row.querySelectorAll("details.more")) more.open = text !== "";
+      for (const more of row.querySelectorAll("details.more")) more.open = text !== "" && !!more.querySelector("li:not([hidden])");
       row.hidden = !fits || !named;
       shown += row.hidden ? 0 : named;
     }
