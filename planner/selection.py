@@ -14,8 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cache
-from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -25,12 +23,9 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import HourChoice, Scenario, Severity
 from planner.infrastructure.source import nearest
 from planner.laws.calendar import (
-    DATES,
     DAYS_PER_YEAR,
     HOTTEST,
-    HOURS,
     HOURS_PER_WEEK,
-    hour_name,
     on_day,
 )
 from planner.scenarios.climate import seasonal_regions
@@ -39,12 +34,13 @@ from planner.scenarios.components import SEVERITY_ORDER
 from planner.scenarios.demand import peak_hour
 from planner.scenarios.generators import FAMILIES, all_scenarios, check_names, family
 from planner.scenarios.hours import (
-    AT,
     at_hour,
     failure_and_hour,
     first_alike,
     hottest_days,
     hours_counted,
+    matches,
+    pattern_parts,
 )
 from planner.scenarios.sampling import monte_carlo
 
@@ -168,8 +164,8 @@ class Selection:
     def left_out(self, model: Model) -> Iterator[Scenario]:
         """Failures at the hours that are not planned for, in the order of the failures.
 
-        Of hours from which demand and ambient run alike the first stands for the others. Where a
-        climate has a year, hours come on the hottest of all days alone (`on_days`).
+        The first of hours from which demand and ambient run alike stands for the others. Where a
+        climate has a year, they come on the hottest of all days (`on_days`).
         """
         alike = first_alike(model, model.simulation.horizon_minutes)
         seasons = bool(seasonal_regions(model))
@@ -238,6 +234,17 @@ class Selection:
         also = tuple(sorted({*self.wanted.also, *names}))
         return self if also == self.wanted.also else select(model, replace(self.wanted, also=also))
 
+    @property
+    def at_all_hours(self) -> str:
+        """Failures times all hours that they may begin at; nothing where no hour is left out."""
+        if not any(hours.matter for hours in self.failures):
+            return ""
+        each = HOURS_PER_WEEK * self.days
+        possible = sum(each if hours.matter else 1 for hours in self.failures)
+        on_days = f" on {self.days} days" if self.days > 1 else ""
+        failures, scenarios = counted(len(self.failures), "failure"), counted(possible, "scenario")
+        return f"{failures} at {HOURS_PER_WEEK} hours{on_days} = {scenarios}"
+
     def lines(self) -> list[str]:
         """How many scenarios there are, by severity, by set, and what was left out."""
         total = len(self.scenarios)
@@ -251,14 +258,8 @@ class Selection:
             gone = [(self.repeated, "the same as another"), (self.filtered, "filtered out")]
             left_out = [f"{count:,} {why}" for count, why in gone if count]
             lines.append("; ".join([f"from {sets}", *left_out]))
-        if any(hours.matter for hours in self.failures):
-            each = HOURS_PER_WEEK * self.days
-            possible = sum(each if hours.matter else 1 for hours in self.failures)
-            on_days = f" on {self.days} days" if self.days > 1 else ""
-            lines.append(
-                f"{counted(len(self.failures), 'failure')} at {HOURS_PER_WEEK} hours{on_days} = "
-                f"{possible:,} scenarios; {total:,} kept"
-            )
+        if self.at_all_hours:
+            lines.append(f"{self.at_all_hours}; {total:,} kept")
         return lines
 
     def warnings(self) -> list[str]:
@@ -435,40 +436,12 @@ def _check_patterns(wanted: Wanted, names: Sequence[str]) -> None:
     problems = []
     for option, patterns in (("--only", wanted.only), ("--except", wanted.excluded)):
         for pattern in patterns:
-            failure, _ = _parts(pattern)
+            failure, _ = pattern_parts(pattern)
             if not any(fnmatchcase(name, failure) for name in names):
                 hint = nearest(failure, names)
                 message = f"`{pattern}` matches none of {len(names):,} scenarios{hint}"
                 problems.append(Problem(option, 0, 0, "", message))
     refuse(problems)
-
-
-@cache
-def _parts(pattern: str) -> tuple[str, str | None]:
-    """Patterns of a failure and of its hours; None for all of them, and for no hour.
-
-    >>> _parts("region-*"), _parts("region-us-west@*-06")
-    (('region-*', None), ('region-us-west', '*-06'))
-    """
-    failure, _, hours = pattern.rpartition(AT)
-    on_days = (f"{hour}-{date}" for date in DATES for hour in HOURS)
-    if failure and any(fnmatchcase(hour, hours) for hour in chain(HOURS, on_days)):
-        return failure, hours
-    return pattern, None
-
-
-def matches(pattern: str, name: str) -> bool:
-    """Whether a scenario has a name of a pattern; without an hour it means a failure at any.
-
-    >>> matches("region-*", "region-us-west@Mon-06"), matches("surge@Mon-*", "surge@Tue-06")
-    (True, False)
-    """
-    wanted_failure, wanted_hours = _parts(pattern)
-    failure, hour = failure_and_hour(name)
-    if wanted_hours is None:
-        return fnmatchcase(failure, wanted_failure) or fnmatchcase(name, pattern)
-    at = hour is not None and fnmatchcase(hour_name(hour), wanted_hours)
-    return at and fnmatchcase(failure, wanted_failure)
 
 
 def _matches(patterns: Iterable[str], name: str, empty: bool = False) -> bool:
@@ -479,8 +452,8 @@ def _matches(patterns: Iterable[str], name: str, empty: bool = False) -> bool:
 
 def _passes(wanted: Wanted, failure: Scenario) -> bool:
     """Whether a failure is asked for, at some hour at least."""
-    only = [_parts(pattern)[0] for pattern in wanted.only]
-    parts = map(_parts, wanted.excluded)
+    only = [pattern_parts(pattern)[0] for pattern in wanted.only]
+    parts = map(pattern_parts, wanted.excluded)
     excluded = [pattern for pattern, hours in parts if hours is None]
     return (
         _matches(only, failure.name, empty=True)

@@ -18,7 +18,7 @@ from planner.infrastructure.source import nearest
 from planner.plan.assembly import scenario_line
 from planner.plan.reopening import subject
 from planner.reporting import frames
-from planner.selection import matches
+from planner.scenarios.hours import matches
 from planner.simulation.verdict import Verdict, judge, worst_of
 
 #: Columns of verdicts that a notebook shows.

@@ -17,14 +17,13 @@ from planner.infrastructure.source import nearest, printable
 from planner.pytest_support.failure_text import as_plain, fractions, happening, headline, tell
 from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, TestOptions
 from planner.pytest_support.verdicts import Floats, Judge
-from planner.scenarios.hours import failure_and_hour
+from planner.scenarios.hours import failure_and_hour, matches
 from planner.scenarios.standard import ALL, TOLERANCE, in_words
 from planner.selection import (
     OPTION,
     Selection,
     Wanted,
     _check_sets,
-    matches,
     parse_sets,
     select,
 )

@@ -23,7 +23,10 @@ from planner.infrastructure.supply import without_feed
 from planner.reporting.terminal import heading, new_console, print_json, say
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import floors
+from planner.selection import select
 
+#: Failures of which it is worked out here at which hours they matter.
+MOST_TIMED = 200
 #: Scenarios named of which nothing is asked.
 MOST_NAMED = 5
 
@@ -42,6 +45,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     silent = [scenario.name for scenario in scenarios if not _asked(model, scenario)]
     shared, unfed = _shared_cooling(model, graph), without_feed(model)
     drawn = {region: pue_by_part(model, region) for region in model.regions}
+    selection = select(model) if 0 < len(scenarios) <= MOST_TIMED else None
     if as_json:
         print_json(
             {
@@ -49,6 +53,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
                 "replaced_lists": loaded.replaced,
                 "counts": counts,
                 "scenarios": [scenario.name for scenario in scenarios],
+                "planned": None if selection is None else selection.names,
                 "not_judged": silent,
                 "single_points_of_failure": points,
                 "single_points_of_failure_by_zone": by_zone,
@@ -60,6 +65,9 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
         return
     console = new_console()
     _show_held(console, loaded, counts, scenarios)
+    if selection is not None and selection.at_all_hours:
+        kept = f"{len(selection.scenarios):,} of them are planned for: the hours that matter"
+        say(console, f"{selection.at_all_hours}; {kept}.")
     heading(console, "Single points of failure: what takes a tier down if lost alone")
     for nodes, tiers in _by_nodes(points).items():
         services = [name.removeprefix("service:") for name in nodes if name.startswith("service:")]
@@ -110,7 +118,7 @@ def _show_held(
     held = ", ".join(
         counted(count, section.removesuffix("s")) for section, count in counts.items() if count
     )
-    say(console, f"It has {held}; {counted(len(scenarios), 'scenario')}.")
+    say(console, f"It has {held}; {counted(len(scenarios), 'failure')}.")
     if not scenarios:
         say(
             console,

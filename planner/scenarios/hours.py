@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import cache
+from itertools import chain
 from math import ceil
 
 import numpy as np
@@ -15,6 +18,7 @@ from planner.laws.calendar import (
     DATES,
     DAYS_PER_YEAR,
     HOTTEST,
+    HOURS,
     HOURS_PER_WEEK,
     day_of,
     hour_name,
@@ -171,3 +175,31 @@ def first_alike(model: Model, minutes: float) -> NDArray[np.int64]:
     first: dict[bytes, int] = {}
     found = [first.setdefault(course.tobytes(), hour) for hour, course in enumerate(courses)]
     return np.array(found, dtype=np.int64)
+
+
+@cache
+def pattern_parts(pattern: str) -> tuple[str, str | None]:
+    """Patterns of a failure and of its hours; None for all of them, and for no hour.
+
+    >>> pattern_parts("region-*"), pattern_parts("region-us-west@*-06")
+    (('region-*', None), ('region-us-west', '*-06'))
+    """
+    failure, _, hours = pattern.rpartition(AT)
+    on_days = (f"{hour}-{date}" for date in DATES for hour in HOURS)
+    if failure and any(fnmatchcase(hour, hours) for hour in chain(HOURS, on_days)):
+        return failure, hours
+    return pattern, None
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a scenario has a name of a pattern; without an hour it means a failure at any.
+
+    >>> matches("region-*", "region-us-west@Mon-06"), matches("surge@Mon-*", "surge@Tue-06")
+    (True, False)
+    """
+    wanted_failure, wanted_hours = pattern_parts(pattern)
+    failure, hour = failure_and_hour(name)
+    if wanted_hours is None:
+        return fnmatchcase(failure, wanted_failure) or fnmatchcase(name, pattern)
+    at = hour is not None and fnmatchcase(hour_name(hour), wanted_hours)
+    return at and fnmatchcase(failure, wanted_failure)

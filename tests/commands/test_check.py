@@ -18,7 +18,7 @@ class TestCheck:
         text = " ".join(ran.out.split())
         assert text.startswith("tiny is valid. Two regions with one cluster each")
         assert "2 regions, 2 clusters, 3 plants, 2 tiers, 2 zones" in text
-        assert "10 scenarios" in text
+        assert "1 offer; 10 failures. 10 failures at 168 hours = 1,680 scenarios; 10 of" in text
         assert "west-air / west-chillers: independent" in text
         assert max(len(line.rstrip()) for line in ran.out.splitlines()) <= 80
 
@@ -39,6 +39,7 @@ class TestCheck:
         assert held["model"] == {"name": "tiny", "sha256": tiny.sha256}
         assert held["counts"]["plants"] == 3
         assert held["scenarios"][0] == "unit-west-chillers"
+        assert held["planned"] == held["scenarios"]
         assert held["single_points_of_failure"] == {"business": [], "free": []}
         assert held["shared_cooling_supports"] == {"west-air / west-chillers": []}
 
