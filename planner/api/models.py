@@ -94,6 +94,7 @@ class PlannerModel(Shown, LoadedModel):
     tiers = Section[Mapping[str, Tier]]()
     zones = Section[Mapping[str, Zone]]()
     shapes = Section[Mapping[str, tuple[float, ...]]]()
+    climates = Section[Mapping[str, tuple[float, ...]]]()
     offers = Section[Mapping[str, Offer]]()
     measures = Section[Mapping[str, Measure]]()
     operations = Section[Operations]()
