@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from planner.api.trade_offs import CostFrontier as CostFrontier
     from planner.api.trade_offs import alternatives as alternatives
     from planner.api.trade_offs import frontier as frontier
+    from planner.cluster import cluster_at as cluster_at
     from planner.errors import InputError as InputError
     from planner.errors import PlannerError as PlannerError
     from planner.finance.study import Sampling as Sampling
@@ -51,6 +52,7 @@ _MODULES = {
     "planner.api.references": ("read_plan",),
     "planner.api.simulations": ("Simulation", "simulate"),
     "planner.api.trade_offs": ("Alternatives", "CostFrontier", "alternatives", "frontier"),
+    "planner.cluster": ("cluster_at",),
     "planner.errors": ("InputError", "PlannerError"),
     "planner.finance.study": ("Sampling",),
     "planner.optimization.solution.settings": ("SolverSettings",),

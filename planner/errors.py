@@ -78,5 +78,9 @@ class SolverError(PlannerError):
     """The solver failed, or returned something that is not what it claimed."""
 
 
+class ClusterError(PlannerError):
+    """Workers on other machines cannot be reached, or have other versions, or are gone."""
+
+
 class AuditError(PlannerError):
     """The plan contradicts its own constraints or its own objective."""

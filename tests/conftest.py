@@ -59,6 +59,7 @@ def reference() -> LoadedModel:
 #: Tests of the simulation itself; all others are about what is made of its verdicts.
 OF_SIMULATION = {"simulation", "scenarios", "reference", "replay", "known", "reliability"}
 OF_THE_LOOP = {
+    "test_cluster",
     "test_verification",
     "test_equivalence",
     "test_power_equivalence",

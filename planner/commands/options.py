@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -251,8 +252,21 @@ def solves_option(default: int, least: int, text: str) -> Decorator:
     )
 
 
+def _share(jobs: int | None, scheduler: str | None) -> AbstractContextManager[Any]:
+    """Workers for as long as a command runs."""
+    from planner.workers import Threads, shared_by
+
+    if jobs is not None and scheduler is not None:
+        raise click.UsageError("-j is for threads here, and --scheduler has workers of its own.")
+    if scheduler is None:
+        return shared_by(Threads() if jobs is None else Threads(jobs))
+    from planner.cluster import cluster_at
+
+    return cluster_at(scheduler)
+
+
 def workers_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """-j/--jobs: who shares the work of the command (`planner.workers`)."""
+    """-j/--jobs and --scheduler: who shares the work of the command (`planner.workers`)."""
 
     @click.option(
         "-j",
@@ -261,11 +275,14 @@ def workers_options(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="N",
         help="Threads that share simulation and recourse; all cores if not given.",
     )
+    @click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Share them among the workers of a Dask cluster instead: tcp://HOST:8786.",
+    )
     @functools.wraps(function)
-    def shared(*, jobs: int | None, **values: Any) -> Any:
-        from planner.workers import Threads, shared_by
-
-        with shared_by(Threads() if jobs is None else Threads(jobs)):
+    def shared(*, jobs: int | None, scheduler: str | None, **values: Any) -> Any:
+        with _share(jobs, scheduler):
             return function(**values)
 
     return shared
