@@ -69,6 +69,20 @@ SECTIONS = (
         ("UnitLoss", "LargestUnitsLoss", "NodeLoss", "Sag", "Heat", "Surge"),
     ),
     ("Simulation", "simulation", ("SimulationSettings",)),
+    (
+        "Horizon",
+        "horizon",
+        (
+            "Horizon",
+            "DemandGrowth",
+            "DemandPath",
+            "Course",
+            "PriceCourses",
+            "OrderMonths",
+            "PowerStep",
+            "Construction",
+        ),
+    ),
 )
 
 #: Where the definitions of a section stand that are not its entries themselves.
@@ -86,8 +100,17 @@ PLACES = {
     "ServedRule": "standard.CLASS",
     "FamilyTerms": "generators.FAMILY",
     "OperationsOverride": "scenarios.NAME.operations",
+    "DemandGrowth": "horizon.growth",
+    "DemandPath": "horizon.paths.NAME",
+    "Course": "horizon.growth.demand",
+    "PriceCourses": "horizon.prices",
+    "OrderMonths": "horizon.order_months",
+    "PowerStep": "horizon.power",
+    "Construction": "horizon.construction",
 }
 
+#: Units of all amounts of a definition, or of one attribute.
+WHOLE_UNITS = {"TaxLives": "years", "OrderMonths": "months", "reserved_months": "months"}
 #: Units by the ending of a name; the first that fits counts.
 UNITS = (
     ("usd_per_1000_requests", "USD per 1,000 requests"),
@@ -276,8 +299,8 @@ def _unit(name: str, attribute: str, field: dict[str, Any]) -> str:
     """Unit from the ending of a name; none for names, words and references."""
     if "number" not in str(_inner(field)) and "integer" not in str(_inner(field)):
         return ""
-    if name == "TaxLives":
-        return "years"
+    if name in WHOLE_UNITS or attribute in WHOLE_UNITS:
+        return WHOLE_UNITS.get(name) or WHOLE_UNITS[attribute]
     if name == "CreditStep" or attribute in {"least_served", "sla", "scarcity_allocation"}:
         return "share"
     for ending, unit in UNITS:

@@ -61,8 +61,9 @@ Examples:
   plan new --regions 5 --seed 1 -o five.yaml
 
 A model is a YAML file or the name of a shipped one (chatgpt-2023,
-chatgpt-2023-measures, chatgpt-2023-v2, azure-australia-east-2023,
-hyperscaler-12, tiny).
+chatgpt-2023-measures, chatgpt-2023-roadmap, chatgpt-2023-v2,
+azure-australia-east-2023, hyperscaler-12, hyperscaler-12-roadmap, tiny,
+tiny-roadmap).
 
 Exit codes: 0 done and survivable, 1 internal or solver error, 2 invalid
 input, 3 infeasible, 4 does not survive, 5 ended early by the time limit or

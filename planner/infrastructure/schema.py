@@ -82,7 +82,7 @@ def _with_quantities(schema: Any) -> Any:
 
 
 def _complete_tables(schema: Any) -> None:
-    """Accept only names as keys of tables, and null to remove an inherited entry."""
+    """Accept only names as keys of tables, `*` for all inherited ones, null to remove one."""
     if isinstance(schema, list):
         for inner in schema:
             _complete_tables(inner)
@@ -91,8 +91,10 @@ def _complete_tables(schema: Any) -> None:
             _complete_tables(inner)
         if "patternProperties" in schema:
             schema["additionalProperties"] = False
-            for pattern, inner in schema["patternProperties"].items():
-                schema["patternProperties"][pattern] = {"anyOf": [inner, {"type": "null"}]}
+            schema["patternProperties"] = {
+                rf"{pattern}|^\*$": {"anyOf": [inner, {"type": "null"}]}
+                for pattern, inner in schema["patternProperties"].items()
+            }
 
 
 def _entity_name(section: str) -> str:

@@ -17,6 +17,9 @@ from planner.infrastructure.horizon import (
 from planner.infrastructure.horizon_checks import least_capital_usd
 from planner.infrastructure.loading import load_model
 from planner.infrastructure.schema import model_schema
+from planner.laws.traffic import serving_rps
+from planner.roadmap.tree import demand_factor
+from planner.scenarios.demand import weekly_demand
 
 WRONG = """
 extends: tiny
@@ -124,3 +127,38 @@ def test_a_model_without_a_horizon_means_what_it_meant():
 def test_the_schema_states_the_form_of_a_month():
     start = model_schema()["$defs"]["Horizon"]["properties"]["start"]
     assert start["pattern"] == MONTH_PATTERN
+
+
+@pytest.mark.parametrize(
+    ("name", "parent", "years"),
+    [
+        ("tiny-roadmap", "tiny", 2),
+        ("chatgpt-2023-roadmap", "chatgpt-2023", 5),
+        ("hyperscaler-12-roadmap", "hyperscaler-12", 6),
+    ],
+)
+def test_shipped_roadmaps_state_their_years_and_keep_what_exists(name, parent, years):
+    model, before = load_model(name).model, load_model(parent).model
+    horizon = model.horizon
+    assert horizon is not None
+    assert horizon.periods * horizon.years == years
+    assert horizon.growth.demand.per_year > 0
+    assert horizon.order_months.cooling >= 8  # delivery of chillers, datasets/capital.csv
+    for cluster, entry in before.clusters.items():
+        assert model.clusters[cluster].existing_gpus == entry.existing_gpus
+    assert {plant: entry.existing for plant, entry in model.plants.items()} == {
+        plant: entry.existing for plant, entry in before.plants.items()
+    }
+
+
+def test_demand_never_outgrows_the_room_of_the_roadmap_of_twelve_regions():
+    model = load_model("hyperscaler-12-roadmap").model
+    room = sum(
+        serving_rps(entry.max_gpus, model.gpus[entry.gpu].rps, entry.max_utilisation)
+        for entry in model.clusters.values()
+    )
+    peak = weekly_demand(model).sum(axis=0).max()
+    horizon, high = model.horizon, model.horizon.paths["high"]
+    grown = demand_factor(horizon, "high", horizon.periods, "zones", next(iter(model.zones)))
+    assert grown == pytest.approx(1.22 * (1 + high.growth.demand.per_year) ** 4)
+    assert peak * grown < room

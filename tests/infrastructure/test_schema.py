@@ -235,7 +235,7 @@ def test_a_part_of_a_model_fits():
     """What extends another may be as short as it likes."""
     data = {
         "extends": "tiny",
-        "regions": {"west": {"city": "Here"}, "east": None},
+        "regions": {"west": {"city": "Here"}, "east": None, "*": {"power_limit_mw": "*1.5"}},
         "plants": {"west-chillers": {"existing": {"chiller-3": None}}},
         "gpus": {"accelerator": {"from": "A100-SXM4-80GB"}},
     }
