@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "optimize": "size cooling, GPUs and emergency cloud at least cost, and prove that they survive",
+    "roadmap": "find what to order when over years of growth",
     "simulate": "simulate the cascade of every failure on what exists, or on a plan",
     "explain": "say why a plan buys what it buys, and what it would cost otherwise",
     "frontier": "show what survivability costs, point by point",
@@ -44,6 +45,7 @@ Examples:
   plan optimize my-model.yaml -o out        write out/plan.json and tables
   plan optimize --set finance.emergency_budget_usd=20e6
   plan optimize --from out/plan.json --fix cooling
+  plan roadmap my-model.yaml -o out         what to order when (`horizon`)
   plan simulate chatgpt-2023 --scenario incident-2023
   plan simulate chatgpt-2023 --plan out/plan.json
   plan explain out                          why the plan buys what it buys

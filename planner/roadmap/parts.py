@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -100,6 +101,12 @@ class RoadmapParts(Decomposition):
             # Capacity that arrives later is paid for a shorter time.
             self.bound = float("-inf")
 
+    def beside(self) -> RoadmapParts:
+        """The same programme for a solve with tighter bounds, which learns with this one."""
+        other = copy(self)
+        other.progress = lambda _: None
+        return other
+
     def _keep(self, names: frozenset[str]) -> None:
         self.failures = tuple(failure for failure in self.failures if failure.name in names)
         blocks = {piece.block for failure in self.failures for piece in failure.pieces}
@@ -112,10 +119,17 @@ class RoadmapLoop(Loop):
     parts: RoadmapParts
 
     def __init__(
-        self, parts: RoadmapParts, settings: SolverSettings, first: Mapping[str, float] | None
+        self,
+        parts: RoadmapParts,
+        settings: SolverSettings,
+        first: Mapping[str, float] | None,
+        explain: bool,
     ) -> None:
         super().__init__(parts, settings)
-        self.first = first
+        self.first, self.explain = first, explain
+
+    def _conflict(self) -> tuple[str, ...]:
+        return super()._conflict() if self.explain else ()
 
     def _begin(self) -> Start | None:
         return self.best.values if self.best else self.first
@@ -125,6 +139,7 @@ def solve_roadmap(
     parts: RoadmapParts,
     settings: SolverSettings,
     start: Mapping[str, float] | None = None,
+    explain: bool = True,
 ) -> Solution:
     """Solve the programme of a roadmap: in parts, or in one piece where that is asked for.
 
@@ -132,6 +147,8 @@ def solve_roadmap(
     ----------
     start
         Values of whole variables to start from.
+    explain
+        Whether to find the failures that leave no roadmap, where there is none.
 
     Raises
     ------
@@ -139,7 +156,7 @@ def solve_roadmap(
         If the solver fails, or time ends before there is a roadmap.
     """
     if settings.name == "highs" and settings.method != "extensive":
-        return RoadmapLoop(parts, settings, start).run()
+        return RoadmapLoop(parts, settings, start, explain).run()
     parts.lay_out(Deadline(settings))
     blocks = {piece.block: None for failure in parts.failures for piece in failure.pieces}
     # A cut of nothing: with no cut at all the master leaves the cost of recourse out.

@@ -108,6 +108,15 @@ class RoadmapResult:
         return self.feasible and not any(one.missed for one in self.outcomes.values())
 
     @property
+    def programme_usd(self) -> float:
+        """Its cost in the programme: without what the simulator's routing costs more."""
+        routing = sum(
+            each.node.weight * self.outcomes[name].solution.routing_usd_per_year
+            for name, each in self.roadmap.nodes.items()
+        )
+        return self.solution.objective - routing
+
+    @property
     def orders(self) -> dict[OrderKey, int]:
         """What is ordered when."""
         return dict(orders_in(self.roadmap, self.solution.values))
@@ -143,7 +152,7 @@ def plan_roadmap(
     progress: Callable[[str], None] = lambda _: None,
     decided: Mapping[OrderKey, int] | None = None,
     start: Mapping[OrderKey, int] | None = None,
-    simulate: bool = True,
+    decided_periods: int = 0,
 ) -> RoadmapResult:
     """Find the cheapest orders with which every period survives, as far as orders can help.
 
@@ -158,11 +167,11 @@ def plan_roadmap(
     wanted
         Which scenarios; None for those of the model.
     decided
-        Orders of nodes that are fixed: of each node in it these and no others.
+        Orders of the first periods that are fixed: these and no others.
     start
         Orders to start the search from.
-    simulate
-        Whether to simulate; otherwise the first solution stands, without outcomes of scenarios.
+    decided_periods
+        How many periods these are.
 
     Raises
     ------
@@ -170,7 +179,7 @@ def plan_roadmap(
         If the solver fails, or time ends before there is a roadmap.
     """
     planning = _Planning(model, settings, Selections(wanted), progress)
-    planning.fix(decided or {})
+    planning.fix(decided or {}, decided_periods)
     first = planning.values_of(start or {})
     for number in range(1, rounds + 1):
         progress(f"round {number}: solving {len(planning.roadmap.nodes)} nodes")
@@ -184,7 +193,7 @@ def plan_roadmap(
             return RoadmapResult(
                 planning.roadmap, planning.parts, planning.selection, solution, {}, number
             )
-        planning.keep(solution, simulate)
+        planning.keep(solution)
         first = solution.values
         failed = sum(len(one.missed) for one in planning.outcomes.values())
         progress(f"round {number}: {f'{failed} fail' if failed else 'all survive'}")
@@ -193,6 +202,20 @@ def plan_roadmap(
         if planning.deadline.over:
             return planning.result(number, cut_short=True)
     return planning.result(rounds)
+
+
+def planned(
+    model: Model, selections: Selections, settings: SolverSettings
+) -> tuple[RoadmapProgramme, Solution]:
+    """The programme of a model with its solution, before any simulation.
+
+    Raises
+    ------
+    SolverError
+        If time ends before.
+    """
+    planning = _Planning(model, settings, selections, lambda _: None)
+    return planning.roadmap, planning.solved(None)
 
 
 @dataclass
@@ -227,11 +250,10 @@ class _Planning:
         self.parts = RoadmapParts(base.data, self.settings, self.progress, roadmap=self.roadmap)
         self.selection = self.selections.of(next(iter(self.roadmap.nodes.values())).data.model)
 
-    def fix(self, decided: Mapping[OrderKey, int]) -> None:
-        """Fix the orders of all nodes that some are given of."""
-        nodes = {key.node for key in decided}
+    def fix(self, decided: Mapping[OrderKey, int], periods: int) -> None:
+        """Fix the orders of the first periods."""
         for key, variable in self.roadmap.orders.items():
-            if key.node in nodes:
+            if self.roadmap.nodes[key.node].node.period <= periods:
                 variable.low = variable.high = float(decided.get(key, 0))
 
     def values_of(self, orders: Mapping[OrderKey, int]) -> Mapping[str, float] | None:
@@ -270,20 +292,18 @@ class _Planning:
 
     def _give_up(self, names: frozenset[str]) -> None:
         if names:
-            self.progress(f"{len(names)} failures that no order meets in time are left to chance")
+            self.progress(f"nothing is asked of {len(names)} failures that no order meets in time")
             self.parts.waive(names)
 
-    def keep(self, solution: Solution, simulate: bool) -> None:
+    def keep(self, solution: Solution) -> None:
         """Price and simulate every node of a solution."""
-        self.outcomes = {
-            name: self._outcome(name, solution, simulate) for name in self.roadmap.nodes
-        }
+        self.outcomes = {name: self._outcome(name, solution) for name in self.roadmap.nodes}
         cost = _check_cost(self.roadmap, solution, self.outcomes)
         solution = replace(solution, objective=cost, bound=min(solution.bound, cost))
         if self.best is None or _failures(self.outcomes) <= _failures(self.best[1]):
             self.best = solution, self.outcomes
 
-    def _outcome(self, name: str, solution: Solution, simulate: bool) -> NodeOutcome:
+    def _outcome(self, name: str, solution: Solution) -> NodeOutcome:
         each = self.roadmap.nodes[name]
         fleet = fleet_of(each.programme, solution.values)
         begin = f"{name}/"
@@ -303,8 +323,7 @@ class _Planning:
         if before is not None and before.fleet == fleet:
             verdicts = before.verdicts
         else:
-            model, scenarios = each.data.model, each.data.scenarios if simulate else ()
-            verdicts = judge(model, fleet, scenarios, stories=False)
+            verdicts = judge(each.data.model, fleet, each.data.scenarios, stories=False)
         waived = self.parts.waived.get(name, frozenset())
         return NodeOutcome(fleet, part, items, verdicts, self.short.get(name, ()), waived)
 

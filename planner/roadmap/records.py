@@ -113,8 +113,8 @@ class OrderRecord(Record):
     capital_usd, usd_per_year
         Price, due when it comes into service, and its upkeep or retainer.
     latest_order_by
-        Latest month of ordering all of it with which a roadmap exists; None where that was not
-        worked out.
+        Latest month of ordering it with which a roadmap exists; None where there is one without it,
+        or that was not worked out.
     delay_usd_per_month
         What the roadmap costs more for each month by which it is ordered a period later, everything
         else decided anew; None where no roadmap is left then, or that was not worked out.

@@ -1,0 +1,212 @@
+"""A roadmap on the terminal and as JSON."""
+
+from __future__ import annotations
+
+from planner.amounts import listed, millions, money, percent, rate
+from planner.json_text import plain
+from planner.reporting.tables import Cell, Row, Table, Tone, Toned, figures, texts
+from planner.reporting.terminal import bullets, new_console, print_json, say
+from planner.roadmap.infeasible import NoRoadmap
+from planner.roadmap.records import NodeRecord, OrderRecord, Roadmap
+
+#: Rows of a table that are shown; the rest stands in the files.
+MOST_ROWS = 40
+MOST_SHORTFALLS = 8
+
+
+def show_roadmap(roadmap: Roadmap, as_json: bool) -> None:
+    """Print a roadmap."""
+    if as_json:
+        print_json(roadmap)
+        return
+    console = new_console()
+    say(console, f"Roadmap for {roadmap.model.name}, from {roadmap.horizon.start}", style="bold")
+    for table in (
+        calendar_table(roadmap),
+        capacity_table(roadmap),
+        budget_table(roadmap),
+        period_table(roadmap),
+        region_table(roadmap),
+    ):
+        table.first(MOST_ROWS).print(console)
+    console.print()
+    for line in _summary(roadmap):
+        say(console, line)
+    bridged = _bridges(roadmap)
+    if bridged:
+        say(console, "Before the first deliveries, what exists and cloud have to bridge:")
+        bullets(console, bridged, MOST_SHORTFALLS, " in roadmap.json")
+
+
+def calendar_table(roadmap: Roadmap) -> Table:
+    """What to order by when."""
+    rows: list[Row] = []
+    for order in roadmap.orders:
+        delay: Cell = order.delay_usd_per_month
+        latest = order.latest_order_by or ("any" if order.delay == "priced" else "")
+        if order.delay == "impossible":
+            delay = Toned("no roadmap", "bad")
+        rows.append(
+            (
+                order.order_by,
+                order.count,
+                _what(order),
+                _path(roadmap, order.node),
+                order.in_service,
+                order.capital_usd or None,
+                latest,
+                delay,
+            )
+        )
+    heads = (
+        *texts("order by", folds=False),
+        *figures("number"),
+        *texts("what", "path"),
+        *texts("in service", folds=False),
+        *figures("M USD", show=millions),
+        *texts("latest", folds=False),
+        *figures("late, M", show=millions),
+    )
+    note = (
+        "latest: last month of order with which a roadmap exists (any: it exists without); late: "
+        "M USD that a month of delay costs, solved anew with the order a period later"
+    )
+    return Table("Calendar of orders", heads, rows, note)
+
+
+def _what(order: OrderRecord) -> str:
+    if order.kind == "cooling":
+        return f"{order.type} for {order.asset.partition('/')[0]}"
+    words = {
+        "gpus": f"{order.type} for {order.asset}",
+        "halls": f"GPU places of {order.asset}",
+        "emergency": f"instances of {order.asset}",
+        "region": f"region {order.asset} opened",
+    }
+    return words.get(order.kind, order.asset)
+
+
+def _path(roadmap: Roadmap, node: str) -> str:
+    paths = next(one.paths for one in roadmap.nodes if one.name == node)
+    return "" if len(paths) == len(roadmap.horizon.paths) else ", ".join(paths)
+
+
+def capacity_table(roadmap: Roadmap) -> Table:
+    """Capacity against demand, by region, at the start and at the end of each path."""
+    first, *_ = roadmap.nodes
+    last = [node for node in roadmap.nodes if node.period == roadmap.horizon.periods]
+    known = {(line.node, line.region): line for line in roadmap.capacity}
+    rows: list[Row] = []
+    for region in dict.fromkeys(line.region for line in roadmap.capacity):
+        for node in (first, *last):
+            line = known[node.name, region]
+            label = f"{node.start} {_path(roadmap, node.name)}".strip()
+            rows.append((region, label, line.gpus, line.serving_rps, line.nearest_rps))
+    heads = (*texts("region", "when"), *figures("GPUs"), *figures("serve", "nearest", show=rate))
+    note = "serve: what all its GPUs serve; nearest: peak demand of the zones nearest to it"
+    return Table("Capacity and demand by region", heads, rows, note)
+
+
+def budget_table(roadmap: Roadmap) -> Table:
+    """Capital by year and path."""
+    rows: list[Row] = [
+        (
+            str(line.year),
+            line.path,
+            line.capital_usd,
+            line.budget_usd,
+            None if not line.budget_usd else percent(line.capital_usd / line.budget_usd, 0),
+        )
+        for line in roadmap.budgets
+    ]
+    heads = (*texts("year", "path"), *figures("capital", "budget", show=millions), *figures("used"))
+    return Table("Capital by year, M USD", heads, rows)
+
+
+def period_table(roadmap: Roadmap) -> Table:
+    """What each period is asked for, costs and survives."""
+    rows: list[Row] = []
+    for node in roadmap.nodes:
+        survived = f"{node.survived} of {node.judged}"
+        tone: Tone = "good" if not node.failed else "warn" if not _missed(node) else "bad"
+        rows.append(
+            (
+                node.start,
+                _path(roadmap, node.name),
+                node.demand_rps,
+                Toned(survived, tone) if node.judged else "nothing judged",
+                node.usd_per_year,
+                listed(node.failed),
+            )
+        )
+    heads = (
+        *texts("from", folds=False),
+        *texts("path"),
+        *figures("peak", show=rate),
+        *texts("survives", folds=False),
+        *figures("M USD/yr", show=millions),
+        *texts("not survived"),
+    )
+    return Table("Periods", heads, rows)
+
+
+def _missed(node: NodeRecord) -> list[str]:
+    return [name for name in node.failed if name not in node.bridged]
+
+
+def region_table(roadmap: Roadmap) -> Table:
+    """Which region grows first, and why."""
+    rows: list[Row] = [
+        (one.region, one.in_service, one.gpus, one.usd_per_gpu, one.reason)
+        for one in roadmap.regions
+    ]
+    heads = (
+        *texts("region", "from"),
+        *figures("GPUs", show="{:,.0f}".format),
+        *figures("USD/yr each", show="{:,.0f}".format),
+        *texts("why"),
+    )
+    return Table("Regions in the order in which they grow", heads, rows)
+
+
+def _summary(roadmap: Roadmap) -> list[str]:
+    gap = percent(roadmap.gap, 3)
+    lines = [
+        f"Net present value of all costs {money(roadmap.npv_usd)}; no roadmap costs less than "
+        f"{money(roadmap.bound_usd)} (gap {gap})"
+    ]
+    values = roadmap.value_of_paths
+    if values is not None and values.stochastic_solution_usd is not None:
+        lines.append(
+            f"Planning for all paths rather than their mean is worth "
+            f"{money(values.stochastic_solution_usd)}"
+        )
+    elif values is not None:
+        lines.append("The orders for mean demand leave no roadmap on some path")
+    if values is not None and values.perfect_information_usd is not None:
+        lines.append(
+            f"Knowing the path in advance would be worth {money(values.perfect_information_usd)}"
+        )
+    if roadmap.stopped is not None:
+        lines.append(f"Ended early: {roadmap.stopped}")
+    return lines
+
+
+def _bridges(roadmap: Roadmap) -> list[str]:
+    found = []
+    for node in roadmap.nodes:
+        found += [f"{node.start}: {one.text}" for one in node.shortfalls]
+        unmet = [name for name in node.failed if name in node.bridged]
+        if unmet:
+            found.append(f"{node.start}: not survived: {listed(unmet, 6)}")
+    return found
+
+
+def show_infeasible(found: NoRoadmap, as_json: bool) -> None:
+    """Print why there is no roadmap."""
+    if as_json:
+        print_json({"kind": "roadmap", "status": "infeasible", **plain(found)})
+        return
+    console = new_console()
+    say(console, "No orders meet every period.", style="bold red")
+    bullets(console, found.lines(), MOST_ROWS)

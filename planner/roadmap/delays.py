@@ -1,0 +1,142 @@
+"""What it costs to order later, and how late is too late: solved anew with whole numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from planner.errors import SolverError
+from planner.infrastructure.horizon import month_number, month_text
+from planner.optimization.solution.settings import SolverSettings
+from planner.plan.assembly import to_cents
+from planner.roadmap.parts import solve_roadmap
+from planner.roadmap.planning import RoadmapResult
+from planner.roadmap.programme import OrderKey
+from planner.roadmap.records import OrderRecord, Roadmap
+from planner.roadmap.tree import line_of
+
+
+@dataclass(frozen=True)
+class Delay:
+    """An order put off.
+
+    Parameters
+    ----------
+    usd_per_month
+        What the roadmap costs more with it a period later, for each month; None if there is none.
+    periods
+        Most periods by which it can be put off; None if there is a roadmap without it.
+    """
+
+    usd_per_month: float | None
+    periods: int | None
+
+
+def with_delays(
+    roadmap: Roadmap,
+    result: RoadmapResult,
+    settings: SolverSettings,
+    most: int,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Roadmap:
+    """A roadmap with the cost of delay and the latest date of its dearest orders.
+
+    Parameters
+    ----------
+    most
+        Most orders that are examined; reservations and what is decided already never are.
+    """
+    keys = {(record.node, record.kind, record.asset): record for record in roadmap.orders}
+    open_orders = [
+        record
+        for record in keys.values()
+        if record.kind != "emergency"
+        and result.roadmap.nodes[record.node].node.period > roadmap.decided_periods
+    ]
+    ranked = sorted(open_orders, key=lambda record: -record.capital_usd)[:most]
+    examined: dict[OrderKey, OrderRecord] = {}
+    for number, record in enumerate(ranked, 1):
+        progress(f"delay {number} of {len(ranked)}: {record.asset}")
+        key = OrderKey(record.node, record.kind, record.asset)
+        try:
+            found = delay_of(result, key, settings)
+        except SolverError:
+            break  # out of time: the others stay unexamined
+        examined[key] = _stated(record, found, roadmap.horizon.months)
+    orders = tuple(examined.get(OrderKey(o.node, o.kind, o.asset), o) for o in roadmap.orders)
+    return roadmap.model_copy(update={"orders": orders})
+
+
+def _stated(record: OrderRecord, found: Delay, months: int) -> OrderRecord:
+    latest = None
+    if found.periods is not None:
+        latest = month_text(month_number(record.order_by) + found.periods * months)
+    usd = found.usd_per_month
+    return record.model_copy(
+        update={
+            "latest_order_by": latest,
+            "delay_usd_per_month": None if usd is None else to_cents(usd),
+            "delay": "impossible" if usd is None else "priced",
+        }
+    )
+
+
+def delay_of(result: RoadmapResult, key: OrderKey, settings: SolverSettings) -> Delay:
+    """Solve without an order in its node, then without it for longer, until nothing is left.
+
+    All other orders are decided anew. Costs are those of the programme, so that they compare.
+
+    Raises
+    ------
+    SolverError
+        If time ends before.
+    """
+    made = result.roadmap
+    arrival = made.nodes[key.node].node.period + made.items[key.kind, key.asset].lead_periods
+    cost = _cost_without(result, key, 1, settings)
+    if cost is None:
+        return Delay(None, 0)
+    usd = max(0.0, cost - result.programme_usd) / made.horizon.months
+    # After as many periods as are left it would come into service after the end: never.
+    low, high = 1, made.horizon.periods - arrival + 1
+    if _cost_without(result, key, high, settings) is not None:
+        return Delay(usd, None)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _cost_without(result, key, middle, settings) is None:
+            high = middle
+        else:
+            low = middle
+    return Delay(usd, low)
+
+
+def _cost_without(
+    result: RoadmapResult, key: OrderKey, periods: int, settings: SolverSettings
+) -> float | None:
+    """Cost of the programme without an order for some periods; None where there is none."""
+    with _forbidden(result, key, periods):
+        solution = solve_roadmap(result.parts.beside(), settings, explain=False)
+    return None if solution.status == "infeasible" else solution.objective
+
+
+@contextmanager
+def _forbidden(result: RoadmapResult, key: OrderKey, periods: int) -> Iterator[None]:
+    """Forbid an order in its node, and in those after it, for some periods."""
+    made = result.roadmap
+    first = made.nodes[key.node].node
+    concerned = [
+        variable
+        for other, variable in made.orders.items()
+        if other[1:] == key[1:]
+        and first in line_of(made.tree, made.nodes[other.node].node)
+        and made.nodes[other.node].node.period < first.period + periods
+    ]
+    before = [(variable, variable.low, variable.high) for variable in concerned]
+    try:
+        for variable in concerned:
+            variable.low = variable.high = 0.0
+        yield
+    finally:
+        for variable, low, high in before:
+            variable.low, variable.high = low, high

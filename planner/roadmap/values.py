@@ -1,0 +1,116 @@
+"""What it is worth to plan for several paths, and would be worth to know the one to come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planner.infrastructure.entities import Model
+from planner.infrastructure.horizon import Course, DemandGrowth, Horizon
+from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solving import Solution
+from planner.roadmap.parts import RoadmapParts, solve_roadmap
+from planner.roadmap.planning import RoadmapResult
+from planner.roadmap.programme import RoadmapProgramme, build_roadmap, orders_in
+from planner.roadmap.records import ValueOfPaths
+from planner.roadmap.tree import branch_of, demand_factor, node_name
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A roadmap without paths: which node of the tree each of its periods is like."""
+
+    model: Model
+    like: Mapping[str, str]
+
+
+def value_of_paths(result: RoadmapResult, settings: SolverSettings) -> ValueOfPaths:
+    """Value of the stochastic solution and of perfect information (Birge and Louveaux).
+
+    All programmes have the margins and waivers that this roadmap ended with.
+
+    Raises
+    ------
+    SolverError
+        If time ends before.
+    """
+    horizon, made = result.roadmap.horizon, result.roadmap
+    known = 0.0
+    for name, path in horizon.paths.items():
+        solved = _solved_line(result, _line(made.model, horizon, {name: 1.0}), settings)
+        if solved is None:
+            return ValueOfPaths(stochastic_solution_usd=None, perfect_information_usd=None)
+        known += path.probability * solved[1].objective
+    chances = {name: path.probability for name, path in horizon.paths.items()}
+    mean = _solved_line(result, _line(made.model, horizon, chances), settings)
+    fixed = None if mean is None else _with_orders_of(result, *mean, settings)
+    cost = result.programme_usd
+    return ValueOfPaths(
+        stochastic_solution_usd=None if fixed is None else round(max(0.0, fixed - cost), 2),
+        perfect_information_usd=round(max(0.0, cost - known), 2),
+    )
+
+
+def _line(model: Model, horizon: Horizon, chances: Mapping[str, float]) -> _Line:
+    """The model with one course of demand: the mean of some paths."""
+    periods = range(1, horizon.periods + 1)
+
+    def course(section: str, name: str) -> Course:
+        factors = [
+            sum(
+                chance
+                * demand_factor(horizon, branch_of(horizon, path, period), period, section, name)
+                for path, chance in chances.items()
+            )
+            for period in periods
+        ]
+        return Course(by_period=tuple(factors))
+
+    growth = DemandGrowth(
+        zones={zone: course("zones", zone) for zone in model.zones},
+        tiers={tier: course("tiers", tier) for tier in model.tiers},
+    )
+    likeliest = max(chances, key=lambda path: chances[path])
+    like = {
+        node_name(period, ""): node_name(period, branch_of(horizon, likeliest, period))
+        for period in periods
+    }
+    return _Line(model.replace(horizon=horizon.replace(growth=growth, paths={})), like)
+
+
+def _solved_line(
+    result: RoadmapResult, line: _Line, settings: SolverSettings
+) -> tuple[RoadmapProgramme, Solution] | None:
+    """Orders and cost of one course of demand; None where there is no roadmap."""
+    tree = result.roadmap.nodes
+    waived = {name: tree[other].data.waived for name, other in line.like.items()}
+    scenarios = tree["p1"].data.scenarios
+    made = build_roadmap(line.model, lambda _: scenarios, waived)
+    parts = RoadmapParts(made.base.data, settings, roadmap=made)
+    parts.left_out = frozenset(
+        f"{name}/{full.partition('/')[2]}"
+        for name, other in line.like.items()
+        for full in result.parts.left_out
+        if full.partition("/")[0] == other
+    )
+    parts.tighten({name: tree[other].data.margins for name, other in line.like.items()})
+    solution = solve_roadmap(parts, settings, explain=False)
+    return None if solution.status == "infeasible" else (made, solution)
+
+
+def _with_orders_of(
+    result: RoadmapResult, mean: RoadmapProgramme, solution: Solution, settings: SolverSettings
+) -> float | None:
+    """Cost of this tree with the orders for mean demand until paths branch; None without one."""
+    made = result.roadmap
+    orders = dict(orders_in(mean, solution.values))
+    shared = {key: x for key, x in made.orders.items() if not made.nodes[key.node].node.branch}
+    before = [(variable, variable.low, variable.high) for variable in shared.values()]
+    try:
+        for key, variable in shared.items():
+            variable.low = variable.high = float(orders.get(key, 0))
+        solved = solve_roadmap(result.parts.beside(), settings, explain=False)
+    finally:
+        for variable, low, high in before:
+            variable.low, variable.high = low, high
+    return None if solved.status == "infeasible" else solved.objective
