@@ -38,7 +38,7 @@ from planner.optimization.formulation.algebra import (
 )
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
-from planner.optimization.formulation.labels import label
+from planner.optimization.formulation.labels import label, part
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import NORMAL, may_turn_away
@@ -73,17 +73,21 @@ class Section(Problem):
 
     def __init__(self, whole: Problem, name: str) -> None:
         super().__init__()
-        self.variables, self.constraints, self.prefix = whole.variables, whole.constraints, name
+        self.variables, self.constraints, self.prefix = (
+            whole.variables,
+            whole.constraints,
+            part(name),
+        )
 
     def add_variable(
         self, name: str, low: float = 0.0, high: float = float("inf"), integer: bool = False
     ) -> Variable:
         """Add a column."""
-        return super().add_variable(label(self.prefix, name), low, high, integer)
+        return super().add_variable(f"{self.prefix}.{name}", low, high, integer)
 
     def add(self, constraint: Constraint, name: str) -> Constraint:
         """Add a row and name it."""
-        return super().add(constraint, label(self.prefix, name))
+        return super().add(constraint, f"{self.prefix}.{name}")
 
 
 @dataclass
@@ -337,7 +341,9 @@ def capital_by_year(made: RoadmapProgramme, leaf: Node) -> dict[int, Expression]
             order = made.starting(node, item)
             if order is not None:
                 period = made.nodes[order[1].node].node.period
-                spent.add(order[0], item.capital_usd(made.horizon, period))
+                usd = item.capital_usd(made.horizon, period)
+                if usd:
+                    spent.add(order[0], usd)
     return found
 
 

@@ -1,0 +1,50 @@
+"""A roadmap of `tiny` that many tests look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.solution.settings import SolverSettings
+from planner.roadmap.making import make
+from planner.roadmap.planning import RoadmapResult
+from planner.roadmap.records import Roadmap
+
+SETTINGS = SolverSettings(gap=1e-4)
+GROWING = """
+extends: tiny
+horizon:
+  start: 2026-01
+  period: half-year
+  periods: 4
+  growth: {demand: {per_year: 0.2}}
+  paths:
+    low: {probability: 0.4, from_period: 3, growth: {demand: {per_year: 0.05}}}
+    high: {probability: 0.6, from_period: 3, growth: {demand: {per_year: 0.5}}}
+  prices: {gpus: {accelerator: {per_year: -0.2}}}
+  order_months: {gpus: 3, halls: 12, cooling: 12}
+"""
+
+
+@pytest.fixture(scope="session")
+def growing_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File of a growing model with lead times and two paths."""
+    path = tmp_path_factory.mktemp("roadmap") / "growing.yaml"
+    path.write_text(GROWING)
+    return path
+
+
+@pytest.fixture(scope="session")
+def growing(growing_file: Path) -> LoadedModel:
+    """The model of the file."""
+    return load_model(growing_file)
+
+
+@pytest.fixture(scope="session")
+def made(growing: LoadedModel) -> tuple[RoadmapResult, Roadmap]:
+    """Its roadmap, with some delays priced."""
+    result, roadmap = make(growing, SETTINGS, delays=2)
+    assert roadmap is not None
+    return result, roadmap

@@ -1,0 +1,310 @@
+"""Roadmaps: the tree, the programme, bridges, money, what is recorded."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from optimization.test_golden import SENSES
+from support import EXACT, model_of
+
+from planner.errors import InputError
+from planner.infrastructure.entities import Model
+from planner.infrastructure.horizon import Horizon
+from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.formulation.algebra import Expression
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.solution.solving import solve
+from planner.plan.files import parse_plan
+from planner.roadmap.assembly import node_model
+from planner.roadmap.cash import CashFlow, present_value
+from planner.roadmap.delays import delay_of
+from planner.roadmap.files import parse_roadmap, read_roadmap, write_roadmap
+from planner.roadmap.infeasible import why_none
+from planner.roadmap.making import make, orders_of
+from planner.roadmap.parts import RoadmapParts, solve_roadmap
+from planner.roadmap.planning import RoadmapResult, plan_roadmap
+from planner.roadmap.programme import OrderKey, RoadmapProgramme, build_roadmap
+from planner.roadmap.records import Roadmap
+from planner.roadmap.tree import changes_at, demand_factor, line_of, tree
+from planner.scenarios.generators import all_scenarios
+
+Made = tuple[RoadmapResult, Roadmap]
+GOLDEN = Path(__file__).parent / "golden" / "orders.txt"
+
+
+def cost_of(model: Model, method: str = "decomposed") -> float:
+    """Cost of the cheapest roadmap of all scenarios, USD; infinite without one."""
+    made = build_roadmap(model, all_scenarios)
+    settings = replace(EXACT, method=method)
+    return solve_roadmap(RoadmapParts(made.base.data, settings, roadmap=made), settings).objective
+
+
+def with_horizon(model: Model, **fields: object) -> Model:
+    return model.replace(horizon=Horizon(start="2026-01", **fields))
+
+
+# The tree
+
+
+def test_paths_share_nodes_as_long_as_they_are_the_same():
+    horizon = Horizon(
+        start="2026-01",
+        periods=4,
+        paths={
+            "low": {"probability": 0.5, "from_period": 2},
+            "high": {"probability": 0.2, "from_period": 3},
+            "crash": {"probability": 0.3, "from_period": 4, "follows": "high"},
+        },
+    )
+    nodes = tree(horizon, 0.0)
+    assert {name: node.paths for name, node in nodes.items()} == {
+        "p1": ("low", "high", "crash"),
+        "p2-low": ("low",),
+        "p2": ("high", "crash"),
+        "p3-low": ("low",),
+        "p3-high": ("high", "crash"),
+        "p4-low": ("low",),
+        "p4-high": ("high",),
+        "p4-crash": ("crash",),
+    }
+    assert [one.name for one in line_of(nodes, nodes["p4-crash"])] == [
+        "p1", "p2", "p3-high", "p4-crash",
+    ]  # fmt: skip
+    for period in range(1, 5):
+        chances = [one.probability for one in nodes.values() if one.period == period]
+        assert sum(chances) == pytest.approx(1)
+
+
+def test_growth_of_a_path_goes_on_from_the_period_before():
+    horizon = Horizon(
+        start="2026-01",
+        periods=4,
+        growth={"demand": {"per_year": 0.1}, "tiers": {"t": {"by_period": [1.0, 2.0]}}},
+        paths={"only": {"probability": 1.0, "from_period": 3,
+                        "growth": {"zones": {"z": {"by_period": [1.5, 1.6]}}}}},
+    )  # fmt: skip
+    factors = [demand_factor(horizon, b, p, "zones", "z") for b, p in [("", 2), ("only", 3)]]
+    assert factors == pytest.approx([1.1, 1.1 * 1.5])
+    assert demand_factor(horizon, "only", 4, "zones", "z") == pytest.approx(1.1 * 1.6)
+    assert demand_factor(horizon, "only", 4, "tiers", "t") == 2.0
+
+
+def test_the_model_of_a_node_has_its_demand_prices_power_and_ages(tmp_path: Path) -> None:
+    model = model_of(
+        tmp_path,
+        """
+extends: tiny
+clusters: {west-gpus: {existing_age_years: 4.0}}
+horizon:
+  start: 2026-01
+  periods: 3
+  growth: {demand: {per_year: 0.5}, tiers: {free: {by_period: [1.0, 3.5]}}}
+  prices: {gpus: {accelerator: {per_year: -0.5}}, electricity: {per_year: 0.1}}
+  power: [{region: west, from_period: 2, firm_mw: 9.0, flexible_mw: 4.0}]
+""",
+    )
+    nodes = tree(model.horizon, 0.08)
+    later = changes_at(model, nodes["p2"])
+    assert later["tiers.free.share"] == pytest.approx(0.7)
+    assert later["zones.west-users.demand_rps"] == pytest.approx(700 * 1.5 * 2.0)
+    assert later["gpus.accelerator.capital_usd"] == 10_000.0
+    assert later["gpus.accelerator.existing_capital_usd"] == 20_000.0
+    assert later["regions.west.electricity_usd_per_mwh"] == pytest.approx(88)
+    assert later["regions.west.power_limit_mw"] == 9.0
+    assert later["clusters.west-gpus.existing_gpus"] == 0
+    assert "clusters.west-gpus.existing_gpus" not in changes_at(model, nodes["p1"])
+
+
+# The programme
+
+
+@pytest.mark.parametrize("method", ["decomposed", "extensive"])
+def test_one_period_is_the_plan_of_today(tiny: LoadedModel, method: str) -> None:
+    plan = solve(build(ProblemData(tiny.model, all_scenarios(tiny.model), {})), EXACT)
+    roadmap = cost_of(with_horizon(tiny.model, periods=1), method)
+    assert roadmap * 1.08 == pytest.approx(plan.objective, rel=1e-9)
+
+
+def test_in_one_piece_it_costs_the_same(growing: LoadedModel) -> None:
+    horizon = growing.model.horizon.replace(order_months={}, periods=3)
+    model = growing.model.replace(horizon=horizon)
+    assert cost_of(model, "extensive") == pytest.approx(cost_of(model), rel=1e-6)
+
+
+def test_nothing_gets_cheaper_by_longer_leads_or_smaller_budgets(tiny: LoadedModel) -> None:
+    ready = tiny.model.replace(
+        plants={
+            name: plant.replace(existing={"air-1": 9} if plant.role == "emergency" else
+                                {"chiller-3": 4, "chiller-1": 6})
+            for name, plant in tiny.model.plants.items()
+        },
+        clusters={n: c.replace(existing_gpus=1200) for n, c in tiny.model.clusters.items()},
+    )  # fmt: skip
+    growth = {"demand": {"per_year": 0.15}}
+    costs = [
+        cost_of(
+            with_horizon(ready, periods=3, growth=growth, order_months={"gpus": m, "cooling": m})
+        )
+        for m in (0, 12)
+    ]
+    assert costs[0] <= costs[1] * (1 + 1e-9)
+    budgets = [
+        cost_of(with_horizon(ready, periods=3, growth=growth, capital_budgets_usd={"2027": usd}))
+        for usd in (1e9, 1e7, 0.0)
+    ]
+    assert budgets[0] <= budgets[1] * (1 + 1e-9) <= budgets[2] * (1 + 2e-9)
+
+
+def test_rows_that_couple_nodes_are_golden(growing: LoadedModel) -> None:
+    horizon = growing.model.horizon.replace(
+        periods=3,
+        capital_budgets_usd={"2027": 2e7},
+        reserved_months={"cloud": 12.0},
+        construction={"clusters": {"west-gpus": 300}, "regions": {"east": 500}},
+    )
+    west = growing.model.clusters["west-gpus"].replace(existing_age_years=4.0, may_retire=True)
+    clusters = {**growing.model.clusters, "west-gpus": west}
+    made = build_roadmap(growing.model.replace(horizon=horizon, clusters=clusters), lambda _: ())
+    now = _text(made)
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(now)
+    before = GOLDEN.read_text()
+    changes = difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="")
+    assert not (found := "\n".join(changes)), found
+
+
+def _text(made: RoadmapProgramme) -> str:
+    families = ("in_service", "halls", "retired_stay", "construction", "capital_budget")
+    rows = [
+        f"{row.name}: {_sum(row.expression)} {SENSES[row.sense]} {-row.constant:.12g}"
+        for row in made.base.problem.constraints
+        if row.name.startswith(families)
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _sum(expression: Expression) -> str:
+    return " ".join(f"{factor:+.12g} {variable.name}" for variable, factor in expression.items())
+
+
+def test_orders_of_one_node_are_fixed_and_taken_up(growing: LoadedModel, made: Made) -> None:
+    result, roadmap = made
+    decided = {key: n for key, n in orders_of(roadmap).items() if key.node == "p1"}
+    more = {**decided, OrderKey("p1", "cooling", "east-chillers/chiller-1"): 9}
+    again = plan_roadmap(growing.model, EXACT, decided=more, start=result.orders, decided_periods=1)
+    kept = {key: count for key, count in again.orders.items() if key.node == "p1"}
+    assert kept == more
+    assert again.solution.objective >= result.solution.objective
+
+
+# Bridges and simulation
+
+
+def test_what_no_order_meets_in_time_is_bridged_and_shown(made: Made) -> None:
+    result, roadmap = made
+    first, last = roadmap.nodes[0], roadmap.nodes[-1]
+    assert [one.subject for one in first.shortfalls] == ["west-gpus", "east-gpus"]
+    assert set(first.failed) <= set(first.bridged)
+    assert "region-west" in first.failed
+    assert result.outcomes["p1"].fleet.instances["cloud"] > 0
+    assert not last.bridged
+    assert not last.failed
+    assert last.judged == last.survived > 0
+    assert roadmap.survives
+
+
+def test_nothing_is_in_service_before_its_lead_time(made: Made) -> None:
+    result, roadmap = made
+    for order in roadmap.orders:
+        node = next(one for one in roadmap.nodes if one.name == order.node)
+        assert node.start <= order.order_by
+        months = {"gpus": 3, "halls": 12, "cooling": 12}.get(order.kind, 0)
+        year, month = map(int, order.order_by.split("-"))
+        there = 12 * year + month + months
+        assert order.in_service == f"{(there - 1) // 12}-{(there - 1) % 12 + 1:02d}"
+    assert result.outcomes["p1"].fleet.gpus == {"west-gpus": 1000, "east-gpus": 400}
+
+
+# Money
+
+
+def test_cash_flows_add_up_to_the_cost(made: Made) -> None:
+    result, roadmap = made
+    flows = [CashFlow(**flow.model_dump()) for flow in roadmap.cash_flows]
+    assert present_value(result.roadmap, flows) == pytest.approx(roadmap.npv_usd, rel=1e-6)
+    chances = {node.name: node.probability for node in roadmap.nodes}
+    capital = sum(chances[one.node] * one.usd for one in flows if one.category == "capital")
+    orders = sum(chances[order.node] * order.capital_usd for order in roadmap.orders)
+    assert capital == pytest.approx(orders)
+    assert roadmap.bound_usd <= roadmap.npv_usd <= roadmap.bound_usd * (1 + 2e-4)
+
+
+def test_an_order_that_cannot_wait_says_so_and_others_have_a_price(made: Made) -> None:
+    result, roadmap = made
+    examined = {order.delay: order for order in roadmap.orders if order.delay != "not examined"}
+    first = examined["impossible"]
+    assert first.latest_order_by == first.order_by
+    later = OrderKey("p2", "halls", "west-gpus")
+    assert later in result.orders
+    assert delay_of(result, later, EXACT).usd_per_month > 0
+
+
+def test_perfect_information_is_worth_something(made: Made) -> None:
+    values = made[1].value_of_paths
+    assert values is not None
+    assert values.perfect_information_usd > 0
+
+
+# Files
+
+
+def test_a_roadmap_is_read_as_it_was_written(
+    growing: LoadedModel, made: Made, tmp_path: Path
+) -> None:
+    result, roadmap = made
+    files = write_roadmap(roadmap, tmp_path / "out")
+    assert {"roadmap.json", "calendar.csv", "capacity.csv"} <= {file.name for file in files}
+    assert parse_roadmap(tmp_path / "out").orders == roadmap.orders
+    node = parse_plan(tmp_path / "out" / "p4-high")
+    again = load_model(growing.file, node.model.overrides).model
+    assert again == node_model(growing, result, "p4-high").model
+    assert node.fleet(again) == result.outcomes["p4-high"].fleet
+
+
+def test_a_roadmap_of_another_model_is_refused(growing: LoadedModel, made: Made, tmp_path: Path):
+    write_roadmap(made[1], tmp_path)
+    file = tmp_path / "roadmap.json"
+    data = json.loads(file.read_text())
+    data["orders"][0]["node"], data["orders"][1]["asset"] = "p9", "moon"
+    file.write_text(json.dumps(data))
+    with pytest.raises(InputError) as caught:
+        read_roadmap(tmp_path, growing)
+    said = str(caught.value)
+    assert "the model has no node `p9`" in said
+    assert "`moon` to order" in said
+    file.write_text("{}")
+    with pytest.raises(InputError, match="is not a roadmap"):
+        parse_roadmap(file)
+
+
+# No roadmap
+
+
+def test_the_first_period_that_cannot_be_met_and_what_would_help(growing: LoadedModel) -> None:
+    horizon = growing.model.horizon.replace(capital_budgets_usd={"2027": 2e7})
+    model = growing.model.replace(horizon=horizon)
+    loaded = replace(growing, model=model)
+    result, roadmap = make(loaded, EXACT)
+    assert roadmap is None
+    found = why_none(model, result, EXACT)
+    assert (found.period, found.month) == (3, "2027-01")
+    assert any("region-west" in name for name in found.failures)
+    assert {"budget"} <= {one.kind for one in found.helps}
+    more = next(one for one in found.helps if one.kind == "budget")
+    assert "in 2027" in more.text
