@@ -47,6 +47,8 @@ def _solver() -> highspy.Highs:
     solver = highspy.Highs()
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("presolve", "off")
+    # As recourse programmes do: HiGHS wants the same number in all solves of a thread.
+    solver.setOptionValue("threads", 1)
     return solver
 
 
