@@ -22,7 +22,7 @@ RATE = 0.1
 
 
 def small_model(rng: Random) -> dict[str, object]:
-    """One region, one cluster, one plant and one offer, with lead times, paths and falling prices."""
+    """One of everything, with lead times, paths and falling prices."""
     fork = rng.random() < 0.6
     growth = {"per_year": rng.choice([0.0, 0.2, 0.5])}
     paths = {
@@ -63,7 +63,9 @@ def small_model(rng: Random) -> dict[str, object]:
             "start": "2026-01", "period": "year", "periods": 2 if fork else rng.choice([2, 3]),
             "growth": {"demand": growth}, "paths": paths if fork else {},
             "prices": {"gpus": {"g": {"per_year": rng.choice([0.0, -0.3])}}},
-            "order_months": {"gpus": rng.choice([0.0, 6.0, 12.0]), "cooling": rng.choice([0.0, 12.0])},
+            "order_months": {
+                "gpus": rng.choice([0.0, 6.0, 12.0]), "cooling": rng.choice([0.0, 12.0]),
+            },
         },
     }  # fmt: skip
 
