@@ -10,9 +10,12 @@ import pytest
 from scenarios.test_hours import DAY
 
 from planner.infrastructure.entities import Model
+from planner.infrastructure.graph import build_graph
 from planner.infrastructure.loading import load_model
 from planner.laws.calendar import HOTTEST, day_of, on_day
 from planner.optimization.solution.settings import SolverSettings
+from planner.reliability.sampling import Process, SourceRate
+from planner.reliability.screening import Screen
 from planner.rounds import LoopResult
 from planner.scenarios.climate import ambient_at, ambient_year
 from planner.scenarios.hours import at_hour, failure_and_hour, hottest_days
@@ -101,3 +104,17 @@ def test_the_hottest_day_is_no_cooler_than_any(model, minute) -> None:
     hottest = ambient_at(model, "west", on_day(30, HOTTEST), at)
     days = [ambient_at(model, "west", on_day(30, day), at) for day in range(365)]
     assert hottest >= max(*days, ambient_at(model, "west", 30.0, at))
+
+
+def test_samples_of_a_year_begin_on_its_days(model, outcome) -> None:
+    """And none that is hot is screened out as harmless because usual days are."""
+    rates = [SourceRate(name, 1, 2.0, 600.0) for name in ("one", "two")]
+    process = Process.of(rates, 365)
+    stratum = process.strata()[0]
+    hours = [process.draw(stratum, number, 1).start_hour for number in range(200)]
+    days = {day_of(hour) for hour in hours}
+    assert len(days) > 100
+    assert days <= set(range(365))
+    assert max(hour % 168 for hour in hours) > 150
+    screen = Screen(model, build_graph(model), outcome.best.solution.fleet, (), True, model)
+    assert screen._hottest_c[0] == ambient_year(model, "west").max()

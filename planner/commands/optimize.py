@@ -184,8 +184,11 @@ def _suggest(output: Output, folder: Path | None) -> None:
 
 
 def _round_line(made: Round) -> str:
+    from planner.scenarios.hours import hours_folded
+
     solution, failed = made.solution, made.failed
-    survived = f"{len(failed)} fail: {', '.join(failed[:3])}" if failed else "all survive"
+    first = ", ".join(hours_folded(failed)[:3])
+    survived = f"{len(failed)} fail: {first}" if failed else "all survive"
     return (
         f"round {made.number}: {solution.rows:,} rows, {solution.columns:,} columns, "
         f"solved in {solution.seconds:.1f} s, optimality gap {percent(solution.gap, 3)}; {survived}"

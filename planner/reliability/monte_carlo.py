@@ -14,7 +14,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.measures import scenario_with, with_measures
-from planner.laws.calendar import HOURS_PER_WEEK
+from planner.laws.calendar import DAYS_PER_YEAR, HOURS_PER_WEEK
 from planner.laws.money import lost_usd
 from planner.reliability import SAMPLES
 from planner.reliability.estimates import BLOCK, Floats, Ints
@@ -25,6 +25,7 @@ from planner.reliability.occurrences import MINUTES_PER_YEAR, NORMAL, Occurrence
 from planner.reliability.periods import scenario_of
 from planner.reliability.sampling import Down, Period, Process, Stratum
 from planner.reliability.screening import Screen, calm_scenario
+from planner.scenarios.climate import seasonal_regions
 from planner.scenarios.demand import weekly_demand
 from planner.scenarios.routing import tiers_by_priority
 
@@ -86,7 +87,8 @@ def sample_occurrences(
     sources = tuple(
         source for source in sources_of(model, scenarios) if source.rate.times_per_year > 0
     )
-    process = Process.of([source.rate for source in sources])
+    days = DAYS_PER_YEAR if seasonal_regions(model) else 1
+    process = Process.of([source.rate for source in sources], days)
     cascade = Cascade(model, fleet, sources, progress)
     tiers = tiers_by_priority(model)
     mean_rps = float(weekly_demand(model).sum(axis=0).mean())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Event, Heat, OperationsOverride, Scenario
 from planner.infrastructure.graph import Graph
+from planner.laws.calendar import DATES, HOURS_PER_WEEK, day_of
 from planner.reliability.failure_sources import Source
 from planner.reliability.sampling import Failure, Period
 from planner.scenarios.event_grid import Timed
@@ -67,7 +68,7 @@ class PreparedPeriod:
 
 def scenario_of(period: Period, sources: Sequence[Source]) -> Scenario:
     """The scenario of a period; it begins within the first minute."""
-    start = period.phase_minutes
+    start, day = period.phase_minutes, day_of(period.start_hour)
     events = [
         event
         for failure in period.failures
@@ -78,7 +79,8 @@ def scenario_of(period: Period, sources: Sequence[Source]) -> Scenario:
         severity="extreme",
         frequency_per_year=0.0,
         # On whole minutes, so that hours are shared; the phase stands for what is between.
-        start_hour=math.floor(period.start_hour * 60) / 60,
+        start_hour=math.floor(period.start_hour % HOURS_PER_WEEK * 60) / 60,
+        start_date=None if day is None else DATES[day],
         operations=_operations([sources[failure.source].scenario for failure in period.failures]),
         events=tuple(without_repeated_heat(events)),
     )

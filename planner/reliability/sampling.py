@@ -36,7 +36,7 @@ from hashlib import sha256
 import numpy as np
 
 from planner.errors import InputError
-from planner.laws.calendar import HOURS_PER_WEEK
+from planner.laws.calendar import HOURS_PER_WEEK, on_day
 from planner.reliability.estimates import BLOCK, Floats
 from planner.reliability.occurrences import MINUTES_PER_YEAR, SourceRate
 
@@ -107,7 +107,7 @@ class Period:
     stratum, number
         Name of its stratum and its number there.
     start_hour
-        Hour of the week at which it begins.
+        Hour at which it begins, on a day of the year where days differ (`planner.laws.calendar`).
     phase_minutes
         Part of a minute by which the first failure misses a whole one, so that rounding to minutes
         favours no side.
@@ -154,6 +154,8 @@ class Process:
     ----------
     sources
         Sources, by name so that their order in a model plays no part.
+    days
+        Days of the year that differ: more than one where a climate has a year.
 
     Raises
     ------
@@ -162,6 +164,7 @@ class Process:
     """
 
     sources: tuple[SourceRate, ...]
+    days: int = 1
 
     def __post_init__(self) -> None:
         if self.up_probability < LEAST_UP:
@@ -173,10 +176,10 @@ class Process:
             raise InputError.single("scenarios", message)
 
     @classmethod
-    def of(cls, sources: Sequence[SourceRate]) -> Process:
+    def of(cls, sources: Sequence[SourceRate], days: int = 1) -> Process:
         """Process of sources in any order; those that never fail are left out."""
         failing = (source for source in sources if source.times_per_year > 0)
-        return cls(tuple(sorted(failing, key=lambda source: source.name)))
+        return cls(tuple(sorted(failing, key=lambda source: source.name)), days)
 
     @cached_property
     def up_probability(self) -> float:
@@ -233,6 +236,12 @@ class Process:
             found.append(Stratum(None, SEVERAL, float(self.joined.sum())))
         return tuple(found)
 
+    def _start_hour(self, uniform: float) -> float:
+        """Hour of the week, on a day of the year where days differ."""
+        day, hour = divmod(uniform * self.days, 1.0)
+        of_week = HOURS_PER_WEEK * hour
+        return of_week if self.days == 1 else on_day(of_week, int(day))
+
     def draw(self, stratum: Stratum, number: int, seed: int, bias: Bias = lambda _: None) -> Period:
         """A period of a stratum; the same stratum, number and seed give the same period.
 
@@ -260,7 +269,7 @@ class Process:
         return Period(
             stratum=stratum.name,
             number=number,
-            start_hour=HOURS_PER_WEEK * hour,
+            start_hour=self._start_hour(hour),
             phase_minutes=uniforms(),
             failures=path.listed(),
             weight=path.weight,

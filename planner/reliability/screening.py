@@ -11,7 +11,7 @@ from planner.infrastructure.failures import Scenario, Surge
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import Graph
 from planner.infrastructure.measures import scenario_with
-from planner.laws.calendar import HOURS_PER_WEEK
+from planner.laws.calendar import HOTTEST, HOURS_PER_WEEK, on_day
 from planner.laws.heat import derated_share, heat_at_utilisation_mw, share_cooling
 from planner.reliability.failure_sources import Source
 from planner.reliability.periods import scenario_of
@@ -99,9 +99,9 @@ class Screen:
     @cached_property
     def _hottest_c(self) -> Floats:
         """Highest usual ambient of each region."""
-        return np.array(
-            [ambient_at(self.model, region, 0.0, WEEK_HOURS).max() for region in self.model.regions]
-        )
+        start = on_day(0.0, HOTTEST)
+        week = [ambient_at(self.model, region, start, WEEK_HOURS) for region in self.model.regions]
+        return np.array(week).max(axis=1)
 
     def _harmless(self, state: SystemState) -> bool:
         if state.demand_factor:

@@ -9,13 +9,14 @@ from rich.markup import escape
 
 from planner.amounts import counted, millions, money, number, percent
 from planner.infrastructure.entities import Model
+from planner.laws.calendar import day_of
 from planner.plan.records import CoolingLine, Cost, Plan, WaivedRecord, not_counted, survived
 from planner.reporting.scenarios import show_scenarios
 from planner.reporting.tables import Row, Table, Toned, figures, texts
 from planner.reporting.terminal import bullets, heading, new_console, print_json, say
 from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
-from planner.scenarios.hours import failure_and_hour
+from planner.scenarios.hours import failure_and_hour, hours_folded
 from planner.scenarios.standard import emergency_budget_usd
 
 #: Changes of the model longer than this are named without their value.
@@ -279,7 +280,7 @@ def _show_verification(console: Console, plan: Plan) -> None:
     extra = plan.margins_usd_per_year
     if extra is not None:
         more = f"costs {money(abs(extra))} a year {'less' if extra < 0 else 'more'}"
-        failed = ", ".join(rounds[0].failed)
+        failed = ", ".join(hours_folded(rounds[0].failed))
         say(console, f"The plan of the first round failed {failed} in simulation; this one {more}.")
 
 
@@ -288,10 +289,12 @@ def _at_hours(plan: Plan) -> str:
     count = plan.verification.left_out
     if count is None:
         return "; the hours left out are too many to simulate"
+    hours = {failure_and_hour(line.name)[1] for line in plan.scenarios}
     if count:
-        return f", and {counted(count, 'failure')} at the hours left out"
-    named = any(failure_and_hour(line.name)[1] is not None for line in plan.scenarios)
-    return "" if named else ", each from one start hour"
+        dated = any(hour is not None and day_of(hour) is not None for hour in hours)
+        days = ", on the hottest of all days" if dated else ""
+        return f", and {counted(count, 'failure')} at the hours left out{days}"
+    return ", each from one start hour" if hours == {None} else ""
 
 
 def _show_waived(console: Console, waived: Sequence[WaivedRecord], searched: bool) -> None:

@@ -12,6 +12,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.amounts import counted
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.laws.calendar import (
@@ -51,6 +52,21 @@ def failure_and_hour(name: str) -> tuple[str, int | None]:
     failure, _, named = name.rpartition(AT)
     hour = hour_named(named) if failure else None
     return (name, None) if hour is None else (failure, hour)
+
+
+def hours_folded(names: Iterable[str]) -> list[str]:
+    """The first hour of each failure, and how many more there are.
+
+    >>> hours_folded(["surge@Mon-06", "unit", "surge@Tue-06"])
+    ['surge@Mon-06 (and at 1 more hour)', 'unit']
+    """
+    hours: dict[str, list[str]] = {}
+    for name in names:
+        hours.setdefault(failure_and_hour(name)[0], []).append(name)
+    return [
+        first + (f" (and at {counted(len(more), 'more hour')})" if more else "")
+        for first, *more in hours.values()
+    ]
 
 
 def at_hour(

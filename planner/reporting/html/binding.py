@@ -16,6 +16,7 @@ from planner.reporting.explanation import margin_text
 from planner.reporting.html.scenarios import worst_hours
 from planner.reporting.html.timelines import Simulated
 from planner.reporting.tables import Table, figures, texts
+from planner.scenarios.hours import hours_folded
 from planner.scenarios.standard import emergency_budget_usd
 
 #: Utilisation from which on a limit is shown at first sight.
@@ -134,7 +135,7 @@ def rounds_table(plan: Plan) -> Table:
         (
             f"{made.round}",
             made.objective_usd_per_year,
-            listed(list(made.failed), 6) or "none",
+            listed(hours_folded(made.failed), 6) or "none",
             "; ".join(f"{margin.scenario}: {margin_text(margin)}" for margin in made.margins)
             or "none",
         )

@@ -10,10 +10,10 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.prices import PARTS
 from planner.plan.assembly import scenario_line
 from planner.plan.records import CoolingLine, CostLine, EmergencyLine, GpuLine, Plan
-from planner.reporting.html.scenarios import worst_hours
 from planner.reporting.html.timelines import Simulated
 from planner.reporting.plans import survivor_note
 from planner.reporting.tables import Row, Table, figures, texts
+from planner.scenarios.hours import hours_folded
 
 #: Optimality gap that is none.
 NO_GAP = 5e-6
@@ -24,10 +24,7 @@ def decision(plan: Plan, model: Model, simulated: Simulated) -> list[str]:
     changes = purchased(plan, model)
     fails = [played.verdict for played in simulated.played if played.verdict.fails]
     fails.sort(key=lambda verdict: min(verdict.served.values(), default=1.0))
-    failing = [
-        verdict.name + (f" (and at {counted(hours - 1, 'more hour')})" if hours > 1 else "")
-        for verdict, hours in worst_hours(fails)
-    ]
+    failing = hours_folded(verdict.name for verdict in fails)
     scenarios = counted(simulated.judged, "failure scenario")
     if failing:
         end = f"It survives {simulated.survived:,} of {scenarios}; it fails {listed(failing)}."
