@@ -39,6 +39,7 @@ from planner.scenarios.hours import (
     first_alike,
     hottest_days,
     hours_counted,
+    hours_on_days,
     matches,
     pattern_parts,
 )
@@ -342,7 +343,7 @@ def _at_hours(
         choice, also = choices[failure.name], asked.get(failure.name, set())
         hours = found.get(failure.name)
         if choice == "all":
-            also = also | set(range(HOURS_PER_WEEK))
+            also = also | set(range(HOURS_PER_WEEK)) | _on_days(wanted, failure.name)
         usual, on_days = (hours.stand_in, hours.on_days) if hours else ((), {})
         counts = hours_counted(usual, on_days, also, days)
         planned = sorted(hour for hour in counts if hour is not None)
@@ -354,6 +355,13 @@ def _at_hours(
             scenarios.insert(0, failure if whole else failure.replace(frequency_per_year=often))
             planned.append(peak_hour(model))
         yield FailureHours(failure, tuple(planned), choice in by_proof), tuple(scenarios)
+
+
+def _on_days(wanted: Wanted, failure: str) -> set[int]:
+    """Hours of a failure on days of the year that patterns ask for."""
+    patterns = (pattern_parts(pattern) for pattern in wanted.only)
+    hours = [hours for name, hours in patterns if hours and fnmatchcase(failure, name)]
+    return {hour for pattern in hours for hour in hours_on_days(pattern)}
 
 
 def _planned_hours(model: Model, failures: Sequence[Scenario]) -> Iterable[PlannedHours]:

@@ -106,6 +106,15 @@ def test_the_hottest_day_is_no_cooler_than_any(model, minute) -> None:
     assert hottest >= max(*days, ambient_at(model, "west", 30.0, at))
 
 
+def test_a_pattern_of_days_means_each_of_them(model) -> None:
+    wanted = Wanted(only=("unit-west-*@Wed-14-Jul-3?",), hours="all")
+    names = select(model, wanted).names
+    assert names == ("unit-west-chillers@Wed-14-Jul-30", "unit-west-chillers@Wed-14-Jul-31")
+    every = select(model, Wanted(only=("unit-west-*@Wed-14-*",), hours="all")).scenarios
+    assert len(every) == 365
+    assert min(scenario.frequency_per_year for scenario in every) > 0
+
+
 def test_samples_of_a_year_begin_on_its_days(model, outcome) -> None:
     """And none that is hot is screened out as harmless because usual days are."""
     rates = [SourceRate(name, 1, 2.0, 600.0) for name in ("one", "two")]

@@ -24,6 +24,7 @@ from planner.laws.calendar import (
     day_of,
     hour_name,
     hour_named,
+    on_day,
 )
 from planner.scenarios.climate import ambient_at, ambient_year, seasonal_regions
 from planner.scenarios.demand import undominated, weekly_demand
@@ -111,11 +112,12 @@ def hours_counted(
     taken: dict[int, Mapping[int, int]] = dict(on_days)
     for hour in set(also) - set(on_days):
         if (day := day_of(hour)) is not None:
-            taken[hour] = {} if day == HOTTEST else {hour % HOURS_PER_WEEK: 1}
+            taken[hour] = {} if day == HOTTEST or days == 1 else {hour % HOURS_PER_WEEK: 1}
     for hour, hours in taken.items():
         counts[hour] = sum(hours.values())
         for of_week, times in hours.items():
-            counts[usual[of_week]] -= times
+            # Of days asked for by name some may be counted already.
+            counts[usual[of_week]] = max(0, counts[usual[of_week]] - times)
     return counts
 
 
@@ -205,6 +207,19 @@ def pattern_parts(pattern: str) -> tuple[str, str | None]:
     if failure and any(fnmatchcase(hour, hours) for hour in chain(HOURS, on_days)):
         return failure, hours
     return pattern, None
+
+
+@cache
+def hours_on_days(pattern: str) -> tuple[int, ...]:
+    """Hours on days of the year that a pattern of hours means, if it means none without a day.
+
+    >>> [hour_name(hour) for hour in hours_on_days("Wed-14-Jul-3?")], hours_on_days("Wed-*")
+    (['Wed-14-Jul-30', 'Wed-14-Jul-31'], ())
+    """
+    if any(fnmatchcase(hour, pattern) for hour in HOURS):
+        return ()
+    every = (on_day(hour, day) for day in range(DAYS_PER_YEAR) for hour in HOURS.values())
+    return tuple(hour for hour in every if fnmatchcase(hour_name(hour), pattern))
 
 
 def matches(pattern: str, name: str) -> bool:
