@@ -18,6 +18,7 @@ from planner.commands.options import (
     file_option,
     optional_model,
     output_options,
+    refuse_others,
     samples_option,
     seed_option,
     setting_option,
@@ -31,6 +32,7 @@ from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, InputError, Problem, refu
 
 if TYPE_CHECKING:
     from planner.finance.builds import Build
+    from planner.finance.roadmaps import RoadmapFinance
     from planner.finance.study import FinanceStudy, Sampling
     from planner.infrastructure.failures import Scenario
     from planner.infrastructure.loading import LoadedModel
@@ -84,6 +86,7 @@ def _sampling(samples: int, seed: int, alpha: float) -> Sampling:
         "plan finance tiny --plan out --samples 100",
         "plan finance chatgpt-2023 --plan out -o book.xlsx",
         "plan finance tiny --plan now=out --plan later=after --csv tables",
+        "plan finance --plan out/roadmap.json -o years.xlsx",
     ),
 )
 @bundle(
@@ -96,8 +99,8 @@ def _sampling(samples: int, seed: int, alpha: float) -> Sampling:
         "plans",
         multiple=True,
         metavar="[NAME=]PLAN",
-        help="Value a plan (its plan.json or folder) or the build that another model states; "
-        "without one the model is optimised first (repeatable, side by side).",
+        help="Value a plan (its plan.json or folder), the build that another model states, or a "
+        "roadmap; without one the model is optimised first (repeatable, side by side).",
     ),
     click.option(
         "--cash-flows",
@@ -158,7 +161,13 @@ def command(
     Values plans for MODEL against what exists: capital, running cost, cash flows after tax,
     returns, expected losses with confidence intervals, exceedance curve, sensitivity, break-evens,
     and the ledger of the recorded incident where the model names one.
+
+    Of roadmaps: cash flows and capital by calendar year, net present value and IRR, before tax.
     """
+    from planner.roadmap.files import is_roadmap
+
+    if any(is_roadmap(Path(reference)) for _, reference in map(_named, valuation.plans)):
+        return _value_roadmaps(valuation, files, output)
     from planner.finance.study import without_return
     from planner.finance.workbook import check_workbook, write_workbook
     from planner.plan.files import check_writable
@@ -186,6 +195,64 @@ def command(
     if files.workbook is None:
         output.suggest("the same with -o book.xlsx writes a workbook with formulas")
     return EXIT_INFEASIBLE if planless else EXIT_DONE
+
+
+#: Options that speak of roadmaps too.
+OF_ROADMAPS = frozenset({"plans", "flows", "workbook", "tables", "as_json", "quiet"})
+
+
+def _value_roadmaps(valuation: ValuationOptions, files: FinanceFiles, output: Output) -> int:
+    """Value roadmaps, which state their cash flows themselves."""
+    from planner.finance.workbook import check_workbook
+    from planner.finance.workbook.roadmap import write_roadmap_workbook
+    from planner.plan.files import check_writable
+    from planner.reporting.roadmap_finance import show_roadmap_finance, write_roadmap_tables
+
+    refuse_others(OF_ROADMAPS, "a roadmap, which states its cash flows itself")
+    if files.workbook is not None:
+        check_workbook(files.workbook)
+    if files.tables is not None:
+        check_writable(files.tables)
+    studies = _roadmaps(valuation)
+    if files.workbook is not None:
+        write_roadmap_workbook(studies, files.workbook)
+        output.say(f"wrote {files.workbook}")
+    if files.tables is not None:
+        written = write_roadmap_tables(studies, files.tables)
+        output.say(f"wrote {len(written)} tables to {files.tables}")
+    show_roadmap_finance(studies, output.as_json)
+    return EXIT_DONE
+
+
+def _roadmaps(valuation: ValuationOptions) -> list[RoadmapFinance]:
+    """Roadmaps to value, side by side where they start together and discount alike."""
+    from planner.finance.roadmaps import RoadmapFinance
+    from planner.finance.user_cash_flows import read_flows
+    from planner.roadmap.files import is_roadmap, parse_roadmap
+
+    named = [_named(text) for text in valuation.plans]
+    problems = list(_wrong_names([name if reference else "" for name, reference in named]))
+    studies: list[RoadmapFinance] = []
+    for name, reference in named:
+        if not is_roadmap(Path(reference)):
+            message = "is not a roadmap; beside a roadmap only roadmaps are valued"
+            problems.append(Problem(f"--plan {reference}", 0, 0, "", message))
+            continue
+        with collected(problems):
+            studies.append(RoadmapFinance(name, parse_roadmap(Path(reference))))
+    for study in studies[1:]:
+        mine, first = study.roadmap.horizon, studies[0].roadmap.horizon
+        if (mine.start, mine.discount_rate) != (first.start, first.discount_rate):
+            message = f"{study.name} has another start or discount rate than {studies[0].name}"
+            problems.append(Problem("--plan", 0, 0, "", message))
+    if valuation.flows is not None and studies:
+        with collected(problems):
+            years = studies[0].years
+            other = read_flows(valuation.flows, years[-1], years[0])
+            stated = {year: usd for year, usd in enumerate(other.tolist(), years[0]) if usd}
+            studies = [replace(study, other_usd=stated) for study in studies]
+    refuse(problems)
+    return studies
 
 
 @contextmanager
@@ -321,7 +388,8 @@ def _named(text: str) -> tuple[str, str]:
     path = Path(text)
     if not text.strip():
         return "", text
-    stem = path.parent.resolve().name if path.name == "plan.json" else path.name
+    in_folder = path.name in ("plan.json", "roadmap.json")
+    stem = path.parent.resolve().name if in_folder else path.name
     return stem or text, text
 
 

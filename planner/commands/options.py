@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from planner.commands.parameter_types import SHARE, FiniteRange, Money
 from planner.commands.progress import Progress
@@ -52,6 +53,33 @@ def bundle(name: str, make: Callable[..., Any], *options: Decorator) -> Decorato
         return decorated
 
     return decorate
+
+
+def refuse_others(wanted: Container[str], subject: str) -> None:
+    """Refuse options that were given but say nothing about a subject.
+
+    Parameters
+    ----------
+    wanted
+        Names of parameters that do.
+
+    Raises
+    ------
+    click.UsageError
+        With all the others that were given.
+    """
+    context = click.get_current_context()
+    given = [
+        parameter.opts[-1]
+        if isinstance(parameter, click.Option)
+        else parameter.human_readable_name.upper()
+        for parameter in context.command.params
+        if parameter.name not in wanted
+        and parameter.expose_value
+        and context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} does not apply to {subject}.")
 
 
 def examples(*commands: str) -> str:

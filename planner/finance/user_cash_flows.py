@@ -19,15 +19,20 @@ COLUMNS = ("year", "usd")
 MOST_USD = 1e15
 
 
-def read_flows(path: Path, horizon_years: int) -> Floats:
+def read_flows(path: Path, last_year: int, first_year: int = 0) -> Floats:
     """Read cash flows from a CSV file with the columns `year` and `usd`; other columns are ignored.
 
     Several lines of one year add up; income is positive.
 
+    Parameters
+    ----------
+    last_year, first_year
+        Years that may be stated: of the horizon of an appraisal from 0 on, or of a calendar.
+
     Returns
     -------
     ndarray
-        USD by year, shape (horizon + 1,), year 0 first.
+        USD by year, shape (last - first + 1,).
 
     Raises
     ------
@@ -39,26 +44,28 @@ def read_flows(path: Path, horizon_years: int) -> Floats:
     except UnicodeDecodeError as error:
         raise InputError.single(str(path), "is not text in UTF-8") from error
     try:
-        return _read(path, csv.DictReader(io.StringIO(text, newline="")), horizon_years)
+        return _read(
+            path, csv.DictReader(io.StringIO(text, newline="")), range(first_year, last_year + 1)
+        )
     except csv.Error as error:
         raise InputError.single(str(path), f"is not a CSV file: {error}") from error
 
 
-def _read(path: Path, rows: csv.DictReader[str], horizon_years: int) -> Floats:
+def _read(path: Path, rows: csv.DictReader[str], years: range) -> Floats:
     """Flows by year of the rows of a table."""
     _check_columns(path, rows.fieldnames or ())
-    flows = np.zeros(horizon_years + 1)
+    flows = np.zeros(len(years))
     problems: list[Problem] = []
     lines = 0
     for row in rows:
         lines += 1
-        year = _year(row["year"], horizon_years)
+        year = _year(row["year"], years)
         usd = _usd(row["usd"])
         for name, value in (("year", year), ("usd", usd)):
             if isinstance(value, str):
                 problems.append(Problem(str(path), rows.line_num, 1, name, value))
         if isinstance(year, int) and isinstance(usd, float):
-            flows[year] += usd
+            flows[year - years[0]] += usd
     if not lines:
         problems.append(Problem(str(path), 0, 0, "", "contains no cash flow"))
     refuse(problems)
@@ -76,11 +83,12 @@ def _check_columns(path: Path, names: Sequence[str]) -> None:
         raise InputError.single(str(path), message, 1, 1)
 
 
-def _year(text: str | None, horizon_years: int) -> int | str:
+def _year(text: str | None, years: range) -> int | str:
     """A year, or what is wrong with it."""
     shown = printable((text or "").strip())
-    if not (shown.isascii() and shown.isdigit() and len(shown) < 9) or int(shown) > horizon_years:
-        return f"expected a whole year from 0 to the horizon of {horizon_years}, got `{shown}`"
+    if not (shown.isascii() and shown.isdigit() and len(shown) < 9) or int(shown) not in years:
+        last = f"{years[-1]}" if years[0] else f"the horizon of {years[-1]}"
+        return f"expected a whole year from {years[0]} to {last}, got `{shown}`"
     return int(shown)
 
 

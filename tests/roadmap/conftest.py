@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from planner.commands import main
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.solution.settings import SolverSettings
+from planner.roadmap.files import write_roadmap
 from planner.roadmap.making import make
 from planner.roadmap.planning import RoadmapResult
 from planner.roadmap.records import Roadmap
@@ -26,6 +29,25 @@ horizon:
   prices: {gpus: {accelerator: {per_year: -0.2}}}
   order_months: {gpus: 3, halls: 12, cooling: 12}
 """
+
+#: Runs the command line in this process: exit code, standard output and errors.
+Told = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Told:
+    """Run ``plan``."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +70,19 @@ def made(growing: LoadedModel) -> tuple[RoadmapResult, Roadmap]:
     result, roadmap = make(growing, SETTINGS, delays=2)
     assert roadmap is not None
     return result, roadmap
+
+
+@pytest.fixture(scope="session")
+def roadmap() -> Roadmap:
+    """The roadmap of the smallest shipped model that has one, without delays."""
+    _, roadmap = make(load_model("tiny-roadmap"), SolverSettings(gap=0.01), delays=0)
+    assert roadmap is not None
+    return roadmap
+
+
+@pytest.fixture(scope="session")
+def folder(roadmap: Roadmap, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its folder."""
+    folder = tmp_path_factory.mktemp("years") / "years"
+    write_roadmap(roadmap, folder)
+    return folder
