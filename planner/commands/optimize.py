@@ -10,6 +10,7 @@ import click
 
 from planner.amounts import percent
 from planner.commands.baseline_options import StartOptions, start_options
+from planner.commands.checkpoint_options import CheckpointOptions, checkpoint_options
 from planner.commands.options import (
     Output,
     chosen_method,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     help="Most rounds of optimising and simulating.",
 )
+@checkpoint_options
 @output_options
 @workers_options
 @selection_options
@@ -69,6 +71,7 @@ def command(
     folder: Path | None,
     settings: SolverSettings,
     rounds: int,
+    checkpoint: CheckpointOptions,
     output: Output,
     wanted: Wanted | None,
     policies: tuple[str, ...],
@@ -89,6 +92,7 @@ def command(
     loaded, fleet = start.load(policies, output)
     if folder is not None:
         check_writable(folder)
+    click.get_current_context().with_resource(checkpoint.opened(loaded, fleet, output))
     selection = choose(loaded, wanted, output, None if by_rule else settings)
     if by_rule:
         return _by_rule_of_thumb(loaded, selection, settings, folder, output)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from planner.amounts import served_apart
+from planner.checkpoint import checkpoint
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
@@ -199,6 +201,9 @@ class Verdict:
         return self.breaches[0] if self.breaches else None
 
 
+_VERDICTS = TypeAdapter(tuple[Verdict, ...])
+
+
 def worst_of(verdicts: Iterable[Verdict]) -> Verdict:
     """Outcome that fails, or else that loses most requests: of the hours of a failure the worst.
 
@@ -229,6 +234,23 @@ def judge(
     on_part
         Called after every batch with the number of scenarios done and that of all.
     """
+    run = checkpoint()
+    if run is None or not scenarios:
+        return _simulated(model, fleet, scenarios, stories, on_part)
+    return run.recall(
+        (b"verdicts", *map(run.digest, (model, scenarios, fleet)), b"stories" * stories),
+        _VERDICTS,
+        lambda: _simulated(model, fleet, scenarios, stories, on_part),
+    )
+
+
+def _simulated(
+    model: Model,
+    fleet: Fleet,
+    scenarios: tuple[Scenario, ...],
+    stories: bool,
+    on_part: Callable[[int, int], None] | None,
+) -> tuple[Verdict, ...]:
     team = workers(len(scenarios))
     size = batch_size(model, len(scenarios), team.count, stories)
     # Who wants to know how far it is gets smaller parts, which start their records anew.

@@ -15,12 +15,14 @@ import pulp
 from pulp import LpSolveStats
 from pulp.constants import LpSolveStatus
 
+from planner.checkpoint import checkpoint
 from planner.errors import InputError, SolverError
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.algebra import Problem, Variable
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import settle
 from planner.optimization.solution.deadline import Deadline
+from planner.optimization.solution.kept import KEPT_SOLVE, KeptSolve, asked_of_solver
 from planner.optimization.solution.scaling import Scaled, Tolerances
 from planner.optimization.solution.settings import NOISE, SolverSettings
 from planner.optimization.solution.silence import silent
@@ -311,6 +313,27 @@ def run_solver(
     SolverError
         If the solver fails.
     """
+    run = checkpoint()
+    if run is None:
+        return _run_solver(problem, settings, start, linear)
+
+    def answer() -> KeptSolve:
+        found = _run_solver(problem, settings, start, linear)
+        return KeptSolve.of(problem, found.stats, found.bound, found.hidden)
+
+    kept = run.recall(
+        (b"programme", *asked_of_solver(problem, settings, start or {}, linear)),
+        KEPT_SOLVE,
+        answer,
+        lambda found: found.final,
+    )
+    kept.bring_back(problem)
+    return SolverOutcome(kept.stats, kept.bound, kept.hidden)
+
+
+def _run_solver(
+    problem: Problem, settings: SolverSettings, start: Mapping[str, float] | None, linear: bool
+) -> SolverOutcome:
     try:
         scaled = Scaled(problem)
         with tempfile.TemporaryDirectory() as folder:
