@@ -14,6 +14,7 @@ from planner.commands.options import (
     examples,
     file_option,
     output_options,
+    refuse_others,
     samples_option,
     seed_option,
     workers_options,
@@ -73,6 +74,7 @@ class ReportOptions:
         "plan report out --no-finance      in seconds, without returns and risk",
         "plan report out --samples 100     a first idea, with wider intervals",
         "plan report out --explain         with why each purchase is needed",
+        "plan report out/roadmap.json      of a roadmap",
     ),
 )
 @plan_argument()
@@ -101,20 +103,54 @@ def command(plan: PlanArgument, file: Path | None, options: ReportOptions, outpu
     the plan, every scenario with its timeline and story, cost, returns and risk, what binds,
     sources and proof. MODEL is only needed where the plan's model has moved, or to take one that
     extends it.
+
+    Of a roadmap.json the page holds the calendar of orders, capacity against demand, budgets, paths
+    and survival by period.
     """
     from planner.files import check_file, write_file
     from planner.reporting.html.page import check_extra, page
+    from planner.roadmap.files import is_roadmap
 
     file = file or Path("report.html")
     check_file(file)
     if file.suffix.lower() not in (".html", ".htm"):
         wanted = f"`{file.suffix}`" if file.suffix else "a name without an ending"
         raise InputError.single(str(file), f"expected a name that ends in .html, not {wanted}")
+    if is_roadmap(plan.plan_file):
+        return _report_roadmap(plan.plan_file, file, output)
     check_extra(file)
     material = _material(plan, options, output)
     content = page(material)
     write_file(content, file)
     _say(file, content, material, output.as_json)
+    return EXIT_DONE
+
+
+def _report_roadmap(path: Path, file: Path, output: Output) -> int:
+    """Write the page of a roadmap."""
+    from planner.files import write_file
+    from planner.reporting.html.page import check_extra
+    from planner.reporting.html.roadmap import roadmap_page
+    from planner.reporting.terminal import print_json
+    from planner.roadmap.files import parse_roadmap
+
+    accepted = {"plan_file", "file", "as_json", "quiet"}
+    refuse_others(accepted, "a roadmap, whose page shows what it states")
+    check_extra(file, ("jinja2",))
+    roadmap = parse_roadmap(path)
+    content = roadmap_page(roadmap)
+    write_file(content, file)
+    judged, survived = (
+        sum(getattr(node, name) for node in roadmap.nodes) for name in ("judged", "survived")
+    )
+    if output.as_json:
+        found = {"kind": "roadmap", "report": str(file), "bytes": len(content)}
+        print_json(found | {"scenarios": judged, "survived": survived})
+    else:
+        click.echo(
+            f"{file}: {survived} of {judged} scenarios survived in {len(roadmap.nodes)} periods of "
+            f"all paths, {len(content) / 1e3:,.0f} kB"
+        )
     return EXIT_DONE
 
 

@@ -30,9 +30,9 @@ def show_roadmap(roadmap: Roadmap, as_json: bool) -> None:
     ):
         table.first(MOST_ROWS).print(console)
     console.print()
-    for line in _summary(roadmap):
+    for line in summary(roadmap):
         say(console, line)
-    bridged = _bridges(roadmap)
+    bridged = bridges(roadmap)
     if bridged:
         say(console, "Before the first deliveries, what exists and cloud have to bridge:")
         bullets(console, bridged, MOST_SHORTFALLS, " in roadmap.json")
@@ -50,8 +50,8 @@ def calendar_table(roadmap: Roadmap) -> Table:
             (
                 order.order_by,
                 order.count,
-                _what(order),
-                _path(roadmap, order.node),
+                what(order),
+                path_label(roadmap, order.node),
                 order.in_service,
                 order.capital_usd or None,
                 latest,
@@ -74,7 +74,8 @@ def calendar_table(roadmap: Roadmap) -> Table:
     return Table("Calendar of orders", heads, rows, note)
 
 
-def _what(order: OrderRecord) -> str:
+def what(order: OrderRecord) -> str:
+    """What is ordered, in words."""
     if order.kind == "cooling":
         return f"{order.type} for {order.asset.partition('/')[0]}"
     words = {
@@ -86,7 +87,8 @@ def _what(order: OrderRecord) -> str:
     return words.get(order.kind, order.asset)
 
 
-def _path(roadmap: Roadmap, node: str) -> str:
+def path_label(roadmap: Roadmap, node: str) -> str:
+    """Paths through a node; nothing where all go through it."""
     paths = next(one.paths for one in roadmap.nodes if one.name == node)
     return "" if len(paths) == len(roadmap.horizon.paths) else ", ".join(paths)
 
@@ -100,7 +102,7 @@ def capacity_table(roadmap: Roadmap) -> Table:
     for region in dict.fromkeys(line.region for line in roadmap.capacity):
         for node in (first, *last):
             line = known[node.name, region]
-            label = f"{node.start} {_path(roadmap, node.name)}".strip()
+            label = f"{node.start} {path_label(roadmap, node.name)}".strip()
             rows.append((region, label, line.gpus, line.serving_rps, line.nearest_rps))
     heads = (*texts("region", "when"), *figures("GPUs"), *figures("serve", "nearest", show=rate))
     note = "serve: what all its GPUs serve; nearest: peak demand of the zones nearest to it"
@@ -128,11 +130,11 @@ def period_table(roadmap: Roadmap) -> Table:
     rows: list[Row] = []
     for node in roadmap.nodes:
         survived = f"{node.survived} of {node.judged}"
-        tone: Tone = "good" if not node.failed else "warn" if not _missed(node) else "bad"
+        tone: Tone = "good" if not node.failed else "warn" if not missed(node) else "bad"
         rows.append(
             (
                 node.start,
-                _path(roadmap, node.name),
+                path_label(roadmap, node.name),
                 node.demand_rps,
                 Toned(survived, tone) if node.judged else "nothing judged",
                 node.usd_per_year,
@@ -150,7 +152,8 @@ def period_table(roadmap: Roadmap) -> Table:
     return Table("Periods", heads, rows)
 
 
-def _missed(node: NodeRecord) -> list[str]:
+def missed(node: NodeRecord) -> list[str]:
+    """Scenarios not survived although orders could have come in time."""
     return [name for name in node.failed if name not in node.bridged]
 
 
@@ -169,7 +172,8 @@ def region_table(roadmap: Roadmap) -> Table:
     return Table("Regions in the order in which they grow", heads, rows)
 
 
-def _summary(roadmap: Roadmap) -> list[str]:
+def summary(roadmap: Roadmap) -> list[str]:
+    """What it costs, how near to the least that is, and what its paths are worth."""
     gap = percent(roadmap.gap, 3)
     lines = [
         f"Net present value of all costs {money(roadmap.npv_usd)}; no roadmap costs less than "
@@ -192,7 +196,8 @@ def _summary(roadmap: Roadmap) -> list[str]:
     return lines
 
 
-def _bridges(roadmap: Roadmap) -> list[str]:
+def bridges(roadmap: Roadmap) -> list[str]:
+    """What has to be bridged before the first deliveries."""
     found = []
     for node in roadmap.nodes:
         found += [f"{node.start}: {one.text}" for one in node.shortfalls]

@@ -22,6 +22,7 @@ from planner.reporting.explanation import margin_text
 from planner.reporting.html import binding, facts, places, scenarios, sources
 from planner.reporting.html.money import Finance, steps_table
 from planner.reporting.html.reasons import Reasons
+from planner.reporting.html.templates import asset, template
 from planner.reporting.html.timelines import Simulated
 from planner.reporting.plans import cost_table, routing_note
 
@@ -68,7 +69,7 @@ class Material:
     notes: tuple[str, ...] = ()
 
 
-def check_extra(path: Path) -> None:
+def check_extra(path: Path, modules: Sequence[str] = ("plotly", "jinja2")) -> None:
     """Check before long work that a report can be made.
 
     Raises
@@ -76,7 +77,7 @@ def check_extra(path: Path) -> None:
     InputError
         If Plotly or Jinja is not installed.
     """
-    for module in ("plotly", "jinja2"):
+    for module in modules:
         try:
             __import__(module)
         except ImportError as error:
@@ -111,7 +112,7 @@ def _rendered(
     indices = sorted(scenario["index"] for scenario in opening)
     drawn = "{" + ",".join(f'"{index}":{curves[index]}' for index in indices) + "}"
     data = _json(context["data"])[:-1] + f',"scenarios":{drawn}}}'
-    scripts = [_plotly(), _asset("report.js")]
+    scripts = [_plotly(), asset("report.js")]
     policy = "; ".join(
         [
             "default-src 'none'",
@@ -122,12 +123,12 @@ def _rendered(
             "form-action 'none'",
         ]
     )
-    html: str = _template().render(
+    html: str = template("report.html").render(
         **{name: value for name, value in context.items() if name != "data"},
         opening=opening,
         opens=set(indices),
         policy=policy,
-        style=_asset("report.css"),
+        style=asset("report.css"),
         scripts=scripts,
         data=data,
     )
@@ -235,26 +236,9 @@ def _digest(script: str) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
-    content = files("planner.reporting.html").joinpath("assets", name).read_text(encoding="utf-8")
-    return content.replace("\r\n", "\n")
-
-
-@cache
 def _plotly() -> str:
     """Plotly's own script, as its package ships it."""
     content = files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
     # A browser ends a script element at its end tag and reads line ends as it likes.
     content = re.sub(r"</(script)", r"<\\/\1", content, flags=re.IGNORECASE)
     return content.replace("<!--", "<\\!--").replace("\r\n", "\n").replace("\r", "\n")
-
-
-@cache
-def _template() -> Any:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["breakable"] = lambda text: str(text).replace("_", "_\u200b")
-    return environment.from_string(_asset("report.html"))
