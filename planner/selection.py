@@ -151,6 +151,8 @@ class Selection:
         Failures behind the scenarios, with their hours.
     days
         Days of the year that differ: more than one where a climate has a year.
+    narrowed
+        Failures that alone are left of those asked for (`of`); None for all.
     """
 
     wanted: Wanted
@@ -161,6 +163,18 @@ class Selection:
     unbound: frozenset[Severity]
     failures: tuple[FailureHours, ...] = ()
     days: int = 1
+    narrowed: frozenset[str] | None = None
+
+    def of(self, model: Model, scenarios: Sequence[Scenario]) -> Selection:
+        """The same hours for some scenarios of it alone, with failures as they are in a model."""
+        names = frozenset(failure_and_hour(scenario.name)[0] for scenario in scenarios)
+        now = {failure.name: failure for failure in all_scenarios(model)}
+        failures = tuple(
+            replace(hours, failure=now.get(hours.failure.name, hours.failure))
+            for hours in self.failures
+            if hours.failure.name in names
+        )
+        return replace(self, scenarios=tuple(scenarios), failures=failures, narrowed=names)
 
     def left_out(self, model: Model) -> Iterator[Scenario]:
         """Failures at the hours that are not planned for, in the order of the failures.
@@ -233,7 +247,15 @@ class Selection:
     def besides(self, model: Model, names: Iterable[str]) -> Selection:
         """The same failures, planned for at some more hours whether or not these matter."""
         also = tuple(sorted({*self.wanted.also, *names}))
-        return self if also == self.wanted.also else select(model, replace(self.wanted, also=also))
+        if also == self.wanted.also:
+            return self
+        found = select(model, replace(self.wanted, also=also))
+        if self.narrowed is None:
+            return found
+        of_these = (
+            one for one in found.scenarios if failure_and_hour(one.name)[0] in self.narrowed
+        )
+        return found.of(model, tuple(of_these))
 
     @property
     def at_all_hours(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import partial
 from typing import Literal
 
 from planner.errors import SolverError
@@ -31,9 +31,9 @@ from planner.optimization.solution.operation import billed
 from planner.optimization.solution.reduction import counted, solve_reduced
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
+from planner.other_hours import at_other_hours, joined
 from planner.plan.records import best_round
 from planner.rounds import LoopResult, Round
-from planner.scenarios.hours import failure_and_hour
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
 from planner.survivors import Judged, cheaper_fleets
@@ -49,8 +49,6 @@ VERIFIED_ROUNDS = 8
 CLOSE_ENOUGH = 1e-3
 #: Most fleets found that are priced by the programme.
 MOST_PRICED = 2
-#: Most failures at hours left out that are simulated on a plan; with more of them none is.
-MOST_LEFT_OUT = 10_000
 
 
 def optimize_and_verify(
@@ -236,50 +234,19 @@ class _Loop:
         """Simulate a plan that survives its scenarios at the hours that these leave out."""
         if self.at_hours is None or self.deadline.over:
             return made
-        scenarios = tuple(islice(self.at_hours.left_out(self.model), MOST_LEFT_OUT + 1))
-        if not scenarios:
-            return made
-        if len(scenarios) > MOST_LEFT_OUT:
-            return replace(made, left_out=None)
-        self.progress(f"round {made.number}: simulating {len(scenarios):,} failures at other hours")
-        verdicts = judge(self.model, made.solution.fleet, scenarios, stories=False)
-        beyond = tuple(verdict for verdict in verdicts if verdict.fails)
-        if self.at_hours.days > 1 and beyond:
-            self.progress(f"round {made.number}: simulating the hottest days")
-            beyond = self._on_days(self.at_hours, made.solution.fleet, beyond)
-        return replace(made, left_out=len(scenarios), beyond=beyond)
-
-    def _on_days(
-        self, at_hours: Selection, fleet: Fleet, beyond: tuple[Verdict, ...]
-    ) -> tuple[Verdict, ...]:
-        """Failures on a day of the year, of those that fail on the hottest of all days.
-
-        Of each failure the hour that loses most is looked at first, and others until one fails.
-        """
-        by_failure: dict[str, list[Verdict]] = {}
-        for verdict in sorted(beyond, key=lambda verdict: verdict.lost_requests):
-            by_failure.setdefault(failure_and_hour(verdict.name)[0], []).append(verdict)
-        failed: list[Verdict] = []
-        while by_failure:
-            worst = [verdicts.pop() for verdicts in by_failure.values()]
-            days = [one for verdict in worst for one in at_hours.on_days(self.model, verdict.name)]
-            verdicts = judge(self.model, fleet, tuple(days), stories=False)
-            failed += [verdict for verdict in verdicts if verdict.fails]
-            done = {failure_and_hour(verdict.name)[0] for verdict in failed}
-            by_failure = {
-                name: left for name, left in by_failure.items() if left and name not in done
-            }
-        return tuple(failed)
+        left_out, beyond = at_other_hours(
+            self.at_hours,
+            self.model,
+            made.solution.fleet,
+            lambda text: self.progress(f"round {made.number}: {text}"),
+        )
+        return replace(made, left_out=left_out, beyond=beyond)
 
     def _join(self, beyond: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
         """Add failures at the hours at which most requests are lost; their outcomes."""
-        worst: dict[str, Verdict] = {}
-        for verdict in sorted(beyond, key=lambda verdict: -verdict.lost_requests):
-            worst.setdefault(failure_and_hour(verdict.name)[0], verdict)
-        if self.at_hours is None or not worst:
+        if self.at_hours is None or not beyond:
             return ()
-        joining = tuple(worst.values())
-        self.at_hours = self.at_hours.besides(self.model, [verdict.name for verdict in joining])
+        self.at_hours, joining = joined(self.at_hours, self.model, beyond)
         self.scenarios = self.at_hours.scenarios
         return joining
 
@@ -382,7 +349,8 @@ class _Loop:
             return replace(self._result(strict), diagnosis=nothing, margins=data.margins)
         if tried is not None:
             data = _still_stuck(data, tried, self.left)
-        diagnosis = diagnose(data, self.left, number, _verify, self.explain == "conflict", suspects)
+        verify, why_only = partial(_verify, self.at_hours), self.explain == "conflict"
+        diagnosis = diagnose(data, self.left, number, verify, why_only, suspects)
         failed = () if tried is None else tried.failed
         return replace(self._result(strict), diagnosis=replace(diagnosis, tried=failed))
 
@@ -397,11 +365,20 @@ def _still_stuck(data: ProblemData, tried: Round, settings: SolverSettings) -> P
     return less
 
 
-def _verify(data: ProblemData, settings: SolverSettings) -> Verified | None:
+def _verify(
+    selection: Selection | None, data: ProblemData, settings: SolverSettings
+) -> Verified | None:
     """Run the loop on a changed problem from the beginning: its margins were those of another."""
+    if selection is not None:
+        selection = selection.of(data.model, data.scenarios)
     try:
         outcome = optimize_and_verify(
-            data.model, data.scenarios, settings, VERIFIED_ROUNDS, explain="nothing"
+            data.model,
+            data.scenarios,
+            settings,
+            VERIFIED_ROUNDS,
+            explain="nothing",
+            selection=selection,
         )
     except KeyboardInterrupt:
         raise OutOfTime from None

@@ -73,7 +73,7 @@ def test_a_plan_records_the_hours_that_joined(small, outcome) -> None:
 
 
 def test_too_many_hours_are_not_simulated(small, selection, monkeypatch) -> None:
-    monkeypatch.setattr("planner.verification.MOST_LEFT_OUT", 3)
+    monkeypatch.setattr("planner.other_hours.MOST_LEFT_OUT", 3)
     found = optimize_and_verify(small.model, selection.scenarios, ROUGH, selection=selection)
     assert [(made.left_out, made.beyond) for made in found.rounds] == [(None, ())]
 

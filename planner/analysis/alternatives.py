@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from planner.amounts import percent
 from planner.errors import SolverError
@@ -24,12 +25,13 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.purchases import capital_usd
-from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.decisions import Decision, counts, prices, region_of, variables
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
+from planner.other_hours import at_other_hours, joined
+from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
 
 #: Costs in added rows are in millions: solvers keep rows to 1e-6 of whatever unit they are in.
@@ -77,6 +79,11 @@ class Alternative:
         What it buys more than the cheapest plan (less, where negative).
     verdicts
         Simulated outcome of every scenario.
+    left_out
+        Failures simulated at hours that are not planned for, where it survives all scenarios; None
+        where there are too many.
+    beyond
+        Outcomes of those among them that it does not survive.
     repairs
         Rounds of tightening that it took to survive.
     """
@@ -90,11 +97,14 @@ class Alternative:
     fleet: Fleet
     verdicts: tuple[Verdict, ...]
     repairs: int
+    left_out: int | None = 0
+    beyond: tuple[Verdict, ...] = ()
 
     @property
     def failed(self) -> tuple[str, ...]:
         """Scenarios that it does not survive."""
-        return tuple(verdict.name for verdict in self.verdicts if verdict.fails)
+        outcomes = (*self.verdicts, *self.beyond)
+        return tuple(verdict.name for verdict in outcomes if verdict.fails)
 
 
 @dataclass(frozen=True)
@@ -109,18 +119,28 @@ class CheapestPlan:
         Cost per year.
     prices
         Yearly price of one of each.
+    selection
+        Where the scenarios come from; None to simulate nothing at the hours that it leaves out.
     """
 
     data: ProblemData
     cost_usd: float
     bought: Mapping[Decision, int]
     prices: Mapping[Decision, float]
+    selection: Selection | None = None
 
     @classmethod
-    def of(cls, programme: Programme, solution: Solution) -> CheapestPlan:
+    def of(
+        cls, programme: Programme, solution: Solution, selection: Selection | None = None
+    ) -> CheapestPlan:
         """The cheapest plan of a solved programme."""
         bought = counts(programme, solution.values)
-        return cls(programme.data, solution.objective, bought, prices(programme))
+        return cls(programme.data, solution.objective, bought, prices(programme), selection)
+
+    @cached_property
+    def programme(self) -> Programme:
+        """The whole programme, of which every direction changes a copy."""
+        return build(self.data)
 
     def changes(self, bought: Mapping[Decision, int]) -> dict[Decision, int]:
         """Differences of other purchases from these; positive where there are more."""
@@ -213,45 +233,67 @@ def _alternative(
 
     None if it is the cheapest plan again, or time ends before there is one.
     """
-    data, fewest = optimum.data, None
+    programme, selection, fewest = optimum.programme, optimum.selection, None
     for repairs in range(REPAIRS + 1):
         try:
-            solved = _furthest(data, optimum.cost_usd * (1 + slack), direction, settings)
+            solved = _furthest(programme, optimum.cost_usd * (1 + slack), direction, settings)
         except SolverError:
             return fewest
         if solved is None:
             return fewest
-        programme, solution = solved
-        solution, items = billed(data.model, solution, audit(programme, solution))
-        changes = optimum.changes(counts(programme, solution.values))
-        if optimum.distance(changes, {}) < LEAST_DIFFERENCE:
+        candidate = _simulated(optimum, direction.name, slack, repairs, solved, selection)
+        if candidate.difference < LEAST_DIFFERENCE:
             return fewest
-        verdicts = judge(data.model, solution.fleet, data.scenarios, stories=False)
-        candidate = Alternative(
-            name=direction.name,
-            slack=slack,
-            cost_usd=solution.objective,
-            capital_usd=sum(item.capital_usd for item in items),
-            difference=optimum.distance(changes, {}),
-            changes=changes,
-            fleet=solution.fleet,
-            verdicts=verdicts,
-            repairs=repairs,
-        )
         if fewest is None or len(candidate.failed) < len(fewest.failed):
             fewest = candidate
-        tighter: dict[str, Margin] = tighten(data.margins, verdicts)
-        if not candidate.failed or tighter == data.margins:
+        data, joining = programme.data, tuple[Verdict, ...]()
+        if selection is not None and candidate.beyond:
+            selection, joining = joined(selection, data.model, candidate.beyond)
+        tighter = tighten(data.margins, (*candidate.verdicts, *joining))
+        if not candidate.failed or (tighter == data.margins and not joining):
             return fewest
-        data = replace(data, margins=tighter)
+        scenarios = data.scenarios if selection is None else selection.scenarios
+        programme = build(data.changed(scenarios, tighter, data.waived))
     return fewest
 
 
+def _simulated(
+    optimum: CheapestPlan,
+    name: str,
+    slack: float,
+    repairs: int,
+    solved: tuple[Programme, Solution],
+    selection: Selection | None,
+) -> Alternative:
+    """A plan, audited, priced, and simulated at its scenarios, then at the hours left out."""
+    programme, data = solved[0], solved[0].data
+    solution, items = billed(data.model, solved[1], audit(*solved))
+    changes = optimum.changes(counts(programme, solution.values))
+    verdicts = judge(data.model, solution.fleet, data.scenarios, stories=False)
+    left_out: int | None = 0
+    beyond: tuple[Verdict, ...] = ()
+    if selection is not None and not any(verdict.fails for verdict in verdicts):
+        left_out, beyond = at_other_hours(selection, data.model, solution.fleet)
+    return Alternative(
+        name=name,
+        slack=slack,
+        cost_usd=solution.objective,
+        capital_usd=sum(item.capital_usd for item in items),
+        difference=optimum.distance(changes, {}),
+        changes=changes,
+        fleet=solution.fleet,
+        verdicts=verdicts,
+        repairs=repairs,
+        left_out=left_out,
+        beyond=beyond,
+    )
+
+
 def _furthest(
-    data: ProblemData, most_usd: float, direction: Direction, settings: SolverSettings
+    programme: Programme, most_usd: float, direction: Direction, settings: SolverSettings
 ) -> tuple[Programme, Solution] | None:
     """Of the plans within a cost limit that go furthest in a direction the cheapest."""
-    programme = build(data)
+    programme = programme.copied()
     cost = programme.problem.objective
     objective = _expression(programme, direction)
     programme.problem.add((1 / MILLION) * cost <= most_usd / MILLION, "most_cost")

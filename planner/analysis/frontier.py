@@ -17,6 +17,7 @@ from planner.infrastructure.graph import build_graph
 from planner.optimization.solution.settings import SolverSettings
 from planner.rounds import LoopResult, Round
 from planner.scenarios.timeline import timeline_of
+from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
 from planner.verification import optimize_and_verify
 
@@ -82,6 +83,9 @@ class FrontierPoint:
         Label of a stricter point whose plan costs less, and which is feasible here too.
     within_gap
         Whether the optimality gaps explain that difference.
+    left_out
+        Failures simulated on its plan at hours that are not planned for; None where there are too
+        many.
     """
 
     label: str
@@ -99,6 +103,7 @@ class FrontierPoint:
     judged: int = 0
     cheaper_at: str = ""
     within_gap: bool = False
+    left_out: int | None = 0
 
     @property
     def planned(self) -> bool:
@@ -130,6 +135,7 @@ def trace(
     scenarios: tuple[Scenario, ...],
     solver: SolverSettings,
     on_point: Callable[[FrontierPoint], None] = lambda _: None,
+    selection: Selection | None = None,
 ) -> Frontier:
     """Optimise and simulate every setting, from the least strict to the strictest.
 
@@ -141,6 +147,8 @@ def trace(
         Settings of every solve; the time limit is that of one point.
     on_point
         Called after every point.
+    selection
+        Where the scenarios come from; None to simulate nothing at the hours that it leaves out.
 
     Raises
     ------
@@ -151,7 +159,7 @@ def trace(
     start: Fleet | None = None
     for setting in settings:
         try:
-            point = _point(axis, setting, model, scenarios, solver, start)
+            point = _point(axis, setting, model, scenarios, solver, start, selection)
         except KeyboardInterrupt:
             if not points:
                 raise
@@ -171,11 +179,19 @@ def _point(
     scenarios: tuple[Scenario, ...],
     solver: SolverSettings,
     start: Fleet | None,
+    selection: Selection | None,
 ) -> FrontierPoint:
+    if selection is not None:
+        selection = selection.of(setting.model, setting.scenarios)
     try:
         # Of a point without a plan the conflict is all that is told.
         outcome = optimize_and_verify(
-            setting.model, setting.scenarios, solver, start=start, explain="conflict"
+            setting.model,
+            setting.scenarios,
+            solver,
+            start=start,
+            explain="conflict",
+            selection=selection,
         )
     except SolverError as error:
         if solver.time_limit_seconds is None:
@@ -185,6 +201,8 @@ def _point(
     if best is None:
         lines = outcome.diagnosis.lines() if outcome.diagnosis is not None else []
         return _unplanned(setting, "infeasible", " ".join(lines[:2]))
+    if outcome.selection is not None:
+        setting = replace(setting, scenarios=outcome.selection.scenarios)
     found = _recovered(setting, best.verdicts)
     full = _by_full_standard(setting, best, model, scenarios)
     return FrontierPoint(
@@ -201,6 +219,7 @@ def _point(
         _failure(outcome),
         recovery_minutes=found if math.isfinite(found) else None,
         judged=sum(line.survives or line.fails for line in full),
+        left_out=0 if selection is None else best.left_out,
     )
 
 
@@ -262,7 +281,8 @@ def _failure(outcome: LoopResult) -> str:
         return f"{outcome.stopped} before a plan that survives"
     if outcome.diagnosis is not None:
         return "no plan meets the margins that the simulation asks for"
-    failing = next(verdict for verdict in outcome.best.verdicts if verdict.fails)
+    judged = (*outcome.best.verdicts, *outcome.best.beyond)
+    failing = next(verdict for verdict in judged if verdict.fails)
     return f"{failing.name}: {failing.first_breach}"
 
 

@@ -62,7 +62,7 @@ class Alternatives(Shown):
 def _cheapest(optimum: Optimum) -> CheapestPlan:
     best = optimum.outcome.best
     assert best is not None, "an Optimum has a plan"
-    return CheapestPlan.of(best.programme, best.solution)
+    return CheapestPlan.of(best.programme, best.solution, optimum.outcome.selection)
 
 
 def alternatives(
@@ -174,14 +174,15 @@ def frontier(
     check_least(points=points)
     make_solver(settings)
     loaded = as_planner_model(model)
-    chosen = selection(loaded, scenarios, only).scenarios
-    asked = settings_of(by, loaded.model, chosen, points, tuple(at))
+    chosen = selection(loaded, scenarios, only)
+    asked = settings_of(by, loaded.model, chosen.scenarios, points, tuple(at))
     found = trace(
         by,
         asked,
         loaded.model,
-        chosen,
+        chosen.scenarios,
         settings,
         lambda point: progress(f"{point.label}: {point.status}"),
+        chosen,
     )
     return CostFrontier(loaded, found)

@@ -88,16 +88,18 @@ def command(
             raise InputError.single(str(file), "expected a name that ends in .csv")
         check_file(file)
     loaded = model.load()
-    scenarios = choose(loaded, wanted, output, settings).scenarios
+    selection = choose(loaded, wanted, output, settings)
     with output.progress.working(), interruptible(output.quiet) as stop:
         settings = replace(settings, stop=stop)
-        outcome = optimize_and_verify(loaded.model, scenarios, settings)
+        outcome = optimize_and_verify(
+            loaded.model, selection.scenarios, settings, selection=selection
+        )
         best = outcome.best
         if best is None:
             show_infeasible(outcome, output.as_json)
             return EXIT_INFEASIBLE
         output.say(f"cheapest plan: {money(best.solution.objective, 3)} a year")
-        optimum = CheapestPlan.of(best.programme, best.solution)
+        optimum = CheapestPlan.of(best.programme, best.solution, outcome.selection)
         slacks = [percent / 100 for percent in sorted(set(within))]
         found = alternatives(optimum, slacks, most, settings, output.say)
     if file is not None:

@@ -116,7 +116,8 @@ def command(
     loaded = model.load()
     if file is not None:
         check_output(file)
-    scenarios = choose(loaded, wanted, output, settings).scenarios
+    selection = choose(loaded, wanted, output, settings)
+    scenarios = selection.scenarios
     points = settings_of(axis.by, loaded.model, scenarios, axis.points or POINTS, axis.values or ())
     progress = output.progress
     progress.part(0, len(points))
@@ -128,7 +129,7 @@ def command(
 
     with progress.working(), interruptible(output.quiet) as stop:
         limits = replace(settings, stop=stop)
-        frontier = trace(axis.by, points, loaded.model, scenarios, limits, traced)
+        frontier = trace(axis.by, points, loaded.model, scenarios, limits, traced, selection)
     if file is not None:
         write_output(frontier, loaded.name, file)
         progress.say(f"wrote {file}")

@@ -24,11 +24,12 @@ from planner.optimization.decomposition.fixed import least_cost
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.settings import SolverSettings
+from planner.other_hours import NOT_SIMULATED, at_other_hours
 from planner.plan.difference import difference
 from planner.plan.records import Plan
 from planner.rounds import LoopResult, Round
 from planner.scenarios.generators import FAMILIES, family
-from planner.selection import Wanted, select
+from planner.selection import Selection, Wanted, select
 from planner.simulation.verdict import judge
 from planner.verification import optimize_and_verify
 
@@ -268,14 +269,16 @@ def _replanned(
     loaded: LoadedModel, plan: Plan, variation: _Variation, settings: SolverSettings
 ) -> Replanned:
     model = changed(loaded.model, variation.changes)
-    scenarios = select(model, _wanted(plan)).scenarios
-    kept = plan.fleet(model)
-    outcome = optimize_and_verify(model, scenarios, settings, explain="nothing")
+    selection, kept = select(model, _wanted(plan)), plan.fleet(model)
+    outcome = optimize_and_verify(
+        model, selection.scenarios, settings, start=kept, explain="conflict", selection=selection
+    )
     best = outcome.best
     if best is None:
         return replace(variation.result, note="no plan meets every requirement")
+    selection = outcome.selection or selection
     old, new = _costs(best, kept, settings)
-    survives = old is not None and _survives(best, kept)
+    survives = old is not None and _survives(best, kept, selection)
     result = replace(variation.result, kept_usd_per_year=old, kept_survives=survives)
     if old is not None and survives and old - new <= max(LEAST_GAP, settings.gap) * abs(new):
         items = purchase_items(best.programme.data, kept)
@@ -292,19 +295,24 @@ def _replanned(
     )
 
 
-def _survives(best: Round, fleet: Fleet) -> bool:
+def _survives(best: Round, fleet: Fleet, selection: Selection) -> bool:
     """Whether a fleet survives every scenario; simulated only if it is not that of the plan."""
     if fleet == best.solution.fleet:
         return not best.failed
-    data = best.programme.data
-    verdicts = judge(data.model, fleet, data.scenarios, stories=False)
-    return not any(verdict.fails for verdict in verdicts)
+    model = best.programme.data.model
+    verdicts = judge(model, fleet, selection.scenarios, stories=False)
+    if any(verdict.fails for verdict in verdicts):
+        return False
+    _, beyond = at_other_hours(selection, model, fleet)
+    return not beyond
 
 
 def _note(outcome: LoopResult, best: Round, settings: SolverSettings) -> str:
     notes = []
     if not outcome.survives:
         notes.append(f"does not survive {', '.join(best.failed[:3])}")
+    if best.left_out is None:
+        notes.append(NOT_SIMULATED)
     if not settings.proves(best.solution.gap):
         notes.append(f"proven to within {percent(best.solution.gap, 2)} only")
     return "; ".join(notes)

@@ -11,6 +11,7 @@ from planner.analysis.alternatives import Alternative, CheapestPlan
 from planner.files import write_file
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
+from planner.other_hours import NOT_SIMULATED
 from planner.plan.files import csv_text
 from planner.reporting.explanation import changes_data
 from planner.reporting.scenarios import MARKS
@@ -39,6 +40,8 @@ def show_alternatives(
         if plan.failed:
             failing = f"does not survive {', '.join(plan.failed)}"
             say(console, failing, indent=len(f"  {rank}: "), style="red")
+        elif plan.left_out is None:
+            say(console, NOT_SIMULATED, indent=len(f"  {rank}: "))
 
 
 def _table(optimum: CheapestPlan, found: tuple[Alternative, ...]) -> Table:
@@ -102,6 +105,7 @@ def _numbers(plan: Alternative) -> dict[str, Any]:
         "capital_usd": round(plan.capital_usd, 2),
         "difference": round(plan.difference, 6),
         "survives": not plan.failed,
+        "simulated_at_other_hours": plan.left_out,
         "repairs": plan.repairs,
     }
 

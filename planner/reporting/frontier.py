@@ -11,6 +11,7 @@ from planner.amounts import millions
 from planner.analysis.frontier import Frontier, FrontierPoint
 from planner.files import check_file, write_file
 from planner.infrastructure.loading import LoadedModel
+from planner.other_hours import NOT_SIMULATED
 from planner.plan.files import csv_text
 from planner.reporting.alternatives import fleet_data
 from planner.reporting.pictures import check_picture, picture_bytes, plain
@@ -113,6 +114,8 @@ def _cells(point: FrontierPoint, before: FrontierPoint | None) -> Row:
 
 def _remarks(point: FrontierPoint) -> list[str]:
     found = [point.reason] if point.reason else []
+    if point.left_out is None:
+        found.append(NOT_SIMULATED)
     if point.cheaper_at:
         why = "within the optimality gap" if point.within_gap else "its margins asked for less"
         found.append(f"the plan of {point.cheaper_at} is stricter and costs less ({why})")
@@ -136,6 +139,7 @@ def _point_data(point: FrontierPoint) -> dict[str, Any]:
         "value": point.value,
         "recovery_minutes": point.recovery_minutes,
         "status": point.status,
+        "simulated_at_other_hours": point.left_out,
         "usd_per_year": _known(point.cost_usd),
         "bound_usd_per_year": _known(point.bound_usd),
         "capital_usd": _known(point.capital_usd),
