@@ -387,9 +387,16 @@ def _verify(
         raise OutOfTime
     if best is None:
         return None
-    capital = sum(item.capital_usd for item in best.items)
-    solved = best.programme, best.solution
-    return Verified(best.solution.objective, capital, best.failed, outcome.margins, solved)
+    chosen = data if outcome.selection is None else outcome.selection
+    return Verified(
+        best.solution.objective,
+        sum(item.capital_usd for item in best.items),
+        best.failed,
+        outcome.margins,
+        (best.programme, best.solution),
+        best.left_out,
+        frozenset(scenario.name for scenario in chosen.scenarios),
+    )
 
 
 def _solve(

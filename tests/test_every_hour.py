@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import fsum
 
 import pytest
 from scenarios.test_hours import DAY
 
+from planner.analysis.alternatives import CheapestPlan, alternatives
+from planner.analysis.frontier import settings_of, trace
+from planner.finance.replanning import PLAN_INPUTS, replan
+from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.solution.settings import SolverSettings
 from planner.plan.reopening import planned_scenarios, recorded
@@ -70,6 +76,57 @@ def test_a_plan_records_the_hours_that_joined(small, outcome) -> None:
     assert behind == {"region-west", "surge"}
     often = fsum(line.frequency_per_year for line in plan.scenarios)
     assert often == pytest.approx(0.05 + 1.0)
+
+
+def fails_somewhere(model: Model, fleet: Fleet) -> bool:
+    """Whether a fleet fails at an hour of the day."""
+    everything = select(model, Wanted(only=("region-west", "surge"), hours="all"))
+    return any(verdict.fails for verdict in judge(model, fleet, everything.scenarios[::7]))
+
+
+def test_a_point_of_the_frontier_survives_at_hours_left_out(small, selection, outcome) -> None:
+    settings = settings_of("standard", small.model, selection.scenarios, 2, (1.0,))
+    (point,) = trace(
+        "standard", settings, small.model, selection.scenarios, ROUGH, selection=selection
+    ).points
+    assert point.status == "survives"
+    assert point.left_out == outcome.best.left_out
+    assert point.rounds >= len(outcome.rounds) > 1
+    assert not fails_somewhere(small.model, point.fleet)
+
+
+def test_alternatives_survive_at_hours_left_out_or_are_said_to_fail(small, outcome) -> None:
+    first = outcome.rounds[0]  # whose plan fails there
+    optimum = CheapestPlan.of(first.programme, first.solution, outcome.selection)
+    found = alternatives(optimum, (0.4,), 2, ROUGH)
+    assert any(plan.left_out for plan in found)
+    assert all(bool(plan.failed) == fails_somewhere(small.model, plan.fleet) for plan in found)
+
+
+def test_keeping_a_plan_is_judged_at_hours_left_out(small, selection, outcome) -> None:
+    first = LoopResult(outcome.rounds[:1]).plan(small, ROUGH)
+    price = next(one for one in PLAN_INPUTS if one.attribute == "gpu_price")
+    dearer = replace(price, low=1.0, high=1.01)
+    *_, replanned = replan(small, recorded(first, selection.wanted), [dearer], ROUGH)
+    assert not replanned.kept_survives
+    assert replanned.survives
+    assert replanned.regret_usd_per_year is None
+
+
+def test_suggested_changes_survive_at_hours_left_out() -> None:
+    """700 GPUs in the east suffice for the hour that is planned for, and for no other."""
+    overrides = ("clusters.west-gpus.max_gpus=1000", "clusters.east-gpus.max_gpus=400")
+    wanted = Wanted(only=("region-west",))
+    model = load_model("tiny", (*DAY, *overrides)).model
+    found = optimize_and_verify(
+        model, select(model, wanted).scenarios, ROUGH, selection=select(model, wanted)
+    )
+    assert found.best is None
+    (way,) = (way for way in found.diagnosis.sets if way.survives)
+    assert way.left_out
+    (change,) = way.relaxations
+    assert change.path == "clusters.east-gpus.max_gpus"
+    assert change.value > 700
 
 
 def test_too_many_hours_are_not_simulated(small, selection, monkeypatch) -> None:

@@ -21,6 +21,7 @@ from planner.optimization.infeasibility.diagnosis import (
 )
 from planner.optimization.infeasibility.relaxation import Relaxation, RelaxationSet
 from planner.optimization.infeasibility.wording import change, price
+from planner.other_hours import NOT_SIMULATED
 from planner.reporting.terminal import new_console, print_json, say
 from planner.rounds import LoopResult
 
@@ -163,6 +164,8 @@ def _show_set(console: Console, number: int, found: RelaxationSet) -> None:
             f"not enough: its plan still fails {listed(found.failed, MOST_NAMES)} in simulation",
             2,
         )
+    elif found.left_out is None:
+        say(console, NOT_SIMULATED, indent=2)
     if not found.minimal:
         say(console, "(some may not be needed: the time limit ended the search)", indent=2)
 

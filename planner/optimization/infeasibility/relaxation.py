@@ -88,6 +88,9 @@ class RelaxationSet:
         it was not simulated.
     failed
         Scenarios that the plan does not survive.
+    left_out
+        Failures at hours that are not planned for that were simulated too; None where there are too
+        many.
     """
 
     name: str
@@ -99,6 +102,7 @@ class RelaxationSet:
     plan_capital_usd: float | None = None
     survives: bool | None = None
     failed: tuple[str, ...] = ()
+    left_out: int | None = 0
 
     @property
     def overrides(self) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.generators import all_scenarios
-from planner.scenarios.hours import as_before, failure_and_hour
+from planner.scenarios.hours import as_before, at_hour, failure_and_hour
 
 #: Most elastic solves of one set, each on the model changed by the one before.
 MOST_PASSES = 4
@@ -63,6 +63,10 @@ class Verified:
         Margins with which there was no plan any more, where that is the reason.
     solved
         Its programme and the solution.
+    left_out
+        Failures simulated at hours that are not planned for; None where there are too many.
+    scenarios
+        Names of its scenarios, with those at hours at which a plan failed.
     """
 
     usd_per_year: float
@@ -70,6 +74,8 @@ class Verified:
     failed: tuple[str, ...] = ()
     margins: Mapping[str, Margin] = field(default_factory=dict)
     solved: Solved | None = field(default=None, repr=False, compare=False)
+    left_out: int | None = 0
+    scenarios: frozenset[str] = frozenset()
 
 
 #: Optimises and simulates a plan; None if there is none.
@@ -160,10 +166,31 @@ class Trials:
             self.asked.update((every & set(conflict)) - self.asked or every)
         return found
 
+    def after(self, plan: Verified | None) -> Trials | None:
+        """Trials that ask for what a simulated plan lacked; None if that is nothing more."""
+        if plan is None or not plan.margins:
+            return None
+        data = self.data
+        failures = {failure.name: failure for failure in all_scenarios(data.model)}
+        more = sorted(plan.scenarios - {scenario.name for scenario in data.scenarios})
+        at_hours = ((failures.get(name), hour) for name, hour in map(failure_and_hour, more))
+        joining = [at_hour(one, hour) for one, hour in at_hours if one and hour is not None]
+        if plan.margins == data.margins and not joining:
+            return None
+        self.asked.update(scenario.name for scenario in joining)
+        scenarios = (*data.scenarios, *joining)
+        return replace(self, data=replace(data, scenarios=scenarios, margins=plan.margins))
+
     def _key(self, draft: ChangedModel) -> tuple[Hashable, ...]:
         changes = frozenset((change.path, repr(change.value)) for change in draft.relaxations())
         margins = frozenset(self.data.margins.items())
-        return changes, frozenset(draft.loosened().items()), draft.dropped(), margins
+        return (
+            changes,
+            frozenset(draft.loosened().items()),
+            draft.dropped(),
+            margins,
+            self.data.scenarios,
+        )
 
     def _allowed(self, draft: ChangedModel) -> ProblemData | None:
         """The problem of a changed model; None if no model file may state it."""
@@ -257,10 +284,10 @@ def find_set(
             draft.take(column, amount, scenarios[column])
         if trials.plan(draft) is not None:
             found, plan = _finished(name, draft, trials)
-            if plan is None or plan.margins == trials.data.margins or not plan.margins:
+            stricter = trials.after(plan)
+            if stricter is None:
                 return found
-            # The simulation needs more than the programme: so do the changes.
-            trials = replace(trials, data=replace(trials.data, margins=plan.margins))
+            trials = stricter  # the simulation needs more than the programme: so do the changes
         elif len(trials.asked) > asked:
             draft.steps = before  # more scenarios count: the cheapest changes for them all
             elastic = trials.elastic(draft)
@@ -277,9 +304,10 @@ def finish(name: str, draft: ChangedModel, trials: Trials) -> RelaxationSet:
     """
     found, plan = _finished(name, draft, trials)
     for _ in range(MOST_PASSES):
-        if plan is None or plan.margins == trials.data.margins or not plan.margins:
+        stricter = trials.after(plan)
+        if stricter is None:
             break
-        trials = replace(trials, data=replace(trials.data, margins=plan.margins))
+        trials = stricter
         draft = draft.at_most()
         if trials.plan(draft) is None:
             break
@@ -325,6 +353,7 @@ def with_verified(relaxations: RelaxationSet, plan: Verified) -> RelaxationSet:
         plan_capital_usd=plan.capital_usd,
         survives=not plan.failed,
         failed=plan.failed,
+        left_out=plan.left_out,
     )
 
 
