@@ -43,7 +43,7 @@ def calendar_table(roadmap: Roadmap) -> Table:
     rows: list[Row] = []
     for order in roadmap.orders:
         delay: Cell = order.delay_usd_per_month
-        latest = order.latest_order_by or ("any" if order.delay == "priced" else "")
+        latest = order.latest_order_by or ("any" if order.delay in ("priced", "estimated") else "")
         if order.delay == "impossible":
             delay = Toned("no roadmap", "bad")
         rows.append(
@@ -67,9 +67,11 @@ def calendar_table(roadmap: Roadmap) -> Table:
         *texts("latest", folds=False),
         *figures("late, M", show=millions),
     )
+    estimated = any(order.delay == "estimated" for order in roadmap.orders)
     note = (
         "latest: last month of order with which a roadmap exists (any: it exists without); late: "
         "M USD that a month of delay costs, solved anew with the order a period later"
+        + (" (estimated: with orders in part)" if estimated else "")
     )
     return Table("Calendar of orders", heads, rows, note)
 
@@ -180,17 +182,17 @@ def summary(roadmap: Roadmap) -> list[str]:
         f"{money(roadmap.bound_usd)} (gap {gap})"
     ]
     values = roadmap.value_of_paths
+    about = " about" if values is not None and values.estimated else ""
     if values is not None and values.stochastic_solution_usd is not None:
         lines.append(
-            f"Planning for all paths rather than their mean is worth "
+            f"Planning for all paths rather than their mean is worth{about} "
             f"{money(values.stochastic_solution_usd)}"
         )
     elif values is not None:
         lines.append("The orders for mean demand leave no roadmap on some path")
     if values is not None and values.perfect_information_usd is not None:
-        lines.append(
-            f"Knowing the path in advance would be worth {money(values.perfect_information_usd)}"
-        )
+        usd = money(values.perfect_information_usd)
+        lines.append(f"Knowing the path in advance would be worth{about} {usd}")
     if roadmap.stopped is not None:
         lines.append(f"Ended early: {roadmap.stopped}")
     return lines

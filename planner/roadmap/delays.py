@@ -1,20 +1,28 @@
-"""What it costs to order later, and how late is too late: solved anew with whole numbers."""
+"""What it costs to order later, and how late is too late: solved anew.
+
+With whole orders where they are few, with orders in part where they are many: then a roadmap that
+is said to exist may not with whole ones, and costs are estimates.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from planner.errors import SolverError
 from planner.infrastructure.horizon import month_number, month_text
 from planner.optimization.solution.settings import SolverSettings
 from planner.plan.assembly import to_cents
-from planner.roadmap.parts import solve_roadmap
+from planner.roadmap.parts import relaxed_cost, solve_roadmap
 from planner.roadmap.planning import RoadmapResult
 from planner.roadmap.programme import OrderKey
 from planner.roadmap.records import OrderRecord, Roadmap
 from planner.roadmap.tree import line_of
+
+#: Orders that can be placed up to which delays are solved with whole ones.
+FEW_ORDERS = 150
 
 
 @dataclass(frozen=True)
@@ -54,21 +62,30 @@ def with_delays(
         if record.kind != "emergency"
         and result.roadmap.nodes[record.node].node.period > roadmap.decided_periods
     ]
+    if not open_orders or not most:
+        return roadmap
+    try:
+        before = cost_of(result, settings)
+    except SolverError:
+        return roadmap
+    priced: Literal["priced", "estimated"] = "estimated" if is_large(result) else "priced"
     ranked = sorted(open_orders, key=lambda record: -record.capital_usd)[:most]
     examined: dict[OrderKey, OrderRecord] = {}
     for number, record in enumerate(ranked, 1):
         progress(f"delay {number} of {len(ranked)}: {record.asset}")
         key = OrderKey(record.node, record.kind, record.asset)
         try:
-            found = delay_of(result, key, settings)
+            found = delay_of(result, key, before, settings)
         except SolverError:
             break  # out of time: the others stay unexamined
-        examined[key] = _stated(record, found, roadmap.horizon.months)
+        examined[key] = _stated(record, found, roadmap.horizon.months, priced)
     orders = tuple(examined.get(OrderKey(o.node, o.kind, o.asset), o) for o in roadmap.orders)
     return roadmap.model_copy(update={"orders": orders})
 
 
-def _stated(record: OrderRecord, found: Delay, months: int) -> OrderRecord:
+def _stated(
+    record: OrderRecord, found: Delay, months: int, priced: Literal["priced", "estimated"]
+) -> OrderRecord:
     latest = None
     if found.periods is not None:
         latest = month_text(month_number(record.order_by) + found.periods * months)
@@ -77,15 +94,43 @@ def _stated(record: OrderRecord, found: Delay, months: int) -> OrderRecord:
         update={
             "latest_order_by": latest,
             "delay_usd_per_month": None if usd is None else to_cents(usd),
-            "delay": "impossible" if usd is None else "priced",
+            "delay": "impossible" if usd is None else priced,
         }
     )
 
 
-def delay_of(result: RoadmapResult, key: OrderKey, settings: SolverSettings) -> Delay:
+def is_large(result: RoadmapResult) -> bool:
+    """Whether delays are solved with orders in part: with whole ones each takes too long."""
+    return len(result.roadmap.orders) > FEW_ORDERS
+
+
+def cost_of(result: RoadmapResult, settings: SolverSettings) -> float:
+    """What delays are compared with, USD.
+
+    Raises
+    ------
+    SolverError
+        If time ends before.
+    """
+    if not is_large(result):
+        return result.programme_usd
+    cost = relaxed_cost(result.parts.beside(), settings)
+    if cost is None:
+        raise ValueError("There is no roadmap.")
+    return cost
+
+
+def delay_of(
+    result: RoadmapResult, key: OrderKey, before: float, settings: SolverSettings
+) -> Delay:
     """Solve without an order in its node, then without it for longer, until nothing is left.
 
-    All other orders are decided anew. Costs are those of the programme, so that they compare.
+    All other orders are decided anew.
+
+    Parameters
+    ----------
+    before
+        Cost with it (`cost_of`).
 
     Raises
     ------
@@ -97,7 +142,7 @@ def delay_of(result: RoadmapResult, key: OrderKey, settings: SolverSettings) -> 
     cost = _cost_without(result, key, 1, settings)
     if cost is None:
         return Delay(None, 0)
-    usd = max(0.0, cost - result.programme_usd) / made.horizon.months
+    usd = max(0.0, cost - before) / made.horizon.months
     # After as many periods as are left it would come into service after the end: never.
     low, high = 1, made.horizon.periods - arrival + 1
     if _cost_without(result, key, high, settings) is not None:
@@ -116,6 +161,8 @@ def _cost_without(
 ) -> float | None:
     """Cost of the programme without an order for some periods; None where there is none."""
     with _forbidden(result, key, periods):
+        if is_large(result):
+            return relaxed_cost(result.parts.beside(), settings)
         solution = solve_roadmap(result.parts.beside(), settings, explain=False)
     return None if solution.status == "infeasible" else solution.objective
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from planner.optimization.decomposition.loop import Decomposition, Loop
+from planner.errors import SolverError
+from planner.optimization.decomposition.loop import UNFINISHED, Decomposition, Loop
 from planner.optimization.decomposition.master import Learned, Master
 from planner.optimization.formulation.build import build_part
 from planner.optimization.formulation.labels import joined
-from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import Margin
-from planner.optimization.solution.deadline import Deadline
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, Start, solve
 from planner.roadmap.programme import RoadmapProgramme
@@ -34,11 +35,14 @@ class RoadmapParts(Decomposition):
         Failures of which nothing is asked, by node: no order arrives in time to survive them.
     left_out
         Those without recourse at all.
+    asked
+        Rows of failures that ask something, as far as they are laid out.
     """
 
     roadmap: RoadmapProgramme = field(kw_only=True)
     waived: dict[str, frozenset[str]] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    asked: dict[str, dict[Key, float]] = field(default_factory=dict)
     unit: str = "M USD"
 
     def _first_stage(self) -> Programme:
@@ -58,6 +62,8 @@ class RoadmapParts(Decomposition):
         node, _, scenario = name.partition("/")
         each = self.roadmap.nodes[node]
         part = build_part(each.programme, each.data.part((scenario,)))
+        requirements = (row.key for row in part.rows.values() if row.kind == "requirement")
+        self.asked[name] = dict.fromkeys(requirements, math.inf)
         frequency = each.data.by_name[scenario].frequency_per_year
         return part, each.node.weight * frequency
 
@@ -75,16 +81,18 @@ class RoadmapParts(Decomposition):
         What they cost still counts, so that cloud bridges them as far as it is worth it; those
         without recourse even then are left out.
         """
+        wider: dict[str, dict[Key, float]] = {}
         for name in names:
             node, _, scenario = name.partition("/")
             each = self.roadmap.nodes[node]
-            asked = {row.key: math.inf for row in self.rows_of(name) if row.kind == "requirement"}
-            if asked and scenario not in self.waived.get(node, ()):
-                waived = {**each.data.waived, **asked}
-                each.data = each.data.changed(each.data.scenarios, each.data.margins, waived)
+            if self.asked[name] and scenario not in self.waived.get(node, ()):
+                wider.setdefault(node, dict(each.data.waived)).update(self.asked[name])
             else:
                 self.left_out |= {name}
             self.waived[node] = self.waived.get(node, frozenset()) | {scenario}
+        for node, waived in wider.items():
+            each = self.roadmap.nodes[node]
+            each.data = each.data.changed(each.data.scenarios, each.data.margins, waived)
         self._keep(frozenset(self.names()) - names)
 
     def tighten(self, margins: Mapping[str, Mapping[str, Margin]]) -> None:
@@ -133,6 +141,32 @@ class RoadmapLoop(Loop):
 
     def _begin(self) -> Start | None:
         return self.best.values if self.best else self.first
+
+    def relaxed(self) -> float | None:
+        """Least cost with orders in part, USD; None where there is no roadmap even so.
+
+        Raises
+        ------
+        SolverError
+            If time ends before.
+        """
+        self.lower = -math.inf
+        try:
+            self._prepare()
+            return None if self._relaxed() is not None else self.lower
+        except OutOfTime:
+            raise SolverError(UNFINISHED) from None
+
+
+def relaxed_cost(parts: RoadmapParts, settings: SolverSettings) -> float | None:
+    """Least cost of a roadmap with orders in part, USD; None where there is none even so.
+
+    Raises
+    ------
+    SolverError
+        If time ends before.
+    """
+    return RoadmapLoop(parts, settings, None, explain=False).relaxed()
 
 
 def solve_roadmap(

@@ -119,7 +119,8 @@ class OrderRecord(Record):
         What the roadmap costs more for each month by which it is ordered a period later, everything
         else decided anew; None where no roadmap is left then, or that was not worked out.
     delay
-        Whether that was worked out, and whether there is a roadmap then.
+        Whether that was worked out, with whole orders or estimated with orders in part, and whether
+        there is a roadmap then.
     """
 
     node: str
@@ -138,7 +139,7 @@ class OrderRecord(Record):
     usd_per_year: float
     latest_order_by: str | None = None
     delay_usd_per_month: float | None = None
-    delay: Literal["priced", "impossible", "not examined"] = "not examined"
+    delay: Literal["priced", "estimated", "impossible", "not examined"] = "not examined"
 
 
 class CapacityRecord(Record):
@@ -217,10 +218,13 @@ class ValueOfPaths(Record):
         after, beyond this roadmap; None where these orders leave no roadmap.
     perfect_information_usd
         Cost of this roadmap beyond the mean of the roadmaps of single paths.
+    estimated
+        Whether both were worked out with orders in part.
     """
 
     stochastic_solution_usd: float | None
     perfect_information_usd: float | None
+    estimated: bool = False
 
 
 class Roadmap(Record):

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import Course, DemandGrowth, Horizon
+from planner.optimization.formulation.labels import joined
 from planner.optimization.solution.settings import SolverSettings
-from planner.optimization.solution.solving import Solution
-from planner.roadmap.parts import RoadmapParts, solve_roadmap
+from planner.roadmap.delays import cost_of, is_large
+from planner.roadmap.parts import RoadmapParts, relaxed_cost, solve_roadmap
 from planner.roadmap.planning import RoadmapResult
-from planner.roadmap.programme import RoadmapProgramme, build_roadmap, orders_in
+from planner.roadmap.programme import OrderKey, build_roadmap
 from planner.roadmap.records import ValueOfPaths
 from planner.roadmap.tree import branch_of, demand_factor, node_name
 
@@ -24,10 +25,19 @@ class _Line:
     like: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class _SolvedLine:
+    """Cost of a roadmap without paths, and its orders."""
+
+    usd: float
+    orders: Mapping[OrderKey, float]
+
+
 def value_of_paths(result: RoadmapResult, settings: SolverSettings) -> ValueOfPaths:
     """Value of the stochastic solution and of perfect information (Birge and Louveaux).
 
-    All programmes have the margins and waivers that this roadmap ended with.
+    All programmes have the margins and waivers that this roadmap ended with. Where orders are many,
+    they are taken in part, and both values are estimates.
 
     Raises
     ------
@@ -40,14 +50,15 @@ def value_of_paths(result: RoadmapResult, settings: SolverSettings) -> ValueOfPa
         solved = _solved_line(result, _line(made.model, horizon, {name: 1.0}), settings)
         if solved is None:
             return ValueOfPaths(stochastic_solution_usd=None, perfect_information_usd=None)
-        known += path.probability * solved[1].objective
+        known += path.probability * solved.usd
     chances = {name: path.probability for name, path in horizon.paths.items()}
     mean = _solved_line(result, _line(made.model, horizon, chances), settings)
-    fixed = None if mean is None else _with_orders_of(result, *mean, settings)
-    cost = result.programme_usd
+    fixed = None if mean is None else _with_orders_of(result, mean, settings)
+    cost = cost_of(result, settings)
     return ValueOfPaths(
         stochastic_solution_usd=None if fixed is None else round(max(0.0, fixed - cost), 2),
         perfect_information_usd=round(max(0.0, cost - known), 2),
+        estimated=is_large(result),
     )
 
 
@@ -80,7 +91,7 @@ def _line(model: Model, horizon: Horizon, chances: Mapping[str, float]) -> _Line
 
 def _solved_line(
     result: RoadmapResult, line: _Line, settings: SolverSettings
-) -> tuple[RoadmapProgramme, Solution] | None:
+) -> _SolvedLine | None:
     """Orders and cost of one course of demand; None where there is no roadmap."""
     tree = result.roadmap.nodes
     waived = {name: tree[other].data.waived for name, other in line.like.items()}
@@ -88,29 +99,45 @@ def _solved_line(
     made = build_roadmap(line.model, lambda _: scenarios, waived)
     parts = RoadmapParts(made.base.data, settings, roadmap=made)
     parts.left_out = frozenset(
-        f"{name}/{full.partition('/')[2]}"
+        joined(name, full.partition("/")[2])
         for name, other in line.like.items()
         for full in result.parts.left_out
         if full.partition("/")[0] == other
     )
     parts.tighten({name: tree[other].data.margins for name, other in line.like.items()})
+    solved = _solved(parts, settings, is_large(result))
+    if solved is None:
+        return None
+    cost, values = solved
+    return _SolvedLine(cost, {key: values[x.name] for key, x in made.orders.items()})
+
+
+def _solved(
+    parts: RoadmapParts, settings: SolverSettings, in_part: bool
+) -> tuple[float, Mapping[str, float]] | None:
+    """Least cost of a roadmap, and values of its variables; None where there is none."""
+    if in_part:
+        cost = relaxed_cost(parts, settings)
+        values = {x.name: x.value or 0.0 for x in parts.base.problem.variables}
+        return None if cost is None else (cost, values)
     solution = solve_roadmap(parts, settings, explain=False)
-    return None if solution.status == "infeasible" else (made, solution)
+    return None if solution.status == "infeasible" else (solution.objective, solution.values)
 
 
 def _with_orders_of(
-    result: RoadmapResult, mean: RoadmapProgramme, solution: Solution, settings: SolverSettings
+    result: RoadmapResult, mean: _SolvedLine, settings: SolverSettings
 ) -> float | None:
     """Cost of this tree with the orders for mean demand until paths branch; None without one."""
     made = result.roadmap
-    orders = dict(orders_in(mean, solution.values))
     shared = {key: x for key, x in made.orders.items() if not made.nodes[key.node].node.branch}
     before = [(variable, variable.low, variable.high) for variable in shared.values()]
+    large = is_large(result)
     try:
         for key, variable in shared.items():
-            variable.low = variable.high = float(orders.get(key, 0))
-        solved = solve_roadmap(result.parts.beside(), settings, explain=False)
+            count = mean.orders.get(key, 0.0)
+            variable.low = variable.high = count if large else float(round(count))
+        solved = _solved(result.parts.beside(), settings, large)
+        return None if solved is None else solved[0]
     finally:
         for variable, low, high in before:
             variable.low, variable.high = low, high
-    return None if solved.status == "infeasible" else solved.objective

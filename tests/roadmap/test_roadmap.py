@@ -23,7 +23,7 @@ from planner.optimization.solution.solving import solve
 from planner.plan.files import parse_plan
 from planner.roadmap.assembly import node_model
 from planner.roadmap.cash import CashFlow, present_value
-from planner.roadmap.delays import delay_of
+from planner.roadmap.delays import cost_of, delay_of
 from planner.roadmap.files import parse_roadmap, read_roadmap, write_roadmap
 from planner.roadmap.infeasible import why_none
 from planner.roadmap.making import make, orders_of
@@ -38,7 +38,7 @@ Made = tuple[RoadmapResult, Roadmap]
 GOLDEN = Path(__file__).parent / "golden" / "orders.txt"
 
 
-def cost_of(model: Model, method: str = "decomposed") -> float:
+def least_cost(model: Model, method: str = "decomposed") -> float:
     """Cost of the cheapest roadmap of all scenarios, USD; infinite without one."""
     made = build_roadmap(model, all_scenarios)
     settings = replace(EXACT, method=method)
@@ -127,14 +127,14 @@ horizon:
 @pytest.mark.parametrize("method", ["decomposed", "extensive"])
 def test_one_period_is_the_plan_of_today(tiny: LoadedModel, method: str) -> None:
     plan = solve(build(ProblemData(tiny.model, all_scenarios(tiny.model), {})), EXACT)
-    roadmap = cost_of(with_horizon(tiny.model, periods=1), method)
+    roadmap = least_cost(with_horizon(tiny.model, periods=1), method)
     assert roadmap * 1.08 == pytest.approx(plan.objective, rel=1e-9)
 
 
 def test_in_one_piece_it_costs_the_same(growing: LoadedModel) -> None:
     horizon = growing.model.horizon.replace(order_months={}, periods=3)
     model = growing.model.replace(horizon=horizon)
-    assert cost_of(model, "extensive") == pytest.approx(cost_of(model), rel=1e-6)
+    assert least_cost(model, "extensive") == pytest.approx(least_cost(model), rel=1e-6)
 
 
 def test_nothing_gets_cheaper_by_longer_leads_or_smaller_budgets(tiny: LoadedModel) -> None:
@@ -148,14 +148,14 @@ def test_nothing_gets_cheaper_by_longer_leads_or_smaller_budgets(tiny: LoadedMod
     )  # fmt: skip
     growth = {"demand": {"per_year": 0.15}}
     costs = [
-        cost_of(
+        least_cost(
             with_horizon(ready, periods=3, growth=growth, order_months={"gpus": m, "cooling": m})
         )
         for m in (0, 12)
     ]
     assert costs[0] <= costs[1] * (1 + 1e-9)
     budgets = [
-        cost_of(with_horizon(ready, periods=3, growth=growth, capital_budgets_usd={"2027": usd}))
+        least_cost(with_horizon(ready, periods=3, growth=growth, capital_budgets_usd={"2027": usd}))
         for usd in (1e9, 1e7, 0.0)
     ]
     assert budgets[0] <= budgets[1] * (1 + 1e-9) <= budgets[2] * (1 + 2e-9)
@@ -252,7 +252,7 @@ def test_an_order_that_cannot_wait_says_so_and_others_have_a_price(made: Made) -
     assert first.latest_order_by == first.order_by
     later = OrderKey("p2", "halls", "west-gpus")
     assert later in result.orders
-    assert delay_of(result, later, EXACT).usd_per_month > 0
+    assert delay_of(result, later, cost_of(result, EXACT), EXACT).usd_per_month > 0
 
 
 def test_perfect_information_is_worth_something(made: Made) -> None:
