@@ -32,9 +32,13 @@ NOT_GIVEN = (
     "The fixture `{fixture}` needs {what}: run pytest with {option}, "
     "or set {ini} in the ini file of pytest."
 )
+ONE_PERIOD = (
+    "The fixture `{fixture}` is of one plan, and --plan is a roadmap: take the fixture `periods`, "
+    "or run pytest with the plan of one period, such as --plan DIR/p1."
+)
 
 _options_key: pytest.StashKey[TestOptions | None] = pytest.StashKey()
-_survivability_key: pytest.StashKey[Survivability] = pytest.StashKey()
+_survivability_key: pytest.StashKey[tuple[Survivability, ...]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,7 +54,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--plan",
         dest="planner_plan",
         metavar="FILE",
-        help="Test the fleet of this plan (its plan.json or folder) instead of what exists.",
+        help="Test the fleet of this plan (its plan.json or folder) instead of what exists, or "
+        "those of all periods of a roadmap.json.",
     )
     group.addoption(
         "--plan-scenarios",
@@ -94,11 +99,11 @@ def _given(config: pytest.Config) -> tuple[bool, ...]:
     return (*options, *inis)
 
 
-def _survivability(config: pytest.Config) -> Survivability | None:
-    """What is tested, loaded once; None where nothing is asked for."""
+def _tested(config: pytest.Config) -> tuple[Survivability, ...]:
+    """What is tested, loaded once; several of a roadmap, none where nothing is asked for."""
     asked = config.stash.get(_options_key, None)
     if asked is None:
-        return None
+        return ()
     if _survivability_key not in config.stash:
         from planner.errors import InputError
         from planner.pytest_support.options import refusal
@@ -120,13 +125,13 @@ def _is_eager(config: pytest.Config) -> bool:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse bad options before anything runs, in the process that people look at."""
     if _is_eager(session.config):
-        _survivability(session.config)
+        _tested(session.config)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is tested."""
-    survivability = _survivability(config) if _is_eager(config) else None
-    return [] if survivability is None else survivability.header()
+    tested = _tested(config) if _is_eager(config) else ()
+    return [line for survivability in tested for line in survivability.header()]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -155,39 +160,52 @@ def pytest_make_collect_report(
     report = yield
     asked = collector.config.stash.get(_options_key, None)
     if asked is not None and asked.collects and isinstance(collector, pytest.Session):
-        survivability = _survivability(collector.config)
-        if survivability is not None and report.passed:
+        tested = _tested(collector.config)
+        if tested and report.passed:
             from planner.pytest_support.collection import ScenarioTests
 
-            report.result = [*(report.result or []), ScenarioTests.of(collector, survivability)]
+            made = (ScenarioTests.of(collector, one) for one in tested if one.collected)
+            report.result = [*(report.result or []), *made]
     return report
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Tell the simulator in what order verdicts will be wanted."""
-    survivability = session.config.stash.get(_survivability_key, None)
-    if survivability is not None:
+    for survivability in session.config.stash.get(_survivability_key, ()):
         from planner.pytest_support.collection import expected
 
-        survivability.expect(expected(session.items))
+        survivability.expect(expected(session.items, survivability))
 
 
 def _needed(request: pytest.FixtureRequest, fixture: str) -> Survivability:
+    survivability, *more = _all_needed(request, fixture)
+    if more:
+        pytest.fail(ONE_PERIOD.format(fixture=fixture), pytrace=False)
+    return survivability
+
+
+def _all_needed(request: pytest.FixtureRequest, fixture: str) -> tuple[Survivability, ...]:
     try:
-        survivability = _survivability(request.config)
+        tested = _tested(request.config)
     except pytest.UsageError as error:
         pytest.fail(str(error), pytrace=False)
-    if survivability is None:
+    if not tested:
         what, option, ini = "a model", "--plan-model MODEL", "`plan_model`"
         message = NOT_GIVEN.format(fixture=fixture, what=what, option=option, ini=ini)
         pytest.fail(message, pytrace=False)
-    return survivability
+    return tested
 
 
 @pytest.fixture(scope="session")
 def survivability(request: pytest.FixtureRequest) -> Survivability:
     """Verdicts of the scenarios of --plan-model, simulated when asked for, and assertions."""
     return _needed(request, "survivability")
+
+
+@pytest.fixture(scope="session")
+def periods(request: pytest.FixtureRequest) -> dict[str, Survivability]:
+    """Verdicts of every period of a roadmap given with --plan, by its name (``p3-high``)."""
+    return {tested.name.rpartition("@")[2]: tested for tested in _all_needed(request, "periods")}
 
 
 @pytest.fixture(scope="session")

@@ -60,14 +60,14 @@ def parse_plan(path: Path) -> Plan:
     except (ValueError, RecursionError) as error:
         raise InputError.single(str(path), f"is not a plan in JSON: {error}") from error
     try:
-        return _located(stating_its_round(Plan.model_validate(data)), path.parent)
+        return located(stating_its_round(Plan.model_validate(data)), path.parent)
     except ValidationError as error:
         document = Document(data, {(): SourcePosition(str(path))})
         complain(document, error, Plan)
         raise InputError(document.problems) from error
 
 
-def _located(plan: Plan, folder: Path) -> Plan:
+def located(plan: Plan, folder: Path) -> Plan:
     """A plan of a folder with the place of its model as seen from anywhere."""
     path = plan.model.path
     if path is None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError, Problem, refuse
-from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
@@ -44,6 +43,8 @@ class _Subject:
     loaded: LoadedModel
     opened: Reopened | None
     selection: Selection
+    node: str = ""
+    bridged: frozenset[str] = frozenset()
 
 
 class Survivability:
@@ -51,6 +52,10 @@ class Survivability:
 
     Attributes
     ----------
+    name
+        Name of the model, with the node where a roadmap is tested: ``tiny-roadmap@p3-high``.
+    bridged
+        Scenarios of which a roadmap asks nothing in its node, since no order arrives in time.
     model
         The infrastructure, with the changes that the plan was made with.
     plan
@@ -63,8 +68,10 @@ class Survivability:
         Scenarios that are tests of this run.
     """
 
-    def __init__(self, subject: _Subject, asked: TestOptions) -> None:
+    def __init__(self, subject: _Subject, asked: TestOptions, beside: Collection[str] = ()) -> None:
         opened, self.model = subject.opened, subject.loaded.model
+        self.name = _name(self.model.name, subject.node)
+        self.bridged = subject.bridged
         self.plan: Plan | None = None if opened is None else opened.plan
         self.file = subject.loaded.file or Path(subject.loaded.name)
         self._subject, self._asked = subject, asked
@@ -72,7 +79,7 @@ class Survivability:
         found = subject.selection.scenarios
         self._scenarios = {scenario.name: scenario for scenario in found}
         self.scenarios = tuple(self._scenarios)
-        self.collected = _named(self.model, found, asked.named)
+        self.collected = _named(self.name, found, asked.named, beside)
         self._judge = Judge(self.model, fleet, found, asked.workers)
 
     def __repr__(self) -> str:
@@ -261,7 +268,7 @@ class Survivability:
         ]
 
     def _what(self) -> str:
-        name = self._subject.loaded.name
+        name = _name(self._subject.loaded.name, self._subject.node)
         return f"{name} as it is" if self.plan is None else f"{name} with {self._plan_file()}"
 
     def _plan_file(self) -> str:
@@ -311,10 +318,20 @@ def _unknown(scenario: str, scenarios: tuple[str, ...]) -> str:
     return f"{what}, of {len(scenarios)}{nearest(scenario, scenarios)}"
 
 
+def _name(model: str, node: str) -> str:
+    return f"{model}@{node}" if node else model
+
+
 def _named(
-    model: Model, scenarios: tuple[Scenario, ...], named: tuple[str, ...]
+    subject: str, scenarios: tuple[Scenario, ...], named: tuple[str, ...], beside: Collection[str]
 ) -> tuple[Scenario, ...]:
-    """Scenarios whose node ids were given as arguments, in the order of all; without any, all."""
+    """Scenarios whose node ids were given as arguments, in the order of all; without any, all.
+
+    Parameters
+    ----------
+    beside
+        Names of what else is tested, whose node ids are not looked at.
+    """
     if not named:
         return scenarios
     wanted: set[str] = set()
@@ -322,20 +339,22 @@ def _named(
     names = tuple(scenario.name for scenario in scenarios)
     for wanted_id in named:
         stem, _, scenario = wanted_id.partition("::")
+        if stem != subject and stem in beside:
+            continue
         at_hours = [name for name in names if failure_and_hour(name)[0] == scenario]
-        if stem == model.name and (not scenario or scenario in names or at_hours):
+        if stem == subject and (not scenario or scenario in names or at_hours):
             wanted.update(([scenario] if scenario in names else at_hours) if scenario else names)
             continue
-        close = nearest(wanted_id, [f"{model.name}::{name}" for name in names])
-        hint = close.replace(f"`{model.name}::", f"`{ROOT}::{model.name}::")
+        close = nearest(wanted_id, [f"{subject}::{name}" for name in names])
+        hint = close.replace(f"`{subject}::", f"`{ROOT}::{subject}::")
         message = f"no scenario has this node id{hint}"
         problems.append(Problem(f"{ROOT}::{printable(wanted_id)}", 0, 0, "", message))
     refuse(problems)
     return tuple(scenario for scenario in scenarios if scenario.name in wanted)
 
 
-def survivability_of(asked: TestOptions) -> Survivability:
-    """Load what is asked for.
+def survivability_of(asked: TestOptions) -> tuple[Survivability, ...]:
+    """Load what is asked for: a model, a plan, or every node of a roadmap.
 
     Raises
     ------
@@ -344,33 +363,58 @@ def survivability_of(asked: TestOptions) -> Survivability:
     """
     problems: list[Problem] = []
     wanted = _wanted(asked, problems)
-    subject = _opened(asked, problems)
-    if problems or subject is None:
-        raise InputError(problems)
-    loaded, opened = subject
-    planned_for = None if opened is None else opened.wanted
-    selection = _selection(loaded, wanted or planned_for)
-    return Survivability(_Subject(loaded, opened, selection), asked)
+    found = _opened(asked, problems)
+    refuse(problems)
+    subjects = [_subject(opened, wanted) for opened in found]
+    names = [_name(subject.loaded.model.name, subject.node) for subject in subjects]
+    return tuple(Survivability(subject, asked, names) for subject in subjects)
 
 
-def _opened(
-    asked: TestOptions, problems: list[Problem]
-) -> tuple[LoadedModel, Reopened | None] | None:
-    """The model, with the plan if one is asked for; None where something is wrong with them."""
+@dataclass(frozen=True)
+class _Opened:
+    """A model, with a plan if one is asked for, and the node of a roadmap that it is of."""
+
+    loaded: LoadedModel
+    plan: Reopened | None = None
+    node: str = ""
+    bridged: frozenset[str] = frozenset()
+
+
+def _subject(opened: _Opened, wanted: Wanted | None) -> _Subject:
+    planned_for = None if opened.plan is None else opened.plan.wanted
+    selection = _selection(opened.loaded, wanted or planned_for)
+    return _Subject(opened.loaded, opened.plan, selection, opened.node, opened.bridged)
+
+
+def _opened(asked: TestOptions, problems: list[Problem]) -> list[_Opened]:
+    """What is to be tested; problems say where something is wrong with it."""
     if asked.model is None and asked.plan is None:
         problems.append(Problem(SETS_OPTION, 0, 0, "", f"needs {MODEL_OPTION} or {PLAN_OPTION}"))
-        return None
+        return []
     try:
         if asked.plan is None:
-            return load_model(asked.model or ""), None
-        # What plans need takes a while to import.
-        from planner.plan.reopening import reopen
-
-        opened = reopen(asked.plan, asked.model, remedy=f"name its file: {MODEL_OPTION}")
+            return [_Opened(load_model(asked.model or ""))]
+        return list(_plans(asked.plan, asked.model))
     except InputError as error:
         problems += [_with_option(problem, asked) for problem in error.problems]
-        return None
-    return opened.loaded, opened
+        return []
+
+
+def _plans(plan: str, model: str | None) -> Iterator[_Opened]:
+    """A plan with its model, or those of all nodes of a roadmap."""
+    # What plans need takes a while to import.
+    from planner.plan.reopening import reopen
+    from planner.roadmap.files import is_roadmap, parse_roadmap
+
+    remedy = f"name its file: {MODEL_OPTION}"
+    if not is_roadmap(Path(plan)):
+        opened = reopen(plan, model, remedy=remedy)
+        yield _Opened(opened.loaded, opened)
+        return
+    roadmap = parse_roadmap(Path(plan))
+    for node in roadmap.nodes:
+        opened = reopen(roadmap.plans[node.name], model, remedy=remedy)
+        yield _Opened(opened.loaded, opened, node.name, frozenset(node.bridged))
 
 
 def _with_option(problem: Problem, asked: TestOptions) -> Problem:

@@ -13,7 +13,7 @@ from planner.files import replace_files
 from planner.infrastructure.complaints import complain
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.source import Document, SourcePosition, read_bytes
-from planner.plan.files import csv_text, placed, write_plan
+from planner.plan.files import csv_text, located, placed, write_plan
 from planner.roadmap.items import items_of
 from planner.roadmap.records import Roadmap
 from planner.roadmap.tree import tree
@@ -65,7 +65,7 @@ def is_roadmap(path: Path) -> bool:
 
 
 def parse_roadmap(path: Path) -> Roadmap:
-    """Read a roadmap, given its file or its folder.
+    """Read a roadmap, given its file or its folder; its plans say where their model is.
 
     Raises
     ------
@@ -81,11 +81,13 @@ def parse_roadmap(path: Path) -> Roadmap:
     if not isinstance(data, dict) or data.get("kind") != "roadmap":
         raise InputError.single(str(path), "is not a roadmap: `kind` is not `roadmap`")
     try:
-        return Roadmap.model_validate(data)
+        roadmap = Roadmap.model_validate(data)
     except ValidationError as error:
         document = Document(data, {(): SourcePosition(str(path))})
         complain(document, error, Roadmap)
         raise InputError(document.problems) from error
+    plans = {name: located(plan, path.parent) for name, plan in roadmap.plans.items()}
+    return roadmap.model_copy(update={"plans": plans})
 
 
 def read_roadmap(path: Path, loaded: LoadedModel) -> Roadmap:
