@@ -12,7 +12,7 @@ import numpy as np
 from planner.errors import SolverError
 from planner.optimization.decomposition.loop import UNFINISHED, Decomposition, Loop
 from planner.optimization.decomposition.master import Learned, Master
-from planner.optimization.formulation.build import build_part
+from planner.optimization.decomposition.templates import Place
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -35,14 +35,11 @@ class RoadmapParts(Decomposition):
         Failures of which nothing is asked, by node: no order arrives in time to survive them.
     left_out
         Those without recourse at all.
-    asked
-        Rows of failures that ask something, as far as they are laid out.
     """
 
     roadmap: RoadmapProgramme = field(kw_only=True)
     waived: dict[str, frozenset[str]] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
-    asked: dict[str, dict[Key, float]] = field(default_factory=dict)
     unit: str = "M USD"
 
     def _first_stage(self) -> Programme:
@@ -57,15 +54,11 @@ class RoadmapParts(Decomposition):
             if joined(name, scenario) not in self.left_out
         )
 
-    def _recourse_of(self, data: ProblemData, name: str) -> tuple[Programme, float]:  # noqa: ARG002
-        """Recourse of a failure in a node, and its present value for each USD of an occurrence."""
+    def _place_of(self, data: ProblemData, name: str) -> Place:  # noqa: ARG002
+        """A failure in a node, weighted with the present value of a year there."""
         node, _, scenario = name.partition("/")
         each = self.roadmap.nodes[node]
-        part = build_part(each.programme, each.data.part((scenario,)))
-        requirements = (row.key for row in part.rows.values() if row.kind == "requirement")
-        self.asked[name] = dict.fromkeys(requirements, math.inf)
-        frequency = each.data.by_name[scenario].frequency_per_year
-        return part, each.node.weight * frequency
+        return Place(each.programme, each.data, scenario, each.node.weight, node)
 
     def _retirements(self) -> list[int]:
         found = []
@@ -85,8 +78,9 @@ class RoadmapParts(Decomposition):
         for name in names:
             node, _, scenario = name.partition("/")
             each = self.roadmap.nodes[node]
-            if self.asked[name] and scenario not in self.waived.get(node, ()):
-                wider.setdefault(node, dict(each.data.waived)).update(self.asked[name])
+            asked = {row.key: math.inf for row in self.rows_of(name) if row.kind == "requirement"}
+            if asked and scenario not in self.waived.get(node, ()):
+                wider.setdefault(node, dict(each.data.waived)).update(asked)
             else:
                 self.left_out |= {name}
             self.waived[node] = self.waived.get(node, frozenset()) | {scenario}
@@ -200,5 +194,6 @@ def solve_roadmap(
     if solution.status == "infeasible":
         return solution
     at = np.array([solution.values[variable.name] for variable in parts.base.problem.variables])
-    found = {block: parts.evaluator.evaluate(block, at).value for block in blocks}
-    return replace(solution, once_usd=whole.once_usd(found))
+    found = parts.evaluator.evaluate_all(list(blocks), at)
+    once_usd = whole.once_usd({block: made.value for block, made in found.items()})
+    return replace(solution, once_usd=once_usd)

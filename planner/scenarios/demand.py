@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,32 @@ def zone_shape(model: Model, zone: str) -> Floats:
     return _shape(demand_shape(name), ahead)
 
 
+class ModelKey:
+    """A model as a key: models are frozen, but hold mappings, so their values have no hash."""
+
+    __slots__ = ("model",)
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def __hash__(self) -> int:
+        return id(self.model)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ModelKey) and self.model is other.model
+
+
 def weekly_demand(model: Model) -> Floats:
-    """Demand of all zones, requests per second, shape (zones, 168)."""
-    return np.array([model.zones[z].demand_rps * zone_shape(model, z) for z in model.zones])
+    """Demand of all zones, requests per second, shape (zones, 168); read-only."""
+    return _weekly_demand(ModelKey(model))
+
+
+@lru_cache(maxsize=16)
+def _weekly_demand(key: ModelKey) -> Floats:
+    model = key.model
+    week = np.array([model.zones[z].demand_rps * zone_shape(model, z) for z in model.zones])
+    week.flags.writeable = False
+    return week
 
 
 def peak_hour(model: Model) -> int:
@@ -70,8 +93,9 @@ def demand_at(model: Model, start_hour: float, minutes: Floats) -> Floats:
     return found
 
 
+@lru_cache(maxsize=10_000)
 def demand_windows(
-    model: Model, start_hour: float, from_minute: float, to_minute: float, tolerance: float
+    key: ModelKey, start_hour: float, from_minute: float, to_minute: float, tolerance: float
 ) -> list[tuple[float, ...]]:
     """Minutes between which demand is a straight line, in groups in which peaks nearly coincide.
 
@@ -93,7 +117,7 @@ def demand_windows(
     last = math.ceil(start_hour + min(to_minute, from_minute + LONGEST) / 60)
     hours = (60 * (hour - start_hour) for hour in range(first, last))
     minutes = np.array([from_minute, *hours, to_minute])
-    demand = demand_at(model, start_hour, minutes).T
+    demand = demand_at(key.model, start_hour, minutes).T
     totals = demand.sum(axis=1)
     allowed = tolerance * totals.max()
     groups: list[tuple[float, ...]] = []

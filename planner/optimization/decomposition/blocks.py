@@ -53,10 +53,17 @@ class Structure:
     column_size: Whole
     number: int
 
+    @property
+    def slacks(self) -> tuple[Whole, Floats]:
+        """Rows and signs of the columns by which rows may be missed."""
+        sense = self.sense[self.short]
+        up, down = self.short[sense >= 0], self.short[sense <= 0]
+        return np.concatenate([up, down]), np.concatenate([np.ones(len(up)), -np.ones(len(down))])
+
 
 @dataclass(frozen=True, eq=False)
-class Block:
-    """A block; its numbers are scaled.
+class Form:
+    """What blocks share that differ in what is asked of them only; its numbers are scaled.
 
     Parameters
     ----------
@@ -64,6 +71,8 @@ class Block:
         Right-hand sides, upper bounds and costs.
     link_row, link_column, link_entry
         Coefficients of the matrix T; columns are ids of variables of the master.
+    asked, limited
+        Rows and columns whose right-hand sides and upper bounds a block has of its own.
     """
 
     structure: Structure
@@ -73,15 +82,61 @@ class Block:
     link_row: Whole
     link_column: Whole
     link_entry: Floats
+    asked: Whole
+    limited: Whole
 
-    def side_at(self, purchases: Floats) -> Floats:
-        """Right-hand sides at given values of the master's variables."""
+    @cached_property
+    def linked(self) -> tuple[Whole, Whole]:
+        """Ids of the master's variables in its rows, and the place of each coefficient there."""
+        columns, place = np.unique(self.link_column, return_inverse=True)
+        return columns, place
+
+    def given_at(self, purchases: Floats) -> Floats:
+        """What purchases add to the left sides of rows, at values of the master's variables."""
         given = self.link_entry * purchases[self.link_column]
-        found: Floats = self.side - np.bincount(self.link_row, given, minlength=len(self.side))
+        return np.bincount(self.link_row, given, minlength=len(self.side))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Block:
+    """A block; its numbers are scaled.
+
+    Parameters
+    ----------
+    needs, limits
+        Right-hand sides of the rows of its form that ask, upper bounds of its limited columns.
+    """
+
+    form: Form
+    needs: Floats
+    limits: Floats
+
+    @property
+    def structure(self) -> Structure:
+        """Its structure."""
+        return self.form.structure
+
+    @property
+    def cost(self) -> Floats:
+        """Cost by column."""
+        return self.form.cost
+
+    @property
+    def side(self) -> Floats:
+        """Right-hand sides with nothing bought."""
+        found = self.form.side.copy()
+        found[self.form.asked] = self.needs
+        return found
+
+    @property
+    def high(self) -> Floats:
+        """Upper bounds of columns."""
+        found = self.form.high.copy()
+        found[self.form.limited] = self.limits
         return found
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Piece:
     """A block as part of one scenario.
 
@@ -89,13 +144,28 @@ class Piece:
     ----------
     factor
         USD of one occurrence for each unit of the block's cost.
-    columns
-        Positions of its columns in the programme of the scenario.
     """
 
     block: Block
     factor: float
+
+
+@dataclass(frozen=True, eq=False)
+class Component:
+    """A block of a programme, with its place there.
+
+    Parameters
+    ----------
+    factor
+        USD of one occurrence for each unit of its cost.
+    columns, rows
+        Positions of its columns and rows in the programme.
+    """
+
+    form: Form
+    factor: float
     columns: Whole
+    rows: Whole
 
 
 @dataclass(frozen=True)
@@ -164,26 +234,30 @@ class _Numbers:
 
 @dataclass
 class Library:
-    """All structures and blocks met so far, each of them once."""
+    """All structures, forms and blocks met so far, each of them once."""
 
     structures: dict[bytes, Structure] = field(default_factory=dict)
-    blocks: dict[bytes, Block] = field(default_factory=dict)
+    forms: dict[bytes, Form] = field(default_factory=dict)
+    blocks: dict[tuple[Form, bytes], Block] = field(default_factory=dict)
 
-    def pieces(
-        self, problem: Problem, low: Floats, high: Floats
-    ) -> tuple[list[Piece], list[Constraint]]:
-        """The blocks of a scenario, and its rows on purchases alone.
+    def components(
+        self, problem: Problem, bounds: tuple[Floats, Floats], asked: Whole, limited: Whole
+    ) -> tuple[list[Component], list[Constraint]]:
+        """The blocks of a programme of recourse, and its rows on purchases alone.
 
         Parameters
         ----------
         problem
-            Recourse of the scenario (`build_part`); its objective is the cost of one occurrence.
-        low, high
-            Bounds on the variables of the master, by id.
+            Recourse (`build_part`); its objective is the cost of one occurrence.
+        bounds
+            Lower and upper bounds on the variables of the master, by id.
+        asked, limited
+            Rows and columns whose right-hand sides and upper bounds each block has of its own;
+            those of the problem are the largest.
         """
         every = numbers_of(problem)
         own = len(problem.variables)
-        every.low[own:], every.high[own:] = low[every.linked], high[every.linked]
+        every.low[own:], every.high[own:] = (bound[every.linked] for bound in bounds)
         every.whole[own:] = False
         numbers = _Numbers(every)
         of_column, of_row = numbers.components
@@ -191,15 +265,23 @@ class Library:
         entries = _by_component(of_row[numbers.all.row])
         nothing = np.zeros(0, dtype=np.int64)
         alone = [problem.constraints[i] for i in rows.pop(-1, nothing).tolist()]
-        found = [
-            self._piece(numbers, mine, rows.get(name, nothing), entries.get(name, nothing))
-            for name, mine in columns.items()
-            if name in rows or numbers.all.cost[mine].any()
-        ]
+        found = []
+        for name, mine in columns.items():
+            if name in rows or numbers.all.cost[mine].any():
+                place = mine, rows.get(name, nothing)
+                varying = np.isin(place[1], asked), np.isin(mine, limited)
+                made = self._component(numbers, place, entries.get(name, nothing), varying)
+                found.append(made)
         return found, alone
 
-    def _piece(self, numbers: _Numbers, columns: Whole, rows: Whole, entries: Whole) -> Piece:
-        every = numbers.all
+    def _component(
+        self,
+        numbers: _Numbers,
+        place: tuple[Whole, Whole],
+        entries: Whole,
+        varying: tuple[Flags, Flags],
+    ) -> Component:
+        every, (columns, rows) = numbers.all, place
         row = np.searchsorted(rows, every.row[entries])
         column, entry = every.column[entries], every.entry[entries]
         own = column < numbers.own
@@ -208,7 +290,8 @@ class Library:
         row_size, column_size = structure.row_size, structure.column_size
         cost = np.ldexp(every.cost[columns], column_size)
         factor = float(np.abs(cost).max(initial=0.0))
-        block = Block(
+        asked, limited = (np.flatnonzero(flags) for flags in varying)
+        form = Form(
             structure,
             np.ldexp(every.side[rows], -row_size),
             np.ldexp(numbers.most[columns], -column_size),
@@ -216,8 +299,10 @@ class Library:
             row[linked],
             numbers.linked[column[linked] - numbers.own],
             np.ldexp(entry[linked], -row_size[row[linked]]),
+            asked,
+            limited,
         )
-        return Piece(self._once(block), factor, columns)
+        return Component(self._once(form), factor, columns, rows)
 
     def _structure(
         self, numbers: _Numbers, columns: Whole, rows: Whole, matrix: tuple[Whole, Whole, Floats]
@@ -234,12 +319,21 @@ class Library:
             )
         return self.structures[key]
 
-    def _once(self, block: Block) -> Block:
+    def _once(self, form: Form) -> Form:
         # Costs divided by their largest entry differ in their last digits.
-        parts = (block.side, block.high, np.round(block.cost, 12), block.link_entry)
-        links = (block.link_row, block.link_column, np.array([block.structure.number]))
-        digest = b"|".join(part.tobytes() for part in (*parts, *links))
-        return self.blocks.setdefault(digest, block)
+        parts = (form.side, form.high, np.round(form.cost, 12), form.link_entry)
+        places = (form.link_row, form.link_column, form.asked, form.limited)
+        whose = np.array([form.structure.number])
+        digest = b"|".join(part.tobytes() for part in (*parts, *places, whose))
+        return self.forms.setdefault(digest, form)
+
+    def block(self, form: Form, needs: Floats, limits: Floats) -> Block:
+        """The block of a form that asks for something."""
+        key = form, needs.tobytes() + limits.tobytes()
+        found = self.blocks.get(key)
+        if found is None:
+            found = self.blocks[key] = Block(form, needs, limits)
+        return found
 
 
 def _by_component(labels: Whole) -> dict[int, Whole]:

@@ -16,10 +16,9 @@ from typing import Any
 
 import highspy
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.errors import SolverError
-from planner.optimization.decomposition.blocks import Block, Floats, Structure, Whole
+from planner.optimization.decomposition.blocks import Block, Floats, Form, Structure, Whole
 from planner.optimization.formulation.algebra import AT_LEAST, AT_MOST
 from planner.optimization.solution.deadline import OutOfTime
 from planner.workers import workers
@@ -34,11 +33,11 @@ ROUNDING = 1e-12
 MOST_INSTANCES = 1000
 #: Blocks in a batch: some hundredths of a second.
 BATCH = 50
-#: Right-hand sides of a block whose evaluations are kept.
-MOST_KNOWN = 3
+#: Purchases for which evaluations of a block are kept, and blocks up to which they are.
+MOST_KNOWN, FEW_BLOCKS = 3, 20_000
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Cut:
     """A lower bound ``constant + Σ slope·x`` on the value of a block, or on what it misses.
 
@@ -57,7 +56,7 @@ class Cut:
         return self.constant + float(self.slopes @ purchases[self.columns])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Evaluation:
     """A block at given purchases.
 
@@ -69,19 +68,18 @@ class Evaluation:
         Bound on its value everywhere.
     impossible
         Bound on what is missed, where something is: has to be at most zero.
-    solution
-        Values of its columns, scaled.
     """
 
     value: float
     cut: Cut
     impossible: Cut | None
-    solution: Floats
 
 
 Basis = Any  # highspy.HighsBasis
-#: Blocks with the last basis of each, and the purchases at which they are evaluated.
-Batch = tuple[Sequence[int], Sequence[Basis | None], Floats]
+#: Blocks of one form, with the basis to start from.
+Run = tuple[Sequence[int], Basis | None]
+#: Runs, and the purchases at which blocks are evaluated.
+Batch = tuple[Sequence[Run], Floats]
 
 
 def _basis(columns: bytes, rows: bytes) -> Basis:
@@ -111,15 +109,14 @@ class _Instance:
 
     structure: Structure
     highs: Any
-    block: Block | None = None
 
 
 @dataclass
 class Recourse:
     """Blocks, and instances of HiGHS that wait for the next of their structure.
 
-    What comes of a block depends on its basis, or without one on the block before it, and on
-    nothing else that was solved: so it is the same whoever solves it.
+    What comes of a block depends on the basis that its run starts from, on the blocks before it in
+    the run, and on nothing else that was solved: so it is the same whoever solves it.
     """
 
     blocks: tuple[Block, ...] = ()
@@ -134,39 +131,31 @@ class Recourse:
         return Recourse((*self.blocks, *more), self._idle, self._lock)
 
     def solve(
-        self, blocks: Iterable[Block], bases: Iterable[Basis | None], purchases: Floats
-    ) -> Iterator[tuple[Evaluation, Basis]]:
-        """Evaluations of blocks with their new bases.
+        self, blocks: Sequence[Block], basis: Basis | None, purchases: Floats
+    ) -> tuple[list[Evaluation], Basis]:
+        """Evaluations of blocks of one form, and the last basis.
 
         Raises
         ------
         SolverError
             If HiGHS fails.
         """
-        instance: _Instance | None = None
-        for block, basis in zip(blocks, bases, strict=True):
-            known = instance is not None and instance.structure is block.structure
-            if instance is None or not known:
-                self._give_back(instance)
-                instance = self._take(block.structure)
-            if basis is not None or not known:
-                instance.highs.clearSolver()
-            yield self._evaluated(instance, block, basis, purchases)
+        form = blocks[0].form
+        instance, given = self._take(form.structure), form.given_at(purchases)
+        _begin(instance.highs, form, basis)
+        found = [_evaluated(instance.highs, block, given) for block in blocks]
+        last = instance.highs.getBasis()
         self._give_back(instance)
+        return found, last
 
-    def _evaluated(
-        self, instance: _Instance, block: Block, basis: Basis | None, purchases: Floats
-    ) -> tuple[Evaluation, Basis]:
-        side = block.side_at(purchases)
-        _state(instance, block, side, basis)
-        value, duals, solution = _run(instance.highs)
-        count = len(block.high)
-        cut = _cut(block, duals, block.cost)
-        if solution[count:].sum() <= MISSED * max(1.0, float(len(side)) ** 0.5):
-            found = Evaluation(value, cut, None, solution[:count])
-        else:
-            found = _missed(instance, block, cut)
-        return found, instance.highs.getBasis()
+    def columns(self, block: Block, basis: Basis | None, purchases: Floats) -> Floats:
+        """Values of the columns of a block at least cost, scaled."""
+        form, instance = block.form, self._take(block.structure)
+        _begin(instance.highs, form, basis)
+        _evaluated(instance.highs, block, form.given_at(purchases))
+        found = np.array(instance.highs.getSolution().col_value)[: len(form.cost)]
+        self._give_back(instance)
+        return found
 
     def _take(self, structure: Structure) -> _Instance:
         with self._lock:
@@ -175,33 +164,33 @@ class Recourse:
                 return idle.pop()
         return _Instance(structure, _made(structure))
 
-    def _give_back(self, instance: _Instance | None) -> None:
-        if instance is None:
-            return
+    def _give_back(self, instance: _Instance) -> None:
         with self._lock:
             self._idle.setdefault(instance.structure.number, []).append(instance)
             if len(self._idle) > MOST_INSTANCES:
                 del self._idle[next(iter(self._idle))]
 
 
-def _solved(recourse: Recourse, batch: Batch) -> list[tuple[Evaluation, Basis]]:
-    """Evaluations of a batch."""
-    numbers, bases, purchases = batch
-    blocks = (recourse.blocks[number] for number in numbers)
-    return list(recourse.solve(blocks, bases, purchases))
+def _solved(recourse: Recourse, batch: Batch) -> list[tuple[list[Evaluation], Basis]]:
+    """Evaluations of a batch, run by run."""
+    runs, purchases = batch
+    return [
+        recourse.solve([recourse.blocks[number] for number in numbers], basis, purchases)
+        for numbers, basis in runs
+    ]
 
 
 @dataclass
 class Evaluator:
-    """Evaluates blocks, shared among workers, and keeps a basis for each.
+    """Evaluates blocks, shared among workers, and keeps a basis for each form.
 
-    Purchases of one place change the right-hand sides of few blocks, so the last evaluations of
-    each are kept.
+    Where blocks are few, the last evaluations of each are kept: purchases of one place change the
+    right-hand sides of few.
     """
 
     _recourse: Recourse = field(default_factory=Recourse)
     _numbers: dict[Block, int] = field(default_factory=dict)
-    _bases: dict[Block, Basis] = field(default_factory=dict)
+    _bases: dict[Form, Basis] = field(default_factory=dict)
     _known: dict[Block, dict[bytes, Evaluation]] = field(default_factory=dict)
 
     def evaluate(self, block: Block, purchases: Floats) -> Evaluation:
@@ -212,11 +201,17 @@ class Evaluator:
         SolverError
             If HiGHS fails.
         """
-        side = block.side_at(purchases).tobytes()
-        if side not in self._known.get(block, ()):
-            (found,) = self._recourse.solve([block], [self._bases.get(block)], purchases)
-            self._keep(block, side, *found)
-        return self._known[block][side]
+        return self.evaluate_all([block], purchases)[block]
+
+    def columns(self, block: Block, purchases: Floats) -> Floats:
+        """Values of the columns of a block at least cost, scaled.
+
+        Raises
+        ------
+        SolverError
+            If HiGHS fails.
+        """
+        return self._recourse.columns(block, self._bases.get(block.form), purchases)
 
     def evaluate_all(
         self, blocks: Sequence[Block], purchases: Floats, over: Callable[[], bool] = lambda: False
@@ -225,8 +220,6 @@ class Evaluator:
 
         Parameters
         ----------
-        blocks
-            Those of a structure one after another.
         over
             Whether to stop.
 
@@ -237,76 +230,111 @@ class Evaluator:
         SolverError
             If HiGHS fails.
         """
-        sides = {block: block.side_at(purchases).tobytes() for block in blocks}
-        new = [block for block, side in sides.items() if side not in self._known.get(block, ())]
-        self._number(new)
-        parts = workers(len(new)).map(_solved, self._recourse, self._batches(new, purchases, over))
-        for block, (made, basis) in zip(new, chain.from_iterable(parts), strict=True):
-            self._keep(block, sides[block], made, basis)
-        return {block: self._known[block][side] for block, side in sides.items()}
+        by_form: dict[Form, list[Block]] = {}
+        for block in blocks:
+            by_form.setdefault(block.form, []).append(block)
+        given = {form: form.given_at(purchases).tobytes() for form in by_form}
+        found = {block: self._known.get(block, {}).get(given[block.form]) for block in blocks}
+        runs = [
+            new[first : first + BATCH]
+            for form in sorted(by_form, key=lambda form: form.structure.number)
+            if (new := [block for block in by_form[form] if found[block] is None])
+            for first in range(0, len(new), BATCH)
+        ]
+        self._number(runs)
+        count = sum(map(len, runs))
+        parts = workers(count).map(_solved, self._recourse, self._batches(runs, purchases, over))
+        bases: dict[Form, Basis] = {}
+        for run, (made, basis) in zip(runs, chain.from_iterable(parts), strict=True):
+            form = run[0].form
+            bases[form] = basis
+            for block, one in zip(run, made, strict=True):
+                found[block] = one
+                self._keep(block, given[form], one)
+        self._bases |= bases
+        return {block: one for block, one in found.items() if one is not None}
 
-    def _number(self, blocks: Sequence[Block]) -> None:
+    def _number(self, runs: Iterable[Sequence[Block]]) -> None:
         """Give blocks that are new their places among those that workers have."""
-        new = [block for block in blocks if block not in self._numbers]
+        new = [block for run in runs for block in run if block not in self._numbers]
         if new:
             self._numbers |= {block: i for i, block in enumerate(new, len(self._numbers))}
             self._recourse = self._recourse.besides(new)
 
     def _batches(
-        self, blocks: Sequence[Block], purchases: Floats, over: Callable[[], bool]
+        self, runs: Iterable[Sequence[Block]], purchases: Floats, over: Callable[[], bool]
     ) -> Iterator[Batch]:
-        for first in range(0, len(blocks), BATCH):
-            if over():
-                raise OutOfTime
-            some = blocks[first : first + BATCH]
-            bases = [self._bases.get(block) for block in some]
-            yield [self._numbers[block] for block in some], bases, purchases
+        batch, count = list[Run](), 0
+        for run in runs:
+            batch.append(([self._numbers[block] for block in run], self._bases.get(run[0].form)))
+            count += len(run)
+            if count >= BATCH:
+                if over():
+                    raise OutOfTime
+                yield batch, purchases
+                batch, count = [], 0
+        if over():
+            raise OutOfTime
+        if batch:
+            yield batch, purchases
 
-    def _keep(self, block: Block, side: bytes, made: Evaluation, basis: Basis) -> None:
+    def _keep(self, block: Block, given: bytes, made: Evaluation) -> None:
+        if len(self._numbers) > FEW_BLOCKS:
+            self._known.clear()
+            return
         known = self._known.setdefault(block, {})
         if len(known) >= MOST_KNOWN:
             del known[next(iter(known))]
-        known[side], self._bases[block] = made, basis
+        known[given] = made
 
 
-def _missed(instance: _Instance, block: Block, cut: Cut) -> Evaluation:
+def _begin(highs: Any, form: Form, basis: Basis | None) -> None:
+    """Give HiGHS the numbers that blocks of a form share, and a basis to start from."""
+    highs.clearSolver()
+    columns = np.arange(len(form.cost), dtype=np.int32)
+    highs.changeColsCost(len(columns), columns, form.cost)
+    highs.changeColsBounds(len(columns), columns, np.zeros(len(columns)), form.high)
+    if basis is not None:
+        highs.setBasis(basis)
+
+
+def _evaluated(highs: Any, block: Block, given: Floats) -> Evaluation:
+    """Least cost of a block of the form that HiGHS has."""
+    side, high, form = block.side, block.high, block.form
+    rows, sense = np.arange(len(side), dtype=np.int32), form.structure.sense
+    lower = np.where(sense >= 0, side - given, -np.inf)
+    upper = np.where(sense <= 0, side - given, np.inf)
+    highs.changeRowsBounds(len(rows), rows, lower, upper)
+    limited = form.limited.astype(np.int32)
+    highs.changeColsBounds(len(limited), limited, np.zeros(len(limited)), block.limits)
+    value, duals, missed = _run(highs, len(high))
+    cut = _cut(form, duals, form.cost, (side, high))
+    if missed <= MISSED * max(1.0, float(len(side)) ** 0.5):
+        return Evaluation(value, cut, None)
+    return _missed(highs, form, cut, (side, high))
+
+
+def _missed(highs: Any, form: Form, cut: Cut, limits: tuple[Floats, Floats]) -> Evaluation:
     """Least that is missed; where that is nothing, the cost with nothing missed."""
-    highs, count = instance.highs, len(block.high)
+    count = len(form.cost)
     extra = highs.getNumCol() - count
     slacks = np.arange(count, count + extra, dtype=np.int32)
     own = np.arange(count, dtype=np.int32)
     highs.changeColsCost(count, own, np.zeros(count))
     highs.changeColsCost(extra, slacks, np.ones(extra))
-    instance.block = None
-    missed, duals, solution = _run(highs)
+    missed, duals, _ = _run(highs, count)
     highs.changeColsCost(extra, slacks, np.full(extra, PRICE))
+    highs.changeColsCost(count, own, form.cost)
     if missed > MISSED:
-        impossible = _cut(block, duals, np.zeros(count))
-        return Evaluation(np.inf, cut, impossible, solution[:count])
-    highs.changeColsCost(count, own, block.cost)
+        return Evaluation(np.inf, cut, _cut(form, duals, np.zeros(count), limits))
     highs.changeColsBounds(extra, slacks, np.zeros(extra), np.full(extra, MISSED))
-    value, duals, solution = _run(highs)
+    value, duals, _ = _run(highs, count)
     highs.changeColsBounds(extra, slacks, np.zeros(extra), np.full(extra, np.inf))
-    return Evaluation(value, _cut(block, duals, block.cost), None, solution[:count])
+    return Evaluation(value, _cut(form, duals, form.cost, limits), None)
 
 
-def _state(instance: _Instance, block: Block, side: Floats, basis: Basis | None) -> None:
-    """Give HiGHS the numbers of a block, and its last basis."""
-    highs, structure = instance.highs, block.structure
-    count, rows = len(block.high), np.arange(len(side), dtype=np.int32)
-    lower = np.where(structure.sense >= 0, side, -np.inf)
-    upper = np.where(structure.sense <= 0, side, np.inf)
-    highs.changeRowsBounds(len(rows), rows, lower, upper)
-    if instance.block is not block:
-        own = np.arange(count, dtype=np.int32)
-        highs.changeColsCost(count, own, block.cost)
-        highs.changeColsBounds(count, own, np.zeros(count), block.high)
-        instance.block = block
-    if basis is not None:
-        highs.setBasis(basis)
-
-
-def _run(highs: Any) -> tuple[float, Floats, Floats]:
+def _run(highs: Any, count: int) -> tuple[float, Floats, float]:
+    """Value, multipliers of rows, and what is missed."""
     highs.run()
     status = highs.getModelStatus()
     if status != highspy.HighsModelStatus.kOptimal:
@@ -317,7 +345,7 @@ def _run(highs: Any) -> tuple[float, Floats, Floats]:
         raise SolverError(f"HiGHS ended a recourse programme with {status.name}")
     found = highs.getSolution()
     value = float(highs.getInfo().objective_function_value)
-    return value, np.array(found.row_dual), np.array(found.col_value)
+    return value, np.array(found.row_dual), sum(found.col_value[count:])
 
 
 def _made(structure: Structure) -> Any:
@@ -335,32 +363,29 @@ def _made(structure: Structure) -> Any:
     column = structure.column.astype(np.int32)
     bound = np.full(rows, np.inf)
     highs.addRows(rows, -bound, bound, len(column), starts, column, structure.entry)
-    row, sign = _slacks(structure)
+    row, sign = structure.slacks
     price, most = np.full(len(row), PRICE), np.full(len(row), np.inf)
     begin = np.arange(len(row), dtype=np.int32)
-    highs.addCols(len(row), price, 0 * price, most, len(row), begin, row, sign)
+    highs.addCols(len(row), price, 0 * price, most, len(row), begin, row.astype(np.int32), sign)
     return highs
 
 
-def _slacks(structure: Structure) -> tuple[NDArray[np.int32], Floats]:
-    """Rows and signs of the columns by which rows may be missed."""
-    sense = structure.sense[structure.short]
-    up, down = structure.short[sense >= 0], structure.short[sense <= 0]
-    row = np.concatenate([up, down]).astype(np.int32)
-    return row, np.concatenate([np.ones(len(up)), -np.ones(len(down))])
+def _cut(form: Form, duals: Floats, cost: Floats, limits: tuple[Floats, Floats]) -> Cut:
+    """The cut that follows from multipliers of the rows, whatever they are.
 
-
-def _cut(block: Block, duals: Floats, cost: Floats) -> Cut:
-    """The cut that follows from multipliers of the rows, whatever they are."""
-    structure = block.structure
+    Parameters
+    ----------
+    limits
+        Right-hand sides with nothing bought, and upper bounds.
+    """
+    structure, (side, high) = form.structure, limits
     duals = np.where(structure.sense == AT_MOST, np.minimum(duals, 0.0), duals)
     duals = np.where(structure.sense == AT_LEAST, np.maximum(duals, 0.0), duals)
     given = structure.entry * duals[structure.row]
     reduced = cost - np.bincount(structure.column, given, minlength=len(cost))
-    room = np.where(np.isfinite(block.high), block.high, 1.0)
-    constant = float(duals @ block.side + np.minimum(reduced, 0.0) @ room)
-    slope = -block.link_entry * duals[block.link_row]
-    columns, place = np.unique(block.link_column, return_inverse=True)
-    slopes = np.bincount(place, slope, minlength=len(columns))
+    room = np.where(np.isfinite(high), high, 1.0)
+    constant = float(duals @ side + np.minimum(reduced, 0.0) @ room)
+    columns, place = form.linked
+    slopes = np.bincount(place, -form.link_entry * duals[form.link_row], minlength=len(columns))
     kept = np.abs(slopes) > ROUNDING * np.abs(slopes).max(initial=0.0)
     return Cut(constant, columns[kept], slopes[kept])

@@ -23,7 +23,8 @@ from planner.optimization.decomposition.blocks import Block, Floats, Library
 from planner.optimization.decomposition.changes import stricter, unchanged
 from planner.optimization.decomposition.evaluation import MISSED, Evaluation, Evaluator
 from planner.optimization.decomposition.master import Failure, Learned, Master, least_value
-from planner.optimization.formulation.build import build, build_part, without_collection
+from planner.optimization.decomposition.templates import NOTHING, Place, Templates
+from planner.optimization.formulation.build import build, without_collection
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.risk import MILLION
@@ -78,6 +79,7 @@ class Decomposition:
 
     def __post_init__(self) -> None:
         self.base: Programme = self._first_stage()
+        self.templates = Templates(self.bounds, self.library)
         self.evaluator = Evaluator()
         self._bounds: tuple[int, Floats, Floats] = (-1, np.zeros(0), np.zeros(0))
 
@@ -88,10 +90,9 @@ class Decomposition:
         """Scenarios that can bind."""
         return tuple(self.data.stages_by_scenario)
 
-    def _recourse_of(self, data: ProblemData, name: str) -> tuple[Programme, float]:
-        """Recourse of a scenario as a programme, and how often it is needed a year."""
-        part = build_part(self.base, data.part((name,)))
-        return part, data.by_name[name].frequency_per_year
+    def _place_of(self, data: ProblemData, name: str) -> Place:
+        """Where a scenario happens."""
+        return Place(self.base, data, name)
 
     def bounds(self) -> tuple[Floats, Floats]:
         """Bounds on the variables of the master, with those that its rows imply."""
@@ -101,12 +102,10 @@ class Decomposition:
             self._bounds = size, numbers.low, most(numbers)
         return self._bounds[1:]
 
-    def _part(self, data: ProblemData, name: str) -> tuple[Programme, Failure]:
-        """Recourse of a scenario as a programme and as blocks."""
-        part, frequency = self._recourse_of(data, name)
-        pieces, alone = self.library.pieces(part.problem, *self.bounds())
-        constant = part.problem.objective.constant
-        return part, Failure(name, frequency, tuple(pieces), tuple(alone), constant)
+    def _failure(self, name: str) -> Failure:
+        """A scenario as blocks."""
+        place = self._place_of(self.data, name)
+        return Failure(name, place.frequency_per_year, *self.templates.recourse(place))
 
     def lay_out(self, deadline: Deadline) -> None:
         """Turn all scenarios that can bind into blocks, as far as they are not yet.
@@ -122,12 +121,12 @@ class Decomposition:
                 if deadline.over:
                     raise OutOfTime
                 if name not in known:
-                    known[name] = self._part(self.data, name)[1]
+                    known[name] = self._failure(name)
         self.failures = tuple(known[name] for name in self.names())
 
     def rows_of(self, name: str) -> list[Row]:
         """What the rows of a scenario mean."""
-        return list(self._part(self.data, name)[0].rows.values())
+        return list(self._place_of(self.data, name).programme().rows.values())
 
     def change(self, data: ProblemData) -> None:
         """Go on with other scenarios, margins or waived rows: blocks that stay are kept.
@@ -194,8 +193,8 @@ class Decomposition:
     def size(self) -> tuple[int, int]:
         """Rows and columns of the whole programme."""
         pieces = [piece for failure in self.failures for piece in failure.pieces]
-        rows = sum(len(piece.block.side) for piece in pieces)
-        columns = sum(len(piece.columns) for piece in pieces)
+        rows = sum(len(piece.block.form.side) for piece in pieces)
+        columns = sum(len(piece.block.form.high) for piece in pieces)
         problem = self.base.problem
         return rows + len(problem.constraints), columns + len(problem.variables)
 
@@ -203,13 +202,16 @@ class Decomposition:
         """The programme of each scenario with its least costly recourse for a plan."""
         shared = self.base.problem.variables
         purchases = np.array([solution.values[variable.name] for variable in shared])
+        library = Library(structures=self.library.structures)
         for name in data.stages_by_scenario:
-            part, failure = self._part(data, name)
+            part = self._place_of(data, name).programme()
             values = dict(solution.values)
-            for piece in failure.pieces:
-                found = self.evaluator.evaluate(piece.block, purchases).solution
-                amounts = np.ldexp(found, piece.block.structure.column_size)
-                for place, amount in zip(piece.columns.tolist(), amounts.tolist(), strict=True):
+            found, _ = library.components(part.problem, self.bounds(), NOTHING, NOTHING)
+            for one in found:
+                block = library.block(one.form, np.zeros(0), np.zeros(0))
+                amounts = self.evaluator.columns(block, purchases)
+                unscaled = np.ldexp(amounts, one.form.structure.column_size).tolist()
+                for place, amount in zip(one.columns.tolist(), unscaled, strict=True):
                     values[part.problem.variables[place].name] = amount
             for variable in part.problem.variables:
                 values.setdefault(variable.name, 0.0)
@@ -372,7 +374,8 @@ class Loop:
         """Whether a scenario leaves no plan, without any other."""
         most = self.parts.largest_purchases()
         blocks = {piece.block: None for piece in failure.pieces}
-        if all(self.parts.evaluator.evaluate(block, most).impossible is None for block in blocks):
+        found = self.parts.evaluator.evaluate_all(list(blocks), most)
+        if all(made.impossible is None for made in found.values()):
             return False
         alone = Master(
             self.parts.base,

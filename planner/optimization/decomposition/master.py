@@ -57,14 +57,16 @@ class Failure:
 
 def least_value(block: Block) -> float:
     """What a block costs at least, whatever is bought."""
-    cheap = block.cost < 0
-    return float(block.cost[cheap] @ block.high[cheap])
+    cost, high = block.cost, block.high
+    cheap = cost < 0
+    return float(cost[cheap] @ high[cheap])
 
 
 def span_of_value(block: Block) -> float:
     """Most by which the cost of a block can exceed what it costs at least."""
-    priced = block.cost != 0
-    return float(np.abs(block.cost[priced]) @ block.high[priced])
+    cost, high = block.cost, block.high
+    priced = cost != 0
+    return float(np.abs(cost[priced]) @ high[priced])
 
 
 @dataclass
@@ -257,7 +259,8 @@ class Master:
         rows = [Expression(constant=-side) for side in block.side.tolist()]
         for i, j, entry in _triples(structure.row, structure.column, structure.entry):
             rows[i].terms[columns[j]] = entry
-        for i, j, entry in _triples(block.link_row, block.link_column, block.link_entry):
+        form = block.form
+        for i, j, entry in _triples(form.link_row, form.link_column, form.link_entry):
             rows[i].terms[shared[j]] = entry
         for i, (row, sense) in enumerate(zip(rows, structure.sense.tolist(), strict=True)):
             problem.add(Constraint(row, sense), label("row", str(index), str(i)))

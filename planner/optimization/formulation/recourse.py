@@ -14,7 +14,7 @@ h[s,t,v]    ``StageVariables.used``           emergency GPUs in use
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from planner.infrastructure.graph import node
@@ -26,7 +26,7 @@ from planner.optimization.formulation.crowds import Group
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import up
 from planner.optimization.formulation.power import cluster_up, may_lack_power, powered, whole_power
-from planner.optimization.formulation.problem import offer_target, region_target
+from planner.optimization.formulation.problem import ProblemData, offer_target, region_target
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.relevance import cooling_matters, may_be_down
 from planner.optimization.formulation.stages import Stage
@@ -394,24 +394,34 @@ def emergency_budget(programme: Programme) -> None:
         if spend.items():
             row = Row(Family.EMERGENCY_BUDGET, "budget", scenario, budget)
             factor = 1 + data.margin(scenario).spend
-            if programme.here_and_now and factor * _most_spend_usd(programme, stages) <= budget:
+            if programme.here_and_now and not may_exceed_budget(programme, data, stages):
                 continue  # it would tie stages together that have nothing to do with each other
             programme.require(factor * spend <= budget, row, scenario)
 
 
-def _most_spend_usd(programme: Programme, stages: Iterable[Stage]) -> float:
-    """Emergency spend with all in use that may be reserved, USD."""
-    model, total = programme.data.model, 0.0
+def may_exceed_budget(programme: Programme, data: ProblemData, stages: Sequence[Stage]) -> bool:
+    """Whether emergency spend exceeds its budget with all in use that may be reserved.
+
+    Parameters
+    ----------
+    programme
+        One with the purchases.
+    data, stages
+        All stages of a scenario.
+    """
+    hours, total = Counter[str](), 0.0
     for stage in stages:
-        for offer in stage.offers_at_best:
-            terms = model.offers[offer]
-            instances = terms.existing_instances + programme.purchases.instances[offer].high
-            gpus = instances * terms.gpus_per_instance
-            total += emergency_usd(
-                gpus, stage.hours, terms.usd_per_instance_hour, terms.gpus_per_instance,
-                terms.price_factor,
-            )  # fmt: skip
-    return total
+        hours.update(dict.fromkeys(stage.offers_at_best, stage.hours))
+    for offer, how_long in hours.items():
+        terms = data.model.offers[offer]
+        instances = terms.existing_instances + programme.purchases.instances[offer].high
+        gpus = instances * terms.gpus_per_instance
+        total += emergency_usd(
+            gpus, how_long, terms.usd_per_instance_hour, terms.gpus_per_instance,
+            terms.price_factor,
+        )  # fmt: skip
+    factor = 1 + data.margin(stages[0].scenario).spend
+    return bool(factor * total > emergency_budget_usd(data.model, stages[0].timeline.scenario))
 
 
 def emergency_spend(programme: Programme, stage: Stage) -> Expression:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil, inf, isinf
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from planner.infrastructure.entities import Model
 from planner.optimization.formulation.stages import Margin, ReactionVariant, Stage
-from planner.scenarios.demand import demand_at, demand_windows
+from planner.scenarios.demand import ModelKey, demand_at, demand_windows
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import Floor, floors, floors_at
 from planner.scenarios.system_state import SystemState
@@ -22,6 +23,8 @@ COOLING_EVENTS = frozenset(
     {"units", "largest-units", "plant", "feed", "sag", "service", "heat", "cluster"}
 )
 
+#: Requests per second by (zone, tier).
+Asked = Mapping[tuple[str, str], float]
 
 #: Demand by which what a stage asks for may exceed what is asked for in any hour of it, as a share.
 SAME_PEAK = 0.005
@@ -60,7 +63,7 @@ def cut_stages(
 
 def _windows(model: Model, timeline: Timeline, piece: _Slice) -> Iterator[_Slice]:
     """A slice in parts in which no two zones have their peaks at hours apart."""
-    groups = demand_windows(model, timeline.start_hour, piece.start, piece.end, SAME_PEAK)
+    groups = demand_windows(ModelKey(model), timeline.start_hour, piece.start, piece.end, SAME_PEAK)
     between = [(one[-1] + other[0]) / 2 for one, other in pairwise(groups)]
     ends = pairwise([piece.start, *between, piece.end])
     for minutes, (start, end) in zip(groups, ends, strict=True):
@@ -293,21 +296,38 @@ def _stage(
     return replace(stages[0], variants=tuple(zip(numbered, stages, strict=True)))
 
 
-def _demand(
-    variant: ReactionVariant, time_slice: _Slice, margin: Margin
-) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
+def _demand(variant: ReactionVariant, time_slice: _Slice, margin: Margin) -> tuple[Asked, Asked]:
     """Demand by (zone, tier): of tiers that can be up, and of those down whatever is bought."""
-    model, interval = variant.model, time_slice.interval
-    minutes = np.array(time_slice.minutes)
-    largest = demand_at(model, variant.timeline.start_hour, minutes).max(axis=1)
+    interval = time_slice.interval
+    return _largest_demand(
+        ModelKey(variant.model),
+        variant.timeline.start_hour,
+        time_slice.minutes,
+        frozenset(interval.state.demand_factor.items()),
+        interval.at_best.tiers_down,
+        margin.demand,
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _largest_demand(
+    key: ModelKey,
+    start_hour: float,
+    minutes: tuple[float, ...],
+    factors: frozenset[tuple[str, float]],
+    tiers_down: frozenset[str],
+    margin: float,
+) -> tuple[Asked, Asked]:
+    """Largest demand of some minutes: scenarios that begin at the same hour share it."""
+    model, factor_of = key.model, dict(factors)
+    largest = demand_at(model, start_hour, np.array(minutes)).max(axis=1)
     demand: dict[tuple[str, str], float] = {}
     down: dict[tuple[str, str], float] = {}
     for zone, peak in zip(model.zones, largest.tolist(), strict=True):
-        factor = interval.state.demand_factor.get(zone, 1.0)
         for tier, entry in model.tiers.items():
-            rps = peak * factor * entry.share
-            lost = tier in interval.at_best.tiers_down
-            demand[zone, tier] = 0.0 if lost else rps * (1 + margin.demand)
+            rps = peak * factor_of.get(zone, 1.0) * entry.share
+            lost = tier in tiers_down
+            demand[zone, tier] = 0.0 if lost else rps * (1 + margin)
             if lost and rps:
                 down[zone, tier] = rps
     return demand, down

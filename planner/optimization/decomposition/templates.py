@@ -1,0 +1,330 @@
+"""Templates: recourse built once for all stages that differ only in what is asked for.
+
+Stages in the same state of the infrastructure have the same rows. What differs is demand, the least
+shares to be served, which offers have arrived, and length. So each state is built once, by the same
+functions as the whole programme, at the largest demand, with every floor and every offer; a stage
+is then a few numbers: bounds of served requests and of offers in use, right-hand sides of floors,
+and a factor of cost. Stages before operators react share what rooms store: they are built together.
+
+Where rows depend on more than that, on measures, services with limits, an emergency budget that may
+bind or an earlier reaction, a scenario is a template of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from planner.optimization.decomposition.blocks import Component, Floats, Library, Piece, Whole
+from planner.optimization.formulation.algebra import Constraint
+from planner.optimization.formulation.build import build_part
+from planner.optimization.formulation.families import Family
+from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.recourse import may_exceed_budget
+from planner.optimization.formulation.stages import Stage, unanswered
+from planner.scenarios.demand import weekly_demand
+from planner.scenarios.services import limited_services
+from planner.scenarios.standard import counts_for, floors
+from planner.scenarios.system_state import SystemState
+
+NOTHING: Whole = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A block of a template, and where its numbers stand among those of its stages."""
+
+    component: Component
+    needs: Whole
+    limits: Whole
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """Stages built together.
+
+    Parameters
+    ----------
+    parts
+        Its blocks.
+    alone
+        Its rows on purchases alone.
+    hours
+        Length of its stage, where it is of a single one and costs are in proportion to length.
+    constant_usd
+        Cost of one occurrence with no recourse at all, beyond ``lost_usd``.
+    lost_usd
+        Cost of each request per second not served, by stage, zone and tier.
+    """
+
+    parts: tuple[_Part, ...]
+    alone: tuple[Constraint, ...]
+    hours: float | None
+    constant_usd: float
+    lost_usd: Floats
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a scenario happens.
+
+    Parameters
+    ----------
+    base
+        Programme of purchases and normal operation there.
+    data, scenario
+        What it is built from, and the name of the scenario in it.
+    weight
+        Cost of a year there for each USD.
+    where
+        Name of the place, where there are several.
+    """
+
+    base: Programme
+    data: ProblemData
+    scenario: str
+    weight: float = 1.0
+    where: str = ""
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """Its stages."""
+        return self.data.stages_by_scenario[self.scenario]
+
+    @property
+    def frequency_per_year(self) -> float:
+        """How often it happens in a year, times the weight."""
+        return self.weight * self.data.by_name[self.scenario].frequency_per_year
+
+    def programme(self, stages: Sequence[Stage] | None = None) -> Programme:
+        """Recourse of the scenario, or of some stages in their place, as a programme."""
+        part = self.data.part((self.scenario,))
+        if stages is not None:
+            part = part.with_stages(tuple(stages))
+        return build_part(self.base, part)
+
+
+@dataclass
+class Templates:
+    """All templates met so far.
+
+    Parameters
+    ----------
+    bounds
+        Lower and upper bounds on the variables of the master as it is now, by id; building
+        recourse may add to it.
+    """
+
+    bounds: Callable[[], tuple[Floats, Floats]]
+    library: Library
+    _found: dict[Hashable, Template] = field(default_factory=dict)
+    _vectors: dict[tuple[int, int], tuple[object, Floats, Floats]] = field(default_factory=dict)
+    _counted: dict[tuple[str, tuple[str, ...]], Floats] = field(default_factory=dict)
+
+    def recourse(self, place: Place) -> tuple[tuple[Piece, ...], tuple[Constraint, ...], float]:
+        """Blocks of a scenario, its rows on purchases alone, and its cost with no recourse, USD."""
+        if not _are_alike(place):
+            template = self._template(place.programme(), NOTHING, NOTHING)
+            own = tuple(self._pieces(template, np.zeros(0), np.zeros(0), 1.0))
+            return own, template.alone, template.constant_usd
+        pieces, alone, constant = list[Piece](), list[Constraint](), 0.0
+        keys = _Keys(place)
+        for group in _together(place.stages):
+            key = keys.of(group)
+            if key not in self._found:
+                self._found[key] = self._of(place, group)
+            template = self._found[key]
+            factor = 1.0 if template.hours is None else group[0].hours / template.hours
+            needs, limits, lost = self._numbers(place, group)
+            pieces += self._pieces(template, needs, limits, factor)
+            alone += template.alone
+            constant += factor * float(template.lost_usd @ lost)
+        return tuple(pieces), tuple(alone), constant
+
+    def _pieces(
+        self, template: Template, needs: Floats, limits: Floats, factor: float
+    ) -> Iterator[Piece]:
+        for part in template.parts:
+            form = part.component.form
+            row_size = form.structure.row_size[form.asked]
+            column_size = form.structure.column_size[form.limited]
+            block = self.library.block(
+                form,
+                np.ldexp(needs[part.needs], -row_size),
+                np.minimum(np.ldexp(limits[part.limits], -column_size), form.high[form.limited]),
+            )
+            yield Piece(block, factor * part.component.factor)
+
+    def _numbers(self, place: Place, group: Sequence[Stage]) -> tuple[Floats, Floats, Floats]:
+        """Numbers of some stages: what floors ask for, upper bounds, demand not served at first."""
+        data, needs, limits, lost = place.data, [], [], []
+        for stage in group:
+            demand, asked = self._asked(stage)
+            limits.append(demand)
+            arrived = [offer in stage.offers for offer in _offers(data, stage)]
+            limits.append(np.where(arrived, np.inf, 0.0))
+            if stage.floors:
+                names = _floor_names(data, stage)
+                least = np.array([stage.floors.get(name, 0.0) for name in names])
+                needs.append(least * (self._counts(place, stage, names) @ asked))
+            margin = data.margin(stage.scenario).demand
+            lost.append(asked + margin * (asked - demand))
+        return np.concatenate([*needs, np.zeros(0)]), np.concatenate(limits), np.concatenate(lost)
+
+    def _asked(self, stage: Stage) -> tuple[Floats, Floats]:
+        """Demand by zone and tier, and with that of tiers that are down; stages share theirs."""
+        given = stage.demand_rps, stage.down_rps
+        numbers = id(given[0]), id(given[1])
+        if numbers not in self._vectors:
+            demand = np.fromiter(given[0].values(), float, len(given[0]))
+            asked = np.array([rps + given[1].get(key, 0.0) for key, rps in given[0].items()])
+            self._vectors[numbers] = given, demand, asked
+        return self._vectors[numbers][1:]
+
+    def _counts(self, place: Place, stage: Stage, names: tuple[str, ...]) -> Floats:
+        """Whether the demand of a zone and tier counts for a floor, shape (floors, zones·tiers)."""
+        key = place.where, names
+        if key not in self._counted:
+            rows = [[counts_for(name, *whose) for whose in stage.demand_rps] for name in names]
+            self._counted[key] = np.array(rows, dtype=float)
+        return self._counted[key]
+
+    def _of(self, place: Place, group: Sequence[Stage]) -> Template:
+        """The template of some stages: they ask for as much as ever, with all offers."""
+        data = place.data
+        peaks = dict(zip(data.model.zones, weekly_demand(data.model).max(axis=1), strict=True))
+        largest = [_largest(data, stage, peaks) for stage in group]
+        programme = place.programme(largest)
+        limited, asked = [], []
+        at = {row.name: i for i, row in enumerate(programme.problem.constraints)}
+        floor_rows = {
+            (row.from_minute, row.subject): at[name]
+            for name, row in programme.rows.items()
+            if row.family == Family.SERVED_FLOOR
+        }
+        costs, lost = programme.problem.objective.terms, []
+        first = programme.problem.first_id
+        for stage in largest:
+            here = programme.by_stage[stage.label]
+            columns = [*here.served.values(), *(here.used[offer] for offer in stage.offers)]
+            limited += [variable.id - first for variable in columns]
+            asked += [floor_rows.get((stage.start_minute, name), -1) for name in stage.floors]
+            lost += [-costs.get(variable, 0.0) for variable in here.served.values()]
+        places = np.array(asked, dtype=np.int64), np.array(limited, dtype=np.int64)
+        made = self._template(programme, *places)
+        hours = group[0].hours if group[0].reacted else None
+        return replace(made, hours=hours, constant_usd=0.0, lost_usd=np.array(lost))
+
+    def _template(self, programme: Programme, asked: Whole, limited: Whole) -> Template:
+        problem = programme.problem
+        found, alone = self.library.components(problem, self.bounds(), asked, limited)
+        parts = []
+        for one in found:
+            needs = _places(asked, one.rows[one.form.asked])
+            parts.append(_Part(one, needs, _places(limited, one.columns[one.form.limited])))
+        constant = problem.objective.constant
+        return Template(tuple(parts), tuple(alone), None, constant, np.zeros(0))
+
+
+def _places(all_of_them: Whole, some: Whole) -> Whole:
+    """Where some numbers stand among all."""
+    order = np.argsort(all_of_them, kind="stable")
+    found: Whole = order[np.searchsorted(all_of_them[order], some)]
+    return found
+
+
+def _are_alike(place: Place) -> bool:
+    """Whether the rows of a scenario follow from its states alone (see the module)."""
+    data, model = place.data, place.data.model
+    if model.measures or limited_services(model) or data.cuts is not None:
+        return False
+    reacted = [stage.reacted for stage in place.stages]
+    if reacted != sorted(reacted):
+        return False
+    waived = {family for family, _, scenario in data.waived if scenario == place.scenario}
+    if Family.SERVED_FLOOR in waived:
+        return False
+    return Family.EMERGENCY_BUDGET in waived or not may_exceed_budget(
+        place.base, data, place.stages
+    )
+
+
+def _together(stages: Sequence[Stage]) -> Iterator[Sequence[Stage]]:
+    """Stages before operators react, then each later one by itself."""
+    yield from unanswered(stages)
+    yield from ([stage] for stage in stages if stage.reacted)
+
+
+class _Keys:
+    """What the rows of stages of a scenario follow from, each as a key."""
+
+    def __init__(self, place: Place) -> None:
+        self._data, self._states = place.data, dict[int, Hashable]()
+        waived = frozenset(
+            (family, subject, amount)
+            for (family, subject, scenario), amount in place.data.waived.items()
+            if scenario == place.scenario
+        )
+        self._shared = place.where, place.data.margin(place.scenario), waived
+
+    def of(self, group: Sequence[Stage]) -> Hashable:
+        """Key of some stages that are built together."""
+        return self._shared, tuple(self._of_stage(stage) for stage in group)
+
+    def _of_stage(self, stage: Stage) -> Hashable:
+        number = id(stage.state)
+        if number not in self._states:
+            self._states[number] = _of_state(stage.state), frozenset(stage.outage.restarts)
+        return (
+            self._states[number],
+            frozenset(stage.started.items()),
+            frozenset(stage.started_or_restarting.items()),
+            None if stage.reacted else (stage.hours, bool(stage.offers)),
+            _floor_names(self._data, stage) if stage.floors else (),
+        )
+
+
+def _of_state(state: SystemState) -> Hashable:
+    mappings = (
+        state.lost_units, state.lost_largest, state.ambient_rise_c, state.demand_factor, state.power
+    )  # fmt: skip
+    return (
+        *(state.clusters_down, state.plants_down, state.plants_lost, state.offers_down),
+        state.restarting,
+        *(frozenset(mapping.items()) for mapping in mappings),
+    )
+
+
+def _offers(data: ProblemData, stage: Stage) -> tuple[str, ...]:
+    """All offers that may have arrived in a stage of its kind."""
+    if not stage.reacted and not stage.offers:
+        return ()
+    return tuple(offer for offer in data.model.offers if offer not in stage.state.offers_down)
+
+
+def _floor_names(data: ProblemData, stage: Stage) -> tuple[str, ...]:
+    """Whose demand any floor of the scenario speaks of."""
+    rules = floors(data.model, stage.timeline.scenario.severity)
+    return tuple(dict.fromkeys(rule.subject for rule in rules))
+
+
+def _largest(data: ProblemData, stage: Stage, peaks: dict[str, float]) -> Stage:
+    """A stage that asks for as much as any of its kind."""
+    more = 1 + data.margin(stage.scenario).demand
+    demand = {
+        (zone, tier): more
+        * peaks[zone]
+        * stage.state.demand_factor.get(zone, 1.0)
+        * data.model.tiers[tier].share
+        for zone, tier in stage.demand_rps
+    }
+    return replace(
+        stage,
+        demand_rps=demand,
+        down_rps={},
+        offers=_offers(data, stage),
+        floors=dict.fromkeys(_floor_names(data, stage), 1.0) if stage.floors else {},
+    )
