@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,18 +158,34 @@ def purchases(parts: Decomposition, rng: Random) -> Floats:
     return np.array([rng.uniform(low, max(low, high)) for low, high in ends])
 
 
+def unserved(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with nobody served in any case."""
+    return {
+        name: 0.0 * value if name.startswith("served.") else value for name, value in values.items()
+    }
+
+
 class TestAudit:
     def test_finds_what_a_scenario_is_short_of(self, tiny) -> None:
         programme, solution = solve_in_parts(Decomposition(data_of(tiny.model), EXACT), EXACT)
-        assert solution.recourse is not None
+        assert solution.by_state is not None
         spoilt = [
-            (part, replace(here, values={**here.values, name: 0.0}))
-            for part, here in solution.recourse()
-            for name in list(here.values)
-            if name.startswith("served.region_west.2.")
+            replace(cases, solution=replace(cases.solution, values=values))
+            for cases in solution.by_state()
+            for values in [unserved(cases.solution.values)]
         ]
         with pytest.raises(AuditError, match="row demand_balance"):
-            audit(programme, replace(solution, recourse=lambda: iter(spoilt)))
+            audit(programme, replace(solution, by_state=lambda: iter(spoilt)))
+
+    def test_finds_a_bound_that_is_broken(self, tiny) -> None:
+        programme, solution = solve_in_parts(Decomposition(data_of(tiny.model), EXACT), EXACT)
+        assert solution.by_state is not None
+        spoilt = [
+            replace(cases, highs={at: 0.5 * bound for at, bound in cases.highs.items()})
+            for cases in solution.by_state()
+        ]
+        with pytest.raises(AuditError, match="above its upper bound"):
+            audit(programme, replace(solution, by_state=lambda: iter(spoilt)))
 
     def test_finds_a_cost_that_is_too_low(self, tiny) -> None:
         programme, solution = solve_in_parts(Decomposition(data_of(tiny.model), EXACT), EXACT)

@@ -91,6 +91,20 @@ class Form:
         columns, place = np.unique(self.link_column, return_inverse=True)
         return columns, place
 
+    @cached_property
+    def _shared(self) -> Flags:
+        """Columns with upper bounds that all blocks share."""
+        found = np.ones(len(self.cost), dtype=bool)
+        found[self.limited] = False
+        return found
+
+    def cost_at_most(self, prices: Floats, limits: Floats) -> float:
+        """Cost of all columns at their upper bounds at some prices."""
+        counted = self._shared & (prices != 0)
+        mine = prices[self.limited]
+        priced = mine != 0
+        return float(prices[counted] @ self.high[counted] + mine[priced] @ limits[priced])
+
     def given_at(self, purchases: Floats) -> Floats:
         """What purchases add to the left sides of rows, at values of the master's variables."""
         given = self.link_entry * purchases[self.link_column]
@@ -120,6 +134,16 @@ class Block:
     def cost(self) -> Floats:
         """Cost by column."""
         return self.form.cost
+
+    @property
+    def least(self) -> float:
+        """What it costs at least, whatever is bought."""
+        return self.form.cost_at_most(np.minimum(self.form.cost, 0.0), self.limits)
+
+    @property
+    def span(self) -> float:
+        """Most by which its cost can exceed what it costs at least."""
+        return self.form.cost_at_most(np.abs(self.form.cost), self.limits)
 
     @property
     def side(self) -> Floats:

@@ -34,7 +34,7 @@ MOST_INSTANCES = 1000
 #: Blocks in a batch: some hundredths of a second.
 BATCH = 50
 #: Purchases for which evaluations of a block are kept, and blocks up to which they are.
-MOST_KNOWN, FEW_BLOCKS = 3, 20_000
+MOST_KNOWN, FEW_BLOCKS = 3, 200_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +22,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.optimization.decomposition.blocks import Block, Floats, Library
 from planner.optimization.decomposition.changes import stricter, unchanged
 from planner.optimization.decomposition.evaluation import MISSED, Evaluation, Evaluator
-from planner.optimization.decomposition.master import Failure, Learned, Master, least_value
+from planner.optimization.decomposition.master import Failure, Learned, Master
 from planner.optimization.decomposition.templates import NOTHING, Place, Templates
 from planner.optimization.formulation.build import build, without_collection
 from planner.optimization.formulation.problem import ProblemData
@@ -32,7 +32,15 @@ from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import bounded, counts_of, variables
 from planner.optimization.solution.scaling import most, numbers_of
 from planner.optimization.solution.settings import NOISE, SolverSettings
-from planner.optimization.solution.solving import Part, Solution, Start, Status, run_solver, solve
+from planner.optimization.solution.solving import (
+    Cases,
+    Part,
+    Solution,
+    Start,
+    Status,
+    run_solver,
+    solve,
+)
 
 #: Relative gap at which the relaxation ends, as a share of the gap asked for, and at least.
 RELAXED_SHARE, RELAXED_LEAST = 0.25, 1e-6
@@ -41,6 +49,8 @@ RELAXED_SHARE, RELAXED_LEAST = 0.25, 1e-6
 GAP_SHARE, WIDEST_GAP = 0.5, 1e-3
 #: Blocks that a round adds to the master whole.
 WHOLE_BLOCKS = 2
+#: Blocks with which the relaxation begins, where there are more.
+FEW_BLOCKS = 1500
 #: Relative distance of a cut from the value of its block that counts as none.
 TIGHT = 1e-7
 #: How far from the last plan a later round looks first: so many of a kind, and a share of them.
@@ -198,6 +208,18 @@ class Decomposition:
         problem = self.base.problem
         return rows + len(problem.constraints), columns + len(problem.variables)
 
+    def by_state(self, data: ProblemData, solution: Solution) -> Iterator[Cases]:
+        """Least costly recourse for a plan, stages of the same template together."""
+        shared = self.base.problem.variables
+        purchases = np.array([solution.values[variable.name] for variable in shared])
+        places = (self._place_of(data, name) for name in data.stages_by_scenario)
+        gathered, others = self.templates.gathered(places)
+        for one in gathered:
+            yield one.cases(solution, lambda block: self.evaluator.columns(block, purchases))
+        alone = data.part(tuple(place.scenario for place in others))
+        for programme, found in self.recourse(alone, solution):
+            yield Cases(programme, found)
+
     def recourse(self, data: ProblemData, solution: Solution) -> Iterator[Part]:
         """The programme of each scenario with its least costly recourse for a plan."""
         shared = self.base.problem.variables
@@ -215,7 +237,10 @@ class Decomposition:
                     values[part.problem.variables[place].name] = amount
             for variable in part.problem.variables:
                 values.setdefault(variable.name, 0.0)
-            yield part, replace(solution, values=values, recourse=None, once_usd=None)
+            yield (
+                part,
+                replace(solution, values=values, recourse=None, by_state=None, once_usd=None),
+            )
 
 
 class Loop:
@@ -242,9 +267,11 @@ class Loop:
         parts = self.parts
         parts.lay_out(self.deadline)
         self.master = Master(parts.base, parts.data, parts.failures, *parts.bounds(), parts.learned)
-        self.weights = self.master.weights()
-        # Blocks of a structure one after another: few instances of HiGHS have to be kept.
-        self.blocks = sorted(self.master.blocks, key=lambda block: block.structure.number)
+        self.weights, self.blocks = self.master.weights(), self.master.blocks
+        step = max(1, len(self.blocks) // FEW_BLOCKS)
+        chosen = (piece.block for one in parts.failures[::step] for piece in one.pieces)
+        self.few = dict.fromkeys(chosen if step > 1 else self.blocks)
+        self.least = {block: block.least for block in self.blocks if block not in self.few}
 
     def run(self) -> Solution:
         """Solve; values are those of purchases and normal operation, recourse is worked out anew.
@@ -267,8 +294,31 @@ class Loop:
         return replace(solution, seconds=seconds, rows=rows, columns=columns)
 
     def _relaxed(self) -> Solution | None:
-        """Solve the relaxation; a solution only if it is infeasible."""
-        relaxed = max(RELAXED_LEAST, RELAXED_SHARE * self.settings.gap)
+        """Solve the relaxation; a solution only if it is infeasible.
+
+        Where blocks are many, first with few of them, to which those are added whose cuts were
+        loose whenever all are evaluated.
+        """
+        while True:
+            solution = self._relaxed_with(list(self.few))
+            if solution is not None or not self.least:
+                return solution
+            upper, found = self._evaluated(self.blocks)
+            alone = self._impossible(found)
+            if alone:
+                return self._refused(self.parts.base, alone)
+            self._say("relaxation", upper)
+            missing = self._missing(found)
+            self._enlarge(missing)
+            loose = [block for _, _, block in missing if block in self.least]
+            if not loose or self._is_relaxed(upper, self.lower):
+                return None
+            self.few |= dict.fromkeys(loose)
+            for block in loose:
+                del self.least[block]
+
+    def _relaxed_with(self, blocks: Sequence[Block]) -> Solution | None:
+        """Solve the relaxation as far as some blocks tell; a solution only if it is infeasible."""
         least = -math.inf
         while True:
             programme, before = self.master.programme(), least
@@ -280,16 +330,21 @@ class Loop:
                 return replace(solution, conflict=self._conflict())
             least = programme.problem.objective.evaluated() - run.hidden
             self.lower = max(self.lower, least)
-            upper, found = self._evaluated()
+            upper, found = self._evaluated(blocks)
             alone = self._impossible(found)
             if alone:
                 return self._refused(programme, alone)
-            self._say("relaxation", upper)
-            if math.isfinite(upper) and upper - least <= relaxed * abs(upper):
+            self._say("relaxation", upper if len(blocks) == len(self.blocks) else math.inf)
+            if self._is_relaxed(upper, least):
                 return None
             rose = math.isinf(before) or least - before > TIGHT * abs(least)
-            if not self._enlarge(found) and not rose:
+            if not self._enlarge(self._missing(found)) and not rose:
                 return None
+
+    def _is_relaxed(self, upper: float, least: float) -> bool:
+        """Whether bounds on the relaxation are close enough."""
+        relaxed = max(RELAXED_LEAST, RELAXED_SHARE * self.settings.gap)
+        return math.isfinite(upper) and upper - least <= relaxed * abs(upper)
 
     def _whole(self) -> Solution:
         """Solve for whole numbers of purchases."""
@@ -304,7 +359,7 @@ class Loop:
             if solution.status == "infeasible":
                 return replace(solution, conflict=self._conflict())
             self.lower = max(self.lower, solution.bound)
-            upper, found = self._evaluated(needed=self.best is None)
+            upper, found = self._evaluated(self.blocks, needed=self.best is None)
             if upper < self.upper:
                 self._improve(solution, upper, found)
             self._say("whole numbers", self.upper)
@@ -312,7 +367,7 @@ class Loop:
                 return self._ended("optimal")
             if self.best and not share:
                 return self._ended("feasible")
-            if not self._enlarge(found) and before == (self.lower, self.upper):
+            if not self._enlarge(self._missing(found)) and before == (self.lower, self.upper):
                 share = 0.0  # cuts say all that there is: only the gap of the master is left
 
     def _begin(self) -> Start | None:
@@ -332,13 +387,13 @@ class Loop:
                 solution = solve(programme, self.deadline.settings(gap))
             if solution.status == "infeasible":
                 return False
-            upper, found = self._evaluated()
+            upper, found = self._evaluated(self.blocks)
             if upper < self.upper:
                 self._improve(solution, upper, found)
             self._say("near the last plan", self.upper)
             if self.best and self._proven():
                 return True
-            self._enlarge(found)
+            self._enlarge(self._missing(found))
         return False
 
     def _conflict(self) -> tuple[str, ...]:
@@ -351,10 +406,11 @@ class Loop:
     def _impossible(self, found: Mapping[Block, Evaluation]) -> tuple[str, ...]:
         """Scenarios without recourse whatever is bought, as soon as a cut shows that of one."""
         most = self.parts.largest_purchases()
-        missed = {block for block, made in found.items() if made.impossible is not None}
-        cuts = (found[block].impossible for block in missed)
+        cuts = (made.impossible for made in found.values())
         if not any(cut is not None and cut.at(most) > MISSED for cut in cuts):
             return ()
+        at_most = self.parts.evaluator.evaluate_all(self.blocks, most)
+        missed = {block for block, made in at_most.items() if made.impossible is not None}
         return self._alone(f for f in self.master.failures if missed & {p.block for p in f.pieces})
 
     def _alone(self, failures: Iterable[Failure]) -> tuple[str, ...]:
@@ -406,6 +462,7 @@ class Loop:
             bound=min(self.lower, self.upper),
             start_used=self.best.start_used if self.start else None,
             recourse=partial(self.parts.recourse, self.parts.data, self.best),
+            by_state=partial(self.parts.by_state, self.parts.data, self.best),
             once_usd=self.once_usd,
         )
 
@@ -423,8 +480,12 @@ class Loop:
     def _is_active(self, failure: Failure) -> bool:
         return any(piece.block in self.master.learned.whole for piece in failure.pieces)
 
-    def _evaluated(self, needed: bool = False) -> tuple[float, dict[Block, Evaluation]]:
-        """Cost of the master's purchases with all recourse; teaches the master its cuts.
+    def _evaluated(
+        self, blocks: Sequence[Block], needed: bool = False
+    ) -> tuple[float, dict[Block, Evaluation]]:
+        """Cost of the master's purchases with the recourse of blocks; teaches it their cuts.
+
+        Other blocks count with what they cost at least.
 
         Parameters
         ----------
@@ -434,39 +495,43 @@ class Loop:
         Raises
         ------
         OutOfTime
-            If time ends before all blocks are evaluated.
+            If time ends before the blocks are evaluated.
         """
-        purchases = self._purchases()
         found = self.parts.evaluator.evaluate_all(
-            self.blocks, purchases, lambda: self.deadline.over and not needed
+            blocks, self._purchases(), lambda: self.deadline.over and not needed
         )
         self.master.learn(found)
         fixed = self.parts.base.problem.objective.evaluated()
-        recourse = self.master.recourse_usd({block: made.value for block, made in found.items()})
-        return fixed + recourse, found
+        values = self.least | {block: made.value for block, made in found.items()}
+        return fixed + self.master.recourse_usd(values), found
 
     def _purchases(self) -> Floats:
         """Values of the variables of the master."""
         return np.array([variable.value or 0.0 for variable in self.parts.base.problem.variables])
 
-    def _enlarge(self, found: Mapping[Block, Evaluation]) -> int:
-        """Take the blocks into the master whose cuts were worst; how many."""
+    def _missing(self, found: Mapping[Block, Evaluation]) -> list[tuple[float, float, Block]]:
+        """Blocks whose cuts were loose, the worst first: what each missed, and USD a year."""
         purchases, learned = self._purchases(), self.master.learned
-        missing: list[tuple[float, float, int]] = []
-        for index, block in enumerate(self.blocks):
+        missing: list[tuple[float, float, Block]] = []
+        least = TIGHT * abs(self.upper if math.isfinite(self.upper) else 1.0)
+        for block, made in found.items():
             if block in learned.whole:
                 continue
-            made = found[block]
             if made.impossible is not None:
-                missing.append((made.impossible.at(purchases), math.inf, index))
+                missing.append((made.impossible.at(purchases), math.inf, block))
                 continue
-            earlier = (cuts[block] for cuts in learned.cuts[:-1] if block in cuts)
-            known = max((cut.at(purchases) for cut in earlier), default=least_value(block))
-            short = self.weights[block] * (made.value - known)
-            if short > TIGHT * abs(self.upper if math.isfinite(self.upper) else 1.0):
-                missing.append((0.0, short, index))
-        chosen = sorted(missing, reverse=True)[:WHOLE_BLOCKS]
-        learned.whole |= {self.blocks[index]: None for _, _, index in chosen}
+            weight = self.weights[block]
+            if weight * (made.value - block.least) > least:
+                earlier = {cuts[block]: None for cuts in learned.cuts[:-1] if block in cuts}
+                known = max((cut.at(purchases) for cut in earlier), default=block.least)
+                if weight * (made.value - known) > least:
+                    missing.append((0.0, weight * (made.value - known), block))
+        return sorted(missing, key=lambda one: one[:2], reverse=True)
+
+    def _enlarge(self, missing: Sequence[tuple[float, float, Block]]) -> int:
+        """Take the blocks into the master whose cuts were worst; how many."""
+        chosen = {block: None for _, _, block in missing[:WHOLE_BLOCKS]}
+        self.master.learned.whole |= chosen
         return len(chosen)
 
 

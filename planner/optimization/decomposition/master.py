@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -55,20 +56,6 @@ class Failure:
     constant_usd: float
 
 
-def least_value(block: Block) -> float:
-    """What a block costs at least, whatever is bought."""
-    cost, high = block.cost, block.high
-    cheap = cost < 0
-    return float(cost[cheap] @ high[cheap])
-
-
-def span_of_value(block: Block) -> float:
-    """Most by which the cost of a block can exceed what it costs at least."""
-    cost, high = block.cost, block.high
-    priced = cost != 0
-    return float(np.abs(cost[priced]) @ high[priced])
-
-
 @dataclass
 class Learned:
     """What is known of blocks.
@@ -97,6 +84,33 @@ class Learned:
 
 
 @dataclass
+class _Others:
+    """Blocks of a group that are not in the master themselves.
+
+    Attributes
+    ----------
+    weights
+        Weight of each.
+    sums
+        Sums of their cuts by number of the evaluation, in millions, as far as they are known.
+    """
+
+    blocks: list[Block]
+    weights: list[float]
+    sums: dict[int, Cut] = field(default_factory=dict)
+
+    @cached_property
+    def least(self) -> float:
+        """What they cost at least, whatever is bought, USD."""
+        return sum(w * block.least for block, w in zip(self.blocks, self.weights, strict=True))
+
+    @cached_property
+    def span(self) -> float:
+        """Most by which their cost can exceed that, USD."""
+        return sum(w * block.span for block, w in zip(self.blocks, self.weights, strict=True))
+
+
+@dataclass
 class Master:
     """The master problem, rebuilt for every solve.
 
@@ -121,6 +135,7 @@ class Master:
     high: Floats
     learned: Learned = field(default_factory=Learned)
     groups: dict[str, dict[Block, float]] = field(default_factory=dict)
+    _known: dict[str, _Others] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         step = max(1, -(-len(self.failures) // GROUPS))
@@ -152,8 +167,9 @@ class Master:
         return found
 
     def learn(self, found: Mapping[Block, Evaluation]) -> None:
-        """Add the cuts of an evaluation."""
-        self.learned.cuts.append({block: made.cut for block, made in found.items()})
+        """Add the cuts of an evaluation; blocks that it left out keep those of the last."""
+        last = self.learned.cuts[-1] if self.learned.cuts else {}
+        self.learned.cuts.append(last | {block: made.cut for block, made in found.items()})
         self.learned.impossible += [
             (block, made.impossible) for block, made in found.items() if made.impossible
         ]
@@ -204,42 +220,56 @@ class Master:
     def _cost(self, problem: Problem, name: str, whole: Mapping[Block, Expression]) -> Expression:
         """Cost of a group: θ, blocks in the master, and what the others cost at least."""
         group = self.groups[name]
-        others = {block: weight for block, weight in group.items() if block not in whole}
-        least = sum(weight * least_value(block) for block, weight in others.items())
-        cost = sum_of(weight * whole[block] for block, weight in group.items() if block in whole)
-        if not any(others.values()):
-            return cost + least
+        cost = sum_of(group[block] * one for block, one in whole.items() if block in group)
+        others = self._others(name, whole)
+        if not any(others.weights):
+            return cost + others.least
         # Solvers want every number near one, and a column without a bound has no size.
-        most = sum(weight * span_of_value(block) for block, weight in others.items())
-        theta = problem.add_variable(label("recourse", name), 0.0, most / MILLION)
+        theta = problem.add_variable(label("recourse", name), 0.0, others.span / MILLION)
         for index, cuts in enumerate(self.learned.cuts):
-            summed = self._summed(others, cuts, least, most)
+            if index not in others.sums:
+                others.sums[index] = self._summed(others, cuts)
+            summed = others.sums[index]
             if len(summed.columns) or summed.constant > 0:
                 row = Constraint(theta - self._expression(summed), AT_LEAST)
                 problem.add(row, label("recourse_cost", name, str(index)))
-        return cost + MILLION * theta + least
+        return cost + MILLION * theta + others.least
 
-    def _summed(
-        self, others: Mapping[Block, float], cuts: Mapping[Block, Cut], least: float, most: float
-    ) -> Cut:
+    def _others(self, name: str, whole: Collection[Block]) -> _Others:
+        """Blocks of a group that are not in the master, with what is known of them."""
+        group = self.groups[name]
+        count = sum(block not in whole for block in group)
+        known = self._known.get(name)
+        if known is None or len(known.blocks) != count:  # none of them ever leaves the master
+            blocks = [block for block in group if block not in whole]
+            known = self._known[name] = _Others(blocks, [group[block] for block in blocks])
+        return known
+
+    def _summed(self, others: _Others, cuts: Mapping[Block, Cut]) -> Cut:
         """Sum of the cuts of some blocks above what these cost at least, in millions.
 
         What is left of differences of large numbers, and slopes that change nothing, are dropped;
         the cut is lowered by as much as they could raise it.
         """
-        slopes, constant = np.zeros(len(self.base.problem.variables)), -least
-        for block, weight in others.items():
-            if block in cuts:
-                constant += weight * cuts[block].constant
-                np.add.at(slopes, cuts[block].columns, weight * cuts[block].slopes)
-            else:
-                constant += weight * least_value(block)
+        known = [
+            (cuts[b], w) for b, w in zip(others.blocks, others.weights, strict=True) if b in cuts
+        ]
+        missing = sum(
+            w * b.least for b, w in zip(others.blocks, others.weights, strict=True) if b not in cuts
+        )
+        constant = missing - others.least + sum(weight * cut.constant for cut, weight in known)
+        empty = np.zeros(0, dtype=np.int64)
+        slopes = np.bincount(
+            np.concatenate([empty, *(cut.columns for cut, _ in known)]),
+            np.concatenate([np.zeros(0), *(weight * cut.slopes for cut, weight in known)]),
+            minlength=len(self.base.problem.variables),
+        )
         columns = np.flatnonzero(slopes)
         low, high = self.low[columns], self.high[columns]
-        tiny = np.abs(slopes[columns]) * (high - low) <= RESIDUE * most
+        tiny = np.abs(slopes[columns]) * (high - low) <= RESIDUE * others.span
         ends = slopes[columns] * low, slopes[columns] * high
         constant += float(np.minimum(*ends)[tiny].sum())
-        if abs(constant) <= RESIDUE * most:
+        if abs(constant) <= RESIDUE * others.span:
             constant = min(0.0, constant)
         kept = columns[~tiny]
         return Cut(constant / MILLION, kept, slopes[kept] / MILLION)

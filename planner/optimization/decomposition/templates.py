@@ -12,12 +12,21 @@ bind or an earlier reaction, a scenario is a template of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
-from planner.optimization.decomposition.blocks import Component, Floats, Library, Piece, Whole
+from planner.optimization.decomposition.blocks import (
+    Block,
+    Component,
+    Floats,
+    Library,
+    Piece,
+    Whole,
+)
 from planner.optimization.formulation.algebra import Constraint
 from planner.optimization.formulation.build import build_part
 from planner.optimization.formulation.families import Family
@@ -25,6 +34,7 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import may_exceed_budget
 from planner.optimization.formulation.stages import Stage, unanswered
+from planner.optimization.solution.solving import Cases, Solution
 from planner.scenarios.demand import weekly_demand
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import counts_for, floors
@@ -107,6 +117,74 @@ class Place:
         return build_part(self.base, part)
 
 
+@dataclass(eq=False)
+class Gathered:
+    """Stages of many scenarios with the same template.
+
+    Attributes
+    ----------
+    groups
+        Stages of each case: of those that ask for the same, the first.
+    numbers
+        Number of each case by its blocks.
+    uses
+        Scenarios with the cases that are part of them, and the length of these by that of the
+        template.
+    """
+
+    template: Template
+    place: Place
+    groups: list[Sequence[Stage]] = field(default_factory=list)
+    numbers: dict[tuple[Block, ...], int] = field(default_factory=dict)
+    uses: list[tuple[str, int, float]] = field(default_factory=list)
+
+    def cases(self, solution: Solution, columns: Callable[[Block], Floats]) -> Cases:
+        """Its programme, built again, with the recourse of all cases.
+
+        Parameters
+        ----------
+        solution
+            Purchases and normal operation.
+        columns
+            Values of the columns of a block, scaled.
+        """
+        made = _largest_of(self.place, self.groups[0])
+        problem = made.programme.problem
+        values = dict(solution.values)
+        values |= {variable.name: 0.0 for variable in problem.variables}
+        for index, part in enumerate(self.template.parts):
+            sizes = part.component.form.structure.column_size
+            found = np.array([np.ldexp(columns(blocks[index]), sizes) for blocks in self.numbers])
+            for place, amounts in zip(part.component.columns.tolist(), found.T, strict=True):
+                values[problem.variables[place].name] = amounts
+        stages = [
+            _of_many(stage, [group[i] for group in self.groups])
+            for i, stage in enumerate(made.stages)
+        ]
+        data = made.programme.data.with_stages(tuple(stages))
+        asked = (
+            least * sum(rps for key, rps in _asked(stage).items() if counts_for(name, *key))
+            for stage in stages
+            for name, least in stage.floors.items()
+        )
+        limits: Iterator[Any] = chain.from_iterable(
+            (*stage.demand_rps.values(), *self._arrived(i)) for i, stage in enumerate(stages)
+        )
+        return Cases(
+            replace(made.programme, data=data),
+            replace(solution, values=values, recourse=None, by_state=None, once_usd=None),
+            {i: needs for i, needs in zip(made.asked.tolist(), asked, strict=True) if i >= 0},
+            dict(zip(made.limited.tolist(), limits, strict=True)),
+            tuple(self.uses),
+        )
+
+    def _arrived(self, i: int) -> Iterator[Floats]:
+        """Upper bounds of offers in use in a stage: 0 where they have not arrived."""
+        for offer in _offers(self.place.data, self.groups[0][i]):
+            there = [offer in group[i].offers for group in self.groups]
+            yield np.where(there, np.inf, 0.0)
+
+
 @dataclass
 class Templates:
     """All templates met so far.
@@ -131,18 +209,40 @@ class Templates:
             own = tuple(self._pieces(template, np.zeros(0), np.zeros(0), 1.0))
             return own, template.alone, template.constant_usd
         pieces, alone, constant = list[Piece](), list[Constraint](), 0.0
+        for template, group, factor in self._groups(place):
+            needs, limits, lost = self._numbers(place, group)
+            pieces += self._pieces(template, needs, limits, factor)
+            alone += template.alone
+            constant += factor * float(template.lost_usd @ lost)
+        return tuple(pieces), tuple(alone), constant
+
+    def _groups(self, place: Place) -> Iterator[tuple[Template, Sequence[Stage], float]]:
+        """Stages that are built together, their template, and their length by that of it."""
         keys = _Keys(place)
         for group in _together(place.stages):
             key = keys.of(group)
             if key not in self._found:
                 self._found[key] = self._of(place, group)
             template = self._found[key]
-            factor = 1.0 if template.hours is None else group[0].hours / template.hours
-            needs, limits, lost = self._numbers(place, group)
-            pieces += self._pieces(template, needs, limits, factor)
-            alone += template.alone
-            constant += factor * float(template.lost_usd @ lost)
-        return tuple(pieces), tuple(alone), constant
+            yield template, group, group[0].hours / template.hours if template.hours else 1.0
+
+    def gathered(self, places: Iterable[Place]) -> tuple[list[Gathered], list[Place]]:
+        """Stages of scenarios by template; scenarios that are templates of their own."""
+        found: dict[Template, Gathered] = {}
+        others = []
+        for place in places:
+            if not _are_alike(place):
+                others.append(place)
+                continue
+            for template, group, factor in self._groups(place):
+                needs, limits, _ = self._numbers(place, group)
+                blocks = tuple(one.block for one in self._pieces(template, needs, limits, factor))
+                mine = found.setdefault(template, Gathered(template, place))
+                case = mine.numbers.setdefault(blocks, len(mine.numbers))
+                if case == len(mine.groups):
+                    mine.groups.append(group)
+                mine.uses.append((place.scenario, case, factor))
+        return list(found.values()), others
 
     def _pieces(
         self, template: Template, needs: Floats, limits: Floats, factor: float
@@ -193,30 +293,17 @@ class Templates:
         return self._counted[key]
 
     def _of(self, place: Place, group: Sequence[Stage]) -> Template:
-        """The template of some stages: they ask for as much as ever, with all offers."""
-        data = place.data
-        peaks = dict(zip(data.model.zones, weekly_demand(data.model).max(axis=1), strict=True))
-        largest = [_largest(data, stage, peaks) for stage in group]
-        programme = place.programme(largest)
-        limited, asked = [], []
-        at = {row.name: i for i, row in enumerate(programme.problem.constraints)}
-        floor_rows = {
-            (row.from_minute, row.subject): at[name]
-            for name, row in programme.rows.items()
-            if row.family == Family.SERVED_FLOOR
-        }
-        costs, lost = programme.problem.objective.terms, []
-        first = programme.problem.first_id
-        for stage in largest:
-            here = programme.by_stage[stage.label]
-            columns = [*here.served.values(), *(here.used[offer] for offer in stage.offers)]
-            limited += [variable.id - first for variable in columns]
-            asked += [floor_rows.get((stage.start_minute, name), -1) for name in stage.floors]
-            lost += [-costs.get(variable, 0.0) for variable in here.served.values()]
-        places = np.array(asked, dtype=np.int64), np.array(limited, dtype=np.int64)
-        made = self._template(programme, *places)
+        """The template of some stages."""
+        made = _largest_of(place, group)
+        costs = made.programme.problem.objective.terms
+        lost = [
+            -costs.get(served, 0.0)
+            for stage in made.stages
+            for served in made.programme.by_stage[stage.label].served.values()
+        ]
+        template = self._template(made.programme, made.asked, made.limited)
         hours = group[0].hours if group[0].reacted else None
-        return replace(made, hours=hours, constant_usd=0.0, lost_usd=np.array(lost))
+        return replace(template, hours=hours, constant_usd=0.0, lost_usd=np.array(lost))
 
     def _template(self, programme: Programme, asked: Whole, limited: Whole) -> Template:
         problem = programme.problem
@@ -227,6 +314,61 @@ class Templates:
             parts.append(_Part(one, needs, _places(limited, one.columns[one.form.limited])))
         constant = problem.objective.constant
         return Template(tuple(parts), tuple(alone), None, constant, np.zeros(0))
+
+
+@dataclass(frozen=True)
+class _Largest:
+    """Recourse of stages that ask for as much as ever, with all offers.
+
+    Parameters
+    ----------
+    asked, limited
+        Positions of the rows of floors, -1 where there is none, and of columns with bounds of
+        their own, in the order of `Templates._numbers`.
+    """
+
+    programme: Programme
+    stages: Sequence[Stage]
+    asked: Whole
+    limited: Whole
+
+
+def _largest_of(place: Place, group: Sequence[Stage]) -> _Largest:
+    data = place.data
+    peaks = dict(zip(data.model.zones, weekly_demand(data.model).max(axis=1), strict=True))
+    stages = [_largest(data, stage, peaks) for stage in group]
+    programme = place.programme(stages)
+    at = {row.name: i for i, row in enumerate(programme.problem.constraints)}
+    floor_rows = {
+        (row.from_minute, row.subject): at[name]
+        for name, row in programme.rows.items()
+        if row.family == Family.SERVED_FLOOR
+    }
+    first, asked, limited = programme.problem.first_id, list[int](), list[int]()
+    for stage in stages:
+        here = programme.by_stage[stage.label]
+        columns = [*here.served.values(), *(here.used[offer] for offer in stage.offers)]
+        limited += [variable.id - first for variable in columns]
+        asked += [floor_rows.get((stage.start_minute, name), -1) for name in stage.floors]
+    places = np.array(asked, dtype=np.int64), np.array(limited, dtype=np.int64)
+    return _Largest(programme, stages, *places)
+
+
+def _of_many(stage: Stage, cases: Sequence[Stage]) -> Stage:
+    """A stage whose numbers are those of several, as arrays."""
+    demand: Any = {key: np.array([c.demand_rps[key] for c in cases]) for key in stage.demand_rps}
+    down: Any = {
+        key: np.array([case.down_rps.get(key, 0.0) for case in cases])
+        for key in dict.fromkeys(key for case in cases for key in case.down_rps)
+    }
+    floors_of: Any = {
+        name: np.array([case.floors.get(name, 0.0) for case in cases]) for name in stage.floors
+    }
+    return replace(stage, demand_rps=demand, down_rps=down, floors=floors_of)
+
+
+def _asked(stage: Stage) -> dict[tuple[str, str], Any]:
+    return {key: rps + stage.down_rps.get(key, 0.0) for key, rps in stage.demand_rps.items()}
 
 
 def _places(all_of_them: Whole, some: Whole) -> Whole:

@@ -8,12 +8,15 @@ not from the rows, which detects a row that is built wrongly.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
 
 from planner.errors import AuditError
 from planner.laws.flows import largest_flow
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
-from planner.optimization.formulation.algebra import AT_LEAST, AT_MOST, EQUAL
+from planner.optimization.formulation.algebra import AT_MOST, EQUAL
 from planner.optimization.formulation.build import without_collection
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData, offer_target
@@ -25,6 +28,7 @@ from planner.optimization.solution.audit_purchases import (
     check_money,
     check_purchases,
     exceeds,
+    worst,
 )
 from planner.optimization.solution.costs import (
     CostItem,
@@ -32,8 +36,14 @@ from planner.optimization.solution.costs import (
     emergency_spend_usd,
     occurrence_usd,
 )
-from planner.optimization.solution.scaling import Whole, numbers_of, sizes
-from planner.optimization.solution.solving import Solution, fleet_of, parts_of
+from planner.optimization.solution.scaling import (
+    Coefficients,
+    Floats,
+    Whole,
+    numbers_of,
+    sizes,
+)
+from planner.optimization.solution.solving import Cases, Solution, fleet_of
 from planner.optimization.solution.stage_values import StageValues, stage_capacity_mw, stage_values
 from planner.scenarios.demand import undominated
 from planner.scenarios.services import (
@@ -64,17 +74,23 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
     if solution.status == "infeasible":
         raise AuditError("there is no plan to audit")
     data = programme.data.with_bought(solution.fleet.measures)
-    once: dict[str, float] = {}
+    once, spend = dict[str, float](), dict[str, float]()
     found: list[str] = []
     of_stages: list[str] = []
-    for part, here in parts_of(programme, solution):
-        stages = part.data.stages_by_scenario
-        after = data if part.data is programme.data else data.part(tuple(stages))
-        if here.recourse is None:
-            once |= occurrence_usd(part, here, after)
-            of_stages += _check_stages(part, here, after)
-        rows, columns, _ = sizes(numbers_of(part.problem))
-        found += [*_check_rows(part, here, rows), *_check_bounds(part, here, columns)]
+    for cases in _cases(programme, solution):
+        part, here = cases.programme, cases.solution
+        found += _check_numbers(cases)
+        if here.by_state is not None:
+            continue
+        after = data
+        if part.data is not programme.data:
+            # Stages of several cases know of no measures.
+            after = part.data if cases.uses else data.part(tuple(part.data.stages_by_scenario))
+        spent: dict[str, float] = {}
+        of_stages += _check_stages(part, here, after, spent)
+        _add_up(cases, occurrence_usd(part, here, after), once)
+        _add_up(cases, spent, spend)
+    of_stages += _check_budgets(data, spend)
     items = cost_items(programme, solution, once)
     found += [
         *check_purchases(data, solution.fleet),
@@ -95,34 +111,75 @@ def audit(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
     return items
 
 
-def _check_rows(programme: Programme, solution: Solution, rows: Whole) -> Iterator[str]:
-    """Rows hold to a tolerance relative to their largest term or to their scale."""
-    values = solution.values
-    for constraint, power in zip(programme.problem.constraints, rows.tolist(), strict=True):
-        terms = [c * values[v.name] for v, c in constraint.items()]
-        total, right = sum(terms), -constraint.constant
-        scale = max(2.0**power, abs(right), *map(abs, terms))
-        excess = {
-            AT_MOST: total - right,
-            AT_LEAST: right - total,
-            EQUAL: abs(total - right),
-        }[constraint.sense]
-        if excess > RELATIVE * scale:
-            yield f"row {constraint.name} is off by {excess:g}"
+def _cases(programme: Programme, solution: Solution) -> Iterator[Cases]:
+    """The programme, and recourse where it is not in it."""
+    yield Cases(programme, solution)
+    if solution.by_state is not None:
+        yield from solution.by_state()
 
 
-def _check_bounds(programme: Programme, solution: Solution, columns: Whole) -> Iterator[str]:
+def _add_up(cases: Cases, amounts: Mapping[str, Any], total: dict[str, float]) -> None:
+    """Add amounts of one occurrence to those of the scenarios that they are part of."""
+    uses = cases.uses or [(name, None, 1.0) for name in amounts]
+    for scenario, case, times in uses:
+        amount = amounts[scenario] if case is None else next(iter(amounts.values()))
+        if case is not None and np.ndim(amount):
+            amount = amount[case]
+        total[scenario] = total.get(scenario, 0.0) + times * float(amount)
+
+
+def _check_numbers(cases: Cases) -> Iterator[str]:
+    """Rows and bounds hold to a tolerance relative to their largest term or to their scale."""
+    programme = cases.programme
+    problem, values = programme.problem, cases.solution.values
+    numbers = numbers_of(problem)
+    rows, columns, _ = sizes(numbers)
+    shared = programme.first.problem.variables
+    variables = [*problem.variables, *(shared[number] for number in numbers.linked.tolist())]
+    found = np.array(np.broadcast_arrays(*(np.atleast_1d(values[v.name]) for v in variables)))
+    yield from _check_rows(cases, numbers, found, rows)
+    own = len(problem.variables)
+    yield from _check_bounds(cases, numbers, found[:own], columns[:own])
+
+
+def _check_rows(cases: Cases, numbers: Coefficients, found: Floats, rows: Whole) -> Iterator[str]:
+    """Rows at values of columns, shape (columns, cases)."""
+    right = np.repeat(numbers.side[:, None], found.shape[1], axis=1)
+    for position, side in cases.sides.items():
+        right[position] = side
+    terms = numbers.entry[:, None] * found[numbers.column]
+    present, starts = np.unique(numbers.row, return_index=True)
+    total, scale = np.zeros_like(right), np.maximum(np.exp2(rows)[:, None], np.abs(right))
+    if len(present):
+        total[present] = np.add.reduceat(terms, starts)
+        largest = np.maximum.reduceat(np.abs(terms), starts)
+        scale[present] = np.maximum(scale[present], largest)
+    off, sense = total - right, numbers.sense[:, None]
+    excess = np.where(sense == EQUAL, np.abs(off), np.where(sense == AT_MOST, off, -off))
+    for position in np.flatnonzero((excess > RELATIVE * scale).any(axis=1)).tolist():
+        name = cases.programme.problem.constraints[position].name
+        yield f"row {name} is off by {excess[position].max():g}"
+
+
+def _check_bounds(
+    cases: Cases, numbers: Coefficients, found: Floats, columns: Whole
+) -> Iterator[str]:
     """Variables are within their bounds, purchases whole."""
-    for variable, power in zip(programme.problem.variables, columns.tolist(), strict=False):
-        name, low, high = variable.name, variable.low, variable.high
-        value = solution.values[name]
-        room = RELATIVE * max(2.0**power, abs(value))
-        if low is not None and low - value > room:
-            yield f"{name} is {value:g}, at least {low:g} is allowed"
-        if high is not None and value - high > room:
-            yield f"{name} is {value:g}, at most {high:g} is allowed"
-        if variable.integer and value != round(value):
-            yield f"{name} is {value:g}, not whole"
+    variables, own = cases.programme.problem.variables, len(found)
+    room = RELATIVE * np.maximum(np.exp2(columns)[:, None], np.abs(found))
+    high = np.repeat(numbers.high[:own, None], found.shape[1], axis=1)
+    for position, bound in cases.highs.items():
+        high[position] = bound
+    low = numbers.low[:own, None]
+    wrong = {
+        "below its lower bound": low - found > room,
+        "above its upper bound": found - high > room,
+        "not whole": numbers.whole[:own, None] & (found != np.round(found)),
+    }
+    for what, where in wrong.items():
+        for position in np.flatnonzero(where.any(axis=1)).tolist():
+            value = found[position][where[position]][0]
+            yield f"{variables[position].name} is {value:g}, {what}"
 
 
 def _check_normal(programme: Programme, solution: Solution) -> Iterator[str]:
@@ -179,12 +236,20 @@ def _check_capacity(data: ProblemData, where: str, at_stage: StageValues) -> Ite
             gpus, rps = at_stage.powered_gpus.get(target, 0.0), data.gpu(target).rps
             utilisation = data.model.clusters[target].max_utilisation
         room = serving_rps(gpus, rps, utilisation)
-        if exceeds(load, room, data.size_rps):
-            yield f"{where}: {target} serves {load:.3f} of at most {room:.3f} requests/s"
+        if off := worst(load, room, data.size_rps):
+            yield f"{where}: {target} serves {off[0]:.3f} of at most {off[1]:.3f} requests/s"
 
 
-def _check_stages(programme: Programme, solution: Solution, data: ProblemData) -> Iterator[str]:
-    """Every stage with the measures bought, its system state worked out anew on the graph."""
+def _check_stages(
+    programme: Programme, solution: Solution, data: ProblemData, spent: dict[str, float]
+) -> Iterator[str]:
+    """Every stage with the measures bought, its system state worked out anew on the graph.
+
+    Parameters
+    ----------
+    spent
+        Gets the emergency spend of each scenario, USD.
+    """
     for scenario, stages in data.stages_by_scenario.items():
         spend = 0.0
         windows = {stage.label: i for i, run in enumerate(unanswered(stages)) for stage in run}
@@ -199,27 +264,32 @@ def _check_stages(programme: Programme, solution: Solution, data: ProblemData) -
             here = stored.setdefault(windows.get(stage.label, 0), {})
             yield from _check_cooling(data, solution, stage, at_stage, here)
             yield from _check_power(data, stage, at_stage)
-        budget = emergency_budget_usd(data.model, stages[0].timeline.scenario)
-        budget += data.waived.get((Family.EMERGENCY_BUDGET, "budget", scenario), 0.0)
-        if exceeds(spend, budget):
-            yield f"{scenario}: emergency spend {spend:,.0f} USD exceeds {budget:,.0f}"
+        spent[scenario] = spend
         for heat in stored.values():
             yield from _check_ride_through(data, solution, scenario, heat)
 
 
+def _check_budgets(data: ProblemData, spend: Mapping[str, float]) -> Iterator[str]:
+    for scenario, usd in spend.items():
+        budget = emergency_budget_usd(data.model, data.by_name[scenario])
+        budget += data.waived.get((Family.EMERGENCY_BUDGET, "budget", scenario), 0.0)
+        if exceeds(usd, budget):
+            yield f"{scenario}: emergency spend {usd:,.0f} USD exceeds {budget:,.0f}"
+
+
 def _check_served(data: ProblemData, stage: Stage, at_stage: StageValues) -> Iterator[str]:
     size = data.size_rps
-    if exceeds(sum(at_stage.served_rps.values()), sum(at_stage.load_rps.values()), size):
+    if worst(sum(at_stage.served_rps.values()), sum(at_stage.load_rps.values()), size):
         yield f"{stage.label}: more is served than reaches any target"
     for key, served in at_stage.served_rps.items():
-        if exceeds(served, stage.demand_rps[key], size):
-            yield f"{stage.label}: {'/'.join(key)} gets {served:.3f} requests/s, more than it asks"
+        if off := worst(served, stage.demand_rps[key], size):
+            yield f"{stage.label}: {'/'.join(key)} gets {off[0]:.3f} requests/s, more than it asks"
     for name, least in stage.floors.items():
         keys = [key for key in stage.demand_rps if counts_for(name, *key)]
         served = sum(at_stage.served_rps[key] for key in keys)
         demand = sum(stage.demand_rps[key] + stage.down_rps.get(key, 0.0) for key in keys)
-        if exceeds(least * demand, served, size):
-            yield f"{stage.label}: {name} gets {served:.3f} of {least * demand:.3f} requests/s"
+        if off := worst(least * demand, served, size):
+            yield f"{stage.label}: {name} gets {off[1]:.3f} of {off[0]:.3f} requests/s"
 
 
 def _check_services(data: ProblemData, stage: Stage, at_stage: StageValues) -> Iterator[str]:
@@ -242,8 +312,8 @@ def _check_reserved(
 ) -> Iterator[str]:
     for offer, gpus in at_stage.used_gpus.items():
         reserved = solution.fleet.instances[offer] * data.model.offers[offer].gpus_per_instance
-        if exceeds(gpus, reserved):
-            yield f"{stage.label}: {offer} uses {gpus:.3f} of {reserved} GPUs reserved"
+        if off := worst(gpus, reserved):
+            yield f"{stage.label}: {offer} uses {off[0]:.3f} of {reserved} GPUs reserved"
 
 
 def _check_cooling(
@@ -257,15 +327,15 @@ def _check_cooling(
     for plant in data.model.plants:
         carried = sum(mw for (_, name), mw in at_stage.carried_mw.items() if name == plant)
         capacity = stage_capacity_mw(data, solution.fleet, stage, plant)
-        if exceeds(carried, max(0.0, capacity), data.size_mw):
-            yield f"{stage.label}: {plant} carries {carried:.3f} of {capacity:.3f} MW"
+        if off := worst(carried, max(0.0, capacity), data.size_mw):
+            yield f"{stage.label}: {plant} carries {off[0]:.3f} of {capacity:.3f} MW"
     margin = 1 + data.margin(stage.scenario).heat
     for cluster in sorted({cluster for cluster, _ in at_stage.carried_mw}):
         carried = sum(mw for (name, _), mw in at_stage.carried_mw.items() if name == cluster)
         if cluster not in at_stage.heat_mw:
             continue
         if stage.reacted:
-            if exceeds(margin * at_stage.heat_mw[cluster], carried, data.size_mw):
+            if worst(margin * at_stage.heat_mw[cluster], carried, data.size_mw):
                 yield f"{stage.label}: {cluster} is short of cooling"
             continue
         gpu, entry = data.gpu(cluster), data.model.clusters[cluster]
@@ -274,7 +344,7 @@ def _check_cooling(
             # Loads without power go off by themselves; GPUs that operators switched off stay off.
             gpus = at_stage.powered_gpus[cluster]
         full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, entry.max_utilisation)
-        short = max(0.0, margin * full - carried)
+        short = np.maximum(0.0, margin * full - carried)
         stored[cluster] = stored.get(cluster, 0.0) + stage.hours * 3600 * short
 
 
@@ -291,9 +361,9 @@ def _check_power(data: ProblemData, stage: Stage, at_stage: StageValues) -> Iter
         for limit in limits:
             drawn = 0.0
             for (cluster, plant), heat in at_stage.carried_mw.items():
-                needed, all_of_it = at_stage.heat_mw.get(cluster, 0.0), carrying[cluster]
-                part = 1.0 if all_of_it <= max(0.0, needed) else max(0.0, needed) / all_of_it
-                drawn += part * data.draw_per_heat(limit, plant) * heat
+                draw = data.draw_per_heat(limit, plant)
+                if draw:
+                    drawn += draw * heat * _needed_part(at_stage, cluster, carrying[cluster])
             for cluster in data.clusters_in(region):
                 plants = data.plants_of(cluster, "primary") if cluster not in carrying else ()
                 mw_per_mw = data.draw_per_power(limit, cluster)
@@ -301,9 +371,15 @@ def _check_power(data: ProblemData, stage: Stage, at_stage: StageValues) -> Iter
                     (data.draw_per_heat(limit, plant) for plant in plants), default=0.0
                 )
                 drawn += mw_per_mw * at_stage.heat_mw.get(cluster, 0.0)
-            if exceeds(drawn, limit.mw, data.size_mw):
+            if off := worst(drawn, limit.mw, data.size_mw):
                 what = ", ".join(limit.feeds) or region
-                yield f"{stage.label}: {what} carries {drawn:.3f} of {limit.mw:.3f} MW"
+                yield f"{stage.label}: {what} carries {off[0]:.3f} of {limit.mw:.3f} MW"
+
+
+def _needed_part(at_stage: StageValues, cluster: str, carried: Any) -> Any:
+    """Part of the heat carried for a cluster that it has: spare capacity draws no power."""
+    needed = np.maximum(0.0, at_stage.heat_mw.get(cluster, 0.0))
+    return np.where(carried <= needed, 1.0, needed / np.where(carried > 0, carried, 1.0))
 
 
 def _check_ride_through(
@@ -316,5 +392,5 @@ def _check_ride_through(
         )
         allowed += data.buffer_mj(scenario, cluster)
         allowed += data.waived.get((Family.RIDE_THROUGH, cluster, scenario), 0.0)
-        if exceeds(megajoules, allowed, data.size_mw):
-            yield f"{scenario}: {cluster} stores {megajoules:.1f} MJ, {allowed:.1f} allowed"
+        if off := worst(megajoules, allowed, data.size_mw):
+            yield f"{scenario}: {cluster} stores {off[0]:.1f} MJ, {allowed:.1f} allowed"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
 
 from planner.infrastructure.fleet import Fleet, retirable_blocks, retirable_units
 from planner.infrastructure.graph import independent_plants
@@ -26,6 +29,21 @@ def exceeds(left: float, right: float, size: float = 1.0) -> bool:
         is small, so is the tolerance.
     """
     return left - right > ABSOLUTE * min(1.0, size) + RELATIVE * max(abs(left), abs(right))
+
+
+def worst(left: Any, right: Any, size: float = 1.0) -> tuple[float, float] | None:
+    """Both sides where one exceeds the other by most (`exceeds`); None where it nowhere does.
+
+    Parameters
+    ----------
+    left, right
+        Numbers, or arrays with one for each case.
+    """
+    sides = np.broadcast_arrays(np.atleast_1d(left), right)
+    room = ABSOLUTE * min(1.0, size) + RELATIVE * np.maximum(*map(np.abs, sides))
+    beyond = sides[0] - sides[1] - room
+    at = int(beyond.argmax())
+    return (float(sides[0][at]), float(sides[1][at])) if beyond[at] > 0 else None
 
 
 def check_purchases(data: ProblemData, fleet: Fleet) -> Iterator[str]:

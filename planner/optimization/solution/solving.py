@@ -23,7 +23,7 @@ from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import settle
 from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.kept import KEPT_SOLVE, KeptSolve, asked_of_solver
-from planner.optimization.solution.scaling import Scaled, Tolerances
+from planner.optimization.solution.scaling import Floats, Scaled, Tolerances
 from planner.optimization.solution.settings import NOISE, SolverSettings
 from planner.optimization.solution.silence import silent
 from planner.optimization.solution.solvers import Cbc, Highs
@@ -72,6 +72,9 @@ class Solution:
     recourse
         Where it is not among the values: the programme of each scenario with its solution, worked
         out anew (`parts_of`).
+    by_state
+        The same for the audit, with stages together that ask of the same state of the
+        infrastructure.
     once_usd
         Cost of one occurrence of each scenario, where recourse is not among the values.
     conflict
@@ -91,6 +94,7 @@ class Solution:
     routing_usd_per_year: float = 0.0
     hidden: float = 0.0
     recourse: Callable[[], Iterator[Part]] | None = field(default=None, repr=False, compare=False)
+    by_state: Callable[[], Iterator[Cases]] | None = field(default=None, repr=False, compare=False)
     once_usd: Mapping[str, float] | None = field(default=None, repr=False, compare=False)
     conflict: tuple[str, ...] = ()
 
@@ -105,6 +109,29 @@ class Solution:
 
 #: A programme, or the recourse of a scenario as one, with its solution.
 Part = tuple[Programme, Solution]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Recourse of stages in the same state of the infrastructure: a programme, solved many times.
+
+    Values of the solution and numbers of the stages are arrays where the cases differ.
+
+    Parameters
+    ----------
+    sides, highs
+        Right-hand sides of rows and upper bounds of columns by position, where the cases have
+        their own, shape (cases,).
+    uses
+        Scenarios with the number of a case that is part of them, and how many times as long it
+        takes there as in the programme; empty where the programme is of whole scenarios.
+    """
+
+    programme: Programme
+    solution: Solution
+    sides: Mapping[int, Floats] = field(default_factory=dict)
+    highs: Mapping[int, Floats] = field(default_factory=dict)
+    uses: tuple[tuple[str, int, float], ...] = ()
 
 
 def parts_of(programme: Programme, solution: Solution) -> Iterator[Part]:
