@@ -398,8 +398,10 @@ class Loop:
 
     def _conflict(self) -> tuple[str, ...]:
         """Scenarios without recourse whatever is bought, or all that leave no plan together."""
-        learned = self.master.learned
+        learned, most = self.master.learned, self.parts.largest_purchases()
+        found = self.parts.evaluator.evaluate_all(self.blocks, most)
         asked = {*learned.whole, *(block for block, _ in learned.impossible)}
+        asked |= {block for block, made in found.items() if made.impossible is not None}
         together = [one for one in self.master.failures if asked & {p.block for p in one.pieces}]
         return self._alone(together) or tuple(one.name for one in together)
 
