@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Output, output_options
+from planner.commands.options import Output, output_options, refuse_others
 from planner.commands.plan_options import PlanArgument, plan_argument, say_notes
 from planner.commands.scenario_options import announce
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED
@@ -15,7 +15,10 @@ from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED
 if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
     from planner.plan.records import Plan
+    from planner.roadmap.records import Roadmap
 
+#: Options that speak of roadmaps too.
+OF_ROADMAPS = frozenset({"plan_file", "texts", "policies", "junit", "as_json", "quiet"})
 #: What rules may speak of, as `planner.plan.metrics.METRICS` has it (a test compares the two).
 METRIC_HELP = """
 \b
@@ -43,6 +46,19 @@ emergency, energy, transport, recourse and risk; classes are single, double,
 common, region and extreme. A scenario that never recovers is above every limit.
 A figure that the plan does not have fails every rule on it.
 
+Metrics of a roadmap; what failures do is taken in the period in which it is worst:
+
+\b
+  npv_usd                               of all costs: 2B
+  capital [year]                        most on any path: 400M
+  budget_used [year]                    most on any path: 95%
+  order_by [kind or asset]              first month of an order: 2027-03
+  in_service [kind or asset]            first month in service: 2028-01
+  delay_usd_per_month [kind or asset]   dearest that was priced: 3M
+  survives [period]                     share of scenarios: 99%
+  bridged [period]                      scenarios no order reaches: 5
+  gap, age_days, served, recovery_minutes, peak_temperature_c, emergency_usd
+
 \b
 A policy file:
   rules:
@@ -56,6 +72,7 @@ Examples:
   plan check-plan out --fail-on "capital > 900M" --fail-on "survives < 1.0"
   plan check-plan out --policy limits.yaml --junit limits.xml
   plan check-plan out model.yaml --simulate --fail-on "served[free] < 40%"
+  plan check-plan out/roadmap.json --fail-on "order_by[cooling] < 2027-03"
 
 Exits with 4 if a rule fails, 0 if all hold, 2 if a rule or the plan is wrong.
 """
@@ -101,19 +118,27 @@ def command(
     junit: Path | None,
     output: Output,
 ) -> int:
-    """Check PLAN (a plan.json or its folder) against limits of cost and survivability.
+    """Check PLAN (a plan.json, a roadmap.json or its folder) against limits of cost and survival.
 
     With MODEL the plan has to fit it; --simulate needs it where the plan's model has moved.
     """
     from planner.plan.thresholds import judge_rules, read_rules
     from planner.reporting.thresholds import show_outcomes, write_junit
+    from planner.roadmap.files import is_roadmap, parse_roadmap
+    from planner.roadmap.metrics import ROADMAP_METRICS
 
     if plan.overrides and not simulate:
         raise click.UsageError("--set needs --simulate.")
     if not texts and not policies:
         raise click.UsageError('Give a rule: --fail-on "capital > 900M", or --policy FILE.')
-    rules = read_rules(texts, policies)
-    judged, notes = _read(plan, simulate, output)
+    judged: Plan | Roadmap
+    if is_roadmap(plan.plan_file):
+        refuse_others(OF_ROADMAPS, "a roadmap, which is checked as its file states it")
+        rules = read_rules(texts, policies, ROADMAP_METRICS)
+        judged, notes = parse_roadmap(plan.plan_file), tuple[str, ...]()
+    else:
+        rules = read_rules(texts, policies)
+        judged, notes = _read(plan, simulate, output)
     outcomes = judge_rules(judged, rules)
     shown = str(plan.plan_file)
     if junit is not None:

@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from planner.amounts import MILLION, number
+from planner.infrastructure.horizon import month_text
 from planner.infrastructure.prices import PARTS
 from planner.plan.assembly import now
 from planner.plan.records import Plan, ScenarioLine
 from planner.scenarios.components import SEVERITY_ORDER
 from planner.scenarios.standard import subject_of
 
-Unit = Literal["USD", "USD/year", "share", "minutes", "°C", "MW", "count", "days"]
+Unit = Literal["USD", "USD/year", "share", "minutes", "°C", "MW", "count", "days", "month"]
 #: Figures by key; the key ``""`` is the plan as a whole.
 Values = dict[str, float]
 
@@ -36,15 +37,15 @@ class Metric:
     keys
         What may stand in brackets, in words; empty if nothing.
     values
-        Figures by key; ``""`` is the figure without one. A key that a plan knows but has no figure
-        for is NaN.
+        Figures of a plan, or of a roadmap, by key; ``""`` is the figure without one. A key that it
+        knows but has no figure for is NaN.
     """
 
     name: str
     unit: Unit
     meaning: str
     keys: str
-    values: Callable[[Plan], Values]
+    values: Callable[[Any], Values]
 
 
 def _by_category(field: str) -> Callable[[Plan], Values]:
@@ -284,6 +285,8 @@ def shown_value(value: float | None, unit: Unit, digits: int = 4) -> str:
     """
     if value is None:
         return "no value"
+    if unit == "month":
+        return month_text(value)
     if math.isinf(value):
         return "never" if unit == "minutes" else "infinite"
     if unit == "share":

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from planner.errors import Problem
+from planner.infrastructure.horizon import MONTH_PATTERN, month_number
 from planner.infrastructure.source import nearest, printable
 from planner.plan.metrics import METRICS, Metric, Unit
 
@@ -39,6 +40,7 @@ SUFFIXES: Mapping[Unit, Mapping[str, float]] = MappingProxyType(
         "MW": {"": 1.0, "kw": 1e-3, "mw": 1.0, "gw": 1e3},
         "count": _POWERS,
         "days": {"": 1.0, "min": 1 / 1440, "h": 1 / 24, "d": 1.0},
+        "month": {},
     }
 )
 #: Examples of limits by unit.
@@ -52,6 +54,7 @@ EXAMPLES: Mapping[Unit, str] = MappingProxyType(
         "MW": "40, 40MW, 500kW",
         "count": "1200, 12k, 3M",
         "days": "30, 30d, 12h",
+        "month": "2027-03",
     }
 )
 #: Longest text of a rule.
@@ -121,8 +124,8 @@ def rule_problem(
     return Problem(origin, line, column, where, error.message + picture)
 
 
-def parsed(text: str, origin: str) -> Rule:
-    """Read one rule; `WrongRuleError` says what is wrong with it, and where."""
+def parsed(text: str, origin: str, metrics: Mapping[str, Metric] = METRICS) -> Rule:
+    """Read one rule on some metrics; `WrongRuleError` says what is wrong with it, and where."""
     if len(text) > MOST_CHARACTERS:
         raise WrongRuleError(
             f"a rule has at most {MOST_CHARACTERS} characters, not {len(text):,}", 0
@@ -131,9 +134,9 @@ def parsed(text: str, origin: str) -> Rule:
     found = _METRIC.match(text, at)
     if found is None:
         raise WrongRuleError("expected METRIC[KEY] > LIMIT, such as capital > 900M", at)
-    metric = METRICS.get(found[0])
+    metric = metrics.get(found[0])
     if metric is None:
-        known = nearest(found[0].lower(), METRICS) or f"; there are {', '.join(METRICS)}"
+        known = nearest(found[0].lower(), metrics) or f"; there are {', '.join(metrics)}"
         raise WrongRuleError(f"there is no metric `{found[0]}`{known}", at, len(found[0]))
     key, key_at, at = _key(text, found.end(), metric)
     sign, at = _sign(text, at)
@@ -179,6 +182,11 @@ def _limit(text: str, at: int, metric: Metric) -> float:
     at = _skip(text, at)
     rest = text[at:].rstrip()
     example = EXAMPLES[metric.unit]
+    if metric.unit == "month":
+        if not re.fullmatch(MONTH_PATTERN, rest):
+            message = f"`{rest}` is not a month; expected a limit such as {example}"
+            raise WrongRuleError(message, at, len(rest))
+        return float(month_number(rest))
     dollars = rest.startswith("$") and metric.unit.startswith("USD")
     number = _NUMBER.match(text, at + dollars)
     if number is None:

@@ -6,7 +6,7 @@ A figure that a plan does not have fails every rule on it: what is not known is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
@@ -15,10 +15,11 @@ from typing import Any
 
 from planner.errors import InputError, Problem, refuse
 from planner.infrastructure.source import Document, nearest, parse_yaml, printable, read_bytes
-from planner.plan.metrics import Values, distinct_texts
-from planner.plan.records import Plan
+from planner.plan.metrics import METRICS, Metric, Values, distinct_texts
+from planner.plan.records import Record
 from planner.plan.rules import OPERATORS, Rule, WrongRuleError, parsed, rule_problem
 
+Metrics = Mapping[str, Metric]
 MOST_RULES = 1000
 #: Relative distance below which a figure counts as its limit.
 SAME = 1e-12
@@ -52,7 +53,9 @@ class RuleResult:
         return f"{rule.subject} is {shown}; fails if {rule.sign} {limit}"
 
 
-def read_rules(texts: Iterable[str], policies: Iterable[Path] = ()) -> tuple[Rule, ...]:
+def read_rules(
+    texts: Iterable[str], policies: Iterable[Path] = (), metrics: Metrics = METRICS
+) -> tuple[Rule, ...]:
     """Read rules and policy files.
 
     Parameters
@@ -61,6 +64,8 @@ def read_rules(texts: Iterable[str], policies: Iterable[Path] = ()) -> tuple[Rul
         Rules such as ``capital > 900M``.
     policies
         Files with more of them.
+    metrics
+        What they may speak of.
 
     Raises
     ------
@@ -69,7 +74,10 @@ def read_rules(texts: Iterable[str], policies: Iterable[Path] = ()) -> tuple[Rul
     """
     rules: list[Rule] = []
     problems: list[Problem] = []
-    readers = [partial(parse_rules, texts), *(partial(read_policy, path) for path in policies)]
+    readers = [
+        partial(parse_rules, texts, metrics=metrics),
+        *(partial(read_policy, path, metrics) for path in policies),
+    ]
     for read in readers:
         try:
             rules += read()
@@ -79,7 +87,9 @@ def read_rules(texts: Iterable[str], policies: Iterable[Path] = ()) -> tuple[Rul
     return tuple(rules)
 
 
-def parse_rules(texts: Iterable[str], origin: str = "--fail-on") -> tuple[Rule, ...]:
+def parse_rules(
+    texts: Iterable[str], origin: str = "--fail-on", metrics: Metrics = METRICS
+) -> tuple[Rule, ...]:
     """Read rules.
 
     Raises
@@ -90,14 +100,14 @@ def parse_rules(texts: Iterable[str], origin: str = "--fail-on") -> tuple[Rule, 
     rules, problems = [], []
     for text in texts:
         try:
-            rules.append(parsed(text, origin))
+            rules.append(parsed(text, origin, metrics))
         except WrongRuleError as error:
             problems.append(rule_problem(text, error, origin))
     refuse(problems)
     return tuple(rules)
 
 
-def read_policy(path: Path) -> tuple[Rule, ...]:
+def read_policy(path: Path, metrics: Metrics = METRICS) -> tuple[Rule, ...]:
     """Read a policy file: a list ``rules`` of texts or of entries with name, fail_on and message.
 
     Raises
@@ -118,14 +128,14 @@ def read_policy(path: Path) -> tuple[Rule, ...]:
     elif len(entries) > MOST_RULES:
         document.complain(("rules",), f"has more than {MOST_RULES:,} rules")
     else:
-        found = [_entry(document, number, entry) for number, entry in enumerate(entries)]
+        found = [_entry(document, number, entry, metrics) for number, entry in enumerate(entries)]
         rules = [rule for rule in found if rule is not None]
         _complain_of_repeated_names(document, entries)
     refuse(document.problems)
     return tuple(rules)
 
 
-def _entry(document: Document, number: int, entry: Any) -> Rule | None:
+def _entry(document: Document, number: int, entry: Any, metrics: Metrics) -> Rule | None:
     """One rule of a policy; None, with a complaint, if something is wrong with it."""
     path: tuple[str | int, ...] = ("rules", number)
     fields = {"fail_on": entry} if isinstance(entry, str) else entry
@@ -146,7 +156,7 @@ def _entry(document: Document, number: int, entry: Any) -> Rule | None:
         return None
     place = document.place((*path, "fail_on"))
     try:
-        rule = parsed(text, place.file)
+        rule = parsed(text, place.file, metrics)
     except WrongRuleError as error:
         where = ".".join(map(str, path))
         problem = rule_problem(text, error, place.file, place.line, place.column, where)
@@ -173,8 +183,8 @@ def _complain_of_repeated_names(document: Document, entries: Iterable[Any]) -> N
             seen.add(name)
 
 
-def judge_rules(plan: Plan, rules: Iterable[Rule]) -> tuple[RuleResult, ...]:
-    """Check a plan against rules.
+def judge_rules(plan: Record, rules: Iterable[Rule]) -> tuple[RuleResult, ...]:
+    """Check a plan, or a roadmap, against rules on its metrics.
 
     Raises
     ------

@@ -15,10 +15,11 @@ from planner.infrastructure.source import printable
 from planner.plan.records import Plan
 from planner.plan.thresholds import RuleResult
 from planner.reporting.terminal import new_console, print_json, say
+from planner.roadmap.records import Roadmap
 
 
 def show_outcomes(
-    plan: Plan,
+    plan: Plan | Roadmap,
     source: str,
     outcomes: Sequence[RuleResult],
     simulated: bool,
@@ -44,7 +45,8 @@ def show_outcomes(
         if outcome.failed and outcome.rule.message:
             say(console, outcome.rule.message, indent=len(mark), style="dim")
     how = ", simulated again" if simulated else ""
-    who = f"plan for {escape(printable(plan.model.name))}{how}"
+    what = "plan" if isinstance(plan, Plan) else plan.kind
+    who = f"{what} for {escape(printable(plan.model.name))}{how}"
     if failed:
         which = "The rule" if len(outcomes) == 1 else f"{len(failed)} of {len(outcomes)} rules"
         console.print(f"[bold red]{which} failed[/] ({who}).")
@@ -54,7 +56,7 @@ def show_outcomes(
 
 
 def outcomes_data(
-    plan: Plan, source: str, outcomes: Sequence[RuleResult], simulated: bool
+    plan: Plan | Roadmap, source: str, outcomes: Sequence[RuleResult], simulated: bool
 ) -> dict[str, Any]:
     """Outcomes as JSON data; an infinite value is the text ``never``."""
     return {
