@@ -1,0 +1,79 @@
+"""Templates: what a scenario costs and misses is what its own programme says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from random import Random
+
+import numpy as np
+import pytest
+from optimization.test_decomposition import EXACT, data_of, purchases, random_data
+
+from planner.infrastructure.entities import Model
+from planner.optimization.decomposition import templates
+from planner.optimization.decomposition.blocks import Block, Floats
+from planner.optimization.decomposition.evaluation import Evaluation
+from planner.optimization.decomposition.loop import Decomposition
+from planner.optimization.decomposition.master import Failure
+from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.stages import Margin
+from planner.optimization.solution.deadline import Deadline
+
+
+def laid_out(data: ProblemData) -> Decomposition:
+    parts = Decomposition(data, EXACT)
+    parts.lay_out(Deadline(EXACT))
+    return parts
+
+
+def once_usd(parts: Decomposition, at: Floats) -> dict[str, float]:
+    """Least cost of one occurrence of each scenario; infinite where it has no recourse."""
+    blocks = {piece.block: None for one in parts.failures for piece in one.pieces}
+    found = parts.evaluator.evaluate_all(list(blocks), at)
+    return {one.name: _once_usd(one, found) for one in parts.failures}
+
+
+def _once_usd(one: Failure, found: Mapping[Block, Evaluation]) -> float:
+    if any(found[piece.block].impossible is not None for piece in one.pieces):
+        return math.inf
+    return one.constant_usd + sum(piece.factor * found[piece.block].value for piece in one.pieces)
+
+
+def compare(data: ProblemData, monkeypatch: pytest.MonkeyPatch, seed: int) -> int:
+    """How many scenarios have recourse at purchases at which both ways of building are compared."""
+    shared = laid_out(data)
+    with monkeypatch.context() as patched:
+        patched.setattr(templates, "_are_alike", lambda _: False)
+        own = laid_out(data)
+    rng, compared = Random(seed), 0
+    for at in (own.largest_purchases(), purchases(own, rng), purchases(own, rng)):
+        expected = once_usd(own, at)
+        # Both may add rows and columns to the first stage in another order.
+        names = {x.name: value for x, value in zip(own.base.problem.variables, at, strict=True)}
+        there = np.array([names[x.name] for x in shared.base.problem.variables])
+        assert once_usd(shared, there) == pytest.approx(expected, rel=1e-6, abs=1.0)
+        compared += int(np.isfinite(list(expected.values())).sum())
+    assert [len(one.alone) for one in shared.failures] == [len(one.alone) for one in own.failures]
+    return compared
+
+
+@pytest.mark.parametrize("seed", range(0, 24, 2))
+def test_scenarios_cost_what_they_do_alone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare(random_data(seed), monkeypatch, seed)
+
+
+def test_margins_and_tiers_that_are_down_count(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [one.name for one in data_of(tiny.model).scenarios]
+    margins = {
+        name: Margin(demand=0.02 * i, heat=0.01 * i, spend=0.1) for i, name in enumerate(names)
+    }
+    assert compare(data_of(tiny.model, margins), monkeypatch, 1)
+
+
+def test_stages_that_differ_in_demand_have_one_form(tiny) -> None:
+    model: Model = tiny.model
+    parts = laid_out(data_of(model))
+    pieces = [piece for one in parts.failures for piece in one.pieces]
+    forms = {piece.block.form for piece in pieces}
+    assert len(forms) < len({piece.block for piece in pieces}) <= len(pieces)
