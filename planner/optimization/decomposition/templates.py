@@ -378,10 +378,15 @@ def _places(all_of_them: Whole, some: Whole) -> Whole:
     return found
 
 
+def share_templates(data: ProblemData) -> bool:
+    """Whether scenarios may share templates: neither measures nor services decide on their rows."""
+    return not data.model.measures and not limited_services(data.model) and data.cuts is None
+
+
 def _are_alike(place: Place) -> bool:
     """Whether the rows of a scenario follow from its states alone (see the module)."""
-    data, model = place.data, place.data.model
-    if model.measures or limited_services(model) or data.cuts is not None:
+    data = place.data
+    if not share_templates(data):
         return False
     reacted = [stage.reacted for stage in place.stages]
     if reacted != sorted(reacted):
