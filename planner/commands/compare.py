@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -109,9 +110,9 @@ def command(
     """Compare A and B: what B buys, costs and survives more or less than A.
 
     A and B are plans (a plan.json or its folder) or models (a file or the name of a shipped one),
-    in any mixture. A model stands for what exists in it, simulated on the scenarios of the other
-    side if that is a plan. A scenario is lost if A survives it and B does not, or if B was not
-    judged on it any more.
+    in any mixture, or two roadmaps. A model stands for what exists in it, simulated on the
+    scenarios of the other side if that is a plan. A scenario is lost if A survives it and B does
+    not, or if B was not judged on it any more.
     """
     from planner.analysis.compared_sides import named_sides
     from planner.analysis.comparison import compare
@@ -120,9 +121,12 @@ def command(
     from planner.reporting.comparison import show_comparison
     from planner.reporting.comparison_exports import comparison_data, comparison_markdown
     from planner.reporting.terminal import print_json
+    from planner.roadmap.files import is_roadmap
 
     if markdown and output.as_json:
         raise click.UsageError("Give --markdown or --json, not both.")
+    if is_roadmap(Path(sides.a)) and is_roadmap(Path(sides.b)):
+        return _of_roadmaps(sides, markdown, effort, fail_if_worse, output)
     a, b = named_sides(sides.a, sides.b, sides.models, sides.overrides, output.say)
     comparison = compare(a, b)
     causes: Effects | None = None
@@ -136,3 +140,19 @@ def command(
     else:
         show_comparison(comparison, causes)
     return EXIT_NOT_SURVIVED if fail_if_worse and comparison.lost else EXIT_DONE
+
+
+def _of_roadmaps(
+    sides: SideOptions, markdown: bool, effort: EffectOptions, fail_if_worse: bool, output: Output
+) -> int:
+    """Compare two roadmaps."""
+    from planner.reporting.roadmap import show_roadmap_comparison
+    from planner.roadmap.comparison import compare_roadmaps
+
+    if markdown or effort.explain or sides.models or sides.overrides:
+        raise click.UsageError(
+            "roadmaps are compared without --markdown, --explain, --model, --set."
+        )
+    found = compare_roadmaps(Path(sides.a), Path(sides.b))
+    show_roadmap_comparison(found, output.as_json)
+    return EXIT_NOT_SURVIVED if fail_if_worse and found.lost else EXIT_DONE

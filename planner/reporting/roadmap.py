@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from planner.amounts import listed, millions, money, percent, rate
 from planner.json_text import plain
 from planner.reporting.tables import Cell, Row, Table, Tone, Toned, figures, texts
 from planner.reporting.terminal import bullets, new_console, print_json, say
+from planner.roadmap.comparison import RoadmapComparison
 from planner.roadmap.infeasible import NoRoadmap
 from planner.roadmap.records import NodeRecord, OrderRecord, Roadmap
 
@@ -217,3 +220,50 @@ def show_infeasible(found: NoRoadmap, as_json: bool) -> None:
     console = new_console()
     say(console, "No orders meet every period.", style="bold red")
     bullets(console, found.lines(), MOST_ROWS)
+
+
+def show_roadmap_comparison(found: RoadmapComparison, as_json: bool) -> None:
+    """Print how two roadmaps differ."""
+    if as_json:
+        print_json(comparison_data(found))
+        return
+    console = new_console()
+    names = f"{found.a.model.name} ({found.a.created}) and {found.b.model.name} ({found.b.created})"
+    say(console, f"Roadmaps for {names}", style="bold")
+    rows: list[Row] = [(one.asset, one.unit, ", ".join(one.paths), one.text) for one in found.moved]
+    Table("Orders that moved", texts("what", "unit", "paths", "orders"), rows).print(console)
+    spent: list[Row] = [(str(y), usd) for y, usd in found.capital_usd.items() if usd]
+    heads = (*texts("year"), *figures("more, M USD", show=millions))
+    Table("Capital by year, in the mean of all paths", heads, spent).print(console)
+    console.print()
+    more = "more" if found.npv_usd >= 0 else "less"
+    say(console, f"B costs {money(abs(found.npv_usd))} {more} (net present value)")
+    for label, names_of in (("lost", found.lost), ("gained", found.gained)):
+        if names_of:
+            say(console, f"{label}: {listed(names_of, MOST_SHORTFALLS)}")
+    if found.values:
+        say(console, "Why: their models differ in")
+        lines = [f"{one.path}: {one.before} → {one.after}" for one in found.values]
+        bullets(console, lines, MOST_ROWS)
+    elif found.values is not None:
+        say(console, "Their models are the same: only what was decided, or the gap, differs.")
+    bullets(console, found.notes, MOST_ROWS)
+
+
+def comparison_data(found: RoadmapComparison) -> dict[str, Any]:
+    """How two roadmaps differ, as JSON."""
+    values = None
+    if found.values is not None:
+        values = [{"path": v.path, "before": v.before, "after": v.after} for v in found.values]
+    return {
+        "kind": "roadmaps",
+        "a": found.a.model.name,
+        "b": found.b.model.name,
+        "npv_usd": round(found.npv_usd, 2),
+        "moved": [{**plain(one), "text": one.text} for one in found.moved],
+        "capital_usd": {str(year): usd for year, usd in found.capital_usd.items()},
+        "lost": list(found.lost),
+        "gained": list(found.gained),
+        "values": values,
+        "notes": list(found.notes),
+    }

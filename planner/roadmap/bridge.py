@@ -33,13 +33,29 @@ Waived = Mapping[str, Mapping[Key, float]]
 
 
 def last_bridging_period(model: Model, horizon: Horizon) -> int:
-    """Last period that begins before everything could be delivered; 0 if there is none."""
-    items = items_of(model, horizon).values()
-    return max((item.first_period + item.lead_periods - 1 for item in items), default=0)
+    """Last period in which no new GPUs, or no new units of some plant, can be in service.
+
+    0 if there is none. Candidate regions, and types that come later, are not waited for.
+    """
+    by_place: dict[tuple[str, str], list[int]] = {}
+    for item in items_of(model, horizon).values():
+        place = item.asset.partition("/")[0]
+        if item.kind in ("gpus", "halls") or (
+            item.kind == "cooling" and not model.regions[item.region].candidate
+        ):
+            last = item.first_period + item.lead_periods - 1
+            by_place.setdefault((item.kind, place), []).append(last)
+    plants = [min(found) for (kind, _), found in by_place.items() if kind == "cooling"]
+    clusters = [
+        max(*found, *by_place.get(("halls", name), found))
+        for (kind, name), found in by_place.items()
+        if kind == "gpus"
+    ]
+    return max([min(clusters, default=0), *plants], default=0)
 
 
 def bridging(roadmap: RoadmapProgramme) -> frozenset[str]:
-    """Nodes in which something that can be ordered cannot be in service yet."""
+    """Nodes in which no order can be in service yet, of GPUs or for some plant."""
     last = last_bridging_period(roadmap.model, roadmap.horizon)
     return frozenset(name for name, each in roadmap.nodes.items() if each.node.period <= last)
 

@@ -22,7 +22,9 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.solving import solve
 from planner.plan.files import parse_plan
 from planner.roadmap.assembly import node_model
+from planner.roadmap.bridge import last_bridging_period
 from planner.roadmap.cash import CashFlow, present_value
+from planner.roadmap.comparison import compare_roadmaps
 from planner.roadmap.delays import cost_of, delay_of
 from planner.roadmap.files import parse_roadmap, read_roadmap, write_roadmap
 from planner.roadmap.infeasible import why_none
@@ -219,6 +221,18 @@ def test_what_no_order_meets_in_time_is_bridged_and_shown(made: Made) -> None:
     assert roadmap.survives
 
 
+def test_only_what_nothing_can_replace_has_to_be_bridged(growing: LoadedModel) -> None:
+    def last(**terms: object) -> int:
+        horizon = growing.model.horizon.replace(order_months=terms)
+        return last_bridging_period(growing.model, horizon)
+
+    assert last(gpus=3.0, halls=12.0, cooling=12.0) == 2
+    assert last(cooling=18.0) == 3
+    # Another type of unit is there at once, and so are the GPUs of the other cluster.
+    assert last(types={"chiller-3": 18.0}, entities={"west-gpus": 18.0}) == 0
+    assert last(emergency=18.0) == 0
+
+
 def test_nothing_is_in_service_before_its_lead_time(made: Made) -> None:
     result, roadmap = made
     for order in roadmap.orders:
@@ -291,6 +305,29 @@ def test_a_roadmap_of_another_model_is_refused(growing: LoadedModel, made: Made,
     file.write_text("{}")
     with pytest.raises(InputError, match="is not a roadmap"):
         parse_roadmap(file)
+
+
+def test_two_roadmaps_are_compared(growing_file: Path, made: Made, tmp_path: Path) -> None:
+    roadmap = made[1]
+    first = next(order for order in roadmap.orders if order.kind == "halls")
+    later = first.model_copy(update={"order_by": "2026-04"})
+    orders = tuple(later if order is first else order for order in roadmap.orders)
+    path = f"{growing_file}"
+    overrides = ("zones.west-users.demand_rps=710",)
+    model = roadmap.model.model_copy(update={"path": path, "overrides": overrides})
+    changed = {"orders": orders, "npv_usd": roadmap.npv_usd + 1e6, "model": model}
+    write_roadmap(roadmap, tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "roadmap.json").write_text(roadmap.model_copy(update=changed).to_json())
+    found = compare_roadmaps(tmp_path / "a", tmp_path / "b")
+    assert [one.text for one in found.moved] == [
+        "600 in 2026-01 and 300 in 2026-07 moved to 600 in 2026-04 and 300 in 2026-07"
+    ]
+    assert found.npv_usd == pytest.approx(1e6)
+    assert not found.lost
+    assert [(v.path, v.before, v.after) for v in found.values] == [
+        ("zones.west-users.demand_rps", 700.0, 710.0)
+    ]
 
 
 # No roadmap
