@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from planner.api.plans import Optimum as Optimum
     from planner.api.plans import optimize as optimize
     from planner.api.references import read_plan as read_plan
+    from planner.api.roadmaps import NoRoadmapError as NoRoadmapError
+    from planner.api.roadmaps import OrderPlan as OrderPlan
+    from planner.api.roadmaps import plan_roadmap as plan_roadmap
+    from planner.api.roadmaps import read_roadmap as read_roadmap
     from planner.api.simulations import Simulation as Simulation
     from planner.api.simulations import simulate as simulate
     from planner.api.trade_offs import Alternatives as Alternatives
@@ -50,6 +54,7 @@ _MODULES = {
     "planner.api.models": ("PlannerModel", "load_model"),
     "planner.api.plans": ("InfeasibleError", "Optimum", "optimize"),
     "planner.api.references": ("read_plan",),
+    "planner.api.roadmaps": ("NoRoadmapError", "OrderPlan", "plan_roadmap", "read_roadmap"),
     "planner.api.simulations": ("Simulation", "simulate"),
     "planner.api.trade_offs": ("Alternatives", "CostFrontier", "alternatives", "frontier"),
     "planner.cluster": ("cluster_at",),

@@ -25,7 +25,6 @@ from planner.errors import (
     EXIT_INFEASIBLE,
     EXIT_NOT_SURVIVED,
     EXIT_TIME_LIMIT,
-    InputError,
 )
 
 if TYPE_CHECKING:
@@ -34,11 +33,6 @@ if TYPE_CHECKING:
     from planner.roadmap.planning import RoadmapResult
     from planner.roadmap.records import Roadmap
     from planner.selection import Wanted
-
-NO_HORIZON = (
-    "the model has no `horizon`; add at least `horizon: {start: 2026-01, periods: 3}` with the "
-    "growth of demand (`growth: {demand: {per_year: 0.2}}`) and lead times (`order_months`)"
-)
 
 
 @click.command(
@@ -112,10 +106,10 @@ def command(
     """
     from planner.plan.files import check_writable
     from planner.reporting import roadmap as shown
+    from planner.roadmap.making import check_horizon
 
     loaded = replace(model, overrides=(*policies, *model.overrides)).load()
-    if loaded.model.horizon is None:
-        raise InputError.single(str(loaded.file or loaded.name), NO_HORIZON)
+    check_horizon(loaded)
     before = _earlier(earlier, loaded, decided)
     if folder is not None:
         check_writable(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from planner.errors import SolverError
+from planner.errors import InputError, SolverError
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.settings import SolverSettings
@@ -15,6 +15,23 @@ from planner.roadmap.programme import OrderKey
 from planner.roadmap.records import Roadmap
 from planner.roadmap.values import value_of_paths
 from planner.selection import Wanted
+
+NO_HORIZON = (
+    "the model has no `horizon`; add at least `horizon: {start: 2026-01, periods: 3}` with the "
+    "growth of demand (`growth: {demand: {per_year: 0.2}}`) and lead times (`order_months`)"
+)
+
+
+def check_horizon(loaded: LoadedModel) -> None:
+    """Check that a model has a horizon.
+
+    Raises
+    ------
+    InputError
+        If it has none; says what to add.
+    """
+    if loaded.model.horizon is None:
+        raise InputError.single(str(loaded.file or loaded.name), NO_HORIZON)
 
 
 def make(

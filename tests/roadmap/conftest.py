@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from planner import OrderPlan, plan_roadmap
 from planner.commands import main
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.solution.settings import SolverSettings
@@ -73,11 +74,15 @@ def made(growing: LoadedModel) -> tuple[RoadmapResult, Roadmap]:
 
 
 @pytest.fixture(scope="session")
-def roadmap() -> Roadmap:
+def ordered() -> OrderPlan:
     """The roadmap of the smallest shipped model that has one, without delays."""
-    _, roadmap = make(load_model("tiny-roadmap"), SolverSettings(gap=0.01), delays=0)
-    assert roadmap is not None
-    return roadmap
+    return plan_roadmap("tiny-roadmap", settings=SolverSettings(gap=0.01), delays=0)
+
+
+@pytest.fixture(scope="session")
+def roadmap(ordered: OrderPlan) -> Roadmap:
+    """The same as it is written down."""
+    return ordered.roadmap
 
 
 @pytest.fixture(scope="session")

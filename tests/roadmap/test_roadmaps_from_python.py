@@ -1,0 +1,72 @@
+"""Roadmaps from Python: tables, plans of periods for other functions, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from planner import (
+    InputError,
+    NoRoadmapError,
+    OrderPlan,
+    load_model,
+    plan_roadmap,
+    read_roadmap,
+    simulate,
+)
+
+
+def test_tables_say_what_the_records_say(ordered: OrderPlan) -> None:
+    roadmap = ordered.roadmap
+    assert ordered.survives
+    assert list(ordered.orders["asset"]) == [order.asset for order in roadmap.orders]
+    assert dict(ordered.periods["survived"]) == {n.name: n.survived for n in roadmap.nodes}
+    assert ordered.capacity["gpus"].sum() == sum(line.gpus for line in roadmap.capacity)
+    assert ordered.budgets["capital_usd"].max() == max(x.capital_usd for x in roadmap.budgets)
+    paid = ordered.cash_flows.merge(ordered.periods, left_on="node", right_index=True)
+    assert (paid["usd"] * paid["probability"]).sum() == pytest.approx(ordered.years.sum().sum())
+    assert f"<roadmap for tiny-roadmap: {len(roadmap.orders)} orders from 2026-01;" in repr(ordered)
+    assert "Payments by year" in ordered._repr_html_()
+
+
+def test_it_is_written_and_read_again(ordered: OrderPlan, tmp_path: Path) -> None:
+    file = ordered.save(tmp_path / "out")
+    assert file.name == "roadmap.json"
+    for place in (file, file.parent):
+        again = read_roadmap(place)
+        assert again.orders.equals(ordered.orders)
+        assert again.save(tmp_path / "again").read_bytes() == file.read_bytes()
+
+
+def test_the_plan_of_a_period_is_simulated_with_its_demand(ordered: OrderPlan) -> None:
+    last = ordered.roadmap.nodes[-1]
+    found = simulate(plan=ordered.plans[last.name], only="surge*")
+    assert found.survives
+    model = found.model.model
+    assert sum(zone.demand_rps for zone in model.zones.values()) == pytest.approx(last.demand_rps)
+
+
+def test_rules(ordered: OrderPlan) -> None:
+    late, many = ordered.check(["order_by[cooling] < 2026-05", "capital[2027] > 100M"])
+    assert late.failed
+    assert not many.failed
+
+
+def test_what_is_missing_is_said() -> None:
+    with pytest.raises(InputError, match="the model has no `horizon`; add at least"):
+        plan_roadmap("tiny")
+    with pytest.raises(InputError, match="needs `start`"):
+        plan_roadmap("tiny-roadmap", decided_periods=1)
+    with pytest.raises(InputError, match="expected at least 1, not 0"):
+        plan_roadmap("tiny-roadmap", rounds=0)
+
+
+def test_no_roadmap_says_why() -> None:
+    years = {"2026": 0, "2027": 0}
+    changes = {"capital_budgets_usd": years, "order_months": None, "paths": None}
+    poor = load_model("tiny-roadmap", {f"horizon.{key}": value for key, value in changes.items()})
+    with pytest.raises(NoRoadmapError, match="no orders meet every period") as caught:
+        plan_roadmap(poor, delays=0)
+    assert "2026" in "".join(caught.value.reason.lines())
+    assert caught.value.exit_code == 3
