@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import partial
 
 from planner.amounts import percent
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.margins import tighten
+from planner.optimization.decomposition.furthest import furthest_in_parts
+from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
 from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
@@ -137,11 +139,6 @@ class CheapestPlan:
         bought = counts(programme, solution.values)
         return cls(programme.data, solution.objective, bought, prices(programme), selection)
 
-    @cached_property
-    def programme(self) -> Programme:
-        """The whole programme, of which every direction changes a copy."""
-        return build(self.data)
-
     def changes(self, bought: Mapping[Decision, int]) -> dict[Decision, int]:
         """Differences of other purchases from these; positive where there are more."""
         more = {key: bought[key] - count for key, count in self.bought.items()}
@@ -174,11 +171,12 @@ def alternatives(
         Alternatives kept for each slack.
     """
     found: list[Alternative] = []
+    question = _question(optimum.data, settings)
     for slack in slacks:
         candidates = []
         for direction in directions(optimum):
             progress(f"within {percent(slack)}: {direction.name}")
-            candidate = _alternative(optimum, direction, slack, settings)
+            candidate = _alternative(optimum, question, direction, slack, settings)
             if candidate is not None:
                 candidates.append(candidate)
             if settings.stopped:
@@ -226,17 +224,37 @@ def _all_of(optimum: CheapestPlan, keys: Sequence[Decision], name: str) -> list[
     return [key for key in optimum.prices if _kind(model, key) == kind]
 
 
+Question = Programme | Decomposition
+
+
+def _question(data: ProblemData, settings: SolverSettings) -> Question:
+    """The whole programme, or the same in parts with its first cuts; directions change copies."""
+    if not decomposes(data, settings):
+        return build(data)
+    parts = Decomposition(data, settings)
+    solve_in_parts(parts, settings)
+    return parts
+
+
+def _tightened(question: Question, data: ProblemData) -> Question:
+    return build(data) if isinstance(question, Programme) else question.branch(data)
+
+
 def _alternative(
-    optimum: CheapestPlan, direction: Direction, slack: float, settings: SolverSettings
+    optimum: CheapestPlan,
+    question: Question,
+    direction: Direction,
+    slack: float,
+    settings: SolverSettings,
 ) -> Alternative | None:
     """The plan of a direction, simulated, and tightened a few times where it fails.
 
     None if it is the cheapest plan again, or time ends before there is one.
     """
-    programme, selection, fewest = optimum.programme, optimum.selection, None
+    selection, fewest = optimum.selection, None
     for repairs in range(REPAIRS + 1):
         try:
-            solved = _furthest(programme, optimum.cost_usd * (1 + slack), direction, settings)
+            solved = _furthest(question, optimum.cost_usd * (1 + slack), direction, settings)
         except SolverError:
             return fewest
         if solved is None:
@@ -246,14 +264,14 @@ def _alternative(
             return fewest
         if fewest is None or len(candidate.failed) < len(fewest.failed):
             fewest = candidate
-        data, joining = programme.data, tuple[Verdict, ...]()
+        data, joining = question.data, tuple[Verdict, ...]()
         if selection is not None and candidate.beyond:
             selection, joining = joined(selection, data.model, candidate.beyond)
         tighter = tighten(data.margins, (*candidate.verdicts, *joining))
         if not candidate.failed or (tighter == data.margins and not joining):
             return fewest
         scenarios = data.scenarios if selection is None else selection.scenarios
-        programme = build(data.changed(scenarios, tighter, data.waived))
+        question = _tightened(question, data.changed(scenarios, tighter, data.waived))
     return fewest
 
 
@@ -290,22 +308,30 @@ def _simulated(
 
 
 def _furthest(
-    programme: Programme, most_usd: float, direction: Direction, settings: SolverSettings
+    question: Question, most_usd: float, direction: Direction, settings: SolverSettings
 ) -> tuple[Programme, Solution] | None:
     """Of the plans within a cost limit that go furthest in a direction the cheapest."""
-    programme = programme.copied()
+    gap = max(settings.gap, DIRECTION_GAP)
+    if isinstance(question, Decomposition):
+        way = partial(_expression, direction=direction)
+        return furthest_in_parts(question, way, most_usd, settings, _allowed, gap)
+    programme = question.copied()
     cost = programme.problem.objective
     objective = _expression(programme, direction)
     programme.problem.add((1 / MILLION) * cost <= most_usd / MILLION, "most_cost")
     programme.problem.objective = objective
-    first = solve(programme, replace(settings, gap=max(settings.gap, DIRECTION_GAP)))
+    first = solve(programme, replace(settings, gap=gap))
     if first.status == "infeasible":
         return None
-    allowed = first.objective + SLACK * max(abs(first.objective), SLACK)
-    programme.problem.add(objective <= allowed, "direction")
+    programme.problem.add(objective <= _allowed(first.objective), "direction")
     programme.problem.objective = cost
     second = solve(programme, settings)
     return None if second.status == "infeasible" else (programme, second)
+
+
+def _allowed(least: float) -> float:
+    """How far the cheapest plan may go, where the furthest goes so far."""
+    return least + SLACK * max(abs(least), SLACK)
 
 
 def _expression(programme: Programme, direction: Direction) -> Expression:

@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 from support import EXACT, model_of
 
-from planner.analysis.alternatives import Alternative, CheapestPlan, alternatives, directions
+from planner.analysis.alternatives import (
+    Alternative,
+    CheapestPlan,
+    _expression,
+    _furthest,
+    _question,
+    alternatives,
+    directions,
+)
 from planner.analysis.frontier import (
     Axis,
     Frontier,
@@ -27,6 +35,7 @@ from planner.analysis.what_if import settle
 from planner.errors import InputError
 from planner.infrastructure.entities import Model
 from planner.optimization.formulation.build import build
+from planner.optimization.solution.audit import audit
 from planner.optimization.solution.decisions import Decision, counts_of
 from planner.reporting.alternatives import write_table
 from planner.rounds import LoopResult
@@ -201,9 +210,29 @@ def optimum(verified: LoopResult) -> CheapestPlan:
     return CheapestPlan.of(best.programme, best.solution)
 
 
-@pytest.fixture(scope="module")
-def found(optimum: CheapestPlan) -> tuple[Alternative, ...]:
-    return alternatives(optimum, (0.05, 0.3), 3, EXACT)
+@pytest.fixture(scope="module", params=["extensive", "decomposed"])
+def found(optimum: CheapestPlan, request: pytest.FixtureRequest) -> tuple[Alternative, ...]:
+    return alternatives(optimum, (0.05, 0.3), 3, replace(EXACT, method=request.param))
+
+
+def test_directions_go_as_far_in_parts(optimum: CheapestPlan) -> None:
+    in_parts, whole = (
+        {
+            direction.name: _furthest(
+                _question(optimum.data, solver), 1.1 * optimum.cost_usd, direction, solver
+            )
+            for direction in directions(optimum)
+        }
+        for solver in (replace(EXACT, method="decomposed"), EXACT)
+    )
+    for direction in directions(optimum):
+        (programme, solution), (other, found) = whole[direction.name], in_parts[direction.name]
+        audit(other, found)
+        far = _expression(programme, direction).at(solution.values)
+        as_far = _expression(other, direction).at(found.values)
+        assert as_far == pytest.approx(far, rel=0.02, abs=1e-3)
+        if as_far == pytest.approx(far, rel=1e-9, abs=1e-9):
+            assert found.objective == pytest.approx(solution.objective, rel=1e-5)
 
 
 class TestAlternatives:
