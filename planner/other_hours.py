@@ -17,12 +17,12 @@ NOT_SIMULATED = "not simulated at the hours that are not planned for: there are 
 
 
 def at_other_hours(
-    selection: Selection,
+    selection: Selection | None,
     model: Model,
     fleet: Fleet,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[int | None, tuple[Verdict, ...]]:
-    """Simulate a fleet at the hours that a selection leaves out.
+    """Simulate a fleet at the hours that a selection leaves out; without one at none.
 
     Returns
     -------
@@ -31,6 +31,8 @@ def at_other_hours(
     tuple of Verdict
         Outcomes of those that it does not survive.
     """
+    if selection is None:
+        return 0, ()
     scenarios = tuple(islice(selection.left_out(model), MOST_LEFT_OUT + 1))
     if len(scenarios) > MOST_LEFT_OUT:
         return None, ()

@@ -9,7 +9,8 @@ import pytest
 from scenarios.test_hours import DAY
 
 from planner.analysis.alternatives import CheapestPlan, alternatives
-from planner.analysis.frontier import settings_of, trace
+from planner.analysis.axes import settings_of
+from planner.analysis.frontier import trace
 from planner.finance.replanning import PLAN_INPUTS, replan
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet

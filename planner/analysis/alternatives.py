@@ -288,10 +288,8 @@ def _simulated(
     solution, items = billed(data.model, solved[1], audit(*solved))
     changes = optimum.changes(counts(programme, solution.values))
     verdicts = judge(data.model, solution.fleet, data.scenarios, stories=False)
-    left_out: int | None = 0
-    beyond: tuple[Verdict, ...] = ()
-    if selection is not None and not any(verdict.fails for verdict in verdicts):
-        left_out, beyond = at_other_hours(selection, data.model, solution.fleet)
+    fails = any(verdict.fails for verdict in verdicts)
+    left_out, beyond = at_other_hours(None if fails else selection, data.model, solution.fleet)
     return Alternative(
         name=name,
         slack=slack,

@@ -7,49 +7,30 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
-from planner.errors import InputError, SolverError
+from planner.analysis.axes import Axis, Setting
+from planner.errors import SolverError
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Scenario, ServedRule, Severity
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
+from planner.optimization.decomposition.fixed import with_purchases
+from planner.optimization.formulation.build import build
+from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.decisions import counts_of
+from planner.optimization.solution.operation import billed
 from planner.optimization.solution.settings import SolverSettings
+from planner.other_hours import at_other_hours
 from planner.rounds import LoopResult, Round
 from planner.scenarios.timeline import timeline_of
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
 from planner.verification import optimize_and_verify
 
-Axis = Literal["standard", "failures", "classes", "recovery"]
 Status = Literal["survives", "fails", "unproven", "infeasible", "no plan in time"]
 
-#: Severity classes in the order in which they are added.
-CLASSES: tuple[Severity, ...] = ("single", "double", "common", "region", "extreme")
-LEAST_SHARE = 0.7
-LEAST_MINUTES = 5.0
 #: Costs that differ by a smaller share differ by the rounding of solvers.
 ROUNDING = 1e-7
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Requirements of one point.
-
-    Parameters
-    ----------
-    label
-        Name on the axis.
-    value
-        Position on the axis: share, number or minutes.
-    model, scenarios
-        Model and scenarios that the plan has to survive.
-    """
-
-    label: str
-    value: float
-    model: Model
-    scenarios: tuple[Scenario, ...]
 
 
 @dataclass(frozen=True)
@@ -86,6 +67,9 @@ class FrontierPoint:
     left_out
         Failures simulated on its plan at hours that are not planned for; None where there are too
         many.
+    plan_of
+        Label of the stricter point whose plan this is, where that costs less than the cheapest
+        found for this one alone.
     """
 
     label: str
@@ -104,6 +88,7 @@ class FrontierPoint:
     cheaper_at: str = ""
     within_gap: bool = False
     left_out: int | None = 0
+    plan_of: str = ""
 
     @property
     def planned(self) -> bool:
@@ -139,6 +124,8 @@ def trace(
 ) -> Frontier:
     """Optimise and simulate every setting, from the least strict to the strictest.
 
+    Where the plan of a stricter point costs less and survives, it is the plan of both.
+
     Parameters
     ----------
     model, scenarios
@@ -169,6 +156,13 @@ def trace(
         on_point(point)
         if solver.stopped:
             break
+
+    def survivor(index: int, fleet: Fleet) -> FrontierPoint | None:
+        made = _survivor(settings[index], fleet, solver, selection)
+        return None if made is None else _planned(axis, settings[index], made, model, scenarios)
+
+    if not solver.stopped:
+        points = _with_stricter_plans(points, survivor)
     return Frontier(axis, _compared(points), len(scenarios))
 
 
@@ -203,24 +197,86 @@ def _point(
         return _unplanned(setting, "infeasible", " ".join(lines[:2]))
     if outcome.selection is not None:
         setting = replace(setting, scenarios=outcome.selection.scenarios)
+    point = _planned(axis, setting, best, model, scenarios)
+    status, reason = _status(outcome, solver), _failure(outcome)
+    return replace(point, status=status, rounds=len(outcome.rounds), reason=reason)
+
+
+def _planned(
+    axis: Axis, setting: Setting, best: Round, model: Model, scenarios: tuple[Scenario, ...]
+) -> FrontierPoint:
+    """A point with a plan that survives."""
     found = _recovered(setting, best.verdicts)
     full = _by_full_standard(setting, best, model, scenarios)
     return FrontierPoint(
         _minutes(found) if axis == "recovery" else setting.label,
         setting.value,
-        _status(outcome, solver),
+        "survives",
         best.solution.objective,
         best.solution.bound,
         sum(item.capital_usd for item in best.items),
         best.solution.fleet,
         len(setting.scenarios),
         sum(line.survives for line in full),
-        len(outcome.rounds),
-        _failure(outcome),
+        1,
         recovery_minutes=found if math.isfinite(found) else None,
         judged=sum(line.survives or line.fails for line in full),
-        left_out=0 if selection is None else best.left_out,
+        left_out=best.left_out,
     )
+
+
+def _with_stricter_plans(
+    points: Sequence[FrontierPoint], survivor: Callable[[int, Fleet], FrontierPoint | None]
+) -> list[FrontierPoint]:
+    """Points, each with the plan of a stricter one where that costs less and survives there too.
+
+    Parameters
+    ----------
+    survivor
+        The point of a number with a plan, where that survives; otherwise None.
+    """
+    found = list(points)
+    for index in reversed(range(len(points))):
+        point = found[index]
+        stricter = [one for one in found[index + 1 :] if one.status in ("survives", "unproven")]
+        best = min(stricter, key=lambda one: one.cost_usd, default=None)
+        survives = point.status in ("survives", "unproven")
+        most = point.cost_usd * (1 - ROUNDING) if survives else math.inf
+        if best is None or best.fleet is None or best.cost_usd >= most:
+            continue
+        made = survivor(index, best.fleet)
+        if made is not None and made.cost_usd < most:
+            bound = point.bound_usd if point.planned else -math.inf
+            found[index] = replace(
+                made,
+                status="unproven" if point.status == "unproven" else "survives",
+                bound_usd=min(bound, made.cost_usd),
+                rounds=point.rounds,
+                plan_of=best.plan_of or best.label,
+            )
+    return found
+
+
+def _survivor(
+    setting: Setting, fleet: Fleet, solver: SolverSettings, selection: Selection | None
+) -> Round | None:
+    """A plan with its least cost for a setting, if it survives that; otherwise None."""
+    model, scenarios = setting.model, setting.scenarios
+    data = ProblemData(model, scenarios, {})
+    try:
+        bought = counts_of(build(data.part(())), fleet)
+        priced = with_purchases(data, bought, solver)
+    except (ValueError, SolverError):
+        return None
+    if priced is None:
+        return None
+    verdicts = judge(model, fleet, scenarios, stories=False)
+    hours = None if selection is None else selection.of(model, scenarios)
+    left_out, beyond = at_other_hours(hours, model, fleet)
+    programme, solution = priced
+    solution, items = billed(model, solution, audit(programme, solution))
+    made = Round(1, {}, programme, solution, items, verdicts, left_out, beyond)
+    return None if made.failed else made
 
 
 def _recovered(setting: Setting, verdicts: Iterable[Verdict]) -> float:
@@ -301,141 +357,3 @@ def _compared(points: Sequence[FrontierPoint]) -> tuple[FrontierPoint, ...]:
             point = replace(point, cheaper_at=best.label, within_gap=within)
         found.append(point)
     return tuple(found)
-
-
-def settings_of(
-    axis: Axis,
-    model: Model,
-    scenarios: tuple[Scenario, ...],
-    count: int,
-    values: Sequence[float] = (),
-) -> tuple[Setting, ...]:
-    """Settings of an axis, from the least strict to the strictest.
-
-    Parameters
-    ----------
-    count
-        Points, where the axis does not have points of its own.
-    values
-        Points to take instead.
-
-    Raises
-    ------
-    InputError
-        If a value is not on the axis, or the standard has nothing to vary.
-    """
-    if axis == "standard":
-        return _shares(model, scenarios, values or np.linspace(LEAST_SHARE, 1.0, count).tolist())
-    if axis == "recovery":
-        return _recoveries(model, scenarios, count, values)
-    levels = _failure_levels(model, scenarios) if axis == "failures" else _classes(model, scenarios)
-    if values:
-        wrong = [value for value in values if value not in [level.value for level in levels]]
-        if wrong:
-            known = ", ".join(f"{level.value:g}" for level in levels)
-            raise InputError.single("--at", f"there is no {wrong[0]:g} on this axis, only {known}")
-        return tuple(level for level in levels if level.value in values)
-    return tuple(levels)
-
-
-def _shares(
-    model: Model, scenarios: tuple[Scenario, ...], shares: Iterable[float]
-) -> tuple[Setting, ...]:
-    """The standard with every floor multiplied by a share."""
-    found = []
-    for share in sorted(set(shares)):
-        if not 0 < share <= 1:
-            raise InputError.single("--at", f"expected shares above 0 and up to 1, not {share:g}")
-        standard = {
-            severity: tuple(rule.replace(least_served=rule.least_served * share) for rule in rules)
-            for severity, rules in model.standard.items()
-        }
-        scaled = model.replace(standard=standard)
-        found.append(Setting(f"{share:.4g}", share, scaled, scenarios))
-    return tuple(found)
-
-
-def failures_of(scenario: Scenario) -> int:
-    """Number of components that fail together in a scenario; a region or plant counts as one."""
-    return sum(
-        event.count if event.kind in ("units", "largest-units") else 1 for event in scenario.events
-    )
-
-
-def _with_redundancy(model: Model, most: float) -> Model:
-    """The model with a redundancy of at most so many units in every plant."""
-    plants = {
-        name: plant.replace(redundancy=int(min(plant.redundancy, most)))
-        for name, plant in model.plants.items()
-    }
-    return model.replace(plants=plants)
-
-
-def _failure_levels(model: Model, scenarios: tuple[Scenario, ...]) -> list[Setting]:
-    """0, 1, 2, … components lost together, with a redundancy of at most as many cooling units."""
-    redundancy = max((plant.redundancy for plant in model.plants.values()), default=0)
-    most = max([redundancy, *(failures_of(scenario) for scenario in scenarios)])
-    found: list[Setting] = []
-    for count in range(most + 1):
-        selected = tuple(scenario for scenario in scenarios if failures_of(scenario) <= count)
-        new = not found or len(selected) > len(found[-1].scenarios) or count <= redundancy
-        if new:
-            smaller = _with_redundancy(model, count)
-            found.append(Setting(str(count), float(count), smaller, selected))
-    return found
-
-
-def _classes(model: Model, scenarios: tuple[Scenario, ...]) -> list[Setting]:
-    """Severity classes added one by one; N+1 with single failures, the full N+k from then on."""
-    found = [Setting("none", 0.0, _with_redundancy(model, 0), ())]
-    for place, severity in enumerate(CLASSES, start=1):
-        if not any(scenario.severity == severity for scenario in scenarios):
-            continue
-        selected = tuple(
-            scenario for scenario in scenarios if CLASSES.index(scenario.severity) < place
-        )
-        changed = _with_redundancy(model, 1) if severity == "single" else model
-        found.append(Setting(f"+ {severity}", float(place), changed, selected))
-    return found
-
-
-def recovery_minutes(model: Model) -> float | None:
-    """Minute from which the standard asks for full service at the latest; None if it never does."""
-    full = [
-        rule.from_minute
-        for rules in model.standard.values()
-        for rule in rules
-        if rule.least_served >= 1
-    ]
-    return max(full, default=None)
-
-
-def _recoveries(
-    model: Model, scenarios: tuple[Scenario, ...], count: int, values: Sequence[float]
-) -> tuple[Setting, ...]:
-    """Recovery targets from longest to shortest; by default twice today's, halved each time."""
-    today = recovery_minutes(model)
-    if today is None:
-        raise InputError.single("--by recovery", "the standard asks for full service in no class")
-    if not values:
-        halved = [2 * max(today, LEAST_MINUTES) / 2**step for step in range(count)]
-        values = [minutes for minutes in halved if minutes >= LEAST_MINUTES]
-    found = []
-    for minutes in sorted(set(values), reverse=True):
-        if minutes < 0:
-            raise InputError.single("--at", f"expected minutes of at least 0, not {minutes:g}")
-        standard = {
-            severity: tuple(_recovering(rule, today, minutes) for rule in rules)
-            for severity, rules in model.standard.items()
-        }
-        changed = model.replace(standard=standard)
-        found.append(Setting(f"{minutes:g} min", minutes, changed, scenarios))
-    return tuple(found)
-
-
-def _recovering(rule: ServedRule, today: float, minutes: float) -> ServedRule:
-    """The standard with full service required at the target; rules due earlier stay if earlier."""
-    if rule.least_served < 1:
-        return rule
-    moved = minutes if rule.from_minute == today else min(rule.from_minute, minutes)
-    return rule.replace(from_minute=moved)

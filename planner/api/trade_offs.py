@@ -12,7 +12,8 @@ import pandas as pd
 from planner.amounts import money
 from planner.analysis.alternatives import Alternative, CheapestPlan
 from planner.analysis.alternatives import alternatives as find_alternatives
-from planner.analysis.frontier import Axis, Frontier, settings_of, trace
+from planner.analysis.axes import Axis, settings_of
+from planner.analysis.frontier import Frontier, trace
 from planner.api.models import ModelReference, PlannerModel, Text, as_planner_model, selection
 from planner.api.notebook import Shown, table
 from planner.api.plans import Optimum, optimize

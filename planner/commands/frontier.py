@@ -25,7 +25,8 @@ from planner.commands.scenario_options import choose, selection_options
 from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED
 
 if TYPE_CHECKING:
-    from planner.analysis.frontier import Axis, FrontierPoint
+    from planner.analysis.axes import Axis
+    from planner.analysis.frontier import FrontierPoint
     from planner.optimization.solution.settings import SolverSettings
     from planner.selection import Wanted
 
@@ -109,7 +110,8 @@ def command(
     Every point is optimised and simulated as `plan optimize` does. Exits with 3 if no point has a
     plan, with 4 if none has one that survives.
     """
-    from planner.analysis.frontier import settings_of, trace
+    from planner.analysis.axes import settings_of
+    from planner.analysis.frontier import trace
     from planner.commands.interruption import interruptible
     from planner.reporting.frontier import check_output, show_frontier, write_output
 

@@ -116,6 +116,8 @@ def _remarks(point: FrontierPoint) -> list[str]:
     found = [point.reason] if point.reason else []
     if point.left_out is None:
         found.append(NOT_SIMULATED)
+    if point.plan_of:
+        found.append(f"the plan of {point.plan_of}: it costs less than any found for this alone")
     if point.cheaper_at:
         why = "within the optimality gap" if point.within_gap else "its margins asked for less"
         found.append(f"the plan of {point.cheaper_at} is stricter and costs less ({why})")
@@ -150,6 +152,7 @@ def _point_data(point: FrontierPoint) -> dict[str, Any]:
         "reason": point.reason,
         "cheaper_at": point.cheaper_at or None,
         "within_gap": point.within_gap,
+        "plan_of": point.plan_of or None,
         "fleet": None if fleet is None else fleet_data(fleet),
     }
 

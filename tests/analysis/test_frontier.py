@@ -21,19 +21,19 @@ from planner.analysis.alternatives import (
     alternatives,
     directions,
 )
+from planner.analysis.axes import Axis, failures_of, recovery_minutes, settings_of
 from planner.analysis.frontier import (
-    Axis,
     Frontier,
     FrontierPoint,
     _compared,
-    failures_of,
-    recovery_minutes,
-    settings_of,
+    _survivor,
+    _with_stricter_plans,
     trace,
 )
 from planner.analysis.what_if import settle
 from planner.errors import InputError
 from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.build import build
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.decisions import Decision, counts_of
@@ -198,6 +198,42 @@ def test_equal_costs_and_equal_points_are_not_marked() -> None:
     rounding, same = point("b", 10.0 - 1e-9, 9.0), point("a", 9.0, 9.0)
     assert not any(found.cheaper_at for found in _compared((point("a", 10.0, 9.0), rounding)))
     assert not any(found.cheaper_at for found in _compared((point("a", 10.0, 9.0), same)))
+
+
+def test_a_point_takes_the_plan_of_a_stricter_one_that_costs_less(verified: LoopResult) -> None:
+    best = verified.best
+    assert best is not None
+    fleet = best.solution.fleet
+    points = (
+        point("a", 10.0, 8.0),
+        replace(point("b", 7.0, 6.0), status="fails"),
+        replace(point("c", 9.0, 9.0), fleet=fleet),
+    )
+    asked: list[int] = []
+
+    def survivor(index: int, _: Fleet) -> FrontierPoint:
+        asked.append(index)
+        return replace(point("abc"[index], 9.5, 0.0), fleet=fleet)
+
+    first, second, third = _with_stricter_plans(points, survivor)
+    assert asked == [1, 0]
+    assert (second.status, second.cost_usd, second.bound_usd, second.plan_of) == (
+        "survives", 9.5, 6.0, "c",
+    )  # fmt: skip
+    assert (first.cost_usd, first.bound_usd, first.plan_of) == (9.5, 8.0, "c")
+    assert third == points[2]
+    assert _with_stricter_plans(points, lambda *_: None) == list(points)
+
+
+def test_only_a_plan_that_survives_is_taken(small: Model, verified: LoopResult) -> None:
+    best = verified.best
+    assert best is not None
+    scenarios = all_scenarios(small)
+    (setting,) = settings_of("standard", small, scenarios, 1, (1.0,))
+    made = _survivor(setting, best.solution.fleet, EXACT, None)
+    assert made is not None
+    assert made.solution.objective == pytest.approx(best.solution.objective, rel=1e-6)
+    assert _survivor(setting, Fleet.existing(small), EXACT, None) is None
 
 
 # ------------------------------------------------------------------------------------ alternatives
