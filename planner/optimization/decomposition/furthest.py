@@ -23,7 +23,7 @@ Direction = Callable[[Programme], Expression]
 class _Furthest(Loop):
     """The least of something within a cost limit: a master after the other, with more cuts."""
 
-    def least(self, direction: Direction, most_usd: float, gap: float) -> Solution | None:
+    def within(self, direction: Direction, most_usd: float, gap: float) -> Solution | None:
         """The first purchases of a master that keep the limit; None if there are none.
 
         Each master asks for no more than the whole programme, so no plan goes further.
@@ -42,10 +42,10 @@ class _Furthest(Loop):
             solution = solve(programme, self.deadline.settings(gap))
             if solution.status == "infeasible":
                 return None
-            usd, found = self._evaluated()
+            usd, found = self._evaluated(self.blocks)
             if usd <= most_usd * (1 + ROUNDING):
                 return solution
-            self._enlarge(found)
+            self._enlarge(self._missing(found))
         return None
 
 
@@ -75,7 +75,7 @@ def furthest_in_parts(
     SolverError
         If time ends before, or the solver fails.
     """
-    first = _Furthest(parts.branch(parts.data), settings).least(direction, most_usd, gap)
+    first = _Furthest(parts.branch(parts.data), settings).within(direction, most_usd, gap)
     if first is None:
         return None
     second, most = parts.branch(parts.data), allowed(first.objective)
