@@ -51,7 +51,7 @@ BEFORE = {"finance.md": ["optimize", "chatgpt-2023", "-o", "out"]}
 #: Options of pytest itself that pages speak of.
 OF_PYTEST = {"--lf", "--dist", "--junitxml"}
 #: Pages that name failures which cuts do not keep.
-WHOLE = {"pytest.md"}
+WHOLE = {"pytest.md", "roadmap.md"}
 #: Pages on which the smallest model stands in for all.
 SMALLEST = {"README.md", "finance.md"}
 #: Options that are added where a page does not have them: less exact, and quick.
@@ -59,6 +59,7 @@ SHORT = {
     "optimize": {"--gap": "0.05"},
     "finance": {"--gap": "0.05", "--samples": "10"},
     "report": {"--samples": "10"},
+    "roadmap": {"--gap": "0.01", "--delays": "0"},
 }
 
 

@@ -16,7 +16,7 @@ from planner.optimization.decomposition.templates import Place
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.formulation.stages import Margin
+from planner.optimization.formulation.stages import NO_MARGIN, Margin
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, Start, solve
@@ -88,20 +88,26 @@ class RoadmapParts(Decomposition):
             each = self.roadmap.nodes[node]
             each.data = each.data.changed(each.data.scenarios, each.data.margins, waived)
         self._keep(frozenset(self.names()) - names)
+        self.bound = -math.inf  # that of what was asked for before
 
     def tighten(self, margins: Mapping[str, Mapping[str, Margin]]) -> None:
         """Go on with other margins, by node and scenario: blocks that stay are kept."""
         changed: set[str] = set()
+        loosened = False
         for name, each in self.roadmap.nodes.items():
             wanted, data = margins.get(name, {}), each.data
-            scenarios = {s for s in (*wanted, *data.margins) if wanted.get(s) != data.margin(s)}
+            scenarios = {
+                s for s in (*wanted, *data.margins) if wanted.get(s, NO_MARGIN) != data.margin(s)
+            }
             if scenarios:
+                loosened |= any(
+                    _looser(data.margin(s), wanted.get(s, NO_MARGIN)) for s in scenarios
+                )
                 each.data = data.changed(data.scenarios, wanted, data.waived)
                 changed |= {joined(name, scenario) for scenario in scenarios}
         self._keep(frozenset(self.names()) - changed)
-        if any(one.late_minutes for table in margins.values() for one in table.values()):
-            # Capacity that arrives later is paid for a shorter time.
-            self.bound = float("-inf")
+        if loosened:
+            self.bound = -math.inf
 
     def beside(self) -> RoadmapParts:
         """The same programme for a solve with tighter bounds, which learns with this one."""
@@ -113,6 +119,14 @@ class RoadmapParts(Decomposition):
         self.failures = tuple(failure for failure in self.failures if failure.name in names)
         blocks = {piece.block for failure in self.failures for piece in failure.pieces}
         self.learned = self.learned.about(blocks)
+
+
+def _looser(before: Margin, after: Margin) -> bool:
+    """Whether a margin may let recourse be cheaper: capacity that comes later is paid for less."""
+    grown = ("demand", "heat", "services", "spend")
+    return after.late_minutes != before.late_minutes or any(
+        getattr(after, field) < getattr(before, field) for field in grown
+    )
 
 
 class RoadmapLoop(Loop):

@@ -186,9 +186,13 @@ def plan_roadmap(
         try:
             solution = planning.solved(first)
         except SolverError:
-            if planning.best is None or not planning.deadline.over:
-                raise
-            return planning.result(number, cut_short=True)
+            if planning.best is not None and planning.deadline.over:
+                return planning.result(number, cut_short=True)
+            if settings.stopped:
+                raise KeyboardInterrupt from None
+            raise
+        if solution.status == "infeasible" and planning.best is not None:
+            return planning.result(number)
         if solution.status == "infeasible":
             return RoadmapResult(
                 planning.roadmap, planning.parts, planning.selection, solution, {}, number
