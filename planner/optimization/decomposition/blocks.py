@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -332,8 +334,7 @@ class Library:
         self, numbers: _Numbers, columns: Whole, rows: Whole, matrix: tuple[Whole, Whole, Floats]
     ) -> Structure:
         sense, short = numbers.all.sense[rows], np.flatnonzero(numbers.may_be_broken[rows])
-        parts = (*matrix, sense, short, np.array([len(columns)]))
-        key = b"|".join(part.tobytes() for part in parts)
+        key = _digest(*matrix, sense, short, np.array([len(columns)]))
         if key not in self.structures:
             row_size, column_size = numbers.sizes[0][rows], numbers.sizes[1][columns]
             row, column, entry = matrix
@@ -348,16 +349,24 @@ class Library:
         parts = (form.side, form.high, np.round(form.cost, 12), form.link_entry)
         places = (form.link_row, form.link_column, form.asked, form.limited)
         whose = np.array([form.structure.number])
-        digest = b"|".join(part.tobytes() for part in (*parts, *places, whose))
-        return self.forms.setdefault(digest, form)
+        return self.forms.setdefault(_digest(*parts, *places, whose), form)
 
     def block(self, form: Form, needs: Floats, limits: Floats) -> Block:
         """The block of a form that asks for something."""
-        key = form, needs.tobytes() + limits.tobytes()
+        key = form, _digest(needs, limits)
         found = self.blocks.get(key)
         if found is None:
             found = self.blocks[key] = Block(form, needs, limits)
         return found
+
+
+def _digest(*arrays: NDArray[Any]) -> bytes:
+    """What tells arrays from others, in few bytes."""
+    found = blake2b(digest_size=16)
+    for array in arrays:
+        found.update(array.tobytes())
+        found.update(b"|")
+    return found.digest()
 
 
 def _by_component(labels: Whole) -> dict[int, Whole]:

@@ -33,7 +33,7 @@ from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import may_exceed_budget
-from planner.optimization.formulation.stages import Stage, unanswered
+from planner.optimization.formulation.stages import Stage
 from planner.optimization.solution.solving import Cases, Solution
 from planner.scenarios.demand import weekly_demand
 from planner.scenarios.services import limited_services
@@ -401,7 +401,9 @@ def _are_alike(place: Place) -> bool:
 
 def _together(stages: Sequence[Stage]) -> Iterator[Sequence[Stage]]:
     """Stages before operators react, then each later one by itself."""
-    yield from unanswered(stages)
+    early = [stage for stage in stages if not stage.reacted]
+    if early:
+        yield early
     yield from ([stage] for stage in stages if stage.reacted)
 
 
@@ -427,8 +429,8 @@ class _Keys:
             self._states[number] = _of_state(stage.state), frozenset(stage.outage.restarts)
         return (
             self._states[number],
-            frozenset(stage.started.items()),
-            frozenset(stage.started_or_restarting.items()),
+            tuple(stage.started.values()),
+            tuple(stage.started_or_restarting.values()),
             None if stage.reacted else (stage.hours, bool(stage.offers)),
             _floor_names(self._data, stage) if stage.floors else (),
         )

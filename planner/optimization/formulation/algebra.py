@@ -210,6 +210,13 @@ class Problem:
         self.variables.append(variable)
         return variable
 
+    def add_variables(self, names: Iterable[str]) -> list[Variable]:
+        """Add columns from 0 upwards."""
+        first = self.first_id + len(self.variables)
+        made = [Variable(i, name, 0.0, math.inf, False) for i, name in enumerate(names, first)]
+        self.variables += made
+        return made
+
     def add(self, constraint: Constraint, name: str) -> Constraint:
         """Add a row and name it."""
         constraint.name = name

@@ -150,7 +150,7 @@ class Programme:
     def variables(self, family: str, *name: str, last: Iterable[str]) -> list[Variable]:
         """Create variables from 0 upwards whose names differ in their last part only."""
         beginning = label(family, *name)
-        return [self.problem.add_variable(f"{beginning}.{part(text)}") for text in last]
+        return self.problem.add_variables([f"{beginning}.{part(text)}" for text in last])
 
     def require(self, relation: Constraint, row: Row, *name: str) -> str:
         """Add a row with its meaning, relaxed as far as it is waived (`ProblemData.waived`).

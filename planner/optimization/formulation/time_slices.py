@@ -233,8 +233,8 @@ def _piece(
     for plant, unit in variant.starting:
         if start_minute(model, timeline, plant, unit, start, margin) <= start:
             carrying[plant] |= {unit}
-    started_or_restarting = _without(carrying, interval.at_best.restarting)
-    started = _without(started_or_restarting, state.restarting)
+    started_or_restarting = _kept_once(_without(carrying, interval.at_best.restarting))
+    started = _kept_once(_without(started_or_restarting, state.restarting))
     now = floors_at(rules, timeline.clock.since(start))
     return _Piece(
         floors=now if settled else {},
@@ -254,6 +254,16 @@ def _without(
     for plant, unit in restarting:
         left[plant] -= {unit}
     return left
+
+
+def _kept_once(units: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """The same units as an object that stages share."""
+    return _shared(tuple(units.items()))
+
+
+@lru_cache(maxsize=10_000)
+def _shared(units: tuple[tuple[str, frozenset[str]], ...]) -> dict[str, frozenset[str]]:
+    return dict(units)
 
 
 def _stage(
