@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from planner.api.comparisons import compare as compare
     from planner.api.explanations import PlanExplanation as PlanExplanation
     from planner.api.explanations import explain as explain
+    from planner.api.failure_sets import Stress as Stress
+    from planner.api.failure_sets import stress as stress
     from planner.api.models import PlannerModel as PlannerModel
     from planner.api.models import load_model as load_model
     from planner.api.plans import InfeasibleError as InfeasibleError
@@ -51,6 +53,7 @@ _MODULES = {
     "planner.api.checks": ("IncidentReplay", "PlanCheck", "check", "replay_incident"),
     "planner.api.comparisons": ("PlanComparison", "compare"),
     "planner.api.explanations": ("PlanExplanation", "explain"),
+    "planner.api.failure_sets": ("Stress", "stress"),
     "planner.api.models": ("PlannerModel", "load_model"),
     "planner.api.plans": ("InfeasibleError", "Optimum", "optimize"),
     "planner.api.references": ("read_plan",),

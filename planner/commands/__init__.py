@@ -21,6 +21,7 @@ COMMANDS = {
     "optimize": "size cooling, GPUs and emergency cloud at least cost, and prove that they survive",
     "roadmap": "find what to order when over years of growth",
     "simulate": "simulate the cascade of every failure on what exists, or on a plan",
+    "stress": "find the smallest and the worst sets of failures that break a plan",
     "explain": "say why a plan buys what it buys, and what it would cost otherwise",
     "frontier": "show what survivability costs, point by point",
     "alternatives": "show plans that cost little more and differ most",
@@ -48,6 +49,7 @@ Examples:
   plan roadmap my-model.yaml -o out         what to order when (`horizon`)
   plan simulate chatgpt-2023 --scenario incident-2023
   plan simulate chatgpt-2023 --plan out/plan.json
+  plan stress --plan out -k 3               what breaks it, with what
   plan explain out                          why the plan buys what it buys
   plan frontier --by recovery -o costs.png  what survivability costs
   plan alternatives --within 1,5            good plans that differ

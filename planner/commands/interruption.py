@@ -13,13 +13,15 @@ NOTE = "Interrupted: ending with the best plan so far, once simulated; again qui
 
 
 @contextmanager
-def interruptible(quiet: bool) -> Iterator[threading.Event]:
+def interruptible(quiet: bool, note: str = NOTE) -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into an event that solvers and the loop look at.
 
     Parameters
     ----------
     quiet
         Whether to say nothing about it on standard error.
+    note
+        What is said.
 
     Yields
     ------
@@ -34,7 +36,7 @@ def interruptible(quiet: bool) -> Iterator[threading.Event]:
         stop.set()
         if not quiet:
             # A signal may come in the middle of another line; streams refuse to be entered twice.
-            os.write(2, NOTE.encode())
+            os.write(2, note.encode())
 
     before = signal.signal(signal.SIGINT, handle)
     try:

@@ -56,11 +56,12 @@ def _pairs(model: Model) -> Iterator[Scenario]:
             continue
         yield together((first.scenario, second.scenario), pair_frequency_per_year(first, second))
     for plant in primary_plants(model):
-        if _most_units(model.plants[plant]) > 1:
+        if most_units(model.plants[plant]) > 1:
             yield largest_units(model, terms_of(model, "units"), plant, 2)
 
 
-def _most_units(plant: Plant) -> int:
+def most_units(plant: Plant) -> int:
+    """Most cooling units that a plant may have."""
     return sum(plant.existing.values()) + plant.max_added * len(plant.options)
 
 
@@ -116,7 +117,7 @@ def _equal_units(model: Model, plant: str) -> Iterator[Scenario]:
         if kind.repair_hours <= 0 or kind.mode != "running":
             continue
         minutes = kind.repair_hours * 60
-        if len(kinds) == 1 and _most_units(entry) > 1:
+        if len(kinds) == 1 and most_units(entry) > 1:
             event: NodeLoss | UnitLoss = NodeLoss(kind="plant", name=plant, repair_minutes=minutes)
         elif count > 1:
             event = UnitLoss(
