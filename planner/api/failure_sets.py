@@ -60,7 +60,8 @@ class Stress(Shown):
     @property
     def sizes(self) -> pd.DataFrame:
         """How many sets of each size were settled in which way, and how many fail."""
-        return table((vars(summary) for summary in self.found.sizes), "size")
+        rows = [{**vars(summary), "unsettled": summary.unsettled} for summary in self.found.sizes]
+        return table(rows, "size").filter(regex="^(?!classes)")
 
     def to_frame(self) -> pd.DataFrame:
         """Every set with its outcome."""
@@ -77,7 +78,7 @@ class Stress(Shown):
 
 
 def _table(sets: tuple[SetOutcome, ...]) -> pd.DataFrame:
-    return table(set_data(one) | {"failures": " + ".join(one.failures)} for one in sets)
+    return table(set_data(one) | {"failures": one.label} for one in sets)
 
 
 def stress(

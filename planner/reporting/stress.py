@@ -107,7 +107,8 @@ def _sizes(found: Stress) -> Table:
         "unsettled": [_toned(summary.unsettled, "warn") for summary in found.sizes],
     }
     columns |= {title: cells for title, cells in rare.items() if any(cells)}
-    return Table("Sets of failures", figures(*columns), list(zip(*columns.values())), note)
+    rows = list(zip(*columns.values(), strict=True))
+    return Table("Sets of failures", figures(*columns), rows, note)
 
 
 def _toned(count: int, tone: Tone) -> Cell:
@@ -154,12 +155,11 @@ def verdict_line(found: Stress) -> str:
 
 
 def _told(one: SetOutcome) -> str:
-    what = " + ".join(one.failures)
     _, at, hour = one.scenario.rpartition("@")
     when = f" ({hour})" if at else ""
     why = f"{one.breach}; " if one.breach else ""
     lost = requests(one.lost_requests) if one.lost_requests else "no requests"
-    return f"{what}{when}: {why}{lost} lost, judged by `{one.severity}`"
+    return f"{one.label}{when}: {why}{lost} lost, judged by `{one.severity}`"
 
 
 def stress_data(found: Stress, loaded: LoadedModel) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def _listed_table(title: str, sets: Sequence[SetOutcome]) -> Table:
     columns += figures("requests lost", "full after")
     rows: list[tuple[Cell, ...]] = [
         (
-            " + ".join(one.failures),
+            one.label,
             one.severity,
             one.breach,
             requests(one.lost_requests).removesuffix(" requests"),

@@ -82,6 +82,12 @@ class SetOutcome:
         return self.status == "fails"
 
     @property
+    def label(self) -> str:
+        """Its failures in one line; what fails more than once is counted."""
+        counts = Counter(self.failures).items()
+        return " + ".join(name if count == 1 else f"{count} × {name}" for name, count in counts)
+
+    @property
     def badness(self) -> tuple[bool, float]:
         """What is worse is greater: failing, then losing more requests."""
         return self.fails, self.lost_requests
