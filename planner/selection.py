@@ -321,7 +321,7 @@ def select(model: Model, wanted: Wanted | None = None) -> Selection:
     merged, repeated = _merged(model, found)
     _check_patterns(wanted, [scenario.name for scenario in merged])
     passing = tuple(scenario for scenario in merged if _passes(wanted, scenario))
-    at_hours = tuple(_at_hours(model, passing, wanted))
+    at_hours = tuple(hours_of(model, passing, wanted))
     kept = tuple(
         scenario
         for _, scenarios in at_hours
@@ -344,7 +344,7 @@ def select(model: Model, wanted: Wanted | None = None) -> Selection:
     )
 
 
-def _at_hours(
+def hours_of(
     model: Model, failures: Sequence[Scenario], wanted: Wanted
 ) -> Iterator[tuple[FailureHours, tuple[Scenario, ...]]]:
     """Failures at the hours asked for."""

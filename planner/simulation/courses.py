@@ -26,7 +26,9 @@ def courses(world: World) -> list[bytes]:
     on shuts itself down (`depends_on_graph`): what is up then is worked out anew on the graph.
     """
     rows = _rows(world)
-    return [_course(world, rows, s) for s in range(len(world.timelines))]
+    usual = zip(world.usual_rps, world.usual_c, strict=True)
+    hours = [_digest(rps.tobytes(), celsius.tobytes()) for rps, celsius in usual]
+    return [_course(world, rows, hours, s) for s in range(len(world.timelines))]
 
 
 def depends_on_graph(world: World) -> bool:
@@ -65,7 +67,7 @@ def _supply(supply: SharedPower) -> bytes:
     return _digest(*(part.tobytes() for part in parts))
 
 
-def _course(world: World, rows: list[bytes], s: int) -> bytes:
+def _course(world: World, rows: list[bytes], hours: list[bytes], s: int) -> bytes:
     timeline, reaction = world.timelines[s], world.reaction
     scenario = timeline.scenario
     interval = world.interval[:, s]
@@ -83,7 +85,7 @@ def _course(world: World, rows: list[bytes], s: int) -> bytes:
         spans,
         scenario.severity,
         scenario.emergency_budget_usd,
-        timeline.start_hour,
+        hours[world.hour[s]],
         timeline.end_minute,
         timeline.order_minute,
         timeline.clock.starts,

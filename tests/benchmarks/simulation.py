@@ -1,6 +1,6 @@
 """Speed and memory of the simulator on 12 regions and random failures, 12 hours in minutes.
 
-Run ``python tests/benchmarks/simulation.py [--quick] [--section NAME …]``. Sections:
+Run ``python tests/benchmarks/simulation.py [--quick] [--section NAME …] [--plan DIR]``. Sections:
 
 speed
     Scenario-hours simulated and judged per second.
@@ -9,6 +9,8 @@ process
     simulator.
 scaling
     Seconds and peak memory by number of scenarios and threads, each in a fresh process.
+stress
+    Every set of failures of shipped models, on what exists or on a plan (``--plan DIR``).
 first
     The first simulation of an environment, which compiles, and that of a later process.
 profile
@@ -37,6 +39,8 @@ import numpy as np
 
 #: Scenarios in the sections that time one batch.
 BATCH = 250
+#: Plans of shipped models, whose fleets `stress` takes.
+PLANS: list[str] = []
 CHECKOUT = Path(__file__).resolve().parents[2]
 # Run as a script: neither the checkout nor the references of the tests are on the path.
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests")]
@@ -51,9 +55,13 @@ from reference.large_model import (  # noqa: E402
 from reference.minute_model import Failure, simulate_minutes  # noqa: E402
 from reference.process_model import Setting, simulate_requests  # noqa: E402
 
+from planner.analysis.stress.failure_sets import FailureSets  # noqa: E402
+from planner.analysis.stress.search import stress  # noqa: E402
 from planner.infrastructure.entities import Model  # noqa: E402
 from planner.infrastructure.failures import Scenario  # noqa: E402
 from planner.infrastructure.fleet import Fleet  # noqa: E402
+from planner.infrastructure.loading import load_model  # noqa: E402
+from planner.plan.reopening import reopen  # noqa: E402
 from planner.scenarios.demand import weekly_demand  # noqa: E402
 from planner.simulation.cascade import simulate  # noqa: E402
 from planner.simulation.verdict import Verdict, judge  # noqa: E402
@@ -157,6 +165,29 @@ def child(count: int, threads: int) -> None:
     print(json.dumps({"seconds": seconds, "cpu": cpu, "mib": mib}))
 
 
+def stressed(quick: bool) -> None:
+    """Print how long it takes to settle all pairs of the largest model, and triples."""
+    sizes = (("tiny", 2),) if quick else (("chatgpt-2023", 3), ("hyperscaler-12", 2))
+    opened = [reopen(plan) for plan in PLANS]
+    asked = [(found.loaded, found.fleet) for found in opened]
+    for name, size in sizes:
+        found = [pair for pair in asked if pair[0].name == name]
+        loaded = found[0][0] if found else load_model(name)
+        fleet = found[0][1] if found else Fleet.existing(loaded.model)
+        sets = FailureSets.of(loaded.model)
+        started, before = time.perf_counter(), time.process_time()
+        with shared_by(Threads()):
+            result = stress(fleet, sets, size)
+        cpu, seconds = time.process_time() - before, time.perf_counter() - started
+        which = "its plan" if found else "what exists"
+        print(f"{name} on {which}: {cpu:.1f} s of processors, {seconds:.1f} s")
+        for one in result.sizes:
+            print(
+                f"  {one.size} at once: {one.sets:,} sets, {one.by_proof:,} by proof, "
+                f"{one.simulated:,} simulated, {one.failing:,} fail"
+            )
+
+
 def first(quick: bool) -> None:  # noqa: ARG001
     """Print what the first simulation costs, with nothing compiled and with what another left."""
     code = (
@@ -193,6 +224,7 @@ SECTIONS: dict[str, Callable[[bool], object]] = {
     "speed": speed,
     "process": process,
     "scaling": scaling,
+    "stress": stressed,
     "first": first,
     "profile": profile,
 }
@@ -203,11 +235,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Benchmark of the simulator.")
     parser.add_argument("--quick", action="store_true", help="small sizes only")
     parser.add_argument("--section", action="append", choices=sorted(SECTIONS), help="default: all")
+    parser.add_argument("--plan", action="append", default=[], help="plan for `stress`")
     parser.add_argument("--child", nargs=2, type=int, metavar="N", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         child(*options.child)
         return
+    PLANS.extend(options.plan)
     for name, section in SECTIONS.items():
         if name in (options.section or SECTIONS):
             print(f"── {name}")

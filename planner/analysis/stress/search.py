@@ -23,12 +23,10 @@ from itertools import batched, combinations
 import numpy as np
 
 from planner.analysis.stress.failure_sets import FailureSets, Members
-from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import HourChoice, Scenario, Severity
 from planner.infrastructure.fleet import Fleet
-from planner.scenarios.demand import HOURS_PER_WEEK
-from planner.scenarios.hours import at_hour, first_alike
-from planner.selection import planned_hours
+from planner.laws.calendar import HOURS_PER_WEEK
+from planner.selection import Wanted, hours_of
 from planner.simulation.build import Layout
 from planner.simulation.courses import courses, depends_on_graph
 from planner.simulation.verdict import Status, Verdict, judge
@@ -308,7 +306,8 @@ class _Search:
         joint = [self.sets.scenario(members) for members in batch]
         scenarios: list[Scenario] = []
         owners: list[int] = []
-        for owner, at_hours in enumerate(_at_hours(self.sets.model, joint, self.hours)):
+        wanted = Wanted(hours=self.hours)
+        for owner, (_, at_hours) in enumerate(hours_of(self.sets.model, joint, wanted)):
             scenarios += at_hours
             owners += [owner] * len(at_hours)
         verdicts, simulated = self._verdicts(scenarios)
@@ -365,19 +364,3 @@ class _Search:
 def _as(verdict: Verdict, scenario: Scenario) -> Verdict:
     """A verdict on a scenario that runs the same course."""
     return replace(verdict, name=scenario.name, frequency_per_year=scenario.frequency_per_year)
-
-
-def _at_hours(
-    model: Model, failures: Sequence[Scenario], hours: HourChoice
-) -> Iterable[list[Scenario]]:
-    """Scenarios of each set of failures."""
-    if hours == "peak":
-        return ([failure] for failure in failures)
-    if hours == "all":
-        week = sorted(set(first_alike(model, model.simulation.horizon_minutes).tolist()))
-        return ([at_hour(failure, hour) for hour in week] for failure in failures)
-    return (
-        [at_hour(planned.failure, hour) for hour in sorted(set(planned.stand_in))]
-        or [planned.failure]
-        for planned in planned_hours(model, failures)
-    )
