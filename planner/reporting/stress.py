@@ -15,7 +15,7 @@ from planner.errors import InputError
 from planner.files import check_file, write_file
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import LoadedModel
-from planner.reporting.html.page import asset
+from planner.reporting.html.templates import asset
 from planner.reporting.stress_picture import matrix_svg
 from planner.reporting.tables import Cell, Table, Tone, Toned, figures, texts
 from planner.reporting.terminal import bullets, heading, new_console, print_json, say
