@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from planner.analysis.stress.search import SizeSummary
     from planner.infrastructure.failures import HourChoice
 
+#: Options of a search, which a certificate states itself.
+OF_A_SEARCH = {
+    "size": "-k",
+    "hours": "--hours",
+    "services": "--services",
+    "only": "--only",
+    "excluded": "--except",
+    "time_limit": "--time-limit",
+    "file": "-o",
+}
 #: What Ctrl-C does.
 INTERRUPTED = "Interrupted: ending with the sets that are settled; again quits at once.\n"
 
@@ -158,7 +168,7 @@ def command(
     with 5 if none is known to but time ended first; with --check, with 4 if anything differs.
     """
     if certificates.check is not None:
-        return _check(subject, certificates.check, certificates.share, file, output)
+        return _check(subject, certificates.check, certificates.share, output)
     from planner.analysis.stress.certificate import Asked, certificate_of
     from planner.analysis.stress.failure_sets import FailureSets
     from planner.analysis.stress.search import stress
@@ -206,15 +216,21 @@ def command(
     return EXIT_DONE if result.complete else EXIT_TIME_LIMIT
 
 
-def _check(
-    subject: SubjectOptions, path: Path, share: float, file: Path | None, output: Output
-) -> int:
+def _is_given(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not click.core.ParameterSource.DEFAULT
+
+
+def _check(subject: SubjectOptions, path: Path, share: float, output: Output) -> int:
     """Simulate a certificate again."""
     from planner.analysis.stress.certificate import check_certificate, read_certificate
     from planner.reporting.stress import show_check
 
-    if file is not None:
-        raise click.UsageError("--check draws nothing: it goes without -o.")
+    given = [names for option, names in OF_A_SEARCH.items() if _is_given(option)]
+    if given:
+        raise click.UsageError(
+            f"--check simulates what the certificate says: it goes without {', '.join(given)}."
+        )
     certificate = read_certificate(path)
     found = subject.open(output)
     progress = output.progress
