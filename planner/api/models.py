@@ -30,6 +30,7 @@ from planner.infrastructure.entities import (
 )
 from planner.infrastructure.failures import Generators, ServedRule, Severity
 from planner.infrastructure.field_types import SECTIONS
+from planner.infrastructure.horizon import Horizon
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.operations import Operations
 from planner.infrastructure.policies import Finance, Policies
@@ -103,6 +104,7 @@ class PlannerModel(Shown, LoadedModel):
     standard = Section[Mapping[Severity, tuple[ServedRule, ...]]]()
     generators = Section[Generators]()
     simulation = Section[SimulationSettings]()
+    horizon = Section[Horizon | None]()
 
     @property
     def tables(self) -> ModelTables:
