@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -68,6 +68,8 @@ class LoadedModel:
         Names of the models that it extends, the nearest first.
     replaced
         Lists of a model it extends that its file replaces, in words.
+    digests
+        Hashes of files, catalogue entries and overrides, of which `sha256` is the hash.
     """
 
     model: Model
@@ -77,6 +79,23 @@ class LoadedModel:
     file: Path | None = None
     extends: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    digests: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def set_to(self, model: Model, settings: tuple[str, ...]) -> LoadedModel:
+        """As if it had been loaded with further settings, which make the model given."""
+        digests = (*self.digests, *_hashes(text.encode() for text in settings))
+        return LoadedModel(
+            model, self.name, _hash_of(digests), (*self.overrides, *settings), self.file,
+            self.extends, self.replaced, digests,
+        )  # fmt: skip
+
+
+def _hashes(texts: Iterable[bytes]) -> tuple[bytes, ...]:
+    return tuple(hashlib.sha256(text).digest() for text in texts)
+
+
+def _hash_of(digests: tuple[bytes, ...]) -> str:
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def load_model(
@@ -111,17 +130,17 @@ def load_model(
     _fill_from_gpus(document)
     _inject_names(document, path.stem)
     model = _validate(document)
-    digest, settings = hashlib.sha256(), (*beneath[1], *overrides)
-    for text in (*document.texts, *(setting.encode() for setting in settings)):
-        digest.update(hashlib.sha256(text).digest())
+    settings = (*beneath[1], *overrides)
+    digests = _hashes([*document.texts, *(setting.encode() for setting in settings)])
     return LoadedModel(
         model=model,
         name=path.stem,
-        sha256=digest.hexdigest(),
+        sha256=_hash_of(digests),
         overrides=settings,
         file=path,
         extends=document.names[1:],
         replaced=document.replaced,
+        digests=digests,
     )
 
 
@@ -331,9 +350,9 @@ def _fill_from_gpus(document: Document) -> None:
         kind = gpus.get(str(entry.get("gpu"))) if isinstance(entry, dict) else None
         if not isinstance(kind, dict):
             continue
-        for field in ("throttle_c", "shutdown_c"):
-            if field not in entry and isinstance(kind.get(field), int | float):
-                entry[field] = kind[field]
+        for limit in ("throttle_c", "shutdown_c"):
+            if limit not in entry and isinstance(kind.get(limit), int | float):
+                entry[limit] = kind[limit]
                 place = document.place(("gpus", str(entry["gpu"]), field))
                 document.places.setdefault(("clusters", name, field), place)
 

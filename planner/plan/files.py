@@ -40,7 +40,10 @@ def file_of(path: Path) -> Path:
         If no file system takes such a name.
     """
     try:
-        return path / "plan.json" if path.is_dir() else path
+        if not path.is_dir():
+            return path
+        file, roadmap = path / "plan.json", path / "roadmap.json"
+        return roadmap if roadmap.is_file() and not file.exists() else file
     except OSError as error:
         raise InputError.single(str(path), f"cannot be read: {error.strerror}") from error
 
@@ -59,6 +62,10 @@ def parse_plan(path: Path) -> Plan:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError.single(str(path), f"is not a plan in JSON: {error}") from error
+    if isinstance(data, dict) and data.get("kind") == "roadmap":
+        nodes = ", ".join(str(path.parent / name) for name in list(data.get("plans", ()))[:8])
+        message = f"is a roadmap; name the plan of one of its periods: {nodes}"
+        raise InputError.single(str(path), message)
     try:
         return located(stating_its_round(Plan.model_validate(data)), path.parent)
     except ValidationError as error:

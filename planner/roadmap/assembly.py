@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from planner.infrastructure.changes import setting
@@ -107,13 +106,8 @@ def _horizon(result: RoadmapResult) -> HorizonRecord:
 def node_model(loaded: LoadedModel, result: RoadmapResult, name: str) -> LoadedModel:
     """The model of a node as if it had been loaded with the settings that make it."""
     each = result.roadmap.nodes[name]
-    settings = (*loaded.overrides, *(setting(path, v) for path, v in each.settings.items()))
-    digest = hashlib.sha256(loaded.sha256.encode())
-    for text in settings[len(loaded.overrides) :]:
-        digest.update(text.encode())
-    return LoadedModel(
-        each.data.model, loaded.name, digest.hexdigest(), settings, loaded.file, loaded.extends
-    )
+    settings = tuple(setting(path, value) for path, value in each.settings.items())
+    return loaded.set_to(each.data.model, settings)
 
 
 def _plan(loaded: LoadedModel, result: RoadmapResult, name: str, settings: SolverSettings) -> Plan:

@@ -15,6 +15,8 @@ from planner import (
     read_roadmap,
     simulate,
 )
+from planner.infrastructure.loading import load_model as load
+from planner.plan.reopening import reopen
 
 
 def test_tables_say_what_the_records_say(ordered: OrderPlan) -> None:
@@ -45,6 +47,21 @@ def test_the_plan_of_a_period_is_simulated_with_its_demand(ordered: OrderPlan) -
     assert found.survives
     model = found.model.model
     assert sum(zone.demand_rps for zone in model.zones.values()) == pytest.approx(last.demand_rps)
+
+
+def test_the_model_of_a_period_is_the_file_with_its_settings(ordered: OrderPlan) -> None:
+    for node in (ordered.roadmap.nodes[0], ordered.roadmap.nodes[-1]):
+        plan = ordered.plans[node.name]
+        again = load("tiny-roadmap", plan.model.overrides)
+        assert again.sha256 == plan.model.sha256
+        assert reopen(plan).fresh
+
+
+def test_a_roadmap_in_the_place_of_a_plan_says_where_plans_are(folder: Path) -> None:
+    for place in (folder, folder / "roadmap.json"):
+        with pytest.raises(InputError, match=r"is a roadmap; name the plan of one of its .*p1,"):
+            simulate(plan=place)
+    assert simulate(plan=folder / "p4-high", only="surge*").survives
 
 
 def test_rules(ordered: OrderPlan) -> None:
