@@ -77,7 +77,7 @@ def show_stress(
         bullets(console, map(_told, found.minimal), MOST_TOLD)
     worst = found.worst(found.size)
     if worst is not None and worst.lost_requests:
-        heading(console, f"The worst of {counted(found.size, 'failure')}")
+        heading(console, _worst_title(found))
         say(console, _told(worst), lead="  ")
     console.print()
     colour = "green" if found.survives and found.complete else "bold red"
@@ -142,8 +142,9 @@ def verdict_line(found: Stress) -> str:
         least = len(found.smallest[0].failures)
         proven = "none smaller does" if found.smallest_is_proven else "smaller ones are open"
         alone = f"the smallest is of {counted(least, 'failure')}, and {proven}"
+        verb = "breaks" if len(found.failing) == 1 else "break"
         return (
-            f"{len(found.failing):,} of {counted(every, 'set')} break the standard, "
+            f"{len(found.failing):,} of {counted(every, 'set')} {verb} the standard, "
             f"{len(found.minimal):,} of them though none of their parts does; "
             f"{'one failure alone is enough' if least == 1 else alone}.{rest}"
         )
@@ -152,6 +153,11 @@ def verdict_line(found: Stress) -> str:
     judged = every - sum(one.not_judged + one.not_applicable for one in found.sizes)
     up_to = f"No set of up to {counted(found.size, 'failure')} breaks the standard"
     return f"{up_to}: all {judged:,} that are judged survive."
+
+
+def _worst_title(found: Stress) -> str:
+    known = "" if found.complete else ", as far as settled"
+    return f"The worst of {counted(found.size, 'failure')}{known}"
 
 
 def _told(one: SetOutcome) -> str:
@@ -233,7 +239,6 @@ def _page(found: Stress, loaded: LoadedModel) -> str:
     worst = found.worst(found.size)
     tone = "good" if found.survives and found.complete else "bad"
     failing = _listed_table("Sets that fail though none of their parts does", found.minimal).html()
-    of_size = f"The worst of {counted(found.size, 'failure')}"
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -268,7 +273,7 @@ def _page(found: Stress, loaded: LoadedModel) -> str:
 <section>
 <h2>What fails</h2>
 {failing or "<p>Nothing that is settled.</p>"}
-{_listed_table(of_size, [worst] if worst else []).html()}
+{_listed_table(_worst_title(found), [worst] if worst else []).html()}
 </section>
 </main>
 </body>
