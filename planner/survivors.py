@@ -4,7 +4,8 @@ The programme asks for more than simulation and standard in places, and margins 
 fell short. So a cheaper fleet may survive. From a fleet that survives, as much as possible is left
 out of each purchase, the dearest first; then one of a purchase is exchanged for fewer dollars of
 another. A fleet that fails first gets what makes it survive at the least price. Fleets are judged
-by the scenarios that failed last before all others, so most that fail are found out at once.
+by the scenarios that ever failed, the last first, and by all others only where these are survived
+and nothing is left to take out.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ from dataclasses import dataclass, field
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.decisions import (
     Decision,
     bounded,
-    counts_of,
     prices,
     region_of,
     settled,
@@ -27,12 +26,10 @@ from planner.optimization.solution.decisions import (
 )
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import fleet_of, run_solver
-from planner.simulation.verdict import judge
+from planner.simulation.verdict import Verdict, judge
 
-#: Simulated scenarios after which a search ends.
+#: Simulated scenarios after which the search from one fleet ends.
 MOST_SIMULATED = 2000
-#: Scenarios that failed last, which fleets are judged by first.
-FEW = 4
 
 Counts = tuple[int, ...]
 
@@ -63,13 +60,19 @@ class Judged:
     left: int = MOST_SIMULATED
     fleets: int = 0
     _known: dict[Counts, bool] = field(default_factory=dict)
-    _first: list[Scenario] = field(default_factory=list)
+    _possible: dict[Counts, bool] = field(default_factory=dict)
+    _failed: list[Scenario] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.keys = list(variables(self.base))
 
-    def failing(self, counts: Counts, among: Sequence[Scenario]) -> list[Scenario]:
-        """Scenarios among some that a fleet does not survive.
+    @property
+    def most(self) -> Counts:
+        """Most of each purchase."""
+        return tuple(round(min(found.high, 1e9)) for found in variables(self.base).values())
+
+    def verdicts(self, counts: Counts, among: Sequence[Scenario]) -> tuple[Verdict, ...]:
+        """What comes of some scenarios on a fleet.
 
         Raises
         ------
@@ -81,20 +84,41 @@ class Judged:
         self.left -= len(among)
         names = (variable.name for variable in variables(self.base).values())
         fleet = fleet_of(self.base, dict(zip(names, counts, strict=True)))
-        verdicts = judge(self.model, fleet, tuple(among), stories=False)
+        return judge(self.model, fleet, tuple(among), stories=False)
+
+    def failing(self, counts: Counts, among: Sequence[Scenario]) -> list[Scenario]:
+        """Scenarios among some that a fleet does not survive."""
+        verdicts = self.verdicts(counts, among)
         return [one for one, verdict in zip(among, verdicts, strict=True) if verdict.fails]
 
     def survives(self, counts: Counts) -> bool:
         """Whether a fleet meets purchases and normal operation, and survives every scenario."""
         if counts not in self._known:
-            self.fleets += 1
-            rest = [one for one in self.scenarios if one not in self._first]
-            found = self.failing(counts, self._first) or self.failing(counts, rest)
-            self._first = [*found, *(one for one in self._first if one not in found)][:FEW]
-            self._known[counts] = not found and self._possible(counts)
+            self._known[counts] = self.may_survive(counts) and not self.failing_first(counts, True)
         return self._known[counts]
 
-    def _possible(self, counts: Counts) -> bool:
+    def may_survive(self, counts: Counts) -> bool:
+        """Whether it does so in the scenarios that ever failed."""
+        if counts in self._known:
+            return self._known[counts]
+        if counts not in self._possible:
+            self.fleets += 1
+            self._possible[counts] = self._meets_purchases(counts)
+        return self._possible[counts] and not self.failing_first(counts)
+
+    def failing_first(self, counts: Counts, others: bool = False) -> list[Scenario]:
+        """Scenarios that a fleet fails among those that ever failed, or among all others."""
+        rest = [one for one in self.scenarios if one not in self._failed]
+        found = self.failing(counts, rest if others else self._failed)
+        self._failed = [*found, *(one for one in self._failed if one not in found)]
+        return found
+
+    @property
+    def survivors(self) -> list[Counts]:
+        """All fleets found that survive."""
+        return [counts for counts, survives in self._known.items() if survives]
+
+    def _meets_purchases(self, counts: Counts) -> bool:
         with bounded(self.base, settled(dict(zip(self.keys, counts, strict=True)))):
             return bool(run_solver(self.base.problem, self.settings).stats.has_solution)
 
@@ -138,8 +162,7 @@ class Search:
         """A search among the fleets of a programme."""
         found, usd = variables(judged.base), prices(judged.base)
         least = tuple(round(variable.low) for variable in found.values())
-        most = tuple(round(min(variable.high, 1e9)) for variable in found.values())
-        return cls(judged, tuple(usd[key] for key in judged.keys), least, most)
+        return cls(judged, tuple(usd[key] for key in judged.keys), least, judged.most)
 
     def usd(self, counts: Counts) -> float:
         """Fixed yearly cost of a fleet, USD."""
@@ -173,13 +196,21 @@ class Search:
     def _less(self, counts: Counts) -> Counts:
         """As few of each purchase as survives."""
         for place in self._places(counts):
-            step = 1
-            while step:
-                fewer = _with(counts, place, -step)
-                if fewer[place] >= self.least[place] and self.judged.survives(fewer):
-                    counts, step = fewer, 2 * step
-                else:
-                    step //= 2
+            fewest = self._fewest(counts, place)
+            while fewest != counts and not self.judged.survives(fewest):
+                fewest = self._fewest(counts, place)
+            counts = fewest
+        return counts
+
+    def _fewest(self, counts: Counts, place: int) -> Counts:
+        """As few of one purchase as survives the scenarios that ever failed."""
+        step = 1
+        while step:
+            fewer = _with(counts, place, -step)
+            if fewer[place] >= self.least[place] and self.judged.may_survive(fewer):
+                counts, step = fewer, 2 * step
+            else:
+                step //= 2
         return counts
 
     def _exchanged(self, counts: Counts) -> Counts | None:
@@ -188,7 +219,7 @@ class Search:
             fewer = _with(counts, gone, -1)
             if fewer[gone] < self.least[gone]:
                 continue
-            failing = self.judged.failing(fewer, self.judged.scenarios)
+            failing = self.judged.failing_first(fewer)
             for place in self._places(counts)[::-1]:
                 most = int((self.prices[gone] - 1e-6) // self.prices[place])
                 if place == gone or not most:
@@ -238,14 +269,15 @@ def _with(counts: Counts, place: int, more: int) -> Counts:
     return (*counts[:place], counts[place] + more, *counts[place + 1 :])
 
 
-def cheaper_fleets(judged: Judged, starts: Sequence[Fleet]) -> list[dict[Decision, int]]:
+def cheaper_fleets(judged: Judged, starts: Sequence[Counts]) -> list[dict[Decision, int]]:
     """Purchases that survive, found below or near some fleets, the least fixed cost first."""
-    search, found = Search.of(judged), dict[Counts, None]()
-    for fleet in starts:
-        counts = counts_of(judged.base, fleet)
+    search = Search.of(judged)
+    for counts in starts:
+        judged.left = MOST_SIMULATED
         try:
-            for better in search.below(tuple(counts.values())):
-                found[better] = None
+            for _ in search.below(counts):
+                pass
         except OutOfTurns:
             continue
-    return [dict(zip(judged.keys, counts, strict=True)) for counts in sorted(found, key=search.usd)]
+    found = sorted(judged.survivors, key=search.usd)
+    return [dict(zip(judged.keys, counts, strict=True)) for counts in found]

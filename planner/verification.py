@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
+from planner.below import Below
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
@@ -17,15 +18,16 @@ from planner.optimization.decomposition.fixed import with_purchases
 from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
 from planner.optimization.decomposition.size import check_fits
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
 from planner.optimization.infeasibility.strictness import waived, waived_less
 from planner.optimization.infeasibility.trials import ANY_GAP, Verified
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.deadline import Deadline, OutOfTime
+from planner.optimization.solution.decisions import counts_of
 from planner.optimization.solution.dominance import dominated
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.reduction import counted, solve_reduced
@@ -109,9 +111,14 @@ def optimize_and_verify(
         if solution.status == "infeasible":
             if loop.fall_back():
                 continue
+            if not loop.rounds:
+                loop.look_below(on_round)
             return loop.end()
         made = loop.simulate(number, programme, solution)
         on_round(made)
+        limited = made.limited or loop.deadline.over
+        if number == 1 and made.failed and not limited and loop.look_below(on_round):
+            return loop.end()
         done = not made.failed or not loop.tighten()
         if made.limited or (loop.deadline.over and not done):
             return loop.cut_short()
@@ -138,8 +145,12 @@ class _Loop:
         The programme in parts, with what earlier rounds have learned, where it is solved so.
     at_hours
         The selection with the hours that have joined.
+    learned
+        What purchases do about breaches, as the simulation of plans has shown.
     survivor_bound_usd
         What a plan that survives costs a year at least, once it is worked out.
+    excluded
+        Whether no plan survives, which the loosened programme proves; None if it was not solved.
     """
 
     model: Model
@@ -155,7 +166,9 @@ class _Loop:
     waived: Mapping[Key, float] = field(default_factory=dict)
     stuck: tuple[ProblemData, int, tuple[str, ...]] | None = None
     at_hours: Selection | None = None
+    learned: tuple[SimulatedCut, ...] = ()
     survivor_bound_usd: float | None = None
+    excluded: bool | None = None
     parts: Decomposition | None = None
 
     def __post_init__(self) -> None:
@@ -265,55 +278,73 @@ class _Loop:
                 return False  # what is waived grows with the margins, and nothing else changes
         return (self.margins, self.waived) != before
 
-    def look_below(self, on_round: Callable[[Round], None]) -> None:
-        """Bound the cost of all plans that survive, and look for one below the best so far."""
-        best = best_round(self.rounds)
-        if best is None or best.failed or self.explain == "nothing":
-            return
+    def look_below(self, on_round: Callable[[Round], None]) -> bool:
+        """Bound the cost of all plans that survive, and look for one below the best so far.
+
+        Returns
+        -------
+        bool
+            Whether there is a plan that survives.
+        """
+        before = len(self.rounds)
         try:
-            self._look_below(best, on_round)
+            while self.explain != "nothing" and self._look_below():
+                self.progress("looking again, with the hours at which the plan found fails")
         except (OutOfTime, SolverError):
             if not self.deadline.over:
                 raise
+        if len(self.rounds) > before:
+            on_round(self.rounds[-1])
+        best = best_round(self.rounds)
+        return best is not None and not best.failed
 
-    def _look_below(self, best: Round, on_round: Callable[[Round], None]) -> None:
+    def _look_below(self) -> bool:
+        """Look below once; whether hours of the week have joined since."""
         data = ProblemData(self.model, self.scenarios, {})
         if not data.exact_crowds:
-            return  # normal operation asks for more than demand: that would bound no survivor
-        self.progress("bounding what plans that survive cost")
-        loose = loosened(data)
-        if decomposes(loose, self.settings):
-            parts = Decomposition(loose, self.settings)
-            _, below = solve_in_parts(parts, self.deadline.settings(), best.solution.fleet)
-        else:
-            below = solve(build(loose), self.deadline.settings())
-        cost = best.solution.objective
-        self.survivor_bound_usd = min(below.bound, cost)
-        if cost - below.bound <= CLOSE_ENOUGH * abs(cost):
-            return
+            return False  # normal operation asks for more than demand: that bounds no survivor
+        best = best_round(self.rounds)
+        survivor = None if best is None or best.failed else best
+        base = build(data.part(()))
+        judged = Judged(self.model, self.scenarios, base, self.settings, lambda: self.deadline.over)
+        below = Below(data, judged, self.deadline, self.progress, self.learned)
+        cost = math.inf if survivor is None else survivor.solution.objective
+        bound = below.bound_usd(None if best is None else best.solution.fleet)
+        self.excluded = bound is None
+        if bound is None:
+            return False
+        self.survivor_bound_usd = min(bound, cost)
+        if survivor is not None and cost - bound <= CLOSE_ENOUGH * abs(cost):
+            return False
+        starts = [below.fleet_that_survives()]
+        self.learned = below.learned
+        if survivor is not None:
+            starts.append(tuple(counts_of(base, survivor.solution.fleet).values()))
         self.progress("looking for cheaper plans that survive")
-        judged = Judged(
-            self.model,
-            self.scenarios,
-            build(data.part(())),
-            self.settings,
-            lambda: self.deadline.over,
-        )
-        starts = (below.fleet, best.solution.fleet)
         for counts in cheaper_fleets(judged, starts)[:MOST_PRICED]:
             found = with_purchases(data, counts, self.deadline.settings())
             if found is None:
                 continue
-            programme, solution = found
-            solution = replace(solution, bound=self.survivor_bound_usd)
-            self.margins, number = {}, self.rounds[-1].number + 1
-            made = replace(self.simulate(number, programme, solution), searched=judged.fleets)
-            self.rounds.pop()
-            if not made.failed and made.solution.objective < cost - CLOSE_ENOUGH * abs(cost):
+            made = self._searched(*found, bound, judged.fleets)
+            if made.beyond:
+                self._join(made.beyond)
+                return True
+            enough = CLOSE_ENOUGH * abs(cost) if survivor else 0.0
+            if not made.failed and made.solution.objective < cost - enough:
                 self.rounds.append(made)
                 cost = made.solution.objective
-        if self.rounds[-1].searched:
-            on_round(self.rounds[-1])
+        return False
+
+    def _searched(
+        self, programme: Programme, solution: Solution, bound: float, fleets: int
+    ) -> Round:
+        """A round for purchases that a search has found, which is not on record yet."""
+        number = self.rounds[-1].number + 1 if self.rounds else 1
+        before, self.margins = self.margins, {}
+        made = self.simulate(number, programme, replace(solution, bound=bound))
+        self.margins = before
+        self.rounds.pop()
+        return replace(made, searched=max(1, fleets))
 
     def fall_back(self) -> bool:
         """Take the smaller margins, if there are any."""

@@ -94,7 +94,7 @@ class Decomposition:
         self._bounds: tuple[int, Floats, Floats] = (-1, np.zeros(0), np.zeros(0))
 
     def _first_stage(self) -> Programme:
-        return build(self.data.part(()))
+        return build(self.data.part(()).with_learned(()))
 
     def names(self) -> tuple[str, ...]:
         """Scenarios that can bind."""
@@ -139,7 +139,7 @@ class Decomposition:
         return list(self._place_of(self.data, name).programme().rows.values())
 
     def change(self, data: ProblemData) -> None:
-        """Go on with other scenarios, margins or waived rows: blocks that stay are kept.
+        """Go on with other scenarios, margins, cuts or waived rows: blocks that stay are kept.
 
         The lower bound is kept only where requirements have but grown. Capacity that arrives later
         is paid for a shorter time, so it may make recourse cheaper.
@@ -437,7 +437,7 @@ class Loop:
             return False
         alone = Master(
             self.parts.base,
-            self.parts.data,
+            self.parts.data.with_learned(()),
             (failure,),
             *self.parts.bounds(),
             Learned(whole=blocks),

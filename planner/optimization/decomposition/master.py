@@ -26,6 +26,7 @@ from planner.optimization.formulation.algebra import (
 from planner.optimization.formulation.labels import label
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.purchases import simulated_cuts
 from planner.optimization.formulation.risk import MILLION, premium, risk_figures
 from planner.optimization.formulation.variables import RiskVariables
 
@@ -190,6 +191,7 @@ class Master:
             for row in failure.alone
         }
         problem.constraints += alone.values()
+        simulated_cuts(made)
         whole = enumerate(self.learned.whole)
         costs = {block: self._add_block(problem, index, block) for index, block in whole}
         for index, (block, cut) in enumerate(self.learned.impossible):

@@ -59,6 +59,7 @@ def build(data: ProblemData, problem: Problem | None = None) -> Programme:
     purchases.surviving_capacity_share(programme)
     purchases.least_regions(programme)
     purchases.capital_budget(programme)
+    purchases.simulated_cuts(programme)
 
     recourse.add_variables(programme)
     recourse.tiers_up(programme)

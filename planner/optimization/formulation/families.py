@@ -85,6 +85,9 @@ class Family(StrEnum):
     STAGE_FEEDS = "stage_feeds", "limit", "MW"
     EMERGENCY_BUDGET = "emergency_budget", "limit", "USD"
 
+    # Simulation of earlier plans
+    SIMULATED_CUT = "simulated_cut"
+
     # Risk measure
     SCENARIO_COST = "scenario_cost"
     TAIL_COST = "tail_cost"

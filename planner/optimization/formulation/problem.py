@@ -35,6 +35,7 @@ from planner.infrastructure.supply import (
 from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.crowds import Crowd, Group, find_crowds
 from planner.optimization.formulation.labels import joined
+from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.formulation.stages import (
     NO_MARGIN,
     Margin,
@@ -93,6 +94,8 @@ class ProblemData:
     waived
         Rows stricter than the standard (`families.STRICTER`) that are left to the simulation, and
         by how much each may be broken, in its unit; infinite where it is not asked for at all.
+    learned
+        What the simulation of earlier plans was short of.
     """
 
     model: Model
@@ -100,6 +103,7 @@ class ProblemData:
     margins: Mapping[str, Margin]
     cuts: Mapping[str, tuple[Stage, ...]] | None = None
     waived: Mapping[Key, float] = field(default_factory=dict)
+    learned: tuple[SimulatedCut, ...] = ()
 
     @cached_property
     def graph(self) -> Graph:
@@ -235,9 +239,10 @@ class ProblemData:
         scenarios: tuple[Scenario, ...],
         margins: Mapping[str, Margin],
         waived: Mapping[Key, float],
+        learned: tuple[SimulatedCut, ...] = (),
     ) -> ProblemData:
         """The data of a later round; what is known of the model, and stages that stay, are kept."""
-        later = self._sharing(scenarios=scenarios, margins=margins, waived=waived)
+        later = self._sharing(scenarios=scenarios, margins=margins, waived=waived, learned=learned)
         kept = {name for name in self.by_name if self.margin(name) == later.margin(name)}
         known, before = self.stages_by_scenario, self.by_name
         stages = [
@@ -248,6 +253,12 @@ class ProblemData:
         ]
         vars(later)["stages"] = tuple(chain.from_iterable(stages))
         return later
+
+    def with_learned(self, learned: tuple[SimulatedCut, ...]) -> ProblemData:
+        """The data with other cuts of the simulation; all else that is known is kept."""
+        made = copy(self)
+        vars(made)["learned"] = learned
+        return made
 
     def with_stages(self, stages: tuple[Stage, ...]) -> ProblemData:
         """The data with other stages of its scenarios; what is known of the model is shared."""

@@ -31,6 +31,7 @@ from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.power import require_power
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.relevance import normal_limits
+from planner.optimization.formulation.simulated import Gain
 from planner.scenarios.timeline import Outage
 
 
@@ -455,3 +456,27 @@ def capital_usd(programme: Programme) -> Expression:
         model.measures[name].capital_usd * bought for name, bought in purchases.measures.items()
     ]
     return sum_of(terms)
+
+
+def simulated_cuts(programme: Programme) -> None:
+    """Purchases make up for what earlier plans were short of in simulation.
+
+    ``Σ_p share_p·(n_p − bought_p) ≥ 1`` for every breach, n being what is bought less retired
+    """
+    for number, cut in enumerate(programme.data.learned):
+        terms = (gain.share * (_net(programme, gain) - gain.bought) for gain in cut.gains)
+        row = sum_of(terms) >= 1
+        programme.define(row, Family.SIMULATED_CUT, cut.scenario, cut.subject, str(number))
+
+
+def _net(programme: Programme, gain: Gain) -> Expression:
+    """Number bought less retired."""
+    purchases, asset = programme.purchases, gain.asset
+    if gain.kind == "cooling":
+        plant, unit = asset.split("/")
+        return 1 * purchases.units[plant, unit] - programme.retired_units(plant, unit)
+    if gain.kind == "gpus":
+        gone = purchases.retired_blocks.get(asset)
+        return 1 * purchases.blocks[asset] - (Expression() if gone is None else 1 * gone)
+    bought = purchases.instances if gain.kind == "emergency" else purchases.measures
+    return 1 * bought[asset]

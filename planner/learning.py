@@ -1,0 +1,144 @@
+"""Learning from the simulation: how much of which purchase makes up for what fell short.
+
+A breach belongs to a scenario and to a tier (and zone), a cluster or the budget, and has an amount.
+For each purchase the scenario is simulated with one more of it, and again with as many as that
+promises to be enough; what the breach loses by one more, the larger of the two, is what the
+programme reckons with: a cut ``Σ_p share_p·(n_p − bought_p) ≥ 1`` on purchases alone. Where what is
+short is convex in the purchases no survivor violates it (Kelley, 1960), and the next plan that
+fails adds a cut of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from planner.infrastructure.failures import Scenario
+from planner.optimization.formulation.simulated import Gain, SimulatedCut
+from planner.optimization.solution.decisions import Decision, region_of
+from planner.simulation.verdict import Breach, Verdict
+from planner.survivors import Counts, Judged, OutOfTurns
+
+#: Breaches of one round that cuts are worked out for, the largest first.
+MOST_BREACHES = 12
+#: Least share of what is short by which a purchase has to lessen it to count.
+NOTHING = 1e-6
+
+BreachKey = tuple[str, str]
+
+
+def short_by(verdict: Verdict) -> dict[BreachKey, float]:
+    """How far each requirement is missed, by kind and subject of its breach."""
+    found: dict[BreachKey, float] = {}
+    for breach in verdict.breaches:
+        key = breach.kind, breach.subject
+        found[key] = max(found.get(key, 0.0), _amount(breach))
+    return found
+
+
+def _amount(breach: Breach) -> float:
+    if breach.kind == "shutdown":
+        return 1.0
+    if breach.kind == "budget":
+        return breach.shortfall / max(breach.required, 1.0)
+    return breach.shortfall
+
+
+def learn(judged: Judged, counts: Counts, verdicts: Iterable[Verdict]) -> list[SimulatedCut]:
+    """Cuts for what a fleet is short of; none for breaches that no purchase lessens by itself."""
+    scenarios = {scenario.name: scenario for scenario in judged.scenarios}
+    breaches = [
+        (amount, verdict.name, key)
+        for verdict in verdicts
+        if verdict.fails and verdict.name in scenarios
+        for key, amount in short_by(verdict).items()
+        if amount > 0
+    ]
+    breaches.sort(reverse=True)
+    tries: dict[str, _Tries] = {}
+    found = []
+    for amount, name, key in breaches[:MOST_BREACHES]:
+        mine = tries.setdefault(name, _Tries(judged, scenarios[name], counts))
+        try:
+            cut = mine.cut(key, amount)
+        except OutOfTurns:
+            break
+        if cut is not None:
+            found.append(cut)
+    return found
+
+
+@dataclass
+class _Tries:
+    """A scenario simulated with more of one purchase at a time."""
+
+    judged: Judged
+    scenario: Scenario
+    counts: Counts
+    known: dict[tuple[int, int], Mapping[BreachKey, float]] = field(default_factory=dict)
+
+    def cut(self, breach: BreachKey, amount: float) -> SimulatedCut | None:
+        """The cut of a breach; None if no purchase lessens it."""
+        gains = []
+        places = [place for place in range(len(self.counts)) if self._room(place)]
+        slopes = {place: self._slope(place, 1, breach, amount) for place in places}
+        if max(slopes.values(), default=0.0) <= NOTHING * amount:
+            slopes = {place: self._lumpy(place, breach, amount) for place in places}
+        for place, slope in slopes.items():
+            if slope <= NOTHING * amount:
+                continue
+            enough = min(math.ceil(amount / slope * (1 - 1e-9)), self._room(place))
+            best = max(slope, self._slope(place, enough, breach, amount))
+            key = self.judged.keys[place]
+            gains.append(Gain(key.kind, key.asset, self._net(place), best / amount))
+        if not gains:
+            return None
+        kind, subject = breach
+        return SimulatedCut(self.scenario.name, kind, subject, amount, tuple(gains))
+
+    def _lumpy(self, place: int, breach: BreachKey, amount: float) -> float:
+        """What one lessens a breach by, of the fewest that do away with it."""
+        low, high = 0, self._room(place)
+        if self._slope(place, high, breach, amount) <= NOTHING * amount / high:
+            return 0.0
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._slope(place, middle, breach, amount) > NOTHING * amount / middle:
+                high = middle
+            else:
+                low = middle
+        return self._slope(place, high, breach, amount)
+
+    def _room(self, place: int) -> int:
+        """How many more of a purchase may be had."""
+        key = self.judged.keys[place]
+        if key.kind in ("retired", "region"):
+            return 0
+        return self.judged.most[place] - self.counts[place]
+
+    def _net(self, place: int) -> int:
+        """Number bought less retired."""
+        key = self.judged.keys[place]
+        gone = Decision("retired", key.asset)
+        retired = self.counts[self.judged.keys.index(gone)] if gone in self.judged.keys else 0
+        return self.counts[place] - (retired if key.kind in ("cooling", "gpus") else 0)
+
+    def _slope(self, place: int, more: int, breach: BreachKey, amount: float) -> float:
+        """By how much each of so many more of a purchase lessens a breach."""
+        if (place, more) not in self.known:
+            self.known[place, more] = self._simulated(place, more)
+        return (amount - self.known[place, more].get(breach, 0.0)) / more
+
+    def _simulated(self, place: int, more: int) -> Mapping[BreachKey, float]:
+        judged, key = self.judged, self.judged.keys[place]
+        counts = list(self.counts)
+        counts[place] += more
+        region = region_of(judged.model, key)
+        opened = Decision("region", region or "")
+        whole: Counts | None = tuple(counts)
+        if opened in judged.keys and not self.counts[judged.keys.index(opened)]:
+            whole = judged.completed(tuple(counts)) if key.kind == "gpus" else None
+        if whole is None:
+            return short_by(judged.verdicts(self.counts, (self.scenario,))[0])
+        return short_by(judged.verdicts(whole, (self.scenario,))[0])
