@@ -19,6 +19,7 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.simulated import Gain, SimulatedCut
 from planner.optimization.formulation.stages import Margin
 from planner.scenarios.generators import all_scenarios
 
@@ -220,10 +221,28 @@ FAMILIES = {
     "scenario_cost": "worst",
     "tail_cost": "tail",
     "worst_cost": "worst",
+    "simulated_cut": "dear",
     "objective": "candidate",
 }
 #: Margins that the loop might have set in a variant.
 MARGINS = {"plant_lost": Margin(demand=0.02, heat=0.1, late_minutes=1.0)}
+
+#: What the simulation of earlier plans might have been short of in a variant.
+LEARNED = {
+    "dear": (
+        SimulatedCut(
+            "region-west",
+            "served",
+            "all",
+            0.25,
+            (
+                Gain("cooling", "east-chillers/chiller-1", 2, 0.125),
+                Gain("gpus", "west-gpus", -1, 0.25),
+                Gain("emergency", "cloud", 3, 0.0625),
+            ),
+        ),
+    )
+}
 
 Programmes = Callable[[str], Programme]
 
@@ -239,7 +258,12 @@ def programme_of(tmp_path_factory: pytest.TempPathFactory) -> Programmes:
             model = model_of(folder, f"extends: tiny\n{text}", name=variant)
             scenarios = {one.name: one for one in all_scenarios(model)}
             margins = {name: MARGINS[variant] for name in kept if variant in MARGINS}
-            data = ProblemData(model, tuple(scenarios[name] for name in kept), margins)
+            data = ProblemData(
+                model,
+                tuple(scenarios[name] for name in kept),
+                margins,
+                learned=LEARNED.get(variant, ()),
+            )
             built[variant] = build(data)
         return built[variant]
 
