@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from planner.infrastructure.fleet import Fleet
-from planner.learning import learn
+from planner.learning import admitting, learn
 from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.loosening import loosened
@@ -87,6 +87,12 @@ class Below:
                 break
             solution = better
         return counts
+
+    def admit(self, survivors: list[Counts]) -> bool:
+        """Weaken the cuts that fleets which survive violate; whether there are any."""
+        before = self.learned
+        self.learned = admitting(self.judged, before, survivors)
+        return self.learned != before
 
     def _again(self, before: Solution) -> Solution | None:
         """The cheapest plan with the cuts so far; None if there is none."""

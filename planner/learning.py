@@ -12,37 +12,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from planner.infrastructure.failures import Scenario
 from planner.optimization.formulation.simulated import Gain, SimulatedCut
 from planner.optimization.solution.decisions import Decision, region_of
-from planner.simulation.verdict import Breach, Verdict
+from planner.simulation.verdict import BreachKey, Verdict, short_by
 from planner.survivors import Counts, Judged, OutOfTurns
 
 #: Breaches of one round that cuts are worked out for, the largest first.
 MOST_BREACHES = 12
 #: Least share of what is short by which a purchase has to lessen it to count.
 NOTHING = 1e-6
-
-BreachKey = tuple[str, str]
-
-
-def short_by(verdict: Verdict) -> dict[BreachKey, float]:
-    """How far each requirement is missed, by kind and subject of its breach."""
-    found: dict[BreachKey, float] = {}
-    for breach in verdict.breaches:
-        key = breach.kind, breach.subject
-        found[key] = max(found.get(key, 0.0), _amount(breach))
-    return found
-
-
-def _amount(breach: Breach) -> float:
-    if breach.kind == "shutdown":
-        return 1.0
-    if breach.kind == "budget":
-        return breach.shortfall / max(breach.required, 1.0)
-    return breach.shortfall
 
 
 def learn(judged: Judged, counts: Counts, verdicts: Iterable[Verdict]) -> list[SimulatedCut]:
@@ -69,6 +50,27 @@ def learn(judged: Judged, counts: Counts, verdicts: Iterable[Verdict]) -> list[S
     return found
 
 
+def admitting(
+    judged: Judged, cuts: Iterable[SimulatedCut], survivors: Iterable[Counts]
+) -> tuple[SimulatedCut, ...]:
+    """Cuts weakened by as much as fleets that survive violate them; without those that forbid one.
+
+    Such a cut promised too little of purchases together, or far from the plan that it came from.
+    """
+    nets = [judged.net(counts) for counts in survivors]
+    found = []
+    for cut in cuts:
+        met = min(
+            (sum(g.share * (net[g.key] - g.bought) for g in cut.gains) for net in nets), default=1.0
+        )
+        if met >= 1 - NOTHING:
+            found.append(cut)
+        elif met > NOTHING:
+            gains = tuple(replace(gain, share=gain.share / met) for gain in cut.gains)
+            found.append(replace(cut, gains=gains))
+    return tuple(found)
+
+
 @dataclass
 class _Tries:
     """A scenario simulated with more of one purchase at a time."""
@@ -91,7 +93,7 @@ class _Tries:
             enough = min(math.ceil(amount / slope * (1 - 1e-9)), self._room(place))
             best = max(slope, self._slope(place, enough, breach, amount))
             key = self.judged.keys[place]
-            gains.append(Gain(key.kind, key.asset, self._net(place), best / amount))
+            gains.append(Gain(*key, self.judged.net(self.counts)[key], best / amount))
         if not gains:
             return None
         kind, subject = breach
@@ -116,13 +118,6 @@ class _Tries:
         if key.kind in ("retired", "region"):
             return 0
         return self.judged.most[place] - self.counts[place]
-
-    def _net(self, place: int) -> int:
-        """Number bought less retired."""
-        key = self.judged.keys[place]
-        gone = Decision("retired", key.asset)
-        retired = self.counts[self.judged.keys.index(gone)] if gone in self.judged.keys else 0
-        return self.counts[place] - (retired if key.kind in ("cooling", "gpus") else 0)
 
     def _slope(self, place: int, more: int, breach: BreachKey, amount: float) -> float:
         """By how much each of so many more of a purchase lessens a breach."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from planner.infrastructure.loading import LoadedModel
@@ -15,7 +16,10 @@ from planner.optimization.solution.solving import Solution
 from planner.plan.assembly import Origin, make_plan, margin_records, waived_records
 from planner.plan.records import Method, Plan, RoundRecord, Stopped, best_round
 from planner.selection import Selection
-from planner.simulation.verdict import Verdict
+from planner.simulation.verdict import Verdict, short_by
+
+#: Share of a shortfall that has to be left for a margin to have been no help.
+ANSWERED = 0.99
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Round:
         return self.solution.status == "feasible"
 
     @property
+    def objective_usd_per_year(self) -> float:
+        """Cost of its plan."""
+        return self.solution.objective
+
+    @property
     def failed(self) -> tuple[str, ...]:
         """Scenarios that do not survive."""
         outcomes = (*self.verdicts, *self.beyond)
@@ -66,7 +75,7 @@ class Round:
         """The round as a line of a plan."""
         return RoundRecord(
             round=self.number,
-            objective_usd_per_year=round(self.solution.objective, 2),
+            objective_usd_per_year=round(self.objective_usd_per_year, 2),
             failed=self.failed,
             margins=margin_records(self.margins),
             waived=waived_records(self.programme.data),
@@ -113,7 +122,7 @@ class LoopResult:
 
     @property
     def best(self) -> Round | None:
-        """The round whose plan fails in the fewest scenarios, the last of several."""
+        """The round whose plan fails in the fewest scenarios, the cheapest of several."""
         return best_round(self.rounds)
 
     @property
@@ -161,3 +170,18 @@ class LoopResult:
             replace(verdict, frequency_per_year=often.get(verdict.name, verdict.frequency_per_year))
             for verdict in verdicts
         ]
+
+
+def unanswered(rounds: Sequence[Round]) -> frozenset[str]:
+    """Scenarios whose margins grew in the last round, which changed the plan and helped nothing."""
+    if len(rounds) < 2 or rounds[-2].solution.fleet == rounds[-1].solution.fleet:
+        return frozenset()
+    before, last = rounds[-2:]
+    short = {verdict.name: sum(short_by(verdict).values()) for verdict in before.verdicts}
+    return frozenset(
+        verdict.name
+        for verdict in last.verdicts
+        if verdict.fails
+        and last.margins.get(verdict.name) != before.margins.get(verdict.name)
+        and sum(short_by(verdict).values()) >= ANSWERED * short.get(verdict.name, math.inf)
+    )

@@ -71,6 +71,17 @@ class Judged:
         """Most of each purchase."""
         return tuple(round(min(found.high, 1e9)) for found in variables(self.base).values())
 
+    def net(self, counts: Counts) -> dict[tuple[str, str], int]:
+        """Number of each purchase bought less retired, by kind and asset."""
+        bought = dict(zip(self.keys, counts, strict=True))
+        gone = {key.asset: count for key, count in bought.items() if key.kind == "retired"}
+        shrink = ("cooling", "gpus")
+        return {
+            (key.kind, key.asset): count - (gone.get(key.asset, 0) if key.kind in shrink else 0)
+            for key, count in bought.items()
+            if key.kind != "retired"
+        }
+
     def verdicts(self, counts: Counts, among: Sequence[Scenario]) -> tuple[Verdict, ...]:
         """What comes of some scenarios on a fleet.
 

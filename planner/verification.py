@@ -35,7 +35,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.other_hours import at_other_hours, joined
 from planner.plan.records import best_round
-from planner.rounds import LoopResult, Round
+from planner.rounds import LoopResult, Round, unanswered
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
 from planner.survivors import Judged, cheaper_fleets
@@ -49,6 +49,8 @@ PATIENCE = 3
 VERIFIED_ROUNDS = 8
 #: Distance of a plan from the bound, as a share, below which no cheaper one is looked for.
 CLOSE_ENOUGH = 1e-3
+#: Most plans from below from which the search begins.
+MOST_TURNS = 4
 #: Most fleets found that are priced by the programme.
 MOST_PRICED = 2
 
@@ -67,7 +69,8 @@ def optimize_and_verify(
     """Find the cheapest plan that meets the programme and survives the simulation.
 
     Each round solves the programme, audits the plan, simulates every scenario on it and, where one
-    fails, tightens the requirements of that scenario (`planner.margins`). Margins only grow, so
+    fails, tightens the requirements of that scenario (`planner.margins`). A margin
+    that changes the plan and not what is short is taken out again, and all others only grow, so
     rounds end: with a plan that survives, a programme without a plan, breaches that no margin
     answers, or out of rounds or time. Where only requirements stricter than the survival standard
     leave no plan, these are waived (`planner.optimization.infeasibility.strictness`).
@@ -124,7 +127,8 @@ def optimize_and_verify(
             return loop.cut_short()
         if done:
             break
-    loop.look_below(on_round)
+    if not loop.rounds[-1].failed:
+        loop.look_below(on_round)
     return loop.end()
 
 
@@ -136,6 +140,8 @@ class _Loop:
     ----------
     margins, fallback
         Margins of the next round, and smaller ones to take where these leave no plan.
+    hopeless
+        Scenarios whose margins no purchase answered.
     waived
         Requirements stricter than the survival standard that are left to the simulation.
     stuck
@@ -163,6 +169,7 @@ class _Loop:
     rounds: list[Round] = field(default_factory=list)
     margins: dict[str, Margin] = field(default_factory=dict)
     fallback: dict[str, Margin] | None = None
+    hopeless: frozenset[str] = frozenset()
     waived: Mapping[Key, float] = field(default_factory=dict)
     stuck: tuple[ProblemData, int, tuple[str, ...]] | None = None
     at_hours: Selection | None = None
@@ -267,10 +274,11 @@ class _Loop:
         """Tighten by what failed in the last round; False if no purchase can help."""
         last = self.rounds[-1]
         before = (self.margins, self.waived)
-        outcomes = (*last.verdicts, *self._join(last.beyond))
-        self.margins, self.fallback = next_margins(
-            self.model, last.solution.fleet, last.margins, outcomes
-        )
+        self.hopeless |= unanswered(self.rounds)
+        joined = (*last.verdicts, *self._join(last.beyond))
+        outcomes = tuple(one for one in joined if one.name not in self.hopeless)
+        kept = {name: one for name, one in last.margins.items() if name not in self.hopeless}
+        self.margins, self.fallback = next_margins(self.model, last.solution.fleet, kept, outcomes)
         if self.waived:
             self.waived = waived_less(last.programme.data, last.failed, self.left)
             fleets = [made.solution.fleet for made in self.rounds[-PATIENCE:]]
@@ -316,12 +324,21 @@ class _Loop:
         self.survivor_bound_usd = min(bound, cost)
         if survivor is not None and cost - bound <= CLOSE_ENOUGH * abs(cost):
             return False
-        starts = [below.fleet_that_survives()]
-        self.learned = below.learned
+        starts = []
         if survivor is not None:
             starts.append(tuple(counts_of(base, survivor.solution.fleet).values()))
-        self.progress("looking for cheaper plans that survive")
-        for counts in cheaper_fleets(judged, starts)[:MOST_PRICED]:
+        candidates = []
+        for _ in range(MOST_TURNS):
+            lowest, known = below.fleet_that_survives(), judged.survivors
+            if lowest in known:
+                break
+            self.progress("looking for cheaper plans that survive")
+            candidates, starts = cheaper_fleets(judged, [lowest, *starts]), []
+            new = [one for one in judged.survivors if one not in known]
+            if self.deadline.over or not below.admit(new):
+                break
+        self.learned = below.learned
+        for counts in candidates[:MOST_PRICED]:
             found = with_purchases(data, counts, self.deadline.settings())
             if found is None:
                 continue

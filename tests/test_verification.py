@@ -16,9 +16,11 @@ import pytest
 from support import SHED_LATE, model_of, verdict_of
 
 import planner.margins
+import planner.survivors
 import planner.verification
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.margins import next_margins, tighten
@@ -405,9 +407,30 @@ class TestEnds:
         assert seen == [one for number, one in enumerate(fleets) if one not in fleets[:number]]
         assert len(seen) < len(fleets)
 
-    def test_best_is_the_last_of_those_that_fail_least(self, tmp_path: Path) -> None:
+    def test_best_is_the_cheapest_of_those_that_fail_least(self, tmp_path: Path) -> None:
         outcome = by_margins(model_of(tmp_path, SHED_LATE), rounds=3)
-        assert outcome.best is outcome.rounds[-1]
+        assert len(outcome.rounds) == 3
+        assert outcome.best is outcome.rounds[0]
+
+    def test_a_margin_that_no_purchase_answers_is_taken_out(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """It buys GPUs in the second round; what is short stays, so the third is without it."""
+
+        def judged(
+            _: Model, __: Fleet, scenarios: tuple[Scenario, ...], **___: object
+        ) -> tuple[Verdict, ...]:
+            return (verdict(breach("served", cause="scarcity", shortfall=0.25)),) * len(scenarios)
+
+        monkeypatch.setattr(planner.verification, "judge", judged)
+        monkeypatch.setattr(planner.survivors, "judge", judged)
+        outcome = loop(model_of(tmp_path, SHED_LATE))
+        first, second, third = outcome.rounds
+        assert second.solution.objective > first.solution.objective
+        assert third.margins == {}
+        assert third.solution.fleet == first.solution.fleet
+        assert outcome.best is first
+        assert outcome.best.failed == ("loss",)
 
     def test_nothing_to_survive(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, LATE).replace(scenarios={})

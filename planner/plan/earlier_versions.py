@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.plan.records import MarginRecord, Plan, RoundRecord, best_round
+from planner.plan.records import MarginRecord, Plan, RoundRecord, failure_count
 
 #: Half of the last digit of the margins in plans that do not state their round.
 ROUNDING = 5e-7
@@ -17,7 +17,7 @@ def stating_its_round(plan: Plan) -> Plan:
     that the purchases still meet the programme with these margins.
     """
     rounds = plan.verification.rounds
-    best = best_round(rounds)
+    best = min(reversed(rounds), key=failure_count, default=None)
     if best is None or plan.made_in is not None:
         return plan
     if plan.round is None:

@@ -468,12 +468,17 @@ class _Judged(Protocol):
     @property
     def failed(self) -> tuple[str, ...]: ...
 
+    @property
+    def objective_usd_per_year(self) -> float: ...
+
 
 def best_round[R: _Judged](rounds: Sequence[R]) -> R | None:
-    """The round whose plan fails in the fewest failures, the last of several; None of none."""
-    return min(reversed(rounds), key=_failures, default=None)
+    """The round whose plan fails in the fewest failures, the cheapest of several; None of none."""
+    return min(
+        rounds, key=lambda made: (failure_count(made), made.objective_usd_per_year), default=None
+    )
 
 
-def _failures(judged: _Judged) -> int:
+def failure_count(judged: _Judged) -> int:
     """Failures that are not survived, at whatever hours."""
     return len({failure_and_hour(name)[0] for name in judged.failed})

@@ -71,6 +71,8 @@ JUDGED = frozenset(
 )
 
 BreachKind = Literal["served", "shutdown", "budget", "capacity"]
+#: Kind and subject.
+BreachKey = tuple[str, str]
 #: What came of a scenario. Nothing is asked where the standard has no rule for its class, and
 #: nothing applies where what fails is not part of the fleet: neither counts as survived.
 Status = Literal["survives", "fails", "not judged", "not applicable"]
@@ -202,6 +204,20 @@ class Verdict:
 
 
 _VERDICTS = TypeAdapter(tuple[Verdict, ...])
+
+
+def short_by(verdict: Verdict) -> dict[BreachKey, float]:
+    """How far each requirement is missed, as a share; 1 for a cluster that shut itself down."""
+    found: dict[BreachKey, float] = {}
+    for breach in verdict.breaches:
+        amount = breach.shortfall
+        if breach.kind == "shutdown":
+            amount = 1.0
+        elif breach.kind == "budget":
+            amount /= max(breach.required, 1.0)
+        key = breach.kind, breach.subject
+        found[key] = max(found.get(key, 0.0), amount)
+    return found
 
 
 def worst_of(verdicts: Iterable[Verdict]) -> Verdict:

@@ -24,6 +24,11 @@ class Gain:
     bought: int
     share: float
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """The purchase."""
+        return self.kind, self.asset
+
 
 @dataclass(frozen=True)
 class SimulatedCut:
