@@ -26,6 +26,8 @@ def stricter(before: ProblemData, after: ProblemData) -> bool:
         return False
     if not after.waived.items() <= before.waived.items():
         return False
+    if not set(before.learned) <= set(after.learned):
+        return False
     grown = {name: (before.margin(name), margin) for name, margin in after.margins.items()}
     return set(before.margins) <= set(after.margins) and all(
         new.late_minutes == old.late_minutes
