@@ -2,7 +2,7 @@
 
 The programme asks for more than simulation and standard in places, and margins ask for more than
 fell short. So a cheaper fleet may survive. From a fleet that survives, as much as possible is left
-out of each purchase, the dearest first; then one of a purchase is exchanged for fewer dollars of
+out of each purchase, the dearest first; then some of one are exchanged for fewer dollars of
 another. A fleet that fails first gets what makes it survive at the least price. Fleets are judged
 by the scenarios that ever failed, the last first, and by all others only where these are survived
 and nothing is left to take out.
@@ -225,21 +225,28 @@ class Search:
         return counts
 
     def _exchanged(self, counts: Counts) -> Counts | None:
-        """A cheaper fleet with one less of something and more of something else; None if none."""
+        """A cheaper fleet with less of something and more of something else; None if none."""
         for gone in self._places(counts):
-            fewer = _with(counts, gone, -1)
-            if fewer[gone] < self.least[gone]:
+            spare = counts[gone] - self.least[gone]
+            for less in sorted({*_doubled(spare), spare} - {0}):
+                better = self._exchange(counts, gone, less)
+                if better is not None:
+                    return better
+        return None
+
+    def _exchange(self, counts: Counts, gone: int, less: int) -> Counts | None:
+        """A cheaper fleet with so many less of a purchase."""
+        fewer = _with(counts, gone, -less)
+        failing = self.judged.failing_first(fewer)
+        for place in self._places(counts)[::-1]:
+            most = int((less * self.prices[gone] - 1e-6) // self.prices[place])
+            if place == gone or not most:
                 continue
-            failing = self.judged.failing_first(fewer)
-            for place in self._places(counts)[::-1]:
-                most = int((self.prices[gone] - 1e-6) // self.prices[place])
-                if place == gone or not most:
-                    continue
-                more = self._enough(fewer, place, most, failing)
-                whole = None if more is None else self.judged.completed(more)
-                cheaper = whole is not None and self.usd(whole) < self.usd(counts)
-                if whole is not None and cheaper and self.judged.survives(whole):
-                    return whole
+            more = self._enough(fewer, place, most, failing)
+            whole = None if more is None else self.judged.completed(more)
+            cheaper = whole is not None and self.usd(whole) < self.usd(counts)
+            if whole is not None and cheaper and self.judged.survives(whole):
+                return whole
         return None
 
     def _enough(
@@ -274,6 +281,14 @@ class Search:
                 return None
             counts = min(found, key=self.usd)
         return counts if self.judged.survives(counts) else None
+
+
+def _doubled(most: int) -> Iterator[int]:
+    """1, 2, 4 … up to a number."""
+    number = 1
+    while number <= most:
+        yield number
+        number *= 2
 
 
 def _with(counts: Counts, place: int, more: int) -> Counts:
