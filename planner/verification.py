@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Literal
 
 from planner.below import Below
@@ -23,11 +24,11 @@ from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
-from planner.optimization.infeasibility.strictness import waived, waived_less
+from planner.optimization.infeasibility.strictness import may_be_waived, waived, waived_less
 from planner.optimization.infeasibility.trials import ANY_GAP, Verified
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.decisions import counts_of
+from planner.optimization.solution.decisions import Decision, counts_of
 from planner.optimization.solution.dominance import dominated
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.reduction import counted, solve_reduced
@@ -53,6 +54,8 @@ CLOSE_ENOUGH = 1e-3
 MOST_TURNS = 4
 #: Most fleets found that are priced by the programme.
 MOST_PRICED = 2
+#: Most of them that are tried for these.
+MOST_TRIED = 8
 
 
 def optimize_and_verify(
@@ -338,10 +341,7 @@ class _Loop:
             if self.deadline.over or not below.admit(new):
                 break
         self.learned = below.learned
-        for counts in candidates[:MOST_PRICED]:
-            found = with_purchases(data, counts, self.deadline.settings())
-            if found is None:
-                continue
+        for found in islice(self._priced(data, candidates), MOST_PRICED):
             made = self._searched(*found, bound, judged.fleets)
             if made.beyond:
                 self._join(made.beyond)
@@ -351,6 +351,15 @@ class _Loop:
                 self.rounds.append(made)
                 cost = made.solution.objective
         return False
+
+    def _priced(
+        self, data: ProblemData, candidates: Iterable[Mapping[Decision, int]]
+    ) -> Iterator[tuple[Programme, Solution]]:
+        """Purchases as plans, of those that do without nothing that is not left to simulation."""
+        for counts in islice(candidates, MOST_TRIED):
+            found = with_purchases(data, counts, self.deadline.settings())
+            if found is not None and all(may_be_waived(data, key) for key in found[0].data.waived):
+                yield found
 
     def _searched(
         self, programme: Programme, solution: Solution, bound: float, fleets: int
@@ -400,7 +409,8 @@ class _Loop:
         verify, why_only = partial(_verify, self.at_hours), self.explain == "conflict"
         diagnosis = diagnose(data, self.left, number, verify, why_only, suspects)
         failed = () if tried is None else tried.failed
-        return replace(self._result(strict), diagnosis=replace(diagnosis, tried=failed))
+        diagnosis = replace(diagnosis, tried=failed, excluded=self.excluded)
+        return replace(self._result(strict), diagnosis=diagnosis)
 
 
 def _still_stuck(data: ProblemData, tried: Round, settings: SolverSettings) -> ProblemData:

@@ -8,7 +8,9 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from planner.infrastructure.entities import Model
@@ -54,6 +56,15 @@ THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 MEMORY = "PLANNER_TESTS_MEMORY"
 #: What was worked out, by what it was worked out from: pickled, which tells any two apart.
 KNOWN: dict[bytes, object] = {}
+
+
+def benchmark_module(name: str) -> ModuleType:
+    """A benchmark as a module."""
+    spec = spec_from_file_location(name, CHECKOUT / "tests" / "benchmarks" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def verdict_of(

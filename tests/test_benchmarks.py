@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
-from support import CHECKOUT
+from support import CHECKOUT, benchmark_module
 
 from planner.infrastructure.loading import load_model
 from planner.optimization.solution.settings import SolverSettings
 
 BENCHMARKS = sorted((CHECKOUT / "tests" / "benchmarks").glob("*.py"))
-
-
-def loaded(name: str) -> ModuleType:
-    """A benchmark as a module."""
-    spec = spec_from_file_location(name, CHECKOUT / "tests" / "benchmarks" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("name", [path.stem for path in BENCHMARKS])
@@ -32,14 +22,14 @@ def test_every_benchmark_says_its_options(
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     with pytest.raises(SystemExit) as end:
-        loaded(name).main()
+        benchmark_module(name).main()
 
     assert end.value.code == 0
     assert "usage:" in capsys.readouterr().out
 
 
 def test_the_parts_of_the_loop_take_time(capsys: pytest.CaptureFixture[str]) -> None:
-    benchmark = loaded("hyperscaler")
+    benchmark = benchmark_module("hyperscaler")
     short = load_model("tiny", ("simulation.horizon_minutes=60",))
 
     benchmark.show(*benchmark.run(short, SolverSettings(method="decomposed"), None))
@@ -50,7 +40,7 @@ def test_the_parts_of_the_loop_take_time(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_part_that_the_loop_never_enters_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    benchmark = loaded("hyperscaler")
+    benchmark = benchmark_module("hyperscaler")
     unused = SimpleNamespace(call=print)
     monkeypatch.setitem(benchmark.PARTS, "unused", ((unused, "call"),))
     short = load_model("tiny", ("simulation.horizon_minutes=60",))

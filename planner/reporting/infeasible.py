@@ -15,6 +15,7 @@ from planner.optimization.infeasibility.diagnosis import (
     MissedRequirement,
     alone_title,
     conflict_title,
+    excluded_lines,
     margin_lines,
     relaxation_line,
     tried_line,
@@ -63,6 +64,7 @@ def diagnosis_data(diagnosis: Diagnosis) -> dict[str, Any]:
         "irreducible": diagnosis.irreducible,
         "margins": diagnosis.margins,
         "tried": diagnosis.tried,
+        "excluded": diagnosis.excluded,
         "relaxations": [_set_data(found) for found in diagnosis.sets],
         "diagnosis": {
             "alone": diagnosis.alone,
@@ -110,6 +112,8 @@ def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
             say(console, missed.text, lead="  - ")
     if diagnosis.tried:
         say(console, tried_line(diagnosis))
+    for line in excluded_lines(diagnosis):
+        say(console, line)
     margins = margin_lines(diagnosis)
     if margins:
         console.print()

@@ -134,6 +134,9 @@ class Diagnosis:
     tried
         Scenarios that plans did not survive without the rows stricter than the standard; empty if
         there is no plan without these rows.
+    excluded
+        Whether no plan survives, which the programme proves where it is loosened to what standard
+        and simulation ask; None where it was not solved.
     """
 
     conflict: tuple[Demand, ...] = ()
@@ -146,6 +149,7 @@ class Diagnosis:
     round: int = 1
     complete: bool = True
     tried: tuple[str, ...] = ()
+    excluded: bool | None = None
 
     @property
     def limits(self) -> tuple[Relaxation, ...]:
@@ -159,6 +163,7 @@ class Diagnosis:
             text.insert(0, conflict_title(self))
         if self.tried:
             text.append(tried_line(self))
+        text += excluded_lines(self)
         if self.alone:
             text += [alone_title(self), *(missed.text for missed in self.alone)]
         text += margin_lines(self)
@@ -202,6 +207,19 @@ def margin_lines(diagnosis: Diagnosis) -> list[str]:
     rounds = "the first round" if before == 1 else f"the first {before} rounds"
     title = f"safety margins that the simulation of {rounds} added are part of the conflict:"
     return [title, *map(str, diagnosis.margins)]
+
+
+def excluded_lines(diagnosis: Diagnosis) -> list[str]:
+    """What is known of plans that break the programme and survive all the same; none if nothing."""
+    if diagnosis.excluded is None:
+        return []
+    loosened = "Loosened to what standard and simulation ask, the programme has "
+    if diagnosis.excluded:
+        return [f"{loosened}no plan either: none survives, which is proven."]
+    return [
+        f"{loosened}plans; none was found that survives and keeps all that is not left to the "
+        "simulation, nor is that proven impossible."
+    ]
 
 
 def tried_line(diagnosis: Diagnosis) -> str:
