@@ -278,8 +278,8 @@ class _Loop:
         last = self.rounds[-1]
         before = (self.margins, self.waived)
         self.hopeless |= unanswered(self.rounds)
-        joined = (*last.verdicts, *self._join(last.beyond))
-        outcomes = tuple(one for one in joined if one.name not in self.hopeless)
+        simulated = (*last.verdicts, *self._join(last.beyond))
+        outcomes = tuple(one for one in simulated if one.name not in self.hopeless)
         kept = {name: one for name, one in last.margins.items() if name not in self.hopeless}
         self.margins, self.fallback = next_margins(self.model, last.solution.fleet, kept, outcomes)
         if self.waived:
