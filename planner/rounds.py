@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.programme import Programme
@@ -18,8 +18,9 @@ from planner.plan.records import Method, Plan, RoundRecord, Stopped, best_round
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, short_by
 
-#: Share of a shortfall that has to be left for a margin to have been no help.
-ANSWERED = 0.99
+#: Share of a shortfall that has to be left for margins to have been no help, and the rounds in
+#: which that is so: a plan with a little more of everything may be short of as much as before.
+ANSWERED, LONGEST = 0.99, 4
 
 
 @dataclass(frozen=True)
@@ -173,15 +174,21 @@ class LoopResult:
 
 
 def unanswered(rounds: Sequence[Round]) -> frozenset[str]:
-    """Scenarios whose margins grew in the last round, which changed the plan and helped nothing."""
-    if len(rounds) < 2 or rounds[-2].solution.fleet == rounds[-1].solution.fleet:
+    """Scenarios whose margins grew for some rounds, which changed the plan and helped nothing."""
+    first, *later = rounds[-LONGEST:]
+    if len(later) < LONGEST - 1 or first.solution.fleet == later[-1].solution.fleet:
         return frozenset()
-    before, last = rounds[-2:]
-    short = {verdict.name: sum(short_by(verdict).values()) for verdict in before.verdicts}
+    short = [
+        {verdict.name: sum(short_by(verdict).values()) for verdict in made.verdicts}
+        for made in (first, *later)
+    ]
     return frozenset(
-        verdict.name
-        for verdict in last.verdicts
-        if verdict.fails
-        and last.margins.get(verdict.name) != before.margins.get(verdict.name)
-        and sum(short_by(verdict).values()) >= ANSWERED * short.get(verdict.name, math.inf)
+        name
+        for name, amount in short[0].items()
+        if amount
+        and all(
+            one.margins.get(name) != other.margins.get(name)
+            for one, other in pairwise((first, *later))
+        )
+        and min(least.get(name, 0.0) for least in short[1:]) >= ANSWERED * amount
     )
