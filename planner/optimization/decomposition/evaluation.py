@@ -75,32 +75,41 @@ class Evaluation:
     impossible: Cut | None
 
 
-Basis = Any  # highspy.HighsBasis
+Basis = Any  # highspy.HighsBasis, or one that is packed
+STATES = [highspy.HighsBasisStatus(state) for state in range(5)]
 #: Blocks of one form, with the basis to start from.
 Run = tuple[Sequence[int], Basis | None]
 #: Runs, and the purchases at which blocks are evaluated.
 Batch = tuple[Sequence[Run], Floats]
 
 
-def _basis(columns: bytes, rows: bytes) -> Basis:
-    """A basis from the digits of the states of its columns and rows."""
-    made = highspy.HighsBasis()
-    made.col_status = [highspy.HighsBasisStatus(digit - ord("0")) for digit in columns]
-    made.row_status = [highspy.HighsBasisStatus(digit - ord("0")) for digit in rows]
-    made.valid, made.alien, made.was_alien = True, False, False
-    return made
+@dataclass(frozen=True)
+class PackedBasis:
+    """A basis as it travels: the states of columns and rows.
+
+    Who only passes it on does not unpack it, which takes a third of the time of solving a block.
+    """
+
+    columns: bytes
+    rows: bytes
+
+    def unpacked(self) -> Basis:
+        """The basis for HiGHS."""
+        made = highspy.HighsBasis()
+        made.col_status = [STATES[state] for state in self.columns]
+        made.row_status = [STATES[state] for state in self.rows]
+        made.valid, made.alien, made.was_alien = True, False, False
+        return made
 
 
-def digits_of(basis: Basis) -> tuple[bytes, bytes]:
-    """States of the columns and of the rows of a basis, a digit each."""
+def _packed(basis: Basis) -> Any:
     columns, rows = (
-        bytes(int(status) + ord("0") for status in states)
-        for states in (basis.col_status, basis.row_status)
+        bytes([state.value for state in states]) for states in (basis.col_status, basis.row_status)
     )
-    return columns, rows
+    return PackedBasis, (columns, rows)
 
 
-copyreg.pickle(highspy.HighsBasis, lambda basis: (_basis, digits_of(basis)))
+copyreg.pickle(highspy.HighsBasis, _packed)
 
 
 @dataclass
@@ -295,7 +304,7 @@ def _begin(highs: Any, form: Form, basis: Basis | None) -> None:
     highs.changeColsCost(len(columns), columns, form.cost)
     highs.changeColsBounds(len(columns), columns, np.zeros(len(columns)), form.high)
     if basis is not None:
-        highs.setBasis(basis)
+        highs.setBasis(basis.unpacked() if isinstance(basis, PackedBasis) else basis)
 
 
 def _evaluated(highs: Any, block: Block, given: Floats) -> Evaluation:
