@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -85,7 +85,7 @@ class DaskWorkers:
     fewest = FEWEST
 
     def __init__(self, client: Client, address: str) -> None:
-        self.client, self.address = client, address
+        self.client, self.address, self._versions = client, address, own_versions()
         self._sent: OrderedDict[int, tuple[Any, Future[Any]]] = OrderedDict()
 
     @property
@@ -107,7 +107,7 @@ class DaskWorkers:
     def submit(self, task: Callable[..., Any], shared: Any, batch: bytes) -> Future[Any]:
         """Give a batch to the scheduler."""
         there = self._there(shared)
-        return self.client.submit(_run, own_versions(), task, there, batch, pure=False)
+        return self.client.submit(_run, self._versions, task, there, batch, pure=False)
 
     def _there(self, shared: Any) -> Future[Any]:
         """What batches share, as it is on the workers."""
@@ -182,9 +182,13 @@ def _run(
     expected: Mapping[str, str], task: Callable[[Any, Any], Any], shared: bytes, batch: bytes
 ) -> bytes:
     """Work on a batch, on a worker."""
-    if own_versions() != expected:
-        raise ClusterError(f"a worker has other versions: {_differences(own_versions(), expected)}")
+    if _versions_here() != expected:
+        different = _differences(_versions_here(), expected)
+        raise ClusterError(f"a worker has other versions: {different}")
     return pickle.dumps(task(_unpacked(shared), pickle.loads(batch)))  # noqa: S301
+
+
+_versions_here = cache(own_versions)
 
 
 @lru_cache(maxsize=MOST_SHARED)
