@@ -353,8 +353,8 @@ def _fill_from_gpus(document: Document) -> None:
         for limit in ("throttle_c", "shutdown_c"):
             if limit not in entry and isinstance(kind.get(limit), int | float):
                 entry[limit] = kind[limit]
-                place = document.place(("gpus", str(entry["gpu"]), field))
-                document.places.setdefault(("clusters", name, field), place)
+                place = document.place(("gpus", str(entry["gpu"]), limit))
+                document.places.setdefault(("clusters", name, limit), place)
 
 
 def _inject_names(document: Document, name: str) -> None:
