@@ -1,12 +1,13 @@
 """Many scenarios: the whole programme against the decomposition, by their number.
 
-Run ``python tests/benchmarks/scale.py [--gap G] [--extensive K] [--limit S] COUNT...``.
+Run ``python tests/benchmarks/scale.py [--gap G] [--extensive K] [--limit S] [--hours H] COUNT...``.
 
 The scenarios of hyperscaler-12 come first, then pairs of failures spread over all there are; those
 that leave no plan even alone are taken out. Each number is solved in a process of its own, so that
 its memory is its own; the whole programme (PuLP and HiGHS) up to K scenarios. Seconds are of the
 processor and count everything from scenarios to a proven plan, without simulation; the audit, which
-works the recourse of every scenario out again, is stated apart.
+works the recourse of every scenario out again, is stated apart. With ``--hours`` scenarios are only
+laid out, each at H hours of the week.
 """
 
 from __future__ import annotations
@@ -22,15 +23,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from planner.infrastructure.loading import load_model
+from planner.laws.calendar import HOURS_PER_WEEK
 from planner.optimization.decomposition.loop import Decomposition, solve_in_parts
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.audit import audit
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.combinations import pairs
 from planner.scenarios.generators import all_scenarios
+from planner.scenarios.hours import at_hour
 
 
 def scenarios(count: int) -> ProblemData:
@@ -67,6 +71,28 @@ def extensive(data: ProblemData, settings: SolverSettings) -> tuple[Programme, S
     return programme, solution
 
 
+def lay_out(count: int, hours: int) -> None:
+    """Lay out scenarios at some hours of the week each, and print a line."""
+    started = time.process_time()
+    data = scenarios(count)
+    chosen = tuple(
+        at_hour(scenario, hour * HOURS_PER_WEEK // hours, 1, hours)
+        for scenario in data.scenarios
+        for hour in range(hours)
+    )
+    data = ProblemData(data.model, chosen, {})
+    stages = len(data.stages)
+    cut = time.process_time() - started
+    parts = Decomposition(data, SolverSettings())
+    parts.lay_out(Deadline(parts.settings))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{len(chosen):,} scenarios, {len(parts.failures):,} can bind: {stages:,} stages in "
+        f"{cut:.1f} s, {len(parts.library.blocks):,} blocks of {len(parts.library.forms):,} forms "
+        f"in {time.process_time() - started - cut:.1f} s, {peak:,.0f} MiB"
+    )
+
+
 def measure(count: int, method: str, settings: SolverSettings) -> None:
     """Solve one number of scenarios one way, and print a line."""
     started = time.process_time()
@@ -92,8 +118,12 @@ def main() -> None:
     parser.add_argument("--gap", type=float, default=0.0025)
     parser.add_argument("--extensive", type=int, default=0, metavar="K")
     parser.add_argument("--limit", type=float, metavar="S", help="Seconds for each solve.")
+    parser.add_argument("--hours", type=int, metavar="H", help="Lay out only, at H hours each.")
     parser.add_argument("--method", choices=["decomposed", "extensive"], help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.hours:
+        lay_out(asked.counts[0], asked.hours)
+        return
     if asked.method:
         settings = SolverSettings(gap=asked.gap, time_limit_seconds=asked.limit)
         measure(asked.counts[0], asked.method, settings)
