@@ -393,6 +393,8 @@ class Loop:
             self._say("near the last plan", self.upper)
             if self.best and self._proven():
                 return True
+            if not self._is_within_gap(solution.bound):
+                return False  # nothing near costs so little as the bound asks for
             self._enlarge(self._missing(found))
         return False
 
@@ -446,7 +448,10 @@ class Loop:
         return not run.stats.has_solution
 
     def _proven(self) -> bool:
-        return self.upper - self.lower <= (self.settings.gap + NOISE) * abs(self.upper)
+        return self._is_within_gap(self.upper)
+
+    def _is_within_gap(self, usd: float) -> bool:
+        return usd - self.lower <= (self.settings.gap + NOISE) * abs(usd)
 
     def _improve(self, solution: Solution, upper: float, found: Mapping[Block, Evaluation]) -> None:
         """Keep the purchases of the master as the best so far."""
