@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from planner.infrastructure.fleet import Fleet
 from planner.learning import admitting, learn
-from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
+from planner.optimization.decomposition.loop import decomposes, solve_in_parts
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.problem import ProblemData

@@ -16,7 +16,8 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.margins import next_margins
 from planner.optimization.decomposition.fixed import with_purchases
-from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
+from planner.optimization.decomposition.loop import decomposes, solve_in_parts
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.decomposition.size import check_fits
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData

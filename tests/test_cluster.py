@@ -21,7 +21,8 @@ from planner.errors import ClusterError
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.decomposition import evaluation
-from planner.optimization.decomposition.loop import Decomposition, Loop
+from planner.optimization.decomposition.loop import Loop
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.settings import SolverSettings
 from planner.reliability.evaluation import simulate_all

@@ -21,7 +21,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.margins import tighten
 from planner.optimization.decomposition.furthest import furthest_in_parts
-from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
+from planner.optimization.decomposition.loop import decomposes, solve_in_parts
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData

@@ -23,7 +23,8 @@ from planner.analysis.what_if import Tightness, settle, tightness
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
+from planner.optimization.decomposition.loop import decomposes, solve_in_parts
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData

@@ -21,7 +21,8 @@ from planner.analysis.what_if import (
 )
 from planner.errors import SolverError
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
+from planner.optimization.decomposition.loop import decomposes, solve_in_parts
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.decomposition.loop import Decomposition, solve_in_parts
+from planner.optimization.decomposition.loop import solve_in_parts
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.algebra import AT_LEAST, EQUAL, Constraint
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData

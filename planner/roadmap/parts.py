@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from planner.errors import SolverError
-from planner.optimization.decomposition.loop import UNFINISHED, Decomposition, Loop
+from planner.optimization.decomposition.loop import UNFINISHED, Loop
 from planner.optimization.decomposition.master import Learned, Master
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.decomposition.templates import Place
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.problem import Key, ProblemData

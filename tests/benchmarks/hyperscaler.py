@@ -31,7 +31,8 @@ import planner.verification
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.synthesis import model_text
 from planner.optimization.decomposition import loop
-from planner.optimization.decomposition.loop import Decomposition, Loop
+from planner.optimization.decomposition.loop import Loop
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.solution import solving
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solvers import Highs

@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from planner.infrastructure.loading import load_model
 from planner.laws.calendar import HOURS_PER_WEEK
-from planner.optimization.decomposition.loop import Decomposition, solve_in_parts
+from planner.optimization.decomposition.loop import solve_in_parts
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme

@@ -32,7 +32,7 @@ from planner.cluster import DaskWorkers, cluster_at  # noqa: E402
 from planner.infrastructure.fleet import Fleet  # noqa: E402
 from planner.infrastructure.loading import load_model  # noqa: E402
 from planner.optimization.decomposition.evaluation import Evaluator  # noqa: E402
-from planner.optimization.decomposition.loop import Decomposition  # noqa: E402
+from planner.optimization.decomposition.parts import Decomposition  # noqa: E402
 from planner.optimization.formulation.problem import ProblemData  # noqa: E402
 from planner.optimization.solution.deadline import Deadline  # noqa: E402
 from planner.optimization.solution.settings import SolverSettings  # noqa: E402

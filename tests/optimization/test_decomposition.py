@@ -25,13 +25,9 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
 from planner.optimization.decomposition.blocks import Floats
 from planner.optimization.decomposition.fixed import least_cost
-from planner.optimization.decomposition.loop import (
-    Decomposition,
-    Loop,
-    decomposes,
-    solve_in_parts,
-)
+from planner.optimization.decomposition.loop import Loop, decomposes, solve_in_parts
 from planner.optimization.decomposition.master import Master
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme

@@ -14,7 +14,8 @@ from optimization.test_decomposition import EXACT, data_of, purchases, random_da
 from planner.optimization.decomposition import evaluation
 from planner.optimization.decomposition.blocks import Block
 from planner.optimization.decomposition.evaluation import Evaluation, Evaluator
-from planner.optimization.decomposition.loop import Decomposition, Loop
+from planner.optimization.decomposition.loop import Loop
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.workers import Threads, Workers, shared_by
 

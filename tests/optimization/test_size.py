@@ -15,7 +15,7 @@ from planner.commands import main
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
 from planner.optimization.decomposition import size
-from planner.optimization.decomposition.loop import Decomposition
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.decomposition.size import GIB, TooLarge, check_fits, estimated
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData

@@ -14,8 +14,8 @@ from planner.infrastructure.entities import Model
 from planner.optimization.decomposition import templates
 from planner.optimization.decomposition.blocks import Block, Floats
 from planner.optimization.decomposition.evaluation import Evaluation
-from planner.optimization.decomposition.loop import Decomposition
 from planner.optimization.decomposition.master import Failure
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.deadline import Deadline

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.decomposition.loop import Decomposition, Loop, decomposes
+from planner.optimization.decomposition.loop import Loop, decomposes
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.loosening import stricter_rows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from planner.optimization.decomposition.loop import Decomposition, Loop, solve_in_parts
+from planner.optimization.decomposition.loop import Loop, solve_in_parts
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.algebra import Expression
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import MILLION

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from planner.errors import SolverError
 from planner.infrastructure.checks import implausibilities
-from planner.optimization.decomposition.loop import Decomposition, decomposes, solve_in_parts
+from planner.optimization.decomposition.loop import decomposes, solve_in_parts
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
