@@ -98,12 +98,12 @@ def wait(self, process, log):
 solvers.Cbc._wait = wait
 """
 BUILDING = """
-import planner.optimization.decomposition.loop
+import planner.optimization.decomposition.parts
 real = planner.verification.build
 def build(case):
     interrupt()
     return real(case)
-planner.verification.build = planner.optimization.decomposition.loop.build = build
+planner.verification.build = planner.optimization.decomposition.parts.build = build
 """
 KILLED = """
 import pathlib
