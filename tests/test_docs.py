@@ -170,8 +170,10 @@ def desk(
 
 def run(arguments: list[str], output: Path | None = None) -> tuple[int, str]:
     """Exit code and standard error of ``plan``."""
+    # Roadmaps state what these options are for.
+    stated = any(argument.endswith("roadmap.json") for argument in arguments)
     for option, value in SHORT.get(arguments[0], {}).items():
-        if option not in arguments:
+        if option not in arguments and not stated:
             arguments = [*arguments, option, value]
     out, err = io.StringIO(), io.StringIO()
     with (
