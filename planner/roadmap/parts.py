@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from planner.errors import SolverError
+from planner.optimization.decomposition.blocks import Block
 from planner.optimization.decomposition.loop import UNFINISHED, Loop
 from planner.optimization.decomposition.master import Learned, Master
 from planner.optimization.decomposition.parts import Decomposition
@@ -144,6 +146,23 @@ class RoadmapLoop(Loop):
     ) -> None:
         super().__init__(parts, settings)
         self.first, self.explain = first, explain
+
+    def _chosen(self, worst: list[Block]) -> list[Block]:
+        """The worst of each node: a few of all would take as many rounds as there are nodes."""
+        found: dict[str, list[Block]] = {}
+        for block in worst:
+            found.setdefault(self.node_of[block], []).append(block)
+        few = super()._chosen
+        return [block for blocks in found.values() for block in few(blocks)]
+
+    @cached_property
+    def node_of(self) -> dict[Block, str]:
+        """Node of each block: blocks of two nodes concern other purchases."""
+        return {
+            piece.block: failure.name.partition("/")[0]
+            for failure in self.parts.failures
+            for piece in failure.pieces
+        }
 
     def _conflict(self) -> tuple[str, ...]:
         return super()._conflict() if self.explain else ()

@@ -352,9 +352,13 @@ class Loop:
 
     def _enlarge(self, missing: Sequence[tuple[float, float, Block]]) -> int:
         """Take the blocks into the master whose cuts were worst; how many."""
-        chosen = {block: None for _, _, block in missing[:WHOLE_BLOCKS]}
-        self.master.learned.whole |= chosen
+        chosen = self._chosen([block for _, _, block in missing])
+        self.master.learned.whole |= dict.fromkeys(chosen)
         return len(chosen)
+
+    def _chosen(self, worst: list[Block]) -> list[Block]:
+        """Blocks that a round adds to the master whole, of those that need it, the worst first."""
+        return worst[:WHOLE_BLOCKS]
 
 
 def decomposes(data: ProblemData, settings: SolverSettings) -> bool:
