@@ -85,6 +85,10 @@ class Section(Problem):
         """Add a column."""
         return super().add_variable(f"{self.prefix}.{name}", low, high, integer)
 
+    def add_variables(self, names: Iterable[str]) -> list[Variable]:
+        """Add columns from 0 upwards."""
+        return super().add_variables(f"{self.prefix}.{name}" for name in names)
+
     def add(self, constraint: Constraint, name: str) -> Constraint:
         """Add a row and name it."""
         return super().add(constraint, f"{self.prefix}.{name}")

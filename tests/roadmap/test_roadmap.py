@@ -163,6 +163,12 @@ def test_nothing_gets_cheaper_by_longer_leads_or_smaller_budgets(tiny: LoadedMod
     assert budgets[0] <= budgets[1] * (1 + 1e-9) <= budgets[2] * (1 + 2e-9)
 
 
+def test_no_two_columns_or_rows_of_the_nodes_have_a_name(growing: LoadedModel) -> None:
+    problem = build_roadmap(growing.model, all_scenarios).base.problem
+    for named in (problem.variables, problem.constraints):
+        assert len({one.name for one in named}) == len(named)
+
+
 def test_rows_that_couple_nodes_are_golden(growing: LoadedModel) -> None:
     horizon = growing.model.horizon.replace(
         periods=3,
