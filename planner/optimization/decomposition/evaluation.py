@@ -30,7 +30,7 @@ MISSED = 1e-7
 #: Share of the largest slope of a cut below which a slope is rounding.
 ROUNDING = 1e-12
 #: Structures whose instances of HiGHS are kept: one takes some hundred KiB, and a millisecond.
-MOST_INSTANCES = 1000
+MOST_INSTANCES = 300
 #: Blocks in a batch: some hundredths of a second.
 BATCH = 50
 #: Purchases for which evaluations of a block are kept, and blocks up to which they are.
