@@ -1,5 +1,7 @@
 """Margins of the next round: how much each scenario's requirements are tightened, and in what.
 
+They are what is left where no purchase answers a breach by itself (`planner.learning`).
+
 What the programme leaves out (heat that builds up, queues, retries, late operators) makes plans
 fail in simulation that meet the programme. Each breach says by how much its requirement was
 missed; the margin of its scenario grows by that share and a little more, up to a limit for one
