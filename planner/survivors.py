@@ -30,6 +30,8 @@ from planner.simulation.verdict import Verdict, judge
 
 #: Simulated scenarios after which the search from one fleet ends.
 MOST_SIMULATED = 2000
+#: Numbers of a purchase up to which every one is tried in exchange for another; then only some.
+FEW = 8
 
 Counts = tuple[int, ...]
 
@@ -228,7 +230,7 @@ class Search:
         """A cheaper fleet with less of something and more of something else; None if none."""
         for gone in self._places(counts):
             spare = counts[gone] - self.least[gone]
-            for less in sorted({*_doubled(spare), spare} - {0}):
+            for less in sorted({*range(1, min(spare, FEW) + 1), *_doubled(spare), spare} - {0}):
                 better = self._exchange(counts, gone, less)
                 if better is not None:
                     return better

@@ -72,14 +72,14 @@ def optimize_and_verify(
 ) -> LoopResult:
     """Find the cheapest plan that meets the programme and survives the simulation.
 
-    The programme is solved, the plan audited, and every scenario simulated on it. Where one fails, or
-    the programme has no plan, one that survives is looked for from below (`planner.below`), unless
-    ``explain`` is ``nothing``. Where none is found, rounds tighten the requirements of scenarios
-    that fail (`planner.margins`). A margin
-    that changes the plan and not what is short is taken out again, and all others only grow, so
-    rounds end: with a plan that survives, a programme without a plan, breaches that no margin
-    answers, or out of rounds or time. Where only requirements stricter than the survival standard
-    leave no plan, these are waived (`planner.optimization.infeasibility.strictness`).
+    The programme is solved, the plan audited, and every scenario simulated on it. Where one fails,
+    or the programme has no plan, one that survives is looked for from below (`planner.below`),
+    unless ``explain`` is ``nothing``. Where none is found, rounds tighten the requirements of
+    scenarios that fail (`planner.margins`). A margin that changes the plan and not what is short
+    is taken out again, and all others only grow, so rounds end: with a plan that survives, a
+    programme without a plan, breaches that no margin answers, or out of rounds or time. Where
+    only requirements stricter than the survival standard leave no plan, these are waived
+    (`planner.optimization.infeasibility.strictness`).
 
     A plan that survives all scenarios is simulated at the hours of the week that these leave out.
     Of each failure that it does not survive there, the hour that loses most requests joins the
