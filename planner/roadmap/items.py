@@ -101,10 +101,6 @@ class Item:
             for asset in self.priced(horizon, period)
         )
 
-    def months_until_orderable(self, horizon: Horizon) -> float:
-        """Months from the start of the horizon to the earliest delivery."""
-        return (self.first_period - 1) * horizon.months + self.lead_months
-
 
 def items_of(model: Model, horizon: Horizon) -> dict[tuple[Kind, str], Item]:
     """Everything that can be ordered."""

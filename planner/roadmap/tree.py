@@ -144,11 +144,6 @@ def changes_at(model: Model, node: Node) -> dict[str, Any]:
     return {**found, "horizon": None}
 
 
-def model_at(model: Model, node: Node) -> Model:
-    """The model of a node."""
-    return changed(model, changes_at(model, node))
-
-
 def with_flexible(model: Model, horizon: Horizon, period: int) -> Model:
     """The model of a node with the power that the grid may withhold."""
     steps = power_at(horizon, period)
