@@ -141,11 +141,8 @@ def shorter() -> LoadedModel:
 
 
 def optimize(hook: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Optimise the platform of 2023 without a gap, which takes longer than a first plan does.
-
-    In one piece: the first plan of a master need not be one of the whole programme.
-    """
-    model = ("chatgpt-2023", "--set", SHORT, "--hours", "peak", "--method", "extensive")
+    """Optimise the platform of 2023 without a gap, which takes longer than a first plan does."""
+    model = ("chatgpt-2023", "--set", SHORT, "--hours", "peak")
     return run(hook, "optimize", *model, "--gap", "0", "-o", folder, *arguments)
 
 

@@ -276,6 +276,26 @@ class TestWithoutAPlan:
             solve_in_parts(Decomposition(data_of(tiny.model), told), told)
 
 
+class TestStoppedAfterTheRelaxation:
+    @pytest.mark.parametrize("seed", [0, 2, 3])
+    def test_the_relaxation_rounded_up_is_a_plan(self, seed: int) -> None:
+        data, stop = data_of(drawn_model(seed)), threading.Event()
+
+        def listen(what: str) -> None:
+            if what.startswith("relaxation: ") and "gap" in what:
+                stop.set()
+
+        told = replace(EXACT, stop=stop)
+        programme, solution = solve_in_parts(Decomposition(data, told, listen), told)
+        best = in_parts(data)
+
+        assert stop.is_set()
+        assert solution.status == "feasible"
+        assert solution.bound <= best.objective * (1 + 1e-6)
+        assert best.objective * (1 - 1e-6) <= solution.objective
+        audit(programme, solution)
+
+
 class TestChoice:
     def test_is_by_size_unless_asked_for(self, tiny) -> None:
         small, large = data_of(tiny.model), data_of(load_model("chatgpt-2023").model)

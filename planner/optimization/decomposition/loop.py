@@ -26,7 +26,7 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import MILLION
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.decisions import bounded, counts_of, variables
+from planner.optimization.solution.decisions import Decision, bounded, counts_of, settled, variables
 from planner.optimization.solution.settings import NOISE, SolverSettings
 from planner.optimization.solution.solving import (
     Solution,
@@ -47,6 +47,8 @@ WHOLE_BLOCKS = 2
 FEW_BLOCKS = 1500
 #: Relative distance of a cut from the value of its block that counts as none.
 TIGHT = 1e-7
+#: Distance from a whole number that counts as rounding of the solver.
+ROUNDED = 1e-6
 #: How far from the last plan a later round looks first: so many of a kind, and a share of them.
 NEAR, NEAR_SHARE, NEAR_ROUNDS = 2, 0.05, 3
 #: How many scenarios are named in one line.
@@ -76,6 +78,7 @@ class Loop:
         self.started, self.deadline = time.perf_counter(), Deadline(settings)
         self.lower, self.upper = parts.bound, math.inf
         self.best: Solution | None = None
+        self.relaxed: dict[Decision, float] = {}
         self.once_usd: Mapping[str, float] = {}
 
     def _prepare(self) -> None:
@@ -100,6 +103,8 @@ class Loop:
             self._prepare()
             solution = self._relaxed() or self._whole()
         except (OutOfTime, SolverError) as error:
+            if self.best is None and self.deadline.over:
+                self._round_up()
             if self.best is None or not self.deadline.over:
                 raise SolverError(UNFINISHED if isinstance(error, OutOfTime) else error) from None
             solution = self._ended("feasible")
@@ -146,6 +151,9 @@ class Loop:
             least = programme.problem.objective.evaluated() - run.hidden
             self.lower = max(self.lower, least)
             upper, found = self._evaluated(blocks)
+            if math.isfinite(upper):
+                chosen = variables(self.parts.base)
+                self.relaxed = {key: one.value or 0.0 for key, one in chosen.items()}
             alone = self._impossible(found)
             if alone:
                 return self._refused(programme, alone)
@@ -184,6 +192,18 @@ class Loop:
                 return self._ended("feasible")
             if not self._enlarge(self._missing(found)) and before == (self.lower, self.upper):
                 share = 0.0  # cuts say all that there is: only the gap of the master is left
+
+    def _round_up(self) -> None:
+        """Where time ends before there is a plan: the relaxation with all purchases rounded up."""
+        if not self.relaxed:
+            return
+        counts = {key: math.ceil(count - ROUNDED) for key, count in self.relaxed.items()}
+        with bounded(self.parts.base, settled(counts)):
+            solution = solve(self.master.programme(), self.deadline.endless)
+        if solution.status != "infeasible":
+            upper, found = self._evaluated(self.blocks, needed=True)
+            if math.isfinite(upper):
+                self._improve(solution, upper, found)
 
     def _begin(self) -> Start | None:
         """Where the search for whole numbers starts."""
