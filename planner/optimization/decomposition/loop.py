@@ -78,7 +78,7 @@ class Loop:
         self.started, self.deadline = time.perf_counter(), Deadline(settings)
         self.lower, self.upper = parts.bound, math.inf
         self.best: Solution | None = None
-        self.relaxed: dict[Decision, float] = {}
+        self.fractional: dict[Decision, float] = {}
         self.once_usd: Mapping[str, float] = {}
 
     def _prepare(self) -> None:
@@ -153,7 +153,7 @@ class Loop:
             upper, found = self._evaluated(blocks)
             if math.isfinite(upper):
                 chosen = variables(self.parts.base)
-                self.relaxed = {key: one.value or 0.0 for key, one in chosen.items()}
+                self.fractional = {key: one.value or 0.0 for key, one in chosen.items()}
             alone = self._impossible(found)
             if alone:
                 return self._refused(programme, alone)
@@ -195,9 +195,9 @@ class Loop:
 
     def _round_up(self) -> None:
         """Where time ends before there is a plan: the relaxation with all purchases rounded up."""
-        if not self.relaxed:
+        if not self.fractional:
             return
-        counts = {key: math.ceil(count - ROUNDED) for key, count in self.relaxed.items()}
+        counts = {key: math.ceil(count - ROUNDED) for key, count in self.fractional.items()}
         with bounded(self.parts.base, settled(counts)):
             solution = solve(self.master.programme(), self.deadline.endless)
         if solution.status != "infeasible":
