@@ -10,6 +10,7 @@ from planner.amounts import millions, percent
 from planner.finance.roadmaps import RoadmapFinance
 from planner.laws.returns import ReturnRate
 from planner.plan.files import write_tables
+from planner.reporting.roadmap import budget_table
 from planner.reporting.tables import Cell, Table, figures, texts
 from planner.reporting.terminal import new_console, print_json, say
 
@@ -27,7 +28,7 @@ def show_roadmap_finance(studies: Sequence[RoadmapFinance], as_json: bool) -> No
     _side_by_side(studies).print(console)
     for study in studies:
         by_year_table(study).print(console)
-        capital_table(study).print(console)
+        budget_table(study.roadmap).print(console)
 
 
 def _rate(found: ReturnRate) -> str:
@@ -61,22 +62,6 @@ def by_year_table(study: RoadmapFinance) -> Table:
         ],
         note="Received is negative; the value of what is left at the end is resale.",
         foot=[["all", *total, sum(total)]],
-    )
-
-
-def capital_table(study: RoadmapFinance) -> Table:
-    """Capital of each path by calendar year beside its budget, M USD."""
-    paths = list(dict.fromkeys(line.path for line in study.roadmap.budgets))
-    spent = {(line.year, line.path): line.capital_usd for line in study.roadmap.budgets}
-    limits = {line.year: line.budget_usd for line in study.roadmap.budgets}
-    named = [f"path {path}" if path else "capital" for path in paths]
-    return Table(
-        f"Capital by year, M USD: {study.name}",
-        (*texts("year"), *figures(*named, "budget", show=millions)),
-        [
-            [str(year), *(spent.get((year, path)) for path in paths), limits[year]]
-            for year in sorted(limits)
-        ],
     )
 
 
