@@ -120,7 +120,7 @@ def roadmap_page(roadmap: Roadmap) -> bytes:
 def _decision(roadmap: Roadmap) -> list[str]:
     """What to do next, what it costs and what it is worth, in sentences."""
     first = [order for order in roadmap.orders if order.node == roadmap.nodes[0].name]
-    named = [f"{order.count:,} {what(order)} by {order.order_by}" for order in _dearest(first)]
+    named = [f"{_counted(order)} by {order.order_by}" for order in _dearest(first)]
     later = len(roadmap.orders) - len(first)
     end = f"{counted(later, 'order')} of later periods can still be decided anew." if later else ""
     rest = len(first) - len(named)
@@ -128,6 +128,11 @@ def _decision(roadmap: Roadmap) -> list[str]:
         named.append(counted(rest, "smaller order"))
     start = f"Order {listed(named, MOST_NAMED + 1)}." if named else "Order nothing yet."
     return [text for text in (start, end, *(f"{line}." for line in summary(roadmap))) if text]
+
+
+def _counted(order: OrderRecord) -> str:
+    alone = order.kind in ("region", "measure")
+    return what(order) if alone else f"{order.count:,} {what(order)}"
 
 
 def _dearest(orders: Sequence[OrderRecord]) -> list[OrderRecord]:
@@ -199,8 +204,7 @@ def _bar(roadmap: Roadmap, order: OrderRecord) -> Track:
     capital = f", {money(order.capital_usd)}" if order.capital_usd else ""
     latest = f"; latest {order.latest_order_by}" if order.latest_order_by else ""
     note = f"order by {order.order_by}{latest}; in service {order.in_service}{capital}"
-    label = f"{order.count:,} {what(order)}"
-    return Track(label, note, "", tuple(part for part in segments if part.width > 0))
+    return Track(_counted(order), note, "", tuple(part for part in segments if part.width > 0))
 
 
 def _coloured(roadmap: Roadmap) -> dict[str, int]:
