@@ -87,7 +87,13 @@ def why_none(model: Model, result: RoadmapResult, settings: SolverSettings) -> N
     selections = Selections(result.selection.wanted)
 
     def solved(changed: Horizon, also: Model = model) -> tuple[RoadmapProgramme, Solution]:
-        return planned(also.replace(horizon=changed), selections, deadline.settings(late=True))
+        return planned(
+            also.replace(horizon=changed),
+            selections,
+            deadline.settings(late=True),
+            result.decided,
+            result.decided_periods,
+        )
 
     first, failures = horizon.periods, result.solution.conflict
     try:

@@ -21,7 +21,13 @@ from planner.plan.records import Stopped
 from planner.roadmap.bridge import bridging, impossible, normal_shortfalls, waivers
 from planner.roadmap.cash import cash_flows, present_value
 from planner.roadmap.parts import RoadmapParts, solve_roadmap
-from planner.roadmap.programme import OrderKey, RoadmapProgramme, build_roadmap, orders_in
+from planner.roadmap.programme import (
+    OrderKey,
+    RoadmapProgramme,
+    build_roadmap,
+    fix_orders,
+    orders_in,
+)
 from planner.selection import Selection, Wanted, select
 from planner.simulation.verdict import Verdict, judge
 
@@ -79,6 +85,8 @@ class RoadmapResult:
         Rounds of the loop.
     timed_out, interrupted
         What ended it early.
+    decided, decided_periods
+        Orders that were fixed, and of how many periods.
     """
 
     roadmap: RoadmapProgramme
@@ -89,6 +97,8 @@ class RoadmapResult:
     rounds: int
     timed_out: bool = False
     interrupted: bool = False
+    decided: Mapping[OrderKey, int] = field(default_factory=dict)
+    decided_periods: int = 0
 
     @property
     def feasible(self) -> bool:
@@ -178,8 +188,23 @@ def plan_roadmap(
     SolverError
         If the solver fails, or time ends before there is a roadmap.
     """
+    result = _planned(model, settings, wanted, rounds, progress, decided, start, decided_periods)
+    return replace(result, decided=decided or {}, decided_periods=decided_periods)
+
+
+def _planned(
+    model: Model,
+    settings: SolverSettings,
+    wanted: Wanted | None,
+    rounds: int,
+    progress: Callable[[str], None],
+    decided: Mapping[OrderKey, int] | None,
+    start: Mapping[OrderKey, int] | None,
+    decided_periods: int,
+) -> RoadmapResult:
+    """The same, without what was fixed."""
     planning = _Planning(model, settings, Selections(wanted), progress)
-    planning.fix(decided or {}, decided_periods)
+    fix_orders(planning.roadmap, decided or {}, decided_periods)
     first = planning.values_of(start or {})
     for number in range(1, rounds + 1):
         progress(f"round {number}: solving {len(planning.roadmap.nodes)} nodes")
@@ -209,7 +234,11 @@ def plan_roadmap(
 
 
 def planned(
-    model: Model, selections: Selections, settings: SolverSettings
+    model: Model,
+    selections: Selections,
+    settings: SolverSettings,
+    decided: Mapping[OrderKey, int],
+    decided_periods: int,
 ) -> tuple[RoadmapProgramme, Solution]:
     """The programme of a model with its solution, before any simulation.
 
@@ -219,6 +248,7 @@ def planned(
         If time ends before.
     """
     planning = _Planning(model, settings, selections, lambda _: None)
+    fix_orders(planning.roadmap, decided, decided_periods)
     return planning.roadmap, planning.solved(None)
 
 
@@ -253,12 +283,6 @@ class _Planning:
         base = self.roadmap.base
         self.parts = RoadmapParts(base.data, self.settings, self.progress, roadmap=self.roadmap)
         self.selection = self.selections.of(next(iter(self.roadmap.nodes.values())).data.model)
-
-    def fix(self, decided: Mapping[OrderKey, int], periods: int) -> None:
-        """Fix the orders of the first periods."""
-        for key, variable in self.roadmap.orders.items():
-            if self.roadmap.nodes[key.node].node.period <= periods:
-                variable.low = variable.high = float(decided.get(key, 0))
 
     def values_of(self, orders: Mapping[OrderKey, int]) -> Mapping[str, float] | None:
         """Orders as values of variables, as far as these still exist."""

@@ -465,3 +465,10 @@ def orders_in(
         count = round(values[variable.name])
         if count:
             yield key, count
+
+
+def fix_orders(made: RoadmapProgramme, decided: Mapping[OrderKey, int], periods: int) -> None:
+    """Fix the orders of the first periods: these and no others."""
+    for key, variable in made.orders.items():
+        if made.nodes[key.node].node.period <= periods:
+            variable.low = variable.high = float(decided.get(key, 0))

@@ -12,7 +12,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.roadmap.delays import cost_of, is_large
 from planner.roadmap.parts import RoadmapParts, relaxed_cost, solve_roadmap
 from planner.roadmap.planning import RoadmapResult
-from planner.roadmap.programme import OrderKey, build_roadmap
+from planner.roadmap.programme import OrderKey, build_roadmap, fix_orders
 from planner.roadmap.records import ValueOfPaths
 from planner.roadmap.tree import branch_of, demand_factor, node_name
 
@@ -97,6 +97,10 @@ def _solved_line(
     waived = {name: tree[other].data.waived for name, other in line.like.items()}
     scenarios = tree["p1"].data.scenarios
     made = build_roadmap(line.model, lambda _: scenarios, waived)
+    decided = {
+        key: result.decided.get(key._replace(node=line.like[key.node]), 0) for key in made.orders
+    }
+    fix_orders(made, decided, result.decided_periods)
     parts = RoadmapParts(made.base.data, settings, roadmap=made)
     parts.left_out = frozenset(
         joined(name, full.partition("/")[2])

@@ -209,6 +209,10 @@ def test_orders_of_one_node_are_fixed_and_taken_up(growing: LoadedModel, made: M
     kept = {key: count for key, count in again.orders.items() if key.node == "p1"}
     assert kept == more
     assert again.solution.objective >= result.solution.objective
+    assert (again.decided, again.decided_periods) == (more, 1)
+    nothing = plan_roadmap(growing.model, EXACT, decided={}, decided_periods=2)
+    assert not nothing.feasible
+    assert why_none(growing.model, nothing, EXACT).period == 3
 
 
 # Bridges and simulation
