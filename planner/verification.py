@@ -358,10 +358,16 @@ class _Loop:
     def _priced(
         self, data: ProblemData, candidates: Iterable[Mapping[Decision, int]]
     ) -> Iterator[tuple[Programme, Solution]]:
-        """Purchases as plans, of those that do without nothing that is not left to simulation."""
+        """Purchases as plans.
+
+        Where the programme has no plan, of those that do without stricter rows only: without others
+        it is said that there is none.
+        """
         for counts in islice(candidates, MOST_TRIED):
             found = with_purchases(data, counts, self.deadline.settings())
-            if found is not None and all(may_be_waived(data, key) for key in found[0].data.waived):
+            if found is None:
+                continue
+            if self.stuck is None or all(may_be_waived(data, key) for key in found[0].data.waived):
                 yield found
 
     def _searched(

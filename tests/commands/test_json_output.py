@@ -21,6 +21,8 @@ NEVER = ("--only", "surge", "--set", "generators.surge.frequency_per_year=0")
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "optimize": ("tiny", *SHORT),
     "simulate": ("tiny", "--scenario", "surge", *SHORT),
+    "roadmap": ("tiny-roadmap", "--delays", "0", *SHORT),
+    "stress": ("tiny", "-k", "1", *SHORT),
     "explain": ("PLAN", "--quick"),
     "frontier": ("tiny", "--at", "0.5", *SHORT),
     "alternatives": ("tiny", "--within", "1", *SHORT),

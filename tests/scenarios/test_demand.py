@@ -11,6 +11,7 @@ from planner.infrastructure.catalogue import demand_shape
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
 from planner.scenarios.demand import (
+    ModelKey,
     demand_at,
     demand_windows,
     peak_hour,
@@ -156,7 +157,7 @@ class TestBetweenHours:
 def test_windows_of_demand_hold_the_peaks_of_all_zones_at_once(which, start, first, length, share):
     """In one minute of each, all zones are as busy as ever in it; none in between is left out."""
     model, last = MODELS[which], first + length
-    groups = demand_windows(model, start, first, last, share)
+    groups = demand_windows(ModelKey(model), start, first, last, share)
     minutes = [minute for group in groups for minute in group]
     assert (minutes[0], minutes[-1]) == (first, last)
     corners = {60.0 * hour for hour in range(round(first // 60) + 1, round(last // 60) + 1)}
@@ -170,7 +171,7 @@ def test_windows_of_demand_hold_the_peaks_of_all_zones_at_once(which, start, fir
 
 def test_zones_that_are_busy_together_leave_one_window():
     model = shaped(f"{{day: {DAY}}}", "day", "day")
-    assert len(demand_windows(model, 0.0, 0.0, 1440.0, 0.0)) == 1
+    assert len(demand_windows(ModelKey(model), 0.0, 0.0, 1440.0, 0.0)) == 1
     early, late = [1, 0] * 12, [0, 1] * 12
     apart = shaped(f"{{early: {early}, late: {late}}}", "early", "late")
-    assert len(demand_windows(apart, 0.0, 0.0, 240.0, 0.0)) == 5
+    assert len(demand_windows(ModelKey(apart), 0.0, 0.0, 240.0, 0.0)) == 5
