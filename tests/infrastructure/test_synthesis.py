@@ -160,7 +160,8 @@ def test_the_text_is_plain_yaml():
 @pytest.mark.parametrize("regions", [2, 3])
 def test_small_synthetic_models_have_a_plan_that_survives(tmp_path, regions):
     model = made(tmp_path, regions, 1)
-    outcome = optimize_and_verify(model, all_scenarios(model), SolverSettings(gap=0.005))
+    settings = SolverSettings(gap=0.005)
+    outcome = optimize_and_verify(model, all_scenarios(model), settings, explain="nothing")
     assert outcome.survives
     bought = outcome.best.solution.fleet.gpus
     assert any(bought[name] > one.existing_gpus for name, one in model.clusters.items())
