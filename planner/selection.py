@@ -22,12 +22,7 @@ from planner.errors import InputError, Problem, refuse
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import HourChoice, Scenario, Severity
 from planner.infrastructure.source import nearest
-from planner.laws.calendar import (
-    DAYS_PER_YEAR,
-    HOTTEST,
-    HOURS_PER_WEEK,
-    on_day,
-)
+from planner.laws.calendar import DAYS_PER_YEAR, HOTTEST, HOURS_PER_WEEK, on_day
 from planner.scenarios.climate import seasonal_regions
 from planner.scenarios.combinations import common_causes, pairs, singles
 from planner.scenarios.components import SEVERITY_ORDER

@@ -21,9 +21,10 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution import solving
 from planner.optimization.solution.audit import audit
+from planner.optimization.solution.decisions import purchases_for
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solvers import Cbc, Highs
-from planner.optimization.solution.solving import completed, purchases_for, run_solver, solve
+from planner.optimization.solution.solving import completed, run_solver, solve
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimize_and_verify
 

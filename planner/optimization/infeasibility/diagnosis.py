@@ -215,7 +215,7 @@ def excluded_lines(diagnosis: Diagnosis) -> list[str]:
         return []
     loosened = "Loosened to what standard and simulation ask, the programme has "
     if diagnosis.excluded:
-        return [f"{loosened}no plan either: none survives, which is proven."]
+        return [f"{loosened}no plan either: none survives."]
     return [
         f"{loosened}plans; none was found that survives and keeps all that is not left to the "
         "simulation, nor is that proven impossible."

@@ -162,3 +162,31 @@ def bounded(programme: Programme, limits: Mapping[Decision, tuple[float, float]]
 def settled(bought: Mapping[Decision, int]) -> dict[Decision, tuple[float, float]]:
     """Bounds that fix given purchases."""
     return {key: (float(count), float(count)) for key, count in bought.items()}
+
+
+def purchases_for(programme: Programme, fleet: Fleet) -> list[tuple[Variable, float]]:
+    """Variables of the purchases with the values that lead to a fleet."""
+    model = programme.data.model
+    found: list[tuple[Variable, float]] = []
+
+    def changed(bought: Variable, gone: Variable | None, change: float) -> None:
+        found.append((bought, change if gone is None else max(0.0, change)))
+        if gone is not None:
+            found.append((gone, max(0.0, -change)))
+
+    for (plant, unit), variable in programme.purchases.units.items():
+        change = fleet.units[plant][unit] - model.plants[plant].existing.get(unit, 0)
+        changed(variable, programme.purchases.retired.get((plant, unit)), float(change))
+    for cluster, variable in programme.purchases.blocks.items():
+        entry = model.clusters[cluster]
+        change = fleet.gpus[cluster] - entry.existing_gpus
+        gone = programme.purchases.retired_blocks.get(cluster)
+        changed(variable, gone, change / entry.block_gpus)
+    for offer, variable in programme.purchases.instances.items():
+        change = fleet.instances[offer] - model.offers[offer].existing_instances
+        found.append((variable, float(change)))
+    for region, variable in programme.purchases.opened.items():
+        found.append((variable, float(region in fleet.opened)))
+    for name, variable in programme.purchases.measures.items():
+        found.append((variable, float(name in fleet.measures)))
+    return found

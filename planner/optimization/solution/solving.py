@@ -22,6 +22,7 @@ from planner.optimization.formulation.algebra import Problem, Variable
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import settle
 from planner.optimization.solution.deadline import Deadline
+from planner.optimization.solution.decisions import purchases_for
 from planner.optimization.solution.kept import KEPT_SOLVE, KeptSolve, asked_of_solver
 from planner.optimization.solution.scaling import Floats, Scaled, Tolerances
 from planner.optimization.solution.settings import NOISE, SolverSettings
@@ -488,31 +489,3 @@ def fleet_of(programme: Programme, values: Mapping[str, float]) -> Fleet:
             m for m, variable in programme.purchases.measures.items() if count(variable.name)
         ),
     )
-
-
-def purchases_for(programme: Programme, fleet: Fleet) -> list[tuple[Variable, float]]:
-    """Variables of the purchases with the values that lead to a fleet."""
-    model = programme.data.model
-    found: list[tuple[Variable, float]] = []
-
-    def changed(bought: Variable, gone: Variable | None, change: float) -> None:
-        found.append((bought, change if gone is None else max(0.0, change)))
-        if gone is not None:
-            found.append((gone, max(0.0, -change)))
-
-    for (plant, unit), variable in programme.purchases.units.items():
-        change = fleet.units[plant][unit] - model.plants[plant].existing.get(unit, 0)
-        changed(variable, programme.purchases.retired.get((plant, unit)), float(change))
-    for cluster, variable in programme.purchases.blocks.items():
-        entry = model.clusters[cluster]
-        change = fleet.gpus[cluster] - entry.existing_gpus
-        gone = programme.purchases.retired_blocks.get(cluster)
-        changed(variable, gone, change / entry.block_gpus)
-    for offer, variable in programme.purchases.instances.items():
-        change = fleet.instances[offer] - model.offers[offer].existing_instances
-        found.append((variable, float(change)))
-    for region, variable in programme.purchases.opened.items():
-        found.append((variable, float(region in fleet.opened)))
-    for name, variable in programme.purchases.measures.items():
-        found.append((variable, float(name in fleet.measures)))
-    return found
