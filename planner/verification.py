@@ -30,9 +30,7 @@ from planner.optimization.infeasibility.trials import ANY_GAP, Verified
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import Decision, counts_of
-from planner.optimization.solution.dominance import dominated
 from planner.optimization.solution.operation import billed
-from planner.optimization.solution.reduction import counted, solve_reduced
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.other_hours import at_other_hours, joined
@@ -219,9 +217,8 @@ class _Loop:
         in_parts = decomposes(data, self.settings)
         if self.rounds:
             start = self.rounds[-1].solution.fleet if in_parts else None
-        left_out = {} if in_parts else dominated(data)
         if not self.rounds and not data.waived:
-            self.progress(counted(data, left_out))
+            self.progress(_counted(data))
         without = " without requirements stricter than the standard" if data.waived else ""
         self.progress(f"round {number}: solving{without}")
         if in_parts:
@@ -231,7 +228,7 @@ class _Loop:
                 self.parts.change(data)
             return solve_in_parts(self.parts, self.left, start)
         programme = build(data)
-        return programme, _solve(programme, self.left, start, left_out)
+        return programme, _solve(programme, self.left, start)
 
     def simulate(self, number: int, programme: Programme, solution: Solution) -> Round:
         """Audit and price a plan, simulate every scenario on it, and record the round."""
@@ -466,14 +463,13 @@ def _verify(
     )
 
 
-def _solve(
-    programme: Programme,
-    settings: SolverSettings,
-    start: Fleet | None,
-    left_out: Mapping[str, str],
-) -> Solution:
+def _counted(data: ProblemData) -> str:
+    """How many scenarios cannot bind."""
+    total, implied = len(data.scenarios), len(data.scenarios) - len(data.stages_by_scenario)
+    return f"{implied:,} of {total:,} scenarios cannot bind: normal operation and N+k imply them"
+
+
+def _solve(programme: Programme, settings: SolverSettings, start: Fleet | None) -> Solution:
     if settings.stopped:
         raise SolverError("told to stop")
-    if left_out:
-        return solve_reduced(programme, settings, start, left_out).solution
     return solve(programme, settings, start) if start else solve(programme, settings)

@@ -22,7 +22,6 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.risk import RiskFigures
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.costs import risk_of
-from planner.optimization.solution.reduction import solve_reduced
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.generators import all_scenarios
@@ -99,16 +98,6 @@ class TestEnumeration:
             assert solution.objective == pytest.approx(cost, rel=1e-6, abs=0.1), f"seed {seed}"
             differs[solved(plain)[1].objective != pytest.approx(cost, rel=1e-6)] += 1
         assert differs[True] >= 5
-
-    @pytest.mark.parametrize("risk", POLICIES, ids=["tail", "half", "worst"])
-    def test_leaving_dominated_scenarios_out_changes_nothing(self, risk: dict[str, object]) -> None:
-        for seed in (36, 38, 43):
-            model = with_risk(dear(drawn_model(seed)), **risk)
-            programme, solution = solved(model)
-            reduced = solve_reduced(programme, EXACT)
-            audit(reduced.programme, reduced.solution)
-            assert reduced.solution.objective == pytest.approx(solution.objective, rel=1e-6)
-            assert reduced.solution.gap < 1e-6
 
 
 class TestLimits:

@@ -15,7 +15,6 @@ from planner.infrastructure.graph import build_graph, single_points_by_zone
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.diagnosis import diagnose
-from planner.optimization.solution.dominance import dominates
 from planner.rounds import LoopResult
 from planner.verification import optimize_and_verify
 
@@ -101,29 +100,6 @@ def test_no_plan_names_the_zone_and_the_rule(places: Model) -> None:
     paths = {change.path for one in found.sets for change in one.relaxations}
     assert "standard.single[1].least_served" in paths
     assert not any(path.startswith("standard.single[0]") for path in paths)
-
-
-@pytest.mark.parametrize(
-    ("worse", "rule", "follows"),
-    [
-        ({"zone": "each"}, {}, True),
-        ({}, {"zone": "away"}, False),
-        ({"least_served": 1.0}, {"zone": "away", "tier": "free"}, True),
-        ({"tier": "each", "zone": "each"}, {"zone": "away"}, True),
-        ({"tier": "each", "zone": "each"}, {"tier": "paid"}, True),
-        ({"tier": "paid", "zone": "each"}, {"zone": "away"}, False),
-        ({"zone": "home"}, {"zone": "away"}, False),
-    ],
-    ids=str,
-)
-def test_what_one_standard_implies_of_another(
-    places: Model, worse: dict[str, Any], rule: dict[str, Any], follows: bool
-) -> None:
-    def stages(one: dict[str, Any]) -> Any:
-        return ProblemData(asking(places, one), (scenario(LOSS),), {}).stages
-
-    data = ProblemData(asking(places, worse), (scenario(LOSS),), {})
-    assert dominates(data, data.stages, stages(rule)) is follows
 
 
 def test_single_points_of_failure_of_a_zone(places: Model) -> None:

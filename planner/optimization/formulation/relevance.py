@@ -7,10 +7,34 @@ draw more power per heat than those of normal operation: emergency cooling.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from planner.infrastructure.graph import node
 from planner.infrastructure.supply import PowerLimit, binding
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.stages import Stage
+from planner.optimization.formulation.stages import Stage, cannot_bind
+from planner.scenarios.system_state import SystemState
+
+
+def is_normal(data: ProblemData, stages: Sequence[Stage]) -> bool:
+    """Whether nothing is lost but redundant units, offers and idle emergency plants.
+
+    Emergency plants carry nothing as long as primary ones carry the design heat.
+    """
+    idle = frozenset(name for name, plant in data.model.plants.items() if plant.role == "emergency")
+
+    def without(state: SystemState) -> SystemState:
+        return replace(state, plants_down=state.plants_down - idle)
+
+    timeline = stages[0].timeline
+    intervals = tuple(
+        replace(interval, state=without(interval.state), at_best=without(interval.at_best))
+        for interval in timeline.intervals
+    )
+    normal, best = without(data.normal), without(data.normal_at_best)
+    calm, margin = replace(timeline, intervals=intervals), data.margin(timeline.scenario.name)
+    return cannot_bind(data.model, calm, normal, margin, best)
 
 
 def may_be_down(stage: Stage, cluster: str) -> bool:

@@ -26,8 +26,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.laws.calendar import DAYS_PER_YEAR, HOTTEST, HOURS_PER_WEEK, on_day
 from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.relevance import is_normal
 from planner.optimization.formulation.stages import Stage
-from planner.optimization.solution.dominance import is_normal
 from planner.optimization.solution.needs import (
     Need,
     Places,

@@ -38,8 +38,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.laws.calendar import HOURS_PER_WEEK
 from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.relevance import is_normal
 from planner.optimization.formulation.stages import Stage
-from planner.optimization.solution.dominance import is_normal
 from planner.optimization.solution.hot_days import PlannedDays, planned_days
 from planner.optimization.solution.needs import (
     Need,

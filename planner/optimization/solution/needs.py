@@ -19,7 +19,6 @@ from planner.optimization.formulation.crowds import unions_of
 from planner.optimization.formulation.problem import ProblemData, offer_target
 from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.formulation.stages import Stage
-from planner.optimization.solution.dominance import most_spend_usd, variant_pairs
 from planner.scenarios.demand import (
     SAME,
     Floats,
@@ -61,6 +60,26 @@ def _from(before: Stage, after: Stage) -> Stage:
     )
 
 
+def most_spend_usd(data: ProblemData, stages: Sequence[Stage]) -> float:
+    """Emergency spend with all that could be reserved in use from its arrival on, USD."""
+    total = 0.0
+    for stage in stages:
+        for offer in stage.offers_at_best:
+            terms = data.model.offers[offer]
+            supply = terms.available_gpus // terms.gpus_per_instance
+            most = max(supply, terms.existing_instances)
+            total += stage.hours * most * terms.usd_per_instance_hour * terms.price_factor
+    return total
+
+
+def variant_pairs(before: Stage, after: Stage) -> Iterator[tuple[Stage, Stage]]:
+    """Both stages in each reaction variant (numbers of `Stage.variants`; without any, always)."""
+    for numbers, first in before.variants or ((None, before),):
+        for others, second in after.variants or ((None, after),):
+            if numbers is None or others is None or numbers & others:
+                yield first, second
+
+
 def demands_of(model: Model, stage: Stage) -> Floats:
     """Largest demand of each zone in a stage by the hour of the failure, shape (168, zones)."""
     largest = largest_demand_by_hour(model, stage.demand_minutes)
@@ -84,7 +103,7 @@ def separate(data: ProblemData, stages: Sequence[Stage]) -> bool:
     budget = emergency_budget_usd(data.model, stages[0].timeline.scenario)
     resumed = any(stage.label in data.resumed for stage in stages)
     coupled = zoned or resumed or bool(limited_services(data.model))
-    return not coupled and most_spend_usd(data, tuple(stages)) <= budget
+    return not coupled and most_spend_usd(data, stages) <= budget
 
 
 def _floors(stage: Stage) -> list[Mapping[str, float]]:
