@@ -66,7 +66,7 @@ SECTIONS = (
     (
         "Events",
         "scenarios.NAME.events",
-        ("UnitLoss", "LargestUnitsLoss", "NodeLoss", "Sag", "Heat", "Surge"),
+        ("UnitLoss", "LargestUnitsLoss", "NodeLoss", "Sag", "Heat", "Surge", "Supply"),
     ),
     ("Simulation", "simulation", ("SimulationSettings",)),
     (

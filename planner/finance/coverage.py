@@ -22,6 +22,7 @@ KINDS = {
     "heat": "heat waves",
     "surge": "demand surges",
     "service": "software services",
+    "supply": "emergency supply",
 }
 
 

@@ -11,7 +11,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Heat, LargestUnitsLoss, NodeLoss, Sag, Surge, UnitLoss
+from planner.infrastructure.failures import (
+    Heat,
+    LargestUnitsLoss,
+    NodeLoss,
+    Sag,
+    Supply,
+    Surge,
+    UnitLoss,
+)
 from planner.infrastructure.field_types import field_of, members, types_below
 from planner.infrastructure.fields import NAME_PATTERN
 from planner.infrastructure.quantities import QUANTITY_STARTS, accepted_units, factor
@@ -20,7 +28,7 @@ from planner.infrastructure.source import Document, Path_, nearest
 #: Class of a failure event by its `kind`.
 EVENTS: dict[str, type[BaseModel]] = {
     kind: event
-    for event in (UnitLoss, LargestUnitsLoss, NodeLoss, Sag, Heat, Surge)
+    for event in (UnitLoss, LargestUnitsLoss, NodeLoss, Sag, Heat, Surge, Supply)
     for kind in get_args(event.model_fields["kind"].annotation)
 }
 KINDS = f"expected one of {', '.join(EVENTS)}"

@@ -149,8 +149,27 @@ class Surge(Entity):
     """Minutes until it is over."""
 
 
+class Supply(Entity):
+    """Emergency capacity of which providers deliver only a share, or nothing yet.
+
+    Of several at the same time the one that delivers least counts.
+    """
+
+    kind: Literal["supply"]
+    """Kind of the event."""
+    providers: tuple[Name, ...] = ()
+    """Providers affected; none named means all."""
+    delivers: Share = 0.0
+    """Share of the reserved capacity that they deliver meanwhile."""
+    at_minute: Minutes = 0.0
+    """Minute of its start."""
+    repair_minutes: Annotated[Minutes, Field(gt=0)]
+    """Minutes until they deliver all that is reserved."""
+
+
 Event = Annotated[
-    UnitLoss | LargestUnitsLoss | NodeLoss | Sag | Heat | Surge, Field(discriminator="kind")
+    UnitLoss | LargestUnitsLoss | NodeLoss | Sag | Heat | Surge | Supply,
+    Field(discriminator="kind"),
 ]
 
 
@@ -251,6 +270,8 @@ class Generators(Entity):
     """Loss of each region."""
     provider: FamilyTerms | None = None
     """Loss of each provider of emergency capacity."""
+    provider_short: FamilyTerms | None = None
+    """Loss of each region while everybody wants capacity: providers deliver only a share."""
     heat_wave: FamilyTerms | None = None
     """Heat wave in each region."""
     heat_wave_unit: FamilyTerms | None = None
@@ -265,5 +286,7 @@ class Generators(Entity):
     """Failed changes (`operations.changes`)."""
     heat_wave_rise_c: Kelvin = 5.0
     """Degrees above the design ambient in a heat wave."""
+    provider_short_delivers: Share = 0.0
+    """Share of reserved emergency capacity that providers deliver in `provider_short`."""
     surge_factor: Annotated[PositiveAmount, Field(le=100)] = 1.2
     """Demand in a surge as a multiple of normal demand."""

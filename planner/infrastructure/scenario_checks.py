@@ -22,13 +22,7 @@ def check_scenarios(model: Model, document: Document) -> None:
                 lost = _lost_at_once(scenario, event)
                 if lost > have:
                     document.complain(path, f"loses {lost} {event.unit}, the plant has {have}")
-            providers = sorted({offer.provider for offer in model.offers.values()})
-            if event.kind == "provider" and event.name not in providers:
-                hint = nearest(event.name, providers)
-                message = (
-                    f"`{event.name}` is not a provider ({', '.join(providers) or 'none'}){hint}"
-                )
-                document.complain((*path, "name"), message)
+            _check_providers(model, event, document, path)
             _check_time_and_power(model, event, document, path)
     used = [scenario.severity for scenario in model.scenarios.values()]
     for family in type(model.generators).model_fields:
@@ -36,6 +30,19 @@ def check_scenarios(model: Model, document: Document) -> None:
         used += [terms.severity] if hasattr(terms, "severity") else []
     for severity in sorted(set(used) - set(model.standard)):
         document.complain(("standard",), f"has no rules for severity `{severity}`")
+
+
+def _check_providers(model: Model, event: Event, document: Document, path: Path_) -> None:
+    named: list[tuple[Path_, str]] = []
+    if event.kind == "provider":
+        named = [((*path, "name"), event.name)]
+    elif event.kind == "supply":
+        named = [((*path, "providers", i), name) for i, name in enumerate(event.providers)]
+    known = sorted({offer.provider for offer in model.offers.values()})
+    for where, name in named:
+        if name not in known:
+            message = f"`{name}` is not a provider ({', '.join(known) or 'none'})"
+            document.complain(where, message + nearest(name, known))
 
 
 def _check_date(model: Model, scenario: Scenario, document: Document) -> None:

@@ -18,6 +18,7 @@ LISTED = frozenset(
         "PowerStep",
         "RestorationPhase",
         "ServedRule",
+        "Supply",
         "Surge",
         "UnitLoss",
     }

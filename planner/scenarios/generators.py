@@ -18,6 +18,7 @@ from planner.infrastructure.failures import (
     Sag,
     Scenario,
     Severity,
+    Supply,
     Surge,
 )
 from planner.infrastructure.fleet import plant_units
@@ -39,6 +40,9 @@ CLUSTER_LOSS = (0.01, 24.0)
 #: Loss of a whole service with all its replicas: once in ten years, an estimate, for two hours, the
 #: median of a large provider's published events (aws event_hours_median in the same table).
 SERVICE_LOSS = (0.1, 2.0)
+#: Loss of a region in an event in which providers cannot deliver what is reserved: times a year and
+#: hours. Estimate: every third loss of a region, of 0.03 a year.
+PROVIDER_SHORT = (0.01, 24.0)
 NodeKind = Literal["plant", "feed", "region", "provider", "cluster", "service"]
 Family = Callable[[Model, FamilyTerms], Iterable[Scenario]]
 
@@ -270,6 +274,17 @@ def _provider_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
         yield _node_loss(terms, "provider", name, (0.05, 24.0))
 
 
+def _short_provider_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    """Losses of regions in which everybody turns to the same providers."""
+    delivers = model.generators.provider_short_delivers
+    short = partial(Supply, kind="supply", delivers=delivers)
+    for scenario in _region_losses(model, terms) if model.offers and delivers < 1 else ():
+        (lost,) = scenario.events
+        assert isinstance(lost, NodeLoss)
+        loss = partial(NodeLoss, kind="region", name=lost.name)
+        yield _make(terms, f"provider-short-{lost.name}", PROVIDER_SHORT, loss, short)
+
+
 def _cluster_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
     for name, cluster in model.clusters.items():
         if cluster.max_gpus:
@@ -341,6 +356,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "restart_failure": _restart_failures,
         "region": _region_losses,
         "provider": _provider_losses,
+        "provider_short": _short_provider_losses,
         "heat_wave": lambda model, terms: _heat_waves(model, terms, None),
         "heat_wave_unit": lambda model, terms: _heat_waves(model, None, terms),
         "surge": _surges,
@@ -362,6 +378,7 @@ SEVERITIES: Mapping[str, Severity] = MappingProxyType(
         "restart_failure": "common",
         "region": "region",
         "provider": "single",
+        "provider_short": "region",
         "heat_wave": "common",
         "heat_wave_unit": "double",
         "surge": "common",

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Event, Heat, LargestUnitsLoss, Sag, Surge, UnitLoss
+from planner.infrastructure.failures import (
+    Event,
+    Heat,
+    LargestUnitsLoss,
+    Sag,
+    Supply,
+    Surge,
+    UnitLoss,
+)
 from planner.infrastructure.fleet import Fleet, plant_units, possible_units
 from planner.infrastructure.graph import node
 from planner.infrastructure.measures import feed_hit
@@ -36,7 +44,7 @@ def _harmless(events: tuple[Timed, ...]) -> set[float]:
 def takes_down(index: DependencyIndex, events: tuple[Timed, ...], timed: Timed) -> bool:
     """Whether an event takes down anything that earlier events have not taken down already."""
     event = timed.event
-    if isinstance(event, Heat | Surge) or feed_hit(event) in index.optional_feeds:
+    if isinstance(event, Heat | Surge | Supply) or feed_hit(event) in index.optional_feeds:
         return False
     earlier = tuple(before for before in events if before.begins < timed.begins)
     failed = node_losses(index.model, earlier, timed.begins)
@@ -76,6 +84,8 @@ def happens_to(index: DependencyIndex, fleet: Fleet, there: frozenset[str], even
         plants = index.model.plants.items()
         here = (name for name, plant in plants if plant.region == event.region)
         return any(node("plant", name) in there for name in here)
+    if isinstance(event, Supply):
+        return any(node("offer", name) in there for name in offers_short(index.model, event))
     if isinstance(event, UnitLoss):
         return bool(fleet.units[event.plant].get(event.unit))
     if isinstance(event, LargestUnitsLoss):
@@ -85,8 +95,11 @@ def happens_to(index: DependencyIndex, fleet: Fleet, there: frozenset[str], even
 
 
 def worsens(index: DependencyIndex, event: Event) -> bool:
-    """Whether a surge raises demand, or a hotter ambient reaches a cooling plant."""
+    """Whether a surge raises demand, the ambient at a plant is hotter, or capacity is short."""
     model = index.model
+    if isinstance(event, Supply):
+        short = (node("offer", name) for name in offers_short(model, event))
+        return event.delivers < 1 and not index.bearing.isdisjoint(short)
     if isinstance(event, Surge):
         zones = event.zones or tuple(model.zones)
         return event.factor > 1 and any(model.zones[zone].demand_rps for zone in zones)
@@ -94,6 +107,12 @@ def worsens(index: DependencyIndex, event: Event) -> bool:
         hot = (name for name, plant in model.plants.items() if plant.region == event.region)
         return event.rise_c > 0 and any(node("plant", name) in index.bearing for name in hot)
     return False
+
+
+def offers_short(model: Model, event: Supply) -> tuple[str, ...]:
+    """Offers of which less is delivered during an event."""
+    offers = model.offers.items()
+    return tuple(n for n, o in offers if not event.providers or o.provider in event.providers)
 
 
 def leaves_enough(model: Model, state: SystemState, normal: SystemState) -> bool:

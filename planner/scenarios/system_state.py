@@ -48,6 +48,8 @@ class SystemState:
         Demand over normal demand by zone, where not 1.
     power
         What loads may draw together, by region.
+    offer_share
+        Share of its reserved capacity that an offer delivers, where not 1.
     """
 
     clusters_down: frozenset[str]
@@ -63,6 +65,7 @@ class SystemState:
     plants_lost: frozenset[str] = frozenset()
     services_down: frozenset[str] = frozenset()
     replicas_down: Mapping[str, int] = field(default_factory=dict)
+    offer_share: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

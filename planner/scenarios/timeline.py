@@ -17,7 +17,7 @@ from planner.infrastructure.graph import Graph, node
 from planner.infrastructure.operations import Operations
 from planner.laws.calendar import DATES, on_day
 from planner.scenarios.event_grid import Timed, events_on_grid
-from planner.scenarios.onset import clock_of, leaves_enough
+from planner.scenarios.onset import clock_of, leaves_enough, offers_short
 from planner.scenarios.power import (
     Restart,
     feed_steps,
@@ -213,6 +213,7 @@ def state_with(
         lost_largest=now.lost_largest,
         ambient_rise_c=now.ambient_rise_c,
         demand_factor=now.demand_factor,
+        offer_share=now.offer_share,
     )
 
 
@@ -265,11 +266,15 @@ def _state(
     minute: float,
     all_measures: bool = False,
 ) -> SystemState:
-    """System state at a minute; events on the same thing add up, surges multiply."""
+    """System state at a minute; events on the same thing add up, surges multiply.
+
+    Of shares of emergency capacity the least counts.
+    """
     lost_units: dict[tuple[str, str], int] = {}
     lost_largest: dict[str, int] = {}
     rise: dict[str, float] = {}
     factor: dict[str, float] = {}
+    delivered: dict[str, float] = {}
     for event in (timed.event for timed in events if timed.active(minute)):
         if event.kind == "units":
             key = (event.plant, event.unit)
@@ -281,6 +286,9 @@ def _state(
         elif event.kind == "surge":
             for zone in event.zones or index.model.zones:
                 factor[zone] = factor.get(zone, 1.0) * event.factor
+        elif event.kind == "supply":
+            for offer in offers_short(index.model, event):
+                delivered[offer] = min(delivered.get(offer, 1.0), event.delivers)
     depends = index.depends_at_best if all_measures else index.depends
     tripped = (hit for dark in outage.sags for hit in depends.without_power(dark))
     off = frozenset(hit for hit in tripped if index.places[hit][0] == "cluster")
@@ -295,4 +303,5 @@ def _state(
         lost_largest=lost_largest,
         ambient_rise_c={region: value for region, value in rise.items() if value},
         demand_factor={zone: value for zone, value in factor.items() if value != 1},
+        offer_share={offer: share for offer, share in delivered.items() if share < 1},
     )

@@ -342,7 +342,7 @@ def state_of(world: World) -> State:
         clusters=records(clusters, world.clusters, **CLUSTER),
         plants=records(plants, world.plants, **PLANT),
         units=records(len(world.units.names), world.units, **UNIT),
-        offers=records(len(offers.names), offers, up=bool),
+        offers=records(len(offers.names), offers, share=float),
         tiers=records(tiers, known, **TIER),
         services=records(len(services.names), services, **SERVICE),
         zones=records(zones, **ZONE),

@@ -84,12 +84,12 @@ def _pending(world: World, history: History, index: int, minute: int) -> list[tu
     """Emergency capacity past its lead time but not in use, and by how many minutes it was late."""
     timeline, offers = world.timelines[index], world.offers
     known_capacity = history.known_capacity_rps[minute:, index, len(world.clusters.names) :]
-    up = world.system_states.offer_up[world.interval[minute, index]]
+    share = world.system_states.offer_share[world.interval[minute, index]]
     found = []
-    for v, reserved in enumerate(offers.rps.tolist()):
+    for v, reserved in enumerate((offers.rps * share).tolist()):
         due = timeline.order_minute + offers.lead_minutes[v]
         in_use = known_capacity[:, v] >= reserved
-        if due > minute or not up[v] or in_use[0]:
+        if due > minute or not share[v] or in_use[0]:
             continue
         first = minute + int(np.argmax(in_use)) if in_use.any() else world.minutes
         found.append((float(reserved - known_capacity[0, v]), float(first - due)))

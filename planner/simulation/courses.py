@@ -48,11 +48,11 @@ def _rows(world: World) -> list[bytes]:
     """System states as the cascade sees them; an offer of which nothing is reserved never is up."""
     states, reserved = world.system_states, world.offers.rps > 0
     arrays: list[NDArray[np.generic]] = [
-        states.offer_up & reserved,
+        states.offer_share * reserved,
         *(
             array
             for name, array in zip(states._fields, states, strict=True)
-            if name not in ("offer_up", "power")
+            if name not in ("offer_share", "power")
         ),
     ]
     supplies = [_supply(supply) for supply in world.stacker.supplies]

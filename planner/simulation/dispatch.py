@@ -27,7 +27,7 @@ def provide_capacity(
     _order(platform, minute)
     for v in range(len(offers)):
         arrived = minute - platform[0].order_minute >= offers[v].lead_minutes
-        there = offers[v].rps if arrived and offers[v].up else 0.0
+        there = offers[v].rps * offers[v].share if arrived else 0.0
         targets[len(clusters) + v].capacity_rps = there
 
 

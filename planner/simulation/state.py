@@ -147,7 +147,7 @@ def enter(state: State, states: SystemStates, row: int) -> None:
     for p in range(len(state.plants)):
         state.plants[p].buffer_up = states.buffer_up[row, p]
     for v in range(len(state.offers)):
-        state.offers[v].up = states.offer_up[row, v]
+        state.offers[v].share = states.offer_share[row, v]
     for z in range(len(state.zones)):
         state.zones[z].factor = states.demand_factor[row, z]
     for k in range(len(state.tiers)):

@@ -78,6 +78,9 @@ def describe(event: Event) -> str:
     if event.kind == "surge":
         zones = ", ".join(event.zones) or "all zones"
         return f"demand of {zones} rises to {event.factor:g} times normal"
+    if event.kind == "supply":
+        share = f"only {event.delivers:.0%} of what is" if event.delivers else "nothing of what is"
+        return f"{', '.join(event.providers) or 'every provider'} delivers {share} reserved"
     generators = event.kind == "feed" and not event.generators_start
     return f"{event.kind} {event.name} is lost" + (" and its generators fail" if generators else "")
 

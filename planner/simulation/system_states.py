@@ -45,8 +45,8 @@ class SystemStates(NamedTuple):
         Degrees above the usual ambient, shape (I, R).
     buffer_up
         Whether the chilled-water tank of a plant can be used, shape (I, P).
-    offer_up
-        Shape (I, V).
+    offer_share
+        Share of its reserved capacity that an offer delivers, 0 while it is down, shape (I, V).
     tier_up
         Shape (I, K).
     power
@@ -63,7 +63,7 @@ class SystemStates(NamedTuple):
     units: Floats
     rise_c: Floats
     buffer_up: Bools
-    offer_up: Bools
+    offer_share: Floats
     tier_up: Bools
     power: Ints
     service_rps: Floats
@@ -121,7 +121,8 @@ class Stacker:
                 [[state.ambient_rise_c.get(r, 0.0) for r in model.regions] for state in states]
             ),
             buffer_up=_up(list(model.plants), [state.plants_lost for state in states]),
-            offer_up=_up(list(model.offers), [state.offers_down for state in states]),
+            offer_share=_up(list(model.offers), [state.offers_down for state in states])
+            * np.array([[s.offer_share.get(o, 1.0) for o in model.offers] for s in states]),
             tier_up=_up(list(self.tiers), [state.tiers_down for state in states]),
             power=np.array([self._supply(state) for state in states], dtype=np.int64),
             service_rps=np.array([capacity for capacity, _, _ in limits]).reshape(

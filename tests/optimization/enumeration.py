@@ -698,6 +698,7 @@ class World:
             terms = model.offers[offer]
             load = {v: 1.0 for some in flows.values() for v in some if v[3] == offer}
             gpus = fleet.instances[offer] * terms.gpus_per_instance
+            gpus *= stage.delivered.get(offer, 1.0)
             lp.at_most.append((load, terms.rps_per_gpu * gpus))
             price = terms.usd_per_instance_hour * terms.surge_multiplier / terms.gpus_per_instance
             spend = total(spend, total(load, times=stage.hours * price / terms.rps_per_gpu))

@@ -39,6 +39,12 @@ tiers: {free: {latency_limit_ms: 50.0}}
         (),
     ),
     "region_lost": ("", ("region-west",)),
+    "cloud_short": (
+        """
+generators: {provider_short: {severity: region}, provider_short_delivers: 0.25}
+""",
+        ("provider-short-west",),
+    ),
     "hot_and_unit_lost": (
         "generators: {heat_wave_unit: {severity: common}}",
         ("heat-wave-unit-west-chillers",),
@@ -196,7 +202,7 @@ FAMILIES = {
     "powered_gpus": "plant_lost",
     "spare_block": "empty_region",
     "offer_capacity": "region_lost",
-    "offer_reserved": "region_lost",
+    "offer_reserved": "cloud_short",
     "cooling_balance": "plant_lost",
     "uncooled": "plant_lost",
     "ride_through": "plant_lost",

@@ -177,7 +177,9 @@ class FailureSets:
         )
         last = [min(world.minutes, int(timeline.end_minute)) - 1 for timeline in world.timelines]
         rows = world.interval[last, np.arange(len(last))]
-        up = np.hstack([world.system_states.cluster_up[rows], world.system_states.offer_up[rows]])
+        up = np.hstack(
+            [world.system_states.cluster_up[rows], world.system_states.offer_share[rows]]
+        )
         clusters = world.clusters
         own = serving_rps(clusters.gpus, clusters.rps, clusters.utilisation)
         each_rps = np.concatenate([own, world.offers.rps])
@@ -185,7 +187,7 @@ class FailureSets:
         need = {name: demand * _asked(model, name) for name in SEVERITY_ORDER}
         missing = np.empty(len(sets))
         for place, members in enumerate(sets):
-            left = each_rps @ up[list(members)].all(axis=0)
+            left = each_rps @ up[list(members)].min(axis=0)
             missing[place] = need[self.severity(members)] - left
         return missing
 

@@ -432,6 +432,7 @@ class _Keys:
             tuple(stage.started.values()),
             tuple(stage.started_or_restarting.values()),
             None if stage.reacted else (stage.hours, bool(stage.offers)),
+            frozenset(stage.delivered.items()),
             _floor_names(self._data, stage) if stage.floors else (),
         )
 

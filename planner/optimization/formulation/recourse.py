@@ -21,7 +21,7 @@ from planner.infrastructure.graph import node
 from planner.laws.money import emergency_usd
 from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.algebra import AT_MOST, Expression, Variable, each, sum_of
-from planner.optimization.formulation.availability import Availability
+from planner.optimization.formulation.availability import Availability, When
 from planner.optimization.formulation.crowds import Group
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import up
@@ -286,8 +286,8 @@ def spare_block(programme: Programme) -> None:
 def offer_capacity(programme: Programme) -> None:
     """Emergency GPUs in use limit what is served there, and reserved instances those in use.
 
-    ``Σ_g f[s,t,g,v] ≤ μ_v·h[s,t,v]``, ``h[s,t,v] ≤ gpus_v·e[v]``, where it depends on
-    measures whether they have arrived, ``h[s,t,v] ≤ available_v·arrived[s,t,v]``
+    ``Σ_g f[s,t,g,v] ≤ μ_v·h[s,t,v]``, ``h[s,t,v] ≤ delivered[s,t,v]·gpus_v·e[v]``, where it
+    depends on measures whether they have arrived, ``h[s,t,v] ≤ available_v·arrived[s,t,v]``
     """
     data = programme.data
     for stage in data.stages:
@@ -297,11 +297,25 @@ def offer_capacity(programme: Programme) -> None:
             room = serving_rps(used, terms.rps_per_gpu, 1.0)
             programme.define(load <= room, Family.OFFER_CAPACITY, stage.label, offer)
             reserved = terms.gpus_per_instance * programme.instance_count(offer)
-            programme.define(used <= reserved, Family.OFFER_RESERVED, stage.label, offer)
+            for share, applies in _shares(stage, offer):
+                loose = terms.available_gpus * (1 - programme.when(applies).expression)
+                name = (stage.label, offer) if applies.certain else (stage.label, offer, f"{share}")
+                programme.define(used <= share * reserved + loose, Family.OFFER_RESERVED, *name)
             arrived = stage.when(partial(_offers, offer))
             if not arrived.certain:
                 most = terms.available_gpus * programme.when(arrived).expression
                 programme.define(used <= most, Family.OFFER_ARRIVED, stage.label, offer)
+
+
+def _shares(stage: Stage, offer: str) -> list[tuple[float, When]]:
+    """Shares of an offer that are delivered, and the reaction variants in which each is."""
+    variants = [variant for _, variant in stage.variants] or [stage]
+    shares = sorted({variant.delivered.get(offer, 1.0) for variant in variants})
+    return [(share, stage.when(partial(_delivers, offer, share))) for share in shares]
+
+
+def _delivers(offer: str, share: float, stage: Stage) -> bool:
+    return stage.delivered.get(offer, 1.0) == share
 
 
 def _offers(offer: str, stage: Stage) -> bool:

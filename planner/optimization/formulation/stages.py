@@ -116,6 +116,8 @@ class Stage:
         Least served fraction by tier or `all`.
     offers
         Offers whose capacity has arrived.
+    delivered
+        Share of what is reserved that has, by offer, where not 1.
     started
         Unit types that carry load by plant: running or started, and not restarting.
     reacted
@@ -148,6 +150,7 @@ class Stage:
     demand_minutes: tuple[float, ...]
     floors: Mapping[str, float]
     offers: tuple[str, ...]
+    delivered: Mapping[str, float]
     started: Mapping[str, frozenset[str]]
     reacted: bool
     at_best: SystemState

@@ -111,6 +111,7 @@ class _Piece:
     floors: dict[str, float]
     floors_if_up: dict[str, float]
     offers: tuple[str, ...]
+    delivered: dict[str, float]
     started: dict[str, frozenset[str]]
     started_or_restarting: dict[str, frozenset[str]]
     reacted: bool
@@ -153,6 +154,9 @@ def _cuts(
     cuts |= {reroute_minute(timeline, lost) for lost in _losses_of_clusters(timeline)}
     cuts |= {start + rule.from_minute for start in timeline.clock.starts for rule in rules}
     cuts |= {arrival_minute(model, timeline, offer, margin) for offer in model.offers}
+    if any(other.state.offer_share for other in timeline.intervals):
+        known = ceil(timeline.operations.failover_minutes)
+        cuts |= {other.start_minute + known for other in timeline.intervals}
     events = (interval.start_minute, *_cooling_events(timeline))
     for plant, unit in variant.starting:
         cuts |= {start_minute(model, timeline, plant, unit, hit, margin) for hit in events}
@@ -223,11 +227,13 @@ def _piece(
     start, state = span[0], interval.state
     settled = start >= reroute_minute(timeline, start) or not state.clusters_down
     if_up = not settled and not interval.at_best.clusters_down
+    delivered = _delivered(timeline, start)
     arrived = tuple(
         offer
         for offer in model.offers
         if arrival_minute(model, timeline, offer, margin) <= start
         and offer not in state.offers_down
+        and delivered.get(offer, 1.0)
     )
     carrying = dict(variant.running)
     for plant, unit in variant.starting:
@@ -240,10 +246,22 @@ def _piece(
         floors=now if settled else {},
         floors_if_up=now if if_up else {},
         offers=arrived,
+        delivered={offer: share for offer, share in delivered.items() if offer in arrived},
         started=started,
         started_or_restarting=started_or_restarting,
         reacted=start >= timeline.failure_at(start) + timeline.reaction_minutes,
     )
+
+
+def _delivered(timeline: Timeline, minute: float) -> dict[str, float]:
+    """Share of each offer that is delivered, where not 1, as far as load balancers know of it."""
+    since = minute - ceil(timeline.operations.failover_minutes)
+    found: dict[str, float] = {}
+    for interval in timeline.intervals:
+        if interval.start_minute <= minute and since < interval.end_minute:
+            for offer, share in interval.state.offer_share.items():
+                found[offer] = min(found.get(offer, 1.0), share)
+    return found
 
 
 def _without(
@@ -294,6 +312,7 @@ def _stage(
             floors=piece.floors,
             floors_if_up=piece.floors_if_up,
             offers=piece.offers,
+            delivered=piece.delivered,
             started=piece.started,
             started_or_restarting=piece.started_or_restarting,
             reacted=piece.reacted,

@@ -312,8 +312,9 @@ def _check_reserved(
 ) -> Iterator[str]:
     for offer, gpus in at_stage.used_gpus.items():
         reserved = solution.fleet.instances[offer] * data.model.offers[offer].gpus_per_instance
-        if off := worst(gpus, reserved):
-            yield f"{stage.label}: {offer} uses {off[0]:.3f} of {reserved} GPUs reserved"
+        there = stage.delivered.get(offer, 1.0) * reserved
+        if off := worst(gpus, there):
+            yield f"{stage.label}: {offer} uses {off[0]:.3f} of {there:g} GPUs delivered"
 
 
 def _check_cooling(

@@ -262,6 +262,10 @@ def _no_better(stage: Stage, later: Stage) -> bool:
     return alike and all(
         before.reacted == after.reacted
         and set(before.offers) <= set(after.offers)
+        and all(
+            before.delivered.get(offer, 1.0) <= after.delivered.get(offer, 1.0)
+            for offer in before.offers
+        )
         and all(before.started[plant] <= after.started[plant] for plant in before.started)
         and all(
             units <= after.started_or_restarting[plant]

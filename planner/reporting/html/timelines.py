@@ -221,14 +221,14 @@ def _events(scenario: Scenario, minutes: int) -> Iterator[tuple[float, str]]:
         yield event.at_minute, describe(event)
         over = event.at_minute + event.repair_minutes
         if over < minutes:
-            passes = event.kind in ("heat", "surge", "sag")
+            passes = event.kind in ("heat", "surge", "sag", "supply")
             yield over, f"{_subject(event)}: {'over' if passes else 'repaired'}"
 
 
 def _subject(event: Event) -> str:
     """What an event hits, without what happens to it."""
     text = describe(event)
-    for verb in (" is ", " loses ", " rises ", " sags "):
+    for verb in (" is ", " loses ", " rises ", " sags ", " delivers "):
         text = text.partition(verb)[0]
     return text
 
