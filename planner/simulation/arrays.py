@@ -158,8 +158,8 @@ class Cooling(NamedTuple):
         Heat of clusters that is left to carry, shape (C,), and capacity of plants, shape (P,).
     first, cooled, carried_mw
         Those of `planner.laws.heat.carry_heat`.
-    part_mw, cold_mw
-        Room for a part of the capacity of plants, and for that of their tanks, shape (P,).
+    part_mw, more_mw, cold_mw
+        Room for parts of the capacity of plants, and for that of their tanks, shape (P,).
     """
 
     heat_mw: Floats
@@ -168,6 +168,7 @@ class Cooling(NamedTuple):
     cooled: Ints
     carried_mw: Floats
     part_mw: Floats
+    more_mw: Floats
     cold_mw: Floats
 
 
@@ -178,8 +179,8 @@ class Limits(NamedTuple):
     ----------
     first
         Where those of each place of `SystemStates.power` begin, shape (places + 1,).
-    limits_mw, usual, clusters, plants
-        Shapes (L,), (L,), (L, C), (L, P).
+    limits_mw, usual, sheds, clusters, plants
+        Shapes (L,), (L,), (L,), (L, C), (L, P).
     left_mw
         Room for what is left of the limits, shape (L,).
     every, emergency
@@ -191,6 +192,7 @@ class Limits(NamedTuple):
     first: Ints
     limits_mw: Floats
     usual: Bools
+    sheds: Bools
     clusters: Floats
     plants: Floats
     left_mw: Floats
@@ -356,8 +358,7 @@ def state_of(world: World) -> State:
             first,
             cooled,
             np.zeros(len(cooled)),
-            np.zeros(plants),
-            np.zeros(plants),
+            *(np.zeros(plants) for _ in range(3)),
         ),
         network=Network.of(world.routes),
         phases=_phases(world),
@@ -410,6 +411,7 @@ def limits_of(world: World) -> Limits:
         np.cumsum([0, *(len(supply.limits_mw) for supply in supplies)]).astype(np.int64),
         limits,
         np.concatenate([np.zeros(0, dtype=np.bool_), *(supply.usual for supply in supplies)]),
+        np.concatenate([np.zeros(0, dtype=np.bool_), *(supply.sheds for supply in supplies)]),
         np.concatenate([np.zeros((0, clusters)), *(supply.clusters for supply in supplies)]),
         np.concatenate([np.zeros((0, plants)), *(supply.plants for supply in supplies)]),
         np.zeros(len(limits)),

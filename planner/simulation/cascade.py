@@ -164,7 +164,7 @@ def simulate_scenarios(
             restore(clusters, targets, requests, attempts, platform, phases)
             admit(clusters, tiers, platform, phases)
             cool(units, cooling.capacity_mw, state.rise_c, course.usual_c[hour, minute], minute)
-            if supply(clusters, platform, cooling.heat_mw, limits.first, states.power[row]):
+            if supply(clusters, platform, cooling.heat_mw, limits, states.power[row]):
                 shed(clusters, platform, cooling, limits, states.power[row])
             power(clusters, platform, cooling)
             provide_capacity(clusters, offers, targets, platform, minute)
@@ -178,7 +178,7 @@ def simulate_scenarios(
                 dispatch(tiers, targets, requests, platform, network, state.aside)
                 settle(tiers, requests, attempts, platform, network, state.repeats)
             run_pools(tiers, services, state.weights)
-            heat_up(clusters, plants, targets, cooling)
+            heat_up(clusters, plants, targets, cooling, limits, states.power[row])
             signal_standby(clusters, plants, units, platform, cooling, minute)
             protect(clusters, platform)
             if places.wanted_rps >= 0:

@@ -63,7 +63,7 @@ def _rows(world: World) -> list[bytes]:
 
 
 def _supply(supply: SharedPower) -> bytes:
-    parts = (supply.limits_mw, supply.clusters, supply.plants, supply.usual)
+    parts = (supply.limits_mw, supply.clusters, supply.plants, supply.usual, supply.sheds)
     return _digest(*(part.tobytes() for part in parts))
 
 

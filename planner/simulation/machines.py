@@ -18,7 +18,7 @@ from planner.laws.heat import (
 from planner.laws.power import Supply, fair_shares
 from planner.laws.ratios import ratio
 from planner.simulation.arrays import Cooling, Limits, Records
-from planner.simulation.system_states import Floats, Ints
+from planner.simulation.system_states import Floats
 from planner.simulation.world import SECONDS
 
 #: Heat short of cooling by less than this is rounding.
@@ -45,13 +45,13 @@ def cool(units: Records, capacity_mw: Floats, rise_c: Floats, usual_c: Floats, m
 
 @compilable
 def supply(
-    clusters: Records, platform: Records, heat_mw: Floats, limits_first: Ints, place: int
+    clusters: Records, platform: Records, heat_mw: Floats, limits: Limits, place: int
 ) -> bool:
     """GPUs that draw power, clusters under checks among them, and their heat at the limit.
 
     Returns whether there are limits that they may exceed.
     """
-    limited = limits_first[place + 1] > limits_first[place]
+    limited = limits.sheds[limits.first[place] : limits.first[place + 1]].any()
     for c in range(len(clusters)):
         cluster = clusters[c]
         drawing = cluster.gpus if not cluster.off or cluster.checking > 0 else 0.0
@@ -166,7 +166,14 @@ def _carry(cooling: Cooling) -> None:
 
 
 @compilable
-def heat_up(clusters: Records, plants: Records, targets: Records, cooling: Cooling) -> None:
+def heat_up(
+    clusters: Records,
+    plants: Records,
+    targets: Records,
+    cooling: Cooling,
+    limits: Limits,
+    place: int,
+) -> None:
     """Heat of the work done, what is carried of it, and the temperature one minute later."""
     for c in range(len(clusters)):
         cluster = clusters[c]
@@ -176,7 +183,10 @@ def heat_up(clusters: Records, plants: Records, targets: Records, cooling: Cooli
         )
         above = cluster.temperature_c - cluster.setpoint_c
         cluster.cooling_mw = cluster.heat_mw + above * cluster.capacitance / SECONDS
-        cooling.heat_mw[c] = cluster.cooling_mw
+    if limits.first[place + 1] > limits.first[place]:
+        _cool_down_within_power(clusters, plants, cooling, limits, place)
+    for c in range(len(clusters)):
+        cooling.heat_mw[c] = clusters[c].cooling_mw
     _carry(cooling)
     for c in range(len(clusters)):
         clusters[c].cooling_mw -= cooling.heat_mw[c]
@@ -192,6 +202,46 @@ def heat_up(clusters: Records, plants: Records, targets: Records, cooling: Cooli
             cluster.setpoint_c,
             SECONDS,
         )
+
+
+@compilable
+def _cool_down_within_power(
+    clusters: Records, plants: Records, cooling: Cooling, limits: Limits, place: int
+) -> None:
+    """Leave plants the capacity that there is power for beside what GPUs draw.
+
+    What carries the heat of the work comes first; what cools hot rooms and tanks gets the rest.
+    """
+    first, now_mw, more_mw = cooling.first, cooling.part_mw, cooling.more_mw
+    for c in range(len(clusters)):
+        cooling.heat_mw[c] = clusters[c].heat_mw
+    _carry(cooling)
+    for p in range(len(plants)):
+        now_mw[p] = cooling.carried_mw[first[p] : first[p + 1]].sum()
+    for c in range(len(clusters)):
+        cooling.heat_mw[c] = clusters[c].cooling_mw
+    _carry(cooling)
+    extra = 0.0
+    for p in range(len(plants)):
+        carried = cooling.carried_mw[first[p] : first[p + 1]].sum()
+        refill = (plants[p].buffer_mj - plants[p].cold_mj) / SECONDS if plants[p].buffer_up else 0.0
+        more_mw[p] = max(min(cooling.capacity_mw[p], carried + refill) - now_mw[p], 0.0)
+        extra += more_mw[p]
+    if extra <= 0:
+        return
+    for limit in range(limits.first[place], limits.first[place + 1]):
+        left, wanted = limits.limits_mw[limit], 0.0
+        for c in range(len(clusters)):
+            left -= limits.clusters[limit, c] * clusters[c].heat_mw
+        for p in range(len(plants)):
+            left -= limits.plants[limit, p] * now_mw[p]
+            wanted += limits.plants[limit, p] * more_mw[p]
+        if wanted <= max(left, 0.0):
+            continue
+        for p in range(len(plants)):
+            if limits.plants[limit, p] > 0:
+                most = now_mw[p] + more_mw[p] * max(left, 0.0) / wanted
+                cooling.capacity_mw[p] = min(cooling.capacity_mw[p], most)
 
 
 @compilable

@@ -110,7 +110,7 @@ def _cooling(world: World, history: History, index: int) -> Iterator[tuple[float
             names = ", ".join(units)
             yield (
                 at,
-                f"standby units of {world.plants.names[plant]} start: +{added:.0f} MW ({names})",
+                f"standby units of {world.plants.names[plant]} start: +{added:.3g} MW ({names})",
             )
 
 

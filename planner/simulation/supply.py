@@ -1,4 +1,4 @@
-"""Limits of power in the simulation: those that full load may exceed.
+"""Limits of power in the simulation: those that full load or full cooling may exceed.
 
 Axes: L limits, C clusters, P plants.
 """
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SharedPower:
-    """Power limits that full load may exceed.
+    """Power limits that full load, or plants at full capacity beside it, may exceed.
 
     Parameters
     ----------
@@ -33,12 +33,15 @@ class SharedPower:
         Power per heat of plants under a limit, 0 for others, shape (L, P).
     usual
         Whether a limit holds in normal operation too, shape (L,).
+    sheds
+        Whether full load, cooled as it needs, may exceed it, shape (L,).
     """
 
     limits_mw: Floats
     clusters: Floats
     plants: Floats
     usual: NDArray[np.bool_]
+    sheds: NDArray[np.bool_]
 
     @classmethod
     def of(
@@ -56,10 +59,16 @@ class SharedPower:
                 [any(usual_limit.implies(limit) for usual_limit in normal) for limit in every],
                 dtype=bool,
             ),
+            np.ones(len(every), dtype=bool),
         )
 
-    def that_may_bind(self, serves: NDArray[np.bool_], full_mw: Floats) -> SharedPower:
-        """The limits that full load, cooled by the plants that draw most, may exceed.
+    def that_may_bind(
+        self, serves: NDArray[np.bool_], full_mw: Floats, capacity_mw: Floats
+    ) -> SharedPower:
+        """The limits that may be exceeded.
+
+        Full load may be cooled by the plants that draw most, and plants carry more than its heat
+        while they cool hot rooms and tanks.
 
         Parameters
         ----------
@@ -67,17 +76,25 @@ class SharedPower:
             Whether a plant cools a cluster, shape (P, C).
         full_mw
             Heat of clusters at full load, shape (C,).
+        capacity_mw
+            Rated capacity of all units of plants, shape (P,).
         """
         hungriest = (self.plants[:, :, None] * serves).max(axis=1, initial=0.0)
-        kept = (self.clusters + hungriest) @ full_mw > self.limits_mw * (1 + ROUNDING)
+        most = self.limits_mw * (1 + ROUNDING)
+        sheds = (self.clusters + hungriest) @ full_mw > most
+        kept = sheds | (self.clusters @ full_mw + self.plants @ capacity_mw > most)
         return SharedPower(
-            self.limits_mw[kept], self.clusters[kept], self.plants[kept], self.usual[kept]
+            self.limits_mw[kept],
+            self.clusters[kept],
+            self.plants[kept],
+            self.usual[kept],
+            sheds[kept],
         )
 
     @property
     def ample(self) -> bool:
         """Whether there is power for everything at full load, however it is cooled."""
-        return not len(self.limits_mw)
+        return not self.sheds.any()
 
 
 def _under(limits: list[PowerLimit], kind: str, loads: list[tuple[str, float]]) -> Floats:

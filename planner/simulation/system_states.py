@@ -174,6 +174,16 @@ class Stacker:
         )
 
     @cached_property
+    def _rated(self) -> Floats:
+        """Rated capacity of all units of each plant, MW."""
+        units = self.model.cooling_units
+        each = self.fleet.units
+        return np.array(
+            [sum(n * units[u].capacity_mw for u, n in each[p].items()) for p in self.model.plants],
+            dtype=float,
+        )
+
+    @cached_property
     def _serves(self) -> Bools:
         return cooled_by(self.model)
 
@@ -194,7 +204,8 @@ class Stacker:
             if key not in self.known:
                 usual = [limit for limits in self.normal.power.values() for limit in limits]
                 self.known[key] = SharedPower.of(self.model, key, usual)
-            self.supplies.append(self.known[key].that_may_bind(self._serves, self._heat))
+            found = self.known[key]
+            self.supplies.append(found.that_may_bind(self._serves, self._heat, self._rated))
         return self._supplies[key]
 
     def _limits(self, state: SystemState) -> tuple[list[float], list[float], list[Floats]]:

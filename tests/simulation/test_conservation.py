@@ -13,6 +13,7 @@ from support import often
 
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
+from planner.laws.heat import carried_by_plant
 from planner.simulation.cascade import History, simulate
 from planner.simulation.world import World
 
@@ -122,6 +123,22 @@ def check_tanks(world: World, history: History) -> None:
     assert (recharged[enough] >= -1e-9).all()
 
 
+def check_power(world: World, history: History) -> None:
+    """What GPUs and plants draw together stays within every limit; a tank's part is none of it."""
+    size = world.plants.buffer_mj
+    before = np.concatenate([np.full_like(history.cold_mj[:1], size), history.cold_mj[:-1]])
+    if (before != history.cold_mj).any():
+        return  # what units carry is not on record beside a tank
+    for s, row in enumerate(world.interval.T):
+        carried = carried_by_plant(
+            history.cooling_mw[:, s], history.cooling_capacity_mw[:, s], world.plants.serves
+        ).sum(axis=2)
+        for minute, place in enumerate(world.system_states.power[row]):
+            supply = world.stacker.supplies[place]
+            drawn = supply.clusters @ history.heat_mw[minute, s] + supply.plants @ carried[minute]
+            assert (drawn <= supply.limits_mw * (1 + 1e-6) + 1e-9).all()
+
+
 def check_machines(world: World, history: History) -> None:
     """GPUs powered are installed, load fits the capacity, what is off does nothing."""
     clusters = world.clusters
@@ -152,6 +169,7 @@ CHECKS = (
     check_attempts,
     check_energy,
     check_tanks,
+    check_power,
     check_machines,
     check_money,
 )

@@ -115,6 +115,16 @@ class TestEmergencyCooling:
         assert case.plant("spare")[[17, 24]] == pytest.approx([3, 3], rel=1e-6)
         assert powered(case, 25, 60) == pytest.approx([1600 / 3] * 2, rel=1e-6)
 
+    @pytest.mark.parametrize("limit_mw", [13.0, 16.0, 22.0])
+    def test_a_hot_room_is_cooled_within_the_power_of_the_region(
+        self, one: Model, limit_mw: float
+    ) -> None:
+        """What cools GPUs and room draws no more than GPUs leave, in any minute of the loss."""
+        case = run(self.model(one, limit_mw), self.LOSS)
+        heat, carried = (case.cluster(kind, "site")[10:110] for kind in ("heat_mw", "cooling_mw"))
+        assert (heat + 2.0 * carried <= limit_mw * (1 + 1e-9)).all()
+        assert (carried > heat + 0.01).any()  # the room cools down all the same
+
     def test_emergency_cooling_draws_nothing_once_chillers_are_back(self, one: Model) -> None:
         assert powered(run(self.model(one, 16.0), self.LOSS), 111, 119) == [1000, 1000]
 
