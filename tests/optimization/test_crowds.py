@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import networkx as nx
 import numpy as np
 import pytest
 from optimization.drawing import drawn_model
@@ -107,6 +108,22 @@ def test_168_hours_of_12_zones_are_worked_out_at_once() -> None:
     kept = crowds.undominated(week)
     assert 0 < len(kept) <= 168
     assert (week[:, None, :] <= week[kept][None] + 1e-12).all(axis=2).any(axis=1).all()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_largest_flow_is_that_of_networkx(seed: int) -> None:
+    rng, network = Random(seed), nx.DiGraph()
+    network.add_nodes_from(("from", "to"))
+    room = {f"t{i}": rng.choice([0.0, rng.uniform(0, 4)]) for i in range(rng.randint(1, 7))}
+    reach = {f"s{i}": rng.sample([*room, "gone"], rng.randint(0, len(room))) for i in range(9)}
+    supply = {source: rng.choice([0.0, rng.uniform(0, 5)]) for source in reach}
+    for source, amount in supply.items():
+        network.add_edge("from", source, capacity=amount)
+        network.add_edges_from((source, target) for target in reach[source])
+    for target, most in room.items():
+        network.add_edge(target, "to", capacity=most)
+    expected = nx.maximum_flow_value(network, "from", "to")
+    assert largest_flow(supply, reach, room) == pytest.approx(expected, abs=1e-9)
 
 
 def test_merit_order_loads_the_cheapest_first_and_carries_all() -> None:

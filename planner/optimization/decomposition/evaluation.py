@@ -157,12 +157,16 @@ class Recourse:
         self._give_back(instance)
         return found, last
 
-    def columns(self, block: Block, basis: Basis | None, purchases: Floats) -> Floats:
-        """Values of the columns of a block at least cost, scaled."""
-        form, instance = block.form, self._take(block.structure)
+    def columns(
+        self, blocks: Sequence[Block], basis: Basis | None, purchases: Floats
+    ) -> list[Floats]:
+        """Values of the columns of blocks of one form at least cost, scaled."""
+        form, found = blocks[0].form, []
+        instance, given = self._take(form.structure), form.given_at(purchases)
         _begin(instance.highs, form, basis)
-        _evaluated(instance.highs, block, form.given_at(purchases))
-        found = np.array(instance.highs.getSolution().col_value)[: len(form.cost)]
+        for block in blocks:
+            _evaluated(instance.highs, block, given)
+            found.append(np.array(instance.highs.getSolution().col_value[: len(form.cost)]))
         self._give_back(instance)
         return found
 
@@ -212,15 +216,15 @@ class Evaluator:
         """
         return self.evaluate_all([block], purchases)[block]
 
-    def columns(self, block: Block, purchases: Floats) -> Floats:
-        """Values of the columns of a block at least cost, scaled.
+    def columns(self, blocks: Sequence[Block], purchases: Floats) -> list[Floats]:
+        """Values of the columns of blocks of one form at least cost, scaled.
 
         Raises
         ------
         SolverError
             If HiGHS fails.
         """
-        return self._recourse.columns(block, self._bases.get(block.form), purchases)
+        return self._recourse.columns(blocks, self._bases.get(blocks[0].form), purchases)
 
     def evaluate_all(
         self, blocks: Sequence[Block], purchases: Floats, over: Callable[[], bool] = lambda: False

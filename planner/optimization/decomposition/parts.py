@@ -175,7 +175,7 @@ class Decomposition:
         places = (self._place_of(data, name) for name in data.stages_by_scenario)
         gathered, others = self.templates.gathered(places)
         for one in gathered:
-            yield one.cases(solution, lambda block: self.evaluator.columns(block, purchases))
+            yield one.cases(solution, lambda blocks: self.evaluator.columns(blocks, purchases))
         alone = data.part(tuple(place.scenario for place in others))
         for programme, found in self.recourse(alone, solution):
             yield Cases(programme, found)
@@ -191,7 +191,7 @@ class Decomposition:
             found, _ = library.components(part.problem, self.bounds(), NOTHING, NOTHING)
             for one in found:
                 block = library.block(one.form, np.zeros(0), np.zeros(0))
-                amounts = self.evaluator.columns(block, purchases)
+                (amounts,) = self.evaluator.columns([block], purchases)
                 unscaled = np.ldexp(amounts, one.form.structure.column_size).tolist()
                 for place, amount in zip(one.columns.tolist(), unscaled, strict=True):
                     values[part.problem.variables[place].name] = amount

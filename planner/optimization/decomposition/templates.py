@@ -41,6 +41,8 @@ from planner.scenarios.standard import counts_for, floors
 from planner.scenarios.system_state import SystemState
 
 NOTHING: Whole = np.zeros(0, dtype=np.int64)
+#: Templates whose programmes are kept for the audit, some hundred KiB each; others are built again.
+MOST_KEPT = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,8 @@ class Template:
         Cost of one occurrence with no recourse at all, beyond ``lost_usd``.
     lost_usd
         Cost of each request per second not served, by stage, zone and tier.
+    made
+        What it was made from, where that is kept.
     """
 
     parts: tuple[_Part, ...]
@@ -75,6 +79,7 @@ class Template:
     hours: float | None
     constant_usd: float
     lost_usd: Floats
+    made: _Largest | None = None
 
 
 @dataclass(frozen=True)
@@ -138,23 +143,28 @@ class Gathered:
     numbers: dict[tuple[Block, ...], int] = field(default_factory=dict)
     uses: list[tuple[str, int, float]] = field(default_factory=list)
 
-    def cases(self, solution: Solution, columns: Callable[[Block], Floats]) -> Cases:
-        """Its programme, built again, with the recourse of all cases.
+    def cases(
+        self, solution: Solution, columns: Callable[[Sequence[Block]], list[Floats]]
+    ) -> Cases:
+        """Its programme with the recourse of all cases.
 
         Parameters
         ----------
         solution
             Purchases and normal operation.
         columns
-            Values of the columns of a block, scaled.
+            Values of the columns of blocks of one form, scaled.
         """
-        made = _largest_of(self.place, self.groups[0])
+        made = self.template.made or _largest_of(self.place, self.groups[0])
         problem = made.programme.problem
         values = dict(solution.values)
         values |= {variable.name: 0.0 for variable in problem.variables}
         for index, part in enumerate(self.template.parts):
             sizes = part.component.form.structure.column_size
-            found = np.array([np.ldexp(columns(blocks[index]), sizes) for blocks in self.numbers])
+            mine = [blocks[index] for blocks in self.numbers]
+            once = list(dict.fromkeys(mine))
+            amount_of = dict(zip(once, columns(once), strict=True))
+            found = np.ldexp(np.array([amount_of[block] for block in mine]), sizes)
             for place, amounts in zip(part.component.columns.tolist(), found.T, strict=True):
                 values[problem.variables[place].name] = amounts
         stages = [
@@ -303,7 +313,8 @@ class Templates:
         ]
         template = self._template(made.programme, made.asked, made.limited)
         hours = group[0].hours if group[0].reacted else None
-        return replace(template, hours=hours, constant_usd=0.0, lost_usd=np.array(lost))
+        kept = made if len(self._found) < MOST_KEPT else None
+        return replace(template, hours=hours, constant_usd=0.0, lost_usd=np.array(lost), made=kept)
 
     def _template(self, programme: Programme, asked: Whole, limited: Whole) -> Template:
         problem = programme.problem
