@@ -17,6 +17,7 @@ from planner.infrastructure.measure_checks import check_measures
 from planner.infrastructure.scenario_checks import check_scenarios
 from planner.infrastructure.source import Document, Path_, nearest
 from planner.infrastructure.supply import PowerSupply
+from planner.laws.money import HOURS_PER_YEAR
 from planner.laws.power import MOST_SETS
 
 #: Path pattern (`*` any key, `#` any index, `@` the key itself is the reference) and the
@@ -275,6 +276,14 @@ def _check_plants(model: Model, document: Document) -> None:
             document.complain(
                 ("plants", name), "a primary plant needs units that are not on standby"
             )
+
+        planned = sum(
+            count * model.cooling_units[unit].planned_outage_hours_per_year
+            for unit, count in plant.existing.items()
+        )
+        if planned > HOURS_PER_YEAR:
+            message = f"planned outages take {planned:,.0f} h of the 8,760 of a year, one at a time"
+            document.complain(("plants", name), message)
 
     for name, feed in model.feeds.items():
         for index, load in enumerate(feed.powers):

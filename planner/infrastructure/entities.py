@@ -189,6 +189,8 @@ class CoolingUnit(NamedEntity):
     """Mean time to repair."""
     repair_usd: Amount = 0.0
     """Cost of one repair, on top of maintenance."""
+    planned_outage_hours_per_year: Hours = 0.0
+    """Hours of a year in which a unit is out for planned maintenance; of a plant one at a time."""
     start_failure_probability: Share = 0.0
     """Probability of failure to start on demand, by a common cause for all units of a plant."""
 

@@ -84,6 +84,8 @@ class LargestUnitsLoss(Entity):
     """Plant affected."""
     count: PositiveCount = 1
     """Units lost."""
+    planned: Flag = False
+    """Whether they are out for maintenance: no failure that anybody has to react to."""
     at_minute: Minutes = 0.0
     """Minute of the failure."""
     repair_minutes: Annotated[Minutes, Field(gt=0)]
@@ -256,6 +258,8 @@ class Generators(Entity):
     """Loss of the largest unit of each primary plant."""
     units: FamilyTerms | None = None
     """Loss of the k largest units of each plant, k being its redundancy (if over 1)."""
+    maintenance: FamilyTerms | None = None
+    """Loss of the largest unit of each primary plant while another is out for maintenance."""
     plant: FamilyTerms | None = None
     """Loss of each primary plant."""
     feed: FamilyTerms | None = None

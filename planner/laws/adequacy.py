@@ -103,6 +103,24 @@ def forced_outage_rate(failures_per_year: float, repair_hours: float) -> float:
     return down / (HOURS_PER_YEAR + down)
 
 
+def outage_share(hours_per_year: float) -> float:
+    """Share of the year in which one of some units is out as planned, one unit at a time.
+
+    Parameters
+    ----------
+    hours_per_year
+        Planned outage hours of all units together.
+
+    References
+    ----------
+    Billinton & Allan, chapter 3: units on maintenance are taken out of the table of the others.
+
+    >>> outage_share(3 * 87.6)
+    0.03
+    """
+    return min(1.0, round(hours_per_year / HOURS_PER_YEAR, 12))
+
+
 def state_table(units: Sequence[States], step: float | None = None) -> OutageTable:
     """Table of independent units of any number of states, by convolution.
 

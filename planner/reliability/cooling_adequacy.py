@@ -8,7 +8,7 @@ those of one among those of the other, that is worked out exactly, from small to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, pairwise
 
@@ -25,6 +25,7 @@ from planner.laws.adequacy import (
     forced_outage_rate,
     mean_shortage,
     mixture,
+    outage_share,
     shortage_probability,
     shortages,
     state_table,
@@ -61,6 +62,8 @@ class CoolingUnits:
         Probability that one is under repair.
     start_failure_probability
         Probability that they do not start, all of them at once.
+    planned_outage_share
+        Share of the year in which one of them is out for maintenance.
     """
 
     plant: str
@@ -69,6 +72,7 @@ class CoolingUnits:
     standby: bool
     forced_outage_rate: float
     start_failure_probability: float
+    planned_outage_share: float
 
 
 @dataclass(frozen=True)
@@ -236,6 +240,7 @@ def _batches(model: Model, fleet: Fleet, hours: NormalHours, plant: str) -> list
             standby=standby,
             forced_outage_rate=forced_outage_rate(kind.failures_per_year, kind.repair_hours),
             start_failure_probability=kind.start_failure_probability if standby else 0.0,
+            planned_outage_share=outage_share(count * kind.planned_outage_hours_per_year),
         )
         found.append(_Batch(about, each_mw))
     return found
@@ -338,25 +343,39 @@ def _table(batches: Sequence[_Batch], hour: int) -> OutageTable:
 
 
 def _plant_table(batches: Sequence[_Batch], hour: int) -> OutageTable:
-    """Outage table of a plant, given each thing its one cause may do to its standby units."""
+    """Outage table of a plant, given each thing its one cause may do to its standby units.
+
+    And given of which type a unit is out for maintenance, if any.
+    """
     installed = sum(float(batch.all_mw[hour]) for batch in batches)
     rows = float(np.prod([batch.about.count + 1.0 for batch in batches]))
     step = _step(installed, rows)
     levels = sorted({batch.about.start_failure_probability for batch in batches} | {0.0, 1.0})
     tables, weights = [], []
     for less, more in pairwise(levels):
-        states = [_states(batch, hour, more) for batch in batches]
-        tables.append(state_table(states, step))
-        weights.append(more - less)
+        for maintained, share in _maintenance(batches):
+            states = [_states(batch, hour, more, batch is maintained) for batch in batches]
+            tables.append(state_table(states, step))
+            weights.append((more - less) * share)
     return mixture(tables, weights)
 
 
-def _states(batch: _Batch, hour: int, level: float) -> States:
+def _maintenance(batches: Sequence[_Batch]) -> Iterator[tuple[_Batch | None, float]]:
+    """Types of which a unit is out for maintenance, or none, with the share of the year."""
+    total = sum(batch.about.planned_outage_share for batch in batches)
+    yield None, max(0.0, 1 - total)
+    for batch in batches:
+        if batch.about.planned_outage_share:
+            yield batch, batch.about.planned_outage_share / max(1.0, total)
+
+
+def _states(batch: _Batch, hour: int, level: float, maintained: bool) -> States:
     """States of equal units where the cause stops all that fail to start that often."""
     about, each_mw = batch.about, float(batch.each_mw[hour])
     if about.start_failure_probability >= level:
         return np.array([about.count * each_mw]), np.ones(1)
-    return equal_units(each_mw, about.forced_outage_rate, about.count)
+    out, share = equal_units(each_mw, about.forced_outage_rate, about.count - maintained)
+    return out + maintained * each_mw, share
 
 
 def _step(installed_mw: float, rows: float) -> float | None:

@@ -10,7 +10,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Event, Scenario
 from planner.reliability.occurrences import SourceRate
 from planner.scenarios.combinations import common_causes
-from planner.scenarios.generators import FAMILIES, family, unit_counts
+from planner.scenarios.generators import FAMILIES, family, planned_outages, unit_counts
 from planner.scenarios.hours import failures_behind
 
 
@@ -33,11 +33,11 @@ def sources_of(model: Model, scenarios: Sequence[Scenario]) -> tuple[Source, ...
 
     Every scenario is a source with the frequency it states and, as mean time to repair, the minute
     at which the last of its events is over. Not so those of several failures whose frequency is
-    merely worked out from that of their parts: the family ``units`` without a frequency of its own,
+    merely worked out from that of their parts: ``units`` and ``maintenance`` without frequencies,
     the pairs of ``n-2`` and the sets of ``mc:``. Where all their parts are selected too they are
     left out, since the parts come to overlap by themselves; else they stand for themselves.
-    Services and changes with rates of their own (`beside`) are sources also where no scenario has
-    them: nobody may plan for them, and yet they happen.
+    Services, changes and maintenance with rates of their own (`beside`) are sources also where no
+    scenario has them: nobody may plan for them, and yet they happen.
     Frequencies that a model or a family states (``heat_wave_unit``, common causes) belong to causes
     of their own and come on top of chance. A failure at several hours of the week is one source:
     when it happens is sampled.
@@ -61,12 +61,13 @@ def sources_of(model: Model, scenarios: Sequence[Scenario]) -> tuple[Source, ...
 
 
 def beside(model: Model, scenarios: Sequence[Scenario]) -> tuple[Scenario, ...]:
-    """Failures of services and changes whose rates a model states, and that are not selected."""
+    """What a model states rates of and is not selected: services, changes, maintenance."""
     known = {scenario.name for scenario in scenarios}
     services = {
         f"service-{n}" for n, s in model.services.items() if s.failures_per_year is not None
     }
     found = [scenario for scenario in family(model, "service") if scenario.name in services]
+    found += planned_outages(model)
     return tuple(
         scenario for scenario in (*found, *family(model, "change")) if scenario.name not in known
     )
@@ -87,8 +88,9 @@ def _stated(model: Model) -> frozenset[str]:
     """Names of scenarios whose frequency is stated, not worked out from parts."""
     names = set(model.scenarios)
     for name in FAMILIES:
-        units = model.generators.units
-        if name != "units" or (units and units.frequency_per_year is not None):
+        terms = getattr(model.generators, name)
+        of_parts = name in ("units", "maintenance")
+        if not of_parts or (terms and terms.frequency_per_year is not None):
             names |= {scenario.name for scenario in family(model, name)}
     names |= {scenario.name for scenario in common_causes(model)}
     return frozenset(names)

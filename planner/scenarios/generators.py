@@ -25,6 +25,7 @@ from planner.infrastructure.fleet import plant_units
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.operations import OperationalChange
 from planner.infrastructure.source import nearest
+from planner.laws.adequacy import outage_share
 from planner.scenarios.power import hit_units, sag_hits
 from planner.scenarios.system_state import dependency_index
 
@@ -43,6 +44,8 @@ SERVICE_LOSS = (0.1, 2.0)
 #: Loss of a region in an event in which providers cannot deliver what is reserved: times a year and
 #: hours. Estimate: every third loss of a region, of 0.03 a year.
 PROVIDER_SHORT = (0.01, 24.0)
+#: Length of one planned outage of a cooling unit: a working day, an estimate.
+MAINTENANCE_HOURS = 8.0
 NodeKind = Literal["plant", "feed", "region", "provider", "cluster", "service"]
 Family = Callable[[Model, FamilyTerms], Iterable[Scenario]]
 
@@ -253,6 +256,41 @@ def _units_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
             yield largest_units(model, terms, plant, count)
 
 
+def _unit_losses_in_maintenance(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
+    """Losses of a unit while another of the plant is out, at worst until the lost one is back.
+
+    What fails elsewhere meanwhile is covered: without the unit a plant still carries the design
+    heat, if it has any redundancy.
+    """
+    for plant in primary_plants(model):
+        share = planned_outage_share(model, plant)
+        if share:
+            count = sum(unit_counts(model, plant).values())
+            rate, hours = _unit_terms(model, plant, 1)
+            rate *= share * max(count - 1, 1) / count
+            out = partial(LargestUnitsLoss, kind="largest-units", plant=plant, planned=True)
+            lost = partial(LargestUnitsLoss, kind="largest-units", plant=plant)
+            yield _make(terms, f"maintenance-unit-{plant}", (rate, hours), out, lost)
+
+
+def planned_outage_share(model: Model, plant: str) -> float:
+    """Share of the year in which a unit of a plant is out for maintenance."""
+    counts = unit_counts(model, plant).items()
+    kinds = model.cooling_units
+    return outage_share(sum(n * kinds[u].planned_outage_hours_per_year for u, n in counts))
+
+
+def planned_outages(model: Model) -> Iterator[Scenario]:
+    """Maintenance by itself, of the largest unit of each primary plant."""
+    terms = FamilyTerms(severity="single", hours=model.generators.hours)
+    for plant in primary_plants(model):
+        share = planned_outage_share(model, plant)
+        if share:
+            out = partial(LargestUnitsLoss, kind="largest-units", plant=plant, planned=True)
+            component = (share * HOURS_PER_YEAR / MAINTENANCE_HOURS, MAINTENANCE_HOURS)
+            yield _make(terms, f"maintenance-{plant}", component, out)
+
+
 def _plant_losses(model: Model, terms: FamilyTerms) -> Iterator[Scenario]:
     for plant in primary_plants(model):
         yield plant_loss(terms, plant)
@@ -349,6 +387,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         "unit": _unit_losses,
         "units": _units_losses,
+        "maintenance": _unit_losses_in_maintenance,
         "plant": _plant_losses,
         "feed": _feed_losses,
         "feed_no_generator": _feed_losses_without_generator,
@@ -371,6 +410,7 @@ SEVERITIES: Mapping[str, Severity] = MappingProxyType(
     {
         "unit": "single",
         "units": "double",
+        "maintenance": "double",
         "plant": "common",
         "feed": "single",
         "feed_no_generator": "common",

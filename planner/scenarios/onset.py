@@ -46,6 +46,8 @@ def takes_down(index: DependencyIndex, events: tuple[Timed, ...], timed: Timed) 
     event = timed.event
     if isinstance(event, Heat | Surge | Supply) or feed_hit(event) in index.optional_feeds:
         return False
+    if isinstance(event, LargestUnitsLoss) and event.planned:
+        return False
     earlier = tuple(before for before in events if before.begins < timed.begins)
     failed = node_losses(index.model, earlier, timed.begins)
     if isinstance(event, Sag):

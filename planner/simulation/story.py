@@ -70,7 +70,8 @@ def describe(event: Event) -> str:
         return f"{event.plant} loses {event.count} × {event.unit}"
     if event.kind == "largest-units":
         units = "its largest unit" if event.count == 1 else f"its {event.count} largest units"
-        return f"{event.plant} loses {units}"
+        verb = "has out for maintenance" if event.planned else "loses"
+        return f"{event.plant} {verb} {units}"
     if event.kind == "sag":
         return f"the voltage of {event.feed} sags and cooling units trip"
     if event.kind == "heat":
