@@ -56,11 +56,11 @@ def show_explanation(
     console = new_console()
     _show_base(console, explanation, plan)
     _show_decisions(console, explanation)
-    _worth_table(explanation).print(console)
+    worth_table(explanation).print(console)
     _show_scenarios(console, explanation)
     _show_requirements(console, explanation)
     _show_first_round(console, explanation.first_round)
-    _binding_table(explanation.binding).print(console)
+    binding_table(explanation.binding).print(console)
     console.print()
     left = explanation.solves_wanted - explanation.solves
     more = f" {left} more are left out; --solves {explanation.solves_wanted} runs all."
@@ -106,7 +106,7 @@ def _show_decisions(console: Console, explanation: Explanation) -> None:
         if not note.bought:
             continue
         say(console, f"{note.decision} +{note.bought:,}", lead="  ", style="bold")
-        say(console, _stands_on(note), indent=4)
+        say(console, stands_on(note), indent=4)
         if note.smaller_without:
             cuts = ", ".join(
                 f"{REQUIREMENTS.get(name, name)} (-{fewer:,})"
@@ -115,7 +115,8 @@ def _show_decisions(console: Console, explanation: Explanation) -> None:
             say(console, f"fewer without: {cuts}", indent=4)
 
 
-def _stands_on(note: DecisionNote) -> str:
+def stands_on(note: DecisionNote) -> str:
+    """What fails with one less of a purchase."""
     if note.fails is None:
         return "fails: everything that stands in it"
     if note.fails:
@@ -133,7 +134,8 @@ def _stands_on(note: DecisionNote) -> str:
     return "nothing fails"
 
 
-def _worth_table(explanation: Explanation) -> Table:
+def worth_table(explanation: Explanation) -> Table:
+    """What one less and one more of each purchase are worth."""
     rows: list[Row] = [
         (
             str(note.decision),
@@ -166,7 +168,8 @@ def _worth(worth: Worth | None) -> str:
     return REASONS[worth.reason] if worth.value is None else _told(worth.value)
 
 
-def _show_scenarios(console: Console, explanation: Explanation) -> None:
+def scenario_table(explanation: Explanation) -> Table:
+    """What the plan saves without each scenario."""
     rows = [
         (_at_all_hours(removal.names), *_removal_cells(removal))
         for removal in explanation.scenarios
@@ -184,7 +187,11 @@ def _show_scenarios(console: Console, explanation: Explanation) -> None:
     )
     columns = texts("scenario") + figures("saves", "expected", "purchases")
     title = "What each scenario costs, M USD a year"
-    Table(title, columns, rows or foot, note, foot if rows else ()).print(console)
+    return Table(title, columns, rows or foot, note, foot if rows else ())
+
+
+def _show_scenarios(console: Console, explanation: Explanation) -> None:
+    scenario_table(explanation).print(console)
     lists = (
         ("not binding as long as the others stay", explanation.silent),
         ("covered by other requirements", explanation.covered),
@@ -206,19 +213,27 @@ def _removal_cells(removal: Removal) -> tuple[str, str, str]:
     return _told(removal.saves), expected, _told(removal.forces)
 
 
-def _show_requirements(console: Console, explanation: Explanation) -> None:
-    rows, free = [], []
-    for removal in explanation.requirements:
-        key = removal.names[0]
-        name = REQUIREMENTS.get(key, key.replace("_", " "))
-        if removal.saves.most < SHOWN_USD:
-            free.append(name)
-        else:
-            rows.append((name, _told(removal.saves)))
+def requirement_table(explanation: Explanation) -> Table:
+    """What the plan saves without each policy or budget that costs something."""
+    rows = [
+        (_requirement(removal), _told(removal.saves))
+        for removal in explanation.requirements
+        if removal.saves.most >= SHOWN_USD
+    ]
     columns = texts("without") + figures("saves")
-    Table("What policies and budgets cost, M USD a year", columns, rows).print(console)
-    if free:
-        say(console, f"not binding: {', '.join(free)}")
+    return Table("What policies and budgets cost, M USD a year", columns, rows)
+
+
+def _show_requirements(console: Console, explanation: Explanation) -> None:
+    requirement_table(explanation).print(console)
+    costs_nothing = (one for one in explanation.requirements if one.saves.most < SHOWN_USD)
+    if free := ", ".join(map(_requirement, costs_nothing)):
+        say(console, f"not binding: {free}")
+
+
+def _requirement(removal: Removal) -> str:
+    name = removal.names[0]
+    return REQUIREMENTS.get(name, name.replace("_", " "))
 
 
 def _show_first_round(console: Console, first: FirstRound | None) -> None:
@@ -255,7 +270,9 @@ def margin_text(margin: MarginRecord) -> str:
     return ", ".join(parts)
 
 
-def _binding_table(rows: Iterable[Tightness]) -> Table:
+def binding_table(rows: Iterable[Tightness]) -> Table:
+    """Constraints with little headroom, those with the highest shadow price first."""
+    rows = sorted(rows, key=lambda row: (-abs(row.price), row.room))
     cells = [
         (
             describe_row(tightness),

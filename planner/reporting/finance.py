@@ -51,28 +51,29 @@ def show_finance(study: FinanceStudy, as_json: bool, notes: Sequence[str] = ()) 
         return
     console = new_console()
     say(console, f"What resilience costs and returns: {study.model}", style="bold")
-    say(console, _assumed(study))
-    _side_by_side(study).print(console)
+    say(console, assumed(study))
+    side_by_side(study).print(console)
     for build in study.alternatives:
         found = build.appraisal.returns
         if found is not None and found.irr.reason:
             say(console, f"IRR of {build.build.name}: {found.irr.reason}.")
     for build in study.alternatives:
         _capital(build).print(console)
-        _cash_flow(build).print(console)
-    _availability(study).print(console)
+        cash_flow_table(build).print(console)
+    availability_table(study).print(console)
     for text in worse_notes(study):
         say(console, text, style="yellow")
-    for table in (_sources(study), _exceedance(study), _credits(study), _cooling(study)):
+    for table in (source_table(study), exceedance_table(study), _credits(study), _cooling(study)):
         table.print(console)
     for build in study.alternatives:
-        _sensitivity(study, build.build.name).print(console)
+        sensitivity_table(study, build.build.name).print(console)
     _show_replanned(console, study)
     _ledger(study).print(console)
     _incidents(study).print(console)
 
 
-def _assumed(study: FinanceStudy) -> str:
+def assumed(study: FinanceStudy) -> str:
+    """What the figures rest on, in a sentence."""
     terms = study.assumptions
     written = "MACRS" if terms.depreciation == "macrs" else "straight line"
     return (
@@ -92,7 +93,8 @@ def _names(study: FinanceStudy) -> list[str]:
 CellOf = Callable[[Valued], Cell]
 
 
-def _side_by_side(study: FinanceStudy) -> Table:
+def side_by_side(study: FinanceStudy) -> Table:
+    """Cost, losses and returns of all builds."""
     rows = [(label, *map(cell, study.valued)) for label, cell in _rows(study)]
     tail = f"{1 - study.sampling.alpha:.3g}"
     note = (
@@ -193,7 +195,8 @@ def _sums(lines: Sequence[Purchase], categories: Sequence[str]) -> list[float | 
     return [*(amount or None for amount in usd), sum(usd)]
 
 
-def _cash_flow(valued: Valued) -> Table:
+def cash_flow_table(valued: Valued) -> Table:
+    """Cash flow of a build after tax by year; no rows for what exists."""
     flows = valued.appraisal.cash_flow
     note = (
         "M USD against what exists. Capex with replacements, less what is left; opex and avoided "
@@ -224,7 +227,8 @@ def _yearly(flows: CashFlow) -> dict[str, Sequence[float]]:
     return {name: values for name, values in shown.items() if values.any() or name == "net"}
 
 
-def _availability(study: FinanceStudy) -> Table:
+def availability_table(study: FinanceStudy) -> Table:
+    """Availability of every tier on each build, beside its SLA."""
     rows: list[Row] = []
     for tier in study.base.profile.tiers:
         promised = study.base.build.model.tiers[tier].sla
@@ -243,7 +247,7 @@ def _availability(study: FinanceStudy) -> Table:
     return Table("Availability", columns, rows, note)
 
 
-def _sources(study: FinanceStudy) -> Table:
+def source_table(study: FinanceStudy) -> Table:
     """What the expected loss comes from, on each build."""
     usd = [
         {source.source: source.usd_per_year.value for source in valued.profile.by_source}
@@ -263,7 +267,8 @@ def _sources(study: FinanceStudy) -> Table:
     return Table("Expected loss by cause", columns, rows, note)
 
 
-def _exceedance(study: FinanceStudy) -> Table:
+def exceedance_table(study: FinanceStudy) -> Table:
+    """Losses that one year in so many exceeds."""
     annual = [valued.profile.annual for valued in study.valued]
     rows: list[Row] = [
         (f"{years:,} years", *(float(losses.return_period_usd(years)) for losses in annual))
@@ -312,7 +317,8 @@ def _hours(hours: float) -> str:
     return "0" if hours < LEAST_HOURS else number(hours, 2)
 
 
-def _sensitivity(study: FinanceStudy, name: str) -> Table:
+def sensitivity_table(study: FinanceStudy, name: str) -> Table:
+    """Net present value of a build with each input low and high, and break-even values."""
     swings = study.swings.get(name, ())
     zero = {found.input.name: found.value for found in study.break_evens.get(name, ())}
     widest = max((abs(swing.npv_high_usd - swing.npv_low_usd) for swing in swings), default=0.0)

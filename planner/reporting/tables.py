@@ -141,9 +141,8 @@ class Table:
 
     def rich(self, width: int) -> RichTable:
         """For a terminal of so many columns; columns that say nothing are left out."""
-        said = [any(column) for column in zip(*self.texts(), strict=True)]
-        if not all(said):
-            return self._with(said).rich(width)
+        if (saying := self._saying()) is not self:
+            return saying.rich(width)
         shown = [[printable(text) for text in row] for row in self.texts()]
         widths = self._widths(shown, width)
         table = RichTable(box=RULED, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
@@ -162,8 +161,11 @@ class Table:
             )
         return table
 
-    def _with(self, wanted: Sequence[bool]) -> Table:
-        """The same with some of its columns."""
+    def _saying(self) -> Table:
+        """The same without columns that say nothing."""
+        wanted = [any(column) for column in zip(*self.texts(), strict=True)]
+        if all(wanted):
+            return self
         rows, foot = (
             [tuple(compress(row, wanted)) for row in part] for part in (self.rows, self.foot)
         )
@@ -205,6 +207,8 @@ class Table:
         """
         if not self.rows:
             return ""
+        if (saying := self._saying()) is not self:
+            return saying.html()
         title = html.escape(self.title)
         heads = "".join(
             f'<th scope="col"{_class(column)}>{html.escape(column.title)}</th>'

@@ -8,16 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from planner.amounts import millions, money, money_range, number, percent
+from planner.amounts import millions, money, money_range, number
 from planner.finance.builds import Build, Purchase, Running, purchases, running
 from planner.finance.study import FinanceStudy, Valued
 from planner.laws.money import annuity
 from planner.plan.records import Plan
 from planner.reliability.estimates import Estimate
 from planner.reliability.estimates import percent as availability_percent
+from planner.reporting.finance import (
+    assumed,
+    availability_table,
+    cash_flow_table,
+    exceedance_table,
+    sensitivity_table,
+    side_by_side,
+    source_table,
+)
 from planner.reporting.finance_tables import coverage_note, worse_notes
-from planner.reporting.tables import Cell, Table, Toned, figures, texts
-from planner.reporting.tables import Row as TableRow
+from planner.reporting.tables import Table, figures, texts
 
 Row = dict[str, Any]
 
@@ -25,8 +33,6 @@ Row = dict[str, Any]
 CURVE_POINTS = 40
 #: Inputs whose uncertainty is shown, those that move most.
 MOST_INPUTS = 10
-#: Sources of losses shown, and least expected annual loss of each.
-MOST_SOURCES, SHOWN_USD = 8, 1_000.0
 CAPITAL = {
     "servers": "GPUs with servers",
     "building": "buildings",
@@ -111,63 +117,37 @@ class Finance:
     ----------
     sentences, assumed
         What they come to, and what they assume.
-    returns, risk, availability, sources, break_even
-        Tables.
+    tables, figures
+        Tables that are shown, and those that unfold: the numbers of the charts.
     cash, exceedance, swings, years
         Numbers of the charts.
     """
 
     sentences: list[str]
     assumed: str
-    returns: Table
-    risk: Table
-    availability: Table
-    sources: Table
-    break_even: Table
+    side_by_side: Table
+    tables: list[Table]
+    figures: list[Table]
     cash: list[Row]
     exceedance: list[Row]
     swings: list[Row]
     years: list[Row]
 
-    @property
-    def figures(self) -> list[Table]:
-        """The numbers of the charts as tables."""
-        names = ("input", "low", "high", "npv_low", "npv_high")
-        return [
-            Table(
-                "Cash flow after tax against what exists, M USD",
-                texts("year") + figures("net", "cumulative", show="{:,.2f}".format),
-                [(f"{year['year']}", year["net"], year["cumulative"]) for year in self.cash],
-            ),
-            Table(
-                "Net present value with each input low and high, M USD",
-                texts("input")
-                + figures("low", "high")
-                + figures("value at low", "value at high", show="{:,.2f}".format),
-                [[swing[name] for name in names] for swing in self.swings],
-            ),
-            *(
-                Table(
-                    f"Probability that a year costs more: {curve['name']}",
-                    texts("M USD") + figures("probability", show=percent),
-                    list(zip(map(number, curve["x"]), curve["y"], strict=True)),
-                )
-                for curve in self.exceedance
-            ),
-        ]
-
 
 def finance(study: FinanceStudy) -> Finance:
     """Returns and risk of the plan against what exists."""
     base, plan = study.valued[0], study.valued[1]
+    figures = [
+        cash_flow_table(plan),
+        sensitivity_table(study, plan.build.name),
+        exceedance_table(study),
+    ]
     return Finance(
         sentences=_sentences(study, base, plan),
-        assumed=_assumed(study),
-        returns=_returns(plan),
-        risk=_risk(study, base, plan),
-        availability=_availability(base, plan),
-        sources=_sources(base, plan),
-        break_even=_break_even(study, plan),
+        assumed=assumed(study),
+        side_by_side=side_by_side(study),
+        tables=[availability_table(study), source_table(study)],
+        figures=figures,
         cash=_cash(plan),
         exceedance=[_curve(valued) for valued in (base, plan)],
         swings=_swings(study, plan),
@@ -203,7 +183,7 @@ def _missed_slas(plan: Valued) -> Iterator[str]:
     """Tiers whose availability is below their SLA, however the sampling came out."""
     for tier, availability in plan.profile.availability.items():
         promised = plan.build.model.tiers[tier].sla
-        if _misses(promised, availability):
+        if promised and availability.high < promised:
             yield (
                 f"{tier} misses its SLA of {100 * promised:.6g} % with the plan: its availability "
                 f"is {_available(availability)}, below the SLA even at the upper end of the 95 % "
@@ -211,152 +191,14 @@ def _missed_slas(plan: Valued) -> Iterator[str]:
             )
 
 
-def _misses(promised: float | None, availability: Estimate) -> bool:
-    return bool(promised) and availability.high < (promised or 0.0)
-
-
-def _with_interval(estimate: Estimate) -> str:
-    if estimate.low == estimate.high:
-        return money(estimate.value)
-    return f"{money(estimate.value)} ({_interval(estimate)})"
-
-
 def _interval(estimate: Estimate) -> str:
     return money_range(estimate.low, estimate.high)
-
-
-def _assumed(study: FinanceStudy) -> str:
-    terms = study.assumptions
-    written = "accelerated (MACRS)" if terms.depreciation == "macrs" else "straight-line"
-    return (
-        f"{terms.horizon_years} years, discount rate {percent(terms.discount_rate)}, tax rate "
-        f"{percent(terms.tax_rate)}, {written} depreciation; inflation "
-        f"{percent(terms.inflation_per_year)} a year, of electricity prices "
-        f"{percent(terms.electricity_inflation_per_year)}; demand growth "
-        f"{percent(terms.demand_growth_per_year)} a year. {study.sampled}"
-    )
-
-
-def _returns(plan: Valued) -> Table:
-    rows = [("capex today", money(plan.appraisal.capital_usd))]
-    found = plan.appraisal.returns
-    if found is not None:
-        late = "not within the horizon"
-        years = (found.payback_years, found.discounted_payback_years)
-        simple, discounted = (late if n is None else f"{n:.1f} years" for n in years)
-        rows += [
-            ("net present value", money(found.npv_usd)),
-            ("present value of benefits", money(found.present_benefits_usd)),
-            ("present value of costs", money(found.present_costs_usd)),
-            ("internal rate of return", _rate(found.irr.rate, found.irr.reason)),
-            ("modified internal rate of return", _rate(found.mirr)),
-            ("payback", simple),
-            ("discounted payback", discounted),
-            ("benefit-cost ratio",
-             "none" if found.benefit_cost_ratio is None else f"{found.benefit_cost_ratio:.2f}"),
-            ("return on investment", _rate(found.roi)),
-            ("total cost of ownership, present value",
-             money(plan.appraisal.ownership.present_usd)),
-        ]  # fmt: skip
-    columns = texts("measure") + figures("value")
-    return Table("Returns of the plan against what exists, after tax", columns, rows)
-
-
-def _rate(rate: float | None, reason: str = "") -> str:
-    return reason or "none" if rate is None else percent(rate)
-
-
-def _risk(study: FinanceStudy, base: Valued, plan: Valued) -> Table:
-    confidence = f"{number(100 * study.sampling.alpha)} %"
-    measures = {
-        "expected annual loss": "expected_annual_loss_usd",
-        f"VaR {confidence}": "var_usd",
-        f"CVaR {confidence}": "cvar_usd",
-        "of the expected loss: lost requests": "value_usd",
-        "of the expected loss: service credits": "credits_usd",
-        "of the expected loss: emergency spend": "emergency_usd",
-    }
-    found = [
-        (label, [getattr(valued.profile, name) for valued in (base, plan)])
-        for label, name in measures.items()
-    ]
-    rows = [
-        (label, *map(_with_interval, estimates))
-        for label, estimates in found
-        if any(estimate.high for estimate in estimates)
-    ]
-    note = (
-        f"95 % confidence intervals in brackets. VaR {confidence}: the loss exceeded in "
-        f"{number(100 - 100 * study.sampling.alpha)} % of years; CVaR: the mean of those years."
-    )
-    columns = texts("loss of a year") + figures("today", "with the plan")
-    return Table("Losses of a year", columns, rows, note)
-
-
-def _availability(base: Valued, plan: Valued) -> Table:
-    rows: list[TableRow] = []
-    for tier in plan.profile.tiers:
-        promised = plan.build.model.tiers[tier].sla
-        minutes = [valued.profile.downtime_minutes_per_year[tier].value for valued in (base, plan)]
-        rows.append(
-            (
-                tier,
-                f"{100 * promised:.6g} %" if promised else "none",
-                *(_marked(promised, valued.profile.availability[tier]) for valued in (base, plan)),
-                *(f"{number(least)}" for least in minutes),
-            )
-        )
-    columns = texts("tier") + figures("SLA", "today", "with the plan")
-    columns += figures("minutes a year not served today", "minutes with the plan")
-    note = (
-        "95 % confidence intervals in brackets. ✗: below the SLA even at the upper end of the "
-        "interval; ✓: above it even at the lower end; no mark: the samples do not tell."
-    )
-    return Table("Availability over a year, by tier", columns, rows, note)
-
-
-def _marked(promised: float | None, availability: Estimate) -> Cell:
-    shown = _available(availability)
-    if _misses(promised, availability):
-        return Toned(f"{shown} ✗", "bad")
-    return Toned(f"{shown} ✓", "good") if promised and availability.low >= promised else shown
 
 
 def _available(estimate: Estimate) -> str:
     """An availability with its interval."""
     shown, interval = availability_percent(estimate)
     return f"{shown} % ({interval})" if interval else shown
-
-
-def _sources(base: Valued, plan: Valued) -> Table:
-    after = {loss.source: loss.usd_per_year.value for loss in plan.profile.by_source}
-    losses = [
-        (loss.source, loss.usd_per_year.value, after.get(loss.source, 0.0))
-        for loss in base.profile.by_source[:MOST_SOURCES]
-    ]
-    rows = [(source, *map(_loss, usd)) for source, *usd in losses if max(usd) >= SHOWN_USD]
-    columns = texts("what fails first") + figures("today", "with the plan")
-    return Table("Expected annual loss by what fails first, M USD", columns, rows)
-
-
-def _loss(usd: float) -> str:
-    if not usd:
-        return "0"
-    return millions(usd) if usd >= SHOWN_USD else f"below {millions(SHOWN_USD)}"
-
-
-def _break_even(study: FinanceStudy, plan: Valued) -> Table:
-    rows = [
-        (
-            result.input.name,
-            number(result.base, 4),
-            "none" if result.value is None else number(result.value, 4),
-            result.reason,
-        )
-        for result in study.break_evens.get(plan.build.name, ())
-    ]
-    columns = texts("input") + figures("today", "break-even") + texts("note")
-    return Table("Value of each input at which the net present value is zero", columns, rows)
 
 
 def _cash(plan: Valued) -> list[Row]:
