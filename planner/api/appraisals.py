@@ -16,8 +16,8 @@ from planner.errors import refuse
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Build
 from planner.finance.study import FinanceStudy, Sampling, missing_prices, study_of
+from planner.finance.tables import finance_data
 from planner.infrastructure.fleet import Fleet
-from planner.reporting.finance_tables import finance_data
 from planner.selection import select
 
 

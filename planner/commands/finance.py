@@ -169,10 +169,10 @@ def command(
     if any(is_roadmap(Path(reference)) for _, reference in map(_named, valuation.plans)):
         return _value_roadmaps(valuation, files, output)
     from planner.finance.study import without_return
+    from planner.finance.tables import write_tables
     from planner.finance.workbook import check_workbook, write_workbook
     from planner.plan.files import check_writable
     from planner.reporting.finance import show_finance
-    from planner.reporting.finance_tables import write_tables
 
     if files.workbook is not None:
         check_workbook(files.workbook)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from planner.finance.ledger import break_even
-from planner.finance.sensitivity import Input, Swing
+from planner.finance import tables
+from planner.finance.tables import Row
 from planner.finance.workbook.book import Book, Sheet
-from planner.reliability.estimates import Estimate
 
 if TYPE_CHECKING:
     from planner.finance.study import FinanceStudy, Valued
@@ -21,128 +20,79 @@ RETURN_YEARS = (2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 POINTS, LEAST = 24, 1e-4
 #: Rows that a chart takes.
 CHART_ROWS = 22
+#: Longest text that takes one line, characters.
+LONG = 30
 GREY_LINES = {"visible": True, "line": {"color": "#D9D9D9"}}
+SHARE = dict.fromkeys(("estimate", "low", "high"), "availability")
 
 type Cells = list[float | str | None]
 
 
+def _records(
+    sheet: Sheet, row: int, title: str, rows: Iterable[Row], kinds: Mapping[str, str] | None = None
+) -> int:
+    """Write records as a table under a title; returns the row after an empty one.
+
+    Parameters
+    ----------
+    kinds
+        Kinds of columns that their names and values do not tell.
+    """
+    records = list(rows)
+    if not records:
+        return row
+    sheet.text(row, 0, title, "part")
+    columns = [
+        (name.replace("_", " "), (kinds or {}).get(name) or _kind(name, records))
+        for name in records[0]
+    ]
+    cells = [[_cell(value) for value in record.values()] for record in records]
+    return sheet.table(row + 1, columns, cells) + 1
+
+
+def _kind(name: str, records: Sequence[Row]) -> str:
+    values = [record[name] for record in records if record[name] is not None]
+    if any(isinstance(value, str | bool | list) for value in values):
+        return "aside" if max(len(str(_cell(value))) for value in values) > LONG else "text"
+    if "usd" in name:
+        return "money"
+    return "whole" if all(isinstance(value, int) for value in values) else "small"
+
+
+def _cell(value: Any) -> float | str | None:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "; ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _of_plans(valued: Sequence[Valued], rows: Any) -> Iterator[Row]:
+    """Records of all builds, each with the name of its build."""
+    return ({"plan": side.build.name, **row} for side in valued for row in rows(side))
+
+
 def write_risk(book: Book, valued: Sequence[Valued]) -> None:
     """Write losses of a year, availability, service credits, cooling and the exceedance curve."""
-    sheet = book.sheet(RISK, (50, 19, *[15] * max(4, 3 * len(valued))))
+    sheet = book.sheet(RISK, (30, 32, *[15] * 8))
     sheet.title(
         RISK,
         "Values of the simulated failures at today's prices and failure rates. Low and high are "
         "the ends of the 95 % confidence interval.",
     )
-    heads = [f"{side.build.name}: {end}" for side in valued for end in ("estimate", "low", "high")]
     row = 3
-    for title, kind, lines in (
-        ("Loss of a year", "money", _losses(valued)),
-        ("Availability", "availability", _of_tiers(valued, "availability", "of minutes")),
-        (
-            "Downtime",
-            "number",
-            _of_tiers(valued, "downtime_minutes_per_year", "minutes per year"),
-        ),
-        ("Lost requests", "whole", _of_tiers(valued, "lost_requests_per_year", "per year")),
+    for title, rows, kinds in (
+        ("Loss of a year, USD", tables.risk_rows, dict.fromkeys(SHARE, "money")),
+        ("Availability", tables.availability_rows, SHARE | {"promised": "availability"}),
+        ("Minutes a year without service beyond what exists", tables.worse_rows, {}),
+        ("Expected loss by cause", tables.loss_rows, {}),
+        ("Service credits of a month", tables.credit_step_rows, {"below": "availability"}),
+        ("Loss of cooling, exactly", tables.cooling_rows, {}),
     ):
-        columns = [(title, "text"), ("Unit", "text"), *((head, kind) for head in heads)]
-        row = sheet.table(row, columns, lines) + 1
+        row = _records(sheet, row, title, _of_plans(valued, rows), kinds)
     for side in valued:
         sheet.text(row, 0, f"{side.build.name}: {side.coverage.sentence}", "note")
         row += 1
-    row = _credits(sheet, row + 1, valued)
-    row = _cooling(sheet, row, valued)
-    row = _return_periods(sheet, row, valued)
+    row = _return_periods(sheet, row + 1, valued)
     _curves(book, sheet, row, valued)
-
-
-def _interval(estimate: Estimate | None) -> Cells:
-    return [None] * 3 if estimate is None else [estimate.value, estimate.low, estimate.high]
-
-
-def _losses(valued: Sequence[Valued]) -> Iterator[Cells]:
-    share = f"{100 * valued[0].profile.alpha:.4g} %"
-    lines = (
-        ("Expected annual loss", "expected_annual_loss_usd"),
-        ("of it lost-request value", "value_usd"),
-        ("of it service credits", "credits_usd"),
-        ("of it emergency spend", "emergency_usd"),
-        (f"VaR {share}: loss that {share} of years do not exceed", "var_usd"),
-        (f"CVaR {share}: mean of the years beyond it", "cvar_usd"),
-    )
-    for label, attribute in lines:
-        ends = [end for side in valued for end in _interval(getattr(side.profile, attribute))]
-        yield [label, "USD per year", *ends]
-    ends = [end for side in valued for end in _interval(side.avoided)]
-    yield ["Expected annual loss avoided", "USD per year", *ends]
-
-
-def _of_tiers(valued: Sequence[Valued], attribute: str, unit: str) -> Iterator[Cells]:
-    tiers = dict.fromkeys(tier for side in valued for tier in side.profile.tiers)
-    for tier in tiers:
-        figures = [getattr(side.profile, attribute).get(tier) for side in valued]
-        yield [tier, unit, *(end for figure in figures for end in _interval(figure))]
-    if attribute == "downtime_minutes_per_year":
-        for tier in dict.fromkeys(tier for side in valued for tier in side.worse):
-            ends = [end for side in valued for end in _interval(side.worse.get(tier))]
-            yield [f"{tier}: more than what exists", unit, *ends]
-
-
-def _credits(sheet: Sheet, row: int, valued: Sequence[Valued]) -> int:
-    lines: list[Cells] = []
-    for side in valued:
-        for tier, month in side.profile.credits_by_month.items():
-            steps = side.build.model.tiers[tier].sla_credits
-            chances = zip(steps, month.probability, strict=True)
-            text = "; ".join(f"{chance:.3g} below {step.below:.6g}" for step, chance in chances)
-            mean, usd = month.expected_availability, month.expected_usd_per_month
-            lines.append([f"{side.build.name}: {tier}", "USD per month", usd, mean, text])
-    if not lines:
-        return row
-    columns = [
-        ("Service credits of a month", "text"),
-        ("Unit", "text"),
-        ("Expected", "usd"),
-        ("Mean availability", "availability"),
-        ("Probability of a month below each step", "text"),
-    ]
-    return sheet.table(row, columns, lines) + 1
-
-
-def _cooling(sheet: Sheet, row: int, valued: Sequence[Valued]) -> int:
-    lines: list[Cells] = []
-    for side in valued:
-        for group in side.cooling:
-            lines.append(
-                [
-                    f"{side.build.name}: {', '.join(group.plants)}",
-                    ", ".join(group.clusters),
-                    group.hours_per_year,
-                    group.unserved_mwh_per_year,
-                    group.running_hours_per_year,
-                    group.largest_outage_covered,
-                    group.least_reserve_mw,
-                ]
-            )
-    if not lines:
-        return row
-    columns = [
-        ("Loss of cooling, exactly", "text"),
-        ("Clusters", "aside"),
-        ("Hours per year", "small"),
-        ("MWh of heat per year", "small"),
-        ("Hours, running units alone", "small"),
-        ("Largest outage covered", "year"),
-        ("Least reserve, MW", "number"),
-    ]
-    row = sheet.table(row, columns, lines)
-    groups = [group for side in valued for group in side.cooling]
-    for note in dict.fromkeys(note for group in groups for note in (group.dependent, group.bound)):
-        if note:
-            sheet.wrapped(row, 0, 7, note)
-            row += 1
-    return row + 1
 
 
 def _return_periods(sheet: Sheet, row: int, valued: Sequence[Valued]) -> int:
@@ -260,63 +210,40 @@ def _outcomes(valued: Sequence[Valued]) -> Iterator[Cells]:
 
 def write_sensitivity(book: Book, study: FinanceStudy) -> None:
     """Write tornado, break-evens and what would change the plan."""
-    sheet = book.sheet(SENSITIVITY, (30, 12, 12, 18, 18, 18, 18, 60))
+    sheet = book.sheet(SENSITIVITY, (30, 18, *[15] * 5, 60))
     sheet.title(
         SENSITIVITY,
-        "Net present value with one input low and high, the plan unchanged: values. To try "
-        "others, change the sheet Assumptions.",
+        "Net present value with one input low and high, the plan unchanged: values, rates as "
+        "shares, all else as factors. To try others, change the sheet Assumptions.",
     )
     row, pages = 3, []
     for name, swings in study.swings.items():
-        if row > 3:
-            pages.append(row)
-        row = _tornado(book, sheet, row, name, swings)
-        row = _break_evens(sheet, row, study, name) + 1
-    if study.replanned:
-        pages.append(row)
-        _replanned(sheet, row, study)
-    sheet.worksheet.set_h_pagebreaks(pages)
-
-
-def _value(varied: Input, value: float | None) -> str | None:
-    """A value of an input: a rate in percent, or a factor."""
-    if value is None:
-        return None
-    return f"{100 * value:.4g} %" if varied.kind == "rate" else f"× {value:.4g}"
-
-
-def _tornado(book: Book, sheet: Sheet, row: int, name: str, swings: Sequence[Swing]) -> int:
-    columns = [
-        (f"Net present value: {name}", "text"),
-        ("Low", "text"),
-        ("High", "text"),
-        ("NPV at low, USD", "money"),
-        ("NPV at high, USD", "money"),
-        ("Change at low, USD", "money"),
-        ("Change at high, USD", "money"),
-        ("Range from", "aside"),
-    ]
-    lines: list[Cells] = [
-        [
-            swing.input.name,
-            _value(swing.input, swing.low),
-            _value(swing.input, swing.high),
-            swing.npv_low_usd,
-            swing.npv_high_usd,
-            swing.npv_low_usd - swing.npv_usd,
-            swing.npv_high_usd - swing.npv_usd,
-            swing.input.reason,
+        title = f"Net present value: {name}"
+        lines = [
+            {
+                "input": swing.input.name,
+                "low": swing.low,
+                "high": swing.high,
+                "npv_at_low_usd": swing.npv_low_usd,
+                "npv_at_high_usd": swing.npv_high_usd,
+                "change_at_low_usd": swing.npv_low_usd - swing.npv_usd,
+                "change_at_high_usd": swing.npv_high_usd - swing.npv_usd,
+                "range_from": swing.input.reason,
+            }
+            for swing in swings
         ]
-        for swing in swings
-    ]
-    end = sheet.table(row, columns, lines)
-    if not swings:
-        return end + 1
-    height = 130 + 26 * len(swings)
-    chart = _bars(book, row + 1, end - 1)
-    chart.set_size({"width": 760, "height": height})
-    sheet.worksheet.insert_chart(end + 1, 0, chart)
-    return end + 2 + height // 20
+        end = _records(sheet, row, title, lines)
+        if lines:
+            height = 130 + 26 * len(lines)
+            chart = _bars(book, row + 2, end - 2)
+            chart.set_size({"width": 760, "height": height})
+            sheet.worksheet.insert_chart(end, 0, chart)
+            end += 1 + height // 20
+        pages.append(end)
+        row = end
+    row = _records(sheet, row, "Net present value of zero at", tables.break_even_rows(study))
+    _records(sheet, row, "Optimised anew", tables.replanned_rows(study))
+    sheet.worksheet.set_h_pagebreaks(pages)
 
 
 def _bars(book: Book, first: int, last: int) -> Any:
@@ -340,102 +267,16 @@ def _bars(book: Book, first: int, last: int) -> Any:
     return chart
 
 
-def _break_evens(sheet: Sheet, row: int, study: FinanceStudy, name: str) -> int:
-    found = study.break_evens.get(name, ())
-    if not found:
-        return row
-    columns = [
-        ("Net present value of zero at", "text"),
-        ("Today", "text"),
-        ("Break-even", "text"),
-        ("Times today's", "number"),
-        ("Note", "text"),
-    ]
-    lines: list[Cells] = [
-        [
-            zero.input.name,
-            _value(zero.input, zero.base),
-            _value(zero.input, zero.value) or "none",
-            zero.times,
-            zero.reason,
-        ]
-        for zero in found
-    ]
-    return sheet.table(row, columns, lines)
-
-
-def _replanned(sheet: Sheet, row: int, study: FinanceStudy) -> None:
-    columns = [
-        ("Optimised anew with", "text"),
-        ("Value", "text"),
-        ("Survives", "text"),
-        ("Cost, USD per year", "money"),
-        ("Capital, USD", "money"),
-        ("Kept plan, USD per year", "money"),
-        ("Kept plan survives", "text"),
-        ("What changes", "aside"),
-    ]
-    lines: list[Cells] = [
-        [
-            f"{plan.input.name}, {plan.side}",
-            _value(plan.input, plan.value),
-            _yes(plan.survives),
-            plan.usd_per_year,
-            plan.capital_usd,
-            plan.kept_usd_per_year,
-            _yes(plan.kept_survives),
-            "; ".join((*plan.changed, plan.note)) or "nothing",
-        ]
-        for plan in study.replanned
-    ]
-    sheet.table(row, columns, lines)
-
-
-def _yes(value: bool | None) -> str:
-    return "" if value is None else "yes" if value else "no"
-
-
 def write_incident(book: Book, study: FinanceStudy) -> None:
     """Write what is printed about the incident beside what its own inputs give."""
-    sheet = book.sheet(INCIDENT, (40, 14, 18, 18, 18, 12, 44, 44))
+    sheet = book.sheet(INCIDENT, (40, 14, 14, 18, 18, 18, 18, 18, 10, 44, 44))
     sheet.title(
         "Recorded incident",
         "Figures as printed beside what the printed inputs give by formula. Nothing is corrected.",
     )
-    columns = [
-        ("Item", "text"),
-        ("Group", "text"),
-        ("Printed", "number"),
-        ("By formula", "number"),
-        ("Difference", "number"),
-        ("Unit", "text"),
-        ("Formula", "aside"),
-        ("Note", "aside"),
-    ]
-    lines: list[Cells] = [
-        [
-            line.item,
-            line.group,
-            line.printed,
-            line.by_formula,
-            line.difference,
-            line.unit,
-            line.formula,
-            line.note,
-        ]
-        for line in study.ledger
-    ]
-    row = sheet.table(3, columns, lines) + 1
-    sheet.freeze(4, 1)
-    columns = [
-        ("Incidents in ten years that justify the prevention", "text"),
-        ("Figures", "text"),
-        ("Undiscounted", "index"),
-        ("Discounted", "index"),
-    ]
-    found = break_even(study.ledger, study.assumptions.discount_rate)
-    lines = [["", line.basis, line.incidents, line.incidents_discounted] for line in found]
-    row = sheet.table(row, columns, lines) + 1 if lines else row
+    row = _records(sheet, 3, "Ledger", map(tables.ledger_row, study.ledger))
+    title = "Incidents in ten years that justify the prevention"
+    row = _records(sheet, row, title, tables.incident_rows(study))
     inputs = {name: value for line in study.ledger for name, value in line.inputs}
-    columns = [("Printed inputs", "text"), ("", "text"), ("Value", "number")]
-    sheet.table(row, columns, [[name, "", value] for name, value in inputs.items()])
+    rows = ({"name": name, "value": value} for name, value in inputs.items())
+    _records(sheet, row, "Printed inputs", rows)

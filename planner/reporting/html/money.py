@@ -11,6 +11,7 @@ import numpy as np
 from planner.amounts import millions, money, money_range, number
 from planner.finance.builds import Build, Purchase, Running, purchases, running
 from planner.finance.study import FinanceStudy, Valued
+from planner.finance.tables import coverage_note, worse_notes
 from planner.laws.money import annuity
 from planner.plan.records import Plan
 from planner.reliability.estimates import Estimate
@@ -24,7 +25,6 @@ from planner.reporting.finance import (
     side_by_side,
     source_table,
 )
-from planner.reporting.finance_tables import coverage_note, worse_notes
 from planner.reporting.tables import Table, figures, texts
 
 Row = dict[str, Any]

@@ -197,6 +197,36 @@ def worse_notes(study: FinanceStudy) -> Iterator[str]:
             )
 
 
+def risk_rows(valued: Valued) -> Iterator[Row]:
+    """Losses of a year with their intervals."""
+    profile, share = valued.profile, f"{100 * valued.profile.alpha:.4g} %"
+    losses = {
+        "expected annual loss": profile.expected_annual_loss_usd,
+        "of it lost-request value": profile.value_usd,
+        "of it service credits": profile.credits_usd,
+        "of it emergency spend": profile.emergency_usd,
+        f"VaR {share}": profile.var_usd,
+        f"CVaR {share}": profile.cvar_usd,
+        "expected annual loss avoided": valued.avoided,
+    }
+    for name, estimate in losses.items():
+        if estimate is not None:
+            yield {"loss": name, **_interval(estimate, 2)}
+
+
+def worse_rows(valued: Valued) -> Iterator[Row]:
+    """Tiers that a build serves less than today's does, minutes a year."""
+    for tier, more in valued.worse.items():
+        yield {"tier": tier, **_interval(more, 4)}
+
+
+def credit_step_rows(valued: Valued) -> Iterator[Row]:
+    """Service credits of a month by tier and step of its schedule."""
+    for row in credit_rows(valued):
+        for step in row["steps"]:
+            yield _without(row, "steps") | step
+
+
 def credit_rows(valued: Valued) -> Iterator[Row]:
     """Service credits of a month by tier."""
     for tier, month in valued.profile.credits_by_month.items():
@@ -341,6 +371,7 @@ def write_tables(study: FinanceStudy, folder: Path) -> tuple[Path, ...]:
         "exceedance": exceedance_rows,
         "availability": availability_rows,
         "cooling": cooling_rows,
+        "credits": credit_step_rows,
     }
     tables: dict[str, list[Row]] = {"assumptions": list(assumption_rows(study))}
     tables |= {
@@ -349,12 +380,6 @@ def write_tables(study: FinanceStudy, folder: Path) -> tuple[Path, ...]:
         ]
         for name, rows in of_plans.items()
     }
-    tables["credits"] = [
-        {"plan": valued.build.name, **{k: v for k, v in row.items() if k != "steps"}, **step}
-        for valued in study.valued
-        for row in credit_rows(valued)
-        for step in row["steps"]
-    ]
     tables["scenarios"] = list(scenario_rows(study))
     tables["ledger"] = [ledger_row(line) for line in study.ledger]
     tables["break_even_incidents"] = list(incident_rows(study))
