@@ -23,6 +23,7 @@ CHART_ROWS = 22
 #: Longest text that takes one line, characters.
 LONG = 30
 GREY_LINES = {"visible": True, "line": {"color": "#D9D9D9"}}
+UNITS = {"usd": "USD", "npv": "NPV", "mwh": "MWh"}
 SHARE = dict.fromkeys(("estimate", "low", "high"), "availability")
 
 type Cells = list[float | str | None]
@@ -43,11 +44,15 @@ def _records(
         return row
     sheet.text(row, 0, title, "part")
     columns = [
-        (name.replace("_", " "), (kinds or {}).get(name) or _kind(name, records))
-        for name in records[0]
+        (_head(name), (kinds or {}).get(name) or _kind(name, records)) for name in records[0]
     ]
     cells = [[_cell(value) for value in record.values()] for record in records]
     return sheet.table(row + 1, columns, cells) + 1
+
+
+def _head(name: str) -> str:
+    words = (UNITS.get(word, word) for word in name.split("_"))
+    return " ".join(words)
 
 
 def _kind(name: str, records: Sequence[Row]) -> str:
