@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from hypothesis import settings
+
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
@@ -52,6 +54,9 @@ simulation: {horizon_minutes: 200}
 """
 #: Whether random models and examples are many, as before a release, or a few, as in every run.
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+settings.register_profile("thorough", max_examples=500, deadline=None)
+settings.register_profile("ci", max_examples=20, deadline=None, derandomize=True, database=None)
+settings.load_profile("thorough" if THOROUGH else "ci")
 #: Where the processes of a run keep what they worked out; made anew for every run.
 MEMORY = "PLANNER_TESTS_MEMORY"
 #: What was worked out, by what it was worked out from: pickled, which tells any two apart.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from simulation.random_worlds import models
 
@@ -150,7 +150,6 @@ class TestSearch:
         failing = {one.name for one in verdicts if one.fails}
         assert {one.scenario for one in pairs_of_fed.failing} == failing
 
-    @settings(max_examples=6, deadline=None)
     @given(data=st.data())
     def test_proofs_agree_with_simulation_in_random_models(
         self, data: st.DataObject, tiny: LoadedModel

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import often
 
 from planner.errors import InputError
 from planner.infrastructure.fleet import Fleet
@@ -350,7 +351,7 @@ JUNK = st.one_of(
 
 
 @settings(
-    max_examples=150,
+    max_examples=often(50, 500),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

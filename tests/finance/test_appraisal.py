@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from finance.positions import RATES, assumptions, bases, positions
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from planner.finance.appraisal import (
@@ -23,8 +23,6 @@ from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Purchase, Running
 from planner.finance.cashflow import Floats, Losses, Position, cash_flow
 from planner.laws.returns import net_present_value
-
-PROPERTY = settings(max_examples=20, derandomize=True, deadline=None, database=None)
 
 PLAIN = Assumptions(discount_rate=0.1, horizon_years=5, tax_rate=0.0)
 BASE = Position("base", (), (), Losses(value_usd=400.0), 0, 0.0)
@@ -151,7 +149,6 @@ class TestWithoutMeaning:
         assert found.payback_years is None
         assert found.discounted_payback_years is None
 
-    @PROPERTY
     @given(bases(), assumptions(discount_rate=0.1), st.integers(1, 9))
     def test_gains_that_cost_nothing_have_no_rate_of_return(
         self, base: Position, assumed: Assumptions, tenth: int
@@ -239,7 +236,6 @@ class TestWithoutMeaning:
 
 
 class TestWhateverIsBought:
-    @PROPERTY
     @given(bases(), positions(), assumptions(), st.booleans())
     def test_net_present_value_is_benefits_less_costs(
         self, base: Position, build: Position, assumed: Assumptions, more: bool
@@ -263,7 +259,6 @@ class TestWhateverIsBought:
             assert found.roi == found.benefit_cost_ratio - 1
             assert (found.benefit_cost_ratio > 1) == (worth > 0)
 
-    @PROPERTY
     @given(bases(), positions(), assumptions())
     def test_net_present_value_at_the_rate_of_return_is_zero(
         self, base: Position, build: Position, assumed: Assumptions
@@ -275,7 +270,6 @@ class TestWhateverIsBought:
             terms = np.abs(flows.net) / (1 + rate) ** np.arange(len(flows.net))
             assert abs(net_present_value(rate, flows.net)) <= 1e-7 * terms.sum()
 
-    @PROPERTY
     @given(
         positions(
             lives=st.sampled_from([1.0, 2.0, 3.0, 4.0, 6.0, 12.0]), salvage=False, retirements=False
@@ -299,7 +293,6 @@ class TestWhateverIsBought:
 
         assert found == pytest.approx(owning_usd_per_year(build, assumed), rel=1e-9, abs=1e-6)
 
-    @PROPERTY
     @given(bases(), positions(), assumptions(tax_rate=0.0))
     def test_net_present_value_is_the_saving_in_ownership_and_losses(
         self, base: Position, build: Position, assumed: Assumptions
@@ -312,7 +305,6 @@ class TestWhateverIsBought:
         expected = found.returns.present_benefits_usd + owned
         assert found.returns.npv_usd == pytest.approx(expected, rel=1e-9, abs=1e-2)
 
-    @PROPERTY
     @given(bases(), positions(), assumptions())
     def test_interest_delays_payback(
         self, base: Position, build: Position, assumed: Assumptions

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import EXACT, model_of
 
@@ -26,7 +26,6 @@ from planner.plan.assembly import Origin, make_plan
 from planner.plan.records import Cost, Plan
 from planner.scenarios.generators import all_scenarios
 
-PROPERTY = settings(max_examples=30, derandomize=True, deadline=None, database=None)
 #: What plan.json rounds away of one amount.
 CENT = 0.01
 
@@ -175,7 +174,6 @@ def fleets(draw: st.DrawFn) -> Fleet:
     )
 
 
-@PROPERTY
 @given(fleets(), st.sampled_from([0.0, 0.09]))
 def test_any_fleet_costs_what_the_programme_says(fleet: Fleet, rate: float) -> None:
     """Line by line: capital, retirements, upkeep, retainers, regions, measures."""

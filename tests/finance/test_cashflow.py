@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from finance.positions import assumptions, bases, positions, purchases
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.finance.appraisal import appraise, returns
@@ -22,8 +22,6 @@ from planner.finance.cashflow import (
     value_after,
 )
 from planner.infrastructure.policies import TaxLives
-
-PROPERTY = settings(max_examples=20, derandomize=True, deadline=None, database=None)
 
 NOTHING = Position("base", (), (), Losses(), 0, 0.0)
 #: Ten GPUs at 1,000, a life of 3 years, worth 120 each after it.
@@ -212,7 +210,6 @@ class TestLives:
 class TestOneYearlyCost:
     """The annuity of the programme, the cycle of purchases and the equivalent yearly cost agree."""
 
-    @PROPERTY
     @given(st.floats(0.05, 70.0), st.integers(1, 40))
     def test_without_interest_for_every_life_and_horizon(self, life: float, years: int) -> None:
         bought = replace(TEN_GPUS, life_years=life, salvage_usd_each=0.0)
@@ -237,7 +234,6 @@ class TestOneYearlyCost:
         near = 0.002 if life > 1 else 0.02
         assert found.ownership.usd_per_year == pytest.approx(found.owning_usd_per_year, rel=near)
 
-    @PROPERTY
     @given(purchases(retirements=False), assumptions(tax_rate=0.25))
     def test_all_that_is_paid_is_written_off(self, one: Purchase, assumed: Assumptions) -> None:
         flows = asset_flows(one, assumed)
@@ -366,7 +362,6 @@ class TestFactors:
 
 
 class TestWhateverIsBought:
-    @PROPERTY
     @given(purchases(), assumptions())
     def test_all_that_is_spent_is_written_off(
         self, purchase: Purchase, assumed: Assumptions
@@ -378,7 +373,6 @@ class TestWhateverIsBought:
         for field in fields(flows):
             assert (getattr(flows, field.name) >= -1e-6).all()
 
-    @PROPERTY
     @given(bases(), positions(), assumptions())
     def test_taxes_are_their_share_of_all_there_is(
         self, base: Position, build: Position, assumed: Assumptions
@@ -390,7 +384,6 @@ class TestWhateverIsBought:
             -assumed.tax_rate * flows.before_tax.sum(), rel=1e-9, abs=1e-2
         )
 
-    @PROPERTY
     @given(bases(), positions(), assumptions(tax_rate=0.0))
     def test_without_tax_nothing_is_deducted(
         self, base: Position, build: Position, assumed: Assumptions
@@ -400,7 +393,6 @@ class TestWhateverIsBought:
         assert not flows.tax.any()
         assert (flows.net == flows.before_tax).all()
 
-    @PROPERTY
     @given(bases(), assumptions())
     def test_a_build_that_changes_nothing_moves_no_money(
         self, base: Position, assumed: Assumptions
@@ -411,7 +403,6 @@ class TestWhateverIsBought:
         for part in (*parts, *flows.running.values(), *flows.avoided.values()):
             assert not part.any()
 
-    @PROPERTY
     @given(bases(), positions(), assumptions(), st.sampled_from([0.5, 3.0, 1e-3]))
     def test_another_currency_only_scales_the_flows(
         self, base: Position, build: Position, assumed: Assumptions, factor: float
@@ -421,7 +412,6 @@ class TestWhateverIsBought:
 
         assert scaled == pytest.approx(net * factor, rel=1e-9, abs=1e-6)
 
-    @PROPERTY
     @given(bases(), positions(), assumptions(), st.data())
     def test_losses_avoided_later_are_nothing_today(
         self, base: Position, build: Position, assumed: Assumptions, data: st.DataObject
@@ -460,7 +450,6 @@ def times(position: Position, factor: float) -> Position:
     )
 
 
-@PROPERTY
 @given(bases(), positions(), assumptions())
 def test_the_rate_of_return_does_not_depend_on_currency(
     base: Position, build: Position, assumed: Assumptions

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import InputError
@@ -21,7 +21,6 @@ from planner.finance.ledger import (
 )
 from planner.laws.returns import net_present_value
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=20)
 M = 1e6
 HEADER = "item,group,printed,formula,unit,role,note\n"
 
@@ -235,7 +234,6 @@ class TestTables:
 
 
 class TestFormula:
-    @PROPERTY
     @given(st.data())
     def test_formulas_agree_with_arithmetic(self, data: st.DataObject) -> None:
         figures = {"a": 2.5, "b": -3.0, "c_d": 7.0}
@@ -261,7 +259,6 @@ class TestFormula:
             with pytest.raises(ValueError, match=r"divides by zero|no finite number"):
                 evaluate(text, figures)
 
-    @PROPERTY
     @given(st.text(max_size=40))
     def test_any_text_is_a_formula_or_a_clear_error(self, text: str) -> None:
         try:

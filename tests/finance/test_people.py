@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import model_of
 
@@ -169,7 +169,6 @@ def test_a_plan_that_serves_less_is_noted(platform: Model) -> None:
 shares = st.floats(0.0, 1.0)
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
 @given(st.lists(shares, min_size=3, max_size=3).map(sorted))
 def test_digits_of_availability_never_claim_more_than_the_interval(ends: list[float]) -> None:
     low, value, high = (1 - (1 - one) ** 3 for one in ends)

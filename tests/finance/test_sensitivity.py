@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from finance.positions import assumptions, bases, positions
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import CHECKOUT
 
@@ -43,7 +43,6 @@ WHOLE: dict[str, float] = {
     "outage_value": 1.0,
     "surge": 1.0,
 }
-FEW = settings(max_examples=20, deadline=None)
 
 
 def dataset(file: str) -> dict[tuple[str, str], dict[str, str]]:
@@ -124,7 +123,6 @@ def test_a_tornado_by_hand() -> None:
     assert by_rate.npv_high_usd == pytest.approx(110 / 1.06 - 100)
 
 
-@FEW
 @given(bases(), positions(), assumptions())
 def test_a_tornado_has_every_input_by_its_swing(
     base: Position, build: Position, assumed: Assumptions
@@ -139,7 +137,6 @@ def test_a_tornado_has_every_input_by_its_swing(
     assert {swing.npv_usd for swing in swings} == {returns.npv_usd}
 
 
-@FEW
 @given(positions(retirements=False), assumptions(**WHOLE, inflation_per_year=0.0))
 def test_dearer_assets_are_worth_less(build: Position, assumed: Assumptions) -> None:
     # Not so where prices rise faster than interest: then what is left of them earns more.
@@ -151,7 +148,6 @@ def test_dearer_assets_are_worth_less(build: Position, assumed: Assumptions) -> 
             assert swing.usd <= scale
 
 
-@FEW
 @given(bases(), positions(), assumptions(**WHOLE))
 def test_losses_avoided_are_worth_more_where_they_are_larger(
     base: Position, build: Position, assumed: Assumptions
@@ -169,7 +165,6 @@ def test_losses_avoided_are_worth_more_where_they_are_larger(
             assert np.sign(swing.usd) == np.sign(avoided[swing.input.attribute])
 
 
-@FEW
 @given(positions(), assumptions(electricity_inflation_per_year=0.03, tax_rate=0.25))
 def test_an_input_without_influence_has_no_swing(build: Position, assumed: Assumptions) -> None:
     none = {"servers", "electricity"}
@@ -204,7 +199,6 @@ def test_break_even_by_hand() -> None:
     assert all(one.reason == "" for one in found.values() if one.value is not None)
 
 
-@FEW
 @given(bases(), positions(), assumptions(), st.sampled_from(INPUTS))
 def test_at_break_even_the_net_present_value_is_zero(
     base: Position, build: Position, assumed: Assumptions, one: Input
@@ -222,7 +216,6 @@ def test_at_break_even_the_net_present_value_is_zero(
         assert found.value == min(found.values, key=lambda value: abs(value - today))
 
 
-@FEW
 @given(
     bases(), positions(), assumptions(), st.sampled_from([one for one in INPUTS if one.straight])
 )

@@ -16,7 +16,7 @@ import pytest
 from finance.books import occurrences_of, study_of_positions
 from finance.formulas import Calculator
 from finance.recalculation import Values, cells_of, changed, office, recalculated
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.formula import Tokenizer
 from support import often
@@ -36,7 +36,6 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.policies import TaxLives
 
-PROPERTY = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 CENT = 0.005
 EVIL = "=HYPERLINK('x')&1"
 
@@ -201,7 +200,6 @@ class TestSafety:
         assert all(0 < len(name) <= 31 and not FORBIDDEN.search(name) for name in book.sheetnames)
         assert book.sheetnames[:3] == ["Summary", "Assumptions", "Cash flow"]
 
-    @PROPERTY
     @given(st.lists(st.text(max_size=40), max_size=6))
     def test_sheet_names(self, texts: list[str]) -> None:
         taken: dict[str, None] = {}
@@ -212,7 +210,6 @@ class TestSafety:
             assert name[0] not in "' " and name[-1] not in "' "
             taken[name.lower()] = None
 
-    @PROPERTY
     @given(st.lists(st.text(max_size=100), max_size=6))
     def test_range_names(self, texts: list[str]) -> None:
         taken: dict[str, None] = {}

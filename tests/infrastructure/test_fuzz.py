@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import often
 
 from planner.errors import InputError
 from planner.infrastructure import loading
@@ -94,7 +95,7 @@ JUNK = st.recursive(
     max_leaves=6,
 )
 BOUNDED = settings(
-    max_examples=125,
+    max_examples=often(40, 500),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -194,7 +195,7 @@ def test_mutilated_models_give_input_errors(data_of_file, data):
     loads_or_is_refused(data_of_file(data))
 
 
-@settings(BOUNDED, max_examples=40)
+@BOUNDED
 @given(mutations())
 def test_mutilated_yaml_gives_input_errors(tmp_path, data):
     path = tmp_path / "model.yaml"
@@ -221,7 +222,7 @@ def test_mutilated_settings_give_input_errors(data_of_file, overrides):
     loads_or_is_refused(data_of_file(TINY), *overrides)
 
 
-@settings(BOUNDED, max_examples=75)
+@BOUNDED
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -234,7 +235,7 @@ def test_any_bytes_give_a_model_or_an_input_error(tmp_path, content):
     assert not loads_or_is_refused(path)
 
 
-@settings(BOUNDED, max_examples=75)
+@BOUNDED
 @given(
     st.integers(0, 3000), st.sampled_from(list("{}[]:,-&*!|>'\"%@`#?\t\n \0")), st.integers(0, 3)
 )
@@ -245,7 +246,7 @@ def test_characters_of_yaml_syntax_are_read_or_refused(tmp_path, position, sign,
     loads_or_is_refused(path)
 
 
-@settings(BOUNDED, max_examples=75)
+@BOUNDED
 @given(
     st.lists(
         st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=6)), max_size=4), max_size=4

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import networkx as nx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.infrastructure.entities import Model, Service
@@ -371,10 +371,8 @@ class TestDependencies:
 
 FAILED = st.sets(st.sampled_from(NODES), max_size=6)
 RELATIONS = st.sampled_from([frozenset[str](), frozenset({"cools"}), frozenset({"depends_on"})])
-PROPERTY = settings(max_examples=75, deadline=None, derandomize=True)
 
 
-@PROPERTY
 @given(FAILED, FAILED, RELATIONS)
 def test_more_failures_never_bring_anything_up(some, more, ignoring):
     down = down_nodes(GRAPH, some, ignoring)
@@ -382,14 +380,12 @@ def test_more_failures_never_bring_anything_up(some, more, ignoring):
     assert down <= down_nodes(GRAPH, some | more, ignoring)
 
 
-@PROPERTY
 @given(FAILED, RELATIONS)
 def test_what_is_down_takes_nothing_more_down(some, ignoring):
     down = down_nodes(GRAPH, some, ignoring)
     assert down_nodes(GRAPH, down, ignoring) == down
 
 
-@PROPERTY
 @given(FAILED)
 def test_ignoring_a_relation_takes_less_down(some):
     assert down_nodes(GRAPH, some, frozenset({"cools"})) <= down_nodes(GRAPH, some)
@@ -432,7 +428,6 @@ def is_up(name: str, webs: dict[str, Service], failed: set[str]) -> bool:
     )
 
 
-@PROPERTY
 @given(service_webs(), st.data())
 def test_down_nodes_agree_with_the_meaning_of_services(webs, data):
     graph = build_graph(TINY.replace(services=webs))
@@ -480,7 +475,6 @@ def random_graphs(draw: st.DrawFn) -> Graph:
 IGNORED = st.frozensets(st.sampled_from(["cools", "powers", "hosts"]))
 
 
-@settings(PROPERTY, max_examples=200)
 @given(random_graphs(), st.data(), IGNORED)
 def test_prepared_graphs_agree_with_removal_of_nodes(graph, data, ignoring):
     failed = data.draw(st.frozensets(st.sampled_from([*graph, "nowhere"]), max_size=4))
@@ -492,7 +486,6 @@ def test_prepared_graphs_agree_with_removal_of_nodes(graph, data, ignoring):
     assert down_nodes(graph, again, ignoring) == down_by_trying(graph, again, ignoring)
 
 
-@settings(PROPERTY, max_examples=30)
 @given(FAILED, RELATIONS)
 def test_down_nodes_of_the_reference_agree_with_removal_of_nodes(failed, ignoring):
     assert down_nodes(GRAPH, failed, ignoring) == down_by_trying(GRAPH, failed, ignoring)

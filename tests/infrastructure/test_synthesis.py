@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.infrastructure.catalogue import catalogue
@@ -108,7 +108,6 @@ def test_wrong_numbers_are_reported(regions, seed, message):
 SIZES = st.tuples(st.integers(2, 16), st.integers(0, 10**9))
 
 
-@settings(max_examples=25, deadline=None)
 @given(SIZES)
 def test_regions_have_a_shelter_with_room_that_can_be_powered_and_cooled(tmp_path_factory, size):
     model = made(tmp_path_factory.mktemp("made"), *size)

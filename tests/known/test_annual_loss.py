@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import gamma, norm, poisson
 
@@ -162,7 +162,6 @@ def test_annual_loss_agrees_with_years_drawn_at_random() -> None:
         assert np.mean(draws > usd) == pytest.approx(chance, abs=error)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     weights=st.lists(st.floats(0, 3), min_size=1, max_size=5),
     alpha=st.floats(0, 0.99),

@@ -11,7 +11,7 @@ import math
 import highspy
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -87,7 +87,6 @@ def by_programme(costs: list[float], chances: list[float], alpha: float) -> floa
     return float(solver.getInfo().objective_function_value)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     outcomes=st.lists(st.tuples(st.floats(0, 1000), st.floats(0, 0.4)), min_size=1, max_size=6),
     alpha=st.floats(0, 0.99),

@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from scipy.stats import binom
@@ -27,7 +27,6 @@ from planner.laws.adequacy import (
     together,
 )
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=30)
 Unit = tuple[float, float]
 # Sizes of which sums coincide, and sizes of which they hardly do.
 sizes = st.one_of(st.integers(0, 6).map(float), st.floats(0.001, 500.0))
@@ -76,7 +75,6 @@ def loads_of(parts: Sequence[Unit], of_installed: Sequence[float]) -> list[float
 
 
 class TestTable:
-    @PROPERTY
     @given(units, shares)
     def test_table_agrees_with_enumeration_of_all_states(
         self, parts: list[Unit], of_installed: list[float]
@@ -92,14 +90,12 @@ class TestTable:
         assert table.probability.sum() == pytest.approx(1.0)
         assert mean_out(table) == pytest.approx(math.fsum(s * r for s, r in parts), abs=1e-9)
 
-    @PROPERTY
     @given(units, st.randoms(use_true_random=False))
     def test_order_of_units_is_irrelevant(self, parts: list[Unit], random: Random) -> None:
         table, other = table_of(parts), table_of(random.sample(parts, len(parts)))
         assert table.out == pytest.approx(other.out)
         assert table.probability == pytest.approx(other.probability)
 
-    @PROPERTY
     @given(units, st.floats(0.1, 50.0), shares)
     def test_perfect_unit_takes_its_capacity_off_the_load(
         self, parts: list[Unit], size: float, of_installed: list[float]
@@ -110,7 +106,6 @@ class TestTable:
             mean_shortage(table_of(parts), loads), rel=1e-9, abs=1e-9
         )
 
-    @PROPERTY
     @given(some_units, st.integers(0, 7), rates, shares)
     def test_worse_unit_never_helps(
         self, parts: list[Unit], which: int, rate: float, of_installed: list[float]
@@ -122,7 +117,6 @@ class TestTable:
         for measure in (loss_of_load_hours, expected_unserved):
             assert measure(table_of(worse), loads) >= measure(table_of(parts), loads) - 1e-9
 
-    @PROPERTY
     @given(units, shares)
     def test_unserved_load_lies_within_its_bounds(
         self, parts: list[Unit], of_installed: list[float]
@@ -177,7 +171,6 @@ class TestTable:
 
 
 class TestGrid:
-    @PROPERTY
     @given(some_units, st.floats(0.01, 1.0), shares)
     def test_grid_keeps_the_mean_and_never_understates_the_shortage(
         self, parts: list[Unit], share: float, of_installed: list[float]
@@ -214,7 +207,6 @@ class TestStates:
                 short += p * q * max(0.0, 70.0 - (100.0 - one - 25.0 * down))
         assert expected_unserved(table, [70.0]) == pytest.approx(short)
 
-    @PROPERTY
     @given(units, units, shares)
     def test_tables_convolved_are_the_table_of_all_units(
         self, some: list[Unit], others: list[Unit], of_installed: list[float]
@@ -225,7 +217,6 @@ class TestStates:
             expected_unserved(table_of([*some, *others]), loads), rel=1e-9, abs=1e-9
         )
 
-    @PROPERTY
     @given(units, st.floats(0.0, 1.0), shares)
     def test_mixture_is_the_weighted_mean_of_its_tables(
         self, parts: list[Unit], weight: float, of_installed: list[float]
@@ -236,7 +227,6 @@ class TestStates:
         apart = [expected_unserved(table, loads) for table in two]
         assert mixed == pytest.approx(weight * apart[0] + (1 - weight) * apart[1], abs=1e-6)
 
-    @PROPERTY
     @given(units, units, shares)
     def test_shortage_becomes_the_load_of_the_units_behind(
         self, first: list[Unit], behind: list[Unit], of_installed: list[float]
@@ -257,7 +247,6 @@ class TestStates:
 
 
 class TestForcedOutageRate:
-    @PROPERTY
     @given(st.floats(0.0, 1e5), st.floats(0.0, 8784.0))
     def test_forced_outage_rate_is_a_probability(self, failures: float, hours: float) -> None:
         rate = forced_outage_rate(failures, hours)

@@ -6,12 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.laws.annual import AnnualLoss, annual_loss
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=60)
 #: Losses over twelve orders of magnitude, rates up to ten thousand a year, and nothing.
 LOSSES = st.one_of(st.just(0.0), st.floats(-3, 9).map(lambda power: 10**power))
 RATES = st.one_of(st.just(0.0), st.floats(-9, 4).map(lambda power: 10**power))
@@ -23,7 +22,6 @@ def law_of(kinds: list[tuple[float, float]], years: float = 1.0) -> AnnualLoss:
 
 
 class TestLaw:
-    @PROPERTY
     @given(KINDS, st.sampled_from([1 / 12, 1.0, 10.0]))
     def test_mean_and_total_probability_are_exact(self, kinds, years) -> None:
         law = law_of(kinds, years)
@@ -35,7 +33,6 @@ class TestLaw:
         assert law.usd[0] >= 0
         assert law.mass_beyond < 1e-9
 
-    @PROPERTY
     @given(KINDS)
     def test_a_year_without_loss_has_its_poisson_probability(self, kinds) -> None:
         """P(L = 0) = exp(−Σλ), wherever a loss is not much smaller than another."""
@@ -44,7 +41,6 @@ class TestLaw:
 
         assert law_of(wide).exceedance(0.0) == pytest.approx(-math.expm1(-rate), rel=1e-9)
 
-    @PROPERTY
     @given(KINDS, st.floats(0, 0.999), st.floats(0, 0.999))
     def test_value_at_risk_rises_with_confidence(self, kinds, one, other) -> None:
         law = law_of(kinds)
@@ -57,7 +53,6 @@ class TestLaw:
         assert law.conditional_value_at_risk(0.0) == pytest.approx(law.mean())
         assert law.exceedance(law.value_at_risk(high)) <= (1 - high) * (1 + 1e-9)
 
-    @PROPERTY
     @given(KINDS, st.tuples(LOSSES, RATES))
     def test_one_more_kind_of_loss_never_lowers_the_risk(self, kinds, more) -> None:
         """Stochastic order, to the width of a step: stop-loss premiums are exact to rounding."""
@@ -67,7 +62,6 @@ class TestLaw:
             without = less.conditional_value_at_risk(alpha)
             assert law.conditional_value_at_risk(alpha) >= without * (1 - 5e-3)
 
-    @PROPERTY
     @given(KINDS, st.sampled_from([1e-3, 0.25, 7.0, 1e4]))
     def test_risk_scales_with_the_currency(self, kinds, factor) -> None:
         law, other = law_of(kinds), law_of([(x * factor, f) for x, f in kinds])

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.laws.assets import Asset, by_year, purchase_times
 from planner.laws.money import annuity
 from planner.laws.returns import capital_recovery
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=100)
 rates = st.floats(0.001, 0.5)
 lives = st.floats(0.05, 60.0)
 
 
 class TestEqualPayments:
-    @PROPERTY
     @given(rates, lives)
     def test_equal_payments_are_worth_an_endless_chain_of_replacements(
         self, rate: float, life: float
@@ -29,7 +27,6 @@ class TestEqualPayments:
         chain = 100.0 / -math.expm1(-life * math.log1p(rate))
         assert new.bought_usd_per_year(rate) == pytest.approx(rate * chain)
 
-    @PROPERTY
     @given(rates, lives, st.floats(0.0, 80.0))
     def test_an_existing_asset_is_paid_from_the_end_of_its_life(
         self, rate: float, life: float, age: float
@@ -41,7 +38,6 @@ class TestEqualPayments:
             Asset(100.0, life).bought_usd_per_year(rate) * later
         )
 
-    @PROPERTY
     @given(rates, lives, st.floats(0.0, 1.0), st.floats(0.0, 80.0))
     def test_replacing_like_for_like_early_never_pays(
         self, rate: float, life: float, left: float, age: float
@@ -64,7 +60,6 @@ class TestEqualPayments:
 
 
 class TestTimes:
-    @PROPERTY
     @given(st.floats(0.05, 70.0), st.integers(1, 60))
     def test_an_asset_is_bought_as_often_as_a_life_begins_before_the_horizon(
         self, life: float, horizon: int
@@ -81,7 +76,6 @@ class TestTimes:
         # A life that ends at the horizon but for rounding is not begun anew there.
         assert len(purchase_times(0.0, (0.1 + 0.2) * 10, 3)) == 1
 
-    @PROPERTY
     @given(st.lists(st.tuples(st.floats(0.0, 12.0), st.floats(-1e6, 1e6)), max_size=20))
     def test_payments_by_year_add_up_to_all_payments(
         self, flows: list[tuple[float, float]]
@@ -90,7 +84,6 @@ class TestTimes:
 
         assert found.sum() == pytest.approx(sum(usd for _, usd in flows), abs=1e-6)
 
-    @PROPERTY
     @given(st.floats(1.0, 12.0))
     def test_splitting_a_payment_keeps_its_mean_time(self, time: float) -> None:
         found = by_year([time], [1.0], 12)

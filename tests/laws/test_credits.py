@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.laws.credits import MINUTES_PER_MONTH, credit_share, credit_usd, monthly_credit
 
 DATASETS = Path(__file__).resolve().parents[2] / "datasets"
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=25)
 STEPS = ((0.999, 0.10), (0.99, 0.25), (0.95, 1.0))
 SCHEDULES = st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(0, 1)), max_size=4)
 MINUTES = st.floats(0, 3 * MINUTES_PER_MONTH)
@@ -113,7 +112,6 @@ class TestOccurrence:
         assert credit_usd(minutes, STEPS, 50.0).tolist() == [[50.0, 100.0], [0.0, 100.0]]
         assert credit_usd(MINUTES_PER_MONTH, [(0.99, 0.25)], 50.0) == 12.5
 
-    @PROPERTY
     @given(MINUTES, SCHEDULES)
     def test_the_credit_of_an_outage_lies_between_those_of_its_full_months(
         self, minutes, steps
@@ -201,7 +199,6 @@ class TestMonth:
             up.mean(), abs=4 * up.std() / math.sqrt(months)
         )
 
-    @PROPERTY
     @given(
         st.lists(st.tuples(MINUTES, st.floats(0, 20)), max_size=4),
         SCHEDULES,

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.laws.depreciation import TAX_CLASSES, macrs
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=20)
 costs = st.floats(0.0, 1e12)
 
 
 class TestAccelerated:
-    @PROPERTY
     @given(costs, st.sampled_from(TAX_CLASSES))
     def test_accelerated_depreciation_sums_to_the_cost(self, cost: float, years: int) -> None:
         charges = macrs(cost, years)

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.laws.heat import (
@@ -25,7 +25,6 @@ from planner.laws.heat import (
     threshold_capacity_mw,
 )
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=75)
 powers = st.floats(1e-5, 0.1)
 shares = st.floats(0.0, 1.0)
 counts = st.floats(0.0, 1e6)
@@ -33,7 +32,6 @@ megawatts = st.floats(0.0, 500.0)
 
 
 class TestHeat:
-    @PROPERTY
     @given(powers, shares, counts, counts, counts, counts, st.floats(0.0, 10.0))
     def test_heat_is_linear_in_gpus_on_and_busy(
         self,
@@ -49,7 +47,6 @@ class TestHeat:
         both = heat_mw(power, static, on + factor * on_too, busy + factor * busy_too)
         assert both == pytest.approx(one + factor * other, rel=1e-9, abs=1e-9)
 
-    @PROPERTY
     @given(powers, shares, counts, counts, counts, counts)
     def test_never_falls_when_more_is_on_or_busy(
         self, power: float, static: float, on: float, busy: float, more_on: float, more_busy: float
@@ -58,7 +55,6 @@ class TestHeat:
             power, static, on, busy
         )
 
-    @PROPERTY
     @given(powers, shares, counts)
     def test_lies_between_static_and_full_power(
         self, power: float, static: float, gpus: float
@@ -75,14 +71,12 @@ class TestHeat:
 
 
 class TestDerating:
-    @PROPERTY
     @given(megawatts, st.floats(-40, 60), st.floats(0, 45), shares, st.floats(20, 70))
     def test_never_above_rated_never_negative(
         self, rated: float, ambient: float, reference: float, per_c: float, cutout: float
     ) -> None:
         assert 0.0 <= derated_mw(rated, ambient, reference, per_c, cutout) <= rated
 
-    @PROPERTY
     @given(megawatts, st.floats(-40, 60), st.floats(0, 20), shares)
     def test_never_rises_with_ambient(
         self, rated: float, ambient: float, rise: float, per_c: float
@@ -102,7 +96,6 @@ class TestDerating:
     def test_capacity_is_zero_where_derating_takes_all_of_it(self) -> None:
         assert derated_mw(10.0, 60.0, 35.0, 0.05, 90.0) == 0.0
 
-    @PROPERTY
     @given(
         st.lists(st.tuples(st.floats(-40, 60), shares), min_size=1, max_size=5),
         st.floats(20, 70),
@@ -117,7 +110,6 @@ class TestDerating:
 
 
 class TestLosses:
-    @PROPERTY
     @given(
         st.lists(st.tuples(st.floats(0.1, 50.0), st.integers(0, 4)), min_size=1, max_size=4),
         st.integers(0, 5),
@@ -131,7 +123,6 @@ class TestLosses:
         worst = min(sum(units) - sum(which) for which in combinations(units, gone))
         assert capacity_after_losses_mw(sizes, numbers, lost) == pytest.approx(worst, abs=1e-9)
 
-    @PROPERTY
     @given(
         st.dictionaries(
             st.sampled_from("abcd"), st.tuples(st.floats(0.1, 50.0), st.integers(0, 4)), min_size=1
@@ -162,7 +153,6 @@ class TestTemperature:
         arrays = (np.array([[x]]) for x in (temperature, heat, cooling, capacitance, 65.0))
         return float(temperature_after(*arrays, seconds)[0, 0])
 
-    @PROPERTY
     @given(st.floats(0.1, 30.0), st.floats(100.0, 5000.0), st.integers(1, 200))
     def test_rises_in_a_straight_line_under_constant_excess(
         self, excess: float, capacitance: float, minutes: int
@@ -173,7 +163,6 @@ class TestTemperature:
         # One MW for one second is one MJ.
         assert temperature == pytest.approx(65.0 + excess * 60 * minutes / capacitance)
 
-    @PROPERTY
     @given(st.floats(65.0, 120.0), megawatts, megawatts, st.just(0.0) | st.floats(1e-3, 5000.0))
     def test_never_falls_below_the_set_point(
         self, temperature: float, heat: float, cooling: float, capacitance: float
@@ -193,7 +182,6 @@ class TestTemperature:
 
 
 class TestClock:
-    @PROPERTY
     @given(st.floats(-50, 200), st.floats(0, 50), st.floats(60, 90), st.floats(0.5, 40))
     def test_lies_between_nothing_and_full_and_never_rises_with_temperature(
         self, temperature: float, rise: float, throttle: float, span: float
@@ -210,7 +198,6 @@ class TestClock:
 
 
 class TestCoolableGpus:
-    @PROPERTY
     @given(st.floats(1.0, 1e5), powers, st.floats(0.01, 1.0), shares, st.floats(0.01, 100.0))
     def test_is_the_inverse_of_heat_at_a_utilisation(
         self, gpus: float, power: float, static: float, utilisation: float, cooling: float
@@ -250,7 +237,6 @@ def cooling_cases(
 
 
 class TestShareCooling:
-    @PROPERTY
     @given(cooling_cases())
     def test_gives_no_cluster_more_than_it_needs_or_than_its_plants_have(
         self, data: tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -266,7 +252,6 @@ class TestShareCooling:
             most = capacity[:, reach].sum(axis=1)
             assert (cooled[:, members].sum(axis=1) <= most + 1e-9).all()
 
-    @PROPERTY
     @given(cooling_cases(), st.floats(0.0, 20.0), st.integers(0, 3))
     def test_more_capacity_never_cools_a_cluster_less(
         self, data: tuple[np.ndarray, np.ndarray, np.ndarray], more: float, plant: int
@@ -278,7 +263,6 @@ class TestShareCooling:
             share_cooling(need, larger, serves) >= share_cooling(need, capacity, serves) - 1e-9
         ).all()
 
-    @PROPERTY
     @given(st.lists(st.floats(0.1, 50.0), min_size=1, max_size=5), st.floats(0.0, 200.0))
     def test_of_one_plant_is_in_proportion_to_the_need(
         self, needs: list[float], capacity: float
@@ -295,7 +279,6 @@ class TestShareCooling:
         # 4 MW are shared 3 : 1; the second plant carries the other 3 MW of the first cluster.
         assert cooled.tolist() == [[6.0, 1.0]]
 
-    @PROPERTY
     @given(cooling_cases())
     def test_by_plant_adds_up_and_keeps_to_plants_that_serve(
         self, data: tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -307,7 +290,6 @@ class TestShareCooling:
         assert (carried.sum(axis=2) <= capacity + 1e-9).all()
         assert carried.sum(axis=1) == pytest.approx(share_cooling(need, capacity, serves), abs=1e-9)
 
-    @PROPERTY
     @given(cooling_cases())
     def test_cooling_equals_that_of_plants_taken_one_by_one(
         self, data: tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -325,7 +307,6 @@ class TestShareCooling:
 
 
 class TestTank:
-    @PROPERTY
     @given(megawatts, megawatts, st.floats(0, 1e5), shares)
     def test_cold_discharged_equals_heat_absorbed(
         self, short: float, spare: float, size: float, filled: float

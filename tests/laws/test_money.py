@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.laws.money import annuity, emergency_usd, energy_usd, lost_usd, transport_usd
-
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=50)
 
 
 class TestAnnuity:
@@ -29,7 +27,6 @@ class TestAnnuity:
     ) -> None:
         assert annuity(rate, years) == pytest.approx(published, abs=5e-5)
 
-    @PROPERTY
     @given(st.floats(0.001, 0.5), st.integers(1, 60))
     def test_payments_are_worth_the_capital(self, rate: float, years: int) -> None:
         payment = annuity(rate, years)
@@ -39,7 +36,6 @@ class TestAnnuity:
     def test_without_interest_is_spread_evenly(self) -> None:
         assert annuity(0.0, 8) == 0.125
 
-    @PROPERTY
     @given(st.floats(1.0, 60.0))
     def test_tends_to_even_spread_as_interest_vanishes(self, years: float) -> None:
         assert annuity(1e-7, years) == pytest.approx(annuity(0.0, years), rel=1e-4)
@@ -66,7 +62,6 @@ class TestAmounts:
     def test_transport_cost_counts_millions_of_requests(self) -> None:
         assert transport_usd(1000.0, 1.0, 5.0) == pytest.approx(3.6 * 5.0)
 
-    @PROPERTY
     @given(st.floats(0, 1e6), st.floats(0, 1e4), st.floats(0, 1e3), st.floats(0, 100))
     def test_costs_are_linear_in_quantity_and_time(
         self, amount: float, hours: float, price: float, factor: float

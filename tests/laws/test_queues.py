@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from laws.exact import erlang_c
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from planner.laws.queues import (
     waiting_probability,
 )
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=100)
 Floats = NDArray[np.float64]
 LOADS = np.concatenate([np.linspace(0.1, 0.99, 90), [0.995, 0.999, 0.9999]])
 requests = st.one_of(st.just(0.0), st.floats(0.0, 1e8))
@@ -91,7 +90,6 @@ class TestWaitingProbability:
         law = waiting_probability(np.full_like(loads, servers), loads)
         assert np.abs(law - exact).max() < bound
 
-    @PROPERTY
     @given(st.floats(1.0, 1e6), st.floats(0.0, 0.9999), st.floats(0.0, 1.0), st.floats(1.0, 10.0))
     def test_waiting_probability_rises_with_load_and_falls_with_servers(
         self, servers: float, load: float, towards: float, factor: float
@@ -120,7 +118,6 @@ class TestWaits:
         waits = p99_wait_seconds(servers, load, np.array(3.0))
         assert waits.tolist() == [0.0, math.inf, math.inf, math.inf, 0.0]
 
-    @PROPERTY
     @given(st.floats(1.0, 1e5), st.floats(0.0, 0.999), st.floats(0.01, 100.0))
     def test_waits_scale_with_the_service_time(
         self, servers: float, load: float, seconds: float
@@ -129,7 +126,6 @@ class TestWaits:
         unit, scaled = (p99_wait_seconds(*arrays, np.array(each)) for each in (1.0, seconds))
         assert scaled == pytest.approx(seconds * unit, rel=1e-12)
 
-    @PROPERTY
     @given(st.floats(1.0, 1e5), st.floats(0.0, 0.999))
     def test_one_percent_of_requests_wait_longer_than_the_99th_percentile(
         self, servers: float, load: float
@@ -142,7 +138,6 @@ class TestWaits:
 
 
 class TestCompetingQueue:
-    @PROPERTY
     @given(requests, requests, requests, requests, patience)
     def test_competing_queue_conserves_requests(
         self, live: float, stale: float, arriving: float, capacity: float, patience: float
@@ -156,7 +151,6 @@ class TestCompetingQueue:
         assert after.stale + after.wasted == pytest.approx(stale + after.timed_out, **close)
         assert after.good + after.wasted == pytest.approx(min(capacity, there), **close)
 
-    @PROPERTY
     @given(requests, requests, requests)
     def test_patient_clients_all_get_useful_answers(
         self, live: float, arriving: float, capacity: float
@@ -168,7 +162,6 @@ class TestCompetingQueue:
         assert after.live == pytest.approx(live + arriving - served, **close)
         assert after.timed_out == pytest.approx(0.0, abs=1e-8 * (live + arriving))
 
-    @PROPERTY
     @given(requests, requests, st.floats(0.05, 100.0))
     def test_without_service_clients_leave_exponentially(
         self, live: float, stale: float, patience: float
@@ -178,7 +171,6 @@ class TestCompetingQueue:
         assert after.live + after.stale == pytest.approx(live + stale)
         assert after.good == after.wasted == 0.0
 
-    @PROPERTY
     @given(st.floats(1.0, 1e6), st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.05, 100.0))
     def test_competing_queue_is_exact_at_a_constant_backlog(
         self, backlog: float, share: float, turnover: float, patience: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from laws.exact import amplification
 
@@ -15,7 +15,6 @@ from planner.laws.retries import (
     repeat,
 )
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=75)
 shares = st.floats(0.0, 1.0)
 policies = st.lists(
     st.tuples(st.integers(0, 6), st.floats(0.05, 60.0), shares), min_size=1, max_size=4
@@ -27,7 +26,6 @@ def terms_of(policies: list[tuple[int, float, float]]) -> RetryTerms:
 
 
 class TestTerms:
-    @PROPERTY
     @given(policies)
     def test_a_client_makes_no_more_attempts_than_its_tier_allows(
         self, policies: list[tuple[int, float, float]]
@@ -54,7 +52,6 @@ class TestTerms:
 
 
 class TestRepeat:
-    @PROPERTY
     @given(policies, st.integers(0, 2**32 - 1))
     def test_failed_requests_come_back_or_are_given_up(
         self, policies: list[tuple[int, float, float]], seed: int
@@ -78,7 +75,6 @@ class TestRepeat:
 
 
 class TestAmplification:
-    @PROPERTY
     @given(shares, st.integers(0, 10), shares)
     def test_amplification_agrees_with_following_one_request(
         self, success: float, attempts: int, gives_up: float
@@ -91,7 +87,6 @@ class TestAmplification:
             there = float(repeat(failed, terms_of([(attempts, 1.0, gives_up)]).repeats)[0].sum())
         assert amplification(success, attempts, gives_up) == pytest.approx(made)
 
-    @PROPERTY
     @given(shares, shares, st.integers(0, 9), shares)
     def test_amplification_falls_with_success_and_rises_with_attempts(
         self, success: float, better: float, attempts: int, gives_up: float
@@ -104,7 +99,6 @@ class TestAmplification:
 
 
 class TestServices:
-    @PROPERTY
     @given(st.lists(st.floats(0.0, 50.0), min_size=1, max_size=4), shares)
     def test_the_tightest_service_on_the_path_limits_a_tier(
         self, use: list[float], weight: float
@@ -118,7 +112,6 @@ class TestServices:
         share = admitted_share(np.array([4.0, 0.5]), weights).min(axis=1)
         assert share.tolist() == [0.25, 1.0, 0.625]
 
-    @PROPERTY
     @given(st.floats(0.0, 1e6), st.floats(0.1, 1e6))
     def test_what_a_service_lets_through_is_its_capacity(
         self, wanted: float, capacity: float
@@ -142,7 +135,6 @@ class TestPools:
         assert self.rate(10.0, 0.0, 0.0) == 500.0
         assert self.rate(0.0, 0.0, 0.0) == 500.0
 
-    @PROPERTY
     @given(st.floats(0.0, 1e5), st.floats(0.0, 1e5), st.floats(0.0, 1e5))
     def test_a_pool_never_admits_more_than_the_service_time_allows(
         self, entered: float, held: float, before: float

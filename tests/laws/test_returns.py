@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from planner.laws import returns
@@ -27,7 +27,6 @@ from planner.laws.returns import (
 )
 from planner.laws.roots import forces_of_interest, sign_changes
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=20)
 NAN, INF = math.nan, math.inf
 
 amounts = st.integers(-1_000_000, 1_000_000).map(lambda cents: cents / 100)
@@ -49,7 +48,6 @@ def gross(rate: float, flows: list[float]) -> float:
 
 
 class TestRates:
-    @PROPERTY
     @given(flow_lists)
     def test_present_value_is_zero_at_each_rate(self, flows: list[float]) -> None:
         for rate in rates_of_return(flows):
@@ -57,7 +55,6 @@ class TestRates:
             worth = net_present_value(rate, flows)
             assert abs(worth) <= 1e-9 * gross(rate, flows)
 
-    @PROPERTY
     @given(flow_lists)
     def test_there_are_no_more_rates_than_changes_of_sign(self, flows: list[float]) -> None:
         changes = sign_changes(np.array(flows))
@@ -66,7 +63,6 @@ class TestRates:
         if changes % 2 == 1:
             assert found >= 1
 
-    @PROPERTY
     @given(flow_lists)
     def test_present_value_changes_sign_at_the_rates_only(self, flows: list[float]) -> None:
         """Between two neighbouring rates the present value keeps its sign."""
@@ -79,7 +75,6 @@ class TestRates:
             values = [net_present_value(rate, flows) / (gross(rate, flows) or 1) for rate in points]
             assert min(values) >= -1e-9 or max(values) <= 1e-9
 
-    @PROPERTY
     @given(st.lists(st.integers(-9, 30), min_size=1, max_size=6, unique=True), st.integers(1, 9))
     def test_rates_that_flows_are_built_from_are_found(self, tenths: list[int], scale: int) -> None:
         """Flows with the factors 1 + r − g each have exactly the rates they are made of."""
@@ -88,7 +83,6 @@ class TestRates:
         found = rates_of_return(flows)
         assert found == pytest.approx(chosen, abs=1e-6)
 
-    @PROPERTY
     @given(flow_lists, st.sampled_from([-3.0, 0.5, 1e6, 1e-6]))
     def test_rates_do_not_depend_on_the_scale_of_flows(
         self, flows: list[float], scale: float
@@ -150,7 +144,6 @@ class TestRates:
 
 
 class TestPresentValue:
-    @PROPERTY
     @given(rates, flow_lists, st.integers(-1000, 1000).map(lambda tenths: tenths / 10))
     def test_present_value_scales_with_its_flows(
         self, rate: float, flows: list[float], scale: float
@@ -159,7 +152,6 @@ class TestPresentValue:
         rounding = 1e-9 * abs(scale) * gross(rate, flows)
         assert worth == pytest.approx(scale * net_present_value(rate, flows), abs=rounding)
 
-    @PROPERTY
     @given(conventional(), rates, rates)
     def test_present_value_falls_with_the_rate_up_to_the_internal_rate(
         self, flows: list[float], one: float, other: float
@@ -174,7 +166,6 @@ class TestPresentValue:
         else:
             assert worth <= 1e-9 * gross(low, flows)
 
-    @PROPERTY
     @given(rates, st.lists(st.tuples(amounts, amounts), min_size=2, max_size=10))
     def test_present_values_add_up(self, rate: float, pairs: list[tuple[float, float]]) -> None:
         ones, others = [p[0] for p in pairs], [p[1] for p in pairs]
@@ -188,7 +179,6 @@ class TestPresentValue:
 
 
 class TestModifiedRate:
-    @PROPERTY
     @given(conventional())
     def test_modified_rate_equals_the_internal_rate_at_which_money_is_reinvested(
         self, flows: list[float]
@@ -209,7 +199,6 @@ class TestModifiedRate:
 
 
 class TestPayback:
-    @PROPERTY
     @given(conventional(), st.floats(0.0, 0.5))
     def test_discounting_never_shortens_the_payback(self, flows: list[float], rate: float) -> None:
         simple, discounted = payback_years(flows), payback_years(flows, rate)
@@ -218,7 +207,6 @@ class TestPayback:
             assert 0 < simple <= discounted + 1e-9
             assert discounted <= len(flows) - 1
 
-    @PROPERTY
     @given(conventional(), st.floats(0.0, 0.5))
     def test_discounted_payback_exists_where_the_present_value_is_not_negative(
         self, flows: list[float], rate: float
@@ -249,7 +237,6 @@ class TestPayback:
 
 
 class TestRatios:
-    @PROPERTY
     @given(
         st.lists(st.tuples(positive, positive), min_size=2, max_size=10),
         st.floats(-0.5, 1.0),
@@ -276,13 +263,11 @@ class TestRatios:
 
 
 class TestAnnualCost:
-    @PROPERTY
     @given(st.floats(0.0, 0.5), st.integers(1, 60))
     def test_capital_recovery_is_the_annuity(self, rate: float, years: int) -> None:
         assume(rate == 0 or rate > 1e-6)
         assert capital_recovery(rate, years) == pytest.approx(annuity(rate, years), rel=1e-8)
 
-    @PROPERTY
     @given(st.floats(-0.9, 1.0), st.lists(positive, min_size=2, max_size=30))
     def test_equivalent_annual_cost_is_worth_the_costs(
         self, rate: float, costs: list[float]
@@ -305,7 +290,6 @@ class TestAnnualCost:
 
 
 class TestBreakEven:
-    @PROPERTY
     @given(positive, positive, positive, st.floats(-0.5, 0.5), st.integers(1, 40))
     def test_net_present_value_is_zero_at_the_break_even(
         self, capital: float, yearly: float, loss: float, rate: float, years: int

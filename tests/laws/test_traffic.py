@@ -5,7 +5,7 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from laws.written import dropped_of, rationed
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ from planner.laws.traffic import (
     serving_rps,
 )
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=75)
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-6
 #: Both scenarios of a network with priorities in force.
@@ -83,7 +82,6 @@ def most_served(demand: Floats, capacity: Floats, routes: Routes) -> float:
 
 
 class TestRoute:
-    @PROPERTY
     @given(networks())
     def test_routing_keeps_demand_and_capacity_and_conserves_requests(
         self, network: tuple[Floats, Floats, Routes]
@@ -95,7 +93,6 @@ class TestRoute:
         assert (served(routing) <= demand + TOLERANCE).all()
         assert_flows_lead_to_targets(routing, routes)
 
-    @PROPERTY
     @given(networks())
     def test_no_request_is_turned_away_from_a_target_with_room(
         self, network: tuple[Floats, Floats, Routes]
@@ -107,7 +104,6 @@ class TestRoute:
             reach = routes.order[tier, :, zone]
             assert (room[scenario, reach[reach >= 0]] <= TOLERANCE).all()
 
-    @PROPERTY
     @given(networks())
     def test_lower_priorities_take_nothing_from_higher_ones(
         self, network: tuple[Floats, Floats, Routes]
@@ -120,7 +116,6 @@ class TestRoute:
             served(route(alone, capacity, routes, ORDERED))[:, :, 0], abs=1e-6
         )
 
-    @PROPERTY
     @given(networks(), st.integers(0, 3), st.integers(0, 100))
     def test_more_capacity_never_serves_a_tier_less(
         self, network: tuple[Floats, Floats, Routes], target: int, more: int
@@ -131,7 +126,6 @@ class TestRoute:
         before = served(route(demand, capacity, routes, ORDERED))
         assert (served(route(demand, larger, routes, ORDERED)) >= before - TOLERANCE).all()
 
-    @PROPERTY
     @given(networks(single_reach=True))
     def test_routing_is_optimal_where_each_zone_reaches_one_target(
         self, network: tuple[Floats, Floats, Routes]
@@ -146,7 +140,6 @@ class TestRoute:
                 best = most_served(upper, capacity[scenario], routes)
                 assert flows[scenario, :, :tiers].sum() == pytest.approx(best, abs=TOLERANCE)
 
-    @PROPERTY
     @given(networks())
     def test_routing_never_exceeds_the_transport_optimum(
         self, network: tuple[Floats, Floats, Routes]
@@ -179,7 +172,6 @@ class TestRoute:
         routing = route(demand, np.array([[70.0, 50.0]]), routes_of([[[1, 0]]], 2), ORDERED[:1])
         assert routing.load.tolist() == [[50.0, 50.0]]
 
-    @PROPERTY
     @given(networks(), st.floats(0.0, 1.0))
     def test_requests_served_are_the_fitting_share_of_those_sent(
         self, network: tuple[Floats, Floats, Routes], share: float
@@ -193,7 +185,6 @@ class TestRoute:
 class TestWithoutPriorities:
     ALIKE = np.array([False, False])
 
-    @PROPERTY
     @given(networks())
     def test_equal_priorities_keep_demand_and_capacity_and_leave_no_usable_room(
         self, network: tuple[Floats, Floats, Routes]
@@ -208,7 +199,6 @@ class TestWithoutPriorities:
             reach = routes.order[tier, :, zone]
             assert (room[scenario, reach[reach >= 0]] <= TOLERANCE).all()
 
-    @PROPERTY
     @given(networks(), st.permutations([0, 1, 2]))
     def test_the_order_of_tiers_does_not_matter(
         self, network: tuple[Floats, Floats, Routes], order: list[int]
@@ -220,7 +210,6 @@ class TestWithoutPriorities:
         swapped = served(route(demand[:, :, mixed], capacity, other, self.ALIKE))
         assert swapped == pytest.approx(flows[:, :, mixed], abs=TOLERANCE)
 
-    @PROPERTY
     @given(networks())
     def test_tiers_that_reach_the_same_get_equal_shares(
         self, network: tuple[Floats, Floats, Routes]
@@ -235,7 +224,6 @@ class TestWithoutPriorities:
         )
         assert flows == pytest.approx(demand * share, abs=TOLERANCE)
 
-    @PROPERTY
     @given(networks())
     def test_scenarios_with_and_without_priorities_are_routed_together(
         self, network: tuple[Floats, Floats, Routes]
@@ -266,7 +254,6 @@ def limited(draw: st.DrawFn) -> tuple[Floats, Floats, Routes, NDArray[np.bool_]]
 
 
 class TestTargetsTooHotForATier:
-    @PROPERTY
     @given(limited(), st.booleans())
     def test_too_hot_targets_get_no_requests_and_all_others_are_used(
         self, data: tuple[Floats, Floats, Routes, NDArray[np.bool_]], ordered: bool
@@ -281,7 +268,6 @@ class TestTargetsTooHotForATier:
             cool = [n for n in reach[reach >= 0] if allowed[tier, scenario, n]]
             assert (room[scenario, cool] <= TOLERANCE).all()
 
-    @PROPERTY
     @given(networks(), st.booleans())
     def test_temperature_limits_change_nothing_where_all_targets_are_cool(
         self, network: tuple[Floats, Floats, Routes], ordered: bool
@@ -306,7 +292,6 @@ class TestTargetsTooHotForATier:
 
 
 class TestFullQueue:
-    @PROPERTY
     @given(
         st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), min_size=4, max_size=4),
         st.floats(0, 2e6),
@@ -329,7 +314,6 @@ class TestFullQueue:
 
 
 class TestRationing:
-    @PROPERTY
     @given(st.floats(0, 2), st.lists(st.floats(0, 1), min_size=1, max_size=5))
     def test_rationing_grants_all_there_is_and_no_tier_more_than_its_share(
         self, available: float, allocation: list[float]

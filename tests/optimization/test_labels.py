@@ -111,7 +111,6 @@ PLAIN = st.text(st.sampled_from("ab.-_@ é"), min_size=1, max_size=4)
 
 
 class TestLabel:
-    @settings(max_examples=400)
     @given(st.lists(PLAIN, min_size=1, max_size=4), st.lists(PLAIN, min_size=1, max_size=4))
     @example(["a.b", "c"], ["a", "b.c"])
     @example(["a-b"], ["a_b"])

@@ -11,7 +11,7 @@ from itertools import combinations, product
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import solved
 
@@ -107,7 +107,6 @@ def model(tiny) -> Model:
 
 
 class TestLaw:
-    @settings(max_examples=150, derandomize=True, deadline=None, database=None)
     @given(
         units=st.lists(
             st.tuples(st.integers(1, 40).map(lambda step: step / 4), st.integers(0, 3)),
@@ -125,7 +124,6 @@ class TestLaw:
         assert capacity_after_losses_mw(sizes, counts, lost) == pytest.approx(expected, abs=1e-9)
         assert thresholds_mw(sizes, counts, lost) == pytest.approx(expected, abs=1e-9)
 
-    @settings(max_examples=50, derandomize=True, deadline=None, database=None)
     @given(
         sizes=st.lists(st.floats(0.1, 50.0), min_size=1, max_size=4),
         data=st.data(),
@@ -139,7 +137,6 @@ class TestLaw:
         assert capacity_after_losses_mw(sizes, counts, lost) == 0.0
         assert thresholds_mw(sizes, counts, lost) == pytest.approx(0.0, abs=1e-9)
 
-    @settings(max_examples=50, derandomize=True, deadline=None, database=None)
     @given(
         units=st.lists(st.tuples(st.floats(0.1, 50.0), st.integers(0, 4)), min_size=1, max_size=4),
         lost=st.integers(0, 6),

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from finance.standins import Rule, sampled, unavailability
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import InputError
@@ -168,7 +168,6 @@ rates_drawn = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
 @given(rates_drawn, st.integers(0, 1000))
 def test_sampled_periods_begin_and_end_with_all_up(
     drawn: list[tuple[int, float, float]], number: int
@@ -206,7 +205,6 @@ def test_weights_average_to_one() -> None:
     assert second[True] > 100
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0.0, 10.0), min_size=1, max_size=6), st.integers(0, 2000))
 def test_samples_are_allocated_in_whole_blocks(importance: list[float], samples: int) -> None:
     least = np.full(len(importance), BLOCK)

@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(PATHS), value=VALUES)
 def test_a_changed_value_is_replayed_or_refused(
     folder: Path, path: tuple[Any, ...], value: Any
@@ -76,7 +76,7 @@ def test_a_changed_value_is_replayed_or_refused(
     assert all(math.isfinite(one["observed"]) for one in data["milestones"])
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(value=VALUES, key=st.sampled_from([*DATA, "set", "colour", "time_zone"]))
 def test_a_changed_or_new_field_is_replayed_or_refused(folder: Path, key: str, value: Any) -> None:
     file = folder / "own.yaml"

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import networkx as nx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from reporting.browser import FAINT, PROGRAM, chromium, open_page
 from support import model_of
@@ -307,14 +307,12 @@ class TestPage:
 
 class TestTexts:
     @given(text=st.text(max_size=80), width=st.floats(10, 300), bold=st.booleans())
-    @settings(max_examples=30, deadline=None)
     def test_shortened_fits_and_keeps_what_fits(self, text, width, bold):
         short = shortened(text, 10, width, bold)
         assert text_width(short, 10, bold) <= width + 0.02
         assert short == text or "…" in short or text_width("…", 10, bold) > width
 
     @given(words=st.lists(st.text("abw-", min_size=1, max_size=9), max_size=12))
-    @settings(max_examples=40, deadline=None)
     def test_wrapped_loses_no_word(self, words):
         lines = wrapped(" ".join(words), 10, 90)
         assert " ".join(lines).split() == words
@@ -608,7 +606,6 @@ class TestExports:
         assert {n for n, d in plain.nodes(data=True) if d["falls"]} == set(scene.blast.fallen)
 
     @given(st.text(max_size=30))
-    @settings(max_examples=30, deadline=None)
     def test_quotes_of_dot_hold_everything(self, text):
         tokens = list(dot_tokens(f"{quoted(text)} -> {quoted('end')}"))
         assert [kind for kind, _ in tokens] == ["quoted", "sign", "quoted"]

@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 from finance.recalculation import office, recalculated
 from finance.test_workbook import _spoil as spoiled
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.finance.roadmaps import ONLY_PAID, RoadmapFinance, yearly_rate
@@ -53,7 +53,6 @@ def test_a_rate_needs_income(roadmap: Roadmap, study: RoadmapFinance) -> None:
     )
 
 
-@settings(max_examples=40)
 @given(st.floats(-0.5, 2.0), st.sampled_from([1, 3, 6, 12]), st.integers(1, 9))
 def test_yearly_rates_undo_compounding(rate: float, step: int, steps: int) -> None:
     grown = 1000 * (1 + rate) ** (step * steps / 12)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.infrastructure.catalogue import hot_week, hot_week_longitude, hot_week_names
@@ -73,7 +73,6 @@ def test_the_afternoon_is_hotter_than_the_night():
     assert (afternoon > night + 3).all()
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.floats(0, 167.9), st.floats(0, 20_000))
 def test_ambient_stays_within_the_week_whatever_the_start_hour(hour, minute):
     found = ambient_at(MODEL, "west", hour, np.array([minute]))[0]
@@ -119,8 +118,7 @@ def test_mean_days_of_months_are_repeated() -> None:
     assert year[-1] == 287 % 97
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
-@given(st.integers(0, 167), st.integers(0, 364), st.floats(0, 9000), st.floats(0, 9000))
+@given(st.integers(0, 167), st.integers(0, 364), st.integers(0, 9000), st.integers(0, 9000))
 def test_the_excess_of_an_interval_is_that_of_its_hottest_hour(hour, day, one, other) -> None:
     model, (first, last) = year_of(8760, longitude=-50.0), sorted((one, other))
     at = np.linspace(first, last, 30)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.infrastructure.entities import Model
@@ -140,7 +140,6 @@ TIMES = st.floats(0, 200, allow_nan=False)
 
 
 class TestWholeMinutes:
-    @settings(max_examples=60, deadline=None)
     @given(at=TIMES, repair=st.floats(1e-6, 100))
     def test_every_event_is_within_the_minutes_that_it_takes(self, at, repair):
         timeline = laid_out(lost("region", "west", at, repair))
@@ -151,7 +150,6 @@ class TestWholeMinutes:
         assert end == int(end)
         assert max(start + 1, at + repair - 1e-6) <= end < max(start + 1, at + repair) + 1
 
-    @settings(max_examples=100, deadline=None)
     @given(
         at=TIMES,
         repair=st.floats(0.1, 100),

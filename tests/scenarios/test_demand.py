@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.infrastructure.catalogue import demand_shape
@@ -109,7 +109,6 @@ class TestUndominated:
         halves = np.stack([np.arange(24.0) < 12, np.arange(24.0) >= 12], axis=1).astype(float)
         assert len(undominated(halves)) == 2
 
-    @settings(max_examples=60, deadline=None)
     @given(
         st.lists(
             st.lists(st.integers(0, 4).map(float), min_size=3, max_size=3), min_size=1, max_size=12

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scenarios.limits import limits_of
 
@@ -371,7 +371,6 @@ def waiting(events: list[dict[str, Any]], minute: int) -> set[tuple[str, str]]:
     return found
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(EVENTS, min_size=1, max_size=4))
 def test_restarts_at_every_minute(events):
     timeline = laid_out(*events)

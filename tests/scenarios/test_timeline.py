@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scenarios.limits import limits_of
 
@@ -353,7 +353,6 @@ def expected_at(events: list[dict[str, Any]], minute: float) -> tuple[Any, ...]:
     )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(EVENTS, min_size=1, max_size=4))
 def test_intervals_say_what_holds_at_every_minute(events):
     timeline = course_of(POWERED, *events)
