@@ -56,8 +56,7 @@ WHOLE = {"pytest.md", "roadmap.md"}
 SMALLEST = {"README.md", "finance.md"}
 #: Options that are added where a page does not have them: less exact, and quick.
 SHORT = {
-    "optimize": {"--gap": "0.05"},
-    "finance": {"--gap": "0.05", "--samples": "10"},
+    "finance": {"--samples": "10"},
     "report": {"--samples": "10"},
     "roadmap": {"--gap": "0.01", "--delays": "0"},
 }
