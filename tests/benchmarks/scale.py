@@ -1,9 +1,12 @@
 """Many scenarios: the whole programme against the decomposition, by their number.
 
-Run ``python tests/benchmarks/scale.py [--gap G] [--extensive K] [--limit S] [--hours H] COUNT...``.
+Run ``python tests/benchmarks/scale.py [--gap G] [--extensive K] [--limit S] [--hours H]
+[--regions N] COUNT...``.
 
 The scenarios of hyperscaler-12 come first, then pairs of failures spread over all there are; those
-that leave no plan even alone are taken out. Each number is solved in a process of its own, so that
+that leave no plan even alone are taken out. With ``--regions N`` the model is a synthetic one of N
+regions whose demand is the same in every hour, so that a failure has five stages and not 27: small
+enough for the whole programme. Each number is solved in a process of its own, so that
 its memory is its own; the whole programme (PuLP and HiGHS) up to K scenarios. Seconds are of the
 processor and count everything from scenarios to a proven plan, without simulation; the audit, which
 works the recourse of every scenario out again, is stated apart. With ``--hours`` scenarios are only
@@ -16,13 +19,16 @@ import argparse
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 # Run as a script: the checkout is not on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
+from planner.infrastructure.synthesis import model_text
 from planner.laws.calendar import HOURS_PER_WEEK
 from planner.optimization.decomposition.loop import solve_in_parts
 from planner.optimization.decomposition.parts import Decomposition
@@ -38,9 +44,19 @@ from planner.scenarios.generators import all_scenarios
 from planner.scenarios.hours import at_hour
 
 
-def scenarios(count: int) -> ProblemData:
+def even(regions: int) -> Model:
+    """A synthetic model of so many regions whose demand is the same in every hour."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.yaml"
+        path.write_text(model_text(regions, seed=1), encoding="utf-8")
+        model = load_model(str(path)).model
+    zones = {name: zone.replace(shape="flat") for name, zone in model.zones.items()}
+    return model.replace(zones=zones)
+
+
+def scenarios(count: int, regions: int | None = None) -> ProblemData:
     """So many scenarios of the model, singles before pairs."""
-    model = load_model("hyperscaler-12").model
+    model = even(regions) if regions else load_model("hyperscaler-12").model
     chosen = list(all_scenarios(model))[:count]
     names = {scenario.name for scenario in chosen}
     others = [scenario for scenario in pairs(model) if scenario.name not in names]
@@ -94,10 +110,9 @@ def lay_out(count: int, hours: int) -> None:
     )
 
 
-def measure(count: int, method: str, settings: SolverSettings) -> None:
-    """Solve one number of scenarios one way, and print a line."""
+def measure(data: ProblemData, method: str, settings: SolverSettings) -> None:
+    """Solve some scenarios one way, and print a line."""
     started = time.process_time()
-    data = scenarios(count)
     made = (decomposed if method == "decomposed" else extensive)(data, settings)
     if method == "decomposed":
         print(f"{time.process_time() - started:.1f}", end=" ")
@@ -120,6 +135,7 @@ def main() -> None:
     parser.add_argument("--extensive", type=int, default=0, metavar="K")
     parser.add_argument("--limit", type=float, metavar="S", help="Seconds for each solve.")
     parser.add_argument("--hours", type=int, metavar="H", help="Lay out only, at H hours each.")
+    parser.add_argument("--regions", type=int, metavar="N", help="A synthetic model, even demand.")
     parser.add_argument("--method", choices=["decomposed", "extensive"], help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.hours:
@@ -127,7 +143,7 @@ def main() -> None:
         return
     if asked.method:
         settings = SolverSettings(gap=asked.gap, time_limit_seconds=asked.limit)
-        measure(asked.counts[0], asked.method, settings)
+        measure(scenarios(asked.counts[0], asked.regions), asked.method, settings)
         return
     for count in asked.counts:
         for method in ["decomposed"] + ["extensive"] * (count <= asked.extensive):
@@ -135,6 +151,7 @@ def main() -> None:
             command = [sys.executable, __file__, str(count), "--method", method]
             command += ["--gap", str(asked.gap)]
             command += ["--limit", str(asked.limit)] if asked.limit else []
+            command += ["--regions", str(asked.regions)] if asked.regions else []
             subprocess.run(command, check=True)
 
 
