@@ -40,6 +40,8 @@ class Below:
         Judges its plans.
     learned
         Cuts so far.
+    known
+        A programme in parts of the same model, whose blocks are used again.
     """
 
     data: ProblemData
@@ -47,6 +49,7 @@ class Below:
     deadline: Deadline
     progress: Callable[[str], None]
     learned: tuple[SimulatedCut, ...] = ()
+    known: Decomposition | None = None
     _parts: Decomposition | None = None
     _first: Solution | None = None
     _loose: ProblemData = field(init=False)
@@ -104,8 +107,10 @@ class Below:
         settings, data = self.deadline.settings(), self._loose.with_learned(learned)
         if not decomposes(data, settings):
             return solve(build(data), settings, start)
-        if self._parts is None:
-            self._parts = Decomposition(data, settings)
-        else:
+        if self._parts is not None:
             self._parts.change(data)
+        elif self.known is not None:
+            self._parts = self.known.branch(data)
+        else:
+            self._parts = Decomposition(data, settings)
         return solve_in_parts(self._parts, settings, start)[1]

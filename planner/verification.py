@@ -318,7 +318,7 @@ class _Loop:
         survivor = None if best is None or best.failed else best
         base = build(data.part(()))
         judged = Judged(self.model, self.scenarios, base, self.settings, lambda: self.deadline.over)
-        below = Below(data, judged, self.deadline, self.progress, self.learned)
+        below = Below(data, judged, self.deadline, self.progress, self.learned, self.parts)
         cost = math.inf if survivor is None else survivor.solution.objective
         bound = below.bound_usd(None if best is None else best.solution.fleet)
         self.excluded = bound is None
@@ -361,7 +361,7 @@ class _Loop:
         it is said that there is none.
         """
         for counts in islice(candidates, MOST_TRIED):
-            found = with_purchases(data, counts, self.deadline.settings())
+            found = with_purchases(data, counts, self.deadline.settings(), self.parts)
             if found is None:
                 continue
             if self.stuck is None or all(may_be_waived(data, key) for key in found[0].data.waived):

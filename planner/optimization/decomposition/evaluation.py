@@ -357,7 +357,7 @@ def _run(highs: Any, count: int) -> tuple[float, Floats, float]:
     if status != highspy.HighsModelStatus.kOptimal:
         raise SolverError(f"HiGHS ended a recourse programme with {status.name}")
     found = highs.getSolution()
-    value = float(highs.getInfo().objective_function_value)
+    value = float(highs.getObjectiveValue())
     return value, np.array(found.row_dual), sum(found.col_value[count:])
 
 

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.decomposition.loop import Loop, decomposes
 from planner.optimization.decomposition.parts import Decomposition
@@ -23,50 +21,62 @@ from planner.optimization.solution.solving import Solution, solve
 
 
 def with_purchases(
-    data: ProblemData, counts: Mapping[Decision, int], settings: SolverSettings
+    data: ProblemData,
+    counts: Mapping[Decision, int],
+    settings: SolverSettings,
+    known: Decomposition | None = None,
 ) -> tuple[Programme, Solution] | None:
     """The programme with some purchases, at least cost; None where they are no plan.
 
     Rows that are stricter than the standard are waived in scenarios in which they are not met.
+
+    Parameters
+    ----------
+    known
+        A programme in parts of the same model, whose blocks are used again.
     """
-    strict = replace(data, waived={})
+    strict = _in_parts(replace(data, waived={}), settings, known)
     found = _solved(strict, counts, settings)
     if found[1].status == "infeasible":
-        found = _solved(replace(data, waived=stricter_rows(data)), counts, settings)
+        waived = _in_parts(replace(data, waived=stricter_rows(data)), settings, strict)
+        found = _solved(waived, counts, settings)
         if found[1].status == "infeasible":
             return None
-        waived = _missed(strict, found[1], settings)
-        fewer = _solved(replace(data, waived=waived), counts, settings)
+        missed = _missed(strict, found[1], settings)
+        fewer = _solved(_in_parts(replace(data, waived=missed), settings, waived), counts, settings)
         found = found if fewer[1].status == "infeasible" else fewer
     return found
 
 
+def _in_parts(
+    data: ProblemData, settings: SolverSettings, known: Decomposition | None
+) -> Decomposition:
+    parts = Decomposition(data, settings) if known is None else known.branch(data)
+    if decomposes(data, settings):
+        parts.lay_out(Deadline(settings))  # blocks rest on the bounds of purchases that are free
+    return parts
+
+
 def _solved(
-    data: ProblemData, counts: Mapping[Decision, int], settings: SolverSettings
+    parts: Decomposition, counts: Mapping[Decision, int], settings: SolverSettings
 ) -> tuple[Programme, Solution]:
-    parts = Decomposition(data, settings) if decomposes(data, settings) else None
-    programme = build(data) if parts is None else parts.base
+    apart = decomposes(parts.data, settings)
+    programme = parts.base if apart else build(parts.data)
     with bounded(programme, settled(counts)):
-        if parts is None:
-            return programme, solve(programme, settings)
-        solution = Loop(parts, settings).run()
-    return replace(programme, data=data), solution
+        solution = Loop(parts, settings).run() if apart else solve(programme, settings)
+    return replace(programme, data=parts.data), solution
 
 
-def _missed(data: ProblemData, solution: Solution, settings: SolverSettings) -> dict[Key, float]:
+def _missed(parts: Decomposition, solution: Solution, settings: SolverSettings) -> dict[Key, float]:
     """Rows stricter than the standard in scenarios without recourse for a solution, waived."""
-    parts = Decomposition(data, settings)
     parts.lay_out(Deadline(settings))
     # What only waived rows need has no value: too much is waived rather than too little.
-    shared = parts.base.problem.variables
-    purchases = np.array([solution.values.get(variable.name, 0.0) for variable in shared])
-    found: dict[Key, float] = {}
-    for failure in parts.failures:
-        pieces = (parts.evaluator.evaluate(piece.block, purchases) for piece in failure.pieces)
-        if any(made.impossible is not None for made in pieces):
-            rows = parts.rows_of(failure.name)
-            found |= {row.key: math.inf for row in rows if row.family in STRICTER}
-    return found
+    return {
+        row.key: math.inf
+        for name in parts.missing(solution.values)
+        for row in parts.rows_of(name)
+        if row.family in STRICTER
+    }
 
 
 def least_cost(data: ProblemData, fleet: Fleet, settings: SolverSettings) -> float | None:

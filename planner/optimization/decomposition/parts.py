@@ -115,9 +115,10 @@ class Decomposition:
     def branch(self, data: ProblemData) -> Decomposition:
         """The same programme with other scenarios or bounds, solved without a change to this one.
 
-        It begins with the blocks and cuts of this one, without its lower bound.
+        It begins with the blocks and cuts of this one, without its lower bound, and says nothing.
         """
         other = copy(self)
+        other.progress = lambda _: None
         other.learned = self.learned.about({p.block for f in self.failures for p in f.pieces})
         other.change(data)
         other.bound = -math.inf
@@ -134,17 +135,18 @@ class Decomposition:
         wider_low, wider_high = (bound[: len(low)] for bound in self.bounds())
         return bool((wider_low >= low).all() and (wider_high <= high).all())
 
-    def may_miss(self, values: Mapping[str, float]) -> tuple[str, ...]:
-        """Scenarios that may miss a requirement at values of the base; others meet theirs."""
-        at = np.array([values[variable.name] for variable in self.base.problem.variables])
+    def missing(self, values: Mapping[str, float]) -> tuple[str, ...]:
+        """Scenarios of which a block misses a requirement at values of the base."""
+        at = np.array([values.get(x.name, 0.0) for x in self.base.problem.variables])
         blocks = {piece.block: None for failure in self.failures for piece in failure.pieces}
         found = self.evaluator.evaluate_all(list(blocks), at)
         missed = {block for block, made in found.items() if made.impossible is not None}
-        return tuple(
-            failure.name
-            for failure in self.failures
-            if failure.alone or any(piece.block in missed for piece in failure.pieces)
-        )
+        return tuple(f.name for f in self.failures if any(p.block in missed for p in f.pieces))
+
+    def may_miss(self, values: Mapping[str, float]) -> tuple[str, ...]:
+        """Scenarios that may miss a requirement at values of the base; others meet theirs."""
+        missing = set(self.missing(values))
+        return tuple(f.name for f in self.failures if f.alone or f.name in missing)
 
     def largest_purchases(self) -> Floats:
         """Values of the variables of the master with as much as may be had of everything."""

@@ -29,7 +29,7 @@ from planner.optimization.decomposition.blocks import (
 )
 from planner.optimization.formulation.algebra import Constraint
 from planner.optimization.formulation.build import build_part
-from planner.optimization.formulation.families import Family
+from planner.optimization.formulation.families import STRICTER, Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import may_exceed_budget
@@ -428,11 +428,14 @@ class _Keys:
             for (family, subject, scenario), amount in place.data.waived.items()
             if scenario == place.scenario
         )
-        self._shared = place.where, place.data.margin(place.scenario), waived
+        self._shared, self._waived = (place.where, place.data.margin(place.scenario)), waived
 
     def of(self, group: Sequence[Stage]) -> Hashable:
         """Key of some stages that are built together."""
-        return self._shared, tuple(self._of_stage(stage) for stage in group)
+        waived = self._waived
+        if group[0].reacted:  # rooms store nothing then
+            waived = frozenset(one for one in waived if one[0] not in STRICTER)
+        return self._shared, waived, tuple(self._of_stage(stage) for stage in group)
 
     def _of_stage(self, stage: Stage) -> Hashable:
         number = id(stage.state)
